@@ -1,0 +1,154 @@
+"""The database: one engine for the application, one session and one transaction for each request.
+
+The rule: **committed before answered.** A request's transaction is committed after its handler has returned
+and before the first byte of the answer leaves; it is rolled back when the handler raises or answers 400 and
+more. Call `await tx.commit()` yourself only for what must last although the answer is an error.
+
+Outside requests (CLI, worker, background work): `async with app.state.db.session() as session:`, which
+commits at the end of the block.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+from hawkapi import Depends, Request
+from hawkapi_sqlalchemy import Base, DatabaseConfig, init_database
+from sqlalchemy import Engine, event, exc, make_url, text
+from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
+
+from app.web import App
+
+__all__ = ["Base", "Db", "install", "services_of", "session_of"]
+
+# Names that every database and every migration agree on. Do not change them once tables exist.
+Base.metadata.naming_convention = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_IDLE_BEFORE_PING = 30.0
+"""Seconds after which a pooled connection is tested before use; a test for each use would cost a round trip."""
+
+
+def install(app: App) -> None:
+    """Open the engine that DATABASE_URL names, lazily, and close it with the application."""
+    settings = app.state.settings
+    url = settings.database_url.get_secret_value()
+    is_sqlite = url.startswith("sqlite")
+    pool = {"pool_size": settings.database_pool_size, "max_overflow": 0, "pool_timeout": 10}
+    config = DatabaseConfig(
+        url=url,
+        pool_pre_ping=False,
+        connect_args={"timeout": 10},
+        engine_kwargs={} if _is_memory(url) else pool,
+    )
+    database = init_database(app, config=config)
+    engine = database.get().engine
+    # So that code with a row in hand, a hook for example, finds the services of its own application.
+    database.get().sessionmaker.configure(info={"services": app.state})
+    # A second view of the same pool, whose transactions on SQLite take no write lock.
+    app.state.reading = engine.execution_options(sqlite_begin="DEFERRED")
+    if is_sqlite:
+        _configure_sqlite(engine.sync_engine)
+    else:
+        _ping_after_idling(engine.sync_engine)
+
+    @app.readiness_check("database")
+    async def database_answers() -> tuple[bool, str]:
+        async with asyncio.timeout(5), database.session(commit=False) as session:
+            await session.execute(text("SELECT 1"))
+        return True, "ok"
+
+    _ = database_answers
+
+
+async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
+    """The session of a request; the endpoint finishes it before the answer leaves."""
+    app: App = request.scope["app"]
+    new_session = app.state.db.get().sessionmaker
+    session: AsyncSession
+    if request.method in _SAFE_METHODS:
+        session = new_session(bind=app.state.reading)
+    else:
+        session = new_session()
+    try:
+        yield session
+        await session.commit()
+    finally:
+        # Shielded: a request that is cancelled must still give its connection back.
+        await asyncio.shield(session.close())
+
+
+Db = Annotated[AsyncSession, Depends(request_session)]
+"""The parameter type of a handler that needs the database. It stands after the guards."""
+
+
+def session_of(row: Any) -> AsyncSession:
+    """The session that *row* was loaded in or added to: hooks write with it, in the same transaction.
+
+    Raises:
+        ValueError: the row belongs to no session.
+    """
+    session = async_object_session(row)
+    if session is None:
+        raise ValueError(f"{type(row).__name__} belongs to no session.")
+    return session
+
+
+def services_of(row: Any) -> Any:
+    """`app.state` of the application that *row* was loaded by: settings, mail, users and the others."""
+    return session_of(row).info["services"]
+
+
+def _is_memory(url: str) -> bool:
+    return url.startswith("sqlite") and make_url(url).database in (None, "", ":memory:")
+
+
+def _configure_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, record: Any) -> None:
+        # The driver would begin transactions by itself, too late and never for reading.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "foreign_keys = ON",
+            "busy_timeout = 10000",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Any) -> None:
+        # A transaction that reads first and writes later fails at once when another has written in between;
+        # taking the write lock at the beginning makes it wait its turn instead.
+        mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    _ = (on_connect, on_begin)
+
+
+def _ping_after_idling(engine: Engine) -> None:
+    @event.listens_for(engine, "checkin")
+    def on_checkin(connection: Any, record: Any) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def on_checkout(connection: Any, record: Any, proxy: Any) -> None:
+        idle_since = record.info.get("idle_since")
+        if idle_since is None or time.monotonic() - idle_since < _IDLE_BEFORE_PING:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except Exception as error:
+            # Tells the pool to throw this connection away and to try the next.
+            raise exc.DisconnectionError from error
+
+    _ = (on_checkin, on_checkout)

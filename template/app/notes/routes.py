@@ -1,0 +1,63 @@
+"""The notes routes. `user: CurrentUser` stands first, so nobody else gets as far as the body."""
+
+from typing import Annotated
+
+import msgspec
+from hawkapi import Depends
+from hawkapi.routing.router import Router
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import Db
+from app.notes.models import Note
+from app.notes.schemas import NewNote, Page, PublicNote, public
+from app.users import CurrentUser, User
+from app.web import Problem, query, responds
+
+router = Router(prefix="/notes", tags=["notes"])
+
+NoteId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
+
+@router.get("", status_code=200)
+async def list_notes(
+    user: CurrentUser, page: Annotated[Page, Depends(query(Page))], tx: Db
+) -> list[PublicNote]:
+    """Your notes, oldest first
+
+    Pass the last id you got as `after` to read on.
+    """
+    mine = select(Note).where(Note.owner_id == user.id, Note.id > page.after)
+    found = await tx.scalars(mine.order_by(Note.id).limit(page.limit))
+    return [public(note) for note in found]
+
+
+@router.post("", status_code=201)
+async def create_note(user: CurrentUser, body: NewNote, tx: Db) -> PublicNote:
+    """Write a note"""
+    note = Note(owner_id=user.id, title=body.title, text=body.text)
+    tx.add(note)
+    await tx.flush()
+    return public(note)
+
+
+@router.get("/{note_id:int}", status_code=200)
+@responds({404: "You have no such note."})
+async def read_note(user: CurrentUser, note_id: NoteId, tx: Db) -> PublicNote:
+    """Read a note"""
+    return public(await _own_note(tx, user, note_id))
+
+
+@router.delete("/{note_id:int}", status_code=204)
+@responds({404: "You have no such note."})
+async def delete_note(user: CurrentUser, note_id: NoteId, tx: Db) -> None:
+    """Delete a note"""
+    await tx.delete(await _own_note(tx, user, note_id))
+
+
+async def _own_note(tx: AsyncSession, user: User, note_id: int) -> Note:
+    """The note, if it is the user's; somebody else's is answered like one that does not exist."""
+    note = await tx.scalar(select(Note).where(Note.id == note_id, Note.owner_id == user.id))
+    if note is None:
+        raise Problem(404, "You have no such note.")
+    return note

@@ -1,0 +1,120 @@
+"""Accounts: register, log in, verify the address, reset the password. Source of your own to change.
+
+The names are those of the library hawkapi-users: `from hawkapi_users import …` becomes
+`from app.users import …`. Start reading at `manager.py`.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from hawkapi import Depends, Request
+from hawkapi.routing.router import Router
+
+from app.users import hooks
+from app.users.addresses import InvalidEmail, normalize_email
+from app.users.dependencies import (
+    CurrentUser,
+    Users,
+    current_user,
+    get_user_manager,
+    resolve_user_manager,
+)
+from app.users.emails import (
+    default_renderer,
+    mail_nobody,
+    send_password_reset_email,
+    send_verification_email,
+)
+from app.users.errors import install_answers
+from app.users.manager import InactiveUser, InvalidCredentials, UserAlreadyExists, UserManager
+from app.users.models import User
+from app.users.passwords import HashingBusy, InvalidPassword, PasswordHasher
+from app.users.routes import lifecycle
+from app.users.tokens import (
+    RESET_TYPE,
+    VERIFY_TYPE,
+    TokenError,
+    UserTokenConfig,
+    UserTokens,
+)
+from app.web import App
+
+__all__ = [
+    "RESET_TYPE",
+    "VERIFY_TYPE",
+    "CurrentUser",
+    "HashingBusy",
+    "InactiveUser",
+    "InvalidCredentials",
+    "InvalidEmail",
+    "InvalidPassword",
+    "PasswordHasher",
+    "TokenError",
+    "User",
+    "UserAlreadyExists",
+    "UserManager",
+    "UserTokenConfig",
+    "UserTokens",
+    "Users",
+    "current_user",
+    "default_renderer",
+    "get_user_manager",
+    "init_users",
+    "install",
+    "normalize_email",
+    "resolve_user_manager",
+    "send_password_reset_email",
+    "send_verification_email",
+]
+
+
+def install(app: App) -> None:
+    """Build the user manager from the settings and join it with the hooks in `hooks.py`."""
+    settings = app.state.settings
+    tokens = UserTokens(
+        UserTokenConfig(
+            secret=settings.secret_key.get_secret_value(),
+            verify_ttl_seconds=settings.verify_ttl,
+            reset_ttl_seconds=settings.reset_ttl,
+            access_ttl_seconds=settings.access_ttl,
+        )
+    )
+    manager = UserManager(
+        model=User,
+        tokens=tokens,
+        hasher=PasswordHasher(threads=settings.hash_threads, queue=settings.hash_queue),
+        password_min_length=settings.password_min_length,
+        decoy=mail_nobody,
+    )
+    for name in (
+        "on_after_register",
+        "on_after_login",
+        "on_after_request_verify",
+        "on_after_verify",
+        "on_after_forgot_password",
+        "on_after_reset_password",
+    ):
+        setattr(manager, name, getattr(hooks, name, None))
+    init_users(app, manager=manager, url_prefix=settings.users_prefix)
+    app.on_shutdown(manager.hasher.close)
+
+
+def init_users(
+    app: App,
+    *,
+    manager: UserManager,
+    mount_routes: bool = True,
+    url_prefix: str = "/users",
+    rate_limiter: Callable[[Request], Awaitable[None]] | None = None,
+) -> UserManager:
+    """Attach *manager* to *app* as `app.state.users` and mount the routes under *url_prefix*.
+
+    *rate_limiter* runs before every users route and refuses by raising `Problem(429, ...)`.
+    """
+    app.state.users = manager
+    if mount_routes:
+        install_answers(app)
+        guards = [Depends(rate_limiter)] if rate_limiter is not None else []
+        mounted = Router(prefix=url_prefix.rstrip("/") or "/users", dependencies=guards)
+        mounted.include_router(lifecycle.router)
+        app.include_router(mounted)
+    return manager

@@ -1,0 +1,43 @@
+"""E-mail addresses: one spelling for each mailbox, and a sentence for what is not an address."""
+
+from email_validator import EmailNotValidError, validate_email
+
+MAX_LENGTH = 254
+"""Characters; RFC 5321 leaves room for no more."""
+
+
+class InvalidEmail(ValueError):
+    """Not an address that mail can be sent to; the text says why."""
+
+
+def parse_email(address: str) -> str:
+    """The one spelling under which *address* is stored: trimmed, lower case, the domain in ASCII (IDNA).
+
+    The part before the @ must be ASCII: few mail servers accept anything else. Whether the domain exists is
+    not asked (that would be a DNS query in a request); the verification mail finds out.
+
+    Raises:
+        InvalidEmail: with a sentence for the person who typed it.
+    """
+    try:
+        parsed = validate_email(
+            address.strip(),
+            check_deliverability=False,
+            allow_smtputf8=False,
+            # Domains such as x.test exist for trying things out, and reach nobody.
+            test_environment=True,
+        )
+    except EmailNotValidError as error:
+        raise InvalidEmail(str(error)) from None
+    ascii_email = parsed.ascii_email
+    if ascii_email is None or len(ascii_email) > MAX_LENGTH:
+        raise InvalidEmail(f"The address is longer than {MAX_LENGTH} characters.")
+    return ascii_email.lower()
+
+
+def normalize_email(address: str) -> str:
+    """As `parse_email`, but what is not an address comes back trimmed and in lower case: it matches nobody."""
+    try:
+        return parse_email(address)
+    except InvalidEmail:
+        return address.strip().lower()

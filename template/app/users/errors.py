@@ -1,0 +1,63 @@
+"""How what the users module raises is answered: one table instead of a try in every route."""
+
+from hawkapi import Request
+from hawkapi.responses.response import Response
+
+from app.users import link_pages
+from app.users.addresses import InvalidEmail
+from app.users.dependencies import resolve_user_manager
+from app.users.manager import InactiveUser, InvalidCredentials, UserAlreadyExists
+from app.users.passwords import HashingBusy, InvalidPassword
+from app.users.tokens import TokenError
+from app.web import App, FieldError, Problem
+from app.web.parameters import sent_by_form
+
+
+def install_answers(app: App) -> None:
+    """Register the answers below with *app*."""
+
+    @app.exception_handler(UserAlreadyExists)
+    async def taken(request: Request, error: UserAlreadyExists) -> Response:
+        return Problem(409, "This address has an account already.").to_response()
+
+    @app.exception_handler(InvalidCredentials)
+    @app.exception_handler(InactiveUser)
+    async def refused(request: Request, error: ValueError) -> Response:
+        # One answer for all: telling them apart would tell which addresses have an account.
+        return Problem(
+            401,
+            "The address or the password is wrong.",
+            headers={"WWW-Authenticate": "Bearer"},
+        ).to_response()
+
+    @app.exception_handler(InvalidEmail)
+    async def invalid_email(request: Request, error: InvalidEmail) -> Response:
+        return _invalid("email", error)
+
+    @app.exception_handler(InvalidPassword)
+    async def invalid_password(request: Request, error: InvalidPassword) -> Response:
+        if sent_by_form(request) and (users := resolve_user_manager(app)) is not None:
+            return link_pages.new_password_form(users.password_min_length, str(error))
+        return _invalid("password", error)
+
+    @app.exception_handler(TokenError)
+    async def dead_link(request: Request, error: TokenError) -> Response:
+        if sent_by_form(request) or request.method == "GET":
+            return link_pages.dead_link()
+        return Problem(
+            400, "The link is not good any more: it has expired or was used. Ask for a new one."
+        ).to_response()
+
+    @app.exception_handler(HashingBusy)
+    async def busy(request: Request, error: HashingBusy) -> Response:
+        return Problem(
+            503,
+            "Too many passwords are being checked at the moment. Try again in a few seconds.",
+            headers={"Retry-After": "2"},
+        ).to_response()
+
+    _ = (taken, refused, invalid_email, invalid_password, dead_link, busy)
+
+
+def _invalid(field: str, error: ValueError) -> Response:
+    return Problem(400, str(error), errors=[FieldError(field, str(error))]).to_response()

@@ -1,0 +1,96 @@
+"""Passwords: the rule they must meet, and hashing that neither blocks the event loop nor queues without end.
+
+Argon2id with hawkapi-auth's parameters (64 MiB, 3 passes, 4 lanes; RFC 9106): about 80 ms and 64 MiB for each
+hash. Your own rule goes into `check_password`.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+
+from hawkapi_auth import hash_password, needs_rehash, verify_password
+
+MAX_LENGTH = 128
+"""Characters. Without a limit a megabyte of "password" would be hashed."""
+
+
+class InvalidPassword(ValueError):
+    """A password that may not be used; the text says why and what would do."""
+
+
+class HashingBusy(Exception):
+    """More hashes are waiting than HASH_QUEUE allows: answer 503 at once instead of an ever longer wait."""
+
+
+def check_password(password: str, *, min_length: int = 12) -> None:
+    """The rule for a new password: its length in characters, and no rule of composition (ASVS 6.2.1, 6.2.5).
+
+    Raises:
+        InvalidPassword: with a sentence for the person who typed it.
+    """
+    if len(password) < min_length:
+        raise InvalidPassword(f"The password is too short: use at least {min_length} characters.")
+    if len(password) > MAX_LENGTH:
+        raise InvalidPassword(f"The password is too long: use at most {MAX_LENGTH} characters.")
+    if any("\ud800" <= character <= "\udfff" or character == "\0" for character in password):
+        raise InvalidPassword("The password holds characters that cannot be stored.")
+
+
+class PasswordHasher:
+    """Hashes in *threads* threads; when *queue* more callers are waiting, `HashingBusy` is raised."""
+
+    def __init__(self, *, threads: int, queue: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, "password", initializer=_yield_to_the_event_loop)
+        self._limit = threads + queue
+        self._running = 0
+
+    async def hash(self, password: str) -> str:
+        """The Argon2id hash of *password*."""
+        return await self._run(lambda: hash_password(password))
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """Whether *password* has the hash *hashed*. With None the work is the same and the answer False."""
+        matches = await self._run(lambda: verify_password(password, hashed or _decoy_hash()))
+        return matches and hashed is not None
+
+    def is_outdated(self, hashed: str) -> bool:
+        """Whether *hashed* was made with parameters that are no longer in use."""
+        return needs_rehash(hashed)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _run[T](self, work: Callable[[], T]) -> T:
+        if self._running >= self._limit:
+            raise HashingBusy
+        self._running += 1
+        future = self._pool.submit(work)
+        # Counted until the work ends, also when the caller has gone away.
+        loop = asyncio.get_running_loop()
+        future.add_done_callback(lambda _: _call_soon(loop, self._done))
+        return await asyncio.wrap_future(future)
+
+    def _done(self) -> None:
+        self._running -= 1
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop may have been closed
+        loop.call_soon_threadsafe(callback)
+
+
+@cache
+def _decoy_hash() -> str:
+    """Verified in place of a missing user's hash, so that knowing and not knowing an address cost the same."""
+    return hash_password("no password has this hash")
+
+
+def _yield_to_the_event_loop() -> None:
+    """Lower this thread's priority (Linux; argon2's lanes inherit it), so that requests are served first."""
+    with suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

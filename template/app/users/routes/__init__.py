@@ -1,0 +1,1 @@
+"""The users routes, by what they are for."""

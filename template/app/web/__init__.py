@@ -1,0 +1,27 @@
+"""What every route needs from HTTP. Template-owned: fixes to HawkAPI's defects arrive here by `copier update`."""
+
+from app.web import docs, health
+from app.web.application import App
+from app.web.parameters import FromForm, SmallInt, query
+from app.web.problems import FieldError, Problem, invalid
+from app.web.responses import responds, secured_by
+
+__all__ = [
+    "App",
+    "FieldError",
+    "FromForm",
+    "Problem",
+    "SmallInt",
+    "install",
+    "invalid",
+    "query",
+    "responds",
+    "secured_by",
+]
+
+
+def install(app: App) -> None:
+    """Add the health routes and, while DOCS_ENABLED is true, the documentation."""
+    app.include_router(health.router)
+    if app.state.settings.docs_enabled:
+        app.include_router(docs.router)

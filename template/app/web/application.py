@@ -1,0 +1,251 @@
+# pyright: reportPrivateUsage=false
+# HawkAPI 0.2 offers no public place for some of these; the dependency is pinned below 0.3 for that reason,
+# and tests/web/ has a test for each override, so an upgrade shows what moved.
+"""The ASGI application: HawkAPI with its known defects closed. Template-owned; your code rarely needs to.
+
+Services live on `app.state` (settings, db, mail, users, ...), never in module globals: two applications in
+one process share nothing.
+"""
+
+import inspect
+import logging
+from collections.abc import Callable, MutableMapping
+from types import SimpleNamespace
+from typing import Any
+
+from hawkapi import HawkAPI, Request
+from hawkapi.responses.response import Response
+from hawkapi.routing.route import Route
+from hawkapi.routing.router import Router
+
+from app.web.endpoint import Endpoint, harden, is_response
+from app.web.openapi import build_document
+from app.web.problems import ClientDisconnected, problem_for, problem_response
+
+type Message = MutableMapping[str, Any]
+type Scope = dict[str, Any]
+
+logger = logging.getLogger("app.web")
+
+
+class App(HawkAPI):
+    """A HawkAPI application whose every route is an `Endpoint` and whose every error is problem details."""
+
+    def __init__(self, *, title: str, version: str, description: str, max_body_size: int) -> None:
+        self.state = SimpleNamespace()
+        self.endpoints: list[Endpoint] = []
+        self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
+        # The framework's documentation pages load scripts from a CDN and its health routes answer 500 when
+        # a check raises: app/web/docs.py and app/web/health.py take their place.
+        super().__init__(
+            title=title,
+            version=version,
+            description=description,
+            max_body_size=max_body_size,
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+            scalar_url=None,
+            health_url=None,
+            readyz_url=None,
+            livez_url=None,
+        )
+
+    # Routes
+
+    def add_route(self, path: str, handler: Any, **options: Any) -> Route:
+        route = super().add_route(path, handler, **options)
+        self._harden_new_routes()
+        return route
+
+    def include_router(self, router: Router) -> None:
+        super().include_router(router)
+        self._harden_new_routes()
+
+    def include_controller(self, controller_class: type) -> None:
+        super().include_controller(controller_class)
+        self._harden_new_routes()
+
+    def _harden_new_routes(self) -> None:
+        known = {id(endpoint.route) for endpoint in self.endpoints}
+        for route in self.routes:
+            if id(route) not in known:
+                self.endpoints.append(harden(route, self._answer_to))
+
+    def openapi(self, api_version: str | None = None) -> dict[str, Any]:
+        """The OpenAPI 3.1 document, of one version of the API or of all."""
+        endpoints = [
+            each for each in self.endpoints if api_version is None or each.route.version == api_version
+        ]
+        document = build_document(
+            endpoints, title=self.title, version=self.version, description=self.description
+        )
+        for plugin in self._plugins:
+            document = plugin.on_schema_generated(document)
+        return document
+
+    @property
+    def readiness_checks(self) -> dict[str, Callable[..., Any]]:
+        """What /readyz asks, by name. Add one with `@app.readiness_check("name")`."""
+        return self._readiness_checks
+
+    # Errors
+
+    def exception_handler(
+        self, exc_class: type[Exception]
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Answer an exception your own way. The handler of the most specific class is the one that runs."""
+
+        def register(handler: Callable[..., Any]) -> Callable[..., Any]:
+            self._handlers_for[exc_class] = handler
+            return handler
+
+        return register
+
+    async def _answer_to(self, request: Request, error: Exception) -> Any:
+        for plugin in self._plugins:
+            plugin.on_exception(request, error)
+        for kind in type(error).__mro__:
+            handler = self._handlers_for.get(kind)
+            if handler is None:
+                continue
+            try:
+                answer = handler(request, error)
+                answer = await answer if inspect.isawaitable(answer) else answer
+            except Exception as second:
+                return problem_for(second)
+            if is_response(answer):
+                return answer
+            logger.error("the handler for %s returned no response", kind.__name__)
+            return problem_response(500, "Something went wrong here. It has been logged.")
+        return problem_for(error)
+
+    async def _handle_exception(self, request: Request, exc: Exception) -> Any:
+        return await self._answer_to(request, exc)
+
+    def _build_response(
+        self,
+        result: Any,
+        status_code: int,
+        response_model: type[Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        # HawkAPI 0.2.0 knows only two of its own response classes and fails on streams and files.
+        if is_response(result):
+            return result
+        return super()._build_response(result, status_code, response_model, **options)
+
+    # Life cycle
+
+    def on_startup(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Run *func* before the first request. Its error stops the start and is logged in full."""
+
+        async def logged() -> None:
+            try:
+                result = func()
+                if inspect.isawaitable(result):
+                    await result
+            except Exception:
+                # The server prints no more than the exception's text.
+                logger.exception("the start failed in %s", getattr(func, "__qualname__", func))
+                raise
+
+        super().on_startup(logged)
+        return func
+
+    # Requests
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        scope["app"] = self
+        if scope["type"] == "lifespan":
+            self._wait_for_requests_first()
+            await super().__call__(scope, receive, send)
+            return
+        if scope["type"] == "http":
+            receive = _whole_body_or_error(receive)
+            send = _without_line_breaks_in_headers(send)
+            if "\0" in scope["path"]:
+                await problem_response(400, "The address holds U+0000.")(scope, receive, send)
+                return
+            if scope["method"] == "HEAD":
+                await self._answer_head(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+    async def _answer_head(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__({**scope, "method": "GET"}, receive, _without_body(send))
+        except _HeadIsSent:
+            pass
+
+    async def _core_handler_inner(self, scope: Any, receive: Any, send: Any) -> None:
+        result = self._tree.lookup(scope["path"], scope["method"])
+        if result is None and not self._is_mounted(scope["path"]):
+            await self._no_route(scope["path"])(scope, receive, send)
+            return
+        await super()._core_handler_inner(scope, receive, send)
+
+    def _is_mounted(self, path: str) -> bool:
+        return any(path == each or path.startswith(each + "/") for each in self._mounts)
+
+    def _no_route(self, path: str) -> Response:
+        allowed = ", ".join(sorted(self._tree.find_allowed_methods(path)))
+        if allowed:
+            return problem_response(405, f"This address answers {allowed}.", headers={"Allow": allowed})
+        return problem_response(404, "There is nothing at this address.")
+
+    def _wait_for_requests_first(self) -> None:
+        # Hooks run in reverse order and HawkAPI registers its wait for running requests first, which makes it
+        # the last: the database would be gone under them.
+        hooks = self._hooks.shutdown_hooks
+        hooks.remove(self._wait_for_in_flight)
+        hooks.append(self._wait_for_in_flight)
+
+
+def _whole_body_or_error(receive: Any) -> Any:
+    """Raise when the client goes away in the middle of its body; HawkAPI would take the rest as complete."""
+    complete = False
+
+    async def checked() -> Message:
+        nonlocal complete
+        message: Message = await receive()
+        if message["type"] == "http.request":
+            complete = not message.get("more_body", False)
+        elif message["type"] == "http.disconnect" and not complete:
+            raise ClientDisconnected
+        return message
+
+    return checked
+
+
+class _HeadIsSent(BaseException):
+    """Ends a stream that nobody will read."""
+
+
+def _without_body(send: Any) -> Any:
+    """For HEAD: the head of the GET answer with its Content-Length, and no byte of a body."""
+
+    async def head_only(message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await send(message)
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if message.get("more_body", False):
+            raise _HeadIsSent
+
+    return head_only
+
+
+def _without_line_breaks_in_headers(send: Any) -> Any:
+    """Strip CR, LF and NUL, which would let a value end its header (CWE-113)."""
+
+    async def stripped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = message.get("headers", [])
+            if any(c in value for _, value in headers for c in (b"\r", b"\n", b"\0")):
+                table = bytes.maketrans(b"", b"")
+                headers = [(k, v.translate(table, b"\r\n\0")) for k, v in headers]
+                message = {**message, "headers": headers}
+        await send(message)
+
+    return stripped

@@ -1,0 +1,105 @@
+"""The documentation page at /docs: one HTML page without scripts, made from the OpenAPI document.
+
+It works offline and under the strictest Content-Security-Policy. Give /openapi.json to a client such as
+Bruno, Insomnia or Swagger UI to send requests. Both routes exist while DOCS_ENABLED is true.
+"""
+
+import html
+import json
+from typing import Any, cast
+
+from hawkapi import Request
+from hawkapi.responses.json_response import JSONResponse
+from hawkapi.responses.response import Response
+from hawkapi.routing.router import Router
+
+from app.web.page import page_response
+
+router = Router()
+
+_STYLE = """
+details{border:1px solid #d0d7de;border-radius:6px;margin:.5rem 0}
+summary{cursor:pointer;padding:.6rem .8rem}
+details>div{padding:0 1rem 1rem}
+.method{display:inline-block;min-width:4.5rem;font-weight:700}
+.lock{float:right;color:#57606a}
+pre{background:#f6f8fa;padding:.8rem;overflow:auto;border-radius:6px}
+table{border-collapse:collapse}td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}
+"""
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi_document(request: Request) -> JSONResponse:
+    """The OpenAPI 3.1 document."""
+    return JSONResponse(request.scope["app"].openapi())
+
+
+@router.get("/docs", include_in_schema=False)
+async def docs(request: Request) -> Response:
+    """The documentation as a page for people."""
+    document = request.scope["app"].openapi()
+    return page_response(document["info"]["title"], render(document), style=_STYLE, wide=True)
+
+
+def render(document: dict[str, Any]) -> str:
+    """The body of the page for an OpenAPI *document*."""
+    info = document["info"]
+    parts = [f"<p>{_text(info.get('description', ''))}</p>"]
+    parts.append('<p>Machine-readable: <a href="openapi.json">openapi.json</a></p>')
+    for path, operations in sorted(document["paths"].items()):
+        for method, operation in operations.items():
+            parts.append(_operation(method, path, operation))
+    parts.append("<h2>Schemas</h2>")
+    for name, schema in sorted(document["components"]["schemas"].items()):
+        parts.append(
+            f'<details id="{_text(name)}"><summary><b>{_text(name)}</b></summary>'
+            f"<div><pre>{_text(json.dumps(schema, indent=2, ensure_ascii=False))}</pre></div></details>"
+        )
+    return "\n".join(parts)
+
+
+def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
+    lock = '<span class="lock">needs a login</span>' if operation.get("security") else ""
+    parts = [
+        f'<details><summary><span class="method">{method.upper()}</span>'
+        f"<code>{_text(path)}</code> {_text(operation['summary'])}{lock}</summary><div>",
+        f"<p>{_text(operation.get('description', ''))}</p>",
+    ]
+    if parameters := operation.get("parameters"):
+        parts.append("<h3>Parameters</h3>" + _table([_parameter(each) for each in parameters]))
+    if body := operation.get("requestBody"):
+        rows = [(f"<code>{_text(kind)}</code>", _schema(each)) for kind, each in body["content"].items()]
+        parts.append("<h3>Body</h3>" + _table(rows))
+    rows = [
+        (
+            f"<b>{_text(status)}</b>",
+            _text(answer["description"]),
+            " ".join(_schema(each) for each in answer.get("content", {}).values()),
+        )
+        for status, answer in operation["responses"].items()
+    ]
+    parts.append("<h3>Answers</h3>" + _table(rows) + "</div></details>")
+    return "\n".join(parts)
+
+
+def _parameter(parameter: dict[str, Any]) -> tuple[str, ...]:
+    need = "required" if parameter["required"] else "optional"
+    return f"<code>{_text(parameter['name'])}</code>", parameter["in"], need, _schema(parameter)
+
+
+def _schema(holder: dict[str, Any]) -> str:
+    schema = cast(dict[str, Any], holder.get("schema", {}))
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        name = _text(reference.rpartition("/")[2])
+        return f'<a href="#{name}">{name}</a>'
+    return f"<code>{_text(json.dumps(schema, ensure_ascii=False))}</code>"
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    cells = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
+    return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))

@@ -1,0 +1,337 @@
+# pyright: reportPrivateUsage=false
+# The plan of a route (`_handler_plan`) is the only place where HawkAPI keeps what it found out about a handler.
+"""From a handler to an endpoint: read the request, run the handler, answer; nothing else can be sent.
+
+The framework routes the request and sends the answer. What lies between happens here, in this order:
+
+1. Guards first: `dependencies=[...]`, then parameters in the order of the handler's signature. A guard that
+   stands first refuses before the body is read.
+2. A dependency runs once a request. One with a `yield` is finished before the answer leaves; when the answer
+   is an error (400 or more, raised or returned) it gets an exception at its `yield`, so a transaction rolls back.
+   An error while finishing becomes the answer; it is never swallowed.
+3. Every exception becomes problem details (`app/web/problems.py`).
+
+Handlers that HawkAPI 0.2.0 would run wrongly are refused when they are registered, with a sentence.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from types import UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+from hawkapi import Request
+from hawkapi.di.param_plan import DepCallablePlan, HandlerPlan, ParamSource, ParamSpec
+from hawkapi.responses.json_response import JSONResponse
+from hawkapi.responses.response import Response
+from hawkapi.routing.route import Route
+from hawkapi.security.scopes import SecurityScopes
+from hawkapi.validation.constraints import ParamMarker
+
+from app.web import parameters
+from app.web.parameters import REQUIRED, Reader
+from app.web.request import CheckedRequest
+
+_BY_THE_FRAMEWORK = frozenset(
+    {ParamSource.DEPENDS_CONTAINER, ParamSource.CONTAINER_AUTO, ParamSource.BACKGROUND_TASKS}
+)
+
+
+class RouteError(TypeError):
+    """A handler that could not work as it is written; raised when it is registered."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One thing that a handler takes from the request, as the OpenAPI document shows it."""
+
+    name: str
+    location: str
+    annotation: Any
+    default: Any = REQUIRED
+
+
+@dataclass
+class Endpoint:
+    """All that is known about a handler; also the source of the OpenAPI document."""
+
+    route: Route
+    handler: Callable[..., Any]
+    response_type: Any
+    guards: tuple[DepCallablePlan, ...]
+    steps: list[tuple[str, Reader | DepCallablePlan]] = field(default_factory=list[Any])
+    parameters: list[Parameter] = field(default_factory=list[Parameter])
+
+    @property
+    def body(self) -> Parameter | None:
+        return next((each for each in self.parameters if each.location == "body"), None)
+
+    def dependencies(self) -> list[Callable[..., Any]]:
+        """Every callable that runs before the handler, nested ones too."""
+        found: list[Callable[..., Any]] = []
+
+        def collect(plan: DepCallablePlan) -> None:
+            found.append(plan.callable)
+            for spec in plan.params:
+                if spec.dep_plan is not None:
+                    collect(spec.dep_plan)
+
+        for guard in self.guards:
+            collect(guard)
+        for _, step in self.steps:
+            if isinstance(step, DepCallablePlan):
+                collect(step)
+        return found
+
+    async def run(self, request: Request, given: Mapping[str, Any]) -> Any:
+        """Resolve, call, build the answer, finish the dependencies. Raises what the handler raises."""
+        request = CheckedRequest.adopt(request)
+        try:
+            async with AsyncExitStack() as stack:
+                resolution = _Resolution(request, stack, self.route.required_scopes)
+                for guard in self.guards:
+                    await resolution.value_of(guard)
+                arguments = dict(given)
+                for name, step in self.steps:
+                    if isinstance(step, DepCallablePlan):
+                        arguments[name] = await resolution.value_of(step)
+                    else:
+                        arguments[name] = await step(request)
+                if inspect.iscoroutinefunction(self.handler):
+                    result = await self.handler(**arguments)
+                else:
+                    result = await asyncio.to_thread(self.handler, **arguments)
+                response = self._response(result)
+                if response.status_code >= 400:
+                    raise _ErrorAnswer(response)
+        except _ErrorAnswer as answer:
+            return answer.response
+        return response
+
+    def _response(self, result: Any) -> Any:
+        if is_response(result):
+            return result
+        status = self.route.status_code
+        if result is None:
+            return _NoContent(status_code=status if status != 200 else 204)
+        if self.route.response_model is not None:
+            result = _as_model(result, self.route.response_model)
+        return JSONResponse(result, status_code=status)
+
+
+class _NoContent(Response):
+    """An answer without a body, and without the headers that speak of one (RFC 9110, section 8.6)."""
+
+    def _build_raw_headers(self) -> list[tuple[bytes, bytes]]:
+        about_the_body = (b"content-type", b"content-length")
+        return [each for each in super()._build_raw_headers() if each[0] not in about_the_body]
+
+
+class _ErrorAnswer(Exception):
+    """Carries an error answer that was returned, not raised, past the dependencies, so that they undo."""
+
+    def __init__(self, response: Any) -> None:
+        self.response = response
+
+
+class _Resolution:
+    """The values of the dependencies of one request, each computed once."""
+
+    def __init__(self, request: Request, stack: AsyncExitStack, scopes: tuple[str, ...]) -> None:
+        self._request = request
+        self._stack = stack
+        self._scopes = scopes
+        self._values: dict[int, Any] = {}
+
+    async def value_of(self, plan: DepCallablePlan) -> Any:
+        key = id(plan.callable)
+        if key not in self._values:
+            self._values[key] = await self._compute(plan)
+        return self._values[key]
+
+    async def _compute(self, plan: DepCallablePlan) -> Any:
+        arguments: dict[str, Any] = {}
+        for spec in plan.params:
+            if spec.source is ParamSource.REQUEST:
+                arguments[spec.name] = self._request
+            elif spec.dep_plan is not None:
+                arguments[spec.name] = await self.value_of(spec.dep_plan)
+            elif spec.source is ParamSource.SECURITY_SCOPES:
+                arguments[spec.name] = SecurityScopes(scopes=self._scopes)
+            elif spec.has_param_default:
+                arguments[spec.name] = spec.param_default
+        if plan.is_async_generator:
+            manager = asynccontextmanager(plan.callable)(**arguments)
+            return await self._stack.enter_async_context(manager)
+        if plan.is_generator:
+            return self._stack.enter_context(contextmanager(plan.callable)(**arguments))
+        value = plan.callable(**arguments)
+        return await value if inspect.isawaitable(value) else value
+
+
+def harden(route: Route, answer: Callable[[Request, Exception], Any]) -> Endpoint:
+    """Turn *route* into an endpoint, in place. *answer* makes the response for an exception.
+
+    Raises:
+        RouteError: the handler cannot work as it is written; the text says what to change.
+    """
+    endpoint = _endpoint_of(route)
+    plan = cast(HandlerPlan, route._handler_plan)
+    from_framework = tuple(spec for spec in plan.params if spec.source in _BY_THE_FRAMEWORK)
+
+    @wraps(route.handler)
+    async def handle(request: Request, **given: Any) -> Any:
+        try:
+            return await endpoint.run(request, given)
+        except Exception as error:
+            return await answer(request, error)
+
+    # Route is frozen and already stands in the router's tree, so it is changed in place.
+    for name, value in {
+        "handler": handle,
+        "dependencies": (),
+        "_handler_plan": replace(
+            plan,
+            params=(ParamSpec(name="request", source=ParamSource.REQUEST), *from_framework),
+            is_async=True,
+            needs_body=False,
+            has_cleanup_deps=False,
+        ),
+        # HawkAPI answers a handler that only returns a literal response from a cache and skips every guard.
+        "_static_response": None,
+        "_trivial": False,
+    }.items():
+        object.__setattr__(route, name, value)
+    return endpoint
+
+
+def _endpoint_of(route: Route) -> Endpoint:
+    handler = route.handler
+    where = f"{'/'.join(sorted(route.methods))} {route.path} ({handler.__module__}.{handler.__qualname__})"
+    hints = _hints_of(handler, where)
+    response_type = route.response_model or hints.get("return")
+    if route.status_code in (204, 304) and response_type not in (None, type(None)):
+        if not _is_response_type(response_type):
+            raise RouteError(
+                f"{where} answers {route.status_code}, which has no body, but returns a value:"
+                " give status_code=200, or return None."
+            )
+    plan = route._handler_plan
+    if plan is None:
+        raise RouteError(f"{where}: HawkAPI made no plan for this handler.")
+    endpoint = Endpoint(route, handler, response_type, route.dependencies)
+    for guard in route.dependencies:
+        _check_dependency(guard, where)
+    for spec in plan.params:
+        _add_step(endpoint, spec, hints.get(spec.name, Any), where)
+    if sum(each.location == "body" for each in endpoint.parameters) > 1:
+        raise RouteError(f"{where} has more than one body parameter: join them into one Struct.")
+    return endpoint
+
+
+def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) -> None:
+    default = _default_of(spec)
+    source = spec.source
+    if source in _BY_THE_FRAMEWORK:
+        return
+    if source is ParamSource.DEPENDS_CALLABLE:
+        plan = cast(DepCallablePlan, spec.dep_plan)
+        _check_dependency(plan, where)
+        endpoint.steps.append((spec.name, plan))
+        return
+    if source is ParamSource.REQUEST:
+
+        async def itself(request: Request) -> Request:
+            return request
+
+        endpoint.steps.append((spec.name, itself))
+        return
+    if annotation is Request:
+        raise RouteError(f"{where}: the parameter that takes the request must be named `request`.")
+    name = spec.alias or spec.name
+    if source in (ParamSource.PATH, ParamSource.IMPLICIT_PATH):
+        location, reader = "path", parameters.path_reader(name, annotation)
+    elif source is ParamSource.HEADER:
+        name = spec.header_key or name
+        location, reader = "header", parameters.header_reader(name, annotation, default)
+    elif source is ParamSource.COOKIE:
+        location, reader = "cookie", parameters.cookie_reader(name, annotation, default)
+    elif source is ParamSource.BODY or (source is ParamSource.IMPLICIT_QUERY and _is_body(annotation)):
+        location, reader = "body", parameters.body_reader(annotation, default)
+    else:
+        location, reader = "query", parameters.query_reader(name, annotation, default)
+    endpoint.steps.append((spec.name, reader))
+    endpoint.parameters.append(Parameter(name, location, annotation, default))
+
+
+def _default_of(spec: ParamSpec) -> Any:
+    if spec.has_marker_default:
+        factory = spec.marker_default_factory
+        return factory() if factory is not None else spec.marker_default
+    return spec.param_default if spec.has_param_default else REQUIRED
+
+
+def _hints_of(function: Any, where: str) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except Exception as error:
+        raise RouteError(
+            f"{where}: the annotations cannot be resolved ({error}). HawkAPI would drop every Depends and"
+            " marker of this handler. Import the types at run time, and do not use"
+            " `from __future__ import annotations` in modules with handlers."
+        ) from error
+
+
+def _check_dependency(plan: DepCallablePlan, where: str) -> None:
+    """HawkAPI fills `request`, other dependencies and nothing else; the rest would keep its default."""
+    function = plan.callable
+    name = getattr(function, "__qualname__", repr(function))
+    target = function if inspect.isfunction(function) else getattr(function, "__call__", function)
+    filled = {spec.name for spec in plan.params if not spec.has_param_default}
+    hints = _hints_of(target, f"{where}, dependency {name}")
+    for parameter in inspect.signature(target).parameters.values():
+        if parameter.name in filled or parameter.name == "self":
+            continue
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        marked = any(isinstance(each, ParamMarker) for each in get_args(hints.get(parameter.name)))
+        if marked or parameter.default is inspect.Parameter.empty:
+            raise RouteError(
+                f"{where}: HawkAPI cannot fill the parameter {parameter.name!r} of the dependency {name}."
+                " Take `request` there, or read the query with app.web.parameters.query(Struct)."
+            )
+    for spec in plan.params:
+        if spec.dep_plan is not None:
+            _check_dependency(spec.dep_plan, where)
+
+
+def _is_body(annotation: Any) -> bool:
+    """Whether a bare parameter can only be meant as the body: a Struct, also optional or in a list."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _is_body(arguments[0])
+    if origin in (Union, UnionType, list, set, tuple, dict):
+        return any(_is_body(each) for each in arguments)
+    return isinstance(annotation, type) and issubclass(annotation, msgspec.Struct)
+
+
+def is_response(value: Any) -> bool:
+    """Whether *value* is an answer already: one of HawkAPI's classes or an ASGI callable of your own."""
+    return hasattr(value, "status_code") and callable(value)
+
+
+def _is_response_type(annotation: Any) -> bool:
+    return isinstance(annotation, type) and hasattr(annotation, "_build_raw_headers")
+
+
+def _as_model(result: object, model: Any) -> Any:
+    """Exactly the fields of *model*: an instance of a subclass, or a row, must not carry more out."""
+    if type(result) is model:
+        return result
+    if isinstance(model, type) and not isinstance(result, msgspec.Struct | Mapping | list | tuple):
+        return msgspec.convert(cast(Any, result), model, from_attributes=True)
+    return msgspec.convert(msgspec.to_builtins(cast(Any, result)), model)

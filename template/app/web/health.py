@@ -1,0 +1,49 @@
+"""Health routes for load balancers and orchestrators: /livez (the process answers), /readyz (it can work)."""
+
+import logging
+
+import msgspec
+from hawkapi import Request
+from hawkapi.responses.json_response import JSONResponse
+from hawkapi.routing.router import Router
+
+logger = logging.getLogger("app.web")
+
+router = Router()
+
+
+class Health(msgspec.Struct):
+    status: str
+
+
+class Readiness(msgspec.Struct):
+    status: str
+    checks: dict[str, bool]
+
+
+@router.get("/healthz", include_in_schema=False)
+async def healthz(request: Request) -> Health:
+    """Whether the process answers at all."""
+    return Health("ok")
+
+
+@router.get("/livez", include_in_schema=False)
+async def livez(request: Request) -> Health:
+    """The same under the name that Kubernetes uses."""
+    return Health("alive")
+
+
+@router.get("/readyz", include_in_schema=False)
+async def readyz(request: Request) -> JSONResponse:
+    """Whether everything that requests need is there. Add checks with `@app.readiness_check("name")`."""
+    checks: dict[str, bool] = {}
+    for name, check in request.scope["app"].readiness_checks.items():
+        try:
+            checks[name], _ = await check()
+        except Exception:
+            # The text of the error stays here: this route is public.
+            logger.exception("the readiness check %s failed", name)
+            checks[name] = False
+    ready = all(checks.values())
+    body = Readiness("ready" if ready else "not ready", checks)
+    return JSONResponse(body, status_code=200 if ready else 503)

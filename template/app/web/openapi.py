@@ -1,0 +1,176 @@
+"""The OpenAPI 3.1 document, made from the same `Endpoint`s that answer requests, so the two cannot disagree.
+
+HawkAPI's own document gets most schemas wrong and knows no error answers, no defaults and no security of
+dependencies. Handlers add what cannot be derived with `@responds(409)`; a dependency that authenticates
+says so with `@secured_by(...)`.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from app.web.endpoint import Endpoint, Parameter
+from app.web.parameters import REQUIRED, accepts_form
+from app.web.problems import ProblemDetails, describe
+from app.web.responses import answers_of, query_model_of, security_of
+
+_REF = "#/components/schemas/{name}"
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A place in the document that waits for the schema of a type."""
+
+    owner: dict[str, Any]
+    annotation: Any
+    default: Any = REQUIRED
+
+
+def build_document(
+    endpoints: Iterable[Endpoint], *, title: str, version: str, description: str
+) -> dict[str, Any]:
+    """The document for *endpoints*; routes with `include_in_schema=False` are left out."""
+    slots: list[_Slot] = []
+    schemes: dict[str, Any] = {}
+    paths: dict[str, dict[str, Any]] = {}
+    tags: set[str] = set()
+    for endpoint in endpoints:
+        route = endpoint.route
+        if not route.include_in_schema:
+            continue
+        path = re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path)
+        tags.update(route.tags)
+        for method in sorted(route.methods - {"HEAD", "OPTIONS"}):
+            operation = _operation(endpoint, method.lower(), path, slots, schemes)
+            paths.setdefault(path, {})[method.lower()] = operation
+    types = [slot.annotation for slot in slots]
+    schemas, components = msgspec.json.schema_components([*types, ProblemDetails], ref_template=_REF)
+    for slot, schema in zip(slots, schemas, strict=False):
+        slot.owner["schema"] = _with_default(schema, slot.default)
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "description": description},
+        "paths": paths,
+        "tags": [{"name": tag} for tag in sorted(tags)],
+        "components": {"schemas": components},
+    }
+    if schemes:
+        document["components"]["securitySchemes"] = schemes
+    return document
+
+
+def _operation(
+    endpoint: Endpoint, method: str, path: str, slots: list[_Slot], schemes: dict[str, Any]
+) -> dict[str, Any]:
+    route = endpoint.route
+    summary, _, description = inspect.cleandoc(endpoint.handler.__doc__ or "").partition("\n")
+    operation: dict[str, Any] = {
+        "operationId": f"{method}_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_') or 'root'}",
+        "summary": route.summary or summary or f"{method.upper()} {path}",
+        "responses": {},
+    }
+    if text := (route.description or description).strip():
+        operation["description"] = text
+    if route.tags:
+        operation["tags"] = list(route.tags)
+    if route.deprecated:
+        operation["deprecated"] = True
+    _add_parameters(operation, endpoint, slots)
+    _add_body(operation, endpoint, slots)
+    _add_success(operation, endpoint, slots)
+    _add_security(operation, endpoint, schemes)
+    for status, text in sorted(_answers(endpoint).items()):
+        answer = describe(status)
+        if text:
+            answer["description"] = text
+        operation["responses"].setdefault(str(status), answer)
+    return operation
+
+
+def _add_parameters(operation: dict[str, Any], endpoint: Endpoint, slots: list[_Slot]) -> None:
+    found = [each for each in endpoint.parameters if each.location != "body"]
+    for dependency in endpoint.dependencies():
+        if (model := query_model_of(dependency)) is not None:
+            found.extend(
+                Parameter(field.encode_name, "query", field.type, _field_default(field))
+                for field in msgspec.structs.fields(model)
+            )
+    for each in found:
+        parameter: dict[str, Any] = {
+            "name": each.name,
+            "in": each.location,
+            "required": each.location == "path" or each.default is REQUIRED,
+        }
+        slots.append(_Slot(parameter, each.annotation, each.default))
+        operation.setdefault("parameters", []).append(parameter)
+
+
+def _add_body(operation: dict[str, Any], endpoint: Endpoint, slots: list[_Slot]) -> None:
+    body = endpoint.body
+    if body is None:
+        return
+    content: dict[str, Any] = {"application/json": {}}
+    if accepts_form(body.annotation):
+        content["application/x-www-form-urlencoded"] = {}
+    for media in content.values():
+        slots.append(_Slot(media, body.annotation))
+    operation["requestBody"] = {"required": body.default is REQUIRED, "content": content}
+
+
+def _add_success(operation: dict[str, Any], endpoint: Endpoint, slots: list[_Slot]) -> None:
+    status = endpoint.route.status_code
+    model = endpoint.route.response_model
+    answer: dict[str, Any] = {"description": "Success"}
+    if model is not None:
+        media: dict[str, Any] = {}
+        answer["content"] = {"application/json": media}
+        slots.append(_Slot(media, model))
+    elif endpoint.response_type in (None, type(None)) and status == 200:
+        status = 204
+    operation["responses"][str(status)] = answer
+
+
+def _add_security(operation: dict[str, Any], endpoint: Endpoint, schemes: dict[str, Any]) -> None:
+    for dependency in endpoint.dependencies():
+        for name, (scheme, optional) in security_of(dependency).items():
+            schemes[name] = scheme
+            requirements: list[dict[str, list[str]]] = operation.setdefault("security", [])
+            if optional and {} not in requirements:
+                requirements.append({})
+            if {name: []} not in requirements:
+                requirements.append({name: []})
+
+
+def _answers(endpoint: Endpoint) -> dict[int, str]:
+    """Error answers: what the platform itself may say about such a request, and what the code declares."""
+    found: dict[int, str] = {}
+    if endpoint.parameters or any(query_model_of(each) for each in endpoint.dependencies()):
+        found[400] = ""
+    if endpoint.body is not None:
+        found |= {413: "", 415: ""}
+    if any(each.location == "path" for each in endpoint.parameters):
+        found[404] = ""
+    for each in (*endpoint.dependencies(), endpoint.handler):
+        found |= answers_of(each)
+    return found
+
+
+def _field_default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default is not msgspec.NODEFAULT:
+        return field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        return cast(Callable[[], Any], field.default_factory)()
+    return REQUIRED
+
+
+def _with_default(schema: dict[str, Any], default: Any) -> dict[str, Any]:
+    if default is REQUIRED or default is None:
+        return schema
+    try:
+        return {**schema, "default": msgspec.to_builtins(default)}
+    except TypeError:
+        return schema

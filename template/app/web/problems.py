@@ -1,0 +1,160 @@
+"""Every error answer of this application: problem details as in RFC 9457, never a parser's own words.
+
+Raise `Problem` (or the framework's `HTTPException`) from anywhere below a route. What else may escape a
+handler is turned into an answer here, in `problem_for`, so that there is one list of what a client can see.
+"""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from hawkapi import HTTPException
+from hawkapi.requests.request import RequestEntityTooLarge
+from hawkapi.responses.response import Response
+from hawkapi.security.api_key import MissingCredentialError
+from hawkapi.validation.errors import RequestValidationError
+from sqlalchemy import exc as database_errors
+
+logger = logging.getLogger("app.web")
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one part of the request. The value itself is never echoed: it may be a password."""
+
+    field: str
+    message: str
+
+
+class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of every error answer (RFC 9457)."""
+
+    title: str
+    status: int
+    type: str = "about:blank"
+    detail: str | None = None
+    errors: list[FieldError] | None = None
+
+
+class Problem(HTTPException):
+    """An error answer: `raise Problem(409, "This address already has an account.")`."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str = "",
+        *,
+        headers: dict[str, str] | None = None,
+        errors: list[FieldError] | None = None,
+    ) -> None:
+        super().__init__(status, detail, headers=headers)
+        self.errors = errors
+
+    def to_response(self) -> Response:
+        return problem_response(self.status_code, self.detail, headers=self.headers, errors=self.errors)
+
+
+def invalid(field: str, message: str) -> Problem:
+    """A 400 that names the part of the request that is wrong."""
+    return Problem(400, "The request is not valid.", errors=[FieldError(field, message)])
+
+
+class ClientDisconnected(Exception):
+    """The client went away before its request was complete."""
+
+
+def problem_response(
+    status: int,
+    detail: str = "",
+    *,
+    headers: Mapping[str, str] | None = None,
+    errors: list[FieldError] | None = None,
+) -> Response:
+    body = ProblemDetails(
+        title=HTTPStatus(status).phrase, status=status, detail=detail or None, errors=errors
+    )
+    return Response(
+        msgspec.json.encode({"type": "about:blank", **msgspec.to_builtins(body)}),
+        status_code=status,
+        headers=dict(headers or {}),
+        content_type=PROBLEM_JSON,
+    )
+
+
+def problem_for(error: Exception) -> Response:
+    """The answer for an exception that left a handler or one of its dependencies."""
+    match error:
+        case Problem():
+            return error.to_response()
+        case HTTPException():
+            return problem_response(error.status_code, str(error.detail), headers=error.headers)
+        case RequestValidationError():
+            errors = [FieldError(item.field, item.message) for item in error.errors]
+            return problem_response(400, "The request is not valid.", errors=errors)
+        case RequestEntityTooLarge():
+            return problem_response(
+                413, f"The body is larger than the {error.max_size} bytes that are accepted."
+            )
+        case MissingCredentialError():
+            return problem_response(401, error.detail, headers=error.headers)
+        case ClientDisconnected():
+            return problem_response(400, "The request ended before its body was complete.")
+        case TimeoutError():
+            logger.error("a time limit ran out", exc_info=error)
+            return problem_response(504, "Something that this answer needs took too long.")
+        case database_errors.SQLAlchemyError() | OverflowError():
+            return _database_problem(error)
+        case _:
+            logger.error("unhandled error", exc_info=error)
+            return problem_response(500, "Something went wrong here. It has been logged.")
+
+
+def _database_problem(error: Exception) -> Response:
+    if _is_unstorable_value(error):
+        return problem_response(400, "The request holds a value that cannot be stored.")
+    if _is_unavailable(error):
+        logger.error("the database is not available", exc_info=error)
+        return problem_response(
+            503, "The database is not available. Try again soon.", headers={"Retry-After": "5"}
+        )
+    logger.error("database error", exc_info=error)
+    return problem_response(500, "Something went wrong here. It has been logged.")
+
+
+def _is_unstorable_value(error: Exception) -> bool:
+    """Numbers out of range, NUL in text and the like.
+
+    SQLSTATE class 22 is "data exception"; asyncpg refuses some values itself, before the server sees them,
+    and names that DataError; SQLite's driver raises OverflowError.
+    """
+    if isinstance(error, OverflowError | database_errors.DataError):
+        return True
+    if not isinstance(error, database_errors.DBAPIError):
+        return False
+    driver_error = error.orig
+    cause = driver_error.__cause__ if driver_error is not None else None
+    return any(
+        str(getattr(each, "sqlstate", None) or "").startswith("22")
+        or type(each).__name__ in {"DataError", "OverflowError"}
+        for each in (driver_error, cause)
+        if each is not None
+    )
+
+
+def _is_unavailable(error: Exception) -> bool:
+    if isinstance(error, database_errors.TimeoutError):
+        return True
+    if isinstance(error, database_errors.OperationalError | database_errors.InterfaceError):
+        return True
+    return isinstance(error, database_errors.DBAPIError) and error.connection_invalidated
+
+
+def describe(status: int) -> dict[str, Any]:
+    """The OpenAPI response object of an error answer."""
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+    }

@@ -33,7 +33,7 @@ Base.metadata.naming_convention = {
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _IDLE_BEFORE_PING = 30.0
-"""Seconds after which a pooled connection is tested before use; a test for each use would cost a round trip."""
+"""Seconds after which a pooled connection is tested before use; testing each use costs a round trip."""
 
 
 def install(app: App) -> None:
@@ -72,11 +72,8 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
     """The session of a request; the endpoint finishes it before the answer leaves."""
     app: App = request.scope["app"]
     new_session = app.state.db.get().sessionmaker
-    session: AsyncSession
-    if request.method in _SAFE_METHODS:
-        session = new_session(bind=app.state.reading)
-    else:
-        session = new_session()
+    is_read = request.method in _SAFE_METHODS
+    session: AsyncSession = new_session(bind=app.state.reading) if is_read else new_session()
     try:
         yield session
         await session.commit()

@@ -1,7 +1,8 @@
 """An example module: notes that belong to a user. Copied once and yours: learn from it, rename it, delete it.
 
-It shows what a module needs: a table (`models.py`), what goes in and out (`schemas.py`), routes behind a login
-(`routes.py`), `install` below, a migration (`migrations/versions/app_0002_notes.py`) and tests (`tests/notes`).
+It shows what a module needs: a table (`models.py`), what goes in and out (`schemas.py`), routes behind a
+login (`routes.py`), `install` below, a migration (`migrations/versions/app_0002_notes.py`) and tests
+(`tests/notes`).
 """
 
 from app.notes.routes import router

@@ -36,7 +36,7 @@ def parse_email(address: str) -> str:
 
 
 def normalize_email(address: str) -> str:
-    """As `parse_email`, but what is not an address comes back trimmed and in lower case: it matches nobody."""
+    """As `parse_email`; what is not an address comes back trimmed, in lower case, and matches nobody."""
     try:
         return parse_email(address)
     except InvalidEmail:

@@ -53,7 +53,7 @@ class PasswordHasher:
         return await self._run(lambda: hash_password(password))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Whether *password* has the hash *hashed*. With None the work is the same and the answer False."""
+        """Whether *password* has the hash *hashed*; None costs the same work and answers False."""
         matches = await self._run(lambda: verify_password(password, hashed or _decoy_hash()))
         return matches and hashed is not None
 

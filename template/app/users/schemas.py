@@ -6,7 +6,7 @@ import msgspec
 
 from app.users.models import User
 
-# Generous bounds that keep absurd input from any work; the rules themselves are in addresses.py and passwords.py.
+# Generous bounds that keep absurd input from any work; the rules are in addresses.py and passwords.py.
 EmailText = Annotated[str, msgspec.Meta(max_length=320, description="An e-mail address.")]
 PasswordText = Annotated[
     str, msgspec.Meta(max_length=1024, description="12 (PASSWORD_MIN_LENGTH) to 128 characters.")

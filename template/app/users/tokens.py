@@ -104,7 +104,7 @@ class UserTokens:
         return _issue(self._access, user_id, password_version, None)
 
     def verify_access(self, token: str) -> tuple[str, int]:
-        """User id and password version of an access token. Whether the user may act is for the caller to see."""
+        """User id and password version of an access token. The caller sees whether the user may act."""
         claims = _checked(self._access, token)
         return claims["sub"], claims["pv"]
 

@@ -1,4 +1,4 @@
-"""What every route needs from HTTP. Template-owned: fixes to HawkAPI's defects arrive here by `copier update`."""
+"""What every route needs from HTTP. Template-owned: fixes to HawkAPI's defects arrive by `copier update`."""
 
 from app.web import docs, health
 from app.web.application import App

@@ -10,6 +10,7 @@ one process share nothing.
 import inspect
 import logging
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -173,10 +174,8 @@ class App(HawkAPI):
         await super().__call__(scope, receive, send)
 
     async def _answer_head(self, scope: Any, receive: Any, send: Any) -> None:
-        try:
+        with suppress(_HeadIsSent):
             await super().__call__({**scope, "method": "GET"}, receive, _without_body(send))
-        except _HeadIsSent:
-            pass
 
     async def _core_handler_inner(self, scope: Any, receive: Any, send: Any) -> None:
         result = self._tree.lookup(scope["path"], scope["method"])

@@ -1,14 +1,14 @@
 # pyright: reportPrivateUsage=false
-# The plan of a route (`_handler_plan`) is the only place where HawkAPI keeps what it found out about a handler.
+# The plan of a route (`_handler_plan`) is the only place where HawkAPI keeps what it knows of a handler.
 """From a handler to an endpoint: read the request, run the handler, answer; nothing else can be sent.
 
 The framework routes the request and sends the answer. What lies between happens here, in this order:
 
 1. Guards first: `dependencies=[...]`, then parameters in the order of the handler's signature. A guard that
    stands first refuses before the body is read.
-2. A dependency runs once a request. One with a `yield` is finished before the answer leaves; when the answer
-   is an error (400 or more, raised or returned) it gets an exception at its `yield`, so a transaction rolls back.
-   An error while finishing becomes the answer; it is never swallowed.
+2. A dependency runs once a request. One with a `yield` is finished before the answer leaves; when the
+   answer is an error (400 or more, raised or returned) it gets an exception at its `yield`, so that a
+   transaction rolls back. An error while finishing becomes the answer; it is never swallowed.
 3. Every exception becomes problem details (`app/web/problems.py`).
 
 Handlers that HawkAPI 0.2.0 would run wrongly are refused when they are registered, with a sentence.
@@ -214,12 +214,12 @@ def _endpoint_of(route: Route) -> Endpoint:
     where = f"{'/'.join(sorted(route.methods))} {route.path} ({handler.__module__}.{handler.__qualname__})"
     hints = _hints_of(handler, where)
     response_type = route.response_model or hints.get("return")
-    if route.status_code in (204, 304) and response_type not in (None, type(None)):
-        if not _is_response_type(response_type):
-            raise RouteError(
-                f"{where} answers {route.status_code}, which has no body, but returns a value:"
-                " give status_code=200, or return None."
-            )
+    returns_value = response_type not in (None, type(None)) and not _is_response_type(response_type)
+    if route.status_code in (204, 304) and returns_value:
+        raise RouteError(
+            f"{where} answers {route.status_code}, which has no body, but returns a value:"
+            " give status_code=200, or return None."
+        )
     plan = route._handler_plan
     if plan is None:
         raise RouteError(f"{where}: HawkAPI made no plan for this handler.")
@@ -290,7 +290,8 @@ def _check_dependency(plan: DepCallablePlan, where: str) -> None:
     """HawkAPI fills `request`, other dependencies and nothing else; the rest would keep its default."""
     function = plan.callable
     name = getattr(function, "__qualname__", repr(function))
-    target = function if inspect.isfunction(function) else getattr(function, "__call__", function)
+    # An object with __call__, such as HawkAPI's HTTPBearer(), has its parameters there.
+    target = function if inspect.isroutine(function) else type(function).__call__
     filled = {spec.name for spec in plan.params if not spec.has_param_default}
     hints = _hints_of(target, f"{where}, dependency {name}")
     for parameter in inspect.signature(target).parameters.values():
@@ -330,7 +331,8 @@ def _is_response_type(annotation: Any) -> bool:
 
 def _as_model(result: object, model: Any) -> Any:
     """Exactly the fields of *model*: an instance of a subclass, or a row, must not carry more out."""
-    if type(result) is model:
+    kind: object = type(result)
+    if kind is model:
         return result
     if isinstance(model, type) and not isinstance(result, msgspec.Struct | Mapping | list | tuple):
         return msgspec.convert(cast(Any, result), model, from_attributes=True)

@@ -12,8 +12,9 @@ main{max-width:26rem;margin:10vh auto;padding:0 1rem}
 main.wide{max-width:60rem;margin:2rem auto}
 h1{font-size:1.4rem}
 label{display:block;margin:1rem 0 .3rem}
-input{width:100%;box-sizing:border-box;font:inherit;padding:.5rem;border:1px solid #8c959f;border-radius:6px}
-button{font:inherit;padding:.5rem 1rem;margin-top:1rem;border:0;border-radius:6px;background:#0969da;color:#fff}
+input,button{font:inherit;padding:.5rem 1rem;border-radius:6px}
+input{width:100%;box-sizing:border-box;border:1px solid #8c959f}
+button{margin-top:1rem;border:0;background:#0969da;color:#fff}
 [role=alert]{color:#b3261e}
 """
 
@@ -23,8 +24,9 @@ def page_response(
 ) -> Response:
     """A complete page. *body* is HTML: escape what comes from outside with `html.escape`.
 
-    The page may carry a token in its address, so it is not stored (`no-store`), its address is not passed on
-    (`no-referrer`), and nothing but its own style and a form to this site is allowed (ASVS 3.4.3, 3.4.5, 14.3.2).
+    The page may carry a token in its address, so it is not stored (`no-store`), its address is not
+    passed on (`no-referrer`), and nothing but its own style and a form to this site is allowed (ASVS 3.4.3,
+    3.4.5, 14.3.2).
     """
     css = _STYLE + style
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()

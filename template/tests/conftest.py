@@ -1,0 +1,197 @@
+"""Fixtures for every test: one application on one real database, emptied after each test.
+
+SQLite in a temporary folder, or the PostgreSQL server that TEST_DATABASE_URL names (a database of its own is
+made there and dropped). One event loop serves the whole run; tests are plain `async def`.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+from alembic import command
+from alembic.config import Config
+from hawkapi_auth import hash_password
+from hawkapi_mail import EmailMessage
+from hawkapi_sqlalchemy import Database
+from pydantic import SecretStr
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.database import Base
+from app.mail import pending_messages
+from app.main import create_app
+from app.settings import Settings
+from app.users import User, UserManager
+from app.web import App
+
+PROJECT = Path(__file__).parent.parent
+PASSWORD = "correct horse battery"
+"""The password of every user that a test does not give another."""
+
+
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    """Hashing takes 80 ms; users that tests only need to exist share one hash."""
+    return hash_password(PASSWORD)
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A new, empty database for this run."""
+    server = os.environ.get("TEST_DATABASE_URL")
+    if server is None:
+        yield f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('database') / 'test.db'}"
+        return
+    url = make_url(server).set(drivername="postgresql+asyncpg", database=f"test_{uuid4().hex[:12]}")
+    _run_on_server(server, f'CREATE DATABASE "{url.database}"')
+    yield url.render_as_string(hide_password=False)
+    _run_on_server(server, f'DROP DATABASE "{url.database}" WITH (FORCE)')
+
+
+def _run_on_server(server: str, statement: str) -> None:
+    async def run() -> None:
+        url = make_url(server).set(drivername="postgresql+asyncpg")
+        engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            await connection.execute(text(statement))
+        await engine.dispose()
+
+    asyncio.run(run())
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str) -> Settings:
+    """Settings for tests; independent of the environment and of `.env`."""
+    return make_settings(database_url=SecretStr(database_url))
+
+
+def make_settings(**values: object) -> Settings:
+    """Settings with *values*, which nothing in the environment can change."""
+    defaults: dict[str, object] = {
+        "environment": "test",
+        "secret_key": SecretStr("0123456789abcdef" * 4),
+        "mail_backend": "memory",
+        "base_url": "http://test",
+    }
+    return Settings(_env_file=None, **(defaults | values))  # type: ignore[call-arg]
+
+
+@pytest.fixture(scope="session")
+def migrated(database_url: str) -> str:
+    """The URL of the database with every migration applied."""
+    config = Config(toml_file=PROJECT / "pyproject.toml")
+    config.attributes["database_url"] = database_url
+    command.upgrade(config, "heads")
+    return database_url
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def started_app(settings: Settings, migrated: str) -> AsyncIterator[App]:
+    app = create_app(settings)
+    async with lifespan(app):
+        yield app
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def app(started_app: App) -> AsyncIterator[App]:
+    """The application; its tables are emptied after each test."""
+    yield started_app
+    async with started_app.state.db.session() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            await session.execute(table.delete())
+
+
+@pytest.fixture
+def db(app: App) -> Database:
+    """`async with db.session() as session:` commits at the end of the block."""
+    return app.state.db
+
+
+@pytest.fixture
+def manager(app: App) -> Iterator[UserManager]:
+    """The user manager; hooks that a test replaces are put back."""
+    manager: UserManager = app.state.users
+    before = dict(vars(manager))
+    yield manager
+    vars(manager).update(before)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(app: App) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client that talks to the application directly."""
+    async with make_client(app) as client:
+        yield client
+
+
+def make_client(app: App, **options: object) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=app, client=("203.0.113.9", 50000))
+    return httpx.AsyncClient(transport=transport, base_url="http://test", **options)  # type: ignore[arg-type]
+
+
+type MakeUser = Callable[..., Awaitable[User]]
+
+
+@pytest.fixture
+def make_user(db: Database, password_hash: str) -> MakeUser:
+    """`await make_user("ada@example.com", is_verified=True)`: a committed account with `PASSWORD`."""
+
+    async def make(email: str = "ada@example.com", **columns: object) -> User:
+        async with db.session() as session:
+            user = User(email=email, hashed_password=password_hash, **columns)
+            session.add(user)
+        return user
+
+    return make
+
+
+type Login = Callable[[User], dict[str, str]]
+
+
+@pytest.fixture
+def login(manager: UserManager) -> Login:
+    """`headers=login(user)`: what a request of a logged-in user carries."""
+
+    def headers(user: User) -> dict[str, str]:
+        token = manager.tokens.issue_access(user.id, password_version=user.password_version)
+        return {"Authorization": f"Bearer {token}"}
+
+    return headers
+
+
+type Outbox = Callable[[], Awaitable[list[EmailMessage]]]
+
+
+@pytest.fixture
+def outbox(db: Database) -> Outbox:
+    """`await outbox()`: the mails that wait to be sent, oldest first; those to be thrown away left out."""
+
+    async def messages() -> list[EmailMessage]:
+        async with db.session(commit=False) as session:
+            return await pending_messages(session)
+
+    return messages
+
+
+@asynccontextmanager
+async def lifespan(app: App) -> AsyncIterator[None]:
+    """Start and stop *app* as a server would."""
+    to_app: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    from_app: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    task = asyncio.create_task(app(scope, to_app.get, from_app.put))
+    await to_app.put({"type": "lifespan.startup"})
+    message = await from_app.get()
+    if message["type"] != "lifespan.startup.complete":
+        raise RuntimeError(message.get("message"))
+    try:
+        yield
+    finally:
+        await to_app.put({"type": "lifespan.shutdown"})
+        await from_app.get()
+        await task

@@ -10,12 +10,18 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
 
 from hawkapi_auth import hash_password, needs_rehash, verify_password
 
 MAX_LENGTH = 128
 """Characters. Without a limit a megabyte of "password" would be hashed."""
+
+DECOY_HASH = (
+    "$argon2id$v=19$m=65536,t=3,p=4$yTVKs6DTG"
+    "KvBgW1BUrAmZg$i1G/DjG3tL0pcxVwg4itOODnNCLK77mod/B3Wj1LGQU"
+)
+"""The hash of a password that nobody knows, with hawkapi-auth's parameters. It is verified in place of a
+missing user's, so that knowing and not knowing an address cost the same."""
 
 
 class InvalidPassword(ValueError):
@@ -54,7 +60,7 @@ class PasswordHasher:
 
     async def verify(self, password: str, hashed: str | None) -> bool:
         """Whether *password* has the hash *hashed*; None costs the same work and answers False."""
-        matches = await self._run(lambda: verify_password(password, hashed or _decoy_hash()))
+        matches = await self._run(lambda: verify_password(password, hashed or DECOY_HASH))
         return matches and hashed is not None
 
     def is_outdated(self, hashed: str) -> bool:
@@ -82,12 +88,6 @@ class PasswordHasher:
 def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
     with suppress(RuntimeError):  # the loop may have been closed
         loop.call_soon_threadsafe(callback)
-
-
-@cache
-def _decoy_hash() -> str:
-    """Verified in place of a missing user's hash, so that knowing and not knowing an address cost the same."""
-    return hash_password("no password has this hash")
 
 
 def _yield_to_the_event_loop() -> None:

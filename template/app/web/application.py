@@ -28,6 +28,8 @@ type Scope = dict[str, Any]
 
 logger = logging.getLogger("app.web")
 
+_ABOUT_A_BODY = frozenset({b"content-type", b"content-length"})
+
 
 class App(HawkAPI):
     """A HawkAPI application whose every route is an `Endpoint` and whose every error is problem details."""
@@ -164,7 +166,7 @@ class App(HawkAPI):
             return
         if scope["type"] == "http":
             receive = _whole_body_or_error(receive)
-            send = _without_line_breaks_in_headers(send)
+            send = _well_formed(send)
             if "\0" in scope["path"]:
                 await problem_response(400, "The address holds U+0000.")(scope, receive, send)
                 return
@@ -224,10 +226,17 @@ class _HeadIsSent(BaseException):
 def _without_body(send: Any) -> Any:
     """For HEAD: the head of the GET answer with its Content-Length, and no byte of a body."""
 
+    complete = False
+
     async def head_only(message: Message) -> None:
+        nonlocal complete
         if message["type"] != "http.response.body":
             await send(message)
             return
+        if complete:
+            # A stream that is ended says so once more.
+            return
+        complete = True
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         if message.get("more_body", False):
             raise _HeadIsSent
@@ -235,16 +244,26 @@ def _without_body(send: Any) -> Any:
     return head_only
 
 
-def _without_line_breaks_in_headers(send: Any) -> Any:
-    """Strip CR, LF and NUL, which would let a value end its header (CWE-113)."""
+def _well_formed(send: Any) -> Any:
+    """What HTTP demands of every answer, whatever a handler returns.
 
-    async def stripped(message: Message) -> None:
+    No CR, LF or NUL in a header's value, which would let it end its header (CWE-113), and in a 204 or 304
+    nothing of a body and no header that speaks of one (RFC 9110, sections 8.6 and 15.3.5).
+    """
+    bodiless = False
+
+    async def checked(message: Message) -> None:
+        nonlocal bodiless
         if message["type"] == "http.response.start":
-            headers = message.get("headers", [])
-            if any(c in value for _, value in headers for c in (b"\r", b"\n", b"\0")):
-                table = bytes.maketrans(b"", b"")
-                headers = [(k, v.translate(table, b"\r\n\0")) for k, v in headers]
-                message = {**message, "headers": headers}
+            bodiless = message["status"] in (204, 304)
+            headers = [
+                (name, value.translate(None, b"\r\n\0"))
+                for name, value in message.get("headers", [])
+                if not (bodiless and name.lower() in _ABOUT_A_BODY)
+            ]
+            message = {**message, "headers": headers}
+        elif bodiless and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
         await send(message)
 
-    return stripped
+    return checked

@@ -90,45 +90,49 @@ class Endpoint:
     async def run(self, request: Request, given: Mapping[str, Any]) -> Any:
         """Resolve, call, build the answer, finish the dependencies. Raises what the handler raises."""
         request = CheckedRequest.adopt(request)
+        response: Any = None
+        failure: BaseException | None = None
         try:
             async with AsyncExitStack() as stack:
-                resolution = _Resolution(request, stack, self.route.required_scopes)
-                for guard in self.guards:
-                    await resolution.value_of(guard)
-                arguments = dict(given)
-                for name, step in self.steps:
-                    if isinstance(step, DepCallablePlan):
-                        arguments[name] = await resolution.value_of(step)
-                    else:
-                        arguments[name] = await step(request)
-                if inspect.iscoroutinefunction(self.handler):
-                    result = await self.handler(**arguments)
-                else:
-                    result = await asyncio.to_thread(self.handler, **arguments)
-                response = self._response(result)
-                if response.status_code >= 400:
-                    raise _ErrorAnswer(response)
+                try:
+                    response = await self._call(request, given, stack)
+                    if response.status_code >= 400:
+                        raise _ErrorAnswer(response)
+                except BaseException as error:
+                    failure = error
+                    raise
+            if failure is not None:
+                # A dependency has caught it and gone on; it is the answer all the same.
+                raise failure
         except _ErrorAnswer as answer:
             return answer.response
         return response
+
+    async def _call(self, request: Request, given: Mapping[str, Any], stack: AsyncExitStack) -> Any:
+        resolution = _Resolution(request, stack, self.route.required_scopes)
+        for guard in self.guards:
+            await resolution.value_of(guard)
+        arguments = dict(given)
+        for name, step in self.steps:
+            if isinstance(step, DepCallablePlan):
+                arguments[name] = await resolution.value_of(step)
+            else:
+                arguments[name] = await step(request)
+        if inspect.iscoroutinefunction(self.handler):
+            return self._response(await self.handler(**arguments))
+        result = await asyncio.to_thread(self.handler, **arguments)
+        # A decorator that is a plain function around an async handler returns a coroutine.
+        return self._response(await result if inspect.isawaitable(result) else result)
 
     def _response(self, result: Any) -> Any:
         if is_response(result):
             return result
         status = self.route.status_code
         if result is None:
-            return _NoContent(status_code=status if status != 200 else 204)
+            return Response(status_code=status if status != 200 else 204)
         if self.route.response_model is not None:
             result = _as_model(result, self.route.response_model)
         return JSONResponse(result, status_code=status)
-
-
-class _NoContent(Response):
-    """An answer without a body, and without the headers that speak of one (RFC 9110, section 8.6)."""
-
-    def _build_raw_headers(self) -> list[tuple[bytes, bytes]]:
-        about_the_body = (b"content-type", b"content-length")
-        return [each for each in super()._build_raw_headers() if each[0] not in about_the_body]
 
 
 class _ErrorAnswer(Exception):
@@ -213,8 +217,19 @@ def _endpoint_of(route: Route) -> Endpoint:
     handler = route.handler
     where = f"{'/'.join(sorted(route.methods))} {route.path} ({handler.__module__}.{handler.__qualname__})"
     hints = _hints_of(handler, where)
-    response_type = route.response_model or hints.get("return")
-    returns_value = response_type not in (None, type(None)) and not _is_response_type(response_type)
+    response_type = route.response_model or hints.get("return", Response)
+    returns_value = response_type is not type(None) and not is_response_type(response_type)
+    if returns_value:
+        _check_describable(response_type, f"{where}: what it returns")
+    if (
+        route.response_model_exclude_none
+        or route.response_model_exclude_unset
+        or (route.response_model_exclude_defaults)
+    ):
+        raise RouteError(
+            f"{where}: response_model_exclude_... has no effect here. Leave fields out with"
+            " `class Model(msgspec.Struct, omit_defaults=True)`."
+        )
     if route.status_code in (204, 304) and returns_value:
         raise RouteError(
             f"{where} answers {route.status_code}, which has no body, but returns a value:"
@@ -253,6 +268,7 @@ def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) 
     if annotation is Request:
         raise RouteError(f"{where}: the parameter that takes the request must be named `request`.")
     name = spec.alias or spec.name
+    _check_describable(annotation, f"{where}: the parameter {name!r}")
     if source in (ParamSource.PATH, ParamSource.IMPLICIT_PATH):
         location, reader = "path", parameters.path_reader(name, annotation)
     elif source is ParamSource.HEADER:
@@ -310,14 +326,26 @@ def _check_dependency(plan: DepCallablePlan, where: str) -> None:
             _check_dependency(spec.dep_plan, where)
 
 
+def _check_describable(annotation: Any, what: str) -> None:
+    """Refuse a type that msgspec can neither check nor describe in the OpenAPI document."""
+    try:
+        msgspec.json.schema_components([annotation])
+    except TypeError as error:
+        raise RouteError(
+            f"{what} is of a type that msgspec does not know ({annotation!r}). Use a msgspec.Struct or a"
+            " standard type; for a handler that returns a Response too, give response_model=."
+        ) from error
+
+
 def _is_body(annotation: Any) -> bool:
-    """Whether a bare parameter can only be meant as the body: a Struct, also optional or in a list."""
+    """Whether a bare parameter can only be meant as the body: a Struct, also optional or in a list, a dict."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _is_body(arguments[0])
-    if origin in (Union, UnionType, list, set, tuple, dict):
+    if origin in (Union, UnionType, list, set, tuple):
         return any(_is_body(each) for each in arguments)
-    return isinstance(annotation, type) and issubclass(annotation, msgspec.Struct)
+    kind = origin or annotation
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct | dict)
 
 
 def is_response(value: Any) -> bool:
@@ -325,15 +353,11 @@ def is_response(value: Any) -> bool:
     return hasattr(value, "status_code") and callable(value)
 
 
-def _is_response_type(annotation: Any) -> bool:
-    return isinstance(annotation, type) and hasattr(annotation, "_build_raw_headers")
+def is_response_type(annotation: Any) -> bool:
+    return isinstance(annotation, type) and inspect.isfunction(annotation.__call__)
 
 
 def _as_model(result: object, model: Any) -> Any:
-    """Exactly the fields of *model*: an instance of a subclass, or a row, must not carry more out."""
-    kind: object = type(result)
-    if kind is model:
-        return result
-    if isinstance(model, type) and not isinstance(result, msgspec.Struct | Mapping | list | tuple):
-        return msgspec.convert(cast(Any, result), model, from_attributes=True)
-    return msgspec.convert(msgspec.to_builtins(cast(Any, result)), model)
+    """Exactly the fields of *model*: a row, or an instance of a subclass however deep, carries no more out."""
+    filled = msgspec.convert(result, model, from_attributes=True)
+    return msgspec.convert(msgspec.to_builtins(filled), model)

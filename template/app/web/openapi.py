@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
-from app.web.endpoint import Endpoint, Parameter
+from app.web.endpoint import Endpoint, Parameter, is_response_type
 from app.web.parameters import REQUIRED, accepts_form
 from app.web.problems import ProblemDetails, describe
 from app.web.responses import answers_of, query_model_of, security_of
@@ -38,6 +38,7 @@ def build_document(
     schemes: dict[str, Any] = {}
     paths: dict[str, dict[str, Any]] = {}
     tags: set[str] = set()
+    identifiers: set[str] = set()
     for endpoint in endpoints:
         route = endpoint.route
         if not route.include_in_schema:
@@ -46,6 +47,7 @@ def build_document(
         tags.update(route.tags)
         for method in sorted(route.methods - {"HEAD", "OPTIONS"}):
             operation = _operation(endpoint, method.lower(), path, slots, schemes)
+            operation["operationId"] = _unique(operation["operationId"], identifiers)
             paths.setdefault(path, {})[method.lower()] = operation
     types = [slot.annotation for slot in slots]
     schemas, components = msgspec.json.schema_components([*types, ProblemDetails], ref_template=_REF)
@@ -123,14 +125,13 @@ def _add_body(operation: dict[str, Any], endpoint: Endpoint, slots: list[_Slot])
 
 def _add_success(operation: dict[str, Any], endpoint: Endpoint, slots: list[_Slot]) -> None:
     status = endpoint.route.status_code
-    model = endpoint.route.response_model
     answer: dict[str, Any] = {"description": "Success"}
-    if model is not None:
+    if endpoint.response_type is type(None):
+        status = 204 if status == 200 else status
+    elif not is_response_type(endpoint.response_type):
         media: dict[str, Any] = {}
         answer["content"] = {"application/json": media}
-        slots.append(_Slot(media, model))
-    elif endpoint.response_type in (None, type(None)) and status == 200:
-        status = 204
+        slots.append(_Slot(media, endpoint.response_type))
     operation["responses"][str(status)] = answer
 
 
@@ -157,6 +158,14 @@ def _answers(endpoint: Endpoint) -> dict[int, str]:
     for each in (*endpoint.dependencies(), endpoint.handler):
         found |= answers_of(each)
     return found
+
+
+def _unique(identifier: str, taken: set[str]) -> str:
+    """`/things/{id}` and `/things/id` would share one operationId, which makes the document invalid."""
+    candidates = (identifier, *(f"{identifier}_{number}" for number in range(2, len(taken) + 2)))
+    free = next(each for each in candidates if each not in taken)
+    taken.add(free)
+    return free
 
 
 def _field_default(field: msgspec.structs.FieldInfo) -> Any:

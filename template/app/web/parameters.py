@@ -7,7 +7,8 @@ endpoint (`app/web/endpoint.py`) reads parameters through the functions below an
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -118,6 +119,9 @@ def path_reader(name: str, annotation: Any) -> Reader:
     async def read(request: Request) -> Any:
         value = request.path_params.get(name)
         text = str(value) if isinstance(value, UUID | int | float) else value
+        if isinstance(value, int) and text not in request.path.split("/"):
+            # HawkAPI's `{id:int}` takes " 5", "0_5" and Arabic digits for 5 too; one thing has one address.
+            raise Problem(404, "There is nothing at this address.")
         try:
             return msgspec.convert(text, annotation, strict=False)
         except msgspec.ValidationError:
@@ -165,8 +169,12 @@ def accepts_form(annotation: Any) -> bool:
 
 
 def _is_list(annotation: Any) -> bool:
-    bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    return (get_origin(bare) or bare) in (list, set, tuple, frozenset)
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _is_list(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return any(_is_list(each) for each in get_args(annotation))
+    return (origin or annotation) in (list, set, tuple, frozenset)
 
 
 def _absent(name: str, default: Any) -> Any:

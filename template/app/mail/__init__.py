@@ -1,0 +1,59 @@
+"""Mail: written into an outbox with the change that it is about, sent by a worker after the commit.
+
+To send one from a request: `await app.state.mail.for_session(tx).send(EmailMessage.build(...))`.
+Template-owned; start reading at `outbox.py`.
+"""
+
+import asyncio
+
+from app.mail.backends import (
+    CarefulSMTPBackend,
+    ConsoleBackend,
+    Undeliverable,
+    build_backend,
+)
+from app.mail.mailer import Mailer, SessionMailer
+from app.mail.outbox import OutboxMessage, enqueue, lease, pending_messages
+from app.mail.worker import Worker, build_worker
+from app.web import App
+
+__all__ = [
+    "CarefulSMTPBackend",
+    "ConsoleBackend",
+    "Mailer",
+    "OutboxMessage",
+    "SessionMailer",
+    "Undeliverable",
+    "Worker",
+    "build_backend",
+    "build_worker",
+    "enqueue",
+    "install",
+    "lease",
+    "pending_messages",
+]
+
+
+def install(app: App) -> None:
+    """Put the mailer at `app.state.mail`; with MAIL_WORKER=inline run a worker in this process."""
+    settings = app.state.settings
+    app.state.mail = Mailer(default_sender=settings.mail_sender)
+    if settings.mail_worker == "inline":
+        _run_inline(app, build_worker(app.state.db, settings))
+
+
+def _run_inline(app: App, worker: Worker) -> None:
+    stop = asyncio.Event()
+    running: list[asyncio.Task[None]] = []
+
+    async def start_mail_worker() -> None:
+        stop.clear()
+        running.append(asyncio.create_task(worker.run(stop), name="mail worker"))
+
+    async def stop_mail_worker() -> None:
+        stop.set()
+        while running:
+            await running.pop()
+
+    app.on_startup(start_mail_worker)
+    app.on_shutdown(stop_mail_worker)

@@ -1,0 +1,149 @@
+"""How mail leaves: the console, an SMTP server, or a list in memory. `MAIL_BACKEND` chooses.
+
+Template-owned. A backend of your own is a class with `name`, `send` and `close`; give it a case in
+`build_backend`. Let it raise `SendError` to be tried again, `Undeliverable` to have the mail set aside
+at once. The text of either is stored and logged: put no address and no part of the mail into it.
+"""
+
+import re
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from aiosmtplib import (
+    SMTPConnectError,
+    SMTPDataError,
+    SMTPRecipientRefused,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+    SMTPSenderRefused,
+)
+from hawkapi_mail import (
+    Backend,
+    EmailMessage,
+    InMemoryBackend,
+    SendError,
+    SendResult,
+    SMTPBackend,
+    SMTPConfig,
+)
+
+from app.settings import Settings
+
+
+class Undeliverable(SendError):
+    """Trying again is useless: the mail cannot be written, or the server refuses it for good."""
+
+
+def build_backend(settings: Settings) -> Backend:
+    """The backend that MAIL_BACKEND names."""
+    match settings.mail_backend:
+        case "console":
+            return ConsoleBackend()
+        case "smtp":
+            return CarefulSMTPBackend(SMTPBackend(_smtp_config(settings)))
+        case "memory":
+            return InMemoryBackend()
+
+
+def _smtp_config(settings: Settings) -> SMTPConfig:
+    password = settings.smtp_password
+    return SMTPConfig(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        username=settings.smtp_username or "",
+        password=password.get_secret_value() if password else "",
+        use_tls=settings.smtp_security == "tls",
+        start_tls=settings.smtp_security == "starttls",
+        timeout=settings.smtp_timeout,
+    )
+
+
+@dataclass
+class ConsoleBackend:
+    """Prints mails, so that a link can be clicked in the terminal.
+
+    For development alone: links are secrets.
+    """
+
+    stream: TextIO | None = None
+    """Where to print; standard output when None."""
+    name: str = field(default="console", init=False)
+
+    async def send(self, message: EmailMessage) -> SendResult:
+        stream = self.stream or sys.stdout
+        text = (
+            f"\n--- mail ---\nTo: {', '.join(message.to)}\nSubject: {message.subject}\n\n"
+            f"{(message.text_body or message.html_body).strip()}\n--- end of mail ---\n"
+        )
+        # A terminal that cannot show a letter shows a question mark.
+        encoding = stream.encoding or "utf-8"
+        # One call, so that nothing else is printed in between.
+        print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+        return SendResult(message_id=message.message_id, provider=self.name)
+
+    async def close(self) -> None:
+        return None
+
+
+@dataclass
+class CarefulSMTPBackend:
+    """hawkapi-mail's SMTP backend, which says of each failure whether trying again makes sense."""
+
+    inner: SMTPBackend
+    name: str = field(default="smtp", init=False)
+
+    async def send(self, message: EmailMessage) -> SendResult:
+        if not message.sender or not message.all_recipients():
+            raise Undeliverable("the mail has no sender or no recipient")
+        with _sorted_errors():
+            return await self.inner.send(message)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+@contextmanager
+def _sorted_errors() -> Generator[None]:
+    try:
+        yield
+    except SendError as error:
+        kind = Undeliverable if _is_final(error.__cause__) else SendError
+        raise kind(_describe(error.__cause__ or error)) from error
+    except ValueError as error:
+        # hawkapi-mail lets these through: line breaks in a header, a recipient that is no address, an
+        # address outside ASCII (UnicodeEncodeError is a ValueError).
+        raise Undeliverable(f"the mail cannot be written ({type(error).__name__})") from error
+
+
+_OUR_ACCOUNT = frozenset({530, 534, 535, 538})
+"""Replies about our login (RFC 4954). The mail is fine and leaves once the operator has mended that."""
+
+
+def _is_final(error: BaseException | None) -> bool:
+    """Whether the server refused this very mail for good: a 5xx reply (RFC 5321, 4.2.1)."""
+    match error:
+        case SMTPRecipientsRefused():
+            return all(_is_final(each) for each in error.recipients)
+        case SMTPSenderRefused() | SMTPRecipientRefused() | SMTPDataError():
+            return 500 <= error.code <= 599 and error.code not in _OUR_ACCOUNT
+        case _:
+            return False
+
+
+def _describe(error: BaseException) -> str:
+    """*error* without the server's words, which may repeat an address or a link from the mail."""
+    match error:
+        case SMTPRecipientsRefused():
+            return "; ".join(_describe(each) for each in error.recipients)
+        case SMTPResponseException():
+            enhanced = re.match(r"[245]\.\d{1,3}\.\d{1,3}\b", error.message)
+            codes = f"{error.code} {enhanced.group()}" if enhanced else f"{error.code}"
+            return f"{type(error).__name__} {codes}"
+        case SMTPConnectError():
+            # Says which server and why; there was no mail yet that it could repeat.
+            return f"{type(error).__name__}: {error}"
+        case _:
+            return type(error).__name__

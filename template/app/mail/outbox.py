@@ -1,0 +1,113 @@
+"""The outbox: mails as rows, written in the transaction of what they are about. Template-owned.
+
+A mail exists if, and only if, its cause was committed. A worker (`worker.py`) takes rows with `lease`,
+which gives no row to two of them, and sends them. Delivery is at least once: when a worker is killed
+between the server's "accepted" and the deletion of the row, another sends again, with the same Message-ID.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from hawkapi_mail import EmailMessage
+from sqlalchemy import BigInteger, DateTime, Index, Integer, String, Text, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Base
+from app.mail.stored import StoredMail, addressed, from_json, to_json
+
+PENDING = "pending"
+DEAD = "dead"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class OutboxMessage(Base):
+    """A mail that waits to be sent, or that was set aside after its last attempt."""
+
+    __tablename__ = "mail_outbox"
+    __table_args__ = (Index(None, "status", "next_attempt_at"),)
+
+    # SQLite counts up by itself only in an INTEGER primary key.
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    message: Mapped[str] = mapped_column(Text)
+    """The whole mail as JSON, links with their tokens included: never log it."""
+    status: Mapped[str] = mapped_column(String(8), default=PENDING)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    """Attempts begun. Goes up when a worker takes the row, so that a mail which kills it comes to an end."""
+    next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
+    last_error: Mapped[str] = mapped_column(Text, default="")
+    """Why the last attempt failed, for the operator. Holds no token and no part of the mail."""
+
+
+def enqueue(session: AsyncSession, message: EmailMessage, *, discard: bool = False) -> None:
+    """Add *message* to the outbox; it leaves after the caller's transaction was committed.
+
+    With *discard* the worker throws the row away unsent. That is for answers about an unknown address:
+    they do the same work as answers about a known one, so that their time does not tell the two apart.
+    """
+    session.add(OutboxMessage(message=to_json(StoredMail(addressed(message), discard))))
+
+
+async def lease(
+    session: AsyncSession,
+    duration: timedelta,
+    *,
+    limit: int = 1,
+    now: datetime | None = None,
+) -> list[OutboxMessage]:
+    """Take up to *limit* due rows, longest due first. Nobody else gets them within *duration*.
+
+    One statement does it, so that no two workers get the same row. Commit before you send.
+    """
+    now = now or _now()
+    due = (
+        select(OutboxMessage.id)
+        .where(OutboxMessage.status == PENDING, OutboxMessage.next_attempt_at <= now)
+        .order_by(OutboxMessage.next_attempt_at, OutboxMessage.id)
+        .limit(limit)
+        # For PostgreSQL. SQLite has one writer at a time anyway; SQLAlchemy leaves this out there.
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    taken = await session.scalars(
+        update(OutboxMessage)
+        .where(OutboxMessage.id.in_(select(due.c.id)))
+        .values(attempts=OutboxMessage.attempts + 1, next_attempt_at=now + duration)
+        .returning(OutboxMessage)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    )
+    return sorted(taken, key=lambda row: row.id)
+
+
+async def remove(session: AsyncSession, ids: Iterable[int]) -> None:
+    """The mails were sent, or are not to be sent: delete their rows."""
+    await session.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(list(ids))))
+
+
+async def put_back(session: AsyncSession, row: OutboxMessage, delay: timedelta, error: str) -> None:
+    """The attempt failed: try again after *delay*."""
+    await _change(session, row, next_attempt_at=_now() + delay, last_error=error)
+
+
+async def set_aside(session: AsyncSession, row: OutboxMessage, error: str) -> None:
+    """No further attempt: the row stays, with the status `dead`, for a person to look at."""
+    await _change(session, row, status=DEAD, last_error=error)
+
+
+async def _change(session: AsyncSession, row: OutboxMessage, **values: object) -> None:
+    # When the lease has run out and another worker has the row, `attempts` differs: leave it to that one.
+    still_ours = (OutboxMessage.id == row.id, OutboxMessage.attempts == row.attempts)
+    await session.execute(
+        update(OutboxMessage).where(*still_ours).values(**values).execution_options(synchronize_session=False)
+    )
+
+
+async def pending_messages(session: AsyncSession) -> list[EmailMessage]:
+    """The mails that wait to be sent, oldest first, without those to be thrown away."""
+    waiting = select(OutboxMessage.message).where(OutboxMessage.status == PENDING)
+    stored = [from_json(text) for text in await session.scalars(waiting.order_by(OutboxMessage.id))]
+    return [mail.message for mail in stored if not mail.discard]

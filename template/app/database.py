@@ -4,19 +4,22 @@ The rule: **committed before answered.** A request's transaction is committed af
 and before the first byte of the answer leaves; it is rolled back when the handler raises or answers 400 and
 more. Call `await tx.commit()` yourself only for what must last although the answer is an error.
 
+GET and HEAD only read: their statements need no transaction, and a session that tries to write refuses.
+
 Outside requests (CLI, worker, background work): `async with app.state.db.session() as session:`, which
 commits at the end of the block.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator, Sequence
+from typing import Annotated, Any, Never
 
 from hawkapi import Depends, Request
 from hawkapi_sqlalchemy import Base, DatabaseConfig, init_database
 from sqlalchemy import Engine, event, exc, make_url, text
-from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
+from sqlalchemy.ext.asyncio import AsyncSession, async_object_session, async_sessionmaker
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from app.web import App
 
@@ -52,8 +55,14 @@ def install(app: App) -> None:
     engine = database.get().engine
     # So that code with a row in hand, a hook for example, finds the services of its own application.
     database.get().sessionmaker.configure(info={"services": app.state})
-    # A second view of the same pool, whose transactions on SQLite take no write lock.
-    app.state.reading = engine.execution_options(sqlite_begin="DEFERRED")
+    app.state.reading = async_sessionmaker(
+        # Each statement by itself: a BEGIN and a COMMIT around one SELECT cost more than the SELECT.
+        engine.execution_options(**({} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}), reading=True),
+        sync_session_class=ReadingSession,
+        expire_on_commit=False,
+        autoflush=False,
+        info={"services": app.state},
+    )
     if is_sqlite:
         _configure_sqlite(engine.sync_engine)
     else:
@@ -68,18 +77,42 @@ def install(app: App) -> None:
     _ = database_answers
 
 
+class ReadingSession(Session):
+    """The session of a GET or HEAD request. Safe methods change nothing (RFC 9110, section 9.2.1)."""
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        if self.new or self.dirty or self.deleted:
+            _refuse_to_write()
+        super().flush(objects)
+
+
+@event.listens_for(ReadingSession, "do_orm_execute")
+def _refuse_statements_that_write(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        _refuse_to_write()
+
+
+def _refuse_to_write() -> Never:
+    raise RuntimeError(
+        "A GET or HEAD handler tried to write. Make it POST, PUT, PATCH or DELETE; for bookkeeping beside the"
+        " answer open a session of its own: `async with app.state.db.session() as session:`."
+    )
+
+
 async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
     """The session of a request; the endpoint finishes it before the answer leaves."""
     app: App = request.scope["app"]
-    new_session = app.state.db.get().sessionmaker
     is_read = request.method in _SAFE_METHODS
-    session: AsyncSession = new_session(bind=app.state.reading) if is_read else new_session()
+    session: AsyncSession = app.state.reading() if is_read else app.state.db.get().sessionmaker()
     try:
         yield session
-        await session.commit()
-    finally:
+        if not is_read:
+            await session.commit()
+    except BaseException:
         # Shielded: a request that is cancelled must still give its connection back.
         await asyncio.shield(session.close())
+        raise
+    await session.close()
 
 
 Db = Annotated[AsyncSession, Depends(request_session)]
@@ -126,8 +159,8 @@ def _configure_sqlite(engine: Engine) -> None:
     def on_begin(connection: Any) -> None:
         # A transaction that reads first and writes later fails at once when another has written in between;
         # taking the write lock at the beginning makes it wait its turn instead.
-        mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-        connection.exec_driver_sql(f"BEGIN {mode}")
+        if not connection.get_execution_options().get("reading"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     _ = (on_connect, on_begin)
 

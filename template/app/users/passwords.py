@@ -5,8 +5,6 @@ hash. Your own rule goes into `check_password`.
 """
 
 import asyncio
-import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -50,7 +48,7 @@ class PasswordHasher:
     """Hashes in *threads* threads; when *queue* more callers are waiting, `HashingBusy` is raised."""
 
     def __init__(self, *, threads: int, queue: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, "password", initializer=_yield_to_the_event_loop)
+        self._pool = ThreadPoolExecutor(threads, "password")
         self._limit = threads + queue
         self._running = 0
 
@@ -88,9 +86,3 @@ class PasswordHasher:
 def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
     with suppress(RuntimeError):  # the loop may have been closed
         loop.call_soon_threadsafe(callback)
-
-
-def _yield_to_the_event_loop() -> None:
-    """Lower this thread's priority (Linux; argon2's lanes inherit it), so that requests are served first."""
-    with suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -5,9 +5,9 @@ hash. Your own rule goes into `check_password`.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from hawkapi_auth import hash_password, needs_rehash, verify_password
 
@@ -49,8 +49,7 @@ class PasswordHasher:
 
     def __init__(self, *, threads: int, queue: int) -> None:
         self._pool = ThreadPoolExecutor(threads, "password")
-        self._limit = threads + queue
-        self._running = 0
+        self._places = threading.BoundedSemaphore(threads + queue)
 
     async def hash(self, password: str) -> str:
         """The Argon2id hash of *password*."""
@@ -70,19 +69,9 @@ class PasswordHasher:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _run[T](self, work: Callable[[], T]) -> T:
-        if self._running >= self._limit:
+        if not self._places.acquire(blocking=False):
             raise HashingBusy
-        self._running += 1
         future = self._pool.submit(work)
-        # Counted until the work ends, also when the caller has gone away.
-        loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: _call_soon(loop, self._done))
+        # The place is taken until the work has ended, also when the caller has gone away.
+        future.add_done_callback(lambda _: self._places.release())
         return await asyncio.wrap_future(future)
-
-    def _done(self) -> None:
-        self._running -= 1
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop may have been closed
-        loop.call_soon_threadsafe(callback)

@@ -101,6 +101,10 @@ def _add_parameters(operation: dict[str, Any], endpoint: Endpoint, slots: list[_
                 Parameter(field.encode_name, "query", field.type, _field_default(field))
                 for field in msgspec.structs.fields(model)
             )
+    # A handler may leave a part of the path to its dependencies; the document must name it all the same.
+    taken = {each.name for each in found if each.location == "path"}
+    left = [name for name in re.findall(r"\{(\w+)", endpoint.route.path) if name not in taken]
+    found.extend(Parameter(name, "path", str) for name in left)
     for each in found:
         parameter: dict[str, Any] = {
             "name": each.name,

@@ -20,6 +20,7 @@ from hawkapi_sqlalchemy import Base, DatabaseConfig, init_database
 from sqlalchemy import Engine, event, exc, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_object_session, async_sessionmaker
 from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.pool import PoolResetState
 
 from app.web import App
 
@@ -66,11 +67,13 @@ def install(app: App) -> None:
     if is_sqlite:
         _configure_sqlite(engine.sync_engine)
     else:
+        _name_connection_errors(engine.sync_engine)
         _ping_after_idling(engine.sync_engine)
 
     @app.readiness_check("database")
     async def database_answers() -> tuple[bool, str]:
-        async with asyncio.timeout(5), database.session(commit=False) as session:
+        # Reading, so that a writer that takes its time does not make the application look dead.
+        async with asyncio.timeout(5), app.state.reading() as session:
             await session.execute(text("SELECT 1"))
         return True, "ok"
 
@@ -106,7 +109,10 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
     session: AsyncSession = app.state.reading() if is_read else app.state.db.get().sessionmaker()
     try:
         yield session
-        if not is_read:
+        if is_read:
+            # Refuses what was added or changed and not sent yet: it would be lost behind a success.
+            session.sync_session.flush()
+        else:
             await session.commit()
     except BaseException:
         # Shielded: a request that is cancelled must still give its connection back.
@@ -162,7 +168,26 @@ def _configure_sqlite(engine: Engine) -> None:
         if not connection.get_execution_options().get("reading"):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    _ = (on_connect, on_begin)
+    @event.listens_for(engine, "reset")
+    def on_reset(connection: Any, record: Any, state: PoolResetState) -> None:
+        # A COMMIT that SQLite refuses, for a deferred foreign key, leaves the transaction open, and SQLAlchemy
+        # takes it for ended: whoever got this connection next could not begin.
+        if not state.terminate_only and connection.driver_connection.in_transaction:
+            connection.rollback()
+
+    _ = (on_connect, on_begin, on_reset)
+
+
+def _name_connection_errors(engine: Engine) -> None:
+    @event.listens_for(engine, "do_connect")
+    def on_connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
+        # asyncpg lets a refused or timed out connection out as a bare OSError, which could be anyone's.
+        try:
+            return dialect.connect(*arguments, **options)
+        except OSError as error:
+            raise dialect.loaded_dbapi.OperationalError(str(error)) from error
+
+    _ = on_connect
 
 
 def _ping_after_idling(engine: Engine) -> None:

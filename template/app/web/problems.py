@@ -149,7 +149,11 @@ def _is_unavailable(error: Exception) -> bool:
         return True
     if isinstance(error, database_errors.OperationalError | database_errors.InterfaceError):
         return True
-    return isinstance(error, database_errors.DBAPIError) and error.connection_invalidated
+    if not isinstance(error, database_errors.DBAPIError):
+        return False
+    # Classes of SQLSTATE: connection exception, insufficient resources, operator intervention.
+    sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
+    return error.connection_invalidated or sqlstate.startswith(("08", "53", "57P"))
 
 
 def describe(status: int) -> dict[str, Any]:

@@ -1,0 +1,167 @@
+"""Fixtures for the tests of the platform: small applications, spoken to over httpx or in raw ASGI."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from app import database
+from app.settings import Settings
+from app.web import App
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+def make_app(title: str = "Test") -> App:
+    return App(title=title, version="1.0.0", description="", max_body_size=1000)
+
+
+def connect(app: App) -> httpx.AsyncClient:
+    """A client that fails the test when an exception leaves the application."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
+
+
+@pytest.fixture
+def new_app() -> Callable[..., App]:
+    """`new_app()`: one more empty application."""
+    return make_app
+
+
+@pytest.fixture
+def web() -> App:
+    """An empty application; the test adds its routes."""
+    return make_app()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def http(web: App) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of `web`."""
+    async with connect(web) as client:
+        yield client
+
+
+@dataclass
+class Answer:
+    """What an application sent, message by message."""
+
+    messages: list[Any] = field(default_factory=list)
+    seen_at_start: list[Any] = field(default_factory=list)
+    received: int = 0
+
+    @property
+    def status(self) -> int:
+        return self.messages[0]["status"]
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(self.messages[0]["headers"])
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(each.get("body", b"") for each in self.messages[1:])
+
+
+WHOLE = ({"type": "http.request", "body": b"", "more_body": False},)
+
+
+async def raw_call(
+    app: App,
+    method: str,
+    path: str,
+    *,
+    incoming: Iterable[dict[str, Any]] = WHOLE,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    query: bytes = b"",
+    look: Callable[[], Any] = lambda: None,
+) -> Answer:
+    """Speak ASGI with *app*, as a server would; *look* is called when the answer starts."""
+    answer = Answer()
+    waiting = iter((*incoming, *({"type": "http.disconnect"},) * 100))
+
+    async def receive() -> dict[str, Any]:
+        answer.received += 1
+        return next(waiting)
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            answer.seen_at_start.append(look())
+        answer.messages.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": method,
+        "path": path,
+        "query_string": query,
+        "headers": list(headers),
+        "client": ("203.0.113.9", 50000),
+        "server": ("test", 80),
+    }
+    await app(scope, receive, send)
+    return answer
+
+
+@pytest.fixture
+def raw() -> Callable[..., Awaitable[Answer]]:
+    """`await raw(app, "GET", "/")`: the messages that the application sent."""
+    return raw_call
+
+
+class Tables(DeclarativeBase):
+    """Tables of these tests alone: no migration and no other test sees them."""
+
+
+class Shelf(Tables):
+    __tablename__ = "web_test_shelves"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Thing(Tables):
+    __tablename__ = "web_test_things"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(50), unique=True)
+    number: Mapped[int | None]
+    # Checked by COMMIT and not before: a transaction can fail there although every statement went well.
+    shelf_id: Mapped[int | None] = mapped_column(
+        ForeignKey("web_test_shelves.id", deferrable=True, initially="DEFERRED")
+    )
+
+
+@pytest.fixture
+def thing() -> type[Thing]:
+    """The mapped class of the table that `stored` has."""
+    return Thing
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stored(settings: Settings) -> AsyncIterator[App]:
+    """An empty application with a database and the tables above."""
+    engine = create_async_engine(settings.database_url.get_secret_value())
+    async with engine.begin() as connection:
+        await connection.run_sync(Tables.metadata.create_all)
+    app = make_app()
+    app.state.settings = settings
+    database.install(app)
+    yield app
+    await app.state.db.dispose()
+    async with engine.begin() as connection:
+        await connection.run_sync(Tables.metadata.drop_all)
+    await engine.dispose()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stored_http(stored: App) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of `stored`."""
+    async with connect(stored) as client:
+        yield client
+
+
+@pytest.fixture
+def connected() -> Callable[[App], httpx.AsyncClient]:
+    """`async with connected(app) as client:` for a test with several applications."""
+    return connect

@@ -1,0 +1,185 @@
+"""JSON bodies: whatever is sent, the answer is a 4xx that names the problem, or the value is right."""
+
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from hawkapi import Request
+
+JSON = {"Content-Type": "application/json"}
+
+
+class Thing(msgspec.Struct):
+    name: Annotated[str, msgspec.Meta(max_length=20)]
+    number: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+
+
+@pytest.fixture
+def things(web):
+    @web.post("/", status_code=200)
+    async def handler(body: Thing) -> Thing:
+        return body
+
+    return web
+
+
+async def test_a_body_arrives_as_its_struct(things, http):
+    answer = await http.post("/", json={"name": "a", "number": 3})
+
+    assert answer.json() == {"name": "a", "number": 3}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"{", id="cut short"),
+        pytest.param(b'{"name": "a"} x', id="more after the end"),
+        pytest.param(b'{"name": "\xff"}', id="not UTF-8"),
+        pytest.param(b'{"name": "\\ud800"}', id="lone surrogate"),
+        pytest.param(b'\xef\xbb\xbf{"name": "a"}', id="byte order mark"),
+        pytest.param(b'{"name": "a\x00"}', id="raw NUL"),
+        pytest.param(b"[" * 900, id="deep nesting"),
+        pytest.param(b'{"other":' + b"[" * 900, id="deep nesting in an unknown field"),
+        pytest.param(b'{"name": "a", "number": 1e99999}', id="number out of range"),
+        pytest.param(b"NaN", id="not a number"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"[]", id="another type"),
+        pytest.param(b"{}", id="a field is missing"),
+        pytest.param(b'{"name": 1}', id="a field of another type"),
+        pytest.param(b'{"name": "a", "number": -1}', id="a constraint"),
+        pytest.param(b'{"name": "a\\u0000b"}', id="escaped NUL"),
+        pytest.param(b'{"na\\u0000me": "a"}', id="escaped NUL in a name"),
+    ],
+)
+async def test_a_body_that_is_not_good_is_400(things, http, content):
+    answer = await http.post("/", content=content, headers=JSON)
+
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.json()["status"], answer.json()["title"]) == (400, "Bad Request")
+
+
+async def test_nesting_far_deeper_than_the_stack_is_400(new_app, connected):
+    app = new_app()
+    app.max_body_size = 1_000_000
+
+    @app.post("/")
+    async def handler(body: dict[str, Any]) -> None: ...
+
+    async with connected(app) as client:
+        answer = await client.post("/", content=b'{"a":' + b"[" * 900_000, headers=JSON)
+
+    assert answer.status_code == 400
+
+
+async def test_an_escaped_backslash_before_u0000_is_no_nul(things, http):
+    answer = await http.post("/", content=rb'{"name": "a\\u0000"}', headers=JSON)
+
+    assert answer.json()["name"] == r"a\u0000"
+
+
+async def test_of_duplicate_keys_the_last_counts(things, http):
+    answer = await http.post("/", content=b'{"name": "a", "name": "b"}', headers=JSON)
+
+    assert answer.json()["name"] == "b"
+
+
+async def test_an_unknown_field_is_400_where_the_struct_forbids_it(web, http):
+    @web.post("/")
+    async def handler(body: Strict) -> None: ...
+
+    assert (await http.post("/", json={"name": "a", "admin": True})).status_code == 400
+
+
+async def test_the_answer_names_the_field_and_does_not_echo_the_value(things, http):
+    answer = await http.post("/", json={"name": "correct horse battery staple"})
+
+    assert answer.json()["errors"][0]["field"] == "name"
+    assert "horse" not in answer.text
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "", "application/x-www-form-urlencoded", "text/json"])
+async def test_a_body_of_another_type_is_415(things, http, media_type):
+    answer = await http.post("/", content=b'{"name": "a"}', headers={"Content-Type": media_type})
+
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "APPLICATION/JSON", "a/b+json"])
+async def test_every_kind_of_json_is_taken(things, http, media_type):
+    answer = await http.post("/", content=b'{"name": "a"}', headers={"Content-Type": media_type})
+
+    assert answer.status_code == 200
+
+
+async def test_a_list_is_a_body(web, http):
+    @web.post("/", status_code=200)
+    async def handler(body: list[Thing]) -> int:
+        return len(body)
+
+    assert (await http.post("/", json=[{"name": "a"}, {"name": "b"}])).json() == 2
+
+
+async def test_a_dict_is_a_body(web, http):
+    @web.post("/", status_code=200)
+    async def handler(body: dict[str, int]) -> dict[str, int]:
+        return body
+
+    assert (await http.post("/", json={"a": 1})).json() == {"a": 1}
+
+
+async def test_an_optional_body_arrives(web, http):
+    @web.post("/", status_code=200)
+    async def handler(body: Thing | None = None) -> bool:
+        return body is None
+
+    assert (await http.post("/", json={"name": "a"})).json() is False
+    assert (await http.post("/")).json() is True
+
+
+async def test_a_body_that_is_too_large_is_413(things, http):
+    assert (await http.post("/", content=b" " * 1001, headers=JSON)).status_code == 413
+
+
+async def test_a_body_that_is_too_large_is_413_for_a_handler_that_reads_it_itself(web, http):
+    @web.post("/")
+    async def handler(request: Request) -> int:
+        return len(await request.body())
+
+    assert (await http.post("/", content=b" " * 1001)).status_code == 413
+
+
+@pytest.mark.parametrize("content", [b"{", b'"\xff"', b'"\\ud800"', b"[" * 900, b""])
+async def test_json_that_a_handler_reads_itself_is_400_when_malformed(web, http, content):
+    @web.post("/")
+    async def handler(request: Request) -> None:
+        await request.json()
+
+    assert (await http.post("/", content=content)).status_code == 400
+
+
+async def test_an_upload_that_breaks_off_is_not_taken_for_complete(web, raw):
+    taken: list[bytes] = []
+
+    @web.post("/")
+    async def handler(request: Request) -> None:
+        taken.append(await request.body())
+
+    first = {"type": "http.request", "body": b"first half", "more_body": True}
+    answer = await raw(web, "POST", "/", incoming=[first])
+
+    assert (answer.status, taken) == (400, [])
+
+
+async def test_a_json_body_that_breaks_off_is_not_taken_for_complete(things, raw):
+    first = {"type": "http.request", "body": b'{"name": "a"}', "more_body": True}
+    answer = await raw(
+        things, "POST", "/", incoming=[first], headers=[(b"content-type", b"application/json")]
+    )
+
+    assert answer.status == 400

@@ -1,0 +1,99 @@
+"""The connection of a request is back in the pool before its answer leaves, whatever the answer is."""
+
+import asyncio
+from typing import Annotated, Any
+
+import pytest
+from app.database import Db
+from app.web import Problem
+from hawkapi import Depends, Request
+from hawkapi.responses import StreamingResponse
+from sqlalchemy import func, select
+
+
+def checked_out(app: Any) -> int:
+    return app.state.db.get().engine.pool.checkedout()
+
+
+async def test_it_is_free_when_a_success_is_sent(stored, raw, thing):
+    @stored.post("/")
+    async def handler(tx: Db) -> None:
+        tx.add(thing(name="a"))
+
+    answer = await raw(stored, "POST", "/", look=lambda: checked_out(stored))
+
+    assert (answer.status, answer.seen_at_start) == (201, [0])
+
+
+@pytest.mark.parametrize("error", [Problem(404, "No."), RuntimeError()])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_it_is_free_when_an_error_is_sent(stored, raw, thing, error, method):
+    async def handler(tx: Db) -> None:
+        await tx.scalar(select(thing.id))
+        raise error
+
+    stored.add_route("/", handler, methods={method})
+    answer = await raw(stored, method, "/", look=lambda: checked_out(stored))
+
+    assert answer.seen_at_start == [0]
+
+
+async def test_it_is_free_when_a_later_dependency_refuses(stored, raw, thing):
+    async def nobody(request: Request) -> None:
+        raise Problem(403, "No.")
+
+    async def user(tx: Db) -> None:
+        await tx.scalar(select(thing.id))
+
+    @stored.get("/")
+    async def handler(who: Annotated[None, Depends(user)], no: Annotated[None, Depends(nobody)]) -> None: ...
+
+    answer = await raw(stored, "GET", "/", look=lambda: checked_out(stored))
+
+    assert (answer.status, answer.seen_at_start) == (403, [0])
+
+
+async def test_it_is_free_while_a_stream_is_sent(stored, raw, thing):
+    @stored.get("/")
+    async def handler(tx: Db) -> StreamingResponse:
+        await tx.scalar(select(thing.id))
+
+        async def chunks():
+            yield str(checked_out(stored)).encode()
+
+        return StreamingResponse(chunks())
+
+    answer = await raw(stored, "GET", "/")
+
+    assert answer.body == b"0"
+
+
+async def test_a_request_that_is_cancelled_gives_its_connection_back(stored, raw, thing):
+    inside = asyncio.Event()
+
+    @stored.post("/")
+    async def handler(tx: Db) -> None:
+        tx.add(thing(name="a"))
+        await tx.flush()
+        inside.set()
+        await asyncio.sleep(60)
+
+    request = asyncio.create_task(raw(stored, "POST", "/"))
+    await inside.wait()
+    request.cancel()
+    await asyncio.wait([request])
+
+    assert (request.cancelled(), checked_out(stored)) == (True, 0)
+    async with stored.state.db.session() as session:
+        assert await session.scalar(select(func.count()).select_from(thing)) == 0
+
+
+async def test_many_refused_requests_do_not_use_up_the_pool(stored, stored_http, thing):
+    @stored.get("/")
+    async def handler(tx: Db) -> None:
+        await tx.scalar(select(thing.id))
+        raise Problem(403, "No.")
+
+    answers = await asyncio.gather(*[stored_http.get("/") for _ in range(60)])
+
+    assert {each.status_code for each in answers} == {403}

@@ -1,0 +1,215 @@
+"""The OpenAPI document: valid, and true of what the routes take and give."""
+
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from app.web import App, FromForm, query, responds, secured_by
+from hawkapi import Depends, Request
+from hawkapi.responses import StreamingResponse
+from hawkapi.responses.sse import EventSourceResponse
+from hawkapi.security.http_bearer import HTTPBearer
+from hawkapi.validation.constraints import Cookie, Header
+from openapi_spec_validator import validate
+
+
+class Page(msgspec.Struct):
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
+    word: str | None = None
+
+
+def document(app: App) -> Any:
+    """The document of *app*, which is valid."""
+    found = app.openapi()
+    validate(found)
+    return found
+
+
+def test_every_operation_has_an_id_of_its_own(web):
+    async def handler(request: Request) -> None: ...
+
+    web.add_route("/things/{id}", handler, methods={"GET", "DELETE"})
+    web.add_route("/things/id", handler, methods={"GET"})
+    web.add_route("/things-id", handler, methods={"GET"})
+    paths = document(web)["paths"]
+
+    assert paths["/things/{id}"]["get"]["operationId"] == "get_things_id"
+    assert paths["/things/{id}"]["delete"]["operationId"] == "delete_things_id"
+    assert paths["/things/id"]["get"]["operationId"] == "get_things_id_2"
+    assert paths["/things-id"]["get"]["operationId"] == "get_things_id_3"
+
+
+def test_parameters_are_described_where_they_are(web):
+    @web.get("/things/{id:int}")
+    async def handler(
+        id: int,
+        x_trace: Annotated[str, Header()],
+        theme: Annotated[str, Cookie()] = "dark",
+        tags: list[str] | None = None,
+    ) -> None: ...
+
+    found = document(web)["paths"]["/things/{id}"]["get"]["parameters"]
+
+    assert found == [
+        {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}},
+        {"name": "x-trace", "in": "header", "required": True, "schema": {"type": "string"}},
+        {"name": "theme", "in": "cookie", "required": False, "schema": {"type": "string", "default": "dark"}},
+        {
+            "name": "tags",
+            "in": "query",
+            "required": False,
+            "schema": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]},
+        },
+    ]
+
+
+def test_a_part_of_the_path_that_no_parameter_takes_is_described(web):
+    @web.get("/things/{id:int}")
+    async def handler(request: Request) -> None: ...
+
+    found = document(web)["paths"]["/things/{id}"]["get"]["parameters"]
+
+    assert found == [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+
+
+def test_a_query_struct_is_described_field_by_field(web):
+    @web.get("/things")
+    async def handler(page: Annotated[Page, Depends(query(Page))]) -> None: ...
+
+    limit, word = document(web)["paths"]["/things"]["get"]["parameters"]
+
+    assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
+    assert (word["name"], word["required"]) == ("word", False)
+
+
+def test_a_body_is_described_with_what_can_be_wrong_with_it(web):
+    @web.post("/things")
+    async def handler(body: Page) -> Page:
+        return body
+
+    operation = document(web)["paths"]["/things"]["post"]
+
+    assert operation["requestBody"]["required"] is True
+    assert set(operation["responses"]) == {"201", "400", "413", "415"}
+    assert operation["responses"]["400"]["content"] == {
+        "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
+    }
+
+
+def test_a_body_that_a_form_may_send_is_described_as_both(web):
+    @web.post("/things")
+    async def handler(body: Annotated[Page, FromForm()]) -> None: ...
+
+    content = document(web)["paths"]["/things"]["post"]["requestBody"]["content"]
+
+    assert set(content) == {"application/json", "application/x-www-form-urlencoded"}
+
+
+def test_an_optional_body_is_not_required(web):
+    @web.post("/things")
+    async def handler(body: Page | None = None) -> None: ...
+
+    assert document(web)["paths"]["/things"]["post"]["requestBody"]["required"] is False
+
+
+def test_errors_that_a_handler_or_a_dependency_declares_are_described(web):
+    @responds({429: "Too often."})
+    async def limit(request: Request) -> None: ...
+
+    @web.get("/things", dependencies=[Depends(limit)])
+    @responds({409: "The name is taken."})
+    async def handler(request: Request) -> None: ...
+
+    answers = document(web)["paths"]["/things"]["get"]["responses"]
+
+    assert (answers["409"]["description"], answers["429"]["description"]) == (
+        "The name is taken.",
+        "Too often.",
+    )
+
+
+@pytest.mark.parametrize("as_guard", [True, False])
+def test_a_route_behind_a_login_says_so(web, as_guard):
+    @responds({401: "No token."})
+    @secured_by("bearer", {"type": "http", "scheme": "bearer"})
+    async def login(request: Request) -> None: ...
+
+    async def user(token: Annotated[None, Depends(login)]) -> None: ...
+
+    async def guarded(request: Request) -> None: ...
+
+    async def handler(user: Annotated[None, Depends(user)]) -> None: ...
+
+    guards = [Depends(user)]
+    web.add_route("/things", *((guarded,) if as_guard else (handler,)), methods={"GET"}, dependencies=guards)
+    found = document(web)
+    operation = found["paths"]["/things"]["get"]
+
+    assert operation["security"] == [{"bearer": []}]
+    assert operation["responses"]["401"]["description"] == "No token."
+    assert found["components"]["securitySchemes"] == {"bearer": {"type": "http", "scheme": "bearer"}}
+
+
+def test_a_login_that_is_optional_says_so(web):
+    @secured_by("bearer", {"type": "http", "scheme": "bearer"}, optional=True)
+    async def login(request: Request) -> None: ...
+
+    @web.get("/things")
+    async def handler(user: Annotated[None, Depends(login)]) -> None: ...
+
+    assert document(web)["paths"]["/things"]["get"]["security"] == [{}, {"bearer": []}]
+
+
+def test_a_scheme_of_the_framework_is_described(web):
+    @web.get("/things")
+    async def handler(token: Annotated[Any, Depends(HTTPBearer())]) -> None: ...
+
+    assert document(web)["paths"]["/things"]["get"]["security"] == [{"HTTPBearer": []}]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "status", "schema"),
+    [
+        (None, "204", None),
+        (int, "200", {"type": "integer"}),
+        (dict, "200", {"type": "object"}),
+        (StreamingResponse, "200", None),
+        (EventSourceResponse, "200", None),
+    ],
+)
+def test_the_success_is_described_by_the_return_annotation(web, annotation, status, schema):
+    async def handler(request: Request) -> annotation: ...
+
+    web.add_route("/things", handler, methods={"GET"})
+    answer = document(web)["paths"]["/things"]["get"]["responses"][status]
+
+    assert answer.get("content", {}).get("application/json", {}).get("schema") == schema
+
+
+def test_a_handler_without_annotations_is_described_without_a_guess(web):
+    @web.get("/things")
+    async def handler(request):
+        return {}
+
+    assert document(web)["paths"]["/things"]["get"]["responses"] == {"200": {"description": "Success"}}
+
+
+def test_the_docstring_is_the_text(web):
+    @web.get("/things", tags=["things"])
+    async def handler(request: Request) -> None:
+        """List things
+
+        In no order.
+        """
+
+    operation = document(web)["paths"]["/things"]["get"]
+
+    assert (operation["summary"], operation["description"]) == ("List things", "In no order.")
+    assert operation["tags"] == ["things"]
+
+
+def test_a_hidden_route_is_left_out(web):
+    @web.get("/things", include_in_schema=False)
+    async def handler(request: Request) -> None: ...
+
+    assert document(web)["paths"] == {}

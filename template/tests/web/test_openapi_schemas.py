@@ -1,0 +1,97 @@
+"""The schemas of the OpenAPI document: what is checked is what is described."""
+
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+from app.web import App
+from openapi_spec_validator import validate
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Node(msgspec.Struct):
+    children: "list[Node]" = []
+
+
+class Everything(msgspec.Struct, forbid_unknown_fields=True):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=9, description="What it is called.")]
+    colour: Colour
+    size: Literal["s", "m"]
+    price: Decimal
+    day: date
+    note: str | None = None
+    count: Annotated[int, msgspec.Meta(ge=0)] = 3
+
+
+def document(app: App) -> Any:
+    """The document of *app*, which is valid."""
+    found = app.openapi()
+    validate(found)
+    return found
+
+
+def schema_of(app: App, name: str) -> Any:
+    return document(app)["components"]["schemas"][name]["properties"]
+
+
+@pytest.fixture
+def everything(web):
+    @web.post("/things")
+    async def handler(body: Everything) -> Everything:
+        return body
+
+    return web
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("name", {"type": "string", "minLength": 1, "maxLength": 9, "description": "What it is called."}),
+        ("colour", {"$ref": "#/components/schemas/Colour"}),
+        ("size", {"enum": ["m", "s"]}),
+        ("price", {"type": "string", "format": "decimal"}),
+        ("day", {"type": "string", "format": "date"}),
+        ("note", {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}),
+        ("count", {"type": "integer", "minimum": 0, "default": 3}),
+    ],
+)
+def test_a_field_has_its_schema(everything, field, expected):
+    assert schema_of(everything, "Everything")[field] == expected
+
+
+def test_a_struct_says_what_is_required_and_what_is_forbidden(everything):
+    schema = document(everything)["components"]["schemas"]["Everything"]
+
+    assert schema["required"] == ["name", "colour", "size", "price", "day"]
+    assert schema["additionalProperties"] is False
+
+
+def test_an_enum_lists_its_values(everything):
+    assert document(everything)["components"]["schemas"]["Colour"]["enum"] == ["blue", "red"]
+
+
+def test_a_struct_may_hold_itself(web):
+    @web.post("/nodes")
+    async def handler(body: Node) -> Node:
+        return body
+
+    assert schema_of(web, "Node")["children"]["items"] == {"$ref": "#/components/schemas/Node"}
+
+
+def test_two_structs_of_one_name_stay_two(web):
+    first = msgspec.defstruct("Item", [("a", int)], module="one")
+    second = msgspec.defstruct("Item", [("b", int)], module="two")
+
+    async def take(body: first) -> second: ...  # type: ignore[valid-type]
+
+    web.add_route("/items", take, methods={"POST"})
+
+    assert set(schema_of(web, "one.Item")) == {"a"}
+    assert set(schema_of(web, "two.Item")) == {"b"}

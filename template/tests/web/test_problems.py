@@ -1,0 +1,189 @@
+"""Errors: each is problem details, says nothing of the inside, and is logged when it is ours."""
+
+import logging
+from typing import Any
+
+import pytest
+from app.web import FieldError, Problem
+from hawkapi import HTTPException, Request
+from hawkapi.responses.response import Response
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+
+@pytest.fixture
+def failing(web):
+    """`failing(error)` gives `web` a route / whose handler raises it."""
+
+    def add(error: Exception) -> None:
+        @web.get("/")
+        async def handler(request: Request) -> None:
+            raise error
+
+    return add
+
+
+async def test_an_unknown_address_is_404(web, http):
+    answer = await http.get("/nothing")
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "There is nothing at this address.",
+    }
+
+
+async def test_an_unknown_address_is_not_echoed(web, http):
+    assert "token-of-ada" not in (await http.get("/nothing/token-of-ada")).text
+
+
+async def test_a_method_that_an_address_does_not_know_is_405_and_says_which_it_knows(web, http):
+    @web.post("/")
+    async def handler() -> None: ...
+
+    answer = await http.get("/")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["type"] == "about:blank"
+
+
+async def test_a_problem_is_its_answer(failing, http):
+    failing(Problem(409, "Taken.", headers={"X-Why": "a"}, errors=[FieldError("name", "Taken.")]))
+
+    answer = await http.get("/")
+
+    assert (answer.status_code, answer.headers["x-why"]) == (409, "a")
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "Taken.",
+        "errors": [{"field": "name", "message": "Taken."}],
+    }
+
+
+async def test_an_exception_of_the_framework_becomes_problem_details(failing, http):
+    failing(HTTPException(403, detail={"why": "no"}, headers={"X-Why": "a"}))
+
+    answer = await http.get("/")
+
+    assert (answer.status_code, answer.headers["x-why"]) == (403, "a")
+    assert (answer.json()["type"], answer.json()["title"]) == ("about:blank", "Forbidden")
+
+
+async def test_an_unknown_error_is_logged_in_full_and_not_told(failing, http, caplog):
+    failing(RuntimeError("password of ada"))
+
+    answer = await http.get("/")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "ada" not in answer.text
+    assert "password of ada" in caplog.text and "Traceback" in caplog.text
+
+
+async def test_a_timeout_is_504_and_logged(failing, http, caplog):
+    failing(TimeoutError("redis at 10.0.0.1"))
+
+    answer = await http.get("/")
+
+    assert (answer.status_code, "10.0.0.1" in answer.text) == (504, False)
+    assert "redis at 10.0.0.1" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(OperationalError("SELECT 1", {}, OSError("10.0.0.1")), id="connection lost"),
+        pytest.param(PoolTimeout("QueuePool limit"), id="no connection is free"),
+    ],
+)
+async def test_a_database_that_does_not_answer_is_503_and_says_when_to_come_back(
+    failing, http, caplog, error
+):
+    failing(error)
+
+    answer = await http.get("/")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "10.0.0.1" not in answer.text
+    assert caplog.records[-1].levelno == logging.ERROR
+
+
+async def test_any_other_database_error_is_500_without_the_statement(failing, http):
+    failing(IntegrityError("INSERT INTO users", {"password": "s3cret"}, Exception("UNIQUE")))
+
+    answer = await http.get("/")
+
+    assert (answer.status_code, "INSERT" in answer.text, "s3cret" in answer.text) == (500, False, False)
+
+
+class Animal(Exception):
+    pass
+
+
+class Cat(Animal):
+    pass
+
+
+def answering(text: str) -> Any:
+    async def handler(request: Request, error: Exception) -> Response:
+        return Response(text, status_code=418)
+
+    return handler
+
+
+async def test_the_handler_of_the_most_specific_exception_wins(web, failing, http):
+    web.exception_handler(Exception)(answering("exception"))
+    web.exception_handler(Animal)(answering("animal"))
+    web.exception_handler(Cat)(answering("cat"))
+    failing(Cat())
+
+    assert (await http.get("/")).text == "cat"
+
+
+async def test_the_handler_of_a_base_class_takes_what_has_none(web, failing, http):
+    web.exception_handler(Animal)(answering("animal"))
+    failing(Cat())
+
+    assert (await http.get("/")).text == "animal"
+
+
+@pytest.mark.parametrize("error", [HTTPException(409, detail="x"), Problem(409, "x"), TimeoutError()])
+async def test_what_the_framework_answers_itself_can_be_answered_otherwise(web, failing, http, error):
+    web.exception_handler(type(error))(answering("mine"))
+    failing(error)
+
+    assert (await http.get("/")).text == "mine"
+
+
+async def test_a_validation_error_can_be_answered_otherwise(web, http):
+    from hawkapi.validation.errors import RequestValidationError
+
+    web.exception_handler(RequestValidationError)(answering("mine"))
+
+    @web.get("/")
+    async def handler(number: int) -> None: ...
+
+    assert (await http.get("/?number=x")).text == "mine"
+
+
+async def test_a_handler_of_exceptions_that_fails_is_500_and_logged(web, failing, http, caplog):
+    def broken(request: Request, error: Exception) -> Response:
+        raise RuntimeError("broken handler")
+
+    web.exception_handler(Animal)(broken)
+    failing(Animal())
+
+    assert (await http.get("/")).status_code == 500
+    assert "broken handler" in caplog.text
+
+
+async def test_a_handler_of_exceptions_that_returns_no_response_is_500_and_logged(web, failing, http, caplog):
+    web.exception_handler(Animal)(lambda request, error: {"secret": 1})
+    failing(Animal())
+
+    assert (await http.get("/")).status_code == 500
+    assert "the handler for Animal returned no response" in caplog.text

@@ -1,0 +1,106 @@
+"""Handlers that could not work are refused when they are registered, with a sentence that says what to do."""
+
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from app.web import App
+from app.web.endpoint import RouteError
+from hawkapi import Depends, Request
+from hawkapi.responses.response import Response
+
+
+class Thing(msgspec.Struct):
+    name: str
+
+
+class Foreign:
+    """A class that msgspec knows nothing of."""
+
+
+async def unresolved(thing: "NotImported") -> None: ...  # type: ignore[name-defined] # noqa: F821
+
+
+async def misnamed(req: Request) -> None: ...
+
+
+async def two_bodies(first: Thing, second: Thing) -> None: ...
+
+
+async def returns_a_body() -> Thing: ...  # type: ignore[empty-body]
+
+
+async def returns_foreign() -> Foreign: ...  # type: ignore[empty-body]
+
+
+async def returns_either() -> Thing | Response: ...  # type: ignore[empty-body]
+
+
+async def takes_foreign(value: Foreign) -> None: ...
+
+
+async def implicit_query(limit: int) -> None: ...
+
+
+async def implicit_struct(thing: Thing | None = None, *, other: Annotated[int, "note"]) -> None: ...
+
+
+async def unresolved_dependency(thing: "NotImported" = None) -> None: ...  # type: ignore[name-defined] # noqa: F821
+
+
+async def nested(inner: Annotated[None, Depends(implicit_query)]) -> None: ...
+
+
+async def needs_implicit(value: Annotated[None, Depends(implicit_query)]) -> None: ...
+
+
+async def needs_struct(value: Annotated[None, Depends(implicit_struct)]) -> None: ...
+
+
+async def needs_nested(value: Annotated[None, Depends(nested)]) -> None: ...
+
+
+async def needs_unresolved(value: Annotated[None, Depends(unresolved_dependency)]) -> None: ...
+
+
+async def fine() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "options", "sentence"),
+    [
+        (unresolved, {}, "the annotations cannot be resolved"),
+        (misnamed, {}, "must be named `request`"),
+        (two_bodies, {}, "more than one body parameter: join them into one Struct"),
+        (returns_a_body, {"status_code": 204}, "which has no body, but returns a value"),
+        (returns_foreign, {}, "what it returns is of a type that msgspec does not know"),
+        (returns_either, {}, "give response_model="),
+        (takes_foreign, {}, "the parameter 'value' is of a type that msgspec does not know"),
+        (needs_implicit, {}, "cannot fill the parameter 'limit' of the dependency implicit_query"),
+        (needs_struct, {}, "cannot fill the parameter 'other' of the dependency implicit_struct"),
+        (needs_nested, {}, "cannot fill the parameter 'limit' of the dependency implicit_query"),
+        (needs_unresolved, {}, "the annotations cannot be resolved"),
+        (fine, {"dependencies": [Depends(implicit_query)]}, "cannot fill the parameter 'limit'"),
+        (returns_a_body, {"response_model_exclude_none": True}, "has no effect here"),
+    ],
+)
+def test_a_handler_that_could_not_work_is_refused(web: App, handler: Any, options: Any, sentence: str):
+    with pytest.raises(RouteError, match="GET /things") as error:
+        web.add_route("/things", handler, methods={"GET"}, **options)
+
+    assert sentence in str(error.value)
+
+
+def test_the_sentence_names_the_handler(web: App):
+    with pytest.raises(RouteError, match=r"test_route_errors\.misnamed"):
+        web.add_route("/things", misnamed, methods={"GET"})
+
+
+def test_the_default_of_a_dependency_stands(web: App):
+    async def dependency(request: Request, limit: int = 5) -> int:
+        return limit
+
+    async def handler(value: Annotated[int, Depends(dependency)]) -> int:
+        return value
+
+    assert web.add_route("/things", handler, methods={"GET"})

@@ -1,0 +1,153 @@
+"""Committed before answered: one session a request, and its outcome known before the answer leaves."""
+
+import asyncio
+from typing import Annotated, Any
+
+import pytest
+from app.database import Db, session_of
+from app.web import Problem
+from hawkapi import Depends
+from hawkapi.responses import JSONResponse
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+
+async def count(app: Any, thing: Any) -> int:
+    async with app.state.db.session() as session:
+        return await session.scalar(select(func.count()).select_from(thing))
+
+
+async def test_a_request_has_one_session(stored, stored_http):
+    async def dependency(tx: Db) -> AsyncSession:
+        return tx
+
+    @stored.post("/", status_code=200)
+    async def handler(tx: Db, other: Annotated[AsyncSession, Depends(dependency)]) -> bool:
+        return tx is other
+
+    assert (await stored_http.post("/")).json() is True
+
+
+async def test_it_is_committed_when_the_answer_has_left(stored, stored_http, thing):
+    @stored.post("/")
+    async def handler(tx: Db) -> None:
+        tx.add(thing(name="a"))
+
+    assert (await stored_http.post("/")).status_code == 201
+    assert await count(stored, thing) == 1
+
+
+@pytest.mark.parametrize("error", [Problem(409, "Taken."), RuntimeError()])
+async def test_an_exception_rolls_back(stored, stored_http, thing, error):
+    @stored.post("/")
+    async def handler(tx: Db) -> None:
+        tx.add(thing(name="a"))
+        await tx.flush()
+        raise error
+
+    assert (await stored_http.post("/")).status_code >= 400
+    assert await count(stored, thing) == 0
+
+
+@pytest.mark.parametrize("status", [400, 409, 500])
+async def test_an_error_that_is_returned_rolls_back(stored, stored_http, thing, status):
+    @stored.post("/")
+    async def handler(tx: Db) -> JSONResponse:
+        tx.add(thing(name="a"))
+        await tx.flush()
+        return JSONResponse({}, status_code=status)
+
+    assert (await stored_http.post("/")).status_code == status
+    assert await count(stored, thing) == 0
+
+
+async def test_what_was_committed_by_hand_stays_although_the_answer_is_an_error(stored, stored_http, thing):
+    @stored.post("/")
+    async def handler(tx: Db) -> None:
+        tx.add(thing(name="a"))
+        await tx.commit()
+        raise Problem(401, "Seen too often.")
+
+    assert (await stored_http.post("/")).status_code == 401
+    assert await count(stored, thing) == 1
+
+
+async def test_a_constraint_that_fails_at_the_commit_is_no_success(stored, stored_http, thing):
+    @stored.post("/", status_code=201)
+    async def handler(tx: Db) -> int:
+        tx.add(thing(name="a", shelf_id=99))
+        await tx.flush()
+        return 1
+
+    assert (await stored_http.post("/")).status_code == 500
+    assert await count(stored, thing) == 0
+
+
+async def test_the_connection_is_good_after_a_commit_that_failed(stored, stored_http, thing):
+    @stored.post("/{shelf:int}")
+    async def handler(shelf: int, tx: Db) -> None:
+        tx.add(thing(name="a", shelf_id=shelf or None))
+
+    assert (await stored_http.post("/99")).status_code == 500
+    assert (await stored_http.post("/0")).status_code == 201
+
+
+async def test_a_duplicate_that_only_the_commit_finds_is_no_success(stored, stored_http, thing):
+    @stored.post("/", status_code=201)
+    async def handler(tx: Db) -> int:
+        tx.add(thing(name="a"))
+        return 1
+
+    answers = [await stored_http.post("/"), await stored_http.post("/")]
+
+    assert [each.status_code for each in answers] == [201, 500]
+    assert await count(stored, thing) == 1
+
+
+async def test_writers_wait_their_turn(stored, stored_http, thing):
+    @stored.post("/{name}", status_code=200)
+    async def handler(name: str, tx: Db) -> int:
+        before = await tx.scalar(select(func.count()).select_from(thing))
+        tx.add(thing(name=name))
+        await tx.flush()
+        return before
+
+    answers = await asyncio.gather(*[stored_http.post(f"/{number}") for number in range(10)])
+
+    assert {each.status_code for each in answers} == {200}
+    assert await count(stored, thing) == 10
+
+
+async def test_a_request_that_only_reads_refuses_to_write(stored, stored_http, thing, caplog):
+    @stored.get("/")
+    async def handler(tx: Db) -> None:
+        tx.add(thing(name="a"))
+
+    assert (await stored_http.get("/")).status_code == 500
+    assert "Make it POST" in caplog.text
+    assert await count(stored, thing) == 0
+
+
+async def test_a_request_that_only_reads_does_not_wait_for_a_writer(stored, stored_http, thing):
+    @stored.get("/", status_code=200)
+    async def handler(tx: Db) -> int:
+        return await tx.scalar(select(func.count()).select_from(thing))
+
+    async with stored.state.db.session() as writer, asyncio.timeout(2):
+        writer.add(thing(name="a"))
+        await writer.flush()
+
+        assert (await stored_http.get("/")).json() == 0
+
+
+async def test_a_row_knows_its_session_until_it_has_none(stored, stored_http, thing):
+    row = thing(name="a")
+
+    @stored.post("/", status_code=200)
+    async def handler(tx: Db) -> bool:
+        tx.add(row)
+        return session_of(row) is tx
+
+    assert (await stored_http.post("/")).json() is True
+    with pytest.raises(ValueError, match="Thing belongs to no session"):
+        session_of(row)

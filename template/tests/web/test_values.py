@@ -1,0 +1,34 @@
+"""Values that a database cannot store are the client's mistake on every database: 400, never 500."""
+
+from typing import Any
+
+import pytest
+from app.database import Db
+from hawkapi import Request
+
+
+@pytest.mark.parametrize("number", [2**70, -(2**70)])
+async def test_a_value_that_no_database_can_store_is_400(stored, stored_http, thing, number):
+    @stored.post("/")
+    async def handler(body: dict[str, int], tx: Db) -> None:
+        tx.add(thing(name="a", number=body["number"]))
+
+    assert (await stored_http.post("/", json={"number": number})).status_code == 400
+
+
+async def test_a_value_that_no_database_can_look_up_is_400(stored, stored_http, thing):
+    @stored.get("/{number:int}")
+    async def handler(number: int, tx: Db) -> bool:
+        return await tx.get(thing, number) is None
+
+    assert (await stored_http.get("/1")).json() is True
+    assert (await stored_http.get(f"/{2**70}")).status_code == 400
+
+
+async def test_nul_that_no_check_has_stopped_is_no_error_of_ours(stored, stored_http, thing):
+    @stored.post("/")
+    async def handler(request: Request, tx: Db) -> None:
+        found: Any = await request.json()
+        tx.add(thing(name=found))
+
+    assert (await stored_http.post("/", json="a\0b")).status_code in (201, 400)

@@ -43,8 +43,8 @@ def addressed(message: EmailMessage) -> EmailMessage:
 
 
 def _domain(sender: str) -> str:
-    domain = parseaddr(sender)[1].rpartition("@")[2]
+    _, at, domain = parseaddr(sender)[1].rpartition("@")
     try:
-        return domain.encode("idna").decode() or "localhost"
+        return domain.encode("idna").decode() if at and domain else "localhost"
     except UnicodeError:
         return "localhost"

@@ -1,0 +1,362 @@
+"""The worker: every mail once, again after a failure, aside after the last attempt, no secret in the log."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from hawkapi_mail import EmailMessage, RetryPolicy, SendError, SendResult
+from hawkapi_sqlalchemy import Database
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
+
+from app.mail import OutboxMessage, Undeliverable, Worker, enqueue, install, outbox, worker
+from app.mail.outbox import lease
+from app.settings import Settings
+
+AT_ONCE = RetryPolicy(max_attempts=3, base_seconds=0)
+DATABASE_IS_GONE = OperationalError("SELECT", {}, ConnectionError("gone"))
+
+
+class Sender:
+    """A backend that fails with the given errors, one each time, and then sends."""
+
+    name = "test"
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.message_ids: list[str] = []
+        self.sent: list[str] = []
+
+    async def send(self, message: EmailMessage) -> SendResult:
+        self.message_ids.append(message.message_id)
+        if self.errors:
+            raise self.errors.pop(0)
+        await asyncio.sleep(0)
+        self.sent.append(message.subject)
+        return SendResult(message_id=message.message_id, provider=self.name)
+
+    async def close(self) -> None:
+        self.sent.append("closed")
+
+
+type Write = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def write(db: Database) -> Write:
+    """`await write("a", "b")`: two mails in the outbox, with these subjects."""
+
+    async def enqueue_all(*subjects: str, discard: bool = False) -> None:
+        async with db.session() as session:
+            for subject in subjects:
+                message = EmailMessage.build(subject=subject, sender="us@example.com", to="ada@example.com")
+                enqueue(session, message, discard=discard)
+
+    return enqueue_all
+
+
+@pytest.fixture
+def stop(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Ends `worker.run(stop)`, which waits for no whole second here."""
+    monkeypatch.setattr(worker, "IDLE", 0.01)
+    monkeypatch.setattr(worker, "BUSY", 0.01)
+    return asyncio.Event()
+
+
+async def rows(db: Database) -> list[OutboxMessage]:
+    async with db.session(commit=False) as session:
+        return list(await session.scalars(select(OutboxMessage).order_by(OutboxMessage.id)))
+
+
+async def until_empty(db: Database) -> None:
+    async with asyncio.timeout(10):
+        while await rows(db):
+            await asyncio.sleep(0.01)
+
+
+async def test_what_waits_is_sent_and_deleted(db: Database, write: Write) -> None:
+    await write("first", "second")
+    sender = Sender()
+
+    handled = await Worker(db, sender).run_once()
+
+    assert handled == 2
+    assert sender.sent == ["first", "second"]
+    assert await rows(db) == []
+
+
+async def test_an_empty_outbox_is_nothing_to_do(db: Database) -> None:
+    assert await Worker(db, Sender()).run_once() == 0
+
+
+async def test_three_workers_send_every_mail_once(db: Database, write: Write) -> None:
+    subjects = [f"{number}" for number in range(30)]
+    await write(*subjects)
+    sender = Sender()
+
+    await asyncio.gather(*(Worker(db, sender).run_once() for _ in range(3)))
+
+    assert sorted(sender.sent, key=int) == subjects
+
+
+async def test_a_mail_to_be_thrown_away_is_deleted_unsent(db: Database, write: Write) -> None:
+    await write("decoy", discard=True)
+    sender = Sender()
+
+    await Worker(db, sender).run_once()
+
+    assert sender.sent == []
+    assert await rows(db) == []
+
+
+async def test_a_mail_carries_the_same_id_at_every_attempt(db: Database, write: Write) -> None:
+    await write("hello")
+    sender = Sender(SendError("down"), SendError("down"))
+
+    await Worker(db, sender, retry=AT_ONCE).run_once()
+
+    assert len(sender.message_ids) == 3
+    assert len(set(sender.message_ids)) == 1
+
+
+# Failing
+
+
+async def test_a_mail_that_failed_is_tried_again_later(db: Database, write: Write) -> None:
+    await write("hello")
+
+    await Worker(db, Sender(SendError("SMTPConnectError"))).run_once()
+
+    (row,) = await rows(db)
+    wait = row.next_attempt_at.replace(tzinfo=UTC) - datetime.now(UTC)
+    assert (row.status, row.attempts, row.last_error) == ("pending", 1, "SMTPConnectError")
+    assert timedelta(seconds=5) < wait < timedelta(seconds=15)
+
+
+async def test_each_wait_is_longer_than_the_one_before(db: Database, write: Write) -> None:
+    await write("hello")
+    async with db.session() as session:
+        await session.execute(update(OutboxMessage).values(attempts=3))
+
+    await Worker(db, Sender(SendError("down"))).run_once()
+
+    (row,) = await rows(db)
+    assert row.next_attempt_at.replace(tzinfo=UTC) - datetime.now(UTC) > timedelta(seconds=60)
+
+
+async def test_a_mail_that_failed_is_sent_at_the_next_attempt(db: Database, write: Write) -> None:
+    await write("hello")
+    sender = Sender(SendError("down"), ConnectionError())
+
+    await Worker(db, sender, retry=AT_ONCE).run_once()
+
+    assert sender.sent == ["hello"]
+    assert await rows(db) == []
+
+
+async def test_a_mail_is_set_aside_after_its_last_attempt(db: Database, write: Write) -> None:
+    await write("hello")
+    sender = Sender(*[SendError("down")] * 3)
+
+    await Worker(db, sender, retry=AT_ONCE).run_once()
+
+    (row,) = await rows(db)
+    assert (row.status, row.attempts, row.last_error) == ("dead", 3, "down")
+    assert sender.sent == []
+
+
+async def test_a_mail_that_cannot_be_delivered_is_set_aside_at_once(db: Database, write: Write) -> None:
+    await write("hello", "next")
+    sender = Sender(Undeliverable("SMTPDataError 550"))
+
+    await Worker(db, sender).run_once()
+
+    (row,) = await rows(db)
+    assert (row.status, row.attempts, row.last_error) == ("dead", 1, "SMTPDataError 550")
+    assert sender.sent == ["next"]
+
+
+async def test_a_send_that_hangs_is_given_up(db: Database, write: Write) -> None:
+    class Hanging(Sender):
+        async def send(self, message: EmailMessage) -> SendResult:
+            return await asyncio.Future()
+
+    await write("hello")
+
+    await Worker(db, Hanging(), send_timeout=0.05).run_once()
+
+    (row,) = await rows(db)
+    assert (row.status, row.last_error) == ("pending", "TimeoutError")
+
+
+async def test_a_mail_that_ends_the_worker_each_time_is_set_aside(db: Database, write: Write) -> None:
+    await write("poison")
+    async with db.session() as session:
+        await session.execute(update(OutboxMessage).values(attempts=8))
+    sender = Sender()
+
+    await Worker(db, sender, max_attempts=8).run_once()
+
+    (row,) = await rows(db)
+    assert (row.status, row.last_error) == ("dead", "the worker ended during the last attempt")
+    assert sender.sent == []
+
+
+async def test_a_row_that_cannot_be_read_is_set_aside(db: Database, write: Write) -> None:
+    async with db.session() as session:
+        session.add(OutboxMessage(message='{"message": 1}'))
+    await write("next")
+    sender = Sender()
+
+    await Worker(db, sender).run_once()
+
+    (row,) = await rows(db)
+    assert (row.status, row.last_error) == ("dead", "the stored mail cannot be read")
+    assert sender.sent == ["next"]
+
+
+async def test_no_secret_gets_into_the_log_or_the_table(
+    db: Database, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="app.mail")
+    await write("s3cret subject")
+
+    await Worker(db, Sender(RuntimeError("https://x.example/s3cret")), retry=AT_ONCE).run_once()
+    await write("s3cret subject")
+    await Worker(db, Sender(RuntimeError("https://x.example/s3cret")), max_attempts=1).run_once()
+
+    (row,) = await rows(db)
+    assert row.last_error == "RuntimeError"
+    assert "set aside" in caplog.text
+    assert "s3cret" not in caplog.text
+    assert "ada@example.com" not in caplog.text
+
+
+# Running
+
+
+async def test_a_running_worker_sends_what_comes_until_it_is_stopped(
+    db: Database, write: Write, stop: asyncio.Event
+) -> None:
+    sender = Sender()
+    running = asyncio.create_task(Worker(db, sender).run(stop))
+
+    await write("first")
+    await until_empty(db)
+    await write("second")
+    await until_empty(db)
+    stop.set()
+    await running
+
+    assert sender.sent == ["first", "second", "closed"]
+
+
+async def test_a_send_that_has_begun_is_finished_before_the_end(
+    db: Database, write: Write, stop: asyncio.Event
+) -> None:
+    class StopsMeanwhile(Sender):
+        async def send(self, message: EmailMessage) -> SendResult:
+            stop.set()
+            await asyncio.sleep(0.05)
+            return await super().send(message)
+
+    await write("first", "second")
+    sender = StopsMeanwhile()
+
+    await Worker(db, sender).run(stop)
+
+    assert sender.sent == ["first", "closed"]
+    assert [row.attempts for row in await rows(db)] == [0]
+
+
+async def test_a_worker_outlives_an_outage_of_the_database(
+    db: Database,
+    write: Write,
+    stop: asyncio.Event,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    outages = [DATABASE_IS_GONE, ConnectionRefusedError()]
+
+    async def failing_lease(*arguments: object) -> list[OutboxMessage]:
+        if outages:
+            raise outages.pop()
+        return await lease(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(outbox, "lease", failing_lease)
+    await write("hello")
+    sender = Sender()
+    running = asyncio.create_task(Worker(db, sender).run(stop))
+
+    await until_empty(db)
+    stop.set()
+    await running
+
+    assert sender.sent == ["hello", "closed"]
+    assert "the database failed (OperationalError from ConnectionError)" in caplog.text
+
+
+async def test_a_sent_mail_that_cannot_be_deleted_is_not_sent_again(
+    db: Database, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outages = [DATABASE_IS_GONE, DATABASE_IS_GONE]
+    remove = outbox.remove
+
+    async def failing_remove(*arguments: object) -> None:
+        if outages:
+            raise outages.pop()
+        await remove(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(outbox, "remove", failing_remove)
+    await write("hello")
+    sender = Sender()
+    sending = Worker(db, sender)
+
+    with pytest.raises(OperationalError):
+        await sending.run_once()
+    with pytest.raises(OperationalError):
+        await sending.run_once()
+    await sending.run_once()
+
+    assert sender.sent == ["hello"]
+    assert await rows(db) == []
+
+
+class Hooks:
+    """What `install` needs of an application."""
+
+    def __init__(self, db: Database, settings: Settings) -> None:
+        self.state = SimpleNamespace(db=db, settings=settings)
+        self.startup: list[Callable[[], Awaitable[None]]] = []
+        self.shutdown: list[Callable[[], Awaitable[None]]] = []
+        self.on_startup = self.startup.append
+        self.on_shutdown = self.shutdown.append
+
+
+@pytest.mark.usefixtures("stop")
+async def test_an_inline_worker_runs_as_long_as_the_application(
+    db: Database, settings: Settings, write: Write
+) -> None:
+    app = Hooks(db, settings.model_copy(update={"mail_worker": "inline"}))
+    install(app)  # type: ignore[arg-type]
+    (start,), (end,) = app.startup, app.shutdown
+
+    await start()
+    await write("while it runs")
+    await until_empty(db)
+    await end()
+    await write("after its end")
+    await asyncio.sleep(0.05)
+
+    assert len(await rows(db)) == 1
+
+
+async def test_a_separate_worker_does_not_run_in_the_application(db: Database, settings: Settings) -> None:
+    app = Hooks(db, settings.model_copy(update={"mail_worker": "separate"}))
+
+    install(app)  # type: ignore[arg-type]
+
+    assert (app.startup, app.shutdown) == ([], [])

@@ -1,0 +1,263 @@
+"""The migrations: up, down and up again, in agreement with the models, and each new revision in its place."""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import Column, Connection, Engine, ForeignKey, Integer, Table, event, inspect, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.database import Base
+
+PROJECT = Path(__file__).parent.parent
+
+
+def execute[T](url: str, action: Callable[[Connection], T], **options: Any) -> T:
+    """What *action* returns for a connection to the database at *url*."""
+
+    async def run() -> T:
+        engine = create_async_engine(url, **options)
+        async with engine.begin() as connection:
+            result = await connection.run_sync(action)
+        await engine.dispose()
+        return result
+
+    return asyncio.run(run())
+
+
+def tables(url: str) -> set[str]:
+    return execute(url, lambda connection: set(inspect(connection).get_table_names()))
+
+
+@pytest.fixture
+def empty_database(database_url: str, tmp_path: Path) -> Iterator[str]:
+    """The URL of a new database without a table, of the kind that the other tests use."""
+    if database_url.startswith("sqlite"):
+        yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
+        return
+    name = f"test_{uuid4().hex[:12]}"
+    on_server = {"isolation_level": "AUTOCOMMIT"}
+    execute(database_url, lambda connection: connection.execute(text(f"CREATE DATABASE {name}")), **on_server)
+    yield make_url(database_url).set(database=name).render_as_string(hide_password=False)
+    execute(database_url, lambda connection: connection.execute(text(f"DROP DATABASE {name}")), **on_server)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project, for revisions to be written into."""
+    copy = tmp_path / "project"
+    for folder in ("app", "migrations"):
+        shutil.copytree(PROJECT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "pyproject.toml", copy)
+    return copy
+
+
+@pytest.fixture
+def config(project: Path, empty_database: str) -> Config:
+    """Alembic on the copy of the project and the empty database."""
+    config = Config(toml_file=project / "pyproject.toml")
+    config.attributes["database_url"] = empty_database
+    return config
+
+
+@pytest.fixture
+def new_table() -> Iterator[Table]:
+    """A model that no revision knows of yet."""
+    table = Table("orders", Base.metadata, Column("id", Integer, primary_key=True))
+    yield table
+    Base.metadata.remove(table)
+
+
+def revise(config: Config, message: str, **options: Any) -> Script:
+    """Write a revision, as `alembic revision -m "..."` does."""
+    script = command.revision(config, message, **options)
+    assert isinstance(script, Script)
+    return script
+
+
+# The revisions
+
+
+def test_every_branch_has_a_label_and_one_head(config: Config) -> None:
+    scripts = ScriptDirectory.from_config(config)
+
+    labels = [set(scripts.get_revision(head).branch_labels) for head in scripts.get_heads()]
+
+    assert {"app"} in labels
+    assert all(len(each) == 1 for each in labels)
+    assert len(set.union(*labels)) == len(labels)
+
+
+def test_upgrading_makes_the_table_of_every_model(config: Config, empty_database: str) -> None:
+    command.upgrade(config, "heads")
+
+    assert tables(empty_database) == {*Base.metadata.tables, "alembic_version"}
+
+
+def test_the_migrations_and_the_models_agree(config: Config) -> None:
+    command.upgrade(config, "heads")
+
+    command.check(config)
+
+
+def test_down_and_up_again(config: Config, empty_database: str) -> None:
+    command.upgrade(config, "heads")
+
+    command.downgrade(config, "base")
+    afterwards = tables(empty_database)
+    command.upgrade(config, "heads")
+
+    assert afterwards == {"alembic_version"}
+    command.check(config)
+
+
+def test_the_sql_can_be_read_before_it_runs(config: Config, empty_database: str) -> None:
+    config.output_buffer = StringIO()
+
+    command.upgrade(config, "heads", sql=True)
+
+    assert "CREATE TABLE users" in config.output_buffer.getvalue()
+    assert tables(empty_database) == set()
+
+
+# New revisions
+
+
+@pytest.mark.usefixtures("new_table")
+def test_a_new_revision_continues_your_own_branch(config: Config, project: Path) -> None:
+    command.upgrade(config, "heads")
+    before = ScriptDirectory.from_config(config).get_revision("app@head")
+
+    script = revise(config, "add orders", autogenerate=True)
+
+    assert Path(script.path).parent == project / "migrations" / "versions"
+    assert script.down_revision == before.revision
+    assert "op.create_table" in Path(script.path).read_text()
+
+
+@pytest.mark.usefixtures("new_table")
+def test_a_new_revision_can_be_applied_and_taken_back(config: Config, empty_database: str) -> None:
+    command.upgrade(config, "heads")
+    revise(config, "add orders", autogenerate=True)
+
+    command.upgrade(config, "heads")
+    command.check(config)
+    with_orders = tables(empty_database)
+    command.downgrade(config, "app@-1")
+
+    assert with_orders - tables(empty_database) == {"orders"}
+
+
+def test_a_revision_written_by_hand_continues_your_own_branch(config: Config, project: Path) -> None:
+    before = ScriptDirectory.from_config(config).get_revision("app@head")
+
+    script = revise(config, "fill in the countries")
+
+    assert Path(script.path).parent == project / "migrations" / "versions"
+    assert script.down_revision == before.revision
+
+
+def test_your_branch_names_the_features_that_it_builds_upon(config: Config) -> None:
+    first = ScriptDirectory.from_config(config).get_revision("app_0001")
+
+    assert first.dependencies == ("users_0001", "mail_0001")
+
+
+def test_a_new_revision_names_what_the_features_have_added(config: Config) -> None:
+    revise(config, "up to date")
+    revise(config, "shipped", head="users@head", rev_id="users_9999")
+
+    after_the_update = revise(config, "mine")
+    one_more = revise(config, "mine again")
+
+    assert after_the_update.dependencies == "users_9999"
+    assert one_more.dependencies is None
+
+
+def test_a_feature_keeps_its_revisions_in_its_own_folder(config: Config, project: Path) -> None:
+    script = revise(config, "shipped", head="users@head", rev_id="users_9999")
+
+    assert Path(script.path).parent == project / "app" / "users" / "migrations"
+    assert ScriptDirectory.from_config(config).get_revision("users@head").revision == "users_9999"
+
+
+def test_no_revision_is_written_when_nothing_has_changed(config: Config, project: Path) -> None:
+    config.stdout = StringIO()
+    command.upgrade(config, "heads")
+    before = sorted(project.rglob("*.py"))
+
+    command.revision(config, "nothing", autogenerate=True)
+
+    assert sorted(project.rglob("*.py")) == before
+    assert "no revision was written" in config.stdout.getvalue()
+
+
+# SQLite changes a table by copying it
+
+
+@pytest.fixture
+def foreign_keys_everywhere() -> Iterator[None]:
+    """Every connection of this process to SQLite enforces foreign keys."""
+
+    def enforce(connection: Any, record: Any) -> None:
+        if "sqlite" in type(connection).__module__:
+            connection.cursor().execute("PRAGMA foreign_keys = ON")
+
+    event.listen(Engine, "connect", enforce)
+    yield
+    event.remove(Engine, "connect", enforce)
+
+
+REBUILD_USERS = """
+revision = "app_9999"
+down_revision = "{head}"
+branch_labels = None
+depends_on = None
+
+from alembic import op
+import sqlalchemy as sa
+
+
+def upgrade():
+    with op.batch_alter_table("users", recreate="auto") as users:
+        users.alter_column("email", existing_type=sa.String(320), type_=sa.String(300))
+"""
+
+
+@pytest.fixture
+def orders_of_users() -> Iterator[Table]:
+    """A table whose rows go with their users."""
+    user = ForeignKey("users.id", ondelete="CASCADE")
+    table = Table("orders", Base.metadata, Column("user_id", user, primary_key=True))
+    yield table
+    Base.metadata.remove(table)
+
+
+@pytest.mark.usefixtures("foreign_keys_everywhere")
+def test_changing_a_table_keeps_the_rows_that_refer_to_it(
+    config: Config, project: Path, empty_database: str, orders_of_users: Table
+) -> None:
+    command.upgrade(config, "heads")
+    head = ScriptDirectory.from_config(config).get_revision("app@head").revision
+    (project / "migrations" / "versions" / "rebuild.py").write_text(REBUILD_USERS.format(head=head))
+    user = {"id": "1", "email": "ada@example.com", "hashed_password": "", "is_active": True}
+    rest = {"is_verified": True, "is_superuser": False, "password_version": 0}
+
+    def insert(connection: Connection) -> None:
+        orders_of_users.create(connection)
+        connection.execute(Base.metadata.tables["users"].insert().values(user | rest))
+        connection.execute(orders_of_users.insert().values(user_id="1"))
+
+    execute(empty_database, insert)
+
+    command.upgrade(config, "heads")
+
+    assert execute(empty_database, lambda connection: len(connection.execute(orders_of_users.select()).all()))

@@ -71,7 +71,7 @@ class Worker:
                 await _wait(stop, pause)
                 pause = IDLE
             except Exception as error:
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = min(max(2 * pause, IDLE), LONGEST_PAUSE)
                 _log_trouble(error, pause)
                 await _wait(stop, pause)
         await self._say_goodbye()

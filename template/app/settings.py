@@ -1,0 +1,311 @@
+"""Every setting: typed, explained, checked at the start. The environment comes first, `.env` second.
+
+Template-owned above the seam, yours below it. A field is the setting of the same name in upper case and
+has an entry in `.env.example`. Read settings from `app.state.settings`, never from `os.environ`.
+"""
+
+import difflib
+import os
+import secrets
+from collections.abc import Iterator
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_ENV_FILE = Path(".env")
+
+_NOT_DERIVED = "default_factory_not_called"
+"""What pydantic says of a default that comes from a field which is wrong itself."""
+_PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "your-", "xxxx")
+
+
+class SettingsError(Exception):
+    """Something in the environment or in `.env` is wrong; the text names everything, a line each."""
+
+
+def _secret_key(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < 32:
+        raise ValueError(
+            "must be at least 32 characters; make one with"
+            ' `python -c "import secrets; print(secrets.token_hex(32))"`'
+        )
+    return value
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be an address such as https://app.example.org, without ? or #")
+    return value.rstrip("/")
+
+
+def _link(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or "{token}" not in value:
+        raise ValueError("must be an address with {token} where the token goes")
+    return value
+
+
+def _prefix(value: str) -> str:
+    if not value.startswith("/") or value.endswith("/") or not value.isascii() or set(value) & set("{}?# "):
+        raise ValueError("must begin with / and not end with it, such as /users")
+    return value
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    for short, full in (
+        ("postgres://", "postgresql+asyncpg://"),
+        ("postgresql://", "postgresql+asyncpg://"),
+        ("sqlite://", "sqlite+aiosqlite://"),
+    ):
+        if url.startswith(short):
+            url = full + url.removeprefix(short)
+    if not url.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite:///")):
+        raise ValueError(
+            "must be sqlite+aiosqlite:///path/to/file.db or postgresql+asyncpg://user:password@host/name"
+        )
+    return SecretStr(url)
+
+
+def _sender(value: str) -> str:
+    if "\n" in value or "\r" in value:
+        raise ValueError("must be one line")
+    try:
+        validate_email(parseaddr(value)[1], check_deliverability=False, test_environment=True)
+    except EmailNotValidError as error:
+        raise ValueError(f"must be an address, or Name <address>: {error}") from None
+    return value
+
+
+def _name(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("must be one line of printable characters")
+    return value
+
+
+Seconds = Annotated[int, Field(ge=1)]
+Link = Annotated[str, AfterValidator(_link)]
+
+
+class Settings(BaseSettings):
+    """What can be set. In development SECRET_KEY alone has no default."""
+
+    model_config = SettingsConfigDict(
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    environment: Annotated[
+        Literal["development", "production", "test"],
+        Field(description="What this process is for; production refuses unsafe settings."),
+    ] = "development"
+    debug: Annotated[
+        bool, Field(description="Show the text of unexpected errors in answers. Never in production.")
+    ] = False
+    app_name: Annotated[
+        str, AfterValidator(_name), Field(description="The name that people see in mails and pages.")
+    ] = "HawkAPI app"
+    secret_key: Annotated[
+        SecretStr,
+        AfterValidator(_secret_key),
+        Field(description="Signs every token. At least 32 random characters; a new one ends every login."),
+    ]
+    base_url: Annotated[
+        str, AfterValidator(_web_address), Field(description="The address that people reach this at.")
+    ] = "http://127.0.0.1:8000"
+    users_prefix: Annotated[
+        str, AfterValidator(_prefix), Field(description="Where the users routes are.")
+    ] = "/users"
+    verify_url: Annotated[
+        Link, Field(description="The link in verification mails, with {token}; of your front end, if any.")
+    ] = Field(default_factory=lambda data: _own_link(data, "verify"))
+    reset_url: Annotated[Link, Field(description="The link in password reset mails, with {token}.")] = Field(
+        default_factory=lambda data: _own_link(data, "password-reset")
+    )
+
+    database_url: Annotated[
+        SecretStr,
+        AfterValidator(_database_url),
+        Field(description="SQLite file or PostgreSQL server. Masked, since it may hold a password."),
+    ] = SecretStr("sqlite+aiosqlite:///data/app.db")
+    database_pool_size: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1000,
+            description="Connections a process keeps; processes x this < what the server allows.",
+        ),
+    ] = 32
+
+    mail_backend: Annotated[
+        Literal["console", "smtp", "memory"],
+        Field(description="How mail leaves: printed, by SMTP, or kept in memory (tests)."),
+    ] = "console"
+    mail_sender: Annotated[
+        str, AfterValidator(_sender), Field(description="From: an address, or Name <address>.")
+    ] = "app@app.test"
+    mail_worker: Annotated[
+        Literal["inline", "separate"],
+        Field(description="Send inside the web process, or by `app worker`."),
+    ] = Field(
+        default_factory=lambda data: "inline" if data.get("environment") == "development" else "separate"
+    )
+    mail_max_attempts: Annotated[
+        int, Field(ge=1, le=50, description="Attempts after which a mail is set aside.")
+    ] = 8
+    smtp_host: Annotated[str, Field(description="The mail server.")] = "127.0.0.1"
+    smtp_port: Annotated[int, Field(ge=1, le=65535, description="Its port: 587 starttls, 465 tls.")] = 1025
+    smtp_username: Annotated[str, Field(description="Empty for a server that asks for none.")] = ""
+    smtp_password: Annotated[SecretStr | None, Field(description="Goes with SMTP_USERNAME.")] = None
+    smtp_security: Annotated[
+        Literal["none", "starttls", "tls"], Field(description="How the connection is encrypted.")
+    ] = "none"
+    smtp_timeout: Annotated[float, Field(gt=0, le=300, description="Seconds for each step of a send.")] = 10.0
+
+    password_min_length: Annotated[
+        int, Field(ge=8, le=128, description="Characters a new password needs at least.")
+    ] = 12
+    verify_ttl: Annotated[Seconds, Field(description="Seconds that a verification link is good for.")] = 3600
+    reset_ttl: Annotated[Seconds, Field(description="Seconds that a reset link is good for.")] = 3600
+    access_ttl: Annotated[Seconds, Field(description="Seconds that an access token is good for.")] = 900
+    hash_threads: Annotated[
+        int, Field(ge=1, le=256, description="Passwords hashed at once; each takes 64 MiB and 4 lanes.")
+    ] = max(2, (os.cpu_count() or 2) // 2)
+    hash_queue: Annotated[
+        int, Field(ge=0, le=10_000, description="Passwords that may wait for that; more are answered 503.")
+    ] = 32
+
+    max_body_size: Annotated[
+        int, Field(ge=1024, description="Bytes of a request body that are accepted at most.")
+    ] = 1_048_576
+    docs_enabled: Annotated[
+        bool, Field(description="Serve /docs and /openapi.json. By default everywhere but in production.")
+    ] = Field(default_factory=lambda data: data.get("environment") != "production")
+
+    # Your own settings go below; template updates never touch them.
+
+    @model_validator(mode="after")
+    def _refuse_unsafe_production(self) -> Self:
+        if self.environment == "production":
+            problems = list(_unsafe(self))
+            if problems:
+                raise ValueError("\n".join(problems))
+        return self
+
+
+def load_settings(env_file: Path | None = DEFAULT_ENV_FILE) -> Settings:
+    """Read and check everything.
+
+    Raises:
+        SettingsError: the text names every problem, a line each, and never a secret's value.
+    """
+    problems = [] if env_file is None else list(_unknown_names(env_file))
+    try:
+        settings = Settings(_env_file=env_file)  # type: ignore[call-arg]  # read from outside
+    except ValidationError as error:
+        problems = [*_sentences(error), *_hidden_problems(error, env_file), *problems]
+    else:
+        if not problems:
+            return settings
+    raise SettingsError("These settings are not right:\n" + "\n".join(f"  {each}" for each in problems))
+
+
+def describe(settings: Settings, env_file: Path | None = DEFAULT_ENV_FILE) -> list[tuple[str, str, str]]:
+    """Name, value (secrets masked) and source (environment, .env, default) of every setting."""
+    in_file = _read(env_file) if env_file is not None else {}
+    rows: list[tuple[str, str, str]] = []
+    for field in type(settings).model_fields:
+        name = field.upper()
+        source = "environment" if os.environ.get(name) else ".env" if in_file.get(name) else "default"
+        rows.append((name, _shown(name, getattr(settings, field)), source))
+    return rows
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, SecretStr) and name.endswith("_URL"):
+        # Who logs in and with what is masked; which server it is, is worth seeing.
+        scheme, _, rest = value.get_secret_value().partition("://")
+        return f"{scheme}://***@{rest.rpartition('@')[2]}" if "@" in rest else f"{scheme}://{rest}"
+    return "" if value is None else str(value)
+
+
+def _own_link(data: dict[str, Any], action: str) -> str:
+    base, prefix = data.get("base_url", "http://127.0.0.1:8000"), data.get("users_prefix", "/users")
+    return f"{base}{prefix}/{action}/{{token}}"
+
+
+def _unsafe(settings: Settings) -> Iterator[str]:
+    """Why *settings* must not serve the public."""
+    secret = settings.secret_key.get_secret_value()
+    if any(word in secret.lower() for word in _PLACEHOLDERS) or len(set(secret)) < 10:
+        yield "SECRET_KEY: is a placeholder; in production it must be random and known to nobody."
+    if settings.debug:
+        yield "DEBUG: must be off in production, it shows the inside of errors to everybody."
+    if not settings.base_url.startswith("https://"):
+        yield "BASE_URL: must be the https:// address of this application in production."
+    if settings.mail_backend != "smtp":
+        yield f"MAIL_BACKEND: {settings.mail_backend} sends no mail; production needs smtp."
+    if "mail_sender" not in settings.model_fields_set:
+        yield "MAIL_SENDER: must be set in production, to an address of yours."
+    if settings.smtp_password is not None and settings.smtp_security == "none":
+        yield "SMTP_SECURITY: must be starttls or tls when there is an SMTP_PASSWORD."
+
+
+def _hidden_problems(error: ValidationError, env_file: Path | None) -> Iterator[str]:
+    """What production would refuse beside *error*: checked with stand-ins for the fields that are wrong."""
+    stand_ins: dict[str, Any] = {
+        str(each["loc"][0]): Settings.model_fields[str(each["loc"][0])].get_default()
+        for each in error.errors()
+        if each["loc"] and each["type"] != _NOT_DERIVED
+    }
+    if not stand_ins:
+        return
+    try:
+        Settings(_env_file=env_file, **(stand_ins | {"secret_key": SecretStr(secrets.token_hex(32))}))  # type: ignore[call-arg]
+    except ValidationError as second:
+        yield from (each for each in _sentences(second) if each.partition(":")[0].lower() not in stand_ins)
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    for each in error.errors(include_url=False, include_input=False, include_context=False):
+        message = each["msg"].removeprefix("Value error, ")
+        if each["type"] == _NOT_DERIVED:
+            continue
+        if not each["loc"]:
+            yield from message.splitlines()
+            continue
+        name = str(each["loc"][0]).upper()
+        if each["type"] == "missing":
+            message = "is missing; set it in the environment or in .env (see .env.example)"
+        yield f"{name}: {message[:1].lower()}{message[1:].rstrip('.')}."
+
+
+def _unknown_names(env_file: Path) -> Iterator[str]:
+    """A misspelt name in `.env` would be ignored in silence."""
+    known = {field.upper() for field in Settings.model_fields}
+    for name in _read(env_file):
+        if name.upper() not in known:
+            close = difflib.get_close_matches(name.upper(), known, 1)
+            hint = (
+                f"did you mean {close[0]}?"
+                if close
+                else "a setting of yours goes into app/settings.py first."
+            )
+            yield f"{name}: there is no such setting (in {env_file}); {hint}"
+
+
+def _read(env_file: Path) -> dict[str, str | None]:
+    try:
+        return dotenv_values(env_file, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{env_file} cannot be read as UTF-8 text: {error}") from None

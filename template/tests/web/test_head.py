@@ -60,6 +60,7 @@ async def test_head_of_an_endless_stream_ends_once_and_closes_the_stream(web, ra
         async def forever():
             try:
                 while True:
+                    await asyncio.sleep(0)
                     yield b"x"
             finally:
                 closed.append(True)

@@ -251,7 +251,9 @@ class UserManager:
         is_verified: bool | None = None,
         is_superuser: bool | None = None,
     ) -> User:
-        """Change an account. A new address is unverified; it and a new password end every older token.
+        """Change an account. A new address is unverified.
+
+        A new address, a new password and a verification taken away end every older token.
 
         Raises:
             InvalidEmail, InvalidPassword, UserAlreadyExists: as `create`; nothing is changed.
@@ -262,22 +264,28 @@ class UserManager:
         if password is not None:
             check_password(password, min_length=self.password_min_length)
             hashed_password = await self.hasher.hash(password)
-        if email is not None and email != user.email:
+        was_verified = user.is_verified
+        is_new_address = email is not None and email != user.email
+        if email is not None and is_new_address:
             if await self.get_by_email(session, email) is not None:
                 raise UserAlreadyExists(f"{email} has an account already.")
             user.email = email
             user.is_verified = False
-            user.password_version += 1
         if hashed_password is not None:
             user.hashed_password = hashed_password
-            user.password_version += 1
         if is_active is not None:
             user.is_active = is_active
         if is_verified is not None:
             user.is_verified = is_verified
         if is_superuser is not None:
             user.is_superuser = is_superuser
+        # A used link must not verify again what was unverified since.
+        is_unverified = was_verified and not user.is_verified
+        if is_new_address or is_unverified or hashed_password is not None:
+            # Counted by the database: of two changes at once each must end the tokens made between them.
+            user.password_version = self.model.password_version + 1
         await self._flush_unique(session, user.email)
+        await session.refresh(user)
         return user
 
     async def delete(self, session: AsyncSession, user: User) -> None:

@@ -15,8 +15,7 @@ MAX_LENGTH = 128
 """Characters. Without a limit a megabyte of "password" would be hashed."""
 
 DECOY_HASH = (
-    "$argon2id$v=19$m=65536,t=3,p=4$yTVKs6DTG"
-    "KvBgW1BUrAmZg$i1G/DjG3tL0pcxVwg4itOODnNCLK77mod/B3Wj1LGQU"
+    "$argon2id$v=19$m=65536,t=3,p=4$yTVKs6DTGKvBgW1BUrAmZg$i1G/DjG3tL0pcxVwg4itOODnNCLK77mod/B3Wj1LGQU"
 )
 """The hash of a password that nobody knows, with hawkapi-auth's parameters. It is verified in place of a
 missing user's, so that knowing and not knowing an address cost the same."""

@@ -1,0 +1,138 @@
+"""UserManager.update: what changes, and which tokens it ends."""
+
+import pytest
+
+from app.users import InvalidEmail, InvalidPassword, UserAlreadyExists
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+
+@pytest.fixture
+def update(manager, db):
+    """`await update(user, email=...)` in a transaction of its own."""
+
+    async def run(user, **values):
+        async with db.session() as session:
+            return await manager.update(session, await manager.get_by_id(session, user.id), **values)
+
+    return run
+
+
+async def test_a_new_address_is_unverified_and_ends_tokens(make_user, stored, update):
+    user = await make_user("ada@example.com", is_verified=True)
+
+    await update(user, email=" Countess@Example.com")
+
+    now = await stored(user)
+    assert (now.email, now.is_verified, now.password_version) == ("countess@example.com", False, 1)
+
+
+async def test_a_new_address_may_be_declared_verified(make_user, stored, update):
+    user = await make_user("ada@example.com")
+
+    await update(user, email="countess@example.com", is_verified=True)
+
+    assert (await stored(user)).is_verified
+
+
+async def test_the_same_address_in_another_spelling_changes_nothing(make_user, stored, update):
+    user = await make_user("ada@example.com", is_verified=True)
+
+    await update(user, email="ADA@example.com")
+
+    now = await stored(user)
+    assert (now.is_verified, now.password_version) == (True, 0)
+
+
+async def test_a_new_password_ends_tokens(make_user, stored, update, client):
+    user = await make_user("ada@example.com")
+
+    await update(user, password="a brand new password")
+
+    credentials = {"email": "ada@example.com", "password": "a brand new password"}
+    assert (await stored(user)).password_version == 1
+    assert (await client.post("/users/login", json=credentials)).status_code == 200
+
+
+@pytest.mark.parametrize("flag", ["is_active", "is_verified", "is_superuser"])
+@pytest.mark.parametrize("value", [True, False])
+async def test_a_flag_is_set_alone(make_user, stored, update, flag, value):
+    user = await make_user(**{flag: not value})
+
+    await update(user, **{flag: value})
+
+    assert getattr(await stored(user), flag) is value
+
+
+async def test_nothing_given_changes_nothing(make_user, stored, update):
+    user = await make_user(is_verified=True, is_superuser=True)
+
+    await update(user)
+
+    now = await stored(user)
+    assert (now.email, now.hashed_password, now.password_version) == (user.email, user.hashed_password, 0)
+    assert (now.is_active, now.is_verified, now.is_superuser) == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ({"email": "EVE@example.com"}, UserAlreadyExists),
+        ({"email": "x"}, InvalidEmail),
+        ({"email": ""}, InvalidEmail),
+        ({"password": "short"}, InvalidPassword),
+        ({"email": "new@example.com", "password": "short"}, InvalidPassword),
+    ],
+)
+async def test_what_cannot_be_changed_changes_nothing(make_user, stored, update, values, error):
+    """Field notes, defect 9: a taken address is UserAlreadyExists."""
+    await make_user("eve@example.com")
+    user = await make_user("ada@example.com", is_verified=True)
+
+    with pytest.raises(error):
+        await update(user, is_superuser=True, **values)
+
+    now = await stored(user)
+    assert (now.email, now.is_verified, now.is_superuser) == ("ada@example.com", True, False)
+    assert (now.hashed_password, now.password_version) == (user.hashed_password, 0)
+
+
+async def test_an_address_taken_meanwhile_is_found_by_the_index(
+    manager, make_user, stored, update, monkeypatch
+):
+    """Field notes, defect 9: the look-up before cannot see what another transaction is adding."""
+    await make_user("eve@example.com")
+    user = await make_user("ada@example.com")
+
+    async def sees_nobody(session, email):
+        return None
+
+    monkeypatch.setattr(manager, "get_by_email", sees_nobody)
+
+    with pytest.raises(UserAlreadyExists):
+        await update(user, email="eve@example.com")
+
+    assert (await stored(user)).email == "ada@example.com"
+
+
+async def test_each_of_two_changes_at_once_ends_tokens(manager, db, make_user, stored):
+    """A lost update of password_version would keep a token alive that was made between the two."""
+    user = await make_user()
+    async with db.session() as session:
+        early = await manager.get_by_id(session, user.id)
+        await session.commit()
+        async with db.session() as other:
+            late = await manager.get_by_id(other, user.id)
+            await manager.update(other, late, password="the first new password")
+        await manager.update(session, early, password="the second new password")
+
+    assert (await stored(user)).password_version == 2
+    assert early.password_version == 2
+
+
+async def test_taking_the_verification_away_ends_tokens(make_user, stored, update):
+    user = await make_user(is_verified=True)
+
+    await update(user, is_verified=False)
+
+    assert (await stored(user)).password_version == 1

@@ -1,0 +1,48 @@
+"""The command line of the project: `uv run app …`. Template-owned; add your own commands at the seam.
+
+Nothing here needs settings to be imported, so that `app --help` always works.
+"""
+
+from typing import Annotated
+
+import typer
+
+from app import __version__
+from app.cli import database, server, users
+from app.cli.common import explained
+from app.cli.show import openapi, settings
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Run and look after this application.",
+)
+cli.command()(explained(server.dev))
+cli.command()(explained(server.serve))
+cli.command()(explained(server.worker))
+cli.add_typer(database.cli, name="db")
+cli.add_typer(users.cli, name="users")
+cli.command()(explained(settings))
+cli.command()(explained(openapi))
+# Your own commands go below; template updates never touch them.
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Run and look after this application."""
+
+
+def main() -> None:
+    """The entry point that pyproject.toml names."""
+    cli()

@@ -1,0 +1,80 @@
+"""What every command shares: errors as sentences, settings, the application without a server."""
+
+import functools
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from app.web import App
+
+PROJECT = Path(__file__).parent.parent.parent
+"""The folder that holds pyproject.toml."""
+
+
+def fail(sentence: str) -> NoReturn:
+    """End the command: *sentence* to standard error, exit code 1."""
+    typer.secho(sentence, fg=typer.colors.RED, err=True)
+    raise typer.Exit(1)
+
+
+def explained[**P, R](command: Callable[P, R]) -> Callable[P, R]:
+    """Turn the errors that people can mend into sentences. Others keep their traceback: they are bugs."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except Exception as error:
+            sentence = _sentence(error)
+            if sentence is None:
+                raise
+            fail(sentence)
+
+    return run
+
+
+def _sentence(error: Exception) -> str | None:
+    from alembic.util import CommandError
+    from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+
+    from app.settings import SettingsError
+    from app.users import InvalidEmail, InvalidPassword, UserAlreadyExists
+
+    match error:
+        case SettingsError() | InvalidEmail() | InvalidPassword() | UserAlreadyExists():
+            return str(error)
+        case CommandError():
+            return f"{str(error).rstrip('.')}."
+        case DBAPIError() if _misses_a_table(error):
+            return "The tables are missing or old: run `uv run app db upgrade`."
+        case OperationalError() | OSError():
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            return f"The database cannot be used: {cause}. Check DATABASE_URL and that the server runs."
+        case ProgrammingError():
+            return f"The database refused: {error.orig}"
+        case DBAPIError():
+            return f"The database cannot be used: {error.orig}"
+        case _:
+            return None
+
+
+def _misses_a_table(error: Exception) -> bool:
+    text = str(getattr(error, "orig", ""))
+    return "no such table" in text or "no such column" in text or "UndefinedTable" in text
+
+
+@asynccontextmanager
+async def application() -> AsyncGenerator["App"]:
+    """The application with its services, not started: no inline worker, no requests."""
+    from app.main import create_app
+
+    app = create_app()
+    try:
+        yield app
+    finally:
+        app.state.users.hasher.close()
+        await app.state.db.dispose()

@@ -1,0 +1,164 @@
+"""`app db …`: migrations through Alembic, on every branch at once."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.common import PROJECT, explained
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import URL
+
+    from app.settings import Settings
+
+cli = typer.Typer(no_args_is_help=True, help="Migrate the database.")
+
+
+def alembic_config(settings: "Settings") -> "Config":
+    """Alembic's configuration from pyproject.toml, for the database of *settings*."""
+    from alembic.config import Config
+
+    config = Config(toml_file=PROJECT / "pyproject.toml")
+    config.attributes["database_url"] = settings.database_url.get_secret_value()
+    return config
+
+
+def upgrade_to_heads(settings: "Settings") -> None:
+    """Create what is missing and apply every migration."""
+    from alembic import command
+
+    create_database(settings)
+    command.upgrade(alembic_config(settings), "heads")
+
+
+def create_database(settings: "Settings") -> None:
+    """Make the folder of a SQLite file, or the database on a PostgreSQL server, where it is missing."""
+    from sqlalchemy import make_url
+
+    url = make_url(settings.database_url.get_secret_value())
+    if url.get_backend_name() == "sqlite":
+        if url.database and url.database != ":memory:":
+            (PROJECT / url.database).parent.mkdir(parents=True, exist_ok=True)
+        return
+    asyncio.run(_create_on_server(url))
+
+
+async def _create_on_server(url: "URL") -> None:
+    from sqlalchemy import text
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    maintenance = create_async_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    try:
+        if await _exists(url):
+            return
+        async with maintenance.connect() as connection:
+            quoted = connection.dialect.identifier_preparer.quote_identifier(url.database or "")
+            await connection.execute(text(f"CREATE DATABASE {quoted}"))
+        typer.echo(f"Created the database {url.database}.")
+    finally:
+        await maintenance.dispose()
+
+
+async def _exists(url: "URL") -> bool:
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect():
+            return True
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == "3D000":  # invalid_catalog_name
+            return False
+        raise
+    finally:
+        await engine.dispose()
+
+
+def pending(settings: "Settings") -> set[str]:
+    """The revisions that the database does not have yet."""
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    def current(connection: Connection) -> set[str]:
+        return set(MigrationContext.configure(connection).get_current_heads())
+
+    async def read() -> set[str]:
+        engine = create_async_engine(settings.database_url.get_secret_value())
+        try:
+            async with engine.connect() as connection:
+                return await connection.run_sync(current)
+        finally:
+            await engine.dispose()
+
+    scripts = ScriptDirectory.from_config(alembic_config(settings))
+    applied = asyncio.run(read())
+    return {head for head in scripts.get_heads() if head not in applied}
+
+
+def _config() -> "Config":
+    from app.settings import load_settings
+
+    return alembic_config(load_settings())
+
+
+@cli.command()
+@explained
+def upgrade(
+    revision: Annotated[str, typer.Argument(help="How far: heads is everything.")] = "heads",
+) -> None:
+    """Create the database where it is missing, and migrate it."""
+    from alembic import command
+
+    from app.settings import load_settings
+
+    settings = load_settings()
+    create_database(settings)
+    command.upgrade(alembic_config(settings), revision)
+    typer.echo(f"The database is at {revision}.")
+
+
+@cli.command()
+@explained
+def downgrade(
+    revision: Annotated[str, typer.Argument(help="Such as app@-1 (one back on your branch), or base.")],
+) -> None:
+    """Undo migrations. Data in what goes away is lost."""
+    from alembic import command
+
+    command.downgrade(_config(), revision)
+
+
+@cli.command()
+@explained
+def revision(
+    message: Annotated[str, typer.Option("--message", "-m", help="What it does, in a few words.")],
+    empty: Annotated[bool, typer.Option("--empty", help="Write it by hand, do not compare.")] = False,
+) -> None:
+    """Write a migration for what you changed in your models, into migrations/versions."""
+    from alembic import command
+
+    if command.revision(_config(), message=message, autogenerate=not empty):
+        typer.echo("Read what was written, then run `uv run app db upgrade`.")
+
+
+@cli.command()
+@explained
+def check() -> None:
+    """Fail when the models and the migrations differ."""
+    from alembic import command
+
+    command.check(_config())
+
+
+@cli.command()
+@explained
+def current() -> None:
+    """Show the revisions that the database is at."""
+    from alembic import command
+
+    command.current(_config(), verbose=False)

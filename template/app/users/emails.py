@@ -130,11 +130,10 @@ async def send_password_reset_email(
 
 def in_words(seconds: int) -> str:
     """A lifetime as people say it: 3600 is "1 hour"."""
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size and seconds % size == 0:
-            count = seconds // size
-            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
-    return f"{seconds} seconds"
+    units = {"day": 86400, "hour": 3600, "minute": 60, "second": 1}
+    unit = next((unit for unit, size in units.items() if seconds >= size and seconds % size == 0), "second")
+    count = seconds // units[unit]
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
 def _link(template: str, token: str) -> str:

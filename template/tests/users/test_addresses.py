@@ -1,0 +1,77 @@
+"""E-mail addresses: what is one, and the one spelling of each."""
+
+import pytest
+
+from app.users import InvalidEmail, normalize_email
+from app.users.addresses import parse_email
+
+SPELLINGS = [
+    ("ada@example.com", "ada@example.com"),
+    ("  ADA@Example.COM\n", "ada@example.com"),
+    ("Ada.Lovelace+notes@example.com", "ada.lovelace+notes@example.com"),
+    ("o'brien@example.com", "o'brien@example.com"),
+    ("ada@exämple.com", "ada@xn--exmple-cua.com"),
+    ("ada@EXÄMPLE.com", "ada@xn--exmple-cua.com"),
+    ("ada@xn--exmple-cua.com", "ada@xn--exmple-cua.com"),
+    ("ada@example。com", "ada@example.com"),
+    ("ada@shop.test", "ada@shop.test"),
+    ("x@y.z", "x@y.z"),
+]
+NO_ADDRESSES = [
+    "",
+    " ",
+    "x",
+    "@",
+    "a@b",
+    "a@b@c.com",
+    "ada@example.com.",
+    ".ada@example.com",
+    "ada..l@example.com",
+    "ada@-example.com",
+    "ada@127.0.0.1",
+    "ada@[127.0.0.1]",
+    "Ada <ada@example.com>",
+    '"ada lovelace"@example.com',
+    "ada@example.com\r\nBcc: eve@example.com",
+    "ada@example.com\0",
+    "ada\0@example.com",
+    "ada\ud800@example.com",
+    "ada@\ud800.com",
+    "ada\u202e@example.com",
+    "äda@example.com",
+    "a" * 243 + "@example.com",
+    "ada@" + "a" * 64 + ".com",
+    "ada@" + "ä." * 100 + "com",
+]
+
+
+@pytest.mark.parametrize(("typed", "stored"), SPELLINGS)
+def test_an_address_has_one_spelling(typed, stored):
+    assert parse_email(typed) == stored
+    assert normalize_email(typed) == stored
+
+
+@pytest.mark.parametrize(("typed", "stored"), SPELLINGS)
+def test_the_one_spelling_stays_as_it_is(typed, stored):
+    assert parse_email(stored) == stored
+
+
+@pytest.mark.parametrize("typed", NO_ADDRESSES)
+def test_what_is_no_address_is_refused_with_a_sentence(typed):
+    """Field notes, defect 5."""
+    with pytest.raises(InvalidEmail, match=r"\w+ \w+"):
+        parse_email(typed)
+
+
+@pytest.mark.parametrize("typed", NO_ADDRESSES)
+def test_looking_for_what_is_no_address_raises_nothing(typed):
+    assert normalize_email(typed) == typed.strip().lower()
+
+
+def test_an_address_of_254_characters_fits_and_one_more_does_not():
+    """RFC 5321, erratum 1690."""
+    longest = "a@" + ".".join(["d" * 62] * 3 + ["d" * 59, "com"])
+
+    assert len(parse_email(longest)) == 254
+    with pytest.raises(InvalidEmail):
+        parse_email("a" + longest)

@@ -1,0 +1,272 @@
+"""The six hooks: when they run, with what, and what an exception in one undoes."""
+
+import pytest
+from hawkapi_mail import EmailMessage
+
+from app.database import services_of, session_of
+from app.mail import enqueue
+from app.users import User, hooks
+from app.web import Problem
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+NEW = {"password": "a brand new password"}
+
+
+class Refused(Exception):
+    """What a hook of these tests raises."""
+
+
+@pytest.fixture
+def record(manager):
+    """`calls = record("on_after_login")`: the arguments of every call of that hook."""
+
+    def replace(name):
+        calls = []
+
+        async def hook(*arguments):
+            calls.append(arguments)
+
+        setattr(manager, name, hook)
+        return calls
+
+    return replace
+
+
+@pytest.fixture
+def fail(manager):
+    """`fail("on_after_login")`: that hook writes a row, sends a mail, and raises."""
+
+    def replace(name, error=Refused):
+        async def hook(user, *token):
+            session = session_of(user)
+            session.add(User(email="written-by-a-hook@example.com", hashed_password="x"))
+            enqueue(session, EmailMessage.build(subject="from a hook", to=user.email))
+            await session.flush()
+            raise error
+
+        setattr(manager, name, hook)
+
+    return replace
+
+
+# When they run, with what
+
+
+async def test_after_a_registration(client, record):
+    calls = record("on_after_register")
+
+    answer = await client.post("/users/register", json=ADA)
+
+    ((user,),) = calls
+    assert (user.id, user.email) == (answer.json()["id"], "ada@example.com")
+
+
+async def test_after_a_login(client, make_user, record):
+    user = await make_user()
+    calls = record("on_after_login")
+
+    await client.post("/users/login", json=ADA)
+
+    assert [called.id for (called,) in calls] == [user.id]
+
+
+@pytest.mark.parametrize(
+    ("hook", "request_path", "use_path"),
+    [
+        ("on_after_request_verify", "/users/verify/request", "/users/verify/"),
+        ("on_after_forgot_password", "/users/password-reset/request", "/users/password-reset/"),
+    ],
+)
+async def test_after_a_request_with_a_token_that_works(
+    client, make_user, record, hook, request_path, use_path
+):
+    user = await make_user("ada@example.com")
+    calls = record(hook)
+
+    await client.post(request_path, json={"email": "ada@example.com"})
+
+    ((called, token),) = calls
+    assert called.id == user.id
+    assert (await client.post(use_path + token, json=NEW)).status_code == 200
+
+
+async def test_after_a_verification(client, manager, make_user, record):
+    user = await make_user()
+    calls = record("on_after_verify")
+
+    await client.post(f"/users/verify/{manager.verify_token(user)}")
+
+    assert [(called.id, called.is_verified) for (called,) in calls] == [(user.id, True)]
+
+
+async def test_after_a_reset(client, manager, make_user, record):
+    user = await make_user()
+    calls = record("on_after_reset_password")
+
+    await client.post(f"/users/password-reset/{manager.reset_token(user)}", json=NEW)
+
+    assert [(called.id, called.password_version) for (called,) in calls] == [(user.id, 1)]
+
+
+async def test_none_runs_for_what_was_refused(client, make_user, record):
+    await make_user("ada@example.com")
+    hooks_called = [record(name) for name in ("on_after_register", "on_after_login", "on_after_verify")]
+
+    await client.post("/users/register", json=ADA)
+    await client.post("/users/login", json=ADA | {"password": "wrong"})
+    await client.post("/users/verify/x")
+
+    assert hooks_called == [[], [], []]
+
+
+async def test_a_manager_without_hooks_works(client, manager, outbox):
+    manager.on_after_register = manager.on_after_login = None
+    manager.on_after_forgot_password = manager.on_after_request_verify = None
+
+    answers = [
+        await client.post("/users/register", json=ADA),
+        await client.post("/users/login", json=ADA),
+        await client.post("/users/verify/request", json={"email": "ada@example.com"}),
+        await client.post("/users/password-reset/request", json={"email": "ada@example.com"}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 200, 202, 202]
+    assert await outbox() == []
+
+
+async def test_a_hook_that_the_file_lacks_does_nothing(monkeypatch, other_client, outbox):
+    monkeypatch.delattr(hooks, "on_after_register")
+    client = await other_client()
+
+    answer = await client.post("/users/register", json=ADA)
+
+    assert answer.status_code == 201
+    assert await outbox() == []
+
+
+async def test_an_account_that_is_verified_from_the_start_gets_no_verification_mail(manager, db, outbox):
+    async with db.session() as session:
+        await manager.create(session, **ADA, is_verified=True)
+
+    assert await outbox() == []
+
+
+# What they write
+
+
+async def test_a_hook_writes_in_the_same_transaction(client, manager, accounts):
+    async def hook(user):
+        session_of(user).add(User(email="companion@example.com", hashed_password="x"))
+
+    manager.on_after_register = hook
+
+    await client.post("/users/register", json=ADA)
+
+    assert [user.email for user in await accounts()] == ["ada@example.com", "companion@example.com"]
+
+
+async def test_a_hook_finds_the_services_of_its_application(app, client, manager):
+    seen = []
+
+    async def hook(user):
+        seen.append(services_of(user))
+
+    manager.on_after_register = hook
+
+    await client.post("/users/register", json=ADA)
+
+    assert seen == [app.state]
+
+
+# What an exception undoes (field notes, defect 14)
+
+
+async def test_a_raising_hook_undoes_the_registration(client, fail, accounts, outbox):
+    fail("on_after_register")
+
+    answer = await client.post("/users/register", json=ADA)
+
+    assert answer.status_code == 500
+    assert "Refused" not in answer.text
+    assert await accounts() == []
+    assert await outbox() == []
+
+
+async def test_a_registration_that_was_undone_can_be_tried_again(client, manager, fail):
+    fail("on_after_register")
+    await client.post("/users/register", json=ADA)
+    manager.on_after_register = None
+
+    assert (await client.post("/users/register", json=ADA)).status_code == 201
+
+
+async def test_a_hook_may_refuse_with_an_answer_of_its_own(client, fail, accounts):
+    fail("on_after_register", Problem(403, "By invitation only."))
+
+    answer = await client.post("/users/register", json=ADA)
+
+    assert (answer.status_code, answer.json()["detail"]) == (403, "By invitation only.")
+    assert await accounts() == []
+
+
+async def test_a_raising_hook_undoes_the_login(client, make_user, fail, accounts, outbox):
+    await make_user("ada@example.com")
+    fail("on_after_login")
+
+    answer = await client.post("/users/login", json=ADA)
+
+    assert answer.status_code == 500
+    assert [user.email for user in await accounts()] == ["ada@example.com"]
+    assert await outbox() == []
+
+
+async def test_a_raising_hook_undoes_the_verification_and_spends_no_link(
+    client, manager, make_user, fail, stored, outbox
+):
+    user = await make_user("ada@example.com")
+    token = manager.verify_token(user)
+    fail("on_after_verify")
+
+    failed = await client.post(f"/users/verify/{token}")
+    verified = (await stored(user)).is_verified
+    manager.on_after_verify = None
+    again = await client.post(f"/users/verify/{token}")
+
+    assert (failed.status_code, verified, again.status_code) == (500, False, 200)
+    assert await outbox() == []
+
+
+async def test_a_raising_hook_undoes_the_reset_and_spends_no_link(
+    client, manager, make_user, fail, stored, outbox
+):
+    user = await make_user("ada@example.com")
+    token = manager.reset_token(user)
+    fail("on_after_reset_password")
+
+    failed = await client.post(f"/users/password-reset/{token}", json=NEW)
+    now = await stored(user)
+    manager.on_after_reset_password = None
+    again = await client.post(f"/users/password-reset/{token}", json=NEW)
+
+    assert (failed.status_code, again.status_code) == (500, 200)
+    assert (now.hashed_password, now.password_version) == (user.hashed_password, 0)
+    assert await outbox() == []
+
+
+@pytest.mark.parametrize(
+    ("hook", "path"),
+    [
+        ("on_after_request_verify", "/users/verify/request"),
+        ("on_after_forgot_password", "/users/password-reset/request"),
+    ],
+)
+async def test_a_raising_hook_sends_no_link(client, make_user, fail, outbox, hook, path):
+    await make_user("ada@example.com")
+    fail(hook)
+
+    answer = await client.post(path, json={"email": "ada@example.com"})
+
+    assert answer.status_code == 500
+    assert await outbox() == []

@@ -1,0 +1,190 @@
+"""What a browser sees behind a mailed link: opening it changes nothing, its button acts once."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+NEW = {"password": "a brand new password"}
+BUTTON = {"Content-Type": "application/x-www-form-urlencoded"}
+"""What a browser sends with a form that has no fields."""
+
+
+@pytest.fixture
+def links(manager, make_user):
+    """`await links()`: an account and the paths of its two mailed links."""
+
+    async def make():
+        user = await make_user("ada@example.com")
+        return (
+            user,
+            f"/users/verify/{manager.verify_token(user)}",
+            f"/users/password-reset/{manager.reset_token(user)}",
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_opening_a_link_changes_nothing(client, links, stored, method):
+    """Checklist 26: mail scanners and previews open every link, some of them twice."""
+    user, verify, reset = await links()
+
+    answers = [await client.request(method, path) for path in (verify, reset, verify, reset)]
+
+    now = await stored(user)
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert (now.is_verified, now.password_version) == (False, 0)
+    assert now.hashed_password == user.hashed_password
+
+
+async def test_a_link_that_was_opened_still_works(client, links):
+    _, verify, reset = await links()
+    await client.get(verify)
+    await client.head(reset)
+
+    answers = [await client.post(verify, headers=BUTTON), await client.post(reset, data=NEW)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
+async def test_the_button_verifies_once_and_answers_a_page(client, links, stored):
+    user, verify, _ = await links()
+
+    answers = [await client.post(verify, headers=BUTTON) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert [answer.headers["content-type"] for answer in answers] == ["text/html; charset=utf-8"] * 2
+    assert "ada@example.com" in answers[0].text
+    assert (await stored(user)).is_verified
+
+
+async def test_the_form_sets_the_password_once_and_answers_a_page(client, links):
+    _, _, reset = await links()
+
+    answers = [await client.post(reset, data=NEW) for _ in range(2)]
+
+    login = await client.post("/users/login", json=NEW | {"email": "ada@example.com"})
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert [answer.headers["content-type"] for answer in answers] == ["text/html; charset=utf-8"] * 2
+    assert login.status_code == 200
+
+
+async def test_a_form_keeps_every_character_of_the_password(client, links):
+    _, _, reset = await links()
+    password = {"password": " 100% päss+wörd & more=x "}
+
+    await client.post(reset, data=password)
+
+    login = await client.post("/users/login", json=password | {"email": "ada@example.com"})
+    assert login.status_code == 200
+
+
+async def test_json_is_answered_with_json(client, links):
+    _, verify, reset = await links()
+
+    answers = [await client.post(verify, json={}), await client.post(reset, json=NEW)]
+
+    assert [answer.headers["content-type"] for answer in answers] == ["application/json"] * 2
+    assert [answer.json()["email"] for answer in answers] == ["ada@example.com"] * 2
+
+
+async def test_a_refused_password_shows_the_form_again_and_spends_nothing(client, links):
+    """Checklist 28."""
+    _, _, reset = await links()
+
+    refused = await client.post(reset, data={"password": "short"})
+    answer = await client.post(reset, data=NEW)
+
+    assert refused.status_code == 400
+    assert 'role="alert"' in refused.text
+    assert "at least 12 characters" in refused.text
+    assert '<input id="password"' in refused.text
+    assert "short" not in re.sub("too short", "", refused.text)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"password=%FF", b"password=%00", b"other=x", b"\xff", b"&" * 5000])
+async def test_a_malformed_form_is_refused(client, links, body):
+    _, _, reset = await links()
+
+    answer = await client.post(reset, content=body, headers=BUTTON)
+
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/users/verify/x", "/users/password-reset/x"])
+async def test_a_dead_link_is_a_page_that_says_so(client, path):
+    answer = await client.get(path)
+
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "not good any more" in answer.text
+    assert "<form" not in answer.text
+
+
+async def test_an_expired_link_is_a_page_that_says_so(client, make_user, expired_tokens):
+    user = await make_user()
+    verify = expired_tokens.issue_verify(user.id, password_version=0, email=user.email)
+    reset = expired_tokens.issue_reset(user.id, password_version=0, email=user.email)
+
+    answers = [
+        await client.get(f"/users/verify/{verify}"),
+        await client.get(f"/users/password-reset/{reset}"),
+        await client.post(f"/users/verify/{verify}", headers=BUTTON),
+        await client.post(f"/users/password-reset/{reset}", data=NEW),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400] * 4
+    assert all("not good any more" in answer.text for answer in answers)
+
+
+async def test_the_pages_ask_nothing_of_the_browser_and_leak_nothing(client, links):
+    """Checklist 30; ASVS 3.4.3, 3.4.5, 14.3.2."""
+    _, verify, reset = await links()
+
+    pages = [
+        await client.get(verify),
+        await client.get(reset),
+        await client.post(reset, data={"password": "short"}),
+        await client.get("/users/verify/x"),
+        await client.post(verify, headers=BUTTON),
+        await client.post(reset, data=NEW),
+    ]
+
+    policies = [page.headers["content-security-policy"] for page in pages]
+    assert {page.headers["cache-control"] for page in pages} == {"no-store"}
+    assert {page.headers["referrer-policy"] for page in pages} == {"no-referrer"}
+    assert {page.headers["x-content-type-options"] for page in pages} == {"nosniff"}
+    assert all("default-src 'none'" in policy and "script-src" not in policy for policy in policies)
+    assert all("frame-ancestors 'none'" in policy and "base-uri 'none'" in policy for policy in policies)
+    assert not any(re.search(r"<script|javascript:|\son\w+=|src=|https?://", page.text) for page in pages)
+
+
+async def test_the_token_is_not_in_its_page(client, links):
+    """The form posts to the address it was opened at."""
+    _, verify, reset = await links()
+
+    pages = [await client.get(path) for path in (verify, reset)]
+
+    assert not any("ey" + "J" in page.text for page in pages)
+    assert all('<form method="post">' in page.text for page in pages)
+
+
+async def test_password_managers_are_helped(client, links):
+    """Checklist 7; ASVS 6.2.6, 6.2.7."""
+    _, _, reset = await links()
+
+    page = (await client.get(reset)).text
+
+    assert 'type="password"' in page
+    assert 'autocomplete="new-password"' in page
+    assert 'minlength="12" maxlength="128"' in page
+
+
+async def test_the_minimum_on_the_page_is_the_one_in_force(other_client, links):
+    _, _, reset = await links()
+    client = await other_client(password_min_length=9)
+
+    assert 'minlength="9"' in (await client.get(reset)).text

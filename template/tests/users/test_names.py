@@ -1,0 +1,128 @@
+"""The names of hawkapi-users: `from hawkapi_users import …` becomes `from app.users import …`."""
+
+import inspect
+
+import pytest
+
+import app.users
+from app.users import User, UserManager, UserTokenConfig, UserTokens
+
+NAMES = [
+    "RESET_TYPE",
+    "VERIFY_TYPE",
+    "InactiveUser",
+    "InvalidCredentials",
+    "TokenError",
+    "User",
+    "UserAlreadyExists",
+    "UserManager",
+    "UserTokenConfig",
+    "UserTokens",
+    "default_renderer",
+    "get_user_manager",
+    "init_users",
+    "normalize_email",
+    "resolve_user_manager",
+    "send_password_reset_email",
+    "send_verification_email",
+]
+FLAGS = ["is_active", "is_verified", "is_superuser"]
+MAIL = ["sender", "subject", "template", "text_template", "renderer", "context"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_there(name):
+    assert name in app.users.__all__
+    assert hasattr(app.users, name)
+
+
+@pytest.mark.parametrize(
+    ("function", "positional", "keywords"),
+    [
+        (UserManager.get_by_email, ["session", "email"], []),
+        (UserManager.get_by_id, ["session", "user_id"], []),
+        (UserManager.create, ["session"], ["email", "password", *FLAGS]),
+        (UserManager.authenticate, ["session"], ["email", "password"]),
+        (UserManager.request_verify, ["session"], ["email"]),
+        (UserManager.verify, ["session"], ["token"]),
+        (UserManager.request_password_reset, ["session"], ["email"]),
+        (UserManager.reset_password, ["session"], ["token", "new_password"]),
+        (UserManager.update, ["session", "user"], ["email", "password", *FLAGS]),
+        (UserManager.delete, ["session", "user"], []),
+        (UserTokens.issue_verify, ["user_id"], ["password_version"]),
+        (UserTokens.issue_reset, ["user_id"], ["password_version"]),
+        (UserTokens.peek_email_token_sub, ["token"], []),
+        (UserTokens.peek_reset_token_sub, ["token"], []),
+        (UserTokens.verify_email_token, ["token"], ["expected_password_version"]),
+        (UserTokens.verify_reset_token, ["token"], ["expected_password_version"]),
+        (app.users.init_users, ["app"], ["manager", "mount_routes", "url_prefix", "rate_limiter"]),
+        (app.users.get_user_manager, ["request"], []),
+        (app.users.resolve_user_manager, ["app"], []),
+        (app.users.normalize_email, ["email"], []),
+        (app.users.default_renderer, [], []),
+        (app.users.send_verification_email, ["mailer"], ["to", "token", "verify_url_template", *MAIL]),
+        (app.users.send_password_reset_email, ["mailer"], ["to", "token", "reset_url_template", *MAIL]),
+    ],
+    ids=lambda value: getattr(value, "__qualname__", ""),
+)
+def test_a_call_as_the_library_takes_it_fits(function, positional, keywords):
+    signature = inspect.signature(function)
+    first = [None] if "self" in signature.parameters else []
+
+    signature.bind(*first, *positional, **dict.fromkeys(keywords))
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "on_after_register",
+        "on_after_login",
+        "on_after_request_verify",
+        "on_after_verify",
+        "on_after_forgot_password",
+        "on_after_reset_password",
+    ],
+)
+def test_a_hook_is_an_attribute_that_may_be_given_or_assigned(hook):
+    tokens = UserTokens(UserTokenConfig(secret="x" * 32))
+
+    without, given = UserManager(User, tokens), UserManager(model=User, tokens=tokens, **{hook: print})
+
+    assert getattr(without, hook) is None
+    assert getattr(given, hook) is print
+
+
+def test_the_token_config_takes_what_the_librarys_takes():
+    config = UserTokenConfig(
+        secret="x" * 32,
+        algorithm="HS512",
+        verify_ttl_seconds=60,
+        reset_ttl_seconds=60,
+        issuer="shop",
+        audience="shop",
+    )
+
+    tokens = UserTokens(config)
+
+    assert tokens.verify_email_token(tokens.issue_verify("u-1")) == "u-1"
+
+
+def test_errors_are_of_the_kinds_of_the_library():
+    assert issubclass(app.users.UserAlreadyExists, ValueError)
+    assert issubclass(app.users.InvalidCredentials, ValueError)
+    assert issubclass(app.users.InactiveUser, ValueError)
+
+
+def test_the_table_has_the_columns_of_the_library():
+    assert User.__tablename__ == "users"
+    assert {column.name for column in User.__table__.columns} >= {
+        "id",
+        "email",
+        "hashed_password",
+        "is_active",
+        "is_verified",
+        "is_superuser",
+        "password_version",
+        "created_at",
+        "updated_at",
+    }

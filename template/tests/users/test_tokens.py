@@ -1,0 +1,185 @@
+"""UserTokens: what a token is bound to, and what makes one worthless."""
+
+import base64
+import json
+from dataclasses import replace
+from itertools import permutations
+
+import jwt
+import pytest
+
+from app.users import RESET_TYPE, VERIFY_TYPE, TokenError, UserTokenConfig, UserTokens
+
+SECRET = "0123456789abcdef" * 4
+CONFIG = UserTokenConfig(secret=SECRET)
+ISSUE = {
+    "verify": lambda tokens: tokens.issue_verify("u-1", password_version=3, email="ada@example.com"),
+    "reset": lambda tokens: tokens.issue_reset("u-1", password_version=3, email="ada@example.com"),
+    "access": lambda tokens: tokens.issue_access("u-1", password_version=3),
+}
+CHECK = {
+    "verify": lambda tokens, token: tokens.verify_email_token(
+        token, expected_password_version=3, expected_email="ada@example.com"
+    ),
+    "reset": lambda tokens, token: tokens.verify_reset_token(
+        token, expected_password_version=3, expected_email="ada@example.com"
+    ),
+    "access": lambda tokens, token: tokens.verify_access(token)[0],
+}
+PAIRS = list(permutations(ISSUE, 2))
+EACH = pytest.mark.parametrize("purpose", ["verify", "reset", "access"])
+
+
+@pytest.fixture
+def tokens():
+    return UserTokens(CONFIG)
+
+
+def claims_of(token):
+    return jwt.decode(token, options={"verify_signature": False})
+
+
+def key_of(tokens, purpose):
+    """The key that signs; each purpose has its own."""
+    return {"verify": tokens._verify, "reset": tokens._reset, "access": tokens._access}[purpose].config.secret
+
+
+@EACH
+def test_a_token_gives_its_user_back(tokens, purpose):
+    assert CHECK[purpose](tokens, ISSUE[purpose](tokens)) == "u-1"
+
+
+@pytest.mark.parametrize(("made_for", "used_for"), PAIRS)
+def test_a_token_of_one_purpose_is_refused_for_another(tokens, made_for, used_for):
+    """Checklist 27; ASVS 9.2.2."""
+    token = ISSUE[made_for](tokens)
+
+    with pytest.raises(TokenError):
+        CHECK[used_for](tokens, token)
+
+
+@pytest.mark.parametrize(("made_for", "used_for"), PAIRS)
+def test_each_purpose_has_its_own_key(tokens, made_for, used_for):
+    """Checklist 36: the right claims under another purpose's key are worth nothing."""
+    claims = claims_of(ISSUE[used_for](tokens))
+
+    with pytest.raises(TokenError):
+        CHECK[used_for](tokens, jwt.encode(claims, key_of(tokens, made_for), "HS256"))
+
+
+@EACH
+def test_no_purpose_is_signed_with_the_secret_itself(tokens, purpose):
+    claims = claims_of(ISSUE[purpose](tokens))
+
+    with pytest.raises(TokenError):
+        CHECK[purpose](tokens, jwt.encode(claims, SECRET, "HS256"))
+
+
+@EACH
+def test_a_token_of_another_secret_is_refused(tokens, purpose):
+    foreign = UserTokens(UserTokenConfig(secret=SECRET[::-1]))
+
+    with pytest.raises(TokenError):
+        CHECK[purpose](tokens, ISSUE[purpose](foreign))
+
+
+@EACH
+def test_an_expired_token_is_refused(tokens, purpose):
+    """Checklist 27; ASVS 9.2.1."""
+    past = replace(CONFIG, verify_ttl_seconds=-1, reset_ttl_seconds=-1, access_ttl_seconds=-1)
+
+    with pytest.raises(TokenError):
+        CHECK[purpose](tokens, ISSUE[purpose](UserTokens(past)))
+
+
+@EACH
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+def test_another_algorithm_is_refused(tokens, purpose, algorithm):
+    """Checklist 36; ASVS 9.1.2."""
+    claims = claims_of(ISSUE[purpose](tokens))
+
+    with pytest.raises(TokenError):
+        CHECK[purpose](tokens, jwt.encode(claims, key_of(tokens, purpose), algorithm))
+
+
+@EACH
+def test_no_algorithm_is_refused(tokens, purpose):
+    """Checklist 36 (CVE-2015-9235: alg none)."""
+    header = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")
+    payload = ISSUE[purpose](tokens).split(".")[1]
+
+    with pytest.raises(TokenError):
+        CHECK[purpose](tokens, f"{header}.{payload}.")
+
+
+@EACH
+def test_changed_claims_are_refused(tokens, purpose):
+    header, _, signature = ISSUE[purpose](tokens).split(".")
+    forged = json.dumps(claims_of(ISSUE[purpose](tokens)) | {"sub": "u-2"}).encode()
+    payload = base64.urlsafe_b64encode(forged).decode().rstrip("=")
+
+    with pytest.raises(TokenError):
+        CHECK[purpose](tokens, f"{header}.{payload}.{signature}")
+
+
+@EACH
+@pytest.mark.parametrize("claim", ["exp", "sub", "pv", "aud", "iss", "type"])
+def test_a_token_that_lacks_a_claim_is_refused(tokens, purpose, claim):
+    """Field notes: hawkapi-auth accepts tokens without exp and sub."""
+    claims = claims_of(ISSUE[purpose](tokens))
+    del claims[claim]
+
+    with pytest.raises(TokenError):
+        CHECK[purpose](tokens, jwt.encode(claims, key_of(tokens, purpose), "HS256"))
+
+
+@pytest.mark.parametrize("purpose", ["verify", "reset"])
+@pytest.mark.parametrize(
+    "bound_to",
+    [{"password_version": 4, "email": "ada@example.com"}, {"password_version": 3, "email": "eve@example.com"}],
+    ids=str,
+)
+def test_a_mail_token_is_bound_to_password_version_and_address(tokens, purpose, bound_to):
+    """Field notes, defects 3 and 4."""
+    issue = {"verify": tokens.issue_verify, "reset": tokens.issue_reset}[purpose]
+
+    with pytest.raises(TokenError):
+        CHECK[purpose](tokens, issue("u-1", **bound_to))
+
+
+@pytest.mark.parametrize("purpose", ["verify", "reset"])
+def test_a_mail_token_of_no_address_is_refused_where_one_is_expected(tokens, purpose):
+    issue = {"verify": tokens.issue_verify, "reset": tokens.issue_reset}[purpose]
+
+    with pytest.raises(TokenError):
+        CHECK[purpose](tokens, issue("u-1", password_version=3))
+
+
+@EACH
+def test_a_token_shows_no_address(tokens, purpose):
+    """Links end up in histories and logs."""
+    assert "ada" not in json.dumps(claims_of(ISSUE[purpose](tokens)))
+
+
+@EACH
+def test_no_two_tokens_are_the_same(tokens, purpose):
+    assert ISSUE[purpose](tokens) != ISSUE[purpose](tokens)
+
+
+@pytest.mark.parametrize(("purpose", "lifetime"), [("verify", 11), ("reset", 22), ("access", 33)])
+def test_each_purpose_has_its_lifetime(purpose, lifetime):
+    config = replace(CONFIG, verify_ttl_seconds=11, reset_ttl_seconds=22, access_ttl_seconds=33)
+
+    claims = claims_of(ISSUE[purpose](UserTokens(config)))
+
+    assert claims["exp"] - claims["iat"] == lifetime
+
+
+def test_the_types_are_those_of_the_library():
+    assert (VERIFY_TYPE, RESET_TYPE) == ("email_verify", "password_reset")
+
+
+@pytest.mark.parametrize("secret", ["", "short", "x" * 31])
+def test_a_short_secret_is_refused(secret):
+    with pytest.raises(ValueError, match="32 characters"):
+        UserTokens(UserTokenConfig(secret=secret))

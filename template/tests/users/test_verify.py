@@ -1,0 +1,183 @@
+"""POST /users/verify/request and POST /users/verify/{token}."""
+
+import pytest
+
+ADA = {"email": "ada@example.com"}
+
+
+@pytest.fixture
+def verify(client):
+    """`await verify(token)`: what the link's button sends."""
+
+    async def send(token):
+        return await client.post(f"/users/verify/{token}")
+
+    return send
+
+
+# Asking for the link
+
+
+async def test_asking_mails_a_link_that_verifies(client, make_user, stored, mailed_token, verify):
+    user = await make_user("ada@example.com")
+
+    asked = await client.post("/users/verify/request", json=ADA)
+    answer = await verify(await mailed_token())
+
+    assert (asked.status_code, asked.json()) == (202, {"status": "ok"})
+    assert (answer.status_code, answer.json()["is_verified"]) == (200, True)
+    assert (await stored(user)).is_verified
+
+
+async def test_the_link_goes_to_the_account_and_nobody_else(client, make_user, outbox):
+    await make_user("eve@example.com")
+    await make_user("ada@example.com")
+
+    await client.post("/users/verify/request", json={"email": " ADA@example.com"})
+
+    assert [mail.all_recipients() for mail in await outbox()] == [["ada@example.com"]]
+
+
+@pytest.mark.parametrize("columns", [{"is_verified": True}, {"is_active": False}], ids=str)
+async def test_a_verified_or_disabled_account_gets_no_mail(client, make_user, outbox, columns):
+    """Field notes, defect 10."""
+    await make_user("ada@example.com", **columns)
+
+    answer = await client.post("/users/verify/request", json=ADA)
+
+    assert answer.status_code == 202
+    assert await outbox() == []
+
+
+@pytest.mark.parametrize("email", ["eve@example.com", "x", "", "a@b@c", "a@x\r\nBcc: b@x", "ä@example.com"])
+async def test_an_address_without_an_account_gets_no_mail(client, outbox, email):
+    answer = await client.post("/users/verify/request", json={"email": email})
+
+    assert (answer.status_code, answer.json()) == (202, {"status": "ok"})
+    assert await outbox() == []
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"email": None}, {"email": "x" * 321}, {"email": "a\0@example.com"}, []]
+)
+async def test_an_invalid_request_is_refused(client, body):
+    assert (await client.post("/users/verify/request", json=body)).status_code == 400
+
+
+# Using the link
+
+
+@pytest.mark.usefixtures("quick_hashing")
+async def test_the_link_of_the_registration_verifies(client, mailed_token, verify):
+    await client.post("/users/register", json=ADA | {"password": "correct horse battery"})
+
+    answer = await verify(await mailed_token())
+
+    assert answer.json()["is_verified"] is True
+
+
+async def test_a_link_works_once(manager, make_user, verify):
+    """Field notes, defect 13; checklist 26, ASVS 6.5.1."""
+    token = manager.verify_token(await make_user())
+
+    answers = [await verify(token), await verify(token)]
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+
+
+async def test_a_used_link_does_not_verify_again_what_was_unverified_since(
+    manager, make_user, verify, stored, db
+):
+    """Field notes, defect 13: an administrator's decision outlives the link."""
+    user = await make_user()
+    token = manager.verify_token(user)
+    await verify(token)
+    async with db.session() as session:
+        await manager.update(session, await manager.get_by_id(session, user.id), is_verified=False)
+
+    answer = await verify(token)
+
+    assert answer.status_code == 400
+    assert not (await stored(user)).is_verified
+
+
+async def test_of_two_links_the_second_is_dead_when_the_first_was_used(manager, make_user, verify):
+    user = await make_user()
+    tokens = [manager.verify_token(user), manager.verify_token(user)]
+
+    answers = [await verify(token) for token in tokens]
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+
+
+async def test_an_expired_link_is_dead(expired_tokens, make_user, verify, stored):
+    """Checklist 27; ASVS 9.2.1."""
+    user = await make_user()
+
+    answer = await verify(expired_tokens.issue_verify(user.id, password_version=0, email=user.email))
+
+    assert answer.status_code == 400
+    assert not (await stored(user)).is_verified
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "%00", "%FF", "%ED%A0%80", "x" * 5000, "..%2f", "ü"])
+async def test_what_is_no_token_is_refused(verify, token):
+    answer = await verify(token)
+
+    assert answer.status_code in (400, 404)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_link_is_dead_when_the_address_has_changed(manager, db, make_user, verify, stored):
+    """Field notes, defect 3: a token mailed to bob must not verify victim."""
+    user = await make_user("bob@example.com")
+    token = manager.verify_token(user)
+    async with db.session() as session:
+        await manager.update(session, await manager.get_by_id(session, user.id), email="victim@example.com")
+
+    answer = await verify(token)
+
+    assert answer.status_code == 400
+    assert not (await stored(user)).is_verified
+
+
+async def test_a_link_is_bound_to_its_address_by_itself(manager, make_user, change, verify, stored):
+    """Field notes, defect 3: also when the address was changed past the manager (CLI, SQL, import)."""
+    user = await make_user("bob@example.com")
+    token = manager.verify_token(user)
+    await change(user, email="victim@example.com")
+
+    answer = await verify(token)
+
+    assert answer.status_code == 400
+    assert not (await stored(user)).is_verified
+
+
+async def test_a_disabled_account_cannot_verify(manager, make_user, change, verify, stored):
+    """Field notes, defect 10."""
+    user = await make_user()
+    token = manager.verify_token(user)
+    await change(user, is_active=False)
+
+    answer = await verify(token)
+
+    assert answer.status_code == 400
+    assert not (await stored(user)).is_verified
+
+
+async def test_the_link_of_a_deleted_account_is_dead(manager, make_user, db, verify):
+    user = await make_user()
+    token = manager.verify_token(user)
+    async with db.session() as session:
+        await manager.delete(session, await manager.get_by_id(session, user.id))
+
+    assert (await verify(token)).status_code == 400
+
+
+async def test_a_link_verifies_its_own_account_alone(manager, make_user, verify, stored):
+    """Checklist 27: a token of user A is of no use for user B."""
+    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
+
+    await verify(manager.verify_token(eve))
+
+    assert not (await stored(ada)).is_verified

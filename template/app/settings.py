@@ -7,6 +7,7 @@ has an entry in `.env.example`. Read settings from `app.state.settings`, never f
 import difflib
 import os
 import secrets
+import unicodedata
 from collections.abc import Iterator
 from email.utils import parseaddr
 from pathlib import Path
@@ -85,8 +86,8 @@ def _sender(value: str) -> str:
 
 
 def _name(value: str) -> str:
-    if not value.strip() or not value.isprintable():
-        raise ValueError("must be one line of printable characters")
+    if not value.strip() or any(unicodedata.category(each) in ("Cc", "Zl", "Zp") for each in value):
+        raise ValueError("must be one line, without control characters")
     return value
 
 

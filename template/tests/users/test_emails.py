@@ -121,9 +121,7 @@ async def test_links_never_follow_the_request(client, make_user, outbox, purpose
     assert "evil" not in mail.text_body + mail.html_body
 
 
-@pytest.mark.parametrize(
-    ("purpose", "setting"), [("verify", "verify_url"), ("password-reset", "reset_url")]
-)
+@pytest.mark.parametrize(("purpose", "setting"), [("verify", "verify_url"), ("password-reset", "reset_url")])
 async def test_links_may_lead_to_a_front_end(other_client, make_user, outbox, purpose, setting):
     """Field notes, defect 16: example.com and hosts that end in it are addresses like others."""
     await make_user("ada@example.com")

@@ -136,7 +136,10 @@ def test_a_token_that_lacks_a_claim_is_refused(tokens, purpose, claim):
 @pytest.mark.parametrize("purpose", ["verify", "reset"])
 @pytest.mark.parametrize(
     "bound_to",
-    [{"password_version": 4, "email": "ada@example.com"}, {"password_version": 3, "email": "eve@example.com"}],
+    [
+        {"password_version": 4, "email": "ada@example.com"},
+        {"password_version": 3, "email": "eve@example.com"},
+    ],
     ids=str,
 )
 def test_a_mail_token_is_bound_to_password_version_and_address(tokens, purpose, bound_to):

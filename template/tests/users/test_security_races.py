@@ -1,0 +1,165 @@
+"""Several requests at once: the database decides, and exactly one of them wins. CWE-362, CWE-367."""
+
+import asyncio
+
+import pytest
+
+from app.users import InvalidCredentials, TokenError, UserAlreadyExists
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+NEW = {"password": "a brand new password"}
+
+
+@pytest.fixture
+def meanwhile(manager, monkeypatch):
+    """`meanwhile(act)`: `act()` happens while the next password is hashed or verified."""
+
+    def arrange(act):
+        hash_, verify = manager.hasher.hash, manager.hasher.verify
+        pending = [act]
+
+        async def then_hash(password):
+            await pending.pop()() if pending else None
+            return await hash_(password)
+
+        async def then_verify(password, hashed):
+            await pending.pop()() if pending else None
+            return await verify(password, hashed)
+
+        monkeypatch.setattr(manager.hasher, "hash", then_hash)
+        monkeypatch.setattr(manager.hasher, "verify", then_verify)
+
+    return arrange
+
+
+async def test_of_six_registrations_one_wins(client, at_once, accounts, outbox):
+    """Field notes, defect 1."""
+    statuses = await at_once(6, lambda: client.post("/users/register", json=ADA))
+
+    assert statuses == [201, 409, 409, 409, 409, 409]
+    assert len(await accounts()) == 1
+    assert len(await outbox()) == 1
+
+
+async def test_of_six_spellings_of_an_address_one_wins(client, at_once, accounts):
+    """Field notes, defect 1."""
+    spellings = iter(["ada@X.org", "Ada@x.org", "ADA@x.org", " ada@x.org", "aDA@x.org", "adA@x.ORG"])
+
+    statuses = await at_once(6, lambda: client.post("/users/register", json=ADA | {"email": next(spellings)}))
+
+    assert statuses == [201, 409, 409, 409, 409, 409]
+    assert len(await accounts()) == 1
+
+
+async def test_different_addresses_register_side_by_side(client, at_once, accounts):
+    addresses = iter(range(6))
+
+    statuses = await at_once(
+        6, lambda: client.post("/users/register", json=ADA | {"email": f"ada{next(addresses)}@example.com"})
+    )
+
+    assert statuses == [201] * 6
+    assert len(await accounts()) == 6
+
+
+async def test_of_four_uses_of_a_reset_link_one_wins(client, manager, make_user, at_once, stored):
+    """Field notes, defect 2; checklist 26."""
+    user = await make_user()
+    token = manager.reset_token(user)
+
+    statuses = await at_once(4, lambda: client.post(f"/users/password-reset/{token}", json=NEW))
+
+    assert statuses == [200, 400, 400, 400]
+    assert (await stored(user)).password_version == 1
+
+
+async def test_of_four_reset_links_used_at_once_one_wins(client, manager, make_user, at_once):
+    user = await make_user()
+
+    statuses = await at_once(
+        4, lambda: client.post(f"/users/password-reset/{manager.reset_token(user)}", json=NEW)
+    )
+
+    assert statuses == [200, 400, 400, 400]
+
+
+async def test_of_four_uses_of_a_verification_link_one_wins(client, manager, make_user, at_once):
+    """Field notes, defect 13; checklist 26."""
+    token = manager.verify_token(await make_user())
+    verified = []
+
+    async def hook(user):
+        verified.append(user.id)
+
+    manager.on_after_verify = hook
+
+    statuses = await at_once(4, lambda: client.post(f"/users/verify/{token}"))
+
+    assert statuses == [200, 400, 400, 400]
+    assert len(verified) == 1
+
+
+async def test_of_two_accounts_that_move_to_one_address_one_wins(manager, db, make_user):
+    """Field notes, defect 9; checklist 25."""
+    users = [await make_user("ada@example.com"), await make_user("eve@example.com")]
+
+    async def move(user):
+        async with db.session() as session:
+            await manager.update(session, await manager.get_by_id(session, user.id), email="new@example.com")
+
+    outcomes = await asyncio.gather(*map(move, users), return_exceptions=True)
+
+    assert sorted(type(outcome) for outcome in outcomes if outcome) == [UserAlreadyExists]
+
+
+@pytest.mark.parametrize(
+    "columns", [{"is_active": False}, {"email": "new@example.com"}, {"password_version": 1}], ids=str
+)
+async def test_a_reset_does_not_act_on_an_account_that_changed_while_hashing(
+    manager, db, make_user, meanwhile, change, stored, columns
+):
+    """Field notes, defects 2, 4 and 10."""
+    user = await make_user()
+    meanwhile(lambda: change(user, **columns))
+
+    async with db.session() as session:
+        with pytest.raises(TokenError):
+            await manager.reset_password(session, token=manager.reset_token(user), new_password="x" * 12)
+
+    assert (await stored(user)).hashed_password == user.hashed_password
+
+
+async def test_renewing_an_old_hash_does_not_bring_an_old_password_back(
+    manager, db, make_user, change, monkeypatch, client
+):
+    """A login with the old password that began before a reset must not undo the reset."""
+    user = await make_user("ada@example.com")
+    hash_ = manager.hasher.hash
+    monkeypatch.setattr(manager.hasher, "is_outdated", lambda hashed: True)
+
+    async def reset_then_hash(password):
+        await change(user, hashed_password=await hash_("a brand new password"), password_version=1)
+        return await hash_(password)
+
+    monkeypatch.setattr(manager.hasher, "hash", reset_then_hash)
+    await client.post("/users/login", json=ADA)
+
+    async with db.session() as session:
+        await manager.authenticate(session, email="ada@example.com", **NEW)
+        with pytest.raises(InvalidCredentials):
+            await manager.authenticate(session, **ADA)
+
+
+async def test_a_login_that_a_reset_overtakes_gives_no_good_token(
+    client, manager, make_user, meanwhile, change
+):
+    """Field notes, defect 17."""
+    user = await make_user("ada@example.com")
+    meanwhile(lambda: change(user, password_version=1))
+
+    token = (await client.post("/users/login", json=ADA)).json().get("access_token")
+
+    answer = await client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 401

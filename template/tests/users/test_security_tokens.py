@@ -1,0 +1,161 @@
+"""Tokens over HTTP: of use for one purpose, for one account, and seen nowhere but in their mail."""
+
+import base64
+import json
+import logging
+
+import jwt
+import pytest
+
+from app.users import UserTokenConfig, UserTokens
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+NEW = {"password": "a brand new password"}
+
+
+@pytest.fixture
+def attempt(client):
+    """`await attempt("reset", token)`: the status of using a token for a purpose."""
+
+    async def use(purpose, token):
+        match purpose:
+            case "verify":
+                answer = await client.post(f"/users/verify/{token}")
+            case "reset":
+                answer = await client.post(f"/users/password-reset/{token}", json=NEW)
+            case "access":
+                answer = await client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
+        return answer.status_code
+
+    return use
+
+
+@pytest.fixture
+def issue():
+    """`issue(tokens, "reset", user)`: a token as the application makes it."""
+
+    def make(tokens, purpose, user):
+        version = user.password_version
+        return {
+            "verify": tokens.issue_verify(user.id, password_version=version, email=user.email),
+            "reset": tokens.issue_reset(user.id, password_version=version, email=user.email),
+            "access": tokens.issue_access(user.id, password_version=version),
+        }[purpose]
+
+    return make
+
+
+@pytest.mark.parametrize("purpose", ["verify", "reset", "access"])
+async def test_a_token_works_for_its_purpose(manager, make_user, issue, attempt, purpose):
+    token = issue(manager.tokens, purpose, await make_user())
+
+    assert await attempt(purpose, token) == 200
+
+
+@pytest.mark.parametrize(
+    ("made_for", "used_for", "status"),
+    [
+        ("verify", "reset", 400),
+        ("verify", "access", 401),
+        ("reset", "verify", 400),
+        ("reset", "access", 401),
+        ("access", "verify", 400),
+        ("access", "reset", 400),
+    ],
+)
+async def test_a_token_is_refused_for_another_purpose(
+    manager, make_user, stored, issue, attempt, made_for, used_for, status
+):
+    """Checklist 27; ASVS 9.2.2."""
+    user = await make_user()
+
+    assert await attempt(used_for, issue(manager.tokens, made_for, user)) == status
+    assert (await stored(user)).password_version == 0
+    assert not (await stored(user)).is_verified
+
+
+@pytest.mark.parametrize(("purpose", "status"), [("verify", 400), ("reset", 400), ("access", 401)])
+async def test_a_token_signed_with_another_secret_is_refused(make_user, issue, attempt, purpose, status):
+    foreign = UserTokens(UserTokenConfig(secret="another secret of 32 characters!"))
+
+    assert await attempt(purpose, issue(foreign, purpose, await make_user())) == status
+
+
+@pytest.mark.parametrize(("purpose", "status"), [("verify", 400), ("reset", 400), ("access", 401)])
+async def test_an_unsigned_token_is_refused(manager, make_user, issue, attempt, purpose, status):
+    """Checklist 36."""
+    payload = issue(manager.tokens, purpose, await make_user()).split(".")[1]
+    header = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")
+
+    assert await attempt(purpose, f"{header}.{payload}.") == status
+
+
+@pytest.mark.parametrize(("purpose", "status"), [("verify", 400), ("reset", 400), ("access", 401)])
+async def test_a_token_rewritten_for_another_account_is_refused(
+    manager, make_user, issue, attempt, purpose, status
+):
+    """Checklist 27."""
+    eve, ada = await make_user("eve@example.com"), await make_user("ada@example.com")
+    header, _, signature = issue(manager.tokens, purpose, eve).split(".")
+    claims = jwt.decode(issue(manager.tokens, purpose, ada), options={"verify_signature": False})
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+
+    assert await attempt(purpose, f"{header}.{payload}.{signature}") == status
+
+
+async def test_an_application_with_another_secret_accepts_nothing(other_client, manager, make_user, login):
+    client = await other_client(secret_key="another secret of 32 characters!")
+    user = await make_user()
+
+    answers = [
+        await client.get("/users/me", headers=login(user)),
+        await client.post(f"/users/verify/{manager.verify_token(user)}"),
+        await client.post(f"/users/password-reset/{manager.reset_token(user)}", json=NEW),
+    ]
+
+    assert [answer.status_code for answer in answers] == [401, 400, 400]
+
+
+@pytest.mark.parametrize("path", ["/users/verify/request", "/users/password-reset/request"])
+async def test_no_answer_holds_a_mailed_token(client, make_user, mailed_token, path):
+    await make_user("ada@example.com")
+
+    answer = await client.post(path, json={"email": "ada@example.com"})
+
+    assert await mailed_token() not in answer.text + str(answer.headers)
+
+
+async def test_neither_tokens_nor_passwords_reach_the_log(client, mailed_token, caplog):
+    """Checklist 39; ASVS 16.2.5."""
+    caplog.set_level(logging.INFO)
+
+    await client.post("/users/register", json=ADA)
+    verification = await mailed_token()
+    await client.post(f"/users/verify/{verification}")
+    access = (await client.post("/users/login", json=ADA)).json()["access_token"]
+    await client.post("/users/password-reset/request", json={"email": "ada@example.com"})
+    reset = await mailed_token()
+    await client.post(f"/users/password-reset/{reset}", json=NEW)
+    await client.post(f"/users/password-reset/{reset}", json=NEW)
+
+    log = "".join(record.getMessage() for record in caplog.records if record.name != "httpx")
+    secrets = [verification, access, reset, ADA["password"], NEW["password"]]
+    assert not any(secret in log for secret in secrets)
+
+
+async def test_the_secret_is_in_no_representation(app, manager, settings):
+    """Field notes: `repr(JWTConfig)` prints the secret."""
+    secret = settings.secret_key.get_secret_value()
+
+    for_people = repr((settings, manager, manager.tokens, manager.tokens.config, app.state))
+
+    assert secret not in for_people
+    assert manager.tokens._access.config.secret not in for_people
+
+
+async def test_an_account_shows_no_hash_in_its_representation(make_user):
+    user = await make_user()
+
+    assert user.hashed_password not in repr(user)

@@ -1,0 +1,140 @@
+"""Hashing: Argon2id in threads, so that it holds up neither the event loop nor, without end, a caller."""
+
+import asyncio
+import threading
+
+import pytest
+from hawkapi_auth import needs_rehash
+
+from app.users import HashingBusy, PasswordHasher, passwords
+from app.users.passwords import DECOY_HASH
+
+ADA = {"email": "ada@example.com"}
+
+
+@pytest.fixture
+def hasher():
+    hasher = PasswordHasher(threads=1, queue=1)
+    yield hasher
+    hasher.close()
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """While this event is not set, every hash that was begun goes on."""
+    release = threading.Event()
+
+    def slow(password):
+        release.wait(10)
+        return "a hash"
+
+    monkeypatch.setattr(passwords, "hash_password", slow)
+    yield release
+    release.set()
+
+
+# The hash
+
+
+async def test_a_hash_is_argon2id_with_the_parameters_in_use(hasher):
+    """ASVS 11.4.2."""
+    hashed = await hasher.hash("correct horse battery")
+
+    assert hashed.startswith("$argon2id$")
+    assert not hasher.is_outdated(hashed)
+    assert await hasher.verify("correct horse battery", hashed)
+    assert not await hasher.verify("correct horse batterx", hashed)
+
+
+def test_the_decoy_costs_what_a_real_hash_costs():
+    assert not needs_rehash(DECOY_HASH)
+
+
+async def test_nobody_has_no_password(hasher, monkeypatch):
+    """Whatever the decoy's password is."""
+    monkeypatch.setattr(passwords, "verify_password", lambda password, hashed: True)
+
+    assert not await hasher.verify("anything", None)
+
+
+# Hashing holds nobody up (field notes, defect 7)
+
+
+async def test_the_event_loop_goes_on_while_a_password_is_hashed(hasher):
+    turns = 0
+    hashing = asyncio.create_task(hasher.hash("correct horse battery"))
+    while not hashing.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    assert turns > 20
+
+
+async def test_other_requests_are_answered_while_a_password_is_hashed(client, held):
+    registering = asyncio.create_task(
+        client.post("/users/register", json=ADA | {"password": "correct horse battery"})
+    )
+    await asyncio.sleep(0.05)
+
+    answers = [await client.get("/users/me") for _ in range(20)]
+    was_hashing = not registering.done()
+    held.set()
+
+    assert was_hashing
+    assert {answer.status_code for answer in answers} == {401}
+    assert (await registering).status_code == 201
+
+
+async def test_beyond_the_queue_it_is_busy_at_once_and_then_drains(hasher, held):
+    waiting = [asyncio.create_task(hasher.hash("x")) for _ in range(2)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(HashingBusy):
+        await hasher.hash("x")
+    held.set()
+
+    assert await asyncio.gather(*waiting) == ["a hash", "a hash"]
+    assert await hasher.hash("x") == "a hash"
+
+
+async def test_a_caller_who_went_away_keeps_the_place_until_the_work_ends(hasher, held):
+    waiting = [asyncio.create_task(hasher.hash("x")) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    waiting[0].cancel()
+    await asyncio.gather(*waiting[:1], return_exceptions=True)
+
+    with pytest.raises(HashingBusy):
+        await hasher.hash("x")
+    held.set()
+    await waiting[1]
+
+    assert await hasher.hash("x") == "a hash"
+
+
+async def test_a_failing_hash_gives_its_place_back(hasher, monkeypatch):
+    def fail(password):
+        raise MemoryError
+
+    monkeypatch.setattr(passwords, "hash_password", fail)
+    outcomes = [await asyncio.gather(hasher.hash("x"), return_exceptions=True) for _ in range(3)]
+
+    assert [type(outcome) for (outcome,) in outcomes] == [MemoryError] * 3
+
+
+async def test_a_saturated_application_says_when_to_come_back(other_client, held, accounts):
+    client = await other_client(hash_threads=1, hash_queue=0)
+    first = asyncio.create_task(
+        client.post("/users/register", json=ADA | {"password": "correct horse battery"})
+    )
+    await asyncio.sleep(0.05)
+
+    busy = [
+        await client.post("/users/register", json={"email": "eve@example.com", "password": "x" * 12}),
+        await client.post("/users/login", json={"email": "eve@example.com", "password": "x" * 12}),
+    ]
+    held.set()
+
+    assert (await first).status_code == 201
+    assert [answer.status_code for answer in busy] == [503, 503]
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in busy)
+    assert [account.email for account in await accounts()] == ["ada@example.com"]

@@ -1,0 +1,221 @@
+"""What Copier writes: complete, well-formed, without secrets, for every combination of answers."""
+
+import ast
+import difflib
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from allpairspy import AllPairs
+from conftest import REPOSITORY, Render, clean_environment, copier, run
+
+QUESTIONS = {
+    "database": ["sqlite", "postgresql"],
+    "docker": [True, False],
+    "ci": ["github", "gitlab", "none"],
+    "example": [True, False],
+}
+COMBINATIONS = [dict(zip(QUESTIONS, row, strict=True)) for row in AllPairs(list(QUESTIONS.values()))]
+NAMES = [
+    "My app",
+    "Bücher & Söhne",
+    'Ada\'s "best" app',
+    "🦅 hawk 👨‍👩‍👧",
+    "3D printers",
+    "日本語",
+    "#hash: colon, [list] %percent",
+    "x" * 60,
+]
+OF_OTHERS = re.compile(r"app/users/emails/|\.github/|README\.md")
+"""Files whose own braces are not Copier's."""
+
+
+def files_of(project: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(project).as_posix(): path.read_bytes()
+        for path in sorted(project.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("answers", COMBINATIONS, ids=lambda answers: "-".join(map(str, answers.values())))
+def test_every_combination_is_complete_and_well_formed(render: Render, python: Path, answers: dict[str, object]):
+    project = render(**answers)
+
+    files = files_of(project)
+    assert_well_formed(project, files)
+    assert ("compose.yaml" in files, "Dockerfile" in files) == (answers["docker"], answers["docker"])
+    assert (".github/workflows/ci.yml" in files) == (answers["ci"] == "github")
+    assert (".gitlab-ci.yml" in files) == (answers["ci"] == "gitlab")
+    assert ("app/notes/routes.py" in files, "tests/notes/test_notes.py" in files) == (answers["example"],) * 2
+    assert ("migrations/versions/app_0002_notes.py" in files) == answers["example"]
+    run(python, "-m", "ruff", "check", cwd=project)
+    run(python, "-m", "ruff", "format", "--check", cwd=project)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_that_is_accepted_gives_a_working_project(render: Render, python: Path, name: str):
+    project = render(project_name=name, project_description=name, author_name=name)
+
+    assert_well_formed(project, files_of(project))
+    metadata = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", metadata["name"])
+    assert metadata["description"] == name
+    shown = run(python, "-m", "app.cli", "settings", cwd=project)
+    assert re.search(rf"^APP_NAME +\.env +{re.escape(name)}$", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ("project_name=", "must not be empty"),
+        ("project_name=" + "x" * 61, "60 characters"),
+        ("project_name=a$b", "none of"),
+        ("project_name=a{{b", "none of"),
+        ("project_name=a\\b", "none of"),
+        ("project_name=a\nb", "none of"),
+        ("project_description=a\nb", "one line"),
+        ("author_name=", "must not be empty"),
+        ("author_email=ada", "name@example.com"),
+        ("database=mysql", "Invalid choice"),
+    ],
+)
+def test_an_answer_that_cannot_work_is_refused_with_a_reason(
+    template: Path, tmp_path: Path, answer: str, sentence: str
+):
+    command = [sys.executable, "-m", "copier", "copy", "--defaults", "--data", answer, template, tmp_path / "p"]
+
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
+
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert not (tmp_path / "p" / "pyproject.toml").exists()
+
+
+def test_two_renders_differ_in_the_secret_alone(render: Render):
+    first, second = files_of(render()), files_of(render())
+
+    different = [name for name in first | second if first.get(name) != second.get(name)]
+    assert different == [".env"]
+    changed = [
+        line
+        for line in difflib.ndiff(first[".env"].decode().splitlines(), second[".env"].decode().splitlines())
+        if line.startswith(("+", "-"))
+    ]
+    assert [line[:13] for line in changed] == ["- SECRET_KEY=", "+ SECRET_KEY="]
+
+
+def test_the_secret_is_nowhere_but_in_the_env_file(render: Render):
+    files = files_of(render())
+
+    secret = re.search(rb"SECRET_KEY=([0-9a-f]{64})\n", files.pop(".env")).group(1)
+    assert [name for name, content in files.items() if secret in content] == []
+    assert b".env\n" in files[".gitignore"]
+
+
+def test_the_example_of_the_env_file_names_every_setting_and_no_other(render: Render, python: Path):
+    project = render()
+
+    code = "import json, app.settings as s; print(json.dumps([f.upper() for f in s.Settings.model_fields]))"
+    settings = json.loads(run(python, "-c", code, cwd=project))
+    example = re.findall(r"^(?:# )?([A-Z_]+)=", (project / ".env.example").read_text("utf-8"), re.MULTILINE)
+    assert sorted(example) == sorted(settings)
+    in_use = re.findall(r"^([A-Z_]+)=", (project / ".env").read_text("utf-8"), re.MULTILINE)
+    assert set(in_use) <= set(settings)
+
+
+def test_every_variable_of_docker_and_ci_is_a_setting(render: Render):
+    project = render()
+    settings = set(re.findall(r"^(?:# )?([A-Z_]+)=", (project / ".env.example").read_text(), re.MULTILINE))
+
+    compose = yaml.safe_load((project / "compose.yaml").read_text())
+    of_services = {
+        name
+        for service, content in compose["services"].items()
+        if service != "postgres"
+        for name in content.get("environment", {})
+    }
+    of_the_image = set(re.findall(r"\b(ENVIRONMENT|[A-Z]+_(?:URL|KEY|BACKEND|HOST|PORT))=", (project / "Dockerfile").read_text()))
+    substituted = set(re.findall(r"\$\{([A-Z_]+)", (project / "compose.yaml").read_text()))
+    assert of_services
+    assert of_services | of_the_image | substituted <= settings
+
+
+def test_the_questions_explain_themselves():
+    questions = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))
+
+    asked = {
+        name: question
+        for name, question in questions.items()
+        if not name.startswith("_") and question.get("when") is not False
+    }
+    assert list(asked) == [
+        "project_name",
+        "project_description",
+        "author_name",
+        "author_email",
+        *QUESTIONS,
+    ]
+    assert [name for name, each in asked.items() if not each["help"].split("(")[0].strip().endswith("?")] == []
+    assert [name for name, each in asked.items() if "default" not in each] == []
+
+
+def test_nothing_needs_trust_and_jinja_stays_where_it_belongs():
+    questions = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))
+    paths = run("git", "ls-files", "-co", "--exclude-standard", "template", cwd=REPOSITORY).splitlines()
+
+    assert not {"_tasks", "_jinja_extensions", "_migrations"} & set(questions)
+    assert len([path for path in paths if path.endswith(".jinja")]) <= 6
+    assert [path for path in paths if "{" in path] == ["template/{{_copier_conf.answers_file}}.jinja"]
+    python_files = [REPOSITORY / path for path in paths if path.endswith(".py")]
+    assert [path for path in python_files if re.search(r"\{\{|\{%", path.read_text("utf-8"))] == []
+
+
+def test_copying_takes_less_than_a_second_of_copiers_own_time(template: Path, tmp_path: Path):
+    code = (
+        "import sys, time; from copier import run_copy; began = time.process_time();"
+        "run_copy(sys.argv[1], sys.argv[2], defaults=True, quiet=True, vcs_ref='1.0.0');"
+        "print(time.process_time() - began)"
+    )
+
+    seconds = float(run(sys.executable, "-c", code, template, tmp_path / "p", cwd=tmp_path).split()[-1])
+
+    assert seconds < 1.0
+
+
+def test_the_message_after_the_copy_shows_four_commands_at_most(template: Path, tmp_path: Path):
+    printed = copier("copy", "--defaults", template, tmp_path / "p", cwd=tmp_path)
+
+    message = printed.partition("is ready. Next:")[2]
+    commands = [line.strip() for line in message.splitlines() if line.startswith("    ")]
+    assert commands[0] == f"cd {tmp_path / 'p'}"
+    assert "uv run app dev" in commands
+    assert len(commands) <= 4
+
+
+def assert_well_formed(project: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        text = content.decode("utf-8")
+        assert text.endswith("\n") or not text, f"{name} does not end its last line"
+        assert not re.search(r"[ \t]+$|\n\n\n\n", text, re.MULTILINE), f"{name} has stray blanks"
+        if not OF_OTHERS.search(name):
+            assert not re.search(r"\{\{|\{%|%\}", text), f"Jinja is left in {name}"
+        parse(name, text)
+    assert [path for path in project.rglob("*") if path.is_dir() and not any(path.iterdir())] == []
+
+
+def parse(name: str, text: str) -> None:
+    match Path(name).suffix:
+        case ".py" | ".pyi":
+            ast.parse(text, name)
+        case ".toml":
+            tomllib.loads(text)
+        case ".yaml" | ".yml":
+            yaml.safe_load(text)
+        case ".json":
+            json.loads(text)

@@ -1,6 +1,7 @@
 """The names of hawkapi-users: `from hawkapi_users import …` becomes `from app.users import …`."""
 
 import inspect
+from typing import Any
 
 import pytest
 
@@ -84,9 +85,10 @@ def test_a_call_as_the_library_takes_it_fits(function, positional, keywords):
     ],
 )
 def test_a_hook_is_an_attribute_that_may_be_given_or_assigned(hook):
+    options: dict[str, Any] = {hook: print}
     tokens = UserTokens(UserTokenConfig(secret="x" * 32))
 
-    without, given = UserManager(User, tokens), UserManager(model=User, tokens=tokens, **{hook: print})
+    without, given = UserManager(User, tokens), UserManager(model=User, tokens=tokens, **options)
 
     assert getattr(without, hook) is None
     assert getattr(given, hook) is print

@@ -111,7 +111,7 @@ async def test_of_two_accounts_that_move_to_one_address_one_wins(manager, db, ma
 
     outcomes = await asyncio.gather(*map(move, users), return_exceptions=True)
 
-    assert sorted(type(outcome) for outcome in outcomes if outcome) == [UserAlreadyExists]
+    assert [type(outcome) for outcome in outcomes if outcome] == [UserAlreadyExists]
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,12 @@ def attempt(client):
     """`await attempt("reset", token)`: the status of using a token for a purpose."""
 
     async def use(purpose, token):
-        match purpose:
-            case "verify":
-                answer = await client.post(f"/users/verify/{token}")
-            case "reset":
-                answer = await client.post(f"/users/password-reset/{token}", json=NEW)
-            case "access":
-                answer = await client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
-        return answer.status_code
+        send = {
+            "verify": lambda: client.post(f"/users/verify/{token}"),
+            "reset": lambda: client.post(f"/users/password-reset/{token}", json=NEW),
+            "access": lambda: client.get("/users/me", headers={"Authorization": f"Bearer {token}"}),
+        }
+        return (await send[purpose]()).status_code
 
     return use
 

@@ -28,9 +28,7 @@ class Load:
         return self
 
 
-def request(
-    method: str, path: str, *, headers: dict[str, str] | None = None, body: bytes = b""
-) -> bytes:
+def request(method: str, path: str, *, headers: dict[str, str] | None = None, body: bytes = b"") -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -75,9 +75,7 @@ def servers(project: Path, folder: Path, server_url: str | None) -> Iterator[tup
             serve = ["granian", "--interface", "asgi", "--workers", "1", "--port", str(port), target]
             environment = {**common, "DATABASE_URL": url, "PYTHONPATH": str(Path(__file__).parent)}
             with (folder / f"{port}.log").open("wb") as log:
-                running.append(
-                    subprocess.Popen([*tool, *serve], env=environment, stdout=log, stderr=log)
-                )
+                running.append(subprocess.Popen([*tool, *serve], env=environment, stdout=log, stderr=log))
             peers.append(Peer(port, secret))
         for peer in peers:
             peer.wait_until_ready()

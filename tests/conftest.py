@@ -34,7 +34,9 @@ def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
         check=False,
     )
     if done.returncode != 0:
-        pytest.fail(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}", pytrace=False)
+        pytest.fail(
+            f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}", pytrace=False
+        )
     return done.stdout
 
 

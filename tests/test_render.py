@@ -44,7 +44,9 @@ def files_of(project: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("answers", COMBINATIONS, ids=lambda answers: "-".join(map(str, answers.values())))
-def test_every_combination_is_complete_and_well_formed(render: Render, python: Path, answers: dict[str, object]):
+def test_every_combination_is_complete_and_well_formed(
+    render: Render, python: Path, answers: dict[str, object]
+):
     project = render(**answers)
 
     files = files_of(project)
@@ -88,7 +90,17 @@ def test_every_name_that_is_accepted_gives_a_working_project(render: Render, pyt
 def test_an_answer_that_cannot_work_is_refused_with_a_reason(
     template: Path, tmp_path: Path, answer: str, sentence: str
 ):
-    command = [sys.executable, "-m", "copier", "copy", "--defaults", "--data", answer, template, tmp_path / "p"]
+    command = [
+        sys.executable,
+        "-m",
+        "copier",
+        "copy",
+        "--defaults",
+        "--data",
+        answer,
+        template,
+        tmp_path / "p",
+    ]
 
     done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
 
@@ -140,7 +152,11 @@ def test_every_variable_of_docker_and_ci_is_a_setting(render: Render):
         if service != "postgres"
         for name in content.get("environment", {})
     }
-    of_the_image = set(re.findall(r"\b(ENVIRONMENT|[A-Z]+_(?:URL|KEY|BACKEND|HOST|PORT))=", (project / "Dockerfile").read_text()))
+    of_the_image = set(
+        re.findall(
+            r"\b(ENVIRONMENT|[A-Z]+_(?:URL|KEY|BACKEND|HOST|PORT))=", (project / "Dockerfile").read_text()
+        )
+    )
     substituted = set(re.findall(r"\$\{([A-Z_]+)", (project / "compose.yaml").read_text()))
     assert of_services
     assert of_services | of_the_image | substituted <= settings
@@ -161,7 +177,9 @@ def test_the_questions_explain_themselves():
         "author_email",
         *QUESTIONS,
     ]
-    assert [name for name, each in asked.items() if not each["help"].split("(")[0].strip().endswith("?")] == []
+    assert [
+        name for name, each in asked.items() if not each["help"].split("(")[0].strip().endswith("?")
+    ] == []
     assert [name for name, each in asked.items() if "default" not in each] == []
 
 

@@ -1,0 +1,214 @@
+"""A generated project as people use it: real processes, HTTP, a real mail server, a person who follows links."""
+
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email import message_from_bytes, policy
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from aiosmtpd.controller import Controller
+from conftest import Render, clean_environment, run
+
+ACCOUNT = {"email": "ada@example.com", "password": "correct horse battery"}
+OTHER_PASSWORD = "another horse battery"
+
+
+class Inbox:
+    """Keeps what the mail server takes."""
+
+    def __init__(self) -> None:
+        self.mails: list[bytes] = []
+
+    async def handle_DATA(self, server: object, session: object, envelope: object) -> str:
+        self.mails.append(envelope.content)
+        return "250 OK"
+
+    def link(self, number: int) -> str:
+        """The link in mail *number*, once it has come."""
+        wait_until(lambda: len(self.mails) >= number, f"mail {number}")
+        mail = message_from_bytes(self.mails[number - 1], policy=policy.default)
+        text = mail.get_body(("plain",)).get_content()
+        return re.search(r"https?://\S+", text).group()
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    inbox = Inbox()
+    controller = Controller(inbox, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    inbox.port = controller.port
+    yield inbox
+    controller.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'boot.db'}"
+        return
+    server = request.getfixturevalue("postgresql")
+    name = f"boot_{uuid4().hex[:8]}"
+    # Not created here: `app db upgrade` has to.
+    yield f"{server.rpartition('/')[0]}/{name}"
+    run("psql", server, "-c", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', cwd=tmp_path)
+
+
+def test_a_person_registers_verifies_and_resets_with_the_processes_of_production(
+    render: Render, python: Path, inbox: Inbox, database: str
+):
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    project = render()
+    environment = {
+        "DATABASE_URL": database,
+        "ENVIRONMENT": "test",
+        "BASE_URL": base,
+        "MAIL_BACKEND": "smtp",
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_PORT": str(inbox.port),
+    }
+    run(python, "-m", "app.cli", "db", "upgrade", cwd=project, env=environment)
+    serve = ["serve", "--port", str(port), "--workers", "2"]
+    with (
+        process(python, project, environment, serve) as server,
+        process(python, project, environment, ["worker"]),
+        httpx.Client(base_url=base) as client,
+    ):
+        wait_for_server(client, server)
+
+        assert client.post("/users/register", json=ACCOUNT).status_code == 201
+        verify_link = inbox.link(1)
+        assert verify_link.startswith(f"{base}/users/verify/")
+        access = login(client)
+        page = client.get(verify_link)
+        client.head(verify_link)
+        assert 'method="post"' in page.text
+        assert "<script" not in page.text
+        assert client.get("/users/me", headers=access).json()["is_verified"] is False
+        assert client.post(verify_link, data={"": ""}).status_code == 200
+        assert client.get("/users/me", headers=access).json()["is_verified"] is True
+
+        asked = client.post("/users/password-reset/request", json={"email": ACCOUNT["email"]})
+        assert asked.status_code == 202
+        reset_link = inbox.link(2)
+        assert 'type="password"' in client.get(reset_link).text
+        assert client.post(reset_link, data={"password": "short"}).status_code == 400
+        assert client.post(reset_link, data={"password": OTHER_PASSWORD}).status_code == 200
+        assert client.post(reset_link, data={"password": OTHER_PASSWORD}).status_code == 400
+        assert client.get("/users/me", headers=access).status_code == 401
+        assert client.post("/users/login", json=ACCOUNT).status_code == 401
+        assert login(client, OTHER_PASSWORD)
+    assert len(inbox.mails) == 2
+
+
+def test_dev_creates_what_is_missing_serves_and_prints_the_link(render: Render, python: Path, tmp_path: Path):
+    port = free_port()
+    project = render()
+    (project / ".env").unlink()
+    with (
+        process(python, project, {}, ["dev", "--port", str(port)]) as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        wait_for_server(client, server)
+
+        assert client.post("/users/register", json=ACCOUNT).status_code == 201
+        wait_until(lambda: f":{port}/users/verify/" in server.log.read_text(), "the link on the console")
+        assert client.get("/docs").status_code == 200
+    assert re.search(r"^SECRET_KEY=[0-9a-f]{64}$", (project / ".env").read_text(), re.MULTILINE)
+    assert (project / "data" / "app.db").exists()
+
+
+def test_serve_refuses_an_unsafe_production_in_sentences(render: Render, python: Path):
+    project = render()
+
+    done = subprocess.run(
+        [python, "-m", "app.cli", "serve"],
+        cwd=project,
+        env=clean_environment()
+        | {"ENVIRONMENT": "production", "DEBUG": "true", "SECRET_KEY": "change-me" * 5},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert re.search(r"^ +SECRET_KEY: is a placeholder", done.stderr, re.MULTILINE)
+    assert re.search(r"^ +DEBUG: must be off", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr
+
+
+def test_serve_refuses_a_database_that_lacks_migrations(render: Render, python: Path):
+    project = render()
+    (project / "data").mkdir()
+
+    done = subprocess.run(
+        [python, "-m", "app.cli", "serve", "--port", str(free_port())],
+        cwd=project,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "uv run app db upgrade" in done.stderr
+
+
+@contextmanager
+def process(
+    python: Path, project: Path, environment: dict[str, str], arguments: list[str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command of the project while the block runs; it has to end well when it is asked to."""
+    log = project / f"{arguments[0]}.log"
+    with log.open("wb") as output:
+        running = subprocess.Popen(
+            [python, "-m", "app.cli", *arguments],
+            cwd=project,
+            env=clean_environment() | environment | {"PYTHONUNBUFFERED": "1"},
+            stdout=output,
+            stderr=output,
+        )
+    running.log = log
+    try:
+        yield running
+    finally:
+        running.send_signal(signal.SIGINT if arguments[0] == "dev" else signal.SIGTERM)
+        code = running.wait(20)
+    assert code == 0, log.read_text()
+
+
+def login(client: httpx.Client, password: str = ACCOUNT["password"]) -> dict[str, str]:
+    answer = client.post("/users/login", json={"email": ACCOUNT["email"], "password": password})
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def wait_for_server(client: httpx.Client, server: subprocess.Popen[bytes]) -> None:
+    def answers() -> bool:
+        assert server.poll() is None, server.log.read_text()
+        try:
+            return client.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_until(answers, "the server")
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come"
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,53 @@
+"""The tests of the library hawkapi-users 0.2.0, turned on a generated project.
+
+Their imports are changed and their conftest.py is replaced (`tests/library_suite/conftest.py`), nothing else.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, Render, run
+
+SOURCE = "hawkapi-users==0.2.0"
+
+
+@pytest.fixture(scope="session")
+def library_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the library's tests, from its source distribution."""
+    folder = tmp_path_factory.mktemp("library")
+    download = ["download", "--quiet", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", SOURCE]
+    pip = shutil.which("pip")
+    command = [pip] if pip else [sys.executable, "-m", "pip"]
+    done = subprocess.run([*command, *download], cwd=folder, capture_output=True, text=True, check=False)
+    archives = list(folder.glob("*.tar.gz"))
+    if not archives:
+        pytest.skip(f"pip could not fetch the source distribution of {SOURCE}: {done.stderr.strip()[-300:]}")
+    with tarfile.open(archives[0]) as archive:
+        archive.extractall(folder, filter="data")
+    return next(folder.glob("*/tests"))
+
+
+def test_every_test_of_the_library_passes(render: Render, python: Path, library_tests: Path):
+    project = render()
+    target = project / "tests" / "library"
+    target.mkdir()
+    for module in library_tests.glob("test_*.py"):
+        source = module.read_text("utf-8")
+        (target / module.name).write_text(
+            source.replace("from hawkapi_users import", "from app.users import"), "utf-8"
+        )
+    # In the place of the project's own, which would give other fixtures.
+    shutil.copy(REPOSITORY / "tests" / "library_suite" / "conftest.py", target / "conftest.py")
+
+    output = run(python, "-m", "pytest", "-q", "tests/library", cwd=project)
+
+    written = sum(
+        len(re.findall(r"^(?:async )?def test_", each.read_text(), re.M)) for each in target.glob("test_*.py")
+    )
+    assert written >= 29
+    assert re.search(rf"^{written} passed", output, re.MULTILINE), output

@@ -1,4 +1,4 @@
-"""A generated project as people use it: real processes, HTTP, a real mail server, a person who follows links."""
+"""A generated project as people use it: real processes, HTTP, a mail server, a person who follows links."""
 
 import re
 import signal

@@ -242,7 +242,7 @@ def _shown(name: str, value: object) -> str:
 
 def _own_link(data: dict[str, Any], action: str) -> str:
     base, prefix = data.get("base_url", "http://127.0.0.1:8000"), data.get("users_prefix", "/users")
-    return f"{base}{prefix}/{action}/{{token}}"
+    return f"{base}{prefix}/{action}/" + "{token}"
 
 
 def _unsafe(settings: Settings) -> Iterator[str]:

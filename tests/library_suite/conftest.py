@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hawkapi_mail import InMemoryBackend, Mailer
-from pydantic import SecretStr
-
 from app.database import Base
 from app.main import create_app
 from app.settings import Settings
 from app.users import UserManager
+from hawkapi_mail import InMemoryBackend, Mailer
+from pydantic import SecretStr
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def in_words(seconds: int) -> str:
 
 def _link(template: str, token: str) -> str:
     if "{token}" not in template:
-        raise ValueError(f"The link {template!r} has no {{token}} in it.")
+        raise ValueError("The address of a link needs {token} where the token goes: " + template)
     return template.replace("{token}", token)
 
 

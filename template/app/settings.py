@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 DEFAULT_ENV_FILE = Path(".env")
 
@@ -40,21 +42,30 @@ def _secret_key(value: SecretStr) -> SecretStr:
 
 
 def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+    if not _is_web_address(value) or "?" in value or "#" in value:
         raise ValueError("must be an address such as https://app.example.org, without ? or #")
     return value.rstrip("/")
 
 
 def _link(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or "{token}" not in value:
-        raise ValueError("must be an address with {token} where the token goes")
+    if not _is_web_address(value) or "{token}" not in value:
+        raise ValueError("must be an http(s) address with {token} where the token goes")
     return value
 
 
+def _is_web_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        has_port_or_none = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    is_clean = value.isprintable() and " " not in value
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and has_port_or_none and is_clean
+
+
 def _prefix(value: str) -> str:
-    if not value.startswith("/") or value.endswith("/") or not value.isascii() or set(value) & set("{}?# "):
+    parts = value.removeprefix("/").split("/")
+    if not value.startswith("/") or not all(parts) or not value.isascii() or set(value) & set("{}?# "):
         raise ValueError("must begin with / and not end with it, such as /users")
     return value
 
@@ -68,11 +79,21 @@ def _database_url(value: SecretStr) -> SecretStr:
     ):
         if url.startswith(short):
             url = full + url.removeprefix(short)
-    if not url.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite:///")):
+    if not url.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite:///")) or not _is_readable(url):
         raise ValueError(
-            "must be sqlite+aiosqlite:///path/to/file.db or postgresql+asyncpg://user:password@host/name"
+            "must be sqlite+aiosqlite:///path/to/file.db or postgresql+asyncpg://user:password@host/name,"
+            " with @ : / ? # in the password percent-encoded"
         )
     return SecretStr(url)
+
+
+def _is_readable(url: str) -> bool:
+    try:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):
+        return False
+    # An @ that was left as it is ends the password too early, and the rest of it would be shown as the host.
+    return parts.drivername.startswith("sqlite") or (bool(parts.database) and "@" not in (parts.host or ""))
 
 
 def _sender(value: str) -> str:
@@ -99,7 +120,7 @@ class Settings(BaseSettings):
     """What can be set. In development SECRET_KEY alone has no default."""
 
     model_config = SettingsConfigDict(
-        env_file_encoding="utf-8",
+        env_file_encoding="utf-8-sig",
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -210,7 +231,7 @@ def load_settings(env_file: Path | None = DEFAULT_ENV_FILE) -> Settings:
     Raises:
         SettingsError: the text names every problem, a line each, and never a secret's value.
     """
-    problems = [] if env_file is None else list(_unknown_names(env_file))
+    problems = [] if env_file is None else list(_flaws(env_file))
     try:
         settings = Settings(_env_file=env_file)  # type: ignore[call-arg]  # read from outside
     except ValidationError as error:
@@ -223,20 +244,21 @@ def load_settings(env_file: Path | None = DEFAULT_ENV_FILE) -> Settings:
 
 def describe(settings: Settings, env_file: Path | None = DEFAULT_ENV_FILE) -> list[tuple[str, str, str]]:
     """Name, value (secrets masked) and source (environment, .env, default) of every setting."""
-    in_file = _read(env_file) if env_file is not None else {}
+    bindings = _read(env_file) if env_file is not None else []
+    in_file = {each.key.upper() for each in bindings if each.key and each.value}
+    in_environment = {name.upper() for name, value in os.environ.items() if value}
     rows: list[tuple[str, str, str]] = []
     for field in type(settings).model_fields:
         name = field.upper()
-        source = "environment" if os.environ.get(name) else ".env" if in_file.get(name) else "default"
+        source = "environment" if name in in_environment else ".env" if name in in_file else "default"
         rows.append((name, _shown(name, getattr(settings, field)), source))
     return rows
 
 
 def _shown(name: str, value: object) -> str:
     if isinstance(value, SecretStr) and name.endswith("_URL"):
-        # Who logs in and with what is masked; which server it is, is worth seeing.
-        scheme, _, rest = value.get_secret_value().partition("://")
-        return f"{scheme}://***@{rest.rpartition('@')[2]}" if "@" in rest else f"{scheme}://{rest}"
+        # Which server it is, is worth seeing. The query goes: a password may stand there, too.
+        return make_url(value.get_secret_value()).set(query={}).render_as_string(hide_password=True)
     return "" if value is None else str(value)
 
 
@@ -258,21 +280,25 @@ def _unsafe(settings: Settings) -> Iterator[str]:
         yield f"MAIL_BACKEND: {settings.mail_backend} sends no mail; production needs smtp."
     if "mail_sender" not in settings.model_fields_set:
         yield "MAIL_SENDER: must be set in production, to an address of yours."
+    if settings.mail_backend == "smtp" and "smtp_host" not in settings.model_fields_set:
+        yield "SMTP_HOST: must be set in production, to your mail server."
     if settings.smtp_password is not None and settings.smtp_security == "none":
         yield "SMTP_SECURITY: must be starttls or tls when there is an SMTP_PASSWORD."
+    for name in sorted({"verify_url", "reset_url"} & settings.model_fields_set):
+        if not str(getattr(settings, name)).startswith("https://"):
+            yield f"{name.upper()}: must be an https:// address in production, the token in it is a secret."
 
 
 def _hidden_problems(error: ValidationError, env_file: Path | None) -> Iterator[str]:
     """What production would refuse beside *error*: checked with stand-ins for the fields that are wrong."""
-    stand_ins: dict[str, Any] = {
-        str(each["loc"][0]): Settings.model_fields[str(each["loc"][0])].get_default()
-        for each in error.errors()
-        if each["loc"] and each["type"] != _NOT_DERIVED
-    }
-    if not stand_ins:
+    wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"] and each["type"] != _NOT_DERIVED}
+    if not wrong:
         return
+    good_key = SecretStr(secrets.token_hex(32))
+    fields = Settings.model_fields
+    stand_ins = {name: good_key if name == "secret_key" else fields[name].get_default() for name in wrong}
     try:
-        Settings(_env_file=env_file, **(stand_ins | {"secret_key": SecretStr(secrets.token_hex(32))}))  # type: ignore[call-arg]
+        Settings(_env_file=env_file, **stand_ins)  # type: ignore[call-arg]  # read from outside
     except ValidationError as second:
         yield from (each for each in _sentences(second) if each.partition(":")[0].lower() not in stand_ins)
 
@@ -291,22 +317,30 @@ def _sentences(error: ValidationError) -> Iterator[str]:
         yield f"{name}: {message[:1].lower()}{message[1:].rstrip('.')}."
 
 
-def _unknown_names(env_file: Path) -> Iterator[str]:
-    """A misspelt name in `.env` would be ignored in silence."""
+def _flaws(env_file: Path) -> Iterator[str]:
+    """Lines of `.env` that would be ignored in silence, misspelt names above all."""
     known = {field.upper() for field in Settings.model_fields}
-    for name in _read(env_file):
-        if name.upper() not in known:
-            close = difflib.get_close_matches(name.upper(), known, 1)
+    for each in _read(env_file):
+        where = f"{env_file}, line {each.original.line}"
+        if each.error:
+            yield f"{where}: cannot be understood; a line is NAME=value or begins with #."
+        elif each.key and each.key.upper() not in known:
+            close = difflib.get_close_matches(each.key.upper(), known, 1)
             hint = (
                 f"did you mean {close[0]}?"
                 if close
                 else "a setting of yours goes into app/settings.py first."
             )
-            yield f"{name}: there is no such setting (in {env_file}); {hint}"
+            yield f"{each.key}: there is no such setting ({where}); {hint}"
+        elif each.key and each.value is None:
+            yield f"{each.key}: has no value ({where}); write {each.key}=value."
 
 
-def _read(env_file: Path) -> dict[str, str | None]:
+def _read(env_file: Path) -> list[Binding]:
+    if not env_file.is_file():
+        return []
     try:
-        return dotenv_values(env_file, encoding="utf-8")
+        with env_file.open(encoding="utf-8-sig") as stream:
+            return list(parse_stream(stream))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{env_file} cannot be read as UTF-8 text: {error}") from None

@@ -19,18 +19,31 @@ def hasher():
     hasher.close()
 
 
-@pytest.fixture
-def held(monkeypatch):
-    """While this event is not set, every hash that was begun goes on."""
-    release = threading.Event()
+class Held:
+    """Hashing that stands still until `release()`."""
 
-    def slow(password):
-        release.wait(10)
+    def __init__(self):
+        self._begun, self._released = threading.Event(), threading.Event()
+
+    def hash(self, password):
+        self._begun.set()
+        self._released.wait(10)
         return "a hash"
 
-    monkeypatch.setattr(passwords, "hash_password", slow)
-    yield release
-    release.set()
+    async def begun(self):
+        """Wait until a thread has taken up a password."""
+        await asyncio.to_thread(self._begun.wait, 10)
+
+    def release(self):
+        self._released.set()
+
+
+@pytest.fixture
+def held(monkeypatch):
+    held = Held()
+    monkeypatch.setattr(passwords, "hash_password", held.hash)
+    yield held
+    held.release()
 
 
 # The hash
@@ -74,11 +87,11 @@ async def test_other_requests_are_answered_while_a_password_is_hashed(client, he
     registering = asyncio.create_task(
         client.post("/users/register", json=ADA | {"password": "correct horse battery"})
     )
-    await asyncio.sleep(0.05)
+    await held.begun()
 
     answers = [await client.get("/users/me") for _ in range(20)]
     was_hashing = not registering.done()
-    held.set()
+    held.release()
 
     assert was_hashing
     assert {answer.status_code for answer in answers} == {401}
@@ -87,11 +100,11 @@ async def test_other_requests_are_answered_while_a_password_is_hashed(client, he
 
 async def test_beyond_the_queue_it_is_busy_at_once_and_then_drains(hasher, held):
     waiting = [asyncio.create_task(hasher.hash("x")) for _ in range(2)]
-    await asyncio.sleep(0)
+    await held.begun()
 
     with pytest.raises(HashingBusy):
         await hasher.hash("x")
-    held.set()
+    held.release()
 
     assert await asyncio.gather(*waiting) == ["a hash", "a hash"]
     assert await hasher.hash("x") == "a hash"
@@ -99,13 +112,13 @@ async def test_beyond_the_queue_it_is_busy_at_once_and_then_drains(hasher, held)
 
 async def test_a_caller_who_went_away_keeps_the_place_until_the_work_ends(hasher, held):
     waiting = [asyncio.create_task(hasher.hash("x")) for _ in range(2)]
-    await asyncio.sleep(0.05)
+    await held.begun()
     waiting[0].cancel()
     await asyncio.gather(*waiting[:1], return_exceptions=True)
 
     with pytest.raises(HashingBusy):
         await hasher.hash("x")
-    held.set()
+    held.release()
     await waiting[1]
 
     assert await hasher.hash("x") == "a hash"
@@ -126,13 +139,13 @@ async def test_a_saturated_application_says_when_to_come_back(other_client, held
     first = asyncio.create_task(
         client.post("/users/register", json=ADA | {"password": "correct horse battery"})
     )
-    await asyncio.sleep(0.05)
+    await held.begun()
 
     busy = [
         await client.post("/users/register", json={"email": "eve@example.com", "password": "x" * 12}),
         await client.post("/users/login", json={"email": "eve@example.com", "password": "x" * 12}),
     ]
-    held.set()
+    held.release()
 
     assert (await first).status_code == 201
     assert [answer.status_code for answer in busy] == [503, 503]

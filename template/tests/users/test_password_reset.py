@@ -161,9 +161,12 @@ async def test_what_is_no_token_is_refused(reset, token):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_dead_link_costs_no_hash(reset, hash_calls):
-    await reset("x")
+async def test_a_dead_link_costs_no_hash(manager, make_user, reset, hash_calls):
+    disabled = await make_user(is_active=False)
 
+    answers = [await reset("x"), await reset(manager.reset_token(disabled))]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
     assert hash_calls == []
 
 

@@ -43,6 +43,24 @@ async def test_of_six_registrations_one_wins(client, at_once, accounts, outbox):
     assert len(await outbox()) == 1
 
 
+async def test_an_address_taken_since_the_look_up_is_a_conflict(
+    client, manager, make_user, accounts, outbox, monkeypatch
+):
+    """Field notes, defect 1: the unique index decides, also where the look-up before it sees nobody."""
+    await make_user("ada@example.com")
+
+    async def sees_nobody(session, email):
+        return None
+
+    monkeypatch.setattr(manager, "get_by_email", sees_nobody)
+
+    answer = await client.post("/users/register", json=ADA)
+
+    assert answer.status_code == 409
+    assert len(await accounts()) == 1
+    assert await outbox() == []
+
+
 async def test_of_six_spellings_of_an_address_one_wins(client, at_once, accounts):
     """Field notes, defect 1."""
     spellings = iter(["ada@X.org", "Ada@x.org", "ADA@x.org", " ada@x.org", "aDA@x.org", "adA@x.ORG"])

@@ -1,0 +1,471 @@
+"""Settings: where they come from, what is refused and how it is said, and that secrets stay secret."""
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings, SettingsError, describe, load_settings
+
+KEY = "0123456789abcdef" * 4
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": KEY,
+    "BASE_URL": "https://app.example.com",
+    "MAIL_BACKEND": "smtp",
+    "MAIL_SENDER": "app@example.com",
+    "SMTP_HOST": "smtp.example.com",
+    "SMTP_SECURITY": "starttls",
+}
+
+type SetEnvironment = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
+    """`environment(DEBUG="true")`: these names and no other settings are in the environment."""
+
+    def replace(**values: str) -> None:
+        for field in Settings.model_fields:
+            monkeypatch.delenv(field.upper(), raising=False)
+            monkeypatch.delenv(field, raising=False)
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+
+    replace()
+    return replace
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    """A `.env` that is not there yet."""
+    return tmp_path / ".env"
+
+
+def problems(env_file: Path | None = None) -> list[str]:
+    """The lines of the error that loading ends with."""
+    with pytest.raises(SettingsError) as caught:
+        load_settings(env_file)
+    return [line.strip() for line in str(caught.value).splitlines()[1:]]
+
+
+def problem_with(name: str, env_file: Path | None = None) -> str:
+    """The one problem there is, which has to be that of *name*."""
+    (line,) = problems(env_file)
+    assert line.startswith(f"{name}: ")
+    return line
+
+
+# Where they come from
+
+
+def test_development_needs_a_secret_key_and_nothing_else(environment: SetEnvironment):
+    environment(SECRET_KEY=KEY)
+
+    settings = load_settings(None)
+
+    assert settings.environment == "development"
+    assert settings.secret_key.get_secret_value() == KEY
+    assert settings.database_url.get_secret_value() == "sqlite+aiosqlite:///data/app.db"
+
+
+def test_a_missing_secret_key_is_named_with_the_place_where_it_belongs():
+    assert ".env" in problem_with("SECRET_KEY")
+
+
+def test_the_file_is_read(env_file: Path):
+    env_file.write_text(f"SECRET_KEY={KEY}\nAPP_NAME='Café \"Ünïcode\" 🦅'\n", "utf-8")
+
+    assert load_settings(env_file).app_name == 'Café "Ünïcode" 🦅'
+
+
+def test_the_environment_comes_before_the_file(environment: SetEnvironment, env_file: Path):
+    env_file.write_text(f"SECRET_KEY={KEY}\nSMTP_PORT=26\nVERIFY_TTL=60\n")
+    environment(SMTP_PORT="27")
+
+    settings = load_settings(env_file)
+
+    assert (settings.smtp_port, settings.verify_ttl) == (27, 60)
+
+
+def test_empty_values_count_as_unset(environment: SetEnvironment, env_file: Path):
+    env_file.write_text(f"SECRET_KEY={KEY}\nSMTP_PASSWORD=\nVERIFY_URL=\n")
+    environment(SMTP_PORT="", SECRET_KEY="", DEBUG="")
+
+    settings = load_settings(env_file)
+
+    assert settings.smtp_password is None
+    assert settings.smtp_port == Settings.model_fields["smtp_port"].default
+    assert settings.verify_url.startswith(settings.base_url)
+
+
+def test_a_file_that_is_missing_is_no_problem(environment: SetEnvironment, env_file: Path):
+    environment(SECRET_KEY=KEY)
+
+    assert load_settings(env_file).debug is False
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_not_matter(env_file: Path):
+    env_file.write_bytes(b"\xef\xbb\xbf" + f"SECRET_KEY={KEY}\r\nDEBUG=true\r\n".encode())
+
+    assert load_settings(env_file).debug is True
+
+
+def test_a_file_that_is_not_text_is_refused_in_a_sentence(env_file: Path):
+    env_file.write_bytes(b"\xff\xfeS\x00E\x00")
+
+    with pytest.raises(SettingsError, match=r"\.env cannot be read as UTF-8 text"):
+        load_settings(env_file)
+
+
+def test_a_file_that_may_not_be_read_is_refused_in_a_sentence(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    env_file.write_text(f"SECRET_KEY={KEY}\n")
+    monkeypatch.setattr(Path, "open", refuse)
+
+    with pytest.raises(SettingsError, match="Permission denied"):
+        load_settings(env_file)
+
+
+def test_settings_cannot_be_changed(environment: SetEnvironment):
+    environment(SECRET_KEY=KEY)
+    settings = load_settings(None)
+
+    with pytest.raises(ValueError, match="frozen"):
+        settings.debug = True  # type: ignore[misc]
+
+
+# Every problem at once, each in a sentence
+
+
+def test_every_problem_is_named_at_once(environment: SetEnvironment, env_file: Path):
+    env_file.write_text("SMTP_PASWORD=hunter2\nthis is no setting\n")
+    environment(SECRET_KEY="short", DEBUG="ture", SMTP_PORT="99999", BASE_URL="nowhere")
+
+    found = problems(env_file)
+
+    assert [line.partition(":")[0] for line in found] == [
+        "DEBUG",
+        "SECRET_KEY",
+        "BASE_URL",
+        "SMTP_PORT",
+        "SMTP_PASWORD",
+        f"{env_file}, line 2",
+    ]
+
+
+def test_what_production_refuses_is_named_beside_a_value_that_is_wrong(environment: SetEnvironment):
+    environment(ENVIRONMENT="production", SECRET_KEY="changeme" * 4, DEBUG="true", SMTP_PORT="x")
+
+    names = {line.partition(":")[0] for line in problems()}
+
+    assert names == {"SMTP_PORT", "SECRET_KEY", "DEBUG", "BASE_URL", "MAIL_BACKEND", "MAIL_SENDER"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENVIRONMENT", "prod"),
+        ("DEBUG", "ture"),
+        ("APP_NAME", "  "),
+        ("APP_NAME", "two\nlines"),
+        ("SECRET_KEY", "a" * 31),
+        ("BASE_URL", "app.example.com"),
+        ("BASE_URL", "ftp://app.example.com"),
+        ("BASE_URL", "https://app.example.com/?a=b"),
+        ("BASE_URL", "https://:443"),
+        ("BASE_URL", "https://app.example.com:99999"),
+        ("BASE_URL", "https://[::1"),
+        ("BASE_URL", "https://app example.com"),
+        ("VERIFY_URL", "https://app.example.com/verify"),
+        ("RESET_URL", "/reset/{token}"),
+        ("USERS_PREFIX", "users"),
+        ("USERS_PREFIX", "/users/"),
+        ("USERS_PREFIX", "/"),
+        ("USERS_PREFIX", "//users"),
+        ("USERS_PREFIX", "/{tenant}/users"),
+        ("DATABASE_URL", "mysql://user:hunter2@host/name"),
+        ("DATABASE_URL", "postgresql://user:hunter2@host"),
+        ("DATABASE_URL", "postgresql://user:hunter2@host:port/name"),
+        ("DATABASE_URL", "postgresql://user:hunter2@at@host/name"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("MAIL_BACKEND", "pigeon"),
+        ("MAIL_SENDER", "nobody"),
+        ("MAIL_SENDER", "a@example.com, b@example.com"),
+        ("MAIL_SENDER", "App <app@example.com>\nBcc: b@example.com"),
+        ("MAIL_WORKER", "none"),
+        ("MAIL_MAX_ATTEMPTS", "0"),
+        ("SMTP_PORT", "65536"),
+        ("SMTP_SECURITY", "ssl"),
+        ("SMTP_TIMEOUT", "0"),
+        ("PASSWORD_MIN_LENGTH", "7"),
+        ("PASSWORD_MIN_LENGTH", "129"),
+        ("VERIFY_TTL", "0"),
+        ("RESET_TTL", "an hour"),
+        ("ACCESS_TTL", "-1"),
+        ("HASH_THREADS", "0"),
+        ("HASH_QUEUE", "-1"),
+        ("MAX_BODY_SIZE", "1k"),
+        ("DOCS_ENABLED", "maybe"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(environment: SetEnvironment, name: str, value: str):
+    environment(**{"SECRET_KEY": KEY} | {name: value})
+
+    assert "hunter2" not in problem_with(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("DEBUG", "yes", True),
+        ("DEBUG", "0", False),
+        ("BASE_URL", "https://app.example.com/under/", "https://app.example.com/under"),
+        ("BASE_URL", "http://[::1]:8000", "http://[::1]:8000"),
+        ("RESET_URL", "https://front.example.com/#/r?t={token}", "https://front.example.com/#/r?t={token}"),
+        ("USERS_PREFIX", "/api/v1/accounts", "/api/v1/accounts"),
+        ("MAIL_SENDER", "My App <app@example.com>", "My App <app@example.com>"),
+        ("PASSWORD_MIN_LENGTH", "8", 8),
+    ],
+)
+def test_a_value_that_can_be_is_taken(environment: SetEnvironment, name: str, value: str, expected: object):
+    environment(**{"SECRET_KEY": KEY, name: value})
+
+    assert getattr(load_settings(None), name.lower()) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgres://u:p@host/name", "postgresql+asyncpg://u:p@host/name"),
+        ("postgresql://u:p%40ss@host:5433/name", "postgresql+asyncpg://u:p%40ss@host:5433/name"),
+        ("postgresql+asyncpg://host/name", "postgresql+asyncpg://host/name"),
+        ("sqlite:////srv/app.db", "sqlite+aiosqlite:////srv/app.db"),
+        ("sqlite+aiosqlite:///:memory:", "sqlite+aiosqlite:///:memory:"),
+    ],
+)
+def test_the_database_url_gets_the_driver_that_is_installed(
+    environment: SetEnvironment, url: str, expected: str
+):
+    environment(SECRET_KEY=KEY, DATABASE_URL=url)
+
+    assert load_settings(None).database_url.get_secret_value() == expected
+
+
+# Names that the file gets wrong
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "meant"),
+    [
+        ("SMTP_PASWORD=hunter2", "SMTP_PASWORD", "SMTP_PASSWORD"),
+        ("DATABSE_URL=x", "DATABSE_URL", "DATABASE_URL"),
+        ("export smtp_prot=25", "smtp_prot", "SMTP_PORT"),
+    ],
+)
+def test_a_misspelt_name_in_the_file_is_reported_with_the_right_one(
+    env_file: Path, line: str, name: str, meant: str
+):
+    env_file.write_text(f"SECRET_KEY={KEY}\n{line}\n")
+
+    problem = problem_with(name, env_file)
+
+    assert f"did you mean {meant}?" in problem
+    assert "line 2" in problem
+    assert "hunter2" not in problem
+
+
+def test_a_name_like_no_other_is_reported_with_the_place_for_it(env_file: Path):
+    env_file.write_text(f"SECRET_KEY={KEY}\nWEATHER=fine\n")
+
+    assert "app/settings.py" in problem_with("WEATHER", env_file)
+
+
+def test_a_name_without_a_value_is_reported(env_file: Path):
+    env_file.write_text(f"SECRET_KEY={KEY}\nDEBUG\n")
+
+    assert "write DEBUG=value" in problem_with("DEBUG", env_file)
+
+
+def test_names_in_the_environment_may_be_anything(environment: SetEnvironment):
+    environment(SECRET_KEY=KEY, SMTP_PASWORD="x")
+
+    assert load_settings(None).smtp_password is None
+
+
+# Production
+
+
+def test_a_complete_production_is_accepted(environment: SetEnvironment):
+    environment(**PRODUCTION)
+
+    assert load_settings(None).environment == "production"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("SECRET_KEY", {"SECRET_KEY": ""}),
+        ("SECRET_KEY", {"SECRET_KEY": KEY[:31]}),
+        ("SECRET_KEY", {"SECRET_KEY": "please-change-me-before-you-deploy-0123456789"}),
+        ("SECRET_KEY", {"SECRET_KEY": "this-is-the-SECRET-key-of-our-application"}),
+        ("SECRET_KEY", {"SECRET_KEY": "a-placeholder-of-more-than-32-characters"}),
+        ("SECRET_KEY", {"SECRET_KEY": "a" * 64}),
+        ("SECRET_KEY", {"SECRET_KEY": "012345678" * 7}),
+        ("DEBUG", {"DEBUG": "true"}),
+        ("BASE_URL", {"BASE_URL": ""}),
+        ("BASE_URL", {"BASE_URL": "http://app.example.com"}),
+        ("VERIFY_URL", {"VERIFY_URL": "http://app.example.com/{token}"}),
+        ("RESET_URL", {"RESET_URL": "http://app.example.com/{token}"}),
+        ("MAIL_BACKEND", {"MAIL_BACKEND": ""}),
+        ("MAIL_BACKEND", {"MAIL_BACKEND": "console"}),
+        ("MAIL_BACKEND", {"MAIL_BACKEND": "memory"}),
+        ("MAIL_SENDER", {"MAIL_SENDER": ""}),
+        ("SMTP_HOST", {"SMTP_HOST": ""}),
+        ("SMTP_SECURITY", {"SMTP_PASSWORD": "hunter2", "SMTP_SECURITY": "none"}),
+    ],
+)
+def test_production_refuses_in_one_sentence(environment: SetEnvironment, name: str, changes: dict[str, str]):
+    environment(**PRODUCTION | changes)
+
+    problem = problem_with(name)
+
+    assert problem.endswith(".")
+    assert "hunter2" not in problem
+    assert (changes.get("SECRET_KEY") or "no value") not in problem
+
+
+@pytest.mark.parametrize("name", ["development", "test"])
+def test_what_production_refuses_is_allowed_elsewhere(environment: SetEnvironment, name: str):
+    environment(ENVIRONMENT=name, SECRET_KEY="change-me" * 4, DEBUG="true", MAIL_BACKEND="memory")
+
+    assert load_settings(None).debug is True
+
+
+def test_smtp_without_a_login_may_be_unencrypted_in_production(environment: SetEnvironment):
+    environment(**PRODUCTION | {"SMTP_SECURITY": "none"})
+
+    assert load_settings(None).smtp_security == "none"
+
+
+# Secrets
+
+SECRETS = {
+    "SECRET_KEY": "k3y-" + KEY,
+    "DATABASE_URL": "postgresql+asyncpg://ada:hunter2@db.example.com/app?password=hunter3",
+    "SMTP_PASSWORD": "hunter4",
+}
+
+
+@pytest.fixture
+def settings(environment: SetEnvironment) -> Settings:
+    environment(**SECRETS)
+    return load_settings(None)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [repr, str, lambda each: str(each.model_dump()), lambda each: each.model_dump_json(), describe],
+    ids=["repr", "str", "model_dump", "model_dump_json", "describe"],
+)
+def test_secrets_are_masked_wherever_settings_are_shown(
+    settings: Settings, shown: Callable[[Settings], object]
+):
+    text = str(shown(settings))
+
+    assert all(secret not in text for secret in ("k3y-", "hunter2", "hunter3", "hunter4"))
+
+
+def test_secrets_are_not_in_a_traceback(environment: SetEnvironment, env_file: Path):
+    env_file.write_text("SMTP_PASSWORDS=hunter4\n")
+    environment(SECRET_KEY="k3y-short", DATABASE_URL="mysql://ada:hunter2@host/app", DEBUG="x")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(env_file)
+
+    text = "".join(traceback.format_exception(caught.value))
+    assert "SECRET_KEY: " in text
+    assert all(secret not in text for secret in ("k3y-", "hunter2", "hunter4"))
+
+
+def test_a_settings_object_made_by_hand_does_not_show_them_either():
+    too_short = "k3y-"[::-1]
+
+    with pytest.raises(ValueError, match="secret_key") as caught:
+        Settings(_env_file=None, secret_key=too_short)  # type: ignore[call-arg,arg-type]
+
+    assert too_short not in "".join(traceback.format_exception(caught.value))
+
+
+# What follows from others
+
+
+def test_links_lead_to_this_application_by_default(environment: SetEnvironment):
+    environment(SECRET_KEY=KEY, BASE_URL="https://app.example.com/", USERS_PREFIX="/accounts")
+
+    settings = load_settings(None)
+
+    assert settings.verify_url == "https://app.example.com/accounts/verify/{token}"
+    assert settings.reset_url == "https://app.example.com/accounts/password-reset/{token}"
+
+
+def test_links_that_are_set_stay_as_they_are(environment: SetEnvironment):
+    environment(SECRET_KEY=KEY, VERIFY_URL="https://front.example.com/v/{token}")
+
+    settings = load_settings(None)
+
+    assert settings.verify_url == "https://front.example.com/v/{token}"
+    assert settings.reset_url.startswith(settings.base_url)
+
+
+@pytest.mark.parametrize(
+    ("values", "worker", "docs"),
+    [
+        ({"SECRET_KEY": KEY}, "inline", True),
+        ({"SECRET_KEY": KEY, "ENVIRONMENT": "test"}, "separate", True),
+        (PRODUCTION, "separate", False),
+        (PRODUCTION | {"MAIL_WORKER": "inline", "DOCS_ENABLED": "true"}, "inline", True),
+    ],
+    ids=["development", "test", "production", "set"],
+)
+def test_the_environment_decides_about_the_worker_and_the_docs(
+    environment: SetEnvironment, values: dict[str, str], worker: str, docs: bool
+):
+    environment(**values)
+
+    settings = load_settings(None)
+
+    assert (settings.mail_worker, settings.docs_enabled) == (worker, docs)
+
+
+# What the command line shows
+
+
+def test_describe_names_the_source_of_every_setting(environment: SetEnvironment, env_file: Path):
+    env_file.write_text(f"SECRET_KEY={KEY}\nsmtp_port=26\nDEBUG=\n")
+    environment(SMTP_PORT="27", app_name="Mine")
+
+    rows = {name: (value, source) for name, value, source in describe(load_settings(env_file), env_file)}
+
+    assert set(rows) == {field.upper() for field in Settings.model_fields}
+    assert rows["SECRET_KEY"] == ("**********", ".env")
+    assert rows["SMTP_PORT"] == ("27", "environment")
+    assert rows["APP_NAME"] == ("Mine", "environment")
+    assert rows["DEBUG"] == ("False", "default")
+    assert rows["SMTP_PASSWORD"] == ("", "default")
+
+
+def test_describe_shows_which_database_it_is(settings: Settings):
+    rows = {name: value for name, value, _ in describe(settings, None)}
+
+    assert rows["DATABASE_URL"] == "postgresql+asyncpg://ada:***@db.example.com/app"
+
+
+@pytest.mark.parametrize("field", list(Settings.model_fields))
+def test_every_setting_is_explained(field: str):
+    assert Settings.model_fields[field].description

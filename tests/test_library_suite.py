@@ -20,7 +20,7 @@ SOURCE = "hawkapi-users==0.2.0"
 def library_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the library's tests, from its source distribution."""
     folder = tmp_path_factory.mktemp("library")
-    download = ["download", "--quiet", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", SOURCE]
+    download = ["download", "--quiet", "--no-deps", "--no-binary", ":all:", SOURCE]
     pip = shutil.which("pip")
     command = [pip] if pip else [sys.executable, "-m", "pip"]
     done = subprocess.run([*command, *download], cwd=folder, capture_output=True, text=True, check=False)

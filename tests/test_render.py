@@ -31,7 +31,7 @@ NAMES = [
     "#hash: colon, [list] %percent",
     "x" * 60,
 ]
-OF_OTHERS = re.compile(r"app/users/emails/|\.github/")
+OF_OTHERS = re.compile(r"app/users/emails/|tests/users/templates/|\.github/")
 """Files whose own braces are not Copier's."""
 
 

@@ -31,6 +31,10 @@ from app.users import User, UserManager
 from app.web import App
 
 PROJECT = Path(__file__).parent.parent
+# What is set in the shell or on a CI machine has no say in the tests.
+for field in Settings.model_fields:
+    os.environ.pop(field.upper(), None)
+
 PASSWORD = "correct horse battery"
 """The password of every user that a test does not give another."""
 

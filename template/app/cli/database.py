@@ -1,11 +1,12 @@
 """`app db …`: migrations through Alembic, on every branch at once."""
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.common import PROJECT, explained
+from app.cli.common import PROJECT, explained, require_database
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -40,7 +41,7 @@ def create_database(settings: "Settings") -> None:
     url = make_url(settings.database_url.get_secret_value())
     if url.get_backend_name() == "sqlite":
         if url.database and url.database != ":memory:":
-            (PROJECT / url.database).parent.mkdir(parents=True, exist_ok=True)
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         return
     asyncio.run(_create_on_server(url))
 
@@ -96,14 +97,17 @@ def pending(settings: "Settings") -> set[str]:
             await engine.dispose()
 
     scripts = ScriptDirectory.from_config(alembic_config(settings))
-    applied = asyncio.run(read())
+    # The table names the tips alone; what they depend on has been applied as well.
+    applied = {script.revision for script in scripts.get_all_current(tuple(asyncio.run(read())))}
     return {head for head in scripts.get_heads() if head not in applied}
 
 
 def _config() -> "Config":
     from app.settings import load_settings
 
-    return alembic_config(load_settings())
+    settings = load_settings()
+    require_database(settings)
+    return alembic_config(settings)
 
 
 @cli.command()

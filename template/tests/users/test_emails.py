@@ -1,5 +1,7 @@
 """The two mails: what they say, where their links lead, and what of them can be replaced."""
 
+from pathlib import Path
+
 import pytest
 from hawkapi_mail import InMemoryBackend, Mailer, TemplateRenderer
 
@@ -30,12 +32,7 @@ def mailer():
 @pytest.fixture
 def renderer():
     """Templates of the user's own."""
-    return TemplateRenderer(
-        templates={
-            "mine.html": "<b>{{ greeting }} {{ verify_url }}{{ reset_url }}</b>",
-            "mine.txt": "{{ greeting }} {{ verify_url }}{{ reset_url }}",
-        }
-    )
+    return TemplateRenderer(directory=Path(__file__).parent / "templates")
 
 
 # What people get

@@ -170,8 +170,8 @@ def _configure_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "reset")
     def on_reset(connection: Any, record: Any, state: PoolResetState) -> None:
-        # A COMMIT that SQLite refuses, for a deferred foreign key, leaves the transaction open, and SQLAlchemy
-        # takes it for ended: whoever got this connection next could not begin.
+        # A COMMIT that SQLite refuses, for a deferred foreign key, leaves the transaction open, and
+        # SQLAlchemy takes it for ended: whoever got this connection next could not begin.
         if not state.terminate_only and connection.driver_connection.in_transaction:
             connection.rollback()
 

@@ -24,6 +24,7 @@ def parse_email(address: str) -> str:
             address.strip(),
             check_deliverability=False,
             allow_smtputf8=False,
+            strict=True,
             # Domains such as x.test exist for trying things out, and reach nobody.
             test_environment=True,
         )

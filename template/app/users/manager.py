@@ -8,6 +8,7 @@ Yours to change. What must stay: passwords are checked before a token is spent, 
 address equals that for a known one, and an account that is not active can do nothing.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -133,22 +134,26 @@ class UserManager:
         hashed = user.hashed_password if user is not None else None
         if not await self.hasher.verify(password, hashed) or user is None or hashed is None:
             raise InvalidCredentials("The address or the password is wrong.")
+        renewed = await self.hasher.hash(password) if self.hasher.is_outdated(hashed) else hashed
+        if transaction_is_ours:
+            user = await self._still_as_it_was(session, user)
         if not user.is_active:
             raise InactiveUser("This account is disabled.")
-        if self.hasher.is_outdated(hashed):
-            await self._rehash(session, user, password)
+        if renewed != hashed:
+            # Only if the password is still the one that was verified.
+            unchanged = (self.model.id == user.id, self.model.hashed_password == hashed)
+            await session.execute(update(self.model).where(*unchanged).values(hashed_password=renewed))
         if self.on_after_login is not None:
             await self.on_after_login(user)
         return user
 
-    async def _rehash(self, session: AsyncSession, user: User, password: str) -> None:
-        renewed = await self.hasher.hash(password)
-        # Only if the password is still the one that was verified.
-        await session.execute(
-            update(self.model)
-            .where(self.model.id == user.id, self.model.hashed_password == user.hashed_password)
-            .values(hashed_password=renewed)
-        )
+    async def _still_as_it_was(self, session: AsyncSession, user: User) -> User:
+        """Read again: while a hash was computed the password may have been reset, or the account disabled."""
+        version = user.password_version
+        current = await session.get(self.model, user.id, populate_existing=True)
+        if current is None or current.password_version != version:
+            raise InvalidCredentials("The address or the password is wrong.")
+        return current
 
     # Verification of the address
 
@@ -305,7 +310,9 @@ class UserManager:
             await session.flush()
         except IntegrityError as error:
             await session.rollback()
-            if "email" in str(error.orig):
+            table = self.model.__tablename__
+            # The index on PostgreSQL, the column on SQLite; a unique column of yours is another matter.
+            if re.search(rf"\bix_{table}_email\b|\b{table}\.email\b", str(error.orig)):
                 raise UserAlreadyExists(f"{email} has an account already.") from None
             raise
 

@@ -338,7 +338,7 @@ def _check_describable(annotation: Any, what: str) -> None:
 
 
 def _is_body(annotation: Any) -> bool:
-    """Whether a bare parameter can only be meant as the body: a Struct, also optional or in a list, a dict."""
+    """Whether a bare parameter can only be the body: a Struct, also optional or in a list, or a dict."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _is_body(arguments[0])
@@ -358,6 +358,6 @@ def is_response_type(annotation: Any) -> bool:
 
 
 def _as_model(result: object, model: Any) -> Any:
-    """Exactly the fields of *model*: a row, or an instance of a subclass however deep, carries no more out."""
+    """Exactly the fields of *model*; a row, or an instance of a subclass however deep, carries no more."""
     filled = msgspec.convert(result, model, from_attributes=True)
     return msgspec.convert(msgspec.to_builtins(filled), model)

@@ -39,6 +39,7 @@ NO_ADDRESSES = [
     "ada@\ud800.com",
     "ada\u202e@example.com",
     "äda@example.com",
+    "a" * 65 + "@example.com",
     "a" * 243 + "@example.com",
     "ada@" + "a" * 64 + ".com",
     "ada@" + "ä." * 100 + "com",

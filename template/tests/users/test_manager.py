@@ -196,3 +196,23 @@ async def test_a_deleted_account_is_gone_and_its_address_free(manager, db, make_
         again = await manager.create(session, email="ada@example.com", password=PASSWORD)
 
     assert again.id != user.id
+
+
+async def test_a_password_that_is_replaced_while_its_hash_is_computed_logs_nobody_in(
+    manager, make_user, db, monkeypatch
+):
+    user = await make_user("ada@example.com")
+    verify = manager.hasher.verify
+
+    async def replace_meanwhile(password, hashed):
+        async with db.session() as other:
+            await manager.update(
+                other, await manager.get_by_id(other, user.id), password="another horse battery"
+            )
+        return await verify(password, hashed)
+
+    monkeypatch.setattr(manager.hasher, "verify", replace_meanwhile)
+
+    async with db.session() as session:
+        with pytest.raises(InvalidCredentials):
+            await manager.authenticate(session, email="ada@example.com", password="correct horse battery")

@@ -7,12 +7,13 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from app import database
-from app.settings import Settings
-from app.web import App
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from app import database
+from app.settings import Settings
+from app.web import App
 
 
 def make_app(title: str = "Test") -> App:

@@ -1,7 +1,8 @@
 """An application for a real server, started by test_server.py in a process of its own."""
 
-from app.web import App
 from hawkapi.responses import StreamingResponse
+
+from app.web import App
 
 app = App(title="Served", version="1.0.0", description="", max_body_size=1000)
 

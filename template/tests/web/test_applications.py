@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from app import database
-from app.database import Db
-from app.web import App
 from hawkapi import Request
 from hawkapi.routing.router import Router
 from pydantic import SecretStr
 from sqlalchemy import text
+
+from app import database
+from app.database import Db
+from app.web import App
 
 
 class Server:
@@ -110,7 +111,8 @@ async def test_a_start_that_fails_is_logged_in_full(web, caplog):
     answer = await Server(web).tell("startup")
 
     assert answer["type"] == "lifespan.startup.failed"
-    assert "connect_to_something" in caplog.text and "Traceback" in caplog.text
+    assert "connect_to_something" in caplog.text
+    assert "Traceback" in caplog.text
 
 
 async def test_a_plain_function_can_run_at_the_start(web):
@@ -166,4 +168,5 @@ async def test_without_its_database_the_answer_is_503_and_says_when_to_come_back
     answer = await http.get("/")
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert "nothing" not in answer.text and "s3cret" not in answer.text
+    assert "nothing" not in answer.text
+    assert "s3cret" not in answer.text

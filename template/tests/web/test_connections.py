@@ -4,11 +4,12 @@ import asyncio
 from typing import Annotated, Any
 
 import pytest
-from app.database import Db
-from app.web import Problem
 from hawkapi import Depends, Request
 from hawkapi.responses import StreamingResponse
 from sqlalchemy import func, select
+
+from app.database import Db
+from app.web import Problem
 
 
 def checked_out(app: Any) -> int:

@@ -5,9 +5,10 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 import pytest
-from app.web import Problem
 from hawkapi import Depends, Request
 from hawkapi.responses import JSONResponse
+
+from app.web import Problem
 
 
 @pytest.fixture

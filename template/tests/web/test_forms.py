@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
-from app.web import FromForm
 from hawkapi import Request
+
+from app.web import FromForm
 
 
 class Password(msgspec.Struct):

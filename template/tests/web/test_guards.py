@@ -4,10 +4,11 @@ from functools import wraps
 from typing import Annotated, Any
 
 import msgspec
-from app.web import Problem
 from hawkapi import Depends, Request
 from hawkapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from hawkapi.routing.router import Router
+
+from app.web import Problem
 
 
 class Thing(msgspec.Struct):

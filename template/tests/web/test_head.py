@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
-from app.web import Problem
 from hawkapi.responses import FileResponse, StreamingResponse
+
+from app.web import Problem
 
 
 async def test_head_has_the_headers_of_get_and_no_body(web, raw):

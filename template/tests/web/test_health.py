@@ -1,6 +1,7 @@
 """Health routes: what a load balancer asks, without a word about the inside."""
 
 import pytest
+
 from app.web import health
 
 

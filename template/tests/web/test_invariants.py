@@ -3,10 +3,11 @@
 import typing
 
 import pytest
-from app.main import create_app
-from app.web import App
 from hawkapi.di.param_plan import ParamSource
 from openapi_spec_validator import validate
+
+from app.main import create_app
+from app.web import App
 
 _BY_DESIGN = {
     ParamSource.REQUEST,

@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
-from app.web import App, FromForm, query, responds, secured_by
 from hawkapi import Depends, Request
 from hawkapi.responses import StreamingResponse
 from hawkapi.responses.sse import EventSourceResponse
 from hawkapi.security.http_bearer import HTTPBearer
 from hawkapi.validation.constraints import Cookie, Header
 from openapi_spec_validator import validate
+
+from app.web import App, FromForm, query, responds, secured_by
 
 
 class Page(msgspec.Struct):

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
-from app.web import App
 from openapi_spec_validator import validate
+
+from app.web import App
 
 
 class Colour(Enum):

@@ -7,9 +7,10 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from app.web import SmallInt, query
 from hawkapi import Depends
 from hawkapi.validation.constraints import Cookie, Header, Query
+
+from app.web import SmallInt, query
 
 
 class Colour(Enum):

@@ -4,11 +4,12 @@ import logging
 from typing import Any
 
 import pytest
-from app.web import FieldError, Problem
 from hawkapi import HTTPException, Request
 from hawkapi.responses.response import Response
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.web import FieldError, Problem
 
 
 @pytest.fixture
@@ -81,7 +82,8 @@ async def test_an_unknown_error_is_logged_in_full_and_not_told(failing, http, ca
 
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert "ada" not in answer.text
-    assert "password of ada" in caplog.text and "Traceback" in caplog.text
+    assert "password of ada" in caplog.text
+    assert "Traceback" in caplog.text
 
 
 async def test_a_timeout_is_504_and_logged(failing, http, caplog):

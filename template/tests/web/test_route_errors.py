@@ -4,10 +4,11 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
-from app.web import App
-from app.web.endpoint import RouteError
 from hawkapi import Depends, Request
 from hawkapi.responses.response import Response
+
+from app.web import App
+from app.web.endpoint import RouteError
 
 
 class Thing(msgspec.Struct):

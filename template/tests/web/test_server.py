@@ -53,7 +53,8 @@ async def test_after_head_the_connection_goes_on(port):
     answer = await exchange(port, b"HEAD /json HTTP/1.1\r\nHost: test\r\n\r\n" + NEXT)
 
     head, following, body = answer.split(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200") and following.startswith(b"HTTP/1.1 200")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert following.startswith(b"HTTP/1.1 200")
     assert head.lower().count(b"content-length: 21") == 1
     assert body == b'{"answer":"complete"}'
 
@@ -69,5 +70,6 @@ async def test_after_204_the_connection_goes_on(port):
     answer = await exchange(port, b"DELETE /nothing HTTP/1.1\r\nHost: test\r\n\r\n" + NEXT)
 
     first, _ = answer.split(b"\r\n\r\n", 1)
-    assert first.startswith(b"HTTP/1.1 204") and b"content-length" not in first.lower()
+    assert first.startswith(b"HTTP/1.1 204")
+    assert b"content-length" not in first.lower()
     assert answer.endswith(b'\r\n\r\n{"answer":"complete"}')

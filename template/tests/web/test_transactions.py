@@ -4,12 +4,13 @@ import asyncio
 from typing import Annotated, Any
 
 import pytest
-from app.database import Db, session_of
-from app.web import Problem
 from hawkapi import Depends
 from hawkapi.responses import JSONResponse
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import Db, session_of
+from app.web import Problem
 
 
 async def count(app: Any, thing: Any) -> int:

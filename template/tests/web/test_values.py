@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from app.database import Db
 from hawkapi import Request
+
+from app.database import Db
 
 
 @pytest.mark.parametrize("number", [2**70, -(2**70)])

@@ -27,6 +27,7 @@ def create_app(settings: Settings | None = None) -> App:
         version=package.__version__,
         description="Errors are problem details (RFC 9457).",
         max_body_size=settings.max_body_size,
+        debug=settings.debug,
     )
     app.state.settings = settings
     database.install(app)

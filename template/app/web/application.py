@@ -34,7 +34,9 @@ _ABOUT_A_BODY = frozenset({b"content-type", b"content-length"})
 class App(HawkAPI):
     """A HawkAPI application whose every route is an `Endpoint` and whose every error is problem details."""
 
-    def __init__(self, *, title: str, version: str, description: str, max_body_size: int) -> None:
+    def __init__(
+        self, *, title: str, version: str, description: str, max_body_size: int, debug: bool = False
+    ) -> None:
         self.state = SimpleNamespace()
         self.endpoints: list[Endpoint] = []
         self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
@@ -45,6 +47,7 @@ class App(HawkAPI):
             version=version,
             description=description,
             max_body_size=max_body_size,
+            debug=debug,
             openapi_url=None,
             docs_url=None,
             redoc_url=None,
@@ -121,7 +124,10 @@ class App(HawkAPI):
                 return answer
             logger.error("the handler for %s returned no response", kind.__name__)
             return problem_response(500, "Something went wrong here. It has been logged.")
-        return problem_for(error)
+        answer = problem_for(error)
+        if self.debug and answer.status_code == 500:
+            return problem_response(500, f"{type(error).__name__}: {error}")
+        return answer
 
     async def _handle_exception(self, request: Request, exc: Exception) -> Any:
         return await self._answer_to(request, exc)

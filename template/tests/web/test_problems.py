@@ -86,6 +86,16 @@ async def test_an_unknown_error_is_logged_in_full_and_not_told(failing, http, ca
     assert "Traceback" in caplog.text
 
 
+async def test_with_debug_on_an_unknown_error_is_told(web, failing, http):
+    web.debug = True
+
+    failing(ValueError("what went wrong"))
+
+    answer = await http.get("/")
+
+    assert answer.json()["detail"] == "ValueError: what went wrong"
+
+
 async def test_a_timeout_is_504_and_logged(failing, http, caplog):
     failing(TimeoutError("redis at 10.0.0.1"))
 

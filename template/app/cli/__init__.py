@@ -3,13 +3,14 @@
 Nothing here needs settings to be imported, so that `app --help` always works.
 """
 
+import os
 from typing import Annotated
 
 import typer
 
 from app import __version__
 from app.cli import database, server, users
-from app.cli.common import explained
+from app.cli.common import PROJECT, explained
 from app.cli.show import openapi, settings
 
 cli = typer.Typer(
@@ -45,4 +46,7 @@ def options(
 
 def main() -> None:
     """The entry point that pyproject.toml names."""
+    if (PROJECT / "pyproject.toml").exists():
+        # `.env` and a relative DATABASE_URL are the project's, wherever in it the command was typed.
+        os.chdir(PROJECT)
     cli()

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from app.settings import Settings
     from app.web import App
 
 PROJECT = Path(__file__).parent.parent.parent
 """The folder that holds pyproject.toml."""
+STARTED_IN = Path.cwd()
+"""The folder that paths given by the user are meant from."""
 
 
 def fail(sentence: str) -> NoReturn:
@@ -67,12 +70,25 @@ def _misses_a_table(error: Exception) -> bool:
     return "no such table" in text or "no such column" in text or "UndefinedTable" in text
 
 
+def require_database(settings: "Settings") -> None:
+    """A SQLite file that is missing would be made, empty, by the first look into it."""
+    from sqlalchemy import make_url
+
+    url = make_url(settings.database_url.get_secret_value())
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    if is_file and not Path(url.database or "").exists():
+        fail(f"There is no database yet, {url.database} is missing: run `uv run app db upgrade`.")
+
+
 @asynccontextmanager
 async def application() -> AsyncGenerator["App"]:
     """The application with its services, not started: no inline worker, no requests."""
     from app.main import create_app
+    from app.settings import load_settings
 
-    app = create_app()
+    settings = load_settings()
+    require_database(settings)
+    app = create_app(settings)
     try:
         yield app
     finally:

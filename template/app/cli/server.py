@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import PROJECT, application, fail
+from app.cli.common import PROJECT, application, fail, require_database
 from app.cli.database import pending, upgrade_to_heads
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
@@ -34,7 +34,7 @@ def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     typer.echo(
         f"\n  Application  {settings.base_url}\n"
         + (f"  Routes       {settings.base_url}/docs\n" if settings.docs_enabled else "")
-        + f"  Mail         {_where_mail_goes(settings.mail_backend)}\n"
+        + f"  Mail         {_where_mail_goes(settings.mail_backend, settings.mail_worker)}\n"
         "  Stop it with Ctrl+C. It restarts when you save a file.\n"
     )
     _granian(host, port, workers=1, reload=True)
@@ -56,6 +56,7 @@ def serve(
             err=True,
         )
     _refuse_a_taken_port(host, port)
+    require_database(settings)
     if missing := pending(settings):
         fail(f"The database lacks migrations ({', '.join(sorted(missing))}): run `uv run app db upgrade`.")
     _granian(host, port, workers=workers, reload=False)
@@ -113,7 +114,9 @@ def _in_address(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _where_mail_goes(backend: str) -> str:
+def _where_mail_goes(backend: str, worker: str) -> str:
+    if worker == "separate":
+        return "waits for `uv run app worker` (MAIL_WORKER=separate)"
     return {
         "console": "is printed here, links included",
         "smtp": "is sent to SMTP_HOST",

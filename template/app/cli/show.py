@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from app.cli.common import STARTED_IN, fail
+
 
 def settings() -> None:
     """Show every setting that is in force, where it comes from, secrets masked."""
@@ -30,5 +32,8 @@ def openapi(
     if output is None:
         typer.echo(text, nl=False)
     else:
-        output.write_text(text, "utf-8")
+        try:
+            (STARTED_IN / output).write_text(text, "utf-8")
+        except OSError as error:
+            fail(f"{output} cannot be written: {error.strerror}.")
         typer.echo(f"Wrote {output}.", err=True)

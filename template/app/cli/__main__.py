@@ -2,4 +2,5 @@
 
 from app.cli import main
 
-main()
+if __name__ == "__main__":  # The workers of `app dev` import this module under another name.
+    main()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import secrets
 import signal
@@ -128,6 +129,9 @@ def _granian(host: str, port: int, *, workers: int, reload: bool) -> None:
     from granian.constants import Interfaces
     from granian.server import Server
 
+    if reload:
+        # A forked worker would go on with the modules that migrating has loaded into this process.
+        multiprocessing.set_start_method("spawn", force=True)
     Server(
         "app.asgi:app",
         address=host,
@@ -136,6 +140,8 @@ def _granian(host: str, port: int, *, workers: int, reload: bool) -> None:
         workers=workers,
         reload=reload,
         reload_paths=[PROJECT / "app"] if reload else None,
+        # A file that is saved half-way must not end `app dev`: the next save mends it.
+        reload_ignore_worker_failure=reload,
         respawn_failed_workers=not reload,
         # Without a limit a request that hangs would keep a stopped process for ever.
         workers_kill_timeout=5 if reload else 30,

@@ -12,7 +12,7 @@ commits at the end of the block.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Annotated, Any, Never
 
 from hawkapi import Depends, Request
@@ -38,6 +38,8 @@ Base.metadata.naming_convention = {
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _IDLE_BEFORE_PING = 30.0
 """Seconds after which a pooled connection is tested before use; testing each use costs a round trip."""
+_SQLITE_POOL = 3
+"""Each connection to SQLite is a thread; more of them only fight for the interpreter."""
 
 
 def install(app: App) -> None:
@@ -45,7 +47,8 @@ def install(app: App) -> None:
     settings = app.state.settings
     url = settings.database_url.get_secret_value()
     is_sqlite = url.startswith("sqlite")
-    pool = {"pool_size": settings.database_pool_size, "max_overflow": 0, "pool_timeout": 10}
+    size = min(settings.database_pool_size, _SQLITE_POOL) if is_sqlite else settings.database_pool_size
+    pool = {"pool_size": size, "max_overflow": 0, "pool_timeout": 10}
     config = DatabaseConfig(
         url=url,
         pool_pre_ping=False,
@@ -160,6 +163,15 @@ def _configure_sqlite(engine: Engine) -> None:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    roll_back: Callable[[Any], None] = engine.dialect.do_rollback
+
+    def roll_back_what_is_open(dbapi_connection: Any) -> None:
+        # Each call of the driver is a trip to its thread; after reading there is nothing to roll back.
+        if dbapi_connection.driver_connection.in_transaction:
+            roll_back(dbapi_connection)
+
+    engine.dialect.do_rollback = roll_back_what_is_open
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Any) -> None:

@@ -1,6 +1,7 @@
 """`app db …`: migrations through Alembic, on every branch at once."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,7 @@ def alembic_config(settings: "Settings") -> "Config":
     """Alembic's configuration from pyproject.toml, for the database of *settings*."""
     from alembic.config import Config
 
-    config = Config(toml_file=PROJECT / "pyproject.toml")
+    config = Config(toml_file=PROJECT / "pyproject.toml", stdout=sys.stdout)
     config.attributes["database_url"] = settings.database_url.get_secret_value()
     return config
 

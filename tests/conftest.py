@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from filelock import FileLock
@@ -110,14 +111,18 @@ def python(render: Render) -> Path:
     return environment / "bin" / "python"
 
 
+def missing(reason: str) -> NoReturn:
+    """Skip the test and say why; with REQUIRE_SERVICES=1, as in CI, fail it: nothing is skipped there."""
+    if os.environ.get("REQUIRE_SERVICES"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> str:
-    """The URL of a PostgreSQL server. Without one the test is skipped, or fails with REQUIRE_SERVICES=1."""
+    """The URL of a PostgreSQL server."""
     with socket.socket() as probe:
         probe.settimeout(2)
         if probe.connect_ex(("127.0.0.1", 5432)) == 0:
             return POSTGRESQL
-    reason = "no PostgreSQL answers on 127.0.0.1:5432 (user root, trust)"
-    if os.environ.get("REQUIRE_SERVICES"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    missing("no PostgreSQL answers on 127.0.0.1:5432 (user root, trust)")

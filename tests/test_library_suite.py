@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Render, run
+from conftest import REPOSITORY, Render, missing, run
 
 SOURCE = "hawkapi-users==0.2.0"
 
@@ -21,12 +21,12 @@ def library_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the library's tests, from its source distribution."""
     folder = tmp_path_factory.mktemp("library")
     download = ["download", "--quiet", "--no-deps", "--no-binary", ":all:", SOURCE]
-    pip = shutil.which("pip")
-    command = [pip] if pip else [sys.executable, "-m", "pip"]
-    done = subprocess.run([*command, *download], cwd=folder, capture_output=True, text=True, check=False)
+    # The tests' own pip: another Python's may be too old for the library, or not there.
+    command = [sys.executable, "-m", "pip", *download]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     archives = list(folder.glob("*.tar.gz"))
     if not archives:
-        pytest.skip(f"pip could not fetch the source distribution of {SOURCE}: {done.stderr.strip()[-300:]}")
+        missing(f"pip could not fetch the source distribution of {SOURCE}: {done.stderr.strip()[-300:]}")
     with tarfile.open(archives[0]) as archive:
         archive.extractall(folder, filter="data")
     return next(folder.glob("*/tests"))

@@ -9,7 +9,7 @@ import os
 import secrets
 import unicodedata
 from collections.abc import Iterator
-from email.utils import parseaddr
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -99,8 +99,11 @@ def _is_readable(url: str) -> bool:
 def _sender(value: str) -> str:
     if "\n" in value or "\r" in value:
         raise ValueError("must be one line")
+    addresses = getaddresses([value])
+    if len(addresses) != 1:
+        raise ValueError("must be one address")
     try:
-        validate_email(parseaddr(value)[1], check_deliverability=False, test_environment=True)
+        validate_email(addresses[0][1], check_deliverability=False, test_environment=True)
     except EmailNotValidError as error:
         raise ValueError(f"must be an address, or Name <address>: {error}") from None
     return value

@@ -1,5 +1,6 @@
 """The command line: what each command does, and that what goes wrong is said in a sentence."""
 
+import asyncio
 import json
 import os
 import re
@@ -12,9 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
 from typer.testing import CliRunner, Result
 
 from app import __version__
@@ -138,6 +142,17 @@ def answers(url: str, text: str) -> bool:
         return False
 
 
+def drop_database(url: str) -> None:
+    async def drop() -> None:
+        server = make_url(url).set(drivername="postgresql+asyncpg", database="postgres")
+        engine = create_async_engine(server, isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            await connection.execute(text(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)"))
+        await engine.dispose()
+
+    asyncio.run(drop())
+
+
 # Help
 
 
@@ -253,6 +268,20 @@ def test_tables_that_are_missing_are_named(run: Run, database: Path):
     database.touch()
 
     assert "uv run app db upgrade" in refusal(run("users", "list"))
+
+
+@pytest.mark.skipif("TEST_DATABASE_URL" not in os.environ, reason="needs a PostgreSQL server")
+def test_a_database_that_a_server_lacks_is_made_and_migrated(run: Run, monkeypatch: pytest.MonkeyPatch):
+    server = make_url(os.environ["TEST_DATABASE_URL"])
+    url = server.set(database=f"test_{uuid4().hex[:12]}").render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_URL", url)
+    try:
+        assert "uv run app db upgrade" in refusal(run("users", "list"))
+        assert "Created the database" in run("db", "upgrade").stdout
+        assert run("db", "downgrade", "base").exit_code == 0
+        assert "uv run app db upgrade" in refusal(run("users", "list"))
+    finally:
+        drop_database(url)
 
 
 @pytest.mark.parametrize("arguments", [["users", "list"], ["db", "upgrade"], ["db", "current"]], ids=" ".join)

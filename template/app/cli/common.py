@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from sqlalchemy.exc import DBAPIError
+
     from app.settings import Settings
     from app.web import App
 
@@ -52,8 +54,8 @@ def _sentence(error: Exception) -> str | None:
             return str(error)
         case CommandError():
             return f"{str(error).rstrip('.')}."
-        case DBAPIError() if _misses_a_table(error):
-            return "The tables are missing or old: run `uv run app db upgrade`."
+        case DBAPIError() if _is_not_migrated(error):
+            return "The database or its tables are missing or old: run `uv run app db upgrade`."
         case OperationalError() | OSError():
             cause = error.orig if isinstance(error, DBAPIError) else error
             return f"The database cannot be used: {cause}. Check DATABASE_URL and that the server runs."
@@ -65,9 +67,14 @@ def _sentence(error: Exception) -> str | None:
             return None
 
 
-def _misses_a_table(error: Exception) -> bool:
-    text = str(getattr(error, "orig", ""))
-    return "no such table" in text or "no such column" in text or "UndefinedTable" in text
+_MISSING = {"3D000", "42P01", "42703"}
+"""What PostgreSQL says of a database, a table and a column that do not exist (its appendix A)."""
+
+
+def _is_not_migrated(error: "DBAPIError") -> bool:
+    text = str(error.orig)
+    is_missing = getattr(error.orig, "sqlstate", None) in _MISSING
+    return is_missing or "no such table" in text or "no such column" in text
 
 
 def require_database(settings: "Settings") -> None:

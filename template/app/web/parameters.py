@@ -94,18 +94,18 @@ def query(model: type[msgspec.Struct]) -> Reader:
 
 
 def header_reader(key: str, annotation: Any, default: Any = REQUIRED) -> Reader:
-    async def read(request: Request) -> Any:
-        value = request.headers.get(key)
-        if value is None:
-            return _absent(key, default)
-        return _convert(value, annotation, key, strict=False)
-
-    return read
+    """Read one header; *key* is its name in lower case."""
+    return _text_reader(lambda request: request.headers.get(key), key, annotation, default)
 
 
 def cookie_reader(name: str, annotation: Any, default: Any = REQUIRED) -> Reader:
+    """Read one cookie."""
+    return _text_reader(lambda request: request.cookies.get(name), name, annotation, default)
+
+
+def _text_reader(find: Callable[[Request], str | None], name: str, annotation: Any, default: Any) -> Reader:
     async def read(request: Request) -> Any:
-        value = request.cookies.get(name)
+        value = find(request)
         if value is None:
             return _absent(name, default)
         return _convert(value, annotation, name, strict=False)

@@ -56,9 +56,12 @@ def install(app: App) -> None:
         engine_kwargs={} if _is_memory(url) else pool,
     )
     database = init_database(app, config=config)
+    # Nobody reads it any more, and its repr would show the password.
+    config.url = make_url(url).render_as_string(hide_password=True)
     engine = database.get().engine
     # So that code with a row in hand, a hook for example, finds the services of its own application.
-    database.get().sessionmaker.configure(info={"services": app.state})
+    # Queries see what was added before them, as SQLAlchemy's documentation says.
+    database.get().sessionmaker.configure(info={"services": app.state}, autoflush=True)
     app.state.reading = async_sessionmaker(
         # Each statement by itself: a BEGIN and a COMMIT around one SELECT cost more than the SELECT.
         engine.execution_options(**({} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}), reading=True),

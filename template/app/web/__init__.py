@@ -2,6 +2,7 @@
 
 from app.web import docs, health
 from app.web.application import App
+from app.web.cookies import delete_cookie, set_cookie
 from app.web.parameters import FromForm, SmallInt, query
 from app.web.problems import FieldError, Problem, invalid
 from app.web.responses import responds, secured_by
@@ -12,11 +13,13 @@ __all__ = [
     "FromForm",
     "Problem",
     "SmallInt",
+    "delete_cookie",
     "install",
     "invalid",
     "query",
     "responds",
     "secured_by",
+    "set_cookie",
 ]
 
 

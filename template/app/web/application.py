@@ -19,7 +19,8 @@ from hawkapi.responses.response import Response
 from hawkapi.routing.route import Route
 from hawkapi.routing.router import Router
 
-from app.web.endpoint import Endpoint, harden, is_response
+from app.web.cookies import COOKIES
+from app.web.endpoint import Endpoint, RouteError, harden, is_response
 from app.web.openapi import build_document
 from app.web.problems import ClientDisconnected, problem_for, problem_response
 
@@ -67,6 +68,8 @@ class App(HawkAPI):
     def include_router(self, router: Router) -> None:
         super().include_router(router)
         self._harden_new_routes()
+        # The routes were copied: what is added to the router from now on would be nowhere.
+        router.add_route = _refuse_late_route
 
     def include_controller(self, controller_class: type) -> None:
         super().include_controller(controller_class)
@@ -172,7 +175,9 @@ class App(HawkAPI):
             return
         if scope["type"] == "http":
             receive = _whole_body_or_error(receive)
-            send = _well_formed(send)
+            cookies: list[tuple[bytes, bytes]] = []
+            scope[COOKIES] = cookies
+            send = _well_formed(send, cookies)
             if "\0" in scope["path"]:
                 await problem_response(400, "The address holds U+0000.")(scope, receive, send)
                 return
@@ -225,6 +230,10 @@ def _whole_body_or_error(receive: Any) -> Any:
     return checked
 
 
+def _refuse_late_route(path: str, *_: Any, **__: Any) -> Route:
+    raise RouteError(f"The route {path} comes too late: its router is a part of the application already.")
+
+
 class _HeadIsSent(BaseException):
     """Ends a stream that nobody will read."""
 
@@ -250,8 +259,8 @@ def _without_body(send: Any) -> Any:
     return head_only
 
 
-def _well_formed(send: Any) -> Any:
-    """What HTTP demands of every answer, whatever a handler returns.
+def _well_formed(send: Any, cookies: list[tuple[bytes, bytes]]) -> Any:
+    """What HTTP demands of every answer, whatever a handler returns, and the cookies of the request.
 
     No CR, LF or NUL in a header's value, which would let it end its header (CWE-113), and in a 204 or 304
     nothing of a body and no header that speaks of one (RFC 9110, sections 8.6 and 15.3.5).
@@ -264,7 +273,7 @@ def _well_formed(send: Any) -> Any:
             bodiless = message["status"] in (204, 304)
             headers = [
                 (name, value.translate(None, b"\r\n\0"))
-                for name, value in message.get("headers", [])
+                for name, value in [*message.get("headers", []), *cookies]
                 if not (bodiless and name.lower() in _ABOUT_A_BODY)
             ]
             message = {**message, "headers": headers}

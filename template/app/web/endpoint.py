@@ -208,9 +208,33 @@ def harden(route: Route, answer: Callable[[Request, Exception], Any]) -> Endpoin
         # HawkAPI answers a handler that only returns a literal response from a cache and skips every guard.
         "_static_response": None,
         "_trivial": False,
+        "middleware": tuple(_made_once(each) for each in route.middleware or ()) or None,
     }.items():
         object.__setattr__(route, name, value)
     return endpoint
+
+
+def _made_once(middleware: Any) -> Callable[[Any], Any]:
+    """One instance of a route's middleware for all requests.
+
+    HawkAPI makes a new one for each request, so that one which counts or remembers never does.
+    """
+    pair = middleware if isinstance(middleware, tuple) else (middleware, {})
+    kind, options = cast(tuple[Any, dict[str, Any]], pair)
+    key = f"app.middleware.{id(middleware)}"
+
+    async def go_on(scope: Any, receive: Any, send: Any) -> None:
+        await scope[key](scope, receive, send)
+
+    instance = kind(go_on, **options)
+
+    def around(inner: Any) -> Any:
+        async def call(scope: Any, receive: Any, send: Any) -> None:
+            await instance({**scope, key: inner}, receive, send)
+
+        return call
+
+    return around
 
 
 def _endpoint_of(route: Route) -> Endpoint:

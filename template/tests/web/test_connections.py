@@ -6,8 +6,10 @@ from typing import Annotated, Any
 import pytest
 from hawkapi import Depends, Request
 from hawkapi.responses import StreamingResponse
+from pydantic import SecretStr
 from sqlalchemy import func, select
 
+from app import database
 from app.database import Db
 from app.web import Problem
 
@@ -98,3 +100,15 @@ async def test_many_refused_requests_do_not_use_up_the_pool(stored, stored_http,
     answers = await asyncio.gather(*[stored_http.get("/") for _ in range(60)])
 
     assert {each.status_code for each in answers} == {403}
+
+
+def test_the_password_of_the_database_is_in_no_repr(new_app, settings):
+    app = new_app()
+    app.state.settings = settings.model_copy(
+        update={"database_url": SecretStr("postgresql+asyncpg://ada:the-password@127.0.0.1/shop")}
+    )
+
+    database.install(app)
+
+    assert "the-password" not in repr(app.state.db)
+    assert "ada" in repr(app.state.db)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 from hawkapi import Depends, Request
+from hawkapi.middleware import Middleware
 from hawkapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from hawkapi.routing.router import Router
 
@@ -162,3 +163,23 @@ async def test_a_handler_that_is_no_coroutine_runs_beside_the_event_loop(web, ht
         return {"loop": threading.current_thread() is threading.main_thread()}
 
     assert (await http.get("/")).json() == {"loop": False}
+
+
+async def test_the_middleware_of_a_route_is_one_for_all_requests(web, http):
+    """HawkAPI makes one for each request, so that a limit would never be reached."""
+
+    class Counter(Middleware):
+        def __init__(self, app: Any, start: int) -> None:
+            super().__init__(app)
+            self.count = start
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            self.count += 1
+            scope["count"] = self.count
+            await self.app(scope, receive, send)
+
+    @web.get("/", middleware=[(Counter, {"start": 10})])
+    async def handler(request: Request) -> int:
+        return request.scope["count"]
+
+    assert [(await http.get("/")).json(), (await http.get("/")).json()] == [11, 12]

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hawkapi import Depends, Request
 from hawkapi.responses.response import Response
+from hawkapi.routing.router import Router
 
 from app.web import App
 from app.web.endpoint import RouteError
@@ -105,3 +106,11 @@ def test_the_default_of_a_dependency_stands(web: App):
         return value
 
     assert web.add_route("/things", handler, methods={"GET"})
+
+
+def test_a_route_that_comes_after_its_router_was_included_is_refused(web: App):
+    router = Router()
+    web.include_router(router)
+
+    with pytest.raises(RouteError, match="/late comes too late"):
+        router.get("/late")(two_bodies)

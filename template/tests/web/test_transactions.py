@@ -152,3 +152,12 @@ async def test_a_row_knows_its_session_until_it_has_none(stored, stored_http, th
     assert (await stored_http.post("/")).json() is True
     with pytest.raises(ValueError, match="Thing belongs to no session"):
         session_of(row)
+
+
+async def test_a_query_sees_what_was_added_before_it(stored, stored_http, thing):
+    @stored.post("/", status_code=200)
+    async def handler(tx: Db) -> int:
+        tx.add(thing(name="a"))
+        return await tx.scalar(select(func.count()).select_from(thing)) or 0
+
+    assert (await stored_http.post("/")).json() == 1

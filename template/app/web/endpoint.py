@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import wraps
+from itertools import count
 from types import UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
@@ -39,6 +40,9 @@ from app.web.request import CheckedRequest
 _BY_THE_FRAMEWORK = frozenset(
     {ParamSource.DEPENDS_CONTAINER, ParamSource.CONTAINER_AUTO, ParamSource.BACKGROUND_TASKS}
 )
+
+
+_numbers = count()
 
 
 class RouteError(TypeError):
@@ -219,9 +223,9 @@ def _made_once(middleware: Any) -> Callable[[Any], Any]:
 
     HawkAPI makes a new one for each request, so that one which counts or remembers never does.
     """
-    pair = middleware if isinstance(middleware, tuple) else (middleware, {})
-    kind, options = cast(tuple[Any, dict[str, Any]], pair)
-    key = f"app.middleware.{id(middleware)}"
+    has_options = isinstance(middleware, tuple)
+    kind, options = cast(tuple[Any, dict[str, Any]], middleware if has_options else (middleware, {}))
+    key = f"app.middleware.{next(_numbers)}"
 
     async def go_on(scope: Any, receive: Any, send: Any) -> None:
         await scope[key](scope, receive, send)

@@ -178,8 +178,8 @@ async def test_the_middleware_of_a_route_is_one_for_all_requests(web, http):
             scope["count"] = self.count
             await self.app(scope, receive, send)
 
-    @web.get("/", middleware=[(Counter, {"start": 10})])
+    @web.get("/", middleware=[(Counter, {"start": 10}), (Counter, {"start": 20})])
     async def handler(request: Request) -> int:
         return request.scope["count"]
 
-    assert [(await http.get("/")).json(), (await http.get("/")).json()] == [11, 12]
+    assert [(await http.get("/")).json(), (await http.get("/")).json()] == [21, 22]

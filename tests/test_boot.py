@@ -18,6 +18,16 @@ from conftest import Render, clean_environment, run
 
 ACCOUNT = {"email": "ada@example.com", "password": "correct horse battery"}
 OTHER_PASSWORD = "another horse battery"
+DROP_DATABASE = """
+import asyncio, sys, asyncpg
+
+async def drop(server, name):
+    connection = await asyncpg.connect(server)
+    await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    await connection.close()
+
+asyncio.run(drop(*sys.argv[1:]))
+"""
 
 
 class Inbox:
@@ -57,7 +67,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     name = f"boot_{uuid4().hex[:8]}"
     # Not created here: `app db upgrade` has to.
     yield f"{server.rpartition('/')[0]}/{name}"
-    run("psql", server, "-c", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', cwd=tmp_path)
+    run(request.getfixturevalue("python"), "-c", DROP_DATABASE, server, name, cwd=tmp_path)
 
 
 def test_a_person_registers_verifies_and_resets_with_the_processes_of_production(

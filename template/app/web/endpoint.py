@@ -249,11 +249,12 @@ def _endpoint_of(route: Route) -> Endpoint:
     returns_value = response_type is not type(None) and not is_response_type(response_type)
     if returns_value:
         _check_describable(response_type, f"{where}: what it returns")
-    if (
-        route.response_model_exclude_none
-        or route.response_model_exclude_unset
-        or (route.response_model_exclude_defaults)
-    ):
+    excludes = (
+        route.response_model_exclude_none,
+        route.response_model_exclude_unset,
+        route.response_model_exclude_defaults,
+    )
+    if any(excludes):
         raise RouteError(
             f"{where}: response_model_exclude_... has no effect here. Leave fields out with"
             " `class Model(msgspec.Struct, omit_defaults=True)`."

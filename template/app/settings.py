@@ -168,7 +168,7 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=1000,
-            description="Connections a process keeps (SQLite: at most 3); times processes, below the server's limit.",
+            description="Connections of a process (SQLite: 3 at most); for all, below the server's limit.",
         ),
     ] = 32
 

@@ -5,10 +5,11 @@ HawkAPI 0.2.0 leaves most of this open: a missing query parameter, malformed JSO
 endpoint (`app/web/endpoint.py`) reads parameters through the functions below and not through the framework.
 """
 
+import math
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -48,7 +49,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
             return default
         media_type = media_type_of(request)
         if media_type == _FORM and form_allowed:
-            return _convert(_form_fields(content), annotation, "body", strict=False)
+            return _convert(_form_fields(content), annotation, "body")
         if media_type != "application/json" and not media_type.endswith("+json"):
             raise Problem(415, "Send the body as JSON, with the header Content-Type: application/json.")
         if _NUL_ESCAPE.search(content):
@@ -71,7 +72,7 @@ def query_reader(name: str, annotation: Any, default: Any = REQUIRED) -> Reader:
         values = query_of(request).get(name)
         if not values:
             return _absent(name, default)
-        return _convert(values if is_list else values[0], annotation, name, strict=False)
+        return _convert(values if is_list else values[0], annotation, name)
 
     return read
 
@@ -87,7 +88,7 @@ def query(model: type[msgspec.Struct]) -> Reader:
             for name, is_list in fields.items()
             if name in found
         }
-        return _convert(given, model, "query", strict=False)
+        return _convert(given, model, "query")
 
     read.__dict__["query_model"] = model  # for the OpenAPI document
     return read
@@ -108,7 +109,7 @@ def _text_reader(find: Callable[[Request], str | None], name: str, annotation: A
         value = find(request)
         if value is None:
             return _absent(name, default)
-        return _convert(value, annotation, name, strict=False)
+        return _convert(value, annotation, name)
 
     return read
 
@@ -183,9 +184,10 @@ def _absent(name: str, default: Any) -> Any:
     return default
 
 
-def _convert(value: Any, annotation: Any, field: str, *, strict: bool) -> Any:
+def _convert(text: Any, annotation: Any, field: str) -> Any:
+    """Text from outside JSON as what *annotation* says, every constraint enforced."""
     try:
-        return msgspec.convert(value, annotation, strict=strict)
+        value = msgspec.convert(text, annotation, strict=False)
     except msgspec.ValidationError as error:
         details = format_msgspec_error(error)
         raise RequestValidationError(
@@ -194,3 +196,17 @@ def _convert(value: Any, annotation: Any, field: str, *, strict: bool) -> Any:
                 for each in details
             ]
         ) from None
+    if not _is_finite(value):
+        raise invalid(field, "Expected a finite number.")
+    return value
+
+
+def _is_finite(value: object) -> bool:
+    """No nan and no infinity, which are texts for a float here and have no place in JSON."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(_is_finite(each) for each in cast(Iterable[object], value))
+    if isinstance(value, msgspec.Struct):
+        return all(_is_finite(getattr(value, name)) for name in value.__struct_fields__)
+    return True

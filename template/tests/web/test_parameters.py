@@ -47,6 +47,8 @@ REFUSED = [
     pytest.param(int, "1_000", id="int with an underscore"),
     pytest.param(int, "%D9%A3", id="an Arabic digit"),
     pytest.param(int, "", id="empty"),
+    pytest.param(float, "nan", id="not a number"),
+    pytest.param(list[float], "1&value=-inf", id="infinity in a list"),
     pytest.param(bool, "yes", id="bool"),
     pytest.param(date, "31.1.2026", id="date"),
     pytest.param(UUID, "5", id="UUID"),

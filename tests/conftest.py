@@ -52,6 +52,22 @@ def clean_environment() -> dict[str, str]:
     return kept | identity | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 
 
+DROP_DATABASE = """
+import asyncio, sys, asyncpg
+
+async def drop(server, name):
+    connection = await asyncpg.connect(server)
+    await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    await connection.close()
+
+asyncio.run(drop(*sys.argv[1:]))
+"""
+
+
+def drop_database(python: Path, server: str, name: str) -> None:
+    run(python, "-c", DROP_DATABASE, server, name, cwd=REPOSITORY)
+
+
 def commit(folder: Path, message: str, tag: str | None = None) -> None:
     run("git", "add", "--all", cwd=folder)
     run("git", "commit", "--quiet", "--allow-empty", "--message", message, cwd=folder)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -14,20 +15,10 @@ from uuid import uuid4
 import httpx
 import pytest
 from aiosmtpd.controller import Controller
-from conftest import Render, clean_environment, run
+from conftest import Render, clean_environment, drop_database, run
 
 ACCOUNT = {"email": "ada@example.com", "password": "correct horse battery"}
 OTHER_PASSWORD = "another horse battery"
-DROP_DATABASE = """
-import asyncio, sys, asyncpg
-
-async def drop(server, name):
-    connection = await asyncpg.connect(server)
-    await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    await connection.close()
-
-asyncio.run(drop(*sys.argv[1:]))
-"""
 
 
 class Inbox:
@@ -67,7 +58,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     name = f"boot_{uuid4().hex[:8]}"
     # Not created here: `app db upgrade` has to.
     yield f"{server.rpartition('/')[0]}/{name}"
-    run(request.getfixturevalue("python"), "-c", DROP_DATABASE, server, name, cwd=tmp_path)
+    drop_database(request.getfixturevalue("python"), server, name)
 
 
 def test_a_person_registers_verifies_and_resets_with_the_processes_of_production(
@@ -115,7 +106,46 @@ def test_a_person_registers_verifies_and_resets_with_the_processes_of_production
         assert client.get("/users/me", headers=access).status_code == 401
         assert client.post("/users/login", json=ACCOUNT).status_code == 401
         assert login(client, OTHER_PASSWORD)
-    assert len(inbox.mails) == 2
+        wait_until(lambda: len(inbox.mails) == 3, "the notice")
+    assert b"Subject: My app: your password was changed" in inbox.mails[2]
+
+
+def test_a_hundred_refreshes_at_once_by_two_processes_leave_one_session(
+    render: Render, python: Path, postgresql: str
+):
+    port, name = free_port(), f"refresh_{uuid4().hex[:8]}"
+    project = render()
+    environment = {
+        "DATABASE_URL": f"{postgresql.rpartition('/')[0]}/{name}",
+        "ENVIRONMENT": "test",
+        "DATABASE_POOL_SIZE": "16",
+    }
+    run(python, "-m", "app.cli", "db", "upgrade", cwd=project, env=environment)
+    serve = ["serve", "--port", str(port), "--workers", "2"]
+    with (
+        process(python, project, environment, serve) as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
+    ):
+        wait_for_server(client, server)
+        assert client.post("/users/register", json=ACCOUNT).status_code == 201
+        first = client.post("/users/login", json=ACCOUNT).json()["refresh_token"]
+
+        with ThreadPoolExecutor(100) as pool:
+            # A connection of its own for each, so that both processes get some.
+            answers = list(pool.map(lambda _: refresh(port, first), range(100)))
+
+        pairs = [answer.json() for answer in answers]
+        assert {answer.status_code for answer in answers} == {200}
+        assert len({pair["refresh_token"] for pair in pairs}) == 1
+        access = {"Authorization": f"Bearer {pairs[0]['access_token']}"}
+        assert len(client.get("/users/me/sessions", headers=access).json()) == 1
+        assert refresh(port, pairs[0]["refresh_token"]).status_code == 200
+    drop_database(python, postgresql, name)
+
+
+def refresh(port: int, token: str) -> httpx.Response:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        return client.post("/users/token/refresh", json={"refresh_token": token})
 
 
 def test_dev_creates_what_is_missing_serves_and_prints_the_link(render: Render, python: Path, tmp_path: Path):

@@ -12,19 +12,21 @@ commits at the end of the block.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Annotated, Any, Never
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
 
 from hawkapi import Depends, Request
 from hawkapi_sqlalchemy import Base, DatabaseConfig, init_database
 from sqlalchemy import Engine, event, exc, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_object_session, async_sessionmaker
-from sqlalchemy.orm import ORMExecuteState, Session
-from sqlalchemy.pool import PoolResetState
 
+from app import reading, sqlite
+from app.reading import ReadingSession
 from app.web import App
+from app.web.client import Client, client_of
 
-__all__ = ["Base", "Db", "install", "services_of", "session_of"]
+__all__ = ["Base", "Db", "client_of_session", "install", "services_of", "session_of", "writing_beside"]
 
 # Names that every database and every migration agree on. Do not change them once tables exist.
 Base.metadata.naming_convention = {
@@ -49,11 +51,13 @@ def install(app: App) -> None:
     is_sqlite = url.startswith("sqlite")
     size = min(settings.database_pool_size, _SQLITE_POOL) if is_sqlite else settings.database_pool_size
     pool = {"pool_size": size, "max_overflow": 0, "pool_timeout": 10}
+    # An error of the database is logged, and what was to be written holds hashes, links and tokens.
+    options: dict[str, Any] = {"hide_parameters": True}
     config = DatabaseConfig(
         url=url,
         pool_pre_ping=False,
         connect_args={"timeout": 10},
-        engine_kwargs={} if _is_memory(url) else pool,
+        engine_kwargs=options if _is_memory(url) else options | pool,
     )
     database = init_database(app, config=config)
     # Nobody reads it any more, and its repr would show the password.
@@ -63,16 +67,16 @@ def install(app: App) -> None:
     # Queries see what was added before them, as SQLAlchemy's documentation says.
     database.get().sessionmaker.configure(info={"services": app.state}, autoflush=True)
     app.state.reading = async_sessionmaker(
-        # Each statement by itself: a BEGIN and a COMMIT around one SELECT cost more than the SELECT.
-        engine.execution_options(**({} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}), reading=True),
+        engine,
         sync_session_class=ReadingSession,
         expire_on_commit=False,
         autoflush=False,
         info={"services": app.state},
     )
     if is_sqlite:
-        _configure_sqlite(engine.sync_engine)
+        sqlite.configure(engine.sync_engine)
     else:
+        reading.configure(engine.sync_engine)
         _name_connection_errors(engine.sync_engine)
         _ping_after_idling(engine.sync_engine)
 
@@ -86,33 +90,12 @@ def install(app: App) -> None:
     _ = database_answers
 
 
-class ReadingSession(Session):
-    """The session of a GET or HEAD request. Safe methods change nothing (RFC 9110, section 9.2.1)."""
-
-    def flush(self, objects: Sequence[Any] | None = None) -> None:
-        if self.new or self.dirty or self.deleted:
-            _refuse_to_write()
-        super().flush(objects)
-
-
-@event.listens_for(ReadingSession, "do_orm_execute")
-def _refuse_statements_that_write(state: ORMExecuteState) -> None:
-    if state.is_insert or state.is_update or state.is_delete:
-        _refuse_to_write()
-
-
-def _refuse_to_write() -> Never:
-    raise RuntimeError(
-        "A GET or HEAD handler tried to write. Make it POST, PUT, PATCH or DELETE; for bookkeeping beside the"
-        " answer open a session of its own: `async with app.state.db.session() as session:`."
-    )
-
-
 async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
     """The session of a request; the endpoint finishes it before the answer leaves."""
     app: App = request.scope["app"]
     is_read = request.method in _SAFE_METHODS
     session: AsyncSession = app.state.reading() if is_read else app.state.db.get().sessionmaker()
+    session.info["request"] = request
     try:
         yield session
         if is_read:
@@ -124,7 +107,11 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
         # Shielded: a request that is cancelled must still give its connection back.
         await asyncio.shield(session.close())
         raise
-    await session.close()
+    if is_read:
+        # It has begun nothing that would have to be sent to the database, so this needs no greenlet.
+        session.sync_session.close()
+    else:
+        await session.close()
 
 
 Db = Annotated[AsyncSession, Depends(request_session)]
@@ -148,49 +135,26 @@ def services_of(row: Any) -> Any:
     return session_of(row).info["services"]
 
 
+@asynccontextmanager
+async def writing_beside(reading: AsyncSession) -> AsyncGenerator[AsyncSession]:
+    """For what a GET has to write down: a session of its own, committed at the end of the block."""
+    session = reading.sync_session
+    if isinstance(session, ReadingSession):
+        # A request that waits for a second connection must not hold the first.
+        await reading.run_sync(lambda _: session.release())
+    async with reading.info["services"].db.session() as own:
+        own.info.update(reading.info)
+        yield own
+
+
+def client_of_session(session: AsyncSession) -> Client:
+    """Who asks for what *session* does; an empty `Client` outside requests."""
+    request = session.info.get("request")
+    return Client() if request is None else client_of(request)
+
+
 def _is_memory(url: str) -> bool:
     return url.startswith("sqlite") and make_url(url).database in (None, "", ":memory:")
-
-
-def _configure_sqlite(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def on_connect(connection: Any, record: Any) -> None:
-        # The driver would begin transactions by itself, too late and never for reading.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (
-            "foreign_keys = ON",
-            "busy_timeout = 10000",
-            "journal_mode = WAL",
-            "synchronous = NORMAL",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    roll_back: Callable[[Any], None] = engine.dialect.do_rollback
-
-    def roll_back_what_is_open(dbapi_connection: Any) -> None:
-        # Each call of the driver is a trip to its thread; after reading there is nothing to roll back.
-        if dbapi_connection.driver_connection.in_transaction:
-            roll_back(dbapi_connection)
-
-    engine.dialect.do_rollback = roll_back_what_is_open
-
-    @event.listens_for(engine, "begin")
-    def on_begin(connection: Any) -> None:
-        # A transaction that reads first and writes later fails at once when another has written in between;
-        # taking the write lock at the beginning makes it wait its turn instead.
-        if not connection.get_execution_options().get("reading"):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    @event.listens_for(engine, "reset")
-    def on_reset(connection: Any, record: Any, state: PoolResetState) -> None:
-        # A COMMIT that SQLite refuses, for a deferred foreign key, leaves the transaction open, and
-        # SQLAlchemy takes it for ended: whoever got this connection next could not begin.
-        if not state.terminate_only and connection.driver_connection.in_transaction:
-            connection.rollback()
-
-    _ = (on_connect, on_begin, on_reset)
 
 
 def _name_connection_errors(engine: Engine) -> None:

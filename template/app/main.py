@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import app as package
-from app import database
+from app import chores, database
 from app.settings import Settings, load_settings
 from app.web import App
 
@@ -31,6 +31,7 @@ def create_app(settings: Settings | None = None) -> App:
     )
     app.state.settings = settings
     database.install(app)
+    chores.install(app)
     for feature in load_features():
         feature.install(app)
     # Your own middleware goes below; template updates never touch it.

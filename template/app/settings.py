@@ -10,14 +10,15 @@ import secrets
 import unicodedata
 from collections.abc import Iterator
 from email.utils import getaddresses
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from dotenv.parser import Binding, parse_stream
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -115,7 +116,17 @@ def _name(value: str) -> str:
     return value
 
 
-Seconds = Annotated[int, Field(ge=1)]
+def _networks(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return [ip_network(each.strip()) for each in value.split(",") if each.strip()]
+    except ValueError:
+        raise ValueError("must be addresses or networks with commas between, such as 10.0.0.0/8") from None
+
+
+DAY = 24 * 60 * 60
+Seconds = Annotated[int, Field(ge=1, le=3650 * DAY)]
 Link = Annotated[str, AfterValidator(_link)]
 
 
@@ -157,6 +168,10 @@ class Settings(BaseSettings):
     reset_url: Annotated[Link, Field(description="The link in password reset mails, with {token}.")] = Field(
         default_factory=lambda data: _own_link(data, "password-reset")
     )
+
+    email_change_url: Annotated[
+        Link, Field(description="The link in mails that confirm a new address, with {token}.")
+    ] = Field(default_factory=lambda data: _own_link(data, "email-change"))
 
     database_url: Annotated[
         SecretStr,
@@ -202,7 +217,37 @@ class Settings(BaseSettings):
     ] = 12
     verify_ttl: Annotated[Seconds, Field(description="Seconds that a verification link is good for.")] = 3600
     reset_ttl: Annotated[Seconds, Field(description="Seconds that a reset link is good for.")] = 3600
+    email_change_ttl: Annotated[
+        Seconds, Field(description="Seconds that a link for a new address is good for.")
+    ] = 3600
     access_ttl: Annotated[Seconds, Field(description="Seconds that an access token is good for.")] = 900
+    session_idle: Annotated[
+        Seconds,
+        # That a session is in use is written down once a minute.
+        Field(ge=120, description="Seconds after which a session that nobody uses ends."),
+    ] = 14 * DAY
+    session_absolute: Annotated[
+        Seconds, Field(description="Seconds after which every session ends, however much it is used.")
+    ] = 90 * DAY
+    session_short: Annotated[Seconds, Field(description="The same for a login with `remember: false`.")] = DAY
+    refresh_grace: Annotated[
+        int,
+        Field(ge=0, le=300, description="Seconds in which a refresh token may be used again (two tabs)."),
+    ] = 30
+    recent_login: Annotated[
+        Seconds, Field(description="Seconds after a login, or a confirmation, in which it counts as recent.")
+    ] = 600
+    cookie_secure: Annotated[
+        bool,
+        Field(description="Send the session cookie over https alone, as __Host-session. Off: as session."),
+    ] = True
+    deletion_grace_days: Annotated[
+        int,
+        Field(ge=0, le=365, description="Days in which a deleted account can be taken back by logging in."),
+    ] = 0
+    audit_retention_days: Annotated[
+        int, Field(ge=1, le=36_500, description="Days that the audit log is kept.")
+    ] = 365
     hash_threads: Annotated[
         int, Field(ge=1, le=256, description="Passwords hashed at once; each takes 64 MiB and 4 lanes.")
     ] = max(2, (os.cpu_count() or 2) // 2)
@@ -210,6 +255,14 @@ class Settings(BaseSettings):
         int, Field(ge=0, le=10_000, description="Passwords that may wait for that; more are answered 503.")
     ] = 32
 
+    trusted_proxies: Annotated[
+        list[IPv4Network | IPv6Network],
+        NoDecode,
+        BeforeValidator(_networks),
+        Field(
+            description="Addresses or networks of your proxies, with commas: their X-Forwarded-For counts."
+        ),
+    ] = []
     max_body_size: Annotated[
         int, Field(ge=1024, description="Bytes of a request body that are accepted at most.")
     ] = 1_048_576
@@ -262,6 +315,8 @@ def _shown(name: str, value: object) -> str:
     if isinstance(value, SecretStr) and name.endswith("_URL"):
         # Which server it is, is worth seeing. The query goes: a password may stand there, too.
         return make_url(value.get_secret_value()).set(query={}).render_as_string(hide_password=True)
+    if isinstance(value, list):
+        return ",".join(str(each) for each in cast(list[object], value))
     return "" if value is None else str(value)
 
 
@@ -287,7 +342,9 @@ def _unsafe(settings: Settings) -> Iterator[str]:
         yield "SMTP_HOST: must be set in production, to your mail server."
     if settings.smtp_password is not None and settings.smtp_security == "none":
         yield "SMTP_SECURITY: must be starttls or tls when there is an SMTP_PASSWORD."
-    for name in sorted({"verify_url", "reset_url"} & settings.model_fields_set):
+    if not settings.cookie_secure:
+        yield "COOKIE_SECURE: must be on in production, or the session travels unencrypted."
+    for name in sorted({"verify_url", "reset_url", "email_change_url"} & settings.model_fields_set):
         if not str(getattr(settings, name)).startswith("https://"):
             yield f"{name.upper()}: must be an https:// address in production, the token in it is a secret."
 

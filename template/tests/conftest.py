@@ -7,7 +7,8 @@ made there and dropped). One event loop serves the whole run; tests are plain `a
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,8 +21,8 @@ from hawkapi_auth import hash_password
 from hawkapi_mail import EmailMessage
 from hawkapi_sqlalchemy import Database
 from pydantic import SecretStr
-from sqlalchemy import make_url, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import NullPool, make_url, text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from app.database import Base
 from app.mail import pending_messages
@@ -158,11 +159,20 @@ type Login = Callable[[User], dict[str, str]]
 
 
 @pytest.fixture
-def login(manager: UserManager) -> Login:
-    """`headers=login(user)`: what a request of a logged-in user carries."""
+def login(manager: UserManager, database_url: str) -> Login:
+    """`headers=login(user)`: what a request of a logged-in user carries; each call begins a session."""
+
+    async def begin(user: User) -> str:
+        engine = create_async_engine(database_url, poolclass=NullPool)
+        async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+            issued = await manager.sessions.issue(session, user)
+        await engine.dispose()
+        return manager.tokens.issue_access(user.id, session_id=issued.row.id)
 
     def headers(user: User) -> dict[str, str]:
-        token = manager.tokens.issue_access(user.id, password_version=user.password_version)
+        # A loop of its own, so that a test need not await this.
+        with ThreadPoolExecutor(1) as thread:
+            token = thread.submit(asyncio.run, begin(user)).result()
         return {"Authorization": f"Bearer {token}"}
 
     return headers
@@ -199,3 +209,26 @@ async def lifespan(app: App) -> AsyncIterator[None]:
         await to_app.put({"type": "lifespan.shutdown"})
         await from_app.get()
         await task
+
+
+@pytest.fixture
+def started() -> Callable[[App], AbstractAsyncContextManager[None]]:
+    """`async with started(app):` while it runs as under a server."""
+    return lifespan
+
+
+type BuildApp = Callable[..., App]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def build_app(settings: Settings, migrated: str) -> AsyncIterator[BuildApp]:
+    """`build_app(mail_worker="inline")`: an application with other settings on the same database."""
+    async with AsyncExitStack() as stack:
+
+        def build(**changes: object) -> App:
+            app = create_app(make_settings(**(settings.model_dump(exclude_unset=True) | changes)))
+            stack.push_async_callback(app.state.db.dispose)
+            stack.callback(app.state.users.hasher.close)
+            return app
+
+        yield build

@@ -7,12 +7,14 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -23,11 +25,12 @@ from typer.testing import CliRunner, Result
 
 from app import __version__
 from app.cli import cli
-from app.cli.common import fail
+from app.cli.common import application, fail
 from app.settings import Settings
 
 PROJECT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery"
+CREATE_ROOT = ("users", "create", "root@example.com", "--superuser", "--password-stdin")
 CREATE_ADA = ("users", "create", "ada@example.com", "--password-stdin")
 
 type Run = Callable[..., Result]
@@ -175,8 +178,14 @@ def drop_database(url: str) -> None:
         "users create",
         "users list",
         "users promote",
+        "users demote",
         "users disable",
         "users enable",
+        "users delete",
+        "users send-reset",
+        "users sessions",
+        "users end-sessions",
+        "users audit",
     ],
 )
 @pytest.mark.parametrize("option", ["--help", "-h"])
@@ -421,15 +430,34 @@ def test_a_user_is_promoted_disabled_and_enabled_again(run: Run, migrated: Path)
     run(*CREATE_ADA, stdin=PASSWORD)
 
     assert run("users", "promote", "ADA@example.com").stdout == "ada@example.com is a superuser now.\n"
+    assert "last active superuser" in refusal(run("users", "demote", "ada@example.com"))
+    run("users", "create", "eve@example.com", "--superuser", "--password-stdin", stdin=PASSWORD)
+    assert run("users", "demote", "ada@example.com").stdout == "ada@example.com is no superuser any more.\n"
     assert run("users", "disable", "ada@example.com").stdout == "ada@example.com is disabled.\n"
-    assert "disabled, unverified, superuser" in run("users", "list").stdout
+    assert "ada@example.com  disabled, unverified\n" in run("users", "list").stdout
     assert run("users", "enable", "ada@example.com").exit_code == 0
-    assert "active, unverified, superuser" in run("users", "list").stdout
+    assert "ada@example.com  active, unverified\n" in run("users", "list").stdout
 
 
-@pytest.mark.parametrize("command", ["promote", "disable", "enable"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "promote",
+        "demote",
+        "disable",
+        "enable",
+        "delete --yes",
+        "send-reset",
+        "sessions",
+        "end-sessions",
+        "audit",
+    ],
+)
 def test_an_account_that_nobody_has_is_named(run: Run, migrated: Path, command: str):
-    assert "No account has the address eve@example.com." in refusal(run("users", command, "eve@example.com"))
+    sentence = refusal(run("users", *command.split(), "eve@example.com"))
+
+    assert "No account has the address eve@example.com." in sentence
+    assert "uv run app users list" in sentence
 
 
 def test_the_list_is_searched_and_limited(run: Run, migrated: Path):
@@ -446,6 +474,252 @@ def test_the_list_is_searched_and_limited(run: Run, migrated: Path):
     assert len(limited.stdout.splitlines()) == 1
     assert "--limit" in limited.stderr
     assert "No such account." in none.stderr
+
+
+# app users, of accounts that are there
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+
+
+@pytest.fixture(scope="module")
+def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
+    """The same with an account, ada, and a superuser, root; tests use copies of it."""
+    path = tmp_path_factory.mktemp("cli") / "populated.db"
+    shutil.copy(migrated_file, path)
+    with pytest.MonkeyPatch.context() as patch:
+        set_environment(patch, path)
+        for address, *options in (["root@example.com", "--superuser"], ["ada@example.com"]):
+            CliRunner().invoke(
+                cli, ["users", "create", address, "--password-stdin", *options], input=PASSWORD
+            )
+    # Closed, so that nothing is left beside the file that is copied.
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM audit_events")
+        connection.execute("DELETE FROM mail_outbox")
+    return path
+
+
+@pytest.fixture
+def populated(database: Path, populated_file: Path) -> Path:
+    """The database of this test, with the accounts of ada and of root."""
+    database.parent.mkdir()
+    shutil.copy(populated_file, database)
+    return database
+
+
+@pytest.fixture
+def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
+    """`query("SELECT …")`: the rows that are in the database of this test."""
+
+    def rows(statement: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(database)) as connection:
+            return connection.execute(statement).fetchall()
+
+    return rows
+
+
+@pytest.fixture
+def log_in(populated: Path) -> Callable[..., str]:
+    """`log_in("ada@example.com", FIREFOX)`: begin a session; the token of its client."""
+
+    def begin(email: str, user_agent: str = FIREFOX) -> str:
+        async def run() -> str:
+            async with application() as app, app.state.db.session() as session:
+                users = app.state.users
+                issued = await users.sessions.issue(session, await users.get_by_email(session, email))
+                issued.row.user_agent, issued.row.address = user_agent, "203.0.113.9"
+                return issued.token
+
+        return asyncio.run(run())
+
+    return begin
+
+
+type Query = Callable[[str], list[tuple[Any, ...]]]
+type LogIn = Callable[..., str]
+
+LIVE = "SELECT count(*) FROM user_sessions WHERE revoked_at IS NULL"
+
+
+def test_an_account_is_deleted_when_asked_to(run: Run, populated: Path, query: Query):
+    result = run("users", "delete", "ADA@example.com", "--yes")
+
+    assert (result.exit_code, result.stdout) == (0, "Deleted ada@example.com.\n")
+    assert query("SELECT email FROM users") == [("root@example.com",)]
+
+
+@pytest.mark.parametrize("answer", ["y\n", "yes\n"])
+def test_an_account_is_deleted_after_a_yes(run: Run, populated: Path, query: Query, answer: str):
+    result = run("users", "delete", "ada@example.com", stdin=answer)
+
+    assert result.exit_code == 0
+    assert "Delete ada@example.com and everything that belongs to it?" in result.output
+    assert query("SELECT email FROM users") == [("root@example.com",)]
+
+
+@pytest.mark.parametrize("answer", ["n\n", "no\n", "\n", ""])
+def test_an_account_is_kept_after_anything_but_a_yes(run: Run, populated: Path, query: Query, answer: str):
+    result = run("users", "delete", "ada@example.com", stdin=answer)
+
+    assert result.exit_code == 1
+    assert "Deleted" not in result.output
+    assert len(query("SELECT email FROM users")) == 2
+    assert query("SELECT event FROM audit_events") == []
+
+
+@pytest.mark.parametrize("command", ["demote", "disable", "delete --yes"])
+def test_the_last_superuser_keeps_the_rights(run: Run, populated: Path, query: Query, command: str):
+    sentence = refusal(run("users", *command.split(), "root@example.com"))
+
+    assert sentence == "This is the last active superuser: make another one first.\n"
+    assert query("SELECT is_superuser, is_active FROM users WHERE email = 'root@example.com'") == [(1, 1)]
+    assert query("SELECT event FROM audit_events") == []
+
+
+def test_a_reset_is_sent_and_not_shown(run: Run, populated: Path, query: Query):
+    result = run("users", "send-reset", "ada@example.com")
+
+    ((text,),) = query("SELECT message FROM mail_outbox")
+    token = re.search(r"/password-reset/([\w.-]+)", str(text))
+    assert (result.exit_code, result.output) == (0, "The mail to ada@example.com is in the outbox.\n")
+    assert token is not None
+    assert token[1] not in result.output
+
+
+def test_a_disabled_account_gets_no_reset(run: Run, populated: Path, query: Query):
+    run("users", "disable", "ada@example.com")
+
+    sentence = refusal(run("users", "send-reset", "ada@example.com"))
+
+    assert "disabled" in sentence
+    assert "uv run app users enable" in sentence
+    assert query("SELECT count(*) FROM mail_outbox") == [(0,)]
+
+
+def test_sessions_are_shown_without_their_secrets(run: Run, log_in: LogIn, query: Query):
+    token = log_in("ada@example.com")
+    log_in("root@example.com", "okhttp/4.9")
+
+    result = run("users", "sessions", "ada@example.com")
+
+    session_id, _, secret = token.partition(".")
+    ((hashed,),) = query(f"SELECT secret_hash FROM user_sessions WHERE id = '{session_id}'")
+    assert result.exit_code == 0
+    assert re.fullmatch(
+        rf"{session_id}  bearer  since \S+ \S+  seen \S+ \S+  203\.0\.113\.9  Firefox on Linux\n",
+        result.stdout,
+    )
+    assert secret not in result.output
+    assert hashed not in result.output
+
+
+def test_an_account_that_is_logged_in_nowhere_has_no_sessions(run: Run, populated: Path):
+    result = run("users", "sessions", "ada@example.com")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "ada@example.com is not logged in anywhere.\n"
+
+
+def test_one_account_is_logged_out_everywhere(run: Run, log_in: LogIn, query: Query):
+    """Checklist 23; ASVS 7.4.5."""
+    for address in ("ada@example.com", "ada@example.com", "root@example.com"):
+        log_in(address)
+
+    result = run("users", "end-sessions", "ada@example.com")
+
+    assert (result.exit_code, result.stdout) == (0, "ada@example.com is logged out everywhere.\n")
+    assert query(f"{LIVE} AND user_id IN (SELECT id FROM users WHERE email = 'ada@example.com')") == [(0,)]
+    assert query(LIVE) == [(1,)]
+
+
+def test_everybody_is_logged_out(run: Run, log_in: LogIn, query: Query):
+    """Checklist 23; ASVS 7.4.5."""
+    for address in ("ada@example.com", "ada@example.com", "root@example.com"):
+        log_in(address)
+
+    result = run("users", "end-sessions", "--everybody")
+
+    assert (result.exit_code, result.stdout) == (0, "Ended 3 sessions.\n")
+    assert query(LIVE) == [(0,)]
+    assert query("SELECT event, user_id, actor, details FROM audit_events") == [
+        ("session_end", None, "cli", '{"count":3}')
+    ]
+
+
+@pytest.mark.parametrize("arguments", [[], ["ada@example.com", "--everybody"]], ids=["neither", "both"])
+def test_whose_sessions_end_has_to_be_said(run: Run, log_in: LogIn, query: Query, arguments: list[str]):
+    log_in("ada@example.com")
+
+    assert refusal(run("users", "end-sessions", *arguments)) == "Give either an address or --everybody.\n"
+    assert query(LIVE) == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("command", "event"),
+    [
+        ("create eve@example.com --password-stdin", "register"),
+        ("promote ada@example.com", "update"),
+        ("disable ada@example.com", "update"),
+        ("send-reset ada@example.com", "password_reset_request"),
+        ("end-sessions ada@example.com", "session_end"),
+        ("delete ada@example.com --yes", "delete"),
+    ],
+)
+def test_what_the_command_line_does_is_written_down_once(
+    run: Run, populated: Path, query: Query, command: str, event: str
+):
+    """Checklist 39."""
+    run("users", *command.split(), stdin=PASSWORD)
+
+    rows = query("SELECT event, outcome, actor, method, address, user_agent FROM audit_events")
+    assert rows == [(event, "success", "cli", "", "", "")]
+
+
+@pytest.mark.parametrize("command", ["list", "sessions ada@example.com", "audit", "audit ada@example.com"])
+def test_looking_is_not_written_down(run: Run, populated: Path, query: Query, command: str):
+    assert run("users", *command.split()).exit_code == 0
+    assert query("SELECT event FROM audit_events") == []
+
+
+def test_the_audit_log_is_shown_newest_first(run: Run, populated: Path):
+    run("users", "disable", "ada@example.com")
+    run("users", "enable", "ada@example.com")
+    run("users", "end-sessions", "root@example.com")
+
+    everybodys, hers, newest, roots = (
+        run("users", "audit").stdout,
+        run("users", "audit", "ada@example.com").stdout,
+        run("users", "audit", "--limit", "1").stdout,
+        run("users", "audit", "ROOT@example.com").stdout,
+    )
+
+    assert [line.split()[2] for line in everybodys.splitlines()] == ["session_end", "update", "update"]
+    assert re.findall('"is_active":(true|false)', hers) == ["true", "false"]
+    assert "session_end" not in hers
+    assert newest == roots == everybodys.splitlines(keepends=True)[0]
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  session_end +success  user \S{36}  by cli  ", newest)
+    assert "@" not in everybodys
+
+
+def test_an_empty_audit_log_says_so(run: Run, populated: Path):
+    result = run("users", "audit")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Nothing has happened yet.\n")
+
+
+def test_no_command_shows_a_secret(run: Run, log_in: LogIn, query: Query):
+    """Checklist 39."""
+    token = log_in("ada@example.com")
+    commands = ["list", "send-reset ada@example.com", "sessions ada@example.com", "disable ada@example.com"]
+    commands += ["audit", "audit ada@example.com", "delete ada@example.com --yes", "audit"]
+    secrets = {token, token.partition(".")[2], "argon2", PASSWORD}
+    secrets |= {each for row in query("SELECT hashed_password FROM users") for each in row}
+    secrets |= {each for row in query("SELECT secret_hash FROM user_sessions") for each in row}
+
+    shown = "".join(run("users", *command.split()).output for command in commands)
+
+    assert "ada@example.com" in shown
+    assert [secret for secret in secrets if secret in shown] == []
 
 
 # app settings, app openapi

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,20 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
-from sqlalchemy import Column, Connection, Engine, ForeignKey, Integer, Table, event, inspect, make_url, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    event,
+    inspect,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.database import Base
@@ -261,3 +275,90 @@ def test_changing_a_table_keeps_the_rows_that_refer_to_it(
     command.upgrade(config, "heads")
 
     assert execute(empty_database, lambda connection: len(connection.execute(orders_of_users.select()).all()))
+
+
+# From one release to the next, with rows
+
+ACCOUNTS = [
+    {
+        "id": "1",
+        "email": "ada@example.com",
+        "hashed_password": "$argon2id$ada",
+        "is_active": True,
+        "is_verified": True,
+        "is_superuser": True,
+        "password_version": 3,
+        "created_at": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+        "updated_at": datetime(2026, 2, 3, tzinfo=UTC),
+    },
+    {
+        "id": "2",
+        "email": "eve@example.com",
+        "hashed_password": "$argon2id$eve",
+        "is_active": False,
+        "is_verified": False,
+        "is_superuser": False,
+        "password_version": 0,
+        "created_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        "updated_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    },
+]
+
+
+def stored_accounts(url: str) -> list[dict[str, Any]]:
+    """The accounts in the columns that they have had from the beginning."""
+    columns = [Base.metadata.tables["users"].c[name] for name in ACCOUNTS[0]]
+    query = select(*columns).order_by("id")
+    return execute(url, lambda connection: [dict(row) for row in connection.execute(query).mappings()])
+
+
+@pytest.fixture
+def first_release(config: Config, empty_database: str, orders_of_users: Table) -> str:
+    """A database as the first release left it, with accounts and a table of the project's own."""
+    command.upgrade(config, "users_0001")
+
+    def fill(connection: Connection) -> None:
+        orders_of_users.create(connection)
+        columns = [Column(name, Base.metadata.tables["users"].c[name].type) for name in ACCOUNTS[0]]
+        connection.execute(Table("users", MetaData(), *columns).insert(), ACCOUNTS)
+        connection.execute(orders_of_users.insert(), [{"user_id": "1"}, {"user_id": "2"}])
+
+    execute(empty_database, fill)
+    return empty_database
+
+
+def orders(url: str) -> list[str]:
+    query = text("SELECT user_id FROM orders ORDER BY user_id")
+    return execute(url, lambda connection: list(connection.execute(query).scalars()))
+
+
+@pytest.mark.usefixtures("foreign_keys_everywhere")
+def test_accounts_of_the_first_release_are_kept(config: Config, first_release: str) -> None:
+    command.upgrade(config, "users@head")
+
+    new = text("SELECT pending_email, delete_after FROM users")
+    assert stored_accounts(first_release) == ACCOUNTS
+    assert orders(first_release) == ["1", "2"]
+    assert execute(first_release, lambda connection: connection.execute(new).all()) == [(None, None)] * 2
+
+
+@pytest.mark.usefixtures("foreign_keys_everywhere")
+def test_accounts_are_kept_on_the_way_back(config: Config, first_release: str) -> None:
+    """What the older release has no place for goes, and nothing else."""
+    command.upgrade(config, "users@head")
+    now, later = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
+    login = {"id": "s", "user_id": "1", "kind": "bearer", "secret_hash": "x", "spent": "[]"}
+    times = {"created_at": now, "authenticated_at": now, "last_seen_at": now, "expires_at": later}
+    client = {"address": "", "user_agent": ""}
+    row = login | times | client | {"password_version": 3}
+    insert = Base.metadata.tables["user_sessions"].insert().values(row)
+    execute(first_release, lambda connection: connection.execute(insert))
+
+    command.downgrade(config, "users_0001")
+    back = stored_accounts(first_release), orders(first_release), tables(first_release)
+    command.upgrade(config, "users@head")
+
+    assert back[:2] == (ACCOUNTS, ["1", "2"])
+    assert not back[2] & {"user_sessions", "audit_events"}
+    assert stored_accounts(first_release) == ACCOUNTS
+    assert orders(first_release) == ["1", "2"]

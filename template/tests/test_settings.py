@@ -208,6 +208,26 @@ def test_what_production_refuses_is_named_beside_a_value_that_is_wrong(environme
         ("VERIFY_TTL", "0"),
         ("RESET_TTL", "an hour"),
         ("ACCESS_TTL", "-1"),
+        ("EMAIL_CHANGE_TTL", "0"),
+        ("EMAIL_CHANGE_URL", "https://app.example.com/email-change"),
+        ("SESSION_IDLE", "119"),
+        ("SESSION_IDLE", "315360001"),
+        ("SESSION_ABSOLUTE", "0"),
+        ("SESSION_SHORT", "a day"),
+        ("REFRESH_GRACE", "-1"),
+        ("REFRESH_GRACE", "301"),
+        ("RECENT_LOGIN", "0"),
+        ("COOKIE_SECURE", "maybe"),
+        ("DELETION_GRACE_DAYS", "-1"),
+        ("DELETION_GRACE_DAYS", "366"),
+        ("AUDIT_RETENTION_DAYS", "0"),
+        ("AUDIT_RETENTION_DAYS", "36501"),
+        ("TRUSTED_PROXIES", "proxy.example.com"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "127.0.0.1;10.0.0.0/8"),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "1"),
         ("HASH_THREADS", "0"),
         ("HASH_QUEUE", "-1"),
         ("MAX_BODY_SIZE", "1k"),
@@ -231,6 +251,12 @@ def test_a_value_that_cannot_be_is_refused(environment: SetEnvironment, name: st
         ("USERS_PREFIX", "/api/v1/accounts", "/api/v1/accounts"),
         ("MAIL_SENDER", "My App <app@example.com>", "My App <app@example.com>"),
         ("PASSWORD_MIN_LENGTH", "8", 8),
+        ("SESSION_IDLE", "120", 120),
+        ("SESSION_ABSOLUTE", "315360000", 315_360_000),
+        ("REFRESH_GRACE", "0", 0),
+        ("DELETION_GRACE_DAYS", "365", 365),
+        ("AUDIT_RETENTION_DAYS", "36500", 36_500),
+        ("COOKIE_SECURE", "false", False),
     ],
 )
 def test_a_value_that_can_be_is_taken(environment: SetEnvironment, name: str, value: str, expected: object):
@@ -255,6 +281,67 @@ def test_the_database_url_gets_the_driver_that_is_installed(
     environment(SECRET_KEY=KEY, DATABASE_URL=url)
 
     assert load_settings(None).database_url.get_secret_value() == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "networks"),
+    [
+        ("", []),
+        (" ", []),
+        (",", []),
+        ("127.0.0.1", ["127.0.0.1/32"]),
+        ("10.0.0.0/8", ["10.0.0.0/8"]),
+        ("::1", ["::1/128"]),
+        ("2001:DB8::/32", ["2001:db8::/32"]),
+        (" 127.0.0.1 ,10.0.0.0/8,, ::1", ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]),
+    ],
+)
+def test_trusted_proxies_are_addresses_and_networks(
+    environment: SetEnvironment, value: str, networks: list[str]
+):
+    environment(SECRET_KEY=KEY, TRUSTED_PROXIES=value)
+
+    assert [str(each) for each in load_settings(None).trusted_proxies] == networks
+
+
+def test_trusted_proxies_are_read_from_the_file(env_file: Path):
+    env_file.write_text(f"SECRET_KEY={KEY}\nTRUSTED_PROXIES=127.0.0.1,10.0.0.0/8\n")
+
+    settings = load_settings(env_file)
+
+    assert [str(each) for each in settings.trusted_proxies] == ["127.0.0.1/32", "10.0.0.0/8"]
+    assert {name: value for name, value, _ in describe(settings, env_file)}["TRUSTED_PROXIES"] == (
+        "127.0.0.1/32,10.0.0.0/8"
+    )
+
+
+def test_no_proxy_is_trusted_by_default(environment: SetEnvironment):
+    environment(**PRODUCTION)
+
+    assert load_settings(None).trusted_proxies == []
+
+
+@pytest.mark.parametrize("value", ["proxy.example.com", "10.0.0.1/8", "*"])
+def test_a_proxy_that_is_no_network_is_explained(environment: SetEnvironment, value: str):
+    environment(SECRET_KEY=KEY, TRUSTED_PROXIES=value)
+
+    assert problem_with("TRUSTED_PROXIES") == (
+        "TRUSTED_PROXIES: must be addresses or networks with commas between, such as 10.0.0.0/8."
+    )
+
+
+def test_sessions_last_as_long_as_documented(environment: SetEnvironment):
+    """Checklist 18; ASVS 7.1.1 and 7.3. Idle two weeks, ninety days in all, a day where not remembered."""
+    environment(**PRODUCTION)
+
+    settings = load_settings(None)
+
+    day = 24 * 60 * 60
+    assert (settings.session_idle, settings.session_absolute) == (14 * day, 90 * day)
+    assert (settings.session_short, settings.access_ttl) == (day, 15 * 60)
+    assert (settings.refresh_grace, settings.recent_login) == (30, 10 * 60)
+    assert (settings.deletion_grace_days, settings.audit_retention_days) == (0, 365)
+    assert settings.cookie_secure
 
 
 # Names that the file gets wrong
@@ -322,6 +409,8 @@ def test_a_complete_production_is_accepted(environment: SetEnvironment):
         ("BASE_URL", {"BASE_URL": "http://app.example.com"}),
         ("VERIFY_URL", {"VERIFY_URL": "http://app.example.com/{token}"}),
         ("RESET_URL", {"RESET_URL": "http://app.example.com/{token}"}),
+        ("EMAIL_CHANGE_URL", {"EMAIL_CHANGE_URL": "http://app.example.com/{token}"}),
+        ("COOKIE_SECURE", {"COOKIE_SECURE": "false"}),
         ("MAIL_BACKEND", {"MAIL_BACKEND": ""}),
         ("MAIL_BACKEND", {"MAIL_BACKEND": "console"}),
         ("MAIL_BACKEND", {"MAIL_BACKEND": "memory"}),
@@ -342,9 +431,12 @@ def test_production_refuses_in_one_sentence(environment: SetEnvironment, name: s
 
 @pytest.mark.parametrize("name", ["development", "test"])
 def test_what_production_refuses_is_allowed_elsewhere(environment: SetEnvironment, name: str):
-    environment(ENVIRONMENT=name, SECRET_KEY="change-me" * 4, DEBUG="true", MAIL_BACKEND="memory")
+    unsafe = {"DEBUG": "true", "MAIL_BACKEND": "memory", "COOKIE_SECURE": "false"}
+    environment(ENVIRONMENT=name, SECRET_KEY="change-me" * 4, **unsafe)
 
-    assert load_settings(None).debug is True
+    settings = load_settings(None)
+
+    assert (settings.debug, settings.cookie_secure) == (True, False)
 
 
 def test_smtp_without_a_login_may_be_unencrypted_in_production(environment: SetEnvironment):
@@ -412,6 +504,7 @@ def test_links_lead_to_this_application_by_default(environment: SetEnvironment):
 
     assert settings.verify_url == "https://app.example.com/accounts/verify/{token}"
     assert settings.reset_url == "https://app.example.com/accounts/password-reset/{token}"
+    assert settings.email_change_url == "https://app.example.com/accounts/email-change/{token}"
 
 
 def test_links_that_are_set_stay_as_they_are(environment: SetEnvironment):

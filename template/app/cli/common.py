@@ -47,10 +47,18 @@ def _sentence(error: Exception) -> str | None:
     from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
     from app.settings import SettingsError
-    from app.users import InvalidEmail, InvalidPassword, UserAlreadyExists
+    from app.users import InvalidEmail, InvalidPassword, LastSuperuser, UserAlreadyExists
+    from app.users.exceptions import AccountInUse
 
     match error:
-        case SettingsError() | InvalidEmail() | InvalidPassword() | UserAlreadyExists():
+        case (
+            SettingsError()
+            | InvalidEmail()
+            | InvalidPassword()
+            | UserAlreadyExists()
+            | LastSuperuser()
+            | AccountInUse()
+        ):
             return str(error)
         case CommandError():
             return f"{str(error).rstrip('.')}."

@@ -64,12 +64,13 @@ def serve(
 
 
 def worker() -> None:
-    """Send the mail that waits in the outbox, until it is stopped. Several may run."""
+    """Send the mail that waits in the outbox, and delete what is past its time. Several may run."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     asyncio.run(_work())
 
 
 async def _work() -> None:
+    from app import chores
     from app.mail import build_worker
 
     stop = asyncio.Event()
@@ -79,7 +80,9 @@ async def _work() -> None:
     async with application() as app:
         settings = app.state.settings
         logging.getLogger("app.mail").info("sending mail by %s", settings.mail_backend)
-        await build_worker(app.state.db, settings).run(stop)
+        await asyncio.gather(
+            build_worker(app.state.db, settings).run(stop), chores.run(app.state.chores, stop)
+        )
 
 
 def _create_env_file() -> None:

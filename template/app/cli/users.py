@@ -3,7 +3,7 @@ arguments: those stand in the shell's history and in the list of processes."""
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,8 @@ from app.cli.common import application, explained, fail
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from app.users import User, UserManager
+    from app.users import User, UserManager, UserSession
+    from app.users.audit import AuditEvent
 
 cli = typer.Typer(no_args_is_help=True, help="Create, list and change accounts.")
 
@@ -23,7 +24,10 @@ Email = Annotated[str, typer.Argument(help="The address of the account.")]
 
 @asynccontextmanager
 async def _transaction() -> AsyncGenerator[tuple["UserManager", "AsyncSession"]]:
+    from app.users.audit import act_as
+
     async with application() as app, app.state.db.session() as session:
+        act_as(session, "cli")
         yield app.state.users, session
 
 
@@ -60,15 +64,10 @@ def show(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
 ) -> None:
     """List accounts, newest first."""
-    from sqlalchemy import select
 
-    from app.users import User
-
-    async def run() -> list[User]:
-        async with _transaction() as (_, session):
-            matching = select(User).where(User.email.contains(search.lower(), autoescape=True))
-            newest = matching.order_by(User.created_at.desc(), User.id).limit(limit + 1)
-            return list(await session.scalars(newest))
+    async def run() -> "list[User]":
+        async with _transaction() as (users, session):
+            return await users.search(session, text=search, limit=limit + 1)
 
     found = asyncio.run(run())
     for user in found[:limit]:
@@ -105,13 +104,134 @@ def enable(email: Email) -> None:
     _change(email, "is active again", is_active=True)
 
 
+@cli.command()
+@explained
+def demote(email: Email) -> None:
+    """Take a superuser's rights away. The last active one keeps them."""
+    _change(email, "is no superuser any more", is_superuser=False)
+
+
+@cli.command()
+@explained
+def delete(
+    email: Email,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete an account and what belongs to it, at once and for good."""
+    if not yes:
+        typer.confirm(f"Delete {email} and everything that belongs to it?", abort=True)
+
+    async def run(users: "UserManager", session: "AsyncSession", user: "User") -> None:
+        await users.delete(session, user)
+
+    typer.echo(f"Deleted {_with_account(email, run)[0]}.")
+
+
+@cli.command("send-reset")
+@explained
+def send_reset(email: Email) -> None:
+    """Send an account the link that sets a new password."""
+
+    async def run(users: "UserManager", session: "AsyncSession", user: "User") -> None:
+        if not user.is_active:
+            fail(f"{user.email} is disabled and gets no mail: `uv run app users enable` first.")
+        await users.request_password_reset(session, email=user.email)
+
+    typer.echo(f"The mail to {_with_account(email, run)[0]} is in the outbox.")
+
+
+@cli.command()
+@explained
+def sessions(email: Email) -> None:
+    """Show where an account is logged in."""
+    from app.users.browsers import browser_of
+
+    async def run(users: "UserManager", session: "AsyncSession", user: "User") -> "list[UserSession]":
+        return await users.sessions.of_user(session, user)
+
+    address, found = _with_account(email, run)
+    for row in found:
+        times = f"since {row.created_at:%Y-%m-%d %H:%M}  seen {row.last_seen_at:%Y-%m-%d %H:%M}"
+        typer.echo(f"{row.id}  {row.kind:6}  {times}  {row.address}  {browser_of(row.user_agent)}")
+    if not found:
+        typer.echo(f"{address} is not logged in anywhere.", err=True)
+
+
+@cli.command("end-sessions")
+@explained
+def end_sessions(
+    email: Annotated[str, typer.Argument(help="The address of the account.")] = "",
+    everybody: Annotated[bool, typer.Option("--everybody", help="Of every account.")] = False,
+) -> None:
+    """Log an account, or everybody, out at once."""
+    if bool(email) == everybody:
+        fail("Give either an address or --everybody.")
+    if everybody:
+        typer.echo(f"Ended {asyncio.run(_end_every_session())} sessions.")
+        return
+
+    async def run(users: "UserManager", session: "AsyncSession", user: "User") -> None:
+        await users.end_sessions(session, user)
+
+    typer.echo(f"{_with_account(email, run)[0]} is logged out everywhere.")
+
+
+async def _end_every_session() -> int:
+    from app.users import record
+
+    async with _transaction() as (users, session):
+        ended = await users.sessions.revoke_all(session)
+        record(session, "session_end", None, details={"count": ended})
+        return ended
+
+
+@cli.command()
+@explained
+def audit(
+    account: Annotated[
+        str, typer.Argument(help="The address of an account, or the id of a deleted one; all, if left out.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+) -> None:
+    """Show the audit log, newest first."""
+    from app.users.audit import events_of
+
+    async def of_one(users: "UserManager", session: "AsyncSession", user: "User") -> "list[AuditEvent]":
+        return await events_of(session, user.id, limit=limit)
+
+    async def of_id() -> "list[AuditEvent]":
+        async with _transaction() as (_, session):
+            return await events_of(session, account or None, limit=limit)
+
+    found = _with_account(account, of_one)[1] if "@" in account else asyncio.run(of_id())
+    for row in found:
+        who = f"user {row.user_id or '-'}  by {row.actor or 'nobody'}"
+        where = f"{row.address or '-'}  {row.browser}"
+        typer.echo(
+            f"{row.at:%Y-%m-%d %H:%M:%S}  {row.event:22} {row.outcome:7}  {who}  {where}  {row.details}"
+        )
+    if not found:
+        typer.echo("Nothing has happened yet.", err=True)
+
+
 def _change(email: str, outcome: str, **values: Any) -> None:
-    async def run() -> "User | None":
+    async def run(users: "UserManager", session: "AsyncSession", user: "User") -> None:
+        await users.update(session, user, **values)
+
+    typer.echo(f"{_with_account(email, run)[0]} {outcome}.")
+
+
+def _with_account[T](
+    email: str, run: "Callable[[UserManager, AsyncSession, User], Awaitable[T]]"
+) -> tuple[str, T]:
+    """Run something with the account of an address, in one transaction; the address and what came of it."""
+
+    async def find_and_run() -> tuple[str, T]:
         async with _transaction() as (users, session):
             user = await users.get_by_email(session, email)
-            return user and await users.update(session, user, **values)
+            if user is None:
+                fail(f"No account has the address {email}. `uv run app users list` shows all.")
+            address = user.email
+            return address, await run(users, session, user)
 
-    user = asyncio.run(run())
-    if user is None:
-        fail(f"No account has the address {email}. `uv run app users list` shows all.")
-    typer.echo(f"{user.email} {outcome}.")
+    return asyncio.run(find_and_run())

@@ -1,17 +1,21 @@
-"""The notes routes. `user: CurrentUser` stands first, so nobody else gets as far as the body."""
+"""The notes routes. Who may use one stands first, so nobody else gets as far as the body.
+
+`CurrentUser` is whoever is logged in, `VerifiedUser` has an address that mail reaches, and `RecentLogin` asks
+for the password once more if it was given too long ago. There are others: `app/users/dependencies.py`.
+"""
 
 from typing import Annotated
 
 import msgspec
 from hawkapi import Depends
 from hawkapi.routing.router import Router
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db
 from app.notes.models import Note
 from app.notes.schemas import NewNote, Page, PublicNote, public
-from app.users import CurrentUser, User
+from app.users import CurrentUser, RecentLogin, User, VerifiedUser
 from app.web import Problem, query, responds
 
 router = Router(prefix="/notes", tags=["notes"])
@@ -33,12 +37,24 @@ async def list_notes(
 
 
 @router.post("", status_code=201)
-async def create_note(user: CurrentUser, body: NewNote, tx: Db) -> PublicNote:
-    """Write a note"""
+async def create_note(user: VerifiedUser, body: NewNote, tx: Db) -> PublicNote:
+    """Write a note
+
+    For accounts whose e-mail address is verified.
+    """
     note = Note(owner_id=user.id, title=body.title, text=body.text)
     tx.add(note)
     await tx.flush()
     return public(note)
+
+
+@router.delete("", status_code=204)
+async def delete_notes(user: CurrentUser, recent: RecentLogin, tx: Db) -> None:
+    """Delete all your notes
+
+    There is no way back, so the login has to be a recent one.
+    """
+    await tx.execute(delete(Note).where(Note.owner_id == user.id))
 
 
 @router.get("/{note_id:int}", status_code=200)

@@ -1,6 +1,6 @@
 """What the notes routes take and give."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -28,5 +28,5 @@ class Page(msgspec.Struct):
 
 
 def public(note: Note) -> PublicNote:
-    """The public view of *note*. SQLite gives times back without their zone, which is UTC."""
-    return PublicNote(note.id, note.title, note.text, note.created_at.replace(tzinfo=UTC))
+    """The public view of *note*."""
+    return PublicNote(note.id, note.title, note.text, note.created_at)

@@ -1,34 +1,47 @@
-"""Accounts: register, log in, verify the address, reset the password. Source of your own to change.
+"""Accounts: everything that happens to one, from registering to deleting. Source of your own to change.
 
 The names are those of the library hawkapi-users: `from hawkapi_users import …` becomes
 `from app.users import …`. Start reading at `manager.py`.
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from hawkapi import Depends, Request
 from hawkapi.routing.router import Router
 
-from app.users import hooks
+from app.users import chores, hooks
 from app.users.addresses import InvalidEmail, normalize_email
+from app.users.audit import record
 from app.users.dependencies import (
+    CurrentLogin,
+    CurrentSession,
     CurrentUser,
+    OptionalUser,
+    RecentLogin,
+    Superuser,
     Users,
+    VerifiedUser,
     current_user,
     get_user_manager,
     resolve_user_manager,
 )
 from app.users.emails import (
     default_renderer,
+    mail_email_change,
     mail_nobody,
+    mail_notice,
     send_password_reset_email,
     send_verification_email,
 )
 from app.users.errors import install_answers
-from app.users.manager import InactiveUser, InvalidCredentials, UserAlreadyExists, UserManager
-from app.users.models import User
+from app.users.exceptions import InactiveUser, InvalidCredentials, LastSuperuser, UserAlreadyExists
+from app.users.manager import HOOKS, UserManager
+from app.users.models import User, UserSession
 from app.users.passwords import HashingBusy, InvalidPassword, PasswordHasher
-from app.users.routes import lifecycle
+from app.users.routes import account, admin, lifecycle
+from app.users.routes import sessions as session_routes
+from app.users.sessions import SessionLimits
 from app.users.tokens import (
     RESET_TYPE,
     VERIFY_TYPE,
@@ -41,26 +54,35 @@ from app.web import App
 __all__ = [
     "RESET_TYPE",
     "VERIFY_TYPE",
+    "CurrentLogin",
+    "CurrentSession",
     "CurrentUser",
     "HashingBusy",
     "InactiveUser",
     "InvalidCredentials",
     "InvalidEmail",
     "InvalidPassword",
+    "LastSuperuser",
+    "OptionalUser",
     "PasswordHasher",
+    "RecentLogin",
+    "Superuser",
     "TokenError",
     "User",
     "UserAlreadyExists",
     "UserManager",
+    "UserSession",
     "UserTokenConfig",
     "UserTokens",
     "Users",
+    "VerifiedUser",
     "current_user",
     "default_renderer",
     "get_user_manager",
     "init_users",
     "install",
     "normalize_email",
+    "record",
     "resolve_user_manager",
     "send_password_reset_email",
     "send_verification_email",
@@ -75,6 +97,7 @@ def install(app: App) -> None:
             secret=settings.secret_key.get_secret_value(),
             verify_ttl_seconds=settings.verify_ttl,
             reset_ttl_seconds=settings.reset_ttl,
+            email_change_ttl_seconds=settings.email_change_ttl,
             access_ttl_seconds=settings.access_ttl,
         )
     )
@@ -84,18 +107,22 @@ def install(app: App) -> None:
         hasher=PasswordHasher(threads=settings.hash_threads, queue=settings.hash_queue),
         password_min_length=settings.password_min_length,
         decoy=mail_nobody,
+        notify=mail_notice,
+        send_email_change=mail_email_change,
+        deletion_grace=timedelta(days=settings.deletion_grace_days),
+        session_limits=SessionLimits(
+            idle=timedelta(seconds=settings.session_idle),
+            absolute=timedelta(seconds=settings.session_absolute),
+            short=timedelta(seconds=settings.session_short),
+            grace=timedelta(seconds=settings.refresh_grace),
+            recent=timedelta(seconds=settings.recent_login),
+        ),
     )
-    for name in (
-        "on_after_register",
-        "on_after_login",
-        "on_after_request_verify",
-        "on_after_verify",
-        "on_after_forgot_password",
-        "on_after_reset_password",
-    ):
+    for name in HOOKS:
         setattr(manager, name, getattr(hooks, name, None))
     init_users(app, manager=manager, url_prefix=settings.users_prefix)
     app.on_shutdown(manager.hasher.close)
+    chores.install(app, manager)
 
 
 def init_users(
@@ -115,6 +142,7 @@ def init_users(
         install_answers(app)
         guards = [Depends(rate_limiter)] if rate_limiter is not None else []
         mounted = Router(prefix=url_prefix.rstrip("/") or "/users", dependencies=guards)
-        mounted.include_router(lifecycle.router)
+        for module in (lifecycle, session_routes, account, admin):
+            mounted.include_router(module.router)
         app.include_router(mounted)
     return manager

@@ -9,6 +9,9 @@ MAX_LENGTH = 254
 class InvalidEmail(ValueError):
     """Not an address that mail can be sent to; the text says why."""
 
+    field = "email"
+    """The name of what was typed wrong, for the answer."""
+
 
 def parse_email(address: str) -> str:
     """The one spelling under which *address* is stored: trimmed, lower case, the domain in ASCII (IDNA).

@@ -2,19 +2,40 @@
 
 @router.get("/things", status_code=200)
 async def list_things(user: CurrentUser, tx: Db) -> list[ThingOut]: ...
+
+Each is a guard that runs before the body is read, and is shown in the OpenAPI document. Every request reads
+user and session in one query, so that logging out, disabling, deleting and resetting act on the very next.
 """
 
+import logging
+from dataclasses import dataclass
 from typing import Annotated
 
 from hawkapi import Depends, Request
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import Db
+from app.database import Db, writing_beside
+from app.reading import ReadingSession
+from app.users.audit import act_as
+from app.users.cookies import SECURE_NAME, session_cookie
 from app.users.manager import UserManager
-from app.users.models import User
+from app.users.models import User, UserSession
+from app.users.sessions import BEARER, COOKIE, SessionEnded
 from app.users.tokens import TokenError
 from app.web import Problem, responds, secured_by
+from app.web.origin import require_same_origin
+
+logger = logging.getLogger("app.users")
 
 _BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+_COOKIE = {
+    "type": "apiKey",
+    "in": "cookie",
+    "name": SECURE_NAME,
+    "description": "Unsafe methods need a same-origin Sec-Fetch-Site or Origin beside it.",
+}
+_NO_LOGIN = {401: "No login, or one that is over."}
 
 
 def resolve_user_manager(app: object) -> UserManager | None:
@@ -33,29 +54,180 @@ def get_user_manager(request: Request) -> UserManager:
 Users = Annotated[UserManager, Depends(get_user_manager)]
 
 
-@responds({401: "No access token, or one that is not good any more."})
-@secured_by("bearer", _BEARER)
-async def current_user(request: Request, users: Users, tx: Db) -> User:
-    """The active account whose access token came with the request (RFC 6750).
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who sends a request, and the session that shows it."""
 
-    The row is read each time, so disabling an account or resetting its password acts at once.
+    user: User
+    session: UserSession
+
+
+async def find_login(request: Request, users: Users, tx: Db) -> Login | Problem:
+    """Who sends the request, or the answer for nobody.
+
+    An access token in `Authorization: Bearer` (RFC 6750) counts before a cookie; a cookie is accepted from
+    pages of this application alone.
     """
-    scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise _unauthorized("Log in, and send the access token as Authorization: Bearer.")
+    transaction_is_ours = not tx.in_transaction()
     try:
-        user_id, password_version = users.tokens.verify_access(token.strip())
-    except TokenError:
-        raise _unauthorized("The access token is not good or has expired. Log in again.") from None
-    user = await users.get_by_id(tx, user_id)
-    if user is None or not user.is_active or user.password_version != password_version:
-        raise _unauthorized("The access token is not good any more. Log in again.")
-    return user
+        if (token := _access_token(request)) is not None:
+            row, user = await _by_access_token(users, tx, token)
+        elif cookie := session_cookie(request):
+            require_same_origin(request)
+            row, user = await users.sessions.by_token(tx, cookie, kind=COOKIE)
+        else:
+            return _unauthorized("Log in, and send the access token as Authorization: Bearer, or the cookie.")
+    except (TokenError, SessionEnded):
+        found = _unauthorized("The login is not good any more. Refresh the access token, or log in again.")
+    else:
+        found = Login(user, row)
+        act_as(tx, user.id, row.kind)
+        if users.sessions.is_due(row):
+            await _write_down(users, tx, row)
+    if transaction_is_ours and not isinstance(tx.sync_session, ReadingSession):
+        # Whoever sends a body slowly must not hold a connection, or SQLite's write lock, meanwhile.
+        await tx.commit()
+    return found
+
+
+def _access_token(request: Request) -> str | None:
+    """The token of `Authorization: Bearer`. Another scheme is not ours: a proxy may ask for Basic."""
+    scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+async def _by_access_token(users: UserManager, tx: AsyncSession, token: str) -> tuple[UserSession, User]:
+    user_id, session_id = users.tokens.verify_access(token)
+    row, user = await users.sessions.by_id(tx, session_id)
+    if row.kind != BEARER or user.id != user_id:
+        raise SessionEnded
+    return row, user
+
+
+async def _write_down(users: UserManager, tx: AsyncSession, row: UserSession) -> None:
+    if not isinstance(tx.sync_session, ReadingSession):
+        await users.sessions.seen(tx, row)
+        return
+    try:
+        async with writing_beside(tx) as session:
+            await users.sessions.seen(session, row)
+    except SQLAlchemyError as error:
+        logger.warning("the time of a session was not written down (%s)", type(error).__name__)
+
+
+FoundLogin = Annotated[Login | Problem, Depends(find_login)]
 
 
 def _unauthorized(detail: str) -> Problem:
     return Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
 
 
+def _address_of(request: Request, path: str) -> str:
+    prefix: str = request.scope["app"].state.settings.users_prefix
+    return prefix + path
+
+
+@responds(_NO_LOGIN)
+@secured_by("bearer", _BEARER)
+@secured_by("session", _COOKIE)
+async def current_login(found: FoundLogin) -> Login:
+    if isinstance(found, Problem):
+        raise found
+    return found
+
+
+CurrentLogin = Annotated[Login, Depends(current_login)]
+"""User and session together; 401 without a login."""
+
+
+async def current_user(login: CurrentLogin) -> User:
+    return login.user
+
+
 CurrentUser = Annotated[User, Depends(current_user)]
-"""The logged-in account; 401 without one, before the body is read."""
+"""The logged-in account; 401 without one."""
+
+
+async def current_session(login: CurrentLogin) -> UserSession:
+    return login.session
+
+
+CurrentSession = Annotated[UserSession, Depends(current_session)]
+"""The session that sends the request; 401 without one."""
+
+
+@secured_by("bearer", _BEARER, optional=True)
+@secured_by("session", _COOKIE, optional=True)
+async def optional_login(found: FoundLogin) -> Login | None:
+    return None if isinstance(found, Problem) else found
+
+
+OptionalLogin = Annotated[Login | None, Depends(optional_login)]
+
+
+async def optional_user(login: OptionalLogin) -> User | None:
+    return login and login.user
+
+
+OptionalUser = Annotated[User | None, Depends(optional_user)]
+"""The logged-in account, or None: without a login and with one that is over."""
+
+
+@responds({403: "The e-mail address is not verified yet."})
+async def verified_user(request: Request, user: CurrentUser) -> User:
+    if not user.is_verified:
+        asking = _address_of(request, "/verify/request")
+        raise Problem(403, f"Verify your e-mail address first: ask for a link with POST {asking}.")
+    return user
+
+
+VerifiedUser = Annotated[User, Depends(verified_user)]
+"""The logged-in account, whose address is verified; 403 if it is not."""
+
+
+@responds({403: "For superusers alone."})
+async def superuser(user: CurrentUser) -> User:
+    if not user.is_superuser:
+        raise Problem(403, "This is for superusers alone.")
+    return user
+
+
+Superuser = Annotated[User, Depends(superuser)]
+"""The logged-in account, which is a superuser; 403 if it is not."""
+
+
+async def still_logged_in(login: CurrentLogin, users: Users, tx: Db) -> Login:
+    # It raises when the session has ended; user and session are read again into what the guards gave.
+    await users.sessions.by_id(tx, login.session.id)
+    return login
+
+
+StillLoggedIn = Annotated[Login, Depends(still_logged_in)]
+"""The login, looked at again. It stands AFTER the body: a guard has run before it, and whoever sends the body
+decides how long ago that was."""
+
+
+async def still_superuser(login: StillLoggedIn) -> User:
+    return await superuser(login.user)
+
+
+StillSuperuser = Annotated[User, Depends(still_superuser)]
+"""As `StillLoggedIn`, for a route of superusers that takes a body and gives rights."""
+
+
+@responds({403: "The password was given too long ago: give it again with POST …/me/confirm."})
+async def recent_login(request: Request, login: CurrentLogin, users: Users) -> UserSession:
+    if not users.sessions.is_recent(login.session):
+        seconds = int(users.sessions.limits.recent.total_seconds())
+        # The challenge of RFC 9470; its status would make clients refresh a token that is good.
+        challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
+        raise Problem(
+            403,
+            f"Give your password once more first, with POST {_address_of(request, '/me/confirm')}.",
+            headers={"WWW-Authenticate": challenge},
+        )
+    return login.session
+
+
+RecentLogin = Annotated[UserSession, Depends(recent_login)]
+"""The session, whose password was given within RECENT_LOGIN; 403 if that is longer ago."""

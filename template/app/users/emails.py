@@ -5,6 +5,7 @@ context of your own, and any mailer: HawkAPI's own sends at once, `app.mail.Mail
 mail into the outbox, from where it leaves after the transaction has been committed.
 """
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,9 @@ from typing import Any, Protocol
 from hawkapi_mail import EmailMessage, TemplateRenderer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import services_of, session_of
+from app import clock
+from app.database import client_of_session, services_of, session_of
+from app.users.browsers import browser_of
 from app.users.models import User
 
 _TEMPLATES = Path(__file__).parent / "emails"
@@ -32,7 +35,7 @@ def default_renderer() -> TemplateRenderer:
     return TemplateRenderer(directory=_TEMPLATES)
 
 
-# What the hooks call
+# What the hooks and the manager call
 
 
 async def mail_verification(user: User, token: str) -> None:
@@ -61,6 +64,83 @@ async def mail_password_reset(user: User, token: str) -> None:
         subject=f"Set a new password for {settings.app_name}",
         context={"app_name": settings.app_name, "lifetime": in_words(settings.reset_ttl)},
     )
+
+
+async def mail_email_change(user: User, new_email: str, token: str) -> None:
+    """Put the mail with the link that makes *new_email* the account's address into the outbox."""
+    services = services_of(user)
+    settings = services.settings
+    values = {
+        "email_change_url": _link(settings.email_change_url, token),
+        "app_name": settings.app_name,
+        "lifetime": in_words(settings.email_change_ttl),
+    }
+    mailer = services.mail.for_session(session_of(user))
+    subject = f"Confirm your new e-mail address for {settings.app_name}"
+    await _send(mailer, new_email, "", subject, "email_change.html", "email_change.txt", None, values)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What an owner reads of something that happened to the account."""
+
+    heading: str
+    sentence: str
+    advice: str = (
+        "If this was not you, ask for a link to set a new password at once: that ends every login of others."
+    )
+
+
+NOTICES = {
+    "password_changed": Notice("Your password was changed", "The password of your account was changed."),
+    "new_sign_in": Notice(
+        "A new sign-in", "Somebody signed in to your account with a browser that was not seen before."
+    ),
+    "session_reuse": Notice(
+        "A login was ended",
+        "A login of your account was ended, because its key was used twice. Somebody may have copied it.",
+    ),
+    "email_change_requested": Notice(
+        "A new e-mail address was asked for",
+        "Somebody who is logged in to your account asked for another address. Nothing has changed yet.",
+    ),
+    "email_changed": Notice(
+        "Your e-mail address was changed",
+        "Your account has another e-mail address now, and no mail comes to this one any more.",
+        "If this was not you, write to us.",
+    ),
+    "deletion_scheduled": Notice(
+        "Your account will be deleted",
+        "Your account is closed, and will be deleted for good when the time for it has come.",
+        "Log in before then to keep it.",
+    ),
+    "account_deleted": Notice(
+        "Your account was deleted",
+        "Your account and what belongs to it were deleted.",
+        "If this was not you, write to us.",
+    ),
+}
+"""The security notices, by what happened. Change the words freely; the texts around them are in `emails/`."""
+
+
+async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None:
+    """Put a security notice about *user* into the outbox: what happened, when, from where."""
+    session = session_of(user)
+    services, client, text = services_of(user), client_of_session(session), NOTICES[notice]
+    values = {
+        "heading": text.heading,
+        "sentence": text.sentence,
+        "advice": text.advice,
+        "account": to or user.email,
+        "time": f"{clock.now():%Y-%m-%d %H:%M} UTC",
+        "address": client.address,
+        "browser": browser_of(client.user_agent),
+    }
+    if notice == "deletion_scheduled" and user.delete_after is not None:
+        values["advice"] = f"Log in before {user.delete_after:%Y-%m-%d %H:%M} UTC to keep it."
+    mailer = services.mail.for_session(session)
+    subject = f"{services.settings.app_name}: {text.heading[0].lower()}{text.heading[1:]}"
+    await _send(mailer, to or user.email, "", subject, "notice.html", "notice.txt", None, values)
 
 
 async def mail_nobody(session: AsyncSession, token: str) -> None:

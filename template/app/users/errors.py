@@ -6,8 +6,19 @@ from hawkapi.responses.response import Response
 from app.users import link_pages
 from app.users.addresses import InvalidEmail
 from app.users.dependencies import resolve_user_manager
-from app.users.manager import InactiveUser, InvalidCredentials, UserAlreadyExists
+from app.users.exceptions import (
+    AccountInUse,
+    InactiveUser,
+    InvalidCredentials,
+    LastSuperuser,
+    NoSuchSession,
+    NoSuchUser,
+    OwnerRequired,
+    UserAlreadyExists,
+    WrongPassword,
+)
 from app.users.passwords import HashingBusy, InvalidPassword
+from app.users.sessions import SessionEnded
 from app.users.tokens import TokenError
 from app.web import App, FieldError, Problem
 from app.web.parameters import sent_by_form
@@ -32,13 +43,42 @@ def install_answers(app: App) -> None:
 
     @app.exception_handler(InvalidEmail)
     async def invalid_email(request: Request, error: InvalidEmail) -> Response:
-        return _invalid("email", error)
+        return _invalid(error.field, error)
 
     @app.exception_handler(InvalidPassword)
     async def invalid_password(request: Request, error: InvalidPassword) -> Response:
         if sent_by_form(request) and (users := resolve_user_manager(app)) is not None:
             return link_pages.new_password_form(users.password_min_length, str(error))
-        return _invalid("password", error)
+        return _invalid(error.field, error)
+
+    @app.exception_handler(WrongPassword)
+    async def wrong_password(request: Request, error: WrongPassword) -> Response:
+        # Not 401: the login is good, and a client would throw it away.
+        if sent_by_form(request):
+            return link_pages.email_change_form(str(error))
+        return _invalid(error.field, error)
+
+    @app.exception_handler(OwnerRequired)
+    async def owner_required(request: Request, error: OwnerRequired) -> Response:
+        if sent_by_form(request):
+            return link_pages.email_change_form("Your password is needed.")
+        return Problem(400, str(error)).to_response()
+
+    @app.exception_handler(SessionEnded)
+    async def session_ended(request: Request, error: SessionEnded) -> Response:
+        return Problem(
+            401, "The login is not good any more. Log in again.", headers={"WWW-Authenticate": "Bearer"}
+        ).to_response()
+
+    @app.exception_handler(LastSuperuser)
+    @app.exception_handler(AccountInUse)
+    async def not_now(request: Request, error: ValueError) -> Response:
+        return Problem(409, str(error)).to_response()
+
+    @app.exception_handler(NoSuchUser)
+    @app.exception_handler(NoSuchSession)
+    async def not_found(request: Request, error: ValueError) -> Response:
+        return Problem(404, str(error)).to_response()
 
     @app.exception_handler(TokenError)
     async def dead_link(request: Request, error: TokenError) -> Response:
@@ -56,7 +96,8 @@ def install_answers(app: App) -> None:
             headers={"Retry-After": "2"},
         ).to_response()
 
-    _ = (taken, refused, invalid_email, invalid_password, dead_link, busy)
+    _ = (taken, refused, invalid_email, invalid_password, wrong_password, owner_required)
+    _ = (session_ended, not_now, not_found, dead_link, busy)
 
 
 def _invalid(field: str, error: ValueError) -> Response:

@@ -36,3 +36,27 @@ async def on_after_forgot_password(user: User, token: str) -> None:
 
 async def on_after_reset_password(user: User) -> None:
     """A new password was set through the mailed link."""
+
+
+async def on_after_logout(user: User) -> None:
+    """A session was ended by its owner's logging out."""
+
+
+async def on_after_change_password(user: User) -> None:
+    """The owner set another password, knowing the old one."""
+
+
+async def on_after_request_email_change(user: User, new_email: str, token: str) -> None:
+    """The owner asked for another address; the mail with the link to it is in the outbox."""
+
+
+async def on_after_change_email(user: User, old_email: str) -> None:
+    """The owner has another address."""
+
+
+async def on_after_update(user: User, changed: set[str]) -> None:
+    """An administrator or the command line changed the account: `is_active`, `is_superuser`, `email`, ..."""
+
+
+async def on_before_delete(user: User) -> None:
+    """The account is about to be deleted, with every row that refers to it by a foreign key with CASCADE."""

@@ -1,42 +1,69 @@
-"""The lifecycle of an account: one method for each thing that happens to it. Knows nothing of HTTP.
+"""The life of an account: one method for each thing that happens to it. Knows nothing of HTTP.
 
 Every method takes the session first, writes with it and leaves the commit to the caller, so that a hook, a
-mail and the change itself are committed together or not at all. Races are decided by the database: a unique
-index, or one conditional UPDATE of which exactly one of several callers sees a row changed.
+mail, the audit log and the change itself are committed together or not at all. What must last although the
+caller gets an exception (a failed login, a stolen token) is committed here. Races are decided by the
+database: a unique index, one conditional UPDATE of which exactly one of several callers sees a change, or a
+lock. Locks are taken in one order, or two transactions wait for each other: superusers by id, then the
+account, then its sessions.
 
 Yours to change. What must stay: passwords are checked before a token is spent, the work for an unknown
-address equals that for a known one, and an account that is not active can do nothing.
+address equals that for a known one, an account that is not active can do nothing, and the last active
+superuser stays one.
 """
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 from uuid import uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.users.addresses import normalize_email, parse_email
-from app.users.models import User
-from app.users.passwords import PasswordHasher, check_password
+from app import clock
+from app.users import audit
+from app.users.addresses import InvalidEmail, normalize_email, parse_email
+from app.users.exceptions import (
+    AccountInUse,
+    InactiveUser,
+    InvalidCredentials,
+    LastSuperuser,
+    NoSuchSession,
+    NoSuchUser,
+    OwnerRequired,
+    UserAlreadyExists,
+    WrongPassword,
+)
+from app.users.models import User, UserSession
+from app.users.passwords import InvalidPassword, PasswordHasher, check_password
+from app.users.sessions import (
+    BEARER,
+    COOKIE,
+    Issued,
+    SessionEnded,
+    SessionLimits,
+    SessionReused,
+    Sessions,
+)
 from app.users.tokens import TokenError, UserTokens
 
 type UserHook = Callable[[Any], Awaitable[None]]
 type UserTokenHook = Callable[[Any, str], Awaitable[None]]
 
 
-class UserAlreadyExists(ValueError):
-    """The address has an account already."""
+class Notify(Protocol):
+    """Tells the owner of an account what happened to it; *to* another address than the present one."""
+
+    async def __call__(self, user: User, notice: str, *, to: str | None = None) -> None: ...
 
 
-class InvalidCredentials(ValueError):
-    """The address and the password do not belong together, or there is no such account."""
+class SendEmailChange(Protocol):
+    """Sends the link that makes *new_email* the address of *user*."""
 
-
-class InactiveUser(ValueError):
-    """The password is right, but the account is disabled. Tell a client no more than for a wrong password."""
+    async def __call__(self, user: User, new_email: str, token: str) -> None: ...
 
 
 def _default_hasher() -> PasswordHasher:
@@ -61,8 +88,23 @@ class UserManager:
     on_after_verify: UserHook | None = None
     on_after_forgot_password: UserTokenHook | None = None
     on_after_reset_password: UserHook | None = None
+    on_after_logout: UserHook | None = None
+    on_after_change_password: UserHook | None = None
+    on_after_request_email_change: Callable[[Any, str, str], Awaitable[None]] | None = None
+    on_after_change_email: Callable[[Any, str], Awaitable[None]] | None = None
+    on_after_update: Callable[[Any, set[str]], Awaitable[None]] | None = None
+    on_before_delete: UserHook | None = None
     decoy: Callable[[AsyncSession, str], Awaitable[None]] | None = None
     """Does the work of a mail without sending one, where there is nobody to write to."""
+    notify: Notify | None = None
+    send_email_change: SendEmailChange | None = None
+    deletion_grace: timedelta = timedelta()
+    """For so long an account that its owner deletes can be taken back by logging in."""
+    session_limits: SessionLimits = field(default_factory=SessionLimits)
+    sessions: Sessions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sessions = Sessions(self.tokens.config.secret, self.session_limits)
 
     # Finding
 
@@ -74,6 +116,35 @@ class UserManager:
     async def get_by_id(self, session: AsyncSession, user_id: str) -> User | None:
         """The account with this id, or None."""
         return await session.get(self.model, user_id)
+
+    async def require(self, session: AsyncSession, user_id: str) -> User:
+        """As `get_by_id`; raises `NoSuchUser`."""
+        user = await self.get_by_id(session, user_id)
+        if user is None:
+            raise NoSuchUser("There is no such account.")
+        return user
+
+    async def search(
+        self,
+        session: AsyncSession,
+        *,
+        text: str = "",
+        before: tuple[datetime, str] | None = None,
+        limit: int = 50,
+        **flags: bool | None,
+    ) -> list[User]:
+        """Accounts, newest first: those whose address holds *text* and whose *flags* are as given.
+
+        *before*: `created_at` and id of the last account of the page before.
+        """
+        query = select(self.model).where(self.model.email.contains(text.lower(), autoescape=True))
+        for name, value in flags.items():
+            if value is not None:
+                query = query.where(getattr(self.model, name).is_(value))
+        if before is not None:
+            query = query.where(tuple_(self.model.created_at, self.model.id) < before)
+        newest_first = query.order_by(self.model.created_at.desc(), self.model.id.desc())
+        return list(await session.scalars(newest_first.limit(limit)))
 
     # Registration
 
@@ -111,6 +182,7 @@ class UserManager:
         )
         session.add(user)
         await self._flush_unique(session, email)
+        audit.record(session, "register", user.id)
         if self.on_after_register is not None:
             await self.on_after_register(user)
         return user
@@ -131,29 +203,46 @@ class UserManager:
         if transaction_is_ours:
             # Gives the connection back while the hash is computed. (A rollback would unload the user.)
             await session.commit()
+        try:
+            user = await self._verified(session, user, password)
+        except (InvalidCredentials, InactiveUser):
+            known = user.id if user is not None else None
+            audit.record(session, "login", known, outcome="failure", method="password")
+            if transaction_is_ours:
+                await session.commit()
+            raise
+        if user.delete_after is not None:
+            await self._take_back_deletion(session, user)
+        await self._tell_of_unseen_browser(session, user)
+        audit.record(session, "login", user.id, method="password")
+        if self.on_after_login is not None:
+            await self.on_after_login(user)
+        return user
+
+    async def _verified(self, session: AsyncSession, user: User | None, password: str) -> User:
         hashed = user.hashed_password if user is not None else None
         if not await self.hasher.verify(password, hashed) or user is None or hashed is None:
             raise InvalidCredentials("The address or the password is wrong.")
         renewed = await self.hasher.hash(password) if self.hasher.is_outdated(hashed) else hashed
-        if transaction_is_ours:
-            user = await self._still_as_it_was(session, user)
+        version = user.password_version
+        # While a hash was computed the password may have been reset, or the account disabled or deleted; from
+        # here on it is not, before the session is stored.
+        is_as_it_was = await self._lock(session, user) and user.password_version == version
+        if not is_as_it_was or _is_gone(user):
+            raise InvalidCredentials("The address or the password is wrong.")
         if not user.is_active:
             raise InactiveUser("This account is disabled.")
         if renewed != hashed:
             # Only if the password is still the one that was verified.
             unchanged = (self.model.id == user.id, self.model.hashed_password == hashed)
             await session.execute(update(self.model).where(*unchanged).values(hashed_password=renewed))
-        if self.on_after_login is not None:
-            await self.on_after_login(user)
         return user
 
-    async def _still_as_it_was(self, session: AsyncSession, user: User) -> User:
-        """Read again: while a hash was computed the password may have been reset, or the account disabled."""
-        version = user.password_version
-        current = await session.get(self.model, user.id, populate_existing=True)
-        if current is None or current.password_version != version:
-            raise InvalidCredentials("The address or the password is wrong.")
-        return current
+    async def _tell_of_unseen_browser(self, session: AsyncSession, user: User) -> None:
+        """Write to the owner unless this is the account's first login or its browser was there before."""
+        seen = await audit.browsers_of_logins(session, user.id)
+        if seen and audit.browser_of_session(session) not in seen:
+            await self._tell(user, "new_sign_in")
 
     # Verification of the address
 
@@ -164,12 +253,13 @@ class UserManager:
         account (CWE-204).
         """
         user = await self.get_by_email(session, email)
-        if user is not None and user.is_active and not user.is_verified:
+        if user is not None and user.is_active and not _is_gone(user) and not user.is_verified:
             token = self.verify_token(user)
             if self.on_after_request_verify is not None:
                 await self.on_after_request_verify(user, token)
         else:
             await self._pretend(session)
+        audit.record(session, "verify_request", user and user.id, actor="")
 
     def verify_token(self, user: User) -> str:
         """A token that verifies the address that *user* has now."""
@@ -187,7 +277,9 @@ class UserManager:
             expected_password_version=user.password_version,
             expected_email=user.email,
         )
-        await self._change_once(session, user, self.model.is_verified.is_(False), is_verified=True)
+        if not await self._change_once(session, user, self.model.is_verified.is_(False), is_verified=True):
+            raise TokenError("token was used already")
+        audit.record(session, "verify", user.id, method="link")
         if self.on_after_verify is not None:
             await self.on_after_verify(user)
         return user
@@ -200,12 +292,13 @@ class UserManager:
         As silent and as costly as `request_verify` in every case.
         """
         user = await self.get_by_email(session, email)
-        if user is not None and user.is_active:
+        if user is not None and user.is_active and not _is_gone(user):
             token = self.reset_token(user)
             if self.on_after_forgot_password is not None:
                 await self.on_after_forgot_password(user, token)
         else:
             await self._pretend(session)
+        audit.record(session, "password_reset_request", user and user.id, actor="")
 
     def reset_token(self, user: User) -> str:
         """A token that sets a new password for *user*, once."""
@@ -220,7 +313,7 @@ class UserManager:
         return user
 
     async def reset_password(self, session: AsyncSession, *, token: str, new_password: str) -> User:
-        """Set a new password with a mailed token; ends every access and mail token made before.
+        """Set a new password with a mailed token; ends every session and mail token made before.
 
         Raises:
             InvalidPassword: the token is not spent.
@@ -232,18 +325,252 @@ class UserManager:
         user = await self.check_reset_token(session, token=token)
         if transaction_is_ours:
             await session.commit()
-        hashed_password = await self.hasher.hash(new_password)
-        await self._change_once(
-            session,
-            user,
-            hashed_password=hashed_password,
-            password_version=user.password_version + 1,
-        )
+        if not await self._set_password(session, user, new_password):
+            raise TokenError("token was used already")
+        audit.record(session, "password_reset", user.id, method="link")
+        await self._tell(user, "password_changed")
         if self.on_after_reset_password is not None:
             await self.on_after_reset_password(user)
         return user
 
-    # Changes
+    # Sessions
+
+    async def log_in(
+        self,
+        session: AsyncSession,
+        *,
+        email: str,
+        password: str,
+        kind: str = BEARER,
+        remember: bool = True,
+        instead_of: str | None = None,
+    ) -> Issued:
+        """As `authenticate`, and begin a session. The cookie *instead_of* stops working (ASVS 7.2.4)."""
+        user = await self.authenticate(session, email=email, password=password)
+        if instead_of is not None:
+            try:
+                former, _ = await self.sessions.by_token(session, instead_of, kind=COOKIE)
+            except SessionEnded:
+                pass
+            else:
+                await self.sessions.revoke(session, former)
+        return await self.sessions.issue(session, user, kind=kind, remember=remember)
+
+    async def refresh(self, session: AsyncSession, token: str) -> Issued:
+        """A new refresh token for *token*.
+
+        Raises:
+            SessionEnded: also when the token was used a second time, which ends the session for good: that
+                is committed here.
+        """
+        try:
+            return await self.sessions.rotate(session, token)
+        except SessionReused as reuse:
+            if await self.sessions.revoke(session, reuse.row):
+                user_id, ended = reuse.user.id, reuse.row.id
+                audit.record(session, "session_reuse", user_id, outcome="failure", details={"session": ended})
+                await self._tell(reuse.user, "session_reuse")
+            await session.commit()
+            raise SessionEnded from None
+
+    async def log_out(self, session: AsyncSession, user: User, row: UserSession) -> None:
+        """End this session."""
+        if await self.sessions.revoke(session, row):
+            audit.record(session, "logout", user.id, details={"session": row.id})
+            if self.on_after_logout is not None:
+                await self.on_after_logout(user)
+
+    async def log_out_with(self, session: AsyncSession, refresh_token: str) -> None:
+        """As `log_out`, for whom has no access token any more; another tab may have refreshed since.
+
+        What was never a refresh token of the session ends nothing.
+        """
+        try:
+            row, user = await self.sessions.by_issued_token(session, refresh_token)
+        except SessionEnded:
+            return
+        audit.act_as(session, user.id, row.kind)
+        await self.log_out(session, user, row)
+
+    async def confirm(
+        self, session: AsyncSession, user: User, row: UserSession, *, password: str
+    ) -> Issued | None:
+        """The owner gives the password once more: the session counts as recent. A cookie is replaced.
+
+        Raises:
+            WrongPassword: that is written into the audit log.
+        """
+        await self._require_password(session, user, password, "confirm")
+        issued = await self.sessions.confirm(session, row, user)
+        audit.record(session, "confirm", user.id, method="password", details={"session": row.id})
+        return issued
+
+    async def end_session(self, session: AsyncSession, user: User, session_id: str) -> None:
+        """End one session of *user*. Raises `NoSuchSession` for another's, too."""
+        row = next(
+            (each for each in await self.sessions.of_user(session, user) if each.id == session_id), None
+        )
+        if row is None or not await self.sessions.revoke(session, row):
+            raise NoSuchSession("There is no such session.")
+        audit.record(session, "session_end", user.id, details={"session": session_id})
+
+    async def end_sessions(
+        self, session: AsyncSession, user: User, *, but: UserSession | None = None
+    ) -> None:
+        """End every session of *user*; *but* lives on."""
+        ended = await self.sessions.revoke_all(session, user.id, but=but)
+        audit.record(session, "session_end", user.id, details={"count": ended})
+
+    # What owners change
+
+    async def change_password(
+        self,
+        session: AsyncSession,
+        user: User,
+        row: UserSession,
+        *,
+        current_password: str,
+        new_password: str,
+    ) -> Issued:
+        """Set another password; every other session and every mail token ends, and this session is replaced.
+
+        Raises:
+            InvalidPassword: the new one may not be used.
+            WrongPassword: the current one is wrong; that is written into the audit log.
+        """
+        try:
+            check_password(new_password, min_length=self.password_min_length)
+        except InvalidPassword as error:
+            error.field = "new_password"
+            raise
+        await self._require_password(session, user, current_password, "password_change", "current_password")
+        if not await self._set_password(session, user, new_password):
+            # It was changed while this was computed.
+            raise WrongPassword("current_password")
+        issued = await self.sessions.reissue(session, row, user)
+        audit.record(session, "password_change", user.id, method="password")
+        await self._tell(user, "password_changed")
+        if self.on_after_change_password is not None:
+            await self.on_after_change_password(user)
+        return issued
+
+    async def request_email_change(self, session: AsyncSession, user: User, *, new_email: str) -> None:
+        """Send a link to *new_email*; nothing changes before it is used. The present address is told.
+
+        An address that has an account gets nothing, and whoever asks does not learn it.
+
+        Raises:
+            InvalidEmail: not an address, or the present one.
+            SessionEnded: the account was shut, or has another password or address, since *user* was read.
+        """
+        try:
+            new_email = parse_email(new_email)
+            if new_email == user.email:
+                raise InvalidEmail("This is the address of the account already.")
+        except InvalidEmail as error:
+            error.field = "new_email"
+            raise
+        is_free = await self.get_by_email(session, new_email) is None
+        # Also a taken one, which must cost the same and not show in the export; it gets no link.
+        if not await self._change_once(session, user, pending_email=new_email):
+            raise SessionEnded
+        if is_free:
+            token = self.email_change_token(user, new_email)
+            if self.send_email_change is not None:
+                await self.send_email_change(user, new_email, token)
+            if self.on_after_request_email_change is not None:
+                await self.on_after_request_email_change(user, new_email, token)
+        else:
+            await self._pretend(session)
+        audit.record(session, "email_change_request", user.id)
+        await self._tell(user, "email_change_requested")
+
+    def email_change_token(self, user: User, new_email: str) -> str:
+        """A token that makes *new_email*, if it is still the pending one, the address of *user*."""
+        return self.tokens.issue_email_change(
+            user.id, password_version=user.password_version, email=new_email
+        )
+
+    async def change_email(
+        self,
+        session: AsyncSession,
+        *,
+        token: str,
+        login: tuple[User, UserSession] | None = None,
+        password: str | None = None,
+    ) -> User:
+        """Make the pending address the account's; every other session and every mail token ends.
+
+        The link is not enough: it may have gone to a stranger by a slip of the pen, and an address can set a
+        new password. So the owner is logged in (*login*), or gives the *password*.
+
+        Raises:
+            TokenError: as `verify`, and when the address was taken by another account meanwhile.
+            OwnerRequired: neither a login of the owner nor a password.
+            WrongPassword: that is written into the audit log.
+        """
+        transaction_is_ours = not session.in_transaction()
+        user = await self._bearer_of(session, self.tokens.peek_email_change_token_sub(token))
+        new_email, old_email = user.pending_email, user.email
+        if new_email is None:
+            raise TokenError("no change is pending")
+        self.tokens.verify_email_change_token(
+            token, expected_password_version=user.password_version, expected_email=new_email
+        )
+        owned = login is not None and login[0].id == user.id
+        if not owned:
+            if password is None:
+                raise OwnerRequired("Log in as the owner of the account, or give its password.")
+            if transaction_is_ours:
+                await session.commit()
+            await self._require_password(session, user, password, "email_change")
+        try:
+            changed = await self._change_once(
+                session,
+                user,
+                self.model.pending_email == new_email,
+                email=new_email,
+                pending_email=None,
+                is_verified=True,
+                password_version=user.password_version + 1,
+            )
+        except IntegrityError:
+            await session.rollback()
+            changed = False
+        if not changed:
+            raise TokenError("token was used already, or the address is taken")
+        if login is not None and owned:
+            await self.sessions.keep(session, login[1], user)
+        audit.record(session, "email_change", user.id, method="link")
+        await self._tell(user, "email_changed", to=old_email)
+        if self.on_after_change_email is not None:
+            await self.on_after_change_email(user, old_email)
+        return user
+
+    async def request_delete(self, session: AsyncSession, user: User) -> None:
+        """The owner deletes the account: at once, or after `deletion_grace`, unless they log in before.
+
+        Raises:
+            LastSuperuser: nothing is changed.
+            SessionEnded: as `request_email_change`; of several at once, one gets through.
+        """
+        if not self.deletion_grace:
+            await self.delete(session, user)
+            return
+        await self._require_another_superuser(session, user)
+        # The version ends every session and every token.
+        version, until = user.password_version + 1, clock.now() + self.deletion_grace
+        if not await self._change_once(session, user, delete_after=until, password_version=version):
+            raise SessionEnded
+        audit.record(session, "delete_request", user.id)
+        await self._tell(user, "deletion_scheduled")
+
+    async def _take_back_deletion(self, session: AsyncSession, user: User) -> None:
+        # Of two logins at once, one takes it back.
+        if await self._change_once(session, user, self.model.delete_after.is_not(None), delete_after=None):
+            audit.record(session, "delete_cancelled", user.id, method="password")
+
+    # What administrators change
 
     async def update(
         self,
@@ -258,10 +585,12 @@ class UserManager:
     ) -> User:
         """Change an account. A new address is unverified.
 
-        A new address, a new password and a verification taken away end every older token.
+        A new address, a new password, a verification taken away and an account shut end every session and
+        every older token.
 
         Raises:
-            InvalidEmail, InvalidPassword, UserAlreadyExists: as `create`; nothing is changed.
+            InvalidEmail, InvalidPassword, UserAlreadyExists, LastSuperuser: nothing is changed.
+            NoSuchUser: the account was deleted meanwhile.
         """
         hashed_password = None
         if email is not None:
@@ -269,9 +598,12 @@ class UserManager:
         if password is not None:
             check_password(password, min_length=self.password_min_length)
             hashed_password = await self.hasher.hash(password)
-        was_verified = user.is_verified
-        is_new_address = email is not None and email != user.email
-        if email is not None and is_new_address:
+        if is_active is False or is_superuser is False:
+            await self._require_another_superuser(session, user)
+        if not await self._lock(session, user):
+            raise NoSuchUser("There is no such account.")
+        before = {name: getattr(user, name) for name in _CHANGEABLE}
+        if email is not None and email != user.email:
             if await self.get_by_email(session, email) is not None:
                 raise UserAlreadyExists(f"{email} has an account already.")
             user.email = email
@@ -284,26 +616,116 @@ class UserManager:
             user.is_verified = is_verified
         if is_superuser is not None:
             user.is_superuser = is_superuser
-        # A used link must not verify again what was unverified since.
-        is_unverified = was_verified and not user.is_verified
-        if is_new_address or is_unverified or hashed_password is not None:
+        changes = {
+            name: getattr(user, name) for name, value in before.items() if getattr(user, name) != value
+        }
+        if not changes:
+            return user
+        # A used link must not verify again what was unverified since, nor a session outlive a disabling.
+        taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
+        if "email" in changes or "hashed_password" in changes or taken_away:
             # Counted by the database: of two changes at once each must end the tokens made between them.
             user.password_version = self.model.password_version + 1
         await self._flush_unique(session, user.email)
         await session.refresh(user)
+        flags = {name: value for name, value in changes.items() if isinstance(value, bool)}
+        audit.record(session, "update", user.id, details={"changed": sorted(changes)} | flags)
+        if "email" in changes:
+            await self._tell(user, "email_changed", to=before["email"])
+        if "hashed_password" in changes:
+            await self._tell(user, "password_changed")
+        if self.on_after_update is not None:
+            await self.on_after_update(user, set(changes))
         return user
 
     async def delete(self, session: AsyncSession, user: User) -> None:
-        """Delete an account and, through foreign keys, what belongs to it."""
-        await session.delete(user)
+        """Delete an account and, through foreign keys, what belongs to it.
+
+        Raises:
+            LastSuperuser: nothing is changed.
+            AccountInUse: a table of yours has rows of this account, and a foreign key without CASCADE.
+        """
+        await self._require_another_superuser(session, user)
+        # Of two who delete it at once, the second finds nothing, and no hook runs twice.
+        if not await self._lock(session, user):
+            return
+        if self.on_before_delete is not None:
+            await self.on_before_delete(user)
         await session.flush()
+        # The row stays in the session for the notice.
+        this_one = delete(self.model).where(self.model.id == user.id)
+        try:
+            await session.execute(this_one.execution_options(synchronize_session=False))
+        except IntegrityError as error:
+            await session.rollback()
+            raise AccountInUse("Something refers to this account and keeps it from being deleted.") from error
+        audit.record(session, "delete", user.id)
+        await self._tell(user, "account_deleted")
+
+    async def delete_due(self, session: AsyncSession, *, skip: int = 0) -> bool:
+        """Delete one account whose grace has passed, not the first *skip*; False if there is none."""
+        due = select(self.model).where(self.model.delete_after <= clock.now())
+        due = due.order_by(self.model.delete_after, self.model.id).offset(skip).limit(1)
+        # Not locked: `delete` locks the superusers first, and of two workers one writes it down.
+        user = await session.scalar(due)
+        if user is None:
+            return False
+        await self.delete(session, user)
+        return True
 
     # Shared
+
+    async def _require_password(
+        self, session: AsyncSession, user: User, password: str, event: str, name: str = "password"
+    ) -> None:
+        if await self.hasher.verify(password, user.hashed_password):
+            return
+        transaction_is_ours = not session.in_transaction()
+        audit.record(session, event, user.id, outcome="failure", method="password")
+        if transaction_is_ours:
+            await session.commit()
+        raise WrongPassword(name)
+
+    async def _set_password(self, session: AsyncSession, user: User, password: str) -> bool:
+        return await self._change_once(
+            session,
+            user,
+            hashed_password=await self.hasher.hash(password),
+            password_version=user.password_version + 1,
+        )
+
+    async def _lock(self, session: AsyncSession, user: User) -> bool:
+        """Read *user* again and keep others from changing it until the end; False if it is gone."""
+        current = await session.get(self.model, user.id, populate_existing=True, with_for_update=True)
+        return current is not None
+
+    async def _require_another_superuser(self, session: AsyncSession, user: User) -> None:
+        """Refuse to take away from *user* what no other active superuser has.
+
+        The rows are locked, so that of two superusers who take it from each other one fails.
+        """
+        others = (
+            select(self.model.id)
+            .where(
+                self.model.is_superuser.is_(True),
+                self.model.is_active.is_(True),
+                self.model.delete_after.is_(None),
+            )
+            .order_by(self.model.id)
+            .with_for_update()
+        )
+        active = set(await session.scalars(others))
+        if active == {user.id}:
+            raise LastSuperuser("This is the last active superuser: make another one first.")
 
     async def _pretend(self, session: AsyncSession) -> None:
         token = self.tokens.issue_reset(str(uuid4()), email="nobody@localhost")
         if self.decoy is not None:
             await self.decoy(session, token)
+
+    async def _tell(self, user: User, notice: str, *, to: str | None = None) -> None:
+        if self.notify is not None:
+            await self.notify(user, notice, to=to)
 
     async def _flush_unique(self, session: AsyncSession, email: str) -> None:
         try:
@@ -318,11 +740,11 @@ class UserManager:
 
     async def _bearer_of(self, session: AsyncSession, user_id: str) -> User:
         user = await self.get_by_id(session, user_id)
-        if user is None or not user.is_active:
+        if user is None or not user.is_active or _is_gone(user):
             raise TokenError("token of nobody")
         return user
 
-    async def _change_once(self, session: AsyncSession, user: User, *conditions: Any, **values: Any) -> None:
+    async def _change_once(self, session: AsyncSession, user: User, *conditions: Any, **values: Any) -> bool:
         """Apply *values* if the account is still as it was read; of several callers one gets through."""
         changed = await session.execute(
             update(self.model)
@@ -338,5 +760,17 @@ class UserManager:
             .execution_options(synchronize_session=False)
         )
         if changed.scalar_one_or_none() is None:
-            raise TokenError("token was used already")
+            return False
         await session.refresh(user)
+        return True
+
+
+_CHANGEABLE = ("email", "hashed_password", "is_active", "is_verified", "is_superuser")
+
+HOOKS = tuple(each.name for each in fields(UserManager) if each.name.startswith("on_"))
+"""The names of what `app/users/hooks.py` may define."""
+
+
+def _is_gone(user: User) -> bool:
+    """The grace has passed, and the worker has not come by yet."""
+    return user.delete_after is not None and user.delete_after <= clock.now()

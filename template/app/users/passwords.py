@@ -24,6 +24,9 @@ missing user's, so that knowing and not knowing an address cost the same."""
 class InvalidPassword(ValueError):
     """A password that may not be used; the text says why and what would do."""
 
+    field = "password"
+    """The name of what was typed wrong, for the answer."""
+
 
 class HashingBusy(Exception):
     """More hashes are waiting than HASH_QUEUE allows: answer 503 at once instead of an ever longer wait."""

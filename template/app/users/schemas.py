@@ -1,16 +1,26 @@
 """What the users routes take and give. Add fields at the seams; what is not listed here never leaves."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from app.users.models import User
+from app.users.audit import AuditEvent
+from app.users.browsers import browser_of
+from app.users.models import User, UserSession
 
 # Generous bounds that keep absurd input from any work; the rules are in addresses.py and passwords.py.
 EmailText = Annotated[str, msgspec.Meta(max_length=320, description="An e-mail address.")]
 PasswordText = Annotated[
     str, msgspec.Meta(max_length=1024, description="12 (PASSWORD_MIN_LENGTH) to 128 characters.")
 ]
+
+
+class Secret(msgspec.Struct):
+    """Its repr shows no values: passwords and tokens have no place in logs and tracebacks (ASVS 16.2.5)."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(...)"
 
 
 class PublicUser(msgspec.Struct):
@@ -24,7 +34,7 @@ class PublicUser(msgspec.Struct):
     # Your own public fields go below; template updates never touch them.
 
 
-class Registration(msgspec.Struct):
+class Registration(Secret):
     """Flags such as is_superuser have no place here and are ignored when sent."""
 
     email: EmailText
@@ -32,24 +42,168 @@ class Registration(msgspec.Struct):
     # Your own fields go below, with a default; pass them on in routes/lifecycle.py.
 
 
-class Login(msgspec.Struct):
+class Credentials(Secret):
     email: EmailText
     password: PasswordText
 
 
-class LoggedIn(PublicUser, kw_only=True):
+class CookieLogin(Credentials):
+    remember: Annotated[bool, msgspec.Meta(description="False: the login lasts a day at the most.")] = True
+
+
+class TokenPair(Secret):
+    """What authenticates the next requests (RFC 6749, section 5.1)."""
+
+    access_token: str
+    refresh_token: Annotated[str, msgspec.Meta(description="For POST /users/token/refresh; works once.")]
+    expires_in: Annotated[int, msgspec.Meta(description="Seconds until the access token expires.")]
+    token_type: str = "bearer"  # noqa: S105 - the name of a scheme (RFC 6750), not a secret
+
+
+class LoggedIn(Secret, PublicUser, kw_only=True):
     """The public user and, beside it, what authenticates the next requests."""
 
     access_token: str
+    refresh_token: str
     expires_in: Annotated[int, msgspec.Meta(description="Seconds until the access token expires.")]
     token_type: str = "bearer"  # noqa: S105 - the name of a scheme (RFC 6750), not a secret
+
+
+class PasswordChanged(Secret, PublicUser, kw_only=True):
+    """The public user and, for a client that has tokens and no cookie, the new ones."""
+
+    access_token: str | msgspec.UnsetType = msgspec.UNSET
+    refresh_token: str | msgspec.UnsetType = msgspec.UNSET
+    expires_in: int | msgspec.UnsetType = msgspec.UNSET
+    token_type: str | msgspec.UnsetType = msgspec.UNSET
+
+
+TokenText = Annotated[str, msgspec.Meta(max_length=2048)]
+
+
+class Refresh(Secret):
+    refresh_token: TokenText
+
+
+class Logout(Secret):
+    """For a client whose access token has expired."""
+
+    refresh_token: TokenText | None = None
+
+
+class PasswordOnly(Secret):
+    password: PasswordText
+
+
+class PasswordChange(Secret):
+    current_password: PasswordText
+    new_password: PasswordText
+
+
+class EmailChange(msgspec.Struct):
+    new_email: EmailText
+
+
+class OwnersPassword(Secret):
+    """Needed where the request comes without a login of the owner."""
+
+    password: PasswordText | None = None
+
+
+class PublicSession(msgspec.Struct):
+    """A login, as its owner and superusers see it."""
+
+    id: str
+    kind: Literal["bearer", "cookie"]
+    created_at: datetime
+    authenticated_at: datetime
+    last_seen_at: Annotated[datetime, msgspec.Meta(description="Exact to the minute.")]
+    expires_at: datetime
+    address: str
+    user_agent: str
+    browser: str
+    is_current: Annotated[bool, msgspec.Meta(description="It is the one that asks.")]
+
+
+class ManagedUser(PublicUser, kw_only=True):
+    """What superusers see of an account."""
+
+    created_at: datetime
+    updated_at: datetime
+    delete_after: Annotated[
+        datetime | None, msgspec.Meta(description="When it goes for good, if its owner has deleted it.")
+    ]
+
+
+class UserPage(msgspec.Struct):
+    items: list[ManagedUser]
+    next: Annotated[str | None, msgspec.Meta(description="`cursor` of the next page, if there is one.")]
+
+
+class UserQuery(msgspec.Struct):
+    """The query of the list of accounts."""
+
+    search: Annotated[str, msgspec.Meta(max_length=320, description="A part of the address.")] = ""
+    is_active: bool | None = None
+    is_verified: bool | None = None
+    is_superuser: bool | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
+    cursor: Annotated[str, msgspec.Meta(max_length=200, description="`next` of the page before.")] = ""
+
+
+class Flags(msgspec.Struct):
+    """What superusers change; what is left out stays. No password and no address: those are the owner's."""
+
+    is_active: bool | None = None
+    is_verified: bool | None = None
+    is_superuser: bool | None = None
+
+
+class PublicEvent(msgspec.Struct):
+    """An entry of the audit log."""
+
+    id: int
+    at: datetime
+    event: str
+    outcome: str
+    user_id: str | None
+    actor: str
+    method: str
+    address: str
+    user_agent: str
+    browser: str
+    details: dict[str, Any]
+
+
+class EventPage(msgspec.Struct):
+    items: list[PublicEvent]
+    next: Annotated[int | None, msgspec.Meta(description="`before` of the next page, if there is one.")]
+
+
+class EventQuery(msgspec.Struct):
+    """The query of the audit log."""
+
+    user_id: Annotated[str, msgspec.Meta(max_length=36)] | None = None
+    before: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
+
+
+class Export(msgspec.Struct):
+    """Everything that is stored about a user."""
+
+    account: dict[str, Any]
+    belongings: Annotated[
+        dict[str, list[dict[str, Any]]],
+        msgspec.Meta(description="The rows of every table that refers to the account, by table."),
+    ]
+    events: list[PublicEvent]
 
 
 class AddressOnly(msgspec.Struct):
     email: EmailText
 
 
-class NewPassword(msgspec.Struct):
+class NewPassword(Secret):
     password: PasswordText
 
 
@@ -68,3 +222,54 @@ def public(user: User) -> PublicUser:
         is_verified=user.is_verified,
         is_superuser=user.is_superuser,
     )
+
+
+def managed(user: User) -> ManagedUser:
+    """The view that superusers have of *user*."""
+    return ManagedUser(
+        **msgspec.structs.asdict(public(user)),
+        created_at=user.created_at,
+        updated_at=user.updated_at,
+        delete_after=user.delete_after,
+    )
+
+
+def public_session(row: UserSession, current: UserSession) -> PublicSession:
+    """The view of *row* that whoever is logged in with *current* has."""
+    return PublicSession(
+        id=row.id,
+        kind="cookie" if row.kind == "cookie" else "bearer",
+        created_at=row.created_at,
+        authenticated_at=row.authenticated_at,
+        last_seen_at=row.last_seen_at,
+        expires_at=row.expires_at,
+        address=row.address,
+        user_agent=row.user_agent,
+        browser=browser_of(row.user_agent),
+        is_current=row.id == current.id,
+    )
+
+
+def public_event(row: AuditEvent) -> PublicEvent:
+    """The view of *row* that superusers have."""
+    return PublicEvent(
+        id=row.id,
+        at=row.at,
+        event=row.event,
+        outcome=row.outcome,
+        user_id=row.user_id,
+        actor=row.actor,
+        method=row.method,
+        address=row.address,
+        user_agent=row.user_agent,
+        browser=row.browser,
+        details=msgspec.json.decode(row.details),
+    )
+
+
+def exported_event(row: AuditEvent) -> PublicEvent:
+    """The view of *row* that its user has: without the address and the browser of another who acted."""
+    event = public_event(row)
+    if row.actor not in ("", row.user_id):
+        event.address = event.user_agent = event.browser = ""
+    return event

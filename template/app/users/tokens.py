@@ -1,14 +1,16 @@
-"""Signed tokens: the links in mails, and the access token of a login.
+"""Signed tokens: the links in mails, and the access token of a session.
 
 JWTs made by hawkapi-auth. Each purpose has its own key, derived from the one secret, and its own `type` and
-audience, so a token is of use for what it was made for alone. `pv` binds it to the user's
-`password_version`: a new password or address ends every older token. Mail tokens also carry a digest of the
-address they were sent to. You may change lifetimes (settings) and add claims; keep the checks.
+audience, so a token is of use for what it was made for alone. In mail tokens `pv` is the user's
+`password_version`, so that a new password or address ends every older one, and `adr` a digest of the address
+they were sent to. In access tokens `sid` is the session, which is looked up each time. You may change
+lifetimes (settings) and add claims; keep the checks.
 """
 
 import base64
 import hashlib
 import hmac
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,18 +18,23 @@ from hawkapi_auth import JWTConfig, TokenError, TokenIssuer
 
 VERIFY_TYPE = "email_verify"
 RESET_TYPE = "password_reset"
+EMAIL_CHANGE_TYPE = "email_change"
 ACCESS_TYPE = "access"
 
+MOST_KNOWN = 4096
+"""Access tokens that are remembered as good; half a kilobyte each."""
 MIN_SECRET_LENGTH = 32
 """Characters (RFC 7518, section 3.2)."""
 
 __all__ = [
     "ACCESS_TYPE",
+    "EMAIL_CHANGE_TYPE",
     "RESET_TYPE",
     "VERIFY_TYPE",
     "TokenError",
     "UserTokenConfig",
     "UserTokens",
+    "derived_key",
 ]
 
 
@@ -39,6 +46,7 @@ class UserTokenConfig:
     algorithm: str = "HS256"
     verify_ttl_seconds: int = 60 * 60
     reset_ttl_seconds: int = 60 * 60
+    email_change_ttl_seconds: int = 60 * 60
     access_ttl_seconds: int = 15 * 60
     issuer: str | None = "app"
     audience: str | None = "app"
@@ -60,7 +68,11 @@ class UserTokens:
         self.config = config
         self._verify = self._issuer(VERIFY_TYPE, config.verify_ttl_seconds)
         self._reset = self._issuer(RESET_TYPE, config.reset_ttl_seconds)
+        self._email_change = self._issuer(EMAIL_CHANGE_TYPE, config.email_change_ttl_seconds)
         self._access = self._issuer(ACCESS_TYPE, config.access_ttl_seconds)
+        # Access tokens whose signature was right. A client sends the same one for minutes, and to check it
+        # again takes longer than the query for its session, which is made every time.
+        self._known: dict[str, tuple[str, str, int]] = {}
 
     # Verification of an address
 
@@ -97,22 +109,47 @@ class UserTokens:
         """As `verify_email_token`, for a reset."""
         return _bound(self._reset, token, expected_password_version, expected_email)
 
+    # Change of the address
+
+    def issue_email_change(self, user_id: str, *, password_version: int, email: str) -> str:
+        """A token that makes *email*, the address it is mailed to, that of the account."""
+        return _issue(self._email_change, user_id, password_version, email)
+
+    def peek_email_change_token_sub(self, token: str) -> str:
+        """As `peek_email_token_sub`, for a change of the address."""
+        return _checked(self._email_change, token)["sub"]
+
+    def verify_email_change_token(
+        self, token: str, *, expected_password_version: int, expected_email: str
+    ) -> str:
+        """As `verify_email_token`, for a change of the address."""
+        return _bound(self._email_change, token, expected_password_version, expected_email)
+
     # Access
 
-    def issue_access(self, user_id: str, *, password_version: int) -> str:
-        """An access token for `Authorization: Bearer`; good for `access_ttl_seconds`."""
-        return _issue(self._access, user_id, password_version, None)
+    def issue_access(self, user_id: str, *, session_id: str) -> str:
+        """An access token for `Authorization: Bearer`; good for `access_ttl_seconds` at most."""
+        return self._access.issue_access(user_id, sid=session_id)
 
-    def verify_access(self, token: str) -> tuple[str, int]:
-        """User id and password version of an access token. The caller sees whether the user may act."""
-        claims = _checked(self._access, token)
-        return claims["sub"], claims["pv"]
+    def verify_access(self, token: str) -> tuple[str, str]:
+        """User id and session id of an access token. The caller sees whether the session is alive."""
+        known = self._known.get(token)
+        if known is None:
+            claims = _checked(self._access, token, "sid", str)
+            known = claims["sub"], claims["sid"], claims["exp"]
+            if len(self._known) >= MOST_KNOWN:
+                self._known.pop(next(iter(self._known)))
+            self._known[token] = known
+        user_id, session_id, expires = known
+        if expires <= time.time():
+            raise TokenError("token expired")
+        return user_id, session_id
 
     def _issuer(self, purpose: str, ttl: int) -> TokenIssuer:
         config = self.config
         return TokenIssuer(
             config=JWTConfig(
-                secret=_derived_key(config.secret, purpose),
+                secret=derived_key(config.secret, purpose),
                 algorithm=config.algorithm,
                 access_ttl_seconds=ttl,
                 issuer=config.issuer,
@@ -122,8 +159,8 @@ class UserTokens:
         )
 
 
-def _derived_key(secret: str, purpose: str) -> str:
-    """HMAC as a key derivation function; the label keeps the keys of other uses of the secret apart."""
+def derived_key(secret: str, purpose: str) -> str:
+    """A key for one purpose: HMAC as a key derivation function, so that no key tells another."""
     return hmac.new(secret.encode(), f"user-tokens:{purpose}".encode(), hashlib.sha256).hexdigest()
 
 
@@ -139,16 +176,15 @@ def _issue(issuer: TokenIssuer, user_id: str, password_version: int, email: str 
     return issuer.issue_access(user_id, **claims)
 
 
-def _checked(issuer: TokenIssuer, token: str) -> dict[str, Any]:
+def _checked(issuer: TokenIssuer, token: str, claim: str = "pv", kind: type = int) -> dict[str, Any]:
     """Claims of a token whose signature, type, audience and lifetime are right.
 
-    hawkapi-auth accepts tokens without `exp` and `sub`; ours always have both, and `pv`.
+    hawkapi-auth accepts tokens without `exp`, `iat` and `sub`; ours always have them, and one more.
     """
     claims = issuer.verify_access(token)
-    if not isinstance(claims.get("exp"), int) or not isinstance(claims.get("pv"), int):
+    required = {"exp": int, "iat": int, "sub": str, claim: kind}
+    if not all(isinstance(claims.get(name), kind) for name, kind in required.items()) or not claims["sub"]:
         raise TokenError("token misses a claim")
-    if not isinstance(claims.get("sub"), str) or not claims["sub"]:
-        raise TokenError("token missing sub")
     return claims
 
 

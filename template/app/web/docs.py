@@ -20,6 +20,7 @@ router = Router()
 _STYLE = """
 details{border:1px solid #d0d7de;border-radius:6px;margin:.5rem 0}
 summary{cursor:pointer;padding:.6rem .8rem}
+summary::after{content:"";display:block;clear:both}
 details>div{padding:0 1rem 1rem}
 .method{display:inline-block;min-width:4.5rem;font-weight:700}
 .lock{float:right;color:#57606a}
@@ -59,7 +60,9 @@ def render(document: dict[str, Any]) -> str:
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
-    lock = '<span class="lock">needs a login</span>' if operation.get("security") else ""
+    security = operation.get("security", [])
+    need = "login optional" if {} in security else "needs a login"
+    lock = f'<span class="lock">{need}</span>' if security else ""
     parts = [
         f'<details><summary><span class="method">{method.upper()}</span>'
         f"<code>{_text(path)}</code> {_text(operation['summary'])}{lock}</summary><div>",

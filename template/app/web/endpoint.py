@@ -19,7 +19,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import wraps
+from functools import lru_cache, wraps
 from itertools import count
 from types import UnionType
 from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
@@ -69,6 +69,10 @@ class Endpoint:
     guards: tuple[DepCallablePlan, ...]
     steps: list[tuple[str, Reader | DepCallablePlan]] = field(default_factory=list[Any])
     parameters: list[Parameter] = field(default_factory=list[Parameter])
+    is_async: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.is_async = inspect.iscoroutinefunction(self.handler)
 
     @property
     def body(self) -> Parameter | None:
@@ -122,7 +126,7 @@ class Endpoint:
                 arguments[name] = await resolution.value_of(step)
             else:
                 arguments[name] = await step(request)
-        if inspect.iscoroutinefunction(self.handler):
+        if self.is_async:
             return self._response(await self.handler(**arguments))
         result = await asyncio.to_thread(self.handler, **arguments)
         # A decorator that is a plain function around an async handler returns a coroutine.
@@ -173,12 +177,23 @@ class _Resolution:
             elif spec.has_param_default:
                 arguments[spec.name] = spec.param_default
         if plan.is_async_generator:
-            manager = asynccontextmanager(plan.callable)(**arguments)
+            manager = _manager_of(plan.callable)(**arguments)
             return await self._stack.enter_async_context(manager)
         if plan.is_generator:
-            return self._stack.enter_context(contextmanager(plan.callable)(**arguments))
+            return self._stack.enter_context(_plain_manager_of(plan.callable)(**arguments))
         value = plan.callable(**arguments)
         return await value if inspect.isawaitable(value) else value
+
+
+# Wrapping a function costs more than calling it, so each is wrapped once.
+@lru_cache
+def _manager_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    return asynccontextmanager(function)
+
+
+@lru_cache
+def _plain_manager_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    return contextmanager(function)
 
 
 def harden(route: Route, answer: Callable[[Request, Exception], Any]) -> Endpoint:

@@ -43,7 +43,7 @@ def build_document(
         route = endpoint.route
         if not route.include_in_schema:
             continue
-        path = re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path)
+        path = re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path).rstrip("/") or "/"
         tags.update(route.tags)
         for method in sorted(route.methods - {"HEAD", "OPTIONS"}):
             operation = _operation(endpoint, method.lower(), path, slots, schemes)
@@ -90,6 +90,12 @@ def _operation(
         if text:
             answer["description"] = text
         operation["responses"].setdefault(str(status), answer)
+    if method != "get" and _takes_cookie(endpoint):
+        refused = {
+            **describe(403),
+            "description": "Sent with a cookie by a page of another site, or by none.",
+        }
+        operation["responses"].setdefault("403", refused)
     return operation
 
 
@@ -148,6 +154,11 @@ def _add_security(operation: dict[str, Any], endpoint: Endpoint, schemes: dict[s
                 requirements.append({})
             if {name: []} not in requirements:
                 requirements.append({name: []})
+
+
+def _takes_cookie(endpoint: Endpoint) -> bool:
+    schemes = [scheme for each in endpoint.dependencies() for scheme, _ in security_of(each).values()]
+    return any(scheme.get("in") == "cookie" for scheme in schemes)
 
 
 def _answers(endpoint: Endpoint) -> dict[int, str]:

@@ -3,9 +3,21 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import func, select
 
+from app import clock
 from app.notes.models import Note
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ada(make_user):
+    return await make_user("ada@example.com", is_verified=True)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def eve(make_user):
+    return await make_user("eve@example.com", is_verified=True)
 
 
 @pytest.fixture
@@ -22,28 +34,24 @@ def write(client, login):
 # Writing and reading
 
 
-async def test_a_written_note_can_be_read(client, make_user, login):
-    user = await make_user()
-
-    written = await client.post("/notes", json={"title": "Milk", "text": "Two litres"}, headers=login(user))
-    read = await client.get(f"/notes/{written.json()['id']}", headers=login(user))
+async def test_a_written_note_can_be_read(client, ada, login):
+    written = await client.post("/notes", json={"title": "Milk", "text": "Two litres"}, headers=login(ada))
+    read = await client.get(f"/notes/{written.json()['id']}", headers=login(ada))
 
     assert (written.status_code, read.status_code) == (201, 200)
     assert read.json() == written.json()
     assert (read.json()["title"], read.json()["text"]) == ("Milk", "Two litres")
 
 
-async def test_a_note_may_have_no_text_and_any_characters(client, make_user, login):
-    user = await make_user()
-
-    answer = await client.post("/notes", json={"title": "☃ <b>'; DROP TABLE notes;--"}, headers=login(user))
+async def test_a_note_may_have_no_text_and_any_characters(client, ada, login):
+    answer = await client.post("/notes", json={"title": "☃ <b>'; DROP TABLE notes;--"}, headers=login(ada))
 
     assert answer.json()["title"] == "☃ <b>'; DROP TABLE notes;--"
     assert answer.json()["text"] == ""
 
 
-async def test_a_note_tells_when_it_was_written(make_user, write):
-    note = await write(await make_user())
+async def test_a_note_tells_when_it_was_written(ada, write):
+    note = await write(ada)
 
     written = datetime.fromisoformat(note["created_at"])
     assert abs(datetime.now(UTC) - written) < timedelta(minutes=5)
@@ -65,39 +73,43 @@ async def test_a_note_tells_when_it_was_written(make_user, write):
     ],
     ids=lambda body: str(body)[:30],
 )
-async def test_an_invalid_note_is_refused(client, make_user, login, body):
-    user = await make_user()
-
-    answer = await client.post("/notes", json=body, headers=login(user))
+async def test_an_invalid_note_is_refused(client, ada, login, body):
+    answer = await client.post("/notes", json=body, headers=login(ada))
 
     assert answer.status_code == 400
-    assert (await client.get("/notes", headers=login(user))).json() == []
+    assert (await client.get("/notes", headers=login(ada))).json() == []
 
 
-async def test_the_owner_in_the_body_is_ignored(client, make_user, login):
-    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
-
+async def test_the_owner_in_the_body_is_ignored(client, ada, eve, login):
     await client.post("/notes", json={"title": "x", "owner_id": ada.id}, headers=login(eve))
 
     assert (await client.get("/notes", headers=login(ada))).json() == []
 
 
+async def test_writing_needs_a_verified_address(client, make_user, login):
+    headers = login(await make_user("bob@example.com", is_verified=False))
+
+    written = await client.post("/notes", json={"title": "Milk"}, headers=headers)
+    read = await client.get("/notes", headers=headers)
+
+    assert (written.status_code, read.status_code) == (403, 200)
+    assert read.json() == []
+
+
 # The list
 
 
-async def test_the_list_holds_your_own_oldest_first(client, make_user, login, write):
-    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
+async def test_the_list_holds_your_own_oldest_first(client, ada, eve, login, write):
     first, _, second = await write(ada, "first"), await write(eve, "hers"), await write(ada, "second")
 
     assert (await client.get("/notes", headers=login(ada))).json() == [first, second]
 
 
-async def test_the_list_is_read_page_by_page(client, make_user, login, write):
-    user = await make_user()
-    notes = [await write(user, title) for title in ("one", "two", "three")]
+async def test_the_list_is_read_page_by_page(client, ada, login, write):
+    notes = [await write(ada, title) for title in ("one", "two", "three")]
 
-    first = await client.get("/notes", params={"limit": 2}, headers=login(user))
-    second = await client.get("/notes", params={"after": notes[1]["id"]}, headers=login(user))
+    first = await client.get("/notes", params={"limit": 2}, headers=login(ada))
+    second = await client.get("/notes", params={"after": notes[1]["id"]}, headers=login(ada))
 
     assert first.json() == notes[:2]
     assert second.json() == notes[2:]
@@ -106,29 +118,55 @@ async def test_the_list_is_read_page_by_page(client, make_user, login, write):
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=101", "limit=x", "limit=", "after=-1", "after=9223372036854775808"]
 )
-async def test_an_invalid_page_is_refused(client, make_user, login, query):
-    assert (await client.get(f"/notes?{query}", headers=login(await make_user()))).status_code == 400
+async def test_an_invalid_page_is_refused(client, ada, login, query):
+    assert (await client.get(f"/notes?{query}", headers=login(ada))).status_code == 400
 
 
 # Deleting
 
 
-async def test_a_deleted_note_is_gone(client, make_user, login, write):
-    user = await make_user()
-    note = await write(user)
+async def test_a_deleted_note_is_gone(client, ada, login, write):
+    note = await write(ada)
 
-    answers = [await client.delete(f"/notes/{note['id']}", headers=login(user)) for _ in range(2)]
+    answers = [await client.delete(f"/notes/{note['id']}", headers=login(ada)) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [204, 404]
-    assert (await client.get("/notes", headers=login(user))).json() == []
+    assert (await client.get("/notes", headers=login(ada))).json() == []
 
 
-async def test_notes_go_with_their_owners_account(make_user, write, manager, db):
-    user = await make_user()
-    await write(user)
+async def test_all_notes_are_deleted_at_once_and_nobody_elses(client, ada, eve, login, write):
+    _, _, hers = await write(ada, "one"), await write(ada, "two"), await write(eve, "hers")
+
+    answer = await client.delete("/notes", headers=login(ada))
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert (await client.get("/notes", headers=login(ada))).json() == []
+    assert (await client.get("/notes", headers=login(eve))).json() == [hers]
+
+
+@pytest.mark.parametrize(
+    ("early", "status", "left"), [(timedelta(microseconds=1), 204, 0), (timedelta(0), 403, 1)]
+)
+async def test_deleting_all_notes_needs_a_recent_login(
+    client, ada, login, write, manager, monkeypatch, early, status, left
+):
+    await write(ada)
+    begun = datetime(2026, 3, 1, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: begun)
+    headers = login(ada)
+
+    monkeypatch.setattr(clock, "now", lambda: begun + manager.sessions.limits.recent - early)
+    answer = await client.delete("/notes", headers=headers)
+
+    assert answer.status_code == status
+    assert len((await client.get("/notes", headers=headers)).json()) == left
+
+
+async def test_notes_go_with_their_owners_account(ada, write, manager, db):
+    await write(ada)
 
     async with db.session() as session:
-        await manager.delete(session, await manager.get_by_id(session, user.id))
+        await manager.delete(session, await manager.get_by_id(session, ada.id))
 
     async with db.session() as session:
         assert await session.scalar(select(func.count()).select_from(Note)) == 0
@@ -138,8 +176,7 @@ async def test_notes_go_with_their_owners_account(make_user, write, manager, db)
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_somebody_elses_note_looks_as_if_it_did_not_exist(client, make_user, login, write, method):
-    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
+async def test_somebody_elses_note_looks_as_if_it_did_not_exist(client, ada, eve, login, write, method):
     note = await write(ada)
 
     theirs = await client.request(method, f"/notes/{note['id']}", headers=login(eve))
@@ -152,14 +189,21 @@ async def test_somebody_elses_note_looks_as_if_it_did_not_exist(client, make_use
 
 @pytest.mark.parametrize("note_id", ["0", "-1", "x", "1.5", "9223372036854775807", "9223372036854775808"])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_an_id_that_cannot_be_is_not_found(client, make_user, login, method, note_id):
-    answer = await client.request(method, f"/notes/{note_id}", headers=login(await make_user()))
+async def test_an_id_that_cannot_be_is_not_found(client, ada, login, method, note_id):
+    answer = await client.request(method, f"/notes/{note_id}", headers=login(ada))
 
     assert answer.status_code == 404
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/notes"), ("POST", "/notes"), ("GET", "/notes/1"), ("DELETE", "/notes/1")]
+    ("method", "path"),
+    [
+        ("GET", "/notes"),
+        ("POST", "/notes"),
+        ("DELETE", "/notes"),
+        ("GET", "/notes/1"),
+        ("DELETE", "/notes/1"),
+    ],
 )
 async def test_nobody_gets_in_without_a_login(client, method, path):
     """The guard stands before the body: what is sent is not even read."""
@@ -168,10 +212,9 @@ async def test_nobody_gets_in_without_a_login(client, method, path):
     assert answer.status_code == 401
 
 
-async def test_a_disabled_account_reaches_its_notes_no_more(client, make_user, login, db):
-    user = await make_user()
-    headers = login(user)
+async def test_a_disabled_account_reaches_its_notes_no_more(client, ada, login, db):
+    headers = login(ada)
     async with db.session() as session:
-        (await session.get_one(type(user), user.id)).is_active = False
+        (await session.get_one(type(ada), ada.id)).is_active = False
 
     assert (await client.get("/notes", headers=headers)).status_code == 401

@@ -4,7 +4,9 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
 
 import argon2
 import httpx
@@ -12,12 +14,16 @@ import pytest
 import pytest_asyncio
 from hawkapi_mail import EmailMessage, TemplateRenderer
 from hawkapi_sqlalchemy import Database
-from sqlalchemy import event, func, select
+from sqlalchemy import Column, Table, event, func, select
 
-from app.mail import OutboxMessage
+from app import clock
+from app.database import Base, session_of
+from app.mail import OutboxMessage, enqueue
 from app.main import create_app
 from app.settings import Settings
-from app.users import User, UserManager, UserTokens, passwords
+from app.users import User, UserManager, UserSession, UserTokens, passwords
+from app.users.audit import AuditEvent
+from app.users.sessions import Issued
 from app.web import App
 
 type Outbox = Callable[[], Awaitable[list[EmailMessage]]]
@@ -71,11 +77,46 @@ def change(db: Database) -> Callable[..., Awaitable[None]]:
     return write
 
 
+type BeginSession = Callable[..., Awaitable[Issued]]
+
+
+@pytest.fixture
+def begin_session(db: Database, manager: UserManager) -> BeginSession:
+    """`await begin_session(user, kind="cookie")`: a session of *user*, with the token of its client."""
+
+    async def begin(user: User, **options: Any) -> Issued:
+        async with db.session() as session:
+            return await manager.sessions.issue(session, user, **options)
+
+    return begin
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
+    """`set_clock(moment)`: from now on it is *moment*, and time stands still."""
+
+    def set_to(moment: datetime) -> None:
+        monkeypatch.setattr(clock, "now", lambda: moment)
+
+    return set_to
+
+
+@pytest.fixture
+def events(db: Database) -> Callable[[], Awaitable[list[AuditEvent]]]:
+    """`await events()`: the audit log, oldest first."""
+
+    async def read() -> list[AuditEvent]:
+        async with db.session(commit=False) as session:
+            return list(await session.scalars(select(AuditEvent).order_by(AuditEvent.id)))
+
+    return read
+
+
 @pytest.fixture
 def expired_tokens(manager: UserManager) -> UserTokens:
     """Issues what the application would have issued some time ago: right in all but its age."""
-    ago = replace(manager.tokens.config, verify_ttl_seconds=-1, reset_ttl_seconds=-1, access_ttl_seconds=-1)
-    return UserTokens(ago)
+    ttls = ("verify", "reset", "email_change", "access")
+    return UserTokens(replace(manager.tokens.config, **{f"{each}_ttl_seconds": -1 for each in ttls}))
 
 
 _quick = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -180,3 +221,229 @@ def at_once() -> Callable[..., Awaitable[list[int]]]:
         return sorted(answer.status_code for answer in answers)
 
     return run
+
+
+@pytest.fixture
+def headers_of(manager: UserManager) -> Callable[[Issued], dict[str, str]]:
+    """`headers=headers_of(issued)`: what a client of that session sends: its cookie, or an access token."""
+
+    def headers(issued: Issued) -> dict[str, str]:
+        if issued.row.kind == "cookie":
+            return {"Cookie": f"__Host-session={issued.token}", "Sec-Fetch-Site": "same-origin"}
+        token = manager.tokens.issue_access(issued.user.id, session_id=issued.row.id)
+        return {"Authorization": f"Bearer {token}"}
+
+    return headers
+
+
+@pytest.fixture
+def session_rows(db: Database) -> Callable[[], Awaitable[list[UserSession]]]:
+    """`await session_rows()`: every session there is, those that are over included, oldest first."""
+
+    async def read() -> list[UserSession]:
+        async with db.session(commit=False) as session:
+            return list(await session.scalars(select(UserSession).order_by(UserSession.created_at)))
+
+    return read
+
+
+@pytest.fixture
+def change_session(db: Database) -> Callable[..., Awaitable[None]]:
+    """`await change_session(issued.row, kind="cookie")`: write columns of a session past its module."""
+
+    async def write(row: UserSession, **columns: object) -> None:
+        async with db.session() as session:
+            stored = await session.get_one(UserSession, row.id)
+            for name, value in columns.items():
+                setattr(stored, name, value)
+
+    return write
+
+
+@pytest.fixture
+def headers_of_answer() -> Callable[[httpx.Response], dict[str, str]]:
+    """`headers=headers_of_answer(answer)`: the cookie that *answer* sets, as the browser sends it back."""
+
+    def headers(answer: httpx.Response) -> dict[str, str]:
+        [cookie] = answer.headers.get_list("set-cookie")
+        return {"Cookie": cookie.partition(";")[0], "Sec-Fetch-Site": "same-origin"}
+
+    return headers
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def root(make_user: Callable[..., Awaitable[User]]) -> User:
+    """The superuser that `admin` is logged in as; older than every other account of a test."""
+    return await make_user("root@example.com", is_superuser=True, created_at=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def admin(
+    app: App, manager: UserManager, root: User, begin_session: BeginSession
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that is logged in as a superuser."""
+    begun = await begin_session(root)
+    async with connected(app) as client:
+        client.headers["Authorization"] = (
+            f"Bearer {manager.tokens.issue_access(root.id, session_id=begun.row.id)}"
+        )
+        yield client
+
+
+@pytest.fixture
+def logins(
+    client: httpx.AsyncClient, manager: UserManager, begin_session: BeginSession
+) -> Callable[[User], Awaitable[Callable[[], Awaitable[list[int]]]]]:
+    """`try_all = await logins(user)` logs in; `await try_all()`: how access, cookie, refresh are answered."""
+
+    async def begin(user: User) -> Callable[[], Awaitable[list[int]]]:
+        bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
+        access = manager.tokens.issue_access(user.id, session_id=bearer.row.id)
+        pair = {"refresh_token": bearer.token}
+
+        async def try_all() -> list[int]:
+            answers = [
+                await client.get("/users/me", headers={"Authorization": f"Bearer {access}"}),
+                await client.get("/users/me", headers={"Cookie": f"__Host-session={cookie.token}"}),
+                await client.post("/users/token/refresh", json=pair),
+            ]
+            return [answer.status_code for answer in answers]
+
+        return try_all
+
+    return begin
+
+
+@pytest.fixture
+def make_owner(db: Database, quick_hashing: None) -> Callable[..., Awaitable[User]]:
+    """As `make_user`; verifying the password costs next to nothing."""
+
+    async def make(email: str = "ada@example.com", **columns: object) -> User:
+        async with db.session() as session:
+            user = User(email=email, hashed_password=_quick.hash("correct horse battery"), **columns)
+            session.add(user)
+        return user
+
+    return make
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A session, and what the requests of its client carry."""
+
+    issued: Issued
+    headers: dict[str, str]
+
+
+@pytest.fixture
+def visit(begin_session: BeginSession, manager: UserManager) -> Callable[..., Awaitable[Visit]]:
+    """`headers=(await visit(user, "cookie")).headers`: a request of a new session of *user*."""
+
+    async def begin(user: User, kind: str = "bearer") -> Visit:
+        issued = await begin_session(user, kind=kind)
+        access = manager.tokens.issue_access(user.id, session_id=issued.row.id)
+        headers = {
+            "bearer": {"Authorization": f"Bearer {access}"},
+            "cookie": {"Cookie": f"__Host-session={issued.token}", "Origin": "http://test"},
+        }
+        return Visit(issued, headers[kind])
+
+    return begin
+
+
+type CreateTable = Callable[..., Awaitable[Table]]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def create_table(app: App) -> AsyncIterator[CreateTable]:
+    """`await create_table("orders", Column(...))`: a table of the project's own, gone after the test."""
+    engine, tables = app.state.db.get().engine, []
+
+    async def create(name: str, *columns: Column[Any]) -> Table:
+        tables.append(Table(name, Base.metadata, *columns))
+        async with engine.begin() as connection:
+            await connection.run_sync(tables[-1].create)
+        return tables[-1]
+
+    yield create
+    async with engine.begin() as connection:
+        for table in tables:
+            await connection.run_sync(table.drop)
+            Base.metadata.remove(table)
+
+
+@pytest.fixture
+def do_chore(app: App) -> Callable[[str], Awaitable[None]]:
+    """`await do_chore("clean")`: what the worker does from time to time, once and now."""
+
+    async def do(name: str) -> None:
+        (chore,) = [each for each in app.state.chores if each.name == name]
+        await chore.do()
+
+    return do
+
+
+@pytest.fixture
+def meanwhile(manager: UserManager, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`meanwhile(act)`: `act()` happens while the next password is hashed or verified."""
+
+    def arrange(act: Callable[[], Awaitable[None]]) -> None:
+        hash_, verify = manager.hasher.hash, manager.hasher.verify
+        pending = [act]
+
+        async def then_hash(password: str) -> str:
+            await pending.pop()() if pending else None
+            return await hash_(password)
+
+        async def then_verify(password: str, hashed: str | None) -> bool:
+            await pending.pop()() if pending else None
+            return await verify(password, hashed)
+
+        monkeypatch.setattr(manager.hasher, "hash", then_hash)
+        monkeypatch.setattr(manager.hasher, "verify", then_verify)
+
+    return arrange
+
+
+@pytest.fixture
+def status_of(client: httpx.AsyncClient) -> Callable[[dict[str, str]], Awaitable[int]]:
+    """`await status_of(headers)`: the status of GET /users/me."""
+
+    async def ask(headers: dict[str, str]) -> int:
+        return (await client.get("/users/me", headers=headers)).status_code
+
+    return ask
+
+
+@pytest.fixture
+def email_link(
+    manager: UserManager, change: Callable[..., Awaitable[None]]
+) -> Callable[[User], Awaitable[str]]:
+    """`await email_link(user)`: the path of the link that makes new@example.com the account's address."""
+
+    async def make(user: User) -> str:
+        await change(user, pending_email="new@example.com")
+        return f"/users/email-change/{manager.email_change_token(user, 'new@example.com')}"
+
+    return make
+
+
+class Refused(Exception):
+    """What a hook of these tests raises."""
+
+
+@pytest.fixture
+def fail(manager: UserManager) -> Callable[..., None]:
+    """`fail("on_after_login")`: that hook writes a row, sends a mail, and raises."""
+
+    def replace(name: str, error: type[Exception] | Exception = Refused) -> None:
+        async def hook(user: User, *rest: object) -> None:
+            session = session_of(user)
+            session.add(User(email="written-by-a-hook@example.com", hashed_password="x"))
+            enqueue(session, EmailMessage.build(subject="from a hook", to=user.email))
+            await session.flush()
+            raise error
+
+        setattr(manager, name, hook)
+
+    return replace

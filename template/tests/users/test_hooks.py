@@ -1,4 +1,4 @@
-"""The six hooks: when they run, with what, and what they write."""
+"""Hooks of hawkapi-users: when they run, with what, what they write. The others: test_account_hooks.py."""
 
 import pytest
 

@@ -18,6 +18,7 @@ async def test_logging_in_answers_the_account_and_a_token(client, make_user):
     body = answer.json()
     assert answer.status_code == 200
     assert body.pop("access_token")
+    assert body.pop("refresh_token")
     assert body == {
         "id": user.id,
         "email": "ada@example.com",

@@ -72,8 +72,10 @@ async def test_a_token_in_the_address_is_not_taken(client, make_user, login):
     assert (await client.get("/users/me", params={"access_token": token})).status_code == 401
 
 
-async def test_an_expired_token_is_refused(client, make_user, expired_tokens):
-    token = expired_tokens.issue_access((await make_user()).id, password_version=0)
+async def test_an_expired_token_is_refused(client, make_user, begin_session, expired_tokens):
+    user = await make_user()
+    session = await begin_session(user)
+    token = expired_tokens.issue_access(user.id, session_id=session.row.id)
 
     answer = await client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
 

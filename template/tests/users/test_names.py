@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 import app.users
-from app.users import User, UserManager, UserTokenConfig, UserTokens
+from app.users import User, UserManager, UserTokenConfig, UserTokens, hooks
+from app.users.manager import HOOKS
 
 NAMES = [
     "RESET_TYPE",
@@ -27,11 +28,29 @@ NAMES = [
     "send_password_reset_email",
     "send_verification_email",
 ]
+OURS = [
+    "CurrentLogin",
+    "CurrentSession",
+    "CurrentUser",
+    "HashingBusy",
+    "InvalidEmail",
+    "InvalidPassword",
+    "LastSuperuser",
+    "OptionalUser",
+    "PasswordHasher",
+    "RecentLogin",
+    "Superuser",
+    "UserSession",
+    "Users",
+    "VerifiedUser",
+    "record",
+]
+"""What projects name beside those of the library: dependencies of handlers, tables, errors."""
 FLAGS = ["is_active", "is_verified", "is_superuser"]
 MAIL = ["sender", "subject", "template", "text_template", "renderer", "context"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + OURS)
 def test_a_name_is_there(name):
     assert name in app.users.__all__
     assert hasattr(app.users, name)
@@ -50,6 +69,7 @@ def test_a_name_is_there(name):
         (UserManager.reset_password, ["session"], ["token", "new_password"]),
         (UserManager.update, ["session", "user"], ["email", "password", *FLAGS]),
         (UserManager.delete, ["session", "user"], []),
+        (app.users.record, ["session", "event", "user_id"], ["outcome", "actor", "method", "details"]),
         (UserTokens.issue_verify, ["user_id"], ["password_version"]),
         (UserTokens.issue_reset, ["user_id"], ["password_version"]),
         (UserTokens.peek_email_token_sub, ["token"], []),
@@ -82,6 +102,12 @@ def test_a_call_as_the_library_takes_it_fits(function, positional, keywords):
         "on_after_verify",
         "on_after_forgot_password",
         "on_after_reset_password",
+        "on_after_logout",
+        "on_after_change_password",
+        "on_after_request_email_change",
+        "on_after_change_email",
+        "on_after_update",
+        "on_before_delete",
     ],
 )
 def test_a_hook_is_an_attribute_that_may_be_given_or_assigned(hook):
@@ -92,6 +118,13 @@ def test_a_hook_is_an_attribute_that_may_be_given_or_assigned(hook):
 
     assert getattr(without, hook) is None
     assert getattr(given, hook) is print
+
+
+def test_every_hook_in_the_file_is_one_that_is_called():
+    """A name that is misspelt would do nothing, in silence."""
+    defined = {name for name in vars(hooks) if name.startswith("on_")}
+
+    assert defined <= set(HOOKS)
 
 
 def test_the_token_config_takes_what_the_librarys_takes():
@@ -128,3 +161,8 @@ def test_the_table_has_the_columns_of_the_library():
         "created_at",
         "updated_at",
     }
+
+
+def test_a_module_of_users_is_found_under_its_name():
+    """The routes have modules of the same names; `from app.users import sessions` means the sessions."""
+    assert app.users.sessions.__name__ == "app.users.sessions"

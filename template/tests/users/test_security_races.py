@@ -12,28 +12,6 @@ ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 NEW = {"password": "a brand new password"}
 
 
-@pytest.fixture
-def meanwhile(manager, monkeypatch):
-    """`meanwhile(act)`: `act()` happens while the next password is hashed or verified."""
-
-    def arrange(act):
-        hash_, verify = manager.hasher.hash, manager.hasher.verify
-        pending = [act]
-
-        async def then_hash(password):
-            await pending.pop()() if pending else None
-            return await hash_(password)
-
-        async def then_verify(password, hashed):
-            await pending.pop()() if pending else None
-            return await verify(password, hashed)
-
-        monkeypatch.setattr(manager.hasher, "hash", then_hash)
-        monkeypatch.setattr(manager.hasher, "verify", then_verify)
-
-    return arrange
-
-
 async def test_of_six_registrations_one_wins(client, at_once, accounts, outbox):
     """Field notes, defect 1."""
     statuses = await at_once(6, lambda: client.post("/users/register", json=ADA))
@@ -181,3 +159,29 @@ async def test_a_login_that_a_reset_overtakes_gives_no_good_token(
 
     answer = await client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 401
+
+
+async def test_an_account_that_is_deleted_while_its_owner_logs_in_gives_no_error(
+    client, manager, db, make_user, accounts
+):
+    """The one comes before the other: nobody gets a session of an account that is gone."""
+    user = await make_user("ada@example.com")
+
+    async def delete():
+        async with db.session() as session:
+            await manager.delete(session, await manager.get_by_id(session, user.id))
+
+    async def hook(user):
+        deleting.append(asyncio.create_task(delete()))
+        await asyncio.sleep(0.05)
+
+    deleting = []
+    manager.on_after_login = hook
+
+    answer = await client.post("/users/login", json=ADA)
+    await asyncio.gather(*deleting)
+
+    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    assert answer.status_code == 200
+    assert (await client.get("/users/me", headers=headers)).status_code == 401
+    assert await accounts() == []

@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+from itertools import permutations
 
 import jwt
 import pytest
@@ -12,6 +13,7 @@ from app.users import UserTokenConfig, UserTokens
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+PASSWORD = ADA["password"]
 NEW = {"password": "a brand new password"}
 
 
@@ -23,6 +25,7 @@ def attempt(client):
         send = {
             "verify": lambda: client.post(f"/users/verify/{token}"),
             "reset": lambda: client.post(f"/users/password-reset/{token}", json=NEW),
+            "email-change": lambda: client.post(f"/users/email-change/{token}", json={"password": PASSWORD}),
             "access": lambda: client.get("/users/me", headers={"Authorization": f"Bearer {token}"}),
         }
         return (await send[purpose]()).status_code
@@ -31,76 +34,119 @@ def attempt(client):
 
 
 @pytest.fixture
-def issue():
-    """`issue(tokens, "reset", user)`: a token as the application makes it."""
+def issue(begin_session):
+    """`await issue(tokens, "reset", user)`: a token as the application makes it."""
 
-    def make(tokens, purpose, user):
+    async def make(tokens, purpose, user):
         version = user.password_version
+        if purpose == "access":
+            return tokens.issue_access(user.id, session_id=(await begin_session(user)).row.id)
         return {
             "verify": tokens.issue_verify(user.id, password_version=version, email=user.email),
             "reset": tokens.issue_reset(user.id, password_version=version, email=user.email),
-            "access": tokens.issue_access(user.id, password_version=version),
+            "email-change": tokens.issue_email_change(
+                user.id, password_version=version, email="new@example.com"
+            ),
         }[purpose]
 
     return make
 
 
-@pytest.mark.parametrize("purpose", ["verify", "reset", "access"])
+REFUSED = {"verify": 400, "reset": 400, "email-change": 400, "access": 401}
+EACH = pytest.mark.parametrize(("purpose", "status"), REFUSED.items())
+
+
+@pytest.mark.parametrize("purpose", REFUSED)
 async def test_a_token_works_for_its_purpose(manager, make_user, issue, attempt, purpose):
-    token = issue(manager.tokens, purpose, await make_user())
+    token = await issue(manager.tokens, purpose, await make_user(pending_email="new@example.com"))
 
     assert await attempt(purpose, token) == 200
 
 
 @pytest.mark.parametrize(
     ("made_for", "used_for", "status"),
-    [
-        ("verify", "reset", 400),
-        ("verify", "access", 401),
-        ("reset", "verify", 400),
-        ("reset", "access", 401),
-        ("access", "verify", 400),
-        ("access", "reset", 400),
-    ],
+    [(made, used, REFUSED[used]) for made, used in permutations(REFUSED, 2)],
 )
 async def test_a_token_is_refused_for_another_purpose(
     manager, make_user, stored, issue, attempt, made_for, used_for, status
 ):
     """Checklist 27; ASVS 9.2.2."""
-    user = await make_user()
+    user = await make_user(pending_email="new@example.com")
 
-    assert await attempt(used_for, issue(manager.tokens, made_for, user)) == status
+    assert await attempt(used_for, await issue(manager.tokens, made_for, user)) == status
     assert (await stored(user)).password_version == 0
     assert not (await stored(user)).is_verified
 
 
-@pytest.mark.parametrize(("purpose", "status"), [("verify", 400), ("reset", 400), ("access", 401)])
+@EACH
 async def test_a_token_signed_with_another_secret_is_refused(make_user, issue, attempt, purpose, status):
     foreign = UserTokens(UserTokenConfig(secret="another secret of 32 characters!"))
 
-    assert await attempt(purpose, issue(foreign, purpose, await make_user())) == status
+    assert await attempt(purpose, await issue(foreign, purpose, await make_user())) == status
 
 
-@pytest.mark.parametrize(("purpose", "status"), [("verify", 400), ("reset", 400), ("access", 401)])
+@EACH
 async def test_an_unsigned_token_is_refused(manager, make_user, issue, attempt, purpose, status):
     """Checklist 36."""
-    payload = issue(manager.tokens, purpose, await make_user()).split(".")[1]
+    payload = (await issue(manager.tokens, purpose, await make_user())).split(".")[1]
     header = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")
 
     assert await attempt(purpose, f"{header}.{payload}.") == status
 
 
-@pytest.mark.parametrize(("purpose", "status"), [("verify", 400), ("reset", 400), ("access", 401)])
+@EACH
 async def test_a_token_rewritten_for_another_account_is_refused(
     manager, make_user, issue, attempt, purpose, status
 ):
     """Checklist 27."""
     eve, ada = await make_user("eve@example.com"), await make_user("ada@example.com")
-    header, _, signature = issue(manager.tokens, purpose, eve).split(".")
-    claims = jwt.decode(issue(manager.tokens, purpose, ada), options={"verify_signature": False})
+    header, _, signature = (await issue(manager.tokens, purpose, eve)).split(".")
+    claims = jwt.decode(await issue(manager.tokens, purpose, ada), options={"verify_signature": False})
     payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
 
     assert await attempt(purpose, f"{header}.{payload}.{signature}") == status
+
+
+@EACH
+async def test_an_expired_token_is_refused(
+    expired_tokens, make_user, issue, attempt, stored, purpose, status
+):
+    """Checklist 27; ASVS 6.6.2."""
+    user = await make_user(pending_email="new@example.com")
+
+    assert await attempt(purpose, await issue(expired_tokens, purpose, user)) == status
+    assert (await stored(user)).password_version == 0
+
+
+@pytest.fixture
+def move(manager, db, begin_session):
+    """`await move(user)`: the owner, logged in elsewhere, makes another address the account's."""
+
+    async def change_email(user):
+        elsewhere = await begin_session(user)
+        async with db.session() as session:
+            owner = await manager.require(session, user.id)
+            owner.pending_email = "moved@example.com"
+            await session.flush()
+            token = manager.email_change_token(owner, "moved@example.com")
+            await manager.change_email(session, token=token, login=(owner, elsewhere.row))
+
+    return change_email
+
+
+@EACH
+async def test_a_token_from_before_a_change_of_address_is_refused(
+    manager, make_user, issue, attempt, move, change, stored, purpose, status
+):
+    """Checklist 27."""
+    user = await make_user(pending_email="new@example.com")
+    token = await issue(manager.tokens, purpose, user)
+    await move(user)
+    await change(user, pending_email="new@example.com", is_verified=False)
+
+    assert await attempt(purpose, token) == status
+    assert (await stored(user)).email == "moved@example.com"
+    assert (await stored(user)).password_version == 1
 
 
 async def test_an_application_with_another_secret_accepts_nothing(other_client, manager, make_user, login):

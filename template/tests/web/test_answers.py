@@ -179,3 +179,31 @@ async def test_the_request_is_there_under_its_name(web, http):
         return request.path
 
     assert (await http.get("/")).json() == "/"
+
+
+async def test_data_is_not_stored_by_caches(web, http):
+    """RFC 6749, section 5.1; ASVS 14.3.2."""
+
+    @web.get("/")
+    async def handler() -> Public:
+        return Public("a")
+
+    answers = [await http.get("/"), await http.get("/nowhere")]
+
+    assert [answer.headers["cache-control"] for answer in answers] == ["no-store", "no-store"]
+
+
+async def test_a_handler_may_let_caches_store(web, http):
+    @web.get("/")
+    async def handler() -> JSONResponse:
+        return JSONResponse({"a": 1}, headers={"Cache-Control": "max-age=60"})
+
+    assert (await http.get("/")).headers.get_list("cache-control") == ["max-age=60"]
+
+
+async def test_what_is_no_data_keeps_its_headers(web, http):
+    @web.get("/")
+    async def handler() -> Response:
+        return Response("x", content_type="text/css")
+
+    assert "cache-control" not in (await http.get("/")).headers

@@ -54,6 +54,17 @@ async def test_the_page_shows_routes_and_schemas(documented, http):
     assert 'id="Thing"' in page.text
 
 
+@pytest.mark.parametrize(
+    ("route", "login"),
+    [("/users/me", "needs a login"), ("/users/logout", "login optional"), ("/users/register", "")],
+)
+async def test_the_page_says_who_needs_a_login(client, route, login):
+    page = (await client.get("/docs")).text
+
+    summary = page.partition(f"<code>{route}</code>")[2].partition("</summary>")[0]
+    assert summary.partition('<span class="lock">')[2].removesuffix("</span>") == login
+
+
 async def test_the_page_needs_nothing_from_outside_and_no_script(documented, http):
     page = (await http.get("/docs")).text
 

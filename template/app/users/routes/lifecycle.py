@@ -1,4 +1,4 @@
-"""Register, log in, verify the address, reset the password. No rule here: the manager has them.
+"""Register, verify the address, reset the password. No rule here: the manager has them.
 
 What the manager raises becomes an answer in `app/users/errors.py`. The transaction is committed when a
 handler returns and rolled back when it raises (`app/database.py`).
@@ -6,63 +6,31 @@ handler returns and rolled back when it raises (`app/database.py`).
 
 from typing import Annotated
 
-import msgspec
 from hawkapi import Request
 from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
 from app.database import Db
 from app.users import link_pages
-from app.users.dependencies import CurrentUser, Users
-from app.users.schemas import (
-    Accepted,
-    AddressOnly,
-    LoggedIn,
-    Login,
-    NewPassword,
-    PublicUser,
-    Registration,
-    public,
-)
+from app.users.dependencies import Users
+from app.users.routes.sessions import BUSY
+from app.users.schemas import Accepted, AddressOnly, NewPassword, PublicUser, Registration, public
 from app.web import FromForm, responds
 from app.web.parameters import sent_by_form
 
 router = Router(tags=["users"])
 
-_BUSY = {503: "Too many passwords are being checked at the moment. Retry-After says when to try again."}
 _DEAD_LINK = {400: "The link is not good any more, or the request is not valid."}
 
 
 @router.post("/register", status_code=201)
-@responds({409: "The address has an account already."} | _BUSY)
+@responds({409: "The address has an account already."} | BUSY)
 async def register(body: Registration, users: Users, tx: Db) -> PublicUser:
     """Create an account
 
     A mail with the link that verifies the address is on its way when this answers.
     """
     return public(await users.create(tx, email=body.email, password=body.password))
-
-
-@router.post("/login", status_code=200)
-@responds({401: "Unknown address, wrong password or disabled account: the answer is the same."} | _BUSY)
-async def login(body: Login, users: Users, tx: Db) -> LoggedIn:
-    """Log in with address and password
-
-    Send the access token with later requests as `Authorization: Bearer …`.
-    """
-    user = await users.authenticate(tx, email=body.email, password=body.password)
-    token = users.tokens.issue_access(user.id, password_version=user.password_version)
-    return LoggedIn(
-        **msgspec.structs.asdict(public(user)),
-        access_token=token,
-        expires_in=users.tokens.config.access_ttl_seconds,
-    )
-
-
-@router.get("/me", status_code=200)
-async def me(user: CurrentUser) -> PublicUser:
-    """The logged-in account"""
-    return public(user)
 
 
 @router.post("/verify/request", status_code=202)
@@ -108,7 +76,7 @@ async def password_reset_page(token: str, users: Users) -> Response:
 
 
 @router.post("/password-reset/{token}", status_code=200, response_model=PublicUser)
-@responds(_DEAD_LINK | _BUSY)
+@responds(_DEAD_LINK | BUSY)
 async def reset_password(
     request: Request,
     token: str,
@@ -118,7 +86,7 @@ async def reset_password(
 ) -> PublicUser | Response:
     """Set a new password
 
-    The token works once, and nobody is logged in by it; every access token made before is dead.
+    The token works once, and nobody is logged in by it; every session and every token made before is dead.
     """
     user = await users.reset_password(tx, token=token, new_password=body.password)
     return link_pages.password_was_set() if sent_by_form(request) else public(user)

@@ -1,0 +1,46 @@
+"""The time: one place that tells it, so that a test can set it, and a column for it.
+
+Template-owned. Call `clock.now()`, not `datetime.now()`, where something begins, ends or is compared.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime
+from sqlalchemy.dialects.sqlite import DATETIME
+from sqlalchemy.types import TypeDecorator
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+class _SQLiteText(DATETIME):
+    """A full second is written as by SQLite's own CURRENT_TIMESTAMP, or the two would not be equal."""
+
+    def bind_processor(self, dialect: Any) -> Any:
+        write: Any = super().bind_processor(dialect)
+
+        def shortest(value: datetime | None) -> str | None:
+            return None if value is None else write(value).removesuffix(".000000")
+
+        return shortest
+
+
+class Moment(TypeDecorator[datetime]):
+    """A column for a point in time. SQLite gives times back without their zone; this one says it: UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Any) -> Any:
+        return dialect.type_descriptor(_SQLiteText() if dialect.name == "sqlite" else self.impl_instance)
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("A moment needs its zone: clock.now() gives one, datetime.now() does not.")
+        return value if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return value if value is None or value.tzinfo is not None else value.replace(tzinfo=UTC)

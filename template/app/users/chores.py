@@ -1,0 +1,49 @@
+"""What the worker does for accounts from time to time. The times are yours to change."""
+
+import logging
+from datetime import timedelta
+
+from app import clock
+from app.chores import Chore
+from app.users import audit
+from app.users.manager import UserManager
+from app.web import App
+
+logger = logging.getLogger("app.users")
+
+CLEANING = 600.0
+"""Seconds between two looks for sessions and events that are past their time."""
+DELETING = 60.0
+"""Seconds between two looks for accounts whose grace has passed."""
+
+_MOST_FAILURES = 20
+"""So many in a row are no matter of single accounts any more; the next look tries again."""
+
+
+def install(app: App, manager: UserManager) -> None:
+    """Add the chores to those of *app*."""
+    database, retention = app.state.db, timedelta(days=app.state.settings.audit_retention_days)
+
+    async def clean() -> None:
+        async with database.session() as session:
+            await manager.sessions.remove_expired(session)
+            await audit.remove_older_than(session, clock.now() - retention)
+
+    async def delete_due_accounts() -> None:
+        found, failed = True, 0
+        while found:
+            try:
+                async with database.session() as session:
+                    audit.act_as(session, "worker")
+                    found = await manager.delete_due(session, skip=failed)
+            except Exception:
+                # A hook of yours, or a row without CASCADE, keeps this one; the others go.
+                if failed == _MOST_FAILURES:
+                    raise
+                logger.exception("an account whose grace has passed could not be deleted")
+                failed += 1
+
+    app.state.chores += [
+        Chore("clean", CLEANING, clean),
+        Chore("delete due accounts", DELETING, delete_due_accounts),
+    ]

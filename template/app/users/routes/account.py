@@ -1,0 +1,133 @@
+"""What owners do with their account: read, export, change, delete. No rule here: the manager has them."""
+
+from typing import Annotated
+
+import msgspec
+from hawkapi import Request
+from hawkapi.responses.response import Response
+from hawkapi.routing.router import Router
+
+from app.database import Db, writing_beside
+from app.users import link_pages
+from app.users.audit import events_of, record
+from app.users.cookies import give_cookie, session_cookie, take_cookie
+from app.users.dependencies import CurrentLogin, CurrentUser, OptionalLogin, RecentLogin, StillLoggedIn, Users
+from app.users.export import account_of, belongings_of
+from app.users.routes.sessions import BUSY, tokens_for
+from app.users.schemas import (
+    Accepted,
+    EmailChange,
+    Export,
+    OwnersPassword,
+    PasswordChange,
+    PasswordChanged,
+    PublicUser,
+    exported_event,
+    public,
+)
+from app.users.sessions import COOKIE
+from app.web import FromForm, responds
+from app.web.parameters import sent_by_form
+
+router = Router(tags=["account"])
+
+
+@router.get("/me", status_code=200)
+async def me(user: CurrentUser) -> PublicUser:
+    """The logged-in account"""
+    return public(user)
+
+
+@router.delete("/me", status_code=204)
+@responds({409: "The last active superuser cannot go, nor an account that other data needs."})
+async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, users: Users, tx: Db) -> None:
+    """Delete your account
+
+    At once, or after DELETION_GRACE_DAYS; logging in before then takes it back.
+    """
+    await users.request_delete(tx, user)
+    if session_cookie(request) is not None:
+        take_cookie(request)
+
+
+@router.get("/me/export", status_code=200)
+async def export(recent: RecentLogin, user: CurrentUser, tx: Db) -> Export:
+    """Everything that is stored about you"""
+    everything = Export(
+        account=account_of(user),
+        belongings=await belongings_of(tx, user),
+        events=[exported_event(each) for each in await events_of(tx, user.id)],
+    )
+    async with writing_beside(tx) as session:
+        record(session, "export", user.id)
+    return everything
+
+
+@router.post("/me/password", status_code=200)
+@responds({400: "The current password is wrong, or the new one may not be used."} | BUSY)
+async def change_password(
+    request: Request, login: CurrentLogin, body: PasswordChange, users: Users, tx: Db
+) -> PasswordChanged:
+    """Change your password
+
+    Every other session ends, and every link in a mail. This one goes on, with the new tokens or cookie.
+    """
+    issued = await users.change_password(
+        tx,
+        login.user,
+        login.session,
+        current_password=body.current_password,
+        new_password=body.new_password,
+    )
+    account = msgspec.structs.asdict(public(issued.user))
+    if issued.row.kind == COOKIE:
+        give_cookie(request, issued)
+        return PasswordChanged(**account)
+    return PasswordChanged(**account, **msgspec.structs.asdict(tokens_for(users, issued)))
+
+
+@router.post("/me/email", status_code=202)
+async def request_email_change(
+    recent: RecentLogin,
+    user: CurrentUser,
+    body: EmailChange,
+    still: StillLoggedIn,
+    users: Users,
+    tx: Db,
+) -> Accepted:
+    """Ask for another e-mail address
+
+    The new address gets a link, and nothing changes before it is used; the present address is told.
+    """
+    await users.request_email_change(tx, user, new_email=body.new_email)
+    return Accepted()
+
+
+@router.get("/email-change/{token}", include_in_schema=False)
+async def email_change_page(token: str, users: Users) -> Response:
+    """The page behind the mailed link. Opening it changes nothing: mail scanners open every link."""
+    users.tokens.peek_email_change_token_sub(token)
+    return link_pages.email_change_form()
+
+
+@router.post("/email-change/{token}", status_code=200, response_model=PublicUser)
+@responds({400: "The link is not good any more, or the password is wrong or missing."} | BUSY)
+async def change_email(
+    request: Request,
+    login: OptionalLogin,
+    token: str,
+    users: Users,
+    tx: Db,
+    body: Annotated[OwnersPassword, FromForm()] = OwnersPassword(),  # noqa: B008 - never changed
+) -> PublicUser | Response:
+    """Confirm another e-mail address with the token that was mailed to it
+
+    Send it while logged in as the owner, or with the account's password.
+    """
+    user = await users.change_email(
+        tx,
+        token=token,
+        login=(login.user, login.session) if login is not None else None,
+        password=body.password,
+    )
+    return link_pages.email_was_changed(user.email) if sent_by_form(request) else public(user)

@@ -1,0 +1,132 @@
+"""Log in and out, refresh, confirm, see and end sessions. No rule here: the manager has them."""
+
+import msgspec
+from hawkapi import Depends, Request
+from hawkapi.routing.router import Router
+
+from app.database import Db
+from app.users.cookies import give_cookie, session_cookie, take_cookie
+from app.users.dependencies import CurrentLogin, OptionalLogin, RecentLogin, Users
+from app.users.manager import UserManager
+from app.users.schemas import (
+    CookieLogin,
+    Credentials,
+    LoggedIn,
+    Logout,
+    PasswordOnly,
+    PublicSession,
+    PublicUser,
+    Refresh,
+    TokenPair,
+    public,
+    public_session,
+)
+from app.users.sessions import Issued
+from app.web import responds
+from app.web.origin import require_same_origin
+
+router = Router(tags=["sessions"])
+
+BUSY = {503: "Too many passwords are being checked at the moment. Retry-After says when to try again."}
+_REFUSED = {401: "Unknown address, wrong password or disabled account: the answer is the same."}
+
+
+def tokens_for(users: UserManager, issued: Issued) -> TokenPair:
+    """The tokens that a client of a bearer session gets."""
+    return TokenPair(
+        access_token=users.tokens.issue_access(issued.user.id, session_id=issued.row.id),
+        refresh_token=issued.token,
+        expires_in=users.tokens.config.access_ttl_seconds,
+    )
+
+
+@router.post("/login", status_code=200)
+@responds(_REFUSED | BUSY)
+async def login(body: Credentials, users: Users, tx: Db) -> LoggedIn:
+    """Log in with address and password
+
+    Send the access token with later requests as `Authorization: Bearer …`. When it has expired, get another
+    with the refresh token.
+    """
+    issued = await users.log_in(tx, email=body.email, password=body.password)
+    tokens = msgspec.structs.asdict(tokens_for(users, issued))
+    return LoggedIn(**msgspec.structs.asdict(public(issued.user)), **tokens)
+
+
+@router.post("/login/cookie", status_code=200, dependencies=[Depends(require_same_origin)])
+@responds(_REFUSED | BUSY | {403: "Sent by a page of another site, or by none: Origin is missing."})
+async def login_with_cookie(request: Request, users: Users, tx: Db, body: CookieLogin) -> PublicUser:
+    """Log in with address and password, for browsers: the answer sets the cookie
+
+    A session that the browser had before ends.
+    """
+    issued = await users.log_in(
+        tx,
+        email=body.email,
+        password=body.password,
+        kind="cookie",
+        remember=body.remember,
+        instead_of=session_cookie(request),
+    )
+    give_cookie(request, issued)
+    return public(issued.user)
+
+
+@router.post("/token/refresh", status_code=200)
+@responds({401: "The refresh token is not good any more; log in again."})
+async def refresh(body: Refresh, users: Users, tx: Db) -> TokenPair:
+    """Get a new pair of tokens for a refresh token
+
+    Store both: the old refresh token is spent. It gives the same pair for some seconds more, so that two tabs
+    may refresh at once; a later use ends the session, since somebody may have copied it.
+    """
+    return tokens_for(users, await users.refresh(tx, body.refresh_token))
+
+
+@router.post("/logout", status_code=204)
+async def logout(
+    request: Request, login: OptionalLogin, users: Users, tx: Db, body: Logout | None = None
+) -> None:
+    """End this session at once
+
+    Whose access token has expired sends the refresh token in the body. 204 also without a login.
+    """
+    if login is not None:
+        await users.log_out(tx, login.user, login.session)
+    elif body is not None and body.refresh_token is not None:
+        await users.log_out_with(tx, body.refresh_token)
+    if session_cookie(request) is not None:
+        take_cookie(request)
+
+
+@router.post("/me/confirm", status_code=204)
+@responds({400: "The password is wrong."} | BUSY)
+async def confirm(request: Request, login: CurrentLogin, body: PasswordOnly, users: Users, tx: Db) -> None:
+    """Give the password once more, so that the session counts as recently logged in
+
+    A cookie is replaced by a new one.
+    """
+    issued = await users.confirm(tx, login.user, login.session, password=body.password)
+    if issued is not None:
+        give_cookie(request, issued)
+
+
+@router.get("/me/sessions", status_code=200)
+async def list_sessions(login: CurrentLogin, users: Users, tx: Db) -> list[PublicSession]:
+    """Where you are logged in, the last used first"""
+    return [public_session(row, login.session) for row in await users.sessions.of_user(tx, login.user)]
+
+
+@router.delete("/me/sessions", status_code=204)
+async def end_other_sessions(recent: RecentLogin, login: CurrentLogin, users: Users, tx: Db) -> None:
+    """End every session but this one"""
+    await users.end_sessions(tx, login.user, but=recent)
+
+
+@router.delete("/me/sessions/{session_id}", status_code=204)
+@responds({404: "You have no such session."})
+async def end_session(
+    recent: RecentLogin, login: CurrentLogin, session_id: str, users: Users, tx: Db
+) -> None:
+    """End one session"""
+    await users.end_session(tx, login.user, session_id)

@@ -1,0 +1,369 @@
+"""Sessions: issued, found, rotated and revoked here and nowhere else. Knows no HTTP.
+
+A session is alive while its user is active, nobody has revoked it, the user's `password_version` is the one
+that it began with, and neither of two limits has passed: the idle one, since it was last seen, and the
+absolute one, since it began. So a new password ends every session in the very statement that sets it.
+
+The client holds `id.secret`. A secret is 32 random bytes, of which the table has the SHA-256 alone, and a
+seal that shows that it was issued here, whenever that was: a guess is told apart from a token that was stolen
+and used a second time. You may change the limits (settings); keep the rest.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import ColumnElement, bindparam, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
+
+from app import clock
+from app.database import client_of_session
+from app.loading import Joined
+from app.users.models import User, UserSession
+from app.users.tokens import derived_key
+
+BEARER = "bearer"
+COOKIE = "cookie"
+
+SEEN_EVERY = timedelta(minutes=1)
+"""How exact `last_seen_at` is. A write for each request would cost more than the request."""
+_MOST_SPENT = 10
+"""Replaced tokens that a row remembers. So many within the grace, and the present one stays for a moment."""
+_SECRET_BYTES = 32
+_SEAL_BYTES = 16
+
+_BY_ID = Joined(
+    UserSession,
+    User,
+    on=User.id == UserSession.user_id,
+    where=UserSession.id == bindparam("session_id"),
+)
+
+
+class SessionEnded(Exception):
+    """There is no such session, it is over, or the secret is not the one of today."""
+
+
+class SessionReused(Exception):
+    """A refresh token was used again, long after it was replaced: one of its two users has stolen it."""
+
+    def __init__(self, row: UserSession, user: User) -> None:
+        super().__init__("A refresh token was used twice.")
+        self.row = row
+        self.user = user
+
+
+@dataclass(frozen=True)
+class SessionLimits:
+    """How long a session may last. The defaults are those of the settings."""
+
+    idle: timedelta = timedelta(days=14)
+    absolute: timedelta = timedelta(days=90)
+    short: timedelta = timedelta(days=1)
+    """The absolute limit of a login that is not to be remembered."""
+    grace: timedelta = timedelta(seconds=30)
+    """For so long a replaced refresh token gives what replaced it: two tabs may refresh at once."""
+    recent: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A session and the token that its client is given, which is nowhere else."""
+
+    row: UserSession
+    user: User
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Issued({self.row.id})"
+
+
+class Sessions:
+    """What can be done with sessions. Writes with what it is given and leaves the commit to the caller."""
+
+    def __init__(self, secret: str, limits: SessionLimits | None = None) -> None:
+        """*secret*: SECRET_KEY. A new one ends every session."""
+        self.limits = limits or SessionLimits()
+        self._key = derived_key(secret, "session").encode()
+
+    # Issuing
+
+    async def issue(
+        self, session: AsyncSession, user: User, *, kind: str = BEARER, remember: bool = True
+    ) -> Issued:
+        """Begin a session for *user*, who has just given the password."""
+        now = clock.now()
+        client = client_of_session(session)
+        lasts = self.limits.absolute if remember else min(self.limits.short, self.limits.absolute)
+        secret = secrets.token_bytes(_SECRET_BYTES)
+        row = UserSession(
+            user_id=user.id,
+            kind=kind,
+            secret_hash=_hash(secret),
+            password_version=user.password_version,
+            created_at=now,
+            authenticated_at=now,
+            last_seen_at=now,
+            expires_at=now + lasts,
+            address=client.address,
+            user_agent=client.user_agent,
+        )
+        session.add(row)
+        await session.flush()
+        return Issued(row, user, self._token(row.id, secret))
+
+    # Finding
+
+    async def by_id(self, session: AsyncSession, session_id: str) -> tuple[UserSession, User]:
+        """The live session with this id and its user, in one query.
+
+        Both are read anew: objects that the caller holds already change with it.
+
+        Raises:
+            SessionEnded: there is none.
+        """
+        found = await _BY_ID.one(session, {"session_id": session_id})
+        if found is None or not self.is_alive(*found):
+            raise SessionEnded
+        row, user = found
+        return row, user
+
+    async def by_token(self, session: AsyncSession, token: str, *, kind: str) -> tuple[UserSession, User]:
+        """The live session that *token* is the present one of. Raises `SessionEnded`."""
+        session_id, secret = self._parts(token)
+        row, user = await self.by_id(session, session_id)
+        if row.kind != kind or not hmac.compare_digest(row.secret_hash, _hash(secret)):
+            raise SessionEnded
+        return row, user
+
+    async def by_issued_token(self, session: AsyncSession, token: str) -> tuple[UserSession, User]:
+        """The live bearer session whose refresh token *token* is, or was before it was replaced.
+
+        Enough to end the session, and for nothing else. Raises `SessionEnded`.
+        """
+        session_id, _ = self._parts(token)
+        row, user = await self.by_id(session, session_id)
+        if row.kind != BEARER:
+            raise SessionEnded
+        return row, user
+
+    def is_alive(self, row: UserSession, user: User) -> bool:
+        """Whether *row* still stands for a login of *user*."""
+        now = clock.now()
+        return (
+            user.is_active
+            and row.revoked_at is None
+            and row.password_version == user.password_version
+            and now < row.expires_at
+            and now < row.last_seen_at + self.limits.idle
+        )
+
+    def is_recent(self, row: UserSession) -> bool:
+        """Whether the password was given a moment ago (RECENT_LOGIN)."""
+        return clock.now() < row.authenticated_at + self.limits.recent
+
+    async def of_user(self, session: AsyncSession, user: User) -> list[UserSession]:
+        """The live sessions of *user*, the one that was used last first."""
+        now = clock.now()
+        alive = (
+            UserSession.user_id == user.id,
+            UserSession.revoked_at.is_(None),
+            UserSession.password_version == user.password_version,
+            UserSession.expires_at > now,
+            UserSession.last_seen_at > now - self.limits.idle,
+        )
+        newest_first = select(UserSession).where(*alive).order_by(UserSession.last_seen_at.desc())
+        return list(await session.scalars(newest_first.order_by(UserSession.id)))
+
+    # Keeping
+
+    def is_due(self, row: UserSession) -> bool:
+        """Whether it is time to write down that the session was seen."""
+        return clock.now() - row.last_seen_at >= SEEN_EVERY
+
+    async def seen(self, session: AsyncSession, row: UserSession) -> None:
+        """Write down that the session was seen now."""
+        now = clock.now()
+        await _change(session, row, UserSession.last_seen_at <= now - SEEN_EVERY, last_seen_at=now)
+        # What the request has read says so, too, without being a change that it would have to write.
+        set_committed_value(row, "last_seen_at", now)
+
+    async def rotate(self, session: AsyncSession, token: str) -> Issued:
+        """Replace a refresh token. Of several uses at once, one replaces it and all get what replaced it.
+
+        Raises:
+            SessionEnded: not a refresh token of a live session.
+            SessionReused: it was replaced longer ago than the grace. The caller ends the session.
+        """
+        session_id, secret = self._parts(token)
+        row, user = await self.by_id(session, session_id)
+        if row.kind != BEARER:
+            raise SessionEnded
+        now, successor = clock.now(), self._successor(secret)
+        replaced = False
+        if hmac.compare_digest(row.secret_hash, _hash(secret)):
+            recent = self._replaced_within_grace(row)
+            if len(recent) >= _MOST_SPENT:
+                return Issued(row, user, token)
+            replaced = await _change(
+                session,
+                row,
+                UserSession.secret_hash == row.secret_hash,
+                UserSession.revoked_at.is_(None),
+                secret_hash=_hash(successor),
+                spent=msgspec.json.encode([*recent, (row.secret_hash, now)]).decode(),
+                last_seen_at=now,
+            )
+            # Also when somebody else was faster: what has come of it stands in the row.
+            await _read_again(session, row)
+        if not replaced:
+            if not self.is_alive(row, user):
+                raise SessionEnded
+            successor = self._present(row, user, secret)
+        return Issued(row, user, self._token(row.id, successor))
+
+    async def confirm(self, session: AsyncSession, row: UserSession, user: User) -> Issued | None:
+        """The password was given once more: the session is recent. A cookie is replaced (ASVS 7.2.4).
+
+        None for a bearer session, whose tokens stay.
+
+        Raises:
+            SessionEnded: it ended meanwhile.
+        """
+        if row.kind == COOKIE:
+            return await self.reissue(session, row, user)
+        now = clock.now()
+        await _change(session, row, authenticated_at=now, last_seen_at=now)
+        await _read_again(session, row)
+        return None
+
+    async def reissue(self, session: AsyncSession, row: UserSession, user: User) -> Issued:
+        """Put a new session in the place of *row*, whose every token is dead at once; the limit stays.
+
+        Raises:
+            SessionEnded: it ended meanwhile.
+        """
+        # The account before its sessions, as deleting it locks them; the other way round they would deadlock.
+        held = select(User.id).where(User.id == user.id).with_for_update(read=True, key_share=True)
+        if await session.scalar(held) is None or not await self.revoke(session, row):
+            raise SessionEnded
+        issued = await self.issue(session, user, kind=row.kind)
+        issued.row.created_at, issued.row.expires_at = row.created_at, row.expires_at
+        await session.flush()
+        return issued
+
+    async def keep(self, session: AsyncSession, row: UserSession, user: User) -> None:
+        """Let *row* live on although the password or the address of *user* has changed."""
+        await _change(session, row, password_version=user.password_version)
+        await _read_again(session, row)
+
+    # Ending
+
+    async def revoke(self, session: AsyncSession, row: UserSession) -> bool:
+        """End a session; False if it was revoked already."""
+        return await _change(session, row, UserSession.revoked_at.is_(None), revoked_at=clock.now())
+
+    async def revoke_all(
+        self, session: AsyncSession, user_id: str | None = None, *, but: UserSession | None = None
+    ) -> int:
+        """End every session of a user, or of everybody; *but* lives on. How many were ended."""
+        conditions: list[ColumnElement[bool]] = [UserSession.revoked_at.is_(None)]
+        if user_id is not None:
+            # Waits for whoever is putting a new session in the place of an old one, and keeps others from it.
+            await session.execute(select(User.id).where(User.id == user_id).with_for_update())
+            conditions.append(UserSession.user_id == user_id)
+        if but is not None:
+            conditions.append(UserSession.id != but.id)
+        ended = await session.execute(
+            update(UserSession)
+            .where(*conditions)
+            .values(revoked_at=clock.now())
+            .returning(UserSession.id)
+            .execution_options(synchronize_session=False)
+        )
+        return len(ended.all())
+
+    async def remove_expired(self, session: AsyncSession) -> None:
+        """Delete what is past its limits.
+
+        A revoked session stays as long: until then its tokens could be tried again, and would be unknown.
+        """
+        now = clock.now()
+        is_over = or_(UserSession.expires_at <= now, UserSession.last_seen_at <= now - self.limits.idle)
+        await session.execute(delete(UserSession).where(is_over))
+
+    # Secrets
+
+    def _token(self, session_id: str, secret: bytes) -> str:
+        sealed = secret + self._seal(session_id, secret)
+        return f"{session_id}.{base64.urlsafe_b64encode(sealed).decode()}"
+
+    def _parts(self, token: str) -> tuple[str, bytes]:
+        session_id, _, text = token.partition(".")
+        try:
+            sealed = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
+        except (binascii.Error, UnicodeEncodeError):
+            raise SessionEnded from None
+        secret, seal = sealed[:_SECRET_BYTES], sealed[_SECRET_BYTES:]
+        if not hmac.compare_digest(seal, self._seal(session_id, secret)):
+            raise SessionEnded
+        return session_id, secret
+
+    def _seal(self, session_id: str, secret: bytes) -> bytes:
+        return self._mac(b"seal:" + session_id.encode("utf-8", "replace") + secret)[:_SEAL_BYTES]
+
+    def _successor(self, secret: bytes) -> bytes:
+        """What replaces *secret*. Made from it, so that whoever asks a second time can be given the same."""
+        return self._mac(b"successor:" + secret)
+
+    def _mac(self, message: bytes) -> bytes:
+        return hmac.digest(self._key, message, "sha256")
+
+    def _replaced_within_grace(self, row: UserSession) -> list[tuple[str, datetime]]:
+        now = clock.now()
+        return [each for each in _spent(row) if now < each[1] + self.limits.grace]
+
+    def _present(self, row: UserSession, user: User, secret: bytes) -> bytes:
+        """The secret that has come of *secret*, which was replaced within the grace."""
+        times = dict(_spent(row))
+        replaced_at = times.get(_hash(secret))
+        if replaced_at is None or clock.now() >= replaced_at + self.limits.grace:
+            raise SessionReused(row, user)
+        for _ in times:
+            secret = self._successor(secret)
+            if _hash(secret) == row.secret_hash:
+                return secret
+        raise SessionReused(row, user)
+
+
+def _hash(secret: bytes) -> str:
+    return hashlib.sha256(secret).hexdigest()
+
+
+def _spent(row: UserSession) -> list[tuple[str, datetime]]:
+    return msgspec.json.decode(row.spent, type=list[tuple[str, datetime]])
+
+
+async def _read_again(session: AsyncSession, row: UserSession) -> None:
+    if await session.get(UserSession, row.id, populate_existing=True) is None:
+        raise SessionEnded
+
+
+async def _change(
+    session: AsyncSession, row: UserSession, *conditions: ColumnElement[bool], **values: object
+) -> bool:
+    """Change the row if it still meets *conditions*; of several callers at once one gets through."""
+    changed = await session.execute(
+        update(UserSession)
+        .where(UserSession.id == row.id, *conditions)
+        .values(**values)
+        .returning(UserSession.id)
+        .execution_options(synchronize_session=False)
+    )
+    return changed.scalar_one_or_none() is not None

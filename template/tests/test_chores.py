@@ -1,0 +1,187 @@
+"""Chores: called at their times until they are stopped, whatever one of them raises."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.chores import Chore, run
+from app.web import App
+
+HOUR = 3600.0
+
+
+class Counted:
+    """Something to do that counts its calls; `until(3)` waits for the third."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.calls = 0
+        self.errors = list(errors)
+        self._called = asyncio.Condition()
+
+    async def __call__(self) -> None:
+        async with self._called:
+            self.calls += 1
+            self._called.notify_all()
+        if self.errors:
+            raise self.errors.pop(0)
+
+    async def until(self, calls: int) -> None:
+        async with asyncio.timeout(5), self._called:
+            await self._called.wait_for(lambda: self.calls >= calls)
+
+
+@pytest.fixture
+def stop() -> asyncio.Event:
+    return asyncio.Event()
+
+
+@pytest.fixture
+def build(build_app: Callable[..., App]) -> Callable[..., App]:
+    """`build(do, mail_worker="inline")`: an application with one chore, that one."""
+
+    def make(do: Counted, seconds: float, **changes: Any) -> App:
+        app = build_app(**changes)
+        app.state.chores[:] = [Chore("count", seconds, do)]
+        return app
+
+    return make
+
+
+async def test_a_chore_is_done_at_the_start_and_again(stop):
+    do = Counted()
+    running = asyncio.create_task(run([Chore("count", 0.001, do)], stop))
+
+    await do.until(3)
+    stop.set()
+    await running
+
+    assert do.calls >= 3
+
+
+async def test_it_waits_for_its_time(stop):
+    slow, quick = Counted(), Counted()
+    running = asyncio.create_task(run([Chore("slow", HOUR, slow), Chore("quick", 0.001, quick)], stop))
+
+    await quick.until(5)
+    stop.set()
+    await running
+
+    assert slow.calls == 1
+
+
+async def test_one_that_raises_is_logged_and_called_again(stop, caplog):
+    do = Counted(ValueError("first"), ValueError("second"))
+    running = asyncio.create_task(run([Chore("count", 0.001, do)], stop))
+
+    await do.until(3)
+    stop.set()
+    await running
+
+    said = [record.getMessage() for record in caplog.records if record.name == "app.chores"]
+    assert said == ["the chore 'count' failed; next try in 0 s"] * 2
+
+
+async def test_one_that_raises_keeps_no_other_from_its_work(stop, caplog):
+    broken, sound = Counted(*[OSError()] * 1000), Counted()
+    running = asyncio.create_task(run([Chore("broken", 0.001, broken), Chore("sound", 0.001, sound)], stop))
+
+    await sound.until(3)
+    stop.set()
+    await running
+
+    assert sound.calls >= 3
+
+
+async def test_one_that_takes_its_time_keeps_no_other_from_its_work(stop):
+    held, sound = asyncio.Event(), Counted()
+
+    async def hold() -> None:
+        await held.wait()
+
+    running = asyncio.create_task(run([Chore("slow", HOUR, hold), Chore("sound", 0.001, sound)], stop))
+
+    await sound.until(3)
+    held.set()
+    stop.set()
+    await running
+
+    assert sound.calls >= 3
+
+
+async def test_stop_ends_them_at_once(stop):
+    do = Counted()
+    running = asyncio.create_task(run([Chore("count", HOUR, do)], stop))
+    await do.until(1)
+
+    stop.set()
+
+    async with asyncio.timeout(1):
+        await running
+    assert do.calls == 1
+
+
+async def test_what_has_begun_is_finished(stop):
+    begun, finished = asyncio.Event(), []
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.sleep(0.01)
+        finished.append(True)
+
+    running = asyncio.create_task(run([Chore("work", HOUR, work)], stop))
+    await begun.wait()
+    stop.set()
+    await running
+
+    assert finished == [True]
+
+
+async def test_a_stop_before_the_start_does_nothing(stop):
+    do = Counted()
+    stop.set()
+
+    await run([Chore("count", 0.001, do)], stop)
+
+    assert do.calls == 0
+
+
+async def test_no_chores_are_done_at_once(stop):
+    async with asyncio.timeout(1):
+        await run([], stop)
+
+
+# Where they are done
+
+
+async def test_inline_they_are_done_while_the_application_runs(build, started):
+    do = Counted()
+
+    async with started(build(do, 0.001, mail_worker="inline")):
+        await do.until(3)
+    done = do.calls
+    await asyncio.sleep(0.02)
+
+    assert do.calls == done
+
+
+async def test_inline_they_are_done_again_after_a_second_start(build, started):
+    do = Counted()
+    app = build(do, HOUR, mail_worker="inline")
+
+    async with started(app):
+        await do.until(1)
+    async with started(app):
+        await do.until(2)
+
+    assert do.calls == 2
+
+
+async def test_separate_they_are_left_to_the_worker(build, started):
+    do = Counted()
+
+    async with started(build(do, 0.001, mail_worker="separate")):
+        await asyncio.sleep(0.02)
+
+    assert do.calls == 0

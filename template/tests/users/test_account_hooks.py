@@ -1,0 +1,301 @@
+"""Hooks around what owners and administrators do: each once, in the transaction, undoing all by raising."""
+
+import pytest
+
+from app.database import session_of
+from app.users import User
+from app.web import Problem
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+PASSWORD = "correct horse battery"
+NEW = "a brand new password"
+KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
+
+
+@pytest.fixture
+def calls(manager):
+    """`seen = calls("on_after_logout")`: the arguments of every call of that hook."""
+
+    def replace(name):
+        seen = []
+
+        async def hook(*arguments):
+            seen.append(arguments)
+
+        setattr(manager, name, hook)
+        return seen
+
+    return replace
+
+
+@pytest.fixture
+def change_password(client):
+    async def send(visit, current=PASSWORD):
+        body = {"current_password": current, "new_password": NEW}
+        return await client.post("/users/me/password", json=body, headers=visit.headers)
+
+    return send
+
+
+@pytest.fixture
+def admin(make_owner, visit):
+    """`await admin()`: what the requests of a superuser carry."""
+
+    async def begin():
+        root = await make_owner("root@example.com", id="root", is_superuser=True)
+        return (await visit(root)).headers
+
+    return begin
+
+
+# When they run, with what
+
+
+@KINDS
+async def test_after_a_logout(client, make_owner, visit, calls, kind):
+    user = await make_owner()
+    here = await visit(user, kind)
+    seen = calls("on_after_logout")
+
+    await client.post("/users/logout", headers=here.headers)
+    await client.post("/users/logout", headers=here.headers)
+
+    assert [called.id for (called,) in seen] == [user.id]
+
+
+async def test_after_a_logout_with_the_refresh_token(client, make_owner, visit, calls):
+    user = await make_owner()
+    body = {"refresh_token": (await visit(user)).issued.token}
+    seen = calls("on_after_logout")
+
+    await client.post("/users/logout", json=body)
+    await client.post("/users/logout", json=body)
+
+    assert [called.id for (called,) in seen] == [user.id]
+
+
+async def test_of_four_logouts_at_once_one_calls_it(client, make_owner, visit, calls, at_once):
+    here = await visit(await make_owner())
+    seen = calls("on_after_logout")
+
+    statuses = await at_once(4, lambda: client.post("/users/logout", headers=here.headers))
+
+    assert statuses == [204] * 4
+    assert len(seen) == 1
+
+
+@KINDS
+async def test_after_a_change_of_the_password(make_owner, visit, calls, change_password, kind):
+    user = await make_owner()
+    here = await visit(user, kind)
+    seen = calls("on_after_change_password")
+
+    await change_password(here)
+
+    assert [(called.id, called.password_version) for (called,) in seen] == [(user.id, 1)]
+
+
+async def test_after_another_address_was_asked_for_with_a_token_that_works(client, make_owner, visit, calls):
+    user = await make_owner()
+    here = await visit(user)
+    seen = calls("on_after_request_email_change")
+
+    await client.post("/users/me/email", json={"new_email": "New@Example.com"}, headers=here.headers)
+
+    ((called, new_email, token),) = seen
+    answer = await client.post(f"/users/email-change/{token}", headers=here.headers)
+    assert (called.id, called.email, new_email) == (user.id, "ada@example.com", "new@example.com")
+    assert answer.status_code == 200
+
+
+async def test_not_for_an_address_that_is_taken(client, make_owner, visit, calls):
+    await make_owner("eve@example.com")
+    here = await visit(await make_owner())
+    seen = calls("on_after_request_email_change")
+
+    await client.post("/users/me/email", json={"new_email": "eve@example.com"}, headers=here.headers)
+
+    assert seen == []
+
+
+async def test_after_the_address_was_changed(client, make_owner, email_link, calls):
+    user = await make_owner()
+    link = await email_link(user)
+    seen = calls("on_after_change_email")
+
+    await client.post(link, json={"password": PASSWORD})
+    await client.post(link, json={"password": PASSWORD})
+
+    assert [(called.id, called.email, old) for called, old in seen] == [
+        (user.id, "new@example.com", "ada@example.com")
+    ]
+
+
+async def test_after_an_update_with_what_changed(client, make_owner, admin, calls):
+    await make_owner(id="ada")
+    headers = await admin()
+    seen = calls("on_after_update")
+
+    body = {"is_active": True, "is_verified": True, "is_superuser": True}
+    await client.patch("/users/ada", json=body, headers=headers)
+    await client.patch("/users/ada", json=body, headers=headers)
+
+    assert [(called.id, changed) for called, changed in seen] == [("ada", {"is_verified", "is_superuser"})]
+
+
+async def test_before_a_deletion_by_the_owner(client, manager, make_owner, visit, db):
+    user = await make_owner()
+    seen = []
+
+    async def hook(called):
+        # What belongs to the account is there still.
+        seen.append((called.id, len(await manager.sessions.of_user(session_of(called), called))))
+
+    manager.on_before_delete = hook
+
+    await client.delete("/users/me", headers=(await visit(user)).headers)
+
+    assert seen == [(user.id, 1)]
+
+
+async def test_before_a_deletion_by_an_administrator(client, make_owner, admin, calls):
+    await make_owner(id="ada")
+    headers = await admin()
+    seen = calls("on_before_delete")
+
+    await client.delete("/users/ada", headers=headers)
+    await client.delete("/users/ada", headers=headers)
+
+    assert [called.id for (called,) in seen] == ["ada"]
+
+
+async def test_none_runs_for_what_was_refused(client, make_owner, visit, calls, change_password, email_link):
+    user = await make_owner(is_superuser=True)
+    here = await visit(user)
+    names = (
+        "on_after_logout",
+        "on_after_change_password",
+        "on_after_request_email_change",
+        "on_after_change_email",
+        "on_after_update",
+        "on_before_delete",
+    )
+    seen = [calls(name) for name in names]
+
+    await client.post("/users/logout")
+    await change_password(here, current="wrong")
+    await client.post("/users/me/email", json={"new_email": "x"}, headers=here.headers)
+    await client.post(await email_link(user), json={"password": "wrong"})
+    await client.patch(f"/users/{user.id}", json={"is_superuser": False}, headers=here.headers)
+    await client.delete("/users/me", headers=here.headers)
+
+    assert seen == [[]] * 6
+
+
+# What they write, and what they undo
+
+
+async def test_a_hook_writes_in_the_same_transaction(make_owner, visit, manager, change_password, accounts):
+    async def hook(user):
+        session_of(user).add(User(email="companion@example.com", hashed_password="x"))
+
+    manager.on_after_change_password = hook
+
+    await change_password(await visit(await make_owner()))
+
+    assert [user.email for user in await accounts()] == ["ada@example.com", "companion@example.com"]
+
+
+@KINDS
+async def test_a_raising_hook_undoes_the_logout(client, make_owner, visit, fail, accounts, outbox, kind):
+    here = await visit(await make_owner(), kind)
+    fail("on_after_logout")
+
+    answer = await client.post("/users/logout", headers=here.headers)
+
+    assert answer.status_code == 500
+    assert (await client.get("/users/me", headers=here.headers)).status_code == 200
+    assert (len(await accounts()), await outbox()) == (1, [])
+
+
+@KINDS
+async def test_a_raising_hook_undoes_the_change_of_the_password(
+    client, make_owner, visit, fail, change_password, stored, accounts, outbox, kind
+):
+    user = await make_owner()
+    here, there = await visit(user, kind), await visit(user)
+    fail("on_after_change_password")
+
+    answer = await change_password(here)
+
+    alive = [(await client.get("/users/me", headers=each.headers)).status_code for each in (here, there)]
+    assert (answer.status_code, alive) == (500, [200, 200])
+    assert (await stored(user)).hashed_password == user.hashed_password
+    assert (len(await accounts()), await outbox()) == (1, [])
+
+
+async def test_a_raising_hook_undoes_the_asking_for_another_address(
+    client, make_owner, visit, fail, stored, accounts, outbox
+):
+    user = await make_owner()
+    here = await visit(user)
+    fail("on_after_request_email_change")
+
+    answer = await client.post("/users/me/email", json={"new_email": "new@example.com"}, headers=here.headers)
+
+    assert answer.status_code == 500
+    assert (await stored(user)).pending_email is None
+    assert (len(await accounts()), await outbox()) == (1, [])
+
+
+async def test_a_raising_hook_undoes_the_change_of_the_address_and_spends_no_link(
+    client, manager, make_owner, visit, fail, email_link, stored, outbox
+):
+    user = await make_owner()
+    here = await visit(user)
+    link = await email_link(user)
+    fail("on_after_change_email")
+
+    failed = await client.post(link, headers=here.headers)
+    now, mails = await stored(user), await outbox()
+    manager.on_after_change_email = None
+    again = await client.post(link, headers=here.headers)
+
+    assert (failed.status_code, again.status_code) == (500, 200)
+    assert (now.email, now.password_version, mails) == ("ada@example.com", 0, [])
+
+
+async def test_a_raising_hook_undoes_the_update(client, make_owner, admin, fail, stored, outbox):
+    user = await make_owner(id="ada")
+    headers = await admin()
+    fail("on_after_update")
+
+    answer = await client.patch("/users/ada", json={"is_active": False}, headers=headers)
+
+    assert answer.status_code == 500
+    assert (await stored(user)).is_active
+    assert await outbox() == []
+
+
+@KINDS
+async def test_a_raising_hook_keeps_the_account(client, make_owner, visit, fail, accounts, outbox, kind):
+    here = await visit(await make_owner(), kind)
+    fail("on_before_delete")
+
+    answer = await client.delete("/users/me", headers=here.headers)
+
+    assert answer.status_code == 500
+    assert "set-cookie" not in answer.headers
+    assert (await client.get("/users/me", headers=here.headers)).status_code == 200
+    assert (len(await accounts()), await outbox()) == (1, [])
+
+
+async def test_a_hook_may_refuse_with_an_answer_of_its_own(client, make_owner, visit, fail, stored):
+    user = await make_owner()
+    fail("on_before_delete", Problem(409, "Pay your bill first."))
+
+    answer = await client.delete("/users/me", headers=(await visit(user)).headers)
+
+    assert (answer.status_code, answer.json()["detail"]) == (409, "Pay your bill first.")
+    assert await stored(user) is not None

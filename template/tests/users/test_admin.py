@@ -1,0 +1,657 @@
+"""Administration: what superusers see of accounts and do with them, and that nobody else can."""
+
+import asyncio
+import re
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture
+def read_on(admin):
+    """`await read_on(page, limit=2)`: the pages that follow *page*."""
+
+    async def read(page, path="/users", key="cursor", **query):
+        pages = []
+        while page["next"] is not None:
+            page = (await admin.get(path, params={key: page["next"], **query})).json()
+            pages.append(page)
+        return pages
+
+    return read
+
+
+@pytest.fixture
+def read_all(admin, read_on):
+    """`await read_all(limit=2)`: every page of the list."""
+
+    async def read(path="/users", key="cursor", **query):
+        first = (await admin.get(path, params=query)).json()
+        return [first, *await read_on(first, path, key, **query)]
+
+    return read
+
+
+@pytest.fixture
+def make_users(make_user):
+    """`await make_users("ada", "bob", created_at=...)`: an account each, the last one the newest."""
+
+    async def make(*names, **columns):
+        return [
+            await make_user(f"{name}@example.com", **{"created_at": NOON + timedelta(hours=number)} | columns)
+            for number, name in enumerate(names)
+        ]
+
+    return make
+
+
+def names_of(*pages):
+    return [item["email"].partition("@")[0] for page in pages for item in page["items"]]
+
+
+# The list: GET /users
+
+
+async def test_the_list_shows_accounts_newest_first(admin, root, make_users, make_user):
+    ada, bob = await make_users("ada", "bob")
+
+    answer = await admin.get("/users")
+
+    assert answer.status_code == 200
+    assert [item["id"] for item in answer.json()["items"]] == [bob.id, ada.id, root.id]
+    assert answer.json()["next"] is None
+
+
+async def test_the_list_shows_of_an_account_what_is_no_secret(admin, make_user):
+    due = datetime(2030, 1, 2, tzinfo=UTC)
+    user = await make_user(
+        is_verified=True,
+        is_active=False,
+        created_at=NOON,
+        updated_at=NOON,
+        delete_after=due,
+        pending_email="new@example.com",
+    )
+
+    shown = (await admin.get("/users")).json()["items"][0]
+
+    assert shown == {
+        "id": user.id,
+        "email": "ada@example.com",
+        "is_active": False,
+        "is_verified": True,
+        "is_superuser": False,
+        "created_at": "2026-03-01T12:00:00Z",
+        "updated_at": "2026-03-01T12:00:00Z",
+        "delete_after": "2030-01-02T00:00:00Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("limit", "pages"),
+    [
+        (1, [["eve"], ["dan"], ["cat"], ["bob"], ["ada"], ["root"]]),
+        (2, [["eve", "dan"], ["cat", "bob"], ["ada", "root"]]),
+        (6, [["eve", "dan", "cat", "bob", "ada", "root"]]),
+    ],
+)
+async def test_the_pages_hold_every_account_once(read_all, make_users, limit, pages):
+    await make_users("ada", "bob", "cat", "dan", "eve")
+
+    assert [names_of(page) for page in await read_all(limit=limit)] == pages
+
+
+async def test_accounts_of_the_same_moment_are_on_the_pages_once(read_all, make_users):
+    await make_users("ada", "bob", "cat", "dan", "eve", created_at=NOON)
+
+    shown = names_of(*await read_all(limit=2))
+
+    assert sorted(shown) == ["ada", "bob", "cat", "dan", "eve", "root"]
+
+
+async def test_accounts_whose_time_the_database_wrote_are_on_the_pages_once(
+    read_all, make_users, db, password_hash
+):
+    """As after an import with plain SQL. SQLite's own clock writes no fractions of a second."""
+    await make_users("ada", "bob", "cat")
+    async with db.session() as session:
+        await session.execute(text("UPDATE users SET created_at = CURRENT_TIMESTAMP"))
+
+    shown = names_of(*await asyncio.wait_for(read_all(limit=1), 5))
+
+    assert sorted(shown) == ["ada", "bob", "cat", "root"]
+
+
+async def test_an_account_that_is_added_meanwhile_moves_no_other(admin, read_on, make_users):
+    await make_users("ada", "bob", "cat")
+    first = (await admin.get("/users?limit=2")).json()
+    await make_users("new", created_at=NOON + timedelta(days=1))
+
+    rest = await read_on(first, limit=2)
+
+    assert names_of(first, *rest) == ["cat", "bob", "ada", "root"]
+
+
+@pytest.mark.parametrize(
+    ("deleted", "rest"),
+    [("dan", ["bob", "ada", "root"]), ("cat", ["bob", "ada", "root"]), ("bob", ["ada", "root"])],
+    ids=["before the edge", "at the edge", "behind the edge"],
+)
+async def test_an_account_that_is_deleted_meanwhile_hides_no_other(admin, read_on, make_users, deleted, rest):
+    users = await make_users("ada", "bob", "cat", "dan")
+    first = (await admin.get("/users?limit=2")).json()
+    (gone,) = [user for user in users if user.email.startswith(deleted)]
+    await admin.delete(f"/users/{gone.id}")
+
+    assert names_of(*await read_on(first, limit=2)) == rest
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("ada", ["ada"]),
+        ("ADA@Example", ["ada"]),
+        ("example.com", ["fifty", "a_b", "axb", "50%", "ada", "root"]),
+        ("a_b", ["a_b"]),
+        ("_", ["a_b"]),
+        ("%", ["50%"]),
+        ("50%@", ["50%"]),
+        ("\\", []),
+        ("/_", []),
+        ("'", []),
+    ],
+)
+async def test_the_list_is_searched_by_a_part_of_the_address(admin, make_users, search, found):
+    """% and _ stand for themselves."""
+    await make_users("ada", "50%", "axb", "a_b", "fifty")
+
+    answer = await admin.get("/users", params={"search": search})
+
+    assert names_of(answer.json()) == found
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("is_active=true", ["boss", "verified", "plain", "root"]),
+        ("is_active=false", ["disabled"]),
+        ("is_verified=true", ["verified"]),
+        ("is_verified=false", ["boss", "disabled", "plain", "root"]),
+        ("is_superuser=true", ["boss", "root"]),
+        ("is_superuser=false", ["verified", "disabled", "plain"]),
+        ("is_superuser=false&is_active=true", ["verified", "plain"]),
+        ("is_superuser=true&search=boss", ["boss"]),
+        ("is_verified=true&is_active=false", []),
+    ],
+)
+async def test_the_list_is_filtered(admin, make_user, query, found):
+    await make_user("plain@example.com", created_at=NOON)
+    await make_user("disabled@example.com", created_at=NOON + timedelta(hours=1), is_active=False)
+    await make_user("verified@example.com", created_at=NOON + timedelta(hours=2), is_verified=True)
+    await make_user("boss@example.com", created_at=NOON + timedelta(hours=3), is_superuser=True)
+
+    assert names_of((await admin.get(f"/users?{query}")).json()) == found
+
+
+async def test_search_and_filter_hold_for_every_page(read_all, make_users):
+    await make_users("ada1", "bob1", "ada2", "bob2", "ada3")
+    await make_users("ada4", is_active=False)
+
+    pages = await read_all(limit=2, search="ada", is_active="true")
+
+    assert [names_of(page) for page in pages] == [["ada3", "ada2"], ["ada1"]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=101", "limit=x", "limit=", "is_active=maybe", "is_superuser=2", "search=" + "x" * 321],
+)
+async def test_an_invalid_list_is_refused(admin, query):
+    answer = await admin.get(f"/users?{query}")
+
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def cursor(content):
+    return urlsafe_b64encode(content).decode()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x",
+        "not base64!",
+        "é",
+        "A" * 201,
+        cursor(b"\xff\xfe"),
+        cursor(b"yesterday x"),
+        cursor(b"2026-03-01T12:00:00"),
+        cursor(b"2026-03-01T12:00:00 x"),
+        cursor(b"2026-03-01T12:00:00+00:00 \0"),
+        cursor(b"2026-03-01T12:00:00+00:00 \xed\xa0\x80"),
+        cursor(b"0001-01-01T00:00:00+23:59 x"),
+        cursor(b"9999-12-31T23:59:59-23:59 x"),
+    ],
+    ids=repr,
+)
+async def test_a_cursor_that_no_page_gave_is_refused(admin, value):
+    answer = await admin.get("/users", params={"cursor": value})
+
+    assert answer.status_code == 400
+    assert "cursor" in answer.text
+
+
+# One account: GET, PATCH, DELETE /users/{id}
+
+
+@pytest.mark.parametrize("user_id", ["x", "0", "%20", "%F0%9F%A6%85", "x" * 3000, "' OR 1=1 --"])
+async def test_an_id_that_cannot_be_is_not_found(admin, user_id):
+    assert (await admin.get(f"/users/{user_id}")).status_code == 404
+
+
+async def test_an_account_is_read(admin, make_user):
+    user = await make_user("ada@example.com", created_at=NOON, updated_at=NOON)
+
+    answer = await admin.get(f"/users/{user.id}")
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "id": user.id,
+        "email": "ada@example.com",
+        "is_active": True,
+        "is_verified": False,
+        "is_superuser": False,
+        "created_at": "2026-03-01T12:00:00Z",
+        "updated_at": "2026-03-01T12:00:00Z",
+        "delete_after": None,
+    }
+
+
+@pytest.mark.parametrize("flag", ["is_active", "is_verified", "is_superuser"])
+@pytest.mark.parametrize("value", [True, False])
+async def test_a_flag_is_changed_alone(admin, make_user, stored, flag, value):
+    user = await make_user(**{flag: not value})
+    before = (await admin.get(f"/users/{user.id}")).json()
+
+    answer = await admin.patch(f"/users/{user.id}", json={flag: value})
+
+    assert answer.status_code == 200
+    assert answer.json() | {"updated_at": ""} == before | {flag: value, "updated_at": ""}
+    assert getattr(await stored(user), flag) is value
+
+
+async def test_a_change_is_written_down_once_with_who_did_it(admin, root, make_user, events):
+    """Checklist 39."""
+    user = await make_user()
+
+    await admin.patch(f"/users/{user.id}", json={"is_verified": True, "is_superuser": True})
+
+    (event,) = await events()
+    assert (event.event, event.outcome, event.user_id) == ("update", "success", user.id)
+    assert (event.actor, event.method) == (root.id, "bearer")
+    assert '"is_superuser":true' in event.details
+
+
+@pytest.mark.parametrize("body", [{}, {"is_active": None}, {"is_active": True}, {"email": "eve@example.com"}])
+async def test_a_change_of_nothing_changes_nothing(client, admin, make_user, login, stored, events, body):
+    user = await make_user("ada@example.com")
+    headers = login(user)
+
+    answer = await admin.patch(f"/users/{user.id}", json=body)
+
+    now = await stored(user)
+    assert answer.status_code == 200
+    assert (now.email, now.is_active, now.updated_at) == ("ada@example.com", True, user.updated_at)
+    assert (await client.get("/users/me", headers=headers)).status_code == 200
+    assert await events() == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not JSON",
+        b"[]",
+        b"null",
+        b'{"is_active": "false"}',
+        b'{"is_active": 0}',
+        b'{"is_superuser": []}',
+        b'{"is_active": false, "is_verified": "x"}',
+    ],
+)
+async def test_an_invalid_change_changes_nothing(admin, make_user, stored, body):
+    user = await make_user()
+
+    answer = await admin.patch(
+        f"/users/{user.id}", content=body, headers={"Content-Type": "application/json"}
+    )
+
+    assert answer.status_code == 400
+    assert (await stored(user)).is_active
+
+
+async def test_a_promotion_acts_at_once(client, admin, make_user, login):
+    """Checklist 36: roles are read from the database."""
+    user = await make_user()
+    headers = login(user)
+
+    await admin.patch(f"/users/{user.id}", json={"is_superuser": True})
+
+    assert (await client.get("/users", headers=headers)).status_code == 200
+
+
+async def test_a_demotion_acts_at_once(client, admin, make_user, login):
+    """Checklist 36: roles are read from the database."""
+    user = await make_user(is_superuser=True)
+    headers = login(user)
+
+    await admin.patch(f"/users/{user.id}", json={"is_superuser": False})
+
+    assert (await client.get("/users", headers=headers)).status_code == 403
+    assert (await client.get("/users/me", headers=headers)).status_code == 200
+
+
+async def test_logins_that_nothing_has_ended_are_good(make_user, logins):
+    try_all = await logins(await make_user())
+
+    assert await try_all() == [200, 200, 200]
+
+
+async def test_disabling_ends_sessions_at_the_next_request(admin, make_user, logins):
+    """Checklist 20; ASVS 7.4.2."""
+    user = await make_user()
+    try_all = await logins(user)
+
+    await admin.patch(f"/users/{user.id}", json={"is_active": False})
+
+    assert await try_all() == [401, 401, 401]
+
+
+async def test_enabling_does_not_bring_sessions_back(admin, make_user, logins):
+    """Checklist 20."""
+    user = await make_user()
+    try_all = await logins(user)
+
+    await admin.patch(f"/users/{user.id}", json={"is_active": False})
+    await admin.patch(f"/users/{user.id}", json={"is_active": True})
+
+    assert await try_all() == [401, 401, 401]
+    assert (await admin.get(f"/users/{user.id}/sessions")).json() == []
+
+
+async def test_disabling_and_enabling_kills_mailed_links(admin, client, manager, make_user):
+    user = await make_user()
+    token = manager.reset_token(user)
+
+    await admin.patch(f"/users/{user.id}", json={"is_active": False})
+    await admin.patch(f"/users/{user.id}", json={"is_active": True})
+
+    answer = await client.post(f"/users/password-reset/{token}", json={"password": "a brand new password"})
+    assert answer.status_code == 400
+
+
+async def test_taking_a_verification_away_ends_sessions(admin, make_user, logins):
+    user = await make_user(is_verified=True)
+    try_all = await logins(user)
+
+    await admin.patch(f"/users/{user.id}", json={"is_verified": False})
+
+    assert await try_all() == [401, 401, 401]
+
+
+async def test_administrators_who_disable_themselves_are_out(admin, root, make_user):
+    await make_user("boss@example.com", is_superuser=True)
+
+    answer = await admin.patch(f"/users/{root.id}", json={"is_active": False})
+
+    assert answer.json()["is_active"] is False
+    assert (await admin.get("/users")).status_code == 401
+
+
+async def test_a_deleted_account_is_gone(admin, make_user, stored, logins):
+    """Checklist 20; ASVS 7.4.2."""
+    user = await make_user()
+    try_all = await logins(user)
+
+    answers = [await admin.delete(f"/users/{user.id}") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [204, 404]
+    assert await stored(user) is None
+    assert await try_all() == [401, 401, 401]
+
+
+async def test_deleting_takes_effect_at_once_also_where_owners_have_a_grace(
+    other_client, root, make_user, stored, login
+):
+    client = await other_client(deletion_grace_days=30)
+    user = await make_user()
+
+    answer = await client.delete(f"/users/{user.id}", headers=login(root))
+
+    assert answer.status_code == 204
+    assert await stored(user) is None
+
+
+async def test_an_account_that_two_delete_at_once_is_deleted_once(
+    admin, root, make_user, at_once, events, outbox
+):
+    user = await make_user("ada@example.com")
+
+    statuses = await at_once(4, lambda: admin.delete(f"/users/{user.id}"))
+
+    assert statuses[0] == 204
+    assert set(statuses) <= {204, 404}
+    assert [(event.event, event.actor) for event in await events()] == [("delete", root.id)]
+    assert [mail.to for mail in await outbox()] == [["ada@example.com"]]
+
+
+# Sessions: GET, DELETE /users/{id}/sessions
+
+
+async def test_the_sessions_of_an_account_are_shown(admin, make_user, begin_session, set_clock):
+    user = await make_user()
+    set_clock(datetime.now(UTC))
+    bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
+
+    answer = await admin.get(f"/users/{user.id}/sessions")
+
+    shown = {each["id"]: (each["kind"], each["is_current"]) for each in answer.json()}
+    assert answer.status_code == 200
+    assert shown == {bearer.row.id: ("bearer", False), cookie.row.id: ("cookie", False)}
+
+
+async def test_administrators_recognize_their_own_session(admin, root, begin_session):
+    other = await begin_session(root)
+
+    shown = (await admin.get(f"/users/{root.id}/sessions")).json()
+
+    assert {each["id"]: each["is_current"] for each in shown}[other.row.id] is False
+    assert sorted(each["is_current"] for each in shown) == [False, True]
+
+
+async def test_sessions_that_are_over_are_not_shown(admin, manager, db, make_user, begin_session):
+    user = await make_user()
+    ended, live = await begin_session(user), await begin_session(user)
+    async with db.session() as session:
+        await manager.sessions.revoke(session, ended.row)
+
+    shown = (await admin.get(f"/users/{user.id}/sessions")).json()
+
+    assert [each["id"] for each in shown] == [live.row.id]
+
+
+async def test_administrators_can_end_their_own_sessions(admin, root):
+    assert (await admin.delete(f"/users/{root.id}/sessions")).status_code == 204
+    assert (await admin.get("/users")).status_code == 401
+
+
+async def test_ending_sessions_is_written_down_once(admin, root, make_user, begin_session, events):
+    """Checklist 39."""
+    user = await make_user()
+    await begin_session(user)
+
+    await admin.delete(f"/users/{user.id}/sessions")
+
+    (event,) = await events()
+    assert (event.event, event.user_id, event.actor) == ("session_end", user.id, root.id)
+    assert event.details == '{"count":1}'
+
+
+# Reset: POST /users/{id}/password-reset
+
+
+async def test_sending_a_reset_changes_nothing_by_itself(admin, make_user, logins, stored):
+    user = await make_user()
+    try_all = await logins(user)
+
+    await admin.post(f"/users/{user.id}/password-reset")
+
+    assert await try_all() == [200, 200, 200]
+    assert (await stored(user)).hashed_password == user.hashed_password
+
+
+async def test_a_disabled_account_gets_no_reset(admin, make_user, outbox, outbox_rows):
+    user = await make_user(is_active=False)
+
+    answer = await admin.post(f"/users/{user.id}/password-reset")
+
+    assert answer.status_code == 409
+    assert await outbox_rows() == 0
+
+
+async def test_sending_a_reset_is_written_down_once(admin, root, make_user, events):
+    """Checklist 39."""
+    user = await make_user()
+
+    await admin.post(f"/users/{user.id}/password-reset")
+
+    (event,) = await events()
+    assert (event.event, event.user_id, event.actor) == ("password_reset_request", user.id, root.id)
+
+
+# The audit log: GET /users/audit
+
+
+@pytest.fixture
+def happen(db, manager):
+    """`await happen(user, 3)`: so many events of that account."""
+    from app.users import record
+
+    async def write(user, times=1):
+        for _ in range(times):
+            async with db.session() as session:
+                record(session, "tested", user and user.id, details={"a": 1})
+
+    return write
+
+
+async def test_an_event_is_shown(admin, make_user, happen, events):
+    user = await make_user()
+    await happen(user)
+
+    answer = await admin.get("/users/audit")
+
+    (event,) = await events()
+    assert answer.status_code == 200
+    assert answer.json()["next"] is None
+    assert answer.json()["items"] == [
+        {
+            "id": event.id,
+            "at": event.at.isoformat().replace("+00:00", "Z"),
+            "event": "tested",
+            "outcome": "success",
+            "user_id": user.id,
+            "actor": user.id,
+            "method": "",
+            "address": "",
+            "user_agent": "",
+            "browser": "an unknown browser",
+            "details": {"a": 1},
+        }
+    ]
+
+
+@pytest.mark.parametrize(("limit", "sizes"), [(1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (100, [5])])
+async def test_the_pages_of_the_log_hold_every_event_once(read_all, make_user, happen, events, limit, sizes):
+    await happen(await make_user(), 5)
+
+    pages = await read_all("/users/audit", "before", limit=limit)
+
+    assert [len(page["items"]) for page in pages] == sizes
+    shown = [item["id"] for page in pages for item in page["items"]]
+    assert shown == [event.id for event in reversed(await events())]
+
+
+async def test_an_event_that_happens_meanwhile_moves_no_other(admin, read_on, make_user, happen, events):
+    user = await make_user()
+    await happen(user, 3)
+    first = (await admin.get("/users/audit?limit=2")).json()
+    await happen(user)
+
+    (last,) = await read_on(first, "/users/audit", "before", limit=2)
+
+    assert [item["id"] for item in last["items"]] == [(await events())[0].id]
+
+
+async def test_the_log_of_one_account_holds_no_others(read_all, make_user, happen):
+    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
+    await happen(ada, 2)
+    await happen(eve)
+    await happen(None)
+    await happen(ada)
+
+    pages = await read_all("/users/audit", "before", user_id=ada.id, limit=2)
+
+    assert [[item["user_id"] for item in page["items"]] for page in pages] == [[ada.id, ada.id], [ada.id]]
+
+
+async def test_the_log_outlives_the_account(admin, make_user, happen):
+    user = await make_user()
+    await happen(user)
+    await admin.delete(f"/users/{user.id}")
+
+    page = (await admin.get("/users/audit", params={"user_id": user.id})).json()
+
+    assert [item["event"] for item in page["items"]] == ["delete", "tested"]
+
+
+async def test_an_account_that_never_was_has_no_log(admin, make_user, happen):
+    await happen(await make_user())
+
+    answer = await admin.get("/users/audit", params={"user_id": NOBODY})
+
+    assert answer.json() == {"items": [], "next": None}
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=101", "before=0", "before=x", "before=9223372036854775808", "user_id=" + "x" * 37],
+)
+async def test_an_invalid_page_of_the_log_is_refused(admin, query):
+    assert (await admin.get(f"/users/audit?{query}")).status_code == 400
+
+
+async def test_what_somebody_unknown_tried_is_in_the_log(admin, client):
+    """Checklist 39: with address and browser, without what was typed."""
+    browser = {"User-Agent": "curl/8.5.0"}
+    await client.post(
+        "/users/login", json={"email": "secret@example.com", "password": "hunter2"}, headers=browser
+    )
+
+    page = await admin.get("/users/audit")
+
+    (event,) = page.json()["items"]
+    assert (event["event"], event["outcome"], event["user_id"], event["actor"]) == (
+        "login",
+        "failure",
+        None,
+        "",
+    )
+    assert (event["address"], event["user_agent"]) == ("203.0.113.9", "curl/8.5.0")
+    assert not re.search("hunter2|secret@", page.text)

@@ -1,0 +1,426 @@
+"""DELETE /users/me: at once, or after DELETION_GRACE_DAYS, in which logging in takes it back."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Column, ForeignKey, func, insert, select
+
+from app.users import UserSession
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+WEEK = timedelta(days=7)
+INSTANT = timedelta(microseconds=1)
+GRACES = pytest.mark.parametrize("grace", [timedelta(), WEEK], ids=["at once", "with a grace"])
+
+
+@pytest.fixture
+def delete(client):
+    """`await delete(visit)`: what a front end sends."""
+
+    async def send(visit, **headers):
+        return await client.delete("/users/me", headers=visit.headers | headers)
+
+    return send
+
+
+@pytest.fixture
+def deleted(manager, make_owner, visit, delete, set_clock):
+    """`await deleted("ada@example.com")`: an account that was deleted at noon, with a week of grace."""
+
+    async def make(email="ada@example.com", **columns):
+        manager.deletion_grace = WEEK
+        set_clock(NOON)
+        user = await make_owner(email, **columns)
+        await delete(await visit(user))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def sessions(db):
+    """`await sessions()`: how many rows the table of sessions has."""
+
+    async def count():
+        async with db.session(commit=False) as session:
+            return await session.scalar(select(func.count()).select_from(UserSession))
+
+    return count
+
+
+@pytest.fixture
+def names(events):
+    """`await names()`: the events of the audit log, oldest first."""
+
+    async def read():
+        return [(event.event, event.actor) for event in await events()]
+
+    return read
+
+
+# At once
+
+
+@KINDS
+async def test_the_account_and_its_sessions_are_gone(
+    make_owner, visit, delete, accounts, sessions, client, kind
+):
+    """Checklist 20."""
+    user = await make_owner()
+    here, there = await visit(user, kind), await visit(user)
+
+    answer = await delete(here)
+
+    again = [await client.get("/users/me", headers=each.headers) for each in (here, there)]
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert [answer.status_code for answer in again] == [401, 401]
+    assert (await accounts(), await sessions()) == ([], 0)
+
+
+async def test_the_refresh_token_and_the_password_are_of_no_use(client, make_owner, visit, delete):
+    """Checklist 20."""
+    here = await visit(await make_owner())
+    await delete(here)
+
+    refreshed = await client.post("/users/token/refresh", json={"refresh_token": here.issued.token})
+    login = await client.post("/users/login", json=ADA)
+
+    assert (refreshed.status_code, login.status_code) == (401, 401)
+
+
+async def test_the_browser_is_told_to_forget_its_cookie(make_owner, visit, delete):
+    answer = await delete(await visit(await make_owner(), "cookie"))
+
+    assert answer.headers["set-cookie"].startswith("__Host-session=;")
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+
+
+async def test_what_is_in_the_audit_log_stays(make_owner, visit, delete, client, names):
+    user = await make_owner()
+    await client.post("/users/login", json=ADA)
+
+    await delete(await visit(user))
+
+    assert await names() == [("login", user.id), ("delete", user.id)]
+
+
+async def test_nobody_else_loses_anything(client, make_owner, visit, delete, accounts):
+    eve = await visit(await make_owner("eve@example.com"))
+
+    await delete(await visit(await make_owner()))
+
+    assert [user.email for user in await accounts()] == ["eve@example.com"]
+    assert (await client.get("/users/me", headers=eve.headers)).status_code == 200
+
+
+async def test_the_address_is_free_again(client, make_owner, visit, delete):
+    await delete(await visit(await make_owner()))
+
+    assert (await client.post("/users/register", json=ADA)).status_code == 201
+
+
+@GRACES
+async def test_deleting_at_once_from_many_places_happens_once(
+    manager, make_owner, visit, delete, at_once, outbox, names, grace
+):
+    manager.deletion_grace = grace
+    user = await make_owner()
+    here = await visit(user)
+
+    statuses = await at_once(4, lambda: delete(here))
+
+    assert statuses[0] == 204
+    assert set(statuses[1:]) <= {204, 401}
+    assert len(await names()) == 1
+    assert len(await outbox()) == 1
+
+
+async def test_the_hook_before_it_runs_once_though_two_delete_it(manager, make_owner, visit, delete, at_once):
+    here = await visit(await make_owner())
+    called = []
+
+    async def hook(user):
+        called.append(user.email)
+
+    manager.on_before_delete = hook
+
+    await at_once(4, lambda: delete(here))
+
+    assert called == ["ada@example.com"]
+
+
+# Who may not
+
+
+@pytest.mark.parametrize(
+    ("age", "status"), [(timedelta(minutes=10) - INSTANT, 204), (timedelta(minutes=10), 403)], ids=str
+)
+@KINDS
+async def test_it_needs_a_recent_login(make_owner, visit, delete, set_clock, stored, kind, age, status):
+    """Checklist 24."""
+    set_clock(NOON)
+    user = await make_owner()
+    here = await visit(user, kind)
+    set_clock(NOON + age)
+
+    answer = await delete(here)
+
+    assert answer.status_code == status
+    assert (await stored(user) is None) == (status == 204)
+
+
+async def test_nobody_gets_in_without_a_login(client):
+    assert (await client.delete("/users/me")).status_code == 401
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
+async def test_another_site_cannot_send_it_with_the_cookie(make_owner, visit, delete, stored, headers):
+    """Checklist 35."""
+    user = await make_owner()
+
+    answer = await delete(await visit(user, "cookie"), **headers)
+
+    assert answer.status_code == 403
+    assert await stored(user) is not None
+
+
+@GRACES
+@KINDS
+async def test_the_last_superuser_stays(
+    manager, client, make_owner, visit, delete, outbox, names, kind, grace
+):
+    manager.deletion_grace = grace
+    here = await visit(await make_owner(is_superuser=True), kind)
+    await make_owner("disabled@example.com", is_superuser=True, is_active=False)
+
+    answer = await delete(here)
+
+    assert answer.status_code == 409
+    assert "set-cookie" not in answer.headers
+    assert (await client.get("/users/me", headers=here.headers)).status_code == 200
+    assert (await outbox(), await names()) == ([], [])
+
+
+@GRACES
+async def test_a_superuser_beside_another_may_go(manager, make_owner, visit, delete, grace):
+    manager.deletion_grace = grace
+    await make_owner("eve@example.com", is_superuser=True)
+
+    answer = await delete(await visit(await make_owner(is_superuser=True)))
+
+    assert answer.status_code == 204
+
+
+@GRACES
+async def test_of_two_superusers_who_go_at_once_one_stays(manager, make_owner, visit, delete, at_once, grace):
+    manager.deletion_grace = grace
+    emails = ("ada@example.com", "eve@example.com")
+    visits = iter([await visit(await make_owner(email, is_superuser=True)) for email in emails])
+
+    statuses = await at_once(2, lambda: delete(next(visits)))
+
+    assert statuses == [204, 409]
+
+
+async def test_a_superuser_who_is_about_to_go_does_not_count(make_owner, visit, delete, deleted):
+    last = await make_owner("eve@example.com", is_superuser=True)
+    await deleted(is_superuser=True)
+
+    answer = await delete(await visit(last))
+
+    assert answer.status_code == 409
+
+
+# With a grace
+
+
+@KINDS
+async def test_every_session_is_dead_at_once_and_the_account_is_kept(
+    client, manager, make_owner, visit, delete, set_clock, stored, kind
+):
+    """Checklist 20."""
+    manager.deletion_grace = WEEK
+    set_clock(NOON)
+    user = await make_owner()
+    here, there = await visit(user, kind), await visit(user)
+
+    answer = await delete(here)
+
+    again = [await client.get("/users/me", headers=each.headers) for each in (here, there)]
+    assert answer.status_code == 204
+    assert [answer.status_code for answer in again] == [401, 401]
+    assert (await stored(user)).delete_after == NOON + WEEK
+
+
+async def test_the_grace_is_a_setting(other_client, make_owner, visit, set_clock, stored):
+    set_clock(NOON)
+    user = await make_owner()
+    here = await visit(user)
+    client = await other_client(deletion_grace_days=3)
+
+    await client.delete("/users/me", headers=here.headers)
+
+    assert (await stored(user)).delete_after == NOON + timedelta(days=3)
+
+
+async def test_mailed_links_are_dead_at_once(client, manager, make_owner, deleted):
+    user = await deleted()
+
+    answers = [
+        await client.post(f"/users/verify/{manager.verify_token(user)}"),
+        await client.post(f"/users/password-reset/{manager.reset_token(user)}", json={"password": "x" * 12}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+
+
+@pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
+async def test_logging_in_before_the_end_takes_it_back(client, deleted, set_clock, stored, do_chore, path):
+    user = await deleted()
+    set_clock(NOON + WEEK - INSTANT)
+
+    answer = await client.post(path, json=ADA, headers={"Origin": "http://test"})
+
+    set_clock(NOON + WEEK + WEEK)
+    await do_chore("delete due accounts")
+    assert answer.status_code == 200
+    assert (await stored(user)).delete_after is None
+
+
+async def test_a_wrong_password_does_not_take_it_back(client, deleted, stored):
+    user = await deleted()
+
+    answer = await client.post("/users/login", json=ADA | {"password": "wrong"})
+
+    assert answer.status_code == 401
+    assert (await stored(user)).delete_after == NOON + WEEK
+
+
+async def test_an_account_that_was_disabled_meanwhile_is_not_taken_back(client, deleted, change, stored):
+    user = await deleted()
+    await change(user, is_active=False)
+
+    answer = await client.post("/users/login", json=ADA)
+
+    assert answer.status_code == 401
+    assert (await stored(user)).delete_after == NOON + WEEK
+
+
+async def test_at_the_end_nobody_logs_in_any_more_though_no_worker_came_by(
+    client, deleted, set_clock, stored
+):
+    user = await deleted()
+    set_clock(NOON + WEEK)
+
+    answer = await client.post("/users/login", json=ADA)
+
+    assert answer.status_code == 401
+    assert (await stored(user)).delete_after == NOON + WEEK
+
+
+async def test_at_the_end_the_account_looks_as_if_it_did_not_exist(client, deleted, set_clock):
+    await deleted()
+    set_clock(NOON + WEEK)
+
+    gone = await client.post("/users/login", json=ADA)
+    nobody = await client.post("/users/login", json=ADA | {"email": "nobody@example.com"})
+
+    assert (gone.status_code, gone.content) == (nobody.status_code, nobody.content)
+
+
+async def test_a_reset_does_not_take_it_back(client, manager, deleted, stored):
+    user = await stored(await deleted())
+
+    await client.post(f"/users/password-reset/{manager.reset_token(user)}", json={"password": "x" * 12})
+
+    assert (await stored(user)).delete_after == NOON + WEEK
+
+
+# The worker
+
+
+async def test_the_worker_leaves_the_account_until_the_end(deleted, set_clock, do_chore, stored):
+    user = await deleted()
+    set_clock(NOON + WEEK - INSTANT)
+
+    await do_chore("delete due accounts")
+
+    assert await stored(user) is not None
+
+
+async def test_the_worker_deletes_it_at_the_end(deleted, set_clock, do_chore, stored, sessions, names):
+    user = await deleted()
+    set_clock(NOON + WEEK)
+
+    await do_chore("delete due accounts")
+
+    assert await stored(user) is None
+    assert await sessions() == 0
+    assert await names() == [("delete_request", user.id), ("delete", "worker")]
+
+
+async def test_two_workers_delete_each_account_once(
+    deleted, set_clock, change, do_chore, accounts, names, outbox
+):
+    users = [await deleted(f"ada{number}@example.com") for number in range(4)]
+    await change(users[0], delete_after=NOON + WEEK + INSTANT)
+    set_clock(NOON + WEEK)
+
+    await asyncio.gather(*(do_chore("delete due accounts") for _ in range(2)))
+
+    assert [user.email for user in await accounts()] == ["ada0@example.com"]
+    assert (await names()).count(("delete", "worker")) == 3
+    assert len([mail for mail in await outbox() if "was deleted" in mail.subject]) == 3
+
+
+async def test_a_login_that_the_worker_overtakes_is_refused(
+    client, deleted, set_clock, do_chore, meanwhile, accounts
+):
+    await deleted()
+
+    async def time_passes():
+        set_clock(NOON + WEEK)
+        await do_chore("delete due accounts")
+
+    meanwhile(time_passes)
+
+    answer = await client.post("/users/login", json=ADA)
+
+    assert answer.status_code == 401
+    assert await accounts() == []
+
+
+async def test_the_hook_runs_before_the_worker_deletes(manager, deleted, set_clock, do_chore):
+    user = await deleted()
+    called = []
+
+    async def hook(user):
+        called.append(user.id)
+
+    manager.on_before_delete = hook
+    set_clock(NOON + WEEK)
+
+    await do_chore("delete due accounts")
+
+    assert called == [user.id]
+
+
+async def test_what_refers_to_an_account_and_does_not_go_with_it_keeps_it(
+    make_owner, visit, delete, create_table, db, stored, outbox
+):
+    user = await make_owner()
+    here = await visit(user)
+    orders = await create_table("orders", Column("user_id", ForeignKey("users.id"), primary_key=True))
+    async with db.session() as session:
+        await session.execute(insert(orders).values(user_id=user.id))
+
+    answer = await delete(here)
+
+    assert answer.status_code == 409
+    assert await stored(user) is not None
+    assert await outbox() == []

@@ -1,0 +1,705 @@
+"""POST /users/me/email, and the link that it mails: GET and POST /users/email-change/{token}."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+OLD, NEW = "ada@example.com", "new@example.com"
+PASSWORD = {"password": "correct horse battery"}
+KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.fixture
+def ask(client):
+    """`await ask(visit)`: what a front end sends to ask for another address; another body on demand."""
+
+    async def send(visit, new_email=NEW, **headers):
+        return await client.post(
+            "/users/me/email", json={"new_email": new_email}, headers=visit.headers | headers
+        )
+
+    return send
+
+
+@pytest.fixture
+def pending(manager, change):
+    """`await pending(user)`: the path of the link in the mail that the new address got."""
+
+    async def make(user, new_email=NEW):
+        await change(user, pending_email=new_email)
+        return f"/users/email-change/{manager.email_change_token(user, new_email)}"
+
+    return make
+
+
+@pytest.fixture
+def address(stored):
+    """`await address(user)`: the address that the account has now."""
+
+    async def read(user):
+        return (await stored(user)).email
+
+    return read
+
+
+# Asking
+
+
+@KINDS
+async def test_asking_mails_a_link_to_the_new_address_that_works(
+    client, make_owner, visit, ask, mailed_token, outbox, address, kind
+):
+    user = await make_owner()
+    here = await visit(user, kind)
+
+    asked = await ask(here)
+    link, notice = await outbox()
+    token = re.search(r"http://test/users/email-change/(\S+)", link.text_body)[1]
+    answer = await client.post(f"/users/email-change/{token}", headers=here.headers)
+
+    assert (asked.status_code, asked.json()) == (202, {"status": "ok"})
+    assert (link.all_recipients(), notice.all_recipients()) == ([NEW], [OLD])
+    assert (answer.status_code, answer.json()["email"]) == (200, NEW)
+    assert await address(user) == NEW
+
+
+async def test_the_link_leads_to_the_front_end_that_the_settings_name(
+    other_client, make_owner, visit, outbox
+):
+    here = await visit(await make_owner())
+    client = await other_client(
+        email_change_url="https://shop.example.org/#/email?code={token}", email_change_ttl=2700
+    )
+
+    await client.post("/users/me/email", json={"new_email": NEW}, headers=here.headers)
+
+    link = (await outbox())[0]
+    assert "https://shop.example.org/#/email?code=ey" in link.text_body
+    assert 'href="https://shop.example.org/#/email?code=ey' in link.html_body
+    assert "good for 45 minutes" in link.text_body
+
+
+async def test_the_link_never_follows_the_request(make_owner, visit, ask, outbox):
+    """Checklist 30."""
+    here = await visit(await make_owner())
+
+    await ask(here, Host="evil.example", **{"X-Forwarded-Host": "evil.example"})
+
+    assert "http://test/users/email-change/" in (await outbox())[0].text_body
+    assert not any("evil" in mail.text_body + mail.html_body for mail in await outbox())
+
+
+async def test_the_new_address_is_of_no_use_before_its_link_is(
+    client, make_owner, visit, ask, address, outbox
+):
+    """Checklist 25."""
+    user = await make_owner()
+    await ask(await visit(user))
+    mails = len(await outbox())
+
+    login = await client.post("/users/login", json=PASSWORD | {"email": NEW})
+    await client.post("/users/password-reset/request", json={"email": NEW})
+    await client.post("/users/verify/request", json={"email": NEW})
+
+    assert login.status_code == 401
+    assert len(await outbox()) == mails
+    assert await address(user) == OLD
+
+
+async def test_an_address_that_is_only_asked_for_can_be_registered(client, make_owner, visit, ask):
+    """Or anybody could keep anybody from registering."""
+    await ask(await visit(await make_owner()))
+
+    answer = await client.post("/users/register", json=PASSWORD | {"email": NEW})
+
+    assert answer.status_code == 201
+
+
+async def test_the_old_address_is_told_when_and_from_where_it_was_asked_for(
+    make_owner, visit, ask, outbox, set_clock
+):
+    """Checklist 25."""
+    set_clock(NOON)
+
+    await ask(await visit(await make_owner()), **{"User-Agent": FIREFOX})
+
+    (notice,) = [mail for mail in await outbox() if mail.all_recipients() == [OLD]]
+    assert "2030-05-01 12:00 UTC" in notice.text_body
+    assert "203.0.113.9, Firefox on Windows" in notice.text_body
+    assert NEW not in notice.text_body + notice.html_body
+
+
+@pytest.mark.parametrize(
+    ("age", "status"),
+    [(timedelta(minutes=10) - timedelta(microseconds=1), 202), (timedelta(minutes=10), 403)],
+    ids=str,
+)
+@KINDS
+async def test_it_needs_a_recent_login(make_owner, visit, ask, set_clock, stored, kind, age, status):
+    """Checklist 24."""
+    set_clock(NOON)
+    user = await make_owner()
+    here = await visit(user, kind)
+    set_clock(NOON + age)
+
+    answer = await ask(here)
+
+    assert answer.status_code == status
+    assert (await stored(user)).pending_email == {202: NEW, 403: None}[status]
+
+
+async def test_nobody_asks_without_a_login(client):
+    answer = await client.post("/users/me/email", content=b"not even JSON")
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
+async def test_another_site_cannot_ask_with_the_cookie(make_owner, visit, ask, outbox, headers):
+    """Checklist 35."""
+    answer = await ask(await visit(await make_owner(), "cookie"), **headers)
+
+    assert answer.status_code == 403
+    assert await outbox() == []
+
+
+@pytest.mark.parametrize("new_email", ["", "x", "x@", "x@y@z", "new@example.com\0", " ADA@Example.com ", OLD])
+async def test_what_is_no_new_address_is_refused(make_owner, visit, ask, outbox, new_email):
+    answer = await ask(await visit(await make_owner()), new_email)
+
+    assert answer.status_code == 400
+    assert await outbox() == []
+
+
+@pytest.mark.parametrize("new_email", ["x", OLD])
+async def test_the_answer_names_the_field(make_owner, visit, ask, new_email):
+    answer = await ask(await visit(await make_owner()), new_email)
+
+    assert [error["field"] for error in answer.json()["errors"]] == ["new_email"]
+
+
+@pytest.mark.parametrize(
+    "body", [{}, [], None, {"new_email": None}, {"new_email": 7}, {"email": NEW}], ids=str
+)
+async def test_a_malformed_body_is_refused(client, make_owner, visit, body):
+    here = await visit(await make_owner())
+
+    answer = await client.post("/users/me/email", json=body, headers=here.headers)
+
+    assert answer.status_code == 400
+
+
+# A taken address
+
+
+async def test_a_taken_address_is_answered_and_told_alike(make_owner, visit, ask, outbox):
+    """Checklist 13."""
+    await make_owner("eve@example.com")
+    here = await visit(await make_owner())
+
+    taken = await ask(here, "eve@example.com")
+    free = await ask(here, NEW)
+
+    assert (taken.status_code, taken.content, taken.headers) == (free.status_code, free.content, free.headers)
+    assert [mail.all_recipients() for mail in await outbox()] == [[OLD], [NEW], [OLD]]
+
+
+async def test_a_taken_address_costs_the_same_work(make_owner, visit, ask, rendered, outbox_rows, statements):
+    """Checklist 13; CWE-208."""
+    await make_owner("eve@example.com")
+    here = await visit(await make_owner())
+    statements.clear()
+    await ask(here, "eve@example.com")
+    taken = list(statements), len(rendered), await outbox_rows()
+    rendered.clear()
+    statements.clear()
+
+    await ask(here, NEW)
+
+    assert (list(statements), len(rendered)) == taken[:2]
+    assert await outbox_rows() == 2 * taken[2]
+
+
+async def test_an_address_that_was_taken_meanwhile_is_a_dead_link(
+    client, make_owner, visit, pending, address
+):
+    """Checklist 25: 400, not 500; both ways of showing who one is."""
+    user = await make_owner()
+    here = await visit(user)
+    link = await pending(user)
+    await make_owner(NEW)
+
+    answers = [
+        await client.post(link, headers=here.headers),
+        await client.post(link, json=PASSWORD),
+        await client.post(link, data=PASSWORD),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert await address(user) == OLD
+    assert (await client.get("/users/me", headers=here.headers)).status_code == 200
+
+
+async def test_of_two_accounts_that_move_to_one_address_at_once_one_wins(
+    client, make_owner, pending, at_once, accounts
+):
+    """Checklist 25."""
+    links = iter([await pending(await make_owner(email)) for email in (OLD, "eve@example.com")])
+
+    statuses = await at_once(2, lambda: client.post(next(links), json=PASSWORD))
+
+    assert statuses == [200, 400]
+    assert [user.email == NEW for user in await accounts()].count(True) == 1
+
+
+async def test_of_a_registration_and_a_move_at_once_one_wins(client, make_owner, pending, at_once, accounts):
+    link = await pending(await make_owner())
+    requests = iter(
+        [
+            client.post(link, json=PASSWORD),
+            client.post("/users/register", json=PASSWORD | {"email": NEW}),
+        ]
+    )
+
+    statuses = await at_once(2, lambda: next(requests))
+
+    assert statuses in ([200, 409], [201, 400])
+    assert [user.email == NEW for user in await accounts()].count(True) == 1
+
+
+# Using the link
+
+
+@KINDS
+async def test_the_owner_who_is_logged_in_uses_it(client, make_owner, visit, pending, kind):
+    user = await make_owner()
+    here = await visit(user, kind)
+
+    answer = await client.post(await pending(user), headers=here.headers)
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "id": user.id,
+        "email": NEW,
+        "is_active": True,
+        "is_verified": True,
+        "is_superuser": False,
+    }
+
+
+async def test_the_owner_who_is_not_logged_in_gives_the_password(client, make_owner, pending, address):
+    user = await make_owner()
+
+    answer = await client.post(await pending(user), json=PASSWORD)
+
+    assert (answer.status_code, answer.json()["email"]) == (200, NEW)
+    assert await address(user) == NEW
+
+
+async def test_the_form_of_the_page_takes_the_password(client, make_owner, pending, address):
+    user = await make_owner()
+
+    answer = await client.post(await pending(user), data=PASSWORD)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert NEW in answer.text
+    assert await address(user) == NEW
+
+
+async def test_the_password_counts_also_beside_somebody_elses_login(
+    client, make_owner, visit, pending, address
+):
+    """A browser that two people share."""
+    user, eve = await make_owner(), await visit(await make_owner("eve@example.com"), "cookie")
+
+    answer = await client.post(await pending(user), json=PASSWORD, headers=eve.headers)
+
+    assert answer.status_code == 200
+    assert await address(user) == NEW
+
+
+@KINDS
+async def test_this_session_goes_on_and_every_other_ends(client, make_owner, visit, pending, kind):
+    """Checklist 21."""
+    user = await make_owner()
+    here, there, elsewhere = await visit(user, kind), await visit(user), await visit(user, "cookie")
+
+    await client.post(await pending(user), headers=here.headers)
+
+    answers = [await client.get("/users/me", headers=each.headers) for each in (here, there, elsewhere)]
+    assert [answer.status_code for answer in answers] == [200, 401, 401]
+
+
+async def test_the_password_instead_of_a_login_ends_every_session(client, make_owner, visit, pending):
+    user = await make_owner()
+    here = await visit(user)
+
+    await client.post(await pending(user), json=PASSWORD)
+
+    assert (await client.get("/users/me", headers=here.headers)).status_code == 401
+
+
+async def test_the_old_address_is_told_when_and_from_where_it_was_changed(
+    client, make_owner, pending, outbox, set_clock
+):
+    """Checklist 25."""
+    set_clock(NOON)
+    link = await pending(await make_owner())
+
+    await client.post(link, json=PASSWORD, headers={"User-Agent": FIREFOX})
+
+    (notice,) = await outbox()
+    assert notice.all_recipients() == [OLD]
+    assert "2030-05-01 12:00 UTC" in notice.text_body
+    assert "203.0.113.9, Firefox on Windows" in notice.text_body
+
+
+async def test_afterwards_the_new_address_logs_in_and_the_old_one_does_not(client, make_owner, pending):
+    await client.post(await pending(await make_owner()), json=PASSWORD)
+
+    old = await client.post("/users/login", json=PASSWORD | {"email": OLD})
+    new = await client.post("/users/login", json=PASSWORD | {"email": NEW})
+
+    assert (old.status_code, new.status_code) == (401, 200)
+
+
+# Who cannot use it
+
+
+async def test_the_link_alone_is_not_enough(client, make_owner, pending, address):
+    """It may have gone to a stranger by a slip of the pen."""
+    user = await make_owner()
+    link = await pending(user)
+
+    answers = [
+        await client.post(link),
+        await client.post(link, json={}),
+        await client.post(link, json={"password": None}),
+        await client.post(link, headers={"Content-Type": "application/x-www-form-urlencoded"}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400] * 4
+    assert await address(user) == OLD
+
+
+@KINDS
+async def test_somebody_elses_login_is_not_enough(client, make_owner, visit, pending, address, kind):
+    """Checklist 25 and 27."""
+    user = await make_owner()
+    eve = await visit(await make_owner("eve@example.com"), kind)
+
+    answer = await client.post(await pending(user), headers=eve.headers)
+
+    assert answer.status_code == 400
+    assert await address(user) == OLD
+
+
+async def test_a_login_that_is_over_is_not_enough(client, make_owner, visit, pending, address):
+    user = await make_owner()
+    here = await visit(user)
+    link = await pending(user)
+    await client.post("/users/logout", headers=here.headers)
+
+    answer = await client.post(link, headers=here.headers)
+
+    assert answer.status_code == 400
+    assert await address(user) == OLD
+
+
+async def test_a_wrong_password_is_refused_and_spends_nothing(client, make_owner, pending, address):
+    user = await make_owner()
+    link = await pending(user)
+
+    refused = await client.post(link, json={"password": "wrong"})
+    answer = await client.post(link, json=PASSWORD)
+
+    assert refused.status_code == 400
+    assert [error["field"] for error in refused.json()["errors"]] == ["password"]
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("password", ["wrong", "", "<script>alert(1)</script>"])
+async def test_a_wrong_password_shows_the_form_again(client, make_owner, pending, password):
+    link = await pending(await make_owner())
+
+    refused = await client.post(link, data={"password": password})
+    answer = await client.post(link, data=PASSWORD)
+
+    assert refused.status_code == 400
+    assert 'role="alert"' in refused.text
+    assert '<input id="password"' in refused.text
+    assert "<script" not in refused.text
+    assert answer.status_code == 200
+
+
+async def test_another_site_cannot_use_it_with_the_cookie(client, make_owner, visit, pending, address):
+    """Checklist 35."""
+    user = await make_owner()
+    here = await visit(user, "cookie")
+
+    answer = await client.post(await pending(user), headers=here.headers | {"Origin": "http://evil.example"})
+
+    assert answer.status_code == 403
+    assert await address(user) == OLD
+
+
+# When the link is dead
+
+
+async def test_it_works_once(client, make_owner, visit, pending):
+    """Checklist 26."""
+    user = await make_owner()
+    here = await visit(user)
+    link = await pending(user)
+
+    answers = [await client.post(link, headers=here.headers) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+
+
+async def test_of_four_uses_at_once_one_wins(client, make_owner, visit, pending, at_once, outbox, stored):
+    """Checklist 26."""
+    user = await make_owner()
+    here = await visit(user)
+    link = await pending(user)
+
+    statuses = await at_once(4, lambda: client.post(link, headers=here.headers))
+
+    assert (statuses[0], set(statuses[1:])) == (200, {400})
+    assert len(await outbox()) == 1
+    assert (await stored(user)).password_version == 1
+
+
+async def test_an_expired_one_is_refused(client, make_owner, expired_tokens, change, address):
+    """Checklist 27."""
+    user = await make_owner()
+    await change(user, pending_email=NEW)
+    token = expired_tokens.issue_email_change(user.id, password_version=0, email=NEW)
+
+    answers = [
+        await client.post(f"/users/email-change/{token}", json=PASSWORD),
+        await client.get(f"/users/email-change/{token}"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert await address(user) == OLD
+
+
+@pytest.mark.parametrize("newer", ["newer@example.com", "eve@example.com"], ids=["free", "taken"])
+async def test_a_newer_request_kills_an_older_link(client, make_owner, visit, ask, pending, address, newer):
+    await make_owner("eve@example.com")
+    user = await make_owner()
+    here = await visit(user)
+    link = await pending(user)
+    await ask(here, newer)
+
+    answer = await client.post(link, headers=here.headers)
+
+    assert answer.status_code == 400
+    assert await address(user) == OLD
+
+
+async def test_two_links_to_one_address_work_once_between_them(client, make_owner, visit, ask, pending):
+    user = await make_owner()
+    here = await visit(user)
+    older = await pending(user)
+    await ask(here)
+    newer = await pending(user)
+
+    answers = [await client.post(link, headers=here.headers) for link in (older, newer)]
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+
+
+async def test_asking_for_an_account_that_is_disabled_meanwhile_mails_nothing(
+    make_owner, visit, ask, manager, change, outbox, stored, monkeypatch
+):
+    user = await make_owner()
+    here = await visit(user)
+    look_up = manager.get_by_email
+
+    async def disable_and_look_up(session, email):
+        found = await look_up(session, email)
+        await session.commit()
+        await change(user, is_active=False)
+        return found
+
+    monkeypatch.setattr(manager, "get_by_email", disable_and_look_up)
+
+    answer = await ask(here)
+
+    assert answer.status_code == 401
+    assert (await stored(user)).pending_email is None
+    assert await outbox() == []
+
+
+async def test_it_dies_with_a_password_change(client, make_owner, visit, pending, address):
+    """Checklist 21."""
+    user = await make_owner()
+    link = await pending(user)
+    body = {"current_password": PASSWORD["password"], "new_password": "a brand new password"}
+    await client.post("/users/me/password", json=body, headers=(await visit(user)).headers)
+
+    answer = await client.post(link, json={"password": "a brand new password"})
+
+    assert answer.status_code == 400
+    assert await address(user) == OLD
+
+
+async def test_it_dies_with_a_reset(client, manager, make_owner, pending):
+    """Checklist 21."""
+    user = await make_owner()
+    link = await pending(user)
+    new = {"password": "a brand new password"}
+    await client.post(f"/users/password-reset/{manager.reset_token(user)}", json=new)
+
+    assert (await client.post(link, json=new)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "columns", [{"is_active": False}, {"pending_email": None}, {"delete_after": NOON}], ids=str
+)
+async def test_it_dies_with_what_it_stands_on(
+    client, make_owner, pending, change, address, set_clock, columns
+):
+    user = await make_owner()
+    link = await pending(user)
+    await change(user, **columns)
+    set_clock(NOON)
+
+    assert (await client.post(link, json=PASSWORD)).status_code == 400
+    assert await address(user) == OLD
+
+
+async def test_the_link_of_a_deleted_account_is_dead(client, manager, db, make_owner, pending):
+    user = await make_owner()
+    link = await pending(user)
+    async with db.session() as session:
+        await manager.delete(session, await manager.get_by_id(session, user.id))
+
+    assert (await client.post(link, json=PASSWORD)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"is_active": False}, {"pending_email": "newer@example.com"}, {"password_version": 1}],
+    ids=str,
+)
+async def test_an_account_that_changes_while_its_password_is_checked_does_not_move(
+    client, make_owner, pending, meanwhile, change, address, columns
+):
+    user = await make_owner()
+    link = await pending(user)
+    meanwhile(lambda: change(user, **columns))
+
+    assert (await client.post(link, json=PASSWORD)).status_code == 400
+    assert await address(user) == OLD
+
+
+@pytest.mark.parametrize("purpose", ["verify", "reset"])
+async def test_a_token_for_something_else_is_refused(client, manager, make_owner, change, address, purpose):
+    """Checklist 27."""
+    user = await make_owner()
+    await change(user, pending_email=NEW)
+    issue = getattr(manager.tokens, f"issue_{purpose}")
+    token = issue(user.id, password_version=0, email=NEW)
+
+    assert (await client.post(f"/users/email-change/{token}", json=PASSWORD)).status_code == 400
+    assert await address(user) == OLD
+
+
+async def test_it_is_of_no_use_for_anything_else(client, make_owner, pending, stored):
+    """Checklist 27."""
+    user = await make_owner()
+    token = (await pending(user)).rpartition("/")[2]
+
+    answers = [
+        await client.post(f"/users/verify/{token}"),
+        await client.post(f"/users/password-reset/{token}", json={"password": "a brand new password"}),
+        await client.get("/users/me", headers={"Authorization": f"Bearer {token}"}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 401]
+    assert (await stored(user)).password_version == 0
+
+
+async def test_links_that_were_mailed_to_the_old_address_die_with_the_change(
+    client, manager, make_owner, pending
+):
+    """Checklist 27."""
+    user = await make_owner()
+    verify, reset = manager.verify_token(user), manager.reset_token(user)
+    await client.post(await pending(user), json=PASSWORD)
+
+    answers = [
+        await client.post(f"/users/verify/{verify}"),
+        await client.post(f"/users/password-reset/{reset}", json={"password": "a brand new password"}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "e" * 5000, "%00", "%FF"])
+async def test_nonsense_is_refused_and_costs_no_hash(client, hash_calls, token):
+    answer = await client.post(f"/users/email-change/{token}", json=PASSWORD)
+
+    assert answer.status_code == 400
+    assert hash_calls == []
+
+
+# The page behind the link
+
+
+async def test_opening_it_twice_and_head_change_nothing(client, make_owner, visit, pending, stored):
+    """Checklist 26: also in the browser that the owner is logged in with."""
+    user = await make_owner()
+    here = await visit(user, "cookie")
+    link = await pending(user)
+
+    answers = [await client.request(method, link, headers=here.headers) for method in ("GET", "HEAD", "GET")]
+
+    now = await stored(user)
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert (now.email, now.pending_email, now.password_version) == (OLD, NEW, 0)
+
+
+async def test_the_page_has_no_script_and_leaks_nothing(client, make_owner, pending):
+    """Checklist 30; ASVS 3.4.3, 3.4.5, 14.3.2."""
+    link = await pending(await make_owner())
+
+    pages = [
+        await client.get(link),
+        await client.post(link, data={"password": "wrong"}),
+        await client.post(link, data=PASSWORD),
+        await client.get("/users/email-change/x"),
+    ]
+
+    policies = [page.headers["content-security-policy"] for page in pages]
+    assert {page.headers["cache-control"] for page in pages} == {"no-store"}
+    assert {page.headers["referrer-policy"] for page in pages} == {"no-referrer"}
+    assert all("default-src 'none'" in policy and "script-src" not in policy for policy in policies)
+    assert not any(re.search(r"<script|javascript:|\son\w+=|src=|https?://", page.text) for page in pages)
+    assert not any("ey" + "J" in page.text or PASSWORD["password"] in page.text for page in pages)
+
+
+async def test_the_page_helps_password_managers(client, make_owner, pending):
+    """Checklist 7; ASVS 6.2.6, 6.2.7."""
+    page = (await client.get(await pending(await make_owner()))).text
+
+    assert 'type="password"' in page
+    assert 'autocomplete="current-password"' in page
+
+
+async def test_a_dead_link_is_a_page_that_says_so(client):
+    answer = await client.get("/users/email-change/x")
+
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "not good any more" in answer.text
+    assert "<form" not in answer.text

@@ -1,0 +1,180 @@
+"""GET /users/me/export: everything that is stored about a user, nothing secret, nothing of anybody else."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import JSON, Column, ForeignKey, Integer, LargeBinary, Numeric, String, insert
+
+from app.users.models import SECRET, User, UserSession
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
+LETTER = {"tags": ["private"], "price": Decimal("1.50"), "scan": b"\xff"}
+AS_JSON = {"tags": ["private"], "price": "1.50", "scan": "/w=="}
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def export(client):
+    """`await export(visit)`: the answer that the owner gets."""
+
+    async def read(visit):
+        return await client.get("/users/me/export", headers=visit.headers)
+
+    return read
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def letters(create_table):
+    """A table of the project's own that refers to accounts twice, with a column that is nobody's business."""
+    return await create_table(
+        "letters",
+        Column("id", Integer, primary_key=True),
+        Column("sender_id", String(36), ForeignKey("users.id", ondelete="CASCADE")),
+        Column("reader_id", String(36), ForeignKey("users.id", ondelete="CASCADE")),
+        Column("tags", JSON),
+        Column("price", Numeric(10, 2)),
+        Column("scan", LargeBinary),
+        Column("seal", String(20), info=SECRET),
+    )
+
+
+@pytest.fixture
+def write(db, letters):
+    """`await write(id=1, sender_id=user.id)`: a row of that table."""
+
+    async def send(**columns):
+        async with db.session() as session:
+            await session.execute(insert(letters).values(**LETTER, seal="wax", **columns))
+
+    return send
+
+
+async def test_it_holds_the_account(make_owner, visit, export, set_clock):
+    set_clock(NOON)
+    user = await make_owner(is_verified=True, pending_email="new@example.com")
+
+    answer = await export(await visit(user))
+
+    assert answer.status_code == 200
+    assert answer.json()["account"] == {
+        "id": user.id,
+        "email": "ada@example.com",
+        "is_active": True,
+        "is_verified": True,
+        "is_superuser": False,
+        "password_version": 0,
+        "pending_email": "new@example.com",
+        "delete_after": None,
+        "created_at": "2030-05-01T12:00:00Z",
+        "updated_at": "2030-05-01T12:00:00Z",
+    }
+
+
+async def test_it_holds_every_column_that_is_not_secret(make_owner, visit, export):
+    answer = (await export(await visit(await make_owner()))).json()
+
+    columns = {column.name for column in User.__table__.columns}
+    of_sessions = {column.name for column in UserSession.__table__.columns}
+    assert set(answer["account"]) == columns - {"hashed_password"}
+    assert set(answer["belongings"]["user_sessions"][0]) == of_sessions - {"secret_hash", "spent"}
+
+
+async def test_it_holds_the_sessions(make_owner, visit, export):
+    user = await make_owner()
+    here, there = await visit(user), await visit(user, "cookie")
+
+    answer = await export(here)
+
+    sessions = answer.json()["belongings"]["user_sessions"]
+    assert {(each["id"], each["kind"]) for each in sessions} == {
+        (here.issued.row.id, "bearer"),
+        (there.issued.row.id, "cookie"),
+    }
+
+
+async def test_it_holds_the_audit_log(client, make_owner, visit, export):
+    user = await make_owner()
+    await client.post("/users/login", json=ADA | {"password": "wrong"}, headers={"User-Agent": "curl/8"})
+    await client.post("/users/login", json=ADA)
+
+    events = (await export(await visit(user))).json()["events"]
+
+    assert [(each["event"], each["outcome"]) for each in events] == [
+        ("login", "success"),
+        ("login", "failure"),
+    ]
+    assert (events[1]["address"], events[1]["user_agent"]) == ("203.0.113.9", "curl/8")
+
+
+async def test_nothing_secret_is_in_it(client, make_owner, visit, export, stored, manager, db):
+    user = await make_owner()
+    here, there = await visit(user), await visit(user, "cookie")
+    await client.post("/users/token/refresh", json={"refresh_token": (await visit(user)).issued.token})
+
+    text = (await export(here)).text
+
+    assert user.hashed_password not in text
+    assert "argon2" not in text
+    assert here.issued.token.partition(".")[2] not in text
+    assert there.issued.token.partition(".")[2] not in text
+    assert here.issued.row.secret_hash not in text
+    assert there.issued.row.secret_hash not in text
+    assert here.headers["Authorization"].partition(" ")[2] not in text
+
+
+async def test_a_table_of_ones_own_that_refers_to_accounts_is_in_it(make_owner, visit, export, write):
+    ada, eve = await make_owner(), await make_owner("eve@example.com")
+    await write(id=1, sender_id=ada.id)
+    await write(id=2, sender_id=eve.id, reader_id=ada.id)
+    await write(id=3, sender_id=ada.id, reader_id=ada.id)
+
+    answer = await export(await visit(ada))
+
+    rows = answer.json()["belongings"]["letters"]
+    assert sorted(rows, key=lambda row: row["id"]) == [
+        {"id": 1, "sender_id": ada.id, "reader_id": None, **AS_JSON},
+        {"id": 2, "sender_id": eve.id, "reader_id": ada.id, **AS_JSON},
+        {"id": 3, "sender_id": ada.id, "reader_id": ada.id, **AS_JSON},
+    ]
+
+
+async def test_nothing_of_anybody_else_is_in_it(client, make_owner, visit, export, write):
+    ada, eve = await make_owner(), await make_owner("eve@example.com")
+    theirs = await visit(eve)
+    await client.post("/users/login", json=ADA | {"email": "eve@example.com"})
+    await client.post("/users/login", json=ADA | {"email": "nobody@example.com"})
+    await write(id=1, sender_id=eve.id)
+
+    answer = await export(await visit(ada))
+
+    assert answer.json()["belongings"]["letters"] == []
+    assert answer.json()["events"] == []
+    assert eve.id not in answer.text
+    assert eve.email not in answer.text
+    assert theirs.issued.row.id not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("age", "status"),
+    [(timedelta(minutes=10) - timedelta(microseconds=1), 200), (timedelta(minutes=10), 403)],
+    ids=str,
+)
+@KINDS
+async def test_it_needs_a_recent_login(make_owner, visit, export, set_clock, kind, age, status):
+    """Checklist 24."""
+    set_clock(NOON)
+    here = await visit(await make_owner(), kind)
+    set_clock(NOON + age)
+
+    answer = await export(here)
+
+    assert answer.status_code == status
+
+
+async def test_nobody_gets_it_without_a_login(client):
+    assert (await client.get("/users/me/export")).status_code == 401

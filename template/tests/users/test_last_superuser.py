@@ -1,0 +1,243 @@
+"""The last active superuser stays one, whoever tries to change that and in whatever way.
+
+Otherwise nobody could administrate any more without access to the server.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+
+from app.users import LastSuperuser
+
+DUE = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def root(make_user):
+    return await make_user("root@example.com", is_superuser=True)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def boss(make_user):
+    """A second superuser."""
+    return await make_user("boss@example.com", is_superuser=True)
+
+
+@pytest.fixture
+def take(manager, db):
+    """`await take("demoted", user)`: take a superuser's rights away with the manager."""
+
+    async def run(how, user):
+        async with db.session() as session:
+            row = await manager.require(session, user.id)
+            match how:
+                case "demoted":
+                    await manager.update(session, row, is_superuser=False)
+                case "disabled":
+                    await manager.update(session, row, is_active=False)
+                case "both":
+                    await manager.update(session, row, is_active=False, is_superuser=False)
+                case "deleted":
+                    await manager.delete(session, row)
+                case "deleted by the owner":
+                    await manager.request_delete(session, row)
+                case "scheduled for deletion":
+                    manager.deletion_grace = timedelta(days=7)
+                    await manager.request_delete(session, row)
+
+    return run
+
+
+EACH_WAY = pytest.mark.parametrize(
+    "how", ["demoted", "disabled", "both", "deleted", "deleted by the owner", "scheduled for deletion"]
+)
+
+
+@pytest.fixture
+def superusers(accounts):
+    """`await superusers()`: the addresses of those that are active and stay."""
+
+    async def read():
+        return [
+            user.email
+            for user in await accounts()
+            if user.is_superuser and user.is_active and user.delete_after is None
+        ]
+
+    return read
+
+
+# Each way, alone
+
+
+@EACH_WAY
+async def test_the_last_one_keeps_the_rights(root, take, superusers, how):
+    with pytest.raises(LastSuperuser, match="make another one first"):
+        await take(how, root)
+
+    assert await superusers() == ["root@example.com"]
+
+
+@EACH_WAY
+async def test_one_of_two_can_lose_them(root, boss, take, superusers, how):
+    await take(how, root)
+
+    assert await superusers() == ["boss@example.com"]
+
+
+@EACH_WAY
+async def test_somebody_without_them_has_nothing_to_lose(root, make_user, take, superusers, how):
+    await take(how, await make_user("ada@example.com"))
+
+    assert await superusers() == ["root@example.com"]
+
+
+@pytest.mark.parametrize("how", ["demoted", "disabled", "deleted", "scheduled for deletion"])
+@pytest.mark.parametrize(
+    "columns", [{"is_active": False}, {"delete_after": DUE}, {"is_superuser": False}], ids=str
+)
+async def test_one_who_is_out_of_office_does_not_count(root, make_user, take, superusers, how, columns):
+    await make_user("boss@example.com", **{"is_superuser": True} | columns)
+
+    with pytest.raises(LastSuperuser):
+        await take(how, root)
+
+    assert await superusers() == ["root@example.com"]
+
+
+@pytest.mark.parametrize("columns", [{"is_active": False}, {"delete_after": DUE}], ids=str)
+@pytest.mark.parametrize("how", ["demoted", "disabled", "deleted"])
+async def test_one_who_is_out_of_office_can_lose_them(root, make_user, take, superusers, how, columns):
+    await take(how, await make_user("boss@example.com", is_superuser=True, **columns))
+
+    assert await superusers() == ["root@example.com"]
+
+
+async def test_an_unverified_superuser_counts(root, make_user, take, superusers):
+    await make_user("boss@example.com", is_superuser=True, is_verified=False)
+
+    await take("demoted", root)
+
+    assert await superusers() == ["boss@example.com"]
+
+
+# Over HTTP
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/users/{id}", {"is_superuser": False}),
+        ("PATCH", "/users/{id}", {"is_active": False}),
+        ("PATCH", "/users/{id}", {"is_active": False, "is_superuser": False, "is_verified": True}),
+        ("PATCH", "/users/{id}", {"is_active": True, "is_superuser": False}),
+        ("DELETE", "/users/{id}", None),
+        ("DELETE", "/users/me", None),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("grace", [0, 7])
+async def test_a_request_that_would_take_them_away_is_refused(
+    other_client, root, login, stored, events, outbox, method, path, body, grace
+):
+    client, headers = await other_client(deletion_grace_days=grace), login(root)
+
+    answer = await client.request(method, path.format(id=root.id), json=body, headers=headers)
+
+    now = await stored(root)
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (now.is_superuser, now.is_active, now.is_verified) == (True, True, False)
+    assert (now.delete_after, now.password_version) == (None, 0)
+    assert (await client.get("/users", headers=headers)).status_code == 200
+    assert (await events(), await outbox()) == ([], [])
+
+
+async def test_other_changes_of_the_last_one_are_made(client, root, login, stored):
+    flags = {"is_active": True, "is_superuser": True, "is_verified": True}
+
+    answer = await client.patch(f"/users/{root.id}", json=flags, headers=login(root))
+
+    assert answer.status_code == 200
+    assert (await stored(root)).is_verified
+
+
+# Two who take them from each other at the same time
+
+TAKING = pytest.mark.parametrize(
+    ("method", "path", "body", "done"),
+    [
+        ("PATCH", "/users/{id}", {"is_superuser": False}, 200),
+        ("PATCH", "/users/{id}", {"is_active": False}, 200),
+        ("DELETE", "/users/{id}", None, 204),
+    ],
+    ids=["demote", "disable", "delete"],
+)
+
+
+@TAKING
+@pytest.mark.parametrize("attempt", range(4))
+async def test_of_two_who_take_them_from_each_other_one_succeeds(
+    client, root, boss, login, superusers, method, path, body, done, attempt
+):
+    """CWE-367. Who was overtaken gets 409, or is no administrator any more when the request is looked at."""
+    heads, tails = login(root), login(boss)
+
+    answers = await asyncio.gather(
+        client.request(method, path.format(id=boss.id), json=body, headers=heads),
+        client.request(method, path.format(id=root.id), json=body, headers=tails),
+    )
+
+    first, second = sorted(answer.status_code for answer in answers)
+    assert first == done
+    assert second in (401, 403, 409)
+    assert len(await superusers()) == 1
+
+
+@pytest.mark.parametrize("grace", [0, 7])
+@pytest.mark.parametrize("attempt", range(3))
+async def test_of_two_who_leave_at_the_same_time_one_stays(
+    other_client, root, boss, login, superusers, grace, attempt
+):
+    """CWE-367."""
+    client, heads, tails = await other_client(deletion_grace_days=grace), login(root), login(boss)
+
+    answers = await asyncio.gather(
+        client.delete("/users/me", headers=heads), client.delete("/users/me", headers=tails)
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [204, 409]
+    assert len(await superusers()) == 1
+
+
+@pytest.mark.parametrize("attempt", range(3))
+async def test_of_several_ways_at_once_one_is_left(client, make_user, root, boss, login, superusers, attempt):
+    """CWE-367."""
+    third = await make_user("third@example.com", is_superuser=True)
+    by_root, by_boss, by_third = login(root), login(boss), login(third)
+
+    await asyncio.gather(
+        client.patch(f"/users/{boss.id}", json={"is_active": False}, headers=by_root),
+        client.patch(f"/users/{third.id}", json={"is_superuser": False}, headers=by_boss),
+        client.delete(f"/users/{root.id}", headers=by_third),
+        client.delete("/users/me", headers=by_root),
+        client.delete("/users/me", headers=by_boss),
+        client.delete("/users/me", headers=by_third),
+    )
+
+    assert len(await superusers()) == 1
+
+
+async def test_what_was_read_before_does_not_decide(manager, db, root, boss, take, superusers):
+    """A race in slow motion: both accounts were read as superusers before one of them was demoted."""
+    async with db.session() as session:
+        stale, _ = await manager.require(session, root.id), await manager.require(session, boss.id)
+        await session.commit()
+        await take("demoted", boss)
+
+        with pytest.raises(LastSuperuser):
+            await manager.update(session, stale, is_active=False)
+
+    assert await superusers() == ["root@example.com"]

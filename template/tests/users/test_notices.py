@@ -1,0 +1,348 @@
+"""Security notices: each once, to the right address, with time, address and browser, and nothing secret."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from app.users.emails import NOTICES
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+NEW = "a brand new password"
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+FIREFOX_LATER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:152.0) Gecko/20100101 Firefox/152.0"
+SAFARI = (
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+    " Version/17.4 Safari/605.1.15"
+)
+
+
+@pytest.fixture
+def log_in(client):
+    """`await log_in(SAFARI)`: Ada logs in with that browser."""
+
+    async def send(user_agent, path="/users/login", **changes):
+        headers = {"User-Agent": user_agent, "Origin": "http://test"}
+        return await client.post(path, json=ADA | changes, headers=headers)
+
+    return send
+
+
+@pytest.fixture
+def subjects(outbox):
+    """`await subjects()`: what the mails that wait are about, and for whom."""
+
+    async def read():
+        return [
+            (mail.subject.removeprefix("HawkAPI app: "), *mail.all_recipients()) for mail in await outbox()
+        ]
+
+    return read
+
+
+# What happens, and who is told
+
+
+async def changes_the_password(it):
+    body = {"current_password": ADA["password"], "new_password": NEW}
+    await it.client.post("/users/me/password", json=body, headers=it.headers)
+
+
+async def resets_the_password(it):
+    await it.client.post(f"/users/password-reset/{it.manager.reset_token(it.user)}", json={"password": NEW})
+
+
+async def moves_to_another_address(it):
+    await it.change(it.user, pending_email="new@example.com")
+    token = it.manager.email_change_token(it.user, "new@example.com")
+    await it.client.post(f"/users/email-change/{token}", headers=it.headers)
+
+
+async def asks_for_a_taken_address(it):
+    await it.make_owner("eve@example.com")
+    await it.client.post("/users/me/email", json={"new_email": "eve@example.com"}, headers=it.headers)
+
+
+async def signs_in_with_another_browser(it):
+    await it.client.post("/users/login", json=ADA, headers={"User-Agent": SAFARI})
+    await it.client.post("/users/login", json=ADA)
+
+
+async def deletes_the_account(it):
+    await it.client.delete("/users/me", headers=it.headers)
+
+
+async def deletes_the_account_with_a_grace(it):
+    it.manager.deletion_grace = timedelta(days=7)
+    await it.client.delete("/users/me", headers=it.headers)
+
+
+async def is_deleted_by_a_superuser(it):
+    admin = await it.visit(await it.make_owner("root@example.com", is_superuser=True))
+    await it.client.delete(f"/users/{it.user.id}", headers=admin.headers)
+
+
+async def has_a_refresh_token_used_twice(it):
+    body = {"refresh_token": it.here.issued.token}
+    it.set_clock(NOON - timedelta(seconds=30))
+    await it.client.post("/users/token/refresh", json=body)
+    it.set_clock(NOON)
+    await it.client.post("/users/token/refresh", json=body)
+    await it.client.post("/users/token/refresh", json=body)
+
+
+@pytest.fixture
+def it(client, manager, make_owner, visit, change, set_clock):
+    """What the flows above need; the owner is logged in, and every request comes from Firefox."""
+    client.headers["User-Agent"] = FIREFOX
+    names = SimpleNamespace(
+        client=client,
+        manager=manager,
+        make_owner=make_owner,
+        visit=visit,
+        change=change,
+        set_clock=set_clock,
+    )
+
+    async def prepare():
+        set_clock(NOON - timedelta(minutes=1))
+        names.user = await make_owner()
+        names.here = await visit(names.user)
+        names.headers = names.here.headers
+        set_clock(NOON)
+        return names
+
+    return prepare
+
+
+FLOWS = pytest.mark.parametrize(
+    ("happens", "subject"),
+    [
+        (changes_the_password, "your password was changed"),
+        (resets_the_password, "your password was changed"),
+        (moves_to_another_address, "your e-mail address was changed"),
+        (asks_for_a_taken_address, "a new e-mail address was asked for"),
+        (signs_in_with_another_browser, "a new sign-in"),
+        (deletes_the_account, "your account was deleted"),
+        (deletes_the_account_with_a_grace, "your account will be deleted"),
+        (is_deleted_by_a_superuser, "your account was deleted"),
+        (has_a_refresh_token_used_twice, "a login was ended"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+
+
+@pytest.fixture
+def flows():
+    """The subjects of the flows above."""
+    return {subject for _, subject in FLOWS.args[1]}
+
+
+@FLOWS
+async def test_the_owner_is_told_once(it, subjects, happens, subject):
+    await happens(await it())
+
+    assert await subjects() == [(subject, "ada@example.com")]
+
+
+@FLOWS
+async def test_a_notice_says_when_from_where_and_with_what_browser(it, outbox, happens, subject):
+    await happens(await it())
+
+    (mail,) = await outbox()
+    said = re.compile(
+        "2030-05-01 12:00 UTC.*203\\.0\\.113\\.9, (Firefox on Windows|Safari on Mac OS X)", re.DOTALL
+    )
+    assert said.search(mail.text_body)
+    assert said.search(mail.html_body)
+
+
+@FLOWS
+async def test_a_notice_holds_nothing_secret_and_no_link(it, outbox, happens, subject):
+    names = await it()
+
+    await happens(names)
+
+    (mail,) = await outbox()
+    text = mail.subject + mail.text_body + mail.html_body
+    assert ADA["password"] not in text
+    assert NEW not in text
+    assert "argon2" not in text
+    assert names.here.issued.token not in text
+    assert "ey" + "J" not in text
+    assert "http" not in text
+    assert "new@example.com" not in text
+    assert "eve@example.com" not in text
+
+
+def test_every_notice_has_a_flow_that_is_tested_here(flows):
+    assert {f"{notice.heading[0].lower()}{notice.heading[1:]}" for notice in NOTICES.values()} == flows
+
+
+async def test_the_end_of_the_grace_is_in_the_notice(it, outbox):
+    await deletes_the_account_with_a_grace(await it())
+
+    (mail,) = await outbox()
+    assert "Log in before 2030-05-08 12:00 UTC to keep it." in mail.text_body
+
+
+async def test_the_worker_that_deletes_an_account_tells_its_owner(it, set_clock, do_chore, subjects):
+    await deletes_the_account_with_a_grace(await it())
+    set_clock(NOON + timedelta(days=7))
+
+    await do_chore("delete due accounts")
+
+    assert (await subjects())[1:] == [("your account was deleted", "ada@example.com")]
+
+
+async def test_what_was_refused_is_told_nobody(it, outbox):
+    names = await it()
+
+    await names.client.post("/users/login", json=ADA | {"password": "wrong"})
+    await names.client.post(
+        "/users/me/password", json={"current_password": "x", "new_password": NEW}, headers=names.headers
+    )
+    await names.client.post("/users/me/email", json={"new_email": "x"}, headers=names.headers)
+    await names.client.post("/users/password-reset/x", json={"password": NEW})
+
+    assert await outbox() == []
+
+
+async def test_what_was_undone_is_told_nobody(it, manager, outbox):
+    async def hook(user):
+        raise RuntimeError
+
+    manager.on_after_change_password = hook
+
+    await changes_the_password(await it())
+
+    assert await outbox() == []
+
+
+# A new sign-in
+
+
+async def test_the_first_login_is_no_news(make_owner, log_in, outbox):
+    await make_owner()
+
+    await log_in(FIREFOX)
+
+    assert await outbox() == []
+
+
+@pytest.mark.parametrize("again", [FIREFOX, FIREFOX_LATER], ids=["the same", "a later version of it"])
+@pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
+async def test_a_browser_that_was_there_before_is_no_news(make_owner, log_in, outbox, again, path):
+    await make_owner()
+    await log_in(FIREFOX)
+
+    await log_in(again, path)
+
+    assert await outbox() == []
+
+
+@pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
+async def test_another_browser_is_told_once(make_owner, log_in, outbox, path):
+    await make_owner()
+    await log_in(FIREFOX)
+
+    await log_in(SAFARI, path)
+    await log_in(SAFARI, path)
+    await log_in(FIREFOX, path)
+
+    (mail,) = await outbox()
+    assert "Safari on Mac OS X" in mail.text_body
+
+
+async def test_a_failed_login_makes_no_browser_known(make_owner, log_in, subjects):
+    await make_owner()
+    await log_in(FIREFOX)
+    await log_in(SAFARI, password="wrong")
+
+    await log_in(SAFARI)
+
+    assert await subjects() == [("a new sign-in", "ada@example.com")]
+
+
+async def test_somebody_elses_browser_is_another(make_owner, log_in, subjects):
+    await make_owner()
+    await make_owner("eve@example.com")
+    await log_in(FIREFOX)
+    await log_in(SAFARI, email="eve@example.com")
+
+    await log_in(SAFARI)
+
+    assert await subjects() == [("a new sign-in", "ada@example.com")]
+
+
+# What the browser says of itself
+
+
+@pytest.fixture
+def notice_for(make_owner, log_in, outbox):
+    """`await notice_for(agent)`: the notice about a sign-in with a browser that calls itself that."""
+
+    async def read(user_agent):
+        await make_owner()
+        await log_in(FIREFOX)
+        await log_in(user_agent)
+        (mail,) = await outbox()
+        return mail
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "agent", ["<script>alert(1)</script>", '<img src="x">', "<a href=x>", "&lt;b&gt;", "\"'><b>"]
+)
+async def test_markup_in_it_is_escaped(notice_for, agent):
+    mail = await notice_for(agent)
+
+    assert not re.search(r"<(script|img|a|b)\b", mail.html_body)
+    assert "&lt;" in mail.html_body or "&amp;lt;" in mail.html_body
+
+
+async def test_its_length_is_cut(notice_for):
+    mail = await notice_for("y" * 5000)
+
+    assert "y" * 80 in mail.text_body
+    assert "y" * 81 not in mail.text_body + mail.html_body
+
+
+async def test_it_cannot_write_lines_of_its_own(notice_for):
+    mail = await notice_for(b"Nice\x0b\x1b\x85\xe2\x80\xa8Account: x\tBrowser")
+
+    line = re.search(r"^From: (.*)$", mail.text_body, re.MULTILINE)[1]
+    assert line.startswith("203.0.113.9, Nice")
+    assert line.isprintable()
+
+
+async def test_a_browser_that_says_nothing_is_an_unknown_one(notice_for):
+    mail = await notice_for("")
+
+    assert "203.0.113.9, an unknown browser" in mail.text_body
+
+
+# Who is at the other end
+
+
+@pytest.mark.parametrize(
+    ("proxies", "address"), [("", "127.0.0.1"), ("127.0.0.0/8", "198.51.100.7")], ids=["nobody", "a proxy"]
+)
+async def test_an_address_is_believed_to_a_proxy_of_ours_alone(
+    other_client, make_owner, log_in, outbox, proxies, address
+):
+    """Checklist 10."""
+    await make_owner()
+    await log_in(FIREFOX)
+    client = await other_client(trusted_proxies=proxies)
+    forwarded = {"X-Forwarded-For": "192.0.2.66, 198.51.100.7", "User-Agent": SAFARI}
+
+    await client.post("/users/login", json=ADA, headers=forwarded)
+
+    (mail,) = await outbox()
+    assert f"From: {address}, Safari" in mail.text_body

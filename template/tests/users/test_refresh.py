@@ -1,0 +1,610 @@
+"""POST /users/token/refresh: rotation, the grace of two tabs, and what a second use later does."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+START = datetime(2030, 1, 1, 12, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
+GRACE, IDLE, ABSOLUTE, SHORT = 30 * SECOND, 14 * DAY, 90 * DAY, DAY
+
+
+@pytest.fixture(autouse=True)
+def start(set_clock):
+    """Every test of this module begins at START."""
+    set_clock(START)
+
+
+@pytest.fixture
+def refresh(client):
+    """`await refresh(token)`: the answer to a refresh."""
+
+    async def send(token):
+        return await client.post("/users/token/refresh", json={"refresh_token": token})
+
+    return send
+
+
+@pytest.fixture
+def rotate(refresh):
+    """`await rotate(token)`: the refresh token that replaces *token*."""
+
+    async def send(token):
+        return (await refresh(token)).json()["refresh_token"]
+
+    return send
+
+
+@pytest.fixture
+def is_alive(client, headers_of):
+    """`await is_alive(issued)`: whether the session answers requests."""
+
+    async def ask(issued):
+        return (await client.get("/users/me", headers=headers_of(issued))).status_code == 200
+
+    return ask
+
+
+# What it answers
+
+
+async def test_it_answers_a_new_pair(refresh, make_user, begin_session):
+    issued = await begin_session(await make_user())
+
+    answer = await refresh(issued.token)
+
+    pair = answer.json()
+    assert answer.status_code == 200
+    assert set(pair) == {"access_token", "refresh_token", "token_type", "expires_in"}
+    assert (pair["token_type"], pair["expires_in"]) == ("bearer", 900)
+    assert pair["refresh_token"] != issued.token
+
+
+async def test_the_new_pair_is_of_the_same_session(client, refresh, make_user, begin_session, session_rows):
+    user = await make_user()
+    issued = await begin_session(user)
+
+    pair = (await refresh(issued.token)).json()
+
+    claims = jwt.decode(pair["access_token"], options={"verify_signature": False})
+    me = await client.get("/users/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
+    assert (claims["sub"], claims["sid"]) == (user.id, issued.row.id)
+    assert pair["refresh_token"].partition(".")[0] == issued.row.id
+    assert me.json()["id"] == user.id
+    assert len(await session_rows()) == 1
+
+
+async def test_each_new_token_gives_the_next(refresh, rotate, make_user, begin_session):
+    first = (await begin_session(await make_user())).token
+    second = await rotate(first)
+    third = await rotate(second)
+
+    assert (await refresh(third)).status_code == 200
+    assert len({first, second, third}) == 3
+
+
+async def test_an_access_token_from_before_stays_good(is_alive, rotate, make_user, begin_session):
+    issued = await begin_session(await make_user())
+
+    await rotate(issued.token)
+
+    assert await is_alive(issued)
+
+
+async def test_a_refresh_moves_the_idle_limit_alone(
+    rotate, make_user, begin_session, session_rows, set_clock
+):
+    issued = await begin_session(await make_user())
+
+    set_clock(START + DAY)
+    await rotate(issued.token)
+
+    [row] = await session_rows()
+    assert row.last_seen_at == START + DAY
+    assert (row.created_at, row.authenticated_at) == (START, START)
+    assert row.expires_at == START + ABSOLUTE
+
+
+async def test_a_refresh_is_no_login(refresh, make_user, begin_session, events, outbox):
+    issued = await begin_session(await make_user())
+
+    await refresh(issued.token)
+
+    assert await events() == []
+    assert await outbox() == []
+
+
+async def test_two_sessions_refresh_side_by_side(refresh, make_user, begin_session, is_alive, set_clock):
+    user = await make_user()
+    first, second = await begin_session(user), await begin_session(user)
+
+    answers = [await refresh(first.token), await refresh(second.token)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json()["refresh_token"] != answers[1].json()["refresh_token"]
+
+
+# A second use within the grace
+
+
+@pytest.mark.parametrize("age", [timedelta(), GRACE - MICROSECOND], ids=str)
+async def test_a_second_use_within_the_grace_answers_a_pair_of_the_same_session(
+    client, refresh, rotate, make_user, begin_session, session_rows, set_clock, age
+):
+    """Two tabs refresh at once. Checklist 37."""
+    issued = await begin_session(await make_user())
+    await rotate(issued.token)
+
+    set_clock(START + age)
+    pair = (await refresh(issued.token)).json()
+
+    me = await client.get("/users/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
+    assert me.status_code == 200
+    assert (await refresh(pair["refresh_token"])).status_code == 200
+    assert len(await session_rows()) == 1
+
+
+async def test_a_second_use_within_the_grace_is_nothing_to_tell(
+    refresh, rotate, make_user, begin_session, events, outbox
+):
+    issued = await begin_session(await make_user())
+    await rotate(issued.token)
+
+    await refresh(issued.token)
+
+    assert await events() == []
+    assert await outbox() == []
+
+
+async def test_a_token_that_was_replaced_twice_answers_the_present_one_within_its_grace(
+    refresh, rotate, make_user, begin_session, set_clock
+):
+    """R0 -> R1 -> R2, and the other tab still has R0."""
+    first = (await begin_session(await make_user())).token
+    second = await rotate(first)
+    set_clock(START + 10 * SECOND)
+    third = await rotate(second)
+
+    set_clock(START + GRACE - MICROSECOND)
+    answer = await refresh(first)
+
+    assert answer.json()["refresh_token"] == third
+    assert (await refresh(third)).status_code == 200
+
+
+async def test_each_replaced_token_has_a_grace_of_its_own(
+    refresh, rotate, make_user, begin_session, set_clock, is_alive
+):
+    issued = await begin_session(await make_user())
+    second = await rotate(issued.token)
+    set_clock(START + 10 * SECOND)
+    await rotate(second)
+
+    set_clock(START + GRACE + 10 * SECOND - MICROSECOND)
+
+    assert (await refresh(second)).status_code == 200
+    assert (await refresh(issued.token)).status_code == 401
+    assert not await is_alive(issued)
+
+
+async def test_a_second_use_does_not_make_the_grace_longer(
+    refresh, rotate, make_user, begin_session, set_clock
+):
+    issued = await begin_session(await make_user())
+    await rotate(issued.token)
+    set_clock(START + 20 * SECOND)
+    await refresh(issued.token)
+
+    set_clock(START + GRACE)
+
+    assert (await refresh(issued.token)).status_code == 401
+
+
+async def test_a_client_that_refreshes_without_end_does_not_end_the_session_of_its_other_tab(
+    refresh, rotate, make_user, begin_session, is_alive
+):
+    """Checklist 37: within the grace nothing is revoked, however often the token was replaced."""
+    issued = await begin_session(await make_user())
+    await chain(rotate, issued.token, 40)
+
+    answer = await refresh(issued.token)
+
+    assert answer.status_code == 200
+    assert await is_alive(issued)
+    assert (await refresh(answer.json()["refresh_token"])).status_code == 200
+
+
+async def chain(rotate, token, times):
+    """The token that comes of *token* after so many refreshes, each with the newest."""
+    for _ in range(times):
+        token = await rotate(token)
+    return token
+
+
+# A second use later
+
+
+@pytest.mark.parametrize("age", [GRACE, GRACE + MICROSECOND, 5 * DAY], ids=str)
+async def test_a_second_use_after_the_grace_ends_the_session(
+    refresh, rotate, make_user, begin_session, is_alive, session_rows, set_clock, age
+):
+    """Checklist 37: committed, although the answer is 401."""
+    issued = await begin_session(await make_user())
+    newest = await rotate(issued.token)
+
+    set_clock(START + age)
+    answer = await refresh(issued.token)
+
+    [row] = await session_rows()
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert row.revoked_at == START + age
+    assert not await is_alive(issued)
+    assert (await refresh(newest)).status_code == 401
+
+
+async def test_a_token_that_was_replaced_long_ago_ends_the_session_too(
+    refresh, rotate, make_user, begin_session, is_alive, set_clock
+):
+    """The row has forgotten its hash: it has been replaced many times since."""
+    issued = await begin_session(await make_user())
+    second = await rotate(issued.token)
+    set_clock(START + DAY)
+    third = await rotate(second)
+    set_clock(START + 2 * DAY)
+    await rotate(third)
+
+    assert (await refresh(issued.token)).status_code == 401
+    assert not await is_alive(issued)
+
+
+async def test_a_second_use_ends_one_session_and_no_other(
+    refresh, rotate, make_user, begin_session, is_alive, set_clock
+):
+    user = await make_user()
+    stolen, other = await begin_session(user), await begin_session(user)
+    await rotate(stolen.token)
+
+    set_clock(START + GRACE)
+    await refresh(stolen.token)
+
+    assert await is_alive(other)
+
+
+async def test_a_second_use_is_audited_once_and_mailed_once(
+    refresh, rotate, make_user, begin_session, events, outbox, set_clock
+):
+    user = await make_user("ada@example.com")
+    issued = await begin_session(user)
+    newest = await rotate(issued.token)
+
+    set_clock(START + GRACE)
+    await refresh(issued.token)
+    await refresh(issued.token)
+    await refresh(newest)
+
+    [event] = await events()
+    [mail] = await outbox()
+    assert (event.event, event.outcome, event.user_id) == ("session_reuse", "failure", user.id)
+    assert (event.actor, event.address) == ("", "203.0.113.9")
+    assert issued.row.id in event.details
+    assert mail.to == ["ada@example.com"]
+    assert "used twice" in mail.text_body
+
+
+async def test_the_answer_does_not_tell_why(refresh, rotate, make_user, begin_session, set_clock):
+    """A thief must not learn more than somebody who has made a token up."""
+    issued = await begin_session(await make_user())
+    await rotate(issued.token)
+
+    set_clock(START + GRACE)
+    reused, made_up = await refresh(issued.token), await refresh("x.y")
+
+    assert reused.status_code == made_up.status_code
+    assert reused.json() == made_up.json()
+    assert dict(reused.headers) == dict(made_up.headers)
+
+
+@pytest.mark.parametrize(("age", "status"), [(4 * SECOND, 200), (5 * SECOND, 401)], ids=str)
+async def test_the_grace_follows_the_setting(other_client, make_user, begin_session, set_clock, age, status):
+    client = await other_client(refresh_grace=5)
+    body = {"refresh_token": (await begin_session(await make_user())).token}
+    await client.post("/users/token/refresh", json=body)
+
+    set_clock(START + age)
+
+    assert (await client.post("/users/token/refresh", json=body)).status_code == status
+
+
+# What is not refreshed
+
+
+@pytest.mark.parametrize(("age", "status"), [(IDLE - MICROSECOND, 200), (IDLE, 401)], ids=str)
+async def test_a_session_that_idled_is_not_refreshed(
+    refresh, make_user, begin_session, set_clock, age, status
+):
+    issued = await begin_session(await make_user())
+
+    set_clock(START + age)
+
+    assert (await refresh(issued.token)).status_code == status
+
+
+@pytest.mark.parametrize(("age", "status"), [(ABSOLUTE - MICROSECOND, 200), (ABSOLUTE, 401)], ids=str)
+async def test_a_session_whose_time_is_over_is_not_refreshed(
+    refresh, make_user, begin_session, change_session, set_clock, age, status
+):
+    issued = await begin_session(await make_user())
+    await change_session(issued.row, last_seen_at=START + ABSOLUTE - MICROSECOND)
+
+    set_clock(START + age)
+
+    assert (await refresh(issued.token)).status_code == status
+
+
+@pytest.mark.parametrize("columns", [{"is_active": False}, {"password_version": 1}], ids=str)
+async def test_a_session_whose_user_changed_is_not_refreshed(
+    refresh, make_user, begin_session, change, columns
+):
+    """Checklist 20, 21."""
+    user = await make_user()
+    issued = await begin_session(user)
+
+    await change(user, **columns)
+
+    assert (await refresh(issued.token)).status_code == 401
+
+
+async def test_a_revoked_session_is_not_refreshed(refresh, make_user, begin_session, change_session, events):
+    """Nor is it told a second time that it ended."""
+    issued = await begin_session(await make_user())
+    await change_session(issued.row, revoked_at=START)
+
+    assert (await refresh(issued.token)).status_code == 401
+    assert await events() == []
+
+
+async def test_a_session_whose_user_is_gone_is_not_refreshed(refresh, manager, db, make_user, begin_session):
+    user = await make_user()
+    issued = await begin_session(user)
+    async with db.session() as session:
+        await manager.delete(session, await manager.get_by_id(session, user.id))
+
+    assert (await refresh(issued.token)).status_code == 401
+
+
+async def test_a_reset_password_ends_the_refresh_token(client, refresh, manager, make_user, begin_session):
+    """Checklist 21."""
+    user = await make_user()
+    issued = await begin_session(user)
+
+    reset = f"/users/password-reset/{manager.reset_token(user)}"
+    await client.post(reset, json={"password": "a brand new password"})
+
+    assert (await refresh(issued.token)).status_code == 401
+
+
+async def test_the_secret_of_a_cookie_is_no_refresh_token(refresh, make_user, begin_session, is_alive):
+    """A cookie that was stolen must not become a login without the checks of cookies."""
+    issued = await begin_session(await make_user(), kind="cookie")
+
+    assert (await refresh(issued.token)).status_code == 401
+    assert await is_alive(issued)
+
+
+async def test_a_refresh_token_is_no_cookie(client, refresh, make_user, begin_session):
+    issued = await begin_session(await make_user())
+
+    answer = await client.get("/users/me", headers={"Cookie": f"__Host-session={issued.token}"})
+
+    assert answer.status_code == 401
+    assert (await refresh(issued.token)).status_code == 200
+
+
+async def test_a_refresh_token_is_no_access_token(client, make_user, begin_session):
+    issued = await begin_session(await make_user())
+
+    answer = await client.get("/users/me", headers={"Authorization": f"Bearer {issued.token}"})
+
+    assert answer.status_code == 401
+
+
+async def test_an_access_token_is_no_refresh_token(refresh, make_user, begin_session, headers_of, is_alive):
+    issued = await begin_session(await make_user())
+    access_token = headers_of(issued)["Authorization"].removeprefix("Bearer ")
+
+    assert (await refresh(access_token)).status_code == 401
+    assert await is_alive(issued)
+
+
+async def test_a_cookie_alone_refreshes_nothing(client, make_user, begin_session, headers_of):
+    issued = await begin_session(await make_user(), kind="cookie")
+
+    answer = await client.post("/users/token/refresh", json={}, headers=headers_of(issued))
+
+    assert answer.status_code == 400
+
+
+async def test_a_made_up_secret_for_a_right_id_ends_nothing(refresh, make_user, begin_session, is_alive):
+    """The id is public: it stands in lists and in access tokens."""
+    issued = await begin_session(await make_user())
+    made_up = base64.urlsafe_b64encode(bytes(48)).decode()
+
+    assert (await refresh(f"{issued.row.id}.{made_up}")).status_code == 401
+    assert await is_alive(issued)
+
+
+async def test_the_right_secret_for_another_id_ends_nothing(refresh, make_user, begin_session, is_alive):
+    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
+    of_ada, of_eve = await begin_session(ada), await begin_session(eve)
+
+    answer = await refresh(f"{of_ada.row.id}.{of_eve.token.partition('.')[2]}")
+
+    assert answer.status_code == 401
+    assert await is_alive(of_ada)
+    assert await is_alive(of_eve)
+
+
+@pytest.mark.parametrize("token", ["", ".", "x", "x.", ".x", "x.y", "x.y.z", "ä.ä", "x." + "A" * 64])
+async def test_what_is_no_token_is_refused(refresh, token):
+    answer = await refresh(token)
+
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"x",
+        b"[]",
+        b"{}",
+        b'{"refresh_token":null}',
+        b'{"refresh_token":1}',
+        b'{"refresh_token":["x"]}',
+        b'{"refresh_token":"x\\u0000.x"}',
+    ],
+)
+async def test_a_body_without_a_token_is_invalid(client, body):
+    answer = await client.post(
+        "/users/token/refresh", content=body, headers={"Content-Type": "application/json"}
+    )
+
+    assert answer.status_code == 400
+
+
+async def test_an_endless_token_is_invalid(refresh):
+    assert (await refresh("x" * 100_000)).status_code == 400
+
+
+# Several at once
+
+
+async def test_many_refreshes_of_one_token_leave_one_session_whose_token_works(
+    client, refresh, make_user, begin_session, at_once, session_rows
+):
+    issued = await begin_session(await make_user())
+    pairs = []
+
+    async def send():
+        answer = await refresh(issued.token)
+        pairs.append(answer.json())
+        return answer
+
+    statuses = await at_once(20, send)
+
+    assert statuses == [200] * 20
+    assert len({pair["refresh_token"] for pair in pairs}) == 1
+    assert (await refresh(pairs[0]["refresh_token"])).status_code == 200
+    assert [row.revoked_at for row in await session_rows()] == [None]
+
+
+async def test_of_many_uses_after_the_grace_one_is_audited_and_mailed(
+    refresh, rotate, make_user, begin_session, at_once, events, outbox, set_clock
+):
+    issued = await begin_session(await make_user())
+    await rotate(issued.token)
+    set_clock(START + GRACE)
+
+    statuses = await at_once(6, lambda: refresh(issued.token))
+
+    assert statuses == [401] * 6
+    assert [event.event for event in await events()] == ["session_reuse"]
+    assert len(await outbox()) == 1
+
+
+async def test_a_refresh_and_a_logout_at_once_leave_no_session(
+    client, refresh, make_user, begin_session, headers_of, at_once, is_alive
+):
+    issued = await begin_session(await make_user())
+    sends = iter(
+        [
+            lambda: refresh(issued.token),
+            lambda: client.post("/users/logout", headers=headers_of(issued)),
+            lambda: refresh(issued.token),
+        ]
+    )
+
+    await at_once(3, lambda: next(sends)())
+
+    assert not await is_alive(issued)
+    assert (await refresh(issued.token)).status_code == 401
+
+
+@pytest.fixture
+def meanwhile(manager, monkeypatch):
+    """`meanwhile(act)`: `act()` happens after the next refresh has read its session and before it writes."""
+
+    def arrange(act):
+        by_id = manager.sessions.by_id
+
+        async def read_then_act(session, session_id):
+            monkeypatch.setattr(manager.sessions, "by_id", by_id)
+            found = await by_id(session, session_id)
+            await session.commit()
+            await act()
+            return found
+
+        monkeypatch.setattr(manager.sessions, "by_id", read_then_act)
+
+    return arrange
+
+
+async def test_a_refresh_that_a_revocation_overtakes_answers_no_pair(
+    refresh, make_user, begin_session, change_session, meanwhile
+):
+    issued = await begin_session(await make_user())
+    meanwhile(lambda: change_session(issued.row, revoked_at=START))
+
+    assert (await refresh(issued.token)).status_code == 401
+
+
+async def test_a_refresh_that_another_and_a_log_out_overtake_answers_no_pair(
+    client, refresh, rotate, make_user, begin_session, meanwhile
+):
+    """What has come of the token is known, but it is worth nothing any more."""
+    issued = await begin_session(await make_user())
+
+    async def refresh_and_log_out():
+        await client.post("/users/logout", json={"refresh_token": await rotate(issued.token)})
+
+    meanwhile(refresh_and_log_out)
+
+    assert (await refresh(issued.token)).status_code == 401
+
+
+async def test_a_refresh_that_two_others_overtake_does_not_bring_a_replaced_token_back(
+    refresh, rotate, make_user, begin_session, meanwhile, set_clock
+):
+    issued = await begin_session(await make_user())
+    newest = []
+
+    async def refresh_twice():
+        newest.append(await rotate(await rotate(issued.token)))
+
+    meanwhile(refresh_twice)
+
+    answer = await refresh(issued.token)
+
+    set_clock(START + GRACE)
+    assert answer.json()["refresh_token"] == newest[0]
+    assert (await refresh(newest[0])).status_code == 200
+
+
+async def test_of_two_who_find_a_second_use_at_once_one_writes_it_down(
+    refresh, rotate, make_user, begin_session, meanwhile, set_clock, events, outbox
+):
+    issued = await begin_session(await make_user())
+    await rotate(issued.token)
+    set_clock(START + GRACE)
+    meanwhile(lambda: refresh(issued.token))
+
+    assert (await refresh(issued.token)).status_code == 401
+    assert [event.event for event in await events()] == ["session_reuse"]
+    assert len(await outbox()) == 1

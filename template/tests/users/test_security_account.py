@@ -1,0 +1,293 @@
+"""What a stolen login is not enough for, what a new password or address ends. Checklist 6, 21, 22, 24, 25."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+PASSWORD = "correct horse battery"
+NEW = "a brand new password"
+KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.fixture
+def alive(client):
+    """`await alive(here, there)`: which of these sessions are."""
+
+    async def read(*visits):
+        return [(await client.get("/users/me", headers=each.headers)).status_code == 200 for each in visits]
+
+    return read
+
+
+@pytest.fixture
+def links(manager, email_link):
+    """`await links(user)`: every link that mails of this account hold, and what each is sent with."""
+
+    async def make(user):
+        return [
+            (f"/users/verify/{manager.verify_token(user)}", {}),
+            (f"/users/password-reset/{manager.reset_token(user)}", {"password": "yet another password"}),
+            (await email_link(user), {"password": NEW}),
+        ]
+
+    return make
+
+
+# 6: the current password
+
+
+@pytest.mark.parametrize("current", [None, "", "wrong", NEW])
+@KINDS
+async def test_a_fresh_login_does_not_replace_the_current_password(
+    client, make_owner, visit, stored, kind, current
+):
+    """Checklist 6; ASVS 6.2.3."""
+    user = await make_owner()
+    here = await visit(user, kind)
+    body = {"password": PASSWORD}
+    confirmed = await client.post("/users/me/confirm", json=body, headers=(await visit(user, kind)).headers)
+
+    answer = await client.post(
+        "/users/me/password", json={"current_password": current, "new_password": NEW}, headers=here.headers
+    )
+
+    assert (confirmed.status_code, answer.status_code) == (204, 400)
+    assert (await stored(user)).hashed_password == user.hashed_password
+
+
+async def test_the_current_password_cannot_be_left_out(client, make_owner, visit, stored):
+    """Checklist 6; ASVS 6.2.3."""
+    user = await make_owner()
+
+    answer = await client.post(
+        "/users/me/password", json={"new_password": NEW}, headers=(await visit(user)).headers
+    )
+
+    assert answer.status_code == 400
+    assert (await stored(user)).hashed_password == user.hashed_password
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT", "POST"])
+async def test_there_is_no_other_way_to_set_a_password(client, make_owner, visit, stored, method):
+    """Checklist 6."""
+    user = await make_owner(is_superuser=True)
+    headers = (await visit(user)).headers
+    body = {"password": NEW, "new_password": NEW, "hashed_password": NEW, "is_verified": True}
+
+    await client.request(method, "/users/me", json=body, headers=headers)
+    await client.request(method, f"/users/{user.id}", json=body, headers=headers)
+
+    assert (await stored(user)).hashed_password == user.hashed_password
+
+
+# 21: what a new password ends
+
+
+@KINDS
+async def test_a_change_of_the_password_ends_every_session_and_gives_this_one_anew(
+    client, make_owner, visit, alive, kind
+):
+    """Checklist 21; ASVS 7.4.3."""
+    user = await make_owner()
+    here, there, elsewhere = await visit(user, kind), await visit(user), await visit(user, "cookie")
+    body = {"current_password": PASSWORD, "new_password": NEW}
+
+    answer = await client.post("/users/me/password", json=body, headers=here.headers)
+
+    cookie = answer.headers.get("set-cookie", "").partition(";")[0]
+    bearer = f"Bearer {answer.json().get('access_token')}"
+    given = {"bearer": {"Authorization": bearer}, "cookie": {"Cookie": cookie}}[kind]
+    assert await alive(here, there, elsewhere) == [False, False, False]
+    assert (await client.get("/users/me", headers=given)).status_code == 200
+
+
+async def test_a_change_of_the_password_ends_every_mailed_link(client, make_owner, visit, links, stored):
+    """Checklist 21."""
+    user = await make_owner()
+    mailed = await links(user)
+    body = {"current_password": PASSWORD, "new_password": NEW}
+    await client.post("/users/me/password", json=body, headers=(await visit(user)).headers)
+
+    answers = [await client.post(path, json=json) for path, json in mailed]
+
+    now = await stored(user)
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert (now.email, now.is_verified, now.password_version) == ("ada@example.com", False, 1)
+
+
+async def test_a_reset_ends_every_session_and_every_mailed_link(
+    client, manager, make_owner, visit, links, alive, stored
+):
+    """Checklist 21; ASVS 7.4.3."""
+    user = await make_owner()
+    here, there = await visit(user), await visit(user, "cookie")
+    mailed = await links(user)
+    await client.post(f"/users/password-reset/{manager.reset_token(user)}", json={"password": NEW})
+
+    answers = [await client.post(path, json=json) for path, json in mailed]
+
+    assert await alive(here, there) == [False, False]
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert (await stored(user)).password_version == 1
+
+
+# 22: owners see and end their sessions
+
+
+@KINDS
+async def test_owners_see_their_sessions_and_end_one(client, make_owner, visit, alive, kind):
+    """Checklist 22; ASVS 7.5.2."""
+    user = await make_owner()
+    here, there = await visit(user, kind), await visit(user)
+
+    shown = (await client.get("/users/me/sessions", headers=here.headers)).json()
+    lost = next(each["id"] for each in shown if not each["is_current"])
+    answer = await client.delete(f"/users/me/sessions/{lost}", headers=here.headers)
+
+    assert {"address", "user_agent", "browser", "created_at", "last_seen_at"} <= set(shown[0])
+    assert answer.status_code == 204
+    assert await alive(here, there) == [True, False]
+
+
+@KINDS
+async def test_nobody_ends_a_session_of_somebody_else(client, make_owner, visit, alive, kind):
+    """Checklist 22."""
+    here = await visit(await make_owner(), kind)
+    theirs = await visit(await make_owner("eve@example.com"), kind)
+
+    one = await client.delete(f"/users/me/sessions/{theirs.issued.row.id}", headers=here.headers)
+    all_ = await client.delete("/users/me/sessions", headers=here.headers)
+
+    assert (one.status_code, all_.status_code) == (404, 204)
+    assert await alive(here, theirs) == [True, True]
+
+
+# 24: what needs a recent login
+
+ROUTES = pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/users/me/email", {"new_email": "new@example.com"}),
+        ("GET", "/users/me/export", None),
+        ("DELETE", "/users/me", None),
+        ("DELETE", "/users/me/sessions", None),
+        ("DELETE", "/users/me/sessions/{session}", None),
+    ],
+)
+
+
+@ROUTES
+@KINDS
+async def test_an_old_login_is_asked_for_the_password_first(
+    client, make_owner, visit, set_clock, events, outbox, kind, method, path, body
+):
+    """Checklist 22 and 24; ASVS 7.5.1. The challenge is that of RFC 9470."""
+    set_clock(NOON)
+    user = await make_owner()
+    here, there = await visit(user, kind), await visit(user)
+    set_clock(NOON + timedelta(minutes=10))
+
+    answer = await client.request(
+        method, path.format(session=there.issued.row.id), json=body, headers=here.headers
+    )
+
+    assert answer.status_code == 403
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["www-authenticate"] == (
+        'Bearer error="insufficient_user_authentication", max_age="600"'
+    )
+    assert (await events(), await outbox()) == ([], [])
+
+
+@ROUTES
+async def test_a_login_is_recent_until_then(client, make_owner, visit, set_clock, method, path, body):
+    """Checklist 24."""
+    set_clock(NOON)
+    user = await make_owner()
+    here, there = await visit(user), await visit(user)
+    set_clock(NOON + timedelta(minutes=10) - INSTANT)
+
+    answer = await client.request(
+        method, path.format(session=there.issued.row.id), json=body, headers=here.headers
+    )
+
+    assert answer.is_success
+
+
+@ROUTES
+async def test_the_password_makes_it_recent_again(client, make_owner, visit, set_clock, method, path, body):
+    """Checklist 24."""
+    set_clock(NOON)
+    user = await make_owner()
+    here = await visit(user)
+    set_clock(NOON + timedelta(hours=1))
+    there = await visit(user)
+    await client.post("/users/me/confirm", json={"password": PASSWORD}, headers=here.headers)
+
+    answer = await client.request(
+        method, path.format(session=there.issued.row.id), json=body, headers=here.headers
+    )
+
+    assert answer.is_success
+
+
+@ROUTES
+async def test_refreshing_does_not(client, make_owner, visit, set_clock, method, path, body):
+    """Checklist 18 and 24: a refresh token shows no password."""
+    set_clock(NOON)
+    user = await make_owner()
+    here, there = await visit(user), await visit(user)
+    set_clock(NOON + timedelta(minutes=10))
+    tokens = await client.post("/users/token/refresh", json={"refresh_token": here.issued.token})
+
+    headers = {"Authorization": f"Bearer {tokens.json()['access_token']}"}
+    answer = await client.request(
+        method, path.format(session=there.issued.row.id), json=body, headers=headers
+    )
+
+    assert answer.status_code == 403
+
+
+# 25: the address
+
+
+async def test_an_address_changes_by_its_link_and_its_owner_alone(
+    client, make_owner, visit, outbox, email_link, stored, set_clock
+):
+    """Checklist 25; ASVS 6.3.7."""
+    set_clock(NOON)
+    user = await make_owner()
+    here, eve = await visit(user), await visit(await make_owner("eve@example.com"))
+    client.headers["User-Agent"] = FIREFOX
+    await client.post("/users/me/email", json={"new_email": "new@example.com"}, headers=here.headers)
+    before = await stored(user)
+    link = await email_link(user)
+
+    stranger = await client.post(link, headers=eve.headers)
+    nobody = await client.post(link)
+    owner = await client.post(link, headers=here.headers)
+
+    notices = [mail.text_body for mail in await outbox() if mail.all_recipients() == ["ada@example.com"]]
+    said = [("2030-05-01 12:00 UTC" in text, "203.0.113.9, Firefox on Windows" in text) for text in notices]
+    assert before.email == "ada@example.com"
+    assert (stranger.status_code, nobody.status_code, owner.status_code) == (400, 400, 200)
+    assert said == [(True, True), (True, True)]
+
+
+async def test_an_address_that_somebody_took_meanwhile_is_refused(
+    client, make_owner, visit, email_link, stored
+):
+    """Checklist 25: no 500."""
+    user = await make_owner()
+    link = await email_link(user)
+    await make_owner("new@example.com")
+
+    answer = await client.post(link, headers=(await visit(user)).headers)
+
+    assert answer.status_code == 400
+    assert (await stored(user)).email == "ada@example.com"

@@ -1,0 +1,298 @@
+"""Superusers: nobody else gets their rights, and they themselves neither see nor set a password."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from app.main import create_app
+from app.settings import Settings
+
+PASSWORD = "correct horse battery"
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+def operations_of_administration():
+    """Method and path of every operation with the tag, so that a new one is covered by itself."""
+    settings = Settings(_env_file=None, environment="test", secret_key=SecretStr("0123456789abcdef" * 4))
+    app = create_app(settings)
+    app.state.users.hasher.close()
+    return [
+        (method.upper(), path)
+        for path, item in app.openapi()["paths"].items()
+        for method, operation in item.items()
+        if "administration" in operation["tags"]
+    ]
+
+
+EVERY_OPERATION = pytest.mark.parametrize(("method", "path"), operations_of_administration())
+OF_ONE_ACCOUNT = pytest.mark.parametrize(
+    ("method", "path"), [each for each in operations_of_administration() if "{user_id}" in each[1]]
+)
+RECENT_LOGIN_NEEDED = pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PATCH", "/users/{user_id}"),
+        ("DELETE", "/users/{user_id}"),
+        ("DELETE", "/users/{user_id}/sessions"),
+    ],
+)
+
+
+# Checklist 38: administration is for superusers alone
+
+
+@EVERY_OPERATION
+async def test_nobody_administrates_without_a_login(client, make_user, method, path):
+    """The guard stands before the body: what is sent is not even read."""
+    user = await make_user()
+
+    answer = await client.request(method, path.format(user_id=user.id), content=b"not even JSON")
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@EVERY_OPERATION
+async def test_an_ordinary_user_does_not_administrate(client, make_user, login, method, path):
+    """Checklist 38; ASVS 8.2.1. Not even the account that is the user's own."""
+    user = await make_user(is_verified=True)
+
+    answer = await client.request(
+        method, path.format(user_id=user.id), headers=login(user), content=b"not even JSON"
+    )
+
+    assert answer.status_code == 403
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@OF_ONE_ACCOUNT
+async def test_an_ordinary_user_does_not_learn_which_accounts_there_are(
+    client, make_user, login, method, path
+):
+    user, other = await make_user("ada@example.com"), await make_user("eve@example.com")
+    headers = login(user)
+
+    answers = [
+        await client.request(method, path.format(user_id=each), headers=headers)
+        for each in (other.id, NOBODY)
+    ]
+
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert answers[0].content == answers[1].content
+
+
+@EVERY_OPERATION
+async def test_a_superuser_who_is_one_no_more_is_refused_at_once(admin, root, change, method, path):
+    """Checklist 36: roles are read from the database."""
+    await change(root, is_superuser=False)
+
+    assert (await admin.request(method, path.format(user_id=root.id))).status_code == 403
+
+
+@EVERY_OPERATION
+async def test_a_superuser_who_is_disabled_is_nobody(admin, root, change, method, path):
+    """Checklist 20; ASVS 7.4.2."""
+    await change(root, is_active=False)
+
+    assert (await admin.request(method, path.format(user_id=root.id))).status_code == 401
+
+
+@OF_ONE_ACCOUNT
+async def test_an_account_that_does_not_exist_is_not_found(admin, method, path):
+    answer = await admin.request(method, path.format(user_id=NOBODY), json={})
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@RECENT_LOGIN_NEEDED
+@pytest.mark.parametrize(("late", "is_refused"), [(timedelta(microseconds=-1), False), (timedelta(0), True)])
+async def test_what_changes_an_account_needs_a_recent_login(
+    admin, make_user, events, set_clock, method, path, late, is_refused
+):
+    user = await make_user()
+    begun = (await admin.get("/users/me/sessions")).json()[0]["authenticated_at"]
+    set_clock(datetime.fromisoformat(begun) + timedelta(minutes=10) + late)
+
+    answer = await admin.request(method, path.format(user_id=user.id), json={"is_active": False})
+
+    assert (answer.status_code == 403) is is_refused
+    assert ("max_age" in answer.headers.get("www-authenticate", "")) is is_refused
+    assert bool(await events()) is not is_refused
+
+
+# Checklist 38: nobody makes themselves more than they are
+
+MORE = {
+    "id": NOBODY,
+    "is_superuser": True,
+    "is_verified": True,
+    "is_active": True,
+    "password_version": 7,
+    "hashed_password": "x",
+    "created_at": "2000-01-01T00:00:00Z",
+    "delete_after": "2000-01-01T00:00:00Z",
+    "pending_email": "eve@example.com",
+}
+
+
+@pytest.mark.usefixtures("quick_hashing")
+@pytest.mark.parametrize(
+    "more", [{name: value} for name, value in MORE.items()] + [MORE], ids=lambda more: str(list(more))
+)
+async def test_who_registers_is_an_ordinary_user_whatever_else_is_sent(client, accounts, more):
+    """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915)."""
+    answer = await client.post(
+        "/users/register", json={"email": "ada@example.com", "password": PASSWORD} | more
+    )
+
+    (user,) = await accounts()
+    assert answer.status_code == 201
+    assert user.id == answer.json()["id"] != NOBODY
+    assert (user.is_superuser, user.is_verified, user.is_active) == (False, False, True)
+    assert (user.password_version, user.delete_after, user.pending_email) == (0, None, None)
+    assert user.created_at.year > 2000
+    assert user.hashed_password.startswith("$argon2id$")
+
+
+@pytest.mark.usefixtures("quick_hashing")
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/users/me/confirm", {"password": PASSWORD}, 204),
+        ("/users/me/email", {"new_email": "new@example.com"}, 202),
+        ("/users/me/password", {"current_password": PASSWORD, "new_password": "a brand new password"}, 200),
+        ("/users/login", {"email": "ada@example.com", "password": PASSWORD}, 200),
+        ("/users/verify/request", {"email": "ada@example.com"}, 202),
+        ("/users/logout", {"refresh_token": "x"}, 204),
+    ],
+)
+async def test_what_owners_send_makes_them_nothing_more(client, make_user, login, stored, path, body, status):
+    """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915)."""
+    user = await make_user("ada@example.com")
+
+    answer = await client.post(path, json=MORE | body, headers=login(user))
+
+    now = await stored(user)
+    assert answer.status_code == status
+    assert (now.is_superuser, now.is_verified, now.created_at) == (False, False, user.created_at)
+    assert now.delete_after is None
+
+
+@pytest.mark.usefixtures("quick_hashing")
+async def test_who_sets_a_new_password_with_a_link_becomes_nothing_more(client, manager, make_user, stored):
+    """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915)."""
+    user = await make_user()
+
+    answer = await client.post(
+        f"/users/password-reset/{manager.reset_token(user)}", json=MORE | {"password": "a brand new password"}
+    )
+
+    now = await stored(user)
+    assert answer.status_code == 200
+    assert (now.is_superuser, now.is_verified, now.password_version) == (False, False, 1)
+
+
+# Checklist 23: what superusers can do, and cannot
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"password": "a brand new password"},
+        {"new_password": "a brand new password"},
+        {"hashed_password": "x"},
+        {"password_version": 7},
+        {"email": "eve@example.com"},
+        {"pending_email": "eve@example.com"},
+        {"id": NOBODY},
+        {"delete_after": "2000-01-01T00:00:00Z"},
+        {"created_at": "2000-01-01T00:00:00Z"},
+    ],
+    ids=str,
+)
+async def test_nothing_but_the_flags_can_be_set(admin, make_user, stored, body):
+    """Checklist 23 and 38; ASVS 6.4.6."""
+    user = await make_user("ada@example.com")
+
+    answer = await admin.patch(f"/users/{user.id}", json=body | {"is_verified": True})
+
+    now = await stored(user)
+    assert answer.status_code == 200
+    assert (now.id, now.email, now.pending_email) == (user.id, "ada@example.com", None)
+    assert (now.hashed_password, now.password_version) == (user.hashed_password, 0)
+    assert (now.delete_after, now.created_at) == (None, user.created_at)
+    assert now.is_verified
+
+
+@EVERY_OPERATION
+async def test_no_answer_to_a_superuser_holds_a_secret(admin, make_user, begin_session, method, path):
+    """Checklist 23 and 39; ASVS 6.4.6."""
+    user = await make_user("ada@example.com")
+    begun = await begin_session(user)
+
+    answer = await admin.request(method, path.format(user_id=user.id), json={"is_verified": True})
+
+    shown = answer.text + str(answer.headers)
+    secrets = [
+        user.hashed_password,
+        begun.token,
+        begun.row.secret_hash,
+        "argon2",
+        "password_version",
+        "secret",
+    ]
+    assert answer.is_success
+    assert [secret for secret in secrets if secret in shown] == []
+
+
+async def test_whoever_sends_a_reset_link_does_not_see_it(admin, make_user, mailed_token):
+    """Checklist 23; ASVS 6.4.6."""
+    user = await make_user()
+
+    sent = await admin.post(f"/users/{user.id}/password-reset")
+    log = await admin.get("/users/audit")
+
+    assert sent.json() == {"status": "ok"}
+    assert await mailed_token() not in sent.text + str(sent.headers) + log.text
+
+
+@pytest.mark.usefixtures("quick_hashing")
+async def test_a_reset_link_is_sent_to_the_owner(admin, client, make_user, outbox, mailed_token):
+    """Checklist 23; ASVS 6.4.6."""
+    user = await make_user("ada@example.com")
+
+    answer = await admin.post(f"/users/{user.id}/password-reset")
+    used = await client.post(
+        f"/users/password-reset/{await mailed_token()}", json={"password": "a brand new password"}
+    )
+
+    assert (answer.status_code, used.status_code) == (202, 200)
+    assert (await outbox())[0].to == ["ada@example.com"]
+
+
+async def test_every_session_of_an_account_is_ended(admin, make_user, logins):
+    """Checklist 23; ASVS 7.4.5."""
+    user, other = await make_user("ada@example.com"), await make_user("eve@example.com")
+    hers, others = await logins(user), await logins(other)
+
+    answer = await admin.delete(f"/users/{user.id}/sessions")
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert await hers() == [401, 401, 401]
+    assert await others() == [200, 200, 200]
+
+
+async def test_every_session_of_everybody_is_ended(manager, db, make_user, logins):
+    """Checklist 23; ASVS 7.4.5. `app users end-sessions --everybody`."""
+    hers, his = (
+        await logins(await make_user("ada@example.com")),
+        await logins(await make_user("bob@example.com")),
+    )
+
+    async with db.session() as session:
+        ended = await manager.sessions.revoke_all(session)
+
+    assert ended == 4
+    assert await hers() == await his() == [401, 401, 401]

@@ -1,0 +1,198 @@
+"""Who did what is written down once, and no password or token gets into a log, a repr or a traceback.
+
+Checklist 39; ASVS 14.2.1, 16.2.1, 16.2.5, 16.3.1, 16.3.2. What is written down of each event: test_audit.py.
+"""
+
+import logging
+from datetime import UTC, timedelta
+
+import pytest
+
+from app import clock
+from app.database import session_of
+from app.users import User, UserTokenConfig
+from app.users.schemas import (
+    CookieLogin,
+    Credentials,
+    LoggedIn,
+    Logout,
+    NewPassword,
+    OwnersPassword,
+    PasswordChange,
+    PasswordChanged,
+    PasswordOnly,
+    Refresh,
+    Registration,
+    TokenPair,
+)
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+SECRET = "s3cr3t-and-nobodys-business"
+PUBLIC = {
+    "id": "ada",
+    "email": "ada@example.com",
+    "is_active": True,
+    "is_verified": True,
+    "is_superuser": False,
+}
+TOKENS = {"access_token": SECRET, "refresh_token": SECRET, "expires_in": 900}
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.fixture
+def log(caplog):
+    """`log()`: all that was logged, tracebacks included; the test's own client left out."""
+    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.WARNING, "httpx")
+    return lambda: caplog.text
+
+
+async def test_a_login_and_a_failed_one_are_written_down_once_each(client, make_owner, events):
+    """Checklist 39: time in UTC, user, address, browser, method, outcome."""
+    user = await make_owner()
+    client.headers["User-Agent"] = FIREFOX
+    begun = clock.now()
+
+    await client.post("/users/login", json=ADA)
+    await client.post("/users/login", json=ADA | {"password": "wrong"})
+
+    login, failure = await events()
+    assert (login.event, login.outcome, login.method) == ("login", "success", "password")
+    assert (failure.event, failure.outcome, failure.method) == ("login", "failure", "password")
+    assert (login.user_id, failure.user_id) == (user.id, user.id)
+    assert (login.actor, failure.actor) == (user.id, "")
+    assert (login.address, login.user_agent, login.browser) == ("203.0.113.9", FIREFOX, "Firefox on Windows")
+    assert begun <= login.at <= failure.at <= clock.now()
+    assert login.at.astimezone(UTC).utcoffset() == timedelta()
+
+
+async def test_the_failure_of_an_unknown_address_keeps_nothing_of_the_address(client, events):
+    """Checklist 39: what was typed there may be a password."""
+    await client.post("/users/login", json={"email": SECRET, "password": SECRET})
+
+    (event,) = await events()
+    assert event.user_id is None
+    assert SECRET not in str(vars(event))
+
+
+async def test_a_life_leaves_nothing_secret_in_the_log(client, make_owner, visit, outbox, log):
+    """Checklist 39."""
+    user = await make_owner()
+    here, browser = await visit(user), await visit(user, "cookie")
+
+    await client.post("/users/login", json=ADA | {"password": "a wrong password"})
+    await client.post("/users/token/refresh", json={"refresh_token": here.issued.token})
+    await client.post("/users/me/confirm", json={"password": ADA["password"]}, headers=browser.headers)
+    await client.post("/users/me/email", json={"new_email": "new@example.com"}, headers=here.headers)
+    await client.post("/users/password-reset/request", json={"email": ADA["email"]})
+    await client.post(
+        "/users/me/password",
+        json={"current_password": ADA["password"], "new_password": "a brand new password"},
+        headers=here.headers,
+    )
+    await client.delete("/users/me", headers=here.headers)
+
+    said = log()
+    assert len(await outbox()) == 4
+    assert "a wrong password" not in said
+    assert ADA["password"] not in said
+    assert "a brand new password" not in said
+    assert here.issued.token not in said
+    assert browser.issued.token not in said
+    assert "argon2" not in said
+    assert "ey" + "J" not in said
+    assert "@example.com" not in said
+
+
+async def test_an_error_of_the_database_is_logged_without_what_was_to_be_written(
+    client, manager, make_owner, log
+):
+    """Checklist 39: the hash of a password, the hash of a session, the link in a mail."""
+    await make_owner("taken@example.com", id="taken")
+
+    async def hook(user):
+        session_of(user).add(User(id="taken", email="new@example.com", hashed_password=SECRET))
+
+    manager.on_after_login = hook
+    await make_owner()
+
+    answer = await client.post("/users/login", json=ADA)
+
+    assert answer.status_code == 500
+    assert "IntegrityError" in log()
+    assert SECRET not in log()
+    assert SECRET not in answer.text
+
+
+async def test_an_error_in_a_hook_is_logged_without_password_and_token(client, manager, make_owner, log):
+    """Checklist 39; a traceback shows lines of code and no values."""
+
+    async def hook(user, token):
+        raise RuntimeError("the hook failed")
+
+    manager.on_after_forgot_password = hook
+    manager.on_after_register = hook
+    await make_owner()
+
+    await client.post("/users/password-reset/request", json={"email": ADA["email"]})
+    await client.post("/users/register", json=ADA | {"email": "new@example.com"})
+
+    assert "the hook failed" in log()
+    assert ADA["password"] not in log()
+    assert "argon2" not in log()
+    assert "ey" + "J" not in log()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Registration(email="ada@example.com", password=SECRET),
+        Credentials(email="ada@example.com", password=SECRET),
+        CookieLogin(email="ada@example.com", password=SECRET),
+        PasswordOnly(password=SECRET),
+        PasswordChange(current_password=SECRET, new_password=SECRET),
+        OwnersPassword(password=SECRET),
+        NewPassword(password=SECRET),
+        Refresh(refresh_token=SECRET),
+        Logout(refresh_token=SECRET),
+        TokenPair(**TOKENS),
+        LoggedIn(**PUBLIC, **TOKENS),
+        PasswordChanged(**PUBLIC, **TOKENS),
+        UserTokenConfig(secret=SECRET * 2),
+        User(email="ada@example.com", hashed_password=SECRET),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_repr_of_what_holds_a_secret_does_not_show_it(value):
+    """Checklist 39: a repr ends up in logs, and in the tracebacks of tools that show values."""
+    assert SECRET not in repr(value)
+    assert SECRET not in str([value])
+
+
+async def test_the_repr_of_a_session_does_not_show_its_token(make_owner, visit):
+    """Checklist 39."""
+    issued = (await visit(await make_owner())).issued
+
+    assert issued.token not in repr(issued)
+    assert issued.row.secret_hash not in repr(issued) + repr(issued.row)
+
+
+async def test_the_repr_of_the_settings_does_not_show_the_key(settings):
+    """Checklist 39."""
+    assert settings.secret_key.get_secret_value() not in repr(settings)
+
+
+@pytest.mark.parametrize("parameter", ["password", "access_token", "refresh_token", "token"])
+async def test_no_secret_is_taken_from_an_address(client, make_owner, visit, parameter):
+    """Checklist 39; ASVS 14.2.1: addresses end up in logs and histories."""
+    here = await visit(await make_owner())
+    values = {"password": ADA["password"], "refresh_token": here.issued.token}
+    token = here.headers["Authorization"].removeprefix("Bearer ")
+
+    me = await client.get("/users/me", params={parameter: values.get(parameter, token)})
+    login = await client.post("/users/login", params=ADA)
+    refresh = await client.post("/users/token/refresh", params={"refresh_token": here.issued.token})
+
+    assert (me.status_code, login.status_code, refresh.status_code) == (401, 400, 400)

@@ -1,0 +1,324 @@
+"""The cookie as an attacker sees it: read by scripts, sent by other sites, set by other hosts."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+
+from app.users import passwords
+
+START = datetime(2030, 1, 1, 12, tzinfo=UTC)
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+UNSAFE = {"post", "put", "patch", "delete"}
+SAME_ORIGIN = [
+    {"Sec-Fetch-Site": "same-origin"},
+    {"Origin": "http://test"},
+    {"Origin": "http://test", "Sec-Fetch-Site": "same-origin"},
+]
+FOREIGN = [
+    {},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "none"},
+    {"Sec-Fetch-Site": ""},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "http://test"},
+    {"Origin": "http://evil.test"},
+    {"Origin": "https://test"},
+    {"Origin": "http://test:8000"},
+    {"Origin": "http://test.evil.test"},
+    {"Origin": "http://sub.test"},
+    {"Origin": "http://test/"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Origin": "http://test, http://evil.test"},
+    {"Referer": "http://test/page"},
+    {"Host": "evil.test", "Origin": "http://evil.test"},
+    {"X-Forwarded-Host": "evil.test", "Origin": "http://evil.test"},
+]
+
+
+SOME_FOREIGN = [{}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.test"}]
+"""One of each kind, where what is asked is whether the check is there; what it checks, the login shows."""
+
+
+@pytest.fixture
+def password_hash(quick_hashing):
+    """Of every account here; verifying it costs next to nothing."""
+    return passwords.hash_password(ADA["password"])
+
+
+@pytest.fixture
+def unsafe_operations(app):
+    """Every method and path of the application that changes something for whoever has a cookie."""
+    return [
+        (method.upper(), path)
+        for path, operations in app.openapi()["paths"].items()
+        for method, operation in operations.items()
+        if method in UNSAFE and any("session" in each for each in operation.get("security", []))
+    ]
+
+
+@pytest.fixture
+def statuses_of(client, make_user, begin_session, headers_of, unsafe_operations):
+    """`await statuses_of(extra)`: the status of every such operation, sent with a superuser's cookie.
+
+    Each by a superuser of its own, who has just logged in, so that nothing else refuses it.
+    """
+    numbers = count()
+
+    async def send(extra):
+        statuses = {}
+        for method, path in unsafe_operations:
+            user = await make_user(f"root{next(numbers)}@example.com", is_superuser=True, is_verified=True)
+            cookie = headers_of(await begin_session(user, kind="cookie"))["Cookie"]
+            url = re.sub(r"\{\w+\}", "1", path)
+            answer = await client.request(method, url, json={}, headers={"Cookie": cookie} | extra)
+            statuses[method, path] = answer.status_code
+        return statuses
+
+    return send
+
+
+# 34: attributes
+
+
+async def test_the_cookie_is_out_of_reach_of_scripts_sites_hosts_and_plain_http(client, make_user, set_clock):
+    """Checklist 34; ASVS 3.3.1 to 3.3.4."""
+    set_clock(START)
+    await make_user("ada@example.com")
+
+    answer = await client.post("/users/login/cookie", json=ADA, headers=SAME_ORIGIN[0])
+
+    [cookie] = answer.headers.get_list("set-cookie")
+    pair, *attributes = cookie.split("; ")
+    assert pair.partition("=")[0] == "__Host-session"
+    assert set(attributes) == {"Path=/", "Secure", "HttpOnly", "SameSite=Lax", f"Max-Age={90 * 24 * 3600}"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/users/me/confirm", {"password": ADA["password"]}),
+        ("/users/me/password", {"current_password": ADA["password"], "new_password": "a brand new password"}),
+        ("/users/logout", None),
+    ],
+)
+async def test_every_answer_that_sets_it_sets_it_so(client, make_user, begin_session, headers_of, path, body):
+    """Checklist 34."""
+    headers = headers_of(await begin_session(await make_user(), kind="cookie"))
+
+    answer = await client.post(path, json=body, headers=headers)
+
+    [cookie] = answer.headers.get_list("set-cookie")
+    pair, *attributes = cookie.split("; ")
+    assert pair.partition("=")[0] == "__Host-session"
+    assert {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"} < set(attributes)
+    assert "domain" not in cookie.lower()
+
+
+async def test_plain_http_uses_another_name_and_only_by_setting(other_client, make_user):
+    """Checklist 34. A `__Host-` cookie without Secure would be thrown away by the browser."""
+    await make_user("ada@example.com")
+    client = await other_client(cookie_secure=False)
+
+    answer = await client.post("/users/login/cookie", json=ADA, headers=SAME_ORIGIN[0])
+
+    [cookie] = answer.headers.get_list("set-cookie")
+    assert cookie.startswith("session=")
+    assert {"Path=/", "HttpOnly", "SameSite=Lax"} < set(cookie.split("; "))
+    assert "Secure" not in cookie
+
+
+async def test_the_address_by_which_it_is_reached_makes_no_cookie_plain(other_client, make_user):
+    """Checklist 34: behind a proxy the application itself sees plain http."""
+    await make_user("ada@example.com")
+    client = await other_client(base_url="http://127.0.0.1:8000")
+
+    answer = await client.post("/users/login/cookie", json=ADA, headers=SAME_ORIGIN[0])
+
+    assert "Secure" in answer.headers["set-cookie"].split("; ")
+
+
+async def test_the_secret_of_the_cookie_is_in_no_body(client, make_user, begin_session, headers_of):
+    """Checklist 34: HttpOnly would be for nothing."""
+    issued = await begin_session(await make_user(), kind="cookie")
+
+    answers = [
+        await client.get(path, headers=headers_of(issued))
+        for path in ("/users/me", "/users/me/sessions", "/users/me/export")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert not any(issued.token.partition(".")[2] in answer.text for answer in answers)
+
+
+# 35: requests that another site makes a browser send
+
+
+async def test_there_are_routes_to_protect(unsafe_operations):
+    """So that the tests below cannot pass with an empty list."""
+    assert {
+        ("POST", "/users/logout"),
+        ("POST", "/users/me/confirm"),
+        ("POST", "/users/me/password"),
+        ("POST", "/users/me/email"),
+        ("POST", "/users/email-change/{token}"),
+        ("DELETE", "/users/me"),
+        ("DELETE", "/users/me/sessions"),
+        ("DELETE", "/users/me/sessions/{session_id}"),
+    } <= set(unsafe_operations)
+    assert ("PATCH", "/users/{user_id}") in unsafe_operations
+
+
+@pytest.mark.parametrize("headers", SOME_FOREIGN, ids=str)
+async def test_no_unsafe_route_takes_a_cookie_from_another_site(statuses_of, headers, accounts, session_rows):
+    """Checklist 35; ASVS 3.5.1."""
+    statuses = await statuses_of(headers)
+
+    assert set(statuses.values()) == {403}, statuses
+    assert len(await accounts()) == len(statuses)
+    assert all(row.revoked_at is None for row in await session_rows())
+
+
+@pytest.mark.parametrize("headers", SAME_ORIGIN, ids=str)
+async def test_every_unsafe_route_takes_a_cookie_from_its_own_pages(statuses_of, headers):
+    """Checklist 35: what refuses above is the origin and nothing else."""
+    statuses = await statuses_of(headers)
+
+    assert not {401, 403} & set(statuses.values()), statuses
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+async def test_another_site_cannot_log_a_browser_in(client, make_user, session_rows, headers):
+    """Checklist 35: login CSRF; the browser need not have a cookie yet."""
+    await make_user("ada@example.com")
+
+    answer = await client.post("/users/login/cookie", json=ADA, headers=headers)
+
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+    assert await session_rows() == []
+
+
+@pytest.mark.parametrize("headers", SAME_ORIGIN, ids=str)
+async def test_its_own_pages_can(client, make_user, headers):
+    """Checklist 35."""
+    await make_user("ada@example.com")
+
+    assert (await client.post("/users/login/cookie", json=ADA, headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+)
+async def test_no_form_of_another_site_is_taken_for_json(client, make_user, content_type):
+    """Checklist 35: these types need no CORS preflight."""
+    await make_user("ada@example.com")
+    body = b'{"email":"ada@example.com","password":"correct horse battery","x":"="}'
+
+    answer = await client.post(
+        "/users/login/cookie",
+        content=body,
+        headers={"Content-Type": content_type, "Origin": "http://evil.test"},
+    )
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("headers", SOME_FOREIGN, ids=str)
+async def test_reading_is_free(client, make_user, begin_session, headers_of, headers):
+    """Checklist 35: a link from elsewhere opens the page of a user who is logged in."""
+    cookie = headers_of(await begin_session(await make_user(), kind="cookie"))["Cookie"]
+
+    answer = await client.get("/users/me", headers={"Cookie": cookie} | headers)
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("headers", SOME_FOREIGN, ids=str)
+async def test_a_bearer_token_needs_no_origin(client, make_user, begin_session, headers_of, headers):
+    """Checklist 35: no browser sends it by itself."""
+    issued = await begin_session(await make_user())
+
+    answer = await client.post("/users/logout", headers=headers_of(issued) | headers)
+
+    assert answer.status_code == 204
+    assert (await client.get("/users/me", headers=headers_of(issued))).status_code == 401
+
+
+@pytest.mark.parametrize("authorization", ["", "x", "Bearer", "Bearer x", "Basic eDp5", "Cookie"])
+async def test_a_header_that_is_no_login_makes_no_exception_for_the_cookie(
+    client, make_user, begin_session, headers_of, authorization
+):
+    """Checklist 35: exempt is whom a bearer token authenticates, not whoever sends the header."""
+    issued = await begin_session(await make_user(), kind="cookie")
+    cookie = headers_of(issued)["Cookie"]
+
+    answer = await client.delete("/users/me", headers={"Cookie": cookie, "Authorization": authorization})
+
+    assert answer.status_code in (401, 403)
+    assert (await client.get("/users/me", headers={"Cookie": cookie})).status_code == 200
+
+
+async def test_with_both_the_bearer_token_alone_acts(client, make_user, begin_session, headers_of):
+    """Checklist 35: a foreign page that has a token of its own does nothing with the victim's cookie."""
+    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
+    cookie, bearer = await begin_session(ada, kind="cookie"), await begin_session(eve)
+    headers = {"Cookie": headers_of(cookie)["Cookie"], "Sec-Fetch-Site": "cross-site"} | headers_of(bearer)
+
+    await client.delete("/users/me", headers=headers)
+
+    assert (await client.get("/users/me", headers=headers_of(cookie))).status_code == 200
+    assert (await client.get("/users/me", headers=headers_of(bearer))).status_code == 401
+
+
+async def test_a_refresh_is_no_matter_of_cookies(client, make_user, begin_session):
+    """Checklist 35: its token is in the body, and no browser puts it there by itself."""
+    issued = await begin_session(await make_user())
+
+    answer = await client.post(
+        "/users/token/refresh",
+        json={"refresh_token": issued.token},
+        headers={"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.test"},
+    )
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("base_url", "origin"),
+    [
+        ("https://Example.com/app", "https://example.com"),
+        ("https://example.com:8443", "https://example.com:8443"),
+        ("https://example.com:443", "https://example.com"),
+        ("http://example.com:80", "http://example.com"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+async def test_the_origin_is_that_of_the_configured_address(other_client, make_user, base_url, origin):
+    """Checklist 35. Browsers leave the port of the scheme out and write names in lower case (RFC 6454)."""
+    await make_user("ada@example.com")
+    client = await other_client(base_url=base_url)
+
+    answer = await client.post("/users/login/cookie", json=ADA, headers={"Origin": origin})
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("extra", [{}, {"Sec-Fetch-Site": "cross-site"}], ids=str)
+async def test_another_site_is_refused_before_the_recent_login_is_asked_for(
+    client, make_user, begin_session, headers_of, set_clock, extra
+):
+    """Checklist 35: the answer tells nothing about the session."""
+    set_clock(START)
+    cookie = headers_of(await begin_session(await make_user(), kind="cookie"))["Cookie"]
+
+    set_clock(START + timedelta(hours=1))
+    answers = [
+        await client.delete("/users/me", headers={"Cookie": value} | extra)
+        for value in (cookie, "__Host-session=x")
+    ]
+
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert answers[0].json() == answers[1].json()

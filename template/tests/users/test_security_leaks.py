@@ -1,0 +1,95 @@
+"""What must not be learned from answers and logs."""
+
+import pytest
+from sqlalchemy import insert
+
+from app.database import session_of
+from app.users import UserSession, schemas
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+
+@pytest.mark.parametrize("address", ["taken@example.com", "free@example.com"])
+async def test_the_export_does_not_tell_whether_the_new_address_has_an_account(
+    client, make_user, login, address
+):
+    """Checklist 13; ASVS 6.3.8."""
+    await make_user("taken@example.com")
+    headers = login(await make_user("ada@example.com"))
+
+    await client.post("/users/me/email", headers=headers, json={"new_email": address})
+    export = (await client.get("/users/me/export", headers=headers)).json()
+
+    assert export["account"]["pending_email"] == address
+
+
+@pytest.mark.parametrize("address", ["taken@example.com", "free@example.com"])
+async def test_asking_for_an_address_writes_the_account_whether_or_not_it_is_taken(
+    client, make_user, login, statements, address
+):
+    """Checklist 13; ASVS 6.3.8."""
+    await make_user("taken@example.com")
+    headers = login(await make_user("ada@example.com"))
+    statements.clear()
+
+    await client.post("/users/me/email", headers=headers, json={"new_email": address})
+
+    assert statements.count("UPDATE") == 1
+
+
+async def test_an_error_of_the_database_shows_no_values_in_the_log(client, manager, make_user, login, caplog):
+    """Checklist 39; ASVS 16.2.5."""
+    headers = login(await make_user("ada@example.com"))
+
+    async def fail(user):
+        await session_of(user).execute(insert(UserSession).values(user_id="nobody", secret_hash="a secret"))
+
+    manager.on_after_logout = fail
+
+    answer = await client.post("/users/logout", headers=headers)
+
+    assert answer.status_code == 500
+    assert "IntegrityError" in caplog.text
+    assert "[SQL parameters hidden" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        schemas.Registration("ada@example.com", "a secret"),
+        schemas.Credentials("ada@example.com", "a secret"),
+        schemas.CookieLogin("ada@example.com", "a secret"),
+        schemas.TokenPair("a secret", "a secret", 1),
+        schemas.LoggedIn(
+            id="1",
+            email="ada@example.com",
+            is_active=True,
+            is_verified=True,
+            is_superuser=False,
+            access_token="a secret",
+            refresh_token="a secret",
+            expires_in=1,
+        ),
+        schemas.Refresh("a secret"),
+        schemas.Logout("a secret"),
+        schemas.PasswordOnly("a secret"),
+        schemas.PasswordChange("a secret", "a secret"),
+        schemas.OwnersPassword("a secret"),
+        schemas.NewPassword("a secret"),
+    ],
+    ids=lambda body: type(body).__name__,
+)
+def test_no_repr_shows_a_password_or_a_token(body):
+    """Checklist 39; ASVS 16.2.5."""
+    assert "a secret" not in repr(body)
+
+
+async def test_the_export_does_not_tell_where_an_administrator_works(client, make_user, login):
+    user = await make_user("ada@example.com")
+    admin = login(await make_user("root@example.com", is_superuser=True))
+    await client.patch(f"/users/{user.id}", headers=admin, json={"is_verified": True})
+
+    export = (await client.get("/users/me/export", headers=login(user))).json()
+
+    assert [each["event"] for each in export["events"]] == ["update"]
+    assert [export["events"][0][name] for name in ("address", "user_agent", "browser")] == ["", "", ""]

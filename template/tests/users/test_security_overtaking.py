@@ -1,0 +1,132 @@
+"""One request overtakes another inside its transaction: nothing survives, nothing fails. CWE-362, CWE-833."""
+
+import asyncio
+
+import pytest
+import pytest_asyncio
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+OURS = {"Origin": "http://test"}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def administrate(client, make_user, login):
+    """`administrate("DELETE", path)`: a superuser sends it, in a task that has begun."""
+    headers = login(await make_user("root@example.com", is_superuser=True))
+
+    async def send(method, path):
+        task = asyncio.create_task(client.request(method, path, headers=headers))
+        await asyncio.sleep(0.2)
+        return task
+
+    return send
+
+
+@pytest.fixture
+def before_a_session_begins(manager, monkeypatch):
+    """`before_a_session_begins(act)`: `act()` runs in a login's transaction, before its session is there.
+
+    What `act()` returns is at `.result`.
+    """
+
+    def arrange(act):
+        issue = manager.sessions.issue
+
+        async def act_first(*arguments, **options):
+            arrange.result = await act()
+            return await issue(*arguments, **options)
+
+        monkeypatch.setattr(manager.sessions, "issue", act_first)
+
+    return arrange
+
+
+async def test_a_login_goes_before_a_deletion_that_comes_in_its_middle(
+    client, make_user, administrate, before_a_session_begins, stored
+):
+    user = await make_user("ada@example.com")
+    before_a_session_begins(lambda: administrate("DELETE", f"/users/{user.id}"))
+
+    login = await client.post("/users/login", json=ADA)
+    deletion = await before_a_session_begins.result
+
+    assert (login.status_code, deletion.status_code) == (200, 204)
+    assert await stored(user) is None
+
+
+async def test_a_new_cookie_and_a_deletion_do_not_wait_for_each_other(
+    client, make_user, begin_session, administrate, before_a_session_begins, stored
+):
+    user = await make_user("ada@example.com")
+    cookie = {"Cookie": f"__Host-session={(await begin_session(user, kind='cookie')).token}"}
+    before_a_session_begins(lambda: administrate("DELETE", f"/users/{user.id}"))
+
+    password = {"password": ADA["password"]}
+    confirmation = await client.post("/users/me/confirm", headers=cookie | OURS, json=password)
+    deletion = await before_a_session_begins.result
+
+    assert (confirmation.status_code, deletion.status_code) == (204, 204)
+    assert await stored(user) is None
+
+
+async def test_a_session_that_is_being_replaced_ends_with_all_others(
+    client, db, manager, make_user, begin_session, administrate, before_a_session_begins
+):
+    """Checklist 23."""
+    user = await make_user("ada@example.com")
+    cookie = {"Cookie": f"__Host-session={(await begin_session(user, kind='cookie')).token}"}
+    before_a_session_begins(lambda: administrate("DELETE", f"/users/{user.id}/sessions"))
+
+    password = {"password": ADA["password"]}
+    await client.post("/users/me/confirm", headers=cookie | OURS, json=password)
+    ending = await before_a_session_begins.result
+
+    assert ending.status_code == 204
+    async with db.session(commit=False) as session:
+        assert await manager.sessions.of_user(session, user) == []
+
+
+async def test_an_account_that_is_deleted_while_a_superuser_changes_it_is_not_found(
+    client, manager, make_user, login, monkeypatch
+):
+    user = await make_user("ada@example.com")
+    headers = login(await make_user("root@example.com", is_superuser=True))
+    require = manager.require
+
+    async def then_gone(session, user_id):
+        found = await require(session, user_id)
+        await manager.delete(session, found)
+        return found
+
+    monkeypatch.setattr(manager, "require", then_gone)
+
+    answer = await client.patch(f"/users/{user.id}", headers=headers, json={"is_active": False})
+
+    assert answer.status_code == 404
+
+
+async def test_a_login_in_whose_middle_the_password_is_reset_is_over(
+    client, manager, make_user, begin_session, stored
+):
+    """The session belongs to the password that was given, not to the one that is there when it begins."""
+    user = await make_user("ada@example.com")
+    link = f"/users/password-reset/{manager.reset_token(user)}"
+    cookie = {"Cookie": f"__Host-session={(await begin_session(user, kind='cookie')).token}"}
+    resets = []
+
+    async def reset(user):
+        task = asyncio.create_task(client.post(link, json={"password": "a brand new password"}))
+        resets.append(task)
+        await asyncio.sleep(0.3)
+
+    manager.on_after_login = reset
+
+    login = await client.post("/users/login/cookie", headers=cookie | OURS, json=ADA)
+    await resets[0]
+
+    assert login.status_code == 200
+    assert (await stored(user)).password_version == 1
+    new = {"Cookie": login.headers["set-cookie"].partition(";")[0]}
+    assert (await client.get("/users/me", headers=new)).status_code == 401

@@ -1,0 +1,446 @@
+"""Session tokens as an attacker sees them: guessed, copied from the database, planted, replayed, kept."""
+
+import base64
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.users import passwords
+
+START = datetime(2030, 1, 1, 12, tzinfo=UTC)
+DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
+IDLE, ABSOLUTE = 14 * DAY, 90 * DAY
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+PASSWORD = {"password": ADA["password"]}
+FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
+KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
+
+
+@pytest.fixture
+def password_hash(quick_hashing):
+    """Of every account here; verifying it costs next to nothing."""
+    return passwords.hash_password(ADA["password"])
+
+
+@pytest.fixture
+def status_of_refresh(client):
+    """`await status_of_refresh(token)`: the status of a refresh."""
+
+    async def ask(token):
+        return (await client.post("/users/token/refresh", json={"refresh_token": token})).status_code
+
+    return ask
+
+
+@pytest.fixture
+def log_in(client):
+    """`await log_in(cookie)`: Ada logs in with a browser that has *cookie*."""
+
+    async def send(cookie=""):
+        headers = FROM_A_PAGE | {"Cookie": cookie}
+        return await client.post("/users/login/cookie", json=ADA, headers=headers)
+
+    return send
+
+
+# 15: what a token is made of, and what the database knows of it
+
+
+async def test_a_token_is_32_bytes_of_the_systems_randomness(make_user, begin_session, monkeypatch):
+    """Checklist 15; ASVS 7.2.3."""
+    asked = []
+
+    def token_bytes(size):
+        asked.append(size)
+        return b"\x07" * size
+
+    monkeypatch.setattr("secrets.token_bytes", token_bytes)
+
+    issued = await begin_session(await make_user())
+
+    assert asked == [32]
+    assert base64.urlsafe_b64decode(issued.token.partition(".")[2])[:32] == b"\x07" * 32
+
+
+@KINDS
+async def test_the_database_holds_the_hash_alone(make_user, begin_session, session_rows, kind):
+    """Checklist 15; ASVS 7.2.3, 11.5.1."""
+    issued = await begin_session(await make_user(), kind=kind)
+
+    [row] = await session_rows()
+    secret = base64.urlsafe_b64decode(issued.token.partition(".")[2])[:32]
+    assert row.secret_hash == hashlib.sha256(secret).hexdigest()
+    assert row.spent == "[]"
+
+
+@pytest.fixture
+def forged():
+    """`forged(row, token)`: tokens that somebody makes who has read the database; *token* lends its seal."""
+
+    def make(row, token):
+        digest = bytes.fromhex(row.secret_hash)
+        seal = base64.urlsafe_b64decode(token.partition(".")[2])[32:]
+        values = [
+            row.secret_hash,
+            base64.urlsafe_b64encode(digest).decode(),
+            base64.urlsafe_b64encode(digest + seal).decode(),
+            base64.urlsafe_b64encode(digest + bytes(16)).decode(),
+            base64.urlsafe_b64encode(row.secret_hash.encode()).decode(),
+        ]
+        return [row.secret_hash, row.id, *(f"{row.id}.{value}" for value in values)]
+
+    return make
+
+
+async def test_what_the_database_holds_is_no_cookie(
+    client, make_user, begin_session, session_rows, forged, at_once
+):
+    """Checklist 15: a dump of the database logs nobody in."""
+    issued = await begin_session(await make_user(), kind="cookie")
+    [row] = await session_rows()
+    tokens = iter(forged(row, issued.token))
+
+    statuses = await at_once(
+        7, lambda: client.get("/users/me", headers={"Cookie": f"__Host-session={next(tokens)}"})
+    )
+
+    assert statuses == [401] * 7
+
+
+async def test_what_the_database_holds_is_no_refresh_token(
+    client, make_user, begin_session, session_rows, forged, at_once, headers_of, status_of
+):
+    """Checklist 15. Nor does it end the session."""
+    issued = await begin_session(await make_user())
+    [row] = await session_rows()
+    tokens = iter(forged(row, issued.token))
+
+    statuses = await at_once(
+        7, lambda: client.post("/users/token/refresh", json={"refresh_token": next(tokens)})
+    )
+
+    assert statuses == [401] * 7
+    assert await status_of(headers_of(issued)) == 200
+
+
+async def test_what_the_database_holds_of_replaced_tokens_is_worth_nothing(
+    client, make_user, begin_session, session_rows, status_of_refresh, headers_of, status_of
+):
+    """Checklist 15."""
+    issued = await begin_session(await make_user())
+    await client.post("/users/token/refresh", json={"refresh_token": issued.token})
+    [row] = await session_rows()
+
+    assert (
+        hashlib.sha256(base64.urlsafe_b64decode(issued.token.partition(".")[2])[:32]).hexdigest() in row.spent
+    )
+    assert issued.token.partition(".")[2] not in row.spent
+    assert await status_of_refresh(f"{row.id}.{row.spent[3:67]}") == 401
+    assert await status_of(headers_of(issued)) == 200
+
+
+# 16: a new token whenever the password was given
+
+
+async def test_a_login_gives_a_new_cookie_and_the_old_one_is_dead(
+    log_in, make_user, headers_of_answer, status_of
+):
+    """Checklist 16; ASVS 7.2.4."""
+    await make_user("ada@example.com")
+    old = headers_of_answer(await log_in())
+
+    new = headers_of_answer(await log_in(old["Cookie"]))
+
+    assert new["Cookie"] != old["Cookie"]
+    assert (await status_of(old), await status_of(new)) == (401, 200)
+
+
+async def test_a_confirmation_gives_a_new_cookie_and_the_old_one_is_dead(
+    client, log_in, make_user, headers_of_answer, status_of
+):
+    """Checklist 16; ASVS 7.2.4: re-authentication."""
+    await make_user("ada@example.com")
+    old = headers_of_answer(await log_in())
+
+    answer = await client.post("/users/me/confirm", json=PASSWORD, headers=old)
+
+    new = headers_of_answer(answer)
+    assert new["Cookie"] != old["Cookie"]
+    assert (await status_of(old), await status_of(new)) == (401, 200)
+
+
+async def test_a_new_password_gives_a_new_cookie_and_the_old_one_is_dead(
+    client, log_in, make_user, headers_of_answer, status_of
+):
+    """Checklist 16, 21; ASVS 7.2.4, 7.4.3."""
+    await make_user("ada@example.com")
+    old = headers_of_answer(await log_in())
+    body = {"current_password": ADA["password"], "new_password": "a brand new password"}
+
+    answer = await client.post("/users/me/password", json=body, headers=old)
+
+    new = headers_of_answer(answer)
+    assert new["Cookie"] != old["Cookie"]
+    assert (await status_of(old), await status_of(new)) == (401, 200)
+
+
+async def test_each_bearer_login_has_tokens_of_its_own(client, make_user, session_rows):
+    """Checklist 16."""
+    await make_user("ada@example.com")
+
+    pairs = [(await client.post("/users/login", json=ADA)).json() for _ in range(2)]
+
+    assert pairs[0]["refresh_token"] != pairs[1]["refresh_token"]
+    assert len({row.id for row in await session_rows()}) == 2
+
+
+# 17: fixation
+
+
+async def test_a_cookie_that_the_attacker_made_up_is_not_the_one_after_the_login(
+    log_in, make_user, headers_of_answer, status_of
+):
+    """Checklist 17."""
+    await make_user("ada@example.com")
+    planted = f"__Host-session=00000000-0000-4000-8000-000000000000.{'A' * 64}"
+
+    new = headers_of_answer(await log_in(planted))
+
+    assert new["Cookie"] != planted
+    assert "00000000-0000-4000-8000-000000000000" not in new["Cookie"]
+    assert await status_of({"Cookie": planted}) == 401
+
+
+async def test_a_cookie_of_the_attackers_own_login_is_not_the_one_after_the_login(
+    client, log_in, make_user, begin_session, headers_of, headers_of_answer, status_of
+):
+    """Checklist 17: the attacker has logged in and planted the cookie in the victim's browser."""
+    user, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
+    planted = headers_of(await begin_session(eve, kind="cookie"))
+
+    new = headers_of_answer(await log_in(planted["Cookie"]))
+
+    assert await status_of(planted) == 401
+    assert (await client.get("/users/me", headers=new)).json()["id"] == user.id
+
+
+async def test_of_two_session_cookies_none_is_put_together(client, make_user, begin_session, headers_of):
+    """Checklist 17: a planted cookie beside the real one is at most taken for itself."""
+    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
+    of_ada = headers_of(await begin_session(ada, kind="cookie"))["Cookie"]
+    planted = headers_of(await begin_session(eve, kind="cookie"))["Cookie"]
+    id_of_ada, secret_of_eve = of_ada.partition(".")[0], planted.partition(".")[2]
+
+    answer = await client.get("/users/me", headers={"Cookie": f"{id_of_ada}.{secret_of_eve}"})
+
+    assert answer.status_code == 401
+
+
+# 18: both limits
+
+
+@KINDS
+@pytest.mark.parametrize(("age", "status"), [(IDLE - MICROSECOND, 200), (IDLE, 401)], ids=str)
+async def test_a_session_that_nobody_uses_ends(
+    make_user, begin_session, headers_of, status_of, set_clock, kind, age, status
+):
+    """Checklist 18; ASVS 7.3.1."""
+    set_clock(START)
+    issued = await begin_session(await make_user(), kind=kind)
+
+    set_clock(START + age)
+
+    assert await status_of(headers_of(issued)) == status
+
+
+@pytest.fixture
+def use_until(client, set_clock, headers_of):
+    """`await use_until(moment, issued)`: the session is used every ten days until *moment*."""
+
+    async def use(moment, issued):
+        seen = START
+        while seen + 10 * DAY < moment:
+            seen += 10 * DAY
+            set_clock(seen)
+            await client.get("/users/me", headers=headers_of(issued))
+        set_clock(moment)
+
+    return use
+
+
+@KINDS
+@pytest.mark.parametrize(("age", "status"), [(ABSOLUTE - MICROSECOND, 200), (ABSOLUTE, 401)], ids=str)
+async def test_a_session_that_is_used_all_the_time_ends_too(
+    make_user, begin_session, headers_of, status_of, set_clock, use_until, kind, age, status
+):
+    """Checklist 18; ASVS 7.3.2: use moves the idle limit and never the absolute one."""
+    set_clock(START)
+    issued = await begin_session(await make_user(), kind=kind)
+
+    await use_until(START + age, issued)
+
+    assert await status_of(headers_of(issued)) == status
+
+
+@pytest.fixture
+def refresh_until(client, set_clock):
+    """`await refresh_until(moment, token)`: refreshed every ten days; the newest token at *moment*."""
+
+    async def use(moment, token):
+        seen = START
+        while seen + 10 * DAY < moment:
+            seen += 10 * DAY
+            set_clock(seen)
+            answer = await client.post("/users/token/refresh", json={"refresh_token": token})
+            token = answer.json()["refresh_token"]
+        set_clock(moment)
+        return token
+
+    return use
+
+
+@pytest.mark.parametrize(("age", "status"), [(ABSOLUTE - MICROSECOND, 200), (ABSOLUTE, 401)], ids=str)
+async def test_refreshing_does_not_extend_the_absolute_limit(
+    make_user, begin_session, status_of_refresh, set_clock, refresh_until, age, status
+):
+    """Checklist 18; ASVS 7.3.2."""
+    set_clock(START)
+    issued = await begin_session(await make_user())
+
+    newest = await refresh_until(START + age, issued.token)
+
+    assert await status_of_refresh(newest) == status
+
+
+async def test_neither_use_nor_refreshing_makes_a_login_recent(
+    client, make_user, begin_session, headers_of, session_rows, set_clock, refresh_until, use_until
+):
+    """Checklist 18: `authenticated_at` moves when the password is given, and else never."""
+    set_clock(START)
+    issued = await begin_session(await make_user())
+
+    await refresh_until(START + 30 * DAY, issued.token)
+    await client.get("/users/me", headers=headers_of(issued))
+
+    [row] = await session_rows()
+    assert (row.authenticated_at, row.last_seen_at) == (START, START + 30 * DAY)
+    assert (await client.get("/users/me/export", headers=headers_of(issued))).status_code == 403
+
+
+@KINDS
+async def test_a_confirmation_does_not_extend_the_absolute_limit(
+    client, make_user, begin_session, headers_of, session_rows, set_clock, kind
+):
+    """Checklist 18."""
+    set_clock(START)
+    issued = await begin_session(await make_user(), kind=kind)
+
+    set_clock(START + 10 * DAY)
+    await client.post("/users/me/confirm", json=PASSWORD, headers=headers_of(issued))
+
+    [row] = [each for each in await session_rows() if each.revoked_at is None]
+    assert (row.authenticated_at, row.expires_at) == (START + 10 * DAY, START + ABSOLUTE)
+
+
+@KINDS
+async def test_a_new_password_does_not_extend_the_absolute_limit(
+    client, make_user, begin_session, headers_of, session_rows, set_clock, kind
+):
+    """Checklist 18."""
+    set_clock(START)
+    issued = await begin_session(await make_user(), kind=kind)
+    body = {"current_password": ADA["password"], "new_password": "a brand new password"}
+
+    set_clock(START + 10 * DAY)
+    await client.post("/users/me/password", json=body, headers=headers_of(issued))
+
+    [row] = [each for each in await session_rows() if each.revoked_at is None]
+    assert row.expires_at == START + ABSOLUTE
+
+
+# 19: log-out
+
+
+@KINDS
+async def test_what_was_logged_out_cannot_be_replayed(
+    client, make_user, begin_session, headers_of, status_of, kind
+):
+    """Checklist 19; ASVS 7.4.1."""
+    headers = headers_of(await begin_session(await make_user(), kind=kind))
+    before = await status_of(headers)
+
+    await client.post("/users/logout", headers=headers)
+
+    assert (before, await status_of(headers)) == (200, 401)
+
+
+@KINDS
+async def test_logging_out_works_when_logged_out_already(client, make_user, begin_session, headers_of, kind):
+    """Checklist 19."""
+    headers = headers_of(await begin_session(await make_user(), kind=kind))
+
+    answers = [await client.post("/users/logout", headers=headers) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [204, 204, 204]
+
+
+# 20: the account is shut or gone
+
+
+@pytest.fixture
+def act(client, make_user, begin_session, headers_of):
+    """`await act("disable", headers, user)`: what is done to the account, and by whom."""
+
+    async def do(name, headers, user):
+        root = await make_user("root@example.com", is_superuser=True)
+        by_root = headers_of(await begin_session(root))
+        path = f"/users/{user.id}"
+        sends = {
+            "disabled": lambda: client.patch(path, json={"is_active": False}, headers=by_root),
+            "deleted by a superuser": lambda: client.delete(path, headers=by_root),
+            "deleted by its owner": lambda: client.delete("/users/me", headers=headers),
+        }
+        assert (await sends[name]()).is_success
+
+    return do
+
+
+@pytest.mark.parametrize("name", ["disabled", "deleted by a superuser", "deleted by its owner"])
+async def test_every_login_is_dead_on_the_next_request_when_the_account_is(
+    act, make_user, begin_session, headers_of, status_of, status_of_refresh, name
+):
+    """Checklist 20; ASVS 7.4.2."""
+    user = await make_user("ada@example.com")
+    bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
+    before = [await status_of(headers_of(each)) for each in (bearer, cookie)]
+
+    await act(name, headers_of(bearer), user)
+
+    assert before == [200, 200]
+    assert [await status_of(headers_of(each)) for each in (bearer, cookie)] == [401, 401]
+    assert await status_of_refresh(bearer.token) == 401
+
+
+async def test_an_account_that_is_active_again_has_no_session_from_before(
+    client, act, make_user, begin_session, headers_of, status_of, status_of_refresh, change
+):
+    """Checklist 20: being disabled ends sessions, it does not suspend them."""
+    user = await make_user("ada@example.com")
+    bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
+    await act("disabled", headers_of(bearer), user)
+
+    await change(user, is_active=True)
+
+    assert [await status_of(headers_of(each)) for each in (bearer, cookie)] == [401, 401]
+    assert await status_of_refresh(bearer.token) == 401
+
+
+async def test_the_sessions_of_others_live_on(act, make_user, begin_session, headers_of, status_of):
+    """Checklist 20."""
+    user, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
+    of_ada, of_eve = await begin_session(user), await begin_session(eve)
+
+    await act("disabled", headers_of(of_ada), user)
+
+    assert await status_of(headers_of(of_eve)) == 200

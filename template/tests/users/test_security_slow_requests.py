@@ -1,0 +1,152 @@
+"""The client decides when a body arrives. What happens meanwhile counts, and nobody waits for it."""
+
+import asyncio
+import json
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+
+
+@pytest.fixture
+def slowly(app):
+    """`await slowly("POST", "/users/logout", headers, body, meanwhile)`: the status of a request whose guards
+    have run before `meanwhile()` and whose body arrives after it."""
+
+    async def send(method, path, headers, body, meanwhile):
+        status = []
+
+        async def receive():
+            await meanwhile()
+            return {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}
+
+        async def keep(message):
+            if message["type"] == "http.response.start":
+                status.append(message["status"])
+
+        sent = headers | {"content-type": "application/json"}
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
+            "client": ("203.0.113.9", 50000),
+            "server": ("test", 80),
+            "scheme": "http",
+        }
+        await app(scope, receive, keep)
+        return status[0]
+
+    return send
+
+
+async def test_whoever_sends_slowly_with_a_dead_login_holds_no_lock(client, make_user, login, slowly):
+    """On SQLite it would be the write lock, and nobody could log in meanwhile."""
+    headers = login(await make_user("ada@example.com"))
+    await client.post("/users/logout", headers=headers)
+    others = []
+
+    async def somebody_logs_in():
+        async with asyncio.timeout(5):
+            others.append((await client.post("/users/login", json=ADA)).status_code)
+
+    status = await slowly("POST", "/users/logout", headers, {}, somebody_logs_in)
+
+    assert status == 204
+    assert others == [200]
+
+
+async def test_a_wrong_password_beside_a_dead_login_is_written_down(
+    client, manager, make_user, login, events
+):
+    """Checklist 39."""
+    user = await make_user(pending_email="new@example.com")
+    headers = login(user)
+    await client.post("/users/logout", headers=headers)
+    token = manager.email_change_token(user, "new@example.com")
+
+    answer = await client.post(f"/users/email-change/{token}", headers=headers, json={"password": "wrong"})
+
+    assert answer.status_code == 400
+    assert [(each.event, each.outcome) for each in await events()][1:] == [("email_change", "failure")]
+
+
+async def test_an_address_asked_for_by_a_deleted_account_is_refused(client, make_user, login, slowly):
+    user = await make_user()
+    admin, headers = login(await make_user("root@example.com", is_superuser=True)), login(user)
+
+    async def delete():
+        await client.delete(f"/users/{user.id}", headers=admin)
+
+    status = await slowly("POST", "/users/me/email", headers, {"new_email": "new@example.com"}, delete)
+
+    assert status == 401
+
+
+async def test_an_address_asked_for_by_a_login_that_a_reset_ended_is_refused(
+    client, manager, make_user, login, slowly, stored
+):
+    user = await make_user()
+    headers = login(user)
+
+    async def reset():
+        token = manager.reset_token(user)
+        await client.post(f"/users/password-reset/{token}", json={"password": "a brand new password"})
+
+    status = await slowly("POST", "/users/me/email", headers, {"new_email": "new@example.com"}, reset)
+
+    assert status == 401
+    assert (await stored(user)).pending_email is None
+
+
+async def test_a_superuser_who_changes_an_account_that_was_their_own_gets_no_error(
+    client, make_user, login, slowly
+):
+    user = await make_user("eve@example.com", is_superuser=True)
+    admin, headers = login(await make_user("root@example.com", is_superuser=True)), login(user)
+
+    async def delete():
+        await client.delete(f"/users/{user.id}", headers=admin)
+
+    status = await slowly("PATCH", f"/users/{user.id}", headers, {"is_verified": True}, delete)
+
+    assert status == 401
+
+
+@pytest.mark.parametrize("taken", [{"is_superuser": False}, {"is_active": False}], ids=str)
+async def test_a_superuser_who_was_one_when_the_request_began_gives_no_rights(
+    client, make_user, login, slowly, stored, taken
+):
+    """Otherwise a request kept open would bring back what was taken away. Checklist 20, 36."""
+    eve, accomplice = await make_user("eve@example.com", is_superuser=True), await make_user()
+    admin, headers = login(await make_user("root@example.com", is_superuser=True)), login(eve)
+
+    async def take_away():
+        await client.patch(f"/users/{eve.id}", headers=admin, json=taken)
+
+    status = await slowly("PATCH", f"/users/{accomplice.id}", headers, {"is_superuser": True}, take_away)
+
+    assert status in (401, 403)
+    assert not (await stored(accomplice)).is_superuser
+
+
+async def test_an_address_asked_for_by_a_login_that_was_ended_is_refused(
+    client, make_user, login, slowly, stored
+):
+    """Checklist 19."""
+    user = await make_user()
+    headers = login(user)
+
+    async def log_out():
+        await client.post("/users/logout", headers=headers)
+
+    status = await slowly("POST", "/users/me/email", headers, {"new_email": "new@example.com"}, log_out)
+
+    assert status == 401
+    assert (await stored(user)).pending_email is None

@@ -1,0 +1,294 @@
+"""GET and DELETE /users/me/sessions, DELETE /users/me/sessions/{id}: owners see and end their sessions."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+MINUTE, INSTANT = timedelta(minutes=1), timedelta(microseconds=1)
+FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+RECENT = pytest.mark.parametrize(
+    ("age", "status"), [(10 * MINUTE - INSTANT, 204), (10 * MINUTE, 403)], ids=str
+)
+
+
+@pytest.fixture
+def sessions(client):
+    """`await sessions(visit)`: the list that the owner gets."""
+
+    async def read(visit):
+        return (await client.get("/users/me/sessions", headers=visit.headers)).json()
+
+    return read
+
+
+@pytest.fixture
+def statuses(client):
+    """`await statuses(here, there)`: what each of them gets for GET /users/me."""
+
+    async def read(*visits):
+        return [(await client.get("/users/me", headers=each.headers)).status_code for each in visits]
+
+    return read
+
+
+# Seeing
+
+
+async def test_a_session_is_shown_with_device_address_and_times(client, make_owner, set_clock):
+    """Checklist 22."""
+    set_clock(NOON)
+    user = await make_owner()
+    login = await client.post("/users/login", json=ADA, headers={"User-Agent": FIREFOX})
+    headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
+    set_clock(NOON + 5 * MINUTE)
+    await client.get("/users/me", headers=headers)
+
+    answer = await client.get("/users/me/sessions", headers=headers)
+
+    (session,) = answer.json()
+    assert answer.status_code == 200
+    assert session.pop("id") != user.id
+    assert session == {
+        "kind": "bearer",
+        "created_at": "2030-05-01T12:00:00Z",
+        "authenticated_at": "2030-05-01T12:00:00Z",
+        "last_seen_at": "2030-05-01T12:05:00Z",
+        "expires_at": "2030-07-30T12:00:00Z",
+        "address": "203.0.113.9",
+        "user_agent": FIREFOX,
+        "browser": "Firefox on Windows",
+        "is_current": True,
+    }
+
+
+@KINDS
+async def test_the_session_that_asks_is_marked(make_owner, visit, sessions, kind):
+    user = await make_owner()
+    here, there = await visit(user, kind), await visit(user)
+
+    shown = {each["id"]: each["is_current"] for each in await sessions(here)}
+
+    assert shown == {here.issued.row.id: True, there.issued.row.id: False}
+
+
+async def test_the_last_used_comes_first(make_owner, visit, sessions, set_clock):
+    user = await make_owner()
+    set_clock(NOON)
+    here = await visit(user)
+    set_clock(NOON + MINUTE)
+    second = await visit(user)
+    set_clock(NOON + 2 * MINUTE)
+    third = await visit(user)
+    set_clock(NOON + 3 * MINUTE)
+
+    shown = await sessions(here)
+
+    assert [each["id"] for each in shown] == [each.issued.row.id for each in (here, third, second)]
+
+
+async def test_nothing_secret_is_shown(client, make_owner, visit):
+    here = await visit(await make_owner())
+
+    text = (await client.get("/users/me/sessions", headers=here.headers)).text
+
+    assert "secret" not in text
+    assert here.issued.row.secret_hash not in text
+    assert here.issued.token.partition(".")[2] not in text
+
+
+async def test_nobody_elses_are_shown(make_owner, visit, sessions):
+    here = await visit(await make_owner())
+    await visit(await make_owner("eve@example.com"))
+
+    assert [each["id"] for each in await sessions(here)] == [here.issued.row.id]
+
+
+async def test_what_is_over_is_not_shown(client, make_owner, visit, sessions, set_clock):
+    """Logged out, past its idle limit, past its absolute limit: one each, and one that is alive."""
+    user = await make_owner()
+    set_clock(NOON)
+    await visit(user)
+    set_clock(NOON + timedelta(days=14))
+    out, here = await visit(user), await visit(user)
+    await client.post("/users/logout", headers=out.headers)
+
+    assert [each["id"] for each in await sessions(here)] == [here.issued.row.id]
+
+
+async def test_seeing_them_takes_no_recent_login(make_owner, visit, sessions, set_clock):
+    set_clock(NOON)
+    here = await visit(await make_owner())
+    set_clock(NOON + timedelta(days=1))
+
+    assert len(await sessions(here)) == 1
+
+
+# Ending one
+
+
+@KINDS
+async def test_one_that_is_ended_is_dead_at_once_and_the_others_live(
+    client, make_owner, visit, statuses, sessions, kind
+):
+    """Checklist 22."""
+    user = await make_owner()
+    here, there, lost = await visit(user, kind), await visit(user), await visit(user)
+
+    answer = await client.delete(f"/users/me/sessions/{lost.issued.row.id}", headers=here.headers)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert await statuses(here, there, lost) == [200, 200, 401]
+    assert lost.issued.row.id not in {each["id"] for each in await sessions(here)}
+
+
+async def test_the_refresh_token_of_an_ended_one_is_dead(client, make_owner, visit):
+    user = await make_owner()
+    here, lost = await visit(user), await visit(user)
+    await client.delete(f"/users/me/sessions/{lost.issued.row.id}", headers=here.headers)
+
+    answer = await client.post("/users/token/refresh", json={"refresh_token": lost.issued.token})
+
+    assert answer.status_code == 401
+
+
+async def test_the_current_one_can_be_ended(client, make_owner, visit, statuses):
+    here = await visit(await make_owner())
+
+    answer = await client.delete(f"/users/me/sessions/{here.issued.row.id}", headers=here.headers)
+
+    assert answer.status_code == 204
+    assert await statuses(here) == [401]
+
+
+async def test_somebody_elses_looks_as_if_it_did_not_exist(client, make_owner, visit, statuses):
+    """Checklist 22."""
+    here = await visit(await make_owner())
+    theirs = await visit(await make_owner("eve@example.com"))
+
+    answers = [
+        await client.delete(f"/users/me/sessions/{session_id}", headers=here.headers)
+        for session_id in (theirs.issued.row.id, uuid4())
+    ]
+
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert answers[0].content == answers[1].content
+    assert await statuses(theirs) == [200]
+
+
+async def test_a_superuser_ends_nobody_elses_here(client, make_owner, visit, statuses):
+    admin = await visit(await make_owner("root@example.com", is_superuser=True))
+    theirs = await visit(await make_owner())
+
+    answer = await client.delete(f"/users/me/sessions/{theirs.issued.row.id}", headers=admin.headers)
+
+    assert answer.status_code == 404
+    assert await statuses(theirs) == [200]
+
+
+@pytest.mark.parametrize("session_id", ["x", "0", "%00", "%FF", "x" * 3000])
+async def test_an_id_that_cannot_be_is_not_found(client, make_owner, visit, session_id):
+    here = await visit(await make_owner())
+
+    answer = await client.delete(f"/users/me/sessions/{session_id}", headers=here.headers)
+
+    assert answer.status_code in (400, 404)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_one_that_is_over_is_not_found(client, make_owner, visit):
+    user = await make_owner()
+    here, lost = await visit(user), await visit(user)
+
+    answers = [
+        await client.delete(f"/users/me/sessions/{lost.issued.row.id}", headers=here.headers)
+        for _ in range(2)
+    ]
+
+    assert [answer.status_code for answer in answers] == [204, 404]
+
+
+async def test_of_four_who_end_one_at_once_one_does(client, make_owner, visit, at_once, events):
+    user = await make_owner()
+    here, lost = await visit(user), await visit(user)
+
+    statuses = await at_once(
+        4, lambda: client.delete(f"/users/me/sessions/{lost.issued.row.id}", headers=here.headers)
+    )
+
+    assert statuses == [204, 404, 404, 404]
+    assert len(await events()) == 1
+
+
+# Ending all others
+
+
+@KINDS
+async def test_every_other_one_ends(client, make_owner, visit, statuses, kind):
+    """Checklist 22."""
+    user = await make_owner()
+    here, there, elsewhere = await visit(user, kind), await visit(user), await visit(user, "cookie")
+    eve = await visit(await make_owner("eve@example.com"))
+
+    answer = await client.delete("/users/me/sessions", headers=here.headers)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert await statuses(here, there, elsewhere, eve) == [200, 401, 401, 200]
+
+
+async def test_ending_others_where_there_are_none_is_fine(client, make_owner, visit, statuses):
+    here = await visit(await make_owner())
+
+    answer = await client.delete("/users/me/sessions", headers=here.headers)
+
+    assert answer.status_code == 204
+    assert await statuses(here) == [200]
+
+
+# Who may
+
+
+@RECENT
+@KINDS
+@pytest.mark.parametrize("path", ["/users/me/sessions", "/users/me/sessions/{}"])
+async def test_ending_needs_a_recent_login(
+    client, make_owner, visit, set_clock, statuses, path, kind, age, status
+):
+    """Checklist 22: after re-authentication."""
+    set_clock(NOON)
+    user = await make_owner()
+    here, there = await visit(user, kind), await visit(user)
+    set_clock(NOON + age)
+
+    answer = await client.delete(path.format(there.issued.row.id), headers=here.headers)
+
+    assert answer.status_code == status
+    assert await statuses(there) == [{204: 401, 403: 200}[status]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/users/me/sessions"), ("DELETE", "/users/me/sessions"), ("DELETE", "/users/me/sessions/x")],
+)
+async def test_nobody_gets_in_without_a_login(client, method, path):
+    assert (await client.request(method, path)).status_code == 401
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
+@pytest.mark.parametrize("path", ["/users/me/sessions", "/users/me/sessions/{}"])
+async def test_another_site_cannot_end_them_with_the_cookie(
+    client, make_owner, visit, statuses, path, headers
+):
+    """Checklist 35."""
+    user = await make_owner()
+    here, there = await visit(user, "cookie"), await visit(user)
+
+    answer = await client.delete(path.format(there.issued.row.id), headers=here.headers | headers)
+
+    assert answer.status_code == 403
+    assert await statuses(here, there) == [200, 200]

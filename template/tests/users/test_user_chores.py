@@ -1,0 +1,112 @@
+"""The chores for accounts: forget sessions and events that are past their time, delete who is due."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from app.users import UserSession, record
+
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+DAY, INSTANT = timedelta(days=1), timedelta(microseconds=1)
+
+
+@pytest.fixture
+def session_ids(db):
+    """`await session_ids()`: the rows of the table of sessions."""
+
+    async def read():
+        async with db.session(commit=False) as session:
+            return set(await session.scalars(select(UserSession.id)))
+
+    return read
+
+
+def test_there_are_two(app):
+    assert [chore.name for chore in app.state.chores] == ["clean", "delete due accounts"]
+
+
+@pytest.mark.parametrize(("age", "left"), [(14 * DAY - INSTANT, 1), (14 * DAY, 0)], ids=str)
+async def test_a_session_goes_when_it_was_not_seen_for_too_long(
+    make_user, begin_session, set_clock, do_chore, session_ids, age, left
+):
+    set_clock(NOON)
+    await begin_session(await make_user())
+    set_clock(NOON + age)
+
+    await do_chore("clean")
+
+    assert len(await session_ids()) == left
+
+
+@pytest.mark.parametrize(("age", "left"), [(DAY - INSTANT, 1), (DAY, 0)], ids=str)
+async def test_a_session_goes_at_its_absolute_limit(
+    make_user, begin_session, set_clock, do_chore, session_ids, age, left
+):
+    set_clock(NOON)
+    await begin_session(await make_user(), remember=False)
+    set_clock(NOON + age)
+
+    await do_chore("clean")
+
+    assert len(await session_ids()) == left
+
+
+@pytest.mark.parametrize(("age", "left"), [(14 * DAY - INSTANT, 1), (14 * DAY, 0)], ids=str)
+async def test_a_revoked_session_stays_while_its_token_could_be_tried_again(
+    manager, db, make_user, begin_session, set_clock, do_chore, session_ids, age, left
+):
+    set_clock(NOON)
+    issued = await begin_session(await make_user())
+    async with db.session() as session:
+        await manager.sessions.revoke(session, issued.row)
+    set_clock(NOON + age)
+
+    await do_chore("clean")
+
+    assert len(await session_ids()) == left
+
+
+async def test_the_retention_of_events_is_a_setting(build_app, db, set_clock, events):
+    set_clock(NOON)
+    async with db.session() as session:
+        record(session, "login", "ada")
+    set_clock(NOON + 30 * DAY + INSTANT)
+    app = build_app(audit_retention_days=30)
+
+    await app.state.chores[0].do()
+
+    assert await events() == []
+
+
+async def test_two_workers_clean_at_once(make_user, begin_session, set_clock, do_chore, session_ids):
+    set_clock(NOON)
+    user = await make_user()
+    await begin_session(user)
+    await begin_session(user)
+    set_clock(NOON + 14 * DAY)
+
+    await asyncio.gather(do_chore("clean"), do_chore("clean"))
+
+    assert await session_ids() == set()
+
+
+async def test_a_failing_deletion_leaves_the_account_and_is_tried_again(
+    manager, make_user, set_clock, do_chore, stored, events, outbox
+):
+    user = await make_user(delete_after=NOON)
+    set_clock(NOON)
+
+    async def refuse(user):
+        raise RuntimeError
+
+    manager.on_before_delete = refuse
+    await do_chore("delete due accounts")
+    kept = await stored(user), await events(), await outbox()
+    manager.on_before_delete = None
+    await do_chore("delete due accounts")
+
+    assert kept == (kept[0], [], [])
+    assert kept[0] is not None
+    assert await stored(user) is None

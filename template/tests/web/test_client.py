@@ -1,0 +1,211 @@
+"""Who sends a request: the address behind trusted proxies, and the browser, whatever anybody writes."""
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from hawkapi import Request
+
+from app.settings import Settings
+from app.web import App
+from app.web.client import MAX_USER_AGENT, client_of
+
+PEER = "203.0.113.9"
+CLIENT = "198.51.100.7"
+
+
+def client(
+    *headers: tuple[bytes, bytes], peer: str | None = PEER, trusted: str = "", kind: str = "http"
+) -> Any:
+    """What `client_of` says of a request from *peer*, with the given TRUSTED_PROXIES."""
+    app = App(title="Test", version="1", description="", max_body_size=1000)
+    networks = [ip_network(each) for each in trusted.split(",") if each]
+    app.state.settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        secret_key="0123456789abcdef" * 4,  # type: ignore[arg-type]
+        trusted_proxies=networks,
+    )
+    scope: dict[str, Any] = {"type": kind, "method": "GET", "path": "/", "headers": list(headers), "app": app}
+    if peer is not None:
+        scope["client"] = (peer, 50000)
+
+    async def receive() -> Any:
+        raise AssertionError("nobody has to read the body for this")
+
+    return client_of(Request(scope, receive))
+
+
+def forwarded(*lines: str) -> list[tuple[bytes, bytes]]:
+    return [(b"x-forwarded-for", line.encode("latin-1")) for line in lines]
+
+
+# The address
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        (PEER, PEER),
+        ("::1", "::1"),
+        ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"),
+        ("::ffff:203.0.113.9", PEER),
+        ("::ffff:cb00:7109", PEER),
+        ("testclient", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_without_proxies_it_is_whoever_is_connected(peer: str | None, address: str):
+    """A peer behind a Unix socket has none. An address has one spelling."""
+    assert client(peer=peer).address == address
+
+
+@pytest.mark.parametrize("lines", [[CLIENT], [f"{CLIENT}, {PEER}"], ["garbage"], [CLIENT, CLIENT]])
+@pytest.mark.parametrize("trusted", ["", "10.0.0.0/8", "203.0.113.8", "203.0.113.10/31", "2001:db8::/32"])
+def test_a_forwarded_address_of_a_stranger_is_not_believed(lines: list[str], trusted: str):
+    """Checklist 10: a spoofed X-Forwarded-For makes nobody somebody else."""
+    assert client(*forwarded(*lines), trusted=trusted).address == PEER
+
+
+@pytest.mark.parametrize("trusted", [PEER, "203.0.113.0/24", f"10.0.0.0/8,{PEER}", f"::1,{PEER}/32"])
+def test_a_trusted_proxy_says_who_the_client_is(trusted: str):
+    assert client(*forwarded(CLIENT), trusted=trusted).address == CLIENT
+
+
+@pytest.mark.parametrize(
+    ("peer", "trusted"),
+    [
+        ("2001:db8::1", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::/32"),
+        ("::ffff:10.0.0.1", "10.0.0.0/8"),
+        ("::1", "127.0.0.1,::1"),
+    ],
+)
+def test_a_trusted_proxy_may_have_an_ipv6_address(peer: str, trusted: str):
+    """A server that listens on :: sees IPv4 peers as mapped addresses."""
+    assert client(*forwarded(CLIENT), peer=peer, trusted=trusted).address == CLIENT
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("2001:DB8::0:7", "2001:db8::7"),
+        ("[2001:db8::7]", "2001:db8::7"),
+        ("::ffff:198.51.100.7", CLIENT),
+        (f"  {CLIENT} ", CLIENT),
+        (f"{CLIENT},", CLIENT),
+        (f", ,{CLIENT}, ,", CLIENT),
+        ("fe80::1%eth0", "fe80::1"),
+        ("fe80::1%" + "x" * 500, "fe80::1"),
+        # Some proxies write the port, too.
+        ("198.51.100.7:4711", "198.51.100.7"),
+        ("[2001:db8::7]:4711", "2001:db8::7"),
+    ],
+)
+def test_a_forwarded_address_has_one_spelling(written: str, address: str):
+    """Not longer than an address can be: it goes into a column."""
+    assert client(*forwarded(written), trusted=PEER).address == address
+
+
+@pytest.mark.parametrize("written", ["", " ", ",", "unknown", "_hidden", "127.1", "1", "é", "x" * 8000])
+def test_what_is_no_address_leaves_the_proxy_as_the_client(written: str):
+    assert client(*forwarded(written), trusted=PEER).address == PEER
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "198.51.100.7.",
+        "198.51.100.256",
+        "198.51.100.7/24",
+        "for=198.51.100.7",
+        "'; DROP TABLE users;--",
+    ],
+)
+def test_what_is_nearly_an_address_is_none(written: str):
+    assert client(*forwarded(written), trusted=PEER).address == PEER
+
+
+@pytest.mark.parametrize(
+    ("lines", "address"),
+    [
+        (["1.1.1.1, 198.51.100.7"], CLIENT),
+        (["10.0.0.1, 198.51.100.7"], CLIENT),
+        (["garbage, 198.51.100.7"], CLIENT),
+        (["198.51.100.7, 10.0.0.1"], CLIENT),
+        (["198.51.100.7, 10.0.0.2, 10.0.0.1"], CLIENT),
+        (["1.1.1.1, 198.51.100.7, 10.0.0.2, 10.0.0.1"], CLIENT),
+        (["1.1.1.1, 198.51.100.7, 10.0.0.2, 203.0.113.9"], CLIENT),
+        (["1.1.1.1, 198.51.100.7, 8.8.8.8, 10.0.0.1"], "8.8.8.8"),
+        (["198.51.100.7, garbage, 10.0.0.1"], "10.0.0.1"),
+        (["10.0.0.3, 10.0.0.2, 10.0.0.1"], "10.0.0.3"),
+    ],
+)
+def test_of_several_proxies_the_last_stranger_is_the_client(lines: list[str], address: str):
+    """Each appends the address that asked it; what stands before that, the client may have written."""
+    assert client(*forwarded(*lines), trusted=f"{PEER},10.0.0.0/8").address == address
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [["1.1.1.1", CLIENT], ["1.1.1.1, 10.0.0.9", CLIENT, "10.0.0.1"], [CLIENT, "10.0.0.1"], [CLIENT, ""]],
+    ids=str,
+)
+def test_several_lines_are_one_list(lines: list[str]):
+    """RFC 9110, section 5.3. HAProxy adds a line of its own below what the client has sent."""
+    assert client(*forwarded(*lines), trusted=f"{PEER},10.0.0.0/8").address == CLIENT
+
+
+@pytest.mark.parametrize("name", [b"forwarded", b"x-real-ip", b"cf-connecting-ip", b"x-client-ip", b"via"])
+def test_other_headers_say_nothing(name: bytes):
+    """Not every proxy overwrites them."""
+    assert client((name, CLIENT.encode()), trusted=PEER).address == PEER
+
+
+# The browser
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (b"Mozilla/5.0 (X11)", "Mozilla/5.0 (X11)"),
+        (b"", ""),
+        (b"a\tb\x00c\x7fd\x1b[31m", "abcd[31m"),
+        (b"a\r\nBcc: eve@example.com", "aBcc: eve@example.com"),
+        (b"\xff\xfe\x85\xa0", "ÿþ"),
+        ("Möwe 🦅".encode(), "MÃ¶we ð¦"),
+        (b"<script>alert(1)</script>", "<script>alert(1)</script>"),
+    ],
+    ids=repr,
+)
+def test_the_browser_is_kept_without_what_cannot_be_shown(sent: bytes, kept: str):
+    assert client((b"user-agent", sent)).user_agent == kept
+
+
+def test_no_browser_is_an_empty_one():
+    assert client().user_agent == ""
+
+
+@pytest.mark.parametrize("length", [MAX_USER_AGENT - 1, MAX_USER_AGENT, MAX_USER_AGENT + 1, 100_000])
+def test_a_long_browser_is_cut(length: int):
+    assert client((b"user-agent", b"x" * length)).user_agent == "x" * min(length, MAX_USER_AGENT)
+
+
+async def test_the_worst_that_can_be_sent_fits_into_the_tables(app: App, make_user: Any, raw: Any):
+    """On PostgreSQL a text that is too long is an error, and so is a NUL."""
+    user = await make_user("ada@example.com", is_active=False)
+    body = b'{"email": "ada@example.com", "password": "wrong"}'
+
+    answer = await raw(
+        app,
+        "POST",
+        "/users/login",
+        incoming=[{"type": "http.request", "body": body, "more_body": False}],
+        headers=[
+            (b"content-type", b"application/json"),
+            (b"user-agent", b"\x00" + b"\xff" * 10_000),
+            (b"x-forwarded-for", b"fe80::1%" + b"x" * 10_000),
+        ],
+    )
+
+    assert (answer.status, user.is_active) == (401, False)

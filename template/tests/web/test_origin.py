@@ -1,0 +1,128 @@
+"""Requests that another site made a browser send: refused, unless they only read. ASVS 3.5.1 to 3.5.3."""
+
+from typing import Any
+
+import pytest
+from hawkapi import Request
+
+from app.settings import Settings
+from app.web import App, Problem
+from app.web.origin import require_same_origin
+
+
+def check(method: str, headers: dict[str, str], base_url: str = "https://app.example.com") -> None:
+    app = App(title="Test", version="1", description="", max_body_size=1000)
+    app.state.settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        secret_key="0123456789abcdef" * 4,  # type: ignore[arg-type]
+        base_url=base_url,
+    )
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+
+    async def receive() -> Any:
+        raise AssertionError("nobody has to read the body for this")
+
+    require_same_origin(
+        Request({"type": "http", "method": method, "path": "/", "headers": raw, "app": app}, receive)
+    )
+
+
+def status(*arguments: Any) -> int:
+    """What is answered; 200 where the request may go on."""
+    try:
+        check(*arguments)
+    except Problem as problem:
+        return problem.status_code
+    return 200
+
+
+HOSTILE = [
+    {},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "none"},
+    {"Sec-Fetch-Site": ""},
+    {"Sec-Fetch-Site": "Same-Origin"},
+    {"Sec-Fetch-Site": "same-origin, cross-site"},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "https://app.example.com"},
+    {"Origin": ""},
+    {"Origin": "null"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "http://app.example.com"},
+    {"Origin": "https://app.example.com:8443"},
+    {"Origin": "https://app.example.com.evil.example"},
+    {"Origin": "https://app.example.com/"},
+    {"Origin": "https://app.example.com@evil.example"},
+    {"Origin": "https://example.com"},
+    {"Origin": "https://www.app.example.com"},
+    {"Origin": "app.example.com"},
+    {"Origin": "https://app.example.com https://evil.example"},
+    {"Referer": "https://app.example.com/login"},
+    {"Host": "evil.example", "Origin": "https://evil.example"},
+    {"X-Forwarded-Host": "evil.example", "Origin": "https://evil.example"},
+]
+
+
+@pytest.mark.parametrize("headers", HOSTILE, ids=str)
+def test_what_does_not_come_from_a_page_of_ours_is_refused(headers: dict[str, str]):
+    """Checklist 35; ASVS 3.5.1."""
+    assert status("POST", headers) == 403
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PROPFIND", "get"])
+def test_every_method_that_may_change_something_is_looked_at(method: str):
+    assert status(method, {"Origin": "https://evil.example"}) == 403
+    assert status(method, {"Origin": "https://app.example.com"}) == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_reading_needs_no_origin(method: str):
+    assert status(method, {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}) == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://app.example.com"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "https://app.example.com"},
+    ],
+    ids=str,
+)
+def test_what_comes_from_a_page_of_ours_goes_on(headers: dict[str, str]):
+    assert status("POST", headers) == 200
+
+
+def test_a_browser_that_reaches_us_under_another_name_is_believed():
+    """`Sec-Fetch-Site` compares with the address that was asked for, whatever BASE_URL is."""
+    assert status("POST", {"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:8000"}) == 200
+
+
+@pytest.mark.parametrize(
+    ("base_url", "origin"),
+    [
+        ("https://app.example.com/under/a/path", "https://app.example.com"),
+        ("https://App.Example.com", "https://app.example.com"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("https://app.example.com:8443", "https://app.example.com:8443"),
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("http://localhost:80", "http://localhost"),
+    ],
+)
+def test_the_origin_is_compared_with_the_one_of_base_url(base_url: str, origin: str):
+    """As browsers write it: lower case, without a path, without the port that goes without saying."""
+    assert status("POST", {"Origin": origin}, base_url) == 200
+    assert status("POST", {"Origin": f"{origin}9"}, base_url) == 403
+
+
+async def test_the_answer_says_what_was_wrong(client: Any):
+    answer = await client.post(
+        "/users/login/cookie",
+        json={"email": "ada@example.com", "password": "x"},
+        headers={"Origin": "https://evil.example"},
+    )
+
+    assert answer.status_code == 403
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "set-cookie" not in answer.headers

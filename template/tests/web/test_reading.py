@@ -1,0 +1,111 @@
+"""The session of GET and HEAD: no transaction, and nothing of it is left on the connection afterwards."""
+
+import pytest
+from sqlalchemy import delete, event, func, insert, select, text, update
+
+from app.database import Db
+
+
+@pytest.fixture
+def postgresql(settings):
+    if "postgresql" not in settings.database_url.get_secret_value():
+        pytest.skip("a function of PostgreSQL")
+
+
+async def moments(tx):
+    return [await tx.scalar(text("SELECT now()::text")) for _ in range(2)]
+
+
+async def test_each_statement_stands_by_itself(stored, stored_http, thing):
+    count = select(func.count()).select_from(thing)
+
+    @stored.get("/", status_code=200)
+    async def handler(tx: Db) -> list[int]:
+        before = await tx.scalar(count)
+        async with stored.state.db.session() as writer:
+            writer.add(thing(name="a"))
+        return [before, await tx.scalar(count)]
+
+    assert (await stored_http.get("/")).json() == [0, 1]
+
+
+async def test_no_transaction_is_begun(stored, stored_http, postgresql):
+    @stored.get("/", status_code=200)
+    async def handler(tx: Db) -> list[str]:
+        return await moments(tx)  # now() is the time at which the transaction began
+
+    first, second = (await stored_http.get("/")).json()
+    assert first != second
+
+
+async def test_a_handler_may_ask_for_one_snapshot(stored, stored_http, postgresql):
+    @stored.get("/", status_code=200)
+    async def handler(tx: Db) -> list[str]:
+        await tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        return await moments(tx)
+
+    first, second = (await stored_http.get("/")).json()
+    assert first == second
+
+
+async def test_the_connection_begins_transactions_again_when_it_writes(stored, stored_http, thing):
+    @stored.get("/", status_code=200)
+    async def read(tx: Db) -> list[str]:
+        return list(await tx.scalars(select(thing.name)))
+
+    @stored.post("/", status_code=200)
+    async def write(tx: Db) -> None:
+        tx.add(thing(name="a"))
+        await tx.flush()
+        raise RuntimeError
+
+    assert (await stored_http.get("/")).json() == []
+    assert (await stored_http.post("/")).status_code == 500
+    assert stored.state.db.get().engine.pool.checkedin() == 1  # both had the same connection
+    assert (await stored_http.get("/")).json() == []
+
+
+@pytest.mark.parametrize("statement", [insert, update, delete])
+async def test_statements_that_write_are_refused(stored, stored_http, thing, statement):
+    @stored.get("/", status_code=200)
+    async def handler(tx: Db) -> None:
+        await tx.execute(statement(thing).execution_options(synchronize_session=False))
+
+    assert (await stored_http.get("/")).status_code == 500
+
+
+async def test_what_was_read_belongs_to_the_session(stored, stored_http, thing):
+    async with stored.state.db.session() as session:
+        session.add(thing(name="a"))
+
+    @stored.get("/", status_code=200)
+    async def handler(tx: Db) -> list[bool]:
+        row = await tx.scalar(select(thing))
+        return [row in tx, row is await tx.get(thing, row.id)]
+
+    assert (await stored_http.get("/")).json() == [True, True]
+
+
+async def test_a_session_that_is_bound_to_a_connection_uses_that_one(stored, thing):
+    async with stored.state.db.get().engine.connect() as connection:
+        await connection.execute(insert(thing).values(name="a"))
+        async with stored.state.reading(bind=connection) as session:
+            assert await session.scalar(select(thing.name)) == "a"
+        assert await connection.scalar(select(thing.name)) == "a"
+        await connection.rollback()
+
+
+async def test_a_listener_on_the_engine_hears_what_is_read(stored, stored_http, thing):
+    heard = []
+
+    @event.listens_for(stored.state.db.get().engine.sync_engine, "before_cursor_execute")
+    def on_execute(connection, cursor, statement, parameters, context, executemany):
+        heard.append(statement)
+
+    @stored.get("/", status_code=200)
+    async def handler(tx: Db) -> list[int]:
+        return list(await tx.scalars(select(thing.id)))
+
+    await stored_http.get("/")
+
+    assert len(heard) == 1

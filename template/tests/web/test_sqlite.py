@@ -1,0 +1,79 @@
+"""SQLite: one trip to the connection's thread for a statement, with the results of the driver's cursor."""
+
+import aiosqlite
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import exc, insert, select, update
+
+from app.database import Db
+
+
+@pytest.fixture
+def settings(settings, tmp_path):
+    """SQLite, whatever the other tests run on."""
+    url = SecretStr(f"sqlite+aiosqlite:///{tmp_path / 'own.db'}")
+    return settings.model_copy(update={"database_url": url})
+
+
+@pytest.fixture
+def trips(monkeypatch):
+    """What was sent to threads of connections since the test began."""
+    sent = []
+    execute = aiosqlite.Connection._execute
+
+    async def counted(self, function, *arguments, **options):
+        sent.append(function)
+        return await execute(self, function, *arguments, **options)
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+    return sent
+
+
+async def test_a_request_that_reads_once_makes_one_trip(stored, stored_http, thing, trips):
+    @stored.get("/", status_code=200)
+    async def handler(tx: Db) -> list[int]:
+        return list(await tx.scalars(select(thing.id)))
+
+    await stored_http.get("/")  # opens the connection
+    trips.clear()
+    assert (await stored_http.get("/")).status_code == 200
+
+    assert len(trips) == 1
+
+
+async def test_a_result_has_the_rows_the_names_and_the_counts(stored, thing):
+    async with stored.state.db.session() as session:
+        added = await session.execute(insert(thing).values(name="a", number=1))
+        many = await (await session.connection()).execute(
+            insert(thing), [{"name": "b", "number": 1}, {"name": "c", "number": 2}]
+        )
+        changed = await session.execute(update(thing).where(thing.number == 1).values(number=3))
+        returned = await session.execute(update(thing).values(number=4).returning(thing.name))
+        found = await session.execute(select(thing.name, thing.number).order_by(thing.name))
+
+        assert added.inserted_primary_key == (1,)
+        assert many.rowcount == 2
+        assert changed.rowcount == 2
+        assert sorted(returned.scalars()) == ["a", "b", "c"]
+        assert list(found.keys()) == ["name", "number"]
+        assert found.fetchone() == ("a", 4)
+        assert found.fetchmany(1) == [("b", 4)]
+        assert found.fetchall() == [("c", 4)]
+
+
+async def test_what_the_driver_refuses_is_the_error_of_sqlalchemy(stored, thing):
+    async with stored.state.db.session(commit=False) as session:
+        session.add_all([thing(name="a"), thing(name="a")])
+        with pytest.raises(exc.IntegrityError):
+            await session.flush()
+        await session.rollback()
+
+        assert await session.scalar(select(thing.name)) is None
+
+
+async def test_a_stream_is_read_as_it_comes(stored, thing):
+    async with stored.state.db.session() as session:
+        session.add_all([thing(name="a"), thing(name="b")])
+        await session.flush()
+
+        assert [name async for name in await session.stream_scalars(select(thing.name))] == ["a", "b"]

@@ -1,0 +1,107 @@
+"""From an earlier version: `copier update` and the migrations keep every account, and what belongs to it.
+
+`versions/0.1.0.tar.xz` is the template as it was before there were sessions.
+"""
+
+import json
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from conftest import REPOSITORY, commit, copier, drop_database, run, snapshot
+
+USE = """
+import asyncio, json, sys
+import httpx
+from app.main import create_app
+
+async def use(requests):
+    app = create_app()
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answers = [await client.request(*each[:2], json=each[2], headers=each[3]) for each in requests]
+    app.state.users.hasher.close()
+    await app.state.db.dispose()
+    print(json.dumps([[answer.status_code, answer.json()] for answer in answers]))
+
+asyncio.run(use(json.loads(sys.argv[1])))
+"""
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+EVE = {"email": "eve@example.com", "password": "another horse battery"}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'old.db'}"
+        return
+    server = request.getfixturevalue("postgresql")
+    name = f"upgrade_{uuid4().hex[:8]}"
+    yield f"{server.rpartition('/')[0]}/{name}"
+    drop_database(request.getfixturevalue("python"), server, name)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of version 0.1.0; the template has gone on to what it is now, with the tag 1.0.0."""
+    template, project = tmp_path / "template", tmp_path / "project"
+    template.mkdir()
+    with tarfile.open(REPOSITORY / "tests" / "versions" / "0.1.0.tar.xz") as archive:
+        archive.extractall(template, filter="data")
+    run("git", "init", "--quiet", "--initial-branch", "main", cwd=template)
+    commit(template, "Before sessions", tag="0.1.0")
+    copier("copy", "--quiet", "--defaults", template, project, cwd=tmp_path)
+    run("git", "init", "--quiet", cwd=project)
+    commit(project, "Generated")
+    shutil.rmtree(template / "template")
+    snapshot(template)
+    return project
+
+
+def test_a_project_with_data_loses_nothing_and_logs_in_anew(project: Path, python: Path, database: str):
+    def use(*requests: tuple[str, str, object, dict[str, str]]) -> list[tuple[int, dict[str, object]]]:
+        output = run(python, "-c", USE, json.dumps(requests), cwd=project, env={"DATABASE_URL": database})
+        return json.loads(output.splitlines()[-1])
+
+    def app(*command: str) -> str:
+        return run(python, "-m", "app.cli", *command, cwd=project, env={"DATABASE_URL": database})
+
+    app("db", "upgrade")
+    answers = use(
+        *(("POST", f"/users/{what}", who, {}) for who in (ADA, EVE) for what in ("register", "login"))
+    )
+    old = {"Authorization": f"Bearer {answers[1][1]['access_token']}"}
+    use(("POST", "/notes", {"title": "Milk", "text": "Two litres"}, old))
+    accounts = app("users", "list")
+
+    copier("update", "--quiet", "--defaults", "--conflict", "inline", "--context-lines", "1000", cwd=project)
+    app("db", "upgrade")
+
+    assert run("git", "diff", "--name-only", "--diff-filter=U", cwd=project) == ""
+    app("db", "check")
+    assert app("users", "list") == accounts
+    assert accounts.count("@example.com") == 2
+    stale, ada, eve = use(
+        ("GET", "/users/me", None, old),
+        ("POST", "/users/login", ADA, {}),
+        ("POST", "/users/login", EVE, {}),
+    )
+    assert (stale[0], ada[0], eve[0]) == (401, 200, 200)
+    new = {"Authorization": f"Bearer {ada[1]['access_token']}"}
+    notes, sessions = use(("GET", "/notes", None, new), ("GET", "/users/me/sessions", None, new))
+    assert [note["title"] for note in notes[1]] == ["Milk"]
+    assert len(sessions[1]) == 1
+
+
+def test_the_updated_project_passes_its_own_checks(project: Path, python: Path):
+    copier("update", "--quiet", "--defaults", "--conflict", "inline", "--context-lines", "1000", cwd=project)
+    (project / ".venv").symlink_to(python.parent.parent)
+
+    run(python, "-m", "ruff", "check", cwd=project)
+    run(python, "-m", "ruff", "format", "--check", cwd=project)
+    assert "0 errors, 0 warnings" in run(python, "-m", "pyright", cwd=project)
+    summary = run(python, "-m", "pytest", "-q", "-n", "2", cwd=project).splitlines()[-1]
+    assert "failed" not in summary

@@ -28,8 +28,8 @@ def create_app(settings: Settings | None = None) -> App:
         description="Errors are problem details (RFC 9457).",
         max_body_size=settings.max_body_size,
         debug=settings.debug,
+        settings=settings,
     )
-    app.state.settings = settings
     database.install(app)
     chores.install(app)
     for feature in load_features():

@@ -2,6 +2,7 @@
 # SQLAlchemy and aiosqlite have no public place for this; tests/web/test_sqlite.py covers what is overridden.
 """SQLite as this application runs it: settings, transactions, one trip to its thread for each statement."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from sqlalchemy.pool import PoolResetState
 
 def configure(engine: Engine) -> None:
     """Prepare every connection that *engine* makes from now on."""
+    # On DEBUG it logs each statement with its values: hashes, and mails with their links.
+    logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
     @event.listens_for(engine, "do_connect")
     def on_do_connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:

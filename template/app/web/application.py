@@ -9,8 +9,7 @@ one process share nothing.
 
 import inspect
 import logging
-from collections.abc import Callable, MutableMapping
-from contextlib import suppress
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,26 +18,35 @@ from hawkapi.responses.response import Response
 from hawkapi.routing.route import Route
 from hawkapi.routing.router import Router
 
-from app.web.cookies import COOKIES
+from app.settings import Settings
+from app.web import layers
+from app.web.access import answer_has_begun, hide
 from app.web.endpoint import Endpoint, RouteError, harden, is_response
+from app.web.interface import Message
 from app.web.openapi import build_document
-from app.web.problems import ClientDisconnected, problem_for, problem_response
-
-type Message = MutableMapping[str, Any]
-type Scope = dict[str, Any]
+from app.web.problems import ClientDisconnected, Problem, problem_for, problem_response
 
 logger = logging.getLogger("app.web")
-
-_ABOUT_A_BODY = frozenset({b"content-type", b"content-length"})
 
 
 class App(HawkAPI):
     """A HawkAPI application whose every route is an `Endpoint` and whose every error is problem details."""
 
     def __init__(
-        self, *, title: str, version: str, description: str, max_body_size: int, debug: bool = False
+        self,
+        *,
+        title: str,
+        version: str,
+        description: str,
+        max_body_size: int,
+        debug: bool = False,
+        settings: Settings | None = None,
     ) -> None:
+        """*settings*: what requests have to keep to (`app/web/layers.py`); without them, nothing."""
         self.state = SimpleNamespace()
+        if settings is not None:
+            self.state.settings = settings
+        self._layers = layers.around(self._answer, settings)
         self.endpoints: list[Endpoint] = []
         self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
         # The framework's documentation pages load scripts from a CDN and its health routes answer 500 when
@@ -169,32 +177,35 @@ class App(HawkAPI):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         scope["app"] = self
+        if scope["type"] == "http":
+            await self._layers(scope, receive, send)
+            return
         if scope["type"] == "lifespan":
             self._wait_for_requests_first()
-            await super().__call__(scope, receive, send)
-            return
-        if scope["type"] == "http":
-            receive = _whole_body_or_error(receive)
-            cookies: list[tuple[bytes, bytes]] = []
-            scope[COOKIES] = cookies
-            send = _well_formed(send, cookies)
-            if "\0" in scope["path"]:
-                await problem_response(400, "The address holds U+0000.")(scope, receive, send)
-                return
-            if scope["method"] == "HEAD":
-                await self._answer_head(scope, receive, send)
-                return
         await super().__call__(scope, receive, send)
 
-    async def _answer_head(self, scope: Any, receive: Any, send: Any) -> None:
-        with suppress(_HeadIsSent):
-            await super().__call__({**scope, "method": "GET"}, receive, _without_body(send))
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        """What the layers are around: the middleware and the routes, and an answer when one of them fails."""
+        receive = _whole_body_or_error(receive)
+        try:
+            if "\0" in scope["path"]:
+                raise Problem(400, "The address holds U+0000.")
+            await super().__call__(scope, receive, send)
+        except Exception as error:
+            if answer_has_begun(scope):
+                # The server cuts the connection off, or the client would take what it has as complete.
+                logger.exception("an answer that had begun has failed")
+                raise
+            answer = await self._answer_to(Request(scope, receive), error)
+            await answer(scope, receive, send)
 
     async def _core_handler_inner(self, scope: Any, receive: Any, send: Any) -> None:
         result = self._tree.lookup(scope["path"], scope["method"])
         if result is None and not self._is_mounted(scope["path"]):
             await self._no_route(scope["path"])(scope, receive, send)
             return
+        if result is not None and "token" in result.params:
+            hide(scope, str(result.params["token"]))
         await super()._core_handler_inner(scope, receive, send)
 
     def _is_mounted(self, path: str) -> bool:
@@ -232,57 +243,3 @@ def _whole_body_or_error(receive: Any) -> Any:
 
 def _refuse_late_route(path: str, *_: Any, **__: Any) -> Route:
     raise RouteError(f"The route {path} comes too late: its router is a part of the application already.")
-
-
-class _HeadIsSent(BaseException):
-    """Ends a stream that nobody will read."""
-
-
-def _without_body(send: Any) -> Any:
-    """For HEAD: the head of the GET answer with its Content-Length, and no byte of a body."""
-
-    complete = False
-
-    async def head_only(message: Message) -> None:
-        nonlocal complete
-        if message["type"] != "http.response.body":
-            await send(message)
-            return
-        if complete:
-            # A stream that is ended says so once more.
-            return
-        complete = True
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-        if message.get("more_body", False):
-            raise _HeadIsSent
-
-    return head_only
-
-
-def _well_formed(send: Any, cookies: list[tuple[bytes, bytes]]) -> Any:
-    """What HTTP demands of every answer, whatever a handler returns, and the cookies of the request.
-
-    No CR, LF or NUL in a header's value, which would let it end its header (CWE-113), and in a 204 or 304
-    nothing of a body and no header that speaks of one (RFC 9110, sections 8.6 and 15.3.5). Caches keep no
-    JSON unless its handler lets them: it is somebody's data, or tokens (RFC 6749, section 5.1; ASVS 14.3.2).
-    """
-    bodiless = False
-
-    async def checked(message: Message) -> None:
-        nonlocal bodiless
-        if message["type"] == "http.response.start":
-            bodiless = message["status"] in (204, 304)
-            headers = [
-                (name, value.translate(None, b"\r\n\0"))
-                for name, value in [*message.get("headers", []), *cookies]
-                if not (bodiless and name.lower() in _ABOUT_A_BODY)
-            ]
-            names = {name.lower(): value for name, value in headers}
-            if b"json" in names.get(b"content-type", b"") and b"cache-control" not in names:
-                headers.append((b"cache-control", b"no-store"))
-            message = {**message, "headers": headers}
-        elif bodiless and message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
-
-    return checked

@@ -1,9 +1,12 @@
 """Who is at the other end of a request, as far as HTTP tells: the address and the browser."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from hawkapi import Request
+
+from app.web.interface import Scope
 
 MAX_USER_AGENT = 512
 """Characters that are kept; what comes from outside has no end of its own."""
@@ -16,16 +19,48 @@ class Client:
     address: str = ""
     user_agent: str = ""
 
+    @property
+    def network(self) -> str:
+        """Whom a limit counts: an IPv4 address, or the /64 of an IPv6 address, all of which one customer has.
+
+        RFC 6177 gives a site at least that much. Empty where the address is.
+        """
+        if ":" not in self.address:
+            return self.address
+        return str(ip_network((self.address, 64), strict=False))
+
 
 def client_of(request: Request) -> Client:
     """Address and browser. X-Forwarded-For counts as far as TRUSTED_PROXIES have written it, no further."""
-    peer: tuple[str, int] | None = request.scope.get("client")
-    trusted = request.scope["app"].state.settings.trusted_proxies
-    # Several lines are one list (RFC 9110, section 5.3): a proxy may add its own below the client's.
-    forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
-    address = _address(peer[0] if peer else "", forwarded, trusted)
     agent = request.headers.get("user-agent") or ""
-    return Client(address, "".join(each for each in agent if each.isprintable())[:MAX_USER_AGENT])
+    printable = "".join(each for each in agent if each.isprintable())
+    return Client(address_of(request.scope), printable[:MAX_USER_AGENT])
+
+
+def address_of(scope: Scope) -> str:
+    """The address alone."""
+    trusted = _trusted(scope)
+    if not trusted:
+        return _plain(_peer(scope))
+    # Several lines are one list (RFC 9110, section 5.3): a proxy may add its own below the client's.
+    lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    return _address(_peer(scope), ",".join(lines), trusted)
+
+
+def is_from_proxy(scope: Scope) -> bool:
+    """Whether whoever is connected is one of TRUSTED_PROXIES, so that its headers can be believed."""
+    trusted = _trusted(scope)
+    return bool(trusted) and _is_one_of(_plain(_peer(scope)), trusted)
+
+
+def _peer(scope: Scope) -> str:
+    peer: tuple[str, int] | None = scope.get("client")
+    return peer[0] if peer else ""
+
+
+def _trusted(scope: Scope) -> list[IPv4Network | IPv6Network]:
+    settings = getattr(scope["app"].state, "settings", None)
+    return settings.trusted_proxies if settings is not None else []
 
 
 def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]) -> str:
@@ -42,6 +77,7 @@ def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]
     return address
 
 
+@lru_cache(4096)
 def _plain(text: str) -> str:
     """The one spelling of an address, without port and zone; empty for what is none."""
     bare = text.removeprefix("[").partition("]")[0] if text.startswith("[") else text

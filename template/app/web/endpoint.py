@@ -98,6 +98,8 @@ class Endpoint:
     async def run(self, request: Request, given: Mapping[str, Any]) -> Any:
         """Resolve, call, build the answer, finish the dependencies. Raises what the handler raises."""
         request = CheckedRequest.adopt(request)
+        # For guards: which route this is, by its pattern; the path has many spellings.
+        request.scope["route"] = self.route
         response: Any = None
         failure: BaseException | None = None
         try:

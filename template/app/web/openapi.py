@@ -9,7 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, cast, get_args, get_type_hints
 
 import msgspec
 
@@ -90,12 +90,19 @@ def _operation(
         if text:
             answer["description"] = text
         operation["responses"].setdefault(str(status), answer)
+    operation["responses"]["default"] = {
+        **describe(500),
+        "description": "Any other error: an address (414) or headers (431) that are too large, 500, 503.",
+    }
     if method != "get" and _takes_cookie(endpoint):
         refused = {
             **describe(403),
             "description": "Sent with a cookie by a page of another site, or by none.",
         }
         operation["responses"].setdefault("403", refused)
+    if _answers_forms_with_pages(endpoint):
+        for status in (str(route.status_code), "400"):
+            operation["responses"][status]["content"]["text/html"] = {"schema": {"type": "string"}}
     return operation
 
 
@@ -161,13 +168,20 @@ def _takes_cookie(endpoint: Endpoint) -> bool:
     return any(scheme.get("in") == "cookie" for scheme in schemes)
 
 
+def _answers_forms_with_pages(endpoint: Endpoint) -> bool:
+    """Whether it takes a browser's form, and returns a model for JSON and an answer of its own beside it."""
+    if endpoint.body is None or not accepts_form(endpoint.body.annotation):
+        return False
+    returned = get_args(get_type_hints(endpoint.handler).get("return"))
+    return any(is_response_type(each) for each in returned)
+
+
 def _answers(endpoint: Endpoint) -> dict[int, str]:
     """Error answers: what the platform itself may say about such a request, and what the code declares."""
-    found: dict[int, str] = {}
-    if endpoint.parameters or any(query_model_of(each) for each in endpoint.dependencies()):
-        found[400] = ""
+    # 400: the host name, at least.
+    found: dict[int, str] = {400: "", 504: ""}
     if endpoint.body is not None:
-        found |= {413: "", 415: ""}
+        found |= {408: "", 413: "", 415: ""}
     if any(each.location == "path" for each in endpoint.parameters):
         found[404] = ""
     for each in (*endpoint.dependencies(), endpoint.handler):

@@ -24,9 +24,8 @@ def page_response(
 ) -> Response:
     """A complete page. *body* is HTML: escape what comes from outside with `html.escape`.
 
-    The page may carry a token in its address, so it is not stored (`no-store`), its address is not
-    passed on (`no-referrer`), and nothing but its own style and a form to this site is allowed (ASVS 3.4.3,
-    3.4.5, 14.3.2).
+    The page may carry a token in its address, so it is not stored (`no-store`), and nothing but its own style
+    and a form to this site is allowed (ASVS 3.4.3, 14.3.2). `app/web/headers.py` adds what every answer has.
     """
     css = _STYLE + style
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
@@ -53,11 +52,9 @@ def page_response(
         status_code=status,
         headers={
             "Cache-Control": "no-store",
-            "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": (
                 f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self';"
-                " base-uri 'none'; frame-ancestors 'none'"
+                " base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
             ),
         },
         content_type="text/html; charset=utf-8",

@@ -1,6 +1,8 @@
 """Fixtures for the tests of the platform: small applications, spoken to over httpx or in raw ASGI."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from app import database
 from app.settings import Settings
 from app.web import App
+
+SETTINGS = {"environment": "test", "secret_key": "0123456789abcdef" * 4}
 
 
 def make_app(title: str = "Test") -> App:
@@ -35,6 +39,39 @@ def new_app() -> Callable[..., App]:
 def web() -> App:
     """An empty application; the test adds its routes."""
     return make_app()
+
+
+@pytest.fixture
+def app_with() -> Callable[..., App]:
+    """`app_with(body_timeout=0.05)`: an empty application that holds requests to these settings."""
+
+    def build(**values: Any) -> App:
+        settings = Settings(_env_file=None, **(SETTINGS | values))  # type: ignore[call-arg]
+        return App(title="Test", version="1.0.0", description="", max_body_size=1000, settings=settings)
+
+    return build
+
+
+@pytest.fixture
+def never() -> Callable[[], Awaitable[None]]:
+    """`await never()`: something that does not come to an end, until it is cancelled."""
+
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    return wait
+
+
+@pytest.fixture
+def access_lines() -> Iterator[Callable[[], list[logging.LogRecord]]]:
+    """`access_lines()`: the records of `app.access` so far."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logger = logging.getLogger("app.access")
+    logger.addHandler(handler)
+    yield lambda: list(records)
+    logger.removeHandler(handler)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -103,7 +103,8 @@ async def test_204_has_no_body_and_no_header_that_speaks_of_one(web, raw, result
 
     answer = await raw(web, "DELETE", "/")
 
-    assert (answer.status, answer.body, answer.headers) == (204, b"", {})
+    assert (answer.status, answer.body) == (204, b"")
+    assert not answer.headers.keys() & {b"content-type", b"content-length", b"transfer-encoding"}
 
 
 async def test_none_is_answered_204_where_no_status_was_given(web, http):
@@ -120,7 +121,8 @@ async def test_304_has_no_body(web, raw):
 
     answer = await raw(web, "GET", "/")
 
-    assert (answer.body, answer.headers) == (b"", {b"etag": b'"1"'})
+    assert (answer.body, answer.headers[b"etag"]) == (b"", b'"1"')
+    assert not answer.headers.keys() & {b"content-type", b"content-length", b"transfer-encoding"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hawkapi import Request
 
 from app.settings import Settings
 from app.web import App
-from app.web.client import MAX_USER_AGENT, client_of
+from app.web.client import MAX_USER_AGENT, Client, client_of
 
 PEER = "203.0.113.9"
 CLIENT = "198.51.100.7"
@@ -162,6 +162,33 @@ def test_other_headers_say_nothing(name: bytes):
     assert client((name, CLIENT.encode()), trusted=PEER).address == PEER
 
 
+# The network: whom a limit counts
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        (PEER, PEER),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::ffff:ffff:ffff:ffff", "2001:db8::/64"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
+        ("::1", "::/64"),
+        ("fe80::1", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_the_network_is_an_ipv4_address_or_the_64_of_an_ipv6_address(address: str, network: str):
+    """One customer has all the addresses of a /64, and would have as many attempts."""
+    assert Client(address).network == network
+
+
+@pytest.mark.parametrize(
+    ("peer", "network"), [("::ffff:203.0.113.9", PEER), ("2001:DB8:0:0:5::", "2001:db8::/64"), (None, "")]
+)
+def test_the_network_is_that_of_the_client(peer: str | None, network: str):
+    assert client(peer=peer).network == network
+
+
 # The browser
 
 
@@ -203,8 +230,8 @@ async def test_the_worst_that_can_be_sent_fits_into_the_tables(app: App, make_us
         incoming=[{"type": "http.request", "body": body, "more_body": False}],
         headers=[
             (b"content-type", b"application/json"),
-            (b"user-agent", b"\x00" + b"\xff" * 10_000),
-            (b"x-forwarded-for", b"fe80::1%" + b"x" * 10_000),
+            (b"user-agent", b"\x00" + b"\xff" * 8_000),
+            (b"x-forwarded-for", b"fe80::1%" + b"x" * 8_000),
         ],
     )
 

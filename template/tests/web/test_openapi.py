@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hawkapi import Depends, Request
 from hawkapi.responses import StreamingResponse
+from hawkapi.responses.response import Response
 from hawkapi.responses.sse import EventSourceResponse
 from hawkapi.security.http_bearer import HTTPBearer
 from hawkapi.validation.constraints import Cookie, Header
@@ -91,7 +92,7 @@ def test_a_body_is_described_with_what_can_be_wrong_with_it(web):
     operation = document(web)["paths"]["/things"]["post"]
 
     assert operation["requestBody"]["required"] is True
-    assert set(operation["responses"]) == {"201", "400", "413", "415"}
+    assert set(operation["responses"]) == {"201", "400", "408", "413", "415", "504", "default"}
     assert operation["responses"]["400"]["content"] == {
         "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
     }
@@ -104,6 +105,16 @@ def test_a_body_that_a_form_may_send_is_described_as_both(web):
     content = document(web)["paths"]["/things"]["post"]["requestBody"]["content"]
 
     assert set(content) == {"application/json", "application/x-www-form-urlencoded"}
+
+
+def test_the_page_that_a_form_gets_is_described_beside_the_json(web):
+    @web.post("/things", status_code=201, response_model=Page)
+    async def handler(body: Annotated[Page, FromForm()]) -> Page | Response: ...
+
+    responses = document(web)["paths"]["/things"]["post"]["responses"]
+
+    assert set(responses["201"]["content"]) == {"application/json", "text/html"}
+    assert set(responses["400"]["content"]) == {"application/problem+json", "text/html"}
 
 
 def test_an_optional_body_is_not_required(web):
@@ -192,7 +203,21 @@ def test_a_handler_without_annotations_is_described_without_a_guess(web):
     async def handler(request):
         return {}
 
-    assert document(web)["paths"]["/things"]["get"]["responses"] == {"200": {"description": "Success"}}
+    assert document(web)["paths"]["/things"]["get"]["responses"]["200"] == {"description": "Success"}
+
+
+def test_errors_that_any_request_may_end_with_are_described(web):
+    """The host name, the time, and what is too large; without a body nothing of a body."""
+
+    @web.get("/things")
+    async def handler(request: Request) -> int:
+        return 1
+
+    found = document(web)["paths"]["/things"]["get"]["responses"]
+
+    assert list(found) == ["200", "400", "504", "default"]
+    assert found["default"]["content"] == found["400"]["content"]
+    assert all(status in found["default"]["description"] for status in ("414", "431", "503"))
 
 
 def test_the_docstring_is_the_text(web):

@@ -1,0 +1,108 @@
+"""How log lines look: JSON for machines (LOG_FORMAT=json, the default in production) or text for people.
+
+One line for each record, in UTC, with the id of the request that it belongs to. Whatever a client sends, it
+forges no line, and what `app/redaction.py` knows as a secret is in none. Use the standard `logging`, with
+`extra={...}` for fields of your own.
+"""
+
+import logging
+import logging.config
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter as BaseJsonFormatter
+
+from app.redaction import may_hold_a_secret, redact, redact_all
+from app.settings import Settings
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The id of the request that is being answered; empty outside requests."""
+
+_RESERVED = frozenset(RESERVED_ATTRS)
+
+
+def configure(settings: Settings) -> None:
+    """Send the log to standard output, in a process that serves or works; tests and commands do without."""
+    logging.config.dictConfig(configuration(settings))
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """The same as a dictionary for `logging.config` and for Granian, whose own lines look alike then."""
+    formatter = "app.logs.JsonFormatter" if settings.log_format == "json" else "app.logs.TextFormatter"
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": formatter}},
+        "handlers": {
+            "output": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stdout"}
+        },
+        "root": {"handlers": ["output"], "level": settings.log_level},
+        "loggers": {"_granian": {"level": "INFO", "propagate": True}},
+    }
+
+
+class JsonFormatter(BaseJsonFormatter):
+    """An object on a line: timestamp, level, logger, message, request_id, and what `extra` has."""
+
+    def __init__(self) -> None:
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]  # its options have no types
+
+    def add_fields(
+        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        log_data["timestamp"] = _time(record)
+        log_data["level"] = record.levelname
+        log_data["logger"] = record.name
+        log_data["message"] = record.message
+        if identifier := request_id.get():
+            log_data["request_id"] = identifier
+        super().add_fields(log_data, record, message_dict)
+
+    def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
+        text = super().jsonify_log_record(log_data)
+        if not may_hold_a_secret(text):
+            return text
+        # Value by value: in the text it is not to be seen where one ends, and it has to stay JSON.
+        return super().jsonify_log_record(redact_all(log_data))
+
+
+class TextFormatter(logging.Formatter):
+    """A line to read. A traceback follows it indented: nothing in one can pass for a line of the log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        # What the message says already is not said twice.
+        said = record.args if isinstance(record.args, tuple) else ()
+        fields = [
+            f"{name}={_plain(value if isinstance(value, str) else str(redact_all(value)))}"
+            for name, value in vars(record).items()
+            if name not in _RESERVED and value is not None and value not in said
+        ]
+        if identifier := request_id.get():
+            fields.append(f"request_id={identifier}")
+        line = f"{_time(record)} {record.levelname} {record.name} {_plain(record.getMessage())}"
+        text = " ".join([line, *fields])
+        if record.exc_info:
+            text += _indented(self.formatException(record.exc_info))
+        if record.stack_info:
+            text += _indented(self.formatStack(record.stack_info))
+        return redact(text)
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _plain(text: str) -> str:
+    """*text* without anything that moves the cursor or begins a line (CWE-117)."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text
+    )
+
+
+def _indented(text: str) -> str:
+    return "".join(f"\n    {_plain(line)}" for line in text.splitlines())

@@ -1,0 +1,136 @@
+"""One line in the log for each request (logger `app.access`), and the id that all its lines have in common.
+
+No query string, no token and no header is ever in it. Answers carry the id as `X-Request-ID`, so that
+somebody who reports an error can say which one it was.
+"""
+
+import asyncio
+import logging
+import re
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+from uuid import uuid4
+
+from hawkapi import Request
+
+from app.logs import request_id
+from app.web.client import address_of, is_from_proxy
+from app.web.interface import Application, Message, Scope
+
+logger = logging.getLogger("app.access")
+
+GONE = 499
+"""Logged, never sent: the client went away before its answer began (the number is nginx's)."""
+_LONGEST_PART = 36
+"""Characters. An id is as long as that at most; what is longer may be a token at a misspelt address."""
+_LONGEST_PATH = 1024
+_HIDDEN = "..."
+_EXCHANGE = "app.exchange"
+_CLEAN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and its answer, as far as they have come."""
+
+    began: float
+    request_id: str
+    status: int | None = None
+    bytes_sent: int = 0
+    is_gone: bool = False
+    is_written: bool = False
+    user_id: str | None = None
+    hidden: str | None = None
+
+
+def note_user(request: Request, user_id: str) -> None:
+    """Say in the line of *request* who has sent it."""
+    if (exchange := request.scope.get(_EXCHANGE)) is not None:
+        exchange.user_id = user_id
+
+
+def hide(scope: Scope, part: str) -> None:
+    """Keep *part* of the path out of the line of the request."""
+    if (exchange := scope.get(_EXCHANGE)) is not None:
+        exchange.hidden = part
+
+
+def answer_has_begun(scope: Scope) -> bool:
+    return scope[_EXCHANGE].status is not None
+
+
+def log_requests(app: Application) -> Application:
+    async def layer(scope: Any, receive: Any, send: Any) -> None:
+        exchange = Exchange(perf_counter(), _request_id(scope))
+        scope[_EXCHANGE] = exchange
+        identifier = (b"x-request-id", exchange.request_id.encode())
+        context = request_id.set(exchange.request_id)
+
+        async def noting_receive() -> Message:
+            message: Message = await receive()
+            if message["type"] == "http.disconnect" and exchange.status is None:
+                exchange.is_gone = True
+            return message
+
+        async def noting_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                headers = [each for each in message.get("headers", ()) if each[0].lower() != identifier[0]]
+                await send({**message, "headers": [*headers, identifier]})
+                return
+            await send(message)
+            exchange.bytes_sent += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                # Background tasks come after this; they are not what the client waits for.
+                _write(scope, exchange)
+
+        try:
+            await app(scope, noting_receive, noting_send)
+        except asyncio.CancelledError:
+            exchange.is_gone |= exchange.status is None
+            raise
+        finally:
+            _write(scope, exchange)
+            request_id.reset(context)
+
+    return layer
+
+
+def _request_id(scope: Scope) -> str:
+    """The proxy's, so that its log and ours can be read side by side; anybody else's is not believed."""
+    if is_from_proxy(scope):
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        if _CLEAN_ID.fullmatch(text := given.decode("latin-1")):
+            return text
+    return uuid4().hex
+
+
+def _write(scope: Scope, exchange: Exchange) -> None:
+    if exchange.is_written or not logger.isEnabledFor(logging.INFO):
+        return
+    exchange.is_written = True
+    method, path = scope["method"], _path(scope["path"], exchange.hidden)
+    status = GONE if exchange.is_gone else exchange.status or 500
+    logger.info(
+        "%s %s %d",
+        method,
+        path,
+        status,
+        extra={
+            "method": method,
+            "path": path,
+            "status": status,
+            "milliseconds": round((perf_counter() - exchange.began) * 1000, 1),
+            "bytes": exchange.bytes_sent,
+            "client": address_of(scope),
+            "user": exchange.user_id,
+        },
+    )
+
+
+def _path(path: str, hidden: str | None) -> str:
+    if hidden is None and len(path) <= _LONGEST_PART:
+        return path
+    parts = [_HIDDEN if each == hidden or len(each) > _LONGEST_PART else each for each in path.split("/")]
+    return "/".join(parts)[:_LONGEST_PATH]

@@ -1,0 +1,11 @@
+"""The words of ASGI as types (https://asgi.readthedocs.io)."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+type Scope = MutableMapping[str, Any]
+type Message = MutableMapping[str, Any]
+type Receive = Callable[[], Awaitable[Message]]
+type Send = Callable[[Message], Awaitable[None]]
+type Application = Callable[[Any, Any, Any], Awaitable[None]]
+"""Takes scope, receive and send. A layer takes one of these and makes another of it."""

@@ -1,0 +1,86 @@
+"""An exception outside an endpoint is an answer, too, and never the server's own."""
+
+import pytest
+from hawkapi.responses import StreamingResponse
+
+from app.web import Problem
+
+
+@pytest.fixture
+def raising(web):
+    """`raising(error)`: the application gets a middleware that raises it."""
+
+    def add(error):
+        class Raising:
+            def __init__(self, app):
+                self.app = app
+
+            async def __call__(self, scope, receive, send):
+                raise error
+
+        web.add_middleware(Raising)
+
+    return add
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_middleware_that_raises_is_answered_500_and_logged(web, raising, raw, caplog, method):
+    raising(RuntimeError("not for everybody"))
+
+    answer = await raw(web, method, "/")
+
+    assert answer.status == 500
+    assert answer.headers[b"content-type"] == b"application/problem+json"
+    assert answer.headers[b"x-content-type-options"] == b"nosniff"
+    assert b"not for everybody" not in answer.body
+    assert caplog.text.count("Traceback") == 1
+    assert "RuntimeError: not for everybody" in caplog.text
+
+
+async def test_a_middleware_may_refuse_with_a_problem(raising, http):
+    raising(Problem(403, "Not today.", headers={"X-Reason": "holiday"}))
+
+    answer = await http.get("/")
+
+    assert (answer.status_code, answer.json()["detail"]) == (403, "Not today.")
+    assert answer.headers["x-reason"] == "holiday"
+
+
+async def test_a_handler_for_an_exception_answers_that_of_a_middleware(web, raising, http):
+    @web.exception_handler(LookupError)
+    def answer(request, error):
+        raise Problem(404, "Not here.")
+
+    raising(KeyError("a"))
+
+    assert (await http.get("/")).status_code == 404
+
+
+async def test_an_error_in_the_application_itself_is_answered_500(web, raw, monkeypatch, caplog):
+    def broken(path, method):
+        raise RuntimeError("no tree")
+
+    monkeypatch.setattr(web._tree, "lookup", broken)
+
+    answer = await raw(web, "GET", "/")
+
+    assert answer.status == 500
+    assert "RuntimeError: no tree" in caplog.text
+
+
+async def test_a_stream_that_breaks_is_cut_off_and_logged(web, raw, caplog):
+    """Were it ended in an orderly manner, the client would take what it has as complete."""
+
+    @web.get("/")
+    async def handler() -> StreamingResponse:
+        async def chunks():
+            yield b"one"
+            raise RuntimeError("no more")
+
+        return StreamingResponse(chunks())
+
+    with pytest.raises(RuntimeError, match="no more"):
+        await raw(web, "GET", "/")
+
+    assert "an answer that had begun has failed" in caplog.text
+    assert "RuntimeError: no more" in caplog.text

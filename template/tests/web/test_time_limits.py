@@ -1,0 +1,271 @@
+"""How long a body may take to arrive and an answer to begin, and what is left of what was given up."""
+
+import asyncio
+
+import pytest
+from hawkapi import Request
+from hawkapi.responses import StreamingResponse
+from sqlalchemy import select
+
+from app.database import Db
+from app.users import User
+
+JSON = [(b"content-type", b"application/json")]
+START = {"type": "http.request", "body": b'{"a": ', "more_body": True}
+
+
+@pytest.fixture
+def speak():
+    """`await speak(app, receive)`: the messages that answer a POST whose body `receive` gives."""
+
+    async def call(app, receive, http_version="1.1"):
+        messages = []
+
+        async def send(message):
+            messages.append(message)
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": http_version,
+            "scheme": "http",
+            "method": "POST",
+            "path": "/",
+            "query_string": b"",
+            "headers": JSON,
+            "client": ("203.0.113.9", 50000),
+            "server": ("test", 80),
+        }
+        await app(scope, receive, send)
+        return messages
+
+    return call
+
+
+@pytest.fixture
+def stalled(never):
+    """The beginning of a body, and then nothing."""
+    parts = iter([START])
+
+    async def receive():
+        message = next(parts, None)
+        return message or await never()
+
+    return receive
+
+
+@pytest.fixture
+def reading(app_with):
+    """`reading(body_timeout=0.05)`: an application with a route that takes a body."""
+
+    def build(**settings):
+        web = app_with(**settings)
+
+        @web.post("/")
+        async def handler(body: dict[str, int]) -> dict[str, int]:
+            return body
+
+        return web
+
+    return build
+
+
+# Bodies
+
+
+async def test_a_body_that_does_not_come_is_given_up(reading, speak, stalled):
+    start, body = await speak(reading(body_timeout=0.05), stalled)
+
+    assert start["status"] == 408
+    assert dict(start["headers"])[b"content-type"] == b"application/problem+json"
+    assert dict(start["headers"])[b"connection"] == b"close"
+    assert b"longer than 0.05 s" in body["body"]
+
+
+async def test_in_http_2_a_request_is_given_up_and_not_its_connection(reading, speak, stalled):
+    """RFC 9113, section 8.2.2, knows no Connection header."""
+    start, _ = await speak(reading(body_timeout=0.05), stalled, http_version="2")
+
+    assert start["status"] == 408
+    assert b"connection" not in dict(start["headers"])
+
+
+async def test_a_body_that_drips_is_given_up(reading, speak):
+    async def drip():
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    start, _ = await speak(reading(body_timeout=0.1), drip)
+
+    assert start["status"] == 408
+
+
+async def test_the_time_of_the_body_is_not_that_of_the_answer(reading, speak):
+    async def late():
+        await asyncio.sleep(0.6)
+        return {"type": "http.request", "body": b'{"a": 1}', "more_body": False}
+
+    start, _ = await speak(reading(body_timeout=30, request_timeout=0.5), late)
+
+    assert start["status"] == 201
+
+
+async def test_the_time_of_the_handler_is_not_that_of_the_body(app_with, speak):
+    web = app_with(body_timeout=0.2, request_timeout=30)
+
+    @web.post("/")
+    async def handler(request: Request) -> int:
+        total = 0
+        async for chunk in request.stream():
+            total += len(chunk)
+            await asyncio.sleep(0.15)
+        return total
+
+    parts = iter([True, True, False])
+
+    async def receive():
+        return {"type": "http.request", "body": b"x", "more_body": next(parts)}
+
+    start, body = await speak(web, receive)
+
+    assert (start["status"], body["body"]) == (201, b"3")
+
+
+async def test_a_middleware_that_reads_the_body_is_given_up_too(app_with, speak, stalled):
+    web = app_with(body_timeout=0.05)
+
+    class Reading:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            while (await receive()).get("more_body"):
+                pass
+            await self.app(scope, receive, send)
+
+    web.add_middleware(Reading)
+
+    start, _ = await speak(web, stalled)
+
+    assert start["status"] == 408
+
+
+# Answers
+
+
+async def test_an_answer_that_does_not_begin_is_504(app_with, raw, never, caplog):
+    web = app_with(request_timeout=0.05)
+
+    @web.get("/")
+    async def handler() -> None:
+        await never()
+
+    answer = await raw(web, "GET", "/")
+
+    assert answer.status == 504
+    assert answer.headers[b"content-type"] == b"application/problem+json"
+    assert answer.headers[b"x-content-type-options"] == b"nosniff"
+    assert "given up after 0.05 s" in caplog.text
+
+
+async def test_a_head_that_does_not_begin_is_504_without_a_body(app_with, raw, never):
+    web = app_with(request_timeout=0.05)
+
+    @web.get("/")
+    async def handler() -> None:
+        await never()
+
+    answer = await raw(web, "HEAD", "/")
+
+    assert (answer.status, answer.body) == (504, b"")
+
+
+async def test_a_stream_may_last(app_with, raw):
+    web = app_with(request_timeout=0.2)
+
+    @web.get("/")
+    async def handler() -> StreamingResponse:
+        async def chunks():
+            for _ in range(3):
+                await asyncio.sleep(0.15)
+                yield b"x"
+
+        return StreamingResponse(chunks())
+
+    answer = await raw(web, "GET", "/")
+
+    assert (answer.status, answer.body) == (200, b"xxx")
+
+
+async def test_a_limit_of_the_handlers_own_is_not_ours(app_with, raw, caplog):
+    web = app_with(request_timeout=30)
+
+    @web.get("/")
+    async def handler() -> None:
+        async with asyncio.timeout(0.01):
+            await asyncio.sleep(60)
+
+    answer = await raw(web, "GET", "/")
+
+    assert answer.status == 504
+    assert "given up" not in caplog.text
+
+
+async def test_a_task_that_goes_on_after_the_answer_is_not_given_up(app_with, raw):
+    web = app_with(request_timeout=0.05)
+    done = []
+
+    class After:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            await self.app(scope, receive, send)
+            await asyncio.sleep(0.1)
+            done.append(True)
+
+    web.add_middleware(After)
+
+    answer = await raw(web, "GET", "/")
+
+    assert (answer.status, done) == (404, [True])
+
+
+async def test_a_request_that_is_given_up_has_written_nothing_and_holds_no_connection(
+    build_app, raw, never, db
+):
+    app = build_app(request_timeout=0.5)
+
+    @app.post("/slow")
+    async def handler(tx: Db) -> None:
+        tx.add(User(email="written-too-early@example.com", hashed_password="x"))
+        await tx.flush()
+        await never()
+
+    answer = await raw(app, "POST", "/slow")
+
+    assert answer.status == 504
+    assert app.state.db.get().engine.pool.checkedout() == 0
+    async with db.session() as session:
+        session.add(User(email="ada@example.com", hashed_password="x"))
+    async with db.session(commit=False) as session:
+        assert list(await session.scalars(select(User.email))) == ["ada@example.com"]
+
+
+async def test_many_requests_that_are_given_up_leave_the_pool_as_it_was(build_app, raw, never):
+    app = build_app(request_timeout=1, database_pool_size=3)
+
+    @app.get("/slow")
+    async def slow(tx: Db) -> None:
+        await tx.scalar(select(User.id))
+        await never()
+
+    @app.get("/quick")
+    async def quick(tx: Db) -> None:
+        await tx.scalar(select(User.id))
+
+    await asyncio.gather(*[raw(app, "GET", "/slow") for _ in range(10)])
+    answer = await raw(app, "GET", "/quick")
+
+    assert answer.status == 204
+    assert app.state.db.get().engine.pool.checkedout() == 0

@@ -1,0 +1,87 @@
+"""Limits in the memory of this process: right for one process, N times too generous for N.
+
+The algorithm is the token bucket of hawkapi-ratelimit 0.1, written anew: the library can neither look without
+counting nor give back, forgets the buckets of whoever fills its table, and its Redis limiter never loads its
+script again. A bucket is kept as one number, the moment at which it will be full (the generic cell rate
+algorithm, ITU-T I.371), so that a full one need not be kept at all.
+"""
+
+import heapq
+
+from app import clock
+from app.limits.limiter import bucket_name
+from app.limits.rates import Rate
+
+_SWEPT_AT_ONCE = 16
+"""Buckets that one call looks at to make room, so that no call takes long."""
+
+
+class MemoryLimiter:
+    """A `Limiter` that holds *max_keys* buckets (some 200 bytes each).
+
+    A bucket is forgotten when it is full again, which loses nothing, and never before: whoever fills the
+    table frees nobody. Meanwhile all new keys share one bucket for each rate.
+    """
+
+    def __init__(self, max_keys: int = 100_000) -> None:
+        self._max_keys = max_keys
+        self._full_at: dict[str, int] = {}
+        # An entry for each bucket, with a moment before which it is not full; corrected when that has come.
+        self._next_full: list[tuple[int, str]] = []
+
+    def __len__(self) -> int:
+        """The buckets that are held; those that all new keys share come on top of *max_keys*."""
+        return len(self._full_at)
+
+    async def take(self, key: str, rate: Rate) -> float:
+        return self._count(key, rate, 1)
+
+    async def look(self, key: str, rate: Rate) -> float:
+        return self._count(key, rate, 0)
+
+    async def give_back(self, key: str, rate: Rate) -> None:
+        self._count(key, rate, -1)
+
+    async def clear(self) -> None:
+        self._full_at.clear()
+        self._next_full.clear()
+
+    async def close(self) -> None:
+        await self.clear()
+
+    def _count(self, key: str, rate: Rate, cost: int) -> float:
+        """Take *cost* (1, 0 or -1) and say how many seconds the next one is away. Times are microseconds."""
+        now = round(clock.now().timestamp() * 1_000_000)
+        self._forget_full_ones(now)
+        name = self._bucket_of(key, rate)
+        # A clock that is set back makes nobody wait longer than an empty bucket does.
+        full_at = min(self._full_at.get(name, now), now + rate.count * rate.interval)
+        full_at = max(full_at, now)
+        wait = full_at - now - (rate.count - 1) * rate.interval
+        if cost == 0 or (cost > 0 and wait > 0):
+            return max(wait, 0) / 1_000_000
+        if cost > 0 or name in self._full_at:
+            self._keep(name, full_at + cost * rate.interval)
+        return 0.0
+
+    def _bucket_of(self, key: str, rate: Rate) -> str:
+        name = bucket_name(key, rate)
+        if name in self._full_at or len(self._full_at) < self._max_keys:
+            return name
+        return f"shared {rate.count}/{rate.interval}"
+
+    def _keep(self, name: str, full_at: int) -> None:
+        if name not in self._full_at:
+            heapq.heappush(self._next_full, (full_at, name))
+        self._full_at[name] = full_at
+
+    def _forget_full_ones(self, now: int) -> None:
+        for _ in range(_SWEPT_AT_ONCE):
+            if not self._next_full or self._next_full[0][0] > now:
+                return
+            name = self._next_full[0][1]
+            if self._full_at[name] > now:
+                heapq.heapreplace(self._next_full, (self._full_at[name], name))
+            else:
+                heapq.heappop(self._next_full)
+                del self._full_at[name]

@@ -1,0 +1,253 @@
+"""Fixtures for the limits: a Redis to share, Redis servers to stop and start again, small applications.
+
+The shared Redis is the one that TEST_REDIS_URL names; without it, `redis-server` is started on a free port.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Annotated, NoReturn, Self
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+import redis
+from hawkapi import Depends
+from pydantic import SecretStr
+
+from app import limits
+from app.limits import LimiterUnavailable, limited
+from app.limits.redis import RedisLimiter
+from app.settings import Settings
+from app.web import App, health
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the test and say why; with REQUIRE_SERVICES in the environment fail it."""
+    if os.environ.get("REQUIRE_SERVICES"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class RedisServer:
+    """A Redis of a test's own. It keeps nothing on disk, so a restarted one is empty."""
+
+    def __init__(self, folder: Path, *options: str, url: str | None = None) -> None:
+        self.port = free_port()
+        self.url = url or f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
+        self._options = options or ("--port", str(self.port))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        self._process = subprocess.Popen(
+            ["redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self._options],
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+        )
+        with redis.Redis.from_url(self.url, retry=None) as client:
+            for _ in range(500):
+                try:
+                    client.ping()
+                except (redis.ConnectionError, redis.TimeoutError):
+                    time.sleep(0.01)
+                else:
+                    return
+        raise RuntimeError("redis-server does not answer")
+
+    def kill(self) -> None:
+        self._send(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+        self._process = None
+
+    def hang(self) -> None:
+        """It still accepts connections, and answers nothing."""
+        self._send(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def names(self) -> list[str]:
+        """Every key that it holds."""
+        with redis.Redis.from_url(self.url, decode_responses=True) as client:
+            return sorted(client.scan_iter())
+
+
+type MakeServer = Callable[..., RedisServer]
+
+
+@pytest.fixture(scope="session")
+def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeServer]:
+    """`make_server()`: a Redis that this test alone has; killed at the end of the run."""
+    if shutil.which("redis-server") is None:
+        missing("redis-server is not installed, and this test stops and starts one of its own")
+    servers: list[RedisServer] = []
+
+    def make(*options: str, url: str | None = None) -> RedisServer:
+        server = RedisServer(tmp_path_factory.mktemp("redis"), *options, url=url)
+        servers.append(server)
+        server.start()
+        return server
+
+    yield make
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture
+def server(make_server: MakeServer) -> Iterator[RedisServer]:
+    """A Redis to stop and start."""
+    server = make_server()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """A Redis that others may use, too: keys need a prefix of their own."""
+    given = os.environ.get("TEST_REDIS_URL")
+    if given:
+        return given
+    if shutil.which("redis-server") is None:
+        missing("there is no Redis: set TEST_REDIS_URL, or install redis-server")
+    return request.getfixturevalue("make_server")().url
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"test-{uuid4().hex}:"
+
+
+type Connect = Callable[..., RedisLimiter]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def connect(redis_url: str, prefix: str) -> AsyncIterator[Connect]:
+    """`connect()`: one more client of the shared Redis, with the keys of this test."""
+    async with AsyncExitStack() as stack:
+
+        def make(url: str = redis_url, **options: str) -> RedisLimiter:
+            limiter = RedisLimiter(url, **({"prefix": prefix} | options))
+            stack.push_async_callback(limiter.close)
+            return limiter
+
+        yield make
+        # What is left behind expires.
+        with suppress(LimiterUnavailable):
+            await make().clear()
+
+
+type MakeApp = Callable[..., App]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def make_app(settings: Settings) -> AsyncIterator[MakeApp]:
+    """`make_app(url, redis_outage="refuse")`: an application whose GET / allows three in an hour."""
+    async with AsyncExitStack() as stack:
+
+        def make(url: str | None = None, **changes: object) -> App:
+            app = App(title="Test", version="1.0.0", description="", max_body_size=1000)
+            redis_url = SecretStr(url) if url else None
+            app.state.settings = settings.model_copy(update={"redis_url": redis_url, **changes})
+            limits.install(app)
+            app.include_router(health.router)
+            stack.push_async_callback(app.state.limiter.close)
+
+            @app.get("/")
+            async def handler(guard: Annotated[None, Depends(limited("3/h"))]) -> dict[str, bool]:
+                return {"allowed": True}
+
+            return app
+
+        yield make
+
+
+type Visit = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture
+def visit() -> Visit:
+    """`async with visit(app, "203.0.113.9") as client:` requests from this address."""
+
+    def connected(app: App, address: str = "203.0.113.9") -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(app=app, client=(address, 50000))
+        return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+    return connected
+
+
+class FakeRedis:
+    """Something that accepts connections, counts them, says *greeting* and never answers."""
+
+    greeting = b""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.connections = 0
+        self._end = asyncio.Event()
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        await self.talk(reader, writer)
+        writer.close()
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(self.greeting)
+        await self._end.wait()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Self]:
+        server = await asyncio.start_server(self.accept, "127.0.0.1", 0)
+        self.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+        yield self
+        server.close()
+        self._end.set()
+
+
+class DroppingRedis(FakeRedis):
+    """Its first connection ends as soon as something is asked; the others allow everything."""
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while self.connections > 1 and await reader.read(1000):
+            writer.write(b":0\r\n")
+        await reader.read(1)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def silent() -> AsyncIterator[FakeRedis]:
+    """A Redis that hangs from the start."""
+    async with FakeRedis().listening() as fake:
+        yield fake
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def dropping() -> AsyncIterator[FakeRedis]:
+    """A Redis whose first connection dies."""
+    async with DroppingRedis().listening() as fake:
+        yield fake
+
+
+@pytest.fixture
+def unused() -> int:
+    """A port that nobody listens on."""
+    return free_port()

@@ -1,0 +1,159 @@
+"""The limiter in memory: it stays small, and nobody gets free by filling it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app import clock
+from app.limits import MemoryLimiter, Rate
+
+RATE = Rate.parse("2/m")
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+type SetClock = Callable[[float], None]
+
+
+@pytest.fixture(autouse=True)
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
+    """`set_clock(90)`: it is 90 seconds after noon; at first it is noon."""
+
+    def set_to(seconds: float) -> None:
+        moment = NOON + timedelta(seconds=seconds)
+        monkeypatch.setattr(clock, "now", lambda: moment)
+
+    set_to(0)
+    return set_to
+
+
+async def fill(limiter: MemoryLimiter, number: int) -> None:
+    for each in range(number):
+        await limiter.take(f"filler {each}", RATE)
+
+
+async def test_filling_the_table_frees_nobody():
+    """Checklist 9: an attacker who is limited cannot make the limiter forget."""
+    limiter = MemoryLimiter(max_keys=100)
+    await limiter.take("mallory", RATE)
+    await limiter.take("mallory", RATE)
+
+    await fill(limiter, 1000)
+
+    assert await limiter.take("mallory", RATE) == 30.0
+
+
+async def test_while_the_table_is_full_new_keys_share_a_bucket():
+    limiter = MemoryLimiter(max_keys=100)
+    await fill(limiter, 100)
+
+    waits = [await limiter.take(key, RATE) for key in ("ada", "bob", "eve")]
+
+    assert waits == [0.0, 0.0, 30.0]
+    assert await limiter.look("dan", RATE) == 30.0
+
+
+async def test_what_went_into_the_shared_bucket_is_given_back_to_it():
+    limiter = MemoryLimiter(max_keys=100)
+    await fill(limiter, 100)
+    await limiter.take("ada", RATE)
+    await limiter.take("bob", RATE)
+
+    await limiter.give_back("ada", RATE)
+
+    assert [await limiter.take(key, RATE) for key in ("eve", "dan")] == [0.0, 30.0]
+
+
+async def test_it_holds_no_more_than_it_may():
+    limiter = MemoryLimiter(max_keys=100)
+
+    await fill(limiter, 1000)
+
+    assert len(limiter) == 101
+
+
+async def test_buckets_that_are_full_again_make_room(set_clock: SetClock):
+    limiter = MemoryLimiter(max_keys=100)
+    await fill(limiter, 100)
+    set_clock(61)
+
+    waits = [await limiter.take(key, RATE) for key in ("ada", "bob", "eve")]
+
+    assert waits == [0.0, 0.0, 0.0]
+
+
+async def test_buckets_that_are_full_again_are_forgotten_without_need(set_clock: SetClock):
+    limiter = MemoryLimiter()
+    await fill(limiter, 1000)
+    set_clock(61)
+
+    for _ in range(1000):
+        await limiter.look("ada", RATE)
+
+    assert len(limiter) == 0
+
+
+async def test_no_call_forgets_many(set_clock: SetClock):
+    """The event loop waits for it."""
+    limiter = MemoryLimiter()
+    await fill(limiter, 1000)
+    set_clock(61)
+
+    await limiter.look("ada", RATE)
+
+    assert 900 < len(limiter) < 1000
+
+
+async def test_a_bucket_that_is_used_again_is_kept(set_clock: SetClock):
+    """What the table says of the first use, is not the last word."""
+    limiter = MemoryLimiter()
+    await limiter.take("ada", RATE)
+    set_clock(29)
+    await limiter.take("ada", RATE)
+    set_clock(31)
+
+    await limiter.take("ada", RATE)
+
+    assert await limiter.take("ada", RATE) == 29.0
+
+
+async def test_what_is_refused_or_looked_at_takes_no_room():
+    limiter = MemoryLimiter()
+    await limiter.take("ada", Rate(1, 60))
+
+    await limiter.take("ada", Rate(1, 60))
+    await limiter.look("bob", RATE)
+    await limiter.give_back("eve", RATE)
+
+    assert len(limiter) == 1
+
+
+@pytest.mark.parametrize("hours", [1, 24, 24 * 365])
+async def test_a_clock_that_is_set_back_locks_nobody_out(set_clock: SetClock, hours: int):
+    limiter = MemoryLimiter()
+    await limiter.take("ada", RATE)
+    await limiter.take("ada", RATE)
+
+    set_clock(-3600 * hours)
+
+    assert await limiter.take("ada", RATE) == 30.0
+
+
+async def test_time_is_counted_to_the_microsecond(set_clock: SetClock):
+    limiter = MemoryLimiter()
+    await limiter.take("ada", RATE)
+    await limiter.take("ada", RATE)
+
+    set_clock(29.999999)
+    before = await limiter.take("ada", RATE)
+    set_clock(30)
+
+    assert (before, await limiter.take("ada", RATE)) == (0.000001, 0.0)
+
+
+async def test_many_at_once_are_counted_exactly():
+    """Sums of fractions would drift."""
+    limiter, rate = MemoryLimiter(), Rate(100_000, 7)
+
+    allowed = sum([await limiter.take("ada", rate) == 0.0 for _ in range(100_010)])
+
+    assert allowed == 100_000

@@ -1,0 +1,348 @@
+"""While Redis is away: requests are answered, nobody waits, and the limits are back as soon as it is."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from app.limits import CircuitBreaker, LimiterUnavailable, MemoryLimiter, Rate, breaker
+
+RATE = Rate.parse("3/h")
+
+
+class Fragile(MemoryLimiter):
+    """A limiter that can be away. It counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_away = False
+        self.asked = 0
+        self.answering = asyncio.Event()
+        self.answering.set()
+
+    async def take(self, key: str, rate: Rate) -> float:
+        await self._be_asked()
+        return await super().take(key, rate)
+
+    async def look(self, key: str, rate: Rate) -> float:
+        await self._be_asked()
+        return await super().look(key, rate)
+
+    async def give_back(self, key: str, rate: Rate) -> None:
+        await self._be_asked()
+        await super().give_back(key, rate)
+
+    async def _be_asked(self) -> None:
+        self.asked += 1
+        await self.answering.wait()
+        if self.is_away:
+            raise LimiterUnavailable("ConnectionError: refused")
+
+
+@pytest.fixture
+def fragile() -> Fragile:
+    return Fragile()
+
+
+@pytest.fixture
+def counting_alone(fragile: Fragile) -> CircuitBreaker:
+    """REDIS_OUTAGE=memory"""
+    return CircuitBreaker(fragile, MemoryLimiter())
+
+
+@pytest.fixture
+def refusing(fragile: Fragile) -> CircuitBreaker:
+    """REDIS_OUTAGE=refuse"""
+    return CircuitBreaker(fragile, None)
+
+
+type SetTime = Callable[[float], None]
+
+
+@pytest.fixture(autouse=True)
+def set_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SetTime:
+    """`set_time(0.5)`: so many seconds later. By itself no time passes, but in a test with a `server`."""
+
+    def set_to(seconds: float) -> None:
+        monkeypatch.setattr(breaker, "time", SimpleNamespace(monotonic=lambda: seconds))
+
+    if "server" not in request.fixturenames:
+        set_to(0)
+    return set_to
+
+
+# The circuit breaker
+
+
+async def test_while_it_is_there_the_shared_limiter_counts(fragile: Fragile, counting_alone: CircuitBreaker):
+    waits = [await counting_alone.take("ada", RATE) for _ in range(4)]
+
+    assert waits[:3] == [0.0] * 3
+    assert await fragile.look("ada", RATE) > 0
+
+
+async def test_while_it_is_away_the_process_counts_alone(fragile: Fragile, counting_alone: CircuitBreaker):
+    fragile.is_away = True
+
+    allowed = [await counting_alone.take("ada", RATE) == 0.0 for _ in range(5)]
+
+    assert allowed == [True, True, True, False, False]
+
+
+async def test_what_was_taken_alone_is_given_back_alone(fragile: Fragile, counting_alone: CircuitBreaker):
+    fragile.is_away = True
+    await counting_alone.take("ada", Rate(1, 60))
+
+    await counting_alone.give_back("ada", Rate(1, 60))
+
+    assert await counting_alone.look("ada", Rate(1, 60)) == 0.0
+
+
+@pytest.mark.parametrize("question", ["take", "look"])
+async def test_while_it_is_away_nothing_is_allowed_where_that_is_wanted(
+    fragile: Fragile, refusing: CircuitBreaker, question: str
+):
+    fragile.is_away = True
+
+    with pytest.raises(LimiterUnavailable, match="REDIS_OUTAGE=refuse"):
+        await getattr(refusing, question)("ada", RATE)
+
+
+async def test_what_cannot_be_given_back_stops_nobody(fragile: Fragile, refusing: CircuitBreaker):
+    fragile.is_away = True
+
+    await refusing.give_back("ada", RATE)
+
+
+async def test_it_is_not_asked_again_at_once(
+    fragile: Fragile, counting_alone: CircuitBreaker, set_time: SetTime
+):
+    fragile.is_away = True
+    await counting_alone.take("ada", RATE)
+    set_time(0.49)
+
+    for _ in range(100):
+        await counting_alone.take("ada", RATE)
+
+    assert fragile.asked == 1
+
+
+async def test_after_each_pause_one_call_tries(
+    fragile: Fragile, counting_alone: CircuitBreaker, set_time: SetTime
+):
+    fragile.is_away = True
+    await counting_alone.take("ada", RATE)
+    set_time(0.5)
+    fragile.answering.clear()
+
+    takes = [asyncio.create_task(counting_alone.take("ada", RATE)) for _ in range(100)]
+    await asyncio.sleep(0)
+    fragile.answering.set()
+    await asyncio.gather(*takes)
+
+    assert fragile.asked == 2
+
+
+async def test_the_limits_are_shared_again_when_it_is_back(
+    fragile: Fragile, counting_alone: CircuitBreaker, set_time: SetTime
+):
+    for _ in range(3):
+        await counting_alone.take("ada", RATE)
+    fragile.is_away = True
+    allowed_meanwhile = await counting_alone.take("ada", RATE)
+    fragile.is_away = False
+
+    set_time(0.5)
+
+    assert allowed_meanwhile == 0.0
+    assert await counting_alone.take("ada", RATE) > 0
+
+
+async def test_one_that_hangs_is_not_waited_for_by_all(fragile: Fragile, counting_alone: CircuitBreaker):
+    """Those that wait for their turn learn from those that had it."""
+    fragile.is_away = True
+    fragile.answering.clear()
+
+    takes = [asyncio.create_task(counting_alone.take("ada", RATE)) for _ in range(1000)]
+    await asyncio.sleep(0)
+    fragile.answering.set()
+    waits = await asyncio.gather(*takes)
+
+    assert fragile.asked <= 16
+    assert waits.count(0.0) == 3
+
+
+async def test_a_request_that_is_cancelled_keeps_nobody_out(fragile: Fragile, counting_alone: CircuitBreaker):
+    fragile.answering.clear()
+    takes = [asyncio.create_task(counting_alone.take("ada", RATE)) for _ in range(100)]
+    await asyncio.sleep(0)
+    for each in takes:
+        each.cancel()
+    await asyncio.gather(*takes, return_exceptions=True)
+    fragile.answering.set()
+
+    assert await counting_alone.take("bob", RATE) == 0.0
+
+
+async def test_going_and_coming_back_are_logged_once_each(
+    fragile: Fragile, counting_alone: CircuitBreaker, set_time: SetTime, caplog: pytest.LogCaptureFixture
+):
+    for away, seconds in [(False, 0), (True, 1), (True, 2), (True, 3), (False, 4), (False, 5)]:
+        fragile.is_away = away
+        set_time(seconds)
+        await asyncio.gather(*(counting_alone.take("ada", RATE) for _ in range(20)))
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "app.limits"]
+    assert lines == [
+        "Redis is away (ConnectionError: refused): each process counts alone until it is back",
+        "Redis is back: the limits are shared again",
+    ]
+
+
+# A Redis that does not answer
+
+
+async def test_a_redis_that_hangs_costs_one_timeout(make_app, visit, silent):
+    """Counted, not measured: the application tries once and not for each request."""
+    async with visit(make_app(silent.url)) as client:
+        statuses = [(await client.get("/")).status_code for _ in range(20)]
+
+    assert silent.connections == 1
+    assert statuses == [200] * 3 + [429] * 17
+
+
+async def test_of_many_requests_at_once_few_wait_for_a_redis_that_hangs(make_app, visit, silent):
+    async with visit(make_app(silent.url)) as client:
+        answers = await asyncio.gather(*(client.get("/") for _ in range(100)))
+
+    assert silent.connections <= 16
+    assert sorted(each.status_code for each in answers) == [200] * 3 + [429] * 97
+
+
+async def test_while_redis_is_away_the_answer_may_be_503(make_app, visit, silent):
+    async with visit(make_app(silent.url, redis_outage="refuse")) as client:
+        answer = await client.get("/")
+
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"] == "5"
+    assert answer.json()["detail"] == "The limits cannot be checked at the moment. Try again soon."
+
+
+@pytest.mark.parametrize(
+    ("outage", "status", "checks"), [("memory", 200, {}), ("refuse", 503, {"redis": False})]
+)
+async def test_an_application_that_can_count_alone_is_ready(
+    make_app, visit, silent, outage: str, status: int, checks: dict[str, bool]
+):
+    async with visit(make_app(silent.url, redis_outage=outage)) as client:
+        answer = await client.get("/readyz")
+
+    assert (answer.status_code, answer.json()["checks"]) == (status, checks)
+
+
+async def test_an_application_that_refuses_is_ready_with_redis(make_app, visit, redis_url):
+    async with visit(make_app(redis_url, redis_outage="refuse")) as client:
+        answer = await client.get("/readyz")
+
+    assert (answer.status_code, answer.json()["checks"]) == (200, {"redis": True})
+
+
+# A Redis that goes and comes back under load
+
+
+@asynccontextmanager
+async def load(client) -> AsyncIterator[list[int]]:
+    """Eight clients that ask without a pause; the statuses of what they were answered so far."""
+    statuses: list[int] = []
+
+    async def ask() -> None:
+        while True:
+            statuses.append((await client.get("/")).status_code)
+            # Without a network in between, nothing else would let the others run.
+            await asyncio.sleep(0.001)
+
+    tasks = [asyncio.create_task(ask()) for _ in range(8)]
+    try:
+        yield statuses
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def reach(statuses: list[int], number: int) -> None:
+    """Wait until so many more requests are answered."""
+    goal = len(statuses) + number
+    while len(statuses) < goal:
+        await asyncio.sleep(0.01)
+
+
+async def is_back(caplog: pytest.LogCaptureFixture) -> None:
+    while "Redis is back: the limits are shared again" not in caplog.messages:
+        await asyncio.sleep(0.01)
+
+
+async def is_counting(server) -> None:
+    while not await asyncio.to_thread(server.names):
+        await asyncio.sleep(0.01)
+
+
+async def test_killed_and_restarted_under_load_it_is_no_error_and_counts_again(
+    make_app, visit, server, caplog: pytest.LogCaptureFixture
+):
+    """Checklist 9: limits hold while Redis is away, and those in Redis are in force within a second."""
+    async with visit(make_app(server.url)) as client, load(client) as statuses:
+        await reach(statuses, 50)
+        server.kill()
+        await reach(statuses, 200)
+        before_the_return = statuses.count(200)
+        await asyncio.to_thread(server.start)
+        async with asyncio.timeout(1):
+            await is_counting(server)
+        await reach(statuses, 50)
+
+    assert set(statuses) == {200, 429}
+    # Three by Redis, three by the process, three by the new Redis, which is empty. What Redis has counted but
+    # could not say any more is allowed to nobody.
+    assert before_the_return <= 6
+    assert statuses.count(200) <= 9
+    levels = [each.levelno for each in caplog.records if each.name == "app.limits"]
+    assert (levels[0], levels[-1]) == (logging.ERROR, logging.WARNING)
+    assert len(levels) < 10
+
+
+async def test_killed_and_restarted_under_load_it_refuses_meanwhile(make_app, visit, server):
+    app = make_app(server.url, redis_outage="refuse")
+    async with visit(app) as client, load(client) as statuses:
+        await reach(statuses, 50)
+        server.kill()
+        await reach(statuses, 200)
+        before_the_return = statuses.count(200)
+        await asyncio.to_thread(server.start)
+        async with asyncio.timeout(1):
+            await is_counting(server)
+        await reach(statuses, 50)
+
+    assert set(statuses) == {200, 429, 503}
+    assert before_the_return <= 3
+    assert statuses.count(200) <= 6
+
+
+async def test_hanging_for_a_while_under_load_it_is_no_error_and_forgets_nothing(
+    make_app, visit, server, caplog: pytest.LogCaptureFixture
+):
+    async with visit(make_app(server.url)) as client, load(client) as statuses:
+        await reach(statuses, 50)
+        server.hang()
+        await reach(statuses, 200)
+        server.go_on()
+        async with asyncio.timeout(1):
+            await is_back(caplog)
+        await reach(statuses, 50)
+
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) <= 6

@@ -1,0 +1,59 @@
+"""Rates: so many in so long, and a sentence for what is none."""
+
+import pytest
+
+from app.limits import Rate
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "seconds"),
+    [
+        ("10/15m", 10, 900),
+        ("5/h", 5, 3600),
+        ("3/30s", 3, 30),
+        ("100/d", 100, 86_400),
+        ("1/s", 1, 1),
+        ("1000000/366d", 1_000_000, 366 * 86_400),
+        (" 10/15m ", 10, 900),
+        ("007/01m", 7, 60),
+    ],
+)
+def test_a_rate_is_written_in_short(text: str, count: int, seconds: int):
+    assert Rate.parse(text) == Rate(count, seconds)
+
+
+WRONG = ["", "10", "10/", "/m", "10/15", "m/10", "ten/m", "١٠/m", "1_0/m", "1.5/m", "-1/m", "+1/m", "10/15 m"]
+WRONG_UNITS = ["10/m/ip", "10/15min", "10/M", "10/y", "10/m\n5/h"]
+
+
+@pytest.mark.parametrize("text", [*WRONG, *WRONG_UNITS])
+def test_what_is_no_rate_is_explained(text: str):
+    with pytest.raises(ValueError, match="such as 10/15m or 5/h"):
+        Rate.parse(text)
+
+
+@pytest.mark.parametrize("text", ["0/m", "1000001/m"])
+def test_a_count_that_makes_no_sense_is_explained(text: str):
+    with pytest.raises(ValueError, match="allows 1 to 1_000_000"):
+        Rate.parse(text)
+
+
+@pytest.mark.parametrize("text", ["1/0s", "1/367d", f"1/{10**30}d"])
+def test_a_time_that_makes_no_sense_is_explained(text: str):
+    with pytest.raises(ValueError, match="366 days"):
+        Rate.parse(text)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_number_that_makes_no_sense_is_explained(seconds: float):
+    with pytest.raises(ValueError, match="366 days"):
+        Rate(1, seconds)
+
+
+@pytest.mark.parametrize(
+    ("rate", "interval"),
+    [(Rate(10, 900), 90_000_000), (Rate(3, 1), 333_334), (Rate(1_000_000, 1), 1), (Rate(1_000_000, 0.1), 1)],
+)
+def test_the_time_between_two_is_rounded_up(rate: Rate, interval: int):
+    """Never more is allowed than the rate says."""
+    assert rate.interval == interval

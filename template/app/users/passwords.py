@@ -6,13 +6,19 @@ hash. Your own rule goes into `check_password`.
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from hawkapi_auth import hash_password, needs_rehash, verify_password
 
 MAX_LENGTH = 128
 """Characters. Without a limit a megabyte of "password" would be hashed."""
+
+LEAST_OWN_LENGTH = 8
+"""Characters that a password needs beside the words that are known about its owner (ASVS 6.2.1, 6.2.11)."""
+
+SHORTEST_WORD = 4
+"""Characters. A shorter word is in too many passwords by chance."""
 
 DECOY_HASH = (
     "$argon2id$v=19$m=65536,t=3,p=4$yTVKs6DTGKvBgW1BUrAmZg$i1G/DjG3tL0pcxVwg4itOODnNCLK77mod/B3Wj1LGQU"
@@ -32,8 +38,14 @@ class HashingBusy(Exception):
     """More hashes are waiting than HASH_QUEUE allows: answer 503 at once instead of an ever longer wait."""
 
 
-def check_password(password: str, *, min_length: int = 12) -> None:
-    """The rule for a new password: its length in characters, and no rule of composition (ASVS 6.2.1, 6.2.5).
+def check_password(
+    password: str, *, min_length: int = 12, common: Container[str] = (), words: Iterable[str] = ()
+) -> None:
+    """The rules for a new password: its length in characters, and no rule of composition (ASVS 6.2.1, 6.2.5).
+
+    It may not be one of the *common*, which are casefolded (ASVS 6.2.4), nor little more than *words*:
+    without these, in any case, `LEAST_OWN_LENGTH` letters and digits must be left. A password that has none
+    of them in it may hold what it will. Rules of your own go here.
 
     Raises:
         InvalidPassword: with a sentence for the person who typed it.
@@ -44,6 +56,30 @@ def check_password(password: str, *, min_length: int = 12) -> None:
         raise InvalidPassword(f"The password is too long: use at most {MAX_LENGTH} characters.")
     if any("\ud800" <= character <= "\udfff" or character == "\0" for character in password):
         raise InvalidPassword("The password holds characters that cannot be stored.")
+    if password.casefold() in common:
+        raise InvalidPassword(
+            "This password is on the list of the most common ones: choose another,"
+            " for example four random words."
+        )
+    plain = _letters_and_digits(password)
+    own = _without(words, plain)
+    if own != plain and len(own) < LEAST_OWN_LENGTH:
+        raise InvalidPassword(
+            "The password is little more than your name, your address or the name of this application:"
+            " choose another, for example four random words."
+        )
+
+
+def _without(words: Iterable[str], text: str) -> str:
+    plain = {_letters_and_digits(word) for word in words}
+    for word in sorted(plain, key=lambda word: (-len(word), word)):
+        if len(word) >= SHORTEST_WORD:
+            text = text.replace(word, "")
+    return text
+
+
+def _letters_and_digits(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
 
 
 class PasswordHasher:

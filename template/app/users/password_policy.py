@@ -1,0 +1,78 @@
+"""What a new password must pass: `check_password`, which holds the rules, and what they need to know.
+
+The words that a password may not consist of (ASVS 6.1.2, 6.2.11): APP_NAME, the owner's address, its local
+part, its domain without the last label, and the owner's names (`NAME_COLUMNS`); of all but the address each
+word by itself, too.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.users.breaches import BreachCheck
+from app.users.passwords import InvalidPassword, check_password
+
+NAME_COLUMNS = (
+    "name",
+    "first_name",
+    "last_name",
+    "full_name",
+    "username",
+    "nickname",
+    # Your own go below; template updates never touch them.
+)
+"""Columns of `User` that hold what its owner is called; those that it lacks are passed over."""
+
+
+def context_words(email: str, columns: Mapping[str, Any]) -> set[str]:
+    """What an attacker tries for the owner of *email*; *columns* are the values of the account."""
+    local, _, domain = email.rpartition("@")
+    names = [value for name in NAME_COLUMNS if isinstance(value := columns.get(name), str)]
+    return {email, *_with_parts(local, domain.rpartition(".")[0], *names)}
+
+
+def _with_parts(*texts: str) -> Iterable[str]:
+    for text in texts:
+        yield text
+        yield from re.split(r"[\W_]+", text)
+
+
+@dataclass
+class PasswordPolicy:
+    """By default the length, the characters and the words about the owner alone."""
+
+    app_name: str = ""
+    load_common: Callable[[], Container[str]] | None = None
+    """Reads the list of common passwords; called once, in a thread, when it is first needed."""
+    breaches: BreachCheck | None = None
+    _common: Container[str] | None = field(default=None, init=False, repr=False)
+
+    async def check(self, password: str, *, min_length: int, words: Iterable[str] = ()) -> None:
+        """Everything. It may wait for a server: hold no transaction meanwhile.
+
+        Raises:
+            InvalidPassword: with a sentence for the person who typed it.
+        """
+        await self.check_rules(password, min_length=min_length, words=words)
+        if self.breaches is not None and await self.breaches.knows(password):
+            raise InvalidPassword(
+                "This password is known from a data breach: choose another and change it wherever you use it."
+            )
+
+    async def check_rules(self, password: str, *, min_length: int, words: Iterable[str] = ()) -> None:
+        """As `check`, without asking anybody."""
+        if self._common is None and self.load_common is not None:
+            self._common = await asyncio.to_thread(self.load_common)
+        check_password(
+            password,
+            min_length=min_length,
+            common=self._common or (),
+            words={*words, *_with_parts(self.app_name)},
+        )
+
+    async def close(self) -> None:
+        """Close the connections of the breach check."""
+        if self.breaches is not None:
+            await self.breaches.close()

@@ -1,0 +1,601 @@
+"""Passwords that are easy to guess are refused wherever one is set, and nothing else is.
+
+Each refusal has its sentence, costs no hash and does not spend a mailed link.
+"""
+
+import logging
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from breach_server import BreachServer, digest_of, line_of
+from pydantic import ValidationError
+from typer.testing import CliRunner
+
+from app.cli import cli
+from app.settings import Settings
+from app.users import InvalidPassword, User, UserManager
+from app.users.breaches import BreachCheck
+from app.users.common_passwords import LIST, load_common_passwords
+from app.users.password_policy import context_words
+from app.users.passwords import check_password
+
+PROJECT = Path(__file__).parent.parent.parent
+ADDRESS = "ada.lovelace@example.com"
+OLD, NEW = "correct horse battery", "a brand new password"
+ON_THE_LIST = "is on the list of the most common ones"
+LITTLE_MORE = "is little more than your name"
+BREACHED = "is known from a data breach"
+WAYS = pytest.mark.parametrize("way", ["register", "reset", "reset by form", "change"])
+COMMON = ["1q2w3e4r5t6y", "QWERTYqwerty", "123456789987654321", "unbelievable"]
+KEY = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def set_password(client, manager, make_owner, visit):
+    """`await set_password("reset", password)`: the answer to setting it, one of the ways there are."""
+
+    async def register(password):
+        return await client.post("/users/register", json={"email": ADDRESS, "password": password})
+
+    async def reset(password):
+        token = manager.reset_token(await make_owner(ADDRESS))
+        return await client.post(f"/users/password-reset/{token}", json={"password": password})
+
+    async def reset_by_form(password):
+        token = manager.reset_token(await make_owner(ADDRESS))
+        return await client.post(f"/users/password-reset/{token}", data={"password": password})
+
+    async def change(password):
+        headers = (await visit(await make_owner(ADDRESS))).headers
+        body = {"current_password": OLD, "new_password": password}
+        return await client.post("/users/me/password", json=body, headers=headers)
+
+    ways = {"register": register, "reset": reset, "reset by form": reset_by_form, "change": change}
+
+    async def set_(way, password):
+        return await ways[way](password)
+
+    return set_
+
+
+@pytest.fixture
+def log_in(client):
+    """`await log_in(password)`: the status of the login."""
+
+    async def send(password):
+        answer = await client.post("/users/login", json={"email": ADDRESS, "password": password})
+        return answer.status_code
+
+    return send
+
+
+@pytest.fixture
+def create_by_cli(app, migrated, monkeypatch):
+    """`create_by_cli(password)`: `app users create --password-stdin`, on the database of the tests."""
+    for name, value in {
+        "ENVIRONMENT": "test",
+        "SECRET_KEY": KEY,
+        "DATABASE_URL": migrated,
+        "MAIL_BACKEND": "memory",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    def create(password):
+        return CliRunner().invoke(
+            cli, ["users", "create", ADDRESS, "--password-stdin"], input=password + "\n"
+        )
+
+    return create
+
+
+# Length and characters
+
+
+@pytest.mark.parametrize("length", [0, 1, 7])
+def test_a_minimum_below_eight_cannot_be_set(length):
+    """Checklist 1: a password of less than 8 characters is refused whatever is set (ASVS 6.2.1)."""
+    with pytest.raises(ValidationError, match="greater than or equal to 8"):
+        Settings(_env_file=None, secret_key=KEY, password_min_length=length)  # type: ignore[call-arg]
+
+
+@WAYS
+@pytest.mark.parametrize("password", ["", "pqzrvmw", "pqzrvmwkdhs"], ids=len)
+async def test_a_short_password_is_refused_every_way(set_password, hash_calls, way, password):
+    """Checklist 1: fewer than 12 characters, the default."""
+    answer = await set_password(way, password)
+
+    assert answer.status_code == 400
+    assert "use at least 12 characters" in answer.text
+    assert "hash" not in hash_calls
+
+
+@pytest.mark.usefixtures("quick_hashing")
+@WAYS
+@pytest.mark.parametrize("password", ["pq zrvmw" * 8, "pqzrv mwkd" * 10, "pq☃zrvmw" * 16], ids=len)
+async def test_a_long_password_is_taken_whole_every_way(set_password, log_in, way, password):
+    """Checklist 1: 64 and more characters, each of which counts (ASVS 6.2.9, 6.2.8)."""
+    answer = await set_password(way, password)
+
+    assert answer.status_code in (200, 201)
+    assert await log_in(password) == 200
+    assert await log_in(password[:-1]) == 401
+
+
+@pytest.mark.usefixtures("quick_hashing")
+@WAYS
+@pytest.mark.parametrize(
+    ("chosen", "typed"),
+    [
+        ("A brand new password", "a brand new password"),
+        ("a brand new password ", "a brand new password"),
+        ("a brand new password", " a brand new password"),
+        ("a brand  new password", "a brand new password"),
+        ("pqzrvmwkdh" * 9 + "pqzrvmwkdx", "pqzrvmwkdh" * 10),
+        ("ef\ufb01cient passwords", "efficient passwords"),
+        ("re\u0301sume\u0301 of the year", "r\u00e9sum\u00e9 of the year"),
+    ],
+    ids=["case", "space after", "space before", "two spaces", "last of 100", "ligature", "composed"],
+)
+async def test_what_looks_alike_is_another_password(set_password, log_in, way, chosen, typed):
+    """Checklist 1: no NFKC, no trimming, no folding of the case."""
+    await set_password(way, chosen)
+
+    assert [await log_in(chosen), await log_in(typed)] == [200, 401]
+
+
+async def test_a_password_is_stored_as_argon2id(client, accounts):
+    """Checklist 1: 64 MiB, 3 passes, 4 lanes (ASVS 11.4.2)."""
+    await client.post("/users/register", json={"email": ADDRESS, "password": NEW})
+
+    (user,) = await accounts()
+    assert user.hashed_password.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+
+
+@pytest.mark.usefixtures("quick_hashing")
+@WAYS
+@pytest.mark.parametrize("password", ["pqzrvmwkdhsjgtbxlcnf", "48105937261850394726", "    !!!!    ????    "])
+async def test_no_kind_of_character_is_asked_for(set_password, way, password):
+    """Checklist 2: 20 lower-case letters will do, and so will 20 digits."""
+    answer = await set_password(way, password)
+
+    assert answer.status_code in (200, 201)
+
+
+# Common passwords
+
+
+@pytest.fixture(scope="module")
+def common():
+    return load_common_passwords()
+
+
+def is_refused(password, **rule):
+    try:
+        check_password(password, **rule)
+    except InvalidPassword as error:
+        return ON_THE_LIST in str(error)
+    return False
+
+
+def test_every_password_of_the_list_is_refused(common):
+    """Checklist 3: at least 3,000 that have the default length; lower, upper and title case."""
+    long = [password for password in common if len(password) >= 12]
+    spelt = [*long, *map(str.upper, filter(str.isascii, long)), *map(str.title, filter(str.isascii, long))]
+
+    assert len(long) >= 3000
+    assert [each for each in spelt if not is_refused(each, common=common)] == []
+
+
+def test_a_lower_minimum_has_a_list_of_its_own(common):
+    """Checklist 3: at least 3,000 of 8 to 11 characters, for PASSWORD_MIN_LENGTH=8."""
+    short = [password for password in common if len(password) < 12]
+
+    assert len(short) >= 3000
+    assert [each for each in short if not is_refused(each, min_length=8, common=common)] == []
+
+
+def test_the_list_is_written_as_it_is_compared(common):
+    assert [each for each in common if each != each.casefold() or not 8 <= len(each) <= 128] == []
+    assert LIST.is_relative_to(PROJECT / "app")
+
+
+@WAYS
+@pytest.mark.parametrize("password", COMMON)
+async def test_a_common_password_is_refused_every_way(set_password, hash_calls, way, password):
+    """Checklist 3: at registration, reset and change, and no hash is made."""
+    answer = await set_password(way, password)
+
+    assert answer.status_code == 400
+    assert ON_THE_LIST in answer.text
+    assert "hash" not in hash_calls
+
+
+@pytest.mark.parametrize("password", COMMON)
+def test_a_common_password_is_refused_by_the_command_line(create_by_cli, password):
+    """Checklist 3: with --password-stdin."""
+    result = create_by_cli(password)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert ON_THE_LIST in result.stderr
+
+
+async def test_a_common_password_is_refused_by_an_update(manager, db, make_user):
+    """Checklist 3: also by code of one's own."""
+    async with db.session() as session:
+        user = await manager.get_by_id(session, (await make_user()).id)
+        with pytest.raises(InvalidPassword, match=ON_THE_LIST):
+            await manager.update(session, user, password=COMMON[0])
+
+
+async def test_a_common_password_of_eight_is_refused_where_eight_will_do(other_client):
+    client = await other_client(password_min_length=8)
+
+    answer = await client.post("/users/register", json={"email": ADDRESS, "password": "baseball"})
+
+    assert answer.status_code == 400
+    assert ON_THE_LIST in answer.text
+
+
+async def test_the_list_is_read_once(manager, monkeypatch):
+    calls = []
+    manager.policy = replace(manager.policy, load_common=lambda: calls.append("read") or {"the common one"})
+
+    for password in [NEW, OLD]:
+        await manager.policy.check(password, min_length=12)
+    with pytest.raises(InvalidPassword, match=ON_THE_LIST):
+        await manager.policy.check("The Common One", min_length=12)
+
+    assert calls == ["read"]
+
+
+async def test_a_manager_without_a_policy_has_no_list(manager, db, quick_hashing):
+    """As the library hawkapi-users builds it: length and characters."""
+    bare = UserManager(model=User, tokens=manager.tokens)
+
+    async with db.session() as session:
+        user = await bare.create(session, email=ADDRESS, password=COMMON[0])
+        with pytest.raises(InvalidPassword, match="at least 12"):
+            await bare.update(session, user, password="short")
+
+    bare.hasher.close()
+
+
+# Words that are known about the owner
+
+
+@WAYS
+@pytest.mark.parametrize(
+    "password",
+    [
+        "ada.lovelace@example.com",
+        "ada.lovelace@example.com1",
+        "Ada Lovelace 2026",
+        "lovelace-lovelace",
+        "!example!example!",
+        "hawkapi-app-2026",
+        "HawkAPI_HawkAPI_1",
+        "hawkapi lovelace",
+    ],
+)
+async def test_little_more_than_a_known_word_is_refused_every_way(set_password, hash_calls, way, password):
+    """Checklist 4: the application's name, and the owner's address and its parts (ASVS 6.2.11)."""
+    answer = await set_password(way, password)
+
+    assert answer.status_code == 400
+    assert LITTLE_MORE in answer.text
+    assert "hash" not in hash_calls
+
+
+def test_little_more_than_a_known_word_is_refused_by_the_command_line(create_by_cli):
+    """Checklist 4: with --password-stdin."""
+    result = create_by_cli("Ada.Lovelace.1815")
+
+    assert result.exit_code == 1
+    assert LITTLE_MORE in result.stderr
+
+
+@pytest.mark.usefixtures("quick_hashing")
+@WAYS
+@pytest.mark.parametrize(
+    "password",
+    [
+        "lovelace rides a horse",
+        "hawkapi horses 12",
+        "Example: four words",
+        "ada ada ada ada ada",
+        "com.com.com.com",
+        "☃☃☃☃☃☃☃☃☃☃☃☃",
+        "!!!!!!!!!!!! 1",
+    ],
+)
+async def test_other_passwords_may_hold_the_words(set_password, way, password):
+    """Checklist 4: eight characters beside them are enough, and none are asked for where there is none."""
+    answer = await set_password(way, password)
+
+    assert answer.status_code in (200, 201)
+
+
+@pytest.mark.parametrize("password", ["my-app-my-app-2026", "MYAPPmyapp1234567", "m.y.a.p.p. 1234567"])
+def test_a_word_counts_in_any_spelling(password):
+    with pytest.raises(InvalidPassword, match=LITTLE_MORE):
+        check_password(password, words=["My app"])
+
+
+@pytest.mark.parametrize("words", [[], [""], ["app"], ["☃☃☃☃"], ["something else"]])
+def test_a_password_without_a_word_in_it_is_never_refused(words):
+    check_password("app-1-app-2-app-3", words=words)
+
+
+def test_the_words_that_count():
+    """Checklist 4: the list, which app/users/password_policy.py documents (ASVS 6.1.2)."""
+    names = {"full_name": "Grace Hopper", "username": "amazing_grace", "nickname": None, "phone": "12345678"}
+
+    assert context_words("g.hopper@mail.navy.mil", names) >= {
+        "g.hopper@mail.navy.mil",
+        "g.hopper",
+        "hopper",
+        "mail.navy",
+        "navy",
+        "Grace Hopper",
+        "Grace",
+        "amazing_grace",
+    }
+    assert not context_words("g.hopper@mail.navy.mil", names) & {"mil", "12345678"}
+
+
+async def test_names_count_when_an_account_is_made(manager, db):
+    """Checklist 4: columns of one's own that hold a name."""
+    async with db.session() as session:
+        with pytest.raises(InvalidPassword, match=LITTLE_MORE):
+            await manager.create(
+                session, email=ADDRESS, password="Hopper Grace 1906", full_name="Grace Hopper"
+            )
+
+
+async def test_names_count_when_a_password_is_changed(manager, db, make_user):
+    """Checklist 4: those that the account has."""
+    async with db.session() as session:
+        user = await manager.get_by_id(session, (await make_user()).id)
+        user.first_name, user.last_name = "Grace", "Hopper"
+        with pytest.raises(InvalidPassword, match=LITTLE_MORE):
+            await manager.update(session, user, password="Hopper Grace 1906")
+
+
+async def test_the_address_that_comes_with_a_password_counts(manager, db, make_user):
+    async with db.session() as session:
+        user = await manager.get_by_id(session, (await make_user()).id)
+        with pytest.raises(InvalidPassword, match=LITTLE_MORE):
+            await manager.update(session, user, email="grace@navy.example", password="grace@navy.example")
+
+
+# Passwords of data breaches
+
+
+@pytest.fixture
+async def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "*")
+    async with BreachServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def asking(server, manager):
+    """The application asks the server."""
+    check = BreachCheck(server.url, timeout=5)
+    manager.policy = replace(manager.policy, breaches=check)
+    yield
+    await check.close()
+
+
+@pytest.mark.usefixtures("asking")
+@WAYS
+async def test_a_breached_password_is_refused_every_way(server, set_password, hash_calls, way):
+    """Checklist 5: and no hash is made of it (ASVS 6.2.12)."""
+    server.body = line_of(NEW)
+
+    answer = await set_password(way, NEW)
+
+    assert answer.status_code == 400
+    assert BREACHED in answer.text
+    assert "hash" not in hash_calls
+
+
+@pytest.mark.usefixtures("asking", "quick_hashing")
+@WAYS
+async def test_five_digits_of_a_hash_are_all_that_leaves(server, set_password, way):
+    """Checklist 5: the server learns neither the password nor whose it is."""
+    await set_password(way, NEW)
+
+    (request,) = server.requests
+    assert request.startswith(f"GET /range/{digest_of(NEW)[:5]} HTTP/1.1\r\n")
+    assert digest_of(NEW)[:6] not in request
+    assert "lovelace" not in request
+
+
+@pytest.mark.usefixtures("asking", "quick_hashing")
+@WAYS
+async def test_an_outage_keeps_nobody_from_setting_a_password(server, set_password, log_in, caplog, way):
+    """Checklist 5: it fails open and writes one line (ASVS 16.5.2)."""
+    server.status = "503 Service Unavailable"
+
+    with caplog.at_level(logging.INFO):
+        answer = await set_password(way, NEW)
+
+    (line,) = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+    assert answer.status_code in (200, 201)
+    assert await log_in(NEW) == 200
+    assert line == "a new password passed without the breach check: the server answered 503"
+    assert digest_of(NEW)[:5] not in caplog.text
+
+
+@pytest.mark.usefixtures("asking", "quick_hashing")
+@WAYS
+async def test_no_connection_is_held_while_the_server_is_asked(app, server, set_password, way):
+    held = []
+
+    async def look():
+        held.append(app.state.db.get().engine.pool.checkedout())
+
+    server.before_answer = look
+
+    await set_password(way, NEW)
+
+    assert held == [0]
+
+
+@pytest.mark.usefixtures("asking")
+@WAYS
+@pytest.mark.parametrize("password", ["short", COMMON[0], "Ada Lovelace 2026"])
+async def test_a_password_that_is_refused_anyhow_is_not_asked_about(server, set_password, way, password):
+    await set_password(way, password)
+
+    assert server.requests == []
+
+
+@pytest.mark.usefixtures("asking", "quick_hashing")
+async def test_nobody_asks_with_a_dead_link_or_a_wrong_password(server, client, make_owner, visit):
+    here = await visit(await make_owner())
+    change = {"current_password": "wrong", "new_password": NEW}
+
+    answers = [
+        await client.post("/users/password-reset/x", json={"password": NEW}),
+        await client.post("/users/me/password", json=change, headers=here.headers),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert server.requests == []
+
+
+@pytest.mark.usefixtures("asking")
+async def test_a_taken_address_is_asked_about_as_a_free_one_is(server, client, make_user, hash_calls):
+    """Nobody learns from the server's log, or from how long it takes, which addresses have an account."""
+    await make_user("taken@example.com")
+
+    for email in ["taken@example.com", "free@example.com"]:
+        await client.post("/users/register", json={"email": email, "password": NEW})
+
+    assert len(server.requests) == 2
+    assert hash_calls == ["hash", "hash"]
+
+
+async def test_the_setting_turns_the_check_on(server, other_client):
+    """Checklist 5: PASSWORD_BREACH_URL."""
+    server.body = line_of(NEW)
+    client = await other_client(password_breach_url=server.url)
+
+    answer = await client.post("/users/register", json={"email": ADDRESS, "password": NEW})
+
+    assert BREACHED in answer.text
+    assert server.requests[0].startswith(f"GET /range/{digest_of(NEW)[:5]} ")
+
+
+async def test_without_the_setting_nobody_is_asked(app):
+    """Checklist 5: off by default."""
+    assert app.state.users.policy.breaches is None
+
+
+def test_the_command_line_asks_too_and_goes_on_without_an_answer(create_by_cli, monkeypatch):
+    """Checklist 5: nobody listens at this port."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("PASSWORD_BREACH_URL", "http://127.0.0.1:9/range/")
+
+    result = create_by_cli(NEW)
+
+    assert (result.exit_code, result.stdout) == (0, f"Created {ADDRESS}.\n")
+
+
+# Changing and resetting
+
+
+@pytest.mark.usefixtures("quick_hashing")
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"new_password": NEW},
+        {"new_password": NEW, "current_password": None},
+        {"new_password": NEW, "current_password": ""},
+        {"new_password": NEW, "current_password": NEW},
+        {"new_password": NEW, "current_password": OLD.upper()},
+    ],
+    ids=["missing", "null", "empty", "new", "upper case"],
+)
+async def test_the_current_password_is_needed_just_after_a_login(client, make_owner, visit, stored, body):
+    """Checklist 6: a login that counts as recent does not stand in for it (ASVS 6.2.3)."""
+    user = await make_owner()
+    here = await visit(user)
+    await client.post("/users/me/confirm", json={"password": OLD}, headers=here.headers)
+
+    answer = await client.post("/users/me/password", json=body, headers=here.headers)
+
+    assert answer.status_code == 400
+    assert "current_password" in answer.text
+    assert (await stored(user)).hashed_password == user.hashed_password
+
+
+@pytest.mark.usefixtures("asking", "quick_hashing")
+@pytest.mark.parametrize("password", ["short", COMMON[0], "Ada Lovelace 2026", NEW])
+async def test_a_refused_change_names_the_new_password(server, set_password, password):
+    server.body = line_of(NEW)
+
+    answer = await set_password("change", password)
+
+    assert [error["field"] for error in answer.json()["errors"]] == ["new_password"]
+
+
+@pytest.mark.usefixtures("asking", "quick_hashing")
+@pytest.mark.parametrize("password", ["short", "x" * 129, COMMON[0], "Ada Lovelace 2026", NEW])
+@pytest.mark.parametrize("sent_as", ["json", "data"])
+async def test_a_refused_password_does_not_spend_the_link(
+    server, client, manager, make_owner, log_in, session_rows, password, sent_as
+):
+    """Checklist 28: whatever it is refused for; and a reset logs nobody in."""
+    server.body = line_of(NEW)
+    path = f"/users/password-reset/{manager.reset_token(await make_owner(ADDRESS))}"
+
+    refused = await client.post(path, **{sent_as: {"password": password}})
+    sessions = await session_rows()
+    answer = await client.post(path, json={"password": "yet another password"})
+
+    assert (refused.status_code, answer.status_code) == (400, 200)
+    assert sessions == await session_rows() == []
+    assert await log_in("yet another password") == 200
+
+
+# What there is not
+
+
+@pytest.mark.usefixtures("quick_hashing")
+async def test_a_password_does_not_grow_old(client, make_owner, set_clock, log_in):
+    """Checklist 8: it need not be changed from time to time (ASVS 6.2.10)."""
+    await make_owner(ADDRESS)
+    set_clock(datetime(2060, 1, 1, tzinfo=UTC))
+
+    assert await log_in(OLD) == 200
+
+
+def test_there_are_no_hints_and_no_secret_questions(app):
+    """Checklist 8: no column for one, and no field in any request or answer (ASVS 6.4.2)."""
+    schemas = app.openapi()["components"]["schemas"].values()
+    names = {
+        *User.__table__.columns.keys(),
+        *(name for each in schemas for name in each.get("properties", {})),
+    }
+
+    assert {"email", "hashed_password", "new_password"} <= names
+    assert [name for name in names if "hint" in name or "question" in name] == []
+
+
+def test_a_fresh_database_has_no_account(tmp_path):
+    """Checklist 8: nobody can log in before somebody has registered (ASVS 6.3.2)."""
+    config = Config(toml_file=PROJECT / "pyproject.toml")
+    config.attributes["database_url"] = f"sqlite+aiosqlite:///{tmp_path / 'fresh.db'}"
+
+    command.upgrade(config, "heads")
+
+    (count,) = sqlite3.connect(tmp_path / "fresh.db").execute("SELECT count(*) FROM users").fetchone()
+    assert count == 0

@@ -1,0 +1,174 @@
+"""How often: every limit on the users routes, as one table of data. Change the numbers freely.
+
+`"10/15m"` lets ten through at once and then one each 90 seconds; of several, with a comma between, all hold.
+Counts are kept by `app/limits`, in Redis where REDIS_URL is set. SECURITY.md shows this table, and a test
+compares the two.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.limits import Limiter, Rate
+
+logger = logging.getLogger("app.users")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How often something may happen; what is empty is not counted."""
+
+    address: str = ""
+    """For one client address, or one IPv6 network of 64 bits."""
+    account: str = ""
+    """For one account, or one mailbox that a mail would go to, whether or not it has an account."""
+    pair: str = ""
+    """For one account from one address."""
+    browser: str = ""
+    """For one account in a browser, or a session, that is known for it (`known_browsers.py`)."""
+
+
+LIMITS = {
+    # A row is named after the handlers in `routes/` that it is for. An address that is over it gets 429
+    # before the body is read.
+    "register": Limit(address="20/h", account="5/h"),  # account: mails to one that exists already
+    "login": Limit(address="300/10m"),
+    "login_with_cookie": Limit(address="300/10m"),
+    "refresh": Limit(address="600/10m"),
+    "confirm": Limit(address="60/10m"),
+    "change_password": Limit(address="60/10m"),
+    "request_verify": Limit(address="20/h", account="5/h"),
+    "verify": Limit(address="60/10m"),
+    "request_password_reset": Limit(address="20/h", account="5/h"),
+    "reset_password": Limit(address="60/10m"),
+    "request_email_change": Limit(address="20/h", account="5/h"),
+    "change_email": Limit(address="60/10m"),
+    "accept_invitation": Limit(address="60/10m"),
+    "export": Limit(address="20/h"),
+    # Wrong passwords, in whatever way they are given: one count for all. What is right is not counted.
+    # A browser that is known for the account has a count of its own, and strangers cannot use it up.
+    "wrong_password": Limit(address="30/15m", account="10/15m, 100/d", pair="5/15m", browser="10/15m"),
+}
+
+SAME_ROW = {
+    "register_privately": "register",
+    "verify_with_body": "verify",
+    "reset_password_with_body": "reset_password",
+    "change_email_with_body": "change_email",
+    "accept_invitation_with_body": "accept_invitation",
+}
+"""Handlers that share the row, and the counts, of another."""
+
+PASSWORD_HANDLERS = frozenset({"login", "login_with_cookie"})
+"""An address with too many wrong passwords is refused there before the body is read, unless a browser that
+is known for some account asks: for which one, the body tells."""
+
+
+WRONG_PASSWORDS = "Too many wrong passwords. If you do not know yours, set a new one by mail."
+OF_THE_ACCOUNT = "Too many requests for this account."
+
+
+class TooManyRequests(Exception):
+    """A limit is reached; the text says which, and in *seconds* the next is let through."""
+
+    def __init__(self, seconds: float, sentence: str = "Too many requests from your network.") -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+
+
+type _Take = tuple[str, Rate]
+
+
+class Attempt:
+    """A password that is being checked; it counts as wrong unless it is uncounted."""
+
+    def __init__(self, limiter: Limiter, takes: list[_Take]) -> None:
+        self._limiter = limiter
+        self._takes = takes
+
+    async def uncount(self) -> None:
+        """It was right, or could not be checked. No other attempt is uncounted: a success clears no count."""
+        await _give_back(self._limiter, self._takes)
+
+
+class Limits:
+    """The table, and where its counts are kept."""
+
+    def __init__(self, limiter: Limiter, table: dict[str, Limit] | None = None) -> None:
+        self._limiter = limiter
+        self._table = LIMITS if table is None else table
+
+    def knows(self, handler: str) -> bool:
+        """Whether there is a row for *handler*."""
+        return SAME_ROW.get(handler, handler) in self._table
+
+    async def count(self, handler: str, *, address: str = "", account: str = "") -> None:
+        """Count one use of *handler*. Raises `TooManyRequests`; then nothing was counted."""
+        name = SAME_ROW.get(handler, handler)
+        limit = self._table.get(name, Limit())
+        takes = [*_takes(f"{name}:address", address, limit.address)]
+        takes += _takes(f"{name}:account", account, limit.account)
+        if wait := await self._take(takes):
+            logger.warning("the limit of %s is reached", name)
+            raise TooManyRequests(wait) if address else TooManyRequests(wait, OF_THE_ACCOUNT)
+
+    async def allows(self, handler: str, *, account: str) -> bool:
+        """As `count`, for mail that is then left out in silence: the answer must not tell."""
+        try:
+            await self.count(handler, account=account)
+        except TooManyRequests:
+            return False
+        return True
+
+    async def look_at_passwords(self, address: str) -> None:
+        """Raise `TooManyRequests` if no more passwords are checked for *address*; nothing is counted."""
+        for key, rate in _takes("wrong_password:address", address, self._table["wrong_password"].address):
+            if wait := await self._limiter.look(key, rate):
+                raise TooManyRequests(wait, WRONG_PASSWORDS)
+
+    async def begin_attempt(self, *, account: str, address: str, known: str = "") -> Attempt:
+        """Count a password that is about to be checked, as wrong for now: many at once are counted, too.
+
+        *known*: what is known for the account, a browser or a session. Its wrong passwords count for the
+        account as well, but those of others do not count for it.
+
+        Raises:
+            TooManyRequests: it must not be checked.
+        """
+        limit = self._table["wrong_password"]
+        of_account = _takes("wrong_password:account", account, limit.account)
+        if known:
+            takes = _takes("wrong_password:browser", f"{account} {known}", limit.browser)
+        else:
+            pair = f"{account} {address}" if address else ""
+            takes = [
+                *_takes("wrong_password:address", address, limit.address),
+                # Before the account's: one address can use up no more of that than its own share.
+                *_takes("wrong_password:pair", pair, limit.pair),
+                *of_account,
+            ]
+        if wait := await self._take(takes):
+            logger.warning("too many wrong passwords")
+            raise TooManyRequests(wait, WRONG_PASSWORDS)
+        if known:
+            takes += [take for take in of_account if not await self._limiter.take(*take)]
+        return Attempt(self._limiter, takes)
+
+    async def _take(self, takes: list[_Take]) -> float:
+        """Take all or none; the seconds to wait, if none."""
+        for position, (key, rate) in enumerate(takes):
+            if wait := await self._limiter.take(key, rate):
+                await _give_back(self._limiter, takes[:position])
+                return wait
+        return 0.0
+
+
+async def _give_back(limiter: Limiter, takes: Iterable[_Take]) -> None:
+    for key, rate in takes:
+        await limiter.give_back(key, rate)
+
+
+def _takes(what: str, who: str, rates: str) -> list[_Take]:
+    if not who or not rates:
+        return []
+    return [(f"{what}:{text}:{who}", Rate.parse(text)) for text in rates.replace(" ", "").split(",")]

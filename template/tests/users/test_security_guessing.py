@@ -1,0 +1,382 @@
+"""Wrong passwords are counted, in whatever way they are given, and the owner still gets in.
+
+Checklist 9, 10 and 11; ASVS 6.1.1, 6.3.1, 6.3.4; CWE-307. Nothing here waits: the clock stands still.
+"""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from app.limits import Rate
+from app.users import HashingBusy
+from app.users.limits import LIMITS
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+EMAIL = "ada@example.com"
+RIGHT = {"email": EMAIL, "password": "correct horse battery"}
+WRONG = RIGHT | {"password": "wrong horse battery"}
+FIFTY_ADDRESSES = [f"198.51.100.{number}" for number in range(50)]
+OF_A_PAGE = {"Origin": "http://test"}
+
+ROW = LIMITS["wrong_password"]
+PER_ADDRESS = Rate.parse(ROW.address).count
+PER_ACCOUNT = Rate.parse(ROW.account.split(",")[0]).count
+PER_PAIR = Rate.parse(ROW.pair).count
+PER_BROWSER = Rate.parse(ROW.browser).count
+
+
+@pytest.fixture
+def at(app, set_clock):
+    """`await at("198.51.100.7", "POST", "/users/login", json=WRONG)`: a request from that address."""
+    set_clock(NOON)
+
+    async def send(address, method, path, **options):
+        transport = httpx.ASGITransport(app=app, client=(address, 50000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, **options)
+
+    return send
+
+
+@pytest.fixture
+def guess(at):
+    """`await guess("198.51.100.7")`: the status of a login with a wrong password from that address."""
+
+    async def send(address, email=EMAIL, path="/users/login", headers=OF_A_PAGE):
+        answer = await at(address, "POST", path, json=WRONG | {"email": email}, headers=headers)
+        return answer.status_code
+
+    return send
+
+
+@pytest.fixture
+def flood(guess):
+    """`await flood(addresses, emails)`: guesses from each address for each account, all at once."""
+
+    async def send(addresses, emails):
+        return await asyncio.gather(*map(guess, addresses, emails))
+
+    return send
+
+
+# The counts
+
+
+async def test_after_too_many_wrong_passwords_even_the_right_one_waits(at, guess, make_owner):
+    """Checklist 9; ASVS 6.3.1."""
+    await make_owner(EMAIL)
+
+    statuses = [await guess("198.51.100.7") for _ in range(PER_PAIR + 1)]
+    right = await at("198.51.100.7", "POST", "/users/login", json=RIGHT)
+
+    assert statuses == [401] * PER_PAIR + [429]
+    assert right.status_code == 429
+    assert int(right.headers["retry-after"]) == 180
+    assert right.headers["content-type"] == "application/problem+json"
+    assert "Try again in 3 minutes." in right.json()["detail"]
+
+
+async def test_after_the_time_that_was_named_it_is_checked_again(at, guess, make_owner, set_clock):
+    """Checklist 9."""
+    await make_owner(EMAIL)
+    for _ in range(PER_PAIR):
+        await guess("198.51.100.7")
+    wait = (await at("198.51.100.7", "POST", "/users/login", json=RIGHT)).headers["retry-after"]
+
+    set_clock(NOON + timedelta(seconds=int(wait) - 1))
+    early = await at("198.51.100.7", "POST", "/users/login", json=RIGHT)
+    set_clock(NOON + timedelta(seconds=int(wait)))
+    late = await at("198.51.100.7", "POST", "/users/login", json=RIGHT)
+
+    assert (early.status_code, late.status_code) == (429, 200)
+
+
+async def test_a_success_on_one_account_does_not_clear_the_count_of_the_address(at, guess, make_owner):
+    """Checklist 9: else whoever owns one account tries all others without end (allauth 65.8.1)."""
+    await make_owner(EMAIL)
+    others = [f"user{number}@example.com" for number in range(PER_ADDRESS)]
+
+    before = [await guess("198.51.100.7", email) for email in others[:-1]]
+    own = await at("198.51.100.7", "POST", "/users/login", json=RIGHT)
+    after = [await guess("198.51.100.7", email) for email in (others[-1], "last@example.com")]
+
+    assert before == [401] * (PER_ADDRESS - 1)
+    assert own.status_code == 200
+    assert after == [401, 429]
+
+
+async def test_right_passwords_are_not_counted(at, make_owner):
+    """Checklist 9."""
+    await make_owner(EMAIL)
+
+    answers = [await at("198.51.100.7", "POST", "/users/login", json=RIGHT) for _ in range(PER_ADDRESS + 1)]
+
+    assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_an_address_is_refused_before_the_body_is_read(at, guess):
+    """Checklist 9: what is over the limit costs neither memory nor a hash."""
+    for number in range(PER_ADDRESS):
+        await guess("198.51.100.7", f"user{number}@example.com")
+
+    answer = await at("198.51.100.7", "POST", "/users/login", content=b"not even JSON")
+
+    assert answer.status_code == 429
+
+
+async def test_what_is_refused_hashes_nothing(at, guess, make_owner, hash_calls):
+    """Checklist 9."""
+    await make_owner(EMAIL)
+    for _ in range(PER_PAIR):
+        await guess("198.51.100.7")
+    hash_calls.clear()
+
+    await at("198.51.100.7", "POST", "/users/login", json=RIGHT)
+
+    assert hash_calls == []
+
+
+async def test_an_unknown_address_is_limited_as_a_known_one_is(guess, make_owner):
+    """Checklist 9 and 13."""
+    await make_owner(EMAIL)
+
+    known = [await guess("198.51.100.7") for _ in range(PER_PAIR + 1)]
+    unknown = [await guess("198.51.100.8", "nobody@example.com") for _ in range(PER_PAIR + 1)]
+
+    assert known == unknown
+
+
+# No way round them
+
+
+@pytest.fixture
+def ways(at, manager, make_owner, visit, change):
+    """`await ways(name)`: a wrong password for Ada's account, given in that way; the status."""
+    names = SimpleNamespace()
+
+    async def begin():
+        names.user = await make_owner(EMAIL, pending_email="new@example.com")
+        names.session = (await visit(names.user)).headers
+        names.link = manager.email_change_token(names.user, "new@example.com")
+        names.verify = manager.verify_token(names.user)
+
+    async def give(way):
+        wrong = {"password": WRONG["password"]}
+        requests = {
+            "login": ("/users/login", {"json": WRONG}),
+            "cookie": ("/users/login/cookie", {"json": WRONG, "headers": OF_A_PAGE}),
+            "spelt otherwise": ("/users/login", {"json": WRONG | {"email": " ADA@Example.com "}}),
+            "link": (f"/users/email-change/{names.link}", {"json": wrong}),
+            "form": (f"/users/email-change/{names.link}", {"data": wrong}),
+            "link in the body": ("/users/email-change", {"json": wrong | {"token": names.link}}),
+            "verification": (f"/users/verify/{names.verify}", {"json": wrong}),
+            "confirmation": ("/users/me/confirm", {"json": wrong, "headers": names.session}),
+            "change": (
+                "/users/me/password",
+                {
+                    "json": {"current_password": WRONG["password"], "new_password": "a brand new password"},
+                    "headers": names.session,
+                },
+            ),
+        }
+        path, options = requests[way]
+        return (await at("198.51.100.7", "POST", path, **options)).status_code
+
+    return SimpleNamespace(begin=begin, give=give)
+
+
+WITHOUT_A_LOGIN = [
+    "login",
+    "cookie",
+    "spelt otherwise",
+    "link",
+    "form",
+    "link in the body",
+    "verification",
+]
+
+
+@pytest.mark.parametrize("first", WITHOUT_A_LOGIN)
+@pytest.mark.parametrize("second", WITHOUT_A_LOGIN)
+async def test_all_ways_share_one_count(ways, first, second):
+    """Checklist 10; ASVS 6.3.4: JSON and form, login and link, however the address is written."""
+    await ways.begin()
+
+    used_up = [await ways.give(first) for _ in range(PER_PAIR)]
+
+    assert set(used_up) <= {400, 401}
+    assert await ways.give(second) == 429
+
+
+@pytest.mark.parametrize("way", ["confirmation", "change"])
+async def test_a_stolen_session_does_not_guess_the_password_without_end(ways, way):
+    """Checklist 10."""
+    await ways.begin()
+
+    statuses = [await ways.give(way) for _ in range(PER_BROWSER + 1)]
+
+    assert statuses == [400] * PER_BROWSER + [429]
+
+
+async def test_wrong_passwords_in_a_session_count_for_the_account(ways, guess):
+    """Checklist 10: a session is no second count to guess with."""
+    await ways.begin()
+
+    for _ in range(PER_ACCOUNT):
+        await ways.give("confirmation")
+
+    assert await guess("203.0.113.77") == 429
+
+
+@pytest.mark.parametrize(
+    "header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP"]
+)
+async def test_a_made_up_address_is_not_believed(guess, make_owner, header):
+    """Checklist 10."""
+    await make_owner(EMAIL)
+
+    statuses = [
+        await guess("198.51.100.7", headers={header: f"192.0.2.{number}"}) for number in range(PER_PAIR + 1)
+    ]
+
+    assert statuses[-1] == 429
+
+
+async def test_addresses_of_one_ipv6_network_count_as_one(guess, make_owner):
+    """Checklist 10: everybody has 2^64 of them."""
+    await make_owner(EMAIL)
+
+    statuses = [await guess(f"2001:db8:1:2::{number:x}") for number in range(PER_PAIR + 1)]
+
+    assert statuses == [401] * PER_PAIR + [429]
+
+
+async def test_another_ipv6_network_is_another_address(guess, make_owner):
+    """Checklist 10."""
+    await make_owner(EMAIL)
+    for number in range(PER_PAIR):
+        await guess(f"2001:db8:1:2::{number:x}")
+
+    assert await guess("2001:db8:1:3::1") == 401
+
+
+# Many at once, and the owner
+
+
+async def test_one_account_from_fifty_addresses(flood, make_owner):
+    """Checklist 9 and 11."""
+    await make_owner(EMAIL)
+
+    statuses = await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
+
+    assert Counter(statuses) == {401: PER_ACCOUNT, 429: 50 - PER_ACCOUNT}
+
+
+async def test_fifty_accounts_from_one_address(flood):
+    """Checklist 9."""
+    accounts = [f"user{number}@example.com" for number in range(50)]
+
+    statuses = await flood(["198.51.100.7"] * 50, accounts)
+
+    assert Counter(statuses) == {401: PER_ADDRESS, 429: 50 - PER_ADDRESS}
+
+
+@pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
+async def test_the_owner_gets_in_with_a_browser_that_was_used_before(
+    at, flood, make_owner, browser_of_answer, path
+):
+    """Checklist 11; ASVS 6.1.1. Strangers use up the account's count and that of the owner's address."""
+    await make_owner(EMAIL)
+    browser = browser_of_answer(await at("198.51.100.7", "POST", path, json=RIGHT, headers=OF_A_PAGE))
+    await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
+    await flood(["198.51.100.7"] * 50, [EMAIL] * 50)
+
+    stranger = await at("198.51.100.99", "POST", path, json=RIGHT, headers=OF_A_PAGE)
+    owner = await at("198.51.100.7", "POST", path, json=RIGHT, headers=OF_A_PAGE | browser)
+
+    assert (stranger.status_code, owner.status_code) == (429, 200)
+
+
+async def test_the_owner_goes_on_confirming_while_strangers_guess(flood, at, visit, make_owner):
+    """Checklist 11: a session is known for its account, too."""
+    user = await make_owner(EMAIL)
+    headers = (await visit(user)).headers
+    await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
+
+    answer = await at(
+        "198.51.100.1", "POST", "/users/me/confirm", json={"password": RIGHT["password"]}, headers=headers
+    )
+
+    assert answer.status_code == 204
+
+
+async def test_a_reset_lets_the_owner_in_with_a_new_browser(
+    at, flood, manager, make_owner, browser_of_answer
+):
+    """Checklist 11: who reads the account's mail need not wait for strangers."""
+    user = await make_owner(EMAIL)
+    await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
+    new = {"password": "a brand new password"}
+    reset = await at("192.0.2.1", "POST", f"/users/password-reset/{manager.reset_token(user)}", json=new)
+
+    answer = await at("192.0.2.1", "POST", "/users/login", json=RIGHT | new, headers=browser_of_answer(reset))
+
+    assert answer.status_code == 200
+
+
+async def test_a_known_browser_has_a_count_of_its_own(at, guess, make_owner, browser_of_answer):
+    """Checklist 9: a cookie that was stolen is no way round the limits."""
+    await make_owner(EMAIL)
+    browser = browser_of_answer(await at("198.51.100.7", "POST", "/users/login", json=RIGHT))
+
+    statuses = [await guess(f"192.0.2.{number}", headers=browser) for number in range(PER_BROWSER + 1)]
+
+    assert statuses == [401] * PER_BROWSER + [429]
+
+
+async def test_a_browser_that_is_known_for_one_account_is_a_stranger_to_others(
+    at, guess, make_owner, browser_of_answer
+):
+    """Checklist 10: whoever has an account could try all others with its cookie."""
+    await make_owner("eve@example.com")
+    await make_owner(EMAIL)
+    own = RIGHT | {"email": "eve@example.com"}
+    browser = browser_of_answer(await at("198.51.100.7", "POST", "/users/login", json=own))
+
+    statuses = [await guess("198.51.100.7", headers=browser) for _ in range(PER_PAIR + 1)]
+
+    assert statuses[-1] == 429
+
+
+async def test_the_lock_of_strangers_ends_by_itself(at, flood, make_owner, set_clock):
+    """Checklist 11: the account's count comes back at its rate, and nobody has to unlock anything."""
+    await make_owner(EMAIL)
+    await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
+
+    set_clock(NOON + timedelta(minutes=15))
+    answer = await at("192.0.2.1", "POST", "/users/login", json=RIGHT)
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("way", ["login", "link", "confirmation"])
+async def test_what_could_not_be_checked_is_not_counted(ways, manager, monkeypatch, way):
+    """Checklist 11: a server that is busy locks nobody out."""
+    await ways.begin()
+
+    async def busy(password, hashed):
+        raise HashingBusy
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manager.hasher, "verify", busy)
+        overloaded = [await ways.give(way) for _ in range(PER_BROWSER)]
+    afterwards = await ways.give(way)
+
+    assert set(overloaded) == {503}
+    assert afterwards in (400, 401)

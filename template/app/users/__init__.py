@@ -10,9 +10,12 @@ from datetime import timedelta
 from hawkapi import Depends, Request
 from hawkapi.routing.router import Router
 
+from app.settings import Settings
 from app.users import chores, hooks
 from app.users.addresses import InvalidEmail, normalize_email
 from app.users.audit import record
+from app.users.breaches import BreachCheck
+from app.users.common_passwords import load_common_passwords
 from app.users.dependencies import (
     CurrentLogin,
     CurrentSession,
@@ -25,21 +28,32 @@ from app.users.dependencies import (
     current_user,
     get_user_manager,
     resolve_user_manager,
+    within_limits,
 )
 from app.users.emails import (
     default_renderer,
     mail_email_change,
+    mail_invitation,
     mail_nobody,
     mail_notice,
     send_password_reset_email,
     send_verification_email,
 )
 from app.users.errors import install_answers
-from app.users.exceptions import InactiveUser, InvalidCredentials, LastSuperuser, UserAlreadyExists
+from app.users.exceptions import (
+    InactiveUser,
+    InvalidCredentials,
+    LastSuperuser,
+    RegistrationClosed,
+    UserAlreadyExists,
+)
+from app.users.invitations import UserInvitation
+from app.users.limits import Limits, TooManyRequests
 from app.users.manager import HOOKS, UserManager
 from app.users.models import User, UserSession
+from app.users.password_policy import PasswordPolicy
 from app.users.passwords import HashingBusy, InvalidPassword, PasswordHasher
-from app.users.routes import account, admin, lifecycle
+from app.users.routes import account, admin, lifecycle, registration
 from app.users.routes import sessions as session_routes
 from app.users.sessions import SessionLimits
 from app.users.tokens import (
@@ -65,11 +79,15 @@ __all__ = [
     "LastSuperuser",
     "OptionalUser",
     "PasswordHasher",
+    "PasswordPolicy",
     "RecentLogin",
+    "RegistrationClosed",
     "Superuser",
     "TokenError",
+    "TooManyRequests",
     "User",
     "UserAlreadyExists",
+    "UserInvitation",
     "UserManager",
     "UserSession",
     "UserTokenConfig",
@@ -98,6 +116,7 @@ def install(app: App) -> None:
             verify_ttl_seconds=settings.verify_ttl,
             reset_ttl_seconds=settings.reset_ttl,
             email_change_ttl_seconds=settings.email_change_ttl,
+            invitation_ttl_seconds=settings.invitation_ttl,
             access_ttl_seconds=settings.access_ttl,
         )
     )
@@ -106,9 +125,17 @@ def install(app: App) -> None:
         tokens=tokens,
         hasher=PasswordHasher(threads=settings.hash_threads, queue=settings.hash_queue),
         password_min_length=settings.password_min_length,
+        policy=PasswordPolicy(
+            app_name=settings.app_name,
+            load_common=load_common_passwords,
+            breaches=_breach_check(settings),
+        ),
         decoy=mail_nobody,
         notify=mail_notice,
         send_email_change=mail_email_change,
+        send_invitation=mail_invitation,
+        registration=settings.registration,
+        limits=Limits(app.state.limiter),
         deletion_grace=timedelta(days=settings.deletion_grace_days),
         session_limits=SessionLimits(
             idle=timedelta(seconds=settings.session_idle),
@@ -122,7 +149,14 @@ def install(app: App) -> None:
         setattr(manager, name, getattr(hooks, name, None))
     init_users(app, manager=manager, url_prefix=settings.users_prefix)
     app.on_shutdown(manager.hasher.close)
+    app.on_shutdown(manager.policy.close)
     chores.install(app, manager)
+
+
+def _breach_check(settings: Settings) -> BreachCheck | None:
+    if not settings.password_breach_url:
+        return None
+    return BreachCheck(settings.password_breach_url, timeout=settings.password_breach_timeout)
 
 
 def init_users(
@@ -135,14 +169,21 @@ def init_users(
 ) -> UserManager:
     """Attach *manager* to *app* as `app.state.users` and mount the routes under *url_prefix*.
 
-    *rate_limiter* runs before every users route and refuses by raising `Problem(429, ...)`.
+    *rate_limiter*, a guard of your own, runs before every users route beside the limits of the manager, and
+    refuses by raising `Problem(429, ...)`.
     """
     app.state.users = manager
     if mount_routes:
         install_answers(app)
-        guards = [Depends(rate_limiter)] if rate_limiter is not None else []
+        guards = [Depends(each) for each in (rate_limiter, within_limits) if each is not None]
         mounted = Router(prefix=url_prefix.rstrip("/") or "/users", dependencies=guards)
-        for module in (lifecycle, session_routes, account, admin):
-            mounted.include_router(module.router)
+        for router in (
+            registration.routers[manager.registration],
+            lifecycle.router,
+            session_routes.router,
+            account.router,
+            admin.router,
+        ):
+            mounted.include_router(router)
         app.include_router(mounted)
     return manager

@@ -12,7 +12,7 @@ from app.web import App
 logger = logging.getLogger("app.users")
 
 CLEANING = 600.0
-"""Seconds between two looks for sessions and events that are past their time."""
+"""Seconds between two looks for sessions, invitations and events that are past their time."""
 DELETING = 60.0
 """Seconds between two looks for accounts whose grace has passed."""
 
@@ -27,6 +27,7 @@ def install(app: App, manager: UserManager) -> None:
     async def clean() -> None:
         async with database.session() as session:
             await manager.sessions.remove_expired(session)
+            await manager.invitations.remove_expired(session)
             await audit.remove_older_than(session, clock.now() - retention)
 
     async def delete_due_accounts() -> None:

@@ -1,16 +1,21 @@
-"""The cookie of a session: `__Host-session`, which no script reads and no other host sets (ASVS 3.3.1).
+"""The cookies of accounts, which no script reads and no other host sets (ASVS 3.3.1).
 
-With COOKIE_SECURE=false, for development over plain http, it is called `session`.
+`__Host-session` is a login, `__Host-browser` shows that the browser is known for an account and logs nobody
+in. With COOKIE_SECURE=false, for development over plain http, they are called `session` and `browser`.
 """
 
 from hawkapi import Request
 
 from app import clock
+from app.users.manager import UserManager
 from app.users.sessions import Issued
 from app.web import delete_cookie, set_cookie
 
 SECURE_NAME = "__Host-session"
 PLAIN_NAME = "session"
+BROWSER = "browser"
+BROWSER_DAYS = 400
+"""As long as browsers keep a cookie at the most (RFC 6265bis, section 5.5)."""
 
 
 def session_cookie(request: Request) -> str | None:
@@ -35,6 +40,26 @@ def give_cookie(request: Request, issued: Issued) -> None:
 def take_cookie(request: Request) -> None:
     """Make the browser forget its session."""
     delete_cookie(request, _name(request), secure=_is_secure(request))
+
+
+def browser_cookie(request: Request) -> str:
+    """What shows that the browser is known for accounts; empty if nothing does."""
+    return request.cookies.get(_browser_name(request)) or ""
+
+
+def remember_browser(request: Request, users: UserManager, user_id: str) -> None:
+    """Make this browser one that is known for the account."""
+    set_cookie(
+        request,
+        _browser_name(request),
+        users.known_browsers.remember(browser_cookie(request), user_id),
+        max_age=BROWSER_DAYS * 24 * 60 * 60,
+        secure=_is_secure(request),
+    )
+
+
+def _browser_name(request: Request) -> str:
+    return f"__Host-{BROWSER}" if _is_secure(request) else BROWSER
 
 
 def _is_secure(request: Request) -> bool:

@@ -18,12 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import Db, writing_beside
 from app.reading import ReadingSession
 from app.users.audit import act_as
-from app.users.cookies import SECURE_NAME, session_cookie
+from app.users.cookies import SECURE_NAME, browser_cookie, session_cookie
+from app.users.limits import PASSWORD_HANDLERS
 from app.users.manager import UserManager
 from app.users.models import User, UserSession
 from app.users.sessions import BEARER, COOKIE, SessionEnded
 from app.users.tokens import TokenError
 from app.web import Problem, responds, secured_by
+from app.web.access import note_user
+from app.web.client import client_of
 from app.web.origin import require_same_origin
 
 logger = logging.getLogger("app.users")
@@ -54,6 +57,23 @@ def get_user_manager(request: Request) -> UserManager:
 Users = Annotated[UserManager, Depends(get_user_manager)]
 
 
+@responds(
+    {
+        429: "Too often, or too many wrong passwords. Retry-After says when to try again.",
+        503: "Busy, or the limits cannot be checked. Retry-After says when to try again.",
+    }
+)
+async def within_limits(request: Request, users: Users) -> None:
+    """Refuse an address that is over a limit, before the body is read. It stands before every users route."""
+    handler: str = request.scope["route"].handler.__name__
+    if users.limits is None or not users.limits.knows(handler):
+        return
+    network = client_of(request).network
+    await users.limits.count(handler, address=network)
+    if handler in PASSWORD_HANDLERS and not users.known_browsers.is_ours(browser_cookie(request)):
+        await users.limits.look_at_passwords(network)
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """Who sends a request, and the session that shows it."""
@@ -82,6 +102,7 @@ async def find_login(request: Request, users: Users, tx: Db) -> Login | Problem:
     else:
         found = Login(user, row)
         act_as(tx, user.id, row.kind)
+        note_user(request, user.id)
         if users.sessions.is_due(row):
             await _write_down(users, tx, row)
     if transaction_is_ours and not isinstance(tx.sync_session, ReadingSession):

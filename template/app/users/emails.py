@@ -80,6 +80,20 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
     await _send(mailer, new_email, "", subject, "email_change.html", "email_change.txt", None, values)
 
 
+async def mail_invitation(session: AsyncSession, email: str, token: str) -> None:
+    """Put the mail with the link that makes an account for *email* into the outbox."""
+    services = session.info["services"]
+    settings = services.settings
+    values = {
+        "invitation_url": _link(settings.invitation_url, token),
+        "app_name": settings.app_name,
+        "lifetime": in_words(settings.invitation_ttl),
+    }
+    mailer = services.mail.for_session(session)
+    subject = f"You are invited to {settings.app_name}"
+    await _send(mailer, email, "", subject, "invitation.html", "invitation.txt", None, values)
+
+
 @dataclass(frozen=True)
 class Notice:
     """What an owner reads of something that happened to the account."""
@@ -92,6 +106,12 @@ class Notice:
 
 
 NOTICES = {
+    "already_registered": Notice(
+        "You have an account already",
+        "Somebody, perhaps you, asked for an account with this address, which has one.",
+        "Log in with it; if you do not know the password, ask for a link to set a new one. If it was not you,"
+        " nothing has changed.",
+    ),
     "password_changed": Notice("Your password was changed", "The password of your account was changed."),
     "new_sign_in": Notice(
         "A new sign-in", "Somebody signed in to your account with a browser that was not seen before."

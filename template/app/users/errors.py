@@ -3,6 +3,7 @@
 from hawkapi import Request
 from hawkapi.responses.response import Response
 
+from app.limits import too_many
 from app.users import link_pages
 from app.users.addresses import InvalidEmail
 from app.users.dependencies import resolve_user_manager
@@ -11,12 +12,15 @@ from app.users.exceptions import (
     InactiveUser,
     InvalidCredentials,
     LastSuperuser,
+    NoSuchInvitation,
     NoSuchSession,
     NoSuchUser,
     OwnerRequired,
+    RegistrationClosed,
     UserAlreadyExists,
     WrongPassword,
 )
+from app.users.limits import TooManyRequests
 from app.users.passwords import HashingBusy, InvalidPassword
 from app.users.sessions import SessionEnded
 from app.users.tokens import TokenError
@@ -48,14 +52,14 @@ def install_answers(app: App) -> None:
     @app.exception_handler(InvalidPassword)
     async def invalid_password(request: Request, error: InvalidPassword) -> Response:
         if sent_by_form(request) and (users := resolve_user_manager(app)) is not None:
-            return link_pages.new_password_form(users.password_min_length, str(error))
+            return link_pages.another_password_form(users.password_min_length, str(error))
         return _invalid(error.field, error)
 
     @app.exception_handler(WrongPassword)
     async def wrong_password(request: Request, error: WrongPassword) -> Response:
         # Not 401: the login is good, and a client would throw it away.
         if sent_by_form(request):
-            return link_pages.email_change_form(str(error))
+            return link_pages.password_again(str(error))
         return _invalid(error.field, error)
 
     @app.exception_handler(OwnerRequired)
@@ -75,6 +79,18 @@ def install_answers(app: App) -> None:
     async def not_now(request: Request, error: ValueError) -> Response:
         return Problem(409, str(error)).to_response()
 
+    @app.exception_handler(RegistrationClosed)
+    async def closed(request: Request, error: RegistrationClosed) -> Response:
+        return Problem(403, str(error)).to_response()
+
+    @app.exception_handler(TooManyRequests)
+    async def too_often(request: Request, error: TooManyRequests) -> Response:
+        problem = too_many(error.seconds, detail=str(error))
+        if sent_by_form(request):
+            return link_pages.try_later(problem.detail, problem.headers or {})
+        return problem.to_response()
+
+    @app.exception_handler(NoSuchInvitation)
     @app.exception_handler(NoSuchUser)
     @app.exception_handler(NoSuchSession)
     async def not_found(request: Request, error: ValueError) -> Response:
@@ -97,7 +113,7 @@ def install_answers(app: App) -> None:
         ).to_response()
 
     _ = (taken, refused, invalid_email, invalid_password, wrong_password, owner_required)
-    _ = (session_ended, not_now, not_found, dead_link, busy)
+    _ = (session_ended, not_now, not_found, dead_link, busy, closed, too_often)
 
 
 def _invalid(field: str, error: ValueError) -> Response:

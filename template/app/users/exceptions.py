@@ -25,6 +25,17 @@ class OwnerRequired(ValueError):
     """A link was used by somebody who has not shown that the account is theirs."""
 
 
+class RegistrationClosed(ValueError):
+    """Accounts are made by invitation alone (REGISTRATION=closed)."""
+
+    def __init__(self) -> None:
+        super().__init__("Accounts are made by invitation: ask an administrator for one.")
+
+
+class NoSuchInvitation(ValueError):
+    """There is no such invitation."""
+
+
 class LastSuperuser(ValueError):
     """The last active superuser cannot be deleted, disabled or made an ordinary user."""
 

@@ -13,10 +13,11 @@ superuser stays one.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from sqlalchemy import delete, select, tuple_, update
@@ -24,6 +25,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
+from app.database import client_of_session
 from app.users import audit
 from app.users.addresses import InvalidEmail, normalize_email, parse_email
 from app.users.exceptions import (
@@ -31,14 +33,20 @@ from app.users.exceptions import (
     InactiveUser,
     InvalidCredentials,
     LastSuperuser,
+    NoSuchInvitation,
     NoSuchSession,
     NoSuchUser,
     OwnerRequired,
+    RegistrationClosed,
     UserAlreadyExists,
     WrongPassword,
 )
+from app.users.invitations import Invitations, UserInvitation
+from app.users.known_browsers import KnownBrowsers
+from app.users.limits import Attempt, Limits
 from app.users.models import User, UserSession
-from app.users.passwords import InvalidPassword, PasswordHasher, check_password
+from app.users.password_policy import PasswordPolicy, context_words
+from app.users.passwords import HashingBusy, InvalidPassword, PasswordHasher
 from app.users.sessions import (
     BEARER,
     COOKIE,
@@ -51,6 +59,7 @@ from app.users.sessions import (
 from app.users.tokens import TokenError, UserTokens
 
 type UserHook = Callable[[Any], Awaitable[None]]
+type Registration = Literal["open", "private", "closed"]
 type UserTokenHook = Callable[[Any, str], Awaitable[None]]
 
 
@@ -64,6 +73,12 @@ class SendEmailChange(Protocol):
     """Sends the link that makes *new_email* the address of *user*."""
 
     async def __call__(self, user: User, new_email: str, token: str) -> None: ...
+
+
+class SendInvitation(Protocol):
+    """Sends the link that makes an account for *email*."""
+
+    async def __call__(self, session: AsyncSession, email: str, token: str) -> None: ...
 
 
 def _default_hasher() -> PasswordHasher:
@@ -82,6 +97,7 @@ class UserManager:
     tokens: UserTokens
     hasher: PasswordHasher = field(default_factory=_default_hasher)
     password_min_length: int = 12
+    policy: PasswordPolicy = field(default_factory=PasswordPolicy)
     on_after_register: UserHook | None = None
     on_after_login: UserHook | None = None
     on_after_request_verify: UserTokenHook | None = None
@@ -100,11 +116,19 @@ class UserManager:
     send_email_change: SendEmailChange | None = None
     deletion_grace: timedelta = timedelta()
     """For so long an account that its owner deletes can be taken back by logging in."""
+    send_invitation: SendInvitation | None = None
+    registration: Registration = "open"
     session_limits: SessionLimits = field(default_factory=SessionLimits)
+    limits: Limits | None = None
+    """How often passwords are checked and mails are sent; without it nothing is counted."""
     sessions: Sessions = field(init=False)
+    invitations: Invitations = field(init=False)
+    known_browsers: KnownBrowsers = field(init=False)
 
     def __post_init__(self) -> None:
         self.sessions = Sessions(self.tokens.config.secret, self.session_limits)
+        self.invitations = Invitations(self.tokens)
+        self.known_browsers = KnownBrowsers(self.tokens.config.secret)
 
     # Finding
 
@@ -148,6 +172,32 @@ class UserManager:
 
     # Registration
 
+    async def register(self, session: AsyncSession, *, email: str, password: str) -> User | None:
+        """Somebody makes an account; None where it is not to be told whether the address had one already.
+
+        With `registration="private"` the owner of a taken address gets a mail instead, which costs as much.
+
+        Raises:
+            InvalidEmail, InvalidPassword: with a sentence for the person who typed it.
+            UserAlreadyExists: with `registration="open"`.
+            RegistrationClosed: with `registration="closed"`.
+        """
+        if self.registration == "closed":
+            raise RegistrationClosed
+        if self.registration == "open":
+            return await self.create(session, email=email, password=password)
+        may_mail = await self._may_mail("register", email)
+        try:
+            return await self.create(session, email=email, password=password)
+        except UserAlreadyExists:
+            user = await self.get_by_email(session, email)
+        if user is not None and may_mail and _gets_mail(user):
+            await self._tell(user, "already_registered")
+        else:
+            await self._pretend(session)
+        audit.record(session, "register", user and user.id, outcome="failure")
+        return None
+
     async def create(
         self,
         session: AsyncSession,
@@ -166,8 +216,8 @@ class UserManager:
             UserAlreadyExists: also for the losers of a race.
         """
         email = parse_email(email)
-        check_password(password, min_length=self.password_min_length)
-        # Before the look-up, so that a taken address costs as much as a free one.
+        # Both before the look-up, so that a taken address costs as much as a free one.
+        await self._check_password(password, context_words(email, extra))
         hashed_password = await self.hasher.hash(password)
         if await self.get_by_email(session, email) is not None:
             raise UserAlreadyExists(f"{email} has an account already.")
@@ -187,30 +237,78 @@ class UserManager:
             await self.on_after_register(user)
         return user
 
+    async def invite(self, session: AsyncSession, *, email: str, invited_by: str) -> UserInvitation:
+        """Mail the link that makes an account for *email*; one that was mailed before works no more.
+
+        Raises:
+            InvalidEmail: not an address.
+            UserAlreadyExists: it needs no invitation.
+        """
+        email = parse_email(email)
+        if await self.get_by_email(session, email) is not None:
+            raise UserAlreadyExists(f"{email} has an account already.")
+        row, token = await self.invitations.make(session, email, invited_by=invited_by)
+        if self.send_invitation is not None:
+            await self.send_invitation(session, email, token)
+        audit.record(session, "invite", None, details={"invitation": row.id})
+        return row
+
+    async def withdraw_invitation(self, session: AsyncSession, invitation_id: str) -> None:
+        """Make the link of an invitation useless. Raises `NoSuchInvitation`."""
+        if not await self.invitations.remove(session, invitation_id):
+            raise NoSuchInvitation("There is no such invitation.")
+        audit.record(session, "invitation_withdrawn", None, details={"invitation": invitation_id})
+
+    async def accept_invitation(self, session: AsyncSession, *, token: str, password: str) -> User:
+        """Make the account that *token* invites to. Its address is verified: the link was mailed there.
+
+        Raises:
+            InvalidPassword: the invitation is not used up.
+            TokenError: it was used, withdrawn or has expired; of several uses at once, one succeeds.
+            UserAlreadyExists: the address has got an account in another way.
+        """
+        transaction_is_ours = not session.in_transaction()
+        invitation = await self.invitations.of_token(session, token)
+        if transaction_is_ours:
+            await session.commit()
+        user = await self.create(session, email=invitation.email, password=password, is_verified=True)
+        if not await self.invitations.remove(session, invitation.id):
+            raise TokenError("invitation was used already")
+        return user
+
     # Login
 
-    async def authenticate(self, session: AsyncSession, *, email: str, password: str) -> User:
+    async def authenticate(
+        self, session: AsyncSession, *, email: str, password: str, browser: str = ""
+    ) -> User:
         """The account that *email* and *password* belong to.
 
-        Exactly one hash is verified, whether or not there is such an account (CWE-208).
+        Exactly one hash is verified, whether or not there is such an account (CWE-208). *browser* is the
+        cookie of `known_browsers`, if there is one.
 
         Raises:
             InvalidCredentials: no such account, or another password.
             InactiveUser: the right password of a disabled account.
+            TooManyRequests: too many wrong ones lately; this one was not looked at.
         """
         transaction_is_ours = not session.in_transaction()
         user = await self.get_by_email(session, email)
         if transaction_is_ours:
             # Gives the connection back while the hash is computed. (A rollback would unload the user.)
             await session.commit()
+        known = self.known_browsers.id_for(browser, user.id) if user is not None else ""
+        attempt = await self._begin_attempt(session, email, known)
         try:
             user = await self._verified(session, user, password)
         except (InvalidCredentials, InactiveUser):
-            known = user.id if user is not None else None
-            audit.record(session, "login", known, outcome="failure", method="password")
+            audit.record(session, "login", user and user.id, outcome="failure", method="password")
             if transaction_is_ours:
                 await session.commit()
             raise
+        except HashingBusy:
+            await _uncount(attempt)
+            raise
+        await _uncount(attempt)
         if user.delete_after is not None:
             await self._take_back_deletion(session, user)
         await self._tell_of_unseen_browser(session, user)
@@ -252,8 +350,9 @@ class UserManager:
         Returns None and does the same work in every case, so that nobody learns which addresses have an
         account (CWE-204).
         """
+        may_mail = await self._may_mail("request_verify", email)
         user = await self.get_by_email(session, email)
-        if user is not None and user.is_active and not _is_gone(user) and not user.is_verified:
+        if user is not None and may_mail and _gets_mail(user) and not user.is_verified:
             token = self.verify_token(user)
             if self.on_after_request_verify is not None:
                 await self.on_after_request_verify(user, token)
@@ -265,23 +364,57 @@ class UserManager:
         """A token that verifies the address that *user* has now."""
         return self.tokens.issue_verify(user.id, password_version=user.password_version, email=user.email)
 
-    async def verify(self, session: AsyncSession, *, token: str) -> User:
-        """Mark the address verified that *token* was mailed to.
-
-        Raises:
-            TokenError: not a good token: expired, used, another's, or of an address that has changed.
-        """
+    async def check_verify_token(self, session: AsyncSession, *, token: str) -> User:
+        """The account that *token* would verify; nothing changes. Raises `TokenError`."""
         user = await self._bearer_of(session, self.tokens.peek_email_token_sub(token))
         self.tokens.verify_email_token(
             token,
             expected_password_version=user.password_version,
             expected_email=user.email,
         )
-        if not await self._change_once(session, user, self.model.is_verified.is_(False), is_verified=True):
+        if user.is_verified:
             raise TokenError("token was used already")
-        audit.record(session, "verify", user.id, method="link")
+        return user
+
+    async def verify(
+        self,
+        session: AsyncSession,
+        *,
+        token: str,
+        login: User | None = None,
+        password: str | None = None,
+        browser: str = "",
+    ) -> User:
+        """Mark the address verified that *token* was mailed to.
+
+        Anybody can make an account with another's address and wait for its owner to verify it. So the
+        password lives on only if who verifies has shown to be who made it: by a *login*, the *password* or
+        the *browser*. Otherwise it and every session are dead, and a link to set a new one is mailed.
+
+        Raises:
+            TokenError: not a good token: expired, used, another's, or of an address that has changed.
+            WrongPassword: the token is not spent; that is written into the audit log.
+            TooManyRequests: too many wrong passwords lately.
+        """
+        transaction_is_ours = not session.in_transaction()
+        user = await self.check_verify_token(session, token=token)
+        known = self.known_browsers.id_for(browser, user.id)
+        if transaction_is_ours:
+            await session.commit()
+        if password:
+            await self._require_password(session, user, password, "verify", known=known)
+        is_theirs = bool(password or known) or (login is not None and login.id == user.id)
+        values: dict[str, Any] = {"is_verified": True}
+        if not is_theirs:
+            values["hashed_password"] = await self.hasher.hash(secrets.token_urlsafe(32))
+            values["password_version"] = user.password_version + 1
+        if not await self._change_once(session, user, self.model.is_verified.is_(False), **values):
+            raise TokenError("token was used already")
+        audit.record(session, "verify", user.id, method="link", details={"password_kept": is_theirs})
         if self.on_after_verify is not None:
             await self.on_after_verify(user)
+        if not is_theirs:
+            await self._mail_reset(user)
         return user
 
     # Reset of a forgotten password
@@ -291,14 +424,24 @@ class UserManager:
 
         As silent and as costly as `request_verify` in every case.
         """
+        may_mail = await self._may_mail("request_password_reset", email)
         user = await self.get_by_email(session, email)
-        if user is not None and user.is_active and not _is_gone(user):
-            token = self.reset_token(user)
-            if self.on_after_forgot_password is not None:
-                await self.on_after_forgot_password(user, token)
+        if user is not None and may_mail and _gets_mail(user):
+            await self._mail_reset(user)
         else:
             await self._pretend(session)
         audit.record(session, "password_reset_request", user and user.id, actor="")
+
+    async def send_password_reset(self, session: AsyncSession, user: User) -> None:
+        """As `request_password_reset`, for administrators: no limit holds it back."""
+        if _gets_mail(user):
+            await self._mail_reset(user)
+        audit.record(session, "password_reset_request", user.id, actor="")
+
+    async def _mail_reset(self, user: User) -> None:
+        token = self.reset_token(user)
+        if self.on_after_forgot_password is not None:
+            await self.on_after_forgot_password(user, token)
 
     def reset_token(self, user: User) -> str:
         """A token that sets a new password for *user*, once."""
@@ -319,12 +462,13 @@ class UserManager:
             InvalidPassword: the token is not spent.
             TokenError: as `verify`; of several uses at once, one succeeds.
         """
-        # The rule first: a password that is refused must not cost the token.
-        check_password(new_password, min_length=self.password_min_length)
+        # The rules first: a password that is refused must not cost the token.
+        await self.policy.check_rules(new_password, min_length=self.password_min_length)
         transaction_is_ours = not session.in_transaction()
         user = await self.check_reset_token(session, token=token)
         if transaction_is_ours:
             await session.commit()
+        await self._check_password(new_password, context_words(user.email, vars(user)))
         if not await self._set_password(session, user, new_password):
             raise TokenError("token was used already")
         audit.record(session, "password_reset", user.id, method="link")
@@ -344,9 +488,10 @@ class UserManager:
         kind: str = BEARER,
         remember: bool = True,
         instead_of: str | None = None,
+        browser: str = "",
     ) -> Issued:
         """As `authenticate`, and begin a session. The cookie *instead_of* stops working (ASVS 7.2.4)."""
-        user = await self.authenticate(session, email=email, password=password)
+        user = await self.authenticate(session, email=email, password=password, browser=browser)
         if instead_of is not None:
             try:
                 former, _ = await self.sessions.by_token(session, instead_of, kind=COOKIE)
@@ -399,8 +544,9 @@ class UserManager:
 
         Raises:
             WrongPassword: that is written into the audit log.
+            TooManyRequests: too many wrong ones lately.
         """
-        await self._require_password(session, user, password, "confirm")
+        await self._require_password(session, user, password, "confirm", known=row.id)
         issued = await self.sessions.confirm(session, row, user)
         audit.record(session, "confirm", user.id, method="password", details={"session": row.id})
         return issued
@@ -437,13 +583,18 @@ class UserManager:
         Raises:
             InvalidPassword: the new one may not be used.
             WrongPassword: the current one is wrong; that is written into the audit log.
+            TooManyRequests: too many wrong ones lately.
         """
+        words = context_words(user.email, vars(user))
         try:
-            check_password(new_password, min_length=self.password_min_length)
+            await self.policy.check_rules(new_password, min_length=self.password_min_length, words=words)
+            await self._require_password(
+                session, user, current_password, "password_change", "current_password", known=row.id
+            )
+            await self._check_password(new_password, words)
         except InvalidPassword as error:
             error.field = "new_password"
             raise
-        await self._require_password(session, user, current_password, "password_change", "current_password")
         if not await self._set_password(session, user, new_password):
             # It was changed while this was computed.
             raise WrongPassword("current_password")
@@ -461,6 +612,7 @@ class UserManager:
 
         Raises:
             InvalidEmail: not an address, or the present one.
+            TooManyRequests: the account has asked too often lately.
             SessionEnded: the account was shut, or has another password or address, since *user* was read.
         """
         try:
@@ -470,6 +622,8 @@ class UserManager:
         except InvalidEmail as error:
             error.field = "new_email"
             raise
+        if self.limits is not None:
+            await self.limits.count("request_email_change", account=user.id)
         is_free = await self.get_by_email(session, new_email) is None
         # Also a taken one, which must cost the same and not show in the export; it gets no link.
         if not await self._change_once(session, user, pending_email=new_email):
@@ -498,6 +652,7 @@ class UserManager:
         token: str,
         login: tuple[User, UserSession] | None = None,
         password: str | None = None,
+        browser: str = "",
     ) -> User:
         """Make the pending address the account's; every other session and every mail token ends.
 
@@ -508,6 +663,7 @@ class UserManager:
             TokenError: as `verify`, and when the address was taken by another account meanwhile.
             OwnerRequired: neither a login of the owner nor a password.
             WrongPassword: that is written into the audit log.
+            TooManyRequests: too many wrong ones lately.
         """
         transaction_is_ours = not session.in_transaction()
         user = await self._bearer_of(session, self.tokens.peek_email_change_token_sub(token))
@@ -523,7 +679,8 @@ class UserManager:
                 raise OwnerRequired("Log in as the owner of the account, or give its password.")
             if transaction_is_ours:
                 await session.commit()
-            await self._require_password(session, user, password, "email_change")
+            known = self.known_browsers.id_for(browser, user.id)
+            await self._require_password(session, user, password, "email_change", known=known)
         try:
             changed = await self._change_once(
                 session,
@@ -586,7 +743,8 @@ class UserManager:
         """Change an account. A new address is unverified.
 
         A new address, a new password, a verification taken away and an account shut end every session and
-        every older token.
+        every older token. A new password is checked and hashed first, which takes a while: commit before,
+        if the session has begun a transaction.
 
         Raises:
             InvalidEmail, InvalidPassword, UserAlreadyExists, LastSuperuser: nothing is changed.
@@ -596,7 +754,7 @@ class UserManager:
         if email is not None:
             email = parse_email(email)
         if password is not None:
-            check_password(password, min_length=self.password_min_length)
+            await self._check_password(password, context_words(email or user.email, vars(user)))
             hashed_password = await self.hasher.hash(password)
         if is_active is False or is_superuser is False:
             await self._require_another_superuser(session, user)
@@ -675,16 +833,43 @@ class UserManager:
 
     # Shared
 
+    async def _check_password(self, password: str, words: Iterable[str]) -> None:
+        await self.policy.check(password, min_length=self.password_min_length, words=words)
+
     async def _require_password(
-        self, session: AsyncSession, user: User, password: str, event: str, name: str = "password"
+        self,
+        session: AsyncSession,
+        user: User,
+        password: str,
+        event: str,
+        name: str = "password",
+        *,
+        known: str,
     ) -> None:
-        if await self.hasher.verify(password, user.hashed_password):
+        attempt = await self._begin_attempt(session, user.email, known)
+        try:
+            is_right = await self.hasher.verify(password, user.hashed_password)
+        except HashingBusy:
+            await _uncount(attempt)
+            raise
+        if is_right:
+            await _uncount(attempt)
             return
         transaction_is_ours = not session.in_transaction()
         audit.record(session, event, user.id, outcome="failure", method="password")
         if transaction_is_ours:
             await session.commit()
         raise WrongPassword(name)
+
+    async def _begin_attempt(self, session: AsyncSession, email: str, known: str) -> Attempt | None:
+        if self.limits is None:
+            return None
+        network = client_of_session(session).network
+        return await self.limits.begin_attempt(account=normalize_email(email), address=network, known=known)
+
+    async def _may_mail(self, handler: str, email: str) -> bool:
+        """Whether another mail may go to *email*; counted alike for addresses that have no account."""
+        return self.limits is None or await self.limits.allows(handler, account=normalize_email(email))
 
     async def _set_password(self, session: AsyncSession, user: User, password: str) -> bool:
         return await self._change_once(
@@ -740,7 +925,7 @@ class UserManager:
 
     async def _bearer_of(self, session: AsyncSession, user_id: str) -> User:
         user = await self.get_by_id(session, user_id)
-        if user is None or not user.is_active or _is_gone(user):
+        if user is None or not _gets_mail(user):
             raise TokenError("token of nobody")
         return user
 
@@ -765,6 +950,11 @@ class UserManager:
         return True
 
 
+async def _uncount(attempt: Attempt | None) -> None:
+    if attempt is not None:
+        await attempt.uncount()
+
+
 _CHANGEABLE = ("email", "hashed_password", "is_active", "is_verified", "is_superuser")
 
 HOOKS = tuple(each.name for each in fields(UserManager) if each.name.startswith("on_"))
@@ -774,3 +964,7 @@ HOOKS = tuple(each.name for each in fields(UserManager) if each.name.startswith(
 def _is_gone(user: User) -> bool:
     """The grace has passed, and the worker has not come by yet."""
     return user.delete_after is not None and user.delete_after <= clock.now()
+
+
+def _gets_mail(user: User) -> bool:
+    return user.is_active and not _is_gone(user)

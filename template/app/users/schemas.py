@@ -7,12 +7,27 @@ import msgspec
 
 from app.users.audit import AuditEvent
 from app.users.browsers import browser_of
+from app.users.invitations import UserInvitation
 from app.users.models import User, UserSession
+from app.users.passwords import MAX_LENGTH
 
 # Generous bounds that keep absurd input from any work; the rules are in addresses.py and passwords.py.
 EmailText = Annotated[str, msgspec.Meta(max_length=320, description="An e-mail address.")]
 PasswordText = Annotated[
-    str, msgspec.Meta(max_length=1024, description="12 (PASSWORD_MIN_LENGTH) to 128 characters.")
+    str,
+    msgspec.Meta(
+        max_length=1024,
+        description="12 (PASSWORD_MIN_LENGTH) to 128 characters; a new one must not be easy to guess.",
+    ),
+]
+# Where the rules hold the document names them; the sentence for what is wrong is still theirs.
+NewEmailText = Annotated[EmailText, msgspec.Meta(extra_json_schema={"format": "email"})]
+NewPasswordText = Annotated[
+    str,
+    msgspec.Meta(
+        description=f"12 (PASSWORD_MIN_LENGTH) to {MAX_LENGTH} characters.",
+        extra_json_schema={"minLength": 8, "maxLength": MAX_LENGTH},
+    ),
 ]
 
 
@@ -37,8 +52,8 @@ class PublicUser(msgspec.Struct):
 class Registration(Secret):
     """Flags such as is_superuser have no place here and are ignored when sent."""
 
-    email: EmailText
-    password: PasswordText
+    email: NewEmailText
+    password: NewPasswordText
     # Your own fields go below, with a default; pass them on in routes/lifecycle.py.
 
 
@@ -97,16 +112,30 @@ class PasswordOnly(Secret):
 
 class PasswordChange(Secret):
     current_password: PasswordText
-    new_password: PasswordText
+    new_password: NewPasswordText
+
+
+class Link(Secret):
+    """A token in the body instead of the path, so that it stands in no log and no history."""
+
+    token: TokenText
+
+
+class NewPasswordLink(Link):
+    password: PasswordText
 
 
 class EmailChange(msgspec.Struct):
-    new_email: EmailText
+    new_email: NewEmailText
 
 
 class OwnersPassword(Secret):
     """Needed where the request comes without a login of the owner."""
 
+    password: PasswordText | None = None
+
+
+class OwnersLink(Link):
     password: PasswordText | None = None
 
 
@@ -159,6 +188,16 @@ class Flags(msgspec.Struct):
     is_superuser: bool | None = None
 
 
+class PublicInvitation(msgspec.Struct):
+    """Somebody who may make an account."""
+
+    id: str
+    email: str
+    invited_by: Annotated[str, msgspec.Meta(description="A user's id, or `cli`.")]
+    created_at: datetime
+    expires_at: datetime
+
+
 class PublicEvent(msgspec.Struct):
     """An entry of the audit log."""
 
@@ -204,7 +243,7 @@ class AddressOnly(msgspec.Struct):
 
 
 class NewPassword(Secret):
-    password: PasswordText
+    password: NewPasswordText
 
 
 class Accepted(msgspec.Struct):
@@ -247,6 +286,17 @@ def public_session(row: UserSession, current: UserSession) -> PublicSession:
         user_agent=row.user_agent,
         browser=browser_of(row.user_agent),
         is_current=row.id == current.id,
+    )
+
+
+def public_invitation(row: UserInvitation) -> PublicInvitation:
+    """The view of *row* that superusers have."""
+    return PublicInvitation(
+        id=row.id,
+        email=row.email,
+        invited_by=row.invited_by,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
     )
 
 

@@ -19,6 +19,7 @@ from hawkapi_auth import JWTConfig, TokenError, TokenIssuer
 VERIFY_TYPE = "email_verify"
 RESET_TYPE = "password_reset"
 EMAIL_CHANGE_TYPE = "email_change"
+INVITATION_TYPE = "invitation"
 ACCESS_TYPE = "access"
 
 MOST_KNOWN = 4096
@@ -29,6 +30,7 @@ MIN_SECRET_LENGTH = 32
 __all__ = [
     "ACCESS_TYPE",
     "EMAIL_CHANGE_TYPE",
+    "INVITATION_TYPE",
     "RESET_TYPE",
     "VERIFY_TYPE",
     "TokenError",
@@ -47,6 +49,7 @@ class UserTokenConfig:
     verify_ttl_seconds: int = 60 * 60
     reset_ttl_seconds: int = 60 * 60
     email_change_ttl_seconds: int = 60 * 60
+    invitation_ttl_seconds: int = 7 * 24 * 60 * 60
     access_ttl_seconds: int = 15 * 60
     issuer: str | None = "app"
     audience: str | None = "app"
@@ -69,6 +72,7 @@ class UserTokens:
         self._verify = self._issuer(VERIFY_TYPE, config.verify_ttl_seconds)
         self._reset = self._issuer(RESET_TYPE, config.reset_ttl_seconds)
         self._email_change = self._issuer(EMAIL_CHANGE_TYPE, config.email_change_ttl_seconds)
+        self._invitation = self._issuer(INVITATION_TYPE, config.invitation_ttl_seconds)
         self._access = self._issuer(ACCESS_TYPE, config.access_ttl_seconds)
         # Access tokens whose signature was right. A client sends the same one for minutes, and to check it
         # again takes longer than the query for its session, which is made every time.
@@ -124,6 +128,20 @@ class UserTokens:
     ) -> str:
         """As `verify_email_token`, for a change of the address."""
         return _bound(self._email_change, token, expected_password_version, expected_email)
+
+    # Invitations
+
+    def issue_invitation(self, invitation_id: str, *, email: str) -> str:
+        """A token that makes an account for *email*, the address it is mailed to."""
+        return _issue(self._invitation, invitation_id, 0, email)
+
+    def peek_invitation_token_sub(self, token: str) -> str:
+        """As `peek_email_token_sub`; the id is that of the invitation."""
+        return _checked(self._invitation, token)["sub"]
+
+    def verify_invitation_token(self, token: str, *, expected_email: str) -> str:
+        """As `verify_email_token`, for an invitation."""
+        return _bound(self._invitation, token, 0, expected_email)
 
     # Access
 

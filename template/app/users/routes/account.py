@@ -10,7 +10,7 @@ from hawkapi.routing.router import Router
 from app.database import Db, writing_beside
 from app.users import link_pages
 from app.users.audit import events_of, record
-from app.users.cookies import give_cookie, session_cookie, take_cookie
+from app.users.cookies import browser_cookie, give_cookie, session_cookie, take_cookie
 from app.users.dependencies import CurrentLogin, CurrentUser, OptionalLogin, RecentLogin, StillLoggedIn, Users
 from app.users.export import account_of, belongings_of
 from app.users.routes.sessions import BUSY, tokens_for
@@ -18,6 +18,7 @@ from app.users.schemas import (
     Accepted,
     EmailChange,
     Export,
+    OwnersLink,
     OwnersPassword,
     PasswordChange,
     PasswordChanged,
@@ -30,6 +31,8 @@ from app.web import FromForm, responds
 from app.web.parameters import sent_by_form
 
 router = Router(tags=["account"])
+
+_DEAD_LINK = {400: "The link is not good any more, or the password is wrong or missing."}
 
 
 @router.get("/me", status_code=200)
@@ -110,8 +113,27 @@ async def email_change_page(token: str, users: Users) -> Response:
     return link_pages.email_change_form()
 
 
+@router.post("/email-change", status_code=200)
+@responds(_DEAD_LINK | BUSY)
+async def change_email_with_body(
+    request: Request, login: OptionalLogin, body: OwnersLink, users: Users, tx: Db
+) -> PublicUser:
+    """Confirm another e-mail address with the token that was mailed to it
+
+    Send it while logged in as the owner, or with the account's password.
+    """
+    user = await users.change_email(
+        tx,
+        token=body.token,
+        login=(login.user, login.session) if login is not None else None,
+        password=body.password,
+        browser=browser_cookie(request),
+    )
+    return public(user)
+
+
 @router.post("/email-change/{token}", status_code=200, response_model=PublicUser)
-@responds({400: "The link is not good any more, or the password is wrong or missing."} | BUSY)
+@responds(_DEAD_LINK | BUSY)
 async def change_email(
     request: Request,
     login: OptionalLogin,
@@ -120,14 +142,6 @@ async def change_email(
     tx: Db,
     body: Annotated[OwnersPassword, FromForm()] = OwnersPassword(),  # noqa: B008 - never changed
 ) -> PublicUser | Response:
-    """Confirm another e-mail address with the token that was mailed to it
-
-    Send it while logged in as the owner, or with the account's password.
-    """
-    user = await users.change_email(
-        tx,
-        token=token,
-        login=(login.user, login.session) if login is not None else None,
-        password=body.password,
-    )
-    return link_pages.email_was_changed(user.email) if sent_by_form(request) else public(user)
+    """The same with the token in the path, as links in mails have it"""
+    account = await change_email_with_body(request, login, OwnersLink(token, body.password), users, tx)
+    return link_pages.email_was_changed(account.email) if sent_by_form(request) else account

@@ -13,15 +13,18 @@ from app.users.dependencies import CurrentSession, RecentLogin, StillSuperuser, 
 from app.users.models import User
 from app.users.schemas import (
     Accepted,
+    AddressOnly,
     EventPage,
     EventQuery,
     Flags,
     ManagedUser,
+    PublicInvitation,
     PublicSession,
     UserPage,
     UserQuery,
     managed,
     public_event,
+    public_invitation,
     public_session,
 )
 from app.web import Problem, invalid, query, responds
@@ -60,6 +63,29 @@ async def list_events(
     shown = found[: page.limit]
     following = shown[-1].id if len(found) > page.limit else None
     return EventPage([public_event(row) for row in shown], following)
+
+
+@router.post("/invitations", status_code=201)
+@responds({409: "The address has an account already."})
+async def invite(admin: Superuser, body: AddressOnly, users: Users, tx: Db) -> PublicInvitation:
+    """Invite somebody to make an account
+
+    The link is mailed, works once and for INVITATION_TTL seconds; one that was mailed before works no more.
+    """
+    return public_invitation(await users.invite(tx, email=body.email, invited_by=admin.id))
+
+
+@router.get("/invitations", status_code=200)
+async def list_invitations(admin: Superuser, users: Users, tx: Db) -> list[PublicInvitation]:
+    """Invitations that nobody has used yet, newest first"""
+    return [public_invitation(row) for row in await users.invitations.open(tx)]
+
+
+@router.delete("/invitations/{invitation_id}", status_code=204)
+@responds({404: "There is no such invitation."})
+async def withdraw_invitation(admin: Superuser, invitation_id: str, users: Users, tx: Db) -> None:
+    """Withdraw an invitation: its link works no more"""
+    await users.withdraw_invitation(tx, invitation_id)
 
 
 @router.get("/{user_id}", status_code=200)
@@ -126,7 +152,7 @@ async def send_password_reset(admin: Superuser, user_id: str, users: Users, tx: 
     user = await users.require(tx, user_id)
     if not user.is_active:
         raise Problem(409, "The account is disabled; it gets no mail.")
-    await users.request_password_reset(tx, email=user.email)
+    await users.send_password_reset(tx, user)
     return Accepted()
 
 

@@ -1,4 +1,4 @@
-"""Register, verify the address, reset the password. No rule here: the manager has them.
+"""Verify the address, reset the password, accept an invitation. No rule here: the manager has them.
 
 What the manager raises becomes an answer in `app/users/errors.py`. The transaction is committed when a
 handler returns and rolled back when it raises (`app/database.py`).
@@ -12,25 +12,26 @@ from hawkapi.routing.router import Router
 
 from app.database import Db
 from app.users import link_pages
-from app.users.dependencies import Users
+from app.users.cookies import browser_cookie, remember_browser
+from app.users.dependencies import OptionalLogin, Users
 from app.users.routes.sessions import BUSY
-from app.users.schemas import Accepted, AddressOnly, NewPassword, PublicUser, Registration, public
+from app.users.schemas import (
+    Accepted,
+    AddressOnly,
+    NewPassword,
+    NewPasswordLink,
+    OwnersLink,
+    OwnersPassword,
+    PublicUser,
+    public,
+)
 from app.web import FromForm, responds
 from app.web.parameters import sent_by_form
 
 router = Router(tags=["users"])
 
+_TAKEN = {409: "The address has got an account in another way."}
 _DEAD_LINK = {400: "The link is not good any more, or the request is not valid."}
-
-
-@router.post("/register", status_code=201)
-@responds({409: "The address has an account already."} | BUSY)
-async def register(body: Registration, users: Users, tx: Db) -> PublicUser:
-    """Create an account
-
-    A mail with the link that verifies the address is on its way when this answers.
-    """
-    return public(await users.create(tx, email=body.email, password=body.password))
 
 
 @router.post("/verify/request", status_code=202)
@@ -44,18 +45,48 @@ async def request_verify(body: AddressOnly, users: Users, tx: Db) -> Accepted:
 
 
 @router.get("/verify/{token}", include_in_schema=False)
-async def verify_page(token: str, users: Users) -> Response:
+async def verify_page(request: Request, login: OptionalLogin, token: str, users: Users, tx: Db) -> Response:
     """The page behind the mailed link. Opening it changes nothing: mail scanners open every link."""
-    users.tokens.peek_email_token_sub(token)
-    return link_pages.verify_form()
+    user = await users.check_verify_token(tx, token=token)
+    is_known = users.known_browsers.id_for(browser_cookie(request), user.id)
+    is_theirs = bool(is_known) or (login is not None and login.user.id == user.id)
+    return link_pages.verify_form(with_password=not is_theirs)
+
+
+@router.post("/verify", status_code=200)
+@responds(_DEAD_LINK | BUSY)
+async def verify_with_body(
+    request: Request, login: OptionalLogin, body: OwnersLink, users: Users, tx: Db
+) -> PublicUser:
+    """Verify the address that the token was mailed to
+
+    Send it from the browser that made the account, while logged in as its owner, or with its password.
+    Otherwise the password and every login are dead: somebody else may have made the account. A link to set a
+    new password is mailed then.
+    """
+    user = await users.verify(
+        tx,
+        token=body.token,
+        login=login and login.user,
+        password=body.password,
+        browser=browser_cookie(request),
+    )
+    return public(user)
 
 
 @router.post("/verify/{token}", status_code=200, response_model=PublicUser)
-@responds(_DEAD_LINK)
-async def verify(request: Request, token: str, users: Users, tx: Db) -> PublicUser | Response:
-    """Verify the address that the token was mailed to"""
-    user = await users.verify(tx, token=token)
-    return link_pages.verified(user.email) if sent_by_form(request) else public(user)
+@responds(_DEAD_LINK | BUSY)
+async def verify(
+    request: Request,
+    login: OptionalLogin,
+    token: str,
+    users: Users,
+    tx: Db,
+    body: Annotated[OwnersPassword, FromForm()] = OwnersPassword(),  # noqa: B008 - never changed
+) -> PublicUser | Response:
+    """The same with the token in the path, as links in mails have it"""
+    account = await verify_with_body(request, login, OwnersLink(token, body.password), users, tx)
+    return link_pages.verified(account.email) if sent_by_form(request) else account
 
 
 @router.post("/password-reset/request", status_code=202)
@@ -75,18 +106,59 @@ async def password_reset_page(token: str, users: Users) -> Response:
     return link_pages.new_password_form(users.password_min_length)
 
 
-@router.post("/password-reset/{token}", status_code=200, response_model=PublicUser)
+@router.post("/password-reset", status_code=200)
 @responds(_DEAD_LINK | BUSY)
-async def reset_password(
-    request: Request,
-    token: str,
-    body: Annotated[NewPassword, FromForm()],
-    users: Users,
-    tx: Db,
-) -> PublicUser | Response:
+async def reset_password_with_body(
+    request: Request, body: NewPasswordLink, users: Users, tx: Db
+) -> PublicUser:
     """Set a new password
 
     The token works once, and nobody is logged in by it; every session and every token made before is dead.
     """
-    user = await users.reset_password(tx, token=token, new_password=body.password)
-    return link_pages.password_was_set() if sent_by_form(request) else public(user)
+    user = await users.reset_password(tx, token=body.token, new_password=body.password)
+    remember_browser(request, users, user.id)
+    return public(user)
+
+
+@router.post("/password-reset/{token}", status_code=200, response_model=PublicUser)
+@responds(_DEAD_LINK | BUSY)
+async def reset_password(
+    request: Request, token: str, body: Annotated[NewPassword, FromForm()], users: Users, tx: Db
+) -> PublicUser | Response:
+    """The same with the token in the path, as links in mails have it"""
+    account = await reset_password_with_body(request, NewPasswordLink(token, body.password), users, tx)
+    return link_pages.password_was_set() if sent_by_form(request) else account
+
+
+# Invitations
+
+
+@router.get("/invitation/{token}", include_in_schema=False)
+async def invitation_page(token: str, users: Users, tx: Db) -> Response:
+    """The page behind the mailed link; see `verify_page`."""
+    invitation = await users.invitations.of_token(tx, token)
+    return link_pages.invitation_form(invitation.email, users.password_min_length)
+
+
+@router.post("/invitation", status_code=201)
+@responds(_DEAD_LINK | _TAKEN | BUSY)
+async def accept_invitation_with_body(
+    request: Request, body: NewPasswordLink, users: Users, tx: Db
+) -> PublicUser:
+    """Make the account that an invitation is for, with a password of your own
+
+    Its address is verified already: the link was mailed there.
+    """
+    user = await users.accept_invitation(tx, token=body.token, password=body.password)
+    remember_browser(request, users, user.id)
+    return public(user)
+
+
+@router.post("/invitation/{token}", status_code=201, response_model=PublicUser)
+@responds(_DEAD_LINK | _TAKEN | BUSY)
+async def accept_invitation(
+    request: Request, token: str, body: Annotated[NewPassword, FromForm()], users: Users, tx: Db
+) -> PublicUser | Response:
+    """The same with the token in the path, as links in mails have it"""
+    account = await accept_invitation_with_body(request, NewPasswordLink(token, body.password), users, tx)
+    return link_pages.account_was_made(account.email) if sent_by_form(request) else account

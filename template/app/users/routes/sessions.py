@@ -5,7 +5,13 @@ from hawkapi import Depends, Request
 from hawkapi.routing.router import Router
 
 from app.database import Db
-from app.users.cookies import give_cookie, session_cookie, take_cookie
+from app.users.cookies import (
+    browser_cookie,
+    give_cookie,
+    remember_browser,
+    session_cookie,
+    take_cookie,
+)
 from app.users.dependencies import CurrentLogin, OptionalLogin, RecentLogin, Users
 from app.users.manager import UserManager
 from app.users.schemas import (
@@ -42,13 +48,14 @@ def tokens_for(users: UserManager, issued: Issued) -> TokenPair:
 
 @router.post("/login", status_code=200)
 @responds(_REFUSED | BUSY)
-async def login(body: Credentials, users: Users, tx: Db) -> LoggedIn:
+async def login(request: Request, body: Credentials, users: Users, tx: Db) -> LoggedIn:
     """Log in with address and password
 
     Send the access token with later requests as `Authorization: Bearer …`. When it has expired, get another
     with the refresh token.
     """
-    issued = await users.log_in(tx, email=body.email, password=body.password)
+    issued = await users.log_in(tx, email=body.email, password=body.password, browser=browser_cookie(request))
+    remember_browser(request, users, issued.user.id)
     tokens = msgspec.structs.asdict(tokens_for(users, issued))
     return LoggedIn(**msgspec.structs.asdict(public(issued.user)), **tokens)
 
@@ -67,8 +74,10 @@ async def login_with_cookie(request: Request, users: Users, tx: Db, body: Cookie
         kind="cookie",
         remember=body.remember,
         instead_of=session_cookie(request),
+        browser=browser_cookie(request),
     )
     give_cookie(request, issued)
+    remember_browser(request, users, issued.user.id)
     return public(issued.user)
 
 

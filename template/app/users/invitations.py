@@ -1,0 +1,73 @@
+"""Invitations: the links by which accounts are made where REGISTRATION=closed, and beside it elsewhere.
+
+An invitation is a row, and its link a token that names it. Whoever uses the link deletes the row, so it works
+once; a newer invitation of an address takes the place of an older one. Knows no HTTP.
+"""
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy import String, delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app import clock
+from app.clock import Moment
+from app.database import Base
+from app.users.tokens import TokenError, UserTokens
+
+
+class UserInvitation(Base):
+    """Somebody who may make an account, and has not done so yet."""
+
+    __tablename__ = "user_invitations"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid4()))
+    email: Mapped[str] = mapped_column(String(320), unique=True, index=True)
+    invited_by: Mapped[str] = mapped_column(String(36))
+    """A user's id, or `cli`."""
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Invitations:
+    """What can be done with invitations. Leaves the commit to the caller."""
+
+    def __init__(self, tokens: UserTokens) -> None:
+        self._tokens = tokens
+        self._lasts = timedelta(seconds=tokens.config.invitation_ttl_seconds)
+
+    async def make(self, session: AsyncSession, email: str, *, invited_by: str) -> tuple[UserInvitation, str]:
+        """Invite *email*, as `parse_email` returns it; the invitation and the token of its link."""
+        await session.execute(delete(UserInvitation).where(UserInvitation.email == email))
+        now = clock.now()
+        row = UserInvitation(email=email, invited_by=invited_by, created_at=now, expires_at=now + self._lasts)
+        session.add(row)
+        await session.flush()
+        return row, self._tokens.issue_invitation(row.id, email=email)
+
+    async def open(self, session: AsyncSession) -> list[UserInvitation]:
+        """Those that can be used, the newest first."""
+        usable = select(UserInvitation).where(UserInvitation.expires_at > clock.now())
+        newest_first = usable.order_by(UserInvitation.created_at.desc(), UserInvitation.id)
+        return list(await session.scalars(newest_first))
+
+    async def of_token(self, session: AsyncSession, token: str) -> UserInvitation:
+        """The invitation that *token* is the link of. Raises `TokenError`; nothing changes."""
+        row = await session.get(UserInvitation, self._tokens.peek_invitation_token_sub(token))
+        if row is None or row.expires_at <= clock.now():
+            raise TokenError("invitation was used, withdrawn or has expired")
+        self._tokens.verify_invitation_token(token, expected_email=row.email)
+        return row
+
+    async def remove(self, session: AsyncSession, invitation_id: str) -> bool:
+        """Use or withdraw an invitation; of several callers at once one gets True."""
+        this_one = delete(UserInvitation).where(UserInvitation.id == invitation_id)
+        removed = await session.execute(
+            this_one.returning(UserInvitation.id).execution_options(synchronize_session=False)
+        )
+        return removed.scalar_one_or_none() is not None
+
+    async def remove_expired(self, session: AsyncSession) -> None:
+        """Forget those that nobody has used in time."""
+        await session.execute(delete(UserInvitation).where(UserInvitation.expires_at <= clock.now()))

@@ -1,0 +1,48 @@
+"""Make an account: one router for each REGISTRATION, so that the OpenAPI document says what holds."""
+
+from uuid import uuid4
+
+from hawkapi import Request
+from hawkapi.routing.router import Router
+
+from app.database import Db
+from app.users.cookies import remember_browser
+from app.users.dependencies import Users
+from app.users.exceptions import RegistrationClosed
+from app.users.manager import Registration as Mode
+from app.users.routes.sessions import BUSY
+from app.users.schemas import Accepted, PublicUser, Registration, public
+from app.web import responds
+
+routers: dict[Mode, Router] = {mode: Router(tags=["users"]) for mode in ("open", "private", "closed")}
+
+
+@routers["open"].post("/register", status_code=201)
+@responds({409: "The address has an account already."} | BUSY)
+async def register(request: Request, body: Registration, users: Users, tx: Db) -> PublicUser:
+    """Create an account
+
+    A mail with the link that verifies the address is on its way when this answers.
+    """
+    user = await users.create(tx, email=body.email, password=body.password)
+    remember_browser(request, users, user.id)
+    return public(user)
+
+
+@routers["private"].post("/register", status_code=202)
+@responds(BUSY)
+async def register_privately(request: Request, body: Registration, users: Users, tx: Db) -> Accepted:
+    """Create an account
+
+    The answer is the same for an address that has one already: the mail that is on its way tells.
+    """
+    user = await users.register(tx, email=body.email, password=body.password)
+    # A cookie for nobody, where there was an account: without one the answer would tell.
+    remember_browser(request, users, user.id if user is not None else str(uuid4()))
+    return Accepted()
+
+
+@routers["closed"].post("/register", include_in_schema=False)
+async def refuse_registration(request: Request) -> None:
+    """Whoever asks is told that an invitation is needed; the body is not read."""
+    raise RegistrationClosed

@@ -1,0 +1,277 @@
+"""Registering: nobody learns who has an account, and nobody makes one for somebody else.
+
+Checklist 13, 14 and 29; ASVS 6.3.8; CWE-204.
+"""
+
+import pytest
+import pytest_asyncio
+
+from app.limits import Rate
+from app.users.limits import LIMITS
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+ADA = {"email": "ada@example.com", "password": "a password of the owner"}
+ATTACK = {"email": "ada@example.com", "password": "a password of the attacker"}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def private(other_client):
+    """A client of an application with REGISTRATION=private."""
+    return await other_client(registration="private")
+
+
+def visible(answer):
+    """All that a client sees of an answer; of the cookie its shape."""
+    cookie = answer.headers["set-cookie"]
+    headers = dict(answer.headers) | {"set-cookie": "", "x-request-id": ""}
+    return answer.status_code, answer.content, headers, len(cookie), cookie.partition(";")[2]
+
+
+# REGISTRATION=private
+
+
+async def test_a_new_and_a_taken_address_get_the_same_answer(private, make_user):
+    """Checklist 13."""
+    await make_user("ada@example.com")
+
+    taken = await private.post("/users/register", json=ADA)
+    new = await private.post("/users/register", json=ADA | {"email": "eve@example.com"})
+
+    assert new.status_code == 202
+    assert visible(taken) == visible(new)
+
+
+async def test_the_mail_tells_the_owner_of_a_taken_address(private, make_user, outbox):
+    """Checklist 13."""
+    await make_user("ada@example.com")
+
+    await private.post("/users/register", json=ADA)
+
+    (mail,) = await outbox()
+    assert mail.all_recipients() == ["ada@example.com"]
+    assert "has one" in mail.text_body
+    assert "://" not in mail.text_body
+
+
+async def test_a_new_address_gets_its_link(private, outbox):
+    await private.post("/users/register", json=ADA)
+
+    (mail,) = await outbox()
+    assert "/users/verify/" in mail.text_body
+
+
+@pytest.mark.parametrize("email", ["ada@example.com", "eve@example.com"])
+async def test_a_new_and_a_taken_address_cost_the_same(
+    private, make_user, hash_calls, rendered, outbox_rows, email
+):
+    """Checklist 14: one hash, one mail. Counted, since a clock is blind or wrong."""
+    await make_user("ada@example.com")
+
+    await private.post("/users/register", json=ADA | {"email": email})
+
+    assert hash_calls == ["hash"]
+    assert (len(rendered), await outbox_rows()) == (2, 1)
+
+
+async def test_a_taken_address_keeps_its_password(private, client, make_owner):
+    await make_owner("ada@example.com")
+
+    await private.post("/users/register", json=ATTACK)
+
+    attack = await client.post("/users/login", json=ATTACK)
+    owner = await client.post("/users/login", json=ADA | {"password": "correct horse battery"})
+    assert (attack.status_code, owner.status_code) == (401, 200)
+
+
+async def test_a_disabled_account_gets_no_mail_and_shows_nothing(private, make_user, outbox, outbox_rows):
+    """Checklist 13."""
+    await make_user("ada@example.com", is_active=False)
+
+    disabled = await private.post("/users/register", json=ADA)
+    new = await private.post("/users/register", json=ADA | {"email": "eve@example.com"})
+
+    assert visible(disabled) == visible(new)
+    assert [mail.all_recipients() for mail in await outbox()] == [["eve@example.com"]]
+    assert await outbox_rows() == 2
+
+
+async def test_an_owner_is_not_flooded_by_registrations(private, make_user, outbox):
+    """Checklist 12: the answer stays the same."""
+    await make_user("ada@example.com")
+    most = Rate.parse(LIMITS["register"].account).count
+
+    answers = [await private.post("/users/register", json=ADA) for _ in range(most + 2)]
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len(await outbox()) == most
+
+
+@pytest.mark.parametrize("email", ["ada@example.com", "eve@example.com"])
+async def test_a_bad_password_is_refused_alike(private, make_user, email):
+    """Checklist 13."""
+    await make_user("ada@example.com")
+
+    answer = await private.post("/users/register", json={"email": email, "password": "short"})
+
+    assert answer.status_code == 400
+    assert "at least 12 characters" in answer.json()["detail"]
+
+
+async def test_of_many_at_once_one_makes_the_account(private, accounts, at_once):
+    """Checklist 13: the losers of the race are told nothing."""
+
+    statuses = await at_once(6, lambda: private.post("/users/register", json=ADA))
+
+    assert statuses == [202] * 6
+    assert len(await accounts()) == 1
+
+
+async def test_the_cookie_of_a_taken_address_makes_no_browser_known(
+    private, client, manager, make_owner, stored, browser_of_answer
+):
+    """Checklist 29: or its owner, trying to register, would confirm a password that is not theirs."""
+    user = await make_owner("ada@example.com")
+
+    answer = await private.post("/users/register", json=ADA)
+
+    cookie = browser_of_answer(answer)["Cookie"].partition("=")[2]
+    assert manager.known_browsers.is_ours(cookie)
+    assert manager.known_browsers.id_for(cookie, user.id) == ""
+
+
+# REGISTRATION=closed
+
+
+async def test_nobody_registers_where_it_is_closed(other_client, accounts, hash_calls):
+    client = await other_client(registration="closed")
+
+    answer = await client.post("/users/register", json=ADA)
+
+    assert answer.status_code == 403
+    assert answer.json()["detail"] == "Accounts are made by invitation: ask an administrator for one."
+    assert await accounts() == []
+    assert hash_calls == []
+
+
+# An account that somebody else has made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def attacked(client, mailed_token):
+    """Somebody has made an account with Ada's address and is logged in; the link is in Ada's mailbox."""
+    await client.post("/users/register", json=ATTACK)
+    link = await mailed_token()
+    tokens = (await client.post("/users/login", json=ATTACK)).json()
+    client.cookies.clear()
+    return link, {"Authorization": f"Bearer {tokens['access_token']}"}, tokens["refresh_token"]
+
+
+@pytest.mark.parametrize("way", ["path", "body", "form"])
+async def test_who_verifies_anothers_account_gets_it(client, attacked, status_of, way):
+    """Checklist 29: the attacker's password and sessions are dead."""
+    link, session, refresh = attacked
+    requests = {
+        "path": lambda: client.post(f"/users/verify/{link}"),
+        "body": lambda: client.post("/users/verify", json={"token": link}),
+        "form": lambda: client.post(f"/users/verify/{link}", data={"password": ""}),
+    }
+
+    answer = await requests[way]()
+
+    assert answer.status_code == 200
+    assert await status_of(session) == 401
+    assert (await client.post("/users/token/refresh", json={"refresh_token": refresh})).status_code == 401
+    assert (await client.post("/users/login", json=ATTACK)).status_code == 401
+
+
+async def test_and_is_mailed_the_link_for_a_password(client, attacked, mailed_token):
+    """Checklist 29."""
+    await client.post(f"/users/verify/{attacked[0]}")
+
+    reset = await client.post(f"/users/password-reset/{await mailed_token()}", json=ADA)
+
+    assert reset.json()["is_verified"] is True
+    assert (await client.post("/users/login", json=ADA)).status_code == 200
+
+
+async def test_who_resets_the_password_of_anothers_account_gets_it(client, attacked, status_of, mailed_token):
+    """Checklist 29: the way that a person takes who finds the address taken."""
+    await client.post("/users/password-reset/request", json={"email": "ada@example.com"})
+
+    await client.post(f"/users/password-reset/{await mailed_token()}", json=ADA)
+
+    assert await status_of(attacked[1]) == 401
+    assert (await client.post("/users/login", json=ATTACK)).status_code == 401
+    assert (await client.post(f"/users/verify/{attacked[0]}")).status_code == 400
+
+
+async def test_who_registers_again_does_not_confirm_anothers_password(
+    private, client, attacked, status_of, browser_of_answer
+):
+    """Checklist 29: the owner tries to register, and opens the link of the attacker's registration."""
+    own = browser_of_answer(await private.post("/users/register", json=ADA))
+
+    await client.post(f"/users/verify/{attacked[0]}", headers=own)
+
+    assert await status_of(attacked[1]) == 401
+    assert (await client.post("/users/login", json=ATTACK)).status_code == 401
+
+
+async def test_the_page_asks_for_the_password_where_the_account_was_made_elsewhere(client, attacked):
+    """Checklist 29."""
+    page = await client.get(f"/users/verify/{attacked[0]}")
+
+    assert 'type="password"' in page.text
+    assert "made in another browser" in page.text
+
+
+# Whoever has made it keeps it
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def registered(client, mailed_token, browser_of_answer):
+    """Ada has registered: the link, and what shows that it is her browser."""
+    answer = await client.post("/users/register", json=ADA)
+    client.cookies.clear()
+    return await mailed_token(), browser_of_answer(answer)
+
+
+async def test_the_browser_that_registered_verifies_with_a_button(client, registered):
+    link, browser = registered
+
+    page = await client.get(f"/users/verify/{link}", headers=browser)
+    answer = await client.post(f"/users/verify/{link}", headers=browser)
+
+    assert 'type="password"' not in page.text
+    assert answer.json()["is_verified"] is True
+    assert (await client.post("/users/login", json=ADA)).status_code == 200
+
+
+async def test_another_browser_keeps_the_password_by_giving_it(client, registered):
+    answer = await client.post(f"/users/verify/{registered[0]}", json={"password": ADA["password"]})
+
+    assert answer.json()["is_verified"] is True
+    assert (await client.post("/users/login", json=ADA)).status_code == 200
+
+
+async def test_a_login_of_the_owner_keeps_the_password_and_the_session(client, registered, status_of):
+    access = (await client.post("/users/login", json=ADA)).json()["access_token"]
+    session = {"Authorization": f"Bearer {access}"}
+    client.cookies.clear()
+
+    await client.post(f"/users/verify/{registered[0]}", headers=session)
+
+    assert await status_of(session) == 200
+    assert (await client.post("/users/login", json=ADA)).status_code == 200
+
+
+async def test_a_wrong_password_spends_no_link(client, registered, accounts):
+    refused = await client.post(f"/users/verify/{registered[0]}", json={"password": "another password"})
+    form = await client.post(f"/users/verify/{registered[0]}", data={"password": "another password"})
+    [user] = await accounts()
+
+    assert (refused.status_code, form.status_code, user.is_verified) == (400, 400, False)
+    assert refused.json()["errors"] == [{"field": "password", "message": "The password is wrong."}]
+    assert 'role="alert"' in form.text
+    assert (await client.post(f"/users/verify/{registered[0]}", json=ADA)).status_code == 200

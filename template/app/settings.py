@@ -6,11 +6,12 @@ has an entry in `.env.example`. Read settings from `app.state.settings`, never f
 
 import difflib
 import os
+import re
 import secrets
 import unicodedata
 from collections.abc import Iterator
 from email.utils import getaddresses
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ DEFAULT_ENV_FILE = Path(".env")
 _NOT_DERIVED = "default_factory_not_called"
 """What pydantic says of a default that comes from a field which is wrong itself."""
 _PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "your-", "xxxx")
+_PORTS = {"http": 80, "https": 443}
 
 
 class SettingsError(Exception):
@@ -46,6 +48,10 @@ def _web_address(value: str) -> str:
     if not _is_web_address(value) or "?" in value or "#" in value:
         raise ValueError("must be an address such as https://app.example.org, without ? or #")
     return value.rstrip("/")
+
+
+def _web_address_or_empty(value: str) -> str:
+    return _web_address(value) if value else ""
 
 
 def _link(value: str) -> str:
@@ -97,6 +103,31 @@ def _is_readable(url: str) -> bool:
     return parts.drivername.startswith("sqlite") or (bool(parts.database) and "@" not in (parts.host or ""))
 
 
+def _redis_url(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and not _is_redis(value.get_secret_value()):
+        raise ValueError(
+            "must be redis://user:password@host:6379/0, rediss://... for TLS or unix:///path/to/socket,"
+            " with @ : / ? # in the password percent-encoded, and after a ? only what redis-py knows"
+        )
+    return value
+
+
+def _is_redis(url: str) -> bool:
+    # Who has no Redis need not wait for this.
+    from redis.asyncio import ConnectionPool
+    from redis.exceptions import RedisError
+
+    try:
+        parts = make_url(url)
+        cast(Any, ConnectionPool).from_url(url).make_connection()
+    except (ArgumentError, RedisError, OSError, TypeError, ValueError):
+        return False
+    if parts.drivername == "unix":
+        return not parts.host and bool(parts.database)
+    # The same @ as above. Without a number redis-py takes the first database, whatever stands there.
+    return bool(parts.host) and "@" not in (parts.host or "") and (parts.database or "0").isdecimal()
+
+
 def _sender(value: str) -> str:
     if "\n" in value or "\r" in value:
         raise ValueError("must be one line")
@@ -123,6 +154,59 @@ def _networks(value: object) -> object:
         return [ip_network(each.strip()) for each in value.split(",") if each.strip()]
     except ValueError:
         raise ValueError("must be addresses or networks with commas between, such as 10.0.0.0/8") from None
+
+
+def _parts(value: object) -> object:
+    return [each.strip() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
+
+
+def _host_names(values: list[str]) -> list[str]:
+    try:
+        return [_host_name(each) for each in values]
+    except ValueError:
+        raise ValueError(
+            "must be host names with commas between, such as app.example.org, without https://, port and *"
+        ) from None
+
+
+def _host_name(value: str) -> str:
+    """As it stands in the header: in lower case, in ASCII; an IPv6 address in its one spelling."""
+    bare = value.removeprefix("[").removesuffix("]")
+    if ":" in bare:
+        return str(ip_address(bare))
+    name = bare.encode("idna").decode().lower()
+    if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
+        raise ValueError
+    return name
+
+
+def _origins(values: list[str]) -> list[str]:
+    try:
+        return [_origin(each) for each in values]
+    except ValueError:
+        raise ValueError(
+            "must be origins with commas between, such as https://app.example.org, each with its scheme and"
+            " without a path or *"
+        ) from None
+
+
+def _origin(value: str) -> str:
+    """As browsers write it: in lower case, and without the port that the scheme stands for (RFC 6454)."""
+    parts = urlsplit(value)
+    if not _is_web_address(value) or value.lower() != f"{parts.scheme}://{parts.netloc}".lower():
+        raise ValueError
+    if "@" in parts.netloc:
+        raise ValueError
+    name = _host_name(parts.hostname or "")
+    port = f":{parts.port}" if parts.port not in (None, _PORTS[parts.scheme]) else ""
+    return f"{parts.scheme}://{f'[{name}]' if ':' in name else name}{port}"
+
+
+def _own_hosts(data: dict[str, Any]) -> list[str]:
+    if data.get("environment") != "production" or "base_url" not in data:
+        return []
+    base_url: str = data["base_url"]
+    return [urlsplit(base_url).hostname or ""]
 
 
 DAY = 24 * 60 * 60
@@ -186,6 +270,15 @@ class Settings(BaseSettings):
             description="Connections of a process (SQLite: 3 at most); for all, below the server's limit.",
         ),
     ] = 32
+    redis_url: Annotated[
+        SecretStr | None,
+        AfterValidator(_redis_url),
+        Field(description="The Redis that processes share their limits in; without one each counts alone."),
+    ] = None
+    redis_outage: Annotated[
+        Literal["memory", "refuse"],
+        Field(description="While Redis is away: each process counts alone, or what is limited is refused."),
+    ] = "memory"
 
     mail_backend: Annotated[
         Literal["console", "smtp", "memory"],
@@ -215,11 +308,28 @@ class Settings(BaseSettings):
     password_min_length: Annotated[
         int, Field(ge=8, le=128, description="Characters a new password needs at least.")
     ] = 12
+    password_breach_url: Annotated[
+        str,
+        AfterValidator(_web_address_or_empty),
+        Field(description="Where to ask for breached passwords, such as Have I Been Pwned; empty: nowhere."),
+    ] = ""
+    password_breach_timeout: Annotated[
+        float,
+        Field(gt=0, le=30, description="Seconds to wait for that; the password then passes."),
+    ] = 2.0
     verify_ttl: Annotated[Seconds, Field(description="Seconds that a verification link is good for.")] = 3600
     reset_ttl: Annotated[Seconds, Field(description="Seconds that a reset link is good for.")] = 3600
     email_change_ttl: Annotated[
         Seconds, Field(description="Seconds that a link for a new address is good for.")
     ] = 3600
+    registration: Annotated[
+        Literal["open", "private", "closed"],
+        Field(description="Who may register: everybody; so, and no answer tells who has; the invited."),
+    ] = "open"
+    invitation_url: Annotated[
+        Link, Field(description="The link in invitations, with {token}; of your front end, if any.")
+    ] = Field(default_factory=lambda data: _own_link(data, "invitation"))
+    invitation_ttl: Annotated[Seconds, Field(description="Seconds that an invitation is good for.")] = 7 * DAY
     access_ttl: Annotated[Seconds, Field(description="Seconds that an access token is good for.")] = 900
     session_idle: Annotated[
         Seconds,
@@ -266,6 +376,52 @@ class Settings(BaseSettings):
     max_body_size: Annotated[
         int, Field(ge=1024, description="Bytes of a request body that are accepted at most.")
     ] = 1_048_576
+    max_header_size: Annotated[
+        int, Field(ge=1024, le=262_144, description="Bytes of a request's headers that are accepted at most.")
+    ] = 16_384
+    header_timeout: Annotated[
+        float,
+        Field(gt=0, le=86_400, description="Seconds for the headers of a request, and for idling."),
+    ] = 10.0
+    body_timeout: Annotated[
+        float, Field(gt=0, le=86_400, description="Seconds in which the body of a request has to arrive.")
+    ] = 20.0
+    request_timeout: Annotated[
+        float,
+        Field(gt=0, le=86_400, description="Seconds until an answer begins, without those for the body."),
+    ] = 30.0
+    allowed_hosts: Annotated[
+        list[str],
+        NoDecode,
+        BeforeValidator(_parts),
+        AfterValidator(_host_names),
+        Field(description="Host names that are served, with commas. In production BASE_URL's, else any."),
+    ] = Field(default_factory=_own_hosts)
+    cors_origins: Annotated[
+        list[str],
+        NoDecode,
+        BeforeValidator(_parts),
+        AfterValidator(_origins),
+        Field(description="Other sites whose pages may ask this application, with commas: their origins."),
+    ] = []
+    hsts_max_age: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=3650 * DAY,
+            description="Seconds for which browsers are to use https alone (production); 0 does not say so.",
+        ),
+    ] = 365 * DAY
+    hsts_subdomains: Annotated[bool, Field(description="The same for every host name below this one.")] = True
+    log_format: Annotated[
+        Literal["json", "text"],
+        Field(description="Log lines as JSON, by default in production, or for people to read."),
+    ] = Field(default_factory=lambda data: "json" if data.get("environment") == "production" else "text")
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+        Field(description="What is logged: this and what is worse. Requests are INFO."),
+    ] = "INFO"
     docs_enabled: Annotated[
         bool, Field(description="Serve /docs and /openapi.json. By default everywhere but in production.")
     ] = Field(default_factory=lambda data: data.get("environment") != "production")
@@ -344,7 +500,14 @@ def _unsafe(settings: Settings) -> Iterator[str]:
         yield "SMTP_SECURITY: must be starttls or tls when there is an SMTP_PASSWORD."
     if not settings.cookie_secure:
         yield "COOKIE_SECURE: must be on in production, or the session travels unencrypted."
-    for name in sorted({"verify_url", "reset_url", "email_change_url"} & settings.model_fields_set):
+    if not settings.allowed_hosts:
+        yield "ALLOWED_HOSTS: must name a host in production; without the setting it is that of BASE_URL."
+    if any(each.startswith("http://") for each in settings.cors_origins):
+        yield "CORS_ORIGINS: must be https:// origins in production."
+    if settings.password_breach_url.startswith("http://"):
+        yield "PASSWORD_BREACH_URL: must be an https:// address in production."
+    links = {"verify_url", "reset_url", "email_change_url", "invitation_url"}
+    for name in sorted(links & settings.model_fields_set):
         if not str(getattr(settings, name)).startswith("https://"):
             yield f"{name.upper()}: must be an https:// address in production, the token in it is a secret."
 
@@ -354,9 +517,12 @@ def _hidden_problems(error: ValidationError, env_file: Path | None) -> Iterator[
     wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"] and each["type"] != _NOT_DERIVED}
     if not wrong:
         return
-    good_key = SecretStr(secrets.token_hex(32))
-    fields = Settings.model_fields
-    stand_ins = {name: good_key if name == "secret_key" else fields[name].get_default() for name in wrong}
+    stand_ins: dict[str, Any] = {
+        name: Settings.model_fields[name].get_default(call_default_factory=True, validated_data={})
+        for name in wrong
+    }
+    if "secret_key" in wrong:
+        stand_ins["secret_key"] = SecretStr(secrets.token_hex(32))
     try:
         Settings(_env_file=env_file, **stand_ins)  # type: ignore[call-arg]  # read from outside
     except ValidationError as second:

@@ -48,7 +48,7 @@ def _sentence(error: Exception) -> str | None:
 
     from app.settings import SettingsError
     from app.users import InvalidEmail, InvalidPassword, LastSuperuser, UserAlreadyExists
-    from app.users.exceptions import AccountInUse
+    from app.users.exceptions import AccountInUse, NoSuchInvitation
 
     match error:
         case (
@@ -58,6 +58,7 @@ def _sentence(error: Exception) -> str | None:
             | UserAlreadyExists()
             | LastSuperuser()
             | AccountInUse()
+            | NoSuchInvitation()
         ):
             return str(error)
         case CommandError():
@@ -108,4 +109,6 @@ async def application() -> AsyncGenerator["App"]:
         yield app
     finally:
         app.state.users.hasher.close()
+        await app.state.limiter.close()
+        await app.state.users.policy.close()
         await app.state.db.dispose()

@@ -7,12 +7,16 @@ import os
 import secrets
 import signal
 import socket
-from typing import Annotated
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.common import PROJECT, application, fail, require_database
 from app.cli.database import pending, upgrade_to_heads
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")]
@@ -38,7 +42,7 @@ def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
         + f"  Mail         {_where_mail_goes(settings.mail_backend, settings.mail_worker)}\n"
         "  Stop it with Ctrl+C. It restarts when you save a file.\n"
     )
-    _granian(host, port, workers=1, reload=True)
+    _granian(settings, host, port, workers=1, reload=True)
 
 
 def serve(
@@ -56,21 +60,28 @@ def serve(
             fg=typer.colors.YELLOW,
             err=True,
         )
+    if workers > 1 and settings.redis_url is None:
+        _say_that_each_counts_alone(workers, settings.environment)
+    if settings.environment == "production" and not settings.trusted_proxies:
+        typer.secho(
+            "TRUSTED_PROXIES is empty: behind a proxy all clients have one address and share its limits.",
+            fg=typer.colors.YELLOW,
+            err=True,
+        )
     _refuse_a_taken_port(host, port)
     require_database(settings)
     if missing := pending(settings):
         fail(f"The database lacks migrations ({', '.join(sorted(missing))}): run `uv run app db upgrade`.")
-    _granian(host, port, workers=workers, reload=False)
+    _granian(settings, host, port, workers=workers, reload=False)
 
 
 def worker() -> None:
     """Send the mail that waits in the outbox, and delete what is past its time. Several may run."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     asyncio.run(_work())
 
 
 async def _work() -> None:
-    from app import chores
+    from app import chores, logs
     from app.mail import build_worker
 
     stop = asyncio.Event()
@@ -79,6 +90,7 @@ async def _work() -> None:
         loop.add_signal_handler(number, stop.set)
     async with application() as app:
         settings = app.state.settings
+        logs.configure(settings)
         logging.getLogger("app.mail").info("sending mail by %s", settings.mail_backend)
         await asyncio.gather(
             build_worker(app.state.db, settings).run(stop), chores.run(app.state.chores, stop)
@@ -112,10 +124,21 @@ def _refuse_a_taken_port(host: str, port: int) -> None:
         fail(f"Cannot listen on {host}, port {port} ({error.strerror}). Choose another with --port.")
 
 
+def _say_that_each_counts_alone(workers: int, environment: str) -> None:
+    what = f"Without REDIS_URL each of {workers} processes counts alone: limits allow {workers} times as much"
+    if environment == "production":
+        fail(f"{what}. Set REDIS_URL, or serve with --workers 1.")
+    typer.secho(f"{what}; production refuses that.", fg=typer.colors.YELLOW, err=True)
+
+
 def _in_address(host: str) -> str:
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - only compared
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
         return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
+    return f"[{host}]" if address.version == 6 else host
 
 
 def _where_mail_goes(backend: str, worker: str) -> str:
@@ -128,9 +151,12 @@ def _where_mail_goes(backend: str, worker: str) -> str:
     }[backend]
 
 
-def _granian(host: str, port: int, *, workers: int, reload: bool) -> None:
+def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload: bool) -> None:
     from granian.constants import Interfaces
+    from granian.http import HTTP1Settings, HTTP2Settings
     from granian.server import Server
+
+    from app import logs
 
     if reload:
         # A forked worker would go on with the modules that migrating has loaded into this process.
@@ -148,4 +174,9 @@ def _granian(host: str, port: int, *, workers: int, reload: bool) -> None:
         respawn_failed_workers=not reload,
         # Without a limit a request that hangs would keep a stopped process for ever.
         workers_kill_timeout=5 if reload else 30,
+        # Whoever sends headers slowly or without end is cut off here: the application's own limits, which
+        # answer in words, see a request when its headers are complete.
+        http1_settings=HTTP1Settings(header_read_timeout=round(settings.header_timeout * 1000)),
+        http2_settings=HTTP2Settings(max_headers_size=4 * settings.max_header_size),
+        log_dictconfig=logs.configuration(settings),
     ).serve()

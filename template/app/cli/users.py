@@ -12,9 +12,11 @@ import typer
 from app.cli.common import application, explained, fail
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from app.users import User, UserManager, UserSession
+    from app.users import User, UserInvitation, UserManager, UserSession
     from app.users.audit import AuditEvent
 
 cli = typer.Typer(no_args_is_help=True, help="Create, list and change accounts.")
@@ -55,6 +57,51 @@ def create(
             )
 
     typer.echo(f"Created {asyncio.run(run()).email}.")
+
+
+@cli.command()
+@explained
+def invite(email: Email) -> None:
+    """Mail somebody the link that makes an account, whatever REGISTRATION says."""
+
+    async def run() -> "tuple[str, datetime]":
+        async with _transaction() as (users, session):
+            row = await users.invite(session, email=email, invited_by="cli")
+            return row.email, row.expires_at
+
+    address, expires_at = asyncio.run(run())
+    typer.echo(f"The invitation of {address} is in the outbox, good until {expires_at:%Y-%m-%d %H:%M} UTC.")
+
+
+@cli.command()
+@explained
+def invitations() -> None:
+    """List the invitations that nobody has used yet, newest first."""
+
+    async def run() -> "list[UserInvitation]":
+        async with _transaction() as (users, session):
+            return await users.invitations.open(session)
+
+    found = asyncio.run(run())
+    for row in found:
+        typer.echo(f"{row.id}  {row.email}  until {row.expires_at:%Y-%m-%d %H:%M}  by {row.invited_by}")
+    if not found:
+        typer.echo("No open invitations.", err=True)
+
+
+@cli.command()
+@explained
+def withdraw(
+    invitation: Annotated[str, typer.Argument(help="Its id, as `app users invitations` shows it.")],
+) -> None:
+    """Withdraw an invitation: its link works no more."""
+
+    async def run() -> None:
+        async with _transaction() as (users, session):
+            await users.withdraw_invitation(session, invitation)
+
+    asyncio.run(run())
+    typer.echo("Withdrawn.")
 
 
 @cli.command("list")
@@ -135,7 +182,7 @@ def send_reset(email: Email) -> None:
     async def run(users: "UserManager", session: "AsyncSession", user: "User") -> None:
         if not user.is_active:
             fail(f"{user.email} is disabled and gets no mail: `uv run app users enable` first.")
-        await users.request_password_reset(session, email=user.email)
+        await users.send_password_reset(session, user)
 
     typer.echo(f"The mail to {_with_account(email, run)[0]} is in the outbox.")
 

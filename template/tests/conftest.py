@@ -5,6 +5,7 @@ made there and dropped). One event loop serves the whole run; tests are plain `a
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,11 +31,25 @@ from app.main import create_app
 from app.settings import Settings
 from app.users import User, UserManager
 from app.web import App
+from tests.log_guard import watching
 
 PROJECT = Path(__file__).parent.parent
 # What is set in the shell or on a CI machine has no say in the tests.
 for field in Settings.model_fields:
     os.environ.pop(field.upper(), None)
+
+
+def pytest_configure() -> None:
+    # So early, since pytest puts the level that it finds back after each test.
+    logging.getLogger().setLevel(logging.DEBUG)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def log_guard() -> Iterator[None]:
+    """No test makes the application log a secret (Checklist 39; ASVS 16.2.5)."""
+    with watching():
+        yield
+
 
 PASSWORD = "correct horse battery"
 """The password of every user that a test does not give another."""
@@ -105,8 +120,9 @@ async def started_app(settings: Settings, migrated: str) -> AsyncIterator[App]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def app(started_app: App) -> AsyncIterator[App]:
-    """The application; its tables are emptied after each test."""
+    """The application; its tables are emptied after each test, and its limits forgotten."""
     yield started_app
+    await started_app.state.limiter.clear()
     async with started_app.state.db.session() as session:
         for table in reversed(Base.metadata.sorted_tables):
             await session.execute(table.delete())
@@ -229,6 +245,7 @@ async def build_app(settings: Settings, migrated: str) -> AsyncIterator[BuildApp
             app = create_app(make_settings(**(settings.model_dump(exclude_unset=True) | changes)))
             stack.push_async_callback(app.state.db.dispose)
             stack.callback(app.state.users.hasher.close)
+            stack.push_async_callback(app.state.limiter.close)
             return app
 
         yield build

@@ -762,6 +762,20 @@ def test_a_file_that_cannot_be_written_is_named(run: Run, tmp_path: Path):
     assert f"{target} cannot be written" in refusal(run("openapi", "--output", str(target)))
 
 
+async def test_a_command_closes_what_the_application_holds_open(
+    migrated: Path, monkeypatch: pytest.MonkeyPatch
+):
+    closed: list[str] = []
+
+    async def close() -> None:
+        closed.append("limiter")
+
+    async with application() as app:
+        monkeypatch.setattr(app.state.limiter, "close", close)
+
+    assert closed == ["limiter"]
+
+
 # app dev, app serve, app worker
 
 
@@ -778,7 +792,9 @@ def test_a_port_that_is_taken_is_named(run: Run, migrated: Path, command: str):
     assert "--port" in sentence
 
 
-def test_dev_is_not_for_production(run: Run, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def production(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that production accepts."""
     for name, value in {
         "ENVIRONMENT": "production",
         "BASE_URL": "https://app.example.com",
@@ -788,7 +804,43 @@ def test_dev_is_not_for_production(run: Run, monkeypatch: pytest.MonkeyPatch):
     }.items():
         monkeypatch.setenv(name, value)
 
+
+@pytest.mark.usefixtures("production")
+def test_dev_is_not_for_production(run: Run):
     assert "uv run app serve" in refusal(run("dev", "--port", str(free_port())))
+
+
+@pytest.mark.usefixtures("production")
+def test_several_processes_need_redis_in_production(run: Run):
+    """Each would allow as many attempts as the limits say."""
+    sentence = refusal(run("serve", "--workers", "4"))
+
+    assert "4 times as much" in sentence
+    assert "Set REDIS_URL" in sentence
+
+
+@pytest.mark.usefixtures("production")
+@pytest.mark.parametrize(("workers", "url"), [("4", "redis://127.0.0.1:6379/0"), ("1", "")])
+def test_one_process_or_redis_is_enough_in_production(
+    run: Run, monkeypatch: pytest.MonkeyPatch, workers: str, url: str
+):
+    """It gets as far as to the database, which is not there."""
+    monkeypatch.setenv("REDIS_URL", url)
+
+    sentence = refusal(run("serve", "--workers", workers, "--port", str(free_port())))
+
+    assert "There is no database yet" in sentence
+
+
+def test_several_processes_without_redis_are_warned_of_elsewhere(run: Run):
+    sentence = refusal(run("serve", "--workers", "2", "--port", str(free_port())))
+
+    assert "Without REDIS_URL each of 2 processes counts alone" in sentence
+    assert "There is no database yet" in sentence
+
+
+def test_one_process_without_redis_is_not_warned_of(run: Run):
+    assert "REDIS_URL" not in refusal(run("serve", "--port", str(free_port())))
 
 
 def test_serve_refuses_a_database_that_lacks_migrations(run: Run, migrated: Path):
@@ -810,6 +862,48 @@ def test_serve_warns_outside_production_answers_and_stops_when_asked(migrated: P
 
     assert server.returncode == 0
     assert "ENVIRONMENT is test" in output
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_serve_logs_every_line_in_one_form_and_each_request_once(
+    migrated: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    port = free_port()
+    with running("serve", "--port", str(port)) as server:
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz", '"ready"'))
+        httpx.get(f"http://127.0.0.1:{port}/nowhere?token=secret")
+        server.send_signal(signal.SIGTERM)
+        output, _ = server.communicate(timeout=30)
+
+    # The first is what the command says to whoever has typed it.
+    _, *lines = [line for line in output.splitlines() if line]
+    records = [json.loads(line) for line in lines]
+    assert {"_granian", "app.access"} <= {each["logger"] for each in records}
+    [request] = [each for each in records if each.get("path") == "/nowhere"]
+    assert (request["status"], request["client"]) == (404, "127.0.0.1")
+    assert len(request["request_id"]) == 32
+    assert "secret" not in output
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_serve_gives_a_request_up_whose_body_does_not_come(migrated: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("BODY_TIMEOUT", "0.2")
+    port = free_port()
+    head = (
+        b"POST /users/login HTTP/1.1",
+        b"Host: a",
+        b"Content-Type: application/json",
+        b"Content-Length: 9",
+    )
+    with running("serve", "--port", str(port)):
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz", '"ready"'))
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(b"\r\n".join(head) + b"\r\n\r\n{")
+            answer = connection.recv(65_536)
+
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"\r\nconnection: close\r\n" in answer
 
 
 @pytest.mark.usefixtures("bytecode")

@@ -19,6 +19,9 @@ PRODUCTION = {
     "SMTP_SECURITY": "starttls",
 }
 
+ALLOWED = ["app.example.org", "192.0.2.1", "::1", "2001:db8::1"]
+B = "https://b.example"
+
 type SetEnvironment = Callable[..., None]
 
 
@@ -194,6 +197,21 @@ def test_what_production_refuses_is_named_beside_a_value_that_is_wrong(environme
         ("DATABASE_URL", "postgresql://user:hunter2@host:port/name"),
         ("DATABASE_URL", "postgresql://user:hunter2@at@host/name"),
         ("DATABASE_POOL_SIZE", "0"),
+        ("REDIS_URL", "http://127.0.0.1:6379"),
+        ("REDIS_URL", "127.0.0.1:6379"),
+        ("REDIS_URL", "redis://"),
+        ("REDIS_URL", "redis://host:port/0"),
+        ("REDIS_URL", "redis://host:99999/0"),
+        ("REDIS_URL", "redis://host/first"),
+        ("REDIS_URL", "redis://host/0/"),
+        ("REDIS_URL", "redis://user:hunter2@at@host/0"),
+        ("REDIS_URL", "redis://[::1"),
+        ("REDIS_URL", "redis://host/0?timeout=5"),
+        ("REDIS_URL", "redis://host/0?socket_timeout=soon"),
+        ("REDIS_URL", "rediss://host/0?ssl_cert_reqs=perhaps"),
+        ("REDIS_URL", "unix://run/redis.sock"),
+        ("REDIS_URL", "unix://"),
+        ("REDIS_OUTAGE", "ignore"),
         ("MAIL_BACKEND", "pigeon"),
         ("MAIL_SENDER", "nobody"),
         ("MAIL_SENDER", "a@example.com, b@example.com"),
@@ -205,6 +223,11 @@ def test_what_production_refuses_is_named_beside_a_value_that_is_wrong(environme
         ("SMTP_TIMEOUT", "0"),
         ("PASSWORD_MIN_LENGTH", "7"),
         ("PASSWORD_MIN_LENGTH", "129"),
+        ("PASSWORD_BREACH_URL", "api.pwnedpasswords.com/range"),
+        ("PASSWORD_BREACH_URL", "https://api.pwnedpasswords.com/range?mode=ntlm"),
+        ("PASSWORD_BREACH_TIMEOUT", "0"),
+        ("PASSWORD_BREACH_TIMEOUT", "31"),
+        ("PASSWORD_BREACH_TIMEOUT", "nan"),
         ("VERIFY_TTL", "0"),
         ("RESET_TTL", "an hour"),
         ("ACCESS_TTL", "-1"),
@@ -231,6 +254,30 @@ def test_what_production_refuses_is_named_beside_a_value_that_is_wrong(environme
         ("HASH_THREADS", "0"),
         ("HASH_QUEUE", "-1"),
         ("MAX_BODY_SIZE", "1k"),
+        ("MAX_HEADER_SIZE", "1023"),
+        ("BODY_TIMEOUT", "0"),
+        ("BODY_TIMEOUT", "nan"),
+        ("REQUEST_TIMEOUT", "-1"),
+        ("REQUEST_TIMEOUT", "inf"),
+        ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", "*.example.org"),
+        ("ALLOWED_HOSTS", "https://app.example.org"),
+        ("ALLOWED_HOSTS", "app.example.org:8000"),
+        ("ALLOWED_HOSTS", "app.example.org/"),
+        ("ALLOWED_HOSTS", "app.example.org www.example.org"),
+        ("ALLOWED_HOSTS", "[::1]:8000"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "front.example.org"),
+        ("CORS_ORIGINS", "https://front.example.org/"),
+        ("CORS_ORIGINS", "https://front.example.org/path"),
+        ("CORS_ORIGINS", "https://front.example.org?a=b"),
+        ("CORS_ORIGINS", "https://*.example.org"),
+        ("CORS_ORIGINS", "https://ada@front.example.org"),
+        ("CORS_ORIGINS", "https://front.example.org,*"),
+        ("HSTS_MAX_AGE", "-1"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "loud"),
         ("DOCS_ENABLED", "maybe"),
     ],
 )
@@ -251,12 +298,29 @@ def test_a_value_that_cannot_be_is_refused(environment: SetEnvironment, name: st
         ("USERS_PREFIX", "/api/v1/accounts", "/api/v1/accounts"),
         ("MAIL_SENDER", "My App <app@example.com>", "My App <app@example.com>"),
         ("PASSWORD_MIN_LENGTH", "8", 8),
+        ("PASSWORD_BREACH_URL", "", ""),
+        (
+            "PASSWORD_BREACH_URL",
+            "https://api.pwnedpasswords.com/range/",
+            "https://api.pwnedpasswords.com/range",
+        ),
         ("SESSION_IDLE", "120", 120),
         ("SESSION_ABSOLUTE", "315360000", 315_360_000),
         ("REFRESH_GRACE", "0", 0),
         ("DELETION_GRACE_DAYS", "365", 365),
         ("AUDIT_RETENTION_DAYS", "36500", 36_500),
         ("COOKIE_SECURE", "false", False),
+        ("BODY_TIMEOUT", "0.5", 0.5),
+        ("ALLOWED_HOSTS", " App.Example.ORG ,192.0.2.1,, ::1,[2001:DB8::1]", ALLOWED),
+        ("ALLOWED_HOSTS", "bücher.example", ["xn--bcher-kva.example"]),
+        (
+            "CORS_ORIGINS",
+            "https://Front.example.org, HTTPS://b.example:443",
+            ["https://front.example.org", B],
+        ),
+        ("CORS_ORIGINS", "http://localhost:5173,http://[::1]:80", ["http://localhost:5173", "http://[::1]"]),
+        ("HSTS_MAX_AGE", "0", 0),
+        ("LOG_LEVEL", "debug", "DEBUG"),
     ],
 )
 def test_a_value_that_can_be_is_taken(environment: SetEnvironment, name: str, value: str, expected: object):
@@ -410,6 +474,7 @@ def test_a_complete_production_is_accepted(environment: SetEnvironment):
         ("VERIFY_URL", {"VERIFY_URL": "http://app.example.com/{token}"}),
         ("RESET_URL", {"RESET_URL": "http://app.example.com/{token}"}),
         ("EMAIL_CHANGE_URL", {"EMAIL_CHANGE_URL": "http://app.example.com/{token}"}),
+        ("PASSWORD_BREACH_URL", {"PASSWORD_BREACH_URL": "http://breaches.example.com/range"}),
         ("COOKIE_SECURE", {"COOKIE_SECURE": "false"}),
         ("MAIL_BACKEND", {"MAIL_BACKEND": ""}),
         ("MAIL_BACKEND", {"MAIL_BACKEND": "console"}),
@@ -417,6 +482,8 @@ def test_a_complete_production_is_accepted(environment: SetEnvironment):
         ("MAIL_SENDER", {"MAIL_SENDER": ""}),
         ("SMTP_HOST", {"SMTP_HOST": ""}),
         ("SMTP_SECURITY", {"SMTP_PASSWORD": "hunter2", "SMTP_SECURITY": "none"}),
+        ("ALLOWED_HOSTS", {"ALLOWED_HOSTS": ","}),
+        ("CORS_ORIGINS", {"CORS_ORIGINS": "https://front.example.org,http://front.example.org"}),
     ],
 )
 def test_production_refuses_in_one_sentence(environment: SetEnvironment, name: str, changes: dict[str, str]):
@@ -450,6 +517,7 @@ def test_smtp_without_a_login_may_be_unencrypted_in_production(environment: SetE
 SECRETS = {
     "SECRET_KEY": "k3y-" + KEY,
     "DATABASE_URL": "postgresql+asyncpg://ada:hunter2@db.example.com/app?password=hunter3",
+    "REDIS_URL": "rediss://ada:hunter5@redis.example.com:6380/1?ssl_cert_reqs=none&password=hunter6",
     "SMTP_PASSWORD": "hunter4",
 }
 
@@ -470,7 +538,7 @@ def test_secrets_are_masked_wherever_settings_are_shown(
 ):
     text = str(shown(settings))
 
-    assert all(secret not in text for secret in ("k3y-", "hunter2", "hunter3", "hunter4"))
+    assert all(secret not in text for secret in ("k3y-", "hunter"))
 
 
 def test_secrets_are_not_in_a_traceback(environment: SetEnvironment, env_file: Path):
@@ -536,6 +604,62 @@ def test_the_environment_decides_about_the_worker_and_the_docs(
     assert (settings.mail_worker, settings.docs_enabled) == (worker, docs)
 
 
+@pytest.mark.parametrize(
+    ("values", "hosts"),
+    [
+        ({"SECRET_KEY": KEY}, []),
+        ({"SECRET_KEY": KEY, "BASE_URL": "https://app.example.com"}, []),
+        (PRODUCTION, ["app.example.com"]),
+        (PRODUCTION | {"BASE_URL": "https://APP.example.com:8443/under"}, ["app.example.com"]),
+        (PRODUCTION | {"BASE_URL": "https://[2001:DB8::1]"}, ["2001:db8::1"]),
+        (PRODUCTION | {"BASE_URL": "https://bücher.example"}, ["xn--bcher-kva.example"]),
+        (PRODUCTION | {"ALLOWED_HOSTS": "a.example,b.example"}, ["a.example", "b.example"]),
+    ],
+)
+def test_production_serves_the_host_of_the_base_url(
+    environment: SetEnvironment, values: dict[str, str], hosts: list[str]
+):
+    environment(**values)
+
+    assert load_settings(None).allowed_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    ("values", "form"),
+    [
+        ({"SECRET_KEY": KEY}, "text"),
+        (PRODUCTION, "json"),
+        (PRODUCTION | {"LOG_FORMAT": "text"}, "text"),
+    ],
+)
+def test_production_logs_for_machines(environment: SetEnvironment, values: dict[str, str], form: str):
+    environment(**values)
+
+    settings = load_settings(None)
+
+    assert (settings.log_format, settings.log_level) == (form, "INFO")
+
+
+def test_no_other_site_may_ask_by_default(environment: SetEnvironment):
+    environment(**PRODUCTION)
+
+    assert load_settings(None).cors_origins == []
+
+
+def test_what_production_refuses_is_named_beside_wrong_values_whose_default_depends(
+    environment: SetEnvironment,
+):
+    environment(ENVIRONMENT="production", SECRET_KEY=KEY, ALLOWED_HOSTS="*", LOG_FORMAT="xml")
+
+    assert {line.partition(":")[0] for line in problems()} == {
+        "ALLOWED_HOSTS",
+        "LOG_FORMAT",
+        "BASE_URL",
+        "MAIL_BACKEND",
+        "MAIL_SENDER",
+    }
+
+
 # What the command line shows
 
 
@@ -557,6 +681,37 @@ def test_describe_shows_which_database_it_is(settings: Settings):
     rows = {name: value for name, value, _ in describe(settings, None)}
 
     assert rows["DATABASE_URL"] == "postgresql+asyncpg://ada:***@db.example.com/app"
+    assert rows["REDIS_URL"] == "rediss://ada:***@redis.example.com:6380/1"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1", "redis://127.0.0.1"),
+        ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+        ("redis://:hunter2@host:6379/0", "redis://:***@host:6379/0"),
+        ("redis://:hunter2%40at@host", "redis://:***@host"),
+        ("rediss://ada:hunter2@host:6380/15?ssl_ca_certs=ca.pem", "rediss://ada:***@host:6380/15"),
+        ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock"),
+        ("unix://ada:hunter2@/run/redis.sock", "unix://ada:***@/run/redis.sock"),
+    ],
+)
+def test_every_address_of_a_redis_is_taken_and_shown(environment: SetEnvironment, url: str, shown: str):
+    environment(SECRET_KEY=KEY, REDIS_URL=url)
+
+    settings = load_settings(None)
+
+    assert settings.redis_url is not None
+    assert settings.redis_url.get_secret_value() == url
+    assert {name: value for name, value, _ in describe(settings, None)}["REDIS_URL"] == shown
+
+
+def test_there_is_no_redis_by_default_and_its_outage_stops_nobody(environment: SetEnvironment):
+    environment(SECRET_KEY=KEY)
+
+    settings = load_settings(None)
+
+    assert (settings.redis_url, settings.redis_outage) == (None, "memory")
 
 
 @pytest.mark.parametrize("field", list(Settings.model_fields))

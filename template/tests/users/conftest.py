@@ -115,7 +115,7 @@ def events(db: Database) -> Callable[[], Awaitable[list[AuditEvent]]]:
 @pytest.fixture
 def expired_tokens(manager: UserManager) -> UserTokens:
     """Issues what the application would have issued some time ago: right in all but its age."""
-    ttls = ("verify", "reset", "email_change", "access")
+    ttls = ("verify", "reset", "email_change", "invitation", "access")
     return UserTokens(replace(manager.tokens.config, **{f"{each}_ttl_seconds": -1 for each in ttls}))
 
 
@@ -207,7 +207,7 @@ async def other_client(app: App, settings: Settings) -> AsyncIterator[OtherClien
 
 @asynccontextmanager
 async def connected(app: App) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=app)
+    transport = httpx.ASGITransport(app=app, client=("203.0.113.9", 50000))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
 
@@ -261,11 +261,37 @@ def change_session(db: Database) -> Callable[..., Awaitable[None]]:
 
 
 @pytest.fixture
-def headers_of_answer() -> Callable[[httpx.Response], dict[str, str]]:
+def session_cookie() -> Callable[[httpx.Response], str]:
+    """`session_cookie(answer)`: the one Set-Cookie of *answer* that is about the session."""
+
+    def find(answer: httpx.Response) -> str:
+        cookies = answer.headers.get_list("set-cookie")
+        [cookie] = [each for each in cookies if each.startswith(("__Host-session=", "session="))]
+        return cookie
+
+    return find
+
+
+@pytest.fixture
+def browser_of_answer() -> Callable[[httpx.Response], dict[str, str]]:
+    """`headers=browser_of_answer(answer)`: what shows that it is the browser that *answer* was sent to."""
+
+    def headers(answer: httpx.Response) -> dict[str, str]:
+        cookies = answer.headers.get_list("set-cookie")
+        [cookie] = [each for each in cookies if each.startswith("__Host-browser=")]
+        return {"Cookie": cookie.partition(";")[0]}
+
+    return headers
+
+
+@pytest.fixture
+def headers_of_answer(
+    session_cookie: Callable[[httpx.Response], str],
+) -> Callable[[httpx.Response], dict[str, str]]:
     """`headers=headers_of_answer(answer)`: the cookie that *answer* sets, as the browser sends it back."""
 
     def headers(answer: httpx.Response) -> dict[str, str]:
-        [cookie] = answer.headers.get_list("set-cookie")
+        cookie = session_cookie(answer)
         return {"Cookie": cookie.partition(";")[0], "Sec-Fetch-Site": "same-origin"}
 
     return headers

@@ -205,7 +205,9 @@ async def test_a_taken_address_is_answered_and_told_alike(make_owner, visit, ask
     taken = await ask(here, "eve@example.com")
     free = await ask(here, NEW)
 
-    assert (taken.status_code, taken.content, taken.headers) == (free.status_code, free.content, free.headers)
+    assert (taken.status_code, taken.content) == (free.status_code, free.content)
+    random = {"x-request-id": ""}
+    assert dict(taken.headers) | random == dict(free.headers) | random
     assert [mail.all_recipients() for mail in await outbox()] == [[OLD], [NEW], [OLD]]
 
 

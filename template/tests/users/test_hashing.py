@@ -142,8 +142,10 @@ async def test_a_saturated_application_says_when_to_come_back(other_client, held
     await held.begun()
 
     busy = [
-        await client.post("/users/register", json={"email": "eve@example.com", "password": "x" * 12}),
-        await client.post("/users/login", json={"email": "eve@example.com", "password": "x" * 12}),
+        await client.post(
+            "/users/register", json={"email": "eve@example.com", "password": "a password of Eve"}
+        ),
+        await client.post("/users/login", json={"email": "eve@example.com", "password": "a password of Eve"}),
     ]
     held.release()
 

@@ -49,14 +49,14 @@ async def test_after_a_login(client, make_user, record):
 
 
 @pytest.mark.parametrize(
-    ("hook", "request_path", "use_path"),
+    ("hook", "request_path", "use_path", "body"),
     [
-        ("on_after_request_verify", "/users/verify/request", "/users/verify/"),
-        ("on_after_forgot_password", "/users/password-reset/request", "/users/password-reset/"),
+        ("on_after_request_verify", "/users/verify/request", "/users/verify/", {}),
+        ("on_after_forgot_password", "/users/password-reset/request", "/users/password-reset/", NEW),
     ],
 )
 async def test_after_a_request_with_a_token_that_works(
-    client, make_user, record, hook, request_path, use_path
+    client, make_user, record, hook, request_path, use_path, body
 ):
     user = await make_user("ada@example.com")
     calls = record(hook)
@@ -65,7 +65,7 @@ async def test_after_a_request_with_a_token_that_works(
 
     ((called, token),) = calls
     assert called.id == user.id
-    assert (await client.post(use_path + token, json=NEW)).status_code == 200
+    assert (await client.post(use_path + token, json=body)).status_code == 200
 
 
 async def test_after_a_verification(client, manager, make_user, record):

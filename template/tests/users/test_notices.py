@@ -72,6 +72,11 @@ async def signs_in_with_another_browser(it):
     await it.client.post("/users/login", json=ADA)
 
 
+async def registers_once_more(it):
+    client = await it.other_client(registration="private")
+    await client.post("/users/register", json=ADA | {"password": NEW}, headers={"User-Agent": FIREFOX})
+
+
 async def deletes_the_account(it):
     await it.client.delete("/users/me", headers=it.headers)
 
@@ -96,11 +101,12 @@ async def has_a_refresh_token_used_twice(it):
 
 
 @pytest.fixture
-def it(client, manager, make_owner, visit, change, set_clock):
+def it(client, other_client, manager, make_owner, visit, change, set_clock):
     """What the flows above need; the owner is logged in, and every request comes from Firefox."""
     client.headers["User-Agent"] = FIREFOX
     names = SimpleNamespace(
         client=client,
+        other_client=other_client,
         manager=manager,
         make_owner=make_owner,
         visit=visit,
@@ -126,6 +132,7 @@ FLOWS = pytest.mark.parametrize(
         (resets_the_password, "your password was changed"),
         (moves_to_another_address, "your e-mail address was changed"),
         (asks_for_a_taken_address, "a new e-mail address was asked for"),
+        (registers_once_more, "you have an account already"),
         (signs_in_with_another_browser, "a new sign-in"),
         (deletes_the_account, "your account was deleted"),
         (deletes_the_account_with_a_grace, "your account will be deleted"),
@@ -331,7 +338,9 @@ async def test_a_browser_that_says_nothing_is_an_unknown_one(notice_for):
 
 
 @pytest.mark.parametrize(
-    ("proxies", "address"), [("", "127.0.0.1"), ("127.0.0.0/8", "198.51.100.7")], ids=["nobody", "a proxy"]
+    ("proxies", "address"),
+    [("", "203.0.113.9"), ("203.0.113.0/24", "198.51.100.7")],
+    ids=["nobody", "a proxy"],
 )
 async def test_an_address_is_believed_to_a_proxy_of_ours_alone(
     other_client, make_owner, log_in, outbox, proxies, address

@@ -38,7 +38,9 @@ async def test_everything_moves_with_the_prefix(other_client, mailed_token, pref
 
     registered = await client.post(f"{prefix}/register", json=ADA)
     page = await client.get(f"{prefix}/verify/{await mailed_token()}")
-    verified = await client.post(f"{prefix}/verify/{await mailed_token()}")
+    verified = await client.post(
+        f"{prefix}/verify/{await mailed_token()}", json={"password": ADA["password"]}
+    )
     logged_in = await client.post(f"{prefix}/login", json=ADA)
 
     answers = [registered, page, verified, logged_in]

@@ -26,14 +26,19 @@ def alive(client):
 
 @pytest.fixture
 def links(manager, email_link):
-    """`await links(user)`: every link that mails of this account hold, and what each is sent with."""
+    """`await links(user)`: every link that mails of this account hold, and what each is sent with.
+
+    Each twice, since the token may be sent in a body, too.
+    """
 
     async def make(user):
-        return [
+        in_the_path = [
             (f"/users/verify/{manager.verify_token(user)}", {}),
             (f"/users/password-reset/{manager.reset_token(user)}", {"password": "yet another password"}),
             (await email_link(user), {"password": NEW}),
         ]
+        parts = [(path.rpartition("/"), body) for path, body in in_the_path]
+        return in_the_path + [(path, body | {"token": token}) for (path, _, token), body in parts]
 
     return make
 
@@ -116,7 +121,7 @@ async def test_a_change_of_the_password_ends_every_mailed_link(client, make_owne
     answers = [await client.post(path, json=json) for path, json in mailed]
 
     now = await stored(user)
-    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert [answer.status_code for answer in answers] == [400] * 6
     assert (now.email, now.is_verified, now.password_version) == ("ada@example.com", False, 1)
 
 
@@ -132,7 +137,7 @@ async def test_a_reset_ends_every_session_and_every_mailed_link(
     answers = [await client.post(path, json=json) for path, json in mailed]
 
     assert await alive(here, there) == [False, False]
-    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert [answer.status_code for answer in answers] == [400] * 6
     assert (await stored(user)).password_version == 1
 
 
@@ -149,7 +154,7 @@ async def test_owners_see_their_sessions_and_end_one(client, make_owner, visit, 
     lost = next(each["id"] for each in shown if not each["is_current"])
     answer = await client.delete(f"/users/me/sessions/{lost}", headers=here.headers)
 
-    assert {"address", "user_agent", "browser", "created_at", "last_seen_at"} <= set(shown[0])
+    assert {"address", "browser", "created_at", "last_seen_at", "is_current"} <= set(shown[0])
     assert answer.status_code == 204
     assert await alive(here, there) == [True, False]
 
@@ -253,11 +258,58 @@ async def test_refreshing_does_not(client, make_owner, visit, set_clock, method,
     assert answer.status_code == 403
 
 
+FORGED = [
+    "//evil.example",
+    "/\\evil.example",
+    "https://evil.example",
+    "https:evil.example",
+    "javascript:alert(1)",
+]
+RETURNS = ["next", "return_to", "return_url", "redirect", "redirect_uri", "redirect_url", "continue", "url"]
+
+
+@pytest.mark.parametrize("target", FORGED)
+async def test_no_answer_leads_to_an_address_that_the_request_names(app, client, make_owner, visit, target):
+    """Checklist 24; ASVS 3.7.2: there are no return addresses, so there is nothing to check in one."""
+    cookie = (await visit(await make_owner(is_superuser=True), "cookie")).headers
+    operations = [(method, path) for path, item in app.openapi()["paths"].items() for method in item]
+    names = dict.fromkeys(RETURNS, target)
+    answers = []
+
+    for method, path in operations:
+        answers.append(await client.request(method, path, params=names, json=names, headers=cookie))
+        answers.append(await client.request(method, path, params=names, json=names))
+
+    assert len(answers) > 50
+    assert [answer for answer in answers if answer.is_redirect or "location" in answer.headers] == []
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.example", "//evil.example/..", "/%2f%2fevil.example/", "/users/me/"]
+)
+async def test_no_address_is_put_right_by_sending_the_browser_elsewhere(client, path):
+    """Checklist 24: a slash that is taken away, or two that are left, may make another host of a path."""
+    answer = await client.get(f"http://test{path}")
+
+    assert not answer.is_redirect
+    assert "location" not in answer.headers
+
+
+async def test_no_parameter_is_an_address_to_return_to(app):
+    """Checklist 24."""
+    operations = [each for item in app.openapi()["paths"].values() for each in item.values()]
+    names = {parameter["name"] for each in operations for parameter in each.get("parameters", [])}
+
+    assert "cursor" in names
+    assert names & set(RETURNS) == set()
+
+
 # 25: the address
 
 
+@pytest.mark.parametrize("place", ["in the path", "in the body"])
 async def test_an_address_changes_by_its_link_and_its_owner_alone(
-    client, make_owner, visit, outbox, email_link, stored, set_clock
+    client, make_owner, visit, outbox, email_link, stored, set_clock, place
 ):
     """Checklist 25; ASVS 6.3.7."""
     set_clock(NOON)
@@ -266,11 +318,13 @@ async def test_an_address_changes_by_its_link_and_its_owner_alone(
     client.headers["User-Agent"] = FIREFOX
     await client.post("/users/me/email", json={"new_email": "new@example.com"}, headers=here.headers)
     before = await stored(user)
-    link = await email_link(user)
+    path, _, token = (await email_link(user)).rpartition("/")
+    sends = {"in the path": (f"{path}/{token}", None), "in the body": (path, {"token": token})}
+    address, body = sends[place]
 
-    stranger = await client.post(link, headers=eve.headers)
-    nobody = await client.post(link)
-    owner = await client.post(link, headers=here.headers)
+    stranger = await client.post(address, json=body, headers=eve.headers)
+    nobody = await client.post(address, json=body)
+    owner = await client.post(address, json=body, headers=here.headers)
 
     notices = [mail.text_body for mail in await outbox() if mail.all_recipients() == ["ada@example.com"]]
     said = [("2030-05-01 12:00 UTC" in text, "203.0.113.9, Firefox on Windows" in text) for text in notices]

@@ -44,10 +44,12 @@ RECENT_LOGIN_NEEDED = pytest.mark.parametrize(
 
 @EVERY_OPERATION
 async def test_nobody_administrates_without_a_login(client, make_user, method, path):
-    """The guard stands before the body: what is sent is not even read."""
+    """Checklist 38: the guard stands before the body, and what is sent is not even read."""
     user = await make_user()
 
-    answer = await client.request(method, path.format(user_id=user.id), content=b"not even JSON")
+    answer = await client.request(
+        method, path.format(user_id=user.id, invitation_id=NOBODY), content=b"not even JSON"
+    )
 
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -59,7 +61,10 @@ async def test_an_ordinary_user_does_not_administrate(client, make_user, login, 
     user = await make_user(is_verified=True)
 
     answer = await client.request(
-        method, path.format(user_id=user.id), headers=login(user), content=b"not even JSON"
+        method,
+        path.format(user_id=user.id, invitation_id=NOBODY),
+        headers=login(user),
+        content=b"not even JSON",
     )
 
     assert answer.status_code == 403
@@ -70,6 +75,7 @@ async def test_an_ordinary_user_does_not_administrate(client, make_user, login, 
 async def test_an_ordinary_user_does_not_learn_which_accounts_there_are(
     client, make_user, login, method, path
 ):
+    """Checklist 38."""
     user, other = await make_user("ada@example.com"), await make_user("eve@example.com")
     headers = login(user)
 
@@ -87,7 +93,9 @@ async def test_a_superuser_who_is_one_no_more_is_refused_at_once(admin, root, ch
     """Checklist 36: roles are read from the database."""
     await change(root, is_superuser=False)
 
-    assert (await admin.request(method, path.format(user_id=root.id))).status_code == 403
+    assert (
+        await admin.request(method, path.format(user_id=root.id, invitation_id=NOBODY))
+    ).status_code == 403
 
 
 @EVERY_OPERATION
@@ -95,7 +103,9 @@ async def test_a_superuser_who_is_disabled_is_nobody(admin, root, change, method
     """Checklist 20; ASVS 7.4.2."""
     await change(root, is_active=False)
 
-    assert (await admin.request(method, path.format(user_id=root.id))).status_code == 401
+    assert (
+        await admin.request(method, path.format(user_id=root.id, invitation_id=NOBODY))
+    ).status_code == 401
 
 
 @OF_ONE_ACCOUNT
@@ -111,6 +121,7 @@ async def test_an_account_that_does_not_exist_is_not_found(admin, method, path):
 async def test_what_changes_an_account_needs_a_recent_login(
     admin, make_user, events, set_clock, method, path, late, is_refused
 ):
+    """Checklist 24: superusers, too."""
     user = await make_user()
     begun = (await admin.get("/users/me/sessions")).json()[0]["authenticated_at"]
     set_clock(datetime.fromisoformat(begun) + timedelta(minutes=10) + late)
@@ -166,6 +177,7 @@ async def test_who_registers_is_an_ordinary_user_whatever_else_is_sent(client, a
         ("/users/login", {"email": "ada@example.com", "password": PASSWORD}, 200),
         ("/users/verify/request", {"email": "ada@example.com"}, 202),
         ("/users/logout", {"refresh_token": "x"}, 204),
+        ("/users/password-reset/request", {"email": "ada@example.com"}, 202),
     ],
 )
 async def test_what_owners_send_makes_them_nothing_more(client, make_user, login, stored, path, body, status):
@@ -192,6 +204,45 @@ async def test_who_sets_a_new_password_with_a_link_becomes_nothing_more(client, 
     now = await stored(user)
     assert answer.status_code == 200
     assert (now.is_superuser, now.is_verified, now.password_version) == (False, False, 1)
+
+
+@pytest.mark.usefixtures("quick_hashing")
+@pytest.mark.parametrize("place", ["in the path", "in the body"])
+async def test_who_accepts_an_invitation_is_an_ordinary_user_whatever_else_is_sent(
+    client, manager, db, accounts, place
+):
+    """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915). The address is that of the invitation."""
+    async with db.session() as session:
+        _, token = await manager.invitations.make(session, "ada@example.com", invited_by="cli")
+    body = MORE | {"password": "a brand new password", "email": "eve@example.com"}
+    path = {"in the path": f"/users/invitation/{token}", "in the body": "/users/invitation"}[place]
+
+    answer = await client.post(path, json=body | {"token": token})
+
+    (user,) = await accounts()
+    assert answer.status_code == 201
+    assert user.email == "ada@example.com"
+    assert user.id != NOBODY
+    assert (user.is_superuser, user.is_verified, user.is_active) == (False, True, True)
+    assert (user.password_version, user.delete_after, user.pending_email) == (0, None, None)
+
+
+@pytest.mark.usefixtures("quick_hashing")
+@pytest.mark.parametrize("place", ["in the path", "in the body"])
+async def test_who_uses_another_link_becomes_nothing_more(
+    client, email_link, make_owner, visit, stored, place
+):
+    """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915)."""
+    user = await make_owner()
+    path, _, token = (await email_link(user)).rpartition("/")
+    path = {"in the path": f"{path}/{token}", "in the body": path}[place]
+
+    answer = await client.post(path, json=MORE | {"token": token}, headers=(await visit(user)).headers)
+
+    now = await stored(user)
+    assert answer.status_code == 200
+    assert (now.id, now.email, now.is_superuser) == (user.id, "new@example.com", False)
+    assert (now.password_version, now.delete_after) == (1, None)
 
 
 # Checklist 23: what superusers can do, and cannot
@@ -231,8 +282,13 @@ async def test_no_answer_to_a_superuser_holds_a_secret(admin, make_user, begin_s
     """Checklist 23 and 39; ASVS 6.4.6."""
     user = await make_user("ada@example.com")
     begun = await begin_session(user)
+    invitation = (await admin.post("/users/invitations", json={"email": "bob@example.com"})).json()["id"]
 
-    answer = await admin.request(method, path.format(user_id=user.id), json={"is_verified": True})
+    answer = await admin.request(
+        method,
+        path.format(user_id=user.id, invitation_id=invitation),
+        json={"is_verified": True, "email": "eve@example.com"},
+    )
 
     shown = answer.text + str(answer.headers)
     secrets = [

@@ -83,14 +83,16 @@ def statuses_of(client, make_user, begin_session, headers_of, unsafe_operations)
 # 34: attributes
 
 
-async def test_the_cookie_is_out_of_reach_of_scripts_sites_hosts_and_plain_http(client, make_user, set_clock):
+async def test_the_cookie_is_out_of_reach_of_scripts_sites_hosts_and_plain_http(
+    session_cookie, client, make_user, set_clock
+):
     """Checklist 34; ASVS 3.3.1 to 3.3.4."""
     set_clock(START)
     await make_user("ada@example.com")
 
     answer = await client.post("/users/login/cookie", json=ADA, headers=SAME_ORIGIN[0])
 
-    [cookie] = answer.headers.get_list("set-cookie")
+    cookie = session_cookie(answer)
     pair, *attributes = cookie.split("; ")
     assert pair.partition("=")[0] == "__Host-session"
     assert set(attributes) == {"Path=/", "Secure", "HttpOnly", "SameSite=Lax", f"Max-Age={90 * 24 * 3600}"}
@@ -104,27 +106,41 @@ async def test_the_cookie_is_out_of_reach_of_scripts_sites_hosts_and_plain_http(
         ("/users/logout", None),
     ],
 )
-async def test_every_answer_that_sets_it_sets_it_so(client, make_user, begin_session, headers_of, path, body):
+async def test_every_answer_that_sets_it_sets_it_so(
+    session_cookie, client, make_user, begin_session, headers_of, path, body
+):
     """Checklist 34."""
     headers = headers_of(await begin_session(await make_user(), kind="cookie"))
 
     answer = await client.post(path, json=body, headers=headers)
 
-    [cookie] = answer.headers.get_list("set-cookie")
+    cookie = session_cookie(answer)
     pair, *attributes = cookie.split("; ")
     assert pair.partition("=")[0] == "__Host-session"
     assert {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"} < set(attributes)
     assert "domain" not in cookie.lower()
 
 
-async def test_plain_http_uses_another_name_and_only_by_setting(other_client, make_user):
+async def test_the_cookie_of_a_known_browser_is_as_far_out_of_reach(client, make_user):
+    """Checklist 34: it logs nobody in, but a stranger who has it may guess passwords beside its owner."""
+    await make_user("ada@example.com")
+
+    answer = await client.post("/users/login/cookie", json=ADA, headers=SAME_ORIGIN[0])
+
+    [cookie] = [each for each in answer.headers.get_list("set-cookie") if "browser=" in each]
+    pair, *attributes = cookie.split("; ")
+    assert pair.partition("=")[0] == "__Host-browser"
+    assert set(attributes) == {"Path=/", "Secure", "HttpOnly", "SameSite=Lax", f"Max-Age={400 * 24 * 3600}"}
+
+
+async def test_plain_http_uses_another_name_and_only_by_setting(session_cookie, other_client, make_user):
     """Checklist 34. A `__Host-` cookie without Secure would be thrown away by the browser."""
     await make_user("ada@example.com")
     client = await other_client(cookie_secure=False)
 
     answer = await client.post("/users/login/cookie", json=ADA, headers=SAME_ORIGIN[0])
 
-    [cookie] = answer.headers.get_list("set-cookie")
+    cookie = session_cookie(answer)
     assert cookie.startswith("session=")
     assert {"Path=/", "HttpOnly", "SameSite=Lax"} < set(cookie.split("; "))
     assert "Secure" not in cookie
@@ -157,18 +173,25 @@ async def test_the_secret_of_the_cookie_is_in_no_body(client, make_user, begin_s
 
 
 async def test_there_are_routes_to_protect(unsafe_operations):
-    """So that the tests below cannot pass with an empty list."""
+    """Checklist 35: so that the tests below cannot pass with an empty list."""
     assert {
         ("POST", "/users/logout"),
         ("POST", "/users/me/confirm"),
         ("POST", "/users/me/password"),
         ("POST", "/users/me/email"),
+        ("POST", "/users/verify"),
+        ("POST", "/users/verify/{token}"),
+        ("POST", "/users/email-change"),
         ("POST", "/users/email-change/{token}"),
         ("DELETE", "/users/me"),
         ("DELETE", "/users/me/sessions"),
         ("DELETE", "/users/me/sessions/{session_id}"),
     } <= set(unsafe_operations)
-    assert ("PATCH", "/users/{user_id}") in unsafe_operations
+    assert {
+        ("PATCH", "/users/{user_id}"),
+        ("POST", "/users/invitations"),
+        ("DELETE", "/users/invitations/{invitation_id}"),
+    } <= set(unsafe_operations)
 
 
 @pytest.mark.parametrize("headers", SOME_FOREIGN, ids=str)

@@ -76,6 +76,8 @@ async def test_an_error_of_the_database_shows_no_values_in_the_log(client, manag
         schemas.PasswordChange("a secret", "a secret"),
         schemas.OwnersPassword("a secret"),
         schemas.NewPassword("a secret"),
+        schemas.NewPasswordLink("a secret", "a secret"),
+        schemas.OwnersLink("a secret", "a secret"),
     ],
     ids=lambda body: type(body).__name__,
 )

@@ -110,7 +110,7 @@ async def test_an_account_that_is_deleted_while_a_superuser_changes_it_is_not_fo
 async def test_a_login_in_whose_middle_the_password_is_reset_is_over(
     client, manager, make_user, begin_session, stored
 ):
-    """The session belongs to the password that was given, not to the one that is there when it begins."""
+    """Checklist 21: the session belongs to the password that was given, and not to one that came since."""
     user = await make_user("ada@example.com")
     link = f"/users/password-reset/{manager.reset_token(user)}"
     cookie = {"Cookie": f"__Host-session={(await begin_session(user, kind='cookie')).token}"}

@@ -61,7 +61,7 @@ async def test_different_addresses_register_side_by_side(client, at_once, accoun
 
 
 async def test_of_four_uses_of_a_reset_link_one_wins(client, manager, make_user, at_once, stored):
-    """Field notes, defect 2; checklist 26."""
+    """Checklist 26. Field notes, defect 2."""
     user = await make_user()
     token = manager.reset_token(user)
 
@@ -72,6 +72,7 @@ async def test_of_four_uses_of_a_reset_link_one_wins(client, manager, make_user,
 
 
 async def test_of_four_reset_links_used_at_once_one_wins(client, manager, make_user, at_once):
+    """Checklist 26: several links of one account."""
     user = await make_user()
 
     statuses = await at_once(
@@ -82,7 +83,7 @@ async def test_of_four_reset_links_used_at_once_one_wins(client, manager, make_u
 
 
 async def test_of_four_uses_of_a_verification_link_one_wins(client, manager, make_user, at_once):
-    """Field notes, defect 13; checklist 26."""
+    """Checklist 26. Field notes, defect 13."""
     token = manager.verify_token(await make_user())
     verified = []
 
@@ -98,7 +99,7 @@ async def test_of_four_uses_of_a_verification_link_one_wins(client, manager, mak
 
 
 async def test_of_two_accounts_that_move_to_one_address_one_wins(manager, db, make_user):
-    """Field notes, defect 9; checklist 25."""
+    """Checklist 25. Field notes, defect 9."""
     users = [await make_user("ada@example.com"), await make_user("eve@example.com")]
 
     async def move(user):
@@ -122,7 +123,9 @@ async def test_a_reset_does_not_act_on_an_account_that_changed_while_hashing(
 
     async with db.session() as session:
         with pytest.raises(TokenError):
-            await manager.reset_password(session, token=manager.reset_token(user), new_password="x" * 12)
+            await manager.reset_password(
+                session, token=manager.reset_token(user), new_password=NEW["password"]
+            )
 
     assert (await stored(user)).hashed_password == user.hashed_password
 
@@ -151,7 +154,7 @@ async def test_renewing_an_old_hash_does_not_bring_an_old_password_back(
 async def test_a_login_that_a_reset_overtakes_gives_no_good_token(
     client, manager, make_user, meanwhile, change
 ):
-    """Field notes, defect 17."""
+    """Checklist 21. Field notes, defect 17."""
     user = await make_user("ada@example.com")
     meanwhile(lambda: change(user, password_version=1))
 
@@ -164,7 +167,7 @@ async def test_a_login_that_a_reset_overtakes_gives_no_good_token(
 async def test_an_account_that_is_deleted_while_its_owner_logs_in_gives_no_error(
     client, manager, db, make_user, accounts
 ):
-    """The one comes before the other: nobody gets a session of an account that is gone."""
+    """Checklist 20: nobody gets a session of an account that is gone."""
     user = await make_user("ada@example.com")
 
     async def delete():

@@ -85,7 +85,9 @@ async def test_a_token_without_a_signature_is_refused(
     assert await status_of(f"{header}.{payload}.{signature}") == 401
 
 
-@pytest.mark.parametrize("purpose", ["email_verify", "password_reset", "email_change", "session"])
+@pytest.mark.parametrize(
+    "purpose", ["email_verify", "password_reset", "email_change", "invitation", "session", "browser"]
+)
 async def test_the_key_of_another_purpose_is_refused(
     make_user, begin_session, claims_of, settings, status_of, purpose
 ):

@@ -92,6 +92,7 @@ async def test_an_address_asked_for_by_a_deleted_account_is_refused(client, make
 async def test_an_address_asked_for_by_a_login_that_a_reset_ended_is_refused(
     client, manager, make_user, login, slowly, stored
 ):
+    """Checklist 21."""
     user = await make_user()
     headers = login(user)
 
@@ -123,7 +124,7 @@ async def test_a_superuser_who_changes_an_account_that_was_their_own_gets_no_err
 async def test_a_superuser_who_was_one_when_the_request_began_gives_no_rights(
     client, make_user, login, slowly, stored, taken
 ):
-    """Otherwise a request kept open would bring back what was taken away. Checklist 20, 36."""
+    """Checklist 20 and 36: else a request kept open would bring back what was taken away."""
     eve, accomplice = await make_user("eve@example.com", is_superuser=True), await make_user()
     admin, headers = login(await make_user("root@example.com", is_superuser=True)), login(eve)
 

@@ -9,38 +9,66 @@ import jwt
 import pytest
 
 from app.users import UserTokenConfig, UserTokens
+from app.users.tokens import (
+    ACCESS_TYPE,
+    EMAIL_CHANGE_TYPE,
+    INVITATION_TYPE,
+    RESET_TYPE,
+    VERIFY_TYPE,
+    derived_key,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 PASSWORD = ADA["password"]
 NEW = {"password": "a brand new password"}
+PATHS = {
+    "verify": "verify",
+    "reset": "password-reset",
+    "email-change": "email-change",
+    "invitation": "invitation",
+}
+BODIES = {"verify": {}, "reset": NEW, "email-change": {"password": PASSWORD}, "invitation": NEW}
 
 
-@pytest.fixture
-def attempt(client):
-    """`await attempt("reset", token)`: the status of using a token for a purpose."""
+@pytest.fixture(params=["in the path", "in the body"])
+def attempt(client, request):
+    """`await attempt("reset", token)`: the status of using a token for a purpose.
+
+    Each test runs twice, since each link may be used in two ways.
+    """
 
     async def use(purpose, token):
-        send = {
-            "verify": lambda: client.post(f"/users/verify/{token}"),
-            "reset": lambda: client.post(f"/users/password-reset/{token}", json=NEW),
-            "email-change": lambda: client.post(f"/users/email-change/{token}", json={"password": PASSWORD}),
-            "access": lambda: client.get("/users/me", headers={"Authorization": f"Bearer {token}"}),
-        }
-        return (await send[purpose]()).status_code
+        if purpose == "access":
+            return await client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
+        path, body = f"/users/{PATHS[purpose]}", BODIES[purpose]
+        if request.param == "in the path":
+            return await client.post(f"{path}/{token}", json=body)
+        return await client.post(path, json=body | {"token": token})
 
-    return use
+    async def status(purpose, token):
+        return (await use(purpose, token)).status_code
+
+    return status
 
 
 @pytest.fixture
-def issue(begin_session):
-    """`await issue(tokens, "reset", user)`: a token as the application makes it."""
+def issue(db, manager, begin_session):
+    """`await issue(tokens, "reset", user)`: a token as the application makes it.
+
+    An invitation is not for *user* but for somebody who has no account yet.
+    """
 
     async def make(tokens, purpose, user):
         version = user.password_version
         if purpose == "access":
             return tokens.issue_access(user.id, session_id=(await begin_session(user)).row.id)
+        if purpose == "invitation":
+            async with db.session() as session:
+                guest = f"guest-of-{user.email}"
+                row, _ = await manager.invitations.make(session, guest, invited_by=user.id)
+            return tokens.issue_invitation(row.id, email=row.email)
         return {
             "verify": tokens.issue_verify(user.id, password_version=version, email=user.email),
             "reset": tokens.issue_reset(user.id, password_version=version, email=user.email),
@@ -52,15 +80,28 @@ def issue(begin_session):
     return make
 
 
-REFUSED = {"verify": 400, "reset": 400, "email-change": 400, "access": 401}
+@pytest.fixture
+def key_of(settings):
+    """`key_of("reset")`: what tokens of this purpose are signed with."""
+    secret = settings.secret_key.get_secret_value()
+    types = {"verify": VERIFY_TYPE, "reset": RESET_TYPE, "email-change": EMAIL_CHANGE_TYPE}
+    types |= {"invitation": INVITATION_TYPE, "access": ACCESS_TYPE}
+    return lambda purpose: derived_key(secret, types[purpose])
+
+
+REFUSED = {"verify": 400, "reset": 400, "email-change": 400, "invitation": 400, "access": 401}
 EACH = pytest.mark.parametrize(("purpose", "status"), REFUSED.items())
+OF_AN_ACCOUNT = pytest.mark.parametrize(
+    ("purpose", "status"), [each for each in REFUSED.items() if each[0] != "invitation"]
+)
 
 
 @pytest.mark.parametrize("purpose", REFUSED)
 async def test_a_token_works_for_its_purpose(manager, make_user, issue, attempt, purpose):
+    """So that the tests below are refused for what they change."""
     token = await issue(manager.tokens, purpose, await make_user(pending_email="new@example.com"))
 
-    assert await attempt(purpose, token) == 200
+    assert await attempt(purpose, token) in (200, 201)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +121,7 @@ async def test_a_token_is_refused_for_another_purpose(
 
 @EACH
 async def test_a_token_signed_with_another_secret_is_refused(make_user, issue, attempt, purpose, status):
+    """Checklist 36; ASVS 9.1.1."""
     foreign = UserTokens(UserTokenConfig(secret="another secret of 32 characters!"))
 
     assert await attempt(purpose, await issue(foreign, purpose, await make_user())) == status
@@ -95,6 +137,46 @@ async def test_an_unsigned_token_is_refused(manager, make_user, issue, attempt, 
 
 
 @EACH
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+async def test_another_algorithm_is_refused(
+    manager, make_user, issue, attempt, key_of, purpose, status, algorithm
+):
+    """Checklist 36; ASVS 9.1.2: with the right key and the right claims."""
+    claims = jwt.decode(
+        await issue(manager.tokens, purpose, await make_user()), options={"verify_signature": False}
+    )
+
+    assert await attempt(purpose, jwt.encode(claims, key_of(purpose), algorithm)) == status
+
+
+@EACH
+@pytest.mark.parametrize(
+    ("claim", "another"),
+    [
+        ("exp", 1_600_000_000),
+        ("iat", "today"),
+        ("aud", "app"),
+        ("type", "refresh"),
+        ("sub", "ada@example.com"),
+    ],
+)
+async def test_no_claim_may_be_missing_or_another(
+    manager, make_user, issue, attempt, key_of, purpose, status, claim, another
+):
+    """Checklist 36; ASVS 9.2.1 to 9.2.3. `sub` is an id, never an address."""
+    user = await make_user("ada@example.com", pending_email="new@example.com")
+    claims = jwt.decode(await issue(manager.tokens, purpose, user), options={"verify_signature": False})
+    missing = {name: value for name, value in claims.items() if name != claim}
+
+    statuses = [
+        await attempt(purpose, jwt.encode(each, key_of(purpose), "HS256"))
+        for each in (missing, claims | {claim: another})
+    ]
+
+    assert statuses == [status, status]
+
+
+@EACH
 async def test_a_token_rewritten_for_another_account_is_refused(
     manager, make_user, issue, attempt, purpose, status
 ):
@@ -105,6 +187,16 @@ async def test_a_token_rewritten_for_another_account_is_refused(
     payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
 
     assert await attempt(purpose, f"{header}.{payload}.{signature}") == status
+
+
+async def test_a_token_acts_on_its_own_account_whoever_sends_it(client, manager, make_user, login, stored):
+    """Checklist 27: another's login beside it changes nothing."""
+    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
+
+    answer = await client.post(f"/users/verify/{manager.verify_token(ada)}", headers=login(eve))
+
+    assert answer.json()["id"] == ada.id
+    assert not (await stored(eve)).is_verified
 
 
 @EACH
@@ -134,7 +226,7 @@ def move(manager, db, begin_session):
     return change_email
 
 
-@EACH
+@OF_AN_ACCOUNT
 async def test_a_token_from_before_a_change_of_address_is_refused(
     manager, make_user, issue, attempt, move, change, stored, purpose, status
 ):
@@ -150,6 +242,7 @@ async def test_a_token_from_before_a_change_of_address_is_refused(
 
 
 async def test_an_application_with_another_secret_accepts_nothing(other_client, manager, make_user, login):
+    """Checklist 36."""
     client = await other_client(secret_key="another secret of 32 characters!")
     user = await make_user()
 
@@ -177,7 +270,7 @@ async def test_neither_tokens_nor_passwords_reach_the_log(client, mailed_token, 
 
     await client.post("/users/register", json=ADA)
     verification = await mailed_token()
-    await client.post(f"/users/verify/{verification}")
+    await client.post(f"/users/verify/{verification}", json={"password": ADA["password"]})
     access = (await client.post("/users/login", json=ADA)).json()["access_token"]
     await client.post("/users/password-reset/request", json={"email": "ada@example.com"})
     reset = await mailed_token()
@@ -190,7 +283,7 @@ async def test_neither_tokens_nor_passwords_reach_the_log(client, mailed_token, 
 
 
 async def test_the_secret_is_in_no_representation(app, manager, settings):
-    """Field notes: `repr(JWTConfig)` prints the secret."""
+    """Checklist 39. Field notes: `repr(JWTConfig)` prints the secret."""
     secret = settings.secret_key.get_secret_value()
 
     for_people = repr((settings, manager, manager.tokens, manager.tokens.config, app.state))
@@ -200,6 +293,7 @@ async def test_the_secret_is_in_no_representation(app, manager, settings):
 
 
 async def test_an_account_shows_no_hash_in_its_representation(make_user):
+    """Checklist 39."""
     user = await make_user()
 
     assert user.hashed_password not in repr(user)

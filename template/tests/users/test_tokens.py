@@ -18,6 +18,7 @@ ISSUE = {
     "email_change": lambda tokens: tokens.issue_email_change(
         "u-1", password_version=3, email="ada@example.com"
     ),
+    "invitation": lambda tokens: tokens.issue_invitation("u-1", email="ada@example.com"),
     "access": lambda tokens: tokens.issue_access("u-1", session_id="s-1"),
 }
 CHECK = {
@@ -29,6 +30,9 @@ CHECK = {
     ),
     "email_change": lambda tokens, token: tokens.verify_email_change_token(
         token, expected_password_version=3, expected_email="ada@example.com"
+    ),
+    "invitation": lambda tokens, token: tokens.verify_invitation_token(
+        token, expected_email="ada@example.com"
     ),
     "access": lambda tokens, token: tokens.verify_access(token)[0],
 }
@@ -183,10 +187,10 @@ def test_no_two_tokens_are_the_same(tokens, purpose):
 
 @pytest.mark.parametrize(
     ("purpose", "lifetime"),
-    [("verify", 11), ("reset", 22), ("email_change", 33), ("access", 44)],
+    [("verify", 11), ("reset", 22), ("email_change", 33), ("access", 44), ("invitation", 55)],
 )
 def test_each_purpose_has_its_lifetime(purpose, lifetime):
-    lifetimes = {"verify": 11, "reset": 22, "email_change": 33, "access": 44}
+    lifetimes = {"verify": 11, "reset": 22, "email_change": 33, "access": 44, "invitation": 55}
     config = replace(CONFIG, **{f"{each}_ttl_seconds": seconds for each, seconds in lifetimes.items()})
 
     claims = claims_of(ISSUE[purpose](UserTokens(config)))

@@ -1,0 +1,23 @@
+"""The OpenAPI document names the rules for addresses and passwords where they hold, and nowhere else."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("schema", "field"),
+    [("Registration", "password"), ("NewPassword", "password"), ("PasswordChange", "new_password")],
+)
+def test_a_new_password_has_its_limits(app, schema, field):
+    described = app.openapi()["components"]["schemas"][schema]["properties"][field]
+
+    assert (described["minLength"], described["maxLength"]) == (8, 128)
+
+
+@pytest.mark.parametrize(("schema", "field"), [("Registration", "email"), ("EmailChange", "new_email")])
+def test_a_new_address_is_one(app, schema, field):
+    assert app.openapi()["components"]["schemas"][schema]["properties"][field]["format"] == "email"
+
+
+@pytest.mark.parametrize("schema", ["Credentials", "AddressOnly"])
+def test_any_text_is_answered_alike_where_an_account_is_looked_for(app, schema):
+    assert "format" not in app.openapi()["components"]["schemas"][schema]["properties"]["email"]

@@ -1,0 +1,74 @@
+"""SECURITY.md and the application say the same: tests, limits and settings. Change both at once."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+from app.users.limits import LIMITS, Limit
+
+TESTS = Path(__file__).parent.parent
+SECURITY = (TESTS.parent / "SECURITY.md").read_text("utf-8")
+
+WITHOUT_A_SECOND_FACTOR = [*range(1, 31), *range(34, 41)]
+"""Items 31 to 33 are about second factors, which this application does not have."""
+
+
+def _table(section: str, first_cell: str) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a section whose first cell looks like that: what is in it, and the other cells."""
+    text = SECURITY.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if found := re.fullmatch(first_cell, cells[0]):
+            yield found[1], cells[1:]
+
+
+def _named_in_tests() -> Iterator[tuple[int, str]]:
+    """Each item that the docstring of a security test begins with, and that test as file::function."""
+    for path in sorted(TESTS.rglob("test_security_*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                said = re.match(r"Checklist ([\d, and]+)", ast.get_docstring(node) or "")
+                for item in re.findall(r"\d+", said[1]) if said else []:
+                    yield int(item), f"{path.name}::{node.name}"
+
+
+NAMED = set(_named_in_tests())
+ROWS = {int(item): cells for item, cells in _table("Checklist", r"(\d+)")}
+
+
+@pytest.mark.parametrize("item", WITHOUT_A_SECOND_FACTOR)
+def test_each_item_has_tests_that_name_it(item: int) -> None:
+    """A row names some of them, at least one; all are found by `grep "Checklist 5" tests`."""
+    _, tests = ROWS[item]
+
+    named = set(re.findall(r"`([^`]+)`", tests))
+    assert named
+    assert named - {test for number, test in NAMED if number == item} == set()
+
+
+def test_no_test_names_an_item_that_is_not_there() -> None:
+    assert {number for number, _ in NAMED} == set(ROWS) == set(WITHOUT_A_SECOND_FACTOR)
+
+
+def test_the_limits_are_those_in_force() -> None:
+    """app/users/limits.py, each row with its name and its four rates."""
+    stated = {name: Limit(*cells[:4]) for name, cells in _table("Limits", r"`([a-z_]+)`")}
+
+    assert stated == LIMITS
+
+
+def test_the_values_of_settings_are_their_defaults() -> None:
+    """app/settings.py; what `.env` says of one in a certain place is another matter."""
+    stated = {name: float(cells[0]) for name, cells in _table("Limits", r"`([A-Z_]+)`")}
+    defaults = {name: Settings.model_fields[name.lower()].default for name in stated}
+
+    assert "SESSION_IDLE" in stated
+    assert stated == defaults
+
+
+def test_what_is_not_defended_is_said() -> None:
+    assert "\n## What is not defended\n" in SECURITY

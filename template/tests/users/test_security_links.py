@@ -1,0 +1,334 @@
+"""Mailed links as scanners, thieves and password managers meet them: opened, used twice, raced, passed on."""
+
+import re
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import select
+
+from app.database import Base
+from app.users.limits import LIMITS, Limit, Limits
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+OWN, NEW = {"password": "correct horse battery"}, {"password": "a brand new password"}
+WRONG, REFUSED = {"password": "wrong"}, {"password": "short"}
+ASKS_FOR = {
+    "verify": "current-password",
+    "password-reset": "new-password",
+    "email-change": "current-password",
+    "invitation": "new-password",
+}
+"""Each link there is, by its path, and what its page asks for."""
+ROWS = {
+    "verify": "verify",
+    "password-reset": "reset_password",
+    "email-change": "change_email",
+    "invitation": "accept_invitation",
+}
+EACH = pytest.mark.parametrize("purpose", ASKS_FOR)
+SETTING_A_PASSWORD = pytest.mark.parametrize("purpose", ["password-reset", "invitation"])
+WAYS = pytest.mark.parametrize("way", ["json", "form", "body"])
+METHODS = ["GET", "HEAD", "GET"]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A good link, and the bodies that are accepted and refused with it."""
+
+    path: str
+    token: str
+    good: dict[str, str]
+    bad: dict[str, str]
+
+    @property
+    def address(self) -> str:
+        return f"{self.path}/{self.token}"
+
+
+@pytest.fixture
+def link(db, manager, make_owner):
+    """`await link("verify")`: a link as it is mailed, of an account that was just made."""
+
+    async def make(purpose):
+        path = f"/users/{purpose}"
+        if purpose == "invitation":
+            async with db.session() as session:
+                _, token = await manager.invitations.make(session, "guest@example.com", invited_by="cli")
+            return Link(path, token, NEW, REFUSED)
+        user = await make_owner(pending_email="new@example.com")
+        return {
+            "verify": Link(path, manager.verify_token(user), OWN, WRONG),
+            "password-reset": Link(path, manager.reset_token(user), NEW, REFUSED),
+            "email-change": Link(path, manager.email_change_token(user, "new@example.com"), OWN, WRONG),
+        }[purpose]
+
+    return make
+
+
+@pytest.fixture
+def use(client):
+    """`await use("body", link, NEW)`: with the token in the path and JSON, as its page does, in a body."""
+
+    async def send(way, link, body):
+        sends = {
+            "json": lambda: client.post(link.address, json=body),
+            "form": lambda: client.post(link.address, data=body),
+            "body": lambda: client.post(link.path, json={"token": link.token} | body),
+        }
+        return await sends[way]()
+
+    return send
+
+
+@pytest.fixture
+def contents(db):
+    """`await contents()`: every row of every table."""
+
+    async def read():
+        async with db.session(commit=False) as session:
+            tables = Base.metadata.sorted_tables
+            return [[tuple(row) for row in await session.execute(select(table))] for table in tables]
+
+    return read
+
+
+# 26: opened, used, used at once
+
+
+@EACH
+async def test_opening_a_link_changes_nothing(client, link, contents, purpose):
+    """Checklist 26: twice, and HEAD; mail scanners open every link."""
+    mailed = await link(purpose)
+    before = await contents()
+
+    answers = [await client.request(method, mailed.address) for method in METHODS]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert await contents() == before
+
+
+@EACH
+async def test_a_link_that_was_opened_still_works(client, link, use, purpose):
+    """Checklist 26: else the first scanner would use it up."""
+    mailed = await link(purpose)
+    for method in METHODS:
+        await client.request(method, mailed.address)
+
+    answer = await use("form", mailed, mailed.good)
+
+    assert answer.is_success
+
+
+@EACH
+@WAYS
+async def test_a_link_works_once_in_whatever_way(link, use, contents, purpose, way):
+    """Checklist 26; ASVS 6.5.1."""
+    mailed = await link(purpose)
+
+    first = await use(way, mailed, mailed.good)
+    after = await contents()
+    again = [await use(each, mailed, mailed.good) for each in ("json", "form", "body")]
+
+    assert first.is_success
+    assert [answer.status_code for answer in again] == [400, 400, 400]
+    assert await contents() == after
+
+
+@EACH
+@WAYS
+async def test_of_two_uses_at_once_one_wins(link, use, at_once, purpose, way):
+    """Checklist 26. Who loses the race for an invitation may be told that there is an account by now."""
+    mailed = await link(purpose)
+
+    first, second = await at_once(2, lambda: use(way, mailed, mailed.good))
+
+    assert first in (200, 201)
+    assert second in (400, 409)
+
+
+# 28: what is refused spends nothing
+
+
+@SETTING_A_PASSWORD
+@WAYS
+async def test_a_refused_password_does_not_spend_the_link(link, use, contents, purpose, way):
+    """Checklist 28: reset and invitation, in every way."""
+    mailed = await link(purpose)
+    before = await contents()
+
+    refused = await use(way, mailed, mailed.bad)
+    unchanged = await contents()
+    answer = await use(way, mailed, mailed.good)
+
+    assert refused.status_code == 400
+    assert unchanged == before
+    assert answer.is_success
+
+
+@EACH
+@WAYS
+async def test_a_link_logs_nobody_in(link, use, session_rows, purpose, way):
+    """Checklist 28: whoever reads a mail has the link and not the login."""
+    mailed = await link(purpose)
+
+    answer = await use(way, mailed, mailed.good)
+
+    assert answer.is_success
+    assert await session_rows() == []
+    assert "session=" not in answer.headers.get("set-cookie", "")
+    assert "access_token" not in answer.text
+
+
+# 30: nobody else learns the address
+
+
+@pytest.fixture
+def answers_of(client, use):
+    """`await answers_of(link, "form")`: those of a whole life, from the page to the dead link."""
+
+    async def collect(mailed, way):
+        return [
+            await client.get(mailed.address),
+            await client.head(mailed.address),
+            await use(way, mailed, mailed.bad),
+            await use(way, mailed, mailed.good),
+            await use(way, mailed, mailed.good),
+            await client.get(mailed.address),
+            await client.get(f"{mailed.path}/x"),
+            await client.put(mailed.address),
+        ]
+
+    return collect
+
+
+@EACH
+@WAYS
+async def test_no_answer_is_kept_and_none_passes_its_address_on(link, answers_of, purpose, way):
+    """Checklist 30; ASVS 3.4.5, 14.3.2: pages and JSON, good and dead, also what is refused."""
+    answers = await answers_of(await link(purpose), way)
+
+    assert answers[3].is_success
+    assert [answer.headers.get("cache-control") for answer in answers] == ["no-store"] * 8
+    assert [answer.headers.get("referrer-policy") for answer in answers] == ["no-referrer"] * 8
+
+
+@EACH
+@WAYS
+async def test_nor_does_the_answer_of_a_limit(app, manager, link, use, purpose, way):
+    """Checklist 30: 429."""
+    manager.limits = Limits(app.state.limiter, LIMITS | {ROWS[purpose]: Limit(address="1/h")})
+    mailed = await link(purpose)
+    await use(way, mailed, mailed.bad)
+
+    answer = await use(way, mailed, mailed.good)
+
+    assert answer.status_code == 429
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+@EACH
+@WAYS
+async def test_no_answer_holds_the_token_or_asks_for_anything_from_elsewhere(link, answers_of, purpose, way):
+    """Checklist 30: what a page loads from elsewhere learns where it is loaded from."""
+    mailed = await link(purpose)
+
+    texts = [answer.text + str(answer.headers) for answer in await answers_of(mailed, way)]
+
+    assert not any(mailed.token in text for text in texts)
+    assert not any(re.search(r"<script|javascript:|\son\w+=|src=|https?://", text) for text in texts)
+
+
+# 30: where mails lead
+
+ELSEWHERE = pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/evil"},
+        {"Forwarded": "host=evil.example;proto=https"},
+        {"Origin": "https://evil.example", "Referer": "https://evil.example/"},
+    ],
+    ids=str,
+)
+
+
+@ELSEWHERE
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/users/register", OWN | {"email": "guest@example.com"}),
+        ("/users/verify/request", {"email": "ada@example.com"}),
+        ("/users/verify/{token}", {}),
+        ("/users/password-reset/request", {"email": "ada@example.com"}),
+        ("/users/me/email", {"new_email": "new@example.com"}),
+        ("/users/invitations", {"email": "guest@example.com"}),
+        ("/users/{id}/password-reset", {}),
+    ],
+)
+async def test_no_link_follows_the_request(admin, manager, make_owner, outbox, path, body, headers):
+    """Checklist 30 (CWE-640: poisoned links): BASE_URL alone decides, in every mail that has a link."""
+    user = await make_owner("ada@example.com")
+    path = path.format(id=user.id, token=manager.verify_token(user))
+
+    answer = await admin.post(path, json=body, headers=headers)
+
+    texts = [text for mail in await outbox() for text in (mail.text_body, mail.html_body)]
+    addresses = [re.findall(r"https?://[^\s\"<]+", text) for text in texts]
+    assert answer.is_success
+    assert sum(map(bool, addresses)) == 2
+    assert all(each.startswith("http://test/users/") for found in addresses for each in found)
+    assert not any("evil" in text for text in texts)
+
+
+@ELSEWHERE
+async def test_nor_does_the_mail_to_whoever_has_an_account_already(other_client, make_owner, outbox, headers):
+    """Checklist 30: REGISTRATION=private."""
+    await make_owner("ada@example.com")
+    client = await other_client(registration="private")
+
+    await client.post("/users/register", json=NEW | {"email": "ada@example.com"}, headers=headers)
+
+    [mail] = await outbox()
+    assert "evil" not in mail.text_body + mail.html_body
+
+
+# 7: password managers
+
+
+@EACH
+async def test_every_form_helps_password_managers(client, link, use, purpose):
+    """Checklist 7; ASVS 6.2.6, 6.2.7: also the form that is shown again after a mistake."""
+    mailed = await link(purpose)
+
+    pages = [(await client.get(mailed.address)).text, (await use("form", mailed, mailed.bad)).text]
+
+    fields = [re.findall(r"<input [^>]+>", page) for page in pages]
+    assert [len(found) for found in fields] == [1, 1]
+    assert all('name="password" type="password"' in field for [field] in fields)
+    assert all(f'autocomplete="{ASKS_FOR[purpose]}"' in field for [field] in fields)
+
+
+@EACH
+async def test_every_form_takes_what_is_pasted_as_it_is(client, link, use, purpose):
+    """Checklist 7; ASVS 6.2.7, 6.2.8: no script that forbids it, and no `maxlength` that cuts it off."""
+    mailed = await link(purpose)
+
+    pages = [await client.get(mailed.address), await use("form", mailed, mailed.bad)]
+
+    assert not any(re.search(r"<script|\son\w+=|maxlength|readonly|disabled", each.text) for each in pages)
+    assert all("default-src 'none'" in each.headers["content-security-policy"] for each in pages)
+
+
+@SETTING_A_PASSWORD
+async def test_a_form_takes_the_longest_password_there_can_be(client, link, use, purpose):
+    """Checklist 7: 128 characters, each of which is two to a browser that counts them."""
+    mailed = await link(purpose)
+    email = {"password-reset": "ada@example.com", "invitation": "guest@example.com"}[purpose]
+    password = {"password": "\N{HORSE}" * 128}
+
+    answer = await use("form", mailed, password)
+
+    login = await client.post("/users/login", json=password | {"email": email})
+    assert (answer.is_success, login.status_code) == (True, 200)

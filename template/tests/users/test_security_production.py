@@ -1,0 +1,53 @@
+"""What production demands, beside what test_security_headers.py shows. Checklist 40."""
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings
+
+KEY = "9f2c47b1d0e8a356" * 4
+PRODUCTION = {
+    "environment": "production",
+    "secret_key": KEY,
+    "base_url": "https://test",
+    "mail_backend": "smtp",
+    "mail_sender": "app@example.com",
+    "smtp_host": "smtp.example.com",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "unsafe"),
+    [
+        ("BASE_URL", {"base_url": "http://test"}),
+        ("COOKIE_SECURE", {"cookie_secure": False}),
+        ("VERIFY_URL", {"verify_url": "http://test/{token}"}),
+        ("RESET_URL", {"reset_url": "http://test/{token}"}),
+        ("EMAIL_CHANGE_URL", {"email_change_url": "http://test/{token}"}),
+        ("INVITATION_URL", {"invitation_url": "http://test/{token}"}),
+        ("CORS_ORIGINS", {"cors_origins": ["http://test"]}),
+        ("PASSWORD_BREACH_URL", {"password_breach_url": "http://test/range"}),
+        ("SMTP_SECURITY", {"smtp_password": "a secret"}),
+    ],
+)
+def test_production_does_not_start_with_what_travels_unencrypted(name, unsafe):
+    """Checklist 40: pages, links, cookies and passwords go over https alone."""
+    with pytest.raises(ValidationError, match=name):
+        Settings(_env_file=None, **PRODUCTION | unsafe)
+
+
+def test_production_starts_with_what_is_safe():
+    """Checklist 40: so that the test above is refused for what it changes."""
+    assert not Settings(_env_file=None, **PRODUCTION).debug
+
+
+async def test_there_is_no_page_for_whoever_is_logged_in(app, client, make_user, begin_session, headers_of):
+    """Checklist 40; ASVS 7.4.4: a page that shows somebody's account would need a button to log out."""
+    user = await make_user(is_superuser=True)
+    cookie = headers_of(await begin_session(user, kind="cookie"))
+    paths = [path for path, item in app.openapi()["paths"].items() if "get" in item]
+
+    answers = [await client.get(path.replace("{user_id}", user.id), headers=cookie) for path in paths]
+
+    assert "/users/me" in paths
+    assert [each.url for each in answers if "html" in each.headers["content-type"]] == []

@@ -7,18 +7,26 @@ All generated projects run in one virtual environment, which is made once and ke
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
+from uuid import uuid4
 
+import httpx
 import pytest
 from filelock import FileLock
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 POSTGRESQL = "postgresql://root@127.0.0.1:5432/postgres"
+REDIS = "redis://127.0.0.1:6379/0"
+TOOLS = ["bandit==1.9.4", "detect-secrets==1.5.0", "pip-audit==2.10.1", "schemathesis==4.32.5"]
+"""Pinned: a new version of one may find more, and that is to be seen when it is asked for."""
 
 type Render = Callable[..., Path]
 
@@ -114,15 +122,25 @@ def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
 def python(render: Render) -> Path:
     """The Python of an environment that holds what generated projects need."""
     pyproject = render() / "pyproject.toml"
-    key = hashlib.sha256(pyproject.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    environment = REPOSITORY / ".cache" / f"project-{key}"
+    return environment_of("project", pyproject.read_bytes(), "-r", pyproject, "--group", f"{pyproject}:dev")
+
+
+@pytest.fixture(scope="session")
+def tools_python() -> Path:
+    """The Python of an environment of the tools' own, whose dependencies need not fit the project's."""
+    return environment_of("tools", " ".join(TOOLS).encode(), *TOOLS)
+
+
+def environment_of(name: str, contents: bytes, *packages: str | Path) -> Path:
+    """The Python of an environment with *packages*, made when there is none for *contents* yet."""
+    key = hashlib.sha256(contents + sys.version.encode()).hexdigest()[:16]
+    environment = REPOSITORY / ".cache" / f"{name}-{key}"
     environment.parent.mkdir(exist_ok=True)
     with FileLock(f"{environment}.lock"):
         if not (environment / "ready").exists():
             uv = [sys.executable, "-m", "uv"]
             run(*uv, "venv", "--clear", "--python", sys.executable, environment, cwd=REPOSITORY)
-            install = [*uv, "pip", "install", "--python", environment / "bin" / "python"]
-            run(*install, "-r", pyproject, "--group", f"{pyproject}:dev", cwd=REPOSITORY)
+            run(*uv, "pip", "install", "--python", environment / "bin" / "python", *packages, cwd=REPOSITORY)
             (environment / "ready").touch()
     return environment / "bin" / "python"
 
@@ -137,8 +155,78 @@ def missing(reason: str) -> NoReturn:
 @pytest.fixture(scope="session")
 def postgresql() -> str:
     """The URL of a PostgreSQL server."""
+    if not answers(5432):
+        missing("no PostgreSQL answers on 127.0.0.1:5432 (user root, trust)")
+    return POSTGRESQL
+
+
+@pytest.fixture(scope="session")
+def redis() -> str:
+    """The URL of a Redis server."""
+    if not answers(6379):
+        missing("no Redis answers on 127.0.0.1:6379")
+    return REDIS
+
+
+def answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(2)
-        if probe.connect_ex(("127.0.0.1", 5432)) == 0:
-            return POSTGRESQL
-    missing("no PostgreSQL answers on 127.0.0.1:5432 (user root, trust)")
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database that does not exist yet, on each server: `app db upgrade` has to make it."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'app.db'}"
+        return
+    server = request.getfixturevalue("postgresql")
+    name = f"app_{uuid4().hex[:8]}"
+    yield f"{server.rpartition('/')[0]}/{name}"
+    drop_database(request.getfixturevalue("python"), server, name)
+
+
+@contextmanager
+def process(
+    *command: str | Path, cwd: Path, log: Path, env: dict[str, str], stop: int = signal.SIGTERM
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that runs while the block does; it has to end well when it gets the signal *stop*."""
+    with log.open("wb") as output:
+        running = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=clean_environment() | env | {"PYTHONUNBUFFERED": "1"},
+            stdout=output,
+            stderr=output,
+        )
+    running.log = log
+    try:
+        yield running
+    finally:
+        running.send_signal(stop)
+        code = running.wait(20)
+    assert code == 0, log.read_text()
+
+
+def wait_for_server(client: httpx.Client, server: subprocess.Popen[bytes]) -> None:
+    def is_ready() -> bool:
+        assert server.poll() is None, server.log.read_text()
+        try:
+            return client.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_until(is_ready, "the server")
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come"
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

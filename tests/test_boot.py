@@ -2,12 +2,10 @@
 
 import re
 import signal
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from email import message_from_bytes, policy
 from pathlib import Path
 from uuid import uuid4
@@ -15,7 +13,16 @@ from uuid import uuid4
 import httpx
 import pytest
 from aiosmtpd.controller import Controller
-from conftest import Render, clean_environment, drop_database, run
+from conftest import (
+    Render,
+    clean_environment,
+    drop_database,
+    free_port,
+    process,
+    run,
+    wait_for_server,
+    wait_until,
+)
 
 ACCOUNT = {"email": "ada@example.com", "password": "correct horse battery"}
 OTHER_PASSWORD = "another horse battery"
@@ -49,18 +56,6 @@ def inbox() -> Iterator[Inbox]:
     controller.stop()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'boot.db'}"
-        return
-    server = request.getfixturevalue("postgresql")
-    name = f"boot_{uuid4().hex[:8]}"
-    # Not created here: `app db upgrade` has to.
-    yield f"{server.rpartition('/')[0]}/{name}"
-    drop_database(request.getfixturevalue("python"), server, name)
-
-
 def test_a_person_registers_verifies_and_resets_with_the_processes_of_production(
     render: Render, python: Path, inbox: Inbox, database: str
 ):
@@ -74,12 +69,14 @@ def test_a_person_registers_verifies_and_resets_with_the_processes_of_production
         "MAIL_BACKEND": "smtp",
         "SMTP_HOST": "127.0.0.1",
         "SMTP_PORT": str(inbox.port),
+        # So that the client, unlike browsers, keeps cookies of an address without https.
+        "COOKIE_SECURE": "false",
     }
     run(python, "-m", "app.cli", "db", "upgrade", cwd=project, env=environment)
     serve = ["serve", "--port", str(port), "--workers", "2"]
     with (
-        process(python, project, environment, serve) as server,
-        process(python, project, environment, ["worker"]),
+        command(python, project, environment, serve) as server,
+        command(python, project, environment, ["worker"]),
         httpx.Client(base_url=base) as client,
     ):
         wait_for_server(client, server)
@@ -123,7 +120,7 @@ def test_a_hundred_refreshes_at_once_by_two_processes_leave_one_session(
     run(python, "-m", "app.cli", "db", "upgrade", cwd=project, env=environment)
     serve = ["serve", "--port", str(port), "--workers", "2"]
     with (
-        process(python, project, environment, serve) as server,
+        command(python, project, environment, serve) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
     ):
         wait_for_server(client, server)
@@ -153,7 +150,7 @@ def test_dev_creates_what_is_missing_serves_and_prints_the_link(render: Render, 
     project = render()
     (project / ".env").unlink()
     with (
-        process(python, project, {}, ["dev", "--port", str(port)]) as server,
+        command(python, project, {}, ["dev", "--port", str(port)]) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
     ):
         wait_for_server(client, server)
@@ -201,54 +198,23 @@ def test_serve_refuses_a_database_that_lacks_migrations(render: Render, python: 
     assert "uv run app db upgrade" in done.stderr
 
 
-@contextmanager
-def process(
+def command(
     python: Path, project: Path, environment: dict[str, str], arguments: list[str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A command of the project while the block runs; it has to end well when it is asked to."""
-    log = project / f"{arguments[0]}.log"
-    with log.open("wb") as output:
-        running = subprocess.Popen(
-            [python, "-m", "app.cli", *arguments],
-            cwd=project,
-            env=clean_environment() | environment | {"PYTHONUNBUFFERED": "1"},
-            stdout=output,
-            stderr=output,
-        )
-    running.log = log
-    try:
-        yield running
-    finally:
-        running.send_signal(signal.SIGINT if arguments[0] == "dev" else signal.SIGTERM)
-        code = running.wait(20)
-    assert code == 0, log.read_text()
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """A command of the project while the block runs."""
+    return process(
+        python,
+        "-m",
+        "app.cli",
+        *arguments,
+        cwd=project,
+        log=project / f"{arguments[0]}.log",
+        env=environment,
+        stop=signal.SIGINT if arguments[0] == "dev" else signal.SIGTERM,
+    )
 
 
 def login(client: httpx.Client, password: str = ACCOUNT["password"]) -> dict[str, str]:
     answer = client.post("/users/login", json={"email": ACCOUNT["email"], "password": password})
     assert answer.status_code == 200, answer.text
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
-
-
-def wait_for_server(client: httpx.Client, server: subprocess.Popen[bytes]) -> None:
-    def answers() -> bool:
-        assert server.poll() is None, server.log.read_text()
-        try:
-            return client.get("/readyz").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    wait_until(answers, "the server")
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not come"
-        time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

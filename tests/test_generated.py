@@ -36,11 +36,11 @@ def test_the_suite_passes_on_sqlite(render: Render, python: Path, answers: dict[
 
 @PROJECTS
 def test_the_suite_passes_on_postgresql(
-    render: Render, python: Path, postgresql: str, answers: dict[str, object]
+    render: Render, python: Path, postgresql: str, redis: str, answers: dict[str, object]
 ):
     project = render(**answers)
 
-    environment = {"TEST_DATABASE_URL": postgresql}
+    environment = {"TEST_DATABASE_URL": postgresql, "TEST_REDIS_URL": redis, "REQUIRE_SERVICES": "1"}
     summary = run(python, "-m", "pytest", "-q", "-n", "2", cwd=project, env=environment).splitlines()[-1]
 
     assert "skipped" not in summary

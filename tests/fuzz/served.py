@@ -1,0 +1,100 @@
+"""The application as tests/test_fuzz.py serves it: its settings say how, and this file what no setting can.
+
+Hashing costs next to nothing, no limit refuses a request for how many came before it, and two routes of this
+file's own give what a person would have: a login, whatever the last request has done to the last one, and a
+link that is still good. They are not in the document, so nothing is fuzzed here but the application itself.
+"""
+
+import os
+from secrets import token_hex
+
+import argon2
+import msgspec
+from app.database import Db
+from app.main import create_app
+from app.users import Users, passwords
+from app.users.routes.sessions import tokens_for
+from app.web import Problem, secured_by
+from hawkapi import Depends, Request
+
+PASSWORD = "correct horse battery"
+_cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+class Account(msgspec.Struct):
+    """What the owner of an account knows, and has in the mailbox; the names are those of the requests."""
+
+    user_id: str
+    email: str
+    new_email: str
+    password: str
+    current_password: str
+    new_password: str
+    access_token: str
+    refresh_token: str
+    verify: str
+    reset: str
+    email_change: str
+    invitation: str
+    invitation_id: str
+
+
+passwords.hash_password = _cheap.hash
+passwords.DECOY_HASH = _cheap.hash(PASSWORD)
+app = create_app()
+app.state.users.limits = None
+
+
+@app.post("/fuzz/{kind}", status_code=201, include_in_schema=False)
+async def make_account(request: Request, kind: str, users: Users, tx: Db) -> Account:
+    """A new account, logged in and with a link of each sort: of a newcomer, a user or a superuser."""
+    user = await users.create(
+        tx,
+        email=f"{token_hex(8)}@example.com",
+        password=PASSWORD,
+        is_verified=kind != "newcomer",
+        is_superuser=kind == "superuser",
+    )
+    user.pending_email = f"new-{user.email}"
+    await tx.flush()
+    pair = tokens_for(users, await users.sessions.issue(tx, user))
+    invitation, token = await users.invitations.make(tx, f"{token_hex(8)}@example.com", invited_by="cli")
+    return Account(
+        user_id=user.id,
+        email=user.email,
+        new_email=f"{token_hex(8)}@example.com",
+        password=PASSWORD,
+        current_password=PASSWORD,
+        new_password=PASSWORD,
+        access_token=pair.access_token,
+        refresh_token=pair.refresh_token,
+        verify=users.verify_token(user),
+        reset=users.reset_token(user),
+        email_change=users.email_change_token(user, user.pending_email),
+        invitation=token,
+        invitation_id=invitation.id,
+    )
+
+
+if os.environ.get("FUZZ_DEFECTS"):
+
+    class Thing(msgspec.Struct):
+        name: str
+
+    @app.get("/defects/error", status_code=200)
+    async def fails(name: str) -> Thing:
+        """Answers 500 to a name that is not ASCII"""
+        return Thing(name.encode("ascii").decode())
+
+    @app.get("/defects/status", status_code=200)
+    async def answers_otherwise(name: str) -> Thing:
+        """Answers what the document does not know"""
+        raise Problem(410, "Nobody has written this down.")
+
+    @secured_by("bearer", {"type": "http", "scheme": "bearer"})
+    async def ask_nobody() -> None: ...
+
+    @app.get("/defects/login", status_code=200, dependencies=[Depends(ask_nobody)])
+    async def asks_nobody(name: str) -> Thing:
+        """Says that it needs a login and does not look for one"""
+        return Thing(name)

@@ -47,7 +47,7 @@ LIMITS = {
     "export": Limit(address="20/h"),
     # Wrong passwords, in whatever way they are given: one count for all. What is right is not counted.
     # A browser that is known for the account has a count of its own, and strangers cannot use it up.
-    "wrong_password": Limit(address="30/15m", account="10/15m, 100/d", pair="5/15m", browser="10/15m"),
+    "wrong_password": Limit(address="30/15m", account="10/15m, 100/d", pair="8/15m", browser="10/15m"),
 }
 
 SAME_ROW = {

@@ -26,7 +26,7 @@ _PATTERNS = [
     (re.compile(rf"""({_HEADERS}\\*["']\s*[:=,]\s*){_QUOTED}""", re.IGNORECASE), rf"\1{REDACTED}"),
     # Cookie: a=b; c="d"
     (re.compile(rf"\b({_HEADERS}\s*[:=][ \t]*)(?!\[redacted\])[^\r\n]+", re.IGNORECASE), rf"\1{REDACTED}"),
-    # password=a, "new_password": "b c"
+    # A name of a secret, and what follows it, in quotes or not.
     (
         re.compile(rf"""({_PASSWORDS}\\*["']?\s*[:=]\s*)(?:{_QUOTED}|{_WORD})""", re.IGNORECASE),
         rf"\1{REDACTED}",

@@ -16,7 +16,7 @@ from app.redaction import redact
 PROJECT = Path(__file__).parent.parent
 FORMATTERS = [JsonFormatter(), TextFormatter()]
 
-JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl-_A"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl-_A"  # pragma: allowlist secret
 SESSION = "6f1c0b6e-5d1c-4c0e-9a53-5a0ad6a5f1a3." + "A-_9" * 16 + "=="
 
 

@@ -50,21 +50,12 @@ LIMITS = {
     "wrong_password": Limit(address="30/15m", account="10/15m, 100/d", pair="8/15m", browser="10/15m"),
 }
 
-SAME_ROW = {
-    "register_privately": "register",
-    "verify_with_body": "verify",
-    "reset_password_with_body": "reset_password",
-    "change_email_with_body": "change_email",
-    "accept_invitation_with_body": "accept_invitation",
-}
-"""Handlers that share the row, and the counts, of another."""
-
 PASSWORD_HANDLERS = frozenset({"login", "login_with_cookie"})
 """An address with too many wrong passwords is refused there before the body is read, unless a browser that
 is known for some account asks: for which one, the body tells."""
 
 
-WRONG_PASSWORDS = "Too many wrong passwords. If you do not know yours, set a new one by mail."
+TOO_MANY_GUESSES = "Too many wrong passwords. If you do not know yours, set a new one by mail."
 OF_THE_ACCOUNT = "Too many requests for this account."
 
 
@@ -100,11 +91,11 @@ class Limits:
 
     def knows(self, handler: str) -> bool:
         """Whether there is a row for *handler*."""
-        return SAME_ROW.get(handler, handler) in self._table
+        return _row_of(handler) in self._table
 
     async def count(self, handler: str, *, address: str = "", account: str = "") -> None:
         """Count one use of *handler*. Raises `TooManyRequests`; then nothing was counted."""
-        name = SAME_ROW.get(handler, handler)
+        name = _row_of(handler)
         limit = self._table.get(name, Limit())
         takes = [*_takes(f"{name}:address", address, limit.address)]
         takes += _takes(f"{name}:account", account, limit.account)
@@ -124,7 +115,7 @@ class Limits:
         """Raise `TooManyRequests` if no more passwords are checked for *address*; nothing is counted."""
         for key, rate in _takes("wrong_password:address", address, self._table["wrong_password"].address):
             if wait := await self._limiter.look(key, rate):
-                raise TooManyRequests(wait, WRONG_PASSWORDS)
+                raise TooManyRequests(wait, TOO_MANY_GUESSES)
 
     async def begin_attempt(self, *, account: str, address: str, known: str = "") -> Attempt:
         """Count a password that is about to be checked, as wrong for now: many at once are counted, too.
@@ -149,7 +140,7 @@ class Limits:
             ]
         if wait := await self._take(takes):
             logger.warning("too many wrong passwords")
-            raise TooManyRequests(wait, WRONG_PASSWORDS)
+            raise TooManyRequests(wait, TOO_MANY_GUESSES)
         if known:
             takes += [take for take in of_account if not await self._limiter.take(*take)]
         return Attempt(self._limiter, takes)
@@ -161,6 +152,11 @@ class Limits:
                 await _give_back(self._limiter, takes[:position])
                 return wait
         return 0.0
+
+
+def _row_of(handler: str) -> str:
+    """Other ways to ask for the same share a row, and its counts."""
+    return handler.removesuffix("_with_body").removesuffix("_privately")
 
 
 async def _give_back(limiter: Limiter, takes: Iterable[_Take]) -> None:

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from app.settings import Settings
 
-KEY = "9f2c47b1d0e8a356" * 4
+KEY = "9f2c47b1d0e8a356" * 4  # pragma: allowlist secret
 PRODUCTION = {
     "environment": "production",
     "secret_key": KEY,

@@ -1,7 +1,7 @@
-"""How long `copier copy` takes for this template: seconds of CPU time, and as a ratio to copying the files alone.
+"""How long `copier copy` takes: seconds of CPU time, and as a ratio to copying the template's files alone.
 
-Run it from a clean checkout with `uv run python benchmarks/copying.py`. It was 0.93 s for 252 files on an idle
-machine; what it may not do is grow faster than the number of files.
+Run it from a clean checkout with `uv run python benchmarks/copying.py`. It was 0.93 s for 252 files on an
+idle machine; what it may not do is grow faster than the number of files.
 """
 
 import shutil

@@ -98,6 +98,8 @@ def make_settings(**values: object) -> Settings:
         "secret_key": SecretStr("0123456789abcdef" * 4),
         "mail_backend": "memory",
         "base_url": "http://test",
+        # Several processes test at once, and the server has room for 100 connections in all.
+        "database_pool_size": 8,
     }
     return Settings(_env_file=None, **(defaults | values))  # type: ignore[call-arg]
 

@@ -49,9 +49,13 @@ def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
     return done.stdout
 
 
+OF_THE_TESTS = {"VIRTUAL_ENV", "PYTHONPATH", "UV"}
+"""UV would make `app template-update` run its checks in an environment of the project's own."""
+
+
 def clean_environment() -> dict[str, str]:
     """The environment without what could reach a generated project's settings or git."""
-    kept = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
+    kept = {name: value for name, value in os.environ.items() if name not in OF_THE_TESTS}
     identity = {
         f"GIT_{who}_{what}": value
         for who in ("AUTHOR", "COMMITTER")

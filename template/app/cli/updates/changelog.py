@@ -1,0 +1,48 @@
+"""What the template's changelog says of the versions between two."""
+
+import re
+from dataclasses import dataclass
+
+from packaging.version import InvalidVersion, Version
+
+_SECURITY = "### Security"
+
+
+@dataclass
+class News:
+    """The entries of one version, as they were written."""
+
+    version: str
+    security: str
+    rest: str
+
+
+def news_between(changelog: str, old: str, new: str) -> list[News]:
+    """The entries of every version after *old* up to *new*, newest first."""
+    after, until = version_of(old), version_of(new)
+    sections = re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]
+    return [news for news in map(_news, sections) if _is_between(version_of(news.version), after, until)]
+
+
+def version_of(name: str) -> Version | None:
+    """The version that a tag or a heading names; None for anything else."""
+    try:
+        return Version(name)
+    except InvalidVersion:
+        return None
+
+
+def _is_between(found: Version | None, after: Version | None, until: Version | None) -> bool:
+    if found is None:
+        # What is not released yet concerns those alone who follow the template without tags.
+        return until is None
+    return (after is None or found > after) and (until is None or found <= until)
+
+
+def _news(section: str) -> News:
+    heading, _, text = section.partition("\n")
+    parts = re.split(r"^(?=### )", text, flags=re.MULTILINE)
+    security = "".join(part.removeprefix(_SECURITY) for part in parts if part.startswith(_SECURITY))
+    rest = "".join(part for part in parts if not part.startswith(_SECURITY))
+    words = heading.split()
+    return News(words[0].strip("[]") if words else "", security.strip("\n"), rest.strip("\n"))

@@ -1,0 +1,215 @@
+"""The merge by git itself: of the project, what it was made as, and what the template makes of it now.
+
+`copier update` applies the project's changes as a patch instead, which can put one into another function,
+and loses changes to binary files and template changes to files that were moved. Git's merge does none of
+this, and is complete before the working tree is touched.
+"""
+
+import shutil
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from app.cli.updates.git import Git, UpdateError
+from app.cli.updates.template import ANSWERS_FILE
+
+_IDENTITY = ("-c", "user.name=template-update", "-c", "user.email=template-update@localhost")
+_MERGE = ("-c", "merge.renames=true", "-c", "merge.directoryRenames=conflict", "-c", "diff.renames=true")
+"""Whatever git is told elsewhere: files that were moved are followed, new ones are not moved by a guess."""
+
+_SAME_LINES = "you and the template changed the same lines"
+
+type _Stages = dict[str, str]
+
+
+@dataclass
+class Merge:
+    """What comes of a merge. Paths are those of the project's repository."""
+
+    old: str
+    new: str
+    """The trees of the template's versions: `git diff old new -- path` shows what it changed."""
+    sides: dict[str, str]
+    """The commits that were merged, which git writes at conflicts, and what a person calls them."""
+    result: str
+    """The tree to check out, conflict markers included."""
+    changed: list[str] = field(default_factory=list[str])
+    """What the update changes, adds or removes in the project."""
+    conflicts: dict[str, str] = field(default_factory=dict[str, str])
+    """Where the same lines, or the same file, were changed in two ways; and what git says of it."""
+    missed: list[str] = field(default_factory=list[str])
+    """What the template changed and the project has deleted: it stays deleted."""
+    kept: list[str] = field(default_factory=list[str])
+    """What is no part of the template any more and was edited in the project: it stays."""
+    moved: dict[str, str] = field(default_factory=dict[str, str])
+    """Where the template changed a file that the project has moved, from where to where: merged there."""
+    stages: dict[str, _Stages] = field(default_factory=dict[str, _Stages])
+    """For the index, so that git and editors know of the conflicts: mode and object of each version."""
+
+
+class Merger:
+    """Merges renders into the project at *project*, which may be a folder of a larger repository."""
+
+    def __init__(self, project: Path) -> None:
+        """Look at the repository.
+
+        Raises:
+            UpdateError: there is none, or nothing in it is committed.
+        """
+        inside = Git(project)
+        inside.require_version()
+        if inside.run("rev-parse", "--verify", "--quiet", "HEAD").returncode != 0:
+            raise UpdateError(
+                "An update is merged by git, and this project is not committed to a repository yet:"
+                ' `git init && git add -A && git commit -m "Generated"`.'
+            )
+        self.prefix = inside("rev-parse", "--show-prefix").strip()
+        self.git = Git(Path(inside("rev-parse", "--show-toplevel").strip()))
+
+    def require_clean_tree(self) -> None:
+        """Refuse where changes are not committed: git is the way back, and what is yours must be told apart.
+
+        Raises:
+            UpdateError: the text names them.
+        """
+        if changes := self.git("status", "--porcelain").splitlines():
+            shown = "\n".join(f"  {each}" for each in changes[:10])
+            more = f"\n  and {len(changes) - 10} more" if len(changes) > 10 else ""
+            raise UpdateError(
+                f"Commit or stash these changes first, an update needs a clean tree:\n{shown}{more}"
+            )
+
+    def difference(self, old: Path, new: Path, paths: Iterable[str]) -> str:
+        """What the template changed in *paths*, as a patch; what is ignored, such as `.env`, left out."""
+        trees = [self._tree_of(folder, left_out=[]) for folder in (old, new)]
+        return self.git("diff", *trees, "--", *paths) if paths else ""
+
+    def merge(self, old: Path, new: Path, *, yours: list[str], brought: list[str]) -> Merge:
+        """Merge what lies between the renders *old* and *new* into the last commit of the project.
+
+        *yours* are the paths that no update touches, *brought* those of them that came with *new*.
+        """
+        head = self.git("rev-parse", "HEAD^{tree}").strip()
+        base = self._in_repository(self._tree_of(old, left_out=yours))
+        theirs = self._in_repository(
+            self._tree_of(new, left_out=[each for each in yours if each not in brought])
+        )
+        root = self._commit("what the project was made as", base)
+        named = {"yours": head, "the template's": theirs}
+        sides = {self._commit(name, tree, root): name for name, tree in named.items()}
+        done = self.git.run(*_MERGE, "merge-tree", "--write-tree", "-z", "--messages", *sides)
+        if done.returncode not in (0, 1):
+            raise UpdateError(f"git merge-tree failed: {done.stderr.strip()}")
+        result, stages, messages = _parsed(done.stdout)
+        merge = Merge(base, theirs, sides, result)
+        for path, found in stages.items():
+            match sorted(found):
+                case ["1", "3"]:
+                    merge.missed.append(path)
+                case ["1", "2"]:
+                    merge.kept.append(path)
+                case _:
+                    merge.conflicts[path] = messages.get(path, _SAME_LINES)
+                    merge.stages[path] = found
+        merge.result = self._finished(merge, theirs)
+        template_changed = set(self._names("diff", "--name-only", "--no-renames", base, theirs))
+        merge.moved = {
+            source: target for source, target in self._renames(base, head) if source in template_changed
+        }
+        merge.changed = self._names("diff", "--name-only", "--no-renames", head, merge.result)
+        return merge
+
+    def apply(self, merge: Merge) -> None:
+        """Bring the working tree and the index to the result; conflicts stand in both as after `git merge`.
+
+        Raises:
+            UpdateError: git refuses, for example since an ignored file is in the way.
+        """
+        self.git("read-tree", "-m", "-u", "HEAD", merge.result)
+        nothing = "0" * len(merge.result)
+        for path, found in merge.stages.items():
+            unmerged = "".join(f"{each} {stage}\t{path}\0" for stage, each in found.items())
+            self.git("update-index", "-z", "--index-info", given=f"0 {nothing}\t{path}\0{unmerged}")
+            self._name_sides(self.git.folder / path, merge)
+
+    def _name_sides(self, path: Path, merge: Merge) -> None:
+        if path.is_file():
+            content = path.read_bytes()
+            for commit, name in merge.sides.items():
+                content = content.replace(commit.encode(), name.encode())
+            path.write_bytes(content)
+
+    def inside(self, path: str) -> str:
+        """*path* of the repository as one of the project."""
+        return path.removeprefix(self.prefix)
+
+    def _names(self, *command: str) -> list[str]:
+        return [name for name in self.git(*command, "-z").split("\0") if name]
+
+    def _renames(self, base: str, head: str) -> Iterator[tuple[str, str]]:
+        found = self._names("diff", "--name-status", "--diff-filter=R", "-M", base, head)
+        for position in range(0, len(found), 3):
+            yield found[position + 1], found[position + 2]
+
+    def _commit(self, message: str, tree: str, *parents: str) -> str:
+        named = [part for parent in parents for part in ("-p", parent)]
+        return self.git(*_IDENTITY, "commit-tree", tree, *named, given=message).strip()
+
+    @contextmanager
+    def _index(self, **environment: str | Path) -> Generator[Git]:
+        """Git with an index of its own."""
+        with TemporaryDirectory() as folder:
+            yield Git(self.git.folder, GIT_INDEX_FILE=Path(folder) / "index", **environment)
+
+    def _tree_of(self, render: Path, *, left_out: list[str]) -> str:
+        """The tree of a render, without what its `.gitignore` keeps out of git, such as secrets."""
+        shutil.rmtree(render / ".git", ignore_errors=True)
+        git_folder = self.git("rev-parse", "--absolute-git-dir").strip()
+        with self._index(GIT_DIR=git_folder, GIT_WORK_TREE=render) as git:
+            git("-c", "core.excludesFile=", "-c", "core.autocrlf=false", "add", "--all")
+            if left_out:
+                git("rm", "-r", "--force", "--cached", "--quiet", "--ignore-unmatch", "--", *left_out)
+            return git("write-tree").strip()
+
+    def _in_repository(self, tree: str) -> str:
+        """The tree of the whole repository with the project's folder replaced by *tree*."""
+        if not self.prefix:
+            return tree
+        with self._index() as git:
+            git("read-tree", "HEAD")
+            git("rm", "-r", "--force", "--cached", "--quiet", "--", self.prefix)
+            git("read-tree", f"--prefix={self.prefix}", tree)
+            return git("write-tree").strip()
+
+    def _finished(self, merge: Merge, theirs: str) -> str:
+        """The result, with what was deleted left deleted and Copier's own file as the new version has it."""
+        answers = f"{self.prefix}{ANSWERS_FILE}"
+        for findings in (merge.conflicts, merge.stages):
+            findings.pop(answers, None)
+        entry = self.git("ls-tree", "-z", theirs, "--", answers)
+        with self._index() as git:
+            git("read-tree", merge.result)
+            if merge.missed:
+                git("rm", "--force", "--cached", "--quiet", "--", *merge.missed)
+            git("update-index", "-z", "--index-info", given=entry)
+            return git("write-tree").strip()
+
+
+def _parsed(output: str) -> tuple[str, dict[str, _Stages], dict[str, str]]:
+    """What `git merge-tree -z` says: the tree, the versions of conflicting files, a message for each path."""
+    fields = iter(output.split("\0"))
+    tree = next(fields)
+    stages: dict[str, _Stages] = {}
+    while entry := next(fields, ""):
+        about, _, path = entry.partition("\t")
+        mode, found, stage = about.split()
+        stages.setdefault(path, {})[stage] = f"{mode} {found}"
+    messages: dict[str, str] = {}
+    while count := next(fields, ""):
+        paths = [next(fields) for _ in range(int(count))]
+        kind, text = next(fields), next(fields)
+        if kind.startswith("CONFLICT") and kind != "CONFLICT (contents)":
+            messages.update(dict.fromkeys(paths, text.strip().rstrip(".")))
+    return tree, stages, messages

@@ -1,0 +1,166 @@
+"""The template: where it is, which versions it has, and what a version makes of the project's answers."""
+
+import re
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from copier import run_copy
+from copier.errors import CopierError
+from packaging.version import Version
+
+from app.cli.updates.changelog import version_of
+from app.cli.updates.git import Git, UpdateError
+
+ANSWERS_FILE = ".copier-answers.yml"
+_SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
+
+
+class Answers:
+    """What the project was made of and from: the file that Copier keeps in it."""
+
+    def __init__(self, project: Path) -> None:
+        """Read the file.
+
+        Raises:
+            UpdateError: it is missing, or not what Copier writes.
+        """
+        path = project / ANSWERS_FILE
+        try:
+            found = yaml.safe_load(path.read_text("utf-8"))
+        except FileNotFoundError:
+            raise UpdateError(
+                f"{ANSWERS_FILE} is missing, which says what this project was made of. Take it back from git."
+            ) from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UpdateError(f"{ANSWERS_FILE} cannot be read: {error}. Take it back from git.") from None
+        values = cast(dict[str, Any], found) if isinstance(found, dict) else {}
+        if not isinstance(values.get("_src_path"), str) or "_commit" not in values:
+            raise UpdateError(f"{ANSWERS_FILE} lacks _src_path or _commit. Take it back from git.")
+        self.source: str = values["_src_path"]
+        self.version = str(values["_commit"])
+        self.data = {name: value for name, value in values.items() if not name.startswith("_")}
+
+
+class Template:
+    """A clone of the template in *folder*, which has to be temporary."""
+
+    def __init__(self, answers: Answers, folder: Path) -> None:
+        """Clone it, with its whole history.
+
+        Raises:
+            UpdateError: it is not where the answers say.
+        """
+        self.answers = answers
+        self._folder = folder
+        self._clone = folder / "template"
+        address = _address(answers.source)
+        if "://" not in address and not re.match(r"[\w.-]+@", address) and not Path(address).is_absolute():
+            raise UpdateError(
+                f"The template is at {address}, which leads nowhere from here. Write its URL or absolute path"
+                f" into {ANSWERS_FILE} as _src_path, and commit."
+            )
+        done = Git(folder).run("clone", "--quiet", "--no-checkout", "--", address, self._clone)
+        if done.returncode != 0:
+            raise UpdateError(
+                f"The template cannot be fetched from {address}: {done.stderr.strip()}\n"
+                f"If it is somewhere else now, write that into {ANSWERS_FILE} as _src_path, and commit."
+            )
+        self._git = Git(self._clone)
+
+    def newest(self) -> str:
+        """The tag of the newest release; without any, the newest commit."""
+        releases = {version: tag for tag, version in self._releases() if not version.is_prerelease}
+        return releases[max(releases)] if releases else self._git("describe", "--tags", "--always").strip()
+
+    def find(self, name: str) -> str:
+        """The tag or commit that *name* means, with or without a v.
+
+        Raises:
+            UpdateError: there is none.
+        """
+        wanted = version_of(name)
+        for tag, version in self._releases():
+            if version == wanted:
+                return tag
+        if (
+            self._git.run(
+                "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}"
+            ).returncode
+            == 0
+        ):
+            return name
+        known = ", ".join(tag for tag, _ in sorted(self._releases(), key=lambda each: each[1])) or "none"
+        raise UpdateError(f"The template at {self.answers.source} has no version {name}. It has: {known}.")
+
+    def contains(self, newer: str, older: str) -> bool:
+        """Whether *older* is *newer* or an ancestor of it."""
+        return self._git.run("merge-base", "--is-ancestor", older, newer).returncode == 0
+
+    def text(self, version: str, path: str) -> str:
+        """A file of the template at *version*; empty when it has none."""
+        done = self._git.run("show", f"{version}:{path}")
+        return done.stdout if done.returncode == 0 else ""
+
+    def questions(self, version: str) -> dict[str, Any]:
+        """What can be answered, by name."""
+        return {
+            name: question
+            for name, question in self._configuration(version).items()
+            if not name.startswith("_") and not (isinstance(question, dict) and "when" in question)
+        }
+
+    def copied_once(self, version: str) -> list[str]:
+        """The paths that are the project's own after the first copy: no update brings or changes them."""
+        return [str(path).lstrip("/") for path in self._configuration(version).get("_skip_if_exists", [])]
+
+    def render(self, *wanted: tuple[str, dict[str, Any]]) -> list[Path]:
+        """What a new project of a version with some answers is, in a folder for each pair of them.
+
+        Raises:
+            UpdateError: a version cannot be rendered, or an answer is not possible.
+        """
+        folders = [self._folder / f"render-{number}" for number in range(len(wanted))]
+        # Rendering is most of the work of an update, and keeps one core busy.
+        with ProcessPoolExecutor(len(wanted)) as pool:
+            versions, answers = zip(*wanted, strict=True)
+            list(pool.map(_render, repeat(self._clone), folders, versions, answers))
+        for folder in folders:
+            self._name_source(folder / ANSWERS_FILE)
+        return folders
+
+    def _name_source(self, path: Path) -> None:
+        """It was rendered from the clone, but is to be updated from where that came from."""
+        source = yaml.safe_dump({"_src_path": self.answers.source}, allow_unicode=True, width=100_000)
+        text = re.sub(r"^_src_path: .*\n", lambda _: source, path.read_text("utf-8"), flags=re.MULTILINE)
+        path.write_text(text, "utf-8")
+
+    def _releases(self) -> list[tuple[str, Version]]:
+        """Every tag that is a version (PEP 440)."""
+        return [
+            (tag, version) for tag in self._git("tag").split() if (version := version_of(tag)) is not None
+        ]
+
+    def _configuration(self, version: str) -> dict[str, Any]:
+        found = yaml.safe_load(self.text(version, "copier.yml"))
+        return cast(dict[str, Any], found) if isinstance(found, dict) else {}
+
+
+def _address(source: str) -> str:
+    """What git understands, of the ways that Copier allows to write an address."""
+    source = source.removeprefix("git+")
+    for short, full in _SHORT.items():
+        if source.startswith(short):
+            return full + source.removeprefix(short).lstrip("/")
+    return str(Path(source).expanduser()) if source.startswith("~") else source
+
+
+def _render(clone: Path, folder: Path, version: str, answers: dict[str, Any]) -> None:
+    try:
+        run_copy(
+            str(clone), folder, data=answers, vcs_ref=version, defaults=True, quiet=True, skip_tasks=True
+        )
+    except (CopierError, ValueError) as error:
+        raise UpdateError(f"Version {version} of the template cannot be used: {error}") from None

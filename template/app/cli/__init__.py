@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import database, server, users
+from app.cli import database, server, template, users
 from app.cli.common import PROJECT, explained
 from app.cli.show import openapi, settings
-from app.cli.template_update import template_update
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -27,7 +26,7 @@ cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")
 cli.command()(explained(settings))
 cli.command()(explained(openapi))
-cli.command()(template_update)
+cli.command()(template.template_update)
 # Your own commands go below; template updates never touch them.
 
 

@@ -5,6 +5,7 @@ and loses changes to binary files and template changes to files that were moved.
 this, and is complete before the working tree is touched.
 """
 
+import os
 import shutil
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -125,8 +126,12 @@ class Merger:
         """Bring the working tree and the index to the result; conflicts stand in both as after `git merge`.
 
         Raises:
-            UpdateError: git refuses, for example since an ignored file is in the way.
+            UpdateError: a file that git does not know of is in the way.
         """
+        added = self._names("diff", "--name-only", "--no-renames", "--diff-filter=A", "HEAD", merge.result)
+        if in_the_way := [path for path in added if os.path.lexists(self.git.folder / path)]:
+            named = ", ".join(in_the_way)
+            raise UpdateError(f"The template brings {named}, where ignored files are: move those away first.")
         self.git("read-tree", "-m", "-u", "HEAD", merge.result)
         nothing = "0" * len(merge.result)
         for path, found in merge.stages.items():

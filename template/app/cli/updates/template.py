@@ -1,16 +1,13 @@
 """The template: where it is, which versions it has, and what a version makes of the project's answers."""
 
 import re
-from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from copier import run_copy
-from copier.errors import CopierError
 from packaging.version import Version
 
+from app.cli.updates import rendering
 from app.cli.updates.changelog import version_of
 from app.cli.updates.git import Git, UpdateError
 
@@ -87,7 +84,7 @@ class Template:
                 return tag
         if (
             self._git.run(
-                "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}"
+                "rev-parse", "--quiet", "--verify", "--end-of-options", name + "^{commit}"
             ).returncode
             == 0
         ):
@@ -104,12 +101,12 @@ class Template:
         done = self._git.run("show", f"{version}:{path}")
         return done.stdout if done.returncode == 0 else ""
 
-    def questions(self, version: str) -> dict[str, Any]:
-        """What can be answered, by name."""
+    def questions(self, version: str) -> dict[str, dict[str, Any]]:
+        """What can be answered: each question as `copier.yml` has it, by its name."""
         return {
             name: question
             for name, question in self._configuration(version).items()
-            if not name.startswith("_") and not (isinstance(question, dict) and "when" in question)
+            if not name.startswith("_") and "when" not in question
         }
 
     def copied_once(self, version: str) -> list[str]:
@@ -122,14 +119,14 @@ class Template:
         Raises:
             UpdateError: a version cannot be rendered, or an answer is not possible.
         """
-        folders = [self._folder / f"render-{number}" for number in range(len(wanted))]
-        # Rendering is most of the work of an update, and keeps one core busy.
-        with ProcessPoolExecutor(len(wanted)) as pool:
-            versions, answers = zip(*wanted, strict=True)
-            list(pool.map(_render, repeat(self._clone), folders, versions, answers))
-        for folder in folders:
-            self._name_source(folder / ANSWERS_FILE)
-        return folders
+        copies = [
+            rendering.Copy(self._clone, version, answers, self._folder / f"render-{number}")
+            for number, (version, answers) in enumerate(wanted)
+        ]
+        rendering.render(copies)
+        for copy in copies:
+            self._name_source(copy.folder / ANSWERS_FILE)
+        return [copy.folder for copy in copies]
 
     def _name_source(self, path: Path) -> None:
         """It was rendered from the clone, but is to be updated from where that came from."""
@@ -155,12 +152,3 @@ def _address(source: str) -> str:
         if source.startswith(short):
             return full + source.removeprefix(short).lstrip("/")
     return str(Path(source).expanduser()) if source.startswith("~") else source
-
-
-def _render(clone: Path, folder: Path, version: str, answers: dict[str, Any]) -> None:
-    try:
-        run_copy(
-            str(clone), folder, data=answers, vcs_ref=version, defaults=True, quiet=True, skip_tasks=True
-        )
-    except (CopierError, ValueError) as error:
-        raise UpdateError(f"Version {version} of the template cannot be used: {error}") from None

@@ -3,9 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from app.cli.updates.changelog import News, news_between
 from app.cli.updates.git import UpdateError
@@ -130,11 +127,10 @@ class Update:
                 raise UpdateError(
                     "The example is copied once: what there is of it is yours, delete it if you like."
                 )
-            self.data[name] = _value(value)
+            self.data[name] = value if questions[name].get("type") == "str" else _flag(name, value)
 
 
-def _value(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+def _flag(name: str, value: str) -> bool:
+    if value not in ("true", "false"):
+        raise UpdateError(f"{name} is true or false, not {value}.")
+    return value == "true"

@@ -42,11 +42,11 @@ def template_update(
 
     The git tree has to be clean. Exit code 1: something needs a person, and a sentence says what.
     """
-    try:
-        from app.cli.updates.git import UpdateError
-        from app.cli.updates.update import Update
-    except ModuleNotFoundError as error:
-        fail(f"{error.name} is missing. It is one of the development tools: `uv sync` installs them.")
+    if importlib.util.find_spec("copier") is None:
+        fail("Copier is missing. It is one of the development tools: `uv sync` installs them.")
+    from app.cli.updates.git import UpdateError
+    from app.cli.updates.update import Update
+
     try:
         with TemporaryDirectory(prefix="template-update-") as folder:
             update = Update(PROJECT, Path(folder), say=typer.echo)

@@ -1,0 +1,46 @@
+"""Copier as a command: what a version of the template makes of some answers."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from app.cli.updates.git import UpdateError
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One project to make: of which template, and into which folder."""
+
+    template: Path
+    version: str
+    answers: dict[str, Any]
+    folder: Path
+
+
+def render(copies: list[Copy]) -> None:
+    """Make all of them at once: it is most of the work of an update, and each keeps a core busy.
+
+    Raises:
+        UpdateError: a version cannot be rendered, or an answer is not possible.
+    """
+    started = [(copy, _start(copy)) for copy in copies]
+    for copy, process in started:
+        said, _ = process.communicate()
+        if process.returncode != 0:
+            raise UpdateError(f"Version {copy.version} of the template cannot be used: {said.strip()}")
+
+
+def _start(copy: Copy) -> subprocess.Popen[str]:
+    data = copy.folder.with_suffix(".yml")
+    data.write_text(yaml.safe_dump(copy.answers, allow_unicode=True), "utf-8")
+    options = ["--quiet", "--defaults", "--skip-tasks", "--vcs-ref", copy.version, "--data-file", str(data)]
+    return subprocess.Popen(  # noqa: S603 - no shell, and nothing in it but paths and a version
+        [sys.executable, "-m", "copier", "copy", *options, str(copy.template), str(copy.folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )

@@ -1,0 +1,691 @@
+"""`app template-update`, on a small template and a small project of it.
+
+Each test has a template with the tag 1.0.0, a project made of it, and then a change of either.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from copier import run_copy
+from typer.testing import CliRunner, Result
+
+from app.cli import cli
+from app.cli import template as command
+from app.cli.updates import rendering
+
+LINES = "".join(f"line {number}\n" for number in range(1, 21))
+TEMPLATE = {
+    "copier.yml": """
+_subdirectory: template
+_envops:
+  block_start_string: "[%"
+  block_end_string: "%]"
+  variable_start_string: "[["
+  variable_end_string: "]]"
+_skip_if_exists: [/README.md, /.env, /app/notes.py]
+_exclude: ["[% if not docker %]/Dockerfile[% endif %]"]
+project_name: {type: str, default: My app}
+color: {type: str, choices: [red, green], default: red}
+docker: {type: bool, default: true}
+example: {type: bool, default: true}
+slug: {type: str, when: false, default: my-app}
+""",
+    "CHANGELOG.md": "# Changelog\n\n## 1.0.0\n\n- The first.\n",
+    "template/.copier-answers.yml.jinja": "[[ _copier_answers | to_nice_yaml ]]",
+    "template/.gitignore": ".env\n",
+    "template/.env.jinja": "SECRET_KEY=[[ range(99999) | random ]]\n",
+    "template/README.md": "Read me.\n",
+    "template/Dockerfile": "FROM scratch\n",
+    "template/app/code.py": LINES,
+    "template/app/notes.py": "# An example.\n",
+    "template/tests/test_code.py": LINES,
+    "template/migrations/0001.py": "# One.\n",
+}
+
+
+class Repository:
+    """A folder in git, with a shorthand for what the tests do to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.git("init", "--quiet", "--initial-branch", "main")
+
+    def git(self, *arguments: str) -> str:
+        names = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
+        environment = os.environ | dict.fromkeys(names, "tests@example.com")
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    def commit(self, files: dict[str, str | bytes | None] | None = None, *, tag: str = "") -> None:
+        """Write *files*, None deletes one, and commit."""
+        for name, content in (files or {}).items():
+            path = self.folder / name
+            if content is None:
+                path.unlink()
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "A change")
+        if tag:
+            self.git("tag", tag)
+
+    def read(self, name: str) -> str:
+        return (self.folder / name).read_text("utf-8")
+
+    def tree(self) -> dict[str, bytes]:
+        """Every file of the working tree."""
+        files = (path for path in self.folder.rglob("*") if path.is_file() and ".git" not in path.parts)
+        return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Repository:
+    """A template with the tag 1.0.0."""
+    template = Repository(tmp_path / "template")
+    template.commit(dict(TEMPLATE), tag="1.0.0")
+    return template
+
+
+def copied(template: Repository, folder: Path, **answers: object) -> None:
+    run_copy(str(template.folder), folder, data=answers, defaults=True, quiet=True)
+
+
+@pytest.fixture
+def project(template: Repository, tmp_path: Path) -> Repository:
+    """A project of 1.0.0, as it was generated."""
+    copied(template, tmp_path / "project")
+    project = Repository(tmp_path / "project")
+    project.commit()
+    return project
+
+
+type Run = Callable[..., Result]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The commands that would have been run after the merge, in order; all of them end well."""
+    ran: list[str] = []
+    monkeypatch.setattr(command, "_runs", lambda *arguments: not ran.append(" ".join(arguments)))
+    return ran
+
+
+@pytest.fixture
+def quick_copier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copier in this process: starting it takes longer than what it has to do here."""
+
+    def render(copies: list[rendering.Copy]) -> None:
+        for copy in copies:
+            run_copy(
+                str(copy.template), copy.folder, copy.answers, vcs_ref=copy.version, defaults=True, quiet=True
+            )
+
+    monkeypatch.setattr(rendering, "render", render)
+
+
+@pytest.fixture
+def update_with_copier(project: Repository, monkeypatch: pytest.MonkeyPatch, ran: list[str]) -> Run:
+    """`update("--check")`: run the command in the project."""
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(cli, ["template-update", *arguments])
+
+    monkeypatch.setattr(command, "PROJECT", project.folder)
+    return run
+
+
+@pytest.fixture
+def update(update_with_copier: Run, quick_copier: None) -> Run:
+    return update_with_copier
+
+
+def fixed(line: int, *, text: str = LINES) -> str:
+    """*text* with one line as a newer version of the template has it."""
+    return text.replace(f"line {line}\n", f"line {line}, mended\n")
+
+
+# What is merged
+
+
+def test_an_untouched_project_becomes_what_a_new_one_is(
+    template: Repository, project: Repository, update_with_copier: Run, tmp_path: Path
+) -> None:
+    template.commit(
+        {
+            "template/app/code.py": fixed(3),
+            "template/app/new.py": "# New.\n",
+            "template/Dockerfile": "FROM x\n",
+        },
+        tag="1.1.0",
+    )
+
+    result = update_with_copier("--yes")
+
+    copied(template, tmp_path / "fresh")
+    fresh = Repository(tmp_path / "fresh").tree()
+    assert (result.exit_code, result.output.count("files are changed")) == (0, 1)
+    assert project.tree() | {".env": b""} == fresh | {".env": b""}
+
+
+def test_what_both_changed_in_different_lines_is_merged(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    project.commit({"app/code.py": LINES.replace("line 10\n", "line 10\nmine\n")})
+    template.commit({"template/app/code.py": fixed(12)}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 0
+    assert project.read("app/code.py") == fixed(12, text=LINES.replace("line 10\n", "line 10\nmine\n"))
+
+
+def test_an_edit_stays_in_its_function_though_another_looks_alike(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    alike = "def {}():\n    a = 1\n    b = 2\n    c = 3\n    return a\n\n\n"
+    old = alike.format("one")
+    mine = old.replace("b = 2", "b = 2000")
+    template.commit({"template/app/code.py": old}, tag="1.0.1")
+    update()
+    project.commit()
+    project.commit({"app/code.py": mine})
+    template.commit({"template/app/code.py": alike.format("zero") + old}, tag="1.1.0")
+
+    update()
+
+    assert project.read("app/code.py") == alike.format("zero") + alike.format("one").replace(
+        "b = 2", "b = 2000"
+    )
+
+
+def test_a_binary_file_of_yours_stays(template: Repository, project: Repository, update: Run) -> None:
+    template.commit({"template/app/list.gz": b"\0one"}, tag="1.0.1")
+    update()
+    project.commit({"app/list.gz": b"\0mine", "logo.png": b"\0\1\2"})
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 0
+    assert project.tree()["app/list.gz"] == b"\0mine"
+    assert project.tree()["logo.png"] == b"\0\1\2"
+
+
+def test_everything_is_staged_and_nothing_committed(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    before = project.git("rev-parse", "HEAD")
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    update()
+
+    assert project.git("status", "--porcelain") == "M  .copier-answers.yml\nM  app/code.py\n"
+    assert project.git("rev-parse", "HEAD") == before
+    assert "_commit: 1.1.0\n" in project.read(".copier-answers.yml")
+
+
+def test_the_next_update_goes_on_from_there(template: Repository, project: Repository, update: Run) -> None:
+    project.commit({"app/code.py": LINES.replace("line 20\n", "mine\n")})
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    update()
+    project.commit()
+    template.commit({"template/app/code.py": fixed(9, text=fixed(3))}, tag="1.2.0")
+
+    result = update()
+
+    assert result.exit_code == 0
+    assert project.read("app/code.py") == fixed(9, text=fixed(3)).replace("line 20\n", "mine\n")
+
+
+def test_a_project_inside_a_larger_repository_is_updated_alone(
+    template: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update: Run
+) -> None:
+    copied(template, tmp_path / "all" / "services" / "shop")
+    everything = Repository(tmp_path / "all")
+    everything.commit({"README.md": "Of all.\n", "services/shop/app/code.py": LINES + "mine\n"})
+    monkeypatch.setattr(command, "PROJECT", everything.folder / "services" / "shop")
+    template.commit({"template/app/code.py": fixed(3), "template/app/gone.py": ""}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 0
+    assert everything.read("services/shop/app/code.py") == fixed(3) + "mine\n"
+    assert everything.read("README.md") == "Of all.\n"
+
+
+# Whose is what
+
+
+def test_what_is_yours_alone_stays_and_its_change_is_shown(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    secret = project.read(".env")
+    project.commit({"README.md": "Mine.\n", "uv.lock": "locked\n"})
+    template.commit({"template/README.md": "Read me well.\n", "template/.env.jinja": "NEW=1\n"}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 0
+    assert [project.read(name) for name in ("README.md", "uv.lock", ".env")] == [
+        "Mine.\n",
+        "locked\n",
+        secret,
+    ]
+    assert "+Read me well." in result.output
+    assert "SECRET_KEY" not in result.output
+
+
+@pytest.mark.parametrize("name", ["README.md", "app/notes.py"])
+def test_what_is_copied_once_and_was_deleted_does_not_come_back(
+    template: Repository, project: Repository, update: Run, name: str
+) -> None:
+    project.commit({name: None})
+    template.commit({f"template/{name}": "Another.\n"}, tag="1.1.0")
+
+    result = update()
+
+    assert (result.exit_code, name in project.tree()) == (0, False)
+
+
+def test_a_missing_env_file_is_not_made(template: Repository, project: Repository, update: Run) -> None:
+    (project.folder / ".env").unlink()
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    update()
+
+    assert ".env" not in project.tree()
+
+
+def test_a_file_that_is_to_be_yours_comes_with_the_version_that_has_it_first(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    listed = TEMPLATE["copier.yml"].replace("/.env,", "/.env, /app/hooks.py,")
+    template.commit({"copier.yml": listed, "template/app/hooks.py": "# Yours.\n"}, tag="1.1.0")
+
+    update()
+
+    assert project.read("app/hooks.py") == "# Yours.\n"
+
+
+# What needs a person
+
+
+def test_a_conflict_is_marked_and_said(
+    template: Repository, project: Repository, update: Run, ran: list[str]
+) -> None:
+    project.commit({"app/code.py": LINES.replace("line 3\n", "mine\n")})
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    result = update("--yes")
+
+    assert result.exit_code == 1
+    assert "app/code.py: you and the template changed the same lines." in result.output
+    assert "<<<<<<< yours\nmine\n=======\nline 3, mended\n>>>>>>> the template's\n" in project.read(
+        "app/code.py"
+    )
+    assert "UU app/code.py" in project.git("status", "--porcelain")
+    assert ran == []
+
+
+def test_a_binary_file_that_both_changed_is_a_conflict(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    template.commit({"template/app/list.gz": b"\0one"}, tag="1.0.1")
+    update()
+    project.commit({"app/list.gz": b"\0mine"})
+    template.commit({"template/app/list.gz": b"\0two"}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert "app/list.gz: " in result.output
+    assert project.tree()["app/list.gz"] == b"\0mine"
+
+
+def test_a_file_that_both_added_is_a_conflict_and_none_of_it_lost(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    project.commit({"app/new.py": "mine = 1\n"})
+    template.commit({"template/app/new.py": "theirs = 2\n"}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert "mine = 1\n" in project.read("app/new.py")
+    assert "theirs = 2\n" in project.read("app/new.py")
+
+
+def test_a_change_to_a_file_that_was_moved_follows_it_and_is_said(
+    template: Repository, project: Repository, update: Run, ran: list[str]
+) -> None:
+    project.commit({"app/code.py": None, "app/mine/core.py": LINES})
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    result = update("--skip-tests")
+
+    assert result.exit_code == 1
+    assert "app/code.py: the template has changed it, and you moved it to app/mine/core.py" in result.output
+    assert project.read("app/mine/core.py") == fixed(3)
+    assert "app/code.py" not in project.tree()
+
+
+@pytest.mark.parametrize(("name", "exit_code"), [("app/code.py", 1), ("tests/test_code.py", 0)])
+def test_a_change_to_a_file_that_was_deleted_is_said(
+    template: Repository, project: Repository, update: Run, name: str, exit_code: int
+) -> None:
+    project.commit({name: None})
+    template.commit({f"template/{name}": fixed(3)}, tag="1.1.0")
+
+    result = update()
+
+    assert (result.exit_code, name in project.tree()) == (exit_code, False)
+    shown = re.search("`git (diff .*)`", result.output)
+    assert shown is not None
+    assert "+line 3, mended" in project.git(*shown[1].split())
+
+
+def test_what_the_template_gave_up_stays_where_it_was_edited(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    project.commit({"app/code.py": LINES + "mine\n"})
+    template.commit({"template/app/code.py": None}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert "app/code.py: the template has it no more" in result.output
+    assert project.read("app/code.py") == LINES + "mine\n"
+
+
+# What comes after the merge
+
+
+def test_then_the_database_is_migrated_and_everything_checked(
+    template: Repository, update: Run, ran: list[str]
+) -> None:
+    template.commit({"template/migrations/0002.py": "# Two.\n"}, tag="1.1.0")
+
+    result = update("--yes")
+
+    assert result.exit_code == 0
+    assert ran == ["app.cli db upgrade", "app.cli db check", "ruff check --quiet", "pytest -q -n 2"]
+
+
+def test_without_an_answer_nothing_is_migrated_and_that_is_said(
+    template: Repository, update: Run, ran: list[str]
+) -> None:
+    template.commit({"template/migrations/0002.py": "# Two.\n"}, tag="1.1.0")
+
+    result = update("--skip-tests")
+
+    assert result.exit_code == 1
+    assert "There are new migrations, which the database lacks: `uv run app db upgrade`." in result.output
+    assert ran == ["ruff check --quiet"]
+
+
+def test_what_fails_then_is_said(template: Repository, update: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    monkeypatch.setattr(command, "_runs", lambda *arguments: arguments[0] != "pytest")
+
+    result = update("--yes")
+
+    assert result.exit_code == 1
+    assert "Tests fail, see above" in result.output
+
+
+# What is new
+
+
+CHANGES = """# Changelog
+
+## Unreleased
+
+- Not yet.
+
+## 1.2.0 (2026-11-25)
+
+- A feature (`app/new.py`).
+
+### Security
+
+- A hole is closed (`app/code.py`).
+
+## 1.1.0
+
+- A smaller one.
+
+## 1.0.0
+
+- The first.
+"""
+
+
+def test_it_says_what_the_changelog_says_security_first(template: Repository, update: Run) -> None:
+    template.commit({"CHANGELOG.md": CHANGES}, tag="1.2.0")
+
+    output = update().output
+
+    said = [output.index(text) for text in ("From 1.0.0 to 1.2.0", "A hole", "A feature", "A smaller one")]
+    assert said == sorted(said)
+    assert "The first." not in output
+    assert "Not yet." not in output
+
+
+def test_with_nothing_new_it_says_so(project: Repository, update: Run) -> None:
+    result = update()
+
+    assert result.exit_code == 0
+    assert "Nothing to pull: this project is at 1.0.0" in result.output
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_a_version_before_the_release_is_not_for_everybody(template: Repository, update: Run) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0rc1")
+
+    assert "Nothing to pull" in update().output
+    assert "From 1.0.0 to 1.1.0rc1" in update("--to", "1.1.0rc1").output
+
+
+def test_it_goes_to_the_version_that_is_asked_for(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="v1.1.0")
+    template.commit({"template/app/code.py": fixed(4)}, tag="v1.2.0")
+
+    update("--to", "1.1.0")
+
+    assert project.read("app/code.py") == fixed(3)
+
+
+@pytest.mark.parametrize("conflicts", [False, True])
+def test_check_tells_and_touches_nothing(
+    template: Repository, project: Repository, update: Run, conflicts: bool
+) -> None:
+    project.commit({"app/code.py": LINES.replace("line 3\n", "mine\n")})
+    template.commit({"template/app/code.py": fixed(3 if conflicts else 9)}, tag="1.1.0")
+    before = project.tree()
+
+    result = update("--check")
+
+    assert result.exit_code == 2
+    assert ("It would conflict." in result.output, "without a conflict" in result.output) == (
+        conflicts,
+        not conflicts,
+    )
+    assert (project.tree(), project.git("status", "--porcelain")) == (before, "")
+
+
+def test_check_has_nothing_to_tell_when_there_is_nothing(update: Run) -> None:
+    assert update("--check").exit_code == 0
+
+
+# Another answer
+
+
+def test_a_feature_is_turned_off_and_on_again(project: Repository, update: Run) -> None:
+    before = project.tree()
+
+    off = update("--answers", "docker=false")
+    without = project.tree()
+    project.commit()
+    on = update("--answers", "docker=true")
+
+    assert (off.exit_code, on.exit_code) == (0, 0)
+    assert before.keys() - without.keys() == {"Dockerfile"}
+    assert project.tree() == before
+
+
+def test_a_feature_whose_files_were_edited_is_not_thrown_away(project: Repository, update: Run) -> None:
+    project.commit({"Dockerfile": "FROM mine\n"})
+
+    result = update("--answers", "docker=false")
+
+    assert result.exit_code == 1
+    assert "Dockerfile: the template has it no more" in result.output
+    assert project.read("Dockerfile") == "FROM mine\n"
+
+
+def test_another_answer_leaves_the_version(template: Repository, project: Repository, update: Run) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    update("--answers", "docker=false")
+
+    assert "_commit: 1.0.0\n" in project.read(".copier-answers.yml")
+    assert project.read("app/code.py") == LINES
+
+
+def test_an_answer_that_is_given_already_changes_nothing(project: Repository, update: Run) -> None:
+    result = update("--answers", "docker=true")
+
+    assert (result.exit_code, "Nothing to pull" in result.output) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("doker=false", "there are project_name, color, docker, example"),
+        ("docker", "Write NAME=VALUE"),
+        ("slug=x", "is no answer"),
+        ("docker=maybe", "docker is true or false"),
+        ("color=blue", "cannot be used"),
+        ("example=false", "copied once"),
+    ],
+)
+def test_an_answer_that_cannot_be_is_refused(
+    project: Repository, update_with_copier: Run, change: str, sentence: str
+) -> None:
+    result = update_with_copier("--answers", change)
+
+    assert result.exit_code == 1
+    assert sentence in result.output
+    assert project.git("status", "--porcelain") == ""
+
+
+# Why it cannot go on
+
+
+def uncommitted(project: Repository, template: Repository) -> None:
+    (project.folder / "app" / "code.py").write_text("mine\n")
+
+
+def without_git(project: Repository, template: Repository) -> None:
+    (project.folder / ".git").rename(project.folder / "no-git")
+
+
+def without_answers(project: Repository, template: Repository) -> None:
+    project.commit({".copier-answers.yml": None})
+
+
+def with_other_answers(project: Repository, template: Repository) -> None:
+    project.commit({".copier-answers.yml": "docker: [\n"})
+
+
+def with_half_answers(project: Repository, template: Repository) -> None:
+    project.commit({".copier-answers.yml": "docker: true\n"})
+
+
+def with_a_relative_source(project: Repository, template: Repository) -> None:
+    project.commit({".copier-answers.yml": "_src_path: ../template\n_commit: 1.0.0\n"})
+
+
+def without_the_template(project: Repository, template: Repository) -> None:
+    template.folder.rename(template.folder.parent / "elsewhere")
+
+
+def without_the_tag(project: Repository, template: Repository) -> None:
+    template.git("tag", "--delete", "1.0.0")
+
+
+@pytest.mark.parametrize(
+    ("made_wrong", "sentence"),
+    [
+        (uncommitted, "Commit or stash these changes first"),
+        (without_git, "git init && git add -A"),
+        (without_answers, ".copier-answers.yml is missing"),
+        (with_other_answers, ".copier-answers.yml cannot be read"),
+        (with_half_answers, "lacks _src_path or _commit"),
+        (with_a_relative_source, "Write its URL or absolute path"),
+        (without_the_template, "If it is somewhere else now"),
+        (without_the_tag, "has no version 1.0.0"),
+    ],
+)
+def test_what_stands_in_the_way_is_said(
+    template: Repository,
+    project: Repository,
+    update: Run,
+    made_wrong: Callable[[Any, Any], None],
+    sentence: str,
+) -> None:
+    made_wrong(project, template)
+    before = project.tree()
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert sentence in result.output
+    assert project.tree() == before
+
+
+def test_a_version_that_there_is_not_is_refused_with_those_there_are(
+    template: Repository, update: Run
+) -> None:
+    template.commit(tag="1.1.0")
+
+    result = update("--to", "7")
+
+    assert result.exit_code == 1
+    assert "It has: 1.0.0, 1.1.0." in result.output
+
+
+def test_an_older_version_is_refused(template: Repository, project: Repository, update: Run) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    update()
+    project.commit()
+
+    result = update("--to", "1.0.0")
+
+    assert result.exit_code == 1
+    assert "Going back is for git." in result.output
+
+
+def test_what_is_in_the_way_of_a_new_file_is_not_overwritten(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    project.commit({".gitignore": ".env\n/local\n"})
+    project.commit()
+    (project.folder / "local").write_text("mine")
+    template.commit({"template/local": "theirs"}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert project.read("local") == "mine"

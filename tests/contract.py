@@ -1,0 +1,65 @@
+"""What a new version owes to the projects of older ones: they are updated, not made anew.
+
+Paths, questions, defaults and released migrations are an API (docs/releasing.md).
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REVISIONS = re.compile(r"template/(app/\w+/migrations|migrations/versions)/\w+\.py")
+
+
+def violations(old: Path, new: Path) -> list[str]:
+    """What of the template in the folder *old* is not as it was in *new*, a sentence each."""
+    return [*_lost_paths(old, new), *_changed_questions(old, new), *_changed_revisions(old, new)]
+
+
+def _lost_paths(old: Path, new: Path) -> Iterator[str]:
+    for path in sorted(_paths(old) - _paths(new)):
+        yield f"{path} is gone: people's changes to it, or the fixes for it, would be lost."
+
+
+def _changed_questions(old: Path, new: Path) -> Iterator[str]:
+    after = _questions(new)
+    for name, question in _questions(old).items():
+        if name not in after:
+            yield f"The question {name} is gone: its answers are in people's projects."
+            continue
+        for part in ("type", "default", "when"):
+            if question.get(part) != after[name].get(part):
+                yield f"The question {name} has another {part}."
+        if lost := set(_choices(question)) - set(_choices(after[name])):
+            yield f"The question {name} lacks the choices {', '.join(sorted(lost))}."
+    for name in after.keys() - _questions(old).keys():
+        if "default" not in after[name]:
+            yield f"The question {name} is new and has no default: nobody has answered it."
+
+
+def _changed_revisions(old: Path, new: Path) -> Iterator[str]:
+    for path in sorted(filter(REVISIONS.fullmatch, _paths(old) & _paths(new))):
+        if _hash(old / path) != _hash(new / path):
+            yield f"{path} is released and has changed: databases that had it will never have the change."
+
+
+def _paths(folder: Path) -> set[str]:
+    files = (path for path in (folder / "template").rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix() for path in files if "__pycache__" not in path.parts}
+
+
+def _questions(folder: Path) -> dict[str, dict[str, Any]]:
+    configuration = yaml.safe_load((folder / "copier.yml").read_text("utf-8"))
+    return {name: value for name, value in configuration.items() if not name.startswith("_")}
+
+
+def _choices(question: dict[str, Any]) -> list[str]:
+    choices = question.get("choices", [])
+    return list(choices.values() if isinstance(choices, dict) else choices)
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

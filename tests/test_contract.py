@@ -1,0 +1,92 @@
+"""The contract with older versions holds (`contract.py`), and each part of it would be noticed.
+
+`versions/` has the recorded releases. Data written by them is in test_upgrade.py.
+"""
+
+import re
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+from contract import violations
+from packaging.version import Version
+
+RELEASES = sorted((REPOSITORY / "tests" / "versions").glob("*.tar.xz"))
+
+
+@pytest.mark.parametrize("archive", RELEASES, ids=lambda archive: archive.name.removesuffix(".tar.xz"))
+def test_nothing_that_a_released_version_promised_is_taken_back(
+    archive: Path, template: Path, tmp_path: Path
+):
+    with tarfile.open(archive) as released:
+        released.extractall(tmp_path, filter="data")
+
+    assert violations(tmp_path, template) == []
+
+
+def test_there_is_a_released_version_to_compare_with():
+    assert RELEASES
+
+
+def without(path: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / path).unlink()
+
+
+def replacing(path: str, old: str, new: str) -> Callable[[Path], object]:
+    def replace(folder: Path) -> None:
+        text = (folder / path).read_text("utf-8")
+        assert old in text
+        (folder / path).write_text(text.replace(old, new, 1), "utf-8")
+
+    return replace
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (without("template/app/users/manager.py"), "app/users/manager.py is gone"),
+        (replacing("copier.yml", "\ndocker:", "\ncontainers:"), "The question docker is gone"),
+        (replacing("copier.yml", "default: My app", "default: Our app"), "project_name has another default"),
+        (replacing("copier.yml", "type: bool", "type: str"), "docker has another type"),
+        (replacing("copier.yml", "GitLab CI: gitlab\n", "GitLab CI: gitlab-ci\n"), "lacks the choices gitlab"),
+        (replacing("copier.yml", "\nexample:", "\nnewest: {type: str}\nexample:"), "newest is new and has no"),
+        (
+            replacing("template/app/users/migrations/users_0001_initial.py", "length=320", "length=400"),
+            "users_0001_initial.py is released and has changed",
+        ),
+    ],
+)
+def test_what_breaks_the_contract_is_noticed(
+    template: Path, tmp_path: Path, change: Callable[[Path], object], sentence: str
+):
+    new = tmp_path / "new"
+    shutil.copytree(template, new, ignore=shutil.ignore_patterns(".git"))
+    change(new)
+
+    (violation,) = violations(template, new)
+
+    assert sentence in violation
+
+
+def test_every_heading_of_the_changelog_is_a_version():
+    changelog = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
+    headings = re.findall(r"^## (\S+)", changelog, flags=re.MULTILINE)
+
+    assert headings[0] == "Unreleased" or Version(headings[0])
+    assert [Version(each) for each in headings[1:]] == sorted(map(Version, headings[1:]), reverse=True)
+
+
+def test_every_entry_of_the_changelog_names_files_that_there_are():
+    changelog = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
+    entries = re.split(r"^- ", changelog, flags=re.MULTILINE)[1:]
+
+    for entry in entries:
+        named = [name for name in re.findall(r"`([\w./-]+)`", entry) if is_of_the_template(name)]
+        assert named, f"This entry names no file to look at:\n{entry}"
+
+
+def is_of_the_template(name: str) -> bool:
+    return any((REPOSITORY / "template" / each).exists() for each in (name, f"{name}.jinja"))

@@ -51,8 +51,14 @@ def replacing(path: str, old: str, new: str) -> Callable[[Path], object]:
         (replacing("copier.yml", "\ndocker:", "\ncontainers:"), "The question docker is gone"),
         (replacing("copier.yml", "default: My app", "default: Our app"), "project_name has another default"),
         (replacing("copier.yml", "type: bool", "type: str"), "docker has another type"),
-        (replacing("copier.yml", "GitLab CI: gitlab\n", "GitLab CI: gitlab-ci\n"), "lacks the choices gitlab"),
-        (replacing("copier.yml", "\nexample:", "\nnewest: {type: str}\nexample:"), "newest is new and has no"),
+        (
+            replacing("copier.yml", "GitLab CI: gitlab\n", "GitLab CI: gitlab-ci\n"),
+            "lacks the choices gitlab",
+        ),
+        (
+            replacing("copier.yml", "\nexample:", "\nnewest: {type: str}\nexample:"),
+            "newest is new and has no",
+        ),
         (
             replacing("template/app/users/migrations/users_0001_initial.py", "length=320", "length=400"),
             "users_0001_initial.py is released and has changed",

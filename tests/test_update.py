@@ -1,44 +1,97 @@
-"""`copier update`: a project that nobody edited becomes what a fresh copy is."""
+"""`app template-update`: a project without edits becomes what a fresh copy is; what is the user's stays.
+
+`copier update` alone does the same to such a project. What people edit is in test_personas.py.
+"""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from conftest import commit, copier, run, snapshot
 from test_render import files_of
 
+type Update = Callable[[Path], object]
 
-def test_a_project_without_edits_updates_to_a_fresh_copy(tmp_path: Path):
-    template, project, fresh = tmp_path / "template", tmp_path / "project", tmp_path / "fresh"
+
+@pytest.fixture(params=["app template-update", "copier update"])
+def update(request: pytest.FixtureRequest, python: Path) -> Update:
+    """Both ways; with `copier update` as docs/updating.md tells those who do not have the command."""
+    if request.param == "app template-update":
+        command = [python, "-m", "app.cli", "template-update", "--yes", "--skip-tests"]
+        return lambda project: run(*command, cwd=project)
+    safely = ["--defaults", "--conflict", "inline", "--context-lines", "100000"]
+    return lambda project: copier("update", "--quiet", *safely, cwd=project)
+
+
+@pytest.fixture
+def template_of_two_versions(tmp_path: Path) -> Path:
+    """0.9.0 is the working tree; 1.0.0 has changes and an addition in every class of files."""
+    template = tmp_path / "template"
     template.mkdir()
-    make_two_versions(template)
-    copier("copy", "--quiet", "--defaults", "--vcs-ref", "0.9.0", template, project, cwd=tmp_path)
+    snapshot(template)
+    run("git", "tag", "--delete", "1.0.0", cwd=template)
+    commit(template, "The version before", tag="0.9.0")
+    files = template / "template"
+    change(files / "app" / "users" / "manager.py", "\n", "\n# The manager's second version.\n")
+    change(files / "pyproject.toml.jinja", "[project]", "# Second version\n[project]")
+    change(files / "README.md.jinja", "## Run", "## Run it")
+    change(files / "CHANGELOG.md", "#", "# Our", count=1)
+    change(files / ".env.jinja", "ENVIRONMENT", "# Second version\nENVIRONMENT")
+    change(files / "app" / "users" / "hooks.py", '"""Yours:', '"""All yours:')
+    change(files / "app" / "notes" / "routes.py", '"""', '"""Again: ', count=1)
+    change(files / "migrations" / "versions" / "app_0001_base.py", '"""app:', '"""app again:')
+    (files / "app" / "users" / "added.py").write_text('"""New in the second version."""\n')
+    commit(template, "The version after", tag="1.0.0")
+    return template
+
+
+def change(path: Path, old: str, new: str, count: int = -1) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, count if old != "\n" else 1), "utf-8")
+
+
+@pytest.fixture
+def project(template_of_two_versions: Path, tmp_path: Path) -> Path:
+    """A project of 0.9.0, as it was generated."""
+    project = tmp_path / "project"
+    copier("copy", "--quiet", "--defaults", "-r", "0.9.0", template_of_two_versions, project, cwd=tmp_path)
     run("git", "init", "--quiet", cwd=project)
     commit(project, "Generated")
+    return project
 
-    copier("update", "--quiet", "--defaults", cwd=project)
 
-    copier("copy", "--quiet", "--defaults", template, fresh, cwd=tmp_path)
+def test_a_project_without_edits_updates_to_a_fresh_copy(
+    template_of_two_versions: Path, project: Path, update: Update, tmp_path: Path
+):
+    update(project)
+
+    fresh = tmp_path / "fresh"
+    copier("copy", "--quiet", "--defaults", template_of_two_versions, fresh, cwd=tmp_path)
     assert comparable(project) == comparable(fresh)
     assert "_commit: 1.0.0" in (project / ".copier-answers.yml").read_text()
     assert run("git", "diff", "--name-only", "--diff-filter=U", cwd=project) == ""
 
 
-def test_an_update_leaves_alone_what_is_the_users(tmp_path: Path):
-    template, project = tmp_path / "template", tmp_path / "project"
-    template.mkdir()
-    make_two_versions(template)
-    copier("copy", "--quiet", "--defaults", "--vcs-ref", "0.9.0", template, project, cwd=tmp_path)
+def test_an_update_leaves_alone_what_is_the_users(project: Path, update: Update):
+    mine = {
+        "README.md": "Mine.\n",
+        "CHANGELOG.md": "Mine, too.\n",
+        "app/users/hooks.py": (project / "app/users/hooks.py").read_text() + "\n\nMINE = True\n",
+        "migrations/versions/app_0001_base.py": (project / "migrations/versions/app_0001_base.py").read_text()
+        + "\n\nMINE = True\n",
+        "uv.lock": "version = 1\n",
+    }
+    for name, content in mine.items():
+        (project / name).write_text(content)
     secret = (project / ".env").read_text()
-    (project / "README.md").write_text("Mine.\n")
-    (project / "app" / "users" / "hooks.py").write_text('"""Mine."""\n')
     run("rm", "-r", "app/notes", "tests/notes", "migrations/versions/app_0002_notes.py", cwd=project)
-    run("git", "init", "--quiet", cwd=project)
     commit(project, "Mine")
 
-    copier("update", "--quiet", "--defaults", cwd=project)
+    update(project)
 
-    assert (project / "README.md").read_text() == "Mine.\n"
-    assert (project / "app" / "users" / "hooks.py").read_text() == '"""Mine."""\n'
+    assert {name: (project / name).read_text() for name in mine} == mine
     assert (project / ".env").read_text() == secret
     assert not (project / "app" / "notes").exists()
     assert not (project / "tests" / "notes").exists()
@@ -46,22 +99,19 @@ def test_an_update_leaves_alone_what_is_the_users(tmp_path: Path):
     assert "The manager's second version." in (project / "app" / "users" / "manager.py").read_text()
 
 
-def make_two_versions(template: Path) -> None:
-    """0.9.0 is the working tree; 1.0.0 has changes and an addition in every class of files."""
-    snapshot(template)
-    run("git", "tag", "--delete", "1.0.0", cwd=template)
-    commit(template, "The version before", tag="0.9.0")
-    manager = template / "template" / "app" / "users" / "manager.py"
-    manager.write_text(manager.read_text() + "\n# The manager's second version.\n")
-    pyproject = template / "template" / "pyproject.toml.jinja"
-    pyproject.write_text(pyproject.read_text().replace("[project]", "# Second version\n[project]"))
-    hooks = template / "template" / "app" / "users" / "hooks.py"
-    hooks.write_text(hooks.read_text().replace('"""Yours:', '"""All yours:'))
-    (template / "template" / "app" / "users" / "added.py").write_text('"""New in the second version."""\n')
-    commit(template, "The version after", tag="1.0.0")
+def test_the_example_that_is_still_there_is_as_it_was(project: Path, update: Update):
+    before = (project / "app" / "notes" / "routes.py").read_text()
+
+    update(project)
+
+    assert (project / "app" / "notes" / "routes.py").read_text() == before
+
+
+OWN_REVISIONS = r"migrations/versions/app_000\d_\w+\.py"
+OWN = rf"README\.md|CHANGELOG\.md|\.env|app/users/hooks\.py|{OWN_REVISIONS}|(app|tests)/notes/.*"
+NOT_COMPARED = re.compile(rf"\.git/.*|data/.*|.*__pycache__/.*|\.ruff_cache/.*|{OWN}")
 
 
 def comparable(project: Path) -> dict[str, bytes]:
     """What an update answers for: not git's own files, a machine's secrets, or what is the user's alone."""
-    not_compared = re.compile(r"\.git/|\.env$|app/users/hooks\.py")
-    return {name: content for name, content in files_of(project).items() if not not_compared.match(name)}
+    return {name: content for name, content in files_of(project).items() if not NOT_COMPARED.fullmatch(name)}

@@ -32,8 +32,8 @@ class Merge:
     old: str
     new: str
     """The trees of the template's versions: `git diff old new -- path` shows what it changed."""
-    sides: dict[str, str]
-    """The commits that were merged, which git writes at conflicts, and what a person calls them."""
+    commits: dict[str, str]
+    """The commits that git names at conflicts, and what a person calls them."""
     result: str
     """The tree to check out, conflict markers included."""
     changed: list[str] = field(default_factory=list[str])
@@ -97,14 +97,14 @@ class Merger:
         theirs = self._in_repository(
             self._tree_of(new, left_out=[each for each in yours if each not in brought])
         )
-        root = self._commit("what the project was made as", base)
-        named = {"yours": head, "the template's": theirs}
-        sides = {self._commit(name, tree, root): name for name, tree in named.items()}
+        root = self._commit("as it was made", base)
+        sides = self._commit("yours", head, root), self._commit("the template's", theirs, root)
+        commits = dict(zip((root, *sides), ("as it was made", "yours", "the template's"), strict=True))
         done = self.git.run(*_MERGE, "merge-tree", "--write-tree", "-z", "--messages", *sides)
         if done.returncode not in (0, 1):
             raise UpdateError(f"git merge-tree failed: {done.stderr.strip()}")
         result, stages, messages = _parsed(done.stdout)
-        merge = Merge(base, theirs, sides, result)
+        merge = Merge(base, theirs, commits, result)
         for path, found in stages.items():
             match sorted(found):
                 case ["1", "3"]:
@@ -137,14 +137,7 @@ class Merger:
         for path, found in merge.stages.items():
             unmerged = "".join(f"{each} {stage}\t{path}\0" for stage, each in found.items())
             self.git("update-index", "-z", "--index-info", given=f"0 {nothing}\t{path}\0{unmerged}")
-            self._name_sides(self.git.folder / path, merge)
-
-    def _name_sides(self, path: Path, merge: Merge) -> None:
-        if path.is_file():
-            content = path.read_bytes()
-            for commit, name in merge.sides.items():
-                content = content.replace(commit.encode(), name.encode())
-            path.write_bytes(content)
+            _name_commits(self.git.folder / path, merge.commits)
 
     def inside(self, path: str) -> str:
         """*path* of the repository as one of the project."""
@@ -200,6 +193,15 @@ class Merger:
                 git("rm", "--force", "--cached", "--quiet", "--", *merge.missed)
             git("update-index", "-z", "--index-info", given=entry)
             return git("write-tree").strip()
+
+
+def _name_commits(path: Path, commits: dict[str, str]) -> None:
+    """Write at the conflicts of a file whose lines they are."""
+    if path.is_file():
+        content = path.read_bytes()
+        for commit, name in commits.items():
+            content = content.replace(commit.encode(), name.encode())
+        path.write_bytes(content)
 
 
 def _parsed(output: str) -> tuple[str, dict[str, _Stages], dict[str, str]]:

@@ -7,7 +7,7 @@ this, and is complete before the working tree is touched.
 
 import os
 import shutil
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +82,7 @@ class Merger:
                 f"Commit or stash these changes first, an update needs a clean tree:\n{shown}{more}"
             )
 
-    def difference(self, old: Path, new: Path, paths: Iterable[str]) -> str:
+    def difference(self, old: Path, new: Path, paths: list[str]) -> str:
         """What the template changed in *paths*, as a patch; what is ignored, such as `.env`, left out."""
         trees = [self._tree_of(folder, left_out=[]) for folder in (old, new)]
         return self.git("diff", *trees, "--", *paths) if paths else ""
@@ -99,7 +99,7 @@ class Merger:
         )
         root = self._commit("as it was made", base)
         sides = self._commit("yours", head, root), self._commit("the template's", theirs, root)
-        commits = dict(zip((root, *sides), ("as it was made", "yours", "the template's"), strict=True))
+        commits: dict[str, str] = {root: "as it was made", sides[0]: "yours", sides[1]: "the template's"}
         done = self.git.run(*_MERGE, "merge-tree", "--write-tree", "-z", "--messages", *sides)
         if done.returncode not in (0, 1):
             raise UpdateError(f"git merge-tree failed: {done.stderr.strip()}")
@@ -190,7 +190,7 @@ class Merger:
         with self._index() as git:
             git("read-tree", merge.result)
             if merge.missed:
-                git("rm", "--force", "--cached", "--quiet", "--", *merge.missed)
+                git("rm", "--force", "--cached", "--quiet", "--ignore-unmatch", "--", *merge.missed)
             git("update-index", "-z", "--index-info", given=entry)
             return git("write-tree").strip()
 

@@ -220,6 +220,50 @@ def test_a_binary_file_of_yours_stays(template: Repository, project: Repository,
     assert project.tree()["logo.png"] == b"\0\1\2"
 
 
+CALLS = """def first():
+    return join("one argument that is long", "another argument", "a third one")
+
+
+def second():
+    return join("one argument that is long", "another argument", "a fourth one")
+"""
+NARROW = """def first():
+    return join(
+        "one argument that is long",
+        "another argument",
+        "a third one",
+    )
+
+
+def second():
+    return join(
+        "one argument that is long",
+        "another argument",
+        "a fourth one",
+    )
+"""
+
+
+def test_a_project_that_is_formatted_to_another_width_is_merged_in_it(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    template.commit({"template/app/calls.py": CALLS, "template/app/odd.py": CALLS}, tag="1.0.1")
+    update()
+    project.commit()
+    narrow = NARROW.replace('"a third one"', '"mine"')
+    unformatted = CALLS.replace("first()", "first ( )")
+    project.commit({"ruff.toml": "line-length = 50\n", "app/calls.py": narrow, "app/odd.py": unformatted})
+    mended = CALLS.replace('"a fourth one"', '"a fifth one"')
+    template.commit({f"template/app/{name}.py": mended for name in ("calls", "odd", "new")}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 0
+    assert project.read("app/calls.py") == narrow.replace('"a fourth one"', '"a fifth one"')
+    assert project.read("app/odd.py") == unformatted.replace('"a fourth one"', '"a fifth one"')
+    assert project.read("app/new.py") == NARROW.replace('"a fourth one"', '"a fifth one"')
+
+
 def test_everything_is_staged_and_nothing_committed(
     template: Repository, project: Repository, update: Run
 ) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.cli.updates.changelog import News, news_between
+from app.cli.updates.formatting import format_alike
 from app.cli.updates.git import UpdateError
 from app.cli.updates.merge import Merge, Merger
 from app.cli.updates.template import Answers, Template
@@ -35,6 +36,7 @@ class Update:
         Raises:
             UpdateError: it cannot be updated.
         """
+        self._project = project
         self.merger = Merger(project)
         self._answers = Answers(project)
         self._folder = folder
@@ -79,6 +81,7 @@ class Update:
         known, current = (self._template.copied_once(each) for each in (self.old, self.new))
         brought = [path for path in current if path not in known and not (old / path).exists()]
         self._say("Merging ...")
+        format_alike(self._project, old, new)
         yours = sorted({*known, *current})
         self.result = self.merger.merge(old, new, yours=yours, brought=brought)
         self.seeds_difference = self.merger.difference(

@@ -10,6 +10,7 @@ import typer
 
 from app import __version__
 from app.cli import database, server, template, users
+from app.cli.adopt import adopt
 from app.cli.common import PROJECT, explained
 from app.cli.show import openapi, settings
 
@@ -26,6 +27,7 @@ cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")
 cli.command()(explained(settings))
 cli.command()(explained(openapi))
+cli.command()(explained(adopt))
 cli.command()(template.template_update)
 # Your own commands go below; template updates never touch them.
 

@@ -14,6 +14,9 @@ from app import chores, database
 from app.settings import Settings, load_settings
 from app.web import App
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 
 def create_app(settings: Settings | None = None) -> App:
     """Build the application.
@@ -34,7 +37,7 @@ def create_app(settings: Settings | None = None) -> App:
     chores.install(app)
     for feature in load_features():
         feature.install(app)
-    # Your own middleware goes below; template updates never touch it.
+    # Your own middleware classes go below; template updates never touch them.
     return app
 
 

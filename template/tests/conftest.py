@@ -33,6 +33,9 @@ from app.users import User, UserManager
 from app.web import App
 from tests.log_guard import watching
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 PROJECT = Path(__file__).parent.parent
 # What is set in the shell or on a CI machine has no say in the tests.
 for field in Settings.model_fields:
@@ -251,3 +254,6 @@ async def build_app(settings: Settings, migrated: str) -> AsyncIterator[BuildApp
             return app
 
         yield build
+
+
+# Your own fixtures go below; template updates never touch them.

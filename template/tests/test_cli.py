@@ -848,7 +848,7 @@ def test_serve_refuses_a_database_that_lacks_migrations(run: Run, migrated: Path
 
     sentence = refusal(run("serve", "--port", str(free_port())))
 
-    assert "app_" in sentence
+    assert "lacks migrations" in sentence
     assert "uv run app db upgrade" in sentence
 
 

@@ -14,6 +14,9 @@ from app.cli.adopt import adopt
 from app.cli.common import PROJECT, explained
 from app.cli.show import openapi, settings
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 cli = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,

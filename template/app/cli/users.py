@@ -282,3 +282,6 @@ def _with_account[T](
             return address, await run(users, session, user)
 
     return asyncio.run(find_and_run())
+
+
+# Your own commands go below; template updates never touch them.

@@ -32,6 +32,9 @@ from hawkapi_mail import (
 
 from app.settings import Settings
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 
 class Undeliverable(SendError):
     """Trying again is useless: the mail cannot be written, or the server refuses it for good."""
@@ -46,6 +49,7 @@ def build_backend(settings: Settings) -> Backend:
             return CarefulSMTPBackend(SMTPBackend(_smtp_config(settings)))
         case "memory":
             return InMemoryBackend()
+        # Your own backends go below; template updates never touch them.
 
 
 def _smtp_config(settings: Settings) -> SMTPConfig:

@@ -65,6 +65,9 @@ from app.users.tokens import (
 )
 from app.web import App
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 __all__ = [
     "RESET_TYPE",
     "VERIFY_TYPE",
@@ -183,6 +186,7 @@ def init_users(
             session_routes.router,
             account.router,
             admin.router,
+            # Your own routers go below; template updates never touch them.
         ):
             mounted.include_router(router)
         app.include_router(mounted)

@@ -29,6 +29,9 @@ from app.web.access import note_user
 from app.web.client import client_of
 from app.web.origin import require_same_origin
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 logger = logging.getLogger("app.users")
 
 _BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
@@ -252,3 +255,6 @@ async def recent_login(request: Request, login: CurrentLogin, users: Users) -> U
 
 RecentLogin = Annotated[UserSession, Depends(recent_login)]
 """The session, whose password was given within RECENT_LOGIN; 403 if that is longer ago."""
+
+
+# Your own guards go below; template updates never touch them.

@@ -27,6 +27,9 @@ from app.users.tokens import TokenError
 from app.web import App, FieldError, Problem
 from app.web.parameters import sent_by_form
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 
 def install_answers(app: App) -> None:
     """Register the answers below with *app*."""
@@ -111,6 +114,8 @@ def install_answers(app: App) -> None:
             "Too many passwords are being checked at the moment. Try again in a few seconds.",
             headers={"Retry-After": "2"},
         ).to_response()
+
+    # Your own answers go below; template updates never touch them.
 
     _ = (taken, refused, invalid_email, invalid_password, wrong_password, owner_required)
     _ = (session_ended, not_now, not_found, dead_link, busy, closed, too_often)

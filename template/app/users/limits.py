@@ -48,6 +48,7 @@ LIMITS = {
     # Wrong passwords, in whatever way they are given: one count for all. What is right is not counted.
     # A browser that is known for the account has a count of its own, and strangers cannot use it up.
     "wrong_password": Limit(address="30/15m", account="10/15m, 100/d", pair="8/15m", browser="10/15m"),
+    # Your own rows go below; template updates never touch them.
 }
 
 PASSWORD_HANDLERS = frozenset({"login", "login_with_cookie"})

@@ -58,6 +58,9 @@ from app.users.sessions import (
 )
 from app.users.tokens import TokenError, UserTokens
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 type UserHook = Callable[[Any], Awaitable[None]]
 type Registration = Literal["open", "private", "closed"]
 type UserTokenHook = Callable[[Any, str], Awaitable[None]]
@@ -110,6 +113,7 @@ class UserManager:
     on_after_change_email: Callable[[Any, str], Awaitable[None]] | None = None
     on_after_update: Callable[[Any, set[str]], Awaitable[None]] | None = None
     on_before_delete: UserHook | None = None
+    # Your own hooks go below; template updates never touch them.
     decoy: Callable[[AsyncSession, str], Awaitable[None]] | None = None
     """Does the work of a mail without sending one, where there is nobody to write to."""
     notify: Notify | None = None
@@ -172,10 +176,13 @@ class UserManager:
 
     # Registration
 
-    async def register(self, session: AsyncSession, *, email: str, password: str) -> User | None:
+    async def register(
+        self, session: AsyncSession, *, email: str, password: str, **extra: Any
+    ) -> User | None:
         """Somebody makes an account; None where it is not to be told whether the address had one already.
 
         With `registration="private"` the owner of a taken address gets a mail instead, which costs as much.
+        *extra* are your own columns.
 
         Raises:
             InvalidEmail, InvalidPassword: with a sentence for the person who typed it.
@@ -185,10 +192,10 @@ class UserManager:
         if self.registration == "closed":
             raise RegistrationClosed
         if self.registration == "open":
-            return await self.create(session, email=email, password=password)
+            return await self.create(session, email=email, password=password, **extra)
         may_mail = await self._may_mail("register", email)
         try:
-            return await self.create(session, email=email, password=password)
+            return await self.create(session, email=email, password=password, **extra)
         except UserAlreadyExists:
             user = await self.get_by_email(session, email)
         if user is not None and may_mail and _gets_mail(user):
@@ -259,8 +266,12 @@ class UserManager:
             raise NoSuchInvitation("There is no such invitation.")
         audit.record(session, "invitation_withdrawn", None, details={"invitation": invitation_id})
 
-    async def accept_invitation(self, session: AsyncSession, *, token: str, password: str) -> User:
+    async def accept_invitation(
+        self, session: AsyncSession, *, token: str, password: str, **extra: Any
+    ) -> User:
         """Make the account that *token* invites to. Its address is verified: the link was mailed there.
+
+        *extra* are your own columns.
 
         Raises:
             InvalidPassword: the invitation is not used up.
@@ -271,7 +282,9 @@ class UserManager:
         invitation = await self.invitations.of_token(session, token)
         if transaction_is_ours:
             await session.commit()
-        user = await self.create(session, email=invitation.email, password=password, is_verified=True)
+        user = await self.create(
+            session, email=invitation.email, password=password, is_verified=True, **extra
+        )
         if not await self.invitations.remove(session, invitation.id):
             raise TokenError("invitation was used already")
         return user
@@ -948,6 +961,8 @@ class UserManager:
             return False
         await session.refresh(user)
         return True
+
+    # Your own methods go below; template updates never touch them.
 
 
 async def _uncount(attempt: Attempt | None) -> None:

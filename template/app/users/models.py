@@ -10,6 +10,9 @@ from app import clock
 from app.clock import Moment
 from app.database import Base
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 SECRET = {"secret": True}  # nosec B105 - a mark on columns, not a secret
 """`mapped_column(..., info=SECRET)`: the column is left out of what people may export of themselves."""
 

@@ -21,7 +21,7 @@ NAME_COLUMNS = (
     "full_name",
     "username",
     "nickname",
-    # Your own go below; template updates never touch them.
+    # Your own columns go below; template updates never touch them.
 )
 """Columns of `User` that hold what its owner is called; those that it lacks are passed over."""
 

@@ -1,7 +1,7 @@
 """Passwords: the rule they must meet, and hashing that neither blocks the event loop nor queues without end.
 
 Argon2id with hawkapi-auth's parameters (64 MiB, 3 passes, 4 lanes; RFC 9106): about 80 ms and 64 MiB for each
-hash. Your own rule goes into `check_password`.
+hash. Your own rules go into `check_password`.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ def check_password(
 
     It may not be one of the *common*, which are casefolded (ASVS 6.2.4), nor little more than *words*:
     without these, in any case, `LEAST_OWN_LENGTH` letters and digits must be left. A password that has none
-    of them in it may hold what it will. Rules of your own go here.
+    of them in it may hold what it will.
 
     Raises:
         InvalidPassword: with a sentence for the person who typed it.
@@ -68,6 +68,7 @@ def check_password(
             "The password is little more than your name, your address or the name of this application:"
             " choose another, for example four random words."
         )
+    # Your own rules go below; template updates never touch them.
 
 
 def _without(words: Iterable[str], text: str) -> str:

@@ -11,6 +11,9 @@ from app.users.invitations import UserInvitation
 from app.users.models import User, UserSession
 from app.users.passwords import MAX_LENGTH
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 # Generous bounds that keep absurd input from any work; the rules are in addresses.py and passwords.py.
 EmailText = Annotated[str, msgspec.Meta(max_length=320, description="An e-mail address.")]
 PasswordText = Annotated[
@@ -49,12 +52,19 @@ class PublicUser(msgspec.Struct):
     # Your own public fields go below; template updates never touch them.
 
 
-class Registration(Secret):
-    """Flags such as is_superuser have no place here and are ignored when sent."""
+class NewAccount(Secret, kw_only=True):
+    """What people tell of themselves when they make an account, by registering or by an invitation.
 
+    A field becomes the column of the same name. It needs a default: the page of an invitation does not ask
+    for it. Flags such as is_superuser have no place here; sent all the same, they are ignored.
+    """
+
+    # Your own fields go below; template updates never touch them.
+
+
+class Registration(NewAccount):
     email: NewEmailText
     password: NewPasswordText
-    # Your own fields go below, with a default; pass them on in routes/lifecycle.py.
 
 
 class Credentials(Secret):
@@ -125,6 +135,18 @@ class NewPasswordLink(Link):
     password: PasswordText
 
 
+class Acceptance(NewAccount):
+    """The account that an invitation is for."""
+
+    password: NewPasswordText
+
+
+class AcceptanceLink(Acceptance):
+    """As `Link`."""
+
+    token: TokenText
+
+
 class EmailChange(msgspec.Struct):
     new_email: NewEmailText
 
@@ -162,6 +184,7 @@ class ManagedUser(PublicUser, kw_only=True):
     delete_after: Annotated[
         datetime | None, msgspec.Meta(description="When it goes for good, if its owner has deleted it.")
     ]
+    # Your own fields for superusers go below; template updates never touch them.
 
 
 class UserPage(msgspec.Struct):
@@ -260,6 +283,7 @@ def public(user: User) -> PublicUser:
         is_active=user.is_active,
         is_verified=user.is_verified,
         is_superuser=user.is_superuser,
+        # Your own values of public fields go below; template updates never touch them.
     )
 
 
@@ -270,6 +294,7 @@ def managed(user: User) -> ManagedUser:
         created_at=user.created_at,
         updated_at=user.updated_at,
         delete_after=user.delete_after,
+        # Your own values for superusers go below; template updates never touch them.
     )
 
 
@@ -323,3 +348,6 @@ def exported_event(row: AuditEvent) -> PublicEvent:
     if row.actor not in ("", row.user_id):
         event.address = event.user_agent = event.browser = ""
     return event
+
+
+# Your own schemas go below; template updates never touch them.

@@ -49,13 +49,15 @@ async def test_it_answers_the_public_account_and_no_token(log_in, make_user):
     answer = await log_in()
 
     assert answer.status_code == 200
-    assert answer.json() == {
+    expected = {
         "id": user.id,
         "email": "ada@example.com",
         "is_active": True,
         "is_verified": True,
         "is_superuser": False,
     }
+    assert answer.json() == answer.json() | expected
+    assert not {"access_token", "refresh_token"} & set(answer.json())
 
 
 async def test_the_cookie_is_good_for_the_next_request(client, log_in, make_user, headers_of_answer):

@@ -58,7 +58,7 @@ async def test_subject_sender_and_texts_name_the_application(other_client, make_
 
     (mail,) = await outbox()
     assert mail.sender == "Shop <shop@example.org>"
-    assert mail.subject.endswith("for Böse & <Söhne>")
+    assert "Böse & <Söhne>" in mail.subject
     assert "Böse & <Söhne>" in mail.text_body
     assert "Böse &amp; &lt;Söhne&gt;" in mail.html_body
 
@@ -72,8 +72,8 @@ async def test_the_lifetime_in_the_mail_is_the_one_in_force(other_client, make_u
     await client.post(f"/users/{purpose}/request", json={"email": "ada@example.com"})
 
     (mail,) = await outbox()
-    assert "good for 45 minutes" in mail.text_body
-    assert "good for 45 minutes" in mail.html_body
+    assert "45 minutes" in mail.text_body
+    assert "45 minutes" in mail.html_body
 
 
 @pytest.mark.parametrize(

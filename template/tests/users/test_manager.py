@@ -77,6 +77,23 @@ async def test_code_may_set_every_flag(manager, db, accounts):
     assert (user.is_active, user.is_verified, user.is_superuser) == (False, True, True)
 
 
+@pytest.mark.parametrize("mode", ["open", "private"])
+async def test_who_registers_may_fill_columns_of_your_own(manager, db, accounts, mode):
+    manager.registration = mode
+    async with db.session() as session:
+        await manager.register(session, email="ada@example.com", password=PASSWORD, id="an id of your own")
+
+    assert [user.id for user in await accounts()] == ["an id of your own"]
+
+
+async def test_who_was_invited_may_fill_columns_of_your_own(manager, db, accounts):
+    async with db.session() as session:
+        _, token = await manager.invitations.make(session, "ada@example.com", invited_by="cli")
+        await manager.accept_invitation(session, token=token, password=PASSWORD, id="an id of your own")
+
+    assert [user.id for user in await accounts()] == ["an id of your own"]
+
+
 @pytest.mark.parametrize(
     ("values", "error"),
     [

@@ -9,13 +9,15 @@ async def test_it_answers_the_public_account(client, make_user, login):
     answer = await client.get("/users/me", headers=login(user))
 
     assert answer.status_code == 200
-    assert answer.json() == {
+    expected = {
         "id": user.id,
         "email": "ada@example.com",
         "is_active": True,
         "is_verified": False,
         "is_superuser": True,
     }
+    assert answer.json() == answer.json() | expected
+    assert not {"hashed_password", "password_version", "pending_email"} & set(answer.json())
 
 
 async def test_everybody_sees_themselves(client, make_user, login):

@@ -5,7 +5,12 @@ import pytest
 
 @pytest.mark.parametrize(
     ("schema", "field"),
-    [("Registration", "password"), ("NewPassword", "password"), ("PasswordChange", "new_password")],
+    [
+        ("Registration", "password"),
+        ("Acceptance", "password"),
+        ("NewPassword", "password"),
+        ("PasswordChange", "new_password"),
+    ],
 )
 def test_a_new_password_has_its_limits(app, schema, field):
     described = app.openapi()["components"]["schemas"][schema]["properties"][field]

@@ -17,9 +17,8 @@ WITHOUT_A_SECOND_FACTOR = [*range(1, 31), *range(34, 41)]
 """Items 31 to 33 are about second factors, which this application does not have."""
 
 
-def _table(section: str, first_cell: str) -> Iterator[tuple[str, list[str]]]:
-    """The rows of a section whose first cell looks like that: what is in it, and the other cells."""
-    text = SECURITY.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+def _rows(first_cell: str, text: str = SECURITY) -> Iterator[tuple[str, list[str]]]:
+    """The rows of all tables whose first cell looks like that: what is in it, and the other cells."""
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if found := re.fullmatch(first_cell, cells[0]):
@@ -37,7 +36,8 @@ def _named_in_tests() -> Iterator[tuple[int, str]]:
 
 
 NAMED = set(_named_in_tests())
-ROWS = {int(item): cells for item, cells in _table("Checklist", r"(\d+)")}
+CHECKLIST = SECURITY.partition("\n## Checklist\n")[2].partition("\n## ")[0]
+ROWS = {int(item): cells for item, cells in _rows(r"(\d+)", CHECKLIST)}
 
 
 @pytest.mark.parametrize("item", WITHOUT_A_SECOND_FACTOR)
@@ -56,14 +56,14 @@ def test_no_test_names_an_item_that_is_not_there() -> None:
 
 def test_the_limits_are_those_in_force() -> None:
     """app/users/limits.py, each row with its name and its four rates."""
-    stated = {name: Limit(*cells[:4]) for name, cells in _table("Limits", r"`([a-z_]+)`")}
+    stated = {name: Limit(*cells[:4]) for name, cells in _rows(r"`([a-z_]+)`")}
 
     assert stated == LIMITS
 
 
 def test_the_values_of_settings_are_their_defaults() -> None:
     """app/settings.py; what `.env` says of one in a certain place is another matter."""
-    stated = {name: float(cells[0]) for name, cells in _table("Limits", r"`([A-Z_]+)`")}
+    stated = {name: float(cells[0]) for name, cells in _rows(r"`([A-Z_]+)`")}
     defaults = {name: Settings.model_fields[name.lower()].default for name in stated}
 
     assert "SESSION_IDLE" in stated

@@ -77,6 +77,8 @@ async def test_an_error_of_the_database_shows_no_values_in_the_log(client, manag
         schemas.OwnersPassword("a secret"),
         schemas.NewPassword("a secret"),
         schemas.NewPasswordLink("a secret", "a secret"),
+        schemas.Acceptance("a secret"),
+        schemas.AcceptanceLink("a secret", "a secret"),
         schemas.OwnersLink("a secret", "a secret"),
     ],
     ids=lambda body: type(body).__name__,

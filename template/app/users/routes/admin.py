@@ -29,6 +29,9 @@ from app.users.schemas import (
 )
 from app.web import Problem, invalid, query, responds
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 router = Router(tags=["administration"])
 
 _UNKNOWN = {404: "There is no such account."}
@@ -169,3 +172,6 @@ def _from_cursor(cursor: str) -> tuple[datetime, str]:
     except ValueError:
         raise invalid("cursor", "This is not the `next` of a page.") from None
     return created_at, user_id
+
+
+# Your own routes go below; template updates never touch them.

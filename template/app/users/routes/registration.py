@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+import msgspec
 from hawkapi import Request
 from hawkapi.routing.router import Router
 
@@ -14,6 +15,9 @@ from app.users.routes.sessions import BUSY
 from app.users.schemas import Accepted, PublicUser, Registration, public
 from app.web import responds
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 routers: dict[Mode, Router] = {mode: Router(tags=["users"]) for mode in ("open", "private", "closed")}
 
 
@@ -24,7 +28,7 @@ async def register(request: Request, body: Registration, users: Users, tx: Db) -
 
     A mail with the link that verifies the address is on its way when this answers.
     """
-    user = await users.create(tx, email=body.email, password=body.password)
+    user = await users.create(tx, **msgspec.structs.asdict(body))
     remember_browser(request, users, user.id)
     return public(user)
 
@@ -36,7 +40,7 @@ async def register_privately(request: Request, body: Registration, users: Users,
 
     The answer is the same for an address that has one already: the mail that is on its way tells.
     """
-    user = await users.register(tx, email=body.email, password=body.password)
+    user = await users.register(tx, **msgspec.structs.asdict(body))
     # A cookie for nobody, where there was an account: without one the answer would tell.
     remember_browser(request, users, user.id if user is not None else str(uuid4()))
     return Accepted()
@@ -46,3 +50,6 @@ async def register_privately(request: Request, body: Registration, users: Users,
 async def refuse_registration(request: Request) -> None:
     """Whoever asks is told that an invitation is needed; the body is not read."""
     raise RegistrationClosed
+
+
+# Your own routes go below; template updates never touch them.

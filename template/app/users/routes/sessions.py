@@ -31,6 +31,9 @@ from app.users.sessions import Issued
 from app.web import responds
 from app.web.origin import require_same_origin
 
+# Your own imports go below; template updates never touch them.
+# isort: split
+
 router = Router(tags=["sessions"])
 
 BUSY = {503: "Too many passwords are being checked at the moment. Retry-After says when to try again."}
@@ -139,3 +142,6 @@ async def end_session(
 ) -> None:
     """End one session"""
     await users.end_session(tx, login.user, session_id)
+
+
+# Your own routes go below; template updates never touch them.

@@ -1,0 +1,324 @@
+"""Every seam of the template: where it is, and what somebody would add there. Of one mind with `template/`.
+
+A seam is a comment that no version changes. The template adds above it and people add below, so that the two
+never meet. All the samples together keep a project valid and its tests green.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+PHRASE = "go below; template updates never touch them."
+
+
+@dataclass(frozen=True)
+class Seam:
+    """One place for lines of people's own."""
+
+    path: str
+    """In a generated project."""
+    things: str
+    own: str
+    """What somebody adds below it: whole lines."""
+    another: str = ""
+    """What a later version of the template adds above it, where it cannot be *own* under another name."""
+
+    @property
+    def sentence(self) -> str:
+        return f"Your own {self.things} {PHRASE}"
+
+    @property
+    def shipped(self) -> str:
+        """What a later version of the template adds above it: whole lines."""
+        renamed = self.own
+        for name, other in (("own", "shipped"), ("Own", "Shipped"), ("OWN", "SHIPPED")):
+            renamed = renamed.replace(name, other)
+        return self.another or renamed
+
+    def add_own(self, text: str) -> str:
+        """*text*, the file, with the sample below the seam."""
+        above, seam, below = self._parts(text)
+        return above + seam + self.own + below
+
+    def add_shipped(self, text: str) -> str:
+        """*text*, the file, with the other sample above the seam."""
+        above, seam, below = self._parts(text)
+        if self.things == "imports":
+            return _before_other_imports(above, self.shipped) + seam + below
+        return above + self.shipped + seam + below
+
+    def _parts(self, text: str) -> tuple[str, str, str]:
+        lines = text.splitlines(keepends=True)
+        [at] = [number for number, line in enumerate(lines) if self.sentence in line]
+        # A seam of imports has a second line, which keeps ruff from sorting those of both sides together.
+        end = at + 2 if self.things == "imports" else at + 1
+        return "".join(lines[:at]), "".join(lines[at:end]), "".join(lines[end:])
+
+
+def _before_other_imports(text: str, line: str) -> str:
+    """Where ruff would sort an `import` whose name begins with an a."""
+    first = re.search(r"^(?:import|from) (\w+)", text, re.MULTILINE)
+    gap = "" if first[1] in sys.stdlib_module_names else "\n"
+    return text[: first.start()] + line + gap + text[first.start() :]
+
+
+def add_own_lines(project: Path) -> None:
+    """A line at every seam that *project* has, and the migration that one of them needs."""
+    _change(project, Seam.add_own)
+    base = "app_0002" if (project / "migrations/versions/app_0002_notes.py").exists() else "app_0001"
+    (project / "migrations/versions/app_0003_own.py").write_text(OWN_REVISION.format(base=base))
+
+
+def add_shipped_lines(folder: Path) -> None:
+    """A line above every seam of *folder*, a project or `template/`; the new column has no migration."""
+    _change(folder, Seam.add_shipped)
+
+
+def _change(folder: Path, add: Callable[[Seam, str], str]) -> None:
+    for seam in SEAMS:
+        for path in (folder / seam.path, folder / f"{seam.path}.jinja"):
+            if path.exists():
+                path.write_text(add(seam, path.read_text("utf-8")), "utf-8")
+
+
+OWN_REVISION = '''"""a color of your own"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "app_0003"
+down_revision = "{base}"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("users") as users:
+        users.add_column(sa.Column("own_color", sa.String(length=20), nullable=True))
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("users") as users:
+        users.drop_column("own_color")
+'''
+
+
+SHIPPED_REVISION = '''"""users: a color of the template"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "users_0004"
+down_revision = "users_0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("users") as users:
+        users.add_column(sa.Column("shipped_color", sa.String(length=20), nullable=True))
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("users") as users:
+        users.drop_column("shipped_color")
+'''
+"""For the column that the template adds, where no other revision does that."""
+
+
+def _imports(path: str) -> Seam:
+    return Seam(path, "imports", "import decimal as decimal\n", "import abc as abc\n")
+
+
+def _route(name: str, router: str = "router") -> Seam:
+    return Seam(
+        f"app/users/routes/{name}.py",
+        "routes",
+        f'''
+
+@{router}.get("/own/{name}", include_in_schema=False, status_code=204)
+async def own_{name}() -> None:
+    """Nothing yet."""
+''',
+    )
+
+
+SEAMS = [
+    # The account
+    _imports("app/users/models.py"),
+    Seam(
+        "app/users/models.py",
+        "columns",
+        "    own_color: Mapped[str | None] = mapped_column(String(20), default=None)\n",
+    ),
+    _imports("app/users/schemas.py"),
+    Seam("app/users/schemas.py", "public fields", '    own_badge: str = "none"\n'),
+    Seam("app/users/schemas.py", "values of public fields", '        own_badge="gold",\n'),
+    Seam("app/users/schemas.py", "fields", "    own_color: str | None = None\n"),
+    Seam("app/users/schemas.py", "fields for superusers", '    own_remark: str = ""\n'),
+    Seam("app/users/schemas.py", "values for superusers", '        own_remark="a good customer",\n'),
+    Seam(
+        "app/users/schemas.py",
+        "schemas",
+        "\n\nclass OwnThing(msgspec.Struct):\n    name: str\n",
+    ),
+    _imports("app/users/manager.py"),
+    Seam("app/users/manager.py", "hooks", "    on_after_own: UserHook | None = None\n"),
+    Seam(
+        "app/users/manager.py",
+        "methods",
+        '''
+    async def own(self, session: AsyncSession, user: User) -> None:
+        """Nothing yet."""
+''',
+        '''
+    async def shipped(self, session: AsyncSession, user: User) -> None:
+        """Nothing yet."""
+
+''',
+    ),
+    Seam(
+        "app/users/exceptions.py",
+        "exceptions",
+        '\n\nclass OwnError(ValueError):\n    """Something of this application."""\n',
+    ),
+    _imports("app/users/errors.py"),
+    Seam(
+        "app/users/errors.py",
+        "answers",
+        """
+    @app.exception_handler(ZeroDivisionError)
+    async def own(request: Request, error: ZeroDivisionError) -> Response:
+        return Problem(400, "Nothing can be divided by zero.").to_response()
+
+    _ = own
+""",
+    ),
+    _imports("app/users/dependencies.py"),
+    Seam("app/users/dependencies.py", "guards", "\n\nOwnUser = Annotated[User, Depends(current_user)]\n"),
+    Seam("app/users/limits.py", "rows", '    "own_route": Limit(address="20/h"),\n'),
+    Seam("app/users/password_policy.py", "columns", '    "own_name",\n'),
+    Seam(
+        "app/users/passwords.py",
+        "rules",
+        """    if password.endswith("own own own"):
+        raise InvalidPassword("The password must not end with own own own.")
+""",
+    ),
+    _imports("app/users/emails.py"),
+    Seam(
+        "app/users/emails.py",
+        "mails",
+        '\n\nasync def mail_own(user: User) -> None:\n    """Nothing yet."""\n',
+    ),
+    _imports("app/users/__init__.py"),
+    Seam("app/users/__init__.py", "routers", '            Router(prefix="/own"),\n'),
+    _imports("app/users/routes/account.py"),
+    _route("account"),
+    _imports("app/users/routes/admin.py"),
+    _route("admin"),
+    _imports("app/users/routes/lifecycle.py"),
+    _route("lifecycle"),
+    _imports("app/users/routes/registration.py"),
+    _route("registration", 'routers["open"]'),
+    _imports("app/users/routes/sessions.py"),
+    _route("sessions"),
+    # The application
+    _imports("app/settings.py"),
+    Seam(
+        "app/settings.py",
+        "validators",
+        "\n\ndef own_text(value: str) -> str:\n    return value.strip()\n\n",
+    ),
+    Seam("app/settings.py", "mail backends", '            "own",\n'),
+    Seam(
+        "app/settings.py",
+        "settings",
+        '    own_greeting: Annotated[str, Field(description="Said to whoever comes.")] = "Hello"\n',
+    ),
+    Seam(
+        "app/settings.py",
+        "rules for production",
+        """    if settings.own_greeting == "Hi":
+        yield "OWN_GREETING: must be longer in production."
+""",
+    ),
+    Seam(".env.example", "settings", "\n# Said to whoever comes.\n# OWN_GREETING=Hello\n"),
+    _imports("app/mail/backends.py"),
+    Seam("app/mail/backends.py", "backends", '        case "own":\n            return InMemoryBackend()\n'),
+    _imports("app/main.py"),
+    Seam("app/main.py", "middleware classes", "    app.state.own = True\n"),
+    _imports("app/cli/__init__.py"),
+    Seam(
+        "app/cli/__init__.py",
+        "commands",
+        '''
+
+@cli.command()
+@explained
+def own() -> None:
+    """Say hello."""
+    typer.echo("Hello")
+''',
+    ),
+    Seam(
+        "app/cli/users.py",
+        "commands",
+        '''
+
+@cli.command()
+@explained
+def own(email: Email) -> None:
+    """Say hello to somebody."""
+    typer.echo(f"Hello {email}")
+''',
+    ),
+    _imports("tests/conftest.py"),
+    Seam(
+        "tests/conftest.py",
+        "fixtures",
+        '\n\n@pytest.fixture\ndef own() -> str:\n    """Something of your own."""\n    return "own"\n',
+    ),
+    # What is around it
+    Seam("pyproject.toml", "dependencies", '    "packaging>=24",\n', '    "idna>=3.10,<4",\n'),
+    Seam("pyproject.toml", "scripts", 'own = "app.cli:main"\n'),
+    Seam("pyproject.toml", "tools", '    "pluggy>=1.6",\n', '    "iniconfig>=2,<3",\n'),
+    Seam("pyproject.toml", "options", 'junit_family = "xunit2"\n', 'console_output_style = "classic"\n'),
+    Seam("pyproject.toml", "exceptions", '    "RUF005",\n', '    "RUF015",\n'),
+    Seam("pyproject.toml", "files", '"app/own.py" = ["S"]\n'),
+    Seam("pyproject.toml", "tables", '\n[tool.own]\nname = "own"\n'),
+    Seam(".gitignore", "patterns", "/own/\n"),
+    Seam(".dockerignore", "patterns", "own\n"),
+    Seam("compose.yaml", "variables", "    OWN_GREETING: Hello\n"),
+    Seam("compose.yaml", "services", "  own:\n    image: redis:7\n"),
+    Seam("compose.yaml", "volumes", "  own:\n"),
+    Seam("Dockerfile", "packages for building", "RUN apt-get update && apt-get install --yes own\n"),
+    Seam("Dockerfile", "system packages", "RUN apt-get update && apt-get install --yes own\n"),
+    Seam(".github/workflows/ci.yml", "services", "      own:\n        image: redis:7\n"),
+    Seam(".github/workflows/ci.yml", "variables", "      OWN_GREETING: Hello\n"),
+    Seam(".github/workflows/ci.yml", "steps", "      - run: echo own\n"),
+    Seam(
+        ".github/workflows/ci.yml",
+        "jobs",
+        "  own:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo own\n",
+    ),
+    Seam(".gitlab-ci.yml", "services", "    - name: redis:7\n      alias: own\n"),
+    Seam(".gitlab-ci.yml", "variables", "    OWN_GREETING: Hello\n"),
+    Seam(".gitlab-ci.yml", "steps", "    - echo own\n"),
+    Seam(".gitlab-ci.yml", "jobs", "own:\n  script:\n    - echo own\n"),
+    Seam("AGENTS.md", "modules", "- `app/own/`: something of this application.\n"),
+    Seam("AGENTS.md", "rules", "- An own rule.\n"),
+    Seam(
+        "SECURITY.md",
+        "sections",
+        """
+## Of this application
+
+| what | address | account | pair | browser | and then |
+|---|---|---|---|---|---|
+| `own_route` | 20/h | | | | |
+""",
+    ),
+]

@@ -1,0 +1,202 @@
+"""Follows the pages of `docs/`: whatever they say to do is done, in a new project, and has to work.
+
+The fenced blocks of a page are carried out in their order: `sh` is run, `diff` applied, `text` has to be in
+what the last command printed, and a block below a line with nothing but a path is written to that file.
+Others are for reading.
+"""
+
+import os
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import REPOSITORY, Render, commit, copier, run, snapshot
+from test_upgrade import SAFELY
+
+DOCS = REPOSITORY / "docs"
+BLOCK = re.compile(
+    r"(?:^`(?P<path>[^`\n]+)`:\n\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+UV = """#!/bin/sh
+# `uv run` in the environment that all tests share.
+[ "$1" = run ] || {{ echo "only uv run" >&2; exit 64; }}
+module=$2
+shift 2
+[ "$module" = app ] && module=app.cli
+exec {python} -m "$module" "$@"
+"""
+
+
+@dataclass
+class Reader:
+    """Somebody who does in *project* what a page says."""
+
+    project: Path
+    env: dict[str, str]
+    printed: str = ""
+
+    def follow(self, page: Path) -> None:
+        blocks = list(BLOCK.finditer(page.read_text("utf-8")))
+        assert blocks, f"{page.name} says nothing to do"
+        for block in blocks:
+            if block["path"]:
+                self.write(block["path"], block["text"])
+            else:
+                self.do(block["kind"], block["text"])
+
+    def do(self, kind: str, text: str) -> None:
+        match kind:
+            case "sh":
+                self.printed = self.run("bash", "-euc", text)
+            case "diff":
+                patch = self.project.parent / "page.diff"
+                patch.write_text(text, "utf-8")
+                self.run("git", "apply", patch)
+            case "text":
+                assert text.strip() in self.printed
+            case _:
+                pass
+
+    def write(self, path: str, text: str) -> None:
+        file = self.project / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
+
+    def run(self, *command: str | Path) -> str:
+        return run(*command, cwd=self.project, env=self.env)
+
+
+@pytest.fixture
+def env(python: Path, database: str, tmp_path: Path) -> dict[str, str]:
+    """The machine of the reader: `uv`, and a database of one kind or the other."""
+    uv = tmp_path / "bin" / "uv"
+    uv.parent.mkdir()
+    uv.write_text(UV.format(python=shlex.quote(str(python))))
+    uv.chmod(0o755)
+    server = (
+        {}
+        if database.startswith("sqlite")
+        else {"TEST_DATABASE_URL": database.rpartition("/")[0] + "/postgres"}
+    )
+    return {"PATH": f"{uv.parent}:{os.environ['PATH']}", "DATABASE_URL": database} | server
+
+
+@pytest.fixture
+def reader(render: Render, env: dict[str, str]) -> Reader:
+    """Somebody with a new project, which is committed."""
+    reader = Reader(render(), env)
+    reader.do("sh", "git init --quiet && git add --all && git commit --quiet --message Generated")
+    return reader
+
+
+@pytest.mark.parametrize(
+    "page", ["extending-the-user-model", "adding-a-module", "replacing-e-mails", "ownership"]
+)
+def test_a_page_can_be_followed(reader: Reader, python: Path, page: str):
+    reader.follow(DOCS / f"{page}.md")
+
+    (reader.project / ".venv").symlink_to(python.parent.parent)
+    reader.do("sh", "uv run ruff check && uv run ruff format --check")
+    reader.do("sh", "uv run pyright")
+    reader.do("text", "0 errors, 0 warnings")
+    reader.do("sh", "uv run app db upgrade && uv run app db check")
+
+
+def test_every_seed_is_named_as_one():
+    questions = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))
+    rows = re.findall(r"^\| (?:seeds|example) \| (.*?) \|", (DOCS / "ownership.md").read_text("utf-8"), re.M)
+
+    named = re.findall(r"`([^`]+)`", " ".join(rows))
+    assert sorted(named) == sorted(path.lstrip("/") for path in questions["_skip_if_exists"])
+
+
+@pytest.mark.parametrize("page", [REPOSITORY / "README.md", *DOCS.glob("*.md")], ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path):
+    links = re.findall(r"\]\(([^):#]+)\)", page.read_text("utf-8"))
+
+    assert [link for link in links if not (page.parent / link).is_file()] == []
+
+
+# Updates
+
+NEWS = """## Unreleased
+
+## 1.1.0
+
+### Security
+
+- A session that was ended could be used for a minute more (`app/users/sessions.py`).
+
+### Changed
+
+- The mail that verifies an address begins with a greeting (`app/users/emails/verify.txt`).
+- Accounts have a language: run `uv run app db upgrade` (`users_0004`).
+
+## 1.0.0
+"""
+LANGUAGE = '''"""users: the language of a person"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "users_0004"
+down_revision = "users_0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("users") as users:
+        users.add_column(sa.Column("language", sa.String(length=35), nullable=True))
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("users") as users:
+        users.drop_column("language")
+'''
+CHANGES = {
+    "CHANGELOG.md": ("## Unreleased\n", NEWS),
+    "template/app/users/emails/verify.txt": ("Confirm your", "Hello! Confirm your"),
+    "template/app/users/hooks.py": (
+        "The address was verified.",
+        "Time to say hello.",
+    ),
+    "template/app/users/models.py": (
+        "\n    # Your own",
+        "    language: Mapped[str | None] = mapped_column(String(35), default=None)\n\n    # Your own",
+    ),
+    "template/app/users/sessions.py": ('"""\n', '"""\n# Mended in 1.1.0.\n'),
+    "template/tests/limits/test_rates.py": ('"""\n', '"""\n# Mended in 1.1.0.\n'),
+}
+"""What the version after this one has changed, as the page tells."""
+
+
+@pytest.fixture
+def owner(tmp_path: Path, env: dict[str, str]) -> Reader:
+    """Somebody with a project of version 1.0.0, while the template has gone on to 1.1.0."""
+    template, project = tmp_path / "template", tmp_path / "project"
+    template.mkdir()
+    snapshot(template)
+    copier("copy", "--quiet", "--defaults", template, project, cwd=tmp_path)
+    for path, (old, new) in CHANGES.items():
+        text = (template / path).read_text("utf-8")
+        assert old in text
+        (template / path).write_text(text.replace(old, new, 1), "utf-8")
+    (template / "template/app/users/migrations/users_0004_language.py").write_text(LANGUAGE)
+    commit(template, "The next version", tag="1.1.0")
+    return Reader(project, env)
+
+
+def test_updates_go_as_the_page_says(owner: Reader):
+    owner.do("sh", "uv run app db upgrade")
+
+    owner.follow(DOCS / "updating.md")
+
+    owner.do("sh", "uv run app db check && uv run ruff check && uv run ruff format --check")
+
+
+def test_the_way_without_the_command_is_the_one_that_is_tested():
+    assert " ".join(SAFELY) in (DOCS / "updating.md").read_text("utf-8")

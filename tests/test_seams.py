@@ -1,0 +1,53 @@
+"""Seams: what people add below one and what the template adds above it never meet."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, Render, commit, copier, run, snapshot
+from seams import PHRASE, SEAMS, SHIPPED_REVISION, add_own_lines, add_shipped_lines
+from test_update import comparable
+
+PROJECTS = pytest.mark.parametrize("ci", ["github", "gitlab"])
+
+
+def test_every_seam_of_the_template_is_listed():
+    found = run("git", "grep", "-I", "--untracked", PHRASE, "--", ".", cwd=REPOSITORY / "template")
+
+    named = [line.partition(":")[::2] for line in found.splitlines()]
+    there = Counter((path.removesuffix(".jinja"), text.strip("#<!-> ")) for path, text in named)
+    assert there == Counter((seam.path, seam.sentence) for seam in SEAMS)
+
+
+@PROJECTS
+def test_lines_on_both_sides_of_every_seam_merge(tmp_path: Path, python: Path, ci: str):
+    template, project, fresh = tmp_path / "template", tmp_path / "project", tmp_path / "fresh"
+    template.mkdir()
+    snapshot(template)
+    copier("copy", "--quiet", "--defaults", "--data", f"ci={ci}", template, project, cwd=tmp_path)
+    add_own_lines(project)
+    run("git", "init", "--quiet", cwd=project)
+    commit(project, "Mine")
+    add_shipped_lines(template / "template")
+    (template / "template/app/users/migrations/users_0004_shipped.py").write_text(SHIPPED_REVISION)
+    commit(template, "The next version", tag="2.0.0")
+
+    run(python, "-m", "app.cli", "template-update", "--yes", "--skip-tests", cwd=project)
+
+    assert run("git", "diff", "--name-only", "--diff-filter=U", cwd=project) == ""
+    copier("copy", "--quiet", "--defaults", "--data", f"ci={ci}", template, fresh, cwd=tmp_path)
+    add_own_lines(fresh)
+    assert comparable(project) == comparable(fresh)
+
+
+@PROJECTS
+def test_a_project_with_a_line_at_every_seam_passes_its_checks(render: Render, python: Path, ci: str):
+    project = render(ci=ci)
+    add_own_lines(project)
+    (project / ".venv").symlink_to(python.parent.parent)
+
+    run(python, "-m", "ruff", "check", cwd=project)
+    run(python, "-m", "ruff", "format", "--check", cwd=project)
+    assert "0 errors, 0 warnings" in run(python, "-m", "pyright", cwd=project)
+    run(python, "-m", "app.cli", "db", "upgrade", cwd=project)
+    run(python, "-m", "app.cli", "db", "check", cwd=project)

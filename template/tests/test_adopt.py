@@ -92,7 +92,7 @@ def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delenv(field.upper(), raising=False)
     for variable, value in {
         "ENVIRONMENT": "test",
-        "SECRET_KEY": "0123456789abcdef" * 4,
+        "SECRET_KEY": "not a real one, but long " * 2,
         "DATABASE_URL": url,
         "MAIL_BACKEND": "memory",
     }.items():

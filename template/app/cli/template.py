@@ -6,7 +6,7 @@ database, the checks and the tests.
 
 import importlib.util
 import os
-import subprocess
+import subprocess  # nosec B404 - git, copier, ruff and the tests are commands
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -135,7 +135,8 @@ def _runs(*command: str) -> bool:
     uv = os.environ.get("UV")
     # Under uv the environment first gets what pyproject.toml has come to ask for.
     python = [uv, "run", "python"] if uv else [sys.executable]
-    return subprocess.run([*python, "-m", *command], cwd=PROJECT, check=False).returncode == 0  # noqa: S603
+    done = subprocess.run([*python, "-m", *command], cwd=PROJECT, check=False)  # nosec B603 # noqa: S603
+    return done.returncode == 0
 
 
 def _alarm(sentence: str) -> None:

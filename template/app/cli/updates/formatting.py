@@ -5,7 +5,7 @@ Otherwise every line that the other width has broken would count as changed in t
 
 import importlib.util
 import shutil
-import subprocess
+import subprocess  # nosec B404 - git, copier, ruff and the tests are commands
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,6 +58,6 @@ def _ruff(configuration: Path, *arguments: str | Path) -> subprocess.CompletedPr
         "--config",
         str(configuration),
     ]
-    return subprocess.run(  # noqa: S603 - no shell, and nothing in it but paths
+    return subprocess.run(  # nosec B603 # noqa: S603 - no shell, and only paths
         [*command, *(str(each) for each in arguments)], capture_output=True, check=False
     )

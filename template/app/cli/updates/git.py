@@ -2,7 +2,7 @@
 
 import os
 import re
-import subprocess
+import subprocess  # nosec B404 - git, copier, ruff and the tests are commands
 from pathlib import Path
 
 OLDEST = (2, 38)
@@ -36,7 +36,7 @@ class Git:
     def run(self, *arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command whose exit code says something."""
         try:
-            return subprocess.run(  # noqa: S603 - no shell, and git from the PATH is meant
+            return subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git from the PATH is meant
                 ["git", *(str(each) for each in arguments)],  # noqa: S607
                 cwd=self.folder,
                 env=self._environment,

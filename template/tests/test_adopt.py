@@ -92,7 +92,7 @@ def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delenv(field.upper(), raising=False)
     for variable, value in {
         "ENVIRONMENT": "test",
-        "SECRET_KEY": "not a real one, but long " * 2,
+        "SECRET_KEY": "0123456789abcdef" * 4,
         "DATABASE_URL": url,
         "MAIL_BACKEND": "memory",
     }.items():
@@ -293,13 +293,13 @@ def test_a_hash_that_is_not_the_librarys_is_named_and_kept(adopt: Adopt, databas
 
 def test_migrations_of_the_old_application_are_named_and_forgotten(adopt: Adopt, database: str):
     make(database, library_table("users"), ACCOUNTS)
-    make(database, alembic_version(), [{"version_num": "3f2a91c0de11"}])
+    make(database, alembic_version(), [{"version_num": "old_0007"}])
 
     result = adopt()
 
-    assert "alembic_version forgets 3f2a91c0de11" in result.stdout
+    assert "alembic_version forgets old_0007" in result.stdout
     assert not pending(load_settings())
-    assert "3f2a91c0de11" not in revisions(database)
+    assert "old_0007" not in revisions(database)
 
 
 OF_YOURS = """
@@ -553,11 +553,11 @@ def test_tables_that_were_made_before_adopting_are_in_the_way_until_removed(adop
 
 def test_a_half_known_history_is_refused(adopt: Adopt, database: str):
     make(database, library_table("users"), ACCOUNTS)
-    make(database, alembic_version(), [{"version_num": "mail_0001"}, {"version_num": "3f2a91c0de11"}])
+    make(database, alembic_version(), [{"version_num": "mail_0001"}, {"version_num": "old_0007"}])
 
     sentence = refusal(adopt())
 
-    assert "mail_0001, which this project knows, and at 3f2a91c0de11, which it does not" in sentence
+    assert "mail_0001, which this project knows, and at old_0007, which it does not" in sentence
 
 
 def test_a_revision_that_does_not_exist_is_named(adopt: Adopt, database: str):

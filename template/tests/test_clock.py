@@ -114,7 +114,9 @@ async def test_a_moment_that_the_database_wrote_equals_what_was_read(events: Dat
 @pytest.fixture
 def orders() -> Iterator[None]:
     """A model with a moment that no revision knows of yet."""
-    table = Table("orders", Base.metadata, Column("id", Integer, primary_key=True), Column("at", Moment))
+    table = Table(
+        "orders_of_a_test", Base.metadata, Column("id", Integer, primary_key=True), Column("at", Moment)
+    )
     yield
     Base.metadata.remove(table)
 

@@ -415,7 +415,9 @@ async def test_what_refers_to_an_account_and_does_not_go_with_it_keeps_it(
 ):
     user = await make_owner()
     here = await visit(user)
-    orders = await create_table("orders", Column("user_id", ForeignKey("users.id"), primary_key=True))
+    orders = await create_table(
+        "orders_of_a_test", Column("user_id", ForeignKey("users.id"), primary_key=True)
+    )
     async with db.session() as session:
         await session.execute(insert(orders).values(user_id=user.id))
 

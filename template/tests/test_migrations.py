@@ -100,14 +100,65 @@ def revise(config: Config, message: str, **options: Any) -> Script:
 # The revisions
 
 
+MERGES_BRANCHES = """
+{path} merges the branches {branches}. The template's next migrations continue their own branch,
+which has no end of its own any more. (Two ends of one branch may be merged.) To undo it:
+1. In every database, while the file is still there: uv run app db upgrade
+2. Delete the file. Where a revision says down_revision = "{revision}", write down_revision = "{parent}".
+3. In every database, before there is anything new: uv run alembic stamp --purge heads
+"""
+
+SEVERAL_HEADS = """
+The branch {label} has several ends: {heads}. If both are yours: uv run alembic merge -m "merge" {heads}
+What you put into the folder of a feature belongs into migrations/versions, continuing the branch app.
+"""
+
+
+def branches_of(scripts: ScriptDirectory, revision: str) -> set[str]:
+    return set(scripts.get_revision(revision).branch_labels)
+
+
+def merges_of_branches(scripts: ScriptDirectory) -> Iterator[str]:
+    """What to do about every revision that merges branches, as `alembic merge heads` writes one."""
+    for script in scripts.walk_revisions():
+        if script.is_merge_point and len(script.branch_labels) > 1:
+            parents = [each for each in script.down_revision if "app" in branches_of(scripts, each)]
+            yield MERGES_BRANCHES.format(
+                path=Path(script.path).relative_to(Path(scripts.dir).parent),
+                branches=" and ".join(sorted(script.branch_labels)),
+                revision=script.revision,
+                parent=parents[0] if parents else "app_0001",
+            )
+
+
+def heads_by_branch(scripts: ScriptDirectory) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for head in sorted(scripts.get_heads()):
+        for branch in branches_of(scripts, head) or {"without a label"}:
+            found.setdefault(branch, []).append(head)
+    return found
+
+
+def several_heads(heads: dict[str, list[str]]) -> Iterator[str]:
+    """What to do about every branch with several heads."""
+    for label, found in heads.items():
+        if len(found) > 1:
+            yield SEVERAL_HEADS.format(label=label, heads=" ".join(found))
+
+
+def test_no_migration_merges_two_branches(config: Config) -> None:
+    advice = "".join(merges_of_branches(ScriptDirectory.from_config(config)))
+
+    assert not advice, advice
+
+
 def test_every_branch_has_a_label_and_one_head(config: Config) -> None:
-    scripts = ScriptDirectory.from_config(config)
+    heads = heads_by_branch(ScriptDirectory.from_config(config))
 
-    labels = [set(scripts.get_revision(head).branch_labels) for head in scripts.get_heads()]
-
-    assert {"app"} in labels
-    assert all(len(each) == 1 for each in labels)
-    assert len(set.union(*labels)) == len(labels)
+    advice = "".join(several_heads(heads))
+    assert not advice, advice
+    assert "app" in heads
+    assert "without a label" not in heads
 
 
 def test_upgrading_makes_the_table_of_every_model(config: Config, empty_database: str) -> None:

@@ -1,0 +1,110 @@
+"""Version 1.1.0 of the template: a security fix as one comes, made in a clone for the tests.
+
+Two functions change, a test with them, a column comes with its migration, and a function is added above one
+that looks like it, which is where the default settings of `copier update` lose their way.
+"""
+
+from pathlib import Path
+
+from conftest import commit
+
+from .edits import added, after, at_the_end, instead
+
+FIXED = "app/users/browsers.py"
+FIX = 'return "".join(character for character in word if character.isprintable())'
+"""What a project has to have in `FIXED` after the update."""
+SENTENCE = "Security: what a browser calls itself can no longer hold control characters"
+"""What the changelog says of it."""
+
+LOOK_ALIKE = "mail_email_change"
+"""The function in `app/users/emails.py` above which one of the same shape is added."""
+
+_REMINDER = '''async def mail_email_change_reminder(user: User, new_email: str, token: str) -> None:
+    """Put another mail with the link that makes *new_email* the account's address into the outbox."""
+    services = services_of(user)
+    settings = services.settings
+    values = {
+        "email_change_url": _link(settings.email_change_url, token),
+        "app_name": settings.app_name,
+        "lifetime": in_words(settings.email_change_ttl),
+    }
+    mailer = services.mail.for_session(session_of(user))
+    subject = f"Your new e-mail address for {settings.app_name} waits to be confirmed"
+    await _send(mailer, new_email, "", subject, "email_change.html", "email_change.txt", None, values)
+
+
+'''
+_FIRST_WORD = f"""
+
+def _first_word(user_agent: str) -> str:
+    word = re.split(r"[\\s/]", user_agent.strip(), maxsplit=1)[0]
+    {FIX}
+"""
+_MIGRATION = '''"""users: when the password was changed. Template-owned."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "users_0004"
+down_revision = "users_0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("users") as users:
+        users.add_column(sa.Column("password_changed_at", sa.DateTime(timezone=True), nullable=True))
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("users") as users:
+        users.drop_column("password_changed_at")
+'''
+
+EDITS = [
+    instead(
+        FIXED,
+        're.split(r"[\\s/]", user_agent.strip(), maxsplit=1)[0]\n    if not name',
+        "_first_word(user_agent)\n    if not name",
+    ),
+    at_the_end(FIXED, _FIRST_WORD),
+    after(
+        "tests/users/test_browser_names.py",
+        '("okhttp/4.12.0", "okhttp"),',
+        '("ok\\x1b[31mhttp\\x00/4.12.0", "ok[31mhttp"),',
+    ),
+    instead(
+        "app/users/emails.py",
+        f"async def {LOOK_ALIKE}(",
+        f"{_REMINDER}async def {LOOK_ALIKE}(",
+    ),
+    instead(
+        "app/users/models.py",
+        "\n    # Your own columns go below",
+        "    password_changed_at: Mapped[datetime | None] = mapped_column(Moment, default=None)\n"
+        '    """When its owner last set another one."""\n'
+        "\n    # Your own columns go below",
+    ),
+    instead(
+        "app/users/manager.py",
+        "            hashed_password=await self.hasher.hash(password),\n"
+        "            password_version=user.password_version + 1,\n",
+        "            hashed_password=await self.hasher.hash(password),\n"
+        "            password_version=user.password_version + 1,\n"
+        "            password_changed_at=clock.now(),\n",
+    ),
+    added("app/users/migrations/users_0004_password_changed_at.py", _MIGRATION),
+]
+
+
+def release_fix(template: Path) -> None:
+    """Add version 1.1.0 to a clone of this repository."""
+    for edit in EDITS:
+        edit.make(template / "template")
+    changelog = template / "CHANGELOG.md"
+    entry = (
+        f"## 1.1.0\n\n- {SENTENCE} (`{FIXED}`), and `users.password_changed_at` is new (`users_0004`).\n\n"
+    )
+    first = "## Unreleased\n\n"
+    changelog.write_text(changelog.read_text("utf-8").replace(first, entry + "## 1.0.0\n\n", 1), "utf-8")
+    commit(template, "A security fix", tag="1.1.0")

@@ -1,0 +1,423 @@
+"""The personas: each a set of edits that somebody made to a project, and what an update says to them.
+
+The edits are what such people do: below seams where there is one, in the middle of functions and texts where
+there is none. None was chosen for what the next versions change, and all keep the project's suite green.
+"""
+
+from dataclasses import dataclass
+
+from seams import OWN_REVISION, SEAMS
+
+from .edits import Edit, added, after, at, at_the_end, below, deleted, instead, moved, reformatted
+from .fix import FIXED, LOOK_ALIKE
+from .own_files import (
+    CURRENCY_MIGRATION,
+    CUSTOMER_MIGRATION,
+    CUSTOMER_MODELS,
+    CUSTOMER_PACKAGE,
+    CUSTOMER_TESTS,
+    DEVICES_ROUTE,
+    DEVICES_TESTS,
+    GREET,
+    NICKNAME_MIGRATION,
+    NICKNAME_TESTS,
+    ORDER_LINES_MIGRATION,
+    ORDERS_MIGRATION,
+    ORDERS_MODELS,
+    ORDERS_PACKAGE,
+    ORDERS_ROUTES,
+    ORDERS_TESTS,
+    SERVED_BY,
+    SERVED_BY_TESTS,
+)
+
+
+@dataclass(frozen=True)
+class Persona:
+    """Somebody who edited their project."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    sentence: str = ""
+    """What the update to the fix says to them, and ends with 1, because they have something to do."""
+    conflicts: tuple[str, ...] = ()
+    """The files that they have to resolve then."""
+    has_migrations: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+A_COLUMN = Persona(
+    "a column, with its migration and its fields",
+    (
+        below(
+            "app/users/models.py",
+            "columns",
+            "    nickname: Mapped[str | None] = mapped_column(String(40), default=None)\n",
+        ),
+        below(
+            "app/users/schemas.py",
+            "fields",
+            "    nickname: Annotated[str, msgspec.Meta(max_length=40)] | None = None\n",
+        ),
+        below("app/users/schemas.py", "public fields", "    nickname: str | None = None\n"),
+        below("app/users/schemas.py", "values of public fields", "        nickname=user.nickname,\n"),
+        added("migrations/versions/2026_03_02_1015_nickname_of_users.py", NICKNAME_MIGRATION),
+        added("tests/users/test_nicknames.py", NICKNAME_TESTS),
+    ),
+    has_migrations=True,
+)
+
+
+A_ROUTE = Persona(
+    "a route in the users module",
+    (
+        below(
+            "app/users/schemas.py",
+            "schemas",
+            "\n\nclass Devices(msgspec.Struct):\n"
+            '    """How many browsers and apps are logged in."""\n\n'
+            "    count: int\n",
+        ),
+        instead("app/users/routes/sessions.py", "    Credentials,\n", "    Credentials,\n    Devices,\n"),
+        below("app/users/routes/sessions.py", "routes", DEVICES_ROUTE),
+        added("tests/users/test_devices.py", DEVICES_TESTS),
+    ),
+)
+
+
+OTHER_MAILS = Persona(
+    "other texts of mails and pages",
+    (
+        instead("app/users/emails/verify.txt", "Confirm your e-mail address", "Welcome! One more step"),
+        instead(
+            "app/users/emails/verify.html", "<h1>Confirm your e-mail address", "<h1>Welcome! One more step"
+        ),
+        instead(
+            "app/users/emails/verify.html",
+            "<p>Open this link and press the button there:</p>",
+            "<p>Thank you for joining us. Open this link and press the button there:</p>",
+        ),
+        at_the_end(
+            "app/users/emails/verify.txt", "\nInitech Ltd, 1 High Street, Oxford. Company no. 01234567.\n"
+        ),
+        instead(
+            "app/users/emails/verify.html",
+            "</body>\n",
+            "<hr>\n<p>Initech Ltd, 1 High Street, Oxford. Company no. 01234567.</p>\n</body>\n",
+        ),
+        instead(
+            "app/users/emails/notice.html",
+            '<meta charset="utf-8">\n',
+            '<meta charset="utf-8">\n<style>body { font-family: sans-serif; max-width: 40em }</style>\n',
+        ),
+        instead(
+            "app/users/emails/password_reset.html",
+            "<p>Open this link and choose a new password there:</p>",
+            "<p>Somebody, hopefully you, asked for it. Choose a new password behind this link:</p>",
+        ),
+        instead(
+            "app/users/emails.py",
+            '        subject=f"Confirm your e-mail address for {settings.app_name}",\n',
+            '        subject=f"Welcome! Please confirm your address for {settings.app_name}",\n',
+        ),
+        instead(
+            "app/users/emails.py",
+            '        "Your account and what belongs to it were deleted.",\n',
+            '        "Your account and what belongs to it were deleted. We are sorry to see you go.",\n',
+        ),
+        instead(
+            "app/users/link_pages.py",
+            '"<p>You can now log in with it.</p>"',
+            '"<p>You can now log in with it in our app.</p>"',
+        ),
+    ),
+)
+
+
+ANOTHER_PASSWORD_RULE = Persona(
+    "another password rule",
+    (
+        below(
+            "app/users/passwords.py",
+            "rules",
+            '    if "initech" in password.casefold():\n'
+            '        raise InvalidPassword("The password may not hold the name of our company.")\n',
+        ),
+        instead(
+            "app/users/passwords.py",
+            "The password holds characters that cannot be stored.",
+            "The password holds characters that cannot be stored, such as half an emoji.",
+        ),
+        after(
+            "tests/users/test_passwords.py",
+            '("correct horse \\0 battery", "cannot be stored"),',
+            '("hello Initech, it is me", "name of our company"),',
+        ),
+        instead("tests/users/test_passwords.py", '"surrogate", "NUL"],', '"surrogate", "NUL", "company"],'),
+    ),
+)
+
+
+A_HOOK = Persona(
+    "a hook that writes in the same transaction",
+    (
+        instead(
+            "app/users/hooks.py",
+            "from app.database import services_of\n",
+            "from app.crm import Customer\nfrom app.database import services_of, session_of\n",
+        ),
+        instead(
+            "app/users/hooks.py",
+            "    if not user.is_verified:\n",
+            "    session_of(user).add(Customer(user_id=user.id))\n    if not user.is_verified:\n",
+        ),
+        added("app/crm/__init__.py", CUSTOMER_PACKAGE),
+        added("app/crm/models.py", CUSTOMER_MODELS),
+        added("migrations/versions/2026_03_04_0900_customers.py", CUSTOMER_MIGRATION),
+        added("tests/users/test_customers.py", CUSTOMER_TESTS),
+    ),
+    has_migrations=True,
+)
+
+
+TESTS_DELETED = Persona(
+    "tests deleted",
+    (
+        deleted(
+            "tests/users/test_lifecycle_model.py",
+            "tests/users/test_security_slow_requests.py",
+            "tests/limits/test_outages.py",
+            "tests/limits/test_redis_limiter.py",
+            "tests/mail/test_worker.py",
+            "tests/web/test_server.py",
+        ),
+        instead(
+            "pyproject.toml",
+            'pythonpath = ["."]\n',
+            'pythonpath = ["."]\naddopts = ["--strict-markers"]\n',
+        ),
+    ),
+)
+
+
+MOVED = "app/browsers.py"
+
+A_MOVE = Persona(
+    "a module moved",
+    (moved(FIXED, MOVED),),
+    sentence=f"{FIXED}: the template has changed it, and you moved it to {MOVED}.",
+)
+
+
+REFORMATTED = Persona(
+    "the whole project reformatted to another width",
+    (
+        reformatted(88),
+        below("pyproject.toml", "exceptions", '    "E501", # what the formatter cannot break\n'),
+    ),
+)
+
+
+NO_DOCKER = Persona(
+    "Docker removed by hand",
+    (
+        deleted("Dockerfile", ".dockerignore", "compose.yaml"),
+        instead(
+            "README.md",
+            "The `Dockerfile` makes one image for all three; `docker compose up --build` tries the whole"
+            " on one machine, with\nPostgreSQL and Mailpit.\n",
+            "It runs under systemd; see the wiki.\n",
+        ),
+    ),
+)
+
+
+MIDDLEWARE = Persona(
+    "own middleware in main.py",
+    (
+        below("app/main.py", "imports", "from app.served_by import ServedBy\n"),
+        below("app/main.py", "middleware classes", "    app.add_middleware(ServedBy)\n"),
+        added("app/served_by.py", SERVED_BY),
+        added("tests/test_served_by.py", SERVED_BY_TESTS),
+    ),
+)
+
+
+SETTINGS = Persona(
+    "settings and dependencies added",
+    (
+        below(
+            "app/settings.py",
+            "settings",
+            '    support: Annotated[str, Field(description="Who helps people.")] = "help@app.test"\n'
+            "    billing_key: Annotated[SecretStr | None, "
+            'Field(description="Of the payment provider.")] = None\n',
+        ),
+        below(
+            ".env.example",
+            "settings",
+            "\n# Who helps people.\n# SUPPORT=help@app.test\n\n# Of the payment provider.\n# BILLING_KEY=\n",
+        ),
+        below("pyproject.toml", "dependencies", '    "python-slugify>=8,<9",\n    "stripe>=12,<13",\n'),
+        below("pyproject.toml", "tools", '    "ipython>=9,<10",\n'),
+        below(".gitignore", "patterns", ".idea/\n/local/\n"),
+        instead(
+            "app/settings.py",
+            'description="Seconds for each step of a send.")] = 10.0\n',
+            'description="Seconds for each step of a send.")] = 30.0\n',
+        ),
+        instead(".env.example", "# SMTP_TIMEOUT=10\n", "# SMTP_TIMEOUT=30\n"),
+        below("pyproject.toml", "exceptions", '    "SIM108", # a matter of taste\n'),
+    ),
+)
+
+
+OWN_MIGRATIONS = Persona(
+    "several own migrations with a foreign key to users",
+    (
+        added("app/orders/__init__.py", ORDERS_PACKAGE),
+        added("app/orders/models.py", ORDERS_MODELS),
+        added("app/orders/routes.py", ORDERS_ROUTES),
+        added("tests/test_orders.py", ORDERS_TESTS),
+        added("migrations/versions/2026_02_01_0900_orders.py", ORDERS_MIGRATION),
+        added("migrations/versions/2026_02_09_1130_lines_of_orders.py", ORDER_LINES_MIGRATION),
+        added("migrations/versions/2026_03_01_1400_orders_have_a_currency.py", CURRENCY_MIGRATION),
+        instead(
+            "app/users/export.py",
+            "    found: dict",
+            "    # Orders are in it, too: lawyers asked.\n    found: dict",
+        ),
+    ),
+    has_migrations=True,
+)
+
+
+A_LOOK_ALIKE = Persona(
+    "an edit in a function with a look-alike",
+    (
+        instead(
+            "app/users/emails.py",
+            '        "app_name": settings.app_name,\n'
+            '        "lifetime": in_words(settings.email_change_ttl),\n',
+            '        "app_name": settings.app_name,\n'
+            '        "support": "support@initech.example",\n'
+            '        "lifetime": in_words(settings.email_change_ttl),\n',
+            within=f"async def {LOOK_ALIKE}(",
+        ),
+        instead(
+            "app/users/emails/email_change.txt",
+            "ignore this mail: nothing has changed.",
+            "ignore this mail: nothing has changed. Questions? {{ support }}",
+        ),
+        instead(
+            "app/users/emails/email_change.html",
+            "ignore this mail: nothing has changed.",
+            "ignore this mail: nothing has changed. Questions? {{ support }}",
+        ),
+    ),
+)
+
+
+OTHER_LIMITS = Persona(
+    "other limits and rules for accounts",
+    (
+        instead(
+            "app/users/limits.py",
+            '    "export": Limit(address="20/h"),\n',
+            '    "export": Limit(address="5/h"),\n',
+        ),
+        instead("SECURITY.md", "| `export` | 20/h |", "| `export` | 5/h |"),
+        instead(
+            "app/users/manager.py",
+            "        # Both before the look-up, so that a taken address costs as much as a free one.\n",
+            '        if email.endswith("@mailinator.com"):\n'
+            '            raise InvalidEmail("Disposable addresses are not accepted.")\n'
+            "        # Both before the look-up, so that a taken address costs as much as a free one.\n",
+        ),
+        instead("app/users/chores.py", "DELETING = 60.0\n", "DELETING = 300.0\n"),
+        at_the_end(
+            "tests/users/test_register.py",
+            """
+
+async def test_a_disposable_address_is_refused(client):
+    body = {"email": "ada@mailinator.com", "password": "correct horse battery"}
+
+    answer = await client.post("/users/register", json=body)
+
+    assert (answer.status_code, answer.json()["detail"]) == (400, "Disposable addresses are not accepted.")
+""",
+        ),
+        below(
+            "SECURITY.md",
+            "sections",
+            "\n## Reports\n\nThey go to security@initech.example; our key is on the home page.\n",
+        ),
+    ),
+)
+
+
+OPERATIONS = Persona(
+    "own command, services and steps of CI",
+    (
+        below("app/cli/__init__.py", "imports", "from app.cli.greet import greet\n"),
+        below("app/cli/__init__.py", "commands", "cli.command()(greet)\n"),
+        added("app/cli/greet.py", GREET),
+        instead(
+            ".github/workflows/ci.yml",
+            "      - run: uv run pyright\n",
+            "      - run: uv run pyright\n      - run: uv run app greet CI\n",
+        ),
+        below(".github/workflows/ci.yml", "variables", "      TZ: Europe/Oxford\n"),
+        instead(
+            "compose.yaml",
+            "    image: postgres:17\n",
+            "    image: postgres:16\n    command: [postgres, -c, log_statement=all]\n",
+        ),
+        below("compose.yaml", "services", "  minio:\n    image: minio/minio\n"),
+        instead(
+            "Dockerfile", "EXPOSE 8000\n", "EXPOSE 8000\nLABEL org.opencontainers.image.vendor=Initech\n"
+        ),
+        below("AGENTS.md", "rules", "- Speak of customers, never of users.\n"),
+        below(".dockerignore", "patterns", "docs\n"),
+    ),
+)
+
+
+A_CONFLICT = Persona(
+    "the very line that the fix changes",
+    (instead(FIXED, 're.split(r"[\\s/]"', 're.split(r"[\\s/(]"'),),
+    sentence=f"{FIXED}: you and the template changed the same lines.",
+    conflicts=(FIXED,),
+)
+
+EVERY_SEAM = Persona(
+    "a line at every seam",
+    (
+        *(at(seam) for seam in SEAMS if seam.path != ".gitlab-ci.yml"),
+        added("migrations/versions/app_0003_own.py", OWN_REVISION.format(base="app_0002")),
+    ),
+    has_migrations=True,
+)
+
+
+PEOPLE = (
+    A_COLUMN,
+    A_ROUTE,
+    OTHER_MAILS,
+    ANOTHER_PASSWORD_RULE,
+    A_HOOK,
+    TESTS_DELETED,
+    A_MOVE,
+    REFORMATTED,
+    NO_DOCKER,
+    MIDDLEWARE,
+    SETTINGS,
+    OWN_MIGRATIONS,
+    A_LOOK_ALIKE,
+    OTHER_LIMITS,
+    OPERATIONS,
+    EVERY_SEAM,
+    A_CONFLICT,
+)

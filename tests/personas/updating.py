@@ -1,0 +1,86 @@
+"""An update as people make it, and what has to come of it."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from conftest import clean_environment, commit, copier, run
+from test_render import files_of
+
+from .edits import Edit
+
+THEIRS = re.compile(
+    r"\.git/|\.env$|README\.md$|CHANGELOG\.md$|app/users/hooks\.py$"
+    r"|app/notes/|tests/notes/|migrations/versions/"
+)
+"""What an update never touches: a secret of the machine, the seeds, the example, their own migrations."""
+
+MADE = re.compile(r"(^|/)(\.git|\.ruff_cache|\.pytest_cache|\.hypothesis|__pycache__)/")
+
+
+def project_of(rendered: Path, folder: Path, *edits: Edit) -> Path:
+    """A copy of a rendered project with these edits, committed."""
+    shutil.copytree(rendered, folder, symlinks=True)
+    for edit in edits:
+        edit.make(folder)
+    run("git", "init", "--quiet", cwd=folder)
+    commit(folder, "Mine")
+    return folder
+
+
+def update(project: Path, python: Path, *options: str, database: str = "") -> tuple[int, str]:
+    """Update to the newest version, as people do: the exit code, and all that was printed."""
+    url = database or f"sqlite+aiosqlite:///{project.parent / f'{project.name}.db'}"
+    done = subprocess.run(
+        [python, "-m", "app.cli", "template-update", "--yes", "--skip-tests", *options],
+        cwd=project,
+        env=clean_environment() | {"DATABASE_URL": url},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def unmerged(project: Path) -> list[str]:
+    """The files that git wants somebody to look at."""
+    return run("git", "diff", "--name-only", "--diff-filter=U", cwd=project).splitlines()
+
+
+def with_markers(project: Path) -> list[str]:
+    """The files in which a conflict is left."""
+    return [name for name, content in files_of(project).items() if b"\n<<<<<<< " in b"\n" + content]
+
+
+def resolve(project: Path, fresh: Path, conflicts: Iterable[str]) -> None:
+    """What the person writes into the files that conflict."""
+    for name in conflicts:
+        shutil.copy2(fresh / name, project / name)
+        run("git", "add", "--", name, cwd=project)
+
+
+def differences(project: Path, fresh: Path, before: dict[str, bytes]) -> list[str]:
+    """The files that are not as they should be after an update.
+
+    What the template owns has to be as in *fresh*, a project of the new version with the same edits; what is
+    theirs alone as it was *before*.
+    """
+    actual = _compared(files_of(project))
+    theirs = {name: content for name, content in before.items() if THEIRS.match(name)}
+    ours = {name: content for name, content in files_of(fresh).items() if not THEIRS.match(name)}
+    expected = _compared(ours | theirs)
+    return sorted(name for name in actual.keys() | expected.keys() if actual.get(name) != expected.get(name))
+
+
+def _compared(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Without git's own files and what tools make."""
+    return {name: content for name, content in files.items() if not MADE.search(name)}
+
+
+def render_of(template: Path, version: str, folder: Path) -> Path:
+    """A project of this version, all answers by default."""
+    copier("copy", "--quiet", "--defaults", "--vcs-ref", version, template, folder, cwd=folder.parent)
+    return folder

@@ -1,0 +1,129 @@
+"""A synthetic next version of the template: every file is changed, and every seam has got a neighbour.
+
+What a new version changes cannot be known, so this changes everything a little, where such changes are: the
+docstring or comment at the top, a line in every third function and in the middle of every class and text, a
+function more at the end, and something above every seam. It is made from the text alone and knows nothing of
+what people edit. Released migrations stay, as they must.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from conftest import commit, run
+from seams import PHRASE, SHIPPED_REVISION, add_shipped_lines
+
+VERSION = "2.0.0"
+MIGRATION = "app/users/migrations/users_0004_shipped_color.py"
+NEWS = "This is what the next version says."
+
+NOT_CHANGED = re.compile(
+    r"app/\w+/migrations/|migrations/versions/|.*\.gz$|tests/users/templates/|\{\{_copier_conf"
+)
+"""What is released for good, packed, text of a test, or Copier's own."""
+
+_FUNCTION = '''
+
+def next_version() -> int:
+    """What the next version can do."""
+    return 2
+'''
+
+
+def release_everything(template: Path) -> None:
+    """Add the version to a clone of this repository."""
+    project = template / "template"
+    add_shipped_lines(project)
+    for path in files_to_change(project):
+        path.write_text(changed(path.name.removesuffix(".jinja"), path.read_text("utf-8")), "utf-8")
+    (project / MIGRATION).write_text(SHIPPED_REVISION, "utf-8")
+    ruff = (sys.executable, "-m", "ruff")
+    run(*ruff, "check", "--isolated", "--quiet", "--select", "I", "--fix", ".", cwd=project)
+    run(*ruff, "format", "--isolated", "--quiet", "--line-length", "110", ".", cwd=project)
+    commit(template, "Everything anew", tag=VERSION)
+
+
+def files_to_change(project: Path) -> Iterator[Path]:
+    for path in sorted(project.rglob("*")):
+        if path.is_file() and not NOT_CHANGED.match(path.relative_to(project).as_posix()):
+            yield path
+
+
+def changed(name: str, text: str) -> str:
+    """The next version of a file of this name."""
+    match Path(name).suffix:
+        case ".py" | ".pyi":
+            return _python(text)
+        case ".html":
+            return _html(text)
+        case ".txt":
+            return text.replace("\n\n", f"\n\n{NEWS}\n\n", 1)
+        case ".md":
+            return _with_line(text, r"\n## ", f"\n{NEWS}\n")
+        case ".mako":
+            return f"## {NEWS}\n{text}"
+        case _ if name == ".python-version":
+            return "3.14\n"
+        case _:
+            return f"# {NEWS}\n" + _with_line(text, r"\n\n", f"\n\n# {NEWS}\n", behind=True)
+
+
+def _python(text: str) -> str:
+    tree = ast.parse(text)
+    lines = text.splitlines(keepends=True)
+    for number in sorted(_places(tree, lines), reverse=True):
+        indent = re.match(r" *", lines[number - 1])[0]
+        lines.insert(number - 1, f"{indent}# {NEWS}\n")
+    if ast.get_docstring(tree):
+        _lengthen_docstring(lines, tree.body[0])
+    has_seam_at_the_end = PHRASE in "".join(lines[-2:])
+    return "".join(lines) + ("" if has_seam_at_the_end else _FUNCTION)
+
+
+def _places(scope: ast.Module | ast.ClassDef, lines: list[str]) -> Iterator[int]:
+    """The lines before which a comment goes: in every third function and in the middle of every class."""
+    functions = [each for each in scope.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for function in functions[min(1, len(functions) - 1) :: 3] if functions else []:
+        yield from _middle(function.body, lines)
+    for each in scope.body:
+        if isinstance(each, ast.ClassDef):
+            yield from _middle([part for part in each.body if isinstance(part, ast.AnnAssign)], lines)
+            yield from _places(each, lines)
+
+
+def _middle(statements: list[ast.stmt], lines: list[str]) -> Iterator[int]:
+    """The line of the statement in the middle, if it begins one and is no docstring."""
+    found = [each for each in statements if not _is_text(each)]
+    if found:
+        middle = found[len(found) // 2]
+        number = min([middle.lineno, *(each.lineno for each in getattr(middle, "decorator_list", []))])
+        if not lines[number - 1][: middle.col_offset].strip():
+            yield number
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _lengthen_docstring(lines: list[str], docstring: ast.stmt) -> None:
+    last = docstring.end_lineno - 1
+    text = lines[last].rstrip("\n").removesuffix('"""')
+    ending = [f"{text}\n", "\n"] if text else ["\n"]
+    lines[last : last + 1] = [*ending, f"{NEWS}\n", '"""\n']
+
+
+def _html(text: str) -> str:
+    head = '<meta charset="utf-8">\n'
+    text = text.replace(head, f'{head}<meta name="viewport" content="width=device-width">\n')
+    return _with_line(text, r"\n<p>", f"\n<p>{NEWS}</p>")
+
+
+def _with_line(text: str, before: str, line: str, *, behind: bool = False) -> str:
+    """*line* before (or behind) the middle one of the places that the expression *before* matches."""
+    places = list(re.finditer(before, text))
+    if not places:
+        return text + line.lstrip("\n")
+    place = places[len(places) // 2]
+    return text[: place.start()] + line + text[place.end() if behind else place.start() :]

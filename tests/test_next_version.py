@@ -1,0 +1,174 @@
+"""A version in which every file and every seam is changed: how many edits merge with no person's help.
+
+An edit is one change in one file that the template owns. Files of people's own, those that were copied once,
+and deletions are not counted: they always stay. What counts as merged is, to the byte, what the same edit is
+in a fresh project of that version; where another edit of the same file needs a person, it is made once more
+alone. Whatever does not merge has to be a conflict that git knows of: nothing is lost in silence.
+"""
+
+import os
+import pickle
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, run, snapshot
+from filelock import FileLock
+from next_version import NOT_CHANGED, VERSION, release_everything
+from personas.edits import Edit, NoSuchPlace
+from personas.people import A_CONFLICT, A_MOVE, EVERY_SEAM, PEOPLE, REFORMATTED, Persona
+from personas.updating import THEIRS, differences, project_of, render_of, unmerged, update
+from test_render import files_of
+
+APART = (A_MOVE, A_CONFLICT, REFORMATTED)
+"""Not in the share: two are meant to need a person, and the third would be most of it with its 200 files."""
+
+
+@dataclass
+class Change:
+    """What one edit changes in one file."""
+
+    edit: str
+    path: str
+    at_seam: bool
+    is_formatting: bool
+    is_merged: bool
+
+
+@dataclass
+class Outcome:
+    """What came of the edits of a persona."""
+
+    project: Path
+    code: int
+    said: str
+    unmerged: list[str]
+    differences: list[str]
+    """The files that are not as in a fresh project with the same edits."""
+    changes: list[Change] = field(default_factory=list)
+
+
+type Outcomes = Callable[[Persona], Outcome]
+
+
+@pytest.fixture(scope="session")
+def outcome_of(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Outcomes:
+    """What comes of an update to the next version; it is made once for each persona, by whatever process."""
+    folder = tmp_path_factory.mktemp("next")
+    (folder / "template").mkdir()
+    template = snapshot(folder / "template")
+    release_everything(template)
+    old = render_of(template, "1.0.0", folder / "old")
+    new = render_of(template, VERSION, folder / "new")
+
+    def updated(edits: tuple[Edit, ...]) -> Outcome:
+        project = project_of(old, tmp_path_factory.mktemp("persona") / "project", *edits)
+        fresh = project_of(new, project.parent / "fresh")
+        unplaced = [edit for edit in edits if not has_place(edit, fresh)]
+        before = files_of(project)
+        code, said = update(project, python)
+        outcome = Outcome(project, code, said, unmerged(project), differences(project, fresh, before))
+        for edit, path in changes(old, project.parent / "changed", edits):
+            is_merged = edit not in unplaced and path not in outcome.differences
+            if not is_merged and len(edits) > 1 and not edit.is_formatting:
+                is_merged = not updated((edit,)).differences
+            outcome.changes.append(Change(str(edit), path, edit.at_seam, edit.is_formatting, is_merged))
+        return outcome
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def of(persona: Persona) -> Outcome:
+        stored = shared / f"next-version-{PEOPLE.index(persona)}"
+        with FileLock(f"{stored}.lock"):
+            if not stored.exists():
+                stored.write_bytes(pickle.dumps(updated(persona.edits)))
+        return pickle.loads(stored.read_bytes())
+
+    return of
+
+
+def has_place(edit: Edit, project: Path) -> bool:
+    """Make the edit, unless the version has changed the very text that it is about."""
+    try:
+        edit.make(project)
+    except NoSuchPlace:
+        return False
+    return True
+
+
+def changes(old: Path, folder: Path, edits: tuple[Edit, ...]) -> Iterator[tuple[Edit, str]]:
+    """Each edit with each file of the template that it changes."""
+    project = project_of(old, folder)
+    for edit in edits:
+        before = files_of(project)
+        edit.make(project)
+        after = files_of(project)
+        for name in sorted(before.keys() & after.keys()):
+            if before[name] != after[name] and not THEIRS.match(name):
+                yield edit, name
+
+
+def test_the_version_changes_every_file_but_what_is_released_or_packed(tmp_path: Path):
+    template = snapshot(tmp_path)
+
+    release_everything(template)
+
+    everything = set(run("git", "ls-files", cwd=template / "template").splitlines())
+    changed = run("git", "diff", "--name-only", "--relative", "1.0.0", VERSION, cwd=template / "template")
+    same = everything - set(changed.splitlines())
+    assert sorted(path for path in same if not NOT_CHANGED.match(path)) == []
+    assert len(same) < 0.1 * len(everything)
+
+
+@pytest.mark.parametrize("persona", PEOPLE, ids=str)
+def test_what_does_not_merge_is_said_and_nothing_is_lost_in_silence(outcome_of: Outcomes, persona: Persona):
+    outcome = outcome_of(persona)
+
+    assert set(outcome.differences) <= set(outcome.unmerged)
+    assert [name for name in outcome.unmerged if f"{name}: " not in outcome.said] == []
+    assert (outcome.code == 1) == bool(outcome.unmerged or persona is A_MOVE), outcome.said
+
+
+def test_every_edit_at_a_seam_merges(outcome_of: Outcomes):
+    changes = [change for persona in PEOPLE for change in outcome_of(persona).changes]
+
+    assert [change for change in changes if change.at_seam and not change.is_merged] == []
+
+
+def test_the_share_that_merges_is_what_the_readme_says(
+    outcome_of: Outcomes, record_property: Callable[[str, str], None]
+):
+    counted = [change for each in PEOPLE if each not in APART for change in outcome_of(each).changes]
+    at_seams = [change.is_merged for change in counted if change.at_seam]
+    elsewhere = [change.is_merged for change in counted if not change.at_seam]
+    formatted = [change.is_merged for change in outcome_of(REFORMATTED).changes if change.is_formatting]
+
+    measured = (
+        f"{sum(at_seams)} of {len(at_seams)} edits at seams and"
+        f" {sum(elsewhere)} of {len(elsewhere)} elsewhere merge with no person's help,"
+        f" {percent(at_seams + elsewhere)} % of all; so do"
+        f" {percent(formatted)} % of the files of a project that was reformatted to another width"
+    )
+    is_stated = measured in re.sub(r"\s+", " ", (REPOSITORY / "README.md").read_text("utf-8"))
+
+    record_property("measured", f"Into a version that changes every file and every seam, {measured}.")
+    assert percent(at_seams + elsewhere) >= 95
+    assert is_stated, f"README.md has to say: {measured}"
+
+
+def percent(merged: list[bool]) -> int:
+    return 100 * sum(merged) // len(merged)
+
+
+def test_a_project_with_a_line_at_every_seam_passes_its_suite_afterwards(outcome_of: Outcomes, python: Path):
+    project = outcome_of(EVERY_SEAM).project
+    url = {"DATABASE_URL": f"sqlite+aiosqlite:///{project.parent / 'checked.db'}"}
+
+    run(python, "-m", "app.cli", "db", "upgrade", cwd=project, env=url)
+    run(python, "-m", "app.cli", "db", "check", cwd=project, env=url)
+    run(python, "-m", "ruff", "check", cwd=project)
+    run(python, "-m", "ruff", "format", "--check", cwd=project)
+    assert "passed" in run(python, "-m", "pytest", "-q", "-n", "0", cwd=project).splitlines()[-1]

@@ -1,0 +1,70 @@
+"""A feature that is turned off and on again leaves the project as it was, and every edit where it was."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Render, commit, run
+from personas.edits import Edit, instead
+from personas.people import A_COLUMN, A_ROUTE
+from personas.updating import project_of, update
+
+ELSEWHERE: tuple[Edit, ...] = (*A_COLUMN.edits, *A_ROUTE.edits)
+
+
+@pytest.mark.parametrize(
+    ("off", "on", "gone"),
+    [
+        (("docker=false",), ("docker=true",), ["Dockerfile", "compose.yaml", ".dockerignore"]),
+        (("ci=gitlab",), ("ci=github",), [".github/workflows/ci.yml"]),
+        (("ci=none",), ("ci=github",), [".github/workflows/ci.yml"]),
+        (("database=postgresql",), ("database=sqlite",), []),
+        (("docker=false", "ci=none"), ("docker=true", "ci=github"), ["Dockerfile", ".github"]),
+    ],
+    ids=" ".join,
+)
+def test_off_and_on_again_is_as_before(
+    render: Render,
+    tmp_path: Path,
+    python: Path,
+    off: tuple[str, ...],
+    on: tuple[str, ...],
+    gone: list[str],
+):
+    project = project_of(render(), tmp_path / "project", *ELSEWHERE)
+    first = run("git", "rev-parse", "HEAD", cwd=project).strip()
+
+    turned_off = update(project, python, *answers(off))
+    commit(project, "Off")
+    changed = run("git", "diff", "--name-only", first, cwd=project).splitlines()
+    left = [name for name in gone if (project / name).exists()]
+    turned_on = update(project, python, *answers(on))
+    commit(project, "On again")
+
+    assert (turned_off[0], turned_on[0]) == (0, 0), turned_off[1] + turned_on[1]
+    assert ".copier-answers.yml" in changed
+    assert left == []
+    assert run("git", "diff", "--stat", first, cwd=project) == ""
+
+
+def test_an_edited_file_of_a_feature_stays_when_it_is_turned_off_and_that_is_said(
+    render: Render, tmp_path: Path, python: Path
+):
+    edit = instead("Dockerfile", "EXPOSE 8000\n", "EXPOSE 9000\n")
+    project = project_of(render(), tmp_path / "project", edit)
+    first = run("git", "rev-parse", "HEAD", cwd=project).strip()
+
+    code, said = update(project, python, "--answers", "docker=false")
+    commit(project, "Off")
+
+    assert code == 1
+    assert "Dockerfile: the template has it no more, and you changed it. Delete it, or keep it." in said
+    assert "EXPOSE 9000" in (project / "Dockerfile").read_text()
+    assert not (project / "compose.yaml").exists()
+    turned_on, said = update(project, python, "--answers", "docker=true")
+    assert turned_on == 1
+    assert "Dockerfile" in said
+    assert run("git", "diff", "--name-only", first, "--", ":!Dockerfile", cwd=project) == ""
+
+
+def answers(values: tuple[str, ...]) -> list[str]:
+    return [part for value in values for part in ("--answers", value)]

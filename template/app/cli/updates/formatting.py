@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-CONFIGURATIONS = ("ruff.toml", ".ruff.toml", "pyproject.toml")
+CONFIGURATIONS = (".ruff.toml", "ruff.toml", "pyproject.toml")
 """Where ruff looks for what to do, in its order."""
 
 

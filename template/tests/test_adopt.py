@@ -108,11 +108,11 @@ def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def sqlite(database: str) -> str:
-    """The database, where it is SQLite."""
-    if not database.startswith("sqlite"):
-        pytest.skip("of SQLite alone")
-    return database
+def sqlite(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A SQLite file in the place of the database, whatever the other tests run on."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'old.db'}"
+    monkeypatch.setenv("DATABASE_URL", url)
+    return url
 
 
 @pytest.fixture

@@ -82,12 +82,8 @@ class Template:
         for tag, version in self._releases():
             if version == wanted:
                 return tag
-        if (
-            self._git.run(
-                "rev-parse", "--quiet", "--verify", "--end-of-options", name + "^{commit}"
-            ).returncode
-            == 0
-        ):
+        commit = self._git.run("rev-parse", "--quiet", "--verify", "--end-of-options", name + "^{commit}")
+        if commit.returncode == 0:
             return name
         known = ", ".join(tag for tag, _ in sorted(self._releases(), key=lambda each: each[1])) or "none"
         raise UpdateError(f"The template at {self.answers.source} has no version {name}. It has: {known}.")

@@ -1,10 +1,13 @@
 """A generated project passes its own checks and its own tests, on SQLite and on PostgreSQL."""
 
+import json
 from pathlib import Path
 
 import pytest
 from conftest import Render, run
+from test_upgrade import ADA, USE
 
+PUBLIC = {"id", "email", "is_active", "is_verified", "is_superuser"}
 LARGEST: dict[str, object] = {}
 SMALLEST: dict[str, object] = {
     "database": "postgresql",
@@ -44,6 +47,30 @@ def test_the_suite_passes_on_postgresql(
     summary = run(python, "-m", "pytest", "-q", "-n", "2", cwd=project, env=environment).splitlines()[-1]
 
     assert "skipped" not in summary
+
+
+def test_answers_tell_of_an_account_exactly_what_the_contract_says(
+    render: Render, python: Path, tmp_path: Path
+):
+    """The project's own tests let fields of its owner's be; a new project has none."""
+    project = render()
+    url = {"DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'app.db'}"}
+
+    def use(*requests: tuple[str, str, object, dict[str, str]]) -> list[dict[str, dict[str, object]]]:
+        output = run(python, "-c", USE, json.dumps(requests), cwd=project, env=url)
+        return [body for _, body in json.loads(output.splitlines()[-1])]
+
+    run(python, "-m", "app.cli", "db", "upgrade", cwd=project, env=url)
+    registered, logged_in = use(("POST", "/users/register", ADA, {}), ("POST", "/users/login", ADA, {}))
+    run(python, "-m", "app.cli", "users", "promote", ADA["email"], cwd=project, env=url)
+    token = {"Authorization": f"Bearer {logged_in['access_token']}"}
+    paths = ("/users/me", f"/users/{registered['id']}", "/users/me/export")
+    me, managed, export = use(*(("GET", path, None, token) for path in paths))
+
+    assert set(registered) == set(me) == PUBLIC
+    assert set(logged_in) == PUBLIC | {"access_token", "refresh_token", "expires_in", "token_type"}
+    assert set(managed) == PUBLIC | {"created_at", "updated_at", "delete_after"}
+    assert set(export["account"]) == set(managed) | {"password_version", "pending_email"}
 
 
 def test_the_suite_has_the_size_that_it_should(render: Render, python: Path):

@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import insert
 
 from app.database import session_of
-from app.users import UserSession, schemas
+from app.users import User, UserSession, schemas
+from app.users.models import SECRET
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
@@ -86,6 +87,17 @@ async def test_an_error_of_the_database_shows_no_values_in_the_log(client, manag
 def test_no_repr_shows_a_password_or_a_token(body):
     """Checklist 39; ASVS 16.2.5."""
     assert "a secret" not in repr(body)
+
+
+@pytest.mark.parametrize(
+    "schema", [schemas.PublicUser, schemas.ManagedUser, schemas.LoggedIn, schemas.PasswordChanged]
+)
+def test_no_view_of_an_account_has_a_field_that_is_nobodys_business(schema):
+    """Checklist 13; ASVS 15.3.1. Fields of your own are yours to show; these columns are not."""
+    marked = {column.name for column in User.__table__.columns if column.info == SECRET}
+
+    assert "hashed_password" in marked
+    assert not {*marked, "password_version", "pending_email"} & set(schema.__struct_fields__)
 
 
 async def test_the_export_does_not_tell_where_an_administrator_works(client, make_user, login):

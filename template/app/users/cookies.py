@@ -4,18 +4,20 @@
 in. With COOKIE_SECURE=false, for development over plain http, they are called `session` and `browser`.
 """
 
+from uuid import uuid4
+
 from hawkapi import Request
 
 from app import clock
+from app.users.known_browsers import LIFETIME
 from app.users.manager import UserManager
+from app.users.models import User
 from app.users.sessions import Issued
 from app.web import delete_cookie, set_cookie
 
 SECURE_NAME = "__Host-session"
 PLAIN_NAME = "session"
 BROWSER = "browser"
-BROWSER_DAYS = 400
-"""As long as browsers keep a cookie at the most (RFC 6265bis, section 5.5)."""
 
 
 def session_cookie(request: Request) -> str | None:
@@ -47,13 +49,14 @@ def browser_cookie(request: Request) -> str:
     return request.cookies.get(_browser_name(request)) or ""
 
 
-def remember_browser(request: Request, users: UserManager, user_id: str) -> None:
-    """Make this browser one that is known for the account."""
+def remember_browser(request: Request, users: UserManager, user: User | None) -> None:
+    """Make this browser one that is known for the account; None gives a cookie that looks the same."""
+    user_id, password_version = (user.id, user.password_version) if user else (str(uuid4()), 0)
     set_cookie(
         request,
         _browser_name(request),
-        users.known_browsers.remember(browser_cookie(request), user_id),
-        max_age=BROWSER_DAYS * 24 * 60 * 60,
+        users.known_browsers.remember(browser_cookie(request), user_id, password_version),
+        max_age=int(LIFETIME.total_seconds()),
         secure=_is_secure(request),
     )
 

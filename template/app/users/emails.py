@@ -119,6 +119,12 @@ NOTICES = {
     "new_sign_in": Notice(
         "A new sign-in", "Somebody signed in to your account with a browser that was not seen before."
     ),
+    "login_locked": Notice(
+        "Logging in is locked",
+        "A wrong password was entered 100 times in a row. Until you set a new one, you can log in only with a"
+        " browser that you have used before.",
+        "Ask for a link to set a new password: that unlocks the account.",
+    ),
     "session_reuse": Notice(
         "A login was ended",
         "A login of your account was ended, because its key was used twice. Somebody may have copied it.",

@@ -41,10 +41,13 @@ def install_answers(app: App) -> None:
     @app.exception_handler(InvalidCredentials)
     @app.exception_handler(InactiveUser)
     async def refused(request: Request, error: ValueError) -> Response:
-        # One answer for all: telling them apart would tell which addresses have an account.
+        # One response for all of them: telling them apart would reveal which addresses have an account.
+        users = resolve_user_manager(app)
+        must_verify = users is not None and users.registration == "private"
         return Problem(
             401,
-            "The address or the password is wrong.",
+            "The e-mail address or the password is wrong"
+            + (", or the e-mail address is not verified yet." if must_verify else "."),
             headers={"WWW-Authenticate": "Bearer"},
         ).to_response()
 

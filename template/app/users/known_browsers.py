@@ -1,55 +1,86 @@
-"""Browsers that an account was used with: a stranger's wrong passwords shut strangers out, and not its owner.
+"""Browsers that an account was used with: a stranger's wrong passwords do not lock its owner out.
 
-After OWASP's "Slow Down Online Guessing Attacks with Device Cookies". Whoever registers, logs in or sets a
-new password gets a cookie that shows, from then on, that this browser has done so. It logs nobody in. Each
-browser has a count of wrong passwords of its own (`limits.py`), so that a stolen cookie is no way round them.
+After OWASP's "Slow Down Online Guessing Attacks with Device Cookies". Registering, logging in and setting a
+new password give the browser a cookie that proves it from then on. The cookie does not log anyone in. Each
+browser has its own count of wrong passwords (`limits.py`), so a stolen cookie does not get around the limits.
 """
 
 import base64
 import hmac
 import secrets
+from datetime import timedelta
 
+from app import clock
 from app.users.tokens import derived_key
 
+LIFETIME = timedelta(days=400)
+"""How long a browser stays known after a login. Browsers keep no cookie longer (RFC 6265bis, section 5.5)."""
 MOST_ACCOUNTS = 5
-"""Accounts that a browser is known for; the oldest goes."""
+"""Accounts that a browser is known for; the oldest one is dropped first."""
 _NONCE_BYTES = 16
 _MAC_BYTES = 16
+_MAC_LENGTH = 22
+_TIME_LENGTH = 8
 
 
 class KnownBrowsers:
-    """Makes and reads the value of the cookie: the browser's id, a seal, and a mark for each account."""
+    """Makes and reads the value of the cookie: the browser's id, a seal, and a mark for each account.
+
+    A mark names the account and the second it was made, and proves both together with the account's
+    `password_version`. It ends after `LIFETIME` and with everything else that a new password ends, so a thief
+    who once logged in is a stranger again when the owner has taken the account back.
+    """
 
     def __init__(self, secret: str) -> None:
         """*secret*: SECRET_KEY. A new one makes every browser unknown."""
         self._key = derived_key(secret, "browser").encode()
 
     def is_ours(self, cookie: str) -> bool:
-        """Whether *cookie* was made here, for whatever account."""
+        """Whether *cookie* was made here, for any account."""
         browser, *rest = cookie.split(".")
-        return bool(rest) and hmac.compare_digest(rest[0].encode(), self._mark("seal", browser).encode())
+        return bool(rest) and _equal(rest[0], self._mac("seal", browser))
 
-    def id_for(self, cookie: str, user_id: str) -> str:
-        """The id of the browser, if it is known for the account; empty otherwise."""
+    def id_for(self, cookie: str, user_id: str, password_version: int) -> str:
+        """The id of the browser if it is known for the account; empty otherwise."""
         if not self.is_ours(cookie):
             return ""
         browser, _, *marks = cookie.split(".")
-        mark = self._mark(user_id, browser).encode()
-        return browser if any(hmac.compare_digest(each.encode(), mark) for each in marks) else ""
+        account = self._mac("account", browser, user_id)
+        is_known = any(
+            _equal(mark[:_MAC_LENGTH], account) and self._is_current(mark, browser, password_version)
+            for mark in marks
+        )
+        return browser if is_known else ""
 
-    def remember(self, cookie: str, user_id: str) -> str:
+    def remember(self, cookie: str, user_id: str, password_version: int) -> str:
         """The cookie of a browser that is known for the account from now on, and for those of *cookie*."""
         if self.is_ours(cookie):
             browser, _, *marks = cookie.split(".")
         else:
             browser, marks = _text(secrets.token_bytes(_NONCE_BYTES)), []
-        mark = self._mark(user_id, browser)
-        kept = [each for each in marks if each != mark][: MOST_ACCOUNTS - 1]
-        return ".".join([browser, self._mark("seal", browser), mark, *kept])
+        account = self._mac("account", browser, user_id)
+        made_at = f"{int(clock.now().timestamp()):0{_TIME_LENGTH}x}"
+        mark = account + made_at + self._proof(account, made_at, browser, password_version)
+        others = [each for each in marks if not each.startswith(account)]
+        return ".".join([browser, self._mac("seal", browser), mark, *others[: MOST_ACCOUNTS - 1]])
 
-    def _mark(self, subject: str, browser: str) -> str:
-        message = f"{subject}:{browser}".encode("utf-8", "replace")
+    def _is_current(self, mark: str, browser: str, password_version: int) -> bool:
+        account, rest = mark[:_MAC_LENGTH], mark[_MAC_LENGTH:]
+        made_at, proof = rest[:_TIME_LENGTH], rest[_TIME_LENGTH:]
+        if not _equal(proof, self._proof(account, made_at, browser, password_version)):
+            return False
+        return clock.now().timestamp() < int(made_at, 16) + LIFETIME.total_seconds()
+
+    def _proof(self, account: str, made_at: str, browser: str, password_version: int) -> str:
+        return self._mac("known", browser, account, made_at, str(password_version))
+
+    def _mac(self, *parts: str) -> str:
+        message = ":".join(parts).encode("utf-8", "replace")
         return _text(hmac.digest(self._key, message, "sha256")[:_MAC_BYTES])
+
+
+def _equal(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
 
 
 def _text(content: bytes) -> str:

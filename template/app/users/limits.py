@@ -26,6 +26,8 @@ class Limit:
     """For one account from one address."""
     browser: str = ""
     """For one account in a browser, or a session, that is known for it (`known_browsers.py`)."""
+    browsers: str = ""
+    """For one account in all browsers and sessions that are known for it, together."""
 
 
 LIMITS = {
@@ -47,7 +49,14 @@ LIMITS = {
     "export": Limit(address="20/h"),
     # Wrong passwords, in whatever way they are given: one count for all. What is right is not counted.
     # A browser that is known for the account has a count of its own, and strangers cannot use it up.
-    "wrong_password": Limit(address="30/15m", account="10/15m, 100/d", pair="8/15m", browser="10/15m"),
+    # The pair's daily share keeps one address from using up the account's, and its owner out.
+    "wrong_password": Limit(
+        address="30/15m",
+        account="10/15m, 100/d",
+        pair="8/15m, 20/d",
+        browser="10/15m",
+        browsers="20/15m, 100/d",
+    ),
     # Your own rows go below; template updates never touch them.
 }
 
@@ -130,7 +139,10 @@ class Limits:
         limit = self._table["wrong_password"]
         of_account = _takes("wrong_password:account", account, limit.account)
         if known:
-            takes = _takes("wrong_password:browser", f"{account} {known}", limit.browser)
+            takes = [
+                *_takes("wrong_password:browser", f"{account} {known}", limit.browser),
+                *_takes("wrong_password:browsers", account, limit.browsers),
+            ]
         else:
             pair = f"{account} {address}" if address else ""
             takes = [

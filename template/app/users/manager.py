@@ -61,6 +61,10 @@ from app.users.tokens import TokenError, UserTokens
 # Your own imports go below; template updates never touch them.
 # isort: split
 
+MAX_FAILED_LOGINS = 100
+"""Wrong passwords in a row after which only a browser that is known for the account, or a reset by mail, lets
+its owner in (NIST SP 800-63B-4, section 3.2.2)."""
+
 type UserHook = Callable[[Any], Awaitable[None]]
 type Registration = Literal["open", "private", "closed"]
 type UserTokenHook = Callable[[Any, str], Awaitable[None]]
@@ -182,6 +186,8 @@ class UserManager:
         """Somebody makes an account; None where it is not to be told whether the address had one already.
 
         With `registration="private"` the owner of a taken address gets a mail instead, which costs as much.
+        An account then logs in only once its address is verified: a login that works at once would tell that
+        the address had no account before.
         *extra* are your own columns.
 
         Raises:
@@ -198,10 +204,13 @@ class UserManager:
             return await self.create(session, email=email, password=password, **extra)
         except UserAlreadyExists:
             user = await self.get_by_email(session, email)
-        if user is not None and may_mail and _gets_mail(user):
+        if user is None or not may_mail or not _gets_mail(user):
+            await self._pretend(session)
+        elif user.is_verified:
             await self._tell(user, "already_registered")
         else:
-            await self._pretend(session)
+            # Without the link this account cannot log in, and its owner may have lost the first mail.
+            await self._mail_verification(user)
         audit.record(session, "register", user and user.id, outcome="failure")
         return None
 
@@ -300,7 +309,8 @@ class UserManager:
         cookie of `known_browsers`, if there is one.
 
         Raises:
-            InvalidCredentials: no such account, or another password.
+            InvalidCredentials: no such account, another password, or an account that this password does not
+                open at present (see `_opens`).
             InactiveUser: the right password of a disabled account.
             TooManyRequests: too many wrong ones lately; this one was not looked at.
         """
@@ -309,11 +319,13 @@ class UserManager:
         if transaction_is_ours:
             # Gives the connection back while the hash is computed. (A rollback would unload the user.)
             await session.commit()
-        known = self.known_browsers.id_for(browser, user.id) if user is not None else ""
+        known = self._known_browser(browser, user)
         attempt = await self._begin_attempt(session, email, known)
+        found = user
         try:
-            user = await self._verified(session, user, password)
+            user = await self._verified(session, user, password, known=known)
         except (InvalidCredentials, InactiveUser):
+            await self._count_failure(session, found, known)
             audit.record(session, "login", user and user.id, outcome="failure", method="password")
             if transaction_is_ours:
                 await session.commit()
@@ -330,16 +342,18 @@ class UserManager:
             await self.on_after_login(user)
         return user
 
-    async def _verified(self, session: AsyncSession, user: User | None, password: str) -> User:
+    async def _verified(self, session: AsyncSession, user: User | None, password: str, *, known: str) -> User:
         hashed = user.hashed_password if user is not None else None
-        if not await self.hasher.verify(password, hashed) or user is None or hashed is None:
+        is_right = await self.hasher.verify(password, hashed)
+        # Before the rest, whose time would tell an account that is not open from a wrong password.
+        if not is_right or user is None or hashed is None or not self._opens(user, known):
             raise InvalidCredentials("The address or the password is wrong.")
         renewed = await self.hasher.hash(password) if self.hasher.is_outdated(hashed) else hashed
         version = user.password_version
         # While a hash was computed the password may have been reset, or the account disabled or deleted; from
         # here on it is not, before the session is stored.
         is_as_it_was = await self._lock(session, user) and user.password_version == version
-        if not is_as_it_was or _is_gone(user):
+        if not is_as_it_was or _is_gone(user) or not self._opens(user, known):
             raise InvalidCredentials("The address or the password is wrong.")
         if not user.is_active:
             raise InactiveUser("This account is disabled.")
@@ -347,7 +361,48 @@ class UserManager:
             # Only if the password is still the one that was verified.
             unchanged = (self.model.id == user.id, self.model.hashed_password == hashed)
             await session.execute(update(self.model).where(*unchanged).values(hashed_password=renewed))
+        await self._forget_failures(session, user)
         return user
+
+    def _opens(self, user: User, known: str) -> bool:
+        """Whether the right password is enough. If not, it is treated as a wrong one, which reveals nothing.
+
+        A new reason not to log in, such as an unpaid bill, is one line here.
+        """
+        if self.registration == "private" and not user.is_verified:
+            return False
+        return bool(known) or user.failed_logins < MAX_FAILED_LOGINS
+
+    def is_known_browser(self, cookie: str, user: User) -> bool:
+        """Whether *cookie* shows that the account was used with this browser since its password was set."""
+        return bool(self._known_browser(cookie, user))
+
+    def _known_browser(self, cookie: str, user: User | None) -> str:
+        """The id of the browser if it was used with the account since its password was set, or empty."""
+        return self.known_browsers.id_for(cookie, user.id, user.password_version) if user is not None else ""
+
+    async def _count_failure(self, session: AsyncSession, user: User | None, known: str) -> None:
+        """Count a wrong password of a browser that is not *known*; at the last one the owner is told.
+
+        The statement is the same for an unknown account, and finds no row there.
+        """
+        if known:
+            return
+        counted = await session.scalar(
+            update(self.model)
+            .where(self.model.id == (user.id if user is not None else ""))
+            .values(failed_logins=self.model.failed_logins + 1, updated_at=self.model.updated_at)
+            .returning(self.model.failed_logins)
+            .execution_options(synchronize_session=False)
+        )
+        if user is not None and counted == MAX_FAILED_LOGINS:
+            audit.record(session, "login_locked", user.id, outcome="failure")
+            await self._tell(user, "login_locked")
+
+    async def _forget_failures(self, session: AsyncSession, user: User) -> None:
+        if user.failed_logins:
+            this_one = update(self.model).where(self.model.id == user.id)
+            await session.execute(this_one.values(failed_logins=0, updated_at=self.model.updated_at))
 
     async def _tell_of_unseen_browser(self, session: AsyncSession, user: User) -> None:
         """Write to the owner unless this is the account's first login or its browser was there before."""
@@ -366,12 +421,15 @@ class UserManager:
         may_mail = await self._may_mail("request_verify", email)
         user = await self.get_by_email(session, email)
         if user is not None and may_mail and _gets_mail(user) and not user.is_verified:
-            token = self.verify_token(user)
-            if self.on_after_request_verify is not None:
-                await self.on_after_request_verify(user, token)
+            await self._mail_verification(user)
         else:
             await self._pretend(session)
         audit.record(session, "verify_request", user and user.id, actor="")
+
+    async def _mail_verification(self, user: User) -> None:
+        token = self.verify_token(user)
+        if self.on_after_request_verify is not None:
+            await self.on_after_request_verify(user, token)
 
     def verify_token(self, user: User) -> str:
         """A token that verifies the address that *user* has now."""
@@ -411,7 +469,7 @@ class UserManager:
         """
         transaction_is_ours = not session.in_transaction()
         user = await self.check_verify_token(session, token=token)
-        known = self.known_browsers.id_for(browser, user.id)
+        known = self._known_browser(browser, user)
         if transaction_is_ours:
             await session.commit()
         if password:
@@ -471,6 +529,8 @@ class UserManager:
     async def reset_password(self, session: AsyncSession, *, token: str, new_password: str) -> User:
         """Set a new password with a mailed token; ends every session and mail token made before.
 
+        Where only verified accounts log in, the address is verified, too: the token was mailed there.
+
         Raises:
             InvalidPassword: the token is not spent.
             TokenError: as `verify`; of several uses at once, one succeeds.
@@ -482,10 +542,14 @@ class UserManager:
         if transaction_is_ours:
             await session.commit()
         await self._check_password(new_password, context_words(user.email, vars(user)))
-        if not await self._set_password(session, user, new_password):
+        verifies = self.registration == "private" and not user.is_verified
+        also = {"is_verified": True} if verifies else {}
+        if not await self._set_password(session, user, new_password, **also):
             raise TokenError("token was used already")
-        audit.record(session, "password_reset", user.id, method="link")
+        audit.record(session, "password_reset", user.id, method="link", details={"verified": verifies})
         await self._tell(user, "password_changed")
+        if verifies and self.on_after_verify is not None:
+            await self.on_after_verify(user)
         if self.on_after_reset_password is not None:
             await self.on_after_reset_password(user)
         return user
@@ -692,7 +756,7 @@ class UserManager:
                 raise OwnerRequired("Log in as the owner of the account, or give its password.")
             if transaction_is_ours:
                 await session.commit()
-            known = self.known_browsers.id_for(browser, user.id)
+            known = self._known_browser(browser, user)
             await self._require_password(session, user, password, "email_change", known=known)
         try:
             changed = await self._change_once(
@@ -865,10 +929,12 @@ class UserManager:
         except HashingBusy:
             await _uncount(attempt)
             raise
-        if is_right:
+        # Too many failures in a row close this way in, too, except to a known browser or session.
+        if is_right and (known or user.failed_logins < MAX_FAILED_LOGINS):
             await _uncount(attempt)
             return
         transaction_is_ours = not session.in_transaction()
+        await self._count_failure(session, user, known)
         audit.record(session, event, user.id, outcome="failure", method="password")
         if transaction_is_ours:
             await session.commit()
@@ -884,12 +950,14 @@ class UserManager:
         """Whether another mail may go to *email*; counted alike for addresses that have no account."""
         return self.limits is None or await self.limits.allows(handler, account=normalize_email(email))
 
-    async def _set_password(self, session: AsyncSession, user: User, password: str) -> bool:
+    async def _set_password(self, session: AsyncSession, user: User, password: str, **also: Any) -> bool:
         return await self._change_once(
             session,
             user,
             hashed_password=await self.hasher.hash(password),
             password_version=user.password_version + 1,
+            failed_logins=0,
+            **also,
         )
 
     async def _lock(self, session: AsyncSession, user: User) -> bool:

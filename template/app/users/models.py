@@ -32,6 +32,8 @@ class User(Base):
     password_version: Mapped[int] = mapped_column(Integer, default=0)
     """Goes up with every new password or address and whenever the account is shut, and ends every token and
     every session that was made before."""
+    failed_logins: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """Wrong passwords in a row from browsers that the account was not used with. Any success sets it back."""
     pending_email: Mapped[str | None] = mapped_column(String(320), default=None)
     """The address that the account is to have; of no use for anything until its link was used."""
     delete_after: Mapped[datetime | None] = mapped_column(Moment, default=None)

@@ -1,61 +1,111 @@
 """The cookie of a known browser: made here, for some accounts, and of no use for logging in."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from app.users.known_browsers import MOST_ACCOUNTS, KnownBrowsers
+from app.users.known_browsers import LIFETIME, MOST_ACCOUNTS, KnownBrowsers
 
 SECRET = "0123456789abcdef" * 4
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def browsers():
+def browsers(set_clock):
+    set_clock(NOON)
     return KnownBrowsers(SECRET)
 
 
 def test_a_browser_is_known_for_the_accounts_it_was_used_with(browsers):
-    cookie = browsers.remember(browsers.remember("", "ada"), "eve")
+    cookie = browsers.remember(browsers.remember("", "ada", 0), "eve", 3)
 
-    assert browsers.id_for(cookie, "ada") == browsers.id_for(cookie, "eve") != ""
-    assert browsers.id_for(cookie, "bob") == ""
+    assert browsers.id_for(cookie, "ada", 0) == browsers.id_for(cookie, "eve", 3) != ""
+    assert browsers.id_for(cookie, "bob", 0) == ""
 
 
 def test_each_browser_is_another(browsers):
-    first, second = browsers.remember("", "ada"), browsers.remember("", "ada")
+    first, second = browsers.remember("", "ada", 0), browsers.remember("", "ada", 0)
 
-    assert browsers.id_for(first, "ada") != browsers.id_for(second, "ada")
+    assert browsers.id_for(first, "ada", 0) != browsers.id_for(second, "ada", 0)
 
 
 def test_the_oldest_account_is_forgotten(browsers):
-    cookie = browsers.remember("", "first")
+    cookie = browsers.remember("", "first", 0)
     for number in range(MOST_ACCOUNTS):
-        cookie = browsers.remember(cookie, f"user {number}")
+        cookie = browsers.remember(cookie, f"user {number}", 0)
 
-    assert browsers.id_for(cookie, "first") == ""
-    assert browsers.id_for(cookie, "user 0") != ""
+    assert browsers.id_for(cookie, "first", 0) == ""
+    assert browsers.id_for(cookie, "user 0", 0) != ""
 
 
 def test_to_remember_twice_changes_nothing(browsers):
-    cookie = browsers.remember("", "ada")
+    cookie = browsers.remember("", "ada", 0)
 
-    assert browsers.remember(cookie, "ada") == cookie
+    assert browsers.remember(cookie, "ada", 0) == cookie
+
+
+def test_a_new_password_makes_the_browser_a_stranger(browsers):
+    cookie = browsers.remember("", "ada", 0)
+
+    assert browsers.id_for(cookie, "ada", 1) == ""
+
+
+def test_remembering_again_replaces_the_mark_of_the_old_password(browsers):
+    cookie = browsers.remember("", "ada", 0)
+
+    renewed = browsers.remember(cookie, "ada", 1)
+
+    assert browsers.id_for(renewed, "ada", 1) == cookie.partition(".")[0]
+    assert len(renewed) == len(cookie)
+
+
+def test_a_browser_that_is_not_used_is_forgotten(browsers, set_clock):
+    cookie = browsers.remember("", "ada", 0)
+
+    set_clock(NOON + LIFETIME - timedelta(seconds=1))
+    before = browsers.id_for(cookie, "ada", 0)
+    set_clock(NOON + LIFETIME)
+    after = browsers.id_for(cookie, "ada", 0)
+
+    assert before != ""
+    assert after == ""
+
+
+def test_the_time_in_a_mark_cannot_be_moved(browsers, set_clock):
+    cookie = browsers.remember("", "ada", 0)
+    made_at = f"{int(NOON.timestamp()):08x}"
+
+    set_clock(NOON + LIFETIME)
+    later = cookie.replace(made_at, f"{int((NOON + LIFETIME).timestamp()):08x}")
+
+    assert later != cookie
+    assert browsers.id_for(later, "ada", 0) == ""
 
 
 @pytest.mark.parametrize("cookie", ["", ".", "..", "x", "x.y", "x.y.z", "é.ü.ö", "a" * 5000, "\udcff.x"])
 def test_nonsense_is_no_browser(browsers, cookie):
     assert not browsers.is_ours(cookie)
-    assert browsers.id_for(cookie, "ada") == ""
+    assert browsers.id_for(cookie, "ada", 0) == ""
+
+
+@pytest.mark.parametrize("mark", ["", "x", "é" * 52, "x" * 52, "\udcff"])
+def test_nonsense_after_the_seal_is_no_mark(browsers, mark):
+    sealed = browsers.remember("", "ada", 0).rpartition(".")[0]
+
+    assert browsers.is_ours(f"{sealed}.{mark}")
+    assert browsers.id_for(f"{sealed}.{mark}", "ada", 0) == ""
 
 
 def test_a_mark_of_another_browser_is_of_no_use(browsers):
-    own, other = browsers.remember("", "eve"), browsers.remember("", "ada")
+    own, other = browsers.remember("", "eve", 0), browsers.remember("", "ada", 0)
 
     forged = f"{own}.{other.split('.')[2]}"
 
-    assert browsers.id_for(forged, "ada") == ""
+    assert browsers.id_for(forged, "ada", 0) == ""
 
 
 def test_another_secret_knows_nobody(browsers):
-    cookie = browsers.remember("", "ada")
+    cookie = browsers.remember("", "ada", 0)
 
     assert not KnownBrowsers("f" * 64).is_ours(cookie)
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from app.users.emails import NOTICES
+from app.users.manager import MAX_FAILED_LOGINS
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
@@ -72,7 +73,13 @@ async def signs_in_with_another_browser(it):
     await it.client.post("/users/login", json=ADA)
 
 
+async def has_a_hundred_wrong_passwords_entered(it):
+    await it.change(it.user, failed_logins=MAX_FAILED_LOGINS - 1)
+    await it.client.post("/users/login", json=ADA | {"password": NEW})
+
+
 async def registers_once_more(it):
+    await it.change(it.user, is_verified=True)
     client = await it.other_client(registration="private")
     await client.post("/users/register", json=ADA | {"password": NEW}, headers={"User-Agent": FIREFOX})
 
@@ -133,6 +140,7 @@ FLOWS = pytest.mark.parametrize(
         (moves_to_another_address, "your e-mail address was changed"),
         (asks_for_a_taken_address, "a new e-mail address was asked for"),
         (registers_once_more, "you have an account already"),
+        (has_a_hundred_wrong_passwords_entered, "logging in is locked"),
         (signs_in_with_another_browser, "a new sign-in"),
         (deletes_the_account, "your account was deleted"),
         (deletes_the_account_with_a_grace, "your account will be deleted"),

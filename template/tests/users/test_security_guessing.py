@@ -14,6 +14,7 @@ import pytest
 from app.limits import Rate
 from app.users import HashingBusy
 from app.users.limits import LIMITS
+from app.users.manager import MAX_FAILED_LOGINS
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
@@ -27,8 +28,9 @@ OF_A_PAGE = {"Origin": "http://test"}
 ROW = LIMITS["wrong_password"]
 PER_ADDRESS = Rate.parse(ROW.address).count
 PER_ACCOUNT = Rate.parse(ROW.account.split(",")[0]).count
-PER_PAIR = Rate.parse(ROW.pair).count
+PER_PAIR = Rate.parse(ROW.pair.split(",")[0]).count
 PER_BROWSER = Rate.parse(ROW.browser).count
+ALL_BROWSERS = Rate.parse(ROW.browsers.split(",")[0]).count
 
 
 @pytest.fixture
@@ -363,6 +365,193 @@ async def test_the_lock_of_strangers_ends_by_itself(at, flood, make_owner, set_c
     answer = await at("192.0.2.1", "POST", "/users/login", json=RIGHT)
 
     assert answer.status_code == 200
+
+
+@pytest.fixture
+def new_browsers(at, browser_of_answer, app):
+    """`await new_browsers(12)`: what shows that each of twelve browsers has logged in to the account."""
+
+    async def log_in(count):
+        answers = [await at("198.51.100.7", "POST", "/users/login", json=RIGHT) for _ in range(count)]
+        return [browser_of_answer(each) for each in answers]
+
+    return log_in
+
+
+async def test_all_known_browsers_of_an_account_share_a_count(guess, make_owner, new_browsers):
+    """Checklist 9: or each log-in with a fresh browser would buy ten more guesses."""
+    await make_owner(EMAIL)
+    browsers = await new_browsers(12)
+
+    statuses = [
+        await guess("198.51.100.7", headers=browser) for browser in browsers for _ in range(PER_BROWSER)
+    ]
+
+    assert Counter(statuses) == {401: ALL_BROWSERS, 429: 12 * PER_BROWSER - ALL_BROWSERS}
+
+
+async def test_the_browsers_of_a_thief_are_strangers_after_a_reset(
+    at, guess, manager, make_owner, new_browsers, browser_of_answer
+):
+    """Checklist 11: the thief knew the password; the owner takes the account back by mail."""
+    user = await make_owner(EMAIL)
+    of_the_thief = await new_browsers(12)
+    new = {"password": "a brand new password"}
+    reset = await at("192.0.2.1", "POST", f"/users/password-reset/{manager.reset_token(user)}", json=new)
+
+    statuses = [await guess("198.51.100.7", headers=browser) for browser in of_the_thief]
+    owner = await at("192.0.2.1", "POST", "/users/login", json=RIGHT | new, headers=browser_of_answer(reset))
+
+    assert statuses == [401] * PER_PAIR + [429] * (12 - PER_PAIR)
+    assert owner.status_code == 200
+
+
+async def test_the_browser_that_changes_the_password_stays_known(
+    at, flood, guess, make_owner, visit, browser_of_answer
+):
+    """Checklist 11."""
+    user = await make_owner(EMAIL)
+    change = {"current_password": RIGHT["password"], "new_password": "a brand new password"}
+    headers = (await visit(user)).headers
+    changed = await at("192.0.2.1", "POST", "/users/me/password", json=change, headers=headers)
+    await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
+
+    owner = await at(
+        "192.0.2.1",
+        "POST",
+        "/users/login",
+        json=RIGHT | {"password": "a brand new password"},
+        headers=browser_of_answer(changed),
+    )
+
+    assert owner.status_code == 200
+
+
+async def test_a_browser_that_was_not_used_for_too_long_is_a_stranger(
+    guess, make_owner, new_browsers, set_clock
+):
+    """Checklist 10."""
+    await make_owner(EMAIL)
+    [browser] = await new_browsers(1)
+
+    set_clock(NOON + timedelta(days=500))
+    statuses = [await guess("198.51.100.7", headers=browser) for _ in range(PER_PAIR + 1)]
+
+    assert statuses[-1] == 429
+
+
+async def test_one_address_does_not_keep_the_owner_out(at, guess, make_owner, set_clock):
+    """Checklist 11: one wrong password each 865 seconds, for two days, from one address."""
+    await make_owner(EMAIL)
+
+    statuses = []
+    for number in range(200):
+        set_clock(NOON + timedelta(seconds=865 * number))
+        statuses.append(await guess("198.51.100.7"))
+    owner = await at("192.0.2.1", "POST", "/users/login", json=RIGHT)
+
+    assert statuses.count(401) < 100
+    assert owner.status_code == 200
+
+
+# A hundred in a row
+
+
+@pytest.fixture
+def hundred_failures(change):
+    """`await hundred_failures(user)`: the account is one wrong password away from being locked."""
+
+    async def set_to(user):
+        await change(user, failed_logins=MAX_FAILED_LOGINS - 1)
+
+    return set_to
+
+
+@pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
+async def test_after_a_hundred_wrong_passwords_in_a_row_the_right_one_is_refused(
+    at, guess, make_owner, hundred_failures, path
+):
+    """Checklist 9; NIST SP 800-63B-4, 3.2.2. The response is that for a wrong password."""
+    await hundred_failures(await make_owner(EMAIL))
+    before = await at("192.0.2.1", "POST", path, json=WRONG, headers=OF_A_PAGE)
+
+    right = await at("192.0.2.2", "POST", path, json=RIGHT, headers=OF_A_PAGE)
+
+    assert (right.status_code, right.content) == (401, before.content)
+
+
+async def test_the_owner_is_told_once_and_unlocks_by_mail(
+    at, guess, manager, make_owner, hundred_failures, outbox, stored
+):
+    """Checklist 11: the way out needs no administrator."""
+    user = await make_owner(EMAIL)
+    await hundred_failures(user)
+    for number in range(3):
+        await guess(f"192.0.2.{number}")
+    mails = [mail.subject for mail in await outbox()]
+
+    new = {"password": "a brand new password"}
+    token = manager.reset_token(await stored(user))
+    await at("192.0.2.9", "POST", "/users/password-reset", json=new | {"token": token})
+    owner = await at("192.0.2.9", "POST", "/users/login", json=RIGHT | new)
+
+    assert mails == ["HawkAPI app: logging in is locked"]
+    assert owner.status_code == 200
+
+
+async def test_a_known_browser_logs_in_to_a_locked_account_and_unlocks_it(
+    at, guess, make_owner, hundred_failures, new_browsers, stored
+):
+    """Checklist 11."""
+    user = await make_owner(EMAIL)
+    [browser] = await new_browsers(1)
+    await hundred_failures(user)
+    await guess("192.0.2.1")
+
+    owner = await at("192.0.2.9", "POST", "/users/login", json=RIGHT, headers=browser)
+
+    assert owner.status_code == 200
+    assert (await stored(user)).failed_logins == 0
+
+
+async def test_a_success_ends_the_row_of_failures(at, guess, make_owner, hundred_failures, stored):
+    """Checklist 9: only failures in a row count."""
+    user = await make_owner(EMAIL)
+    await hundred_failures(user)
+
+    await at("192.0.2.1", "POST", "/users/login", json=RIGHT)
+    await guess("192.0.2.2")
+
+    assert (await stored(user)).failed_logins == 1
+
+
+async def test_wrong_passwords_of_a_known_browser_do_not_lock_the_account(
+    guess, make_owner, new_browsers, stored
+):
+    """Checklist 11: it has a count that strangers cannot use up, and strangers have one that it does not."""
+    user = await make_owner(EMAIL)
+    [browser] = await new_browsers(1)
+
+    await guess("198.51.100.7", headers=browser)
+
+    assert (await stored(user)).failed_logins == 0
+
+
+async def test_of_many_failures_at_once_each_counts(flood, make_owner, stored):
+    """Checklist 9."""
+    user = await make_owner(EMAIL)
+
+    await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
+
+    assert (await stored(user)).failed_logins == PER_ACCOUNT
+
+
+async def test_a_failure_is_no_change_of_the_account(guess, make_owner, stored):
+    user = await make_owner(EMAIL)
+
+    await guess("192.0.2.1")
+
+    assert (await stored(user)).updated_at == user.updated_at
 
 
 @pytest.mark.parametrize("way", ["login", "link", "confirmation"])

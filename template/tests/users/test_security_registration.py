@@ -3,8 +3,11 @@
 Checklist 13, 14 and 29; ASVS 6.3.8; CWE-204.
 """
 
+from datetime import UTC, datetime
+
 import pytest
 import pytest_asyncio
+from sqlalchemy import Engine, event
 
 from app.limits import Rate
 from app.users.limits import LIMITS
@@ -44,7 +47,7 @@ async def test_a_new_and_a_taken_address_get_the_same_answer(private, make_user)
 
 async def test_the_mail_tells_the_owner_of_a_taken_address(private, make_user, outbox):
     """Checklist 13."""
-    await make_user("ada@example.com")
+    await make_user("ada@example.com", is_verified=True)
 
     await private.post("/users/register", json=ADA)
 
@@ -137,7 +140,104 @@ async def test_the_cookie_of_a_taken_address_makes_no_browser_known(
 
     cookie = browser_of_answer(answer)["Cookie"].partition("=")[2]
     assert manager.known_browsers.is_ours(cookie)
-    assert manager.known_browsers.id_for(cookie, user.id) == ""
+    assert not manager.is_known_browser(cookie, user)
+
+
+@pytest.fixture
+def all_statements():
+    """The SQL statements that any application has sent so far, each as its first word."""
+    seen = []
+
+    def note(connection, cursor, statement, *rest):
+        seen.append(statement.split()[0])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+WAYS_TO_LOG_IN = ["/users/login", "/users/login/cookie"]
+
+
+@pytest.fixture
+def as_stranger(private, browser_of_answer):
+    """`await as_stranger("ada@example.com", path)`: register, log in, and eleven wrong passwords."""
+
+    async def explore(email, path):
+        own = {"email": email, "password": "a password of the attacker"}
+        registered = await private.post("/users/register", json=own)
+        headers = browser_of_answer(registered) | {"Origin": "http://test"}
+        private.cookies.clear()
+        first = await private.post(path, json=own, headers=headers)
+        wrong = own | {"password": "a wrong password"}
+        rest = [await private.post(path, json=wrong, headers=headers) for _ in range(11)]
+        return [visible(registered), *((each.status_code, each.content) for each in (first, *rest))]
+
+    return explore
+
+
+@pytest.mark.parametrize("path", WAYS_TO_LOG_IN)
+async def test_logging_in_does_not_tell_whether_the_address_was_new(
+    as_stranger, app, make_owner, set_clock, path
+):
+    """Checklist 13: neither a login that works nor the count of a known browser."""
+    set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
+    await make_owner("ada@example.com", is_verified=True)
+
+    taken = await as_stranger("ada@example.com", path)
+    await app.state.limiter.clear()
+    new = await as_stranger("eve@example.com", path)
+
+    assert new == taken
+    assert [status for status, *_ in new] == [202, *[401] * 8, *[429] * 4]
+
+
+async def test_an_unverified_account_costs_what_a_wrong_password_costs(private, hash_calls, all_statements):
+    """Checklist 14: one hash and the same statements."""
+    await private.post("/users/register", json=ADA)
+    hash_calls.clear()
+    all_statements.clear()
+
+    await private.post("/users/login", json=ADA)
+    unverified = [each for each in all_statements if each != "BEGIN"]
+    all_statements.clear()
+    await private.post("/users/login", json=ADA | {"password": "a wrong password"})
+    wrong = [each for each in all_statements if each != "BEGIN"]
+
+    assert hash_calls == ["verify_password", "verify_password"]
+    assert unverified == wrong
+
+
+async def test_after_verifying_with_the_password_it_logs_in(private, mailed_token):
+    await private.post("/users/register", json=ADA)
+    before = await private.post("/users/login", json=ADA)
+
+    await private.post("/users/verify", json={"token": await mailed_token(), "password": ADA["password"]})
+
+    assert before.status_code == 401
+    assert "not verified yet" in before.json()["detail"]
+    assert (await private.post("/users/login", json=ADA)).status_code == 200
+
+
+async def test_a_reset_verifies_the_address_that_it_was_mailed_to(private, mailed_token, accounts):
+    await private.post("/users/register", json=ADA)
+    await private.post("/users/password-reset/request", json={"email": ADA["email"]})
+
+    await private.post(
+        "/users/password-reset", json={"token": await mailed_token(), "password": "another good password"}
+    )
+
+    [user] = await accounts()
+    login = await private.post("/users/login", json=ADA | {"password": "another good password"})
+    assert (user.is_verified, login.status_code) == (True, 200)
+
+
+async def test_registering_again_mails_the_verification_link_again(private, outbox):
+    await private.post("/users/register", json=ADA)
+
+    await private.post("/users/register", json=ADA)
+
+    assert ["/users/verify/" in mail.text_body for mail in await outbox()] == [True, True]
 
 
 # REGISTRATION=closed

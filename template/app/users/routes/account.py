@@ -10,7 +10,13 @@ from hawkapi.routing.router import Router
 from app.database import Db, writing_beside
 from app.users import link_pages
 from app.users.audit import events_of, record
-from app.users.cookies import browser_cookie, give_cookie, session_cookie, take_cookie
+from app.users.cookies import (
+    browser_cookie,
+    give_cookie,
+    remember_browser,
+    session_cookie,
+    take_cookie,
+)
 from app.users.dependencies import CurrentLogin, CurrentUser, OptionalLogin, RecentLogin, StillLoggedIn, Users
 from app.users.export import account_of, belongings_of
 from app.users.routes.sessions import BUSY, tokens_for
@@ -85,11 +91,13 @@ async def change_password(
         current_password=body.current_password,
         new_password=body.new_password,
     )
-    account = msgspec.structs.asdict(public(issued.user))
+    tokens = {}
     if issued.row.kind == COOKIE:
         give_cookie(request, issued)
-        return PasswordChanged(**account)
-    return PasswordChanged(**account, **msgspec.structs.asdict(tokens_for(users, issued)))
+    else:
+        tokens = msgspec.structs.asdict(tokens_for(users, issued))
+    remember_browser(request, users, issued.user)
+    return PasswordChanged(**msgspec.structs.asdict(public(issued.user)), **tokens)
 
 
 @router.post("/me/email", status_code=202)
@@ -132,6 +140,7 @@ async def change_email_with_body(
         password=body.password,
         browser=browser_cookie(request),
     )
+    remember_browser(request, users, user)
     return public(user)
 
 

@@ -54,8 +54,8 @@ async def request_verify(body: AddressOnly, users: Users, tx: Db) -> Accepted:
 async def verify_page(request: Request, login: OptionalLogin, token: str, users: Users, tx: Db) -> Response:
     """The page behind the mailed link. Opening it changes nothing: mail scanners open every link."""
     user = await users.check_verify_token(tx, token=token)
-    is_known = users.known_browsers.id_for(browser_cookie(request), user.id)
-    is_theirs = bool(is_known) or (login is not None and login.user.id == user.id)
+    is_known = users.is_known_browser(browser_cookie(request), user)
+    is_theirs = is_known or (login is not None and login.user.id == user.id)
     return link_pages.verify_form(with_password=not is_theirs)
 
 
@@ -122,7 +122,7 @@ async def reset_password_with_body(
     The token works once, and nobody is logged in by it; every session and every token made before is dead.
     """
     user = await users.reset_password(tx, token=body.token, new_password=body.password)
-    remember_browser(request, users, user.id)
+    remember_browser(request, users, user)
     return public(user)
 
 
@@ -156,7 +156,7 @@ async def accept_invitation_with_body(
     Its address is verified already: the link was mailed there.
     """
     user = await users.accept_invitation(tx, **msgspec.structs.asdict(body))
-    remember_browser(request, users, user.id)
+    remember_browser(request, users, user)
     return public(user)
 
 

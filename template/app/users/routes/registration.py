@@ -1,7 +1,5 @@
 """Make an account: one router for each REGISTRATION, so that the OpenAPI document says what holds."""
 
-from uuid import uuid4
-
 import msgspec
 from hawkapi import Request
 from hawkapi.routing.router import Router
@@ -29,7 +27,7 @@ async def register(request: Request, body: Registration, users: Users, tx: Db) -
     A mail with the link that verifies the address is on its way when this answers.
     """
     user = await users.create(tx, **msgspec.structs.asdict(body))
-    remember_browser(request, users, user.id)
+    remember_browser(request, users, user)
     return public(user)
 
 
@@ -40,9 +38,9 @@ async def register_privately(request: Request, body: Registration, users: Users,
 
     The answer is the same for an address that has one already: the mail that is on its way tells.
     """
-    user = await users.register(tx, **msgspec.structs.asdict(body))
-    # A cookie for nobody, where there was an account: without one the answer would tell.
-    remember_browser(request, users, user.id if user is not None else str(uuid4()))
+    await users.register(tx, **msgspec.structs.asdict(body))
+    # Known for no account, new or not: the limits of a known browser would tell which it is.
+    remember_browser(request, users, None)
     return Accepted()
 
 

@@ -58,7 +58,7 @@ async def login(request: Request, body: Credentials, users: Users, tx: Db) -> Lo
     with the refresh token.
     """
     issued = await users.log_in(tx, email=body.email, password=body.password, browser=browser_cookie(request))
-    remember_browser(request, users, issued.user.id)
+    remember_browser(request, users, issued.user)
     tokens = msgspec.structs.asdict(tokens_for(users, issued))
     return LoggedIn(**msgspec.structs.asdict(public(issued.user)), **tokens)
 
@@ -80,7 +80,7 @@ async def login_with_cookie(request: Request, users: Users, tx: Db, body: Cookie
         browser=browser_cookie(request),
     )
     give_cookie(request, issued)
-    remember_browser(request, users, issued.user.id)
+    remember_browser(request, users, issued.user)
     return public(issued.user)
 
 

@@ -1,12 +1,14 @@
 """Where the parts are joined: `create_app()` and the discovery of features. Template-owned.
 
 A feature is a package under `app/` whose `__init__.py` defines `install(app: App) -> None`. The template's
-(web, mail, users, ...) and yours are found alike: to add one, make a folder; to remove one, delete it.
+(mail, users, ...) and yours are found in the same way: to add one, make a folder; to remove one, delete it. A
+feature that uses another one while it is installed names it: `REQUIRES = ("mail",)`.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
 
 import app as package
@@ -18,11 +20,16 @@ from app.web import App
 # isort: split
 
 
+class FeatureError(Exception):
+    """The features cannot be installed: one is missing, or some require each other. The text says which."""
+
+
 def create_app(settings: Settings | None = None) -> App:
     """Build the application.
 
     Raises:
         SettingsError: the environment or `.env` holds something wrong; the text names everything.
+        FeatureError: a feature requires one that is not there, or some require each other.
     """
     settings = settings or load_settings()
     app = App(
@@ -42,13 +49,43 @@ def create_app(settings: Settings | None = None) -> App:
 
 
 def load_features() -> list[ModuleType]:
-    """Import every feature, and with it every model, in the order of their names."""
-    return list(_features())
+    """Import every feature, and with it every model. Each comes after those that it requires.
+
+    Raises:
+        FeatureError: a feature requires one that is not there, or some require each other.
+    """
+    packages = [each.name for each in pkgutil.iter_modules(package.__path__) if each.ispkg]
+    modules = {name: importlib.import_module(f"app.{name}") for name in packages}
+    features = {name: module for name, module in modules.items() if hasattr(module, "install")}
+    required = {name: tuple(getattr(module, "REQUIRES", ())) for name, module in features.items()}
+    return [features[name] for name in in_order(required)]
 
 
-def _features() -> Iterator[ModuleType]:
-    for found in pkgutil.iter_modules(package.__path__, "app."):
-        if found.ispkg:
-            module = importlib.import_module(found.name)
-            if hasattr(module, "install"):
-                yield module
+def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The names so that each comes after those that it requires; beside that, by the alphabet.
+
+    Raises:
+        FeatureError: see `load_features`.
+    """
+    for name, needs in required.items():
+        for missing in sorted(set(needs) - set(required)):
+            raise FeatureError(
+                f"app/{name} requires the feature {missing!r}, and there is none in app/{missing}. Add that"
+                f" folder with an `install(app)`, or remove {missing!r} from REQUIRES in"
+                f" app/{name}/__init__.py."
+            )
+    sorter = TopologicalSorter({name: sorted(needs) for name, needs in sorted(required.items())})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        circle = " requires ".join(f"app/{name}" for name in reversed(error.args[1]))
+        raise FeatureError(
+            f"These features require each other, so none can be installed first: {circle}. Remove one name"
+            " from a REQUIRES, and look the other feature up when a request needs it."
+        ) from None
+    ordered: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        ordered += ready
+        sorter.done(*ready)
+    return ordered

@@ -46,6 +46,7 @@ def _sentence(error: Exception) -> str | None:
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
+    from app.main import FeatureError
     from app.settings import SettingsError
     from app.users import InvalidEmail, InvalidPassword, LastSuperuser, UserAlreadyExists
     from app.users.exceptions import AccountInUse, NoSuchInvitation
@@ -53,6 +54,7 @@ def _sentence(error: Exception) -> str | None:
     match error:
         case (
             SettingsError()
+            | FeatureError()
             | InvalidEmail()
             | InvalidPassword()
             | UserAlreadyExists()

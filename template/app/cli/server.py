@@ -51,9 +51,12 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes; about one for each core.")] = 1,
 ) -> None:
     """Serve in production: checked settings, migrated database, several processes."""
+    from app.main import load_features
     from app.settings import load_settings
 
     settings = load_settings()
+    # A feature that is missing is a sentence here; in a server's process it would be a traceback.
+    load_features()
     if settings.environment != "production":
         typer.secho(
             f"ENVIRONMENT is {settings.environment}: settings that production refuses are accepted.",

@@ -8,6 +8,9 @@ login (`routes.py`), `install` below, a migration (`migrations/versions/app_0002
 from app.notes.routes import router
 from app.web import App
 
+REQUIRES = ("users",)
+"""Features that are installed before this one, so that `install` can use what they put at `app.state`."""
+
 
 def install(app: App) -> None:
     """Mount the routes. `app/main.py` calls this for every package under `app/`."""

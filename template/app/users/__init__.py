@@ -28,7 +28,6 @@ from app.users.dependencies import (
     current_user,
     get_user_manager,
     resolve_user_manager,
-    within_limits,
 )
 from app.users.emails import (
     default_renderer,
@@ -110,6 +109,10 @@ __all__ = [
 ]
 
 
+REQUIRES = ("limits", "mail")
+"""Features that are installed before this one."""
+
+
 def install(app: App) -> None:
     """Build the user manager from the settings and join it with the hooks in `hooks.py`."""
     settings = app.state.settings
@@ -178,7 +181,7 @@ def init_users(
     app.state.users = manager
     if mount_routes:
         install_answers(app)
-        guards = [Depends(each) for each in (rate_limiter, within_limits) if each is not None]
+        guards = [Depends(rate_limiter)] if rate_limiter is not None else []
         mounted = Router(prefix=url_prefix.rstrip("/") or "/users", dependencies=guards)
         for router in (
             registration.routers[manager.registration],

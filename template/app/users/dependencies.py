@@ -9,7 +9,7 @@ user and session in one query, so that logging out, disabling, deleting and rese
 
 import logging
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from hawkapi import Depends, Request
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,7 +19,7 @@ from app.database import Db, writing_beside
 from app.reading import ReadingSession
 from app.users.audit import act_as
 from app.users.cookies import SECURE_NAME, browser_cookie, session_cookie
-from app.users.limits import PASSWORD_HANDLERS
+from app.users.limits import LIMITS
 from app.users.manager import UserManager
 from app.users.models import User, UserSession
 from app.users.sessions import BEARER, COOKIE, SessionEnded
@@ -60,21 +60,43 @@ def get_user_manager(request: Request) -> UserManager:
 Users = Annotated[UserManager, Depends(get_user_manager)]
 
 
-@responds(
-    {
-        429: "Too often, or too many wrong passwords. Retry-After says when to try again.",
-        503: "Busy, or the limits cannot be checked. Retry-After says when to try again.",
-    }
-)
-async def within_limits(request: Request, users: Users) -> None:
-    """Refuse an address that is over a limit, before the body is read. It stands before every users route."""
-    handler: str = request.scope["route"].handler.__name__
-    if users.limits is None or not users.limits.knows(handler):
-        return
-    network = client_of(request).network
-    await users.limits.count(handler, address=network)
-    if handler in PASSWORD_HANDLERS and not users.known_browsers.is_ours(browser_cookie(request)):
-        await users.limits.look_at_passwords(network)
+_TOO_MANY = {
+    429: "Too often, or too many wrong passwords. Retry-After says when to try again.",
+    503: "Busy, or the limits cannot be checked. Retry-After says when to try again.",
+}
+
+
+def limited_by(row: str) -> Any:
+    """A guard that counts a route by *row* of `LIMITS`: `dependencies=[limited_by("export")]`.
+
+    Routes with the same row share its counts. An address that is over the limit is refused before the body is
+    read.
+
+    Raises:
+        LookupError: when the module is imported, if there is no such row.
+    """
+    if row not in LIMITS:
+        raise LookupError(
+            f"There is no limit {row!r}: add a row of this name to LIMITS in app/users/limits.py."
+        )
+
+    @responds(_TOO_MANY)
+    async def guard(request: Request, users: Users) -> None:
+        if users.limits is not None:
+            await users.limits.count(row, address=client_of(request).network)
+
+    guard.__dict__["limit"] = row
+    return Depends(guard)
+
+
+@responds(_TOO_MANY)
+async def within_wrong_passwords(request: Request, users: Users) -> None:
+    """Refuse an address with too many wrong passwords before the body is read, on routes that log in.
+
+    A browser that is known for an account passes: the body tells whether it is known for this one.
+    """
+    if users.limits is not None and not users.known_browsers.is_ours(browser_cookie(request)):
+        await users.limits.look_at_passwords(client_of(request).network)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class Limit:
 
 
 LIMITS = {
-    # A row is named after the handlers in `routes/` that it is for. An address that is over it gets 429
+    # A route declares its row: `dependencies=[limited_by("export")]`. An address that is over it gets 429
     # before the body is read.
     "register": Limit(address="20/h", account="5/h"),  # account: mails to one that exists already
     "login": Limit(address="300/10m"),
@@ -59,11 +59,6 @@ LIMITS = {
     ),
     # Your own rows go below; template updates never touch them.
 }
-
-PASSWORD_HANDLERS = frozenset({"login", "login_with_cookie"})
-"""An address with too many wrong passwords is refused there before the body is read, unless a browser that
-is known for some account asks: for which one, the body tells."""
-
 
 TOO_MANY_GUESSES = "Too many wrong passwords. If you do not know yours, set a new one by mail."
 OF_THE_ACCOUNT = "Too many requests for this account."
@@ -99,31 +94,27 @@ class Limits:
         self._limiter = limiter
         self._table = LIMITS if table is None else table
 
-    def knows(self, handler: str) -> bool:
-        """Whether there is a row for *handler*."""
-        return _row_of(handler) in self._table
-
-    async def count(self, handler: str, *, address: str = "", account: str = "") -> None:
-        """Count one use of *handler*. Raises `TooManyRequests`; then nothing was counted."""
-        name = _row_of(handler)
-        limit = self._table.get(name, Limit())
-        takes = [*_takes(f"{name}:address", address, limit.address)]
-        takes += _takes(f"{name}:account", account, limit.account)
+    async def count(self, row: str, *, address: str = "", account: str = "") -> None:
+        """Count one use of *row*. Raises `TooManyRequests`; then nothing was counted."""
+        limit = self._table.get(row, Limit())
+        takes = [*_takes(f"{row}:address", address, limit.address)]
+        takes += _takes(f"{row}:account", account, limit.account)
         if wait := await self._take(takes):
-            logger.warning("the limit of %s is reached", name)
+            logger.warning("the limit of %s is reached", row)
             raise TooManyRequests(wait) if address else TooManyRequests(wait, OF_THE_ACCOUNT)
 
-    async def allows(self, handler: str, *, account: str) -> bool:
+    async def allows(self, row: str, *, account: str) -> bool:
         """As `count`, for mail that is then left out in silence: the answer must not tell."""
         try:
-            await self.count(handler, account=account)
+            await self.count(row, account=account)
         except TooManyRequests:
             return False
         return True
 
     async def look_at_passwords(self, address: str) -> None:
         """Raise `TooManyRequests` if no more passwords are checked for *address*; nothing is counted."""
-        for key, rate in _takes("wrong_password:address", address, self._table["wrong_password"].address):
+        limit = self._table.get("wrong_password", Limit())
+        for key, rate in _takes("wrong_password:address", address, limit.address):
             if wait := await self._limiter.look(key, rate):
                 raise TooManyRequests(wait, TOO_MANY_GUESSES)
 
@@ -136,7 +127,7 @@ class Limits:
         Raises:
             TooManyRequests: it must not be checked.
         """
-        limit = self._table["wrong_password"]
+        limit = self._table.get("wrong_password", Limit())
         of_account = _takes("wrong_password:account", account, limit.account)
         if known:
             takes = [
@@ -165,11 +156,6 @@ class Limits:
                 await _give_back(self._limiter, takes[:position])
                 return wait
         return 0.0
-
-
-def _row_of(handler: str) -> str:
-    """Other ways to ask for the same share a row, and its counts."""
-    return handler.removesuffix("_with_body").removesuffix("_privately")
 
 
 async def _give_back(limiter: Limiter, takes: Iterable[_Take]) -> None:

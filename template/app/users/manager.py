@@ -946,9 +946,9 @@ class UserManager:
         network = client_of_session(session).network
         return await self.limits.begin_attempt(account=normalize_email(email), address=network, known=known)
 
-    async def _may_mail(self, handler: str, email: str) -> bool:
+    async def _may_mail(self, row: str, email: str) -> bool:
         """Whether another mail may go to *email*; counted alike for addresses that have no account."""
-        return self.limits is None or await self.limits.allows(handler, account=normalize_email(email))
+        return self.limits is None or await self.limits.allows(row, account=normalize_email(email))
 
     async def _set_password(self, session: AsyncSession, user: User, password: str, **also: Any) -> bool:
         return await self._change_once(

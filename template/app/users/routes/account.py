@@ -17,7 +17,15 @@ from app.users.cookies import (
     session_cookie,
     take_cookie,
 )
-from app.users.dependencies import CurrentLogin, CurrentUser, OptionalLogin, RecentLogin, StillLoggedIn, Users
+from app.users.dependencies import (
+    CurrentLogin,
+    CurrentUser,
+    OptionalLogin,
+    RecentLogin,
+    StillLoggedIn,
+    Users,
+    limited_by,
+)
 from app.users.export import account_of, belongings_of
 from app.users.routes.sessions import BUSY, tokens_for
 from app.users.schemas import (
@@ -62,7 +70,7 @@ async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, us
         take_cookie(request)
 
 
-@router.get("/me/export", status_code=200)
+@router.get("/me/export", status_code=200, dependencies=[limited_by("export")])
 async def export(recent: RecentLogin, user: CurrentUser, tx: Db) -> Export:
     """Everything that is stored about you"""
     everything = Export(
@@ -75,7 +83,7 @@ async def export(recent: RecentLogin, user: CurrentUser, tx: Db) -> Export:
     return everything
 
 
-@router.post("/me/password", status_code=200)
+@router.post("/me/password", status_code=200, dependencies=[limited_by("change_password")])
 @responds({400: "The current password is wrong, or the new one may not be used."} | BUSY)
 async def change_password(
     request: Request, login: CurrentLogin, body: PasswordChange, users: Users, tx: Db
@@ -100,7 +108,7 @@ async def change_password(
     return PasswordChanged(**msgspec.structs.asdict(public(issued.user)), **tokens)
 
 
-@router.post("/me/email", status_code=202)
+@router.post("/me/email", status_code=202, dependencies=[limited_by("request_email_change")])
 async def request_email_change(
     recent: RecentLogin,
     user: CurrentUser,
@@ -124,7 +132,7 @@ async def email_change_page(token: str, users: Users) -> Response:
     return link_pages.email_change_form()
 
 
-@router.post("/email-change", status_code=200)
+@router.post("/email-change", status_code=200, dependencies=[limited_by("change_email")])
 @responds(_DEAD_LINK | BUSY)
 async def change_email_with_body(
     request: Request, login: OptionalLogin, body: OwnersLink, users: Users, tx: Db
@@ -144,7 +152,12 @@ async def change_email_with_body(
     return public(user)
 
 
-@router.post("/email-change/{token}", status_code=200, response_model=PublicUser)
+@router.post(
+    "/email-change/{token}",
+    status_code=200,
+    response_model=PublicUser,
+    dependencies=[limited_by("change_email")],
+)
 @responds(_DEAD_LINK | BUSY)
 async def change_email(
     request: Request,

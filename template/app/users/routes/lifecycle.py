@@ -14,7 +14,7 @@ from hawkapi.routing.router import Router
 from app.database import Db
 from app.users import link_pages
 from app.users.cookies import browser_cookie, remember_browser
-from app.users.dependencies import OptionalLogin, Users
+from app.users.dependencies import OptionalLogin, Users, limited_by
 from app.users.routes.sessions import BUSY
 from app.users.schemas import (
     Acceptance,
@@ -40,7 +40,7 @@ _TAKEN = {409: "The address has got an account in another way."}
 _DEAD_LINK = {400: "The link is not good any more, or the request is not valid."}
 
 
-@router.post("/verify/request", status_code=202)
+@router.post("/verify/request", status_code=202, dependencies=[limited_by("request_verify")])
 async def request_verify(body: AddressOnly, users: Users, tx: Db) -> Accepted:
     """Ask for a new verification link
 
@@ -59,7 +59,7 @@ async def verify_page(request: Request, login: OptionalLogin, token: str, users:
     return link_pages.verify_form(with_password=not is_theirs)
 
 
-@router.post("/verify", status_code=200)
+@router.post("/verify", status_code=200, dependencies=[limited_by("verify")])
 @responds(_DEAD_LINK | BUSY)
 async def verify_with_body(
     request: Request, login: OptionalLogin, body: OwnersLink, users: Users, tx: Db
@@ -80,7 +80,9 @@ async def verify_with_body(
     return public(user)
 
 
-@router.post("/verify/{token}", status_code=200, response_model=PublicUser)
+@router.post(
+    "/verify/{token}", status_code=200, response_model=PublicUser, dependencies=[limited_by("verify")]
+)
 @responds(_DEAD_LINK | BUSY)
 async def verify(
     request: Request,
@@ -95,7 +97,7 @@ async def verify(
     return link_pages.verified(account.email) if sent_by_form(request) else account
 
 
-@router.post("/password-reset/request", status_code=202)
+@router.post("/password-reset/request", status_code=202, dependencies=[limited_by("request_password_reset")])
 async def request_password_reset(body: AddressOnly, users: Users, tx: Db) -> Accepted:
     """Ask for a link that sets a new password
 
@@ -112,7 +114,7 @@ async def password_reset_page(token: str, users: Users) -> Response:
     return link_pages.new_password_form(users.password_min_length)
 
 
-@router.post("/password-reset", status_code=200)
+@router.post("/password-reset", status_code=200, dependencies=[limited_by("reset_password")])
 @responds(_DEAD_LINK | BUSY)
 async def reset_password_with_body(
     request: Request, body: NewPasswordLink, users: Users, tx: Db
@@ -126,7 +128,12 @@ async def reset_password_with_body(
     return public(user)
 
 
-@router.post("/password-reset/{token}", status_code=200, response_model=PublicUser)
+@router.post(
+    "/password-reset/{token}",
+    status_code=200,
+    response_model=PublicUser,
+    dependencies=[limited_by("reset_password")],
+)
 @responds(_DEAD_LINK | BUSY)
 async def reset_password(
     request: Request, token: str, body: Annotated[NewPassword, FromForm()], users: Users, tx: Db
@@ -146,7 +153,7 @@ async def invitation_page(token: str, users: Users, tx: Db) -> Response:
     return link_pages.invitation_form(invitation.email, users.password_min_length)
 
 
-@router.post("/invitation", status_code=201)
+@router.post("/invitation", status_code=201, dependencies=[limited_by("accept_invitation")])
 @responds(_DEAD_LINK | _TAKEN | BUSY)
 async def accept_invitation_with_body(
     request: Request, body: AcceptanceLink, users: Users, tx: Db
@@ -160,7 +167,12 @@ async def accept_invitation_with_body(
     return public(user)
 
 
-@router.post("/invitation/{token}", status_code=201, response_model=PublicUser)
+@router.post(
+    "/invitation/{token}",
+    status_code=201,
+    response_model=PublicUser,
+    dependencies=[limited_by("accept_invitation")],
+)
 @responds(_DEAD_LINK | _TAKEN | BUSY)
 async def accept_invitation(
     request: Request, token: str, body: Annotated[Acceptance, FromForm()], users: Users, tx: Db

@@ -6,7 +6,7 @@ from hawkapi.routing.router import Router
 
 from app.database import Db
 from app.users.cookies import remember_browser
-from app.users.dependencies import Users
+from app.users.dependencies import Users, limited_by
 from app.users.exceptions import RegistrationClosed
 from app.users.manager import Registration as Mode
 from app.users.routes.sessions import BUSY
@@ -19,7 +19,7 @@ from app.web import responds
 routers: dict[Mode, Router] = {mode: Router(tags=["users"]) for mode in ("open", "private", "closed")}
 
 
-@routers["open"].post("/register", status_code=201)
+@routers["open"].post("/register", status_code=201, dependencies=[limited_by("register")])
 @responds({409: "The address has an account already."} | BUSY)
 async def register(request: Request, body: Registration, users: Users, tx: Db) -> PublicUser:
     """Create an account
@@ -31,7 +31,7 @@ async def register(request: Request, body: Registration, users: Users, tx: Db) -
     return public(user)
 
 
-@routers["private"].post("/register", status_code=202)
+@routers["private"].post("/register", status_code=202, dependencies=[limited_by("register")])
 @responds(BUSY)
 async def register_privately(request: Request, body: Registration, users: Users, tx: Db) -> Accepted:
     """Create an account

@@ -12,7 +12,14 @@ from app.users.cookies import (
     session_cookie,
     take_cookie,
 )
-from app.users.dependencies import CurrentLogin, OptionalLogin, RecentLogin, Users
+from app.users.dependencies import (
+    CurrentLogin,
+    OptionalLogin,
+    RecentLogin,
+    Users,
+    limited_by,
+    within_wrong_passwords,
+)
 from app.users.manager import UserManager
 from app.users.schemas import (
     CookieLogin,
@@ -49,7 +56,7 @@ def tokens_for(users: UserManager, issued: Issued) -> TokenPair:
     )
 
 
-@router.post("/login", status_code=200)
+@router.post("/login", status_code=200, dependencies=[limited_by("login"), Depends(within_wrong_passwords)])
 @responds(_REFUSED | BUSY)
 async def login(request: Request, body: Credentials, users: Users, tx: Db) -> LoggedIn:
     """Log in with address and password
@@ -63,7 +70,15 @@ async def login(request: Request, body: Credentials, users: Users, tx: Db) -> Lo
     return LoggedIn(**msgspec.structs.asdict(public(issued.user)), **tokens)
 
 
-@router.post("/login/cookie", status_code=200, dependencies=[Depends(require_same_origin)])
+@router.post(
+    "/login/cookie",
+    status_code=200,
+    dependencies=[
+        limited_by("login_with_cookie"),
+        Depends(within_wrong_passwords),
+        Depends(require_same_origin),
+    ],
+)
 @responds(_REFUSED | BUSY | {403: "Sent by a page of another site, or by none: Origin is missing."})
 async def login_with_cookie(request: Request, users: Users, tx: Db, body: CookieLogin) -> PublicUser:
     """Log in with address and password, for browsers: the answer sets the cookie
@@ -84,7 +99,7 @@ async def login_with_cookie(request: Request, users: Users, tx: Db, body: Cookie
     return public(issued.user)
 
 
-@router.post("/token/refresh", status_code=200)
+@router.post("/token/refresh", status_code=200, dependencies=[limited_by("refresh")])
 @responds({401: "The refresh token is not good any more; log in again."})
 async def refresh(body: Refresh, users: Users, tx: Db) -> TokenPair:
     """Get a new pair of tokens for a refresh token
@@ -111,7 +126,7 @@ async def logout(
         take_cookie(request)
 
 
-@router.post("/me/confirm", status_code=204)
+@router.post("/me/confirm", status_code=204, dependencies=[limited_by("confirm")])
 @responds({400: "The password is wrong."} | BUSY)
 async def confirm(request: Request, login: CurrentLogin, body: PasswordOnly, users: Users, tx: Db) -> None:
     """Give the password once more, so that the session counts as recently logged in

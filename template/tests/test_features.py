@@ -1,0 +1,67 @@
+"""Features are found by themselves and installed after those that they require."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+import app as package
+from app.main import FeatureError, create_app, in_order, load_features
+
+
+def test_a_feature_comes_after_those_that_it_requires() -> None:
+    required = {"billing": ("mail", "users"), "mail": (), "users": ("limits", "mail"), "limits": ()}
+
+    assert in_order(required) == ["limits", "mail", "users", "billing"]
+
+
+def test_what_requires_nothing_is_in_alphabetical_order() -> None:
+    assert in_order({"c": (), "a": (), "b": ()}) == ["a", "b", "c"]
+
+
+def test_a_feature_that_is_missing_is_named() -> None:
+    with pytest.raises(FeatureError, match="app/billing requires the feature 'mial'"):
+        in_order({"billing": ("mial",), "mail": ()})
+
+
+def test_features_that_require_each_other_are_named() -> None:
+    with pytest.raises(
+        FeatureError, match=r"app/(a requires app/b requires app/a|b requires app/a requires app/b)"
+    ):
+        in_order({"a": ("b",), "b": ("a",), "c": ()})
+
+
+@pytest.fixture
+def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """`feature("billing", "...")`: a package beside those in `app/`, gone after the test."""
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    before = set(sys.modules)
+
+    def make(name: str, source: str) -> None:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(source, "utf-8")
+        importlib.invalidate_caches()
+
+    yield make
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) and str(tmp_path) in str(sys.modules[name].__file__):
+            del sys.modules[name]
+
+
+def test_a_feature_uses_what_another_has_installed(feature, settings) -> None:
+    """`billing` comes before `mail` in the alphabet."""
+    feature(
+        "billing",
+        'REQUIRES = ("mail",)\n\ndef install(app):\n    app.state.billing = app.state.mail.default_sender\n',
+    )
+
+    app = create_app(settings)
+
+    assert app.state.billing == settings.mail_sender
+
+
+def test_a_package_without_install_is_not_a_feature(feature) -> None:
+    feature("texts", "")
+
+    assert "app.texts" not in [module.__name__ for module in load_features()]

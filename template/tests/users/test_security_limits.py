@@ -1,0 +1,115 @@
+"""Every limit is declared on its route, names a row, and is enforced over HTTP (Checklist 9, 10, 12)."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app.users.dependencies import limited_by, superuser, within_wrong_passwords
+from app.users.limits import LIMITS, Limit, Limits
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+OWN_LIMITS = {"wrong_password"}
+"""Rows that the manager counts, not a route."""
+UNLIMITED = {("POST", "/users/logout"): "ends a session and reveals nothing"}
+"""Routes that change something without a limit, each with the reason."""
+
+REQUESTS = {
+    "register": ("POST", "/users/register"),
+    "login": ("POST", "/users/login"),
+    "login_with_cookie": ("POST", "/users/login/cookie"),
+    "refresh": ("POST", "/users/token/refresh"),
+    "confirm": ("POST", "/users/me/confirm"),
+    "change_password": ("POST", "/users/me/password"),
+    "request_verify": ("POST", "/users/verify/request"),
+    "verify": ("POST", "/users/verify"),
+    "request_password_reset": ("POST", "/users/password-reset/request"),
+    "reset_password": ("POST", "/users/password-reset"),
+    "request_email_change": ("POST", "/users/me/email"),
+    "change_email": ("POST", "/users/email-change"),
+    "accept_invitation": ("POST", "/users/invitation"),
+    "export": ("GET", "/users/me/export"),
+}
+"""A request for each row. What it sends does not matter: the limit comes first."""
+
+
+def users_routes(app):
+    return [each for each in app.endpoints if each.route.path.startswith("/users")]
+
+
+def rows_of(endpoint):
+    return {row for each in endpoint.dependencies() if (row := getattr(each, "limit", None))}
+
+
+def test_a_row_that_is_not_there_fails_at_import():
+    with pytest.raises(LookupError, match="There is no limit 'exprot'"):
+        limited_by("exprot")
+
+
+def test_every_row_is_declared_by_a_route(app, build_app):
+    private = build_app(registration="private")
+
+    declared = {row for each in (*users_routes(app), *users_routes(private)) for row in rows_of(each)}
+
+    assert declared == set(LIMITS) - OWN_LIMITS
+
+
+@pytest.mark.parametrize("registration", ["open", "private"])
+def test_every_post_of_the_users_routes_is_limited_or_for_superusers(build_app, registration):
+    """Renaming a handler changes nothing: a limit hangs on the route."""
+    app = build_app(registration=registration)
+
+    unlimited = {
+        ("POST", each.route.path)
+        for each in users_routes(app)
+        if "POST" in each.route.methods and not rows_of(each) and superuser not in each.dependencies()
+    }
+
+    assert unlimited == set(UNLIMITED)
+
+
+def test_every_route_that_logs_in_looks_at_wrong_passwords_first(app):
+    """Checklist 9."""
+    looking = {each.route.path for each in users_routes(app) if within_wrong_passwords in each.dependencies()}
+
+    assert looking == {"/users/login", "/users/login/cookie"}
+
+
+@pytest.mark.parametrize("row", sorted(REQUESTS))
+async def test_each_row_is_enforced(client, manager, app, make_user, login, set_clock, row):
+    """Checklist 10 and 12: 429 with Retry-After for the third request of two an hour."""
+    headers = login(await make_user()) | {"Origin": "http://test"}
+    set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
+    manager.limits = Limits(app.state.limiter, {row: Limit(address="2/h")})
+    method, path = REQUESTS[row]
+
+    responses = [await client.request(method, path, headers=headers) for _ in range(3)]
+
+    assert 429 not in [each.status_code for each in responses[:2]]
+    assert responses[2].status_code == 429
+    assert responses[2].headers["retry-after"] == "1800"
+    assert responses[2].headers["content-type"] == "application/problem+json"
+
+
+def test_every_row_of_a_route_has_a_request_here():
+    assert set(REQUESTS) == set(LIMITS) - OWN_LIMITS
+
+
+async def test_routes_with_one_row_share_its_counts(client, manager, app, set_clock):
+    """Checklist 10: the token in the path or in the body is one way."""
+    set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
+    manager.limits = Limits(app.state.limiter, {"verify": Limit(address="1/h")})
+
+    first = await client.post("/users/verify/x")
+    second = await client.post("/users/verify", json={"token": "x"})
+
+    assert (first.status_code, second.status_code) == (400, 429)
+
+
+async def test_an_empty_table_limits_nothing(client, manager, app, make_user):
+    manager.limits = Limits(app.state.limiter, {})
+    user = {"email": (await make_user()).email, "password": "a wrong password"}
+
+    statuses = [(await client.post("/users/login", json=user)).status_code for _ in range(15)]
+
+    assert statuses == [401] * 15

@@ -133,7 +133,7 @@ NEWS = """## Unreleased
 ### Changed
 
 - The mail that verifies an address begins with a greeting (`app/users/emails/verify.txt`).
-- Accounts have a language: run `uv run app db upgrade` (`users_0004`).
+- Accounts have a language: run `uv run app db upgrade` (`users_0005`).
 
 ## 1.0.0
 """
@@ -142,8 +142,8 @@ LANGUAGE = '''"""users: the language of a person"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "users_0004"
-down_revision = "users_0003"
+revision = "users_0005"
+down_revision = "users_0004"
 branch_labels = None
 depends_on = None
 
@@ -185,7 +185,7 @@ def owner(tmp_path: Path, env: dict[str, str]) -> Reader:
         text = (template / path).read_text("utf-8")
         assert old in text
         (template / path).write_text(text.replace(old, new, 1), "utf-8")
-    (template / "template/app/users/migrations/users_0004_language.py").write_text(LANGUAGE)
+    (template / "template/app/users/migrations/users_0005_language.py").write_text(LANGUAGE)
     commit(template, "The next version", tag="1.1.0")
     return Reader(project, env)
 

@@ -29,7 +29,7 @@ def test_lines_on_both_sides_of_every_seam_merge(tmp_path: Path, python: Path, c
     run("git", "init", "--quiet", cwd=project)
     commit(project, "Mine")
     add_shipped_lines(template / "template")
-    (template / "template/app/users/migrations/users_0004_shipped.py").write_text(SHIPPED_REVISION)
+    (template / "template/app/users/migrations/users_0005_shipped.py").write_text(SHIPPED_REVISION)
     commit(template, "The next version", tag="2.0.0")
 
     run(python, "-m", "app.cli", "template-update", "--yes", "--skip-tests", cwd=project)

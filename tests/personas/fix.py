@@ -45,8 +45,8 @@ _MIGRATION = '''"""users: when the password was changed. Template-owned."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "users_0004"
-down_revision = "users_0003"
+revision = "users_0005"
+down_revision = "users_0004"
 branch_labels = None
 depends_on = None
 
@@ -93,7 +93,7 @@ EDITS = [
         "            password_version=user.password_version + 1,\n"
         "            password_changed_at=clock.now(),\n",
     ),
-    added("app/users/migrations/users_0004_password_changed_at.py", _MIGRATION),
+    added("app/users/migrations/users_0005_password_changed_at.py", _MIGRATION),
 ]
 
 
@@ -103,7 +103,7 @@ def release_fix(template: Path) -> None:
         edit.make(template / "template")
     changelog = template / "CHANGELOG.md"
     entry = (
-        f"## 1.1.0\n\n- {SENTENCE} (`{FIXED}`), and `users.password_changed_at` is new (`users_0004`).\n\n"
+        f"## 1.1.0\n\n- {SENTENCE} (`{FIXED}`), and `users.password_changed_at` is new (`users_0005`).\n\n"
     )
     first = "## Unreleased\n\n"
     changelog.write_text(changelog.read_text("utf-8").replace(first, entry + "## 1.0.0\n\n", 1), "utf-8")

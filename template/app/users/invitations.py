@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from sqlalchemy import String, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -38,12 +39,23 @@ class Invitations:
         self._lasts = timedelta(seconds=tokens.config.invitation_ttl_seconds)
 
     async def make(self, session: AsyncSession, email: str, *, invited_by: str) -> tuple[UserInvitation, str]:
-        """Invite *email*, as `parse_email` returns it; the invitation and the token of its link."""
-        await session.execute(delete(UserInvitation).where(UserInvitation.email == email))
+        """Invite *email*, as `parse_email` returns it; the invitation and the token of its link.
+
+        Of several at once, the last one works.
+        """
         now = clock.now()
-        row = UserInvitation(email=email, invited_by=invited_by, created_at=now, expires_at=now + self._lasts)
-        session.add(row)
-        await session.flush()
+        values = {
+            "id": str(uuid4()),
+            "invited_by": invited_by,
+            "created_at": now,
+            "expires_at": now + self._lasts,
+        }
+        # One statement, so that the unique index never refuses one of several at once (CWE-362). The new id is
+        # what makes the link of the invitation before useless.
+        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+        upsert = insert(UserInvitation).values(email=email, **values)
+        upsert = upsert.on_conflict_do_update(index_elements=[UserInvitation.email], set_=values)
+        row = (await session.scalars(upsert.returning(UserInvitation))).one()
         return row, self._tokens.issue_invitation(row.id, email=email)
 
     async def open(self, session: AsyncSession) -> list[UserInvitation]:

@@ -1,6 +1,7 @@
 """Several requests at once: the database decides, and exactly one of them wins. CWE-362, CWE-367."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -188,3 +189,13 @@ async def test_an_account_that_is_deleted_while_its_owner_logs_in_gives_no_error
     assert answer.status_code == 200
     assert (await client.get("/users/me", headers=headers)).status_code == 401
     assert await accounts() == []
+
+
+async def test_of_six_invitations_of_one_address_the_last_one_works(client, admin, at_once, outbox):
+    """Checklist 26: six mails, and one link that makes the account."""
+    statuses = await at_once(6, lambda: admin.post("/users/invitations", json={"email": ADA["email"]}))
+    tokens = [re.search(r"/invitation/(\S+)", mail.text_body)[1] for mail in await outbox()]
+    uses = [await client.post(f"/users/invitation/{token}", json=NEW) for token in tokens]
+
+    assert statuses == [201] * 6
+    assert sorted(use.status_code for use in uses) == [201, 400, 400, 400, 400, 400]

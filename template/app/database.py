@@ -21,7 +21,7 @@ from hawkapi_sqlalchemy import Base, DatabaseConfig, init_database
 from sqlalchemy import Engine, event, exc, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_object_session, async_sessionmaker
 
-from app import reading, sqlite
+from app import driver_errors, reading, sqlite
 from app.reading import ReadingSession
 from app.web import App
 from app.web.client import Client, client_of
@@ -36,6 +36,7 @@ Base.metadata.naming_convention = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+driver_errors.hide_values()
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _IDLE_BEFORE_PING = 30.0

@@ -1,8 +1,9 @@
 """Secrets in text that is about to be logged. A second line of defence: the first is not to log them.
 
 What looks like a JWT, a session's token, a bearer token, a header that authenticates, a password with its
-name beside it, or a login in an address becomes `[redacted]`. A secret that looks like nothing in particular
-cannot be found; tests/log_guard.py looks for those that the tests know.
+name beside it, a login in an address, or what PostgreSQL quotes of a row (`driver_errors.py`) becomes
+`[redacted]`. A secret that looks like nothing in particular cannot be found; tests/log_guard.py looks for
+those that the tests know.
 """
 
 import re
@@ -33,8 +34,21 @@ _PATTERNS = [
     ),
     (re.compile(r"""\b(bearer\s+)[^\s"'\\,;\[]+""", re.IGNORECASE), rf"\1{REDACTED}"),
     (re.compile(r"""(://)[^\s/?#"']*@"""), rf"\1{REDACTED}@"),
+    # To the end of its line, which is written \n where a log line was made of several.
+    (re.compile(r"(DETAIL:[ \t]+)(?:(?!\\n)[^\r\n])+"), rf"\1{REDACTED}"),
 ]
-_SIGNS = ("://", "bearer", "cookie", "authorization", "passw", "passphrase", "secret", "_key", "_token")
+_SIGNS = (
+    "://",
+    "bearer",
+    "cookie",
+    "authorization",
+    "passw",
+    "passphrase",
+    "secret",
+    "_key",
+    "_token",
+    "detail:",
+)
 _LONG_SECRET = re.compile(r"\.[\w-]{40}")
 
 

@@ -156,6 +156,8 @@ SECRET = "hunter2-and-more"
         (f'"refresh_token": "{SECRET}"', SECRET),
         (f"postgresql+asyncpg://ada:{SECRET}@db:5432/app", SECRET),
         (f"redis://:{SECRET}@cache", SECRET),
+        (f"duplicate key\nDETAIL:  Key (email)=({SECRET}) already exists.\n[SQL: INSERT]", SECRET),
+        (f"violates a constraint\nDETAIL:  Failing row contains (7, {SECRET}, null).", SECRET),
     ],
 )
 @pytest.mark.parametrize("formatter", FORMATTERS)
@@ -194,10 +196,13 @@ def test_what_holds_none_stays_as_it_is(text):
 def test_what_stands_around_a_secret_stays():
     assert redact(f"before password={SECRET}, after") == "before password=[redacted], after"
     assert redact(f"postgresql://ada:{SECRET}@db/app") == "postgresql://[redacted]@db/app"
+    assert redact(f"a\nDETAIL:  Key ({SECRET}).\n[SQL: b]") == "a\nDETAIL:  [redacted]\n[SQL: b]"
+    assert redact(f"a\\nDETAIL:  Key ({SECRET}).\\n[SQL: b]") == "a\\nDETAIL:  [redacted]\\n[SQL: b]"
 
 
 @pytest.mark.parametrize(
-    "text", ["password='" + "\\" * 50_000, "cookie" * 20_000, "eyJ" * 30_000, "://" * 50_000]
+    "text",
+    ["password='" + "\\" * 50_000, "cookie" * 20_000, "eyJ" * 30_000, "://" * 50_000, "DETAIL: " * 30_000],
 )
 def test_no_text_takes_long_to_look_through(text):
     """A pattern that backtracks would not come to an end."""

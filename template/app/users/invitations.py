@@ -50,8 +50,8 @@ class Invitations:
             "created_at": now,
             "expires_at": now + self._lasts,
         }
-        # One statement, so that the unique index never refuses one of several at once (CWE-362). The new id is
-        # what makes the link of the invitation before useless.
+        # One statement, so that the unique index refuses none of several at once (CWE-362). The new id makes
+        # the link of the invitation before useless.
         insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
         upsert = insert(UserInvitation).values(email=email, **values)
         upsert = upsert.on_conflict_do_update(index_elements=[UserInvitation.email], set_=values)

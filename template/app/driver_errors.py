@@ -1,0 +1,35 @@
+"""What the driver of the database says of an error, without values of rows and parameters (ASVS 16.2.5).
+
+PostgreSQL adds a DETAIL: `Key (email)=(ada@example.com) already exists.` or `Failing row contains (…).`, and
+asyncpg quotes a parameter that it cannot encode. Both stand in every traceback, since that names all the
+exceptions that led to the last one. Template-owned.
+"""
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
+
+
+def hide_values() -> None:
+    """Do so for every engine of this process: those of the application, of its commands and of migrations."""
+    event.listen(Engine, "handle_error", _without_values)
+
+
+def _without_values(context: ExceptionContext) -> None:
+    adapted, wrapped = context.original_exception, context.sqlalchemy_exception
+    for error in (adapted, adapted.__cause__):
+        for name in ("detail", "context"):
+            if isinstance(getattr(error, name, None), str):
+                setattr(error, name, None)
+    if _quotes_a_value(adapted):
+        for error in (adapted, adapted.__cause__, wrapped):
+            if error is not None and error.args:
+                error.args = (str(error.args[0]).partition(": ")[0], *error.args[1:])
+        if adapted.__cause__ is not None:
+            # What the encoder of the type has said of the value.
+            adapted.__cause__.__cause__ = None
+
+
+def _quotes_a_value(error: BaseException) -> bool:
+    """Whether it is of SQLSTATE class 22 (data exception), or asyncpg's own refusal of a parameter."""
+    sqlstate = str(getattr(error, "sqlstate", None) or "")
+    return sqlstate.startswith("22") or type(error.__cause__).__name__ == "DataError"

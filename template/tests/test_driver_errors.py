@@ -1,0 +1,136 @@
+"""What an error of the database says, in a log or with DEBUG on, holds nothing of what was to be written."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+from hawkapi_sqlalchemy import Database
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, String, Table, insert, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from app.database import Base, Db
+from app.logs import JsonFormatter, TextFormatter
+from app.web import App
+from tests.conftest import BuildApp, make_client
+
+VALUE = "nobodys-business@example.com"
+FORMATTERS = pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter(), logging.Formatter()])
+VIOLATIONS = pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param({"email": VALUE, "item": "taken"}, id="unique"),
+        pytest.param({"email": f"2{VALUE}", "item": None}, id="not null"),
+        pytest.param({"email": f"2{VALUE}", "item": "nothing"}, id="check"),
+        pytest.param({"email": "b@example.com", "item": "a", "user_id": VALUE}, id="foreign key"),
+    ],
+)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def orders(app: App) -> AsyncIterator[Table]:
+    """A table that refuses rows for every reason there is; it has one row."""
+    table = Table(
+        "orders_of_a_test",
+        Base.metadata,
+        Column("id", Integer, primary_key=True),
+        Column("email", String, unique=True),
+        Column("item", String, CheckConstraint("item <> 'nothing'", "something"), nullable=False),
+        Column("user_id", String(36), ForeignKey("users.id")),
+    )
+    engine = app.state.db.get().engine
+    async with engine.begin() as connection:
+        await connection.run_sync(table.create)
+        await connection.execute(insert(table).values(email=VALUE, item="a"))
+    yield table
+    async with engine.begin() as connection:
+        await connection.run_sync(table.drop)
+    Base.metadata.remove(table)
+
+
+@pytest.fixture
+def on_postgresql(db: Database) -> None:
+    """SQLite takes any text for a number."""
+    if db.get().engine.dialect.name != "postgresql":
+        pytest.skip("an error of PostgreSQL")
+
+
+@pytest.fixture
+def logged() -> Callable[[logging.Formatter, BaseException], str]:
+    """`logged(formatter, error)`: the lines of the log with the whole traceback."""
+
+    def line(formatter: logging.Formatter, error: BaseException) -> str:
+        return formatter.format(
+            logging.LogRecord(
+                "app", logging.ERROR, "file.py", 1, "failed", (), (type(error), error, error.__traceback__)
+            )
+        )
+
+    return line
+
+
+@FORMATTERS
+@VIOLATIONS
+async def test_the_log_holds_nothing_of_a_row_that_was_refused(db: Database, orders, logged, formatter, row):
+    """Checklist 39; ASVS 16.2.5."""
+    with pytest.raises(IntegrityError) as refused:
+        async with db.session() as session:
+            await session.execute(insert(orders).values(**row))
+
+    line = logged(formatter, refused.value)
+    assert "IntegrityError" in line
+    assert VALUE not in line
+
+
+@VIOLATIONS
+async def test_with_debug_on_the_response_holds_nothing_of_it_either(
+    build_app: BuildApp, orders, row, caplog
+):
+    """Checklist 39; ASVS 16.2.5."""
+    app = build_app(debug=True)
+
+    @app.post("/orders", status_code=201)
+    async def order(tx: Db) -> None:
+        await tx.execute(insert(orders).values(**row))
+
+    async with make_client(app) as client:
+        answer = await client.post("/orders")
+
+    assert answer.status_code == 500
+    assert "IntegrityError" in answer.text
+    assert "database error" in caplog.text
+    assert VALUE not in answer.text + caplog.text
+
+
+@FORMATTERS
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("SELECT CAST(CAST(:value AS text) AS integer)", id="text that is not a number"),
+        pytest.param("SELECT CAST(CAST(:value AS text) AS json)", id="text that is not JSON"),
+        pytest.param("SELECT CAST(:value AS integer)", id="a number that is not one"),
+        pytest.param("SELECT CAST(:value AS uuid)", id="an id that is not one"),
+    ],
+)
+async def test_the_log_holds_nothing_of_a_parameter_that_was_refused(
+    db: Database, on_postgresql, logged, formatter, statement
+):
+    """Checklist 39; ASVS 16.2.5."""
+    with pytest.raises(DBAPIError) as refused:
+        async with db.session() as session:
+            await session.execute(text(statement), {"value": VALUE})
+
+    line = logged(formatter, refused.value)
+    assert "invalid input" in line
+    assert VALUE not in line
+
+
+async def test_the_driver_keeps_nothing_of_a_row_that_was_refused(db: Database, on_postgresql, orders):
+    """Checklist 39: tools that report errors show the attributes of an exception."""
+    with pytest.raises(IntegrityError) as refused:
+        async with db.session() as session:
+            await session.execute(insert(orders).values(email=VALUE, item="taken"))
+
+    adapted = refused.value.orig
+    assert adapted is not None
+    assert VALUE not in str(vars(adapted)) + str(vars(adapted.__cause__))

@@ -7,19 +7,27 @@ from pydantic import SecretStr
 
 from app.main import create_app
 from app.settings import Settings
+from app.users.dependencies import recent_login, still_superuser, superuser
 
 PASSWORD = "correct horse battery"
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
-def operations_of_administration():
-    """Method and path of every operation with the tag, so that a new one is covered by itself."""
+def application():
     settings = Settings(_env_file=None, environment="test", secret_key=SecretStr("0123456789abcdef" * 4))
     app = create_app(settings)
     app.state.users.hasher.close()
+    return app
+
+
+APP = application()
+
+
+def operations_of_administration():
+    """Method and path of every operation with the tag, so that a new one is covered by itself."""
     return [
         (method.upper(), path)
-        for path, item in app.openapi()["paths"].items()
+        for path, item in APP.openapi()["paths"].items()
         for method, operation in item.items()
         if "administration" in operation["tags"]
     ]
@@ -29,14 +37,17 @@ EVERY_OPERATION = pytest.mark.parametrize(("method", "path"), operations_of_admi
 OF_ONE_ACCOUNT = pytest.mark.parametrize(
     ("method", "path"), [each for each in operations_of_administration() if "{user_id}" in each[1]]
 )
-RECENT_LOGIN_NEEDED = pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("PATCH", "/users/{user_id}"),
-        ("DELETE", "/users/{user_id}"),
-        ("DELETE", "/users/{user_id}/sessions"),
-    ],
+EVERY_CHANGE = pytest.mark.parametrize(
+    ("method", "path"), [each for each in operations_of_administration() if each[0] != "GET"]
 )
+CHANGES_BY_SUPERUSERS = [
+    each for each in APP.endpoints if superuser in each.dependencies() and "GET" not in each.route.methods
+]
+"""Every route of this application that superusers alone may use and that is not for reading, yours too."""
+
+
+def name_of(endpoint):
+    return f"{min(endpoint.route.methods)} {endpoint.route.path}"
 
 
 # Checklist 38: administration is for superusers alone
@@ -116,21 +127,56 @@ async def test_an_account_that_does_not_exist_is_not_found(admin, method, path):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@RECENT_LOGIN_NEEDED
+@EVERY_CHANGE
 @pytest.mark.parametrize(("late", "is_refused"), [(timedelta(microseconds=-1), False), (timedelta(0), True)])
 async def test_what_changes_an_account_needs_a_recent_login(
-    admin, make_user, events, set_clock, method, path, late, is_refused
+    admin, manager, db, make_user, events, set_clock, method, path, late, is_refused
 ):
-    """Checklist 24: superusers, too."""
+    """Checklist 24: superusers, too; for inviting and for sending a reset as well."""
     user = await make_user()
+    async with db.session() as session:
+        invitation, _ = await manager.invitations.make(session, "bob@example.com", invited_by="cli")
     begun = (await admin.get("/users/me/sessions")).json()[0]["authenticated_at"]
     set_clock(datetime.fromisoformat(begun) + timedelta(minutes=10) + late)
 
-    answer = await admin.request(method, path.format(user_id=user.id), json={"is_active": False})
+    answer = await admin.request(
+        method,
+        path.format(user_id=user.id, invitation_id=invitation.id),
+        json={"is_active": False, "email": "eve@example.com"},
+    )
 
     assert (answer.status_code == 403) is is_refused
     assert ("max_age" in answer.headers.get("www-authenticate", "")) is is_refused
     assert bool(await events()) is not is_refused
+
+
+@EVERY_CHANGE
+async def test_an_old_login_is_refused_before_the_body_is_read(admin, root, set_clock, method, path):
+    """Checklist 24."""
+    begun = (await admin.get("/users/me/sessions")).json()[0]["authenticated_at"]
+    set_clock(datetime.fromisoformat(begun) + timedelta(minutes=10))
+
+    answer = await admin.request(
+        method, path.format(user_id=root.id, invitation_id=NOBODY), content=b"not even JSON"
+    )
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("endpoint", CHANGES_BY_SUPERUSERS, ids=name_of)
+def test_every_route_by_which_superusers_change_something_asks_for_a_recent_login(endpoint):
+    """Checklist 24. Put `recent: RecentLogin` behind `admin: Superuser` in the handler's signature."""
+    assert recent_login in endpoint.dependencies()
+
+
+@pytest.mark.parametrize("endpoint", [each for each in CHANGES_BY_SUPERUSERS if each.body], ids=name_of)
+def test_every_such_route_with_a_body_looks_again_when_that_has_come(endpoint):
+    """Checklist 36. Put `still: StillSuperuser` behind the body in the handler's signature."""
+    names = [name for name, _ in endpoint.steps]
+    last = [name for name, step in endpoint.steps if getattr(step, "callable", None) is still_superuser]
+
+    assert len(last) == 1
+    assert names.index(last[0]) > names.index(endpoint.body.name)
 
 
 # Checklist 38: nobody makes themselves more than they are

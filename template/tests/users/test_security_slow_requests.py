@@ -137,6 +137,23 @@ async def test_a_superuser_who_was_one_when_the_request_began_gives_no_rights(
     assert not (await stored(accomplice)).is_superuser
 
 
+@pytest.mark.parametrize("taken", [{"is_superuser": False}, {"is_active": False}], ids=str)
+async def test_a_superuser_who_was_one_when_the_request_began_invites_nobody(
+    client, make_user, login, slowly, outbox, taken
+):
+    """Checklist 20 and 36."""
+    eve = await make_user("eve@example.com", is_superuser=True)
+    admin, headers = login(await make_user("root@example.com", is_superuser=True)), login(eve)
+
+    async def take_away():
+        await client.patch(f"/users/{eve.id}", headers=admin, json=taken)
+
+    status = await slowly("POST", "/users/invitations", headers, {"email": "ada@example.com"}, take_away)
+
+    assert status in (401, 403)
+    assert await outbox() == []
+
+
 async def test_an_address_asked_for_by_a_login_that_was_ended_is_refused(
     client, make_user, login, slowly, stored
 ):

@@ -70,7 +70,14 @@ async def list_events(
 
 @router.post("/invitations", status_code=201)
 @responds({409: "The address has an account already."})
-async def invite(admin: Superuser, body: AddressOnly, users: Users, tx: Db) -> PublicInvitation:
+async def invite(
+    admin: Superuser,
+    recent: RecentLogin,
+    body: AddressOnly,
+    still: StillSuperuser,
+    users: Users,
+    tx: Db,
+) -> PublicInvitation:
     """Invite somebody to make an account
 
     The link is mailed, works once and for INVITATION_TTL seconds; one that was mailed before works no more.
@@ -86,7 +93,9 @@ async def list_invitations(admin: Superuser, users: Users, tx: Db) -> list[Publi
 
 @router.delete("/invitations/{invitation_id}", status_code=204)
 @responds({404: "There is no such invitation."})
-async def withdraw_invitation(admin: Superuser, invitation_id: str, users: Users, tx: Db) -> None:
+async def withdraw_invitation(
+    admin: Superuser, recent: RecentLogin, invitation_id: str, users: Users, tx: Db
+) -> None:
     """Withdraw an invitation: its link works no more"""
     await users.withdraw_invitation(tx, invitation_id)
 
@@ -150,7 +159,9 @@ async def end_sessions_of(admin: Superuser, recent: RecentLogin, user_id: str, u
 
 @router.post("/{user_id}/password-reset", status_code=202)
 @responds(_UNKNOWN | {409: "The account is disabled."})
-async def send_password_reset(admin: Superuser, user_id: str, users: Users, tx: Db) -> Accepted:
+async def send_password_reset(
+    admin: Superuser, recent: RecentLogin, user_id: str, users: Users, tx: Db
+) -> Accepted:
     """Send an account the link that sets a new password"""
     user = await users.require(tx, user_id)
     if not user.is_active:

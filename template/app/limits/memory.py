@@ -7,6 +7,7 @@ algorithm, ITU-T I.371), so that a full one need not be kept at all.
 """
 
 import heapq
+import secrets
 
 from app import clock
 from app.limits.limiter import bucket_name
@@ -14,23 +15,28 @@ from app.limits.rates import Rate
 
 _SWEPT_AT_ONCE = 16
 """Buckets that one call looks at to make room, so that no call takes long."""
+OVERFLOW = 4096
+"""Buckets of each rate that new keys share while the table is full."""
 
 
 class MemoryLimiter:
     """A `Limiter` that holds *max_keys* buckets (some 200 bytes each).
 
     A bucket is forgotten when it is full again, which loses nothing, and never before: whoever fills the
-    table frees nobody. Meanwhile all new keys share one bucket for each rate.
+    table frees nobody. Meanwhile new keys share `OVERFLOW` buckets of each rate. *secret*, by default a new
+    one for each limiter, decides which key goes into which, so that a client who uses one up hits few
+    others, and cannot choose whom (CWE-400).
     """
 
-    def __init__(self, max_keys: int = 100_000) -> None:
+    def __init__(self, max_keys: int = 100_000, *, secret: bytes | None = None) -> None:
         self._max_keys = max_keys
+        self._secret = secret if secret is not None else secrets.token_bytes(32)
         self._full_at: dict[str, int] = {}
         # An entry for each bucket, with a moment before which it is not full; corrected when that has come.
         self._next_full: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
-        """The buckets that are held; those that all new keys share come on top of *max_keys*."""
+        """The buckets that are held; those that new keys share come on top of *max_keys*."""
         return len(self._full_at)
 
     async def take(self, key: str, rate: Rate) -> float:
@@ -68,7 +74,8 @@ class MemoryLimiter:
         name = bucket_name(key, rate)
         if name in self._full_at or len(self._full_at) < self._max_keys:
             return name
-        return f"shared {rate.count}/{rate.interval}"
+        number = int(bucket_name(key, rate, self._secret), 16) % OVERFLOW
+        return f"shared {number} {rate.count}/{rate.interval}"
 
     def _keep(self, name: str, full_at: int) -> None:
         if name not in self._full_at:

@@ -7,9 +7,12 @@ import pytest
 
 from app import clock
 from app.limits import MemoryLimiter, Rate
+from app.limits.memory import OVERFLOW
 
 RATE = Rate.parse("2/m")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+REFUSED_ALONG = 2
+"""Of ten thousand strangers those who fall into one bucket of 4,096 with the secret of the test."""
 
 type SetClock = Callable[[float], None]
 
@@ -42,33 +45,70 @@ async def test_filling_the_table_frees_nobody():
     assert await limiter.take("mallory", RATE) == 30.0
 
 
-async def test_while_the_table_is_full_new_keys_share_a_bucket():
+async def test_while_the_table_is_full_a_new_key_is_limited_all_the_same():
+    """Checklist 9."""
     limiter = MemoryLimiter(max_keys=100)
     await fill(limiter, 100)
 
-    waits = [await limiter.take(key, RATE) for key in ("ada", "bob", "eve")]
+    waits = [await limiter.take("ada", RATE) for _ in range(3)]
 
     assert waits == [0.0, 0.0, 30.0]
-    assert await limiter.look("dan", RATE) == 30.0
 
 
-async def test_what_went_into_the_shared_bucket_is_given_back_to_it():
+async def test_whoever_uses_up_a_shared_bucket_refuses_next_to_nobody_else():
+    """Checklist 11; CWE-400. Strangers share 4,096 buckets; the key says which, and is a constant here."""
+    limiter = MemoryLimiter(max_keys=100, secret=b"a secret of this test")
+    await fill(limiter, 100)
+    await limiter.take("mallory", RATE)
+    await limiter.take("mallory", RATE)
+
+    others = [await limiter.look(f"user {number}", RATE) for number in range(10_000)]
+
+    assert await limiter.look("mallory", RATE) == 30.0
+    assert others.count(30.0) == REFUSED_ALONG
+    assert others.count(0.0) == 10_000 - REFUSED_ALONG
+
+
+async def test_a_whole_table_and_a_thousand_strangers_later_most_others_are_let_in():
+    """Checklist 11; CWE-400."""
+    limiter = MemoryLimiter(max_keys=100, secret=b"a secret of this test")
+    await fill(limiter, 1000)
+
+    others = [await limiter.look(f"user {number}", RATE) for number in range(1000)]
+
+    assert others.count(0.0) > 970
+
+
+async def test_nobody_can_tell_who_shares_a_bucket():
+    """Checklist 11: a key of its own for each limiter decides, and an attacker cannot aim."""
+    first, second = MemoryLimiter(max_keys=0), MemoryLimiter(max_keys=0)
+    for number in range(OVERFLOW):
+        await first.take(f"user {number}", Rate(1, 60))
+        await second.take(f"user {number}", Rate(1, 60))
+
+    keys = [f"other {number}" for number in range(100)]
+    assert [await first.look(key, Rate(1, 60)) for key in keys] != [
+        await second.look(key, Rate(1, 60)) for key in keys
+    ]
+
+
+async def test_what_went_into_a_shared_bucket_is_given_back_to_it():
     limiter = MemoryLimiter(max_keys=100)
     await fill(limiter, 100)
     await limiter.take("ada", RATE)
-    await limiter.take("bob", RATE)
+    await limiter.take("ada", RATE)
 
     await limiter.give_back("ada", RATE)
 
-    assert [await limiter.take(key, RATE) for key in ("eve", "dan")] == [0.0, 30.0]
+    assert [await limiter.take("ada", RATE) for _ in range(2)] == [0.0, 30.0]
 
 
 async def test_it_holds_no_more_than_it_may():
     limiter = MemoryLimiter(max_keys=100)
 
-    await fill(limiter, 1000)
+    await fill(limiter, 40_000)
 
-    assert len(limiter) == 101
+    assert OVERFLOW < len(limiter) <= 100 + OVERFLOW
 
 
 async def test_buckets_that_are_full_again_make_room(set_clock: SetClock):

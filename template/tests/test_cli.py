@@ -415,6 +415,13 @@ def test_a_user_that_cannot_be_is_refused(run: Run, migrated: Path, email: str, 
     assert "No accounts yet." in run("users", "list").stderr
 
 
+def test_a_user_is_created_while_redis_is_away(run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch):
+    """Limits are against strangers: no command waits for one."""
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+
+    assert run(*CREATE_ADA, stdin=PASSWORD).exit_code == 0
+
+
 def test_an_address_is_taken_once(run: Run, migrated: Path):
     run(*CREATE_ADA, stdin=PASSWORD)
 

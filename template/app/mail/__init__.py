@@ -12,7 +12,7 @@ from app.mail.backends import (
     Undeliverable,
     build_backend,
 )
-from app.mail.mailer import Mailer, SessionMailer
+from app.mail.mailer import Mailer, SessionMailer, withhold
 from app.mail.outbox import OutboxMessage, enqueue, lease, pending_messages
 from app.mail.worker import Worker, build_worker
 from app.web import App
@@ -31,6 +31,7 @@ __all__ = [
     "install",
     "lease",
     "pending_messages",
+    "withhold",
 ]
 
 

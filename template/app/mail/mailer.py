@@ -11,6 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.mail.outbox import enqueue
 
+_WITHHELD = "app.mail.withheld"
+
+
+def withhold(session: AsyncSession, email: str) -> None:
+    """Throw away what is mailed to *email* with *session* from now on, whoever sends it: for the same work.
+
+    That is for a mailbox that has got enough (see `enqueue` for the reason of the work).
+    """
+    session.info.setdefault(_WITHHELD, set()).add(email)
+
 
 @dataclass(frozen=True)
 class Mailer:
@@ -35,4 +45,7 @@ class SessionMailer:
         """Put *message* into the outbox: sent after a commit, not at all after a rollback."""
         if not message.sender:
             message = replace(message, sender=self.default_sender)
-        enqueue(self.session, message, discard=self.discard)
+        recipients = set(message.all_recipients())
+        withheld: set[str] = self.session.info.get(_WITHHELD, set())
+        is_withheld = bool(withheld) and recipients <= withheld
+        enqueue(self.session, message, discard=self.discard or is_withheld)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from hawkapi import Depends, Request
 from hawkapi.routing.router import Router
 
+from app.mail import withhold
 from app.settings import Settings
 from app.users import chores, hooks
 from app.users.addresses import InvalidEmail, normalize_email
@@ -137,6 +138,7 @@ def install(app: App) -> None:
             breaches=_breach_check(settings),
         ),
         decoy=mail_nobody,
+        withhold=withhold,
         notify=mail_notice,
         send_email_change=mail_email_change,
         send_invitation=mail_invitation,

@@ -39,6 +39,16 @@ def parse_email(address: str) -> str:
     return ascii_email.lower()
 
 
+def mailbox_of(address: str) -> str:
+    """The mailbox that mail to *address* ends up in: for counting, `ada+shop@x.org` is `ada@x.org`.
+
+    Many mail servers know such sub-addresses (RFC 5233), and an attacker would have no end of them. What some
+    servers do beyond that (dots that do not count, catch-all domains) is not covered.
+    """
+    local, at, domain = normalize_email(address).rpartition("@")
+    return (local.partition("+")[0] or local) + at + domain
+
+
 def normalize_email(address: str) -> str:
     """As `parse_email`; what is not an address comes back trimmed, in lower case, and matches nobody."""
     try:

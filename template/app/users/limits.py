@@ -21,32 +21,37 @@ class Limit:
     address: str = ""
     """For one client address, or one IPv6 network of 64 bits."""
     account: str = ""
-    """For one account, or one mailbox that a mail would go to, whether or not it has an account."""
+    """For one account."""
     pair: str = ""
     """For one account from one address."""
     browser: str = ""
     """For one account in a browser, or a session, that is known for it (`known_browsers.py`)."""
     browsers: str = ""
     """For one account in all browsers and sessions that are known for it, together."""
+    mailbox: str = ""
+    """For one mailbox that a mail would go to, whether or not it has an account (`mailbox_of`)."""
 
 
 LIMITS = {
     # A route declares its row: `dependencies=[limited_by("export")]`. An address that is over it gets 429
     # before the body is read.
-    "register": Limit(address="20/h", account="5/h"),  # account: mails to one that exists already
+    "register": Limit(address="20/h", mailbox="5/h"),
     "login": Limit(address="300/10m"),
     "login_with_cookie": Limit(address="300/10m"),
     "refresh": Limit(address="600/10m"),
     "confirm": Limit(address="60/10m"),
     "change_password": Limit(address="60/10m"),
-    "request_verify": Limit(address="20/h", account="5/h"),
+    "request_verify": Limit(address="20/h", mailbox="5/h"),
     "verify": Limit(address="60/10m"),
-    "request_password_reset": Limit(address="20/h", account="5/h"),
+    "request_password_reset": Limit(address="20/h", mailbox="5/h"),
     "reset_password": Limit(address="60/10m"),
-    "request_email_change": Limit(address="20/h", account="5/h"),
+    "request_email_change": Limit(address="20/h", account="5/h", mailbox="5/h"),
     "change_email": Limit(address="60/10m"),
     "accept_invitation": Limit(address="60/10m"),
     "export": Limit(address="20/h"),
+    # Mails that tell an owner what happened. account: each kind of them, where the address is verified.
+    # mailbox: all of them to accounts that are not, which anybody can make with another's address.
+    "notice": Limit(account="5/h", mailbox="5/h"),
     # Wrong passwords, in whatever way they are given: one count for all. What is right is not counted.
     # A browser that is known for the account has a count of its own, and strangers cannot use it up.
     # The pair's daily share keeps one address from using up the account's, and its owner out.
@@ -94,19 +99,20 @@ class Limits:
         self._limiter = limiter
         self._table = LIMITS if table is None else table
 
-    async def count(self, row: str, *, address: str = "", account: str = "") -> None:
+    async def count(self, row: str, *, address: str = "", account: str = "", mailbox: str = "") -> None:
         """Count one use of *row*. Raises `TooManyRequests`; then nothing was counted."""
         limit = self._table.get(row, Limit())
         takes = [*_takes(f"{row}:address", address, limit.address)]
         takes += _takes(f"{row}:account", account, limit.account)
+        takes += _takes(f"{row}:mailbox", mailbox, limit.mailbox)
         if wait := await self._take(takes):
             logger.warning("the limit of %s is reached", row)
             raise TooManyRequests(wait) if address else TooManyRequests(wait, OF_THE_ACCOUNT)
 
-    async def allows(self, row: str, *, account: str) -> bool:
-        """As `count`, for mail that is then left out in silence: the answer must not tell."""
+    async def allows(self, row: str, *, account: str = "", mailbox: str = "") -> bool:
+        """As `count`, for mail that is then left out in silence: the response must not tell."""
         try:
-            await self.count(row, account=account)
+            await self.count(row, account=account, mailbox=mailbox)
         except TooManyRequests:
             return False
         return True

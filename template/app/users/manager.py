@@ -25,9 +25,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.database import client_of_session
+from app.database import client_of_session, session_of
+from app.limits import LimiterUnavailable
 from app.users import audit
-from app.users.addresses import InvalidEmail, normalize_email, parse_email
+from app.users.addresses import InvalidEmail, mailbox_of, normalize_email, parse_email
 from app.users.exceptions import (
     AccountInUse,
     InactiveUser,
@@ -120,6 +121,8 @@ class UserManager:
     # Your own hooks go below; template updates never touch them.
     decoy: Callable[[AsyncSession, str], Awaitable[None]] | None = None
     """Does the work of a mail without sending one, where there is nobody to write to."""
+    withhold: Callable[[AsyncSession, str], None] | None = None
+    """Throws away what is mailed to an address in this transaction, whoever sends it."""
     notify: Notify | None = None
     send_email_change: SendEmailChange | None = None
     deletion_grace: timedelta = timedelta()
@@ -199,18 +202,20 @@ class UserManager:
             raise RegistrationClosed
         if self.registration == "open":
             return await self.create(session, email=email, password=password, **extra)
-        may_mail = await self._may_mail("register", email)
         try:
             return await self.create(session, email=email, password=password, **extra)
         except UserAlreadyExists:
             user = await self.get_by_email(session, email)
-        if user is None or not may_mail or not _gets_mail(user):
+        if user is None or not _gets_mail(user):
             await self._pretend(session)
-        elif user.is_verified:
-            await self._tell(user, "already_registered")
-        else:
+        elif not user.is_verified:
             # Without the link this account cannot log in, and its owner may have lost the first mail.
             await self._mail_verification(user)
+        elif self.notify is not None:
+            # Counted by `create`, as the mail to a new account is; a second count would cost more than that.
+            await self.notify(user, "already_registered")
+        else:
+            await self._pretend(session)
         audit.record(session, "register", user and user.id, outcome="failure")
         return None
 
@@ -227,6 +232,9 @@ class UserManager:
     ) -> User:
         """Create an account; *extra* are your own columns.
 
+        Mail to an address that is not verified is thrown away where its mailbox has got enough lately: the
+        account can ask for its link later.
+
         Raises:
             InvalidEmail, InvalidPassword: with a sentence for the person who typed it.
             UserAlreadyExists: also for the losers of a race.
@@ -235,6 +243,8 @@ class UserManager:
         # Both before the look-up, so that a taken address costs as much as a free one.
         await self._check_password(password, context_words(email, extra))
         hashed_password = await self.hasher.hash(password)
+        if not is_verified and not await self._may_mail("register", email) and self.withhold is not None:
+            self.withhold(session, email)
         if await self.get_by_email(session, email) is not None:
             raise UserAlreadyExists(f"{email} has an account already.")
         user = self.model(
@@ -685,7 +695,8 @@ class UserManager:
     async def request_email_change(self, session: AsyncSession, user: User, *, new_email: str) -> None:
         """Send a link to *new_email*; nothing changes before it is used. The present address is told.
 
-        An address that has an account gets nothing, and whoever asks does not learn it.
+        An address that has an account gets nothing, nor does a mailbox that has got enough lately. The caller
+        does not learn it.
 
         Raises:
             InvalidEmail: not an address, or the present one.
@@ -701,11 +712,12 @@ class UserManager:
             raise
         if self.limits is not None:
             await self.limits.count("request_email_change", account=user.id)
+        may_mail = await self._may_mail("request_email_change", new_email)
         is_free = await self.get_by_email(session, new_email) is None
         # Also a taken one, which must cost the same and not show in the export; it gets no link.
         if not await self._change_once(session, user, pending_email=new_email):
             raise SessionEnded
-        if is_free:
+        if is_free and may_mail:
             token = self.email_change_token(user, new_email)
             if self.send_email_change is not None:
                 await self.send_email_change(user, new_email, token)
@@ -744,7 +756,7 @@ class UserManager:
         """
         transaction_is_ours = not session.in_transaction()
         user = await self._bearer_of(session, self.tokens.peek_email_change_token_sub(token))
-        new_email, old_email = user.pending_email, user.email
+        new_email, old_email, was_verified = user.pending_email, user.email, user.is_verified
         if new_email is None:
             raise TokenError("no change is pending")
         self.tokens.verify_email_change_token(
@@ -776,7 +788,7 @@ class UserManager:
         if login is not None and owned:
             await self.sessions.keep(session, login[1], user)
         audit.record(session, "email_change", user.id, method="link")
-        await self._tell(user, "email_changed", to=old_email)
+        await self._tell(user, "email_changed", to=old_email, is_verified=was_verified)
         if self.on_after_change_email is not None:
             await self.on_after_change_email(user, old_email)
         return user
@@ -866,7 +878,7 @@ class UserManager:
         flags = {name: value for name, value in changes.items() if isinstance(value, bool)}
         audit.record(session, "update", user.id, details={"changed": sorted(changes)} | flags)
         if "email" in changes:
-            await self._tell(user, "email_changed", to=before["email"])
+            await self._tell(user, "email_changed", to=before["email"], is_verified=before["is_verified"])
         if "hashed_password" in changes:
             await self._tell(user, "password_changed")
         if self.on_after_update is not None:
@@ -948,7 +960,7 @@ class UserManager:
 
     async def _may_mail(self, row: str, email: str) -> bool:
         """Whether another mail may go to *email*; counted alike for addresses that have no account."""
-        return self.limits is None or await self.limits.allows(row, account=normalize_email(email))
+        return self.limits is None or await self.limits.allows(row, mailbox=mailbox_of(email))
 
     async def _set_password(self, session: AsyncSession, user: User, password: str, **also: Any) -> bool:
         return await self._change_once(
@@ -989,9 +1001,30 @@ class UserManager:
         if self.decoy is not None:
             await self.decoy(session, token)
 
-    async def _tell(self, user: User, notice: str, *, to: str | None = None) -> None:
-        if self.notify is not None:
+    async def _tell(
+        self, user: User, notice: str, *, to: str | None = None, is_verified: bool | None = None
+    ) -> None:
+        """Mail a notice, unless the mailbox has got enough. *is_verified*: as it was before the event.
+
+        Anybody can make an account with another's address and do what its owner is told of. So accounts that
+        are not verified share a count for their mailbox. One that is verified has counts of its own, which
+        strangers cannot use up.
+        """
+        if self.notify is None:
+            return
+        if user.is_verified if is_verified is None else is_verified:
+            who = {"account": f"{user.id} {notice}"}
+        else:
+            who = {"mailbox": mailbox_of(to or user.email)}
+        try:
+            may_mail = self.limits is None or await self.limits.allows("notice", **who)
+        except LimiterUnavailable:
+            # What the owner is told of has happened, and must not be undone for this.
+            may_mail = True
+        if may_mail:
             await self.notify(user, notice, to=to)
+        else:
+            await self._pretend(session_of(user))
 
     async def _flush_unique(self, session: AsyncSession, email: str) -> None:
         try:

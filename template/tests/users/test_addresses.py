@@ -3,7 +3,7 @@
 import pytest
 
 from app.users import InvalidEmail, normalize_email
-from app.users.addresses import parse_email
+from app.users.addresses import mailbox_of, parse_email
 
 SPELLINGS = [
     ("ada@example.com", "ada@example.com"),
@@ -44,6 +44,23 @@ NO_ADDRESSES = [
     "ada@" + "a" * 64 + ".com",
     "ada@" + "ä." * 100 + "com",
 ]
+
+
+@pytest.mark.parametrize(
+    ("address", "mailbox"),
+    [
+        ("ada@example.com", "ada@example.com"),
+        ("Ada+shop@Example.com", "ada@example.com"),
+        ("ada+shop+more@example.com", "ada@example.com"),
+        ("ada+@example.com", "ada@example.com"),
+        ("+ada@example.com", "+ada@example.com"),
+        ("a.d.a@example.com", "a.d.a@example.com"),
+        ("no address", "no address"),
+    ],
+)
+def test_a_sub_address_counts_as_its_mailbox(address, mailbox):
+    """Checklist 12."""
+    assert mailbox_of(address) == mailbox
 
 
 @pytest.mark.parametrize(("typed", "stored"), SPELLINGS)

@@ -55,8 +55,8 @@ def test_no_test_names_an_item_that_is_not_there() -> None:
 
 
 def test_the_limits_are_those_in_force() -> None:
-    """app/users/limits.py, each row with its name and its five rates."""
-    stated = {name: Limit(*cells[:5]) for name, cells in _rows(r"`([a-z_]+)`")}
+    """app/users/limits.py, each row with its name and its six rates."""
+    stated = {name: Limit(*cells[:6]) for name, cells in _rows(r"`([a-z_]+)`")}
 
     assert stated == LIMITS
 

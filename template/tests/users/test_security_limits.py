@@ -9,7 +9,7 @@ from app.users.limits import LIMITS, Limit, Limits
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
-OWN_LIMITS = {"wrong_password"}
+OWN_LIMITS = {"wrong_password", "notice"}
 """Rows that the manager counts, not a route."""
 UNLIMITED = {("POST", "/users/logout"): "ends a session and reveals nothing"}
 """Routes that change something without a limit, each with the reason."""

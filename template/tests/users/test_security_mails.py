@@ -5,14 +5,16 @@ Checklist 12; ASVS 2.4.1.
 
 import httpx
 import pytest
+from hawkapi_mail import EmailMessage
 
-from app.limits import Rate
+from app.database import services_of, session_of
+from app.limits import LimiterUnavailable, Rate
 from app.users.limits import LIMITS
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
 EMAIL = "ada@example.com"
-PER_MAILBOX = Rate.parse(LIMITS["request_password_reset"].account).count
+PER_MAILBOX = Rate.parse(LIMITS["request_password_reset"].mailbox).count
 PER_ADDRESS = Rate.parse(LIMITS["request_password_reset"].address).count
 ASKING = pytest.mark.parametrize("path", ["/users/verify/request", "/users/password-reset/request"])
 
@@ -101,3 +103,254 @@ async def test_an_owner_who_asks_for_ever_other_addresses_is_refused(client, mak
     ]
 
     assert [answer.status_code for answer in answers] == [202] * most + [429]
+
+
+# One mailbox, whoever asks and however it is written
+
+
+@pytest.fixture
+def move(app, visit):
+    """`await move(user, new_email, "198.51.100.7")`: the account asks for another address, from that one."""
+
+    async def send(user, new_email, address="198.51.100.7"):
+        headers = (await visit(user)).headers
+        transport = httpx.ASGITransport(app=app, client=(address, 50000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.post("/users/me/email", json={"new_email": new_email}, headers=headers)
+
+    return send
+
+
+@pytest.fixture
+def mails_to(outbox):
+    """`await mails_to("ada")`: how many mails wait for addresses that begin like that."""
+
+    async def count(name):
+        recipients = [each for mail in await outbox() for each in mail.all_recipients()]
+        return len([each for each in recipients if each.startswith(name)])
+
+    return count
+
+
+async def test_many_accounts_that_ask_for_one_address_do_not_flood_its_mailbox(make_owner, move, mails_to):
+    """Checklist 12: forty from eight accounts, and the answer stays the same."""
+    accounts = [await make_owner(f"eve{number}@example.net", is_verified=True) for number in range(8)]
+
+    answers = [
+        await move(user, EMAIL, f"198.51.100.{number}")
+        for number, user in enumerate(accounts)
+        for _ in range(5)
+    ]
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert await mails_to("ada") == Rate.parse(LIMITS["request_email_change"].mailbox).count
+
+
+async def test_a_change_of_address_costs_the_same_when_no_link_goes_out(
+    make_owner, move, rendered, outbox_rows, statements
+):
+    """Checklist 12 and 13."""
+    accounts = [await make_owner(f"eve{number}@example.net", is_verified=True) for number in range(7)]
+    work = []
+    for number, user in enumerate(accounts):
+        rendered.clear()
+        statements.clear()
+        before = await outbox_rows()
+        await move(user, EMAIL, f"198.51.100.{number}")
+        work.append((list(statements), len(rendered), await outbox_rows() - before))
+
+    assert work[-1] == work[0]
+
+
+@ASKING
+async def test_sub_addresses_count_as_their_mailbox(ask, make_user, mails_to, path):
+    """Checklist 12: an attacker would have no end of them."""
+    for number in range(PER_MAILBOX + 2):
+        await make_user(f"ada+{number}@example.com")
+
+    for number in range(PER_MAILBOX + 2):
+        await ask(path, f"ada+{number}@example.com")
+
+    assert await mails_to("ada") == PER_MAILBOX
+
+
+async def test_changes_to_sub_addresses_count_as_their_mailbox(make_owner, move, mails_to):
+    """Checklist 12."""
+    accounts = [await make_owner(f"eve{number}@example.net", is_verified=True) for number in range(7)]
+
+    for number, user in enumerate(accounts):
+        await move(user, f"ada+{number}@example.com", f"198.51.100.{number}")
+
+    assert await mails_to("ada") == PER_MAILBOX
+
+
+@pytest.mark.parametrize(("registration", "status"), [("open", 201), ("private", 202)])
+async def test_registering_sub_addresses_does_not_flood_their_mailbox(
+    other_client, accounts, mails_to, outbox_rows, registration, status
+):
+    """Checklist 12: the accounts are made, and can ask for their link later."""
+    client = await other_client(registration=registration)
+    body = {"password": "correct horse battery"}
+
+    answers = [
+        await client.post("/users/register", json=body | {"email": f"ada+{number}@example.com"})
+        for number in range(PER_MAILBOX + 2)
+    ]
+
+    assert {answer.status_code for answer in answers} == {status}
+    assert len(await accounts()) == await outbox_rows() == PER_MAILBOX + 2
+    assert await mails_to("ada") == PER_MAILBOX
+
+
+async def test_an_account_that_got_no_mail_asks_for_its_link(client, ask, mails_to):
+    """Checklist 12: nobody is stranded."""
+    body = {"password": "correct horse battery"}
+    for number in range(PER_MAILBOX + 1):
+        await client.post("/users/register", json=body | {"email": f"ada+{number}@example.com"})
+
+    await ask("/users/verify/request", f"ada+{PER_MAILBOX}@example.com")
+
+    assert await mails_to(f"ada+{PER_MAILBOX}@") == 1
+
+
+async def test_a_password_that_is_refused_does_not_count(client, mails_to):
+    """Checklist 12: whoever needs some tries to find a good one gets the mail all the same."""
+    for _ in range(PER_MAILBOX + 1):
+        await client.post("/users/register", json={"email": EMAIL, "password": "short"})
+
+    await client.post("/users/register", json={"email": EMAIL, "password": "correct horse battery"})
+
+    assert await mails_to("ada") == 1
+
+
+async def test_what_a_hook_of_yours_mails_to_a_new_account_is_bounded_too(client, manager, mails_to):
+    """Checklist 12: `hooks.py` decides what is mailed, and not how often. Mail to others goes out."""
+
+    async def hook(user):
+        services = services_of(user)
+        for to in (user.email, "sales@example.org"):
+            await services.mail.for_session(session_of(user)).send(EmailMessage.build(subject="New", to=to))
+
+    manager.on_after_register = hook
+    for number in range(PER_MAILBOX + 1):
+        body = {"email": f"ada+{number}@example.com", "password": "correct horse battery"}
+        await client.post("/users/register", json=body)
+
+    assert await mails_to("ada") == PER_MAILBOX
+    assert await mails_to("sales") == PER_MAILBOX + 1
+
+
+# Notices
+
+PER_KIND = Rate.parse(LIMITS["notice"].account).count
+UNPROVEN = Rate.parse(LIMITS["notice"].mailbox).count
+
+
+@pytest.fixture
+def log_in_with(client):
+    """`await log_in_with("Browser7")`: a login with the right password and that browser."""
+
+    async def send(browser, email=EMAIL):
+        body = {"email": email, "password": "correct horse battery"}
+        return await client.post("/users/login", json=body, headers={"User-Agent": browser})
+
+    return send
+
+
+@pytest.mark.parametrize("is_verified", [False, True])
+async def test_logins_with_ever_other_browsers_do_not_flood_a_mailbox(
+    make_owner, log_in_with, mails_to, is_verified
+):
+    """Checklist 12: an attacker who has registered with another's address knows the password."""
+    await make_owner(EMAIL, is_verified=is_verified)
+
+    answers = [await log_in_with(f"Browser{number}") for number in range(UNPROVEN + 4)]
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert await mails_to("ada") == UNPROVEN
+
+
+async def test_accounts_of_one_mailbox_share_the_count_of_notices_until_they_are_verified(
+    make_owner, log_in_with, mails_to
+):
+    """Checklist 12."""
+    for number in range(UNPROVEN + 2):
+        email = f"ada+{number}@example.com"
+        await make_owner(email)
+        await log_in_with("Browser1", email)
+        await log_in_with("Browser2", email)
+
+    assert await mails_to("ada") == UNPROVEN
+
+
+async def test_strangers_do_not_use_up_the_notices_of_a_verified_account(make_owner, log_in_with, mails_to):
+    """Checklist 12: or its owner would not be told of what matters."""
+    await make_owner(EMAIL, is_verified=True)
+    await make_owner("ada+x@example.com")
+    for number in range(UNPROVEN + 2):
+        await log_in_with(f"Browser{number}", "ada+x@example.com")
+
+    for number in range(2):
+        await log_in_with(f"Browser{number}")
+
+    assert await mails_to("ada@") == 1
+
+
+async def test_one_kind_of_notice_does_not_use_up_another(client, make_owner, log_in_with, visit, outbox):
+    """Checklist 12."""
+    user = await make_owner(EMAIL, is_verified=True)
+    headers = (await visit(user)).headers
+    for number in range(PER_KIND + 2):
+        await log_in_with(f"Browser{number}")
+
+    body = {"current_password": "correct horse battery", "new_password": "a brand new password"}
+    await client.post("/users/me/password", json=body, headers=headers)
+
+    assert [mail.subject for mail in await outbox()][-1].endswith("your password was changed")
+    assert len(await outbox()) == PER_KIND + 1
+
+
+async def test_the_old_address_of_a_verified_account_is_told_whatever_strangers_do(
+    client, make_owner, log_in_with, email_link, mails_to
+):
+    """Checklist 12 and 25: the account is unverified no more when the notice goes to its old address."""
+    user = await make_owner(EMAIL, is_verified=True)
+    await make_owner("ada+x@example.com")
+    for number in range(UNPROVEN + 2):
+        await log_in_with(f"Browser{number}", "ada+x@example.com")
+
+    await client.post(await email_link(user), json={"password": "correct horse battery"})
+
+    assert await mails_to("ada@") == 1
+
+
+async def test_accounts_that_move_away_do_not_flood_the_mailbox_that_they_leave(
+    client, make_owner, email_link, mails_to, change
+):
+    """Checklist 12: they are verified by moving, and were not before."""
+    for number in range(UNPROVEN + 2):
+        user = await make_owner(f"ada+{number}@example.com")
+        await client.post(await email_link(user), json={"password": "correct horse battery"})
+        await change(user, email=f"eve{number}@example.net")
+
+    assert await mails_to("ada") == UNPROVEN
+
+
+async def test_an_owner_is_told_while_nothing_can_be_counted(
+    make_owner, manager, log_in_with, mails_to, monkeypatch
+):
+    """Checklist 12: a limiter that is away undoes nothing, and hides nothing."""
+    await make_owner(EMAIL)
+    await log_in_with("Browser1")
+    allows = manager.limits.allows
+
+    async def away(handler, **who):
+        if handler == "notice":
+            raise LimiterUnavailable
+        return await allows(handler, **who)
+
+    monkeypatch.setattr(manager.limits, "allows", away)
+
+    answer = await log_in_with("Browser2")
+
+    assert (answer.status_code, await mails_to("ada")) == (200, 1)

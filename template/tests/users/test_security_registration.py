@@ -102,7 +102,7 @@ async def test_a_disabled_account_gets_no_mail_and_shows_nothing(private, make_u
 async def test_an_owner_is_not_flooded_by_registrations(private, make_user, outbox):
     """Checklist 12: the answer stays the same."""
     await make_user("ada@example.com")
-    most = Rate.parse(LIMITS["register"].account).count
+    most = Rate.parse(LIMITS["register"].mailbox).count
 
     answers = [await private.post("/users/register", json=ADA) for _ in range(most + 2)]
 

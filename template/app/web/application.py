@@ -25,6 +25,7 @@ from app.web.endpoint import Endpoint, RouteError, harden, is_response
 from app.web.interface import Message
 from app.web.openapi import build_document
 from app.web.problems import ClientDisconnected, Problem, problem_for, problem_response
+from app.web.request import CheckedRequest
 
 logger = logging.getLogger("app.web")
 
@@ -141,7 +142,7 @@ class App(HawkAPI):
         return answer
 
     async def _handle_exception(self, request: Request, exc: Exception) -> Any:
-        return await self._answer_to(request, exc)
+        return await self._answer_to(CheckedRequest.adopt(request), exc)
 
     def _build_response(
         self,
@@ -196,7 +197,7 @@ class App(HawkAPI):
                 # The server cuts the connection off, or the client would take what it has as complete.
                 logger.exception("an answer that had begun has failed")
                 raise
-            answer = await self._answer_to(Request(scope, receive), error)
+            answer = await self._answer_to(CheckedRequest(scope, receive), error)
             await answer(scope, receive, send)
 
     async def _core_handler_inner(self, scope: Any, receive: Any, send: Any) -> None:

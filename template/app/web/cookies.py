@@ -3,9 +3,12 @@
     set_cookie(request, "theme", "dark", max_age=86400)
 
 works with every answer, errors and streams included, because the application adds the headers itself.
+
+`request.cookies` has the cookies of a request, read by `read_cookies`.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 from hawkapi import Request
@@ -48,3 +51,28 @@ def set_cookie(
 def delete_cookie(request: Request, name: str, *, path: str = "/", secure: bool = True) -> None:
     """Make the browser forget a cookie; *path* and *secure* as when it was set."""
     set_cookie(request, name, "", max_age=0, path=path, secure=secure)
+
+
+def read_cookies(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The cookies in *headers*, as an ASGI scope has them. Of several with one name the first counts.
+
+    Names are compared byte for byte, without the spaces and tabs around them (RFC 6265, section 5.2). HawkAPI
+    0.2.0 strips the bytes 0x85 and 0xA0 too, and takes the last: `\\xa0__Host-session`, which any host of the
+    domain may set for all of them, would be the session (CWE-20; RFC 6265bis, section 4.1.3.2).
+
+    The hooks of a HawkAPI middleware get HawkAPI's own request: use this function there.
+    """
+    # HTTP/2 clients may send each cookie in a field of its own (RFC 9113, section 8.2.3).
+    fields = [value for name, value in headers if name == b"cookie"]
+    found: dict[str, str] = {}
+    for pair in b";".join(fields).split(b";"):
+        name, equals_sign, value = pair.partition(b"=")
+        if equals_sign:
+            found.setdefault(name.strip(b" \t").decode("latin-1"), _unquoted(value).decode("latin-1"))
+    return found
+
+
+def _unquoted(value: bytes) -> bytes:
+    """RFC 6265, section 4.1.1, allows quotes around a value."""
+    bare = value.strip(b" \t")
+    return bare[1:-1] if len(bare) > 1 and bare[:1] == bare[-1:] == b'"' else bare

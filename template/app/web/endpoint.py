@@ -97,7 +97,6 @@ class Endpoint:
 
     async def run(self, request: Request, given: Mapping[str, Any]) -> Any:
         """Resolve, call, build the answer, finish the dependencies. Raises what the handler raises."""
-        request = CheckedRequest.adopt(request)
         # For guards: which route this is, by its pattern; the path has many spellings.
         request.scope["route"] = self.route
         response: Any = None
@@ -210,6 +209,7 @@ def harden(route: Route, answer: Callable[[Request, Exception], Any]) -> Endpoin
 
     @wraps(route.handler)
     async def handle(request: Request, **given: Any) -> Any:
+        request = CheckedRequest.adopt(request)
         try:
             return await endpoint.run(request, given)
         except Exception as error:

@@ -1,6 +1,7 @@
 """The request as handlers get it: HawkAPI's, with parsers that refuse instead of failing."""
 
 import io
+from functools import cached_property
 from typing import Any, Self
 
 import msgspec
@@ -8,13 +9,15 @@ from hawkapi import Request
 from hawkapi.requests.form_data import FormData, UploadFile
 from multipart import MultipartError, MultipartParser, parse_options_header
 
+from app.web.cookies import read_cookies
 from app.web.problems import Problem
 
 
 class CheckedRequest(Request):
     """A request whose `json()` and `form()` answer 400 for what is not well-formed.
 
-    HawkAPI 0.2.0 answers 500 there, and cuts an uploaded file off where its content holds the boundary.
+    HawkAPI 0.2.0 answers 500 there, cuts an uploaded file off where its content holds the boundary, and takes
+    a cookie of another name for the one that is asked for (`read_cookies`).
     """
 
     @classmethod
@@ -26,6 +29,10 @@ class CheckedRequest(Request):
             path_params=request.path_params,
             max_body_size=request._max_body_size,  # pyright: ignore[reportPrivateUsage]
         )
+
+    @cached_property
+    def cookies(self) -> dict[str, str]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return read_cookies(self.scope["headers"])
 
     async def json(self) -> Any:
         try:

@@ -80,6 +80,37 @@ def statuses_of(client, make_user, begin_session, headers_of, unsafe_operations)
     return send
 
 
+@pytest.fixture
+def raw_statuses(app):
+    """`await raw_statuses("/", b"cookie", values)`: the status of a GET with each value, byte for byte."""
+
+    async def ask(path, name, values):
+        statuses = []
+
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def keep(message):
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        for value in values:
+            scope = {
+                "type": "http",
+                "http_version": "1.1",
+                "method": "GET",
+                "path": path,
+                "query_string": b"",
+                "headers": [(b"host", b"test"), (name, value)],
+                "client": ("203.0.113.9", 50000),
+                "scheme": "http",
+            }
+            await app(scope, receive, keep)
+        return statuses
+
+    return ask
+
+
 # 34: attributes
 
 
@@ -167,6 +198,110 @@ async def test_the_secret_of_the_cookie_is_in_no_body(client, make_user, begin_s
 
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert not any(issued.token.partition(".")[2] in answer.text for answer in answers)
+
+
+# 34: cookies that another host of the domain has set
+
+
+NO_SPACE_OF_HTTP = [b"\x85", b"\xa0", b"\x0b", b"\x0c", b"\x1f", b"\xc2\xa0"]
+"""Python strips them from text. To a browser they belong to the name, which then lacks the prefix."""
+
+
+@pytest.mark.parametrize("space", NO_SPACE_OF_HTTP)
+async def test_a_cookie_of_almost_the_same_name_is_no_session(client, make_user, begin_session, space):
+    """Checklist 34; CWE-20: or any host of the domain logs the browser in to an account of its choice."""
+    token = (await begin_session(await make_user(), kind="cookie")).token.encode()
+
+    before = await client.get("/users/me", headers={b"Cookie": space + b"__Host-session=" + token})
+    after = await client.get("/users/me", headers={b"Cookie": b"__Host-session" + space + b"=" + token})
+
+    assert (before.status_code, after.status_code) == (401, 401)
+
+
+@pytest.mark.parametrize("space", NO_SPACE_OF_HTTP)
+async def test_a_cookie_of_almost_the_same_name_replaces_no_session(client, make_user, begin_session, space):
+    """Checklist 34."""
+    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
+    own = (await begin_session(ada, kind="cookie")).token.encode()
+    hostile = (await begin_session(eve, kind="cookie")).token.encode()
+    cookies = b"__Host-session=" + own + b"; " + space + b"__Host-session=" + hostile
+
+    answer = await client.get("/users/me", headers={b"Cookie": cookies})
+
+    assert answer.json()["email"] == "ada@example.com"
+
+
+@pytest.mark.parametrize("space", NO_SPACE_OF_HTTP)
+async def test_a_cookie_of_almost_the_same_name_makes_no_browser_known(
+    client, mailed_token, browser_of_answer, space
+):
+    """Checklist 29 and 34: or the password of whoever registered with the victim's address lives on."""
+    attacker = await client.post("/users/register", json=ADA)
+    cookie = space + browser_of_answer(attacker)["Cookie"].encode()
+
+    verified = await client.post(f"/users/verify/{await mailed_token()}", headers={b"Cookie": cookie})
+
+    assert verified.status_code == 200
+    assert (await client.post("/users/login", json=ADA)).status_code == 401
+
+
+@pytest.mark.parametrize("separator", ["; ", ";", " ;\t"])
+async def test_of_two_cookies_with_one_name_the_first_counts(client, make_user, begin_session, separator):
+    """Checklist 34: browsers send the one first whose path is longer, then the older (RFC 6265, 5.4)."""
+    token = (await begin_session(await make_user(), kind="cookie")).token
+    pairs = [f"__Host-session={token}", "__Host-session=x"]
+
+    first = await client.get("/users/me", headers={"Cookie": separator.join(pairs)})
+    second = await client.get("/users/me", headers={"Cookie": separator.join(reversed(pairs))})
+
+    assert (first.status_code, second.status_code) == (200, 401)
+
+
+async def test_cookies_in_several_fields_are_read(client, make_user, begin_session):
+    """RFC 9113, section 8.2.3: clients of HTTP/2 send them so."""
+    token = (await begin_session(await make_user(), kind="cookie")).token
+    fields = [("Cookie", "theme=dark"), ("Cookie", f"__Host-session={token}"), ("Cookie", "language=en")]
+
+    assert (await client.get("/users/me", headers=fields)).status_code == 200
+
+
+NAMES = [b"", b"__Host-session", b" __Host-session", b"__HOST-SESSION", b"__Host-browser", b"__Host-session;"]
+SIGNS = [b"", b"=", b"==", b"=;", b"=\xa0", b";="]
+VALUES = [
+    b"",
+    b"x",
+    b".",
+    b"..",
+    b"...." * 500,
+    b'"',
+    b'""',
+    b'"x',
+    b"\x00",
+    b"\xff\xfe",
+    b"\xed\xa0\x80",
+    b"%00",
+    b"1.2",
+    b"\xc3\xa9." + b"\xc3\xa9" * 40,
+    b"00000000-0000-0000-0000-000000000000." + b"A" * 43,
+    b"00000000-0000-0000-0000-000000000000\x00." + b"A" * 43,
+]
+ODD_COOKIES = [name + sign + value for name in NAMES for sign in SIGNS for value in VALUES]
+SCHEMES = [b"", b"Bearer", b"bearer ", b"Bearer\t", b"Basic ", b"\xff ", b"Bearer Bearer "]
+ODD_AUTHORIZATIONS = [scheme + value for scheme in SCHEMES for value in VALUES]
+
+
+async def test_no_odd_header_is_an_error_of_the_application(raw_statuses, manager, make_user):
+    """Advisory 30. The page of a link reads the known browser, too."""
+    page = f"/users/verify/{manager.verify_token(await make_user())}"
+
+    seen = {
+        (path, name): set(await raw_statuses(path, name, values))
+        for path in ("/users/me", page)
+        for name, values in ((b"cookie", ODD_COOKIES), (b"authorization", ODD_AUTHORIZATIONS))
+    }
+
+    assert (len(ODD_COOKIES), len(ODD_AUTHORIZATIONS)) == (576, 112)
+    assert list(seen.values()) == [{401}, {401}, {200}, {200}], seen
 
 
 # 35: requests that another site makes a browser send

@@ -1,8 +1,14 @@
-"""Cookies: any number of them, on every answer, and none that breaks out of its header."""
+"""Cookies: any number of them, on every answer, and none that breaks out of its header.
+
+Those of a request have the names that the browser knows them by, and no others.
+"""
+
+from typing import Annotated, Any
 
 import pytest
-from hawkapi import Request
+from hawkapi import Depends, Request
 from hawkapi.responses import JSONResponse
+from hawkapi.validation.constraints import Cookie
 
 from app.web import Problem, delete_cookie, set_cookie
 
@@ -57,3 +63,111 @@ async def test_what_a_cookie_cannot_hold_is_refused(web, http, name, value):
         return "refused"
 
     assert (await http.get("/")).json() == "refused"
+
+
+# Reading
+
+
+@pytest.fixture
+def cookies_in(web, raw):
+    """`await cookies_in(b"a=1", b"b=2")`: what a handler finds in a request with these Cookie fields."""
+    found = []
+
+    @web.get("/")
+    async def handler(request: Request) -> None:
+        found.append(request.cookies)
+
+    async def ask(*fields):
+        answer = await raw(web, "GET", "/", headers=[(b"cookie", each) for each in fields])
+        assert answer.status == 204
+        return found[-1]
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("field", "cookies"),
+    [
+        (b"", {}),
+        (b"a=1", {"a": "1"}),
+        (b"a=1; b=2", {"a": "1", "b": "2"}),
+        (b"a=1;b=2", {"a": "1", "b": "2"}),
+        (b" \ta \t= \t1\t ;", {"a": "1"}),
+        (b"a=1=2==", {"a": "1=2=="}),
+        (b'a="1"', {"a": "1"}),
+        (b'a="', {"a": '"'}),
+        (b"a=", {"a": ""}),
+        (b"a", {}),
+        (b"; a=1;; ;", {"a": "1"}),
+        (b"a=\xe9", {"a": "\xe9"}),
+        (b"A=1; a=2", {"A": "1", "a": "2"}),
+    ],
+)
+async def test_the_cookies_of_a_request_are_read(cookies_in, field, cookies):
+    assert await cookies_in(field) == cookies
+
+
+@pytest.mark.parametrize(
+    "space", [b"\x85", b"\xa0", b"\x0b", b"\x0c", b"\x1c", b"\x1f", b"\xc2\xa0", b"\xc2\x85"]
+)
+async def test_only_spaces_and_tabs_are_no_part_of_a_name(cookies_in, space):
+    """What HawkAPI 0.2.0 strips as well is another name to the browser, which lets any host set it."""
+    found = await cookies_in(space + b"__Host-a=1; __Host-b" + space + b"=2")
+
+    assert set(found) == {space.decode("latin-1") + "__Host-a", "__Host-b" + space.decode("latin-1")}
+
+
+async def test_the_first_of_a_name_counts(cookies_in):
+    assert await cookies_in(b"a=1; a=2", b"a=3") == {"a": "1"}
+
+
+async def test_several_fields_are_one_list(cookies_in):
+    """HTTP/2 clients send each cookie in a field of its own (RFC 9113, section 8.2.3)."""
+    assert await cookies_in(b"a=1", b"b=2; c=3", b"") == {"a": "1", "b": "2", "c": "3"}
+
+
+HOSTILE = b"\xa0a=2"
+
+
+async def test_a_parameter_a_dependency_and_an_error_read_them_alike(web, raw):
+    seen = []
+
+    async def dependency(request: Request) -> None:
+        seen.append(request.cookies.get("a"))
+
+    @web.exception_handler(LookupError)
+    def answer(request, error):
+        seen.append(request.cookies.get("a"))
+        return JSONResponse({})
+
+    @web.get("/")
+    async def handler(
+        looked: Annotated[None, Depends(dependency)], a: Annotated[str | None, Cookie()] = None
+    ) -> Any:
+        seen.append(a)
+        raise LookupError
+
+    await raw(web, "GET", "/", headers=[(b"cookie", HOSTILE)])
+
+    assert seen == [None, None, None]
+
+
+async def test_the_answer_to_an_error_of_a_middleware_reads_them_alike(web, raw):
+    seen = []
+
+    class Failing:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            raise LookupError
+
+    @web.exception_handler(LookupError)
+    def answer(request, error):
+        seen.append(request.cookies.get("a"))
+        return JSONResponse({})
+
+    web.add_middleware(Failing)
+    await raw(web, "GET", "/", headers=[(b"cookie", HOSTILE)])
+
+    assert seen == [None]

@@ -229,6 +229,103 @@ def test_a_wrong_use_is_explained_with_exit_code_2(run: Run, arguments: list[str
     assert run(*arguments).exit_code == 2
 
 
+# Commands of features
+
+BILLING = '''"""Send and print invoices.
+
+Not in the list of commands.
+"""
+
+import typer
+
+cli = typer.Typer()
+
+
+@cli.command()
+def send(number: int) -> None:
+    """Send an invoice."""
+    typer.echo(f"Sent {number}.")
+
+
+@cli.command("print")
+def print_() -> None:
+    """Print the invoices."""
+'''
+
+type Feature = Callable[[str, str], None]
+
+
+@pytest.fixture
+def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feature]:
+    """`feature("billing", BILLING)`: a package `app/billing` whose `commands.py` has this text."""
+    packages = tmp_path / "packages"
+    monkeypatch.setattr("app.__path__", [str(PROJECT / "app"), str(packages)])
+
+    def write(name: str, commands: str) -> None:
+        (packages / name).mkdir(parents=True)
+        (packages / name / "__init__.py").touch()
+        (packages / name / "commands.py").write_text(commands, "utf-8")
+
+    yield write
+    for folder in packages.iterdir():
+        sys.modules.pop(f"app.{folder.name}", None)
+        sys.modules.pop(f"app.{folder.name}.commands", None)
+
+
+def test_a_features_commands_are_found(run: Run, feature: Feature):
+    feature("online_billing", BILLING)
+
+    result = run("online-billing", "send", "7")
+
+    assert (result.exit_code, result.output) == (0, "Sent 7.\n")
+
+
+def test_help_lists_a_feature_by_the_first_line_of_its_docstring_without_importing_it(
+    run: Run, feature: Feature
+):
+    feature("online_billing", BILLING + 'raise RuntimeError("imported")\n')
+
+    shown = run("--help").stdout
+
+    assert re.search("online-billing +Send and print invoices.", shown)
+    assert "Not in the list" not in shown
+    assert "app.online_billing" not in sys.modules
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_a_features_commands_explain_themselves(run: Run, feature: Feature, option: str):
+    feature("online_billing", BILLING)
+
+    shown = run("online-billing", option).stdout
+
+    assert "online-billing [OPTIONS] COMMAND" in shown
+    assert re.search("send +Send an invoice.", shown)
+    assert "completion" not in shown
+
+
+def test_a_feature_with_one_command_is_that_command(run: Run, feature: Feature):
+    feature("billing", BILLING.partition('@cli.command("print")')[0])
+
+    assert run("billing", "7").output == "Sent 7.\n"
+
+
+def test_a_feature_does_not_replace_a_command(run: Run, feature: Feature):
+    feature("db", BILLING)
+
+    assert "Migrate the database." in run("db", "--help").stdout
+
+
+@pytest.mark.parametrize("commands", ["cli = (", '"""', "cli = 1\n", ""])
+def test_a_broken_feature_does_not_break_the_other_commands(run: Run, feature: Feature, commands: str):
+    feature("billing", commands)
+
+    result = run("--help")
+
+    assert result.exit_code == 0
+    assert "billing" in result.stdout
+    assert run("billing").exit_code == 1
+
+
 # Errors
 
 

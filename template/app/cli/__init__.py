@@ -1,5 +1,7 @@
 """The command line of the project: `uv run app …`. Template-owned; add your own commands at the seam.
 
+The commands of features are found by `discovery.py`.
+
 Nothing here needs settings to be imported, so that `app --help` always works.
 """
 
@@ -10,14 +12,15 @@ import typer
 
 from app import __version__
 from app.cli import database, server, template, users
-from app.cli.adopt import adopt
 from app.cli.common import PROJECT, explained
+from app.cli.discovery import CommandsOfFeatures
 from app.cli.show import openapi, settings
 
 # Your own imports go below; template updates never touch them.
 # isort: split
 
 cli = typer.Typer(
+    cls=CommandsOfFeatures,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -30,7 +33,6 @@ cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")
 cli.command()(explained(settings))
 cli.command()(explained(openapi))
-cli.command()(explained(adopt))
 cli.command()(template.template_update)
 # Your own commands go below; template updates never touch them.
 

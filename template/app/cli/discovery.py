@@ -1,0 +1,61 @@
+"""Commands of features: `cli` in `app/<feature>/commands.py` is run as `app <feature> …`. Template-owned.
+
+A feature is imported only when one of its commands runs, so that `app --help` stays fast.
+"""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+import app as package
+
+_OPTIONS_OF_APP = {"install_completion", "show_completion"}
+"""Typer adds these options to each `typer.Typer()`. `app` has them already."""
+
+
+class CommandsOfFeatures(TyperGroup):
+    """The commands of `app.cli`, then those of the features, sorted by name.
+
+    If both have a command of the same name, `app.cli` wins.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for each in _found():
+            if each.name not in self.commands:
+                self.add_command(each)
+
+
+class _FeatureCommand(TyperCommand):
+    """A placeholder that imports the commands of a feature when one of them runs."""
+
+    def __init__(self, file: Path) -> None:
+        feature = file.parent.name
+        super().__init__(feature.replace("_", "-"), help=_first_line(file))
+        self._module = f"{package.__name__}.{feature}.{file.stem}"
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        commands = typer.main.get_command(importlib.import_module(self._module).cli)
+        commands.params = [each for each in commands.params if each.name not in _OPTIONS_OF_APP]
+        return commands.make_context(*args, **options)
+
+
+def _found() -> Iterator[_FeatureCommand]:
+    for folder in package.__path__:
+        for file in sorted(Path(folder).glob("*/commands.py")):
+            yield _FeatureCommand(file)
+
+
+def _first_line(file: Path) -> str:
+    """The first line of the module's docstring."""
+    try:
+        docstring = ast.get_docstring(ast.parse(file.read_bytes()))
+    except SyntaxError:
+        # Running the command shows the error. The other commands and `app --help` have to work.
+        return ""
+    return (docstring or "").partition("\n")[0]

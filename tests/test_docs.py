@@ -105,6 +105,21 @@ def test_a_page_can_be_followed(reader: Reader, python: Path, page: str):
     reader.do("sh", "uv run app db upgrade && uv run app db check")
 
 
+def test_the_import_from_hawkapi_users_comes_and_goes_as_the_page_says(reader: Reader):
+    """The rest of the page is in test_import_hawkapi_users.py."""
+    page = (DOCS / "from-hawkapi-users.md").read_text("utf-8")
+    folders = [reader.project / each / "import_hawkapi_users" for each in ("app", "tests")]
+    turn_on, turn_off = re.findall(r"^```sh\n(.*--answers.*\n(?:.*\n)*?)```$", page, re.MULTILINE)
+
+    reader.do("sh", turn_on)
+    turned_on = [folder.is_dir() for folder in folders]
+    reader.do("sh", turn_off)
+
+    assert turned_on == [True, True]
+    reader.do("text", "both are gone")
+    assert [folder.exists() for folder in folders] == [False, False]
+
+
 def test_every_seed_is_named_as_one():
     questions = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))
     rows = re.findall(r"^\| (?:seeds|example) \| (.*?) \|", (DOCS / "ownership.md").read_text("utf-8"), re.M)

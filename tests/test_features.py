@@ -11,14 +11,19 @@ from personas.updating import project_of, update
 ELSEWHERE: tuple[Edit, ...] = (*A_COLUMN.edits, *A_ROUTE.edits)
 
 
+IMPORT = ["app/import_hawkapi_users", "tests/import_hawkapi_users"]
+
+
 @pytest.mark.parametrize(
-    ("off", "on", "gone"),
+    ("first", "off", "on", "gone"),
     [
-        (("docker=false",), ("docker=true",), ["Dockerfile", "compose.yaml", ".dockerignore"]),
-        (("ci=gitlab",), ("ci=github",), [".github/workflows/ci.yml"]),
-        (("ci=none",), ("ci=github",), [".github/workflows/ci.yml"]),
-        (("database=postgresql",), ("database=sqlite",), []),
-        (("docker=false", "ci=none"), ("docker=true", "ci=github"), ["Dockerfile", ".github"]),
+        ({}, ("docker=false",), ("docker=true",), ["Dockerfile", "compose.yaml", ".dockerignore"]),
+        ({}, ("ci=gitlab",), ("ci=github",), [".github/workflows/ci.yml"]),
+        ({}, ("ci=none",), ("ci=github",), [".github/workflows/ci.yml"]),
+        ({}, ("database=postgresql",), ("database=sqlite",), []),
+        ({}, ("docker=false", "ci=none"), ("docker=true", "ci=github"), ["Dockerfile", ".github"]),
+        ({"from_hawkapi_users": True}, ("from_hawkapi_users=false",), ("from_hawkapi_users=true",), IMPORT),
+        ({}, ("from_hawkapi_users=true",), ("from_hawkapi_users=false",), []),
     ],
     ids=" ".join,
 )
@@ -26,16 +31,17 @@ def test_off_and_on_again_is_as_before(
     render: Render,
     tmp_path: Path,
     python: Path,
+    first: dict[str, bool],
     off: tuple[str, ...],
     on: tuple[str, ...],
     gone: list[str],
 ):
-    project = project_of(render(), tmp_path / "project", *ELSEWHERE)
-    first = run("git", "rev-parse", "HEAD", cwd=project).strip()
+    project = project_of(render(**first), tmp_path / "project", *ELSEWHERE)
+    before = run("git", "rev-parse", "HEAD", cwd=project).strip()
 
     turned_off = update(project, python, *answers(off))
     commit(project, "Off")
-    changed = run("git", "diff", "--name-only", first, cwd=project).splitlines()
+    changed = run("git", "diff", "--name-only", before, cwd=project).splitlines()
     left = [name for name in gone if (project / name).exists()]
     turned_on = update(project, python, *answers(on))
     commit(project, "On again")
@@ -43,7 +49,7 @@ def test_off_and_on_again_is_as_before(
     assert (turned_off[0], turned_on[0]) == (0, 0), turned_off[1] + turned_on[1]
     assert ".copier-answers.yml" in changed
     assert left == []
-    assert run("git", "diff", "--stat", first, cwd=project) == ""
+    assert run("git", "diff", "--stat", before, cwd=project) == ""
 
 
 def test_an_edited_file_of_a_feature_stays_when_it_is_turned_off_and_that_is_said(

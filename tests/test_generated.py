@@ -8,7 +8,7 @@ from conftest import Render, run
 from test_upgrade import ADA, USE
 
 PUBLIC = {"id", "email", "is_active", "is_verified", "is_superuser"}
-LARGEST: dict[str, object] = {}
+LARGEST: dict[str, object] = {"from_hawkapi_users": True}
 SMALLEST: dict[str, object] = {
     "database": "postgresql",
     "docker": False,

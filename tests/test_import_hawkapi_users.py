@@ -13,9 +13,9 @@ from conftest import REPOSITORY, Render, environment_of, missing, run
 from test_upgrade import USE
 
 PAGE = (REPOSITORY / "docs" / "from-hawkapi-users.md").read_text("utf-8")
-LIBRARY = REPOSITORY / "tests" / "adoption" / "library.py"
+LIBRARY = REPOSITORY / "tests" / "import_hawkapi_users" / "library.py"
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-WRITE_MIGRATION, ADOPT_WITH_MIGRATION, BACK_UP_SQLITE, BACK_UP_POSTGRESQL, ADOPT = BLOCKS
+_, WRITE_MIGRATION, IMPORT_WITH_MIGRATION, BACK_UP_SQLITE, BACK_UP_POSTGRESQL, IMPORT, _ = BLOCKS
 PEOPLE = [
     {"email": "Ada@example.com", "password": "correct horse battery"},
     {"email": "eve@example.com", "password": "kitten"},
@@ -124,7 +124,7 @@ def old_database(request: pytest.FixtureRequest, project: Path, database: str, p
 
 @pytest.fixture
 def project(render: Render) -> Path:
-    return render()
+    return render(from_hawkapi_users=True)
 
 
 type Follow = Callable[[str], str]
@@ -160,7 +160,7 @@ def test_people_log_in_with_their_passwords(
 ):
     accounts = library(table, "register", version=version)
 
-    follow(ADOPT.replace("accounts", table))
+    follow(IMPORT.replace("accounts", table))
 
     assert in_project(READ) == accounts
     logins = [["POST", "/users/login", person, {}] for person in PEOPLE]
@@ -169,9 +169,9 @@ def test_people_log_in_with_their_passwords(
     assert {answer["id"] for _, answer in answers[:2]} < {account["id"] for account in accounts}
 
 
-def test_the_library_runs_on_the_adopted_table(library: Library, follow: Follow):
+def test_the_library_runs_on_the_imported_table(library: Library, follow: Follow):
     library("accounts", "register")
-    follow(ADOPT)
+    follow(IMPORT)
 
     # The third account is disabled.
     assert library("users", "login") == [200, 200, 401]
@@ -188,11 +188,11 @@ def test_own_columns_and_tables_come_along(library: Library, project: Path, foll
     follow(WRITE_MIGRATION)
     [written] = set(project.glob("migrations/versions/*.py")) - before
     revision = re.search(r'^revision.*= "(\w+)"', written.read_text(), re.MULTILINE)[1]
-    shown = follow(ADOPT_WITH_MIGRATION.replace("REVISION", revision))
+    shown = follow(IMPORT_WITH_MIGRATION.replace("REVISION", revision))
 
-    assert f"noted as done: users_0001, {revision}." in shown
-    assert "your own stay" not in shown
-    assert "Adopted" in shown
+    assert f"recorded as applied: users_0001, {revision}." in shown
+    assert "keeps your own" not in shown
+    assert "Imported." in shown
     follow("uv run app db check")
 
 
@@ -205,5 +205,5 @@ def test_the_backup_is_the_old_database(library: Library, project: Path, old_dat
 
     follow(block.replace("postgresql://user:password@host/name", url))
 
-    [backup] = project.glob("before-adopt.*")
+    [backup] = project.glob("before-import.*")
     assert b"accounts" in backup.read_bytes()

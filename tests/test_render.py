@@ -19,6 +19,7 @@ QUESTIONS = {
     "docker": [True, False],
     "ci": ["github", "gitlab", "none"],
     "example": [True, False],
+    "from_hawkapi_users": [False, True],
 }
 COMBINATIONS = [dict(zip(QUESTIONS, row, strict=True)) for row in AllPairs(list(QUESTIONS.values()))]
 NAMES = [
@@ -33,6 +34,7 @@ NAMES = [
 ]
 OF_OTHERS = re.compile(r"app/users/emails/|tests/users/templates/|\.github/")
 """Files whose own braces are not Copier's."""
+IMPORT = re.compile(r"(app|tests)/import_hawkapi_users/")
 
 
 def files_of(project: Path) -> dict[str, bytes]:
@@ -56,6 +58,7 @@ def test_every_combination_is_complete_and_well_formed(
     assert (".gitlab-ci.yml" in files) == (answers["ci"] == "gitlab")
     assert ("app/notes/routes.py" in files, "tests/notes/test_notes.py" in files) == (answers["example"],) * 2
     assert ("migrations/versions/app_0002_notes.py" in files) == answers["example"]
+    assert any(map(IMPORT.match, files)) == answers["from_hawkapi_users"]
     run(python, "-m", "ruff", "check", cwd=project)
     run(python, "-m", "ruff", "format", "--check", cwd=project)
 
@@ -107,6 +110,27 @@ def test_an_answer_that_cannot_work_is_refused_with_a_reason(
     assert done.returncode != 0
     assert sentence in done.stderr
     assert not (tmp_path / "p" / "pyproject.toml").exists()
+
+
+def test_the_import_from_hawkapi_users_is_two_folders_that_no_other_file_mentions(render: Render):
+    without, project = files_of(render()), files_of(render(from_hawkapi_users=True))
+
+    added = project.keys() - without.keys()
+    assert [name for name in added if not IMPORT.match(name)] == []
+    assert {name.partition("/")[0] for name in added} == {"app", "tests"}
+    assert without.keys() - project.keys() == set()
+    # The secret and the answers differ.
+    different = {name for name, content in without.items() if project[name] != content}
+    assert different == {".env", ".copier-answers.yml"}
+    words = re.compile(rb"import[-_]hawkapi|from_hawkapi_users|imports? .*hawkapi-users|taken over")
+    assert [name for name, content in without.items() if words.search(content)] == [".copier-answers.yml"]
+
+
+def test_the_command_line_has_the_import_only_when_it_was_asked_for(render: Render, python: Path):
+    without, project = render(), render(from_hawkapi_users=True)
+
+    assert "import-hawkapi-users" not in run(python, "-m", "app.cli", "--help", cwd=without)
+    assert "import-hawkapi-users" in run(python, "-m", "app.cli", "--help", cwd=project)
 
 
 def test_two_renders_differ_in_the_secret_alone(render: Render):

@@ -33,7 +33,7 @@ def run(command: str) -> int:
 @pytest.fixture(scope="module")
 def project(render: Render) -> Path:
     """A new project as its owner would commit it: without `.env`, which holds the secret and git ignores."""
-    project = render()
+    project = render(from_hawkapi_users=True)
     run("git", "init", "--quiet", cwd=project)
     commit(project, "A new project")
     assert (project / ".env").exists()

@@ -1,4 +1,4 @@
-"""An application on the library hawkapi-users, for `tests/test_adopt.py`.
+"""An application on the library hawkapi-users, for `tests/test_import_hawkapi_users.py`.
 
 `python library.py URL TABLE register [--own]` makes tables and accounts and prints the accounts;
 `python library.py URL TABLE login` prints the status of each one's login.

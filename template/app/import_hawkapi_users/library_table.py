@@ -1,6 +1,6 @@
-"""The table of the library hawkapi-users: what is expected of it, and how it becomes this application's.
+"""The users table of the library hawkapi-users: check it, then turn it into this application's.
 
-For `uv run app adopt` alone, of no use once the accounts are here. Template-owned.
+Template-owned. Only `app import-hawkapi-users` uses this module.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ from app.database import Base
 from app.users.addresses import normalize_email
 
 TABLE = "users"
-"""The name that the table gets, whatever the library called it."""
+"""The table's name after the import."""
 
 EXPECTED: dict[str, TypeEngine[Any]] = {
     "id": String(36),
@@ -46,117 +46,128 @@ EXPECTED: dict[str, TypeEngine[Any]] = {
     "created_at": DateTime(timezone=True),
     "updated_at": DateTime(timezone=True),
 }
-"""What hawkapi-users 0.1 and 0.2 make, and `users_0001` too. None of it may be NULL."""
+"""The columns that hawkapi-users 0.1 and 0.2 create, and so does `users_0001`. All of them are NOT NULL."""
 
 _TIME = "____-__-__ __:__:__"
-_SQLITE_VALUES = (
+_INVALID_IN_SQLITE = (
     (
-        "ids that are not text of 1 to 36 characters",
+        "an id that is not text of 1 to 36 characters",
         "typeof(id) <> 'text' OR length(id) NOT BETWEEN 1 AND 36",
     ),
-    ("addresses that are not text", "typeof(email) <> 'text'"),
+    ("an e-mail address that is not text", "typeof(email) <> 'text'"),
     (
-        "is_active, is_verified or is_superuser other than 0 and 1",
+        "a value other than 0 and 1 in is_active, is_verified or is_superuser",
         "is_active NOT IN (0, 1) OR is_verified NOT IN (0, 1) OR is_superuser NOT IN (0, 1)",
     ),
-    ("password_version that is not a whole number", "typeof(password_version) <> 'integer'"),
+    ("a password_version that is not an integer", "typeof(password_version) <> 'integer'"),
     *(
         (
-            f"{name} that is not written as 2026-01-31 12:00:00 or 2026-01-31 12:00:00.000000",
+            f"a {name} that does not look like 2026-01-31 12:00:00 or 2026-01-31 12:00:00.000000",
             f"NOT ({name} LIKE '{_TIME}' OR {name} LIKE '{_TIME}.______')",
         )
         for name in ("created_at", "updated_at")
     ),
 )
-"""What cannot be stored on PostgreSQL, and can on SQLite, where the type of a column binds no value."""
+"""Each check as a description and an SQL condition. SQLite does not enforce column types; PostgreSQL does."""
 
 
 @dataclass(frozen=True)
-class Examination:
-    """What was found in a table. It can be taken over when there are no *differences*."""
+class Inspection:
+    """The result of `inspect_table`. The table can be imported if there are no *differences*."""
 
     table: str
     accounts: int = 0
     differences: list[str] = field(default_factory=list[str])
-    """What is not as the library makes it, each as a sentence."""
+    """Sentences: how the table differs from the library's."""
     notes: list[str] = field(default_factory=list[str])
-    """What the owner of the table should know, each as a sentence."""
-    respelled: dict[str, str] = field(default_factory=dict[str, str])
-    """The id, and the address as `normalize_email` returns it, of those that are stored otherwise."""
+    """Sentences: what the owner of the table should know before the import."""
+    normalized: dict[str, str] = field(default_factory=dict[str, str])
+    """Account id to normalized e-mail address, only for addresses that are not stored normalized."""
 
     def changes(self) -> list[str]:
-        """What `take_over` does, in sentences."""
+        """Sentences: what `import_table` will do."""
         kept = f"The table keeps its name, {TABLE}."
-        renamed = f"The table {self.table} gets the name {TABLE}; what refers to it follows."
-        respelled = (
-            f"{_some(list(self.respelled))} an address that is written anew, in lower case and with its"
-            " domain in ASCII, as addresses are looked up here."
+        renamed = f"The table {self.table} is renamed to {TABLE}, and its foreign keys follow."
+        normalized = (
+            f"{_count(list(self.normalized))} an e-mail address that is rewritten in lower case and with an"
+            " ASCII domain."
         )
-        return [kept if self.table == TABLE else renamed, *([respelled] if self.respelled else [])]
+        return [kept if self.table == TABLE else renamed, *([normalized] if self.normalized else [])]
 
 
-def candidates(connection: Connection) -> list[str]:
-    """The tables that have every column of the library's."""
+def library_tables(connection: Connection) -> list[str]:
+    """Return the names of the tables that have all columns of the library."""
     tables = inspect(connection).get_multi_columns()
     return sorted(
         name for (_, name), columns in tables.items() if set(EXPECTED) <= {each["name"] for each in columns}
     )
 
 
-def examine(connection: Connection, table: str) -> Examination:
-    """Look at the columns, the keys and the values of *table*, which exists."""
+def inspect_table(connection: Connection, table: str) -> Inspection:
+    """Check the columns, the keys and the values of *table*, which must exist. Changes nothing."""
     inspector = inspect(connection)
     columns = {each["name"]: each for each in inspector.get_columns(table)}
-    differences = [*_differences_of_columns(connection, columns), *_differences_of_keys(inspector, table)]
+    differences = [*_column_differences(connection, columns), *_key_differences(inspector, table)]
     if differences:
-        # Queries over a table of another shape would only fail.
-        return Examination(table, differences=differences)
-    rows = _rows_of(table)
-    respelled = _addresses_to_respell(connection, rows)
-    return Examination(
+        # The queries below need the library's columns.
+        return Inspection(table, differences=differences)
+    accounts = _accounts(table)
+    normalized = _emails_to_normalize(connection, accounts)
+    return Inspection(
         table,
-        accounts=connection.scalar(select(func.count()).select_from(rows)) or 0,
-        differences=[*_strange_values(connection, rows), *_clashes(connection, rows, respelled)],
-        notes=[*_own_columns(columns), *_own_tables(inspector, table), *_unknown_hashes(connection, rows)],
-        respelled=respelled,
+        accounts=connection.scalar(select(func.count()).select_from(accounts)) or 0,
+        differences=[
+            *_invalid_values(connection, accounts),
+            *_duplicate_emails(connection, accounts, normalized),
+        ],
+        notes=[
+            *_own_columns(columns),
+            *_own_tables(inspector, table),
+            *_unknown_hashes(connection, accounts),
+        ],
+        normalized=normalized,
     )
 
 
-def take_over(connection: Connection, found: Examination) -> None:
-    """Make the table that was examined into `users` as after `users_0001`, in the caller's transaction."""
+def import_table(connection: Connection, inspection: Inspection) -> None:
+    """Bring the inspected table to the state of `users_0001`, in the caller's transaction.
+
+    Raises:
+        ValueError: the table has no unique index on email, so it was not inspected.
+    """
     operations = Operations(MigrationContext.configure(connection))
-    primary_key = inspect(connection).get_pk_constraint(found.table)["name"]
-    index = _index_of_addresses(inspect(connection), found.table)
+    primary_key = inspect(connection).get_pk_constraint(inspection.table)["name"]
+    index = _email_index(inspect(connection), inspection.table)
     if index is None:
-        raise ValueError(f"{found.table} was not examined: it has no unique index of addresses.")
-    if found.table != TABLE:
-        # Foreign keys, triggers and views of other tables follow.
-        operations.rename_table(found.table, TABLE)
+        raise ValueError(f"{inspection.table} has no unique index on email: inspect the table first.")
+    if inspection.table != TABLE:
+        # Foreign keys, triggers and views of other tables follow the new name.
+        operations.rename_table(inspection.table, TABLE)
     if index["name"] != (wanted := f"ix_{TABLE}_email"):
         operations.drop_index(str(index["name"]), table_name=TABLE)
         operations.create_index(wanted, TABLE, ["email"], unique=True)
     if connection.dialect.name == "postgresql" and primary_key and primary_key != f"pk_{TABLE}":
         quoted = connection.dialect.identifier_preparer.quote_identifier(primary_key)
         operations.execute(f"ALTER TABLE {TABLE} RENAME CONSTRAINT {quoted} TO pk_{TABLE}")
-    users = _rows_of(TABLE)
-    for user_id, address in found.respelled.items():
-        connection.execute(update(users).where(users.c.id == user_id).values(email=address))
+    accounts = _accounts(TABLE)
+    for user_id, email in inspection.normalized.items():
+        connection.execute(update(accounts).where(accounts.c.id == user_id).values(email=email))
     if connection.dialect.name == "sqlite":
-        # There a time is text, and `Moment` writes a full second without a fraction.
+        # SQLite stores a time as text, and `Moment` writes a full second without a fraction.
         for name in ("created_at", "updated_at"):
             time = literal_column(name, String)
-            shortest = update(users).where(time.like("%.000000")).values({name: func.substr(time, 1, 19)})
-            connection.execute(shortest)
+            full_seconds = update(accounts).where(time.like("%.000000"))
+            connection.execute(full_seconds.values({name: func.substr(time, 1, 19)}))
 
 
-def _rows_of(table: str) -> Table:
+def _accounts(table: str) -> Table:
     return Table(table, MetaData(), *(Column(name, type_) for name, type_ in EXPECTED.items()))
 
 
-# What makes it another table
+# Differences: the import is refused
 
 
-def _differences_of_columns(connection: Connection, columns: dict[str, ReflectedColumn]) -> list[str]:
+def _column_differences(connection: Connection, columns: dict[str, ReflectedColumn]) -> list[str]:
     differences: list[str] = []
     for name, type_ in EXPECTED.items():
         expected = f"{type_.compile(connection.dialect)} NOT NULL"
@@ -170,20 +181,20 @@ def _differences_of_columns(connection: Connection, columns: dict[str, Reflected
     return differences
 
 
-def _differences_of_keys(inspector: Inspector, table: str) -> list[str]:
+def _key_differences(inspector: Inspector, table: str) -> list[str]:
     differences: list[str] = []
     key = inspector.get_pk_constraint(table)["constrained_columns"]
     if key != ["id"]:
         differences.append(f"The primary key is ({', '.join(key)}); it should be (id).")
-    if _index_of_addresses(inspector, table) is None:
+    if _email_index(inspector, table) is None:
         differences.append(
-            "No unique index covers email, and email alone:"
-            f" CREATE UNIQUE INDEX ix_{table}_email ON {table} (email) makes one."
+            "There is no unique index on email only."
+            f" Create one: CREATE UNIQUE INDEX ix_{table}_email ON {table} (email)."
         )
     return differences
 
 
-def _index_of_addresses(inspector: Inspector, table: str) -> ReflectedIndex | None:
+def _email_index(inspector: Inspector, table: str) -> ReflectedIndex | None:
     for index in inspector.get_indexes(table):
         is_partial = any(option.endswith("_where") for option in index.get("dialect_options", {}))
         is_constraint = "duplicates_constraint" in index
@@ -192,41 +203,41 @@ def _index_of_addresses(inspector: Inspector, table: str) -> ReflectedIndex | No
     return None
 
 
-def _strange_values(connection: Connection, rows: Table) -> list[str]:
+def _invalid_values(connection: Connection, accounts: Table) -> list[str]:
     if connection.dialect.name != "sqlite":
         return []
     found: list[str] = []
-    for what, condition in _SQLITE_VALUES:
-        ids = list(connection.scalars(select(rows.c.id).where(text(condition))))
+    for description, condition in _INVALID_IN_SQLITE:
+        ids = list(connection.scalars(select(accounts.c.id).where(text(condition))))
         if ids:
-            found.append(f"{_some(ids)} {what}.")
+            found.append(f"{_count(ids)} {description}.")
     return found
 
 
-def _addresses_to_respell(connection: Connection, rows: Table) -> dict[str, str]:
+def _emails_to_normalize(connection: Connection, accounts: Table) -> dict[str, str]:
     found: dict[str, str] = {}
-    for user_id, address in connection.execute(select(rows.c.id, rows.c.email)):
-        if (spelled := normalize_email(str(address))) != address:
-            found[user_id] = spelled
+    for user_id, email in connection.execute(select(accounts.c.id, accounts.c.email)):
+        if (normalized := normalize_email(str(email))) != email:
+            found[user_id] = normalized
     return found
 
 
-def _clashes(connection: Connection, rows: Table, respelled: dict[str, str]) -> list[str]:
-    wanted = Counter(respelled.values())
+def _duplicate_emails(connection: Connection, accounts: Table, normalized: dict[str, str]) -> list[str]:
+    wanted = Counter(normalized.values())
     ids = [
         user_id
-        for user_id, address in respelled.items()
-        if wanted[address] > 1 or connection.scalar(select(rows.c.id).where(rows.c.email == address))
+        for user_id, email in normalized.items()
+        if wanted[email] > 1 or connection.scalar(select(accounts.c.id).where(accounts.c.email == email))
     ]
     if not ids:
         return []
     return [
-        f"{_some(ids)} an address that another account has, too, in another spelling"
-        " (capitals, spaces, a domain that is not in ASCII): change or delete one of the two."
+        f"{_count(ids)} the e-mail address of another account, spelled differently (capitals, spaces or a"
+        " domain that is not ASCII). Change or delete one of the two accounts."
     ]
 
 
-# What is no difference, and worth knowing
+# Notes: the import works
 
 
 def _own_columns(columns: dict[str, ReflectedColumn]) -> list[str]:
@@ -234,12 +245,12 @@ def _own_columns(columns: dict[str, ReflectedColumn]) -> list[str]:
     if not own:
         return []
     notes = [
-        f"Columns of your own stay: {_names(own)}. Describe them at the end of `User` in app/users/models.py,"
-        " or the next `uv run app db revision` drops them."
+        f"The table keeps your own columns: {_names(own)}. Add them to the end of `User` in"
+        " app/users/models.py, or the next `uv run app db revision` drops them."
     ]
-    needed = [each for each in own if not each["nullable"] and each.get("default") is None]
-    if needed:
-        notes.append(f"Until `User` gives them a value, nobody can register: {_names(needed)}.")
+    required = [each for each in own if not each["nullable"] and each.get("default") is None]
+    if required:
+        notes.append(f"Registration fails until `User` gives these columns a value: {_names(required)}.")
     return notes
 
 
@@ -248,18 +259,19 @@ def _own_tables(inspector: Inspector, table: str) -> list[str]:
     if not own:
         return []
     return [
-        f"Tables of your own stay: {', '.join(sorted(own))}. Move their models into a package under app/,"
-        " or the next `uv run app db revision` drops them."
+        f"The database keeps your own tables: {', '.join(sorted(own))}. Move their models into a package"
+        " under app/, or the next `uv run app db revision` drops them."
     ]
 
 
-def _unknown_hashes(connection: Connection, rows: Table) -> list[str]:
-    ids = list(connection.scalars(select(rows.c.id).where(rows.c.hashed_password.not_like("$argon2%"))))
+def _unknown_hashes(connection: Connection, accounts: Table) -> list[str]:
+    hashed = accounts.c.hashed_password
+    ids = list(connection.scalars(select(accounts.c.id).where(hashed.not_like("$argon2%"))))
     if not ids:
         return []
     return [
-        f"{_some(ids)} a password that was not hashed by hawkapi-users and that nobody can log in with,"
-        " there or here: a reset link by mail helps."
+        f"{_count(ids)} a password that hawkapi-users did not hash. Logging in with it fails, before the"
+        " import and after it. A password reset by mail sets a new one."
     ]
 
 
@@ -267,7 +279,7 @@ def _names(columns: list[ReflectedColumn]) -> str:
     return ", ".join(each["name"] for each in columns)
 
 
-def _some(ids: list[str]) -> str:
-    """`2 accounts (ids a, b) have`: how many, and the first of them. Addresses are not for a terminal."""
+def _count(ids: list[str]) -> str:
+    """`2 accounts (ids a, b) have`: the number and the first ids, never the e-mail addresses."""
     shown = ", ".join(str(each) for each in ids[:5]) + (", …" if len(ids) > 5 else "")
     return f"1 account (id {shown}) has" if len(ids) == 1 else f"{len(ids)} accounts (ids {shown}) have"

@@ -1,6 +1,6 @@
-"""One transaction for changes of tables and for migrations: all of it happens, or nothing, on SQLite as well.
+"""Change tables and run migrations in one transaction. A failure undoes all of it, on SQLite too.
 
-migrations/env.py is not run here: it opens a connection of its own. Template-owned.
+This does not run migrations/env.py, which opens its own connection. Template-owned.
 """
 
 from collections.abc import AsyncGenerator, Collection, Sequence
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import RevisionStep
 
 LOCK_TIMEOUT = 10.0
-"""Seconds to wait for another program that writes."""
+"""Seconds to wait for another program that writes to the database."""
 
 
 @asynccontextmanager
 async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
-    """A transaction that is committed at the end of the block, and undone when the block raises."""
+    """Open a transaction. It is committed at the end of the block and rolled back if the block raises."""
     url = settings.database_url.get_secret_value()
     is_sqlite = url.startswith("sqlite")
     options = {"timeout": LOCK_TIMEOUT} if is_sqlite else {}
@@ -37,15 +37,16 @@ async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
         @event.listens_for(engine.sync_engine, "connect")
         def on_connect(connection: Any, record: Any) -> None:
             cursor = connection.cursor()
-            # Migrations copy a table and drop the old one, and dropping deletes what refers to it.
+            # A migration copies a table and drops the old one. With foreign keys on, the drop deletes the
+            # rows that refer to it.
             cursor.execute("PRAGMA foreign_keys = OFF")
-            # Or the foreign keys of other tables would not follow a table that is renamed.
+            # With the legacy behavior, foreign keys of other tables do not follow a renamed table.
             cursor.execute("PRAGMA legacy_alter_table = OFF")
             cursor.close()
 
         @event.listens_for(engine.sync_engine, "begin")
         def on_begin(connection: Connection) -> None:
-            # The driver begins at the first INSERT only: tables made before would stay after a failure.
+            # The driver begins only at the first INSERT: a rollback would keep tables created before it.
             connection.exec_driver_sql("BEGIN")
 
         _ = (on_connect, on_begin)
@@ -57,40 +58,43 @@ async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
 
 
 def lock(connection: Connection, table: str) -> None:
-    """Keep other programs out of *table*. On SQLite a transaction fails where another has written since."""
+    """Keep other programs out of *table* until the transaction ends.
+
+    SQLite needs no lock: there the transaction fails if another program has written since it began.
+    """
     if connection.dialect.name == "postgresql":
         quoted = connection.dialect.identifier_preparer.quote_identifier(table)
         connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_TIMEOUT * 1000)}"))
         connection.execute(text(f"LOCK TABLE {quoted} IN ACCESS EXCLUSIVE MODE"))
 
 
-def heads_of(connection: Connection, scripts: ScriptDirectory) -> tuple[list[str], list[str]]:
-    """What `alembic_version` holds: the revisions of this project, and those that have no file in it."""
+def current_heads(connection: Connection, scripts: ScriptDirectory) -> tuple[list[str], list[str]]:
+    """Return the revisions in `alembic_version`: those of this project, then those that it does not know."""
     heads = MigrationContext.configure(connection).get_current_heads()
     known = {each.revision for each in scripts.walk_revisions()}
     return [each for each in heads if each in known], [each for each in heads if each not in known]
 
 
 def missing_after(scripts: ScriptDirectory, heads: Sequence[str]) -> list[str]:
-    """The revisions that `upgrade heads` would run, in their order."""
+    """Return the revisions that `upgrade heads` would run, in order."""
     return [each.revision.revision for each in _steps(scripts, tuple(heads))]
 
 
 def forget(connection: Connection, revisions: Collection[str]) -> None:
-    """Take *revisions* out of `alembic_version`; nothing of what they made is undone."""
+    """Remove *revisions* from `alembic_version`. The tables that they created stay."""
     for each in revisions:
         connection.execute(text("DELETE FROM alembic_version WHERE version_num = :each"), {"each": each})
 
 
 def upgrade(
-    connection: Connection, scripts: ScriptDirectory, config: "Config", *, noted: Collection[str]
+    connection: Connection, scripts: ScriptDirectory, config: "Config", *, applied: Collection[str]
 ) -> None:
-    """Run every migration that is missing; those in *noted* are only written down as if they had run."""
+    """Run every missing migration. Those in *applied* are recorded without running."""
 
     def steps(heads: Any, context: MigrationContext) -> "list[RevisionStep]":
         found = _steps(scripts, heads)
         for step in found:
-            if step.revision.revision in noted:
+            if step.revision.revision in applied:
                 step.migration_fn = _do_nothing
         return found
 
@@ -109,4 +113,4 @@ def _steps(scripts: ScriptDirectory, heads: tuple[str, ...]) -> "list[RevisionSt
 
 
 def _do_nothing(**options: Any) -> None:
-    """In place of a migration that has nothing left to do."""
+    """The migration function of a revision that is only recorded."""

@@ -18,7 +18,7 @@ SECRET = {"secret": True}  # nosec B105 - a mark on columns, not a secret
 
 
 class User(Base):
-    """An account. The columns are those of hawkapi-users 0.2, whose data can be taken over, and two more."""
+    """An account. The columns are those of hawkapi-users 0.2, and two more."""
 
     __tablename__ = "users"
 

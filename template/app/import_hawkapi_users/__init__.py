@@ -1,0 +1,1 @@
+"""Import the accounts of an application that used the library hawkapi-users. README.md explains how."""

@@ -393,6 +393,12 @@ class Settings(BaseSettings):
         float,
         Field(gt=0, le=86_400, description="Seconds for the headers of a request, and for idling."),
     ] = 10.0
+    http2_enabled: Annotated[
+        bool,
+        Field(
+            description="Speak HTTP/2 too, for a proxy that does. A connection that sends nothing then stays."
+        ),
+    ] = False
     body_timeout: Annotated[
         float, Field(gt=0, le=86_400, description="Seconds in which the body of a request has to arrive.")
     ] = 20.0

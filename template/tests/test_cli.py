@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -1008,6 +1008,49 @@ def test_serve_gives_a_request_up_whose_body_does_not_come(migrated: Path, monke
 
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"\r\nconnection: close\r\n" in answer
+
+
+HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What every connection of HTTP/2 begins with (RFC 9113, section 3.4)."""
+
+
+def received_until_closed(port: int, sent: bytes) -> bytes:
+    """What the server sends to a client that sends this and no more. Raises if the connection stays open."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(sent)
+        # Closing early, before it has read everything, may reset the connection.
+        with suppress(ConnectionResetError):
+            return b"".join(iter(lambda: connection.recv(65_536), b""))
+    return b""
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_serve_closes_connections_that_stay_silent(migrated: Path, monkeypatch: pytest.MonkeyPatch):
+    """Checklist 40; CWE-400: or a few hundred of them take every descriptor of the process."""
+    monkeypatch.setenv("HEADER_TIMEOUT", "0.5")
+    port = free_port()
+    with running("serve", "--port", str(port)):
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz", '"ready"'))
+        received = [
+            received_until_closed(port, sent)
+            for sent in (b"", b"G", b"GET / HTTP/1.1\r\n", HTTP_2, HTTP_2[:9])
+        ]
+
+    assert received == [b""] * 5
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_serve_speaks_http_2_where_it_is_wanted(migrated: Path, monkeypatch: pytest.MonkeyPatch):
+    """The connection is closed when its client is gone, although nothing says so."""
+    monkeypatch.setenv("HEADER_TIMEOUT", "0.5")
+    monkeypatch.setenv("HTTP2_ENABLED", "true")
+    port = free_port()
+    with running("serve", "--port", str(port)):
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz", '"ready"'))
+        received = received_until_closed(port, HTTP_2)
+
+    settings_frame = 4
+    assert received[3] == settings_frame
 
 
 @pytest.mark.usefixtures("bytecode")

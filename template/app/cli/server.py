@@ -155,7 +155,7 @@ def _where_mail_goes(backend: str, worker: str) -> str:
 
 
 def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload: bool) -> None:
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings, HTTP2Settings
     from granian.server import Server
 
@@ -169,6 +169,8 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
         address=host,
         port=port,
         interface=Interfaces.ASGI,
+        # To tell the versions apart Granian waits for the first bytes, without a limit of time (CWE-400).
+        http=HTTPModes.auto if settings.http2_enabled else HTTPModes.http1,
         workers=workers,
         reload=reload,
         reload_paths=[PROJECT / "app"] if reload else None,
@@ -180,6 +182,11 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
         # Whoever sends headers slowly or without end is cut off here: the application's own limits, which
         # answer in words, see a request when its headers are complete.
         http1_settings=HTTP1Settings(header_read_timeout=round(settings.header_timeout * 1000)),
-        http2_settings=HTTP2Settings(max_headers_size=4 * settings.max_header_size),
+        # A client that does not reply to a PING either is gone, or only holds the connection.
+        http2_settings=HTTP2Settings(
+            max_headers_size=4 * settings.max_header_size,
+            keep_alive_interval=round(settings.header_timeout * 1000),
+            keep_alive_timeout=max(1, round(settings.header_timeout)),
+        ),
         log_dictconfig=logs.configuration(settings),
     ).serve()

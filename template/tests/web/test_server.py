@@ -32,10 +32,12 @@ async def exchange(port: int, sent: bytes) -> bytes:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def port() -> AsyncIterator[int]:
     port = free_port()
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port), "served:app"]
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--http", "1", "--port", str(port)]
     path = os.pathsep.join([str(HERE), str(HERE.parent.parent)])
     environment = {**os.environ, "PYTHONPATH": path}
-    server = await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.DEVNULL)
+    server = await asyncio.create_subprocess_exec(
+        *command, "served:app", env=environment, stderr=subprocess.DEVNULL
+    )
     async with asyncio.timeout(20):
         while True:
             try:

@@ -1054,6 +1054,42 @@ def test_serve_speaks_http_2_where_it_is_wanted(migrated: Path, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("bytecode")
+def test_serve_answers_under_its_own_name_only_however_a_request_says_it(
+    migrated: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Checklist 40; RFC 9112, section 3.2.2: a target may name the host, with and without the field Host."""
+    monkeypatch.setenv("ALLOWED_HOSTS", "app.example.org")
+    ours, others = b"Host: app.example.org\r\n", b"Host: evil.example\r\n"
+    end = b"Connection: close\r\n\r\n"
+    port = free_port()
+    with running("serve", "--port", str(port)):
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz", '"ready"'))
+        served = [
+            received_until_closed(port, request + end)
+            for request in (
+                b"GET /nowhere HTTP/1.1\r\n" + ours,
+                b"GET http://app.example.org/nowhere HTTP/1.1\r\n" + ours,
+                b"GET http://app.example.org/nowhere HTTP/1.1\r\n",
+            )
+        ]
+        refused = [
+            received_until_closed(port, request + end)
+            for request in (
+                b"GET /nowhere HTTP/1.1\r\n",
+                b"GET /nowhere HTTP/1.1\r\n" + others,
+                b"GET /nowhere HTTP/1.1\r\n" + ours + others,
+                b"GET http://app.example.org/nowhere HTTP/1.1\r\n" + others,
+                b"GET http://evil.example/nowhere HTTP/1.1\r\n" + others,
+                b"GET http://evil.example/nowhere HTTP/1.1\r\n",
+                b"GET http://app.example.org@evil.example/nowhere HTTP/1.1\r\n",
+            )
+        ]
+
+    assert {each[:12] for each in served} == {b"HTTP/1.1 404"}
+    assert {each[:12] for each in refused} == {b"HTTP/1.1 400"}
+
+
+@pytest.mark.usefixtures("bytecode")
 def test_the_worker_says_that_it_runs_and_stops_when_asked(migrated: Path):
     with running("worker") as worker:
         assert worker.stdout is not None

@@ -128,9 +128,9 @@ OTHER_MAILS = Persona(
             '        "Your account and what belongs to it were deleted. We are sorry to see you go.",\n',
         ),
         instead(
-            "app/users/link_pages.py",
-            '"<p>You can now log in with it.</p>"',
-            '"<p>You can now log in with it in our app.</p>"',
+            "app/users/pages/password_set.html",
+            "<p>You can now log in with it.</p>",
+            "<p>You can now log in with it in our app.</p>",
         ),
     ),
 )

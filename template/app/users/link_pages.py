@@ -1,120 +1,65 @@
-"""The pages behind mailed links, for applications without a front end of their own.
+"""The pages behind mailed links, for applications without a front end. Their texts are in `pages/`.
 
-No script, nothing from elsewhere; forms post to the address they were opened at, so the token is not in the
-page. No field has a `maxlength`: browsers cut off what is pasted beyond it, in silence, and count some
-characters twice. With VERIFY_URL, RESET_URL, EMAIL_CHANGE_URL and INVITATION_URL set to your front end nobody
-comes here. Change the texts freely.
+They have no script and load nothing from elsewhere. A form posts to the URL it was opened at, so the token is
+not in the page. With VERIFY_URL, RESET_URL, EMAIL_CHANGE_URL and INVITATION_URL set to your front end these
+pages are not used.
 """
 
-import html
+from pathlib import Path
 
 from hawkapi.responses.response import Response
 
-from app.web.page import page_response
+from app.web.page import Pages
+
+_pages = Pages(Path(__file__).parent / "pages")
 
 
 def verify_form(*, with_password: bool) -> Response:
-    """*with_password*: the account was made in another browser, perhaps by somebody else."""
-    field = """<label for="password">Your password</label>
-<input id="password" name="password" type="password" autocomplete="current-password"
- aria-describedby="why">
-<p id="why">The account was made in another browser. If you leave this empty, your address is confirmed all
-the same, and you get a mail with a link to set a new password.</p>
-"""
-    return page_response(
-        "Confirm your e-mail address",
-        f"""<form method="post">
-{field if with_password else ""}<button type="submit">Confirm</button>
-</form>""",
-    )
+    """*with_password*: the account was made in another browser, perhaps by someone else."""
+    return _pages.response("verify.html", with_password=with_password)
 
 
 def verified(email: str) -> Response:
-    return page_response(
-        "Confirmed",
-        f"<p>The address {html.escape(email)} is confirmed. If you have to set a new password, a mail with"
-        " the link to do so is on its way.</p>",
-    )
+    return _pages.response("verified.html", email=email)
 
 
 def invitation_form(email: str, min_length: int) -> Response:
-    return _password_form(f"Choose a password for {email}", "Make the account", min_length)
+    return _pages.response("invitation.html", email=email, min_length=min_length)
 
 
 def account_was_made(email: str) -> Response:
-    return page_response(
-        "Your account is ready",
-        f"<p>You can now log in as {html.escape(email)} with your password.</p>",
-        status=201,
-    )
+    return _pages.response("account_made.html", email=email, status=201)
 
 
 def new_password_form(min_length: int) -> Response:
-    return _password_form("Set a new password", "Set the password", min_length)
+    return _pages.response("new_password.html", min_length=min_length)
 
 
 def another_password_form(min_length: int, problem: str) -> Response:
-    """For both forms that set a password; they post to the address they were opened at."""
-    return _password_form("Choose another password", "Set the password", min_length, problem)
-
-
-def _password_form(title: str, action: str, min_length: int, problem: str = "") -> Response:
-    return page_response(
-        title,
-        f"""{_alert(problem)}<form method="post">
-<label for="password">New password, at least {min_length} characters</label>
-<input id="password" name="password" type="password" autocomplete="new-password"
- minlength="{min_length}" required>
-<button type="submit">{action}</button>
-</form>""",
-        status=400 if problem else 200,
-    )
+    """For both forms that set a password; they post to the URL they were opened at."""
+    return _pages.response("new_password.html", status=400, min_length=min_length, problem=problem)
 
 
 def password_was_set() -> Response:
-    return page_response("Your password is set", "<p>You can now log in with it.</p>")
+    return _pages.response("password_set.html")
 
 
 def password_again(problem: str) -> Response:
-    """For both forms that ask for the account's password; they post to the address they were opened at."""
-    return _current_password_form("Your password", problem)
+    """For both forms that ask for the account's password; they post to the URL they were opened at."""
+    return _pages.response("current_password.html", status=400, problem=problem)
 
 
 def email_change_form(problem: str = "") -> Response:
-    return _current_password_form("Confirm your new e-mail address", problem)
-
-
-def _current_password_form(title: str, problem: str) -> Response:
-    return page_response(
-        title,
-        f"""{_alert(problem)}<form method="post">
-<label for="password">Your password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required>
-<button type="submit">Confirm</button>
-</form>""",
-        status=400 if problem else 200,
-    )
+    return _pages.response("email_change.html", status=400 if problem else 200, problem=problem)
 
 
 def email_was_changed(email: str) -> Response:
-    return page_response(
-        "Your address is changed", f"<p>The address of your account is {html.escape(email)} now.</p>"
-    )
+    return _pages.response("email_changed.html", email=email)
 
 
 def dead_link() -> Response:
-    return page_response(
-        "This link is not good any more",
-        "<p>It has expired, was used already, or a newer one has taken its place. Ask for a new one.</p>",
-        status=400,
-    )
+    return _pages.response("dead_link.html", status=400)
 
 
 def try_later(problem: str, headers: dict[str, str]) -> Response:
-    page = page_response("Too many attempts", _alert(problem), status=429)
-    page.headers.update(headers)
-    return page
-
-
-def _alert(problem: str) -> str:
-    return f'<p role="alert">{html.escape(problem)}</p>' if problem else ""
+    return _pages.response("try_later.html", status=429, headers=headers, problem=problem)

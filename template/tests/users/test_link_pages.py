@@ -121,7 +121,7 @@ async def test_a_dead_link_is_a_page_that_says_so(client, path):
 
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert "not good any more" in answer.text
+    assert "no longer works" in answer.text
     assert "<form" not in answer.text
 
 
@@ -138,7 +138,7 @@ async def test_an_expired_link_is_a_page_that_says_so(client, make_user, expired
     ]
 
     assert [answer.status_code for answer in answers] == [400] * 4
-    assert all("not good any more" in answer.text for answer in answers)
+    assert all("no longer works" in answer.text for answer in answers)
 
 
 async def test_the_pages_ask_nothing_of_the_browser_and_leak_nothing(client, links):

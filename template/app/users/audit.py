@@ -3,6 +3,10 @@
 `record` is the one function that writes it, in the transaction of the event. Add events of your own freely; a
 secret, a token, a password or a mail address has no place here. Rows outlive their account, for
 AUDIT_RETENTION_DAYS.
+
+What is refused again and again is written down once in a while, as `limits.py` says: `guessing_blocked` for
+each account and each network whose passwords are not looked at, `link_refused` and `cross_site_refused` for
+each network.
 """
 
 from datetime import datetime

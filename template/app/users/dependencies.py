@@ -19,9 +19,10 @@ from app.database import Db, writing_beside
 from app.reading import ReadingSession
 from app.users.audit import act_as
 from app.users.cookies import SECURE_NAME, browser_cookie, session_cookie
-from app.users.limits import LIMITS
+from app.users.limits import LIMITS, TooManyRequests
 from app.users.manager import UserManager
 from app.users.models import User, UserSession
+from app.users.refusals import note_refusal
 from app.users.sessions import BEARER, COOKIE, SessionEnded
 from app.users.tokens import TokenError
 from app.web import Problem, responds, secured_by
@@ -96,7 +97,11 @@ async def within_wrong_passwords(request: Request, users: Users) -> None:
     A browser that is known for an account passes: the body tells whether it is known for this one.
     """
     if users.limits is not None and not users.known_browsers.is_ours(browser_cookie(request)):
-        await users.limits.look_at_passwords(client_of(request).network)
+        try:
+            await users.limits.look_at_passwords(client_of(request).network)
+        except TooManyRequests:
+            await note_refusal(request, users, "guessing_blocked", "password")
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,11 @@ from app.users.exceptions import (
 )
 from app.users.limits import TooManyRequests
 from app.users.passwords import HashingBusy, InvalidPassword
+from app.users.refusals import note_refusal
 from app.users.sessions import SessionEnded
 from app.users.tokens import TokenError
 from app.web import App, FieldError, Problem
+from app.web.origin import CrossSiteRequest
 from app.web.parameters import sent_by_form
 
 # Your own imports go below; template updates never touch them.
@@ -104,11 +106,19 @@ def install_answers(app: App) -> None:
 
     @app.exception_handler(TokenError)
     async def dead_link(request: Request, error: TokenError) -> Response:
+        if request.method == "POST":
+            # Mail scanners and people open links again and again; only a form or a client sends one.
+            await note_refusal(request, resolve_user_manager(app), "link_refused", "link")
         if sent_by_form(request) or request.method == "GET":
             return link_pages.dead_link()
         return Problem(
             400, "The link is not good any more: it has expired or was used. Ask for a new one."
         ).to_response()
+
+    @app.exception_handler(CrossSiteRequest)
+    async def cross_site(request: Request, error: CrossSiteRequest) -> Response:
+        await note_refusal(request, resolve_user_manager(app), "cross_site_refused", "cookie")
+        return error.to_response()
 
     @app.exception_handler(HashingBusy)
     async def busy(request: Request, error: HashingBusy) -> Response:
@@ -121,7 +131,7 @@ def install_answers(app: App) -> None:
     # Your own answers go below; template updates never touch them.
 
     _ = (taken, refused, invalid_email, invalid_password, wrong_password, owner_required)
-    _ = (session_ended, not_now, not_found, dead_link, busy, closed, too_often)
+    _ = (session_ended, not_now, not_found, dead_link, cross_site, busy, closed, too_often)
 
 
 def _invalid(field: str, error: ValueError) -> Response:

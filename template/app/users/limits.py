@@ -62,6 +62,10 @@ LIMITS = {
         browser="10/15m",
         browsers="20/15m, 100/d",
     ),
+    # Rows of the audit log about what was refused: no more of them, however much is.
+    "guessing_blocked": Limit(address="10/15m", account="1/15m"),
+    "link_refused": Limit(address="1/15m"),
+    "cross_site_refused": Limit(address="1/15m"),
     # Your own rows go below; template updates never touch them.
 }
 
@@ -116,6 +120,20 @@ class Limits:
         except TooManyRequests:
             return False
         return True
+
+    async def may_record(self, event: str, *, address: str, account: str = "") -> bool:
+        """Whether *event* goes into the audit log once more; without a row it does not.
+
+        What has no address counts as one client, so that nobody can fill the log.
+        """
+        limit = self._table.get(event)
+        if limit is None:
+            return False
+        takes = [
+            *_takes(f"{event}:address", address or "unknown", limit.address),
+            *_takes(f"{event}:account", account, limit.account),
+        ]
+        return not await self._take(takes)
 
     async def look_at_passwords(self, address: str) -> None:
         """Raise `TooManyRequests` if no more passwords are checked for *address*; nothing is counted."""

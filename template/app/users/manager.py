@@ -44,7 +44,7 @@ from app.users.exceptions import (
 )
 from app.users.invitations import Invitations, UserInvitation
 from app.users.known_browsers import KnownBrowsers
-from app.users.limits import Attempt, Limits
+from app.users.limits import Attempt, Limits, TooManyRequests
 from app.users.models import User, UserSession
 from app.users.password_policy import PasswordPolicy, context_words
 from app.users.passwords import HashingBusy, InvalidPassword, PasswordHasher
@@ -330,12 +330,11 @@ class UserManager:
             # Gives the connection back while the hash is computed. (A rollback would unload the user.)
             await session.commit()
         known = self._known_browser(browser, user)
-        attempt = await self._begin_attempt(session, email, known)
-        found = user
+        attempt = await self._begin_attempt(session, email, known, user)
         try:
             user = await self._verified(session, user, password, known=known)
         except (InvalidCredentials, InactiveUser):
-            await self._count_failure(session, found, known)
+            await self._count_failure(session, user, known)
             audit.record(session, "login", user and user.id, outcome="failure", method="password")
             if transaction_is_ours:
                 await session.commit()
@@ -935,7 +934,7 @@ class UserManager:
         *,
         known: str,
     ) -> None:
-        attempt = await self._begin_attempt(session, user.email, known)
+        attempt = await self._begin_attempt(session, user.email, known, user)
         try:
             is_right = await self.hasher.verify(password, user.hashed_password)
         except HashingBusy:
@@ -952,11 +951,23 @@ class UserManager:
             await session.commit()
         raise WrongPassword(name)
 
-    async def _begin_attempt(self, session: AsyncSession, email: str, known: str) -> Attempt | None:
+    async def _begin_attempt(
+        self, session: AsyncSession, email: str, known: str, user: User | None
+    ) -> Attempt | None:
         if self.limits is None:
             return None
-        network = client_of_session(session).network
-        return await self.limits.begin_attempt(account=normalize_email(email), address=network, known=known)
+        account, network = normalize_email(email), client_of_session(session).network
+        try:
+            return await self.limits.begin_attempt(account=account, address=network, known=known)
+        except TooManyRequests:
+            transaction_is_ours = not session.in_transaction()
+            if await self.limits.may_record("guessing_blocked", address=network, account=account):
+                audit.record(
+                    session, "guessing_blocked", user and user.id, outcome="failure", method="password"
+                )
+                if transaction_is_ours:
+                    await session.commit()
+            raise
 
     async def _may_mail(self, row: str, email: str) -> bool:
         """Whether another mail may go to *email*; counted alike for addresses that have no account."""

@@ -10,6 +10,10 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORTS = {"http": ":80", "https": ":443"}
 
 
+class CrossSiteRequest(Problem):
+    """The 403 of `require_same_origin`; a handler for it sees every refusal."""
+
+
 def require_same_origin(request: Request) -> None:
     """Refuse an unsafe request unless the browser says that it comes from a page of this application.
 
@@ -18,7 +22,7 @@ def require_same_origin(request: Request) -> None:
     sends `Origin` along.
 
     Raises:
-        Problem: 403.
+        CrossSiteRequest: answered 403.
     """
     if request.method in _SAFE_METHODS:
         return
@@ -26,7 +30,7 @@ def require_same_origin(request: Request) -> None:
     origin = _origin_of(request.scope["app"].state.settings.base_url)
     is_ours = site == "same-origin" if site is not None else request.headers.get("origin") == origin
     if not is_ours:
-        raise Problem(
+        raise CrossSiteRequest(
             403,
             "With a cookie, this is accepted from pages of this application alone. A client that is no"
             f" browser sends the header Origin: {origin}",

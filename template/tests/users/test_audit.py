@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from app.database import session_of
+from app.limits import Rate
 from app.users import record
+from app.users.limits import LIMITS
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
@@ -205,6 +207,19 @@ async def sends_what_is_malformed(it):
     await it.client.post("/users/verify/x")
 
 
+async def asks_from_another_site(it):
+    await it.client.post("/users/logout", headers=it.cookie | {"Origin": "http://evil.example"})
+
+
+async def guesses_again_and_again(it):
+    for _ in range(PER_PAIR + 2):
+        await fails_to_log_in(it)
+
+
+PER_PAIR = Rate.parse(LIMITS["wrong_password"].pair).count
+GUESSES = ["login failure ada by nobody password"] * PER_PAIR + [
+    "guessing_blocked failure ada by nobody password"
+]
 LIFE = [
     (logs_in, ["login success ada by ada password"]),
     (logs_in_with_a_cookie, ["login success ada by ada password"]),
@@ -216,11 +231,11 @@ LIFE = [
     (asks_to_verify, ["verify_request success ada by nobody -"]),
     (asks_to_verify_an_unknown_address, ["verify_request success None by nobody -"]),
     (verifies, ["verify success ada by ada link"]),
-    (verifies_twice, ["verify success ada by ada link"]),
+    (verifies_twice, ["verify success ada by ada link", "link_refused failure None by nobody link"]),
     (asks_for_a_reset, ["password_reset_request success ada by nobody -"]),
     (asks_for_a_reset_of_an_unknown_address, ["password_reset_request success None by nobody -"]),
     (resets, ["password_reset success ada by ada link"]),
-    (resets_twice, ["password_reset success ada by ada link"]),
+    (resets_twice, ["password_reset success ada by ada link", "link_refused failure None by nobody link"]),
     (logs_out, ["logout success ada by ada bearer"]),
     (logs_out_with_a_cookie, ["logout success ada by ada cookie"]),
     (logs_out_with_the_refresh_token, ["logout success ada by ada bearer"]),
@@ -247,7 +262,9 @@ LIFE = [
     (is_sent_a_reset_by_an_administrator, ["password_reset_request success ada by root bearer"]),
     (is_deleted_by_an_administrator, ["delete success ada by root bearer"]),
     (only_looks, []),
-    (sends_what_is_malformed, []),
+    (sends_what_is_malformed, ["link_refused failure None by nobody link"]),
+    (asks_from_another_site, ["cross_site_refused failure None by nobody cookie"]),
+    (guesses_again_and_again, GUESSES),
 ]
 FLOWS = pytest.mark.parametrize(
     ("happens", "expected"), LIFE, ids=lambda value: getattr(value, "__name__", "")

@@ -24,7 +24,8 @@ routers: dict[Mode, Router] = {mode: Router(tags=["users"]) for mode in ("open",
 async def register(request: Request, body: Registration, users: Users, tx: Db) -> PublicUser:
     """Create an account
 
-    A mail with the link that verifies the address is on its way when this answers.
+    A mail with the link that verifies the address is on its way when this answers, unless its mailbox has got
+    too many lately.
     """
     user = await users.create(tx, **msgspec.structs.asdict(body))
     remember_browser(request, users, user)

@@ -1,0 +1,38 @@
+"""What is refused with an error, written into the audit log, so that an operator sees that somebody tries.
+
+Once for each client network in a while (`limits.py`), so that nobody can fill the log. It stands in a
+transaction of its own, since that of the request is undone.
+"""
+
+import logging
+
+from hawkapi import Request
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.limits import LimiterUnavailable
+from app.users import audit
+from app.users.manager import UserManager
+from app.web.client import client_of
+
+logger = logging.getLogger("app.users")
+
+
+async def note_refusal(request: Request, users: UserManager | None, event: str, method: str = "") -> None:
+    """Write *event* down for the network that *request* comes from. What goes wrong here is only logged.
+
+    *method*: how the client wanted to show who they are, as in `audit.py`.
+    """
+    if users is None or users.limits is None:
+        return
+    network = client_of(request).network
+    try:
+        # Which account it is about is not known, so the network stands for it.
+        if not await users.limits.may_record(event, address=network, account=network):
+            return
+        async with request.scope["app"].state.db.session() as session:
+            session.info["request"] = request
+            route = request.scope.get("route")
+            details = {"route": route.handler.__name__} if route is not None else {}
+            audit.record(session, event, None, outcome="failure", method=method, details=details)
+    except (LimiterUnavailable, SQLAlchemyError) as error:
+        logger.warning("%s was not written down (%s)", event, type(error).__name__)

@@ -337,7 +337,7 @@ class Sessions:
             raise SessionReused(row, user)
         for _ in times:
             secret = self._successor(secret)
-            if _hash(secret) == row.secret_hash:
+            if hmac.compare_digest(_hash(secret), row.secret_hash):
                 return secret
         raise SessionReused(row, user)
 

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from app.limits import Rate
-from app.users import HashingBusy
-from app.users.limits import LIMITS
+from app.limits import MemoryLimiter, Rate
+from app.users import HashingBusy, TooManyRequests
+from app.users.limits import LIMITS, Limit, Limits
 from app.users.manager import MAX_FAILED_LOGINS
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
@@ -569,3 +569,47 @@ async def test_what_could_not_be_checked_is_not_counted(ways, manager, monkeypat
 
     assert set(overloaded) == {503}
     assert afterwards in (400, 401)
+
+
+# Several windows of one limit
+
+
+@pytest.fixture
+def counted(set_clock):
+    """`allowed = counted("10/15m, 100/d")`, and `await allowed(NOON, 12)`: of so many guesses, how many are
+    checked then."""
+
+    def begin(rates):
+        limits = Limits(MemoryLimiter(), {"wrong_password": Limit(account=rates)})
+
+        async def is_checked():
+            try:
+                await limits.begin_attempt(account=EMAIL, address="")
+            except TooManyRequests:
+                return False
+            return True
+
+        async def allowed(moment, times):
+            set_clock(moment)
+            return [await is_checked() for _ in range(times)].count(True)
+
+        return allowed
+
+    return begin
+
+
+async def test_each_window_of_a_limit_is_counted_and_enforced(counted):
+    """Advisory 43. Checklist 9: ten each quarter of an hour, until the hundred of the day are used up."""
+    allowed = counted("10/15m, 100/d")
+
+    numbers = [await allowed(NOON + timedelta(minutes=15 * quarter), 12) for quarter in range(12)]
+
+    assert numbers == [10] * 11 + [1]
+
+
+@pytest.mark.parametrize("rates", ["1/m, 3/h", "3/h, 1/m"])
+async def test_what_one_window_refuses_does_not_count_for_the_other(counted, rates):
+    """Advisory 43. Checklist 11: who hammers at one account does not shut its owner out for longer."""
+    allowed = counted(rates)
+
+    assert [await allowed(NOON + timedelta(minutes=minute), 100) for minute in range(4)] == [1, 1, 1, 0]

@@ -199,3 +199,31 @@ async def test_of_six_invitations_of_one_address_the_last_one_works(client, admi
 
     assert statuses == [201] * 6
     assert sorted(use.status_code for use in uses) == [201, 400, 400, 400, 400, 400]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_of_parallel_requests_for_two_addresses_no_link_gives_the_other(
+    client, make_owner, visit, at_once, outbox, stored, order
+):
+    """Advisory 13. Checklist 25 and 27: the pending address may be another when a link is used."""
+    user = await make_owner("ada@example.com")
+    headers = (await visit(user)).headers
+    asked = iter(["a@example.com", "b@example.com"] * 2)
+    statuses = await at_once(
+        4, lambda: client.post("/users/me/email", json={"new_email": next(asked)}, headers=headers)
+    )
+    links = [
+        (mail.to[0], found[1])
+        for mail in await outbox()
+        if (found := re.search(r"/email-change/(\S+)", mail.text_body))
+    ]
+
+    uses = [
+        (address, await client.post(f"/users/email-change/{token}", headers=headers))
+        for address, token in links[::order]
+    ]
+
+    [used] = [(address, use.json()["email"]) for address, use in uses if use.status_code == 200]
+    assert statuses == [202] * 4
+    assert sorted(use.status_code for _, use in uses) == [200, 400, 400, 400]
+    assert used[0] == used[1] == (await stored(user)).email

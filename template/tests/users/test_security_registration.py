@@ -375,3 +375,29 @@ async def test_a_wrong_password_spends_no_link(client, registered, accounts):
     assert refused.json()["errors"] == [{"field": "password", "message": "The password is wrong."}]
     assert 'role="alert"' in form.text
     assert (await client.post(f"/users/verify/{registered[0]}", json=ADA)).status_code == 200
+
+
+# An account that somebody else has made with an invited address
+
+
+@pytest.mark.parametrize("way", ["path", "body", "form"])
+async def test_an_invitation_does_not_prove_an_account_that_was_made_in_another_way(
+    client, manager, db, accounts, way
+):
+    """Advisory 25. Checklist 29: neither verified nor given another password by the link."""
+    async with db.session() as session:
+        _, token = await manager.invitations.make(session, "ada@example.com", invited_by="cli")
+    await client.post("/users/register", json=ATTACK)
+    [before] = await accounts()
+    requests = {
+        "path": lambda: client.post(f"/users/invitation/{token}", json=ADA),
+        "body": lambda: client.post("/users/invitation", json=ADA | {"token": token}),
+        "form": lambda: client.post(f"/users/invitation/{token}", data=ADA),
+    }
+
+    answer = await requests[way]()
+
+    [after] = await accounts()
+    assert answer.status_code == 409
+    assert (after.id, after.is_verified, after.is_superuser) == (before.id, False, False)
+    assert (after.hashed_password, after.password_version) == (before.hashed_password, 0)

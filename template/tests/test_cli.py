@@ -546,6 +546,31 @@ def test_a_user_is_promoted_disabled_and_enabled_again(run: Run, migrated: Path)
 @pytest.mark.parametrize(
     "command",
     [
+        "create --password-stdin",
+        "invite",
+        "promote",
+        "demote",
+        "disable",
+        "enable",
+        "delete --yes",
+        "send-reset",
+        "sessions",
+        "end-sessions",
+    ],
+)
+@pytest.mark.parametrize("email", ["\u212aira@example.com", "k\u0131ra@example.com", "kira\uff20example.com"])
+def test_no_command_takes_another_spelling_for_an_account(run: Run, migrated: Path, command: str, email: str):
+    """Advisory 29: U+212A is a k in lower case, U+0131 an i in upper case, U+FF20 a wide @."""
+    run("users", "create", "kira@example.com", "--password-stdin", stdin=PASSWORD)
+
+    refusal(run("users", *command.split(), email, stdin=PASSWORD))
+
+    assert re.findall(r"\S+@.*", run("users", "list").stdout) == ["kira@example.com  active, unverified"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
         "promote",
         "demote",
         "disable",

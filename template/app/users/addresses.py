@@ -54,4 +54,10 @@ def normalize_email(address: str) -> str:
     try:
         return parse_email(address)
     except InvalidEmail:
-        return address.strip().lower()
+        return "".join(_lower(each) for each in address.strip())
+
+
+def _lower(character: str) -> str:
+    # ASCII comes from ASCII only: U+212A, the Kelvin sign, would be the k of another account (CWE-178).
+    lower = character.lower()
+    return character if lower.isascii() and not character.isascii() else lower

@@ -4,9 +4,9 @@ X-Forwarded-Host is read nowhere. Links are built from BASE_URL, so this is a se
 and browsers (DNS rebinding) are led by the name as well.
 
 A request may name a host in its target too (`GET http://name/ HTTP/1.1`, `:authority` of HTTP/2), and then
-that one is meant, not the field Host (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1). Granian 2.8 passes it
-on as Host where there is no such field, and drops it where there is one: it cannot be compared here, and Host
-counts. So a proxy in front has to send the name that it went by as Host.
+that one is meant, not the field Host (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1). Granian 2.8 passes
+it on as Host where there is no such field, and drops it where there is one: it cannot be compared here, and
+Host counts. So a proxy in front has to send the name that it went by as Host.
 """
 
 import re

@@ -81,6 +81,14 @@ def test_what_is_no_address_is_refused_with_a_sentence(typed):
         parse_email(typed)
 
 
+@pytest.mark.parametrize(
+    "typed", ["\u212aate@example.com", "ada@xn--e\u212aample.com", "\u212a", "ada@exam\u200bple.\u212aom"]
+)
+def test_no_letter_of_another_alphabet_becomes_one_of_ascii(typed):
+    """CWE-178: U+212A, the Kelvin sign, is a k in lower case."""
+    assert normalize_email(typed) == typed
+
+
 @pytest.mark.parametrize("typed", NO_ADDRESSES)
 def test_looking_for_what_is_no_address_raises_nothing(typed):
     assert normalize_email(typed) == typed.strip().lower()

@@ -1005,9 +1005,8 @@ def test_serve_logs_every_line_in_one_form_and_each_request_once(
         server.send_signal(signal.SIGTERM)
         output, _ = server.communicate(timeout=30)
 
-    # The first is what the command says to whoever has typed it.
-    _, *lines = [line for line in output.splitlines() if line]
-    records = [json.loads(line) for line in lines]
+    # What comes before the first is what the command says to the person who typed it.
+    records = [json.loads(line) for line in output[output.index("{") :].splitlines() if line]
     assert {"_granian", "app.access"} <= {each["logger"] for each in records}
     [request] = [each for each in records if each.get("path") == "/nowhere"]
     assert (request["status"], request["client"]) == (404, "127.0.0.1")

@@ -88,14 +88,20 @@ def _is_not_migrated(error: "DBAPIError") -> bool:
     return is_missing or "no such table" in text or "no such column" in text
 
 
-def require_database(settings: "Settings") -> None:
-    """A SQLite file that is missing would be made, empty, by the first look into it."""
+def sqlite_file(settings: "Settings") -> Path | None:
+    """The file of the database; None where it is on a server or in memory."""
     from sqlalchemy import make_url
 
     url = make_url(settings.database_url.get_secret_value())
     is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
-    if is_file and not Path(url.database or "").exists():
-        fail(f"There is no database yet, {url.database} is missing: run `uv run app db upgrade`.")
+    return Path(url.database or "") if is_file else None
+
+
+def require_database(settings: "Settings") -> None:
+    """A SQLite file that is missing would be made, empty, by the first look into it."""
+    file = sqlite_file(settings)
+    if file is not None and not file.exists():
+        fail(f"There is no database yet, {file} is missing: run `uv run app db upgrade`.")
 
 
 @asynccontextmanager

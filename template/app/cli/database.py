@@ -2,12 +2,12 @@
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.common import PROJECT, explained, require_database
+from app.cli.common import PROJECT, explained, require_database, sqlite_file
+from app.cli.permissions import OWNER_ONLY, keep_private
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -40,11 +40,14 @@ def create_database(settings: "Settings") -> None:
     from sqlalchemy import make_url
 
     url = make_url(settings.database_url.get_secret_value())
-    if url.get_backend_name() == "sqlite":
-        if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    if url.get_backend_name() != "sqlite":
+        asyncio.run(_create_on_server(url))
         return
-    asyncio.run(_create_on_server(url))
+    file = sqlite_file(settings)
+    if file is not None and not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Before SQLite makes it for everybody to read; the files that SQLite puts beside it get its mode.
+        file.touch(OWNER_ONLY)
 
 
 async def _create_on_server(url: "URL") -> None:
@@ -123,6 +126,7 @@ def upgrade(
 
     settings = load_settings()
     create_database(settings)
+    keep_private(settings)
     command.upgrade(alembic_config(settings), revision)
     typer.echo(f"The database is at {revision}.")
 

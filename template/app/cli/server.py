@@ -14,6 +14,7 @@ import typer
 
 from app.cli.common import PROJECT, application, fail, require_database
 from app.cli.database import pending, upgrade_to_heads
+from app.cli.permissions import OWNER_ONLY, keep_private
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -35,6 +36,7 @@ def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
         # Links in mails have to lead to where this server is.
         os.environ["BASE_URL"] = f"http://{_in_address(host)}:{port}"
         settings = load_settings()
+    keep_private(settings)
     upgrade_to_heads(settings)
     typer.echo(
         f"\n  Application  {settings.base_url}\n"
@@ -73,6 +75,7 @@ def serve(
         )
     _refuse_a_taken_port(host, port)
     require_database(settings)
+    keep_private(settings)
     if missing := pending(settings):
         fail(f"The database lacks migrations ({', '.join(sorted(missing))}): run `uv run app db upgrade`.")
     _granian(settings, host, port, workers=workers, reload=False)
@@ -93,6 +96,7 @@ async def _work() -> None:
         loop.add_signal_handler(number, stop.set)
     async with application() as app:
         settings = app.state.settings
+        keep_private(settings)
         logs.configure(settings)
         logging.getLogger("app.mail").info("sending mail by %s", settings.mail_backend)
         await asyncio.gather(
@@ -106,7 +110,7 @@ def _create_env_file() -> None:
     if target.exists() or os.environ.get("SECRET_KEY") or not example.exists():
         return
     lines = example.read_text("utf-8").splitlines(keepends=True)
-    target.touch(mode=0o600)
+    target.touch(OWNER_ONLY)
     target.write_text(
         "".join(
             f"SECRET_KEY={secrets.token_hex(32)}\n" if line.startswith("SECRET_KEY=") else line

@@ -1,0 +1,74 @@
+"""`.env` and the SQLite database are for their owner's eyes: no other user of the machine reads them (CWE-732).
+
+Neither git nor Copier keeps a mode of 0600, so the commands that run the application see to it. Template-owned.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from app.cli.common import sqlite_file
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+OWNER_ONLY = 0o600
+_OWNER_AND_GROUP = 0o660
+
+
+def keep_private(settings: "Settings") -> None:
+    """Take `.env` and the SQLite database away from other users of this machine, and say so.
+
+    A file that cannot be changed, since another user owns it or the disk is read-only, is a warning: the
+    application can run with it. Windows has no modes.
+    """
+    if os.name == "nt":
+        return
+    changed = [str(path) for path in _files_with_secrets(settings) if path.is_file() and _tighten(path)]
+    if changed:
+        typer.echo(
+            f"Changed the permissions of {', '.join(changed)}: other users of this machine could read"
+            f" {'them' if len(changed) > 1 else 'it'}.",
+            err=True,
+        )
+
+
+def _files_with_secrets(settings: "Settings") -> list[Path]:
+    from app.settings import DEFAULT_ENV_FILE
+
+    database = sqlite_file(settings)
+    beside = ("", "-wal", "-shm", "-journal")
+    return [DEFAULT_ENV_FILE, *(Path(f"{database}{suffix}") for suffix in beside if database)]
+
+
+def _tighten(path: Path) -> bool:
+    """Whether other users could read *path*, and no longer can."""
+    status = path.stat()
+    is_ours = (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
+    # A file that was given to another user or group is shared with that group on purpose, with a service for
+    # example, which would not start without it.
+    allowed = OWNER_ONLY if is_ours else _OWNER_AND_GROUP
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & ~allowed == 0:
+        return False
+    try:
+        path.chmod(mode & allowed)
+    except OSError as error:
+        _warn(path, error.strerror or "unknown error")
+        return False
+    if stat.S_IMODE(path.stat().st_mode) & ~allowed:
+        _warn(path, "its file system keeps no permissions")
+        return False
+    return True
+
+
+def _warn(path: Path, reason: str) -> None:
+    typer.secho(
+        f"Other users of this machine can read {path}, which holds secrets, and its permissions cannot be"
+        f" changed ({reason}): let its owner run `chmod 600 {path}`.",
+        fg=typer.colors.YELLOW,
+        err=True,
+    )

@@ -23,6 +23,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.encryption import unencrypted
+from app.postgresql import for_asyncpg
+from app.randomness import looks_random
+
 # Your own imports go below; template updates never touch them.
 # isort: split
 
@@ -30,7 +34,6 @@ DEFAULT_ENV_FILE = Path(".env")
 
 _NOT_DERIVED = "default_factory_not_called"
 """What pydantic says of a default that comes from a field which is wrong itself."""
-_PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "your-", "xxxx")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -94,6 +97,11 @@ def _database_url(value: SecretStr) -> SecretStr:
             "must be sqlite+aiosqlite:///path/to/file.db or postgresql+asyncpg://user:password@host/name,"
             " with @ : / ? # in the password percent-encoded"
         )
+    parts = make_url(url)
+    if parts.get_backend_name() == "postgresql":
+        understood = for_asyncpg(parts)
+        if understood is not parts:
+            url = understood.render_as_string(hide_password=False)
     return SecretStr(url)
 
 
@@ -215,6 +223,22 @@ def _own_hosts(data: dict[str, Any]) -> list[str]:
 # Your own validators go below; template updates never touch them.
 
 DAY = 24 * 60 * 60
+LONGEST_IN_PRODUCTION = {
+    "verify_ttl": 7 * DAY,
+    "reset_ttl": DAY,
+    "email_change_ttl": 7 * DAY,
+    "invitation_ttl": 90 * DAY,
+    "access_ttl": DAY,
+    "session_idle": 400 * DAY,
+    "session_absolute": 400 * DAY,
+    "session_short": 30 * DAY,
+    "recent_login": DAY,
+}
+"""Seconds. Browsers keep a cookie for 400 days (RFC 6265bis, 5.5), so no session needs more."""
+_SHORTEST_PREFIX = {4: 8, 6: 20}
+"""By version of IP. No provider of proxies has more: Akamai has 104.64.0.0/10 and 2600:1400::/24."""
+_PRIVATE = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
+"""Larger than that, and out of reach of strangers (RFC 4193, RFC 4291). In IPv4 the largest is 10.0.0.0/8."""
 Seconds = Annotated[int, Field(ge=1, le=3650 * DAY)]
 Link = Annotated[str, AfterValidator(_link)]
 
@@ -314,6 +338,16 @@ class Settings(BaseSettings):
         Literal["none", "starttls", "tls"], Field(description="How the connection is encrypted.")
     ] = "none"
     smtp_timeout: Annotated[float, Field(gt=0, le=300, description="Seconds for each step of a send.")] = 10.0
+    plaintext_hosts: Annotated[
+        list[str],
+        NoDecode,
+        BeforeValidator(_parts),
+        AfterValidator(_host_names),
+        Field(
+            description="Host names of a private network that you trust, with commas: database, Redis and"
+            " mail server there need no TLS in production."
+        ),
+    ] = []
 
     password_min_length: Annotated[
         int, Field(ge=8, le=128, description="Characters a new password needs at least.")
@@ -500,8 +534,11 @@ def _own_link(data: dict[str, Any], action: str) -> str:
 def _unsafe(settings: Settings) -> Iterator[str]:
     """Why *settings* must not serve the public."""
     secret = settings.secret_key.get_secret_value()
-    if any(word in secret.lower() for word in _PLACEHOLDERS) or len(set(secret)) < 10:
-        yield "SECRET_KEY: is a placeholder; in production it must be random and known to nobody."
+    if not looks_random(secret):
+        yield (
+            "SECRET_KEY: is a placeholder or a pattern; in production it must be random: make one with"
+            ' `python -c "import secrets; print(secrets.token_hex(32))"`.'
+        )
     if settings.debug:
         yield "DEBUG: must be off in production, it shows the inside of errors to everybody."
     if not settings.base_url.startswith("https://"):
@@ -512,8 +549,7 @@ def _unsafe(settings: Settings) -> Iterator[str]:
         yield "MAIL_SENDER: must be set in production, to an address of yours."
     if settings.mail_backend == "smtp" and "smtp_host" not in settings.model_fields_set:
         yield "SMTP_HOST: must be set in production, to your mail server."
-    if settings.smtp_password is not None and settings.smtp_security == "none":
-        yield "SMTP_SECURITY: must be starttls or tls when there is an SMTP_PASSWORD."
+    yield from unencrypted(settings)
     if not settings.cookie_secure:
         yield "COOKIE_SECURE: must be on in production, or the session travels unencrypted."
     if not settings.allowed_hosts:
@@ -526,7 +562,27 @@ def _unsafe(settings: Settings) -> Iterator[str]:
     for name in sorted(links & settings.model_fields_set):
         if not str(getattr(settings, name)).startswith("https://"):
             yield f"{name.upper()}: must be an https:// address in production, the token in it is a secret."
+    for name, longest in LONGEST_IN_PRODUCTION.items():
+        if getattr(settings, name) > longest:
+            yield f"{name.upper()}: must be at most {longest} seconds ({_in_words(longest)}) in production."
+    for network in settings.trusted_proxies:
+        if _is_much_of_the_internet(network):
+            yield (
+                f"TRUSTED_PROXIES: {network} is much of the internet, and its clients can make addresses up;"
+                f" in production a network must be a /{_SHORTEST_PREFIX[network.version]} or smaller."
+            )
     # Your own rules for production go below; template updates never touch them.
+
+
+def _in_words(seconds: int) -> str:
+    days = seconds // DAY
+    return "a day" if days == 1 else f"{days} days"
+
+
+def _is_much_of_the_internet(network: IPv4Network | IPv6Network) -> bool:
+    if isinstance(network, IPv6Network) and any(network.subnet_of(each) for each in _PRIVATE):
+        return False
+    return network.prefixlen < _SHORTEST_PREFIX[network.version]
 
 
 def _hidden_problems(error: ValidationError, env_file: Path | None) -> Iterator[str]:

@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -98,13 +99,20 @@ def make_settings(**values: object) -> Settings:
     """Settings with *values*, which nothing in the environment can change."""
     defaults: dict[str, object] = {
         "environment": "test",
-        "secret_key": SecretStr("0123456789abcdef" * 4),
+        "secret_key": SecretStr(sha256(b"the secret of the tests").hexdigest()),
         "mail_backend": "memory",
         "base_url": "http://test",
         # Several processes test at once, and the server has room for 100 connections in all.
         "database_pool_size": 8,
+        # Tests of production, too, run against the servers that are there.
+        "plaintext_hosts": _hosts_of_servers(),
     }
     return Settings(_env_file=None, **(defaults | values))  # type: ignore[call-arg]
+
+
+def _hosts_of_servers() -> list[str]:
+    named = [os.environ.get("TEST_DATABASE_URL"), os.environ.get("TEST_REDIS_URL")]
+    return [host for url in named if url and (host := make_url(url).host)]
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -930,6 +931,8 @@ def production(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "MAIL_BACKEND": "smtp",
         "MAIL_SENDER": "app@example.com",
         "SMTP_HOST": "smtp.example.com",
+        "SMTP_SECURITY": "starttls",
+        "SECRET_KEY": sha256(b"the secret of the tests").hexdigest(),
     }.items():
         monkeypatch.setenv(name, value)
 

@@ -1,4 +1,4 @@
-"""`.env` and the SQLite database are closed to other users of the machine (CWE-732), whichever command runs."""
+"""`.env` and the SQLite database are closed to other users of the machine (CWE-732), by every command."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ type Run = Callable[[str], Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run("serve")` in a folder with a `.env` as Copier makes it, as far as to where the server would run."""
+    """`run("serve")` beside a `.env` as Copier makes it, as far as to where the server would run."""
 
     async def nothing(*_: object) -> None:
         return None

@@ -2,13 +2,15 @@
 
 import traceback
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from annotated_types import Le
 
-from app.settings import Settings, SettingsError, describe, load_settings
+from app.settings import DAY, LONGEST_IN_PRODUCTION, Settings, SettingsError, describe, load_settings
 
-KEY = "0123456789abcdef" * 4
+KEY = sha256(b"the secret of the tests").hexdigest()
 PRODUCTION = {
     "ENVIRONMENT": "production",
     "SECRET_KEY": KEY,
@@ -196,6 +198,8 @@ def test_what_production_refuses_is_named_beside_a_value_that_is_wrong(environme
         ("DATABASE_URL", "postgresql://user:hunter2@host"),
         ("DATABASE_URL", "postgresql://user:hunter2@host:port/name"),
         ("DATABASE_URL", "postgresql://user:hunter2@at@host/name"),
+        ("DATABASE_URL", "postgresql://host/name?sslmode=hunter2"),
+        ("DATABASE_URL", "postgresql://host/name?options=hunter2"),
         ("DATABASE_POOL_SIZE", "0"),
         ("REDIS_URL", "http://127.0.0.1:6379"),
         ("REDIS_URL", "127.0.0.1:6379"),
@@ -221,6 +225,9 @@ def test_what_production_refuses_is_named_beside_a_value_that_is_wrong(environme
         ("SMTP_PORT", "65536"),
         ("SMTP_SECURITY", "ssl"),
         ("SMTP_TIMEOUT", "0"),
+        ("PLAINTEXT_HOSTS", "*"),
+        ("PLAINTEXT_HOSTS", "10.0.0.0/8"),
+        ("PLAINTEXT_HOSTS", "postgres:5432"),
         ("PASSWORD_MIN_LENGTH", "7"),
         ("PASSWORD_MIN_LENGTH", "129"),
         ("PASSWORD_BREACH_URL", "api.pwnedpasswords.com/range"),
@@ -321,6 +328,7 @@ def test_a_value_that_cannot_be_is_refused(environment: SetEnvironment, name: st
         ("CORS_ORIGINS", "http://localhost:5173,http://[::1]:80", ["http://localhost:5173", "http://[::1]"]),
         ("HSTS_MAX_AGE", "0", 0),
         ("LOG_LEVEL", "debug", "DEBUG"),
+        ("PLAINTEXT_HOSTS", " Postgres ,redis,, [2001:DB8::1]", ["postgres", "redis", "2001:db8::1"]),
     ],
 )
 def test_a_value_that_can_be_is_taken(environment: SetEnvironment, name: str, value: str, expected: object):
@@ -468,6 +476,9 @@ def test_a_complete_production_is_accepted(environment: SetEnvironment):
         ("SECRET_KEY", {"SECRET_KEY": "a-placeholder-of-more-than-32-characters"}),
         ("SECRET_KEY", {"SECRET_KEY": "a" * 64}),
         ("SECRET_KEY", {"SECRET_KEY": "012345678" * 7}),
+        ("SECRET_KEY", {"SECRET_KEY": "0123456789" * 4}),
+        ("SECRET_KEY", {"SECRET_KEY": "abcdefghijklmnopqrstuvwxyz0123456789"}),
+        ("SECRET_KEY", {"SECRET_KEY": "kT7!xQ2#zL9$" * 3}),
         ("DEBUG", {"DEBUG": "true"}),
         ("BASE_URL", {"BASE_URL": ""}),
         ("BASE_URL", {"BASE_URL": "http://app.example.com"}),
@@ -484,6 +495,14 @@ def test_a_complete_production_is_accepted(environment: SetEnvironment):
         ("SMTP_SECURITY", {"SMTP_PASSWORD": "hunter2", "SMTP_SECURITY": "none"}),
         ("ALLOWED_HOSTS", {"ALLOWED_HOSTS": ","}),
         ("CORS_ORIGINS", {"CORS_ORIGINS": "https://front.example.org,http://front.example.org"}),
+        ("TRUSTED_PROXIES", {"TRUSTED_PROXIES": "0.0.0.0/0"}),
+        ("TRUSTED_PROXIES", {"TRUSTED_PROXIES": "10.0.0.1,128.0.0.0/1"}),
+        ("TRUSTED_PROXIES", {"TRUSTED_PROXIES": "64.0.0.0/7"}),
+        ("TRUSTED_PROXIES", {"TRUSTED_PROXIES": "::/0"}),
+        ("TRUSTED_PROXIES", {"TRUSTED_PROXIES": "2000::/3"}),
+        ("TRUSTED_PROXIES", {"TRUSTED_PROXIES": "2002::/16"}),
+        ("TRUSTED_PROXIES", {"TRUSTED_PROXIES": "2400::/19"}),
+        ("TRUSTED_PROXIES", {"TRUSTED_PROXIES": "fc00::/6"}),
     ],
 )
 def test_production_refuses_in_one_sentence(environment: SetEnvironment, name: str, changes: dict[str, str]):
@@ -496,6 +515,46 @@ def test_production_refuses_in_one_sentence(environment: SetEnvironment, name: s
     assert (changes.get("SECRET_KEY") or "no value") not in problem
 
 
+@pytest.mark.parametrize("name", LONGEST_IN_PRODUCTION)
+def test_production_refuses_a_lifetime_that_is_too_long(environment: SetEnvironment, name: str):
+    """Checklist 40."""
+    longest = LONGEST_IN_PRODUCTION[name]
+    environment(**PRODUCTION | {name.upper(): str(longest + 1)})
+
+    assert f"must be at most {longest} seconds" in problem_with(name.upper())
+
+
+def test_production_accepts_the_longest_lifetimes(environment: SetEnvironment):
+    environment(**PRODUCTION | {name.upper(): str(value) for name, value in LONGEST_IN_PRODUCTION.items()})
+
+    settings = load_settings(None)
+
+    assert {name: getattr(settings, name) for name in LONGEST_IN_PRODUCTION} == LONGEST_IN_PRODUCTION
+
+
+def test_every_lifetime_has_a_longest():
+    """`Seconds` without more allows ten years."""
+    lifetimes = {name for name, field in Settings.model_fields.items() if Le(3650 * DAY) in field.metadata}
+
+    assert lifetimes == {*LONGEST_IN_PRODUCTION, "hsts_max_age"}
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        "127.0.0.1/32,::1/128",
+        "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7,fe80::/10",
+        "104.64.0.0/10,2600:1400::/24",
+        "173.245.48.0/20,104.16.0.0/13,2a06:98c0::/29",
+    ],
+    ids=["this machine", "private", "Akamai", "Cloudflare"],
+)
+def test_production_accepts_the_networks_that_proxies_have(environment: SetEnvironment, networks: str):
+    environment(**PRODUCTION | {"TRUSTED_PROXIES": networks})
+
+    assert ",".join(str(each) for each in load_settings(None).trusted_proxies) == networks
+
+
 @pytest.mark.parametrize("name", ["development", "test"])
 def test_what_production_refuses_is_allowed_elsewhere(environment: SetEnvironment, name: str):
     unsafe = {"DEBUG": "true", "MAIL_BACKEND": "memory", "COOKIE_SECURE": "false"}
@@ -504,12 +563,6 @@ def test_what_production_refuses_is_allowed_elsewhere(environment: SetEnvironmen
     settings = load_settings(None)
 
     assert (settings.debug, settings.cookie_secure) == (True, False)
-
-
-def test_smtp_without_a_login_may_be_unencrypted_in_production(environment: SetEnvironment):
-    environment(**PRODUCTION | {"SMTP_SECURITY": "none"})
-
-    assert load_settings(None).smtp_security == "none"
 
 
 # Secrets

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings
+from app.settings import LONGEST_IN_PRODUCTION, Settings
 from app.users.limits import LIMITS, Limit
 
 TESTS = Path(__file__).parent.parent
@@ -68,6 +68,14 @@ def test_the_values_of_settings_are_their_defaults() -> None:
 
     assert "SESSION_IDLE" in stated
     assert stated == defaults
+
+
+def test_the_longest_lifetimes_are_those_that_production_accepts() -> None:
+    """app/settings.py; ASVS 7.1.1."""
+    sentence = re.compile(r"in production (\d+) at most")
+    said = {name: sentence.search(cells[1]) for name, cells in _rows(r"`([A-Z_]+)`")}
+
+    assert {name.lower(): int(each[1]) for name, each in said.items() if each} == LONGEST_IN_PRODUCTION
 
 
 def test_what_is_not_defended_is_said() -> None:

@@ -1,11 +1,13 @@
 """What answers say to browsers, and what production does not start with. Checklist 30 and 40."""
 
+from hashlib import sha256
+
 import httpx
 import pytest
 
 from app.settings import Settings, SettingsError, load_settings
 
-KEY = "0123456789abcdef" * 4
+KEY = sha256(b"the secret of the tests").hexdigest()
 PRODUCTION = {
     "environment": "production",
     "secret_key": KEY,
@@ -13,6 +15,7 @@ PRODUCTION = {
     "mail_backend": "smtp",
     "mail_sender": "app@example.com",
     "smtp_host": "smtp.example.com",
+    "smtp_security": "starttls",
 }
 ANSWERS = [
     ("GET", "/users/me", 401),

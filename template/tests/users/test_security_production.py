@@ -1,11 +1,13 @@
 """What production demands, beside what test_security_headers.py shows. Checklist 40."""
 
+from hashlib import sha256
+
 import pytest
 from pydantic import ValidationError
 
 from app.settings import Settings
 
-KEY = "9f2c47b1d0e8a356" * 4  # pragma: allowlist secret
+KEY = sha256(b"the secret of the tests").hexdigest()
 PRODUCTION = {
     "environment": "production",
     "secret_key": KEY,
@@ -13,6 +15,7 @@ PRODUCTION = {
     "mail_backend": "smtp",
     "mail_sender": "app@example.com",
     "smtp_host": "smtp.example.com",
+    "smtp_security": "starttls",
 }
 
 
@@ -27,7 +30,10 @@ PRODUCTION = {
         ("INVITATION_URL", {"invitation_url": "http://test/{token}"}),
         ("CORS_ORIGINS", {"cors_origins": ["http://test"]}),
         ("PASSWORD_BREACH_URL", {"password_breach_url": "http://test/range"}),
-        ("SMTP_SECURITY", {"smtp_password": "a secret"}),
+        ("SMTP_SECURITY", {"smtp_password": "a secret", "smtp_security": "none", "smtp_host": "localhost"}),
+        ("SMTP_SECURITY", {"smtp_security": "none"}),
+        ("DATABASE_URL", {"database_url": "postgresql://db.example.com/app"}),
+        ("REDIS_URL", {"redis_url": "redis://cache.example.com"}),
     ],
 )
 def test_production_does_not_start_with_what_travels_unencrypted(name, unsafe):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ from app import database
 from app.settings import Settings
 from app.web import App
 
-SETTINGS = {"environment": "test", "secret_key": "0123456789abcdef" * 4}
+SETTINGS = {"environment": "test", "secret_key": sha256(b"the secret of the tests").hexdigest()}
 
 
 def make_app(title: str = "Test") -> App:

@@ -22,7 +22,7 @@ def make_settings(**values: Any) -> Settings:
     """Settings that would do in production, but for *values*."""
     good = {
         "environment": "production",
-        "secret_key": SecretStr("0123456789abcdef" * 4),
+        "secret_key": SecretStr(hashlib.sha256(b"the secret of the tests").hexdigest()),
         "base_url": "https://example.com",
         "database_url": SecretStr("sqlite+aiosqlite:///unused.db"),
         "mail_backend": "smtp",

@@ -13,6 +13,7 @@ PRODUCTION = {
     "mail_backend": "smtp",
     "mail_sender": "app@example.com",
     "smtp_host": "smtp.example.com",
+    "smtp_security": "starttls",
 }
 
 

@@ -1,0 +1,47 @@
+"""Which connections leave this machine without TLS. Production refuses them (ASVS 12.3.1). Template-owned."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from sqlalchemy import make_url
+
+from app import postgresql
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+
+def unencrypted(settings: "Settings") -> Iterator[str]:
+    """A sentence for each connection that others on the way could read and change."""
+    database = make_url(settings.database_url.get_secret_value())
+    if database.get_backend_name() == "postgresql" and not postgresql.is_encrypted(database):
+        hosts = postgresql.hosts_of(database)
+        yield from _sentence("DATABASE_URL", "end in ?ssl=require or ?ssl=verify-full", settings, *hosts)
+    if settings.redis_url is not None:
+        redis = make_url(settings.redis_url.get_secret_value())
+        if redis.drivername == "redis":
+            yield from _sentence("REDIS_URL", "begin with rediss://", settings, redis.host or "")
+    if settings.mail_backend == "smtp" and settings.smtp_security == "none":
+        if settings.smtp_password is not None:
+            yield "SMTP_SECURITY: must be starttls or tls when there is an SMTP_PASSWORD."
+        else:
+            yield from _sentence("SMTP_SECURITY", "be starttls or tls", settings, settings.smtp_host)
+
+
+def _sentence(name: str, remedy: str, settings: "Settings", *hosts: str) -> Iterator[str]:
+    if not all(is_local(host) or host.lower() in settings.plaintext_hosts for host in hosts):
+        yield (
+            f"{name}: must {remedy} in production, since the connection leaves this machine; a host of a"
+            " private network that you trust can be named in PLAINTEXT_HOSTS."
+        )
+
+
+def is_local(host: str) -> bool:
+    """Whether *host* is this machine: nothing or a folder (a Unix socket), localhost, a loopback address."""
+    if not host or host.startswith("/") or host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,22 @@
+"""Whether a secret is random, as far as one look can tell. Template-owned."""
+
+import zlib
+
+_PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "your-", "xxxxxx")
+_ROWS = "abcdefghijklmnopqrstuvwxyz0123456789abcdef01234567890123456789qwertyuiopasdfghjklzxcvbnm1234567890"
+_KNOWN = f"{_ROWS[::-1]}{_ROWS}".encode()
+
+
+def looks_random(text: str) -> bool:
+    """False for a placeholder, few characters, a repetition, and rows of the alphabet and the keyboard.
+
+    Random text does not pack into half its length: 64 hexadecimal digits hold 32 bytes.
+    """
+    lower = text.lower()
+    if any(word in lower for word in _PLACEHOLDERS) or len(set(text)) < 10:
+        return False
+    if any(text[period:] == text[:-period] for period in range(1, len(text) // 2 + 1)):
+        return False
+    packer = zlib.compressobj(wbits=-15, zdict=_KNOWN)
+    packed = packer.compress(lower.encode()) + packer.flush()
+    return 2 * len(packed) >= len(text)

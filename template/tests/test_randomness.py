@@ -1,0 +1,43 @@
+"""What is taken for a random secret, and that what is random is never refused (ASVS 11.5.1)."""
+
+import base64
+import random
+
+import pytest
+
+from app.randomness import looks_random
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0123456789" * 4,
+        "0123456789abcdef" * 4,
+        "0123456789" * 3 + "01",
+        "abcdefghijklmnopqrstuvwxyz012345",
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345",
+        "zyxwvutsrqponmlkjihgfedcba987654",
+        "qwertyuiopasdfghjklzxcvbnm123456",
+        "9f2c47b1d0e8a356" * 2,  # pragma: allowlist secret
+        "kT7!x" * 8,
+        "a" * 64,
+        "abab" * 16,
+        "aabbccddeeffaabbccddeeffaabbccddeeff",
+        "please-put-your-key-here-0a9f8b7c6d5e",
+        "sk_live_xxxxxxxxxxxx_0a9f8b7c6d5e4f3a2b1c",
+    ],
+)
+def test_what_is_not_random_is_seen(text: str):
+    assert not looks_random(text)
+
+
+@pytest.mark.parametrize("size", [32, 48, 64])
+def test_random_secrets_are_never_refused(size: int):
+    """As `secrets.token_hex` and `secrets.token_urlsafe` write them; the same 10,000 in each run."""
+    source = random.Random(size)
+    drawn = [source.randbytes(size) for _ in range(10_000)]
+
+    spelt = [each.hex() for each in drawn]
+    spelt += [base64.urlsafe_b64encode(each).decode().rstrip("=") for each in drawn]
+
+    assert [each for each in spelt if not looks_random(each)] == []

@@ -1,6 +1,7 @@
 """SECURITY.md and the application say the same: tests, limits and settings. Change both at once."""
 
 import ast
+import hmac
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,12 @@ def _named_in_tests() -> Iterator[tuple[int, str]]:
                 said = re.match(r"Checklist ([\d, and]+)", ast.get_docstring(node) or "")
                 for item in re.findall(r"\d+", said[1]) if said else []:
                     yield int(item), f"{path.name}::{node.name}"
+
+
+def _named_in_code() -> set[str]:
+    """The purposes that stand as texts in calls of `derived_key`."""
+    code = "".join(path.read_text("utf-8") for path in (TESTS.parent / "app").rglob("*.py"))
+    return {f"user-tokens:{purpose}" for purpose in re.findall(r'derived_key\([^()]+, "([^"]+)"\)', code)}
 
 
 NAMED = set(_named_in_tests())
@@ -76,6 +83,21 @@ def test_the_longest_lifetimes_are_those_that_production_accepts() -> None:
     said = {name: sentence.search(cells[1]) for name, cells in _rows(r"`([A-Z_]+)`")}
 
     assert {name.lower(): int(each[1]) for name, each in said.items() if each} == LONGEST_IN_PRODUCTION
+
+
+def test_the_keys_are_those_that_the_application_derives(build_app, monkeypatch) -> None:
+    """ASVS 11.1.2: app/users/tokens.py and whatever else calls `derived_key`, when it starts or by name."""
+    derived: set[str] = set()
+    derive = hmac.new
+
+    def watch(key: bytes, message: bytes, algorithm: object) -> hmac.HMAC:
+        derived.add(message.decode())
+        return derive(key, message, algorithm)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("app.users.tokens.hmac.new", watch)
+    build_app()
+
+    assert {name for name, _ in _rows(r"`(user-tokens:[^`]+)`")} == derived | _named_in_code()
 
 
 def test_what_is_not_defended_is_said() -> None:

@@ -330,6 +330,9 @@ class Settings(BaseSettings):
     mail_max_attempts: Annotated[
         int, Field(ge=1, le=50, description="Attempts after which a mail is set aside.")
     ] = 8
+    mail_retention_days: Annotated[
+        int, Field(ge=1, le=36_500, description="Days that a mail which was set aside is kept.")
+    ] = 30
     smtp_host: Annotated[str, Field(description="The mail server.")] = "127.0.0.1"
     smtp_port: Annotated[int, Field(ge=1, le=65535, description="Its port: 587 starttls, 465 tls.")] = 1025
     smtp_username: Annotated[str, Field(description="Empty for a server that asks for none.")] = ""
@@ -383,6 +386,10 @@ class Settings(BaseSettings):
     session_absolute: Annotated[
         Seconds, Field(description="Seconds after which every session ends, however much it is used.")
     ] = 90 * DAY
+    max_sessions: Annotated[
+        int,
+        Field(ge=1, le=10_000, description="Logins that an account may have at once; the oldest ends then."),
+    ] = 50
     session_short: Annotated[Seconds, Field(description="The same for a login with `remember: false`.")] = DAY
     refresh_grace: Annotated[
         int,

@@ -184,6 +184,8 @@ def drop_database(url: str) -> None:
         "users enable",
         "users delete",
         "users send-reset",
+        "users require-reset",
+        "users waive-reset",
         "users sessions",
         "users end-sessions",
         "users audit",
@@ -578,6 +580,8 @@ def test_no_command_takes_another_spelling_for_an_account(run: Run, migrated: Pa
         "enable",
         "delete --yes",
         "send-reset",
+        "require-reset",
+        "waive-reset",
         "sessions",
         "end-sessions",
         "audit",
@@ -726,6 +730,32 @@ def test_a_disabled_account_gets_no_reset(run: Run, populated: Path, query: Quer
     assert query("SELECT count(*) FROM mail_outbox") == [(0,)]
 
 
+def test_a_new_password_is_required_and_waived(run: Run, log_in: LogIn, query: Query):
+    """Checklist 21."""
+    log_in("ada@example.com")
+    version = "SELECT password_version, must_reset_password FROM users WHERE email = 'ada@example.com'"
+
+    required = run("users", "require-reset", "ada@example.com")
+    state, listed = query(version), run("users", "list", "--search", "ada").stdout
+    waived = run("users", "waive-reset", "ada@example.com")
+
+    ((text,),) = query("SELECT message FROM mail_outbox")
+    token = re.search(r"/password-reset/([\w.-]+)", str(text))
+    assert required.output == "ada@example.com must set a new password.\n"
+    assert (state, "must reset the password" in listed) == ([(1, 1)], True)
+    assert waived.output == "ada@example.com may log in with the present password.\n"
+    assert query(version) == [(1, 0)]
+    assert token is not None
+    assert token[1] not in required.output
+
+
+def test_the_last_superuser_may_be_asked_for_a_new_password(run: Run, populated: Path, query: Query):
+    """The link is mailed to them; no other superuser is needed."""
+    assert run("users", "require-reset", "root@example.com").exit_code == 0
+    assert query("SELECT is_superuser, is_active FROM users WHERE email = 'root@example.com'") == [(1, 1)]
+    assert query("SELECT count(*) FROM mail_outbox") == [(1,)]
+
+
 def test_sessions_are_shown_without_their_secrets(run: Run, log_in: LogIn, query: Query):
     token = log_in("ada@example.com")
     log_in("root@example.com", "okhttp/4.9")
@@ -791,6 +821,7 @@ def test_whose_sessions_end_has_to_be_said(run: Run, log_in: LogIn, query: Query
         ("promote ada@example.com", "update"),
         ("disable ada@example.com", "update"),
         ("send-reset ada@example.com", "password_reset_request"),
+        ("require-reset ada@example.com", "update"),
         ("end-sessions ada@example.com", "session_end"),
         ("delete ada@example.com --yes", "delete"),
     ],

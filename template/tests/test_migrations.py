@@ -388,10 +388,11 @@ def orders(url: str) -> list[str]:
 def test_accounts_of_the_first_release_are_kept(config: Config, first_release: str) -> None:
     command.upgrade(config, "users@head")
 
-    new = text("SELECT pending_email, delete_after FROM users")
+    new = text("SELECT pending_email, delete_after, failed_logins, must_reset_password FROM users")
     assert stored_accounts(first_release) == ACCOUNTS
     assert orders(first_release) == ["1", "2"]
-    assert execute(first_release, lambda connection: connection.execute(new).all()) == [(None, None)] * 2
+    added = execute(first_release, lambda connection: connection.execute(new).all())
+    assert added == [(None, None, 0, 0)] * 2
 
 
 @pytest.mark.usefixtures("foreign_keys_everywhere")
@@ -414,3 +415,42 @@ def test_accounts_are_kept_on_the_way_back(config: Config, first_release: str) -
     assert not back[2] & {"user_sessions", "audit_events"}
     assert stored_accounts(first_release) == ACCOUNTS
     assert orders(first_release) == ["1", "2"]
+
+
+# The outbox, with a mail that the first release has written
+
+MAIL = {
+    "id": 7,
+    "message": "{}",
+    "status": "dead",
+    "attempts": 8,
+    "next_attempt_at": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+    "created_at": datetime(2026, 1, 2, tzinfo=UTC),
+    "last_error": "refused",
+}
+
+
+def stored_mail(url: str) -> dict[str, Any]:
+    """The one mail, in the columns that it has had from the beginning."""
+    columns = [Base.metadata.tables["mail_outbox"].c[name] for name in MAIL]
+    found = execute(url, lambda connection: dict(connection.execute(select(*columns)).mappings().one()))
+    times = {name: found[name].replace(tzinfo=UTC) for name in ("next_attempt_at", "created_at")}
+    return found | times
+
+
+@pytest.mark.usefixtures("foreign_keys_everywhere")
+def test_mails_of_the_first_release_are_kept_on_the_way_and_back(config: Config, empty_database: str) -> None:
+    command.upgrade(config, "mail_0001")
+    columns = [Column(name, Base.metadata.tables["mail_outbox"].c[name].type) for name in MAIL]
+    insert = Table("mail_outbox", MetaData(), *columns).insert().values(MAIL)
+    execute(empty_database, lambda connection: connection.execute(insert))
+
+    command.upgrade(config, "mail@head")
+    forth = stored_mail(empty_database)
+    new = text("SELECT user_id, subject, expires_at FROM mail_outbox")
+    added = execute(empty_database, lambda connection: tuple(connection.execute(new).one()))
+    command.downgrade(config, "mail_0001")
+    back = stored_mail(empty_database)
+
+    assert (forth, back) == (MAIL, MAIL)
+    assert added == (None, "", None)

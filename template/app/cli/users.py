@@ -124,6 +124,7 @@ def show(
             "active" if user.is_active else "disabled",
             "verified" if user.is_verified else "unverified",
             *(["superuser"] if user.is_superuser else []),
+            *(["must reset the password"] if user.must_reset_password else []),
         ]
         typer.echo(f"{user.created_at:%Y-%m-%d}  {user.id}  {user.email}  {', '.join(flags)}")
     if len(found) > limit:
@@ -187,6 +188,20 @@ def send_reset(email: Email) -> None:
         await users.send_password_reset(session, user)
 
     typer.echo(f"The mail to {_with_account(email, run)[0]} is in the outbox.")
+
+
+@cli.command("require-reset")
+@explained
+def require_reset(email: Email) -> None:
+    """End every login of an account and mail it a link: nobody logs in before it has set a new password."""
+    _change(email, "must set a new password", must_reset_password=True)
+
+
+@cli.command("waive-reset")
+@explained
+def waive_reset(email: Email) -> None:
+    """Take `require-reset` back: the present password logs in again."""
+    _change(email, "may log in with the present password", must_reset_password=False)
 
 
 @cli.command()

@@ -5,10 +5,12 @@
 """
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from hawkapi_mail import EmailMessage
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import clock
 from app.mail.outbox import enqueue
 
 _WITHHELD = "app.mail.withheld"
@@ -28,9 +30,20 @@ class Mailer:
 
     default_sender: str
 
-    def for_session(self, session: AsyncSession, *, discard: bool = False) -> "SessionMailer":
-        """A mailer for one transaction. With *discard* its mails never leave (see `enqueue`)."""
-        return SessionMailer(session, self.default_sender, discard)
+    def for_session(
+        self,
+        session: AsyncSession,
+        *,
+        discard: bool = False,
+        user_id: str | None = None,
+        lifetime: float | None = None,
+    ) -> "SessionMailer":
+        """A mailer for one transaction. With *discard* its mails never leave (see `enqueue`).
+
+        *user_id*: the account that the mails belong to. They are deleted with it and are part of its export.
+        *lifetime*: for how many seconds the link in the mails is good. Then they are not sent, and forgotten.
+        """
+        return SessionMailer(session, self.default_sender, discard, user_id, lifetime)
 
 
 @dataclass
@@ -40,6 +53,8 @@ class SessionMailer:
     session: AsyncSession
     default_sender: str
     discard: bool = False
+    user_id: str | None = None
+    lifetime: float | None = None
 
     async def send(self, message: EmailMessage) -> None:
         """Put *message* into the outbox: sent after a commit, not at all after a rollback."""
@@ -48,4 +63,11 @@ class SessionMailer:
         recipients = set(message.all_recipients())
         withheld: set[str] = self.session.info.get(_WITHHELD, set())
         is_withheld = bool(withheld) and recipients <= withheld
-        enqueue(self.session, message, discard=self.discard or is_withheld)
+        expires_at = None if self.lifetime is None else clock.now() + timedelta(seconds=self.lifetime)
+        enqueue(
+            self.session,
+            message,
+            discard=self.discard or is_withheld,
+            user_id=self.user_id,
+            expires_at=expires_at,
+        )

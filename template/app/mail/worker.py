@@ -102,6 +102,9 @@ class Worker:
         except msgspec.MsgspecError:
             await self._set_aside(row, "the stored mail cannot be read")
             return True
+        if outbox.is_expired(row) and not mail.discard:
+            await self._set_aside(row, outbox.EXPIRED)
+            return True
         await self._send(row, mail)
         await self._remove_finished()
         return True

@@ -151,6 +151,7 @@ def install(app: App) -> None:
             short=timedelta(seconds=settings.session_short),
             grace=timedelta(seconds=settings.refresh_grace),
             recent=timedelta(seconds=settings.recent_login),
+            most=settings.max_sessions,
         ),
     )
     for name in HOOKS:

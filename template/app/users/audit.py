@@ -13,7 +13,17 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import BigInteger, Index, Integer, String, Text, delete, select
+from sqlalchemy import (
+    BigInteger,
+    Index,
+    Integer,
+    ScalarSelect,
+    String,
+    Text,
+    delete,
+    literal,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -92,14 +102,21 @@ def browser_of_session(session: AsyncSession) -> str:
     return browser_of(client_of_session(session).user_agent)
 
 
-async def browsers_of_logins(session: AsyncSession, user_id: str) -> set[str]:
-    """The browsers that *user_id* has logged in with, as far back as the log goes."""
+async def browsers_of_logins(
+    session: AsyncSession, user_id: str, *, and_number: ScalarSelect[int]
+) -> tuple[set[str], int]:
+    """The browsers that *user_id* has logged in with, as far back as the log goes.
+
+    *and_number*: another question that a login has, answered by the same query.
+    """
     logins = (
         AuditEvent.user_id == user_id,
         AuditEvent.event == "login",
         AuditEvent.outcome == "success",
     )
-    return set(await session.scalars(select(AuditEvent.browser).where(*logins).distinct()))
+    browsers = select(AuditEvent.browser, literal(0)).where(*logins).distinct()
+    rows = (await session.execute(browsers.union_all(select(literal(""), and_number)))).all()
+    return {browser for browser, _ in rows if browser}, sum(number for _, number in rows)
 
 
 async def events_of(

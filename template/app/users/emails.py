@@ -38,6 +38,13 @@ def default_renderer() -> TemplateRenderer:
     return TemplateRenderer(directory=_TEMPLATES)
 
 
+RESET_REQUIRED = (
+    "An administrator asks you to set a new password. Until you have set one, your present password does not"
+    " log you in."
+)
+"""The sentence in the mails with a reset link to an account that must set a new password."""
+
+
 # What the hooks and the manager call
 
 
@@ -46,7 +53,7 @@ async def mail_verification(user: User, token: str) -> None:
     services = services_of(user)
     settings = services.settings
     await send_verification_email(
-        services.mail.for_session(session_of(user)),
+        services.mail.for_session(session_of(user), user_id=user.id, lifetime=settings.verify_ttl),
         to=user.email,
         token=token,
         verify_url_template=settings.verify_url,
@@ -60,12 +67,16 @@ async def mail_password_reset(user: User, token: str) -> None:
     services = services_of(user)
     settings = services.settings
     await send_password_reset_email(
-        services.mail.for_session(session_of(user)),
+        services.mail.for_session(session_of(user), user_id=user.id, lifetime=settings.reset_ttl),
         to=user.email,
         token=token,
         reset_url_template=settings.reset_url,
         subject=f"Set a new password for {settings.app_name}",
-        context={"app_name": settings.app_name, "lifetime": in_words(settings.reset_ttl)},
+        context={
+            "app_name": settings.app_name,
+            "lifetime": in_words(settings.reset_ttl),
+            "reason": RESET_REQUIRED if user.must_reset_password else "",
+        },
     )
 
 
@@ -78,7 +89,8 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
         "app_name": settings.app_name,
         "lifetime": in_words(settings.email_change_ttl),
     }
-    mailer = services.mail.for_session(session_of(user))
+    # No mail of the account: a taken mailbox gets no mail, and the export would tell the two apart (CWE-204).
+    mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
     subject = f"Confirm your new e-mail address for {settings.app_name}"
     await _send(mailer, new_email, "", subject, "email_change.html", "email_change.txt", None, values)
 
@@ -92,7 +104,7 @@ async def mail_invitation(session: AsyncSession, email: str, token: str) -> None
         "app_name": settings.app_name,
         "lifetime": in_words(settings.invitation_ttl),
     }
-    mailer = services.mail.for_session(session)
+    mailer = services.mail.for_session(session, lifetime=settings.invitation_ttl)
     subject = f"You are invited to {settings.app_name}"
     await _send(mailer, email, "", subject, "invitation.html", "invitation.txt", None, values)
 
@@ -128,6 +140,11 @@ NOTICES = {
     "session_reuse": Notice(
         "A login was ended",
         "A login of your account was ended, because its key was used twice. Somebody may have copied it.",
+    ),
+    "session_limit": Notice(
+        "Too many logins at once",
+        "Your account was logged in at as many places as it may be. A new login ended the one that was used"
+        " longest ago.",
     ),
     "email_change_requested": Notice(
         "A new e-mail address was asked for",
@@ -167,7 +184,9 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
     }
     if notice == "deletion_scheduled" and user.delete_after is not None:
         values["advice"] = f"Log in before {user.delete_after:%Y-%m-%d %H:%M} UTC to keep it."
-    mailer = services.mail.for_session(session)
+    # The mail about a deletion is the one that outlives the account.
+    user_id = None if notice == "account_deleted" else user.id
+    mailer = services.mail.for_session(session, user_id=user_id)
     subject = f"{services.settings.app_name}: {text.heading[0].lower()}{text.heading[1:]}"
     await _send(mailer, to or user.email, "", subject, "notice.html", "notice.txt", None, values)
 
@@ -180,10 +199,11 @@ async def mail_nobody(session: AsyncSession, token: str) -> None:
     services = session.info["services"]
     settings = services.settings
     await send_password_reset_email(
-        services.mail.for_session(session, discard=True),
+        services.mail.for_session(session, discard=True, lifetime=settings.reset_ttl),
         to="nobody@localhost",
         token=token,
         reset_url_template=settings.reset_url,
+        subject=f"Set a new password for {settings.app_name}",
         context={"app_name": settings.app_name, "lifetime": in_words(settings.reset_ttl)},
     )
 
@@ -236,7 +256,7 @@ async def send_password_reset_email(
         ValueError: *reset_url_template* has no place for the token.
     """
     link = _link(reset_url_template, token)
-    values = {"reset_url": link, "app_name": "", "lifetime": "", **(context or {})}
+    values = {"reset_url": link, "app_name": "", "lifetime": "", "reason": "", **(context or {})}
     await _send(mailer, to, sender, subject, template, text_template, renderer, values)
 
 

@@ -71,6 +71,10 @@ type Registration = Literal["open", "private", "closed"]
 type UserTokenHook = Callable[[Any, str], Awaitable[None]]
 
 
+_ALIVE = "sessions alive"
+"""Where a database session notes how many sessions the account that logs in has."""
+
+
 class Notify(Protocol):
     """Tells the owner of an account what happened to it; *to* another address than the present one."""
 
@@ -205,7 +209,7 @@ class UserManager:
         try:
             return await self.create(session, email=email, password=password, **extra)
         except UserAlreadyExists:
-            user = await self.get_by_email(session, email)
+            user = await self._held_by_email(session, email)
         if user is None or not _gets_mail(user):
             await self._pretend(session)
         elif not user.is_verified:
@@ -378,7 +382,7 @@ class UserManager:
 
         A new reason not to log in, such as an unpaid bill, is one line here.
         """
-        if self.registration == "private" and not user.is_verified:
+        if user.must_reset_password or (self.registration == "private" and not user.is_verified):
             return False
         return bool(known) or user.failed_logins < MAX_FAILED_LOGINS
 
@@ -415,7 +419,11 @@ class UserManager:
 
     async def _tell_of_unseen_browser(self, session: AsyncSession, user: User) -> None:
         """Write to the owner unless this is the account's first login or its browser was there before."""
-        seen = await audit.browsers_of_logins(session, user.id)
+        # In passing, so that a login costs no query more: how many sessions there are, for `_end_surplus`.
+        seen, alive = await audit.browsers_of_logins(
+            session, user.id, and_number=self.sessions.number_of(user)
+        )
+        session.info[_ALIVE] = alive
         if seen and audit.browser_of_session(session) not in seen:
             await self._tell(user, "new_sign_in")
 
@@ -428,7 +436,7 @@ class UserManager:
         account (CWE-204).
         """
         may_mail = await self._may_mail("request_verify", email)
-        user = await self.get_by_email(session, email)
+        user = await self._held_by_email(session, email)
         if user is not None and may_mail and _gets_mail(user) and not user.is_verified:
             await self._mail_verification(user)
         else:
@@ -505,7 +513,7 @@ class UserManager:
         As silent and as costly as `request_verify` in every case.
         """
         may_mail = await self._may_mail("request_password_reset", email)
-        user = await self.get_by_email(session, email)
+        user = await self._held_by_email(session, email)
         if user is not None and may_mail and _gets_mail(user):
             await self._mail_reset(user)
         else:
@@ -513,7 +521,13 @@ class UserManager:
         audit.record(session, "password_reset_request", user and user.id, actor="")
 
     async def send_password_reset(self, session: AsyncSession, user: User) -> None:
-        """As `request_password_reset`, for administrators: no limit holds it back."""
+        """As `request_password_reset`, for administrators: no limit holds it back.
+
+        Raises:
+            NoSuchUser: the account was deleted meanwhile.
+        """
+        if not await self._lock(session, user):
+            raise NoSuchUser("There is no such account.")
         if _gets_mail(user):
             await self._mail_reset(user)
         audit.record(session, "password_reset_request", user.id, actor="")
@@ -552,8 +566,8 @@ class UserManager:
             await session.commit()
         await self._check_password(new_password, context_words(user.email, vars(user)))
         verifies = self.registration == "private" and not user.is_verified
-        also = {"is_verified": True} if verifies else {}
-        if not await self._set_password(session, user, new_password, **also):
+        also: dict[str, Any] = {"is_verified": True} if verifies else {}
+        if not await self._set_password(session, user, new_password, must_reset_password=False, **also):
             raise TokenError("token was used already")
         audit.record(session, "password_reset", user.id, method="link", details={"verified": verifies})
         await self._tell(user, "password_changed")
@@ -585,7 +599,23 @@ class UserManager:
                 pass
             else:
                 await self.sessions.revoke(session, former)
+        await self._end_surplus(session, user)
         return await self.sessions.issue(session, user, kind=kind, remember=remember)
+
+    async def _end_surplus(self, session: AsyncSession, user: User) -> None:
+        """Make room for one more session (ASVS 7.1.2): those that were used longest ago end.
+
+        `authenticate` has locked the account, so of many logins at once each sees the sessions of the others.
+        """
+        most = self.sessions.limits.most
+        if session.info.pop(_ALIVE, most) < most:
+            return
+        ended = await self.sessions.revoke_surplus(session, user)
+        if not ended:
+            return
+        audit.record(session, "session_limit", user.id, details={"sessions": ended})
+        if await self._may_mail("session_limit", user.email):
+            await self._tell(user, "session_limit")
 
     async def refresh(self, session: AsyncSession, token: str) -> Issued:
         """A new refresh token for *token*.
@@ -597,7 +627,8 @@ class UserManager:
         try:
             return await self.sessions.rotate(session, token)
         except SessionReused as reuse:
-            if await self.sessions.revoke(session, reuse.row):
+            # The account before its session: the mail refers to the account.
+            if await self._lock(session, reuse.user) and await self.sessions.revoke(session, reuse.row):
                 user_id, ended = reuse.user.id, reuse.row.id
                 audit.record(session, "session_reuse", user_id, outcome="failure", details={"session": ended})
                 await self._tell(reuse.user, "session_reuse")
@@ -827,12 +858,17 @@ class UserManager:
         is_active: bool | None = None,
         is_verified: bool | None = None,
         is_superuser: bool | None = None,
+        must_reset_password: bool | None = None,
     ) -> User:
         """Change an account. A new address is unverified.
 
-        A new address, a new password, a verification taken away and an account shut end every session and
-        every older token. A new password is checked and hashed first, which takes a while: commit before,
-        if the session has begun a transaction.
+        A new address, a new password, a verification taken away, an account shut and *must_reset_password*
+        end every session and every older token. A new password is checked and hashed first, which takes a
+        while: commit before, if the session has begun a transaction.
+
+        *must_reset_password*: the password logs in nowhere, as if it were wrong, until its owner has set
+        another one through a mailed link; the link is mailed here. The last active superuser may be given
+        the state: the link needs no other superuser.
 
         Raises:
             InvalidEmail, InvalidPassword, UserAlreadyExists, LastSuperuser: nothing is changed.
@@ -862,6 +898,8 @@ class UserManager:
             user.is_verified = is_verified
         if is_superuser is not None:
             user.is_superuser = is_superuser
+        if must_reset_password is not None:
+            user.must_reset_password = must_reset_password
         changes = {
             name: getattr(user, name) for name, value in before.items() if getattr(user, name) != value
         }
@@ -869,6 +907,7 @@ class UserManager:
             return user
         # A used link must not verify again what was unverified since, nor a session outlive a disabling.
         taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
+        taken_away = taken_away or changes.get("must_reset_password") is True
         if "email" in changes or "hashed_password" in changes or taken_away:
             # Counted by the database: of two changes at once each must end the tokens made between them.
             user.password_version = self.model.password_version + 1
@@ -880,6 +919,8 @@ class UserManager:
             await self._tell(user, "email_changed", to=before["email"], is_verified=before["is_verified"])
         if "hashed_password" in changes:
             await self._tell(user, "password_changed")
+        if changes.get("must_reset_password") and _gets_mail(user):
+            await self._mail_reset(user)
         if self.on_after_update is not None:
             await self.on_after_update(user, set(changes))
         return user
@@ -937,6 +978,7 @@ class UserManager:
         attempt = await self._begin_attempt(session, user.email, known, user)
         try:
             is_right = await self.hasher.verify(password, user.hashed_password)
+            is_right = is_right and not user.must_reset_password
         except HashingBusy:
             await _uncount(attempt)
             raise
@@ -982,6 +1024,11 @@ class UserManager:
             failed_logins=0,
             **also,
         )
+
+    async def _held_by_email(self, session: AsyncSession, email: str) -> User | None:
+        """As `get_by_email`; nobody deletes the account before the mail that belongs to it is stored."""
+        query = select(self.model).where(self.model.email == normalize_email(email))
+        return await session.scalar(query.with_for_update(read=True, key_share=True))
 
     async def _lock(self, session: AsyncSession, user: User) -> bool:
         """Read *user* again and keep others from changing it until the end; False if it is gone."""
@@ -1082,7 +1129,14 @@ async def _uncount(attempt: Attempt | None) -> None:
         await attempt.uncount()
 
 
-_CHANGEABLE = ("email", "hashed_password", "is_active", "is_verified", "is_superuser")
+_CHANGEABLE = (
+    "email",
+    "hashed_password",
+    "is_active",
+    "is_verified",
+    "is_superuser",
+    "must_reset_password",
+)
 
 HOOKS = tuple(each.name for each in fields(UserManager) if each.name.startswith("on_"))
 """The names of what `app/users/hooks.py` may define."""

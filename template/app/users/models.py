@@ -18,7 +18,7 @@ SECRET = {"secret": True}  # nosec B105 - a mark on columns, not a secret
 
 
 class User(Base):
-    """An account. The columns are those of hawkapi-users 0.2, and two more."""
+    """An account. The first columns are those of hawkapi-users 0.2, whose data can be taken over."""
 
     __tablename__ = "users"
 
@@ -34,6 +34,8 @@ class User(Base):
     every session that was made before."""
     failed_logins: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     """Wrong passwords in a row from browsers that the account was not used with. Any success sets it back."""
+    must_reset_password: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
+    """Set by an administrator: the password logs in nowhere until a mailed link has set a new one."""
     pending_email: Mapped[str | None] = mapped_column(String(320), default=None)
     """The address that the account is to have; of no use for anything until its link was used."""
     delete_after: Mapped[datetime | None] = mapped_column(Moment, default=None)

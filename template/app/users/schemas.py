@@ -184,6 +184,9 @@ class ManagedUser(PublicUser, kw_only=True):
     delete_after: Annotated[
         datetime | None, msgspec.Meta(description="When it goes for good, if its owner has deleted it.")
     ]
+    must_reset_password: Annotated[
+        bool, msgspec.Meta(description="Nobody logs in before a mailed link has set a new password.")
+    ]
     # Your own fields for superusers go below; template updates never touch them.
 
 
@@ -199,6 +202,7 @@ class UserQuery(msgspec.Struct):
     is_active: bool | None = None
     is_verified: bool | None = None
     is_superuser: bool | None = None
+    must_reset_password: bool | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
     cursor: Annotated[str, msgspec.Meta(max_length=200, description="`next` of the page before.")] = ""
 
@@ -209,6 +213,10 @@ class Flags(msgspec.Struct):
     is_active: bool | None = None
     is_verified: bool | None = None
     is_superuser: bool | None = None
+    must_reset_password: Annotated[
+        bool | None,
+        msgspec.Meta(description="True mails a link that sets a new password; the present one is of no use."),
+    ] = None
 
 
 class PublicInvitation(msgspec.Struct):
@@ -294,6 +302,7 @@ def managed(user: User) -> ManagedUser:
         created_at=user.created_at,
         updated_at=user.updated_at,
         delete_after=user.delete_after,
+        must_reset_password=user.must_reset_password,
         # Your own values for superusers go below; template updates never touch them.
     )
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -70,6 +70,8 @@ class SessionLimits:
     grace: timedelta = timedelta(seconds=30)
     """For so long a replaced refresh token gives what replaced it: two tabs may refresh at once."""
     recent: timedelta = timedelta(minutes=10)
+    most: int = 50
+    """Sessions that an account may have. A login beyond ends the one that was used longest ago."""
 
 
 @dataclass(frozen=True)
@@ -170,16 +172,23 @@ class Sessions:
 
     async def of_user(self, session: AsyncSession, user: User) -> list[UserSession]:
         """The live sessions of *user*, the one that was used last first."""
+        newest_first = select(UserSession).where(*self._alive(user)).order_by(UserSession.last_seen_at.desc())
+        return list(await session.scalars(newest_first.order_by(UserSession.id)))
+
+    def number_of(self, user: User) -> ScalarSelect[int]:
+        """How many live sessions *user* has, as a part of a query."""
+        return select(func.count()).select_from(UserSession).where(*self._alive(user)).scalar_subquery()
+
+    def _alive(self, user: User) -> tuple[ColumnElement[bool], ...]:
+        """As `is_alive`, for queries."""
         now = clock.now()
-        alive = (
+        return (
             UserSession.user_id == user.id,
             UserSession.revoked_at.is_(None),
             UserSession.password_version == user.password_version,
             UserSession.expires_at > now,
             UserSession.last_seen_at > now - self.limits.idle,
         )
-        newest_first = select(UserSession).where(*alive).order_by(UserSession.last_seen_at.desc())
-        return list(await session.scalars(newest_first.order_by(UserSession.id)))
 
     # Keeping
 
@@ -268,6 +277,26 @@ class Sessions:
     async def revoke(self, session: AsyncSession, row: UserSession) -> bool:
         """End a session; False if it was revoked already."""
         return await _change(session, row, UserSession.revoked_at.is_(None), revoked_at=clock.now())
+
+    async def revoke_surplus(self, session: AsyncSession, user: User) -> list[str]:
+        """End sessions of *user*, those that were used longest ago, until there is room for one; their ids.
+
+        The caller has locked the account.
+        """
+        last_used_first = (
+            select(UserSession.id)
+            .where(*self._alive(user))
+            .order_by(UserSession.last_seen_at.desc(), UserSession.created_at.desc(), UserSession.id)
+        )
+        surplus = last_used_first.offset(self.limits.most - 1)
+        ended = await session.scalars(
+            update(UserSession)
+            .where(UserSession.id.in_(surplus), UserSession.revoked_at.is_(None))
+            .values(revoked_at=clock.now())
+            .returning(UserSession.id)
+            .execution_options(synchronize_session=False)
+        )
+        return sorted(ended)
 
     async def revoke_all(
         self, session: AsyncSession, user_id: str | None = None, *, but: UserSession | None = None

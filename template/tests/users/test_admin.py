@@ -276,7 +276,7 @@ async def test_an_account_is_read(admin, make_user):
     assert answer.json() == answer.json() | expected
 
 
-@pytest.mark.parametrize("flag", ["is_active", "is_verified", "is_superuser"])
+@pytest.mark.parametrize("flag", ["is_active", "is_verified", "is_superuser", "must_reset_password"])
 @pytest.mark.parametrize("value", [True, False])
 async def test_a_flag_is_changed_alone(admin, make_user, stored, flag, value):
     user = await make_user(**{flag: not value})

@@ -107,6 +107,11 @@ async def has_a_refresh_token_used_twice(it):
     await it.client.post("/users/token/refresh", json=body)
 
 
+async def logs_in_at_one_place_too_many(it):
+    client = await it.other_client(max_sessions=1)
+    await client.post("/users/login", json=ADA, headers={"User-Agent": FIREFOX})
+
+
 @pytest.fixture
 def it(client, other_client, manager, make_owner, visit, change, set_clock):
     """What the flows above need; the owner is logged in, and every request comes from Firefox."""
@@ -146,6 +151,7 @@ FLOWS = pytest.mark.parametrize(
         (deletes_the_account_with_a_grace, "your account will be deleted"),
         (is_deleted_by_a_superuser, "your account was deleted"),
         (has_a_refresh_token_used_twice, "a login was ended"),
+        (logs_in_at_one_place_too_many, "too many logins at once"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -211,7 +217,7 @@ async def test_the_worker_that_deletes_an_account_tells_its_owner(it, set_clock,
 
     await do_chore("delete due accounts")
 
-    assert (await subjects())[1:] == [("your account was deleted", "ada@example.com")]
+    assert await subjects() == [("your account was deleted", "ada@example.com")]
 
 
 async def test_what_was_refused_is_told_nobody(it, outbox):

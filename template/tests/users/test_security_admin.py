@@ -187,6 +187,8 @@ MORE = {
     "is_verified": True,
     "is_active": True,
     "password_version": 7,
+    "must_reset_password": True,
+    "failed_logins": 7,
     "hashed_password": "x",
     "created_at": "2000-01-01T00:00:00Z",
     "delete_after": "2000-01-01T00:00:00Z",
@@ -209,6 +211,7 @@ async def test_who_registers_is_an_ordinary_user_whatever_else_is_sent(client, a
     assert user.id == answer.json()["id"] != NOBODY
     assert (user.is_superuser, user.is_verified, user.is_active) == (False, False, True)
     assert (user.password_version, user.delete_after, user.pending_email) == (0, None, None)
+    assert (user.must_reset_password, user.failed_logins) == (False, 0)
     assert user.created_at.year > 2000
     assert user.hashed_password.startswith("$argon2id$")
 
@@ -271,6 +274,7 @@ async def test_who_accepts_an_invitation_is_an_ordinary_user_whatever_else_is_se
     assert user.id != NOBODY
     assert (user.is_superuser, user.is_verified, user.is_active) == (False, True, True)
     assert (user.password_version, user.delete_after, user.pending_email) == (0, None, None)
+    assert (user.must_reset_password, user.failed_logins) == (False, 0)
 
 
 @pytest.mark.usefixtures("quick_hashing")

@@ -22,6 +22,9 @@ async def test_the_export_does_not_tell_whether_the_new_address_has_an_account(
     export = (await client.get("/users/me/export", headers=headers)).json()
 
     assert export["account"]["pending_email"] == address
+    assert [mail["subject"] for mail in export["belongings"]["mail_outbox"]] == [
+        "HawkAPI app: a new e-mail address was asked for"
+    ]
 
 
 @pytest.mark.parametrize("address", ["taken@example.com", "free@example.com"])

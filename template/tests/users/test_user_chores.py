@@ -23,8 +23,8 @@ def session_ids(db):
     return read
 
 
-def test_there_are_two(app):
-    assert [chore.name for chore in app.state.chores] == ["clean", "delete due accounts"]
+def test_the_chores_of_accounts_are_there(app):
+    assert {"clean", "delete due accounts"} <= {chore.name for chore in app.state.chores}
 
 
 @pytest.mark.parametrize(("age", "left"), [(14 * DAY - INSTANT, 1), (14 * DAY, 0)], ids=str)
@@ -75,7 +75,8 @@ async def test_the_retention_of_events_is_a_setting(build_app, db, set_clock, ev
     set_clock(NOON + 30 * DAY + INSTANT)
     app = build_app(audit_retention_days=30)
 
-    await app.state.chores[0].do()
+    (chore,) = [each for each in app.state.chores if each.name == "clean"]
+    await chore.do()
 
     assert await events() == []
 

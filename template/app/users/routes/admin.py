@@ -51,6 +51,7 @@ async def list_users(
         is_active=page.is_active,
         is_verified=page.is_verified,
         is_superuser=page.is_superuser,
+        must_reset_password=page.must_reset_password,
     )
     shown = found[: page.limit]
     following = _to_cursor(shown[-1]) if len(found) > page.limit else None
@@ -120,7 +121,7 @@ async def change_user(
 ) -> ManagedUser:
     """Change what an account may do
 
-    Disabling it, and taking back that its address is verified, ends every session of it.
+    Disabling it, taking back that its address is verified, and `must_reset_password` end every session of it.
     """
     user = await users.require(tx, user_id)
     changed = await users.update(
@@ -129,6 +130,7 @@ async def change_user(
         is_active=body.is_active,
         is_verified=body.is_verified,
         is_superuser=body.is_superuser,
+        must_reset_password=body.must_reset_password,
     )
     return managed(changed)
 

@@ -1,0 +1,23 @@
+"""What the worker does for the outbox from time to time. The time is yours to change."""
+
+from datetime import timedelta
+
+from app import clock
+from app.chores import Chore
+from app.mail import outbox
+from app.web import App
+
+CLEANING = 600.0
+"""Seconds between two looks for links that have expired and mails that were set aside long ago."""
+
+
+def install(app: App) -> None:
+    """Add the chore to those of *app*."""
+    database, retention = app.state.db, timedelta(days=app.state.settings.mail_retention_days)
+
+    async def clean() -> None:
+        async with database.session() as session:
+            await outbox.blank_expired(session)
+            await outbox.remove_dead(session, clock.now() - retention)
+
+    app.state.chores.append(Chore("clean the outbox", CLEANING, clean))

@@ -1,0 +1,367 @@
+"""An account that must set a new password: the right one counts as wrong until a mailed link has set another.
+
+ASVS 6.4.2, 7.4.3, 8.2.1.
+"""
+
+import re
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from app.users import User
+from app.users.emails import RESET_REQUIRED
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+EMAIL, PASSWORD, NEW = "ada@example.com", "correct horse battery", "a brand new password"
+RIGHT, WRONG = {"email": EMAIL, "password": PASSWORD}, {"email": EMAIL, "password": "not the right one"}
+OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
+LOGINS = pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
+
+
+@pytest.fixture
+def require(admin):
+    """`await require(user)`: a superuser gives *user* the state; `value=False` takes it back."""
+
+    async def patch(user, *, value=True):
+        return await admin.patch(f"/users/{user.id}", json={"must_reset_password": value})
+
+    return patch
+
+
+def visible(answer):
+    """All that a client sees of an answer; the id of each request is another."""
+    return answer.status_code, answer.content, dict(answer.headers) | {"x-request-id": ""}
+
+
+# What it ends
+
+
+async def test_every_login_and_every_older_link_is_dead(
+    client, make_owner, logins, manager, change, stored, require
+):
+    """Checklist 21; ASVS 7.4.3."""
+    user = await make_owner(pending_email="new@example.com")
+    try_all = await logins(user)
+    links = [
+        ("verify", manager.verify_token(user), {}),
+        ("password-reset", manager.reset_token(user), {"password": NEW}),
+        ("email-change", manager.email_change_token(user, "new@example.com"), {}),
+    ]
+
+    await require(user)
+
+    answers = [await client.post(f"/users/{path}/{token}", json=body) for path, token, body in links]
+    assert await try_all() == [401, 401, 401]
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+
+
+@LOGINS
+async def test_the_right_password_is_answered_as_a_wrong_one(client, make_owner, require, path):
+    """Checklist 13."""
+    await require(await make_owner())
+
+    right = await client.post(path, json=RIGHT, headers=OWN_PAGE)
+    wrong = await client.post(path, json=WRONG, headers=OWN_PAGE)
+    unknown = await client.post(path, json=RIGHT | {"email": "eve@example.com"}, headers=OWN_PAGE)
+
+    assert right.status_code == 401
+    assert visible(right) == visible(wrong) == visible(unknown)
+
+
+@LOGINS
+async def test_the_right_password_costs_what_a_wrong_one_costs(
+    client, make_owner, require, hash_calls, statements, path
+):
+    """Checklist 14; CWE-208."""
+    await require(await make_owner())
+    hash_calls.clear()
+    statements.clear()
+
+    await client.post(path, json=RIGHT, headers=OWN_PAGE)
+    right = list(statements)
+    statements.clear()
+    await client.post(path, json=WRONG, headers=OWN_PAGE)
+
+    assert hash_calls == ["verify_password"] * 2
+    assert statements == right
+
+
+async def test_the_right_password_counts_as_a_wrong_one(client, make_owner, require):
+    """Checklist 9."""
+    await require(await make_owner())
+
+    answers = [await client.post("/users/login", json=RIGHT) for _ in range(12)]
+
+    assert answers[0].status_code == 401
+    assert answers[-1].status_code == 429
+
+
+async def test_the_right_password_is_written_down_as_a_failed_login(client, make_owner, require, events):
+    """Checklist 39."""
+    user = await make_owner()
+    await require(user)
+
+    await client.post("/users/login", json=RIGHT)
+
+    event = (await events())[-1]
+    assert (event.event, event.outcome, event.user_id) == ("login", "failure", user.id)
+
+
+async def confirms_the_password(it, password):
+    return await it.client.post("/users/me/confirm", json={"password": password}, headers=it.headers)
+
+
+async def changes_the_password(it, password):
+    body = {"current_password": password, "new_password": NEW}
+    return await it.client.post("/users/me/password", json=body, headers=it.headers)
+
+
+async def verifies_the_address(it, password):
+    return await it.client.post(
+        f"/users/verify/{it.manager.verify_token(it.user)}", json={"password": password}
+    )
+
+
+async def moves_to_another_address(it, password):
+    token = it.manager.email_change_token(it.user, "new@example.com")
+    return await it.client.post(f"/users/email-change/{token}", json={"password": password})
+
+
+@pytest.mark.parametrize(
+    "use", [confirms_the_password, changes_the_password, verifies_the_address, moves_to_another_address]
+)
+async def test_the_right_password_is_a_wrong_one_wherever_it_is_given(
+    client, manager, make_owner, visit, stored, use
+):
+    """Checklist 6. Even with a session that should not be there."""
+    user = await make_owner(must_reset_password=True, pending_email="new@example.com")
+    headers = (await visit(user)).headers
+    it = SimpleNamespace(client=client, manager=manager, user=user, headers=headers)
+
+    right, wrong = await use(it, PASSWORD), await use(it, "not the right one")
+
+    now = await stored(user)
+    assert right.status_code == 400
+    assert visible(right) == visible(wrong)
+    assert (now.email, now.is_verified, now.hashed_password) == (EMAIL, False, user.hashed_password)
+
+
+@LOGINS
+async def test_a_login_that_the_state_overtakes_is_refused(client, make_owner, meanwhile, require, path):
+    """Checklist 21; CWE-367."""
+    user = await make_owner()
+    meanwhile(lambda: require(user))
+
+    answer = await client.post(path, json=RIGHT, headers=OWN_PAGE)
+
+    assert answer.status_code == 401
+
+
+async def test_a_login_does_not_take_a_deletion_back(client, make_owner, require, stored):
+    user = await make_owner(delete_after=datetime(2999, 1, 1, tzinfo=UTC))
+    await require(user)
+
+    await client.post("/users/login", json=RIGHT)
+
+    assert (await stored(user)).delete_after is not None
+
+
+# How its owner gets out of it
+
+
+async def test_the_owner_gets_a_link_that_sets_a_new_password(
+    client, make_owner, require, outbox, mailed_token, stored
+):
+    user = await make_owner()
+    await require(user)
+
+    [mail] = await outbox()
+    reset = await client.post(f"/users/password-reset/{await mailed_token()}", json={"password": NEW})
+    login = await client.post("/users/login", json=RIGHT | {"password": NEW})
+
+    assert mail.all_recipients() == [EMAIL]
+    assert (reset.status_code, login.status_code) == (200, 200)
+    assert (await stored(user)).must_reset_password is False
+
+
+async def test_the_mail_explains_why(make_owner, require, outbox):
+    await require(await make_owner())
+
+    [mail] = await outbox()
+    assert RESET_REQUIRED in mail.text_body
+    assert RESET_REQUIRED in mail.html_body
+    assert "ignore this mail" not in mail.text_body + mail.html_body
+    assert re.search(r"Set a new password for HawkAPI app\n\n.*\n\nOpen this link", mail.text_body)
+
+
+async def test_a_mail_without_the_state_says_nothing_of_it(client, make_owner, outbox):
+    await make_owner()
+
+    await client.post("/users/password-reset/request", json={"email": EMAIL})
+
+    [mail] = await outbox()
+    assert "administrator" not in mail.text_body + mail.html_body
+    assert "ignore this mail" in mail.text_body
+    assert mail.text_body.startswith("Set a new password for HawkAPI app\n\nOpen this link")
+
+
+async def test_a_link_that_the_owner_asks_for_does_it_too(client, make_owner, require, mailed_token):
+    await require(await make_owner())
+    await client.post("/users/password-reset/request", json={"email": EMAIL})
+
+    await client.post(f"/users/password-reset/{await mailed_token()}", json={"password": NEW})
+
+    assert (await client.post("/users/login", json=RIGHT | {"password": NEW})).status_code == 200
+
+
+async def test_a_refused_password_leaves_the_state_and_the_link(
+    client, make_owner, require, mailed_token, stored
+):
+    """Checklist 28."""
+    user = await make_owner()
+    await require(user)
+    token = await mailed_token()
+
+    refused = await client.post(f"/users/password-reset/{token}", json={"password": "short"})
+
+    assert refused.status_code == 400
+    assert (await stored(user)).must_reset_password is True
+    assert (await client.post(f"/users/password-reset/{token}", json={"password": NEW})).status_code == 200
+
+
+async def test_asking_for_a_link_tells_nobody_of_the_state(client, make_owner, require, statements):
+    """Checklist 13 and 14."""
+    await require(await make_owner())
+    answers, costs = [], []
+
+    for email in (EMAIL, "eve@example.com"):
+        statements.clear()
+        answers.append(visible(await client.post("/users/password-reset/request", json={"email": email})))
+        costs.append(list(statements))
+
+    assert answers[0] == answers[1]
+    assert costs[0] == costs[1]
+
+
+# What takes it back, and what does not
+
+
+async def test_a_superuser_takes_it_back(client, make_owner, require):
+    user = await make_owner()
+    await require(user)
+
+    answer = await require(user, value=False)
+
+    assert answer.json()["must_reset_password"] is False
+    assert (await client.post("/users/login", json=RIGHT)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"is_active": False},
+        {"is_verified": True},
+        {"is_superuser": True},
+        {"email": "new@example.com"},
+        {"password": NEW},
+    ],
+    ids=str,
+)
+async def test_no_other_change_takes_it_back(make_owner, require, db, manager, stored, values):
+    user = await make_owner()
+    await require(user)
+
+    async with db.session() as session:
+        await manager.update(session, await session.get_one(User, user.id), **values)
+
+    assert (await stored(user)).must_reset_password is True
+
+
+async def test_verifying_the_address_does_not_take_it_back(client, make_owner, require, manager, stored):
+    user = await make_owner()
+    await require(user)
+
+    await client.post(f"/users/verify/{manager.verify_token(await stored(user))}")
+
+    now = await stored(user)
+    assert (now.is_verified, now.must_reset_password) == (True, True)
+
+
+# Who gives it, and to whom
+
+
+async def test_it_is_shown_to_superusers_and_can_be_looked_for(admin, make_owner, require):
+    user = await make_owner()
+    await make_owner("eve@example.com")
+
+    answer = await require(user)
+    found = await admin.get("/users?must_reset_password=true")
+
+    assert (answer.status_code, answer.json()["must_reset_password"]) == (200, True)
+    assert [each["email"] for each in found.json()["items"]] == [EMAIL]
+
+
+async def test_the_last_active_superuser_may_be_given_it(client, admin, root, require, mailed_token):
+    """The mailed link needs no other superuser, so nobody is locked out for good."""
+    given = await require(root)
+    locked_out = await admin.get("/users")
+    await client.post(f"/users/password-reset/{await mailed_token()}", json={"password": NEW})
+    login = await client.post("/users/login", json={"email": root.email, "password": NEW})
+
+    assert (given.status_code, locked_out.status_code, login.status_code) == (200, 401, 200)
+    assert login.json()["is_superuser"] is True
+
+
+async def test_it_is_written_down_and_the_hook_is_called(make_owner, root, require, manager, events):
+    """Checklist 39."""
+    user, seen = await make_owner(), []
+
+    async def hook(user, changed):
+        seen.append((user.id, changed))
+
+    manager.on_after_update = hook
+
+    await require(user)
+
+    [event] = await events()
+    assert (event.event, event.user_id, event.actor) == ("update", user.id, root.id)
+    assert '"must_reset_password":true' in event.details
+    assert seen == [(user.id, {"must_reset_password"})]
+
+
+async def test_giving_it_twice_mails_once(make_owner, require, outbox):
+    user = await make_owner()
+
+    await require(user)
+    await require(user)
+
+    assert len(await outbox()) == 1
+
+
+async def test_a_disabled_account_gets_no_mail_and_keeps_the_state(
+    client, admin, make_owner, require, outbox
+):
+    user = await make_owner(is_active=False)
+
+    await require(user)
+    await admin.patch(f"/users/{user.id}", json={"is_active": True})
+
+    assert await outbox() == []
+    assert (await client.post("/users/login", json=RIGHT)).status_code == 401
+
+
+async def test_an_error_in_the_mail_undoes_everything(make_owner, require, manager, stored):
+    user = await make_owner()
+
+    async def fail(user, token):
+        raise RuntimeError
+
+    manager.on_after_forgot_password = fail
+
+    answer = await require(user)
+
+    now = await stored(user)
+    assert answer.status_code == 500
+    assert (now.must_reset_password, now.password_version) == (False, 0)

@@ -1,0 +1,250 @@
+"""How many logins an account may have at once: the one that was used longest ago ends, and the owner is told.
+
+ASVS 7.1.2. MAX_SESSIONS is 3 here.
+"""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("quick_hashing", "at_most_three")
+
+ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+
+
+@pytest.fixture
+def at_most_three(manager, monkeypatch):
+    monkeypatch.setattr(manager.sessions, "limits", replace(manager.sessions.limits, most=3))
+
+
+@pytest.fixture
+def begin_at(visit, set_clock):
+    """`await begin_at(0, 1, 2, user=ada)`: sessions that began so many minutes after noon."""
+
+    async def begin(*minutes, user, kind="bearer"):
+        begun = []
+        for minute in minutes:
+            set_clock(NOON + minute * MINUTE)
+            begun.append(await visit(user, kind))
+        return begun
+
+    return begin
+
+
+@pytest.fixture
+def log_in(client):
+    """`await log_in()`: Ada logs in, with a cookie of another session perhaps."""
+
+    async def send(path="/users/login", **headers):
+        answer = await client.post(path, json=ADA, headers=OWN_PAGE | headers)
+        client.cookies.clear()
+        return answer
+
+    return send
+
+
+@pytest.fixture
+def alive(session_rows):
+    """`await alive()`: the ids of the sessions that nobody has revoked."""
+
+    async def read():
+        return {row.id for row in await session_rows() if row.revoked_at is None}
+
+    return read
+
+
+@pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
+async def test_one_login_more_ends_the_one_that_was_used_longest_ago(
+    make_owner, begin_at, log_in, status_of, path
+):
+    """Checklist 22; ASVS 7.1.2."""
+    first, second, third = await begin_at(0, 1, 2, user=await make_owner())
+    await status_of(first.headers)
+
+    answer = await log_in(path)
+
+    assert answer.status_code == 200
+    assert [await status_of(each.headers) for each in (first, second, third)] == [200, 401, 200]
+
+
+async def test_its_cookie_and_its_refresh_token_are_dead_too(
+    client, make_owner, begin_at, log_in, set_clock, status_of
+):
+    user = await make_owner()
+    [cookie] = await begin_at(0, user=user, kind="cookie")
+    [bearer] = await begin_at(1, user=user)
+    set_clock(NOON + 2 * MINUTE)
+    await log_in()
+    await log_in()
+    await log_in()
+
+    refreshed = await client.post("/users/token/refresh", json={"refresh_token": bearer.issued.token})
+
+    assert await status_of(cookie.headers) == 401
+    assert refreshed.status_code == 401
+
+
+async def test_a_login_at_the_limit_ends_nothing(make_owner, begin_at, log_in, alive, outbox, events):
+    await begin_at(0, 1, user=await make_owner())
+
+    await log_in()
+
+    assert len(await alive()) == 3
+    assert await outbox() == []
+    assert [event.event for event in await events()] == ["login"]
+
+
+async def test_the_limit_is_fifty_by_default(manager, other_client, make_owner, visit, session_rows):
+    client, user = await other_client(), await make_owner()
+    for _ in range(50):
+        await visit(user)
+
+    await client.post("/users/login", json=ADA)
+
+    assert [row.revoked_at is None for row in await session_rows()].count(True) == 50
+
+
+async def test_what_is_over_does_not_count(
+    make_owner, begin_at, log_in, alive, change_session, set_clock, outbox
+):
+    revoked, expired, idle, other, good = await begin_at(0, 1, 2, 3, 4, user=await make_owner())
+    await change_session(revoked.issued.row, revoked_at=NOON)
+    await change_session(expired.issued.row, expires_at=NOON)
+    await change_session(idle.issued.row, last_seen_at=NOON - 15 * DAY)
+    await change_session(other.issued.row, password_version=7)
+
+    await log_in()
+    await log_in()
+
+    assert good.issued.row.id in await alive()
+    assert await outbox() == []
+
+
+async def test_logging_in_again_in_the_same_browser_takes_the_place_of_the_former_login(
+    make_owner, begin_at, log_in, alive, outbox
+):
+    first, second, here = await begin_at(0, 1, 2, user=await make_owner(), kind="cookie")
+
+    await log_in("/users/login/cookie", Cookie=here.headers["Cookie"])
+
+    assert {first.issued.row.id, second.issued.row.id} < await alive()
+    assert here.issued.row.id not in await alive()
+    assert await outbox() == []
+
+
+async def test_nobody_else_loses_a_login(make_owner, begin_at, log_in, status_of):
+    [theirs] = await begin_at(0, user=await make_owner("eve@example.com"))
+    await begin_at(1, 2, 3, user=await make_owner())
+
+    await log_in()
+
+    assert await status_of(theirs.headers) == 200
+
+
+async def test_a_wrong_password_ends_nothing(client, make_owner, begin_at, alive):
+    await begin_at(0, 1, 2, user=await make_owner())
+
+    await client.post("/users/login", json=ADA | {"password": "wrong"})
+
+    assert len(await alive()) == 3
+
+
+async def test_a_login_that_is_undone_ends_nothing(manager, make_owner, begin_at, log_in, alive, monkeypatch):
+    await begin_at(0, 1, 2, user=await make_owner())
+
+    async def fail(*arguments, **options):
+        raise RuntimeError
+
+    monkeypatch.setattr(manager.sessions, "issue", fail)
+    answer = await log_in()
+
+    assert answer.status_code == 500
+    assert len(await alive()) == 3
+
+
+async def test_a_lower_limit_holds_from_the_next_login_on(manager, make_owner, visit, log_in, alive):
+    user = await make_owner()
+    for _ in range(8):
+        await visit(user)
+
+    await log_in()
+
+    assert len(await alive()) == 3
+
+
+async def test_many_logins_at_once_leave_no_more_than_the_limit(client, make_owner, at_once, alive):
+    """Checklist 22; CWE-362."""
+    await make_owner()
+
+    statuses = await at_once(6, lambda: client.post("/users/login", json=ADA))
+
+    assert statuses == [200] * 6
+    assert len(await alive()) == 3
+
+
+# What is written down, and told
+
+
+async def test_what_was_ended_is_written_down(make_owner, begin_at, log_in, events):
+    """Checklist 39; ASVS 16.2.1."""
+    user = await make_owner()
+    first, *_ = await begin_at(0, 1, 2, user=user)
+
+    await log_in()
+
+    [event] = [each for each in await events() if each.event == "session_limit"]
+    assert (event.user_id, event.actor, event.outcome) == (user.id, user.id, "success")
+    assert json.loads(event.details) == {"sessions": [first.issued.row.id]}
+
+
+async def test_the_owner_is_told(make_owner, begin_at, log_in, outbox):
+    await begin_at(0, 1, 2, user=await make_owner())
+
+    await log_in()
+
+    [mail] = await outbox()
+    assert mail.all_recipients() == ["ada@example.com"]
+    assert mail.subject == "HawkAPI app: too many logins at once"
+
+
+async def test_the_owner_is_told_once_a_day(make_owner, begin_at, log_in, set_clock, outbox):
+    """Checklist 12."""
+    await begin_at(0, 1, 2, user=await make_owner())
+
+    for minutes in (3, 4, 5, 24 * 60):
+        set_clock(NOON + minutes * MINUTE)
+        await log_in()
+    on_the_first_day = len(await outbox())
+    set_clock(NOON + DAY + 3 * MINUTE)
+    await log_in()
+
+    assert (on_the_first_day, len(await outbox())) == (1, 2)
+
+
+async def test_a_mail_for_one_account_keeps_none_from_another(client, make_owner, begin_at, log_in, outbox):
+    await begin_at(0, 1, 2, user=await make_owner())
+    await begin_at(0, 1, 2, user=await make_owner("eve@example.com"))
+
+    await log_in()
+    await client.post("/users/login", json=ADA | {"email": "eve@example.com"})
+
+    assert [mail.all_recipients() for mail in await outbox()] == [["ada@example.com"], ["eve@example.com"]]
+
+
+# What it costs
+
+
+@pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
+async def test_an_ordinary_login_costs_no_query_of_its_own(make_user, log_in, statements, path):
+    await make_user()
+    await log_in()
+    statements.clear()
+
+    await log_in(path)
+
+    assert statements == ["SELECT", "SELECT", "SELECT", "INSERT", "INSERT"]

@@ -33,7 +33,8 @@ class User(Base):
     """Goes up with every new password or address and whenever the account is shut, and ends every token and
     every session that was made before."""
     failed_logins: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    """Wrong passwords in a row from browsers that the account was not used with. Any success sets it back."""
+    """Wrong passwords in a row from browsers that the account was not used with. A login or a new password
+    sets it back to 0."""
     must_reset_password: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
     """Set by an administrator: the password logs in nowhere until a mailed link has set a new one."""
     pending_email: Mapped[str | None] = mapped_column(String(320), default=None)

@@ -53,7 +53,7 @@ LIMITS = {
     # mailbox: all of them to accounts that are not, which anybody can make with another's address.
     "notice": Limit(account="5/h", mailbox="5/h"),
     # Mails about a login that ended because there were too many (MAX_SESSIONS).
-    "session_limit": Limit(account="1/d"),
+    "session_limit": Limit(mailbox="1/d"),
     # Wrong passwords, in whatever way they are given: one count for all. What is right is not counted.
     # A browser that is known for the account has a count of its own, and strangers cannot use it up.
     # The pair's daily share keeps one address from using up the account's, and its owner out.

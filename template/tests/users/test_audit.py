@@ -216,7 +216,7 @@ async def guesses_again_and_again(it):
         await fails_to_log_in(it)
 
 
-PER_PAIR = Rate.parse(LIMITS["wrong_password"].pair).count
+PER_PAIR = Rate.parse(LIMITS["wrong_password"].pair.split(",")[0]).count
 GUESSES = ["login failure ada by nobody password"] * PER_PAIR + [
     "guessing_blocked failure ada by nobody password"
 ]

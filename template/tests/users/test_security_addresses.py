@@ -210,7 +210,7 @@ async def test_mails_of_every_spelling_are_counted_together(client, kira, outbox
     statuses = {(await client.post(path, json={"email": email})).status_code for email in SPELLINGS * 2}
 
     assert statuses == {202}
-    assert len(await outbox()) == Rate.parse(LIMITS[handler].account).count
+    assert len(await outbox()) == Rate.parse(LIMITS[handler].mailbox).count
 
 
 # The database

@@ -9,7 +9,14 @@ from app.users.limits import LIMITS, Limit, Limits
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
-OWN_LIMITS = {"wrong_password", "notice", "guessing_blocked", "link_refused", "cross_site_refused"}
+OWN_LIMITS = {
+    "wrong_password",
+    "notice",
+    "session_limit",
+    "guessing_blocked",
+    "link_refused",
+    "cross_site_refused",
+}
 """Rows that something other than a route counts."""
 UNLIMITED = {("POST", "/users/logout"): "ends a session and reveals nothing"}
 """Routes that change something without a limit, each with the reason."""

@@ -26,7 +26,7 @@ HERE, THERE = "198.51.100.7", "198.51.100.8"
 OF_A_PAGE = {"Origin": "http://test"}
 
 PER_ADDRESS = Rate.parse(LIMITS["wrong_password"].address).count
-PER_PAIR = Rate.parse(LIMITS["wrong_password"].pair).count
+PER_PAIR = Rate.parse(LIMITS["wrong_password"].pair.split(",")[0]).count
 EVENTS_OF_AN_ADDRESS = Rate.parse(LIMITS["guessing_blocked"].address).count
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import app
+from app.users import known_browsers
 from app.users.known_browsers import KnownBrowsers
 from app.users.sessions import Sessions
 
@@ -80,14 +81,20 @@ def test_no_secret_is_compared_in_a_way_that_takes_longer_the_more_is_right(path
         Sessions.rotate,
         Sessions._parts,
         Sessions._present,
-        KnownBrowsers.is_ours,
-        KnownBrowsers.id_for,
+        known_browsers._equal,
     ],
     ids=lambda function: function.__qualname__,
 )
 def test_what_a_client_sends_is_compared_in_constant_time(function):
     """Checklist 15; advisory 52."""
     assert "hmac.compare_digest(" in inspect.getsource(function)
+
+
+@pytest.mark.parametrize("function", [KnownBrowsers.is_ours, KnownBrowsers.id_for, KnownBrowsers._is_current])
+def test_what_the_cookie_of_a_browser_proves_is_compared_in_constant_time(function):
+    """Checklist 15; advisory 52."""
+    assert "_equal(" in inspect.getsource(function)
+    assert "==" not in inspect.getsource(function)
 
 
 @EVERY_FILE

@@ -57,6 +57,46 @@ async def test_the_browser_forgets_the_cookie(log_out, make_user, begin_session,
     assert set(cookie.split("; ")[1:]) == {"Path=/", "SameSite=Lax", "Max-Age=0", "Secure", "HttpOnly"}
 
 
+@KINDS
+async def test_the_browser_forgets_what_pages_have_stored(
+    log_out, make_user, begin_session, headers_of, kind
+):
+    """ASVS 14.3.1. With "cookies" it would forget `__Host-browser`, and those of every host of the domain."""
+    issued = await begin_session(await make_user(), kind=kind)
+
+    answer = await log_out(headers_of(issued))
+
+    assert answer.headers["clear-site-data"] == '"cache", "storage"'
+
+
+@pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.test"}, {"Sec-Fetch-Site": "cross-site"}])
+async def test_another_site_cannot_clear_what_pages_have_stored(log_out, headers):
+    """A page of it can send this much, without a login: the cookie is SameSite=Lax."""
+    answer = await log_out(headers)
+
+    assert answer.status_code == 204
+    assert "clear-site-data" not in answer.headers
+
+
+async def test_another_site_clears_nothing_with_the_cookie_either(
+    log_out, make_user, begin_session, headers_of
+):
+    cookie = headers_of(await begin_session(await make_user(), kind="cookie"))["Cookie"]
+
+    answer = await log_out({"Cookie": cookie, "Sec-Fetch-Site": "same-site"})
+
+    assert answer.status_code == 403
+    assert "clear-site-data" not in answer.headers
+
+
+async def test_who_logs_out_with_an_expired_access_token_clears_it_too(log_out, make_user, begin_session):
+    issued = await begin_session(await make_user())
+
+    answer = await log_out(refresh_token=issued.token)
+
+    assert answer.headers["clear-site-data"] == '"cache", "storage"'
+
+
 async def test_a_bearer_session_has_no_cookie_to_forget(log_out, make_user, begin_session, headers_of):
     issued = await begin_session(await make_user())
 

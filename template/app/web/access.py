@@ -50,6 +50,11 @@ def note_user(request: Request, user_id: str) -> None:
         exchange.user_id = user_id
 
 
+def is_of_user(scope: Scope) -> bool:
+    """Whether a guard has found out who sent the request."""
+    return (exchange := scope.get(_EXCHANGE)) is not None and exchange.user_id is not None
+
+
 def hide(scope: Scope, part: str) -> None:
     """Keep *part* of the path out of the line of the request."""
     if (exchange := scope.get(_EXCHANGE)) is not None:

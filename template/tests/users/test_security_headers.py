@@ -1,11 +1,15 @@
 """What answers say to browsers, and what production does not start with. Checklist 30 and 40."""
 
+import re
 from hashlib import sha256
+from itertools import count
 
 import httpx
 import pytest
+from hawkapi.responses.response import Response
 
 from app.settings import Settings, SettingsError, load_settings
+from app.users import CurrentUser
 
 KEY = sha256(b"the secret of the tests").hexdigest()
 PRODUCTION = {
@@ -135,3 +139,91 @@ def test_production_does_not_start_with_a_placeholder_or_with_debug_on(monkeypat
 
     with pytest.raises(SettingsError, match=f"{name}: "):
         load_settings(None)
+
+
+# Caches
+
+
+@pytest.fixture
+def operations(app):
+    """Every method and path of the users, and the pages behind mailed links."""
+    documented = [
+        (method.upper(), path)
+        for path, of_path in app.openapi()["paths"].items()
+        for method in of_path
+        if path.startswith("/users")
+    ]
+    pages = ("verify", "password-reset", "email-change", "invitation")
+    return [*documented, *[("GET", f"/users/{page}/a-token") for page in pages]]
+
+
+@pytest.mark.parametrize("kind", ["bearer", "cookie"])
+async def test_no_cache_keeps_what_is_sent_to_a_user(
+    client, operations, make_user, begin_session, headers_of, kind
+):
+    """Advisory 37: of every route, whatever it answers; ASVS 14.3.2."""
+    numbers = count()
+
+    async def send(method, path):
+        user = await make_user(f"root{next(numbers)}@example.com", is_superuser=True, is_verified=True)
+        headers = headers_of(await begin_session(user, kind=kind))
+        url = re.sub(r"\{\w+\}", "1", path)
+        return await client.request(method, url, json={}, headers=headers)
+
+    answers = {each: await send(*each) for each in operations}
+
+    assert ("POST", "/users/logout") in answers
+    assert ("GET", "/users/me/export") in answers
+    assert {each.headers.get("cache-control") for each in answers.values()} == {"no-store"}, answers
+
+
+OWN = [
+    Response("<p>Ada</p>", content_type="text/html"),
+    Response("Ada", content_type="text/plain"),
+    Response(status_code=204),
+    Response(status_code=303, headers={"Location": "/elsewhere"}),
+    Response("Ada", status_code=500, content_type="text/html"),
+]
+
+
+@pytest.fixture
+def own_route(build_app):
+    """`own_route(answer)`: an application whose `/mine` gives a user who is logged in that answer."""
+
+    def build(answer):
+        app = build_app()
+
+        @app.get("/mine")
+        async def mine(user: CurrentUser) -> Response:
+            return answer
+
+        return app
+
+    return build
+
+
+@pytest.mark.parametrize("answer", OWN, ids=lambda answer: f"{answer.status_code} {answer.content_type}")
+@pytest.mark.parametrize("kind", ["bearer", "cookie"])
+async def test_no_cache_keeps_what_a_route_of_yours_sends_to_a_user(
+    own_route, connected_to, make_user, begin_session, headers_of, kind, answer
+):
+    """Advisory 37: pages and redirects have no Cache-Control of their own."""
+    headers = headers_of(await begin_session(await make_user(), kind=kind))
+
+    async with connected_to(own_route(answer)) as client:
+        received = await client.get("/mine", headers=headers)
+
+    assert received.status_code == answer.status_code
+    assert received.headers.get_list("cache-control") == ["no-store"]
+
+
+async def test_a_route_of_yours_may_let_the_browser_keep_it(
+    own_route, connected_to, make_user, begin_session, headers_of
+):
+    headers = headers_of(await begin_session(await make_user()))
+    answer = Response("Ada", headers={"Cache-Control": "private, max-age=60"})
+
+    async with connected_to(own_route(answer)) as client:
+        received = await client.get("/mine", headers=headers)
+
+    assert received.headers.get_list("cache-control") == ["private, max-age=60"]

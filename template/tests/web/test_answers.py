@@ -9,6 +9,8 @@ from hawkapi.responses import FileResponse, JSONResponse, RedirectResponse, Stre
 from hawkapi.responses.response import Response
 from hawkapi.responses.sse import EventSourceResponse, ServerSentEvent
 
+from app.web import Problem, set_cookie
+
 
 class Public(msgspec.Struct):
     name: str
@@ -201,6 +203,45 @@ async def test_a_handler_may_let_caches_store(web, http):
         return JSONResponse({"a": 1}, headers={"Cache-Control": "max-age=60"})
 
     assert (await http.get("/")).headers.get_list("cache-control") == ["max-age=60"]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response("x", content_type="text/html"),
+        Response("x", content_type="text/css", headers={"Cache-Control": "public, max-age=60"}),
+        Response(status_code=204),
+        Response(status_code=303, headers={"Location": "/"}),
+        Response(status_code=304, headers={"cache-control": "max-age=60"}),
+    ],
+    ids=lambda response: f"{response.status_code} {response.content_type}",
+)
+async def test_what_sets_a_cookie_is_stored_by_no_cache(web, http, response):
+    """Advisory 37: or the cache gives the cookie to others."""
+
+    @web.get("/")
+    async def handler(request: Request) -> Response:
+        set_cookie(request, "a", "1")
+        return response
+
+    answer = await http.get("/")
+
+    assert answer.headers["set-cookie"].startswith("a=1")
+    assert answer.headers.get_list("cache-control") == ["no-store"]
+
+
+@pytest.mark.parametrize(
+    "error", [Problem(403, "No.", headers={"Cache-Control": "public"}), RuntimeError("no")]
+)
+async def test_nor_is_an_error_that_sets_one(web, http, error):
+    """Advisory 37."""
+
+    @web.get("/")
+    async def handler(request: Request) -> None:
+        set_cookie(request, "a", "1")
+        raise error
+
+    assert (await http.get("/")).headers.get_list("cache-control") == ["no-store"]
 
 
 async def test_what_is_no_data_keeps_its_headers(web, http):

@@ -15,6 +15,7 @@ import pytest_asyncio
 from hawkapi_mail import EmailMessage, TemplateRenderer
 from hawkapi_sqlalchemy import Database
 from sqlalchemy import Column, Table, event, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.database import Base, session_of
@@ -427,6 +428,25 @@ def meanwhile(manager: UserManager, monkeypatch: pytest.MonkeyPatch) -> Callable
 
         monkeypatch.setattr(manager.hasher, "hash", then_hash)
         monkeypatch.setattr(manager.hasher, "verify", then_verify)
+
+    return arrange
+
+
+@pytest.fixture
+def overtake_refresh(manager: UserManager, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`overtake_refresh(act)`: `act()` happens between the reading and the writing of the next refresh."""
+
+    def arrange(act: Callable[[], Awaitable[object]]) -> None:
+        by_id = manager.sessions.by_id
+
+        async def read_then_act(session: AsyncSession, session_id: str) -> tuple[UserSession, User]:
+            monkeypatch.setattr(manager.sessions, "by_id", by_id)
+            found = await by_id(session, session_id)
+            await session.commit()
+            await act()
+            return found
+
+        monkeypatch.setattr(manager.sessions, "by_id", read_then_act)
 
     return arrange
 

@@ -1,5 +1,7 @@
 """Superusers: nobody else gets their rights, and they themselves neither see nor set a password."""
 
+import asyncio
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import pytest
@@ -7,6 +9,7 @@ from pydantic import SecretStr
 
 from app.main import create_app
 from app.settings import Settings
+from app.users import LastSuperuser
 from app.users.dependencies import recent_login, still_superuser, superuser
 
 PASSWORD = "correct horse battery"
@@ -402,3 +405,57 @@ async def test_every_session_of_everybody_is_ended(manager, db, make_user, login
 
     assert ended == 4
     assert await hers() == await his() == [401, 401, 401]
+
+
+# Checklist 23: the last superuser. The ways there are, one by one: test_last_superuser.py
+
+
+async def test_the_last_superuser_stays_one(admin, root, make_user, stored):
+    """Checklist 23: or nobody could administrate without access to the server."""
+    await make_user("disabled@example.com", is_superuser=True, is_active=False)
+
+    answers = [
+        await admin.patch(f"/users/{root.id}", json={"is_superuser": False}),
+        await admin.patch(f"/users/{root.id}", json={"is_active": False}),
+        await admin.delete(f"/users/{root.id}"),
+        await admin.delete("/users/me"),
+    ]
+
+    now = await stored(root)
+    assert [answer.status_code for answer in answers] == [409] * 4
+    assert (now.is_superuser, now.is_active) == (True, True)
+
+
+@pytest.fixture
+def side_by_side(manager, monkeypatch):
+    """Two who look for another superuser have both found one before either goes on.
+
+    Where one has to wait for the other that never happens, and after half a second they go on: a slower
+    machine fails no test.
+    """
+    look, looked, both = manager._require_another_superuser, [], asyncio.Event()
+
+    async def look_and_wait(session, user):
+        await look(session, user)
+        looked.append(user)
+        if len(looked) == 2:
+            both.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(both.wait(), 0.5)
+
+    monkeypatch.setattr(manager, "_require_another_superuser", look_and_wait)
+
+
+@pytest.mark.usefixtures("side_by_side")
+async def test_of_two_superusers_who_demote_each_other_one_stays(manager, db, make_user, accounts):
+    """Checklist 23; CWE-367: one waits for the other, and is then the last."""
+    users = [await make_user(email, is_superuser=True) for email in ("ada@example.com", "bob@example.com")]
+
+    async def demote(user):
+        async with db.session() as session:
+            await manager.update(session, await manager.require(session, user.id), is_superuser=False)
+
+    outcomes = await asyncio.gather(*map(demote, users), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes if outcome] == [LastSuperuser]
+    assert sorted(user.is_superuser for user in await accounts()) == [False, True]

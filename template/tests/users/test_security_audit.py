@@ -42,11 +42,18 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
 
 
 @pytest.fixture
-def log(caplog):
-    """`log()`: all that was logged, tracebacks included; the test's own client left out."""
-    caplog.set_level(logging.INFO)
-    caplog.set_level(logging.WARNING, "httpx")
-    return lambda: caplog.text
+def log():
+    """`log()`: all that was logged, DEBUG and tracebacks included; the test's own client left out.
+
+    A handler of its own: a level that `caplog` is given in a fixture is forgotten when the test begins.
+    """
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(handler.format(record))
+    handler.addFilter(lambda record: not record.name.startswith("http"))
+    logging.getLogger().addHandler(handler)
+    yield lambda: "\n".join(lines)
+    logging.getLogger().removeHandler(handler)
 
 
 async def test_a_login_and_a_failed_one_are_written_down_once_each(client, make_owner, events):

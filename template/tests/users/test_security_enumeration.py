@@ -58,7 +58,7 @@ async def test_accounts_that_get_no_mail_get_the_same_answer(client, make_user, 
 
 @ASKING
 async def test_known_and_unknown_render_and_store_alike(client, make_user, rendered, outbox_rows, path):
-    """Checklist 13. Field notes, defect 6: an unknown address is answered no sooner."""
+    """Checklist 13 and 14. Field notes, defect 6: an unknown address is answered no sooner."""
     await make_user("ada@example.com")
     await client.post(path, json={"email": "ada@example.com"})
     known = (len(rendered), await outbox_rows())

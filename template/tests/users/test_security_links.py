@@ -152,12 +152,13 @@ async def test_of_two_uses_at_once_one_wins(link, use, at_once, purpose, way):
 
 @SETTING_A_PASSWORD
 @WAYS
-async def test_a_refused_password_does_not_spend_the_link(link, use, contents, purpose, way):
-    """Checklist 28: reset and invitation, in every way."""
+@pytest.mark.parametrize("password", [REFUSED["password"], "example-example"])
+async def test_a_refused_password_does_not_spend_the_link(link, use, contents, purpose, way, password):
+    """Checklist 28: in every way, also when it is refused for the account that it is for."""
     mailed = await link(purpose)
     before = await contents()
 
-    refused = await use(way, mailed, mailed.bad)
+    refused = await use(way, mailed, {"password": password})
     unchanged = await contents()
     answer = await use(way, mailed, mailed.good)
 

@@ -114,6 +114,17 @@ async def test_a_short_password_is_refused_every_way(set_password, hash_calls, w
     assert "hash" not in hash_calls
 
 
+@WAYS
+@pytest.mark.parametrize("password", ["pqzrvmwkd" * 14 + "pqz", "pqzrvmwkd" * 10_000], ids=len)
+async def test_an_endless_password_is_refused_every_way(set_password, hash_calls, way, password):
+    """Checklist 1: more than 128 characters cost no hash."""
+    answer = await set_password(way, password)
+
+    assert answer.status_code == 400
+    assert "use at most 128 characters" in answer.text
+    assert "hash" not in hash_calls
+
+
 @pytest.mark.usefixtures("quick_hashing")
 @WAYS
 @pytest.mark.parametrize("password", ["pq zrvmw" * 8, "pqzrv mwkd" * 10, "pq☃zrvmw" * 16], ids=len)

@@ -197,8 +197,44 @@ async def test_an_access_token_lasts_15_minutes_and_names_no_address(make_user, 
 # 37: the refresh token
 
 
-async def test_rotation_is_atomic(refresh, make_user, begin_session, at_once, session_rows):
-    """Checklist 37: many uses at once replace the token once, and nobody is left with a dead one."""
+async def test_rotation_is_atomic(refresh, make_user, begin_session, overtake_refresh, set_clock):
+    """Checklist 37; CWE-367: a use that two others overtake does not bring a replaced token back."""
+    set_clock(START)
+    issued = await begin_session(await make_user())
+    newest = []
+
+    async def refresh_twice():
+        second = (await refresh(issued.token)).json()["refresh_token"]
+        newest.append((await refresh(second)).json()["refresh_token"])
+
+    overtake_refresh(refresh_twice)
+
+    late = await refresh(issued.token)
+
+    set_clock(START + GRACE)
+    assert late.json()["refresh_token"] == newest[0]
+    assert (await refresh(newest[0])).status_code == 200
+
+
+async def test_a_refresh_that_a_log_out_overtakes_gives_no_tokens(
+    client, refresh, make_user, begin_session, headers_of, overtake_refresh, session_rows
+):
+    """Checklist 37; CWE-367: a session that has ended meanwhile stays ended."""
+    issued = await begin_session(await make_user())
+    overtake_refresh(lambda: client.post("/users/logout", headers=headers_of(issued)))
+
+    answer = await refresh(issued.token)
+
+    [row] = await session_rows()
+    assert answer.status_code == 401
+    assert row.revoked_at is not None
+    assert row.spent == "[]"
+
+
+async def test_many_uses_at_once_replace_the_token_once(
+    refresh, make_user, begin_session, at_once, session_rows
+):
+    """Checklist 37: and nobody is left with a dead one."""
     issued = await begin_session(await make_user())
     answers = []
 

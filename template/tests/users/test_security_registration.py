@@ -41,7 +41,7 @@ async def test_a_new_and_a_taken_address_get_the_same_answer(private, make_user)
     taken = await private.post("/users/register", json=ADA)
     new = await private.post("/users/register", json=ADA | {"email": "eve@example.com"})
 
-    assert new.status_code == 202
+    assert (taken.status_code, new.status_code) == (202, 202)
     assert visible(taken) == visible(new)
 
 

@@ -422,6 +422,19 @@ async def test_every_login_is_dead_on_the_next_request_when_the_account_is(
     assert await status_of_refresh(bearer.token) == 401
 
 
+async def test_every_login_is_dead_when_the_account_is_disabled_by_hand(
+    make_user, begin_session, headers_of, status_of, status_of_refresh, change
+):
+    """Checklist 20; ASVS 7.4.2: one UPDATE in the database is enough, which counts no version up."""
+    user = await make_user("ada@example.com")
+    bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
+
+    await change(user, is_active=False)
+
+    assert [await status_of(headers_of(each)) for each in (bearer, cookie)] == [401, 401]
+    assert await status_of_refresh(bearer.token) == 401
+
+
 async def test_an_account_that_is_active_again_has_no_session_from_before(
     client, act, make_user, begin_session, headers_of, status_of, status_of_refresh, change
 ):

@@ -57,10 +57,11 @@ def attempt(client, request):
 def issue(db, manager, begin_session):
     """`await issue(tokens, "reset", user)`: a token as the application makes it.
 
-    An invitation is not for *user* but for somebody who has no account yet.
+    An invitation is not for *user* but for somebody who has no account yet. *mailed_to*: the address, if it
+    is not the one that the token is for now.
     """
 
-    async def make(tokens, purpose, user):
+    async def make(tokens, purpose, user, mailed_to=None):
         version = user.password_version
         if purpose == "access":
             return tokens.issue_access(user.id, session_id=(await begin_session(user)).row.id)
@@ -68,12 +69,13 @@ def issue(db, manager, begin_session):
             async with db.session() as session:
                 guest = f"guest-of-{user.email}"
                 row, _ = await manager.invitations.make(session, guest, invited_by=user.id)
-            return tokens.issue_invitation(row.id, email=row.email)
+            return tokens.issue_invitation(row.id, email=mailed_to or row.email)
+        email = mailed_to or user.email
         return {
-            "verify": tokens.issue_verify(user.id, password_version=version, email=user.email),
-            "reset": tokens.issue_reset(user.id, password_version=version, email=user.email),
+            "verify": tokens.issue_verify(user.id, password_version=version, email=email),
+            "reset": tokens.issue_reset(user.id, password_version=version, email=email),
             "email-change": tokens.issue_email_change(
-                user.id, password_version=version, email="new@example.com"
+                user.id, password_version=version, email=mailed_to or "new@example.com"
             ),
         }[purpose]
 
@@ -239,6 +241,19 @@ async def test_a_token_from_before_a_change_of_address_is_refused(
     assert await attempt(purpose, token) == status
     assert (await stored(user)).email == "moved@example.com"
     assert (await stored(user)).password_version == 1
+
+
+@pytest.mark.parametrize("purpose", PATHS)
+async def test_a_token_is_of_no_use_for_an_address_that_it_was_not_mailed_to(
+    manager, make_user, issue, attempt, accounts, purpose
+):
+    """Checklist 27: also where the address was changed by hand, which counts no version up."""
+    user = await make_user(pending_email="new@example.com")
+    token = await issue(manager.tokens, purpose, user, mailed_to="another@example.com")
+
+    assert await attempt(purpose, token) == 400
+    [now] = await accounts()
+    assert (now.email, now.is_verified, now.password_version) == (user.email, False, 0)
 
 
 async def test_an_application_with_another_secret_accepts_nothing(other_client, manager, make_user, login):

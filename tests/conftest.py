@@ -114,18 +114,27 @@ def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
     """`render(database="postgresql")`: a new project with these answers, the others by default."""
 
     def make(**answers: str | bool) -> Path:
-        project = tmp_path_factory.mktemp("project") / "project"
-        data = [part for name, value in answers.items() for part in ("--data", f"{name}={value}")]
-        copier("copy", "--quiet", "--defaults", *data, template, project, cwd=project.parent)
-        return project
+        return project_of_template(template, tmp_path_factory.mktemp("project") / "project", **answers)
 
     return make
+
+
+def project_of_template(template: Path, project: Path, **answers: str | bool) -> Path:
+    """Copy *template* into the folder *project*, with these answers, the others by default."""
+    data = [part for name, value in answers.items() for part in ("--data", f"{name}={value}")]
+    copier("copy", "--quiet", "--defaults", *data, template, project, cwd=project.parent)
+    return project
 
 
 @pytest.fixture(scope="session")
 def python(render: Render) -> Path:
     """The Python of an environment that holds what generated projects need."""
-    pyproject = render() / "pyproject.toml"
+    return python_of_project(render())
+
+
+def python_of_project(project: Path) -> Path:
+    """The Python of an environment that holds what *project* needs."""
+    pyproject = project / "pyproject.toml"
     return environment_of("project", pyproject.read_bytes(), "-r", pyproject, "--group", f"{pyproject}:dev")
 
 

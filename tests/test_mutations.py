@@ -1,0 +1,118 @@
+"""The list of `protections.py` fits the code, the tests and SECURITY.md as they are now.
+
+That each test fails without its protection, `mutations.py` shows: weekly, and when it is asked to.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+from mutations import BROKEN, KILLED, SURVIVED, outcome_of
+from protections import PROTECTIONS, CannotBeApplied, Change, Mutation
+
+TEMPLATE = REPOSITORY / "template"
+SECURITY = (TEMPLATE / "SECURITY.md").read_text("utf-8")
+CHECKLIST = SECURITY.partition("\n## Checklist\n")[2].partition("\n## ")[0]
+ROWS = {
+    int(item): set(re.findall(r"`([^`]+)`", row))
+    for item, row in re.findall(r"^\| (\d+) \|(.*)$", CHECKLIST, re.MULTILINE)
+}
+EACH = pytest.mark.parametrize("mutation", PROTECTIONS, ids=lambda each: each.name)
+
+
+@EACH
+def test_it_can_be_applied(mutation: Mutation):
+    for path, text in mutated(mutation).items():
+        ast.parse(text, path)
+
+
+@EACH
+def test_its_test_is_there_and_is_the_one_that_the_checklist_names(mutation: Mutation):
+    name, _, function = mutation.test.partition("::")
+    [path] = (TEMPLATE / "tests").rglob(name)
+
+    assert re.search(rf"^(async )?def {function}\(", path.read_text("utf-8"), re.MULTILINE)
+    assert mutation.item is None or mutation.test in ROWS[mutation.item]
+
+
+def test_no_name_is_undefined_in_what_is_left(tmp_path: Path):
+    """Then anything would fail."""
+    for number, mutation in enumerate(PROTECTIONS):
+        for path, text in mutated(mutation).items():
+            (tmp_path / f"{number}_{Path(path).name}").write_text(text, "utf-8")
+
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821,F823", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_there_are_at_least_sixty_and_no_two_have_one_name():
+    assert len({mutation.name for mutation in PROTECTIONS}) == len(PROTECTIONS) >= 60
+
+
+def test_every_row_of_the_checklist_has_one():
+    assert set(ROWS) - {mutation.item for mutation in PROTECTIONS} == set()
+    assert len(ROWS) == 37
+
+
+def test_every_test_that_the_checklist_names_has_one():
+    """What no mutation is tried with may pass without its protection."""
+    tried = {(mutation.item, mutation.test) for mutation in PROTECTIONS}
+
+    assert {(item, test) for item, tests in ROWS.items() for test in tests} - tried == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "within", "found"),
+    [
+        ("a = 1\n", "", 0),
+        ("b = 1\nb = 1\n", "", 2),
+        ("b = 1\n\ndef f():\n    a = 1\n", "f", 0),
+        ("b = 1\n", "f", 0),
+    ],
+)
+def test_a_change_without_its_one_place_says_that_it_has_to_be_adapted(text: str, within: str, found: int):
+    change = Change(file="app/x.py", old="b = 1", new="b = 2", within=within)
+
+    with pytest.raises(CannotBeApplied, match=rf"(?s)is {found} times in .*adapt.*b = 1"):
+        change.in_text(text)
+
+
+def test_a_change_within_a_function_leaves_the_others_alone():
+    text = "def f():\n    b = 1\n\n\nasync def g():\n    b = 1\n\n\nclass H:\n    b = 1\n"
+
+    changed = Change(file="app/x.py", old="b = 1", new="b = 2", within="g").in_text(text)
+
+    assert changed == "def f():\n    b = 1\n\n\nasync def g():\n    b = 2\n\n\nclass H:\n    b = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "outcome"),
+    [
+        (0, "1 passed", SURVIVED),
+        (1, "E   assert 200 == 401\nFAILED tests/test_x.py::test_x", KILLED),
+        (1, "ERROR    app.web:problems.py:1 unhandled error\nFAILED tests/test_x.py::test_x", KILLED),
+        (1, "FAILED tests/test_x.py::test_x\nERROR tests/test_x.py::test_x", KILLED),
+        (1, "NameError: name 'x' is not defined\nFAILED tests/test_x.py::test_x", BROKEN),
+        (1, "ERROR tests/test_x.py::test_x", BROKEN),
+        (2, "ERROR tests/test_x.py", BROKEN),
+        (4, "ERROR: not found: tests/test_x.py::test_x", BROKEN),
+        (5, "no tests ran", BROKEN),
+    ],
+)
+def test_a_failed_test_alone_counts_as_killed(code: int, output: str, outcome: str):
+    assert outcome_of(subprocess.CompletedProcess([], code, output)) == outcome
+
+
+def mutated(mutation: Mutation) -> dict[str, str]:
+    """The files of the template that *mutation* changes, by path, as it leaves them."""
+    texts: dict[str, str] = {}
+    for change in mutation.changes:
+        before = texts.get(change.file) or (TEMPLATE / change.file).read_text("utf-8")
+        texts[change.file] = change.in_text(before)
+    return texts

@@ -388,7 +388,11 @@ class Settings(BaseSettings):
     ] = 90 * DAY
     max_sessions: Annotated[
         int,
-        Field(ge=1, le=10_000, description="Logins that an account may have at once; the oldest ends then."),
+        Field(
+            ge=1,
+            le=10_000,
+            description="Logins that an account may have at once; one more ends the one used longest ago.",
+        ),
     ] = 50
     session_short: Annotated[Seconds, Field(description="The same for a login with `remember: false`.")] = DAY
     refresh_grace: Annotated[

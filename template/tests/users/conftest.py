@@ -22,8 +22,9 @@ from app.database import Base, session_of
 from app.mail import OutboxMessage, enqueue
 from app.main import create_app
 from app.settings import Settings
-from app.users import User, UserManager, UserSession, UserTokens, passwords
+from app.users import TokenError, User, UserManager, UserSession, UserTokens, passwords
 from app.users.audit import AuditEvent
+from app.users.exceptions import OwnerRequired
 from app.users.sessions import Issued
 from app.web import App
 
@@ -339,6 +340,64 @@ def logins(
         return try_all
 
     return begin
+
+
+@pytest.fixture
+def every_token(
+    client: httpx.AsyncClient,
+    db: Database,
+    manager: UserManager,
+    begin_session: BeginSession,
+    change: Callable[..., Awaitable[None]],
+) -> Callable[[User], Awaitable[Callable[[], Awaitable[set[str]]]]]:
+    """`good = await every_token(user)`: a token of each kind, and an invitation of somebody else's address;
+    `await good()`: the kinds that are good still."""
+
+    async def issue(user: User) -> Callable[[], Awaitable[set[str]]]:
+        await change(user, pending_email="new@example.com")
+        bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
+        access = manager.tokens.issue_access(user.id, session_id=bearer.row.id)
+        pair = {"refresh_token": bearer.token}
+        verify, reset = manager.verify_token(user), manager.reset_token(user)
+        email_change = manager.email_change_token(user, "new@example.com")
+        async with db.session() as session:
+            _, invitation = await manager.invitations.make(session, "guest@example.com", invited_by="cli")
+
+        async def refresh() -> bool:
+            answer = await client.post("/users/token/refresh", json=pair)
+            if answer.status_code == 200:
+                pair["refresh_token"] = answer.json()["refresh_token"]
+            return answer.status_code == 200
+
+        async def admits(**headers: str) -> bool:
+            return (await client.get("/users/me", headers=headers)).status_code == 200
+
+        async def is_good(check: Callable[..., Awaitable[object]], token: str) -> bool:
+            async with db.session(commit=False) as session:
+                try:
+                    await check(session, token=token)
+                except OwnerRequired:
+                    # The token of a change of address is good, and not enough.
+                    return True
+                except TokenError:
+                    return False
+                return True
+
+        async def good() -> set[str]:
+            found = {
+                "access": await admits(Authorization=f"Bearer {access}"),
+                "refresh": await refresh(),
+                "cookie": await admits(Cookie=f"__Host-session={cookie.token}"),
+                "verify": await is_good(manager.check_verify_token, verify),
+                "reset": await is_good(manager.check_reset_token, reset),
+                "email change": await is_good(manager.change_email, email_change),
+                "invitation": await is_good(manager.invitations.of_token, invitation),
+            }
+            return {kind for kind, is_alive in found.items() if is_alive}
+
+        return good
+
+    return issue
 
 
 @pytest.fixture

@@ -288,6 +288,24 @@ async def test_a_thief_who_is_faster_is_thrown_out_when_the_owner_comes(
     assert [event.event for event in await events()] == [REUSED]
 
 
+async def test_a_replay_is_known_after_a_restart(
+    other_client, make_user, begin_session, set_clock, refresh, events
+):
+    """Checklist 37. Advisory 8: what was replaced stands in the database, not in the memory of a process."""
+    set_clock(START)
+    stolen = (await begin_session(await make_user())).token
+    present = (await refresh(stolen)).json()["refresh_token"]
+    set_clock(START + GRACE)
+    restarted = await other_client()
+
+    replay = await restarted.post("/users/token/refresh", json={"refresh_token": stolen})
+
+    owner = await restarted.post("/users/token/refresh", json={"refresh_token": present})
+    assert (replay.status_code, owner.status_code) == (401, 401)
+    assert (await refresh(present)).status_code == 401
+    assert REUSED in [event.event for event in await events()]
+
+
 async def test_a_replay_inside_the_grace_revokes_nothing(
     refresh, make_user, begin_session, session_rows, events, set_clock
 ):

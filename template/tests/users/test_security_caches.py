@@ -1,0 +1,70 @@
+"""What requests share must not mix people up. Advisory 38 (CVE-2026-40155)."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import insert
+
+from app.users import User, tokens
+
+PEOPLE = 200
+
+
+@pytest.fixture
+def crowd(db, manager, password_hash):
+    """`await crowd()`: 200 people, a pair of id and headers each: half with a cookie, half with a token."""
+
+    def headers_of(issued):
+        if issued.row.kind == "cookie":
+            return {"Cookie": f"__Host-session={issued.token}", "Sec-Fetch-Site": "same-origin"}
+        token = manager.tokens.issue_access(issued.user.id, session_id=issued.row.id)
+        return {"Authorization": f"Bearer {token}"}
+
+    async def gather():
+        people = [User(id=f"person-{number}") for number in range(PEOPLE)]
+        rows = [
+            {"id": each.id, "email": f"{each.id}@example.com", "hashed_password": password_hash}
+            for each in people
+        ]
+        async with db.session() as session:
+            await session.execute(insert(User), rows)
+        async with db.session() as session:
+            found = [await session.get_one(User, each.id) for each in people]
+            issued = [
+                await manager.sessions.issue(session, user, kind=kind)
+                for user, kind in zip(found, ["bearer", "cookie"] * (PEOPLE // 2), strict=True)
+            ]
+        return [(each.user.id, headers_of(each)) for each in issued]
+
+    return gather
+
+
+@pytest.mark.parametrize("remembered", [4096, 20], ids=["with room for all", "with room for some"])
+async def test_of_many_people_at_once_each_sees_their_own(client, crowd, manager, monkeypatch, remembered):
+    """Checklist 22. Advisory 38: nobody gets what another asked for, first and from every cache."""
+    monkeypatch.setattr(tokens, "MOST_KNOWN", remembered)
+    manager.tokens._known.clear()
+    people = await crowd()
+
+    async def who_am_i(headers):
+        me = await client.get("/users/me", headers=headers)
+        sessions = await client.get("/users/me/sessions", headers=headers)
+        return me.json()["id"], len(sessions.json())
+
+    first = await asyncio.gather(*(who_am_i(headers) for _, headers in people))
+    again = await asyncio.gather(*(who_am_i(headers) for _, headers in reversed(people)))
+
+    expected = [(user_id, 1) for user_id, _ in people]
+    assert first == expected
+    assert again[::-1] == expected
+
+
+async def test_of_many_people_at_once_each_changes_their_own(client, crowd, events):
+    """Checklist 22. Advisory 38, for what is written."""
+    people = await crowd()
+
+    answers = await asyncio.gather(*(client.post("/users/logout", headers=headers) for _, headers in people))
+
+    assert {answer.status_code for answer in answers} == {204}
+    assert sorted(event.user_id for event in await events()) == sorted(user_id for user_id, _ in people)
+    assert all(event.user_id == event.actor for event in await events())

@@ -1,10 +1,11 @@
 """Whether a secret is random, as far as one look can tell. Template-owned."""
 
 import zlib
+from string import ascii_lowercase, digits, hexdigits
 
 _PLACEHOLDERS = ("change", "placeholder", "example", "secret", "password", "your-", "xxxxxx")
-_ROWS = "abcdefghijklmnopqrstuvwxyz0123456789abcdef01234567890123456789qwertyuiopasdfghjklzxcvbnm1234567890"
-_KNOWN = f"{_ROWS[::-1]}{_ROWS}".encode()
+_ROWS = "".join([ascii_lowercase, hexdigits, digits, "qwertyuiop", "asdfghjkl", "zxcvbnm", "1234567890"])
+_KNOWN = f"{_ROWS[::-1]}{_ROWS}".lower().encode()
 
 
 def looks_random(text: str) -> bool:

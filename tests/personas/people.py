@@ -372,8 +372,8 @@ OPERATIONS = Persona(
         below(".github/workflows/ci.yml", "variables", "      TZ: Europe/Oxford\n"),
         instead(
             "compose.yaml",
-            "    image: postgres:17\n",
-            "    image: postgres:16\n    command: [postgres, -c, log_statement=all]\n",
+            "      POSTGRES_DB: app\n",
+            "      POSTGRES_DB: app\n      POSTGRES_INITDB_ARGS: --data-checksums\n",
         ),
         below("compose.yaml", "services", "  minio:\n    image: minio/minio\n"),
         instead(

@@ -1,8 +1,10 @@
 """Tokens over HTTP: of use for one purpose, for one account, and seen nowhere but in their mail."""
 
 import base64
+import hmac
 import json
 import logging
+import socket
 from itertools import permutations
 
 import jwt
@@ -91,6 +93,14 @@ def key_of(settings):
     return lambda purpose: derived_key(secret, types[purpose])
 
 
+def signed(header, claims, key):
+    """A token as a program makes it that refuses nothing, with HS256 and whatever is in *header*."""
+    parts = [json.dumps(part).encode() for part in ({"alg": "HS256", "typ": "JWT"} | header, claims)]
+    text = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+    signature = hmac.digest(key.encode(), text.encode(), "sha256")
+    return f"{text}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
 REFUSED = {"verify": 400, "reset": 400, "email-change": 400, "invitation": 400, "access": 401}
 EACH = pytest.mark.parametrize(("purpose", "status"), REFUSED.items())
 OF_AN_ACCOUNT = pytest.mark.parametrize(
@@ -149,6 +159,66 @@ async def test_another_algorithm_is_refused(
     )
 
     assert await attempt(purpose, jwt.encode(claims, key_of(purpose), algorithm)) == status
+
+
+@pytest.fixture
+def attackers_server():
+    """A server that an attacker names; nothing may connect to it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+OWN_KEY = "a key of the attacker's, of 32 characters and more"
+OWN_JWK = {"kty": "oct", "alg": "HS256", "k": base64.urlsafe_b64encode(OWN_KEY.encode()).decode().rstrip("=")}
+
+
+HEADERS = {
+    "jwk": {"jwk": OWN_JWK},
+    "jwk and kid": {"jwk": OWN_JWK, "kid": "own"},
+    "jku": {"jku": "{url}/keys.json"},
+    "x5u": {"x5u": "{url}/certificate.pem"},
+    "x5c": {"x5c": [base64.b64encode(OWN_KEY.encode()).decode()]},
+    "kid of a URL": {"kid": "{url}/keys.json"},
+    "kid of a file": {"kid": "../../../../../dev/null"},
+    "kid of SQL": {"kid": "own' UNION SELECT 'a key of the attacker"},
+    "kid that is empty": {"kid": ""},
+    "kid that is a number": {"kid": 1},
+    "kid that is null": {"kid": None},
+}
+
+
+@EACH
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+async def test_a_token_does_not_bring_its_own_key(
+    manager, make_user, issue, attempt, attackers_server, purpose, status, header
+):
+    """Advisory 5: Authlib CVE-2026-27962, RFC 8725 3.10. No key of the header counts, and none is fetched."""
+    user = await make_user(pending_email="new@example.com")
+    claims = jwt.decode(await issue(manager.tokens, purpose, user), options={"verify_signature": False})
+    url = f"http://127.0.0.1:{attackers_server.getsockname()[1]}"
+    named = json.loads(json.dumps(header).replace("{url}", url))
+
+    assert await attempt(purpose, signed(named, claims, OWN_KEY)) == status
+    with pytest.raises(BlockingIOError):
+        attackers_server.accept()
+
+
+@EACH
+@pytest.mark.parametrize(
+    "header",
+    [{"crit": ["x"], "x": 1}, {"crit": ["x"]}, {"crit": ["exp", "x"], "exp": 1}],
+    ids=["unknown", "unknown and missing", "unknown beside exp"],
+)
+async def test_a_token_whose_header_is_critical_and_not_understood_is_refused(
+    manager, make_user, issue, attempt, key_of, purpose, status, header
+):
+    """Advisory 7: PyJWT CVE-2026-32597, RFC 7515 4.1.11. With the right key and the right claims."""
+    user = await make_user(pending_email="new@example.com")
+    claims = jwt.decode(await issue(manager.tokens, purpose, user), options={"verify_signature": False})
+
+    assert await attempt(purpose, signed(header, claims, key_of(purpose))) == status
+    assert await attempt(purpose, signed({}, claims, key_of(purpose))) in (200, 201)
 
 
 @EACH

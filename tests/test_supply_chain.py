@@ -1,0 +1,132 @@
+"""What comes from elsewhere is named by its content, not by a tag that moves; code in the image is root's.
+
+No image is built here: the files that say how are read.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Render, run
+
+BY_DIGEST = re.compile(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
+BY_COMMIT = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+
+
+@pytest.fixture(scope="module")
+def github(render: Render) -> Path:
+    return render(ci="github")
+
+
+@pytest.fixture(scope="module")
+def gitlab(render: Render) -> Path:
+    return render(ci="gitlab")
+
+
+def instructions(project: Path) -> list[str]:
+    """The instructions of the Dockerfile, each in one line."""
+    text = (project / "Dockerfile").read_text().replace("\\\n", " ")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def images(project: Path) -> list[str]:
+    """What the Dockerfile begins with, its own stages left out."""
+    begins = [line.split()[1:] for line in instructions(project) if line.startswith("FROM ")]
+    stages = {each[2] for each in begins if len(each) == 3}
+    return [each[0] for each in begins if each[0] not in stages]
+
+
+def test_the_dockerfile_names_its_image_by_digest(github: Path):
+    assert [bool(BY_DIGEST.fullmatch(each)) for each in images(github)] == [True]
+
+
+def test_compose_names_every_image_by_digest(github: Path):
+    services = yaml.safe_load((github / "compose.yaml").read_text())["services"]
+
+    named = [service["image"] for service in services.values() if "image" in service]
+    assert len(named) == 3
+    assert [each for each in named if not BY_DIGEST.fullmatch(each)] == []
+
+
+def test_the_workflow_names_actions_by_commit_and_images_by_digest(github: Path):
+    text = (github / ".github" / "workflows" / "ci.yml").read_text()
+
+    actions = re.findall(r"uses: .*", text)
+    named = re.findall(r"image: (.*)", text)
+    assert (len(actions), len(named)) == (2, 2)
+    assert [each for each in actions if not BY_COMMIT.fullmatch(each)] == []
+    assert [each for each in named if not BY_DIGEST.fullmatch(each)] == []
+
+
+def test_gitlab_names_every_image_by_digest(gitlab: Path):
+    named = re.findall(r"(?:image|name): (.*)", (gitlab / ".gitlab-ci.yml").read_text())
+
+    assert len(named) == 3
+    assert [each for each in named if not BY_DIGEST.fullmatch(each)] == []
+
+
+def test_one_image_has_one_digest_everywhere(github: Path, gitlab: Path):
+    files = [github / "compose.yaml", github / ".github" / "workflows" / "ci.yml", gitlab / ".gitlab-ci.yml"]
+
+    named = {name for file in files for name in BY_DIGEST.findall(file.read_text())}
+    assert len({name.partition("@")[0] for name in named}) == len(named)
+
+
+def test_the_code_in_the_image_is_roots(github: Path):
+    """CWE-732: an attacker who takes the process over cannot change it. Only a folder for data is its own."""
+    final = instructions(github)
+    final = final[max(place for place, line in enumerate(final) if line.startswith("FROM ")) :]
+
+    assert [line for line in final if re.match(r"(COPY|ADD)\b.*--chown", line)] == []
+    assert [line for line in final if re.search(r"\bchown\b|--owner", line)] == [
+        "RUN install --directory --owner=app --group=app --mode=0700 data"
+    ]
+    assert [line for line in final if line.startswith("USER ")] == ["USER app"]
+    assert final.index("COPY --from=build /srv /srv") < final.index("USER app")
+
+
+def test_the_code_in_the_image_may_be_read_and_not_written(github: Path):
+    """A checkout with a strict umask would give an image that its user cannot read."""
+    assert "RUN chmod -R u=rwX,go=rX ." in instructions(github)
+
+
+COMPOSE = """
+import json, sys
+from app.settings import Settings
+
+print(Settings(_env_file=None, **json.loads(sys.argv[1])).environment)
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "started"),
+    [
+        ({}, "development"),
+        (
+            {
+                "base_url": "https://app.example.com",
+                "environment": "production",
+                "mail_sender": "app@example.com",
+                "smtp_host": "smtp.example.com",
+                "smtp_security": "starttls",
+                "plaintext_hosts": "postgres,redis",
+            },
+            "production",
+        ),
+    ],
+    ids=["as it is", "in production"],
+)
+def test_compose_starts_as_its_comment_says(
+    github: Path, python: Path, changes: dict[str, str], started: str
+):
+    services = yaml.safe_load((github / "compose.yaml").read_text())["services"]
+    secret = re.search(r"^SECRET_KEY=(.*)$", (github / ".env").read_text(), re.MULTILINE)
+    filled = {"APP_NAME": "My app", "SECRET_KEY": secret[1]}
+    settings = {name.lower(): value for name, value in (services["web"]["environment"] | filled).items()}
+
+    output = run(python, "-c", COMPOSE, json.dumps(settings | changes), cwd=github)
+
+    assert output == f"{started}\n"
+    assert "PLAINTEXT_HOSTS: postgres,redis" in (github / "compose.yaml").read_text()

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from hawkapi_auth import hash_password, needs_rehash, verify_password
 
+from app.users.spellings import readings, spellings
+
 MAX_LENGTH = 128
 """Characters. Without a limit a megabyte of "password" would be hashed."""
 
@@ -43,9 +45,10 @@ def check_password(
 ) -> None:
     """The rules for a new password: its length in characters, and no rule of composition (ASVS 6.2.1, 6.2.5).
 
-    It may not be one of the *common*, which are casefolded (ASVS 6.2.4), nor little more than *words*:
-    without these, in any case, `LEAST_OWN_LENGTH` letters and digits must be left. A password that has none
-    of them in it may hold what it will.
+    It may not be one of the *common*, which are casefolded (ASVS 6.2.4), nor one of them with digits and
+    signs after it or instead of letters. Nor may it be little more than *words*: without these, in any case
+    and in such spellings, `LEAST_OWN_LENGTH` letters and digits must be left, and not digits only. A password
+    that has none of them in it may hold what it will.
 
     Raises:
         InvalidPassword: with a sentence for the person who typed it.
@@ -56,14 +59,12 @@ def check_password(
         raise InvalidPassword(f"The password is too long: use at most {MAX_LENGTH} characters.")
     if any("\ud800" <= character <= "\udfff" or character == "\0" for character in password):
         raise InvalidPassword("The password holds characters that cannot be stored.")
-    if password.casefold() in common:
+    if any(spelling in common for spelling in spellings(password.casefold())):
         raise InvalidPassword(
-            "This password is on the list of the most common ones: choose another,"
-            " for example four random words."
+            "This password is on the list of the most common ones, or is one of them with digits or signs:"
+            " choose another, for example four random words."
         )
-    plain = _letters_and_digits(password)
-    own = _without(words, plain)
-    if own != plain and len(own) < LEAST_OWN_LENGTH:
+    if _is_little_more_than(words, password.casefold()):
         raise InvalidPassword(
             "The password is little more than your name, your address or the name of this application:"
             " choose another, for example four random words."
@@ -71,12 +72,27 @@ def check_password(
     # Your own rules go below; template updates never touch them.
 
 
-def _without(words: Iterable[str], text: str) -> str:
+def _is_little_more_than(words: Iterable[str], typed: str) -> bool:
     plain = {_letters_and_digits(word) for word in words}
-    for word in sorted(plain, key=lambda word: (-len(word), word)):
-        if len(word) >= SHORTEST_WORD:
-            text = text.replace(word, "")
-    return text
+    known = sorted(plain, key=lambda word: (-len(word), word))
+    is_number = not any(character.isalpha() for character in typed)
+    for reading in readings(typed):
+        own = _without(known, typed, reading)
+        if own is not None and (len(own) < LEAST_OWN_LENGTH or (own.isdigit() and not is_number)):
+            return True
+    return False
+
+
+def _without(words: Iterable[str], typed: str, read: str) -> str | None:
+    """The letters and digits of *typed* beside the *words* that *read* has; None where it has none."""
+    pairs = [(one, other) for one, other in zip(typed, read, strict=True) if other.isalnum()]
+    typed, read = "".join(one for one, _ in pairs), "".join(other for _, other in pairs)
+    length = len(read)
+    for word in words:
+        while len(word) >= SHORTEST_WORD and (start := read.find(word)) >= 0:
+            end = start + len(word)
+            typed, read = typed[:start] + typed[end:], read[:start] + read[end:]
+    return None if len(read) == length else _letters_and_digits(typed)
 
 
 def _letters_and_digits(text: str) -> str:

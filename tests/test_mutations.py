@@ -27,7 +27,8 @@ EACH = pytest.mark.parametrize("mutation", PROTECTIONS, ids=lambda each: each.na
 @EACH
 def test_it_can_be_applied(mutation: Mutation):
     for path, text in mutated(mutation).items():
-        ast.parse(text, path)
+        if path.endswith(".py"):
+            ast.parse(text, path)
 
 
 @EACH
@@ -43,6 +44,7 @@ def test_no_name_is_undefined_in_what_is_left(tmp_path: Path):
     """Then anything would fail."""
     for number, mutation in enumerate(PROTECTIONS):
         for path, text in mutated(mutation).items():
+            # Of the others ruff reads none.
             (tmp_path / f"{number}_{Path(path).name}").write_text(text, "utf-8")
 
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821,F823", tmp_path]

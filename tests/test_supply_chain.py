@@ -5,11 +5,12 @@ No image is built here: the files that say how are read.
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Render, run
+from conftest import REPOSITORY, Render, run
 
 BY_DIGEST = re.compile(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 BY_COMMIT = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
@@ -90,6 +91,22 @@ def test_the_code_in_the_image_is_roots(github: Path):
 def test_the_code_in_the_image_may_be_read_and_not_written(github: Path):
     """A checkout with a strict umask would give an image that its user cannot read."""
     assert "RUN chmod -R u=rwX,go=rX ." in instructions(github)
+
+
+def test_one_floor_of_copier_is_named_everywhere():
+    floor = yaml.safe_load((REPOSITORY / "copier.yml").read_text())["_min_copier_version"]
+    files = ["README.md", "docs/updating.md", "pyproject.toml", "template/pyproject.toml.jinja"]
+
+    named = [re.findall(r"copier>=([\d.]+),<10", (REPOSITORY / file).read_text()) for file in files]
+    assert floor == "9.19"
+    assert named == [[floor]] * len(files)
+
+
+def test_pyjwt_is_a_dependency_with_both_bounds(github: Path):
+    """Advisory 7: before 2.12 it accepted unknown critical headers (CVE-2026-32597)."""
+    metadata = tomllib.loads((github / "pyproject.toml").read_text())
+
+    assert "pyjwt>=2.12,<3" in metadata["project"]["dependencies"]
 
 
 COMPOSE = """

@@ -545,6 +545,15 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
+        name="private registration of an address that is not verified costs a mail, too",
+        file=MANAGER,
+        within="register",
+        old="await self._mail_verification(user)",
+        new="pass",
+        test="test_security_registration.py::test_a_new_and_a_taken_address_cost_the_same",
+    ),
+    Mutation(
+        item=14,
         name="asking for a link for nobody costs a mail, too",
         file=MANAGER,
         within="_pretend",

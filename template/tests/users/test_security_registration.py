@@ -65,11 +65,12 @@ async def test_a_new_address_gets_its_link(private, outbox):
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "eve@example.com"])
+@pytest.mark.parametrize("is_verified", [False, True])
 async def test_a_new_and_a_taken_address_cost_the_same(
-    private, make_user, hash_calls, rendered, outbox_rows, email
+    private, make_user, hash_calls, rendered, outbox_rows, email, is_verified
 ):
     """Checklist 14: one hash, one mail. Counted, since a clock is blind or wrong."""
-    await make_user("ada@example.com")
+    await make_user("ada@example.com", is_verified=is_verified)
 
     await private.post("/users/register", json=ADA | {"email": email})
 

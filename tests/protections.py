@@ -1930,9 +1930,8 @@ PROTECTIONS = [
     Mutation(
         name="a log-out has the browser clear what it stores",
         file="app/users/routes/sessions.py",
-        within="logout",
-        old="headers=_CLEARED",
-        new="headers={}",
+        old="""_CLEARED = {"Clear-Site-Data": '"cache", "storage"'}""",
+        new='_CLEARED = {"Clear-Site-Data": ""}',
         test="test_logout.py::test_the_browser_forgets_what_pages_have_stored",
     ),
     Mutation(

@@ -1,4 +1,4 @@
-"""`app template-update`, on a small template and a small project of it.
+"""`template-update`, on a small template and a small project of it.
 
 Each test has a template with the tag 1.0.0, a project made of it, and then a change of either.
 """
@@ -15,9 +15,9 @@ import pytest
 from copier import run_copy
 from typer.testing import CliRunner, Result
 
-from app.cli import cli
-from app.cli import template as command
-from app.cli.updates import rendering
+from template_update import rendering
+from template_update.command import cli
+from template_update.project import ProjectTools
 
 LINES = "".join(f"line {number}\n" for number in range(1, 21))
 TEMPLATE = {
@@ -132,7 +132,8 @@ type Run = Callable[..., Result]
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The commands that would have been run after the merge, in order; all of them end well."""
     ran: list[str] = []
-    monkeypatch.setattr(command, "_runs", lambda *arguments: not ran.append(" ".join(arguments)))
+    monkeypatch.setattr(ProjectTools, "has", lambda tools, module: True)
+    monkeypatch.setattr(ProjectTools, "run", lambda tools, *command: not ran.append(" ".join(command)))
     return ran
 
 
@@ -155,9 +156,9 @@ def update_with_copier(project: Repository, monkeypatch: pytest.MonkeyPatch, ran
     """`update("--check")`: run the command in the project."""
 
     def run(*arguments: str) -> Result:
-        return CliRunner().invoke(cli, ["template-update", *arguments])
+        return CliRunner().invoke(cli, arguments)
 
-    monkeypatch.setattr(command, "PROJECT", project.folder)
+    monkeypatch.chdir(project.folder)
     return run
 
 
@@ -314,7 +315,7 @@ def test_a_project_inside_a_larger_repository_is_updated_alone(
     copied(template.folder, tmp_path / "all" / "services" / "shop")
     everything = Repository(tmp_path / "all")
     everything.commit({"README.md": "Of all.\n", "services/shop/app/code.py": LINES + "mine\n"})
-    monkeypatch.setattr(command, "PROJECT", everything.folder / "services" / "shop")
+    monkeypatch.chdir(everything.folder / "services" / "shop")
     template.commit({"template/app/code.py": fixed(3), "template/app/gone.py": ""}, tag="1.1.0")
 
     result = update()
@@ -496,7 +497,7 @@ def test_without_an_answer_nothing_is_migrated_and_that_is_said(
 
 def test_what_fails_then_is_said(template: Repository, update: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
-    monkeypatch.setattr(command, "_runs", lambda *arguments: arguments[0] != "pytest")
+    monkeypatch.setattr(ProjectTools, "run", lambda tools, *command: command[0] != "pytest")
 
     result = update("--yes")
 

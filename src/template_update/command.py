@@ -1,28 +1,36 @@
-"""`app template-update`: pull what the template has become, and say what needs a person. Template-owned.
+"""The command `template-update`: pull what the template has become, and say what needs a person.
 
 In order: a clean tree, what is new, the merge, and unless something has to be resolved first, the
 database, the checks and the tests.
 """
 
-import importlib.util
-import os
-import subprocess  # nosec B404 - git, copier, ruff and the tests are commands
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from app.cli.common import PROJECT, fail
-
-if TYPE_CHECKING:
-    from app.cli.updates.update import Update
+from template_update.git import UpdateError
+from template_update.project import ProjectTools
+from template_update.update import Update
 
 SOMETHING_TO_PULL = 2
 """The exit code of `--check` when there is a newer version."""
 
+cli = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
+
+def main() -> None:
+    """The entry point that pyproject.toml names."""
+    cli(prog_name="template-update")
+
+
+@cli.command()
 def template_update(
     check: Annotated[
         bool,
@@ -38,18 +46,15 @@ def template_update(
     yes: Annotated[bool, typer.Option("--yes", help="Migrate the database without asking.")] = False,
     skip_tests: Annotated[bool, typer.Option("--skip-tests", help="Do not run the tests.")] = False,
 ) -> None:
-    """Merge what is new in the template into this project, beside what you changed.
+    """Merge what is new in the template into the project in this folder, beside what you changed.
 
     The git tree has to be clean. Exit code 1: something needs a person, and a sentence says what.
     """
-    if importlib.util.find_spec("copier") is None:
-        fail("Copier is missing. It is one of the development tools: `uv sync` installs them.")
-    from app.cli.updates.git import UpdateError
-    from app.cli.updates.update import Update
-
+    project = Path.cwd()
     try:
+        tools = ProjectTools(project)
         with TemporaryDirectory(prefix="template-update-") as folder:
-            update = Update(PROJECT, Path(folder), say=typer.echo)
+            update = Update(project, Path(folder), say=typer.echo)
             if not check:
                 update.merger.require_clean_tree()
             update.choose(to, answers or [])
@@ -65,10 +70,12 @@ def template_update(
                 raise typer.Exit(SOMETHING_TO_PULL)
             must_be_resolved, has_migrations = bool(update.result.conflicts), update.has_migrations
     except UpdateError as error:
-        fail(str(error))
+        typer.secho(str(error), fg=typer.colors.RED, err=True)
+        raise typer.Exit(1) from None
     if must_be_resolved:
         _end("Resolve the conflicts, then: uv run app db upgrade && uv run app db check && uv run pytest")
-    problems = _follow_up(migrate=yes or _may_migrate(), has_migrations=has_migrations, skip_tests=skip_tests)
+    migrate = yes or _may_migrate()
+    problems = _follow_up(tools, migrate=migrate, has_migrations=has_migrations, skip_tests=skip_tests)
     for problem in problems:
         _alarm(problem)
     if problems or needs_person:
@@ -76,7 +83,7 @@ def template_update(
     typer.echo("Updated. Look at `git diff --cached`, then commit.")
 
 
-def _show_news(update: "Update") -> None:
+def _show_news(update: Update) -> None:
     if update.old == update.new:
         typer.echo(f"The version stays {update.old}.")
         return
@@ -93,7 +100,7 @@ def _show_news(update: "Update") -> None:
     typer.echo("")
 
 
-def _show_findings(update: "Update", *, applied: bool) -> bool:
+def _show_findings(update: Update, *, applied: bool) -> bool:
     """Print what came of the merge; whether a person has to do something."""
     typer.echo(f"{len(update.result.changed)} files {'are' if applied else 'would be'} changed.")
     if difference := update.seeds_difference:
@@ -111,32 +118,28 @@ def _may_migrate() -> bool:
     return sys.stdin.isatty() and typer.confirm("Migrate the database that DATABASE_URL names?", default=True)
 
 
-def _follow_up(*, migrate: bool, has_migrations: bool, skip_tests: bool) -> list[str]:
+def _follow_up(tools: ProjectTools, *, migrate: bool, has_migrations: bool, skip_tests: bool) -> list[str]:
     """Migrate, check and test with the code as it is now; a sentence for everything that went wrong."""
     problems: list[str] = []
     if migrate:
         for command in ("upgrade", "check"):
-            if not problems and not _runs("app.cli", "db", command):
+            if not problems and not _runs(tools, "app.cli", "db", command):
                 problems.append(f"`uv run app db {command}` failed, see above.")
     elif has_migrations:
         problems.append("There are new migrations, which the database lacks: `uv run app db upgrade`.")
-    if importlib.util.find_spec("ruff") and not _runs("ruff", "check", "--quiet"):
+    if tools.has("ruff") and not _runs(tools, "ruff", "check", "--quiet"):
         problems.append("`uv run ruff check` finds something, see above.")
     if skip_tests:
         typer.echo("The tests were not run.")
-    elif not _runs("pytest", "-q", *(["-n", "2"] if importlib.util.find_spec("xdist") else [])):
+    elif not _runs(tools, "pytest", "-q", *(["-n", "2"] if tools.has("xdist") else [])):
         problems.append("Tests fail, see above: `uv run pytest`.")
     return problems
 
 
-def _runs(*command: str) -> bool:
-    """Whether a module of the project's environment, as the project needs it now, ends well."""
+def _runs(tools: ProjectTools, *command: str) -> bool:
+    """Run a module of the project, after saying so, and return whether it succeeded."""
     typer.secho(f"\n$ {' '.join(command).replace('app.cli', 'app')}", bold=True)
-    uv = os.environ.get("UV")
-    # Under uv the environment first gets what pyproject.toml has come to ask for.
-    python = [uv, "run", "python"] if uv else [sys.executable]
-    done = subprocess.run([*python, "-m", *command], cwd=PROJECT, check=False)  # nosec B603 # noqa: S603
-    return done.returncode == 0
+    return tools.run(*command)
 
 
 def _alarm(sentence: str) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import re
-import subprocess  # nosec B404 - git, copier, ruff and the tests are commands
+import subprocess  # nosec B404 - git is a command
 from pathlib import Path
 
 OLDEST = (2, 38)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from app.cli.updates.git import Git, UpdateError
-from app.cli.updates.template import ANSWERS_FILE
+from template_update.git import Git, UpdateError
+from template_update.template import ANSWERS_FILE
 
 _IDENTITY = ("-c", "user.name=template-update", "-c", "user.email=template-update@localhost")
 _MERGE = ("-c", "merge.renames=true", "-c", "merge.directoryRenames=conflict", "-c", "diff.renames=true")

@@ -1,6 +1,6 @@
 """Copier as a command: what a version of the template makes of some answers."""
 
-import subprocess  # nosec B404 - git, copier, ruff and the tests are commands
+import subprocess  # nosec B404 - copier is a command
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from app.cli.updates.git import UpdateError
+from template_update.git import UpdateError
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def _start(copy: Copy) -> subprocess.Popen[str]:
     data.write_text(yaml.safe_dump(copy.answers, allow_unicode=True), "utf-8")
     options = ["--quiet", "--defaults", "--skip-tasks", "--vcs-ref", copy.version, "--data-file", str(data)]
     return subprocess.Popen(  # nosec B603 # noqa: S603 - no shell, paths and a version
-        [sys.executable, "-m", "copier", "copy", *options, str(copy.template), str(copy.folder)],
+        [sys.executable, "-P", "-m", "copier", "copy", *options, str(copy.template), str(copy.folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

@@ -7,9 +7,9 @@ from typing import Any, cast
 import yaml
 from packaging.version import Version
 
-from app.cli.updates import rendering
-from app.cli.updates.changelog import version_of
-from app.cli.updates.git import Git, UpdateError
+from template_update import rendering
+from template_update.changelog import version_of
+from template_update.git import Git, UpdateError
 
 ANSWERS_FILE = ".copier-answers.yml"
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
@@ -29,7 +29,8 @@ class Answers:
             found = yaml.safe_load(path.read_text("utf-8"))
         except FileNotFoundError:
             raise UpdateError(
-                f"{ANSWERS_FILE} is missing, which says what this project was made of. Take it back from git."
+                f"{ANSWERS_FILE} is missing, which says what this project was made of. Run this in the folder"
+                " that has it, or take it back from git."
             ) from None
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UpdateError(f"{ANSWERS_FILE} cannot be read: {error}. Take it back from git.") from None

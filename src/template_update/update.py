@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.cli.updates.changelog import News, news_between
-from app.cli.updates.formatting import format_alike
-from app.cli.updates.git import UpdateError
-from app.cli.updates.merge import Merge, Merger
-from app.cli.updates.template import Answers, Template
+from template_update.changelog import News, news_between
+from template_update.formatting import format_alike
+from template_update.git import UpdateError
+from template_update.merge import Merge, Merger
+from template_update.template import Answers, Template
 
 RUNS = ("app/", "migrations/")
 """Where the code is that the application runs: a fix that does not arrive there is nothing to pass over."""
@@ -37,8 +37,8 @@ class Update:
             UpdateError: it cannot be updated.
         """
         self._project = project
-        self.merger = Merger(project)
         self._answers = Answers(project)
+        self.merger = Merger(project)
         self._folder = folder
         self._say = say
         self.old = self.new = self._answers.version

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,35 @@ def test_a_project_that_is_formatted_to_another_width_is_merged_in_it(
     assert project.read("app/calls.py") == narrow.replace('"a fourth one"', '"a fifth one"')
     assert project.read("app/odd.py") == unformatted.replace('"a fourth one"', '"a fifth one"')
     assert project.read("app/new.py") == NARROW.replace('"a fourth one"', '"a fifth one"')
+
+
+def test_the_ruff_of_the_project_formats_if_it_has_one(
+    template: Repository, project: Repository, update: Run, tmp_path: Path
+) -> None:
+    ruff = project.folder / ".venv" / "bin" / "ruff"
+    ruff.parent.mkdir(parents=True)
+    ruff.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/ran\nexec {sys.executable} -m ruff "$@"\n')
+    ruff.chmod(0o755)
+    project.commit({"ruff.toml": "line-length = 50\n", ".gitignore": ".env\n/.venv\n"})
+    template.commit({"template/app/calls.py": CALLS}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 0
+    assert set((tmp_path / "ran").read_text().split()) == {"format"}
+
+
+def test_modules_of_the_project_are_not_imported(
+    template: Repository, project: Repository, update_with_copier: Run
+) -> None:
+    broken = 'raise SystemExit("This is not the module that was meant.")\n'
+    project.commit({f"{name}.py": broken for name in ("copier", "ruff", "yaml")})
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    result = update_with_copier("--skip-tests")
+
+    assert result.exit_code == 0
+    assert project.read("app/code.py") == fixed(3)
 
 
 def test_everything_is_staged_and_nothing_committed(
@@ -569,6 +599,42 @@ def test_it_goes_to_the_version_that_is_asked_for(
     assert project.read("app/code.py") == fixed(3)
 
 
+def test_it_goes_to_a_commit_that_has_no_tag(template: Repository, project: Repository, update: Run) -> None:
+    template.commit({"template/app/code.py": fixed(3)})
+
+    result = update("--to", "HEAD")
+
+    assert result.exit_code == 0
+    assert project.read("app/code.py") == fixed(3)
+    assert f"_commit: {template.git('describe', '--tags').strip()}\n" in project.read(".copier-answers.yml")
+
+
+def test_without_any_tag_it_goes_to_the_newest_commit(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    first = template.git("rev-parse", "1.0.0").strip()
+    answers = project.read(".copier-answers.yml").replace("_commit: 1.0.0", f"_commit: {first}")
+    project.commit({".copier-answers.yml": answers})
+    template.git("tag", "--delete", "1.0.0")
+    template.commit({"template/app/code.py": fixed(3)})
+
+    update()
+
+    assert project.read("app/code.py") == fixed(3)
+
+
+def test_a_version_whose_tag_got_a_v_is_still_found(
+    template: Repository, project: Repository, update_with_copier: Run
+) -> None:
+    template.git("tag", "v1.0.0", "1.0.0")
+    template.git("tag", "--delete", "1.0.0")
+    template.commit({"template/app/code.py": fixed(3)}, tag="v1.1.0")
+
+    update_with_copier()
+
+    assert project.read("app/code.py") == fixed(3)
+
+
 @pytest.mark.parametrize("conflicts", [False, True])
 def test_check_tells_and_touches_nothing(
     template: Repository, project: Repository, update: Run, conflicts: bool
@@ -668,6 +734,11 @@ def without_answers(project: Repository, template: Repository) -> None:
     project.commit({".copier-answers.yml": None})
 
 
+def in_another_folder(project: Repository, template: Repository) -> None:
+    (project.folder / "app" / "elsewhere").mkdir()
+    os.chdir(project.folder / "app" / "elsewhere")
+
+
 def with_other_answers(project: Repository, template: Repository) -> None:
     project.commit({".copier-answers.yml": "docker: [\n"})
 
@@ -694,6 +765,7 @@ def without_the_tag(project: Repository, template: Repository) -> None:
         (uncommitted, "Commit or stash these changes first"),
         (without_git, "git init && git add -A"),
         (without_answers, ".copier-answers.yml is missing"),
+        (in_another_folder, "Run this in the folder that has it"),
         (with_other_answers, ".copier-answers.yml cannot be read"),
         (with_half_answers, "lacks _src_path or _commit"),
         (with_a_relative_source, "Write its URL or absolute path"),
@@ -716,6 +788,18 @@ def test_what_stands_in_the_way_is_said(
     assert result.exit_code == 1
     assert sentence in result.output
     assert project.tree() == before
+
+
+def test_without_uv_it_says_how_to_get_it(
+    project: Repository, update: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UV", raising=False)
+    monkeypatch.setenv("PATH", "")
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert "`pip install uv`" in result.output
 
 
 def test_a_version_that_there_is_not_is_refused_with_those_there_are(

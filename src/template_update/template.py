@@ -85,7 +85,8 @@ class Template:
                 return tag
         commit = self._git.run("rev-parse", "--quiet", "--verify", "--end-of-options", name + "^{commit}")
         if commit.returncode == 0:
-            return name
+            # As Copier will record it. It would take HEAD for the working tree, which this clone lacks.
+            return self._git("describe", "--tags", "--always", commit.stdout.strip()).strip()
         known = ", ".join(tag for tag, _ in sorted(self._releases(), key=lambda each: each[1])) or "none"
         raise UpdateError(f"The template at {self.answers.source} has no version {name}. It has: {known}.")
 

@@ -56,7 +56,7 @@ class Update:
             )
         self._say(f"Fetching the template from {self._answers.source} ...")
         self._template = Template(self._answers, self._folder)
-        self._template.find(self.old)
+        self.old = self.new = self._template.find(self.old)
         self.why_not = "there is no newer version"
         if changes:
             self._change(changes)

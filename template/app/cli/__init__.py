@@ -33,7 +33,10 @@ cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")
 cli.command()(explained(settings))
 cli.command()(explained(openapi))
-cli.command()(template.template_update)
+# Options that this version does not know may be those of a newer update tool.
+cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    template.template_update
+)
 # Your own commands go below; template updates never touch them.
 
 

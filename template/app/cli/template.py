@@ -1,0 +1,94 @@
+"""`app template-update`: run the template's update tool. Template-owned.
+
+The tool is not part of this project. uv runs it from the template's repository, in the version to update to:
+the newest tool merges the newest version, and a bug in an older one is no obstacle.
+"""
+
+import os
+import re
+import shutil
+import subprocess  # nosec B404 - git and uv are commands
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.common import PROJECT, fail
+
+ANSWERS_FILE = ".copier-answers.yml"
+_AS_URL = {
+    r"^git\+": "",
+    r"^gh:/*": "https://github.com/",
+    r"^gl:/*": "https://gitlab.com/",
+    r"^([\w.-]+@[\w.-]+):/*": r"ssh://\1/",
+}
+"""Other ways to write a URL that Copier and git understand, and uv does not."""
+
+
+def template_update(
+    context: typer.Context,
+    to: Annotated[
+        str, typer.Option(metavar="VERSION", help="Update to this version instead of the newest.")
+    ] = "",
+) -> None:
+    """Merge what is new in the template into this project, beside what you changed.
+
+    The git tree has to be clean. Exit code 1: something needs a person, and a sentence says what.
+
+    More options, which the template's update tool reads:
+    --check only tells what is new, and whether it would conflict (exit code 2);
+    --answers NAME=VALUE changes an answer, such as docker=false, and leaves the version as it is;
+    --yes migrates the database without asking;
+    --skip-tests does not run the tests.
+    """
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if uv is None or shutil.which("git") is None:
+        fail("An update needs git and uv. If uv is missing: `pip install uv`.")
+    repository = _repository()
+    version = _version(repository, to)
+    source = f"git+{repository}@{version}" if version else f"git+{repository}"
+    options = ["--to", to, *context.args] if to else context.args
+    done = subprocess.run(  # nosec B603 # noqa: S603 - no shell
+        [uv, "tool", "run", "--from", source, "template-update", *options], cwd=PROJECT, check=False
+    )
+    raise typer.Exit(done.returncode)
+
+
+def _repository() -> str:
+    """The URL of the template's repository."""
+    try:
+        import yaml
+    except ImportError:
+        fail("PyYAML is missing. It is one of the development tools: `uv sync` installs them.")
+    try:
+        url = str(yaml.safe_load((PROJECT / ANSWERS_FILE).read_text("utf-8"))["_src_path"])
+        for written, meant in _AS_URL.items():
+            url = re.sub(written, meant, url)
+        return url if "://" in url else Path(url).expanduser().as_uri()
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        fail(
+            f"{ANSWERS_FILE} does not say where the template is. Take it back from git, or write its URL or"
+            " absolute path into it as _src_path, and commit."
+        )
+
+
+def _version(repository: str, to: str) -> str:
+    """The tag or commit that *to* means, or the newest release. Empty for the newest commit."""
+    done = subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git from the PATH is meant
+        ["git", "ls-remote", "--tags", "--refs", "--", repository],  # noqa: S607
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode != 0:
+        fail(
+            f"The template cannot be fetched from {repository}: {done.stderr.strip()}\n"
+            f"If it is somewhere else now, write that into {ANSWERS_FILE} as _src_path, and commit."
+        )
+    tags = re.findall(r"refs/tags/(.+)$", done.stdout, re.MULTILINE)
+    if to:
+        commits = re.findall(r"^[0-9a-f]{7,40}$", to)
+        named = [tag for tag in tags if tag.removeprefix("v") == to.removeprefix("v")]
+        return next(iter(named + commits), "")
+    releases = [tag for tag in tags if re.fullmatch(r"v?\d+(\.\d+)*", tag)]
+    return max(releases, key=lambda tag: [int(part) for part in re.findall(r"\d+", tag)], default="")

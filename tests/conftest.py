@@ -21,6 +21,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from filelock import FileLock
+from uv import find_uv_bin
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 POSTGRESQL = "postgresql://root@127.0.0.1:5432/postgres"
@@ -50,7 +51,8 @@ def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
 
 
 OF_THE_TESTS = {"VIRTUAL_ENV", "PYTHONPATH", "UV"}
-"""UV would make `app template-update` run its checks in an environment of the project's own."""
+TEMPLATE_UPDATE = [sys.executable, "-m", "template_update"]
+"""The update tool as it is in the working tree. test_template_command.py has it run by uv, as people do."""
 
 
 def clean_environment() -> dict[str, str]:
@@ -62,6 +64,12 @@ def clean_environment() -> dict[str, str]:
         for what, value in (("NAME", "Tests"), ("EMAIL", "tests@example.com"))
     }
     return kept | identity | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+
+
+def uv_in(python: Path) -> dict[str, str]:
+    """What makes `uv run` use the environment of this Python, as it is, in every project."""
+    environment = str(python.parent.parent)
+    return {"UV": find_uv_bin(), "UV_PROJECT_ENVIRONMENT": environment, "UV_NO_SYNC": "1"}
 
 
 DROP_DATABASE = """

@@ -17,9 +17,8 @@ from personas.updating import differences, project_of, render_of, resolve, unmer
 from test_render import files_of
 from test_upgrade import USE
 
-LONG = ("tests/users/test_lifecycle_model.py", "tests/test_template_update.py")
-"""A third of the generated suite's time, about accounts alone and about updates of templates of its own: run
-for one of the personas."""
+LONG = ("tests/users/test_lifecycle_model.py",)
+"""A large part of the generated suite's time, and only about accounts: run for one of the personas."""
 OUT_OF_REACH = {
     "tests/web": "app/web",
     "tests/limits": "app/limits",

@@ -1,17 +1,18 @@
 """With what makes updates safe taken out, the tests of updates fail, and for the right reason."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
-from conftest import Render, clean_environment, commit, run, snapshot
-from personas.edits import Edit, instead
+from conftest import REPOSITORY, Render, clean_environment, snapshot
+from personas.edits import instead
 from personas.fix import LOOK_ALIKE, release_fix
 from personas.people import A_LOOK_ALIKE
 from personas.updating import differences, project_of, render_of, unmerged, update
 from test_render import files_of
 
 COPIERS_OWN_UPDATE = instead(
-    "app/cli/updates/update.py",
+    "template_update/update.py",
     "        self.merger.apply(self.result)\n",
     "        from copier import run_update\n\n"
     "        run_update(str(self.merger.git.folder), defaults=True, overwrite=True, quiet=True)\n",
@@ -20,12 +21,14 @@ NO_HOOK = instead("migrations/env.py", '"process_revision_directives": place_rev
 
 
 def test_copiers_own_update_puts_an_edit_into_a_look_alike_in_silence(tmp_path: Path, python: Path):
-    old, new = versions_with(COPIERS_OWN_UPDATE, tmp_path)
+    shutil.copytree(REPOSITORY / "src", tmp_path / "src")
+    COPIERS_OWN_UPDATE.make(tmp_path / "src")
+    old, new = versions(tmp_path)
     project = project_of(old, tmp_path / "project", *A_LOOK_ALIKE.edits)
     fresh = project_of(new, tmp_path / "fresh", *A_LOOK_ALIKE.edits)
     before = files_of(project)
 
-    code, said = update(project, python)
+    code, said = update(project, python, env={"PYTHONPATH": str(tmp_path / "src")})
 
     assert (code, unmerged(project)) == (0, []), said
     assert differences(project, fresh, before) == ["app/users/emails.py"]
@@ -50,12 +53,9 @@ def test_without_the_hook_of_the_migrations_their_tests_fail(render: Render, tmp
     assert "FAILED tests/test_migrations.py::test_a_new_revision_continues_your_own_branch" in done.stdout
 
 
-def versions_with(sabotage: Edit, folder: Path) -> tuple[Path, Path]:
-    """Projects of both versions of a template with this change."""
+def versions(folder: Path) -> tuple[Path, Path]:
+    """Projects of the version before the fix and of the one with it."""
     (folder / "template").mkdir()
     template = snapshot(folder / "template")
-    run("git", "tag", "--delete", "1.0.0", cwd=template)
-    sabotage.make(template / "template")
-    commit(template, "Sabotage", tag="1.0.0")
     release_fix(template)
     return render_of(template, "1.0.0", folder / "old"), render_of(template, "1.1.0", folder / "new")

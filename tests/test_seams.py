@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Render, commit, copier, run, snapshot
+from conftest import REPOSITORY, TEMPLATE_UPDATE, Render, commit, copier, run, snapshot, uv_in
 from seams import PHRASE, SEAMS, SHIPPED_REVISION, add_own_lines, add_shipped_lines
 from test_update import comparable
 
@@ -32,7 +32,7 @@ def test_lines_on_both_sides_of_every_seam_merge(tmp_path: Path, python: Path, c
     (template / "template/app/users/migrations/users_0005_shipped.py").write_text(SHIPPED_REVISION)
     commit(template, "The next version", tag="2.0.0")
 
-    run(python, "-m", "app.cli", "template-update", "--yes", "--skip-tests", cwd=project)
+    run(*TEMPLATE_UPDATE, "--yes", "--skip-tests", cwd=project, env=uv_in(python))
 
     assert run("git", "diff", "--name-only", "--diff-filter=U", cwd=project) == ""
     copier("copy", "--quiet", "--defaults", "--data", f"ci={ci}", template, fresh, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""`app template-update`: a project without edits becomes what a fresh copy is; what is the user's stays.
+"""`template-update`: a project without edits becomes what a fresh copy is; what is the user's stays.
 
 `copier update` alone does the same to such a project. What people edit is in test_personas.py.
 """
@@ -8,18 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import commit, copier, run, snapshot
+from conftest import TEMPLATE_UPDATE, commit, copier, run, snapshot, uv_in
 from test_render import files_of
 
 type Update = Callable[[Path], object]
 
 
-@pytest.fixture(params=["app template-update", "copier update"])
+@pytest.fixture(params=["template-update", "copier update"])
 def update(request: pytest.FixtureRequest, python: Path) -> Update:
-    """Both ways; with `copier update` as docs/updating.md tells those who do not have the command."""
-    if request.param == "app template-update":
-        command = [python, "-m", "app.cli", "template-update", "--yes", "--skip-tests"]
-        return lambda project: run(*command, cwd=project)
+    """Both ways; `copier update` with the options that make it merge three ways."""
+    if request.param == "template-update":
+        command = [*TEMPLATE_UPDATE, "--yes", "--skip-tests"]
+        return lambda project: run(*command, cwd=project, env=uv_in(python))
     safely = ["--defaults", "--conflict", "inline", "--context-lines", "100000"]
     return lambda project: copier("update", "--quiet", *safely, cwd=project)
 

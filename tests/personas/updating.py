@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from conftest import clean_environment, commit, copier, run
+from conftest import TEMPLATE_UPDATE, clean_environment, commit, copier, run, uv_in
 from test_render import files_of
 
 from .edits import Edit
@@ -30,13 +30,15 @@ def project_of(rendered: Path, folder: Path, *edits: Edit) -> Path:
     return folder
 
 
-def update(project: Path, python: Path, *options: str, database: str = "") -> tuple[int, str]:
+def update(
+    project: Path, python: Path, *options: str, database: str = "", env: dict[str, str] | None = None
+) -> tuple[int, str]:
     """Update to the newest version, as people do: the exit code, and all that was printed."""
     url = database or f"sqlite+aiosqlite:///{project.parent / f'{project.name}.db'}"
     done = subprocess.run(
-        [python, "-m", "app.cli", "template-update", "--yes", "--skip-tests", *options],
+        [*TEMPLATE_UPDATE, "--yes", "--skip-tests", *options],
         cwd=project,
-        env=clean_environment() | {"DATABASE_URL": url},
+        env=clean_environment() | uv_in(python) | {"DATABASE_URL": url} | (env or {}),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,0 +1,305 @@
+"""`uv run app template-update` in a project: it has uv run the update tool of the version to update to.
+
+What the tool does is in test_template_update.py. Here uv is a script that writes down how it was called, but
+for the last tests, which go the whole way.
+"""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import Render, clean_environment, commit, copier, run, snapshot
+from uv import find_uv_bin
+
+UV = """#!/bin/sh
+pwd > {folder}/where
+printf '%s\\n' "$@" > {folder}/arguments
+exit 3
+"""
+TAGS = ["1.9.0", "1.10.0", "1.2.0", "2.0.0rc1", "2026-11-01-backup"]
+
+
+@dataclass
+class Project:
+    """A project whose template is a repository without anything but tags."""
+
+    folder: Path
+    template: Path
+    python: Path
+    env: dict[str, str]
+
+    def is_from(self, source: str) -> None:
+        """Write *source* into the answers as Copier does."""
+        answers = self.folder / ".copier-answers.yml"
+        answers.write_text(yaml.safe_dump({"_commit": "1.0.0", "_src_path": source}, indent=4))
+
+    def update(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.python, "-m", "app.cli", "template-update", *options],
+            cwd=self.folder,
+            env=clean_environment() | self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def arguments(self) -> list[str]:
+        """How uv was called."""
+        return (self.folder.parent / "arguments").read_text().splitlines()
+
+    def source(self) -> str:
+        """What uv was told to run the tool from."""
+        tool, command, option, source, script, *_ = self.arguments()
+        assert (tool, command, option, script) == ("tool", "run", "--from", "template-update")
+        return source.removeprefix(f"git+{self.template.as_uri()}")
+
+
+@pytest.fixture(scope="module")
+def rendered(render: Render) -> Path:
+    return render()
+
+
+@pytest.fixture
+def project(rendered: Path, python: Path, tmp_path: Path) -> Project:
+    template = tmp_path / "template"
+    template.mkdir()
+    run("git", "init", "--quiet", "--initial-branch", "main", cwd=template)
+    commit(template, "First")
+    for tag in TAGS:
+        run("git", "tag", tag, cwd=template)
+    uv = tmp_path / "uv"
+    uv.write_text(UV.format(folder=tmp_path))
+    uv.chmod(0o755)
+    folder = tmp_path / "project"
+    shutil.copytree(rendered, folder)
+    project = Project(folder, template, python, {"UV": str(uv)})
+    project.is_from(str(template))
+    return project
+
+
+# Which version
+
+
+def test_it_runs_the_tool_of_the_newest_release(project: Project):
+    project.update()
+
+    assert project.source() == "@1.10.0"
+
+
+@pytest.mark.parametrize(
+    ("to", "version"),
+    [
+        ("1.9.0", "@1.9.0"),
+        ("v1.9.0", "@1.9.0"),
+        ("2.0.0rc1", "@2.0.0rc1"),
+        ("0123abc", "@0123abc"),
+        ("HEAD", ""),
+        # The newest tool knows what there is, and says so.
+        ("7", ""),
+    ],
+)
+def test_it_runs_the_tool_of_the_version_that_is_asked_for(project: Project, to: str, version: str):
+    project.update("--to", to)
+
+    assert project.source() == version
+
+
+def test_tags_with_a_v_are_versions(project: Project):
+    run("git", "tag", "v1.11.0", cwd=project.template)
+
+    project.update()
+
+    assert project.source() == "@v1.11.0"
+
+
+def test_without_tags_it_runs_the_tool_of_the_newest_commit(project: Project):
+    run("git", "tag", "--delete", *TAGS, cwd=project.template)
+
+    project.update()
+
+    assert project.source() == ""
+
+
+# Where the template is
+
+REMOTE = {
+    "https://git.test/owner/name.git": "https://git.test/owner/name.git",
+    "git+https://git.test/owner/name.git": "https://git.test/owner/name.git",
+    "gh:owner/name": "https://github.com/owner/name",
+    "gl:owner/name.git": "https://gitlab.com/owner/name.git",
+    "git@git.test:owner/name.git": "ssh://git@git.test/owner/name.git",
+    "git@git.test:/srv/name.git": "ssh://git@git.test/srv/name.git",
+    "ssh://git@git.test:22/owner/name.git": "ssh://git@git.test:22/owner/name.git",
+}
+
+
+@pytest.mark.parametrize(("source", "url"), REMOTE.items(), ids=REMOTE)
+def test_a_template_on_another_host_is_found_as_copier_finds_it(project: Project, source: str, url: str):
+    project.is_from(source)
+    project.env |= {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{project.template}.insteadOf",
+        "GIT_CONFIG_VALUE_0": url,
+    }
+
+    project.update()
+
+    assert project.source() == f"git+{url}@1.10.0"
+
+
+def test_a_path_may_hold_any_character(project: Project):
+    elsewhere = project.folder.parent / "a long name, with spaces and an @ and 'quotes'" / "that YAML folds"
+    elsewhere.parent.mkdir()
+    project.template = project.template.rename(elsewhere)
+    project.is_from(str(elsewhere))
+
+    project.update()
+
+    assert project.source() == "@1.10.0"
+
+
+def test_a_path_may_begin_in_the_home_folder(project: Project):
+    project.is_from("~/template")
+    project.env["HOME"] = str(project.template.parent)
+
+    project.update()
+
+    assert project.source() == "@1.10.0"
+
+
+# What goes through
+
+
+def test_options_go_to_the_tool_as_they_are(project: Project):
+    options = ["--check", "--answers", "docker=false", "--answers=ci=none", "--newer-option"]
+
+    project.update(*options, "--to=1.9.0")
+
+    assert project.arguments()[5:] == ["--to", "1.9.0", *options]
+
+
+def test_the_tool_runs_in_the_folder_of_the_project_and_its_exit_code_goes_through(project: Project):
+    done = project.update()
+
+    assert done.returncode == 3
+    assert (project.folder.parent / "where").read_text().strip() == str(project.folder)
+
+
+def test_help_names_every_option(project: Project):
+    said = project.update("--help").stdout
+    of_the_tool = run(sys.executable, "-m", "template_update", "--help", cwd=project.folder)
+
+    for option in ("--check", "--to", "--answers", "--yes", "--skip-tests"):
+        assert option in said
+        assert option in of_the_tool
+    assert not (project.folder.parent / "arguments").exists()
+
+
+# What stands in the way
+
+
+def without_uv(project: Project) -> None:
+    only_git = project.folder.parent / "bin"
+    only_git.mkdir()
+    (only_git / "git").symlink_to(shutil.which("git"))
+    del project.env["UV"]
+    project.env["PATH"] = str(only_git)
+
+
+def without_git(project: Project) -> None:
+    project.env["PATH"] = ""
+
+
+def without_answers(project: Project) -> None:
+    (project.folder / ".copier-answers.yml").unlink()
+
+
+def with_broken_answers(project: Project) -> None:
+    (project.folder / ".copier-answers.yml").write_text("docker: [\n")
+
+
+def with_half_answers(project: Project) -> None:
+    (project.folder / ".copier-answers.yml").write_text("docker: true\n")
+
+
+def with_a_relative_source(project: Project) -> None:
+    project.is_from("../template")
+
+
+def without_the_template(project: Project) -> None:
+    project.template.rename(project.template.parent / "elsewhere")
+
+
+def without_development_tools(project: Project) -> None:
+    (project.folder / "yaml.py").write_text("raise ImportError\n")
+
+
+@pytest.mark.parametrize(
+    ("made_wrong", "sentence"),
+    [
+        (without_uv, "`pip install uv`"),
+        (without_git, "An update needs git"),
+        (without_answers, "does not say where the template is"),
+        (with_broken_answers, "does not say where the template is"),
+        (with_half_answers, "does not say where the template is"),
+        (with_a_relative_source, "write its URL or absolute path"),
+        (without_the_template, "If it is somewhere else now"),
+        (without_development_tools, "`uv sync` installs them"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_what_stands_in_the_way_is_said(project: Project, made_wrong, sentence: str):
+    made_wrong(project)
+
+    done = project.update()
+
+    assert done.returncode == 1
+    assert sentence in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert not (project.folder.parent / "arguments").exists()
+
+
+# The whole way
+
+
+def release(template: Path, version: str) -> None:
+    """Add a version with another update tool, and with a change of the project."""
+    command = template / "src" / "template_update" / "command.py"
+    command.write_text(f"{command.read_text('utf-8')}\n\nprint('The tool of {version}.')\n", "utf-8")
+    manager = template / "template" / "app" / "users" / "manager.py"
+    manager.write_text(f"{manager.read_text('utf-8')}# Of {version}.\n", "utf-8")
+    commit(template, version, tag=version)
+
+
+def app(project: Path, *command: str, **env: str) -> str:
+    """`uv run app`, as a person runs it: in an environment of the project's own."""
+    return run(find_uv_bin(), "run", "app", *command, cwd=project, env=env)
+
+
+def test_the_newest_tool_updates_the_project_and_needs_no_network_for_a_template_on_disk(
+    tmp_path: Path,
+):
+    template, project = tmp_path / "the template @ home", tmp_path / "project"
+    template.mkdir()
+    snapshot(template)
+    copier("copy", "--quiet", "--defaults", template, project, cwd=tmp_path)
+    run("git", "init", "--quiet", cwd=project)
+    app(project, "--version")
+    commit(project, "Generated")
+
+    release(template, "1.1.0")
+    first = app(project, "template-update", "--skip-tests")
+    commit(project, "1.1.0")
+    release(template, "1.2.0")
+    second = app(project, "template-update", "--skip-tests", UV_OFFLINE="1")
+
+    assert "The tool of 1.1.0." in first
+    assert "The tool of 1.2.0." in second
+    assert "$ ruff check --quiet" in second
+    assert (project / "app/users/manager.py").read_text("utf-8").endswith("# Of 1.1.0.\n# Of 1.2.0.\n")
+    assert "_commit: 1.2.0\n" in (project / ".copier-answers.yml").read_text("utf-8")
+    assert run("git", "diff", "--name-only", cwd=project) == ""

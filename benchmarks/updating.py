@@ -15,7 +15,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RUNS = 5
 WAYS = {
     "app template-update": ["uv", "run", "app", "template-update", "--skip-tests"],
-    "copier update": ["uv", "run", "copier", "update", "--quiet", "--defaults", "--context-lines", "100000"],
+    "copier update": [
+        *("uvx", "--from", "copier>=9.16,<10"),
+        *("copier", "update", "--quiet", "--defaults", "--context-lines", "100000"),
+    ],
 }
 
 

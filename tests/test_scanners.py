@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Render, clean_environment, commit, run
+from conftest import REPOSITORY, Render, clean_environment, commit, run
 
 NO_SECRETS = r"^(postgres|password|correct horse battery)$"
 """What the examples say in place of one: the password of a database on the reader's own machine, the word
@@ -58,6 +58,10 @@ def test_bandit_finds_nothing(project: Path, tools_python: Path):
     assert bandit(tools_python, project) == []
 
 
+def test_bandit_finds_nothing_in_the_update_tool(tools_python: Path):
+    assert bandit(tools_python, REPOSITORY, "src", at_least=500) == []
+
+
 def test_bandit_would_find_a_shell(plant: Callable[[str, str], Path], tools_python: Path):
     planted = plant("app/clock.py", PLANTED_CALL)
 
@@ -83,12 +87,15 @@ def test_detect_secrets_would_find_a_key_anywhere_and_a_password_outside_the_tes
 
 
 def test_pip_audit_finds_nothing(project: Path, tools_python: Path):
-    run(sys.executable, "-m", "uv", "lock", "--quiet", cwd=project)
-    export = ["export", "--frozen", "--all-groups", "--no-emit-project", "--quiet"]
-    locked = project / "requirements.txt"
-    locked.write_text(run(sys.executable, "-m", "uv", *export, cwd=project))
+    assert audit(tools_python, locked(project, "--all-groups")) == []
 
-    assert audit(tools_python, locked) == []
+
+def test_pip_audit_finds_nothing_in_what_the_update_tool_needs(
+    template: Path, tools_python: Path, tmp_path: Path
+):
+    shutil.copytree(template, tmp_path / "copy")
+
+    assert audit(tools_python, locked(tmp_path / "copy", "--no-dev")) == []
 
 
 def test_pip_audit_would_find_a_vulnerable_version(tools_python: Path, tmp_path: Path):
@@ -98,12 +105,14 @@ def test_pip_audit_would_find_a_vulnerable_version(tools_python: Path, tmp_path:
     assert "jinja2" in audit(tools_python, old, "--no-deps")
 
 
-def bandit(python: Path, project: Path) -> list[tuple[str, str]]:
-    """File and test of each finding in `app`."""
-    done = tool(python, "bandit", "--quiet", "--recursive", "app", "--format", "json", cwd=project)
+def bandit(
+    python: Path, project: Path, folder: str = "app", *, at_least: int = 1000
+) -> list[tuple[str, str]]:
+    """File and test of each finding in *folder*, which has *at_least* so many lines."""
+    done = tool(python, "bandit", "--quiet", "--recursive", folder, "--format", "json", cwd=project)
     report = json.loads(done.stdout)
     assert report["errors"] == []
-    assert report["metrics"]["_totals"]["loc"] > 1000
+    assert report["metrics"]["_totals"]["loc"] >= at_least
     return [(each["filename"], each["test_id"]) for each in report["results"]]
 
 
@@ -124,6 +133,16 @@ def detected(python: Path, project: Path, *options: str) -> Iterator[tuple[str, 
 
 def without(detectors: list[str]) -> list[str]:
     return [part for each in detectors for part in ("--disable-plugin", each)]
+
+
+def locked(project: Path, *groups: str) -> Path:
+    """The requirements of a project, each with its version."""
+    uv = [sys.executable, "-m", "uv"]
+    run(*uv, "lock", "--quiet", cwd=project)
+    export = ["export", "--frozen", *groups, "--no-emit-project", "--quiet"]
+    requirements = project / "requirements.txt"
+    requirements.write_text(run(*uv, *export, cwd=project))
+    return requirements
 
 
 def audit(python: Path, requirements: Path, *options: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""From an earlier version: `copier update` and the migrations keep every account, and what belongs to it.
+"""From an earlier version: an update and the migrations keep every account, and what belongs to it.
 
 `versions/0.1.0.tar.xz` is the template as it was before there were sessions.
 """
@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, commit, copier, run, snapshot
+from conftest import REPOSITORY, commit, copier, run, snapshot, uv_in
 from test_update import comparable
 
 USE = """
@@ -28,8 +28,6 @@ async def use(requests):
 
 asyncio.run(use(json.loads(sys.argv[1])))
 """
-# As docs/updating.md says for projects that do not have `app template-update` yet.
-SAFELY = ("--conflict", "inline", "--context-lines", "100000")
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 EVE = {"email": "eve@example.com", "password": "another horse battery"}
 
@@ -51,6 +49,13 @@ def project(tmp_path: Path) -> Path:
     return project
 
 
+def update(project: Path, python: Path, database: str) -> None:
+    """As docs/updating.md says for projects that do not have `app template-update` yet."""
+    env = uv_in(python) | {"DATABASE_URL": database}
+    uvx = [env["UV"], "tool", "run", "--from", project.with_name("template")]
+    run(*uvx, "template-update", "--yes", "--skip-tests", cwd=project, env=env)
+
+
 def test_a_project_with_data_loses_nothing_and_logs_in_anew(project: Path, python: Path, database: str):
     def use(*requests: tuple[str, str, object, dict[str, str]]) -> list[tuple[int, dict[str, object]]]:
         output = run(python, "-c", USE, json.dumps(requests), cwd=project, env={"DATABASE_URL": database})
@@ -67,8 +72,7 @@ def test_a_project_with_data_loses_nothing_and_logs_in_anew(project: Path, pytho
     use(("POST", "/notes", {"title": "Milk", "text": "Two litres"}, old))
     accounts = app("users", "list")
 
-    copier("update", "--quiet", "--defaults", *SAFELY, cwd=project)
-    app("db", "upgrade")
+    update(project, python, database)
 
     assert run("git", "diff", "--name-only", "--diff-filter=U", cwd=project) == ""
     app("db", "check")
@@ -87,7 +91,7 @@ def test_a_project_with_data_loses_nothing_and_logs_in_anew(project: Path, pytho
 
 
 def test_the_updated_project_is_what_a_new_one_is_but_for_what_is_its_own(project: Path, python: Path):
-    copier("update", "--quiet", "--defaults", *SAFELY, cwd=project)
+    update(project, python, f"sqlite+aiosqlite:///{project.with_name('app.db')}")
     fresh = project.with_name("fresh")
     copier("copy", "--quiet", "--defaults", project.with_name("template"), fresh, cwd=project.parent)
 

@@ -16,7 +16,7 @@ RUNS = 5
 WAYS = {
     "app template-update": ["uv", "run", "app", "template-update", "--skip-tests"],
     "copier update": [
-        *("uvx", "--from", "copier>=9.16,<10"),
+        *("uvx", "--from", "copier>=9.19,<10"),
         *("copier", "update", "--quiet", "--defaults", "--context-lines", "100000"),
     ],
 }

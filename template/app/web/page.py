@@ -17,7 +17,7 @@ _STYLE = (_TEMPLATES / "page.css").read_text("utf-8")
 
 
 class Pages:
-    """Renders the templates of a folder. What stands in `{{ }}` is escaped."""
+    """Renders the templates of a folder. Values are escaped."""
 
     def __init__(self, folder: Path = _TEMPLATES) -> None:
         self._environment = Environment(

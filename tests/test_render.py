@@ -159,7 +159,8 @@ def test_the_example_of_the_env_file_names_every_setting_and_no_other(render: Re
 
     code = "import json, app.settings as s; print(json.dumps([f.upper() for f in s.Settings.model_fields]))"
     settings = json.loads(run(python, "-c", code, cwd=project))
-    example = re.findall(r"^(?:# )?([A-Z0-9_]+)=", (project / ".env.example").read_text("utf-8"), re.MULTILINE)
+    text = (project / ".env.example").read_text("utf-8")
+    example = re.findall(r"^(?:# )?([A-Z0-9_]+)=", text, re.MULTILINE)
     assert sorted(example) == sorted(settings)
     in_use = re.findall(r"^([A-Z0-9_]+)=", (project / ".env").read_text("utf-8"), re.MULTILINE)
     assert set(in_use) <= set(settings)

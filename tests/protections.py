@@ -261,8 +261,8 @@ PROTECTIONS = [
         name="a change of the password needs the current one",
         file=MANAGER,
         within="_require_password",
-        old="if is_right and (known",
-        new='if event == "password_change" or is_right and (known',
+        old="if is_right and _accepts",
+        new='if event == "password_change" or is_right and _accepts',
         test="test_security_account.py::test_a_fresh_login_does_not_replace_the_current_password",
     ),
     Mutation(
@@ -1778,9 +1778,8 @@ PROTECTIONS = [
     Mutation(
         name="a hundred wrong passwords in a row lock the account",
         file=MANAGER,
-        within="_opens",
-        old="return bool(known) or user.failed_logins < MAX_FAILED_LOGINS",
-        new="return True",
+        within="_accepts_password",
+        old=" and (bool(known) or user.failed_logins < MAX_FAILED_LOGINS)",
         test="test_security_guessing.py"
         "::test_after_a_hundred_wrong_passwords_in_a_row_the_right_one_is_refused",
     ),
@@ -1817,7 +1816,7 @@ PROTECTIONS = [
     Mutation(
         name="a known browser logs in to a locked account",
         file=MANAGER,
-        within="_opens",
+        within="_accepts_password",
         old="bool(known) or ",
         test="test_security_guessing.py::test_a_known_browser_logs_in_to_a_locked_account_and_unlocks_it",
     ),
@@ -1865,7 +1864,8 @@ PROTECTIONS = [
         name="an address that is not verified logs in nowhere where registration is private",
         file=MANAGER,
         within="_opens",
-        old=' or (self.registration == "private" and not user.is_verified)',
+        old='self.registration == "private" and not user.is_verified',
+        new="False",
         test="test_security_registration.py::test_logging_in_does_not_tell_whether_the_address_was_new",
     ),
     Mutation(
@@ -1954,16 +1954,16 @@ PROTECTIONS = [
         name="a password that has to be replaced logs in nowhere",
         file=MANAGER,
         within="_opens",
-        old="user.must_reset_password or (",
-        new="(",
+        old="return _accepts_password(user, known)",
+        new="return bool(known) or user.failed_logins < MAX_FAILED_LOGINS",
         test="test_security_required_reset.py::test_the_right_password_is_answered_as_a_wrong_one",
     ),
     Mutation(
         name="a password that has to be replaced is a wrong one for links, too",
         file=MANAGER,
         within="_require_password",
-        old="is_right = is_right and not user.must_reset_password",
-        new="pass",
+        old="if is_right and _accepts_password(user, known):",
+        new="if is_right and (known or user.failed_logins < MAX_FAILED_LOGINS):",
         test="test_security_required_reset.py::test_the_right_password_is_a_wrong_one_wherever_it_is_given",
     ),
     Mutation(

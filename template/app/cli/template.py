@@ -1,7 +1,7 @@
 """`app template-update`: run the template's update tool. Template-owned.
 
 The tool is not part of this project. uv runs it from the template's repository, in the version to update to:
-the newest tool merges the newest version, and a bug in an older one is no obstacle.
+the newest tool merges the newest version, so a bug in an older one does no harm.
 """
 
 import os

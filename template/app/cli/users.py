@@ -193,7 +193,7 @@ def send_reset(email: Email) -> None:
 @cli.command("require-reset")
 @explained
 def require_reset(email: Email) -> None:
-    """End every login of an account and mail it a link: nobody logs in before it has set a new password."""
+    """Require a new password: end every session and mail a link. The old password stops working."""
     _change(email, "must set a new password", must_reset_password=True)
 
 

@@ -22,10 +22,10 @@ OVERFLOW = 4096
 class MemoryLimiter:
     """A `Limiter` that holds *max_keys* buckets (some 200 bytes each).
 
-    A bucket is forgotten when it is full again, which loses nothing, and never before: whoever fills the
-    table frees nobody. Meanwhile new keys share `OVERFLOW` buckets of each rate. *secret*, by default a new
-    one for each limiter, decides which key goes into which, so that a client who uses one up hits few
-    others, and cannot choose whom (CWE-400).
+    A bucket is forgotten when it is full again, which loses nothing, and never before: filling the table
+    resets no one's count. While the table is full, new keys share `OVERFLOW` buckets of each rate. *secret*,
+    by default a new one for each limiter, decides which key goes into which bucket. A client that uses one up
+    affects few others, and cannot choose whom (CWE-400).
     """
 
     def __init__(self, max_keys: int = 100_000, *, secret: bytes | None = None) -> None:

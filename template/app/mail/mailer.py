@@ -17,9 +17,9 @@ _WITHHELD = "app.mail.withheld"
 
 
 def withhold(session: AsyncSession, email: str) -> None:
-    """Throw away what is mailed to *email* with *session* from now on, whoever sends it: for the same work.
+    """Discard every mail to *email* that *session* sends from now on.
 
-    That is for a mailbox that has got enough (see `enqueue` for the reason of the work).
+    For a mailbox that has received too many. The work stays the same; `enqueue` says why.
     """
     session.info.setdefault(_WITHHELD, set()).add(email)
 

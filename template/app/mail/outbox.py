@@ -137,7 +137,7 @@ async def set_aside(session: AsyncSession, row: OutboxMessage, error: str) -> No
 
 
 def is_expired(row: OutboxMessage) -> bool:
-    """Whether the link in the mail is of no use any more."""
+    """Whether the link in the mail has expired."""
     return row.expires_at is not None and row.expires_at <= _now()
 
 

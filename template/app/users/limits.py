@@ -126,7 +126,7 @@ class Limits:
     async def may_record(self, event: str, *, address: str, account: str = "") -> bool:
         """Whether *event* goes into the audit log once more; without a row it does not.
 
-        What has no address counts as one client, so that nobody can fill the log.
+        Clients without an address count as one, so that no one can fill the log.
         """
         limit = self._table.get(event)
         if limit is None:

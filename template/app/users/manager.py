@@ -126,7 +126,7 @@ class UserManager:
     decoy: Callable[[AsyncSession, str], Awaitable[None]] | None = None
     """Does the work of a mail without sending one, where there is nobody to write to."""
     withhold: Callable[[AsyncSession, str], None] | None = None
-    """Throws away what is mailed to an address in this transaction, whoever sends it."""
+    """Discards every mail to an address that this transaction sends, for the same work."""
     notify: Notify | None = None
     send_email_change: SendEmailChange | None = None
     deletion_grace: timedelta = timedelta()
@@ -236,8 +236,8 @@ class UserManager:
     ) -> User:
         """Create an account; *extra* are your own columns.
 
-        Mail to an address that is not verified is thrown away where its mailbox has got enough lately: the
-        account can ask for its link later.
+        Mail to an address that is not verified is discarded when its mailbox has received too many lately.
+        The account can ask for its link later.
 
         Raises:
             InvalidEmail, InvalidPassword: with a sentence for the person who typed it.
@@ -382,9 +382,9 @@ class UserManager:
 
         A new reason not to log in, such as an unpaid bill, is one line here.
         """
-        if user.must_reset_password or (self.registration == "private" and not user.is_verified):
+        if self.registration == "private" and not user.is_verified:
             return False
-        return bool(known) or user.failed_logins < MAX_FAILED_LOGINS
+        return _accepts_password(user, known)
 
     def is_known_browser(self, cookie: str, user: User) -> bool:
         """Whether *cookie* shows that the account was used with this browser since its password was set."""
@@ -419,7 +419,7 @@ class UserManager:
 
     async def _tell_of_unseen_browser(self, session: AsyncSession, user: User) -> None:
         """Write to the owner unless this is the account's first login or its browser was there before."""
-        # In passing, so that a login costs no query more: how many sessions there are, for `_end_surplus`.
+        # Counts the sessions for `_end_surplus` in the same query, so that a login costs none more.
         seen, alive = await audit.browsers_of_logins(
             session, user.id, and_number=self.sessions.number_of(user)
         )
@@ -725,8 +725,8 @@ class UserManager:
     async def request_email_change(self, session: AsyncSession, user: User, *, new_email: str) -> None:
         """Send a link to *new_email*; nothing changes before it is used. The present address is told.
 
-        An address that has an account gets nothing, nor does a mailbox that has got enough lately. The caller
-        does not learn it.
+        An address that has an account gets no mail, and neither does a mailbox that has received too many
+        lately. The response does not tell.
 
         Raises:
             InvalidEmail: not an address, or the present one.
@@ -978,12 +978,10 @@ class UserManager:
         attempt = await self._begin_attempt(session, user.email, known, user)
         try:
             is_right = await self.hasher.verify(password, user.hashed_password)
-            is_right = is_right and not user.must_reset_password
         except HashingBusy:
             await _uncount(attempt)
             raise
-        # Too many failures in a row close this way in, too, except to a known browser or session.
-        if is_right and (known or user.failed_logins < MAX_FAILED_LOGINS):
+        if is_right and _accepts_password(user, known):
             await _uncount(attempt)
             return
         transaction_is_ours = not session.in_transaction()
@@ -1026,7 +1024,7 @@ class UserManager:
         )
 
     async def _held_by_email(self, session: AsyncSession, email: str) -> User | None:
-        """As `get_by_email`; nobody deletes the account before the mail that belongs to it is stored."""
+        """As `get_by_email`, and keeps the account from being deleted until the mail to it is stored."""
         query = select(self.model).where(self.model.email == normalize_email(email))
         return await session.scalar(query.with_for_update(read=True, key_share=True))
 
@@ -1062,11 +1060,10 @@ class UserManager:
     async def _tell(
         self, user: User, notice: str, *, to: str | None = None, is_verified: bool | None = None
     ) -> None:
-        """Mail a notice, unless the mailbox has got enough. *is_verified*: as it was before the event.
+        """Mail a notice, unless the mailbox has received too many. *is_verified*: as it was before the event.
 
-        Anybody can make an account with another's address and do what its owner is told of. So accounts that
-        are not verified share a count for their mailbox. One that is verified has counts of its own, which
-        strangers cannot use up.
+        Anyone can register another person's address and cause notices to it. So unverified accounts share one
+        count for their mailbox. A verified account has its own counts, which strangers cannot use up.
         """
         if self.notify is None:
             return
@@ -1077,7 +1074,7 @@ class UserManager:
         try:
             may_mail = self.limits is None or await self.limits.allows("notice", **who)
         except LimiterUnavailable:
-            # What the owner is told of has happened, and must not be undone for this.
+            # The event has happened: a limiter that is down must not undo it.
             may_mail = True
         if may_mail:
             await self.notify(user, notice, to=to)
@@ -1145,6 +1142,11 @@ HOOKS = tuple(each.name for each in fields(UserManager) if each.name.startswith(
 def _is_gone(user: User) -> bool:
     """The grace has passed, and the worker has not come by yet."""
     return user.delete_after is not None and user.delete_after <= clock.now()
+
+
+def _accepts_password(user: User, known: str) -> bool:
+    """Whether a right password counts at all, wherever it is given: for a login or with a mailed link."""
+    return not user.must_reset_password and (bool(known) or user.failed_logins < MAX_FAILED_LOGINS)
 
 
 def _gets_mail(user: User) -> bool:

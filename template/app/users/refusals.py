@@ -1,7 +1,7 @@
-"""What is refused with an error, written into the audit log, so that an operator sees that somebody tries.
+"""Writes refusals into the audit log, so that an operator sees an attack.
 
-Once for each client network in a while (`limits.py`), so that nobody can fill the log. It stands in a
-transaction of its own, since that of the request is undone.
+At most one event for each client network and window (`limits.py`), so that no one can fill the log. Each has
+its own transaction, since that of the refused request is rolled back.
 """
 
 import logging

@@ -185,7 +185,7 @@ class ManagedUser(PublicUser, kw_only=True):
         datetime | None, msgspec.Meta(description="When it goes for good, if its owner has deleted it.")
     ]
     must_reset_password: Annotated[
-        bool, msgspec.Meta(description="Nobody logs in before a mailed link has set a new password.")
+        bool, msgspec.Meta(description="The password is refused until a mailed link has set a new one.")
     ]
     # Your own fields for superusers go below; template updates never touch them.
 

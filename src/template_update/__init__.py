@@ -2,7 +2,7 @@
 
 The tool belongs to the template, not to the projects. uv runs it from the template's repository, in the
 version to update to; `app template-update` in a project does that. So the newest tool updates the oldest
-project, so a bug in an old one does no harm.
+project, and a bug in an old tool does no harm.
 
 It runs in an environment that uv makes for it, and in the project's folder:
 

@@ -93,7 +93,7 @@ PROTECTIONS = [
     Mutation(
         item=1,
         name="a short password is refused",
-        file="app/users/passwords.py",
+        file="app/users/passwords/hashing.py",
         old="if len(password) < min_length:",
         new="if False:",
         test="test_security_passwords.py::test_a_short_password_is_refused_every_way",
@@ -109,7 +109,7 @@ PROTECTIONS = [
     Mutation(
         item=1,
         name="a password of megabytes is refused",
-        file="app/users/passwords.py",
+        file="app/users/passwords/hashing.py",
         old="if len(password) > MAX_LENGTH:",
         new="if False:",
         test="test_security_passwords.py::test_an_endless_password_is_refused_every_way",
@@ -117,12 +117,12 @@ PROTECTIONS = [
     Mutation(
         item=1,
         name="every character of a long password counts",
-        file="app/users/passwords.py",
+        file="app/users/passwords/hashing.py",
         old="lambda: hash_password(password)",
         new="lambda: hash_password(password[:50])",
         also=(
             Change(
-                file="app/users/passwords.py",
+                file="app/users/passwords/hashing.py",
                 old="verify_password(password, hashed or",
                 new="verify_password(password[:50], hashed or",
             ),
@@ -132,12 +132,12 @@ PROTECTIONS = [
     Mutation(
         item=1,
         name="a password is kept as it was typed",
-        file="app/users/passwords.py",
+        file="app/users/passwords/hashing.py",
         old="lambda: hash_password(password)",
         new="lambda: hash_password(password.strip())",
         also=(
             Change(
-                file="app/users/passwords.py",
+                file="app/users/passwords/hashing.py",
                 old="verify_password(password, hashed or",
                 new="verify_password(password.strip(), hashed or",
             ),
@@ -147,7 +147,7 @@ PROTECTIONS = [
     Mutation(
         item=1,
         name="a hash costs 64 MiB and 3 passes",
-        file="app/users/passwords.py",
+        file="app/users/passwords/hashing.py",
         old="lambda: hash_password(password)",
         new='lambda: __import__("argon2").PasswordHasher(1, 8, 1).hash(password)',
         test="test_security_passwords.py::test_a_password_is_stored_as_argon2id",
@@ -155,7 +155,7 @@ PROTECTIONS = [
     Mutation(
         item=2,
         name="no kind of character is asked for",
-        file="app/users/passwords.py",
+        file="app/users/passwords/hashing.py",
         old="    if any(spelling in common",
         new="    if password.islower():\n"
         '        raise InvalidPassword("The password needs a digit.")\n'
@@ -165,7 +165,7 @@ PROTECTIONS = [
     Mutation(
         item=3,
         name="a common password is refused in any case",
-        file="app/users/passwords.py",
+        file="app/users/passwords/hashing.py",
         old="spellings(password.casefold())):",
         new="spellings(password)):",
         test="test_security_passwords.py::test_every_password_of_the_list_is_refused",
@@ -173,7 +173,7 @@ PROTECTIONS = [
     Mutation(
         item=3,
         name="digits and signs make a common password no better",
-        file="app/users/passwords.py",
+        file="app/users/passwords/hashing.py",
         old="any(spelling in common for spelling in spellings(password.casefold()))",
         new="password.casefold() in common",
         test="test_security_passwords.py::test_a_common_password_is_no_better_with_digits_and_signs",
@@ -181,7 +181,7 @@ PROTECTIONS = [
     Mutation(
         item=3,
         name="nor in any way in which a password is set",
-        file="app/users/passwords.py",
+        file="app/users/passwords/hashing.py",
         old="any(spelling in common for spelling in spellings(password.casefold()))",
         new="password.casefold() in common",
         test="test_security_passwords.py::test_such_a_password_is_refused_every_way",
@@ -203,7 +203,7 @@ PROTECTIONS = [
     Mutation(
         item=4,
         name="little more than a known word is refused",
-        file="app/users/passwords.py",
+        file="app/users/passwords/hashing.py",
         old="if _is_little_more_than(words, password.casefold()):",
         new="if False:",
         test="test_security_passwords.py::test_little_more_than_a_known_word_is_refused_every_way",
@@ -211,7 +211,7 @@ PROTECTIONS = [
     Mutation(
         item=4,
         name="the name of the application is a known word",
-        file="app/users/password_policy.py",
+        file="app/users/passwords/policy.py",
         old="words={*words, *_with_parts(self.app_name)},",
         new="words=words,",
         test="test_security_passwords.py::test_little_more_than_a_known_word_is_refused_every_way",
@@ -219,7 +219,7 @@ PROTECTIONS = [
     Mutation(
         item=4,
         name="the owner's names are known words",
-        file="app/users/password_policy.py",
+        file="app/users/passwords/policy.py",
         old='domain.rpartition(".")[0], *names)',
         new='domain.rpartition(".")[0])',
         test="test_security_passwords.py::test_the_words_that_count",
@@ -227,7 +227,7 @@ PROTECTIONS = [
     Mutation(
         item=5,
         name="a breached password is refused",
-        file="app/users/password_policy.py",
+        file="app/users/passwords/policy.py",
         old="await self.breaches.knows(password):",
         new="not await self.breaches.knows(password) and False:",
         test="test_security_passwords.py::test_a_breached_password_is_refused_every_way",
@@ -235,7 +235,7 @@ PROTECTIONS = [
     Mutation(
         item=5,
         name="five digits of the hash leave and no more",
-        file="app/users/breaches.py",
+        file="app/users/passwords/pwned.py",
         old="self._range(digest[:5])",
         new="self._range(digest)",
         test="test_security_passwords.py::test_five_digits_of_a_hash_are_all_that_leaves",
@@ -243,7 +243,7 @@ PROTECTIONS = [
     Mutation(
         item=5,
         name="a server that is away stops nobody",
-        file="app/users/breaches.py",
+        file="app/users/passwords/pwned.py",
         old="            return False\n",
         new="            return True\n",
         test="test_security_passwords.py::test_an_outage_keeps_nobody_from_setting_a_password",
@@ -333,7 +333,7 @@ PROTECTIONS = [
     Mutation(
         item=9,
         name="wrong passwords are counted",
-        file="app/users/limits.py",
+        file="app/users/rate_limits.py",
         within="begin_attempt",
         old="if wait := await self._take(takes):",
         new="if (wait := await self._take(takes)) and False:",
@@ -342,7 +342,7 @@ PROTECTIONS = [
     Mutation(
         item=9,
         name="a success clears no count",
-        file="app/users/limits.py",
+        file="app/users/rate_limits.py",
         within="uncount",
         old="await _give_back(self._limiter, self._takes)",
         new="await self._limiter.clear()",
@@ -360,7 +360,7 @@ PROTECTIONS = [
     Mutation(
         item=9,
         name="a known browser has a count",
-        file="app/users/limits.py",
+        file="app/users/rate_limits.py",
         old='*_takes("wrong_password:browser", f"{account} {known}", limit.browser),',
         test="test_security_guessing.py::test_a_known_browser_has_a_count_of_its_own",
     ),
@@ -376,7 +376,7 @@ PROTECTIONS = [
     Mutation(
         item=10,
         name="nobody but a proxy of ours says who the client is",
-        file="app/web/client.py",
+        file="app/web/client_ip.py",
         within="address_of",
         old="trusted = _trusted(scope)",
         new='trusted = [ip_network("0.0.0.0/0")]',
@@ -385,7 +385,7 @@ PROTECTIONS = [
     Mutation(
         item=10,
         name="the addresses of one IPv6 network are one",
-        file="app/web/client.py",
+        file="app/web/client_ip.py",
         old="(self.address, 64)",
         new="(self.address, 128)",
         test="test_security_guessing.py::test_addresses_of_one_ipv6_network_count_as_one",
@@ -402,7 +402,7 @@ PROTECTIONS = [
     Mutation(
         item=10,
         name="wrong passwords in a session count for the account",
-        file="app/users/limits.py",
+        file="app/users/rate_limits.py",
         within="begin_attempt",
         old="[take for take in of_account if not await self._limiter.take(*take)]",
         new="[]",
@@ -420,7 +420,7 @@ PROTECTIONS = [
     Mutation(
         item=11,
         name="the lock that strangers cause ends by itself",
-        file="app/users/limits.py",
+        file="app/users/rate_limits.py",
         old='account="10/15m, 100/d"',
         new='account="10/d"',
         test="test_security_guessing.py::test_the_lock_of_strangers_ends_by_itself",
@@ -446,7 +446,7 @@ PROTECTIONS = [
     Mutation(
         item=12,
         name="the response does not tell that no mail was sent",
-        file="app/users/limits.py",
+        file="app/users/rate_limits.py",
         old="            return False\n        return True",
         new="            raise\n        return True",
         test="test_security_mails.py::test_the_answer_is_the_same_when_no_mail_goes_out",
@@ -482,7 +482,7 @@ PROTECTIONS = [
     Mutation(
         item=13,
         name="a log-in does not tell that an account is disabled",
-        file="app/users/errors.py",
+        file="app/users/routes/error_handlers.py",
         within="refused",
         old='"The e-mail address or the password is wrong"',
         new="str(error)",
@@ -965,8 +965,8 @@ PROTECTIONS = [
         file="app/users/routes/lifecycle.py",
         within="invitation_page",
         old="    return link_pages.invitation_form",
-        new="    from app.database import writing_beside\n\n"
-        "    async with writing_beside(tx) as session:\n"
+        new="    from app.database import separate_transaction\n\n"
+        "    async with separate_transaction(tx) as session:\n"
         "        await users.invitations.remove(session, invitation.id)\n"
         "    return link_pages.invitation_form",
         test="test_security_links.py::test_opening_a_link_changes_nothing",
@@ -1129,14 +1129,14 @@ PROTECTIONS = [
     Mutation(
         item=30,
         name="no response of a link is kept",
-        file="app/web/page.py",
+        file="app/web/html.py",
         old='"Cache-Control": "no-store",',
         test="test_security_links.py::test_no_answer_is_kept_and_none_passes_its_address_on",
     ),
     Mutation(
         item=30,
         name="no page passes on the URL that it was opened at",
-        file="app/web/headers.py",
+        file="app/web/middleware.py",
         old='(b"referrer-policy", b"no-referrer"),',
         test="test_security_links.py::test_no_answer_is_kept_and_none_passes_its_address_on",
     ),
@@ -1206,7 +1206,7 @@ PROTECTIONS = [
     Mutation(
         item=35,
         name="another host of this site is another site",
-        file="app/web/origin.py",
+        file="app/web/csrf.py",
         old='site == "same-origin"',
         new='site in ("same-origin", "same-site")',
         test="test_security_cookies.py::test_another_site_cannot_log_a_browser_in",
@@ -1410,10 +1410,10 @@ PROTECTIONS = [
     Mutation(
         item=39,
         name="no token of a path is logged",
-        file="app/web/application.py",
+        file="app/web/framework/application.py",
         old='if result is not None and "token" in result.params:',
         new="if False:",
-        also=(Change(file="app/web/access.py", old="_LONGEST_PART = 36", new="_LONGEST_PART = 3600"),),
+        also=(Change(file="app/web/access_log.py", old="_LONGEST_PART = 36", new="_LONGEST_PART = 3600"),),
         test="test_security_logs.py::test_a_life_of_an_account_leaves_no_secret_in_the_log",
     ),
     Mutation(
@@ -1430,7 +1430,7 @@ PROTECTIONS = [
     Mutation(
         item=39,
         name="an error of the database shows no values",
-        file="app/database.py",
+        file="app/database/__init__.py",
         old='{"hide_parameters": True}',
         new="{}",
         test="test_security_audit.py::test_an_error_of_the_database_is_logged_without_what_was_to_be_written",
@@ -1456,7 +1456,7 @@ PROTECTIONS = [
     Mutation(
         item=39,
         name="guesses that are refused are written down once for an account",
-        file="app/users/limits.py",
+        file="app/users/rate_limits.py",
         within="may_record",
         old='*_takes(f"{event}:account", account, limit.account),',
         test="test_security_refusals.py::test_an_account_whose_password_is_guessed_is_written_down_once",
@@ -1473,7 +1473,7 @@ PROTECTIONS = [
     Mutation(
         item=39,
         name="refused links are written down once for a network",
-        file="app/users/limits.py",
+        file="app/users/rate_limits.py",
         within="may_record",
         old='*_takes(f"{event}:address", address or "unknown", limit.address),',
         test="test_security_refusals.py::test_refused_links_are_written_down_once_for_a_network",
@@ -1481,14 +1481,14 @@ PROTECTIONS = [
     Mutation(
         item=39,
         name="requests of other sites are written down",
-        file="app/users/errors.py",
+        file="app/users/routes/error_handlers.py",
         old='await note_refusal(request, resolve_user_manager(app), "cross_site_refused", "cookie")',
         test="test_security_refusals.py::test_requests_of_other_sites_are_written_down_once_for_a_network",
     ),
     Mutation(
         item=39,
         name="requests of other sites are written down once for a network",
-        file="app/users/limits.py",
+        file="app/users/rate_limits.py",
         within="may_record",
         old="return not await self._take(takes)",
         new="return True",
@@ -1497,7 +1497,7 @@ PROTECTIONS = [
     Mutation(
         item=40,
         name="no other site shows a response in a frame",
-        file="app/web/headers.py",
+        file="app/web/middleware.py",
         old="; form-action 'self'; frame-ancestors 'none'",
         new="; form-action 'self'",
         test="test_security_headers.py::test_every_answer_tells_browsers_to_be_careful",
@@ -1505,14 +1505,14 @@ PROTECTIONS = [
     Mutation(
         item=40,
         name="browsers do not guess what a response is",
-        file="app/web/headers.py",
+        file="app/web/middleware.py",
         old='(b"x-content-type-options", b"nosniff"),',
         test="test_security_headers.py::test_every_answer_tells_browsers_to_be_careful",
     ),
     Mutation(
         item=40,
         name="browsers keep to https",
-        file="app/web/layers.py",
+        file="app/web/middleware.py",
         old="strict_transport_security(settings)",
         new='b""',
         test="test_security_headers.py::test_every_answer_tells_browsers_to_be_careful",
@@ -1572,7 +1572,7 @@ PROTECTIONS = [
     Mutation(
         item=40,
         name="the text of an unexpected error is not shown",
-        file="app/web/application.py",
+        file="app/web/framework/application.py",
         old="if self.debug and answer.status_code == 500:",
         new="if answer.status_code == 500:",
         test="test_security_headers.py::test_an_unexpected_error_is_not_shown_in_production",
@@ -1583,20 +1583,20 @@ PROTECTIONS = [
         file="app/users/routes/account.py",
         within="me",
         old="    return public(user)",
-        new='    return __import__("app.web.page").web.page.page_response(user.email, "")',
+        new='    return __import__("app.web.html").web.page.page_response(user.email, "")',
         test="test_security_production.py::test_there_is_no_page_for_whoever_is_logged_in",
     ),
     # The other sections: requests and responses
     Mutation(
         name="a URL has a largest size",
-        file="app/web/request_limits.py",
-        old='if len(path) + len(scope["query_string"]) > MAX_ADDRESS:',
+        file="app/web/middleware.py",
+        old='if len(path) + len(scope["query_string"]) > MAX_URL_LENGTH:',
         new="if False:",
         test="test_request_limits.py::test_an_address_has_8192_bytes_at_most",
     ),
     Mutation(
         name="headers have a largest size",
-        file="app/web/request_limits.py",
+        file="app/web/middleware.py",
         old='for name, value in scope["headers"]]) > headers:',
         new='for name, value in scope["headers"]]) < 0:',
         test="test_request_limits.py::test_headers_have_max_header_size_bytes_at_most",
@@ -1610,7 +1610,7 @@ PROTECTIONS = [
     ),
     Mutation(
         name="a body has to arrive in time",
-        file="app/web/time_limits.py",
+        file="app/web/timeouts.py",
         within="receive",
         old="self.limit.reschedule(began + self._body_left)",
         new="self.limit.reschedule(None)",
@@ -1618,14 +1618,14 @@ PROTECTIONS = [
     ),
     Mutation(
         name="unknown host names are refused",
-        file="app/web/layers.py",
+        file="app/web/middleware.py",
         old="app = check_host(app, settings.allowed_hosts)",
         new="app = check_host(app, [])",
         test="test_hosts.py::test_another_name_is_refused",
     ),
     Mutation(
         name="pages of other sites send no cookie",
-        file="app/web/layers.py",
+        file="app/web/middleware.py",
         old="allow_origins=settings.cors_origins,",
         new="allow_origins=settings.cors_origins,\n                allow_credentials=True,",
         test="test_cors.py::test_a_preflight_allows_tokens_and_no_cookies",
@@ -1710,14 +1710,14 @@ PROTECTIONS = [
     # The other sections: guessing
     Mutation(
         name="all known browsers of an account share a count",
-        file="app/users/limits.py",
+        file="app/users/rate_limits.py",
         within="begin_attempt",
         old='*_takes("wrong_password:browsers", account, limit.browsers),',
         test="test_security_guessing.py::test_all_known_browsers_of_an_account_share_a_count",
     ),
     Mutation(
         name="a new password makes the browsers of a thief strangers",
-        file="app/users/known_browsers.py",
+        file="app/users/device_cookies.py",
         within="_proof",
         old=", str(password_version))",
         new=")",
@@ -1725,7 +1725,7 @@ PROTECTIONS = [
     ),
     Mutation(
         name="a browser that is not used is forgotten",
-        file="app/users/known_browsers.py",
+        file="app/users/device_cookies.py",
         within="_is_current",
         old="return clock.now().timestamp() < int(made_at, 16) + LIFETIME.total_seconds()",
         new="return True",
@@ -1733,7 +1733,7 @@ PROTECTIONS = [
     ),
     Mutation(
         name="nobody makes a browser known for longer",
-        file="app/users/known_browsers.py",
+        file="app/users/device_cookies.py",
         within="_proof",
         old="account, made_at, str(",
         new="account, str(",
@@ -1741,19 +1741,19 @@ PROTECTIONS = [
     ),
     Mutation(
         name="the mark of one browser makes no other known",
-        file="app/users/known_browsers.py",
+        file="app/users/device_cookies.py",
         within="_proof",
         old='"known", browser, account',
         new='"known", account',
         also=(
             Change(
-                file="app/users/known_browsers.py",
+                file="app/users/device_cookies.py",
                 within="id_for",
                 old='self._mac("account", browser, user_id)',
                 new='self._mac("account", user_id)',
             ),
             Change(
-                file="app/users/known_browsers.py",
+                file="app/users/device_cookies.py",
                 within="remember",
                 old='self._mac("account", browser, user_id)',
                 new='self._mac("account", user_id)',
@@ -1770,7 +1770,7 @@ PROTECTIONS = [
     ),
     Mutation(
         name="one address uses up only its share of an account's count",
-        file="app/users/limits.py",
+        file="app/users/rate_limits.py",
         old='pair="8/15m, 20/d"',
         new='pair="8/15m"',
         test="test_security_guessing.py::test_one_address_does_not_keep_the_owner_out",
@@ -1896,7 +1896,7 @@ PROTECTIONS = [
     ),
     Mutation(
         name="no letter outside ASCII stands for one of another account",
-        file="app/users/addresses.py",
+        file="app/users/email_addresses.py",
         within="normalize_email",
         old='"".join(_lower(each) for each in address.strip())',
         new="address.strip().casefold()",
@@ -1984,7 +1984,7 @@ PROTECTIONS = [
     # The other sections: logs
     Mutation(
         name="a link that is only opened is no event",
-        file="app/users/errors.py",
+        file="app/users/routes/error_handlers.py",
         within="dead_link",
         old='if request.method == "POST":',
         new="if True:",
@@ -1992,21 +1992,21 @@ PROTECTIONS = [
     ),
     Mutation(
         name="nobody fills the log with accounts that do not exist",
-        file="app/users/limits.py",
+        file="app/users/rate_limits.py",
         within="may_record",
         old='*_takes(f"{event}:address", address or "unknown", limit.address),',
         test="test_security_refusals.py::test_nobody_fills_the_log_with_accounts_that_do_not_exist",
     ),
     Mutation(
         name="no row that the database refuses is logged",
-        file="app/database.py",
+        file="app/database/__init__.py",
         old="driver_errors.hide_values()",
         test="test_driver_errors.py::test_the_log_holds_nothing_of_a_row_that_was_refused",
         postgresql_only=True,
     ),
     Mutation(
         name="no parameter that the database refuses is logged",
-        file="app/driver_errors.py",
+        file="app/database/driver_errors.py",
         within="_without_values",
         old="if _quotes_a_value(adapted):",
         new="if False:",
@@ -2016,7 +2016,7 @@ PROTECTIONS = [
     # The other sections: production, connections and files
     Mutation(
         name="a secret that is a repetition is refused",
-        file="app/randomness.py",
+        file="app/settings_checks/randomness.py",
         within="looks_random",
         old="if any(text[period:] == text[:-period] for period in range(1, len(text) // 2 + 1)):",
         new="if False:",
@@ -2024,7 +2024,7 @@ PROTECTIONS = [
     ),
     Mutation(
         name="a secret that is a row of the alphabet is refused",
-        file="app/randomness.py",
+        file="app/settings_checks/randomness.py",
         within="looks_random",
         old="return 2 * len(packed) >= len(text)",
         new="return True",
@@ -2048,7 +2048,7 @@ PROTECTIONS = [
     ),
     Mutation(
         name="a database on another host needs TLS",
-        file="app/encryption.py",
+        file="app/settings_checks/encryption.py",
         within="unencrypted",
         old="and not postgresql.is_encrypted(database):",
         new="and False:",
@@ -2056,7 +2056,7 @@ PROTECTIONS = [
     ),
     Mutation(
         name="a Redis on another host needs TLS",
-        file="app/encryption.py",
+        file="app/settings_checks/encryption.py",
         within="unencrypted",
         old='if redis.drivername == "redis":',
         new="if False:",
@@ -2064,7 +2064,7 @@ PROTECTIONS = [
     ),
     Mutation(
         name="a mail server on another host needs TLS",
-        file="app/encryption.py",
+        file="app/settings_checks/encryption.py",
         within="unencrypted",
         old='if settings.mail_backend == "smtp" and settings.smtp_security == "none":',
         new="if False:",

@@ -184,9 +184,9 @@ SEAMS = [
         "exceptions",
         '\n\nclass OwnError(ValueError):\n    """Something of this application."""\n',
     ),
-    _imports("app/users/errors.py"),
+    _imports("app/users/routes/error_handlers.py"),
     Seam(
-        "app/users/errors.py",
+        "app/users/routes/error_handlers.py",
         "answers",
         """
     @app.exception_handler(ZeroDivisionError)
@@ -198,10 +198,10 @@ SEAMS = [
     ),
     _imports("app/users/dependencies.py"),
     Seam("app/users/dependencies.py", "guards", "\n\nOwnUser = Annotated[User, Depends(current_user)]\n"),
-    Seam("app/users/limits.py", "rows", '    "own_route": Limit(address="20/h"),\n'),
-    Seam("app/users/password_policy.py", "columns", '    "own_name",\n'),
+    Seam("app/users/rate_limits.py", "rows", '    "own_route": Limit(address="20/h"),\n'),
+    Seam("app/users/passwords/policy.py", "columns", '    "own_name",\n'),
     Seam(
-        "app/users/passwords.py",
+        "app/users/passwords/hashing.py",
         "rules",
         """    if password.endswith("own own own"):
         raise InvalidPassword("The password must not end with own own own.")

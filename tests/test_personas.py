@@ -26,8 +26,8 @@ OUT_OF_REACH = {
     "tests/test_cli.py": "app/cli",
     "tests/test_logs.py": "app/logs.py",
     "tests/test_log_guard.py": "tests/log_guard.py",
-    "tests/test_chores.py": "app/chores.py",
-    "tests/test_loading.py": "app/loading.py",
+    "tests/test_tasks.py": "app/tasks.py",
+    "tests/test_loading.py": "app/database/row_loader.py",
     "tests/test_clock.py": "app/clock.py",
 }
 """Tests of the machinery, each with the code that it is about. They run for the personas that have edited

@@ -28,7 +28,7 @@ class _SQLiteText(DATETIME):
         return shortest
 
 
-class Moment(TypeDecorator[datetime]):
+class UTCDateTime(TypeDecorator[datetime]):
     """A column for a point in time. SQLite gives times back without their zone; this one says it: UTC."""
 
     impl = DateTime(timezone=True)

@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
 
 import app as package
-from app import chores, database
+from app import database, tasks
 from app.settings import Settings, load_settings
 from app.web import App
 
@@ -40,8 +40,8 @@ def create_app(settings: Settings | None = None) -> App:
         debug=settings.debug,
         settings=settings,
     )
-    database.install(app)
-    chores.install(app)
+    database.connect(app)
+    tasks.install(app)
     for feature in load_features():
         feature.install(app)
     # Your own middleware classes go below; template updates never touch them.

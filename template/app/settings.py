@@ -23,9 +23,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.encryption import unencrypted
-from app.postgresql import for_asyncpg
-from app.randomness import looks_random
+from app.settings_checks.encryption import unencrypted
+from app.settings_checks.postgresql import for_asyncpg
+from app.settings_checks.randomness import looks_random
 
 # Your own imports go below; template updates never touch them.
 # isort: split

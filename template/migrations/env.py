@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from hawkapi_sqlalchemy.alembic import run_migrations
 from sqlalchemy import Engine, event
 
-from app.clock import Moment
+from app.clock import UTCDateTime
 from app.database import Base
 from app.main import load_features
 
@@ -70,7 +70,7 @@ def _is_empty(script: MigrationScript) -> bool:
 
 def render_item(kind: str, item: Any, context: Any) -> str | bool:
     """A revision must not depend on the code of its day: a type of this application is what it is made of."""
-    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, Moment) else False
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UTCDateTime) else False
 
 
 def without_foreign_keys(connection: Any, record: Any) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from app.users.known_browsers import KnownBrowsers
-from app.users.passwords import PasswordHasher
+from app.users.device_cookies import DeviceCookies
+from app.users.passwords.hashing import PasswordHasher
 from app.users.sessions import Sessions
 from app.users.tokens import UserTokens
 
@@ -96,7 +96,7 @@ def noting(secrets: set[str]) -> Iterator[None]:
 
         for issue in (name for name in vars(UserTokens) if name.startswith("issue_")):
             note(UserTokens, issue, lambda token, _: token)
-        note(KnownBrowsers, "remember", lambda cookie, _: cookie)
+        note(DeviceCookies, "remember", lambda cookie, _: cookie)
         note(Sessions, "_token", lambda token, _: token)
         for check in ("hash", "verify"):
             note(PasswordHasher, check, lambda _, arguments: arguments[0])

@@ -15,7 +15,7 @@ from sqlalchemy import Column, Integer, Table, func, insert, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app import clock
-from app.clock import Moment
+from app.clock import UTCDateTime
 from app.database import Base
 
 PROJECT = Path(__file__).parent.parent
@@ -30,7 +30,7 @@ class Tables(DeclarativeBase):
 class Event(Tables):
     __tablename__ = "clock_test_events"
     id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime | None] = mapped_column(Moment, server_default=func.current_timestamp())
+    at: Mapped[datetime | None] = mapped_column(UTCDateTime, server_default=func.current_timestamp())
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -115,7 +115,7 @@ async def test_a_moment_that_the_database_wrote_equals_what_was_read(events: Dat
 def orders() -> Iterator[None]:
     """A model with a moment that no revision knows of yet."""
     table = Table(
-        "orders_of_a_test", Base.metadata, Column("id", Integer, primary_key=True), Column("at", Moment)
+        "orders_of_a_test", Base.metadata, Column("id", Integer, primary_key=True), Column("at", UTCDateTime)
     )
     yield
     Base.metadata.remove(table)

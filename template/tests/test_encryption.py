@@ -14,9 +14,9 @@ from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
 from app.cli import cli
-from app.encryption import is_local
-from app.postgresql import hosts_of
 from app.settings import Settings
+from app.settings_checks.encryption import is_local
+from app.settings_checks.postgresql import hosts_of
 
 PRODUCTION = {
     "environment": "production",

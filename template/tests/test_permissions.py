@@ -38,7 +38,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("app.cli.server._granian", lambda *_, **__: None)
     monkeypatch.setattr("app.cli.server._refuse_a_taken_port", lambda *_: None)
     monkeypatch.setattr("app.mail.build_worker", lambda *_: SimpleNamespace(run=nothing))
-    monkeypatch.setattr("app.chores.run", nothing)
+    monkeypatch.setattr("app.tasks.run", nothing)
     # Or it would write to the terminal of this run, which is closed in the next test.
     monkeypatch.setattr("app.logs.configure", lambda *_: None)
     monkeypatch.chdir(tmp_path)

@@ -6,7 +6,7 @@ from string import ascii_lowercase, ascii_uppercase
 
 import pytest
 
-from app.randomness import looks_random
+from app.settings_checks.randomness import looks_random
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from conftest import commit
 
 from .edits import added, after, at_the_end, instead
 
-FIXED = "app/users/browsers.py"
+FIXED = "app/users/user_agents.py"
 FIX = 'return "".join(character for character in word if character.isprintable())'
 """What a project has to have in `FIXED` after the update."""
 SENTENCE = "Security: what a browser calls itself can no longer hold control characters"
@@ -82,7 +82,7 @@ EDITS = [
     instead(
         "app/users/models.py",
         "\n    # Your own columns go below",
-        "    password_changed_at: Mapped[datetime | None] = mapped_column(Moment, default=None)\n"
+        "    password_changed_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)\n"
         '    """When its owner last set another one."""\n'
         "\n    # Your own columns go below",
     ),

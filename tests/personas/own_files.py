@@ -79,7 +79,7 @@ from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
-from app.clock import Moment
+from app.clock import UTCDateTime
 from app.database import Base
 
 
@@ -92,7 +92,7 @@ class Customer(Base):
         String(36), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
     )
     plan: Mapped[str] = mapped_column(String(20), default="free")
-    since: Mapped[datetime] = mapped_column(Moment, default=lambda: clock.now())
+    since: Mapped[datetime] = mapped_column(UTCDateTime, default=lambda: clock.now())
 '''
 
 CUSTOMER_MIGRATION = '''"""customers"""
@@ -154,7 +154,7 @@ async def test_whoever_could_not_register_is_none(client, db):
 
 SERVED_BY = '''"""Every answer says who serves it, for whoever looks after the load balancer. Ours."""
 
-from app.web.interface import Application, Message, Receive, Scope, Send
+from app.web.framework.asgi import Application, Message, Receive, Scope, Send
 
 
 class ServedBy:
@@ -200,7 +200,7 @@ from sqlalchemy import BigInteger, ForeignKey, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
-from app.clock import Moment
+from app.clock import UTCDateTime
 from app.database import Base
 
 
@@ -211,7 +211,7 @@ class Order(Base):
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     user_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
-    ordered_at: Mapped[datetime] = mapped_column(Moment, default=lambda: clock.now())
+    ordered_at: Mapped[datetime] = mapped_column(UTCDateTime, default=lambda: clock.now())
     currency: Mapped[str] = mapped_column(String(3), default="EUR")
 
 

@@ -140,13 +140,13 @@ ANOTHER_PASSWORD_RULE = Persona(
     "another password rule",
     (
         below(
-            "app/users/passwords.py",
+            "app/users/passwords/hashing.py",
             "rules",
             '    if "initech" in password.casefold():\n'
             '        raise InvalidPassword("The password may not hold the name of our company.")\n',
         ),
         instead(
-            "app/users/passwords.py",
+            "app/users/passwords/hashing.py",
             "The password holds characters that cannot be stored.",
             "The password holds characters that cannot be stored, such as half an emoji.",
         ),
@@ -324,7 +324,7 @@ OTHER_LIMITS = Persona(
     "other limits and rules for accounts",
     (
         instead(
-            "app/users/limits.py",
+            "app/users/rate_limits.py",
             '    "export": Limit(address="20/h"),\n',
             '    "export": Limit(address="5/h"),\n',
         ),
@@ -336,7 +336,7 @@ OTHER_LIMITS = Persona(
             '            raise InvalidEmail("Disposable addresses are not accepted.")\n'
             "        # Both before the look-up, so that a taken address costs as much as a free one.\n",
         ),
-        instead("app/users/chores.py", "DELETING = 60.0\n", "DELETING = 300.0\n"),
+        instead("app/users/tasks.py", "DELETING = 60.0\n", "DELETING = 300.0\n"),
         at_the_end(
             "tests/users/test_register.py",
             """

@@ -87,7 +87,7 @@ def worker() -> None:
 
 
 async def _work() -> None:
-    from app import chores, logs
+    from app import logs, tasks
     from app.mail import build_worker
 
     stop = asyncio.Event()
@@ -99,9 +99,7 @@ async def _work() -> None:
         keep_private(settings)
         logs.configure(settings)
         logging.getLogger("app.mail").info("sending mail by %s", settings.mail_backend)
-        await asyncio.gather(
-            build_worker(app.state.db, settings).run(stop), chores.run(app.state.chores, stop)
-        )
+        await asyncio.gather(build_worker(app.state.db, settings).run(stop), tasks.run(app.state.tasks, stop))
 
 
 def _create_env_file() -> None:

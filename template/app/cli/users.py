@@ -208,7 +208,7 @@ def waive_reset(email: Email) -> None:
 @explained
 def sessions(email: Email) -> None:
     """Show where an account is logged in."""
-    from app.users.browsers import browser_of
+    from app.users.user_agents import browser_of
 
     async def run(users: "UserManager", session: "AsyncSession", user: "User") -> "list[UserSession]":
         return await users.sessions.of_user(session, user)

@@ -30,7 +30,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn, ReflectedIndex
 from sqlalchemy.types import TypeEngine
 
 from app.database import Base
-from app.users.addresses import normalize_email
+from app.users.email_addresses import normalize_email
 
 TABLE = "users"
 """The table's name after the import."""
@@ -153,7 +153,7 @@ def import_table(connection: Connection, inspection: Inspection) -> None:
     for user_id, email in inspection.normalized.items():
         connection.execute(update(accounts).where(accounts.c.id == user_id).values(email=email))
     if connection.dialect.name == "sqlite":
-        # SQLite stores a time as text, and `Moment` writes a full second without a fraction.
+        # SQLite stores a time as text, and `UTCDateTime` writes a full second without a fraction.
         for name in ("created_at", "updated_at"):
             time = literal_column(name, String)
             full_seconds = update(accounts).where(time.like("%.000000"))

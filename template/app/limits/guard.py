@@ -16,7 +16,7 @@ from hawkapi.responses.response import Response
 from app.limits.limiter import Limiter, LimiterUnavailable
 from app.limits.rates import Rate
 from app.web import Problem, responds
-from app.web.client import client_of
+from app.web.client_ip import client_of
 from app.web.problems import problem_response
 
 

@@ -6,7 +6,7 @@ Template-owned; start reading at `outbox.py`.
 
 import asyncio
 
-from app.mail import chores
+from app.mail import tasks
 from app.mail.backends import (
     CarefulSMTPBackend,
     ConsoleBackend,
@@ -40,7 +40,7 @@ def install(app: App) -> None:
     """Put the mailer at `app.state.mail`; with MAIL_WORKER=inline run a worker in this process."""
     settings = app.state.settings
     app.state.mail = Mailer(default_sender=settings.mail_sender)
-    chores.install(app)
+    tasks.install(app)
     if settings.mail_worker == "inline":
         _run_inline(app, build_worker(app.state.db, settings))
 

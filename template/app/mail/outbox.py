@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
-from app.clock import Moment
+from app.clock import UTCDateTime
 from app.database import Base
 from app.mail.stored import StoredMail, addressed, from_json, to_json
 
@@ -50,7 +50,7 @@ class OutboxMessage(Base):
     """What the mail is about, for its owner and the operator. It stays with the row: put no secret here."""
     message: Mapped[str] = mapped_column(Text, info=_SECRET)
     """The whole mail as JSON, links with their tokens included: never log it. Empty after `expires_at`."""
-    expires_at: Mapped[datetime | None] = mapped_column(Moment, default=None)
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     """When the link in the mail expires. From then on the mail is not sent."""
     status: Mapped[str] = mapped_column(String(8), default=PENDING)
     attempts: Mapped[int] = mapped_column(Integer, default=0)

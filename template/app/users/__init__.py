@@ -12,11 +12,8 @@ from hawkapi.routing.router import Router
 
 from app.mail import withhold
 from app.settings import Settings
-from app.users import chores, hooks
-from app.users.addresses import InvalidEmail, normalize_email
+from app.users import hooks, tasks
 from app.users.audit import record
-from app.users.breaches import BreachCheck
-from app.users.common_passwords import load_common_passwords
 from app.users.dependencies import (
     CurrentLogin,
     CurrentSession,
@@ -30,6 +27,7 @@ from app.users.dependencies import (
     get_user_manager,
     resolve_user_manager,
 )
+from app.users.email_addresses import InvalidEmail, normalize_email
 from app.users.emails import (
     default_renderer,
     mail_email_change,
@@ -39,7 +37,6 @@ from app.users.emails import (
     send_password_reset_email,
     send_verification_email,
 )
-from app.users.errors import install_answers
 from app.users.exceptions import (
     InactiveUser,
     InvalidCredentials,
@@ -48,13 +45,16 @@ from app.users.exceptions import (
     UserAlreadyExists,
 )
 from app.users.invitations import UserInvitation
-from app.users.limits import Limits, TooManyRequests
 from app.users.manager import HOOKS, UserManager
 from app.users.models import User, UserSession
-from app.users.password_policy import PasswordPolicy
-from app.users.passwords import HashingBusy, InvalidPassword, PasswordHasher
+from app.users.passwords.common import load_common_passwords
+from app.users.passwords.hashing import HashingBusy, InvalidPassword, PasswordHasher
+from app.users.passwords.policy import PasswordPolicy
+from app.users.passwords.pwned import BreachCheck
+from app.users.rate_limits import Limits, TooManyRequests
 from app.users.routes import account, admin, lifecycle, registration
 from app.users.routes import sessions as session_routes
+from app.users.routes.error_handlers import install_answers
 from app.users.sessions import SessionLimits
 from app.users.tokens import (
     RESET_TYPE,
@@ -159,7 +159,7 @@ def install(app: App) -> None:
     init_users(app, manager=manager, url_prefix=settings.users_prefix)
     app.on_shutdown(manager.hasher.close)
     app.on_shutdown(manager.policy.close)
-    chores.install(app, manager)
+    tasks.install(app, manager)
 
 
 def _breach_check(settings: Settings) -> BreachCheck | None:

@@ -28,9 +28,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
-from app.clock import Moment
+from app.clock import UTCDateTime
 from app.database import Base, client_of_session
-from app.users.browsers import browser_of
+from app.users.user_agents import browser_of
 
 type Outcome = Literal["success", "failure"]
 
@@ -43,7 +43,7 @@ class AuditEvent(Base):
 
     # SQLite counts up by itself only in an INTEGER primary key.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    at: Mapped[datetime] = mapped_column(Moment)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
     event: Mapped[str] = mapped_column(String(40))
     outcome: Mapped[str] = mapped_column(String(8))
     user_id: Mapped[str | None] = mapped_column(String(36))

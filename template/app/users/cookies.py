@@ -1,6 +1,6 @@
 """The cookies of accounts, which no script reads and no other host sets (ASVS 3.3.1).
 
-`__Host-session` is a login, `__Host-browser` shows that the browser is known for an account and logs nobody
+`__Host-session` is a login, `__Host-device` shows that the browser is known for an account and logs nobody
 in. With COOKIE_SECURE=false, for development over plain http, they are called `session` and `browser`.
 """
 
@@ -9,7 +9,7 @@ from uuid import uuid4
 from hawkapi import Request
 
 from app import clock
-from app.users.known_browsers import LIFETIME
+from app.users.device_cookies import LIFETIME
 from app.users.manager import UserManager
 from app.users.models import User
 from app.users.sessions import Issued
@@ -44,7 +44,7 @@ def take_cookie(request: Request) -> None:
     delete_cookie(request, _name(request), secure=_is_secure(request))
 
 
-def browser_cookie(request: Request) -> str:
+def device_cookie(request: Request) -> str:
     """What shows that the browser is known for accounts; empty if nothing does."""
     return request.cookies.get(_browser_name(request)) or ""
 
@@ -55,7 +55,7 @@ def remember_browser(request: Request, users: UserManager, user: User | None) ->
     set_cookie(
         request,
         _browser_name(request),
-        users.known_browsers.remember(browser_cookie(request), user_id, password_version),
+        users.device_cookies.remember(device_cookie(request), user_id, password_version),
         max_age=int(LIFETIME.total_seconds()),
         secure=_is_secure(request),
     )

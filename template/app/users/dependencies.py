@@ -15,20 +15,20 @@ from hawkapi import Depends, Request
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import Db, writing_beside
-from app.reading import ReadingSession
+from app.database import Db, separate_transaction
+from app.database.read_session import ReadOnlySession
 from app.users.audit import act_as
-from app.users.cookies import SECURE_NAME, browser_cookie, session_cookie
-from app.users.limits import LIMITS, TooManyRequests
+from app.users.cookies import SECURE_NAME, device_cookie, session_cookie
 from app.users.manager import UserManager
 from app.users.models import User, UserSession
+from app.users.rate_limits import LIMITS, TooManyRequests
 from app.users.refusals import note_refusal
 from app.users.sessions import BEARER, COOKIE, SessionEnded
 from app.users.tokens import TokenError
 from app.web import Problem, responds, secured_by
-from app.web.access import note_user
-from app.web.client import client_of
-from app.web.origin import require_same_origin
+from app.web.access_log import note_user
+from app.web.client_ip import client_of
+from app.web.csrf import require_same_origin
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -78,7 +78,7 @@ def limited_by(row: str) -> Any:
     """
     if row not in LIMITS:
         raise LookupError(
-            f"There is no limit {row!r}: add a row of this name to LIMITS in app/users/limits.py."
+            f"There is no limit {row!r}: add a row of this name to LIMITS in app/users/rate_limits.py."
         )
 
     @responds(_TOO_MANY)
@@ -96,7 +96,7 @@ async def within_wrong_passwords(request: Request, users: Users) -> None:
 
     A browser that is known for an account passes: the body tells whether it is known for this one.
     """
-    if users.limits is not None and not users.known_browsers.is_ours(browser_cookie(request)):
+    if users.limits is not None and not users.device_cookies.is_ours(device_cookie(request)):
         try:
             await users.limits.look_at_passwords(client_of(request).network)
         except TooManyRequests:
@@ -135,7 +135,7 @@ async def find_login(request: Request, users: Users, tx: Db) -> Login | Problem:
         note_user(request, user.id)
         if users.sessions.is_due(row):
             await _write_down(users, tx, row)
-    if transaction_is_ours and not isinstance(tx.sync_session, ReadingSession):
+    if transaction_is_ours and not isinstance(tx.sync_session, ReadOnlySession):
         # Whoever sends a body slowly must not hold a connection, or SQLite's write lock, meanwhile.
         await tx.commit()
     return found
@@ -156,11 +156,11 @@ async def _by_access_token(users: UserManager, tx: AsyncSession, token: str) -> 
 
 
 async def _write_down(users: UserManager, tx: AsyncSession, row: UserSession) -> None:
-    if not isinstance(tx.sync_session, ReadingSession):
+    if not isinstance(tx.sync_session, ReadOnlySession):
         await users.sessions.seen(tx, row)
         return
     try:
-        async with writing_beside(tx) as session:
+        async with separate_transaction(tx) as session:
             await users.sessions.seen(session, row)
     except SQLAlchemyError as error:
         logger.warning("the time of a session was not written down (%s)", type(error).__name__)

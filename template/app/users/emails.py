@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.database import client_of_session, services_of, session_of
-from app.users.browsers import browser_of
 from app.users.models import User
+from app.users.user_agents import browser_of
 
 # Your own imports go below; template updates never touch them.
 # isort: split

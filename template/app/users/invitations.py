@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
-from app.clock import Moment
+from app.clock import UTCDateTime
 from app.database import Base
 from app.users.tokens import TokenError, UserTokens
 
@@ -27,8 +27,8 @@ class UserInvitation(Base):
     email: Mapped[str] = mapped_column(String(320), unique=True, index=True)
     invited_by: Mapped[str] = mapped_column(String(36))
     """A user's id, or `cli`."""
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    expires_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Invitations:

@@ -28,7 +28,8 @@ from app import clock
 from app.database import client_of_session, session_of
 from app.limits import LimiterUnavailable
 from app.users import audit
-from app.users.addresses import InvalidEmail, mailbox_of, normalize_email, parse_email
+from app.users.device_cookies import DeviceCookies
+from app.users.email_addresses import InvalidEmail, mailbox_of, normalize_email, parse_email
 from app.users.exceptions import (
     AccountInUse,
     InactiveUser,
@@ -43,11 +44,10 @@ from app.users.exceptions import (
     WrongPassword,
 )
 from app.users.invitations import Invitations, UserInvitation
-from app.users.known_browsers import KnownBrowsers
-from app.users.limits import Attempt, Limits, TooManyRequests
 from app.users.models import User, UserSession
-from app.users.password_policy import PasswordPolicy, context_words
-from app.users.passwords import HashingBusy, InvalidPassword, PasswordHasher
+from app.users.passwords.hashing import HashingBusy, InvalidPassword, PasswordHasher
+from app.users.passwords.policy import PasswordPolicy, context_words
+from app.users.rate_limits import Attempt, Limits, TooManyRequests
 from app.users.sessions import (
     BEARER,
     COOKIE,
@@ -138,12 +138,12 @@ class UserManager:
     """How often passwords are checked and mails are sent; without it nothing is counted."""
     sessions: Sessions = field(init=False)
     invitations: Invitations = field(init=False)
-    known_browsers: KnownBrowsers = field(init=False)
+    device_cookies: DeviceCookies = field(init=False)
 
     def __post_init__(self) -> None:
         self.sessions = Sessions(self.tokens.config.secret, self.session_limits)
         self.invitations = Invitations(self.tokens)
-        self.known_browsers = KnownBrowsers(self.tokens.config.secret)
+        self.device_cookies = DeviceCookies(self.tokens.config.secret)
 
     # Finding
 
@@ -320,7 +320,7 @@ class UserManager:
         """The account that *email* and *password* belong to.
 
         Exactly one hash is verified, whether or not there is such an account (CWE-208). *browser* is the
-        cookie of `known_browsers`, if there is one.
+        cookie of `device_cookies`, if there is one.
 
         Raises:
             InvalidCredentials: no such account, another password, or an account that this password does not
@@ -392,7 +392,7 @@ class UserManager:
 
     def _known_browser(self, cookie: str, user: User | None) -> str:
         """The id of the browser if it was used with the account since its password was set, or empty."""
-        return self.known_browsers.id_for(cookie, user.id, user.password_version) if user is not None else ""
+        return self.device_cookies.id_for(cookie, user.id, user.password_version) if user is not None else ""
 
     async def _count_failure(self, session: AsyncSession, user: User | None, known: str) -> None:
         """Count a wrong password of a browser that is not *known*; at the last one the owner is told.

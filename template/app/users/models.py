@@ -7,7 +7,7 @@ from sqlalchemy import Boolean, ForeignKey, Integer, String, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
-from app.clock import Moment
+from app.clock import UTCDateTime
 from app.database import Base
 
 # Your own imports go below; template updates never touch them.
@@ -39,13 +39,13 @@ class User(Base):
     """Set by an administrator: the password logs in nowhere until a mailed link has set a new one."""
     pending_email: Mapped[str | None] = mapped_column(String(320), default=None)
     """The address that the account is to have; of no use for anything until its link was used."""
-    delete_after: Mapped[datetime | None] = mapped_column(Moment, default=None)
+    delete_after: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     """When the account is deleted for good. Logging in before takes the deletion back."""
     created_at: Mapped[datetime] = mapped_column(
-        Moment, default=lambda: clock.now(), server_default=func.current_timestamp()
+        UTCDateTime, default=lambda: clock.now(), server_default=func.current_timestamp()
     )
     updated_at: Mapped[datetime] = mapped_column(
-        Moment,
+        UTCDateTime,
         default=lambda: clock.now(),
         onupdate=lambda: clock.now(),
         server_default=func.current_timestamp(),
@@ -70,12 +70,12 @@ class UserSession(Base):
     """Hashes of the refresh tokens that were replaced a moment ago, each with its time, as JSON."""
     password_version: Mapped[int] = mapped_column(Integer)
     """The user's when the session began. Another one since then has ended it."""
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    authenticated_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    authenticated_at: Mapped[datetime] = mapped_column(UTCDateTime)
     """When the password was last given."""
-    last_seen_at: Mapped[datetime] = mapped_column(Moment)
-    expires_at: Mapped[datetime] = mapped_column(Moment)
+    last_seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     """The absolute limit, which nothing moves."""
-    revoked_at: Mapped[datetime | None] = mapped_column(Moment, default=None)
+    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(512))

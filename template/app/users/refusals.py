@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.limits import LimiterUnavailable
 from app.users import audit
 from app.users.manager import UserManager
-from app.web.client import client_of
+from app.web.client_ip import client_of
 
 logger = logging.getLogger("app.users")
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from app.users.audit import AuditEvent
-from app.users.browsers import browser_of
 from app.users.invitations import UserInvitation
 from app.users.models import User, UserSession
-from app.users.passwords import MAX_LENGTH
+from app.users.passwords.hashing import MAX_LENGTH
+from app.users.user_agents import browser_of
 
 # Your own imports go below; template updates never touch them.
 # isort: split

@@ -24,7 +24,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app import clock
 from app.database import client_of_session
-from app.loading import Joined
+from app.database.row_loader import Joined
 from app.users.models import User, UserSession
 from app.users.tokens import derived_key
 

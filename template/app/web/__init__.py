@@ -1,11 +1,11 @@
 """What every route needs from HTTP. Template-owned: fixes to HawkAPI's defects arrive by `copier update`."""
 
 from app.web import docs, health
-from app.web.application import App
 from app.web.cookies import delete_cookie, set_cookie
-from app.web.parameters import FromForm, SmallInt, query
+from app.web.framework.application import App
+from app.web.framework.openapi_metadata import responds, secured_by
+from app.web.framework.parameters import FromForm, SmallInt, query
 from app.web.problems import FieldError, Problem, invalid
-from app.web.responses import responds, secured_by
 
 __all__ = [
     "App",

@@ -13,7 +13,7 @@ from hawkapi.responses.json_response import JSONResponse
 from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
-from app.web.page import page_response
+from app.web.html import page_response
 
 router = Router()
 

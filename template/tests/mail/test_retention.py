@@ -57,11 +57,11 @@ def fail(db: Database) -> Callable[[], Awaitable[None]]:
 
 @pytest.fixture
 def clean(app: App) -> Clean:
-    """`await clean()`: the chore, once and now, of this application or of another."""
+    """`await clean()`: the task, once and now, of this application or of another."""
 
     async def do(of: App = app) -> None:
-        (chore,) = [each for each in of.state.chores if each.name == "clean the outbox"]
-        await chore.do()
+        (task,) = [each for each in of.state.tasks if each.name == "clean the outbox"]
+        await task.do()
 
     return do
 

@@ -329,7 +329,7 @@ class Hooks:
     """What `install` needs of an application."""
 
     def __init__(self, db: Database, settings: Settings) -> None:
-        self.state = SimpleNamespace(db=db, settings=settings, chores=[])
+        self.state = SimpleNamespace(db=db, settings=settings, tasks=[])
         self.startup: list[Callable[[], Awaitable[None]]] = []
         self.shutdown: list[Callable[[], Awaitable[None]]] = []
         self.on_startup = self.startup.append

@@ -22,9 +22,10 @@ from app.database import Base, session_of
 from app.mail import OutboxMessage, enqueue
 from app.main import create_app
 from app.settings import Settings
-from app.users import TokenError, User, UserManager, UserSession, UserTokens, passwords
+from app.users import TokenError, User, UserManager, UserSession, UserTokens
 from app.users.audit import AuditEvent
 from app.users.exceptions import OwnerRequired
+from app.users.passwords import hashing
 from app.users.sessions import Issued
 from app.web import App
 
@@ -127,7 +128,7 @@ _quick = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 @pytest.fixture
 def quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2 with next to no work, for tests that are about something else."""
-    monkeypatch.setattr(passwords, "hash_password", _quick.hash)
+    monkeypatch.setattr(hashing, "hash_password", _quick.hash)
 
 
 @pytest.fixture
@@ -142,8 +143,8 @@ def hash_calls(quick_hashing: None, monkeypatch: pytest.MonkeyPatch) -> list[str
 
         return call
 
-    monkeypatch.setattr(passwords, "hash_password", counted(passwords.hash_password))
-    monkeypatch.setattr(passwords, "verify_password", counted(passwords.verify_password))
+    monkeypatch.setattr(hashing, "hash_password", counted(hashing.hash_password))
+    monkeypatch.setattr(hashing, "verify_password", counted(hashing.verify_password))
     return calls
 
 
@@ -280,7 +281,7 @@ def browser_of_answer() -> Callable[[httpx.Response], dict[str, str]]:
 
     def headers(answer: httpx.Response) -> dict[str, str]:
         cookies = answer.headers.get_list("set-cookie")
-        [cookie] = [each for each in cookies if each.startswith("__Host-browser=")]
+        [cookie] = [each for each in cookies if each.startswith("__Host-device=")]
         return {"Cookie": cookie.partition(";")[0]}
 
     return headers
@@ -459,12 +460,12 @@ async def create_table(app: App) -> AsyncIterator[CreateTable]:
 
 
 @pytest.fixture
-def do_chore(app: App) -> Callable[[str], Awaitable[None]]:
-    """`await do_chore("clean")`: what the worker does from time to time, once and now."""
+def do_task(app: App) -> Callable[[str], Awaitable[None]]:
+    """`await do_task("clean")`: what the worker does from time to time, once and now."""
 
     async def do(name: str) -> None:
-        (chore,) = [each for each in app.state.chores if each.name == name]
-        await chore.do()
+        (task,) = [each for each in app.state.tasks if each.name == name]
+        await task.do()
 
     return do
 

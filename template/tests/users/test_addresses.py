@@ -3,7 +3,7 @@
 import pytest
 
 from app.users import InvalidEmail, normalize_email
-from app.users.addresses import mailbox_of, parse_email
+from app.users.email_addresses import mailbox_of, parse_email
 
 SPELLINGS = [
     ("ada@example.com", "ada@example.com"),

@@ -8,7 +8,7 @@ import pytest
 from app.database import session_of
 from app.limits import Rate
 from app.users import record
-from app.users.limits import LIMITS
+from app.users.rate_limits import LIMITS
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
@@ -372,11 +372,11 @@ async def test_a_deletion_that_is_taken_back_is_written_down(begin, change, line
     ]
 
 
-async def test_a_deletion_by_the_worker_is_written_down(begin, change, do_chore, events, lines):
+async def test_a_deletion_by_the_worker_is_written_down(begin, change, do_task, events, lines):
     it = await begin()
     await change(it.ada, delete_after=NOON)
 
-    await do_chore("delete due accounts")
+    await do_task("delete due accounts")
 
     (event,) = await events()
     assert await lines() == ["delete success ada by worker -"]
@@ -443,13 +443,13 @@ async def test_what_was_undone_did_not_happen(begin, lines, manager, hook, happe
 @pytest.mark.parametrize(
     ("age", "kept"), [(timedelta(days=365), 1), (timedelta(days=365) + INSTANT, 0)], ids=str
 )
-async def test_events_are_kept_for_the_time_of_the_setting(db, set_clock, do_chore, events, age, kept):
+async def test_events_are_kept_for_the_time_of_the_setting(db, set_clock, do_task, events, age, kept):
     set_clock(NOON)
     async with db.session() as session:
         record(session, "login", "ada")
     set_clock(NOON + age)
 
-    await do_chore("clean")
+    await do_task("clean")
 
     assert len(await events()) == kept
 

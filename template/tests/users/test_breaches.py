@@ -7,7 +7,7 @@ import logging
 import pytest
 from breach_server import PADDING, BreachServer, digest_of, line_of
 
-from app.users.breaches import MAX_ANSWER, BreachCheck
+from app.users.passwords.pwned import MAX_ANSWER, BreachCheck
 
 PASSWORD = "a brand new password"
 

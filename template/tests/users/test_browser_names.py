@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.users.browsers import browser_of
+from app.users.user_agents import browser_of
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.users.browsers import MAX_LENGTH, UNKNOWN, browser_of
+from app.users.user_agents import MAX_LENGTH, UNKNOWN, browser_of
 
 APPLE = "AppleWebKit/537.36 (KHTML, like Gecko)"
 WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.users import passwords
+from app.users.passwords import hashing
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -17,7 +17,7 @@ PASSWORD = {"password": "correct horse battery"}
 @pytest.fixture
 def password_hash(quick_hashing):
     """Of every account here; verifying it costs next to nothing."""
-    return passwords.hash_password("correct horse battery")
+    return hashing.hash_password("correct horse battery")
 
 
 @pytest.fixture(autouse=True)

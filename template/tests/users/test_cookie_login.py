@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.users import passwords
+from app.users.passwords import hashing
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -16,7 +16,7 @@ FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
 @pytest.fixture
 def password_hash(quick_hashing):
     """Of every account here; verifying it costs next to nothing."""
-    return passwords.hash_password("correct horse battery")
+    return hashing.hash_password("correct horse battery")
 
 
 @pytest.fixture

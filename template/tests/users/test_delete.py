@@ -280,14 +280,14 @@ async def test_mailed_links_are_dead_at_once(client, manager, make_owner, delete
 
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
-async def test_logging_in_before_the_end_takes_it_back(client, deleted, set_clock, stored, do_chore, path):
+async def test_logging_in_before_the_end_takes_it_back(client, deleted, set_clock, stored, do_task, path):
     user = await deleted()
     set_clock(NOON + WEEK - INSTANT)
 
     answer = await client.post(path, json=ADA, headers={"Origin": "http://test"})
 
     set_clock(NOON + WEEK + WEEK)
-    await do_chore("delete due accounts")
+    await do_task("delete due accounts")
     assert answer.status_code == 200
     assert (await stored(user)).delete_after is None
 
@@ -344,20 +344,20 @@ async def test_a_reset_does_not_take_it_back(client, manager, deleted, stored):
 # The worker
 
 
-async def test_the_worker_leaves_the_account_until_the_end(deleted, set_clock, do_chore, stored):
+async def test_the_worker_leaves_the_account_until_the_end(deleted, set_clock, do_task, stored):
     user = await deleted()
     set_clock(NOON + WEEK - INSTANT)
 
-    await do_chore("delete due accounts")
+    await do_task("delete due accounts")
 
     assert await stored(user) is not None
 
 
-async def test_the_worker_deletes_it_at_the_end(deleted, set_clock, do_chore, stored, sessions, names):
+async def test_the_worker_deletes_it_at_the_end(deleted, set_clock, do_task, stored, sessions, names):
     user = await deleted()
     set_clock(NOON + WEEK)
 
-    await do_chore("delete due accounts")
+    await do_task("delete due accounts")
 
     assert await stored(user) is None
     assert await sessions() == 0
@@ -365,13 +365,13 @@ async def test_the_worker_deletes_it_at_the_end(deleted, set_clock, do_chore, st
 
 
 async def test_two_workers_delete_each_account_once(
-    deleted, set_clock, change, do_chore, accounts, names, outbox
+    deleted, set_clock, change, do_task, accounts, names, outbox
 ):
     users = [await deleted(f"ada{number}@example.com") for number in range(4)]
     await change(users[0], delete_after=NOON + WEEK + INSTANT)
     set_clock(NOON + WEEK)
 
-    await asyncio.gather(*(do_chore("delete due accounts") for _ in range(2)))
+    await asyncio.gather(*(do_task("delete due accounts") for _ in range(2)))
 
     assert [user.email for user in await accounts()] == ["ada0@example.com"]
     assert (await names()).count(("delete", "worker")) == 3
@@ -379,13 +379,13 @@ async def test_two_workers_delete_each_account_once(
 
 
 async def test_a_login_that_the_worker_overtakes_is_refused(
-    client, deleted, set_clock, do_chore, meanwhile, accounts
+    client, deleted, set_clock, do_task, meanwhile, accounts
 ):
     await deleted()
 
     async def time_passes():
         set_clock(NOON + WEEK)
-        await do_chore("delete due accounts")
+        await do_task("delete due accounts")
 
     meanwhile(time_passes)
 
@@ -395,7 +395,7 @@ async def test_a_login_that_the_worker_overtakes_is_refused(
     assert await accounts() == []
 
 
-async def test_the_hook_runs_before_the_worker_deletes(manager, deleted, set_clock, do_chore):
+async def test_the_hook_runs_before_the_worker_deletes(manager, deleted, set_clock, do_task):
     user = await deleted()
     called = []
 
@@ -405,7 +405,7 @@ async def test_the_hook_runs_before_the_worker_deletes(manager, deleted, set_clo
     manager.on_before_delete = hook
     set_clock(NOON + WEEK)
 
-    await do_chore("delete due accounts")
+    await do_task("delete due accounts")
 
     assert called == [user.id]
 

@@ -6,8 +6,9 @@ import threading
 import pytest
 from hawkapi_auth import needs_rehash
 
-from app.users import HashingBusy, PasswordHasher, passwords
-from app.users.passwords import DECOY_HASH
+from app.users import HashingBusy, PasswordHasher
+from app.users.passwords import hashing
+from app.users.passwords.hashing import DUMMY_HASH
 
 ADA = {"email": "ada@example.com"}
 
@@ -41,7 +42,7 @@ class Held:
 @pytest.fixture
 def held(monkeypatch):
     held = Held()
-    monkeypatch.setattr(passwords, "hash_password", held.hash)
+    monkeypatch.setattr(hashing, "hash_password", held.hash)
     yield held
     held.release()
 
@@ -60,12 +61,12 @@ async def test_a_hash_is_argon2id_with_the_parameters_in_use(hasher):
 
 
 def test_the_decoy_costs_what_a_real_hash_costs():
-    assert not needs_rehash(DECOY_HASH)
+    assert not needs_rehash(DUMMY_HASH)
 
 
 async def test_nobody_has_no_password(hasher, monkeypatch):
     """Whatever the decoy's password is."""
-    monkeypatch.setattr(passwords, "verify_password", lambda password, hashed: True)
+    monkeypatch.setattr(hashing, "verify_password", lambda password, hashed: True)
 
     assert not await hasher.verify("anything", None)
 
@@ -128,7 +129,7 @@ async def test_a_failing_hash_gives_its_place_back(hasher, monkeypatch):
     def fail(password):
         raise MemoryError
 
-    monkeypatch.setattr(passwords, "hash_password", fail)
+    monkeypatch.setattr(hashing, "hash_password", fail)
     outcomes = [await asyncio.gather(hasher.hash("x"), return_exceptions=True) for _ in range(3)]
 
     assert [type(outcome) for (outcome,) in outcomes] == [MemoryError] * 3

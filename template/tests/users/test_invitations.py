@@ -109,10 +109,10 @@ async def test_what_has_expired_is_not_listed(token, set_clock, app, db):
     assert usable == []
 
 
-async def test_what_has_expired_is_removed_by_the_worker(token, set_clock, app, do_chore, db):
+async def test_what_has_expired_is_removed_by_the_worker(token, set_clock, app, do_task, db):
     set_clock(clock.now() + timedelta(seconds=app.state.settings.invitation_ttl))
 
-    await do_chore("clean")
+    await do_task("clean")
 
     async with db.session(commit=False) as session:
         assert await session.scalar(select(func.count()).select_from(UserInvitation)) == 0

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.users.known_browsers import LIFETIME, MOST_ACCOUNTS, KnownBrowsers
+from app.users.device_cookies import LIFETIME, MOST_ACCOUNTS, DeviceCookies
 
 SECRET = "0123456789abcdef" * 4
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
@@ -13,7 +13,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 @pytest.fixture
 def browsers(set_clock):
     set_clock(NOON)
-    return KnownBrowsers(SECRET)
+    return DeviceCookies(SECRET)
 
 
 def test_a_browser_is_known_for_the_accounts_it_was_used_with(browsers):
@@ -107,7 +107,7 @@ def test_a_mark_of_another_browser_is_of_no_use(browsers):
 def test_another_secret_knows_nobody(browsers):
     cookie = browsers.remember("", "ada", 0)
 
-    assert not KnownBrowsers("f" * 64).is_ours(cookie)
+    assert not DeviceCookies("f" * 64).is_ours(cookie)
 
 
 async def test_the_cookie_logs_nobody_in(client, make_user, browser_of_answer):
@@ -125,5 +125,5 @@ async def test_the_cookie_is_protected_as_that_of_the_session(client, make_user)
 
     [cookie] = (await client.post("/users/login", json=body)).headers.get_list("set-cookie")
 
-    assert cookie.startswith("__Host-browser=")
+    assert cookie.startswith("__Host-device=")
     assert set(cookie.split("; ")[1:]) == {"Path=/", "SameSite=Lax", "Secure", "HttpOnly", "Max-Age=34560000"}

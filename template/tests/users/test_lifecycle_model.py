@@ -37,7 +37,8 @@ from app import clock
 from app.database import Base
 from app.mail import pending_messages
 from app.main import create_app
-from app.users import passwords, tokens
+from app.users import tokens
+from app.users.passwords import hashing
 from app.web import App
 
 CALM: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -342,7 +343,7 @@ class Lifecycle(RuleBasedStateMachine):
         is_taken = self.world.account_of(email) is not None
         answer = self.send("POST", "/register", json={"email": email, "password": password})
         if self.expect(409 if is_taken else 201, "register", answer):
-            account = Account(answer.json()["id"], email, password, answer.cookies["__Host-browser"])
+            account = Account(answer.json()["id"], email, password, answer.cookies["__Host-device"])
             self.world.accounts.append(account)
             self.links_of(account, ("verify", email))
 
@@ -367,7 +368,7 @@ class Lifecycle(RuleBasedStateMachine):
         logins = [each for each in self.world.sessions if each.account is account]
         body, headers, is_owner = {}, {}, proof in ("browser", "password")
         if proof == "browser":
-            headers = {"Cookie": f"__Host-browser={account.browser}"}
+            headers = {"Cookie": f"__Host-device={account.browser}"}
         elif proof == "login" and logins:
             headers, is_owner = self.headers(logins[-1]), self.admits(logins[-1])
         elif "password" in proof:
@@ -606,12 +607,12 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(
         seconds=st.sampled_from([10, 40, 40, 90, 11 * 60, 11 * 60, 16 * 60, 61 * 60, 10 * 86400, 15 * 86400]),
-        do_chores=st.booleans(),
+        do_tasks=st.booleans(),
     )
-    def pass_time(self, seconds: int, do_chores: bool) -> None:
+    def pass_time(self, seconds: int, do_tasks: bool) -> None:
         self.world.now += timedelta(seconds=seconds)
-        for chore in self.app.state.chores if do_chores else []:
-            self.loop.run_until_complete(chore.do())
+        for task in self.app.state.tasks if do_tasks else []:
+            self.loop.run_until_complete(task.do())
 
     # After each step
 
@@ -680,7 +681,7 @@ def told(settings, migrated, quick_hashing, monkeypatch):
     monkeypatch.setattr(tokens, "time", seconds)
     monkeypatch.setattr(hawkapi_auth._tokens, "time", seconds)
     monkeypatch.setattr(jwt.api_jwt, "datetime", Now)
-    monkeypatch.setattr(passwords, "DECOY_HASH", passwords.hash_password("nobody knows"))
+    monkeypatch.setattr(hashing, "DUMMY_HASH", hashing.hash_password("nobody knows"))
     Lifecycle.app = create_app(settings)
     # They have tests of their own; here they would end every story.
     Lifecycle.app.state.users.limits = None

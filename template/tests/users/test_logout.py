@@ -61,7 +61,7 @@ async def test_the_browser_forgets_the_cookie(log_out, make_user, begin_session,
 async def test_the_browser_forgets_what_pages_have_stored(
     log_out, make_user, begin_session, headers_of, kind
 ):
-    """ASVS 14.3.1. With "cookies" it would forget `__Host-browser`, and those of every host of the domain."""
+    """ASVS 14.3.1. With "cookies" it would forget `__Host-device`, and those of every host of the domain."""
     issued = await begin_session(await make_user(), kind=kind)
 
     answer = await log_out(headers_of(issued))

@@ -211,11 +211,11 @@ async def test_the_end_of_the_grace_is_in_the_notice(it, outbox):
     assert "Log in before 2030-05-08 12:00 UTC to keep it." in mail.text_body
 
 
-async def test_the_worker_that_deletes_an_account_tells_its_owner(it, set_clock, do_chore, subjects):
+async def test_the_worker_that_deletes_an_account_tells_its_owner(it, set_clock, do_task, subjects):
     await deletes_the_account_with_a_grace(await it())
     set_clock(NOON + timedelta(days=7))
 
-    await do_chore("delete due accounts")
+    await do_task("delete due accounts")
 
     assert await subjects() == [("your account was deleted", "ada@example.com")]
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app.limits import Rate
 from app.users import User
-from app.users.limits import LIMITS
+from app.users.rate_limits import LIMITS
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import LONGEST_IN_PRODUCTION, Settings
-from app.users.limits import LIMITS, Limit
+from app.users.rate_limits import LIMITS, Limit
 
 TESTS = Path(__file__).parent.parent
 SECURITY = (TESTS.parent / "SECURITY.md").read_text("utf-8")
@@ -62,7 +62,7 @@ def test_no_test_names_an_item_that_is_not_there() -> None:
 
 
 def test_the_limits_are_those_in_force() -> None:
-    """app/users/limits.py, each row with its name and its six rates."""
+    """app/users/rate_limits.py, each row with its name and its six rates."""
     stated = {name: Limit(*cells[:6]) for name, cells in _rows(r"`([a-z_]+)`")}
 
     assert stated == LIMITS

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from app.users import passwords
+from app.users.passwords import hashing
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
@@ -45,7 +45,7 @@ SOME_FOREIGN = [{}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.te
 @pytest.fixture
 def password_hash(quick_hashing):
     """Of every account here; verifying it costs next to nothing."""
-    return passwords.hash_password(ADA["password"])
+    return hashing.hash_password(ADA["password"])
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ async def test_the_cookie_of_a_known_browser_is_as_far_out_of_reach(client, make
 
     [cookie] = [each for each in answer.headers.get_list("set-cookie") if "browser=" in each]
     pair, *attributes = cookie.split("; ")
-    assert pair.partition("=")[0] == "__Host-browser"
+    assert pair.partition("=")[0] == "__Host-device"
     assert set(attributes) == {"Path=/", "Secure", "HttpOnly", "SameSite=Lax", f"Max-Age={400 * 24 * 3600}"}
 
 
@@ -265,7 +265,7 @@ async def test_cookies_in_several_fields_are_read(client, make_user, begin_sessi
     assert (await client.get("/users/me", headers=fields)).status_code == 200
 
 
-NAMES = [b"", b"__Host-session", b" __Host-session", b"__HOST-SESSION", b"__Host-browser", b"__Host-session;"]
+NAMES = [b"", b"__Host-session", b" __Host-session", b"__HOST-SESSION", b"__Host-device", b"__Host-session;"]
 SIGNS = [b"", b"=", b"==", b"=;", b"=\xa0", b";="]
 VALUES = [
     b"",

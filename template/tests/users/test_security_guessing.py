@@ -13,8 +13,8 @@ import pytest
 
 from app.limits import MemoryLimiter, Rate
 from app.users import HashingBusy, TooManyRequests
-from app.users.limits import LIMITS, Limit, Limits
 from app.users.manager import MAX_FAILED_LOGINS
+from app.users.rate_limits import LIMITS, Limit, Limits
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.users.dependencies import limited_by, superuser, within_wrong_passwords
-from app.users.limits import LIMITS, Limit, Limits
+from app.users.rate_limits import LIMITS, Limit, Limits
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 

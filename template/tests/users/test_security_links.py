@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from app.database import Base
-from app.users.limits import LIMITS, Limit, Limits
+from app.users.rate_limits import LIMITS, Limit, Limits
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 

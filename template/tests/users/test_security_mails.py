@@ -9,7 +9,7 @@ from hawkapi_mail import EmailMessage
 
 from app.database import services_of, session_of
 from app.limits import LimiterUnavailable, Rate
-from app.users.limits import LIMITS
+from app.users.rate_limits import LIMITS
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 

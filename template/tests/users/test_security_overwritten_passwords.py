@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.users import User
-from app.users.passwords import hash_password
+from app.users.passwords.hashing import hash_password
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 

@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 from app.cli import cli
 from app.settings import Settings
 from app.users import InvalidPassword, User, UserManager
-from app.users.breaches import BreachCheck
-from app.users.common_passwords import LIST, load_common_passwords
-from app.users.password_policy import context_words
-from app.users.passwords import check_password
+from app.users.passwords.common import LIST, load_common_passwords
+from app.users.passwords.hashing import check_password
+from app.users.passwords.policy import context_words
+from app.users.passwords.pwned import BreachCheck
 
 PROJECT = Path(__file__).parent.parent.parent
 ADDRESS = "ada.lovelace@example.com"
@@ -467,7 +467,7 @@ def test_a_password_without_a_word_in_it_is_never_refused(words):
 
 
 def test_the_words_that_count():
-    """Checklist 4: the list, which app/users/password_policy.py documents (ASVS 6.1.2)."""
+    """Checklist 4: the list, which app/users/passwords/policy.py documents (ASVS 6.1.2)."""
     names = {"full_name": "Grace Hopper", "username": "amazing_grace", "nickname": None, "phone": "12345678"}
 
     assert context_words("g.hopper@mail.navy.mil", names) >= {

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.limits import LimiterUnavailable, Rate
 from app.users import refusals
-from app.users.limits import LIMITS
+from app.users.rate_limits import LIMITS
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 

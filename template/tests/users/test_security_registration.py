@@ -10,7 +10,7 @@ import pytest_asyncio
 from sqlalchemy import Engine, event
 
 from app.limits import Rate
-from app.users.limits import LIMITS
+from app.users.rate_limits import LIMITS
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
@@ -140,7 +140,7 @@ async def test_the_cookie_of_a_taken_address_makes_no_browser_known(
     answer = await private.post("/users/register", json=ADA)
 
     cookie = browser_of_answer(answer)["Cookie"].partition("=")[2]
-    assert manager.known_browsers.is_ours(cookie)
+    assert manager.device_cookies.is_ours(cookie)
     assert not manager.is_known_browser(cookie, user)
 
 

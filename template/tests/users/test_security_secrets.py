@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import app
-from app.users import known_browsers
-from app.users.known_browsers import KnownBrowsers
+from app.users import device_cookies
+from app.users.device_cookies import DeviceCookies
 from app.users.sessions import Sessions
 
 APP = Path(app.__file__).parent
@@ -81,7 +81,7 @@ def test_no_secret_is_compared_in_a_way_that_takes_longer_the_more_is_right(path
         Sessions.rotate,
         Sessions._parts,
         Sessions._present,
-        known_browsers._equal,
+        device_cookies._equal,
     ],
     ids=lambda function: function.__qualname__,
 )
@@ -90,7 +90,7 @@ def test_what_a_client_sends_is_compared_in_constant_time(function):
     assert "hmac.compare_digest(" in inspect.getsource(function)
 
 
-@pytest.mark.parametrize("function", [KnownBrowsers.is_ours, KnownBrowsers.id_for, KnownBrowsers._is_current])
+@pytest.mark.parametrize("function", [DeviceCookies.is_ours, DeviceCookies.id_for, DeviceCookies._is_current])
 def test_what_the_cookie_of_a_browser_proves_is_compared_in_constant_time(function):
     """Checklist 15; advisory 52."""
     assert "_equal(" in inspect.getsource(function)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.users import passwords
+from app.users.passwords import hashing
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
@@ -20,7 +20,7 @@ KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
 @pytest.fixture
 def password_hash(quick_hashing):
     """Of every account here; verifying it costs next to nothing."""
-    return passwords.hash_password(ADA["password"])
+    return hashing.hash_password(ADA["password"])
 
 
 @pytest.fixture

@@ -197,7 +197,7 @@ async def test_taking_a_verification_back_ends_the_link_that_gave_it(admin, make
     assert await good() == INVITATION
 
 
-# The chores: what has expired goes, at that very moment, and nothing else
+# The tasks: what has expired goes, at that very moment, and nothing else
 
 
 @pytest.fixture
@@ -256,28 +256,28 @@ def left(db):
     ],
     ids=str,
 )
-async def test_a_chore_deletes_what_has_expired_and_nothing_else(
-    everything_that_expires, set_clock, do_chore, left, age, expected
+async def test_a_task_deletes_what_has_expired_and_nothing_else(
+    everything_that_expires, set_clock, do_task, left, age, expected
 ):
     """Advisory 36: just before its time everything is there, and at its time it is gone."""
     await everything_that_expires()
     set_clock(NOON + age)
 
-    await do_chore("clean")
-    await do_chore("clean the outbox")
-    await do_chore("delete due accounts")
+    await do_task("clean")
+    await do_task("clean the outbox")
+    await do_task("delete due accounts")
 
     assert await left() == expected
 
 
-async def test_what_the_chores_leave_is_good(make_owner, every_token, set_clock, do_chore):
+async def test_what_the_chores_leave_is_good(make_owner, every_token, set_clock, do_task):
     """Advisory 36. Half an hour later the access token has expired by itself."""
     set_clock(NOON)
     good = await every_token(await make_owner(EMAIL))
     set_clock(NOON + HOUR / 2)
 
-    await do_chore("clean")
-    await do_chore("clean the outbox")
-    await do_chore("delete due accounts")
+    await do_task("clean")
+    await do_task("clean the outbox")
+    await do_task("delete due accounts")
 
     assert await good() == EVERYTHING

@@ -538,7 +538,7 @@ async def test_removing_touches_nothing_that_is_alive(
 
 async def test_the_worker_removes_what_has_expired(app, make_user, begin_session, session_rows, set_clock):
     await begin_session(await make_user())
-    [clean] = [chore for chore in app.state.chores if chore.name == "clean"]
+    [clean] = [task for task in app.state.tasks if task.name == "clean"]
 
     set_clock(START + ABSOLUTE)
     await clean.do()

@@ -185,7 +185,7 @@ async def stored(settings: Settings) -> AsyncIterator[App]:
         await connection.run_sync(Tables.metadata.create_all)
     app = make_app()
     app.state.settings = settings
-    database.install(app)
+    database.connect(app)
     yield app
     await app.state.db.dispose()
     async with engine.begin() as connection:

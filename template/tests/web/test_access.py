@@ -10,7 +10,7 @@ from hawkapi.responses import StreamingResponse
 
 from app.logs import request_id
 from app.web import Problem
-from app.web.access import note_user
+from app.web.access_log import note_user
 
 TRUSTED = {"trusted_proxies": [ip_network("203.0.113.9")]}
 DROPPED = ({"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"})

@@ -54,7 +54,7 @@ def stored_in(new_app: Callable[..., App], settings: Any, tmp_path: Any) -> Call
 
 def add_database(app: App, settings: Any, url: str) -> None:
     app.state.settings = settings.model_copy(update={"database_url": SecretStr(url)})
-    database.install(app)
+    database.connect(app)
 
 
 async def test_a_handler_finds_its_application(web, http):

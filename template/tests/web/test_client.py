@@ -8,7 +8,7 @@ from hawkapi import Request
 
 from app.settings import Settings
 from app.web import App
-from app.web.client import MAX_USER_AGENT, Client, client_of
+from app.web.client_ip import MAX_USER_AGENT, Client, client_of
 
 PEER = "203.0.113.9"
 CLIENT = "198.51.100.7"

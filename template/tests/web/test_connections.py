@@ -108,7 +108,7 @@ def test_the_password_of_the_database_is_in_no_repr(new_app, settings):
         update={"database_url": SecretStr("postgresql+asyncpg://ada:the-password@127.0.0.1/shop")}
     )
 
-    database.install(app)
+    database.connect(app)
 
     assert "the-password" not in repr(app.state.db)
     assert "ada" in repr(app.state.db)

@@ -5,7 +5,7 @@ from hawkapi.responses import JSONResponse, RedirectResponse
 from hawkapi.responses.response import Response
 
 from app.web import Problem
-from app.web.page import page_response
+from app.web.html import page_response
 
 PRODUCTION = {
     "environment": "production",

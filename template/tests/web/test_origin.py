@@ -7,7 +7,7 @@ from hawkapi import Request
 
 from app.settings import Settings
 from app.web import App, Problem
-from app.web.origin import require_same_origin
+from app.web.csrf import require_same_origin
 
 
 def check(method: str, headers: dict[str, str], base_url: str = "https://app.example.com") -> None:

@@ -7,11 +7,10 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
-from app.database import Db, writing_beside
-from app.users import link_pages
+from app.database import Db, separate_transaction
 from app.users.audit import events_of, record
 from app.users.cookies import (
-    browser_cookie,
+    device_cookie,
     give_cookie,
     remember_browser,
     session_cookie,
@@ -27,6 +26,7 @@ from app.users.dependencies import (
     limited_by,
 )
 from app.users.export import account_of, belongings_of
+from app.users.routes import link_pages
 from app.users.routes.sessions import BUSY, tokens_for
 from app.users.schemas import (
     Accepted,
@@ -42,7 +42,7 @@ from app.users.schemas import (
 )
 from app.users.sessions import COOKIE
 from app.web import FromForm, responds
-from app.web.parameters import sent_by_form
+from app.web.framework.parameters import sent_by_form
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -78,7 +78,7 @@ async def export(recent: RecentLogin, user: CurrentUser, tx: Db) -> Export:
         belongings=await belongings_of(tx, user),
         events=[exported_event(each) for each in await events_of(tx, user.id)],
     )
-    async with writing_beside(tx) as session:
+    async with separate_transaction(tx) as session:
         record(session, "export", user.id)
     return everything
 
@@ -146,7 +146,7 @@ async def change_email_with_body(
         token=body.token,
         login=(login.user, login.session) if login is not None else None,
         password=body.password,
-        browser=browser_cookie(request),
+        browser=device_cookie(request),
     )
     remember_browser(request, users, user)
     return public(user)

@@ -1,7 +1,7 @@
 """Verify the address, reset the password, accept an invitation. No rule here: the manager has them.
 
-What the manager raises becomes an answer in `app/users/errors.py`. The transaction is committed when a
-handler returns and rolled back when it raises (`app/database.py`).
+What the manager raises becomes an answer in `app/users/routes/error_handlers.py`. The transaction is
+committed when a handler returns and rolled back when it raises (`app/database/__init__.py`).
 """
 
 from typing import Annotated
@@ -12,9 +12,9 @@ from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
 from app.database import Db
-from app.users import link_pages
-from app.users.cookies import browser_cookie, remember_browser
+from app.users.cookies import device_cookie, remember_browser
 from app.users.dependencies import OptionalLogin, Users, limited_by
+from app.users.routes import link_pages
 from app.users.routes.sessions import BUSY
 from app.users.schemas import (
     Acceptance,
@@ -29,7 +29,7 @@ from app.users.schemas import (
     public,
 )
 from app.web import FromForm, responds
-from app.web.parameters import sent_by_form
+from app.web.framework.parameters import sent_by_form
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -54,7 +54,7 @@ async def request_verify(body: AddressOnly, users: Users, tx: Db) -> Accepted:
 async def verify_page(request: Request, login: OptionalLogin, token: str, users: Users, tx: Db) -> Response:
     """The page behind the mailed link. Opening it changes nothing: mail scanners open every link."""
     user = await users.check_verify_token(tx, token=token)
-    is_known = users.is_known_browser(browser_cookie(request), user)
+    is_known = users.is_known_browser(device_cookie(request), user)
     is_theirs = is_known or (login is not None and login.user.id == user.id)
     return link_pages.verify_form(with_password=not is_theirs)
 
@@ -75,7 +75,7 @@ async def verify_with_body(
         token=body.token,
         login=login and login.user,
         password=body.password,
-        browser=browser_cookie(request),
+        browser=device_cookie(request),
     )
     return public(user)
 

@@ -7,7 +7,7 @@ from hawkapi.routing.router import Router
 
 from app.database import Db
 from app.users.cookies import (
-    browser_cookie,
+    device_cookie,
     give_cookie,
     remember_browser,
     session_cookie,
@@ -37,7 +37,7 @@ from app.users.schemas import (
 )
 from app.users.sessions import Issued
 from app.web import responds
-from app.web.origin import require_same_origin
+from app.web.csrf import require_same_origin
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -47,7 +47,7 @@ router = Router(tags=["sessions"])
 BUSY = {503: "Too many passwords are being checked at the moment. Retry-After says when to try again."}
 _CLEARED = {"Clear-Site-Data": '"cache", "storage"'}
 """What pages have stored leaves the browser (ASVS 14.3.1). Not "cookies": that takes the cookies of the whole
-registrable domain, also `__Host-browser`, without which strangers shut the owner out."""
+registrable domain, also `__Host-device`, without which strangers shut the owner out."""
 _REFUSED = {401: "Unknown address, wrong password or disabled account: the answer is the same."}
 
 
@@ -68,7 +68,7 @@ async def login(request: Request, body: Credentials, users: Users, tx: Db) -> Lo
     Send the access token with later requests as `Authorization: Bearer …`. When it has expired, get another
     with the refresh token.
     """
-    issued = await users.log_in(tx, email=body.email, password=body.password, browser=browser_cookie(request))
+    issued = await users.log_in(tx, email=body.email, password=body.password, browser=device_cookie(request))
     remember_browser(request, users, issued.user)
     tokens = msgspec.structs.asdict(tokens_for(users, issued))
     return LoggedIn(**msgspec.structs.asdict(public(issued.user)), **tokens)
@@ -96,7 +96,7 @@ async def login_with_cookie(request: Request, users: Users, tx: Db, body: Cookie
         kind="cookie",
         remember=body.remember,
         instead_of=session_cookie(request),
-        browser=browser_cookie(request),
+        browser=device_cookie(request),
     )
     give_cookie(request, issued)
     remember_browser(request, users, issued.user)

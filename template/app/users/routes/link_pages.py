@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hawkapi.responses.response import Response
 
-from app.web.page import Pages
+from app.web.html import Pages
 
 _pages = Pages(Path(__file__).parent / "pages")
 

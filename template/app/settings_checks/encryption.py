@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
-from app import postgresql
+from app.settings_checks import postgresql
 
 if TYPE_CHECKING:
     from app.settings import Settings

@@ -6,7 +6,7 @@ Where the list comes from and how to use another: `common_passwords.md`. What co
 import gzip
 from pathlib import Path
 
-from app.users.spellings import stem
+from app.users.passwords.spellings import stem
 
 LIST = Path(__file__).with_name("common_passwords.txt.gz")
 

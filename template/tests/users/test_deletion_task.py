@@ -9,7 +9,7 @@ from app import clock
 
 @pytest.fixture
 def delete_due_accounts(app):
-    return next(chore.do for chore in app.state.chores if chore.name == "delete due accounts")
+    return next(task.do for task in app.state.tasks if task.name == "delete due accounts")
 
 
 async def test_an_account_that_cannot_be_deleted_does_not_keep_the_others(

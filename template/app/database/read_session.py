@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import ORMExecuteState, Session
 
 
-class ReadingSession(Session):
+class ReadOnlySession(Session):
     """Refuses to write: safe methods change nothing (RFC 9110, section 9.2.1)."""
 
     _reading: Connection | None = None
@@ -68,7 +68,7 @@ def _connect(engine: Engine) -> Connection:
     return connection
 
 
-@event.listens_for(ReadingSession, "do_orm_execute")
+@event.listens_for(ReadOnlySession, "do_orm_execute")
 def _refuse_statements_that_write(state: ORMExecuteState) -> None:
     if state.is_insert or state.is_update or state.is_delete:
         _refuse_to_write()
@@ -77,5 +77,5 @@ def _refuse_statements_that_write(state: ORMExecuteState) -> None:
 def _refuse_to_write() -> Never:
     raise RuntimeError(
         "A GET or HEAD handler tried to write. Make it POST, PUT, PATCH or DELETE; for bookkeeping beside the"
-        " answer open a session of its own: `async with app.database.writing_beside(tx) as session:`."
+        " answer open a session of its own: `async with app.database.separate_transaction(tx) as session:`."
     )

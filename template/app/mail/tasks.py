@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from app import clock
-from app.chores import Chore
 from app.mail import outbox
+from app.tasks import PeriodicTask
 from app.web import App
 
 CLEANING = 600.0
@@ -12,7 +12,7 @@ CLEANING = 600.0
 
 
 def install(app: App) -> None:
-    """Add the chore to those of *app*."""
+    """Add the task to those of *app*."""
     database, retention = app.state.db, timedelta(days=app.state.settings.mail_retention_days)
 
     async def clean() -> None:
@@ -20,4 +20,4 @@ def install(app: App) -> None:
             await outbox.blank_expired(session)
             await outbox.remove_dead(session, clock.now() - retention)
 
-    app.state.chores.append(Chore("clean the outbox", CLEANING, clean))
+    app.state.tasks.append(PeriodicTask("clean the outbox", CLEANING, clean))

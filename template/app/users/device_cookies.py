@@ -23,7 +23,7 @@ _MAC_LENGTH = 22
 _TIME_LENGTH = 8
 
 
-class KnownBrowsers:
+class DeviceCookies:
     """Makes and reads the value of the cookie: the browser's id, a seal, and a mark for each account.
 
     A mark names the account and the second it was made, and proves both together with the account's

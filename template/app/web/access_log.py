@@ -15,8 +15,8 @@ from uuid import uuid4
 from hawkapi import Request
 
 from app.logs import request_id
-from app.web.client import address_of, is_from_proxy
-from app.web.interface import Application, Message, Scope
+from app.web.client_ip import address_of, is_from_proxy
+from app.web.framework.asgi import Application, Message, Scope
 
 logger = logging.getLogger("app.access")
 

@@ -19,13 +19,13 @@ from hawkapi.routing.route import Route
 from hawkapi.routing.router import Router
 
 from app.settings import Settings
-from app.web import layers
-from app.web.access import answer_has_begun, hide
-from app.web.endpoint import Endpoint, RouteError, harden, is_response
-from app.web.interface import Message
-from app.web.openapi import build_document
+from app.web import middleware
+from app.web.access_log import answer_has_begun, hide
+from app.web.framework.asgi import Message
+from app.web.framework.endpoint import Endpoint, RouteError, is_response, wrap_route
+from app.web.framework.openapi import build_document
+from app.web.framework.request import CheckedRequest
 from app.web.problems import ClientDisconnected, Problem, problem_for, problem_response
-from app.web.request import CheckedRequest
 
 logger = logging.getLogger("app.web")
 
@@ -43,11 +43,11 @@ class App(HawkAPI):
         debug: bool = False,
         settings: Settings | None = None,
     ) -> None:
-        """*settings*: what requests have to keep to (`app/web/layers.py`); without them, nothing."""
+        """*settings*: what requests have to keep to (`app/web/middleware.py`); without them, nothing."""
         self.state = SimpleNamespace()
         if settings is not None:
             self.state.settings = settings
-        self._layers = layers.around(self._answer, settings)
+        self._stack = middleware.build_stack(self._answer, settings)
         self.endpoints: list[Endpoint] = []
         self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
         # The framework's documentation pages load scripts from a CDN and its health routes answer 500 when
@@ -88,7 +88,7 @@ class App(HawkAPI):
         known = {id(endpoint.route) for endpoint in self.endpoints}
         for route in self.routes:
             if id(route) not in known:
-                self.endpoints.append(harden(route, self._answer_to))
+                self.endpoints.append(wrap_route(route, self._answer_to))
 
     def openapi(self, api_version: str | None = None) -> dict[str, Any]:
         """The OpenAPI 3.1 document, of one version of the API or of all."""
@@ -179,14 +179,14 @@ class App(HawkAPI):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         scope["app"] = self
         if scope["type"] == "http":
-            await self._layers(scope, receive, send)
+            await self._stack(scope, receive, send)
             return
         if scope["type"] == "lifespan":
             self._wait_for_requests_first()
         await super().__call__(scope, receive, send)
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
-        """What the layers are around: the middleware and the routes, and an answer when one of them fails."""
+        """What the stack is around: your middleware and the routes, and a response when one fails."""
         receive = _whole_body_or_error(receive)
         try:
             if "\0" in scope["path"]:

@@ -39,7 +39,8 @@ class Pages:
         """The page *template* with *values*; *style* is CSS beside that of the layout.
 
         The page may carry a token in its URL, so it is not stored (`no-store`), and only its own style and a
-        form to this site are allowed (ASVS 3.4.3, 14.3.2). `app/web/headers.py` adds what every response has.
+        form to this site are allowed (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds what every response
+        has.
         """
         css = _STYLE + style
         digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()

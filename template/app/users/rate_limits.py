@@ -25,7 +25,7 @@ class Limit:
     pair: str = ""
     """For one account from one address."""
     browser: str = ""
-    """For one account in a browser, or a session, that is known for it (`known_browsers.py`)."""
+    """For one account in a browser, or a session, that is known for it (`device_cookies.py`)."""
     browsers: str = ""
     """For one account in all browsers and sessions that are known for it, together."""
     mailbox: str = ""

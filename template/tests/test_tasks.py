@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.chores import Chore, run
+from app.tasks import PeriodicTask, run
 from app.web import App
 
 HOUR = 3600.0
@@ -39,19 +39,19 @@ def stop() -> asyncio.Event:
 
 @pytest.fixture
 def build(build_app: Callable[..., App]) -> Callable[..., App]:
-    """`build(do, mail_worker="inline")`: an application with one chore, that one."""
+    """`build(do, mail_worker="inline")`: an application with one task, that one."""
 
     def make(do: Counted, seconds: float, **changes: Any) -> App:
         app = build_app(**changes)
-        app.state.chores[:] = [Chore("count", seconds, do)]
+        app.state.tasks[:] = [PeriodicTask("count", seconds, do)]
         return app
 
     return make
 
 
-async def test_a_chore_is_done_at_the_start_and_again(stop):
+async def test_a_task_is_done_at_the_start_and_again(stop):
     do = Counted()
-    running = asyncio.create_task(run([Chore("count", 0.001, do)], stop))
+    running = asyncio.create_task(run([PeriodicTask("count", 0.001, do)], stop))
 
     await do.until(3)
     stop.set()
@@ -62,7 +62,9 @@ async def test_a_chore_is_done_at_the_start_and_again(stop):
 
 async def test_it_waits_for_its_time(stop):
     slow, quick = Counted(), Counted()
-    running = asyncio.create_task(run([Chore("slow", HOUR, slow), Chore("quick", 0.001, quick)], stop))
+    running = asyncio.create_task(
+        run([PeriodicTask("slow", HOUR, slow), PeriodicTask("quick", 0.001, quick)], stop)
+    )
 
     await quick.until(5)
     stop.set()
@@ -73,19 +75,21 @@ async def test_it_waits_for_its_time(stop):
 
 async def test_one_that_raises_is_logged_and_called_again(stop, caplog):
     do = Counted(ValueError("first"), ValueError("second"))
-    running = asyncio.create_task(run([Chore("count", 0.001, do)], stop))
+    running = asyncio.create_task(run([PeriodicTask("count", 0.001, do)], stop))
 
     await do.until(3)
     stop.set()
     await running
 
-    said = [record.getMessage() for record in caplog.records if record.name == "app.chores"]
-    assert said == ["the chore 'count' failed; next try in 0 s"] * 2
+    said = [record.getMessage() for record in caplog.records if record.name == "app.tasks"]
+    assert said == ["the task 'count' failed; next try in 0 s"] * 2
 
 
 async def test_one_that_raises_keeps_no_other_from_its_work(stop, caplog):
     broken, sound = Counted(*[OSError()] * 1000), Counted()
-    running = asyncio.create_task(run([Chore("broken", 0.001, broken), Chore("sound", 0.001, sound)], stop))
+    running = asyncio.create_task(
+        run([PeriodicTask("broken", 0.001, broken), PeriodicTask("sound", 0.001, sound)], stop)
+    )
 
     await sound.until(3)
     stop.set()
@@ -100,7 +104,9 @@ async def test_one_that_takes_its_time_keeps_no_other_from_its_work(stop):
     async def hold() -> None:
         await held.wait()
 
-    running = asyncio.create_task(run([Chore("slow", HOUR, hold), Chore("sound", 0.001, sound)], stop))
+    running = asyncio.create_task(
+        run([PeriodicTask("slow", HOUR, hold), PeriodicTask("sound", 0.001, sound)], stop)
+    )
 
     await sound.until(3)
     held.set()
@@ -112,7 +118,7 @@ async def test_one_that_takes_its_time_keeps_no_other_from_its_work(stop):
 
 async def test_stop_ends_them_at_once(stop):
     do = Counted()
-    running = asyncio.create_task(run([Chore("count", HOUR, do)], stop))
+    running = asyncio.create_task(run([PeriodicTask("count", HOUR, do)], stop))
     await do.until(1)
 
     stop.set()
@@ -130,7 +136,7 @@ async def test_what_has_begun_is_finished(stop):
         await asyncio.sleep(0.01)
         finished.append(True)
 
-    running = asyncio.create_task(run([Chore("work", HOUR, work)], stop))
+    running = asyncio.create_task(run([PeriodicTask("work", HOUR, work)], stop))
     await begun.wait()
     stop.set()
     await running
@@ -142,7 +148,7 @@ async def test_a_stop_before_the_start_does_nothing(stop):
     do = Counted()
     stop.set()
 
-    await run([Chore("count", 0.001, do)], stop)
+    await run([PeriodicTask("count", 0.001, do)], stop)
 
     assert do.calls == 0
 

@@ -33,9 +33,9 @@ from hawkapi.routing.route import Route
 from hawkapi.security.scopes import SecurityScopes
 from hawkapi.validation.constraints import ParamMarker
 
-from app.web import parameters
-from app.web.parameters import REQUIRED, Reader
-from app.web.request import CheckedRequest
+from app.web.framework import parameters
+from app.web.framework.parameters import REQUIRED, Reader
+from app.web.framework.request import CheckedRequest
 
 _BY_THE_FRAMEWORK = frozenset(
     {ParamSource.DEPENDS_CONTAINER, ParamSource.CONTAINER_AUTO, ParamSource.BACKGROUND_TASKS}
@@ -197,7 +197,7 @@ def _plain_manager_of(function: Callable[..., Any]) -> Callable[..., Any]:
     return contextmanager(function)
 
 
-def harden(route: Route, answer: Callable[[Request, Exception], Any]) -> Endpoint:
+def wrap_route(route: Route, answer: Callable[[Request, Exception], Any]) -> Endpoint:
     """Turn *route* into an endpoint, in place. *answer* makes the response for an exception.
 
     Raises:
@@ -365,7 +365,7 @@ def _check_dependency(plan: DepCallablePlan, where: str) -> None:
         if marked or parameter.default is inspect.Parameter.empty:
             raise RouteError(
                 f"{where}: HawkAPI cannot fill the parameter {parameter.name!r} of the dependency {name}."
-                " Take `request` there, or read the query with app.web.parameters.query(Struct)."
+                " Take `request` there, or read the query with app.web.framework.parameters.query(Struct)."
             )
     for spec in plan.params:
         if spec.dep_plan is not None:

@@ -21,12 +21,12 @@ from hawkapi_sqlalchemy import Base, DatabaseConfig, init_database
 from sqlalchemy import Engine, event, exc, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_object_session, async_sessionmaker
 
-from app import driver_errors, reading, sqlite
-from app.reading import ReadingSession
+from app.database import driver_errors, read_session, sqlite
+from app.database.read_session import ReadOnlySession
 from app.web import App
-from app.web.client import Client, client_of
+from app.web.client_ip import Client, client_of
 
-__all__ = ["Base", "Db", "client_of_session", "install", "services_of", "session_of", "writing_beside"]
+__all__ = ["Base", "Db", "client_of_session", "connect", "separate_transaction", "services_of", "session_of"]
 
 # Names that every database and every migration agree on. Do not change them once tables exist.
 Base.metadata.naming_convention = {
@@ -45,7 +45,7 @@ _SQLITE_POOL = 3
 """Each connection to SQLite is a thread; more of them only fight for the interpreter."""
 
 
-def install(app: App) -> None:
+def connect(app: App) -> None:
     """Open the engine that DATABASE_URL names, lazily, and close it with the application."""
     settings = app.state.settings
     url = settings.database_url.get_secret_value()
@@ -69,7 +69,7 @@ def install(app: App) -> None:
     database.get().sessionmaker.configure(info={"services": app.state}, autoflush=True)
     app.state.reading = async_sessionmaker(
         engine,
-        sync_session_class=ReadingSession,
+        sync_session_class=ReadOnlySession,
         expire_on_commit=False,
         autoflush=False,
         info={"services": app.state},
@@ -77,7 +77,7 @@ def install(app: App) -> None:
     if is_sqlite:
         sqlite.configure(engine.sync_engine)
     else:
-        reading.configure(engine.sync_engine)
+        read_session.configure(engine.sync_engine)
         _name_connection_errors(engine.sync_engine)
         _ping_after_idling(engine.sync_engine)
 
@@ -137,10 +137,10 @@ def services_of(row: Any) -> Any:
 
 
 @asynccontextmanager
-async def writing_beside(reading: AsyncSession) -> AsyncGenerator[AsyncSession]:
+async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSession]:
     """For what a GET has to write down: a session of its own, committed at the end of the block."""
     session = reading.sync_session
-    if isinstance(session, ReadingSession):
+    if isinstance(session, ReadOnlySession):
         # A request that waits for a second connection must not hold the first.
         await reading.run_sync(lambda _: session.release())
     async with reading.info["services"].db.session() as own:

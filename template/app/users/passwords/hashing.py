@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from hawkapi_auth import hash_password, needs_rehash, verify_password
 
-from app.users.spellings import readings, spellings
+from app.users.passwords.spellings import readings, spellings
 
 MAX_LENGTH = 128
 """Characters. Without a limit a megabyte of "password" would be hashed."""
@@ -22,7 +22,7 @@ LEAST_OWN_LENGTH = 8
 SHORTEST_WORD = 4
 """Characters. A shorter word is in too many passwords by chance."""
 
-DECOY_HASH = (
+DUMMY_HASH = (
     "$argon2id$v=19$m=65536,t=3,p=4$yTVKs6DTGKvBgW1BUrAmZg$i1G/DjG3tL0pcxVwg4itOODnNCLK77mod/B3Wj1LGQU"
 )
 """The hash of a password that nobody knows, with hawkapi-auth's parameters. It is verified in place of a
@@ -112,7 +112,7 @@ class PasswordHasher:
 
     async def verify(self, password: str, hashed: str | None) -> bool:
         """Whether *password* has the hash *hashed*; None costs the same work and answers False."""
-        matches = await self._run(lambda: verify_password(password, hashed or DECOY_HASH))
+        matches = await self._run(lambda: verify_password(password, hashed or DUMMY_HASH))
         return matches and hashed is not None
 
     def is_outdated(self, hashed: str) -> bool:

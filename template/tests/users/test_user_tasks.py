@@ -1,4 +1,4 @@
-"""The chores for accounts: forget sessions and events that are past their time, delete who is due."""
+"""The tasks for accounts: forget sessions and events that are past their time, delete who is due."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -24,38 +24,38 @@ def session_ids(db):
 
 
 def test_the_chores_of_accounts_are_there(app):
-    assert {"clean", "delete due accounts"} <= {chore.name for chore in app.state.chores}
+    assert {"clean", "delete due accounts"} <= {task.name for task in app.state.tasks}
 
 
 @pytest.mark.parametrize(("age", "left"), [(14 * DAY - INSTANT, 1), (14 * DAY, 0)], ids=str)
 async def test_a_session_goes_when_it_was_not_seen_for_too_long(
-    make_user, begin_session, set_clock, do_chore, session_ids, age, left
+    make_user, begin_session, set_clock, do_task, session_ids, age, left
 ):
     set_clock(NOON)
     await begin_session(await make_user())
     set_clock(NOON + age)
 
-    await do_chore("clean")
+    await do_task("clean")
 
     assert len(await session_ids()) == left
 
 
 @pytest.mark.parametrize(("age", "left"), [(DAY - INSTANT, 1), (DAY, 0)], ids=str)
 async def test_a_session_goes_at_its_absolute_limit(
-    make_user, begin_session, set_clock, do_chore, session_ids, age, left
+    make_user, begin_session, set_clock, do_task, session_ids, age, left
 ):
     set_clock(NOON)
     await begin_session(await make_user(), remember=False)
     set_clock(NOON + age)
 
-    await do_chore("clean")
+    await do_task("clean")
 
     assert len(await session_ids()) == left
 
 
 @pytest.mark.parametrize(("age", "left"), [(14 * DAY - INSTANT, 1), (14 * DAY, 0)], ids=str)
 async def test_a_revoked_session_stays_while_its_token_could_be_tried_again(
-    manager, db, make_user, begin_session, set_clock, do_chore, session_ids, age, left
+    manager, db, make_user, begin_session, set_clock, do_task, session_ids, age, left
 ):
     set_clock(NOON)
     issued = await begin_session(await make_user())
@@ -63,7 +63,7 @@ async def test_a_revoked_session_stays_while_its_token_could_be_tried_again(
         await manager.sessions.revoke(session, issued.row)
     set_clock(NOON + age)
 
-    await do_chore("clean")
+    await do_task("clean")
 
     assert len(await session_ids()) == left
 
@@ -75,26 +75,26 @@ async def test_the_retention_of_events_is_a_setting(build_app, db, set_clock, ev
     set_clock(NOON + 30 * DAY + INSTANT)
     app = build_app(audit_retention_days=30)
 
-    (chore,) = [each for each in app.state.chores if each.name == "clean"]
-    await chore.do()
+    (task,) = [each for each in app.state.tasks if each.name == "clean"]
+    await task.do()
 
     assert await events() == []
 
 
-async def test_two_workers_clean_at_once(make_user, begin_session, set_clock, do_chore, session_ids):
+async def test_two_workers_clean_at_once(make_user, begin_session, set_clock, do_task, session_ids):
     set_clock(NOON)
     user = await make_user()
     await begin_session(user)
     await begin_session(user)
     set_clock(NOON + 14 * DAY)
 
-    await asyncio.gather(do_chore("clean"), do_chore("clean"))
+    await asyncio.gather(do_task("clean"), do_task("clean"))
 
     assert await session_ids() == set()
 
 
 async def test_a_failing_deletion_leaves_the_account_and_is_tried_again(
-    manager, make_user, set_clock, do_chore, stored, events, outbox
+    manager, make_user, set_clock, do_task, stored, events, outbox
 ):
     user = await make_user(delete_after=NOON)
     set_clock(NOON)
@@ -103,10 +103,10 @@ async def test_a_failing_deletion_leaves_the_account_and_is_tried_again(
         raise RuntimeError
 
     manager.on_before_delete = refuse
-    await do_chore("delete due accounts")
+    await do_task("delete due accounts")
     kept = await stored(user), await events(), await outbox()
     manager.on_before_delete = None
-    await do_chore("delete due accounts")
+    await do_task("delete due accounts")
 
     assert kept == (kept[0], [], [])
     assert kept[0] is not None

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from typing import Any
 
-from app.web.interface import Application, Message
+from app.web.framework.asgi import Application, Message
 from app.web.problems import problem_response
 
 logger = logging.getLogger("app.web")

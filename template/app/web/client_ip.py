@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 
 from hawkapi import Request
 
-from app.web.interface import Scope
+from app.web.framework.asgi import Scope
 
 MAX_USER_AGENT = 512
 """Characters that are kept; what comes from outside has no end of its own."""

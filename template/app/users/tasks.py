@@ -4,7 +4,7 @@ import logging
 from datetime import timedelta
 
 from app import clock
-from app.chores import Chore
+from app.tasks import PeriodicTask
 from app.users import audit
 from app.users.manager import UserManager
 from app.web import App
@@ -21,7 +21,7 @@ _MOST_FAILURES = 20
 
 
 def install(app: App, manager: UserManager) -> None:
-    """Add the chores to those of *app*."""
+    """Add the tasks to those of *app*."""
     database, retention = app.state.db, timedelta(days=app.state.settings.audit_retention_days)
 
     async def clean() -> None:
@@ -44,7 +44,7 @@ def install(app: App, manager: UserManager) -> None:
                 logger.exception("an account whose grace has passed could not be deleted")
                 failed += 1
 
-    app.state.chores += [
-        Chore("clean", CLEANING, clean),
-        Chore("delete due accounts", DELETING, delete_due_accounts),
+    app.state.tasks += [
+        PeriodicTask("clean", CLEANING, clean),
+        PeriodicTask("delete due accounts", DELETING, delete_due_accounts),
     ]

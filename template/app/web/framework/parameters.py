@@ -2,7 +2,8 @@
 
 HawkAPI 0.2.0 leaves most of this open: a missing query parameter, malformed JSON or a lone surrogate is a
 500 there, `Meta(ge=...)` on a query parameter is not enforced and a cut-off upload looks complete. So the
-endpoint (`app/web/endpoint.py`) reads parameters through the functions below and not through the framework.
+endpoint (`app/web/framework/endpoint.py`) reads parameters through the functions below and not through the
+framework.
 """
 
 import math

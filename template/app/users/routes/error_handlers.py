@@ -4,9 +4,8 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 
 from app.limits import too_many
-from app.users import link_pages
-from app.users.addresses import InvalidEmail
 from app.users.dependencies import resolve_user_manager
+from app.users.email_addresses import InvalidEmail
 from app.users.exceptions import (
     AccountInUse,
     InactiveUser,
@@ -20,14 +19,15 @@ from app.users.exceptions import (
     UserAlreadyExists,
     WrongPassword,
 )
-from app.users.limits import TooManyRequests
-from app.users.passwords import HashingBusy, InvalidPassword
+from app.users.passwords.hashing import HashingBusy, InvalidPassword
+from app.users.rate_limits import TooManyRequests
 from app.users.refusals import note_refusal
+from app.users.routes import link_pages
 from app.users.sessions import SessionEnded
 from app.users.tokens import TokenError
 from app.web import App, FieldError, Problem
-from app.web.origin import CrossSiteRequest
-from app.web.parameters import sent_by_form
+from app.web.csrf import CrossSiteRequest
+from app.web.framework.parameters import sent_by_form
 
 # Your own imports go below; template updates never touch them.
 # isort: split

@@ -1,0 +1,60 @@
+"""What has to be done from time to time, beside requests: by `app worker`, or inside `app dev`.
+
+A feature adds one with `app.state.tasks.append(PeriodicTask("name", seconds, do))`. Several workers may run:
+a task has to bear that another does the same at the same time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from app.web import App
+
+logger = logging.getLogger("app.tasks")
+
+
+@dataclass(frozen=True)
+class PeriodicTask:
+    """*do* is called every *seconds*; what it raises is logged, and it is called again the next time."""
+
+    name: str
+    seconds: float
+    do: Callable[[], Awaitable[None]]
+
+
+def install(app: App) -> None:
+    """Put the list at `app.state.tasks`; with MAIL_WORKER=inline do them in this process."""
+    app.state.tasks = list[PeriodicTask]()
+    if app.state.settings.mail_worker == "inline":
+        stop = asyncio.Event()
+        running: list[asyncio.Task[None]] = []
+
+        async def start_tasks() -> None:
+            stop.clear()
+            running.append(asyncio.create_task(run(app.state.tasks, stop), name="tasks"))
+
+        async def stop_tasks() -> None:
+            stop.set()
+            while running:
+                await running.pop()
+
+        app.on_startup(start_tasks)
+        app.on_shutdown(stop_tasks)
+
+
+async def run(tasks: list[PeriodicTask], stop: asyncio.Event) -> None:
+    """Do every task at its time until *stop* is set."""
+    await asyncio.gather(*(_repeat(task, stop) for task in tasks))
+
+
+async def _repeat(task: PeriodicTask, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await task.do()
+        except Exception:
+            logger.exception("the task %r failed; next try in %.0f s", task.name, task.seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(task.seconds):
+                await stop.wait()

@@ -24,6 +24,7 @@ from filelock import FileLock
 from uv import find_uv_bin
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+MACHINERY = REPOSITORY / "tests" / "machinery"
 POSTGRESQL = "postgresql://root@127.0.0.1:5432/postgres"
 REDIS = "redis://127.0.0.1:6379/0"
 TOOLS = ["bandit==1.9.4", "detect-secrets==1.5.0", "pip-audit==2.10.1", "schemathesis==4.32.5"]
@@ -131,6 +132,15 @@ def project_of_template(template: Path, project: Path, **answers: str | bool) ->
     """Copy *template* into the folder *project*, with these answers, the others by default."""
     data = [part for name, value in answers.items() for part in ("--data", f"{name}={value}")]
     copier("copy", "--quiet", "--defaults", *data, template, project, cwd=project.parent)
+    return project
+
+
+def add_machinery_tests(project: Path) -> Path:
+    """Put the tests of `tests/machinery/` beside the project's own, and return *project*.
+
+    They test what owners do not edit, so a generated project does not carry them.
+    """
+    shutil.copytree(MACHINERY, project / "tests", dirs_exist_ok=True)
     return project
 
 

@@ -26,6 +26,7 @@ import pytest
 from conftest import (
     POSTGRESQL,
     REDIS,
+    add_machinery_tests,
     answers,
     clean_environment,
     project_of_template,
@@ -66,7 +67,8 @@ class Laboratory:
         (folder / "template").mkdir()
         self._folder = folder
         self._database = database
-        self._project = project_of_template(snapshot(folder / "template"), folder / "project")
+        project = project_of_template(snapshot(folder / "template"), folder / "project")
+        self._project = add_machinery_tests(project)
         self._python = python_of_project(self._project)
 
     def require_passing(self, mutations: Iterable[Mutation]) -> None:
@@ -87,7 +89,7 @@ class Laboratory:
         shutil.copytree(self._project, copy)
         try:
             mutation.apply(copy)
-            done = self._test(copy, self._database_for(mutation), mutation.test, "-p", "no:xdist", "-x")
+            done = self._test(copy, self._database_for(mutation), mutation.test, "-n", "0", "-x")
             outcome, output = outcome_of(done), done.stdout
         except CannotBeApplied as error:
             outcome, output = BROKEN, str(error)
@@ -110,7 +112,18 @@ class Laboratory:
         if answers(6379):
             environment["TEST_REDIS_URL"] = REDIS
         return subprocess.run(
-            [self._python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", "-rfE", *paths],
+            [
+                self._python,
+                "-m",
+                "pytest",
+                "-q",
+                "--all",
+                "-p",
+                "no:cacheprovider",
+                "--tb=short",
+                "-rfE",
+                *paths,
+            ],
             cwd=project,
             env=environment,
             text=True,

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
+from conftest import MACHINERY, REPOSITORY
 from mutations import BROKEN, KILLED, SURVIVED, outcome_of
 from protections import PROTECTIONS, CannotBeApplied, Change, Mutation
 
@@ -34,7 +34,7 @@ def test_it_can_be_applied(mutation: Mutation):
 @EACH
 def test_its_test_is_there_and_is_the_one_that_the_checklist_names(mutation: Mutation):
     name, _, function = mutation.test.partition("::")
-    [path] = (TEMPLATE / "tests").rglob(name)
+    [path] = [*(TEMPLATE / "tests").rglob(name), *MACHINERY.rglob(name)]
 
     assert re.search(rf"^(async )?def {function}\(", path.read_text("utf-8"), re.MULTILINE)
     assert mutation.item is None or mutation.test in ROWS[mutation.item]

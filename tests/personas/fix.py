@@ -70,7 +70,7 @@ EDITS = [
     ),
     at_the_end(FIXED, _FIRST_WORD),
     after(
-        "tests/users/test_browser_names.py",
+        "tests/users/test_user_agents.py",
         '("okhttp/4.12.0", "okhttp"),',
         '("ok\\x1b[31mhttp\\x00/4.12.0", "ok[31mhttp"),',
     ),

@@ -186,17 +186,17 @@ TESTS_DELETED = Persona(
     "tests deleted",
     (
         deleted(
-            "tests/users/test_lifecycle_model.py",
-            "tests/users/test_security_slow_requests.py",
-            "tests/limits/test_outages.py",
-            "tests/limits/test_redis_limiter.py",
-            "tests/mail/test_worker.py",
-            "tests/web/test_server.py",
+            "tests/users/test_security_enumeration.py",
+            "tests/users/test_security_guessing.py",
+            "tests/users/test_security_sessions.py",
+            "tests/users/test_refresh.py",
+            "tests/test_cli.py",
+            "tests/web/test_invariants.py",
         ),
         instead(
             "pyproject.toml",
             'pythonpath = ["."]\n',
-            'pythonpath = ["."]\naddopts = ["--strict-markers"]\n',
+            'pythonpath = ["."]\nxfail_strict = true\n',
         ),
     ),
 )

@@ -106,3 +106,16 @@ def test_what_says_nothing_is_unknown(user_agent: str):
 def test_the_absurd_has_a_name_that_fits(user_agent: str):
     """It goes into a column, and into a line of a mail."""
     assert 0 < len(browser_of(user_agent)) <= MAX_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "name"),
+    [
+        ("okhttp/4.12.0", "okhttp"),
+        ("Not you? Call 0800 555 and tell us your password", "Not"),
+        (" ", "an unknown browser"),
+        ("", "an unknown browser"),
+    ],
+)
+def test_an_unknown_browser_is_called_by_its_first_word(user_agent, name):
+    assert browser_of(user_agent) == name

@@ -1,0 +1,52 @@
+"""Each item of the checklist in SECURITY.md has tests that name it, the project's and those of the
+machinery."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent.parent
+SECURITY = (TESTS.parent / "SECURITY.md").read_text("utf-8")
+
+WITHOUT_A_SECOND_FACTOR = [*range(1, 31), *range(34, 41)]
+"""Items 31 to 33 are about second factors, which this application does not have."""
+
+
+def _rows(first_cell: str, text: str = SECURITY) -> Iterator[tuple[str, list[str]]]:
+    """The rows of all tables whose first cell looks like that: what is in it, and the other cells."""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if found := re.fullmatch(first_cell, cells[0]):
+            yield found[1], cells[1:]
+
+
+def _named_in_tests() -> Iterator[tuple[int, str]]:
+    """Each item that the docstring of a security test begins with, and that test as file::function."""
+    for path in sorted(TESTS.rglob("test_security_*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                said = re.match(r"Checklist ([\d, and]+)", ast.get_docstring(node) or "")
+                for item in re.findall(r"\d+", said[1]) if said else []:
+                    yield int(item), f"{path.name}::{node.name}"
+
+
+NAMED = set(_named_in_tests())
+CHECKLIST = SECURITY.partition("\n## Checklist\n")[2].partition("\n## ")[0]
+ROWS = {int(item): cells for item, cells in _rows(r"(\d+)", CHECKLIST)}
+
+
+@pytest.mark.parametrize("item", WITHOUT_A_SECOND_FACTOR)
+def test_each_item_has_tests_that_name_it(item: int) -> None:
+    """A row names some of them, at least one; all are found by `grep "Checklist 5" tests`."""
+    _, tests = ROWS[item]
+
+    named = set(re.findall(r"`([^`]+)`", tests))
+    assert named
+    assert named - {test for number, test in NAMED if number == item} == set()
+
+
+def test_no_test_names_an_item_that_is_not_there() -> None:
+    assert {number for number, _ in NAMED} == set(ROWS) == set(WITHOUT_A_SECOND_FACTOR)

@@ -1,0 +1,26 @@
+"""Run tests of `tests/machinery/`, and the project's own beside them, in a new project.
+
+    uv run python tests/run_machinery.py tests/web -k cookie      # what follows goes to pytest
+
+TEST_DATABASE_URL and TEST_REDIS_URL choose the servers, as in a project.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from conftest import add_machinery_tests, project_of_template, python_of_project, snapshot
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        template = Path(folder) / "template"
+        template.mkdir()
+        project = add_machinery_tests(project_of_template(snapshot(template), Path(folder) / "project"))
+        command = [python_of_project(project), "-m", "pytest", "--all", *sys.argv[1:]]
+        return subprocess.run(command, cwd=project, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

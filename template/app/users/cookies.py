@@ -1,7 +1,7 @@
 """The cookies of accounts, which no script reads and no other host sets (ASVS 3.3.1).
 
 `__Host-session` is a login, `__Host-device` shows that the browser is known for an account and logs nobody
-in. With COOKIE_SECURE=false, for development over plain http, they are called `session` and `browser`.
+in. With COOKIE_SECURE=false, for development over plain http, they are called `session` and `device`.
 """
 
 from uuid import uuid4
@@ -17,7 +17,7 @@ from app.web import delete_cookie, set_cookie
 
 SECURE_NAME = "__Host-session"
 PLAIN_NAME = "session"
-BROWSER = "browser"
+DEVICE = "device"
 
 
 def session_cookie(request: Request) -> str | None:
@@ -46,7 +46,7 @@ def take_cookie(request: Request) -> None:
 
 def device_cookie(request: Request) -> str:
     """What shows that the browser is known for accounts; empty if nothing does."""
-    return request.cookies.get(_browser_name(request)) or ""
+    return request.cookies.get(_device_name(request)) or ""
 
 
 def remember_browser(request: Request, users: UserManager, user: User | None) -> None:
@@ -54,15 +54,15 @@ def remember_browser(request: Request, users: UserManager, user: User | None) ->
     user_id, password_version = (user.id, user.password_version) if user else (str(uuid4()), 0)
     set_cookie(
         request,
-        _browser_name(request),
+        _device_name(request),
         users.device_cookies.remember(device_cookie(request), user_id, password_version),
         max_age=int(LIFETIME.total_seconds()),
         secure=_is_secure(request),
     )
 
 
-def _browser_name(request: Request) -> str:
-    return f"__Host-{BROWSER}" if _is_secure(request) else BROWSER
+def _device_name(request: Request) -> str:
+    return f"__Host-{DEVICE}" if _is_secure(request) else DEVICE
 
 
 def _is_secure(request: Request) -> bool:

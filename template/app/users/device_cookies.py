@@ -33,7 +33,7 @@ class DeviceCookies:
 
     def __init__(self, secret: str) -> None:
         """*secret*: SECRET_KEY. A new one makes every browser unknown."""
-        self._key = derived_key(secret, "browser").encode()
+        self._key = derived_key(secret, "device").encode()
 
     def is_ours(self, cookie: str) -> bool:
         """Whether *cookie* was made here, for any account."""

@@ -308,7 +308,7 @@ async def test_without_https_logging_out_takes_the_cookie_away(other_client, mak
 
     await browser.post("/users/logout", headers=FROM_A_PAGE)
 
-    assert list(browser.cookies) == ["browser"]
+    assert list(browser.cookies) == ["device"]
 
 
 @pytest.mark.parametrize(("secure", "name"), [(True, "session"), (False, "__Host-session")])

@@ -158,7 +158,7 @@ async def test_the_cookie_of_a_known_browser_is_as_far_out_of_reach(client, make
 
     answer = await client.post("/users/login/cookie", json=ADA, headers=SAME_ORIGIN[0])
 
-    [cookie] = [each for each in answer.headers.get_list("set-cookie") if "browser=" in each]
+    [cookie] = [each for each in answer.headers.get_list("set-cookie") if "device=" in each]
     pair, *attributes = cookie.split("; ")
     assert pair.partition("=")[0] == "__Host-device"
     assert set(attributes) == {"Path=/", "Secure", "HttpOnly", "SameSite=Lax", f"Max-Age={400 * 24 * 3600}"}

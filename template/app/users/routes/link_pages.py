@@ -11,7 +11,7 @@ from hawkapi.responses.response import Response
 
 from app.web.html import Pages
 
-_pages = Pages(Path(__file__).parent / "pages")
+_pages = Pages(Path(__file__).parent.parent / "pages")
 
 
 def verify_form(*, with_password: bool) -> Response:

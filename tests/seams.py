@@ -198,7 +198,7 @@ SEAMS = [
     ),
     _imports("app/users/dependencies.py"),
     Seam("app/users/dependencies.py", "guards", "\n\nOwnUser = Annotated[User, Depends(current_user)]\n"),
-    Seam("app/users/rate_limits.py", "rows", '    "own_route": Limit(address="20/h"),\n'),
+    Seam("app/users/rate_limits.py", "rows", '    "own_route": Limit(ip="20/h"),\n'),
     Seam("app/users/passwords/policy.py", "columns", '    "own_name",\n'),
     Seam(
         "app/users/passwords/hashing.py",
@@ -257,7 +257,7 @@ SEAMS = [
         '''
 
 @cli.command()
-@explained
+@friendly_errors
 def own() -> None:
     """Say hello."""
     typer.echo("Hello")
@@ -269,7 +269,7 @@ def own() -> None:
         '''
 
 @cli.command()
-@explained
+@friendly_errors
 def own(email: Email) -> None:
     """Say hello to somebody."""
     typer.echo(f"Hello {email}")

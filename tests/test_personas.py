@@ -92,11 +92,11 @@ def test_what_was_stored_before_the_update_can_be_read_after_it(
     assert code == 0, said
     me, export = use(("GET", "/users/me", None, token), ("GET", "/users/me/export", None, token))
     assert me == stored[0]
-    assert belongings(export) == belongings(stored[1])
+    assert related_records(export) == related_records(stored[1])
     assert export[1]["account"] == stored[1][1]["account"] | {"password_changed_at": None}
     run(python, "-m", "app.cli", "db", "check", cwd=project, env=url)
 
 
-def belongings(export: tuple[int, dict[str, object]]) -> dict[str, object]:
+def related_records(export: tuple[int, dict[str, object]]) -> dict[str, object]:
     """What of an export no request changes."""
-    return {name: rows for name, rows in export[1]["belongings"].items() if name != "user_sessions"}
+    return {name: rows for name, rows in export[1]["related_records"].items() if name != "user_sessions"}

@@ -223,7 +223,7 @@ def _own_hosts(data: dict[str, Any]) -> list[str]:
 # Your own validators go below; template updates never touch them.
 
 DAY = 24 * 60 * 60
-LONGEST_IN_PRODUCTION = {
+MAX_IN_PRODUCTION = {
     "verify_ttl": 7 * DAY,
     "reset_ttl": DAY,
     "email_change_ttl": 7 * DAY,
@@ -231,11 +231,11 @@ LONGEST_IN_PRODUCTION = {
     "access_ttl": DAY,
     "session_idle": 400 * DAY,
     "session_absolute": 400 * DAY,
-    "session_short": 30 * DAY,
+    "session_not_remembered": 30 * DAY,
     "recent_login": DAY,
 }
 """Seconds. Browsers keep a cookie for 400 days (RFC 6265bis, 5.5), so no session needs more."""
-_SHORTEST_PREFIX = {4: 8, 6: 20}
+_MIN_PREFIX = {4: 8, 6: 20}
 """By version of IP. No provider of proxies has more: Akamai has 104.64.0.0/10 and 2600:1400::/24."""
 _PRIVATE = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
 """Larger than that, and out of reach of strangers (RFC 4193, RFC 4291). In IPv4 the largest is 10.0.0.0/8."""
@@ -321,7 +321,7 @@ class Settings(BaseSettings):
     mail_sender: Annotated[
         str, AfterValidator(_sender), Field(description="From: an address, or Name <address>.")
     ] = "app@app.test"
-    mail_worker: Annotated[
+    background_worker: Annotated[
         Literal["inline", "separate"],
         Field(description="Send inside the web process, or by `app worker`."),
     ] = Field(
@@ -394,7 +394,9 @@ class Settings(BaseSettings):
             description="Logins that an account may have at once; one more ends the one used longest ago.",
         ),
     ] = 50
-    session_short: Annotated[Seconds, Field(description="The same for a login with `remember: false`.")] = DAY
+    session_not_remembered: Annotated[
+        Seconds, Field(description="The same for a login with `remember: false`.")
+    ] = DAY
     refresh_grace: Annotated[
         int,
         Field(ge=0, le=300, description="Seconds in which a refresh token may be used again (two tabs)."),
@@ -573,14 +575,14 @@ def _unsafe(settings: Settings) -> Iterator[str]:
     for name in sorted(links & settings.model_fields_set):
         if not str(getattr(settings, name)).startswith("https://"):
             yield f"{name.upper()}: must be an https:// address in production, the token in it is a secret."
-    for name, longest in LONGEST_IN_PRODUCTION.items():
+    for name, longest in MAX_IN_PRODUCTION.items():
         if getattr(settings, name) > longest:
             yield f"{name.upper()}: must be at most {longest} seconds ({_in_words(longest)}) in production."
     for network in settings.trusted_proxies:
         if _is_much_of_the_internet(network):
             yield (
                 f"TRUSTED_PROXIES: {network} is much of the internet, and its clients can make addresses up;"
-                f" in production a network must be a /{_SHORTEST_PREFIX[network.version]} or smaller."
+                f" in production a network must be a /{_MIN_PREFIX[network.version]} or smaller."
             )
     # Your own rules for production go below; template updates never touch them.
 
@@ -593,7 +595,7 @@ def _in_words(seconds: int) -> str:
 def _is_much_of_the_internet(network: IPv4Network | IPv6Network) -> bool:
     if isinstance(network, IPv6Network) and any(network.subnet_of(each) for each in _PRIVATE):
         return False
-    return network.prefixlen < _SHORTEST_PREFIX[network.version]
+    return network.prefixlen < _MIN_PREFIX[network.version]
 
 
 def _hidden_problems(error: ValidationError, env_file: Path | None) -> Iterator[str]:

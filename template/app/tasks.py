@@ -25,9 +25,9 @@ class PeriodicTask:
 
 
 def install(app: App) -> None:
-    """Put the list at `app.state.tasks`; with MAIL_WORKER=inline do them in this process."""
+    """Put the list at `app.state.tasks`; with BACKGROUND_WORKER=inline do them in this process."""
     app.state.tasks = list[PeriodicTask]()
-    if app.state.settings.mail_worker == "inline":
+    if app.state.settings.background_worker == "inline":
         stop = asyncio.Event()
         running: list[asyncio.Task[None]] = []
 

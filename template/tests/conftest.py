@@ -209,7 +209,7 @@ def login(manager: UserManager, database_url: str) -> Login:
         async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
             issued = await manager.sessions.issue(session, user)
         await engine.dispose()
-        return manager.tokens.issue_access(user.id, session_id=issued.row.id)
+        return manager.tokens.issue_access(user.id, session_id=issued.session.id)
 
     def headers(user: User) -> dict[str, str]:
         # A loop of its own, so that a test need not await this.
@@ -264,7 +264,7 @@ type BuildApp = Callable[..., App]
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def build_app(settings: Settings, migrated: str) -> AsyncIterator[BuildApp]:
-    """`build_app(mail_worker="inline")`: an application with other settings on the same database."""
+    """`build_app(background_worker="inline")`: an application with other settings on the same database."""
     async with AsyncExitStack() as stack:
 
         def build(**changes: object) -> App:

@@ -661,7 +661,7 @@ def log_in(populated: Path) -> Callable[..., str]:
             async with application() as app, app.state.db.session() as session:
                 users = app.state.users
                 issued = await users.sessions.issue(session, await users.get_by_email(session, email))
-                issued.row.user_agent, issued.row.address = user_agent, "203.0.113.9"
+                issued.session.user_agent, issued.session.ip_address = user_agent, "203.0.113.9"
                 return issued.token
 
         return asyncio.run(run())

@@ -400,9 +400,9 @@ def test_accounts_are_kept_on_the_way_back(config: Config, first_release: str) -
     """What the older release has no place for goes, and nothing else."""
     command.upgrade(config, "users@head")
     now, later = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
-    login = {"id": "s", "user_id": "1", "kind": "bearer", "secret_hash": "x", "spent": "[]"}
+    login = {"id": "s", "user_id": "1", "kind": "bearer", "secret_hash": "x", "replaced_tokens": "[]"}
     times = {"created_at": now, "authenticated_at": now, "last_seen_at": now, "expires_at": later}
-    client = {"address": "", "user_agent": ""}
+    client = {"ip_address": "", "user_agent": ""}
     row = login | times | client | {"password_version": 3}
     insert = Base.metadata.tables["user_sessions"].insert().values(row)
     execute(first_release, lambda connection: connection.execute(insert))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from annotated_types import Le
 
-from app.settings import DAY, LONGEST_IN_PRODUCTION, Settings, SettingsError, describe, load_settings
+from app.settings import DAY, MAX_IN_PRODUCTION, Settings, SettingsError, describe, load_settings
 
 KEY = sha256(b"the secret of the tests").hexdigest()
 PRODUCTION = {
@@ -220,7 +220,7 @@ def test_what_production_refuses_is_named_beside_a_value_that_is_wrong(environme
         ("MAIL_SENDER", "nobody"),
         ("MAIL_SENDER", "a@example.com, b@example.com"),
         ("MAIL_SENDER", "App <app@example.com>\nBcc: b@example.com"),
-        ("MAIL_WORKER", "none"),
+        ("BACKGROUND_WORKER", "none"),
         ("MAIL_MAX_ATTEMPTS", "0"),
         ("SMTP_PORT", "65536"),
         ("SMTP_SECURITY", "ssl"),
@@ -243,7 +243,7 @@ def test_what_production_refuses_is_named_beside_a_value_that_is_wrong(environme
         ("SESSION_IDLE", "119"),
         ("SESSION_IDLE", "315360001"),
         ("SESSION_ABSOLUTE", "0"),
-        ("SESSION_SHORT", "a day"),
+        ("SESSION_NOT_REMEMBERED", "a day"),
         ("REFRESH_GRACE", "-1"),
         ("REFRESH_GRACE", "301"),
         ("RECENT_LOGIN", "0"),
@@ -410,7 +410,7 @@ def test_sessions_last_as_long_as_documented(environment: SetEnvironment):
 
     day = 24 * 60 * 60
     assert (settings.session_idle, settings.session_absolute) == (14 * day, 90 * day)
-    assert (settings.session_short, settings.access_ttl) == (day, 15 * 60)
+    assert (settings.session_not_remembered, settings.access_ttl) == (day, 15 * 60)
     assert (settings.refresh_grace, settings.recent_login) == (30, 10 * 60)
     assert (settings.deletion_grace_days, settings.audit_retention_days) == (0, 365)
     assert settings.cookie_secure
@@ -515,28 +515,28 @@ def test_production_refuses_in_one_sentence(environment: SetEnvironment, name: s
     assert (changes.get("SECRET_KEY") or "no value") not in problem
 
 
-@pytest.mark.parametrize("name", LONGEST_IN_PRODUCTION)
+@pytest.mark.parametrize("name", MAX_IN_PRODUCTION)
 def test_production_refuses_a_lifetime_that_is_too_long(environment: SetEnvironment, name: str):
     """Checklist 40."""
-    longest = LONGEST_IN_PRODUCTION[name]
+    longest = MAX_IN_PRODUCTION[name]
     environment(**PRODUCTION | {name.upper(): str(longest + 1)})
 
     assert f"must be at most {longest} seconds" in problem_with(name.upper())
 
 
 def test_production_accepts_the_longest_lifetimes(environment: SetEnvironment):
-    environment(**PRODUCTION | {name.upper(): str(value) for name, value in LONGEST_IN_PRODUCTION.items()})
+    environment(**PRODUCTION | {name.upper(): str(value) for name, value in MAX_IN_PRODUCTION.items()})
 
     settings = load_settings(None)
 
-    assert {name: getattr(settings, name) for name in LONGEST_IN_PRODUCTION} == LONGEST_IN_PRODUCTION
+    assert {name: getattr(settings, name) for name in MAX_IN_PRODUCTION} == MAX_IN_PRODUCTION
 
 
 def test_every_lifetime_has_a_longest():
     """`Seconds` without more allows ten years."""
     lifetimes = {name for name, field in Settings.model_fields.items() if Le(3650 * DAY) in field.metadata}
 
-    assert lifetimes == {*LONGEST_IN_PRODUCTION, "hsts_max_age"}
+    assert lifetimes == {*MAX_IN_PRODUCTION, "hsts_max_age"}
 
 
 @pytest.mark.parametrize(
@@ -643,7 +643,7 @@ def test_links_that_are_set_stay_as_they_are(environment: SetEnvironment):
         ({"SECRET_KEY": KEY}, "inline", True),
         ({"SECRET_KEY": KEY, "ENVIRONMENT": "test"}, "separate", True),
         (PRODUCTION, "separate", False),
-        (PRODUCTION | {"MAIL_WORKER": "inline", "DOCS_ENABLED": "true"}, "inline", True),
+        (PRODUCTION | {"BACKGROUND_WORKER": "inline", "DOCS_ENABLED": "true"}, "inline", True),
     ],
     ids=["development", "test", "production", "set"],
 )
@@ -654,7 +654,7 @@ def test_the_environment_decides_about_the_worker_and_the_docs(
 
     settings = load_settings(None)
 
-    assert (settings.mail_worker, settings.docs_enabled) == (worker, docs)
+    assert (settings.background_worker, settings.docs_enabled) == (worker, docs)
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,11 @@ def before_call(context, case, kwargs):
     if isinstance(case.body, dict):
         case.body = {name: account.get(name, value) for name, value in case.body.items()}
     if "Authorization" in case.headers:
-        account |= belongings(case)
+        account |= related_records(case)
     case.path_parameters = {name: account.get(name, value) for name, value in case.path_parameters.items()}
 
 
-def belongings(case):
+def related_records(case):
     """A note or a session of whoever sends the request, if it is about one."""
     owner = {"headers": {"Authorization": case.headers["Authorization"]}, "timeout": 10}
     if "note_id" in case.path_parameters:

@@ -47,19 +47,19 @@ app.state.users.limits = None
 
 
 @app.post("/fuzz/{kind}", status_code=201, include_in_schema=False)
-async def make_account(request: Request, kind: str, users: Users, tx: Db) -> Account:
+async def make_account(request: Request, kind: str, users: Users, db: Db) -> Account:
     """A new account, logged in and with a link of each sort: of a newcomer, a user or a superuser."""
     user = await users.create(
-        tx,
+        db,
         email=f"{token_hex(8)}@example.com",
         password=PASSWORD,
         is_verified=kind != "newcomer",
         is_superuser=kind == "superuser",
     )
     user.pending_email = f"new-{user.email}"
-    await tx.flush()
-    pair = tokens_for(users, await users.sessions.issue(tx, user))
-    invitation, token = await users.invitations.make(tx, f"{token_hex(8)}@example.com", invited_by="cli")
+    await db.flush()
+    pair = tokens_for(users, await users.sessions.issue(db, user))
+    invitation, token = await users.invitations.make(db, f"{token_hex(8)}@example.com", invited_by="cli")
     return Account(
         user_id=user.id,
         email=user.email,

@@ -90,8 +90,8 @@ async def test_with_debug_on_the_response_holds_nothing_of_it_either(
     app = build_app(debug=True)
 
     @app.post("/orders", status_code=201)
-    async def order(tx: Db) -> None:
-        await tx.execute(insert(orders).values(**row))
+    async def order(db: Db) -> None:
+        await db.execute(insert(orders).values(**row))
 
     async with make_client(app) as client:
         answer = await client.post("/orders")

@@ -39,7 +39,7 @@ def stop() -> asyncio.Event:
 
 @pytest.fixture
 def build(build_app: Callable[..., App]) -> Callable[..., App]:
-    """`build(do, mail_worker="inline")`: an application with one task, that one."""
+    """`build(do, background_worker="inline")`: an application with one task, that one."""
 
     def make(do: Counted, seconds: float, **changes: Any) -> App:
         app = build_app(**changes)
@@ -164,7 +164,7 @@ async def test_no_chores_are_done_at_once(stop):
 async def test_inline_they_are_done_while_the_application_runs(build, started):
     do = Counted()
 
-    async with started(build(do, 0.001, mail_worker="inline")):
+    async with started(build(do, 0.001, background_worker="inline")):
         await do.until(3)
     done = do.calls
     await asyncio.sleep(0.02)
@@ -174,7 +174,7 @@ async def test_inline_they_are_done_while_the_application_runs(build, started):
 
 async def test_inline_they_are_done_again_after_a_second_start(build, started):
     do = Counted()
-    app = build(do, HOUR, mail_worker="inline")
+    app = build(do, HOUR, background_worker="inline")
 
     async with started(app):
         await do.until(1)
@@ -187,7 +187,7 @@ async def test_inline_they_are_done_again_after_a_second_start(build, started):
 async def test_separate_they_are_left_to_the_worker(build, started):
     do = Counted()
 
-    async with started(build(do, 0.001, mail_worker="separate")):
+    async with started(build(do, 0.001, background_worker="separate")):
         await asyncio.sleep(0.02)
 
     assert do.calls == 0

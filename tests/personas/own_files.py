@@ -43,9 +43,9 @@ async def test_a_nickname_is_no_part_of_the_password(client, quick_hashing):
 DEVICES_ROUTE = '''
 
 @router.get("/me/devices", status_code=200)
-async def count_devices(login: CurrentLogin, users: Users, tx: Db) -> Devices:
+async def count_devices(login: CurrentLogin, users: Users, db: Db) -> Devices:
     """How many browsers and apps you are logged in with"""
-    return Devices(count=len(await users.sessions.of_user(tx, login.user)))
+    return Devices(count=len(await users.sessions.of_user(db, login.user)))
 '''
 
 DEVICES_TESTS = '''"""GET /users/me/devices: how many browsers and apps an account is logged in with."""
@@ -248,19 +248,19 @@ class Line(msgspec.Struct):
 
 
 @router.post("", status_code=201)
-async def order(user: CurrentUser, body: list[Line], tx: Db) -> dict[str, int]:
+async def order(user: CurrentUser, body: list[Line], db: Db) -> dict[str, int]:
     """Order things"""
     new = Order(user_id=user.id)
-    tx.add(new)
-    await tx.flush()
-    tx.add_all(OrderLine(order_id=new.id, sku=line.sku, pieces=line.pieces) for line in body)
+    db.add(new)
+    await db.flush()
+    db.add_all(OrderLine(order_id=new.id, sku=line.sku, pieces=line.pieces) for line in body)
     return {"id": new.id}
 
 
 @router.get("", status_code=200)
-async def list_orders(user: CurrentUser, tx: Db) -> list[int]:
+async def list_orders(user: CurrentUser, db: Db) -> list[int]:
     """Your orders, oldest first"""
-    return list(await tx.scalars(select(Order.id).where(Order.user_id == user.id).order_by(Order.id)))
+    return list(await db.scalars(select(Order.id).where(Order.user_id == user.id).order_by(Order.id)))
 '''
 
 ORDERS_TESTS = '''"""Orders belong to whoever made them."""

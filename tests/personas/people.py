@@ -325,8 +325,8 @@ OTHER_LIMITS = Persona(
     (
         instead(
             "app/users/rate_limits.py",
-            '    "export": Limit(address="20/h"),\n',
-            '    "export": Limit(address="5/h"),\n',
+            '    "export": Limit(ip="20/h"),\n',
+            '    "export": Limit(ip="5/h"),\n',
         ),
         instead("SECURITY.md", "| `export` | 20/h |", "| `export` | 5/h |"),
         instead(

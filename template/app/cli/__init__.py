@@ -12,7 +12,7 @@ import typer
 
 from app import __version__
 from app.cli import database, server, template, users
-from app.cli.common import PROJECT, explained
+from app.cli.common import PROJECT, friendly_errors
 from app.cli.discovery import CommandsOfFeatures
 from app.cli.show import openapi, settings
 
@@ -26,13 +26,13 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Run and look after this application.",
 )
-cli.command()(explained(server.dev))
-cli.command()(explained(server.serve))
-cli.command()(explained(server.worker))
+cli.command()(friendly_errors(server.dev))
+cli.command()(friendly_errors(server.serve))
+cli.command()(friendly_errors(server.worker))
 cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")
-cli.command()(explained(settings))
-cli.command()(explained(openapi))
+cli.command()(friendly_errors(settings))
+cli.command()(friendly_errors(openapi))
 # Options that this version does not know may be those of a newer update tool.
 cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     template.template_update

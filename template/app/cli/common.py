@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parent.parent.parent
 """The folder that holds pyproject.toml."""
-STARTED_IN = Path.cwd()
+INVOCATION_DIR = Path.cwd()
 """The folder that paths given by the user are meant from."""
 
 
@@ -26,7 +26,7 @@ def fail(sentence: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def explained[**P, R](command: Callable[P, R]) -> Callable[P, R]:
+def friendly_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
     """Turn the errors that people can mend into sentences. Others keep their traceback: they are bugs."""
 
     @functools.wraps(command)

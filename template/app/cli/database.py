@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.common import PROJECT, explained, require_database, sqlite_file
+from app.cli.common import PROJECT, friendly_errors, require_database, sqlite_file
 from app.cli.permissions import OWNER_ONLY, keep_private
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _config() -> "Config":
 
 
 @cli.command()
-@explained
+@friendly_errors
 def upgrade(
     revision: Annotated[str, typer.Argument(help="How far: heads is everything.")] = "heads",
 ) -> None:
@@ -132,7 +132,7 @@ def upgrade(
 
 
 @cli.command()
-@explained
+@friendly_errors
 def downgrade(
     revision: Annotated[str, typer.Argument(help="Such as app@-1 (one back on your branch), or base.")],
 ) -> None:
@@ -143,7 +143,7 @@ def downgrade(
 
 
 @cli.command()
-@explained
+@friendly_errors
 def revision(
     message: Annotated[str, typer.Option("--message", "-m", help="What it does, in a few words.")],
     empty: Annotated[bool, typer.Option("--empty", help="Write it by hand, do not compare.")] = False,
@@ -156,7 +156,7 @@ def revision(
 
 
 @cli.command()
-@explained
+@friendly_errors
 def check() -> None:
     """Fail when the models and the migrations differ."""
     from alembic import command
@@ -165,7 +165,7 @@ def check() -> None:
 
 
 @cli.command()
-@explained
+@friendly_errors
 def current() -> None:
     """Show the revisions that the database is at."""
     from alembic import command

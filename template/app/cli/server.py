@@ -41,7 +41,7 @@ def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     typer.echo(
         f"\n  Application  {settings.base_url}\n"
         + (f"  Routes       {settings.base_url}/docs\n" if settings.docs_enabled else "")
-        + f"  Mail         {_where_mail_goes(settings.mail_backend, settings.mail_worker)}\n"
+        + f"  Mail         {_where_mail_goes(settings.mail_backend, settings.background_worker)}\n"
         "  Stop it with Ctrl+C. It restarts when you save a file.\n"
     )
     _granian(settings, host, port, workers=1, reload=True)
@@ -148,7 +148,7 @@ def _in_address(host: str) -> str:
 
 def _where_mail_goes(backend: str, worker: str) -> str:
     if worker == "separate":
-        return "waits for `uv run app worker` (MAIL_WORKER=separate)"
+        return "waits for `uv run app worker` (BACKGROUND_WORKER=separate)"
     return {
         "console": "is printed here, links included",
         "smtp": "is sent to SMTP_HOST",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.common import STARTED_IN, fail
+from app.cli.common import INVOCATION_DIR, fail
 
 
 def settings() -> None:
@@ -33,7 +33,7 @@ def openapi(
         typer.echo(text, nl=False)
     else:
         try:
-            (STARTED_IN / output).write_text(text, "utf-8")
+            (INVOCATION_DIR / output).write_text(text, "utf-8")
         except OSError as error:
             fail(f"{output} cannot be written: {error.strerror}.")
         typer.echo(f"Wrote {output}.", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.common import application, explained, fail
+from app.cli.common import application, fail, friendly_errors
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,15 +28,15 @@ Email = Annotated[str, typer.Argument(help="The address of the account.")]
 async def _transaction() -> AsyncGenerator[tuple["UserManager", "AsyncSession"]]:
     from app.users.audit import act_as
 
-    async with application() as app, app.state.db.session() as session:
-        act_as(session, "cli")
+    async with application() as app, app.state.db.session() as db:
+        act_as(db, "cli")
         # Limits are against strangers, and a command must not need Redis.
         app.state.users.limits = None
-        yield app.state.users, session
+        yield app.state.users, db
 
 
 @cli.command()
-@explained
+@friendly_errors
 def create(
     email: Email,
     superuser: Annotated[bool, typer.Option("--superuser", help="May administrate.")] = False,
@@ -62,7 +62,7 @@ def create(
 
 
 @cli.command()
-@explained
+@friendly_errors
 def invite(email: Email) -> None:
     """Mail somebody the link that makes an account, whatever REGISTRATION says."""
 
@@ -76,7 +76,7 @@ def invite(email: Email) -> None:
 
 
 @cli.command()
-@explained
+@friendly_errors
 def invitations() -> None:
     """List the invitations that nobody has used yet, newest first."""
 
@@ -92,7 +92,7 @@ def invitations() -> None:
 
 
 @cli.command()
-@explained
+@friendly_errors
 def withdraw(
     invitation: Annotated[str, typer.Argument(help="Its id, as `app users invitations` shows it.")],
 ) -> None:
@@ -107,7 +107,7 @@ def withdraw(
 
 
 @cli.command("list")
-@explained
+@friendly_errors
 def show(
     search: Annotated[str, typer.Option(help="Only addresses that hold this text.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
@@ -134,35 +134,35 @@ def show(
 
 
 @cli.command()
-@explained
+@friendly_errors
 def promote(email: Email) -> None:
     """Make an account a superuser."""
     _change(email, "is a superuser now", is_superuser=True)
 
 
 @cli.command()
-@explained
+@friendly_errors
 def disable(email: Email) -> None:
     """Shut an account out at once. Nothing is deleted."""
     _change(email, "is disabled", is_active=False)
 
 
 @cli.command()
-@explained
+@friendly_errors
 def enable(email: Email) -> None:
     """Let a disabled account in again."""
     _change(email, "is active again", is_active=True)
 
 
 @cli.command()
-@explained
+@friendly_errors
 def demote(email: Email) -> None:
     """Take a superuser's rights away. The last active one keeps them."""
     _change(email, "is no superuser any more", is_superuser=False)
 
 
 @cli.command()
-@explained
+@friendly_errors
 def delete(
     email: Email,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -171,58 +171,58 @@ def delete(
     if not yes:
         typer.confirm(f"Delete {email} and everything that belongs to it?", abort=True)
 
-    async def run(users: "UserManager", session: "AsyncSession", user: "User") -> None:
-        await users.delete(session, user)
+    async def run(users: "UserManager", db: "AsyncSession", user: "User") -> None:
+        await users.delete(db, user)
 
     typer.echo(f"Deleted {_with_account(email, run)[0]}.")
 
 
 @cli.command("send-reset")
-@explained
+@friendly_errors
 def send_reset(email: Email) -> None:
     """Send an account the link that sets a new password."""
 
-    async def run(users: "UserManager", session: "AsyncSession", user: "User") -> None:
+    async def run(users: "UserManager", db: "AsyncSession", user: "User") -> None:
         if not user.is_active:
             fail(f"{user.email} is disabled and gets no mail: `uv run app users enable` first.")
-        await users.send_password_reset(session, user)
+        await users.send_password_reset(db, user)
 
     typer.echo(f"The mail to {_with_account(email, run)[0]} is in the outbox.")
 
 
 @cli.command("require-reset")
-@explained
+@friendly_errors
 def require_reset(email: Email) -> None:
     """Require a new password: end every session and mail a link. The old password stops working."""
     _change(email, "must set a new password", must_reset_password=True)
 
 
 @cli.command("waive-reset")
-@explained
+@friendly_errors
 def waive_reset(email: Email) -> None:
     """Take `require-reset` back: the present password logs in again."""
     _change(email, "may log in with the present password", must_reset_password=False)
 
 
 @cli.command()
-@explained
+@friendly_errors
 def sessions(email: Email) -> None:
     """Show where an account is logged in."""
     from app.users.user_agents import browser_of
 
-    async def run(users: "UserManager", session: "AsyncSession", user: "User") -> "list[UserSession]":
-        return await users.sessions.of_user(session, user)
+    async def run(users: "UserManager", db: "AsyncSession", user: "User") -> "list[UserSession]":
+        return await users.sessions.of_user(db, user)
 
     address, found = _with_account(email, run)
     for row in found:
         times = f"since {row.created_at:%Y-%m-%d %H:%M}  seen {row.last_seen_at:%Y-%m-%d %H:%M}"
-        typer.echo(f"{row.id}  {row.kind:6}  {times}  {row.address}  {browser_of(row.user_agent)}")
+        typer.echo(f"{row.id}  {row.kind:6}  {times}  {row.ip_address}  {browser_of(row.user_agent)}")
     if not found:
         typer.echo(f"{address} is not logged in anywhere.", err=True)
 
 
 @cli.command("end-sessions")
-@explained
+@friendly_errors
 def end_sessions(
     email: Annotated[str, typer.Argument(help="The address of the account.")] = "",
     everybody: Annotated[bool, typer.Option("--everybody", help="Of every account.")] = False,
@@ -234,8 +234,8 @@ def end_sessions(
         typer.echo(f"Ended {asyncio.run(_end_every_session())} sessions.")
         return
 
-    async def run(users: "UserManager", session: "AsyncSession", user: "User") -> None:
-        await users.end_sessions(session, user)
+    async def run(users: "UserManager", db: "AsyncSession", user: "User") -> None:
+        await users.end_sessions(db, user)
 
     typer.echo(f"{_with_account(email, run)[0]} is logged out everywhere.")
 
@@ -250,7 +250,7 @@ async def _end_every_session() -> int:
 
 
 @cli.command()
-@explained
+@friendly_errors
 def audit(
     account: Annotated[
         str, typer.Argument(help="The address of an account, or the id of a deleted one; all, if left out.")
@@ -260,8 +260,8 @@ def audit(
     """Show the audit log, newest first."""
     from app.users.audit import events_of
 
-    async def of_one(users: "UserManager", session: "AsyncSession", user: "User") -> "list[AuditEvent]":
-        return await events_of(session, user.id, limit=limit)
+    async def of_one(users: "UserManager", db: "AsyncSession", user: "User") -> "list[AuditEvent]":
+        return await events_of(db, user.id, limit=limit)
 
     async def of_id() -> "list[AuditEvent]":
         async with _transaction() as (_, session):
@@ -270,7 +270,7 @@ def audit(
     found = _with_account(account, of_one)[1] if "@" in account else asyncio.run(of_id())
     for row in found:
         who = f"user {row.user_id or '-'}  by {row.actor or 'nobody'}"
-        where = f"{row.address or '-'}  {row.browser}"
+        where = f"{row.ip_address or '-'}  {row.browser}"
         typer.echo(
             f"{row.at:%Y-%m-%d %H:%M:%S}  {row.event:22} {row.outcome:7}  {who}  {where}  {row.details}"
         )
@@ -279,8 +279,8 @@ def audit(
 
 
 def _change(email: str, outcome: str, **values: Any) -> None:
-    async def run(users: "UserManager", session: "AsyncSession", user: "User") -> None:
-        await users.update(session, user, **values)
+    async def run(users: "UserManager", db: "AsyncSession", user: "User") -> None:
+        await users.update(db, user, **values)
 
     typer.echo(f"{_with_account(email, run)[0]} {outcome}.")
 

@@ -2,11 +2,11 @@
 
 The rule: **committed before answered.** A request's transaction is committed after its handler has returned
 and before the first byte of the answer leaves; it is rolled back when the handler raises or answers 400 and
-more. Call `await tx.commit()` yourself only for what must last although the answer is an error.
+more. Call `await db.commit()` yourself only for what must last although the answer is an error.
 
 GET and HEAD only read: their statements need no transaction, and a session that tries to write refuses.
 
-Outside requests (CLI, worker, background work): `async with app.state.db.session() as session:`, which
+Outside requests (CLI, worker, background work): `async with app.state.db.session() as db:`, which
 commits at the end of the block.
 """
 
@@ -84,8 +84,8 @@ def connect(app: App) -> None:
     @app.readiness_check("database")
     async def database_answers() -> tuple[bool, str]:
         # Reading, so that a writer that takes its time does not make the application look dead.
-        async with asyncio.timeout(5), app.state.reading() as session:
-            await session.execute(text("SELECT 1"))
+        async with asyncio.timeout(5), app.state.reading() as db:
+            await db.execute(text("SELECT 1"))
         return True, "ok"
 
     _ = database_answers
@@ -95,24 +95,24 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
     """The session of a request; the endpoint finishes it before the answer leaves."""
     app: App = request.scope["app"]
     is_read = request.method in _SAFE_METHODS
-    session: AsyncSession = app.state.reading() if is_read else app.state.db.get().sessionmaker()
-    session.info["request"] = request
+    db: AsyncSession = app.state.reading() if is_read else app.state.db.get().sessionmaker()
+    db.info["request"] = request
     try:
-        yield session
+        yield db
         if is_read:
             # Refuses what was added or changed and not sent yet: it would be lost behind a success.
-            session.sync_session.flush()
+            db.sync_session.flush()
         else:
-            await session.commit()
+            await db.commit()
     except BaseException:
         # Shielded: a request that is cancelled must still give its connection back.
-        await asyncio.shield(session.close())
+        await asyncio.shield(db.close())
         raise
     if is_read:
         # It has begun nothing that would have to be sent to the database, so this needs no greenlet.
-        session.sync_session.close()
+        db.sync_session.close()
     else:
-        await session.close()
+        await db.close()
 
 
 Db = Annotated[AsyncSession, Depends(request_session)]
@@ -125,10 +125,10 @@ def session_of(row: Any) -> AsyncSession:
     Raises:
         ValueError: the row belongs to no session.
     """
-    session = async_object_session(row)
-    if session is None:
+    db = async_object_session(row)
+    if db is None:
         raise ValueError(f"{type(row).__name__} belongs to no session.")
-    return session
+    return db
 
 
 def services_of(row: Any) -> Any:
@@ -148,9 +148,9 @@ async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSes
         yield own
 
 
-def client_of_session(session: AsyncSession) -> Client:
-    """Who asks for what *session* does; an empty `Client` outside requests."""
-    request = session.info.get("request")
+def client_of_session(db: AsyncSession) -> Client:
+    """Who asks for what *db* does; an empty `Client` outside requests."""
+    request = db.info.get("request")
     return Client() if request is None else client_of(request)
 
 

@@ -77,5 +77,5 @@ def _refuse_statements_that_write(state: ORMExecuteState) -> None:
 def _refuse_to_write() -> Never:
     raise RuntimeError(
         "A GET or HEAD handler tried to write. Make it POST, PUT, PATCH or DELETE; for bookkeeping beside the"
-        " answer open a session of its own: `async with app.database.separate_transaction(tx) as session:`."
+        " answer open a session of its own: `async with app.database.separate_transaction(db) as own:`."
     )

@@ -29,19 +29,19 @@ class Joined:
         # As the rows are now, also when a request asks a second time.
         self._statement = select(*models).where(on, where).execution_options(populate_existing=True)
 
-    async def one(self, session: AsyncSession, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    async def one(self, db: AsyncSession, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The one match, an object for each model in their order, or None."""
-        return await session.run_sync(self._one, parameters)
+        return await db.run_sync(self._one, parameters)
 
-    def _one(self, session: Session, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    def _one(self, db: Session, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
         if self._plain is not None:
             statement, loaders = self._plain
-            row = session.connection().execute(statement, parameters).one_or_none()
+            row = db.connection().execute(statement, parameters).one_or_none()
             if row is None:
                 return None
-            if not any(loader.knows(session, row) for loader in loaders):
-                return tuple(loader.load(session, row) for loader in loaders)
-        found = session.execute(self._statement, parameters).one_or_none()
+            if not any(loader.knows(db, row) for loader in loaders):
+                return tuple(loader.load(db, row) for loader in loaders)
+        found = db.execute(self._statement, parameters).one_or_none()
         return None if found is None else tuple(found)
 
     @cached_property
@@ -74,17 +74,17 @@ class _Loader:
         self._part = slice(start, start + len(columns))
         self._key = [start + columns.index(column) for column in mapper.primary_key]
 
-    def knows(self, session: Session, row: Sequence[Any]) -> bool:
+    def knows(self, db: Session, row: Sequence[Any]) -> bool:
         """Whether the session has an object for the row already, with changes perhaps."""
-        return self._key_of(row) in session.identity_map
+        return self._key_of(row) in db.identity_map
 
-    def load(self, session: Session, row: Sequence[Any]) -> Any:
+    def load(self, db: Session, row: Sequence[Any]) -> Any:
         loaded = self._manager.new_instance()
         state = instance_state(loaded)
         state.dict.update(zip(self._names, row[self._part], strict=True))
         state.key = self._key_of(row)
-        state.session_id = session.hash_key
-        session.identity_map.add(state)
+        state.session_id = db.hash_key
+        db.identity_map.add(state)
         return loaded
 
     def _key_of(self, row: Sequence[Any]) -> Any:

@@ -13,7 +13,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, func, inspect, make_url, select
 from sqlalchemy.exc import DBAPIError
 
-from app.cli.common import explained, fail
+from app.cli.common import fail, friendly_errors
 from app.cli.database import alembic_config
 from app.import_hawkapi_users import library_table, revisions
 from app.import_hawkapi_users.library_table import TABLE, Inspection
@@ -28,7 +28,7 @@ cli = typer.Typer()
 
 
 @cli.command()
-@explained
+@friendly_errors
 def import_hawkapi_users(
     table: Annotated[str, typer.Option(help="The name of the library's table.")] = TABLE,
     applied: Annotated[

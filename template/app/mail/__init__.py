@@ -1,6 +1,6 @@
 """Mail: written into an outbox with the change that it is about, sent by a worker after the commit.
 
-To send one from a request: `await app.state.mail.for_session(tx).send(EmailMessage.build(...))`.
+To send one from a request: `await app.state.mail.for_session(db).send(EmailMessage.build(...))`.
 Template-owned; start reading at `outbox.py`.
 """
 
@@ -37,11 +37,11 @@ __all__ = [
 
 
 def install(app: App) -> None:
-    """Put the mailer at `app.state.mail`; with MAIL_WORKER=inline run a worker in this process."""
+    """Put the mailer at `app.state.mail`; with BACKGROUND_WORKER=inline run a worker in this process."""
     settings = app.state.settings
     app.state.mail = Mailer(default_sender=settings.mail_sender)
     tasks.install(app)
-    if settings.mail_worker == "inline":
+    if settings.background_worker == "inline":
         _run_inline(app, build_worker(app.state.db, settings))
 
 
@@ -49,14 +49,14 @@ def _run_inline(app: App, worker: Worker) -> None:
     stop = asyncio.Event()
     running: list[asyncio.Task[None]] = []
 
-    async def start_mail_worker() -> None:
+    async def start_background_worker() -> None:
         stop.clear()
         running.append(asyncio.create_task(worker.run(stop), name="mail worker"))
 
-    async def stop_mail_worker() -> None:
+    async def stop_background_worker() -> None:
         stop.set()
         while running:
             await running.pop()
 
-    app.on_startup(start_mail_worker)
-    app.on_shutdown(stop_mail_worker)
+    app.on_startup(start_background_worker)
+    app.on_shutdown(stop_background_worker)

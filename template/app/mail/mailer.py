@@ -16,12 +16,12 @@ from app.mail.outbox import enqueue
 _WITHHELD = "app.mail.withheld"
 
 
-def withhold(session: AsyncSession, email: str) -> None:
-    """Discard every mail to *email* that *session* sends from now on.
+def withhold(db: AsyncSession, email: str) -> None:
+    """Discard every mail to *email* that *db* sends from now on.
 
     For a mailbox that has received too many. The work stays the same; `enqueue` says why.
     """
-    session.info.setdefault(_WITHHELD, set()).add(email)
+    db.info.setdefault(_WITHHELD, set()).add(email)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Mailer:
 
     def for_session(
         self,
-        session: AsyncSession,
+        db: AsyncSession,
         *,
         discard: bool = False,
         user_id: str | None = None,
@@ -43,14 +43,14 @@ class Mailer:
         *user_id*: the account that the mails belong to. They are deleted with it and are part of its export.
         *lifetime*: for how many seconds the link in the mails is good. Then they are not sent, and forgotten.
         """
-        return SessionMailer(session, self.default_sender, discard, user_id, lifetime)
+        return SessionMailer(db, self.default_sender, discard, user_id, lifetime)
 
 
 @dataclass
 class SessionMailer:
     """Puts mails into the outbox, in the transaction of one session."""
 
-    session: AsyncSession
+    db: AsyncSession
     default_sender: str
     discard: bool = False
     user_id: str | None = None
@@ -61,11 +61,11 @@ class SessionMailer:
         if not message.sender:
             message = replace(message, sender=self.default_sender)
         recipients = set(message.all_recipients())
-        withheld: set[str] = self.session.info.get(_WITHHELD, set())
+        withheld: set[str] = self.db.info.get(_WITHHELD, set())
         is_withheld = bool(withheld) and recipients <= withheld
         expires_at = None if self.lifetime is None else clock.now() + timedelta(seconds=self.lifetime)
         enqueue(
-            self.session,
+            self.db,
             message,
             discard=self.discard or is_withheld,
             user_id=self.user_id,

@@ -63,7 +63,7 @@ class OutboxMessage(Base):
 
 
 def enqueue(
-    session: AsyncSession,
+    db: AsyncSession,
     message: EmailMessage,
     *,
     discard: bool = False,
@@ -78,7 +78,7 @@ def enqueue(
     *user_id*: the account that the mail belongs to. The caller's transaction keeps it from being deleted.
     *expires_at*: when the link in it expires.
     """
-    session.add(
+    db.add(
         OutboxMessage(
             user_id=user_id,
             # PostgreSQL stores no NUL in a text.
@@ -90,7 +90,7 @@ def enqueue(
 
 
 async def lease(
-    session: AsyncSession,
+    db: AsyncSession,
     duration: timedelta,
     *,
     limit: int = 1,
@@ -110,7 +110,7 @@ async def lease(
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    taken = await session.scalars(
+    taken = await db.scalars(
         update(OutboxMessage)
         .where(OutboxMessage.id.in_(select(due.c.id)))
         .values(attempts=OutboxMessage.attempts + 1, next_attempt_at=now + duration)
@@ -120,20 +120,20 @@ async def lease(
     return sorted(taken, key=lambda row: row.id)
 
 
-async def remove(session: AsyncSession, ids: Iterable[int]) -> None:
+async def remove(db: AsyncSession, ids: Iterable[int]) -> None:
     """The mails were sent, or are not to be sent: delete their rows."""
-    await session.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(list(ids))))
+    await db.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(list(ids))))
 
 
-async def put_back(session: AsyncSession, row: OutboxMessage, delay: timedelta, error: str) -> None:
+async def put_back(db: AsyncSession, row: OutboxMessage, delay: timedelta, error: str) -> None:
     """The attempt failed: try again after *delay*."""
-    await _change(session, row, next_attempt_at=_now() + delay, last_error=error)
+    await _change(db, row, next_attempt_at=_now() + delay, last_error=error)
 
 
-async def set_aside(session: AsyncSession, row: OutboxMessage, error: str) -> None:
+async def set_aside(db: AsyncSession, row: OutboxMessage, error: str) -> None:
     """No further attempt: the row stays for a while, with the status `dead`, for a person to look at."""
     content = "" if is_expired(row) else row.message
-    await _change(session, row, status=DEAD, next_attempt_at=_now(), last_error=error, message=content)
+    await _change(db, row, status=DEAD, next_attempt_at=_now(), last_error=error, message=content)
 
 
 def is_expired(row: OutboxMessage) -> bool:
@@ -141,7 +141,7 @@ def is_expired(row: OutboxMessage) -> bool:
     return row.expires_at is not None and row.expires_at <= _now()
 
 
-async def blank_expired(session: AsyncSession) -> None:
+async def blank_expired(db: AsyncSession) -> None:
     """Forget the content of mails whose link has expired, and set those aside that still wait."""
     now = _now()
     expired = (OutboxMessage.expires_at <= now, OutboxMessage.message != "")
@@ -150,25 +150,25 @@ async def blank_expired(session: AsyncSession) -> None:
         waiting.values(status=DEAD, next_attempt_at=now, last_error=EXPIRED),
         update(OutboxMessage).where(*expired).values(message=""),
     ):
-        await session.execute(statement.execution_options(synchronize_session=False))
+        await db.execute(statement.execution_options(synchronize_session=False))
 
 
-async def remove_dead(session: AsyncSession, before: datetime) -> None:
+async def remove_dead(db: AsyncSession, before: datetime) -> None:
     """Delete what was set aside before that moment."""
     old = (OutboxMessage.status == DEAD, OutboxMessage.next_attempt_at < before)
-    await session.execute(delete(OutboxMessage).where(*old))
+    await db.execute(delete(OutboxMessage).where(*old))
 
 
-async def _change(session: AsyncSession, row: OutboxMessage, **values: object) -> None:
+async def _change(db: AsyncSession, row: OutboxMessage, **values: object) -> None:
     # When the lease has run out and another worker has the row, `attempts` differs: leave it to that one.
     still_ours = (OutboxMessage.id == row.id, OutboxMessage.attempts == row.attempts)
-    await session.execute(
+    await db.execute(
         update(OutboxMessage).where(*still_ours).values(**values).execution_options(synchronize_session=False)
     )
 
 
-async def pending_messages(session: AsyncSession) -> list[EmailMessage]:
+async def pending_messages(db: AsyncSession) -> list[EmailMessage]:
     """The mails that wait to be sent, oldest first, without those to be thrown away."""
     waiting = select(OutboxMessage.message).where(OutboxMessage.status == PENDING)
-    stored = [from_json(text) for text in await session.scalars(waiting.order_by(OutboxMessage.id))]
+    stored = [from_json(text) for text in await db.scalars(waiting.order_by(OutboxMessage.id))]
     return [mail.message for mail in stored if not mail.discard]

@@ -16,8 +16,8 @@ def install(app: App) -> None:
     database, retention = app.state.db, timedelta(days=app.state.settings.mail_retention_days)
 
     async def clean() -> None:
-        async with database.session() as session:
-            await outbox.blank_expired(session)
-            await outbox.remove_dead(session, clock.now() - retention)
+        async with database.session() as db:
+            await outbox.blank_expired(db)
+            await outbox.remove_dead(db, clock.now() - retention)
 
     app.state.tasks.append(PeriodicTask("clean the outbox", CLEANING, clean))

@@ -26,11 +26,11 @@ IDLE = 1.0
 """Seconds between two looks into an empty outbox."""
 BUSY = 0.2
 """The same just after a mail: more may follow soon."""
-LONGEST_PAUSE = 30.0
+MAX_PAUSE = 30.0
 """Seconds between two tries when the database does not answer."""
 FIRST_RETRY = 10.0
 """Seconds to the second attempt; each further one waits twice as long, give or take 20 percent ..."""
-LONGEST_RETRY = 3600.0
+MAX_RETRY = 3600.0
 """... and an hour at the most."""
 
 
@@ -53,7 +53,7 @@ class Worker:
         """*send_timeout*: the seconds after which a send is given up and counts as failed."""
         self.backend = backend
         self._database = database
-        self._retry = retry or RetryPolicy(max_attempts, FIRST_RETRY, LONGEST_RETRY)
+        self._retry = retry or RetryPolicy(max_attempts, FIRST_RETRY, MAX_RETRY)
         self._send_timeout = send_timeout
         # No send lasts longer than its lease, or another worker would send the same mail meanwhile.
         self._lease = timedelta(seconds=2 * send_timeout + 30)
@@ -71,7 +71,7 @@ class Worker:
                 await _wait(stop, pause)
                 pause = IDLE
             except Exception as error:
-                pause = min(max(2 * pause, IDLE), LONGEST_PAUSE)
+                pause = min(max(2 * pause, IDLE), MAX_PAUSE)
                 _log_trouble(error, pause)
                 await _wait(stop, pause)
         await self._say_goodbye()
@@ -89,8 +89,8 @@ class Worker:
 
     async def _handle_next(self) -> bool:
         await self._remove_finished()
-        async with self._database.session() as session:
-            leased = await outbox.lease(session, self._lease)
+        async with self._database.session() as db:
+            leased = await outbox.lease(db, self._lease)
         if not leased:
             return False
         (row,) = leased
@@ -128,19 +128,19 @@ class Worker:
             return
         delay = timedelta(seconds=self._retry.delay_for(row.attempts))
         logger.warning("mail %d failed, attempt %d: %s", row.id, row.attempts, error)
-        async with self._database.session() as session:
-            await outbox.put_back(session, row, delay, error)
+        async with self._database.session() as db:
+            await outbox.put_back(db, row, delay, error)
 
     async def _set_aside(self, row: OutboxMessage, error: str) -> None:
         logger.error("mail %d set aside after %d attempts: %s", row.id, row.attempts, error)
-        async with self._database.session() as session:
-            await outbox.set_aside(session, row, error)
+        async with self._database.session() as db:
+            await outbox.set_aside(db, row, error)
 
     async def _remove_finished(self) -> None:
         # When it fails it is tried again before anything else: what was sent must not be sent again.
         if self._finished:
-            async with self._database.session() as session:
-                await outbox.remove(session, self._finished)
+            async with self._database.session() as db:
+                await outbox.remove(db, self._finished)
             self._finished.clear()
 
     async def _say_goodbye(self) -> None:

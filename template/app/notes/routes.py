@@ -25,55 +25,55 @@ NoteId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 @router.get("", status_code=200)
 async def list_notes(
-    user: CurrentUser, page: Annotated[Page, Depends(query(Page))], tx: Db
+    user: CurrentUser, page: Annotated[Page, Depends(query(Page))], db: Db
 ) -> list[PublicNote]:
     """Your notes, oldest first
 
     Pass the last id you got as `after` to read on.
     """
     mine = select(Note).where(Note.owner_id == user.id, Note.id > page.after)
-    found = await tx.scalars(mine.order_by(Note.id).limit(page.limit))
+    found = await db.scalars(mine.order_by(Note.id).limit(page.limit))
     return [public(note) for note in found]
 
 
 @router.post("", status_code=201)
-async def create_note(user: VerifiedUser, body: NewNote, tx: Db) -> PublicNote:
+async def create_note(user: VerifiedUser, body: NewNote, db: Db) -> PublicNote:
     """Write a note
 
     For accounts whose e-mail address is verified.
     """
     note = Note(owner_id=user.id, title=body.title, text=body.text)
-    tx.add(note)
-    await tx.flush()
+    db.add(note)
+    await db.flush()
     return public(note)
 
 
 @router.delete("", status_code=204)
-async def delete_notes(user: CurrentUser, recent: RecentLogin, tx: Db) -> None:
+async def delete_notes(user: CurrentUser, recent: RecentLogin, db: Db) -> None:
     """Delete all your notes
 
     There is no way back, so the login has to be a recent one.
     """
-    await tx.execute(delete(Note).where(Note.owner_id == user.id))
+    await db.execute(delete(Note).where(Note.owner_id == user.id))
 
 
 @router.get("/{note_id:int}", status_code=200)
 @responds({404: "You have no such note."})
-async def read_note(user: CurrentUser, note_id: NoteId, tx: Db) -> PublicNote:
+async def read_note(user: CurrentUser, note_id: NoteId, db: Db) -> PublicNote:
     """Read a note"""
-    return public(await _own_note(tx, user, note_id))
+    return public(await _own_note(db, user, note_id))
 
 
 @router.delete("/{note_id:int}", status_code=204)
 @responds({404: "You have no such note."})
-async def delete_note(user: CurrentUser, note_id: NoteId, tx: Db) -> None:
+async def delete_note(user: CurrentUser, note_id: NoteId, db: Db) -> None:
     """Delete a note"""
-    await tx.delete(await _own_note(tx, user, note_id))
+    await db.delete(await _own_note(db, user, note_id))
 
 
-async def _own_note(tx: AsyncSession, user: User, note_id: int) -> Note:
+async def _own_note(db: AsyncSession, user: User, note_id: int) -> Note:
     """The note, if it is the user's; somebody else's is answered like one that does not exist."""
-    note = await tx.scalar(select(Note).where(Note.id == note_id, Note.owner_id == user.id))
+    note = await db.scalar(select(Note).where(Note.id == note_id, Note.owner_id == user.id))
     if note is None:
         raise Problem(404, "You have no such note.")
     return note

@@ -148,7 +148,7 @@ def install(app: App) -> None:
         session_limits=SessionLimits(
             idle=timedelta(seconds=settings.session_idle),
             absolute=timedelta(seconds=settings.session_absolute),
-            short=timedelta(seconds=settings.session_short),
+            not_remembered=timedelta(seconds=settings.session_not_remembered),
             grace=timedelta(seconds=settings.refresh_grace),
             recent=timedelta(seconds=settings.recent_login),
             most=settings.max_sessions,

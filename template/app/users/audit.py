@@ -52,20 +52,20 @@ class AuditEvent(Base):
     """Who did it: a user's id, `cli` or `worker`; empty for somebody who could not show who they are."""
     method: Mapped[str] = mapped_column(String(16))
     """How the actor showed who they are: password, bearer, cookie, link; empty on the command line."""
-    address: Mapped[str] = mapped_column(String(45))
+    ip_address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(512))
     browser: Mapped[str] = mapped_column(String(80))
     details: Mapped[str] = mapped_column(Text)
     """More about it, as a JSON object."""
 
 
-def act_as(session: AsyncSession, actor: str, method: str = "") -> None:
-    """Say who does what *session* does from now on."""
-    session.info["actor"], session.info["method"] = actor, method
+def act_as(db: AsyncSession, actor: str, method: str = "") -> None:
+    """Say who does what *db* does from now on."""
+    db.info["actor"], db.info["method"] = actor, method
 
 
 def record(
-    session: AsyncSession,
+    db: AsyncSession,
     event: str,
     user_id: str | None,
     *,
@@ -74,22 +74,22 @@ def record(
     method: str | None = None,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Write *event* down; it is there if, and only if, the transaction of *session* is committed.
+    """Write *event* down; it is there if, and only if, the transaction of *db* is committed.
 
     Where nobody has logged in, it is *actor*; by default the user, or nobody for a failure.
     """
-    client = client_of_session(session)
+    client = client_of_session(db)
     if actor is None:
         actor = (user_id or "") if outcome == "success" else ""
-    session.add(
+    db.add(
         AuditEvent(
             at=clock.now(),
             event=event,
             outcome=outcome,
             user_id=user_id,
-            actor=session.info.get("actor") or actor,
-            method=method if method is not None else session.info.get("method", ""),
-            address=client.address,
+            actor=db.info.get("actor") or actor,
+            method=method if method is not None else db.info.get("method", ""),
+            ip_address=client.ip_address,
             user_agent=client.user_agent,
             browser=browser_of(client.user_agent),
             details=msgspec.json.encode(details or {}).decode(),
@@ -97,13 +97,13 @@ def record(
     )
 
 
-def browser_of_session(session: AsyncSession) -> str:
-    """The browser that asks for what *session* does."""
-    return browser_of(client_of_session(session).user_agent)
+def browser_of_session(db: AsyncSession) -> str:
+    """The browser that asks for what *db* does."""
+    return browser_of(client_of_session(db).user_agent)
 
 
 async def browsers_of_logins(
-    session: AsyncSession, user_id: str, *, and_number: ScalarSelect[int]
+    db: AsyncSession, user_id: str, *, and_number: ScalarSelect[int]
 ) -> tuple[set[str], int]:
     """The browsers that *user_id* has logged in with, as far back as the log goes.
 
@@ -115,12 +115,12 @@ async def browsers_of_logins(
         AuditEvent.outcome == "success",
     )
     browsers = select(AuditEvent.browser, literal(0)).where(*logins).distinct()
-    rows = (await session.execute(browsers.union_all(select(literal(""), and_number)))).all()
+    rows = (await db.execute(browsers.union_all(select(literal(""), and_number)))).all()
     return {browser for browser, _ in rows if browser}, sum(number for _, number in rows)
 
 
 async def events_of(
-    session: AsyncSession, user_id: str | None = None, *, before: int | None = None, limit: int | None = None
+    db: AsyncSession, user_id: str | None = None, *, before: int | None = None, limit: int | None = None
 ) -> list[AuditEvent]:
     """The newest events first, of one account or of all, from below the id *before*."""
     query = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
@@ -128,9 +128,9 @@ async def events_of(
         query = query.where(AuditEvent.user_id == user_id)
     if before is not None:
         query = query.where(AuditEvent.id < before)
-    return list(await session.scalars(query))
+    return list(await db.scalars(query))
 
 
-async def remove_older_than(session: AsyncSession, moment: datetime) -> None:
+async def remove_older_than(db: AsyncSession, moment: datetime) -> None:
     """Forget what happened before *moment*."""
-    await session.execute(delete(AuditEvent).where(AuditEvent.at < moment))
+    await db.execute(delete(AuditEvent).where(AuditEvent.at < moment))

@@ -12,7 +12,7 @@ from app import clock
 from app.users.device_cookies import LIFETIME
 from app.users.manager import UserManager
 from app.users.models import User
-from app.users.sessions import Issued
+from app.users.sessions import IssuedSession
 from app.web import delete_cookie, set_cookie
 
 SECURE_NAME = "__Host-session"
@@ -25,10 +25,12 @@ def session_cookie(request: Request) -> str | None:
     return request.cookies.get(_name(request))
 
 
-def give_cookie(request: Request, issued: Issued) -> None:
+def give_cookie(request: Request, issued: IssuedSession) -> None:
     """Send the cookie of a new session. One that is not remembered goes when the browser is closed."""
-    row = issued.row
-    is_remembered = row.expires_at - row.created_at > request.scope["app"].state.users.sessions.limits.short
+    row = issued.session
+    is_remembered = (
+        row.expires_at - row.created_at > request.scope["app"].state.users.sessions.limits.not_remembered
+    )
     seconds = int((row.expires_at - clock.now()).total_seconds())
     set_cookie(
         request,

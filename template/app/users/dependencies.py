@@ -1,7 +1,7 @@
 """What handlers ask for by type: `user: CurrentUser` as the FIRST parameter guards a route.
 
 @router.get("/things", status_code=200)
-async def list_things(user: CurrentUser, tx: Db) -> list[ThingOut]: ...
+async def list_things(user: CurrentUser, db: Db) -> list[ThingOut]: ...
 
 Each is a guard that runs before the body is read, and is shown in the OpenAPI document. Every request reads
 user and session in one query, so that logging out, disabling, deleting and resetting act on the very next.
@@ -84,7 +84,7 @@ def limited_by(row: str) -> Any:
     @responds(_TOO_MANY)
     async def guard(request: Request, users: Users) -> None:
         if users.limits is not None:
-            await users.limits.count(row, address=client_of(request).network)
+            await users.limits.count(row, ip=client_of(request).network)
 
     guard.__dict__["limit"] = row
     return Depends(guard)
@@ -112,32 +112,32 @@ class Login:
     session: UserSession
 
 
-async def find_login(request: Request, users: Users, tx: Db) -> Login | Problem:
+async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
     """Who sends the request, or the answer for nobody.
 
     An access token in `Authorization: Bearer` (RFC 6750) counts before a cookie; a cookie is accepted from
     pages of this application alone.
     """
-    transaction_is_ours = not tx.in_transaction()
+    transaction_is_ours = not db.in_transaction()
     try:
         if (token := _access_token(request)) is not None:
-            row, user = await _by_access_token(users, tx, token)
+            session, user = await _by_access_token(users, db, token)
         elif cookie := session_cookie(request):
             require_same_origin(request)
-            row, user = await users.sessions.by_token(tx, cookie, kind=COOKIE)
+            session, user = await users.sessions.by_token(db, cookie, kind=COOKIE)
         else:
             return _unauthorized("Log in, and send the access token as Authorization: Bearer, or the cookie.")
     except (TokenError, SessionEnded):
         found = _unauthorized("The login is not good any more. Refresh the access token, or log in again.")
     else:
-        found = Login(user, row)
-        act_as(tx, user.id, row.kind)
+        found = Login(user, session)
+        act_as(db, user.id, session.kind)
         note_user(request, user.id)
-        if users.sessions.is_due(row):
-            await _write_down(users, tx, row)
-    if transaction_is_ours and not isinstance(tx.sync_session, ReadOnlySession):
+        if users.sessions.is_due(session):
+            await _write_down(users, db, session)
+    if transaction_is_ours and not isinstance(db.sync_session, ReadOnlySession):
         # Whoever sends a body slowly must not hold a connection, or SQLite's write lock, meanwhile.
-        await tx.commit()
+        await db.commit()
     return found
 
 
@@ -147,21 +147,21 @@ def _access_token(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-async def _by_access_token(users: UserManager, tx: AsyncSession, token: str) -> tuple[UserSession, User]:
+async def _by_access_token(users: UserManager, db: AsyncSession, token: str) -> tuple[UserSession, User]:
     user_id, session_id = users.tokens.verify_access(token)
-    row, user = await users.sessions.by_id(tx, session_id)
-    if row.kind != BEARER or user.id != user_id:
+    session, user = await users.sessions.by_id(db, session_id)
+    if session.kind != BEARER or user.id != user_id:
         raise SessionEnded
-    return row, user
+    return session, user
 
 
-async def _write_down(users: UserManager, tx: AsyncSession, row: UserSession) -> None:
-    if not isinstance(tx.sync_session, ReadOnlySession):
-        await users.sessions.seen(tx, row)
+async def _write_down(users: UserManager, db: AsyncSession, session: UserSession) -> None:
+    if not isinstance(db.sync_session, ReadOnlySession):
+        await users.sessions.seen(db, session)
         return
     try:
-        async with separate_transaction(tx) as session:
-            await users.sessions.seen(session, row)
+        async with separate_transaction(db) as db:
+            await users.sessions.seen(db, session)
     except SQLAlchemyError as error:
         logger.warning("the time of a session was not written down (%s)", type(error).__name__)
 
@@ -247,9 +247,9 @@ Superuser = Annotated[User, Depends(superuser)]
 """The logged-in account, which is a superuser; 403 if it is not."""
 
 
-async def still_logged_in(login: CurrentLogin, users: Users, tx: Db) -> Login:
+async def still_logged_in(login: CurrentLogin, users: Users, db: Db) -> Login:
     # It raises when the session has ended; user and session are read again into what the guards gave.
-    await users.sessions.by_id(tx, login.session.id)
+    await users.sessions.by_id(db, login.session.id)
     return login
 
 

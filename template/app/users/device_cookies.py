@@ -15,7 +15,7 @@ from app.users.tokens import derived_key
 
 LIFETIME = timedelta(days=400)
 """How long a browser stays known after a login. Browsers keep no cookie longer (RFC 6265bis, section 5.5)."""
-MOST_ACCOUNTS = 5
+MAX_ACCOUNTS = 5
 """Accounts that a browser is known for; the oldest one is dropped first."""
 _NONCE_BYTES = 16
 _MAC_BYTES = 16
@@ -62,7 +62,7 @@ class DeviceCookies:
         made_at = f"{int(clock.now().timestamp()):0{_TIME_LENGTH}x}"
         mark = account + made_at + self._proof(account, made_at, browser, password_version)
         others = [each for each in marks if not each.startswith(account)]
-        return ".".join([browser, self._mac("seal", browser), mark, *others[: MOST_ACCOUNTS - 1]])
+        return ".".join([browser, self._mac("seal", browser), mark, *others[: MAX_ACCOUNTS - 1]])
 
     def _is_current(self, mark: str, browser: str, password_version: int) -> bool:
         account, rest = mark[:_MAC_LENGTH], mark[_MAC_LENGTH:]

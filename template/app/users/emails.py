@@ -95,16 +95,16 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
     await _send(mailer, new_email, "", subject, "email_change.html", "email_change.txt", None, values)
 
 
-async def mail_invitation(session: AsyncSession, email: str, token: str) -> None:
+async def mail_invitation(db: AsyncSession, email: str, token: str) -> None:
     """Put the mail with the link that makes an account for *email* into the outbox."""
-    services = session.info["services"]
+    services = db.info["services"]
     settings = services.settings
     values = {
         "invitation_url": _link(settings.invitation_url, token),
         "app_name": settings.app_name,
         "lifetime": in_words(settings.invitation_ttl),
     }
-    mailer = services.mail.for_session(session, lifetime=settings.invitation_ttl)
+    mailer = services.mail.for_session(db, lifetime=settings.invitation_ttl)
     subject = f"You are invited to {settings.app_name}"
     await _send(mailer, email, "", subject, "invitation.html", "invitation.txt", None, values)
 
@@ -171,35 +171,35 @@ NOTICES = {
 
 async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None:
     """Put a security notice about *user* into the outbox: what happened, when, from where."""
-    session = session_of(user)
-    services, client, text = services_of(user), client_of_session(session), NOTICES[notice]
+    db = session_of(user)
+    services, client, text = services_of(user), client_of_session(db), NOTICES[notice]
     values = {
         "heading": text.heading,
         "sentence": text.sentence,
         "advice": text.advice,
         "account": to or user.email,
         "time": f"{clock.now():%Y-%m-%d %H:%M} UTC",
-        "address": client.address,
+        "ip_address": client.ip_address,
         "browser": browser_of(client.user_agent),
     }
     if notice == "deletion_scheduled" and user.delete_after is not None:
         values["advice"] = f"Log in before {user.delete_after:%Y-%m-%d %H:%M} UTC to keep it."
     # The mail about a deletion is the one that outlives the account.
     user_id = None if notice == "account_deleted" else user.id
-    mailer = services.mail.for_session(session, user_id=user_id)
+    mailer = services.mail.for_session(db, user_id=user_id)
     subject = f"{services.settings.app_name}: {text.heading[0].lower()}{text.heading[1:]}"
     await _send(mailer, to or user.email, "", subject, "notice.html", "notice.txt", None, values)
 
 
-async def mail_nobody(session: AsyncSession, token: str) -> None:
+async def mail_nobody(db: AsyncSession, token: str) -> None:
     """The work of a mail, and a row in the outbox that the worker throws away.
 
     An unknown address must cost what a known one costs, or the time of the answer tells them apart.
     """
-    services = session.info["services"]
+    services = db.info["services"]
     settings = services.settings
     await send_password_reset_email(
-        services.mail.for_session(session, discard=True, lifetime=settings.reset_ttl),
+        services.mail.for_session(db, discard=True, lifetime=settings.reset_ttl),
         to="nobody@localhost",
         token=token,
         reset_url_template=settings.reset_url,

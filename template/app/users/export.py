@@ -19,7 +19,7 @@ def account_of(user: User) -> dict[str, Any]:
     return {column.name: getattr(user, name_of(column).key) for column in _open_columns(_accounts())}
 
 
-async def belongings_of(session: AsyncSession, user: User) -> dict[str, list[dict[str, Any]]]:
+async def belongings_of(db: AsyncSession, user: User) -> dict[str, list[dict[str, Any]]]:
     """The rows of every table that refers to the account, by the name of the table."""
     found: dict[str, list[dict[str, Any]]] = {}
     for table in Base.metadata.sorted_tables:
@@ -28,7 +28,7 @@ async def belongings_of(session: AsyncSession, user: User) -> dict[str, list[dic
             continue
         # One query, so that a row that refers to the account twice is there once.
         mine = select(*_open_columns(table)).where(or_(*(owner == user.id for owner in owners)))
-        found[table.name] = [dict(row) for row in (await session.execute(mine)).mappings()]
+        found[table.name] = [dict(row) for row in (await db.execute(mine)).mappings()]
     return found
 
 

@@ -38,7 +38,7 @@ class Invitations:
         self._tokens = tokens
         self._lasts = timedelta(seconds=tokens.config.invitation_ttl_seconds)
 
-    async def make(self, session: AsyncSession, email: str, *, invited_by: str) -> tuple[UserInvitation, str]:
+    async def make(self, db: AsyncSession, email: str, *, invited_by: str) -> tuple[UserInvitation, str]:
         """Invite *email*, as `parse_email` returns it; the invitation and the token of its link.
 
         Of several at once, the last one works.
@@ -52,34 +52,34 @@ class Invitations:
         }
         # One statement, so that the unique index refuses none of several at once (CWE-362). The new id makes
         # the link of the invitation before useless.
-        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+        insert = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
         upsert = insert(UserInvitation).values(email=email, **values)
         upsert = upsert.on_conflict_do_update(index_elements=[UserInvitation.email], set_=values)
-        row = (await session.scalars(upsert.returning(UserInvitation))).one()
+        row = (await db.scalars(upsert.returning(UserInvitation))).one()
         return row, self._tokens.issue_invitation(row.id, email=email)
 
-    async def open(self, session: AsyncSession) -> list[UserInvitation]:
+    async def open(self, db: AsyncSession) -> list[UserInvitation]:
         """Those that can be used, the newest first."""
         usable = select(UserInvitation).where(UserInvitation.expires_at > clock.now())
         newest_first = usable.order_by(UserInvitation.created_at.desc(), UserInvitation.id)
-        return list(await session.scalars(newest_first))
+        return list(await db.scalars(newest_first))
 
-    async def of_token(self, session: AsyncSession, token: str) -> UserInvitation:
+    async def of_token(self, db: AsyncSession, token: str) -> UserInvitation:
         """The invitation that *token* is the link of. Raises `TokenError`; nothing changes."""
-        row = await session.get(UserInvitation, self._tokens.peek_invitation_token_sub(token))
+        row = await db.get(UserInvitation, self._tokens.peek_invitation_token_sub(token))
         if row is None or row.expires_at <= clock.now():
             raise TokenError("invitation was used, withdrawn or has expired")
         self._tokens.verify_invitation_token(token, expected_email=row.email)
         return row
 
-    async def remove(self, session: AsyncSession, invitation_id: str) -> bool:
+    async def remove(self, db: AsyncSession, invitation_id: str) -> bool:
         """Use or withdraw an invitation; of several callers at once one gets True."""
         this_one = delete(UserInvitation).where(UserInvitation.id == invitation_id)
-        removed = await session.execute(
+        removed = await db.execute(
             this_one.returning(UserInvitation.id).execution_options(synchronize_session=False)
         )
         return removed.scalar_one_or_none() is not None
 
-    async def remove_expired(self, session: AsyncSession) -> None:
+    async def remove_expired(self, db: AsyncSession) -> None:
         """Forget those that nobody has used in time."""
-        await session.execute(delete(UserInvitation).where(UserInvitation.expires_at <= clock.now()))
+        await db.execute(delete(UserInvitation).where(UserInvitation.expires_at <= clock.now()))

@@ -51,7 +51,7 @@ from app.users.rate_limits import Attempt, Limits, TooManyRequests
 from app.users.sessions import (
     BEARER,
     COOKIE,
-    Issued,
+    IssuedSession,
     SessionEnded,
     SessionLimits,
     SessionReused,
@@ -90,7 +90,7 @@ class SendEmailChange(Protocol):
 class SendInvitation(Protocol):
     """Sends the link that makes an account for *email*."""
 
-    async def __call__(self, session: AsyncSession, email: str, token: str) -> None: ...
+    async def __call__(self, db: AsyncSession, email: str, token: str) -> None: ...
 
 
 def _default_hasher() -> PasswordHasher:
@@ -147,25 +147,25 @@ class UserManager:
 
     # Finding
 
-    async def get_by_email(self, session: AsyncSession, email: str) -> User | None:
+    async def get_by_email(self, db: AsyncSession, email: str) -> User | None:
         """The account of an address in any spelling, or None."""
         query = select(self.model).where(self.model.email == normalize_email(email))
-        return (await session.execute(query)).scalar_one_or_none()
+        return (await db.execute(query)).scalar_one_or_none()
 
-    async def get_by_id(self, session: AsyncSession, user_id: str) -> User | None:
+    async def get_by_id(self, db: AsyncSession, user_id: str) -> User | None:
         """The account with this id, or None."""
-        return await session.get(self.model, user_id)
+        return await db.get(self.model, user_id)
 
-    async def require(self, session: AsyncSession, user_id: str) -> User:
+    async def require(self, db: AsyncSession, user_id: str) -> User:
         """As `get_by_id`; raises `NoSuchUser`."""
-        user = await self.get_by_id(session, user_id)
+        user = await self.get_by_id(db, user_id)
         if user is None:
             raise NoSuchUser("There is no such account.")
         return user
 
     async def search(
         self,
-        session: AsyncSession,
+        db: AsyncSession,
         *,
         text: str = "",
         before: tuple[datetime, str] | None = None,
@@ -183,13 +183,11 @@ class UserManager:
         if before is not None:
             query = query.where(tuple_(self.model.created_at, self.model.id) < before)
         newest_first = query.order_by(self.model.created_at.desc(), self.model.id.desc())
-        return list(await session.scalars(newest_first.limit(limit)))
+        return list(await db.scalars(newest_first.limit(limit)))
 
     # Registration
 
-    async def register(
-        self, session: AsyncSession, *, email: str, password: str, **extra: Any
-    ) -> User | None:
+    async def register(self, db: AsyncSession, *, email: str, password: str, **extra: Any) -> User | None:
         """Somebody makes an account; None where it is not to be told whether the address had one already.
 
         With `registration="private"` the owner of a taken address gets a mail instead, which costs as much.
@@ -205,13 +203,13 @@ class UserManager:
         if self.registration == "closed":
             raise RegistrationClosed
         if self.registration == "open":
-            return await self.create(session, email=email, password=password, **extra)
+            return await self.create(db, email=email, password=password, **extra)
         try:
-            return await self.create(session, email=email, password=password, **extra)
+            return await self.create(db, email=email, password=password, **extra)
         except UserAlreadyExists:
-            user = await self._held_by_email(session, email)
-        if user is None or not _gets_mail(user):
-            await self._pretend(session)
+            user = await self._held_by_email(db, email)
+        if user is None or not _can_receive_mail(user):
+            await self._do_dummy_work(db)
         elif not user.is_verified:
             # Without the link this account cannot log in, and its owner may have lost the first mail.
             await self._mail_verification(user)
@@ -219,13 +217,13 @@ class UserManager:
             # Counted by `create`, as the mail to a new account is; a second count would cost more than that.
             await self.notify(user, "already_registered")
         else:
-            await self._pretend(session)
-        audit.record(session, "register", user and user.id, outcome="failure")
+            await self._do_dummy_work(db)
+        audit.record(db, "register", user and user.id, outcome="failure")
         return None
 
     async def create(
         self,
-        session: AsyncSession,
+        db: AsyncSession,
         *,
         email: str,
         password: str,
@@ -248,8 +246,8 @@ class UserManager:
         await self._check_password(password, context_words(email, extra))
         hashed_password = await self.hasher.hash(password)
         if not is_verified and not await self._may_mail("register", email) and self.withhold is not None:
-            self.withhold(session, email)
-        if await self.get_by_email(session, email) is not None:
+            self.withhold(db, email)
+        if await self.get_by_email(db, email) is not None:
             raise UserAlreadyExists(f"{email} has an account already.")
         user = self.model(
             email=email,
@@ -260,14 +258,14 @@ class UserManager:
             password_version=0,
             **extra,
         )
-        session.add(user)
-        await self._flush_unique(session, email)
-        audit.record(session, "register", user.id)
+        db.add(user)
+        await self._flush_unique(db, email)
+        audit.record(db, "register", user.id)
         if self.on_after_register is not None:
             await self.on_after_register(user)
         return user
 
-    async def invite(self, session: AsyncSession, *, email: str, invited_by: str) -> UserInvitation:
+    async def invite(self, db: AsyncSession, *, email: str, invited_by: str) -> UserInvitation:
         """Mail the link that makes an account for *email*; one that was mailed before works no more.
 
         Raises:
@@ -275,23 +273,21 @@ class UserManager:
             UserAlreadyExists: it needs no invitation.
         """
         email = parse_email(email)
-        if await self.get_by_email(session, email) is not None:
+        if await self.get_by_email(db, email) is not None:
             raise UserAlreadyExists(f"{email} has an account already.")
-        row, token = await self.invitations.make(session, email, invited_by=invited_by)
+        row, token = await self.invitations.make(db, email, invited_by=invited_by)
         if self.send_invitation is not None:
-            await self.send_invitation(session, email, token)
-        audit.record(session, "invite", None, details={"invitation": row.id})
+            await self.send_invitation(db, email, token)
+        audit.record(db, "invite", None, details={"invitation": row.id})
         return row
 
-    async def withdraw_invitation(self, session: AsyncSession, invitation_id: str) -> None:
+    async def withdraw_invitation(self, db: AsyncSession, invitation_id: str) -> None:
         """Make the link of an invitation useless. Raises `NoSuchInvitation`."""
-        if not await self.invitations.remove(session, invitation_id):
+        if not await self.invitations.remove(db, invitation_id):
             raise NoSuchInvitation("There is no such invitation.")
-        audit.record(session, "invitation_withdrawn", None, details={"invitation": invitation_id})
+        audit.record(db, "invitation_withdrawn", None, details={"invitation": invitation_id})
 
-    async def accept_invitation(
-        self, session: AsyncSession, *, token: str, password: str, **extra: Any
-    ) -> User:
+    async def accept_invitation(self, db: AsyncSession, *, token: str, password: str, **extra: Any) -> User:
         """Make the account that *token* invites to. Its address is verified: the link was mailed there.
 
         *extra* are your own columns.
@@ -301,22 +297,18 @@ class UserManager:
             TokenError: it was used, withdrawn or has expired; of several uses at once, one succeeds.
             UserAlreadyExists: the address has got an account in another way.
         """
-        transaction_is_ours = not session.in_transaction()
-        invitation = await self.invitations.of_token(session, token)
+        transaction_is_ours = not db.in_transaction()
+        invitation = await self.invitations.of_token(db, token)
         if transaction_is_ours:
-            await session.commit()
-        user = await self.create(
-            session, email=invitation.email, password=password, is_verified=True, **extra
-        )
-        if not await self.invitations.remove(session, invitation.id):
+            await db.commit()
+        user = await self.create(db, email=invitation.email, password=password, is_verified=True, **extra)
+        if not await self.invitations.remove(db, invitation.id):
             raise TokenError("invitation was used already")
         return user
 
     # Login
 
-    async def authenticate(
-        self, session: AsyncSession, *, email: str, password: str, browser: str = ""
-    ) -> User:
+    async def authenticate(self, db: AsyncSession, *, email: str, password: str, browser: str = "") -> User:
         """The account that *email* and *password* belong to.
 
         Exactly one hash is verified, whether or not there is such an account (CWE-208). *browser* is the
@@ -328,34 +320,34 @@ class UserManager:
             InactiveUser: the right password of a disabled account.
             TooManyRequests: too many wrong ones lately; this one was not looked at.
         """
-        transaction_is_ours = not session.in_transaction()
-        user = await self.get_by_email(session, email)
+        transaction_is_ours = not db.in_transaction()
+        user = await self.get_by_email(db, email)
         if transaction_is_ours:
             # Gives the connection back while the hash is computed. (A rollback would unload the user.)
-            await session.commit()
+            await db.commit()
         known = self._known_browser(browser, user)
-        attempt = await self._begin_attempt(session, email, known, user)
+        attempt = await self._begin_attempt(db, email, known, user)
         try:
-            user = await self._verified(session, user, password, known=known)
+            user = await self._verified(db, user, password, known=known)
         except (InvalidCredentials, InactiveUser):
-            await self._count_failure(session, user, known)
-            audit.record(session, "login", user and user.id, outcome="failure", method="password")
+            await self._count_failure(db, user, known)
+            audit.record(db, "login", user and user.id, outcome="failure", method="password")
             if transaction_is_ours:
-                await session.commit()
+                await db.commit()
             raise
         except HashingBusy:
-            await _uncount(attempt)
+            await _refund(attempt)
             raise
-        await _uncount(attempt)
+        await _refund(attempt)
         if user.delete_after is not None:
-            await self._take_back_deletion(session, user)
-        await self._tell_of_unseen_browser(session, user)
-        audit.record(session, "login", user.id, method="password")
+            await self._take_back_deletion(db, user)
+        await self._notify_of_unseen_browser(db, user)
+        audit.record(db, "login", user.id, method="password")
         if self.on_after_login is not None:
             await self.on_after_login(user)
         return user
 
-    async def _verified(self, session: AsyncSession, user: User | None, password: str, *, known: str) -> User:
+    async def _verified(self, db: AsyncSession, user: User | None, password: str, *, known: str) -> User:
         hashed = user.hashed_password if user is not None else None
         is_right = await self.hasher.verify(password, hashed)
         # Before the rest, whose time would tell an account that is not open from a wrong password.
@@ -365,16 +357,16 @@ class UserManager:
         version = user.password_version
         # While a hash was computed the password may have been reset, or the account disabled or deleted; from
         # here on it is not, before the session is stored.
-        is_as_it_was = await self._lock(session, user) and user.password_version == version
-        if not is_as_it_was or _is_gone(user) or not self._opens(user, known):
+        is_as_it_was = await self._lock(db, user) and user.password_version == version
+        if not is_as_it_was or _is_past_deletion(user) or not self._opens(user, known):
             raise InvalidCredentials("The address or the password is wrong.")
         if not user.is_active:
             raise InactiveUser("This account is disabled.")
         if renewed != hashed:
             # Only if the password is still the one that was verified.
             unchanged = (self.model.id == user.id, self.model.hashed_password == hashed)
-            await session.execute(update(self.model).where(*unchanged).values(hashed_password=renewed))
-        await self._forget_failures(session, user)
+            await db.execute(update(self.model).where(*unchanged).values(hashed_password=renewed))
+        await self._forget_failures(db, user)
         return user
 
     def _opens(self, user: User, known: str) -> bool:
@@ -394,14 +386,14 @@ class UserManager:
         """The id of the browser if it was used with the account since its password was set, or empty."""
         return self.device_cookies.id_for(cookie, user.id, user.password_version) if user is not None else ""
 
-    async def _count_failure(self, session: AsyncSession, user: User | None, known: str) -> None:
+    async def _count_failure(self, db: AsyncSession, user: User | None, known: str) -> None:
         """Count a wrong password of a browser that is not *known*; at the last one the owner is told.
 
         The statement is the same for an unknown account, and finds no row there.
         """
         if known:
             return
-        counted = await session.scalar(
+        counted = await db.scalar(
             update(self.model)
             .where(self.model.id == (user.id if user is not None else ""))
             .values(failed_logins=self.model.failed_logins + 1, updated_at=self.model.updated_at)
@@ -409,39 +401,37 @@ class UserManager:
             .execution_options(synchronize_session=False)
         )
         if user is not None and counted == MAX_FAILED_LOGINS:
-            audit.record(session, "login_locked", user.id, outcome="failure")
-            await self._tell(user, "login_locked")
+            audit.record(db, "login_locked", user.id, outcome="failure")
+            await self._notify(user, "login_locked")
 
-    async def _forget_failures(self, session: AsyncSession, user: User) -> None:
+    async def _forget_failures(self, db: AsyncSession, user: User) -> None:
         if user.failed_logins:
             this_one = update(self.model).where(self.model.id == user.id)
-            await session.execute(this_one.values(failed_logins=0, updated_at=self.model.updated_at))
+            await db.execute(this_one.values(failed_logins=0, updated_at=self.model.updated_at))
 
-    async def _tell_of_unseen_browser(self, session: AsyncSession, user: User) -> None:
+    async def _notify_of_unseen_browser(self, db: AsyncSession, user: User) -> None:
         """Write to the owner unless this is the account's first login or its browser was there before."""
         # Counts the sessions for `_end_surplus` in the same query, so that a login costs none more.
-        seen, alive = await audit.browsers_of_logins(
-            session, user.id, and_number=self.sessions.number_of(user)
-        )
-        session.info[_ALIVE] = alive
-        if seen and audit.browser_of_session(session) not in seen:
-            await self._tell(user, "new_sign_in")
+        seen, alive = await audit.browsers_of_logins(db, user.id, and_number=self.sessions.number_of(user))
+        db.info[_ALIVE] = alive
+        if seen and audit.browser_of_session(db) not in seen:
+            await self._notify(user, "new_sign_in")
 
     # Verification of the address
 
-    async def request_verify(self, session: AsyncSession, *, email: str) -> None:
+    async def request_verify(self, db: AsyncSession, *, email: str) -> None:
         """Call `on_after_request_verify` with a token, if there is anything to verify.
 
         Returns None and does the same work in every case, so that nobody learns which addresses have an
         account (CWE-204).
         """
         may_mail = await self._may_mail("request_verify", email)
-        user = await self._held_by_email(session, email)
-        if user is not None and may_mail and _gets_mail(user) and not user.is_verified:
+        user = await self._held_by_email(db, email)
+        if user is not None and may_mail and _can_receive_mail(user) and not user.is_verified:
             await self._mail_verification(user)
         else:
-            await self._pretend(session)
-        audit.record(session, "verify_request", user and user.id, actor="")
+            await self._do_dummy_work(db)
+        audit.record(db, "verify_request", user and user.id, actor="")
 
     async def _mail_verification(self, user: User) -> None:
         token = self.verify_token(user)
@@ -452,9 +442,9 @@ class UserManager:
         """A token that verifies the address that *user* has now."""
         return self.tokens.issue_verify(user.id, password_version=user.password_version, email=user.email)
 
-    async def check_verify_token(self, session: AsyncSession, *, token: str) -> User:
+    async def check_verify_token(self, db: AsyncSession, *, token: str) -> User:
         """The account that *token* would verify; nothing changes. Raises `TokenError`."""
-        user = await self._bearer_of(session, self.tokens.peek_email_token_sub(token))
+        user = await self._user_of_token(db, self.tokens.peek_email_token_sub(token))
         self.tokens.verify_email_token(
             token,
             expected_password_version=user.password_version,
@@ -466,7 +456,7 @@ class UserManager:
 
     async def verify(
         self,
-        session: AsyncSession,
+        db: AsyncSession,
         *,
         token: str,
         login: User | None = None,
@@ -484,21 +474,21 @@ class UserManager:
             WrongPassword: the token is not spent; that is written into the audit log.
             TooManyRequests: too many wrong passwords lately.
         """
-        transaction_is_ours = not session.in_transaction()
-        user = await self.check_verify_token(session, token=token)
+        transaction_is_ours = not db.in_transaction()
+        user = await self.check_verify_token(db, token=token)
         known = self._known_browser(browser, user)
         if transaction_is_ours:
-            await session.commit()
+            await db.commit()
         if password:
-            await self._require_password(session, user, password, "verify", known=known)
+            await self._require_password(db, user, password, "verify", known=known)
         is_theirs = bool(password or known) or (login is not None and login.id == user.id)
         values: dict[str, Any] = {"is_verified": True}
         if not is_theirs:
             values["hashed_password"] = await self.hasher.hash(secrets.token_urlsafe(32))
             values["password_version"] = user.password_version + 1
-        if not await self._change_once(session, user, self.model.is_verified.is_(False), **values):
+        if not await self._change_once(db, user, self.model.is_verified.is_(False), **values):
             raise TokenError("token was used already")
-        audit.record(session, "verify", user.id, method="link", details={"password_kept": is_theirs})
+        audit.record(db, "verify", user.id, method="link", details={"password_kept": is_theirs})
         if self.on_after_verify is not None:
             await self.on_after_verify(user)
         if not is_theirs:
@@ -507,30 +497,30 @@ class UserManager:
 
     # Reset of a forgotten password
 
-    async def request_password_reset(self, session: AsyncSession, *, email: str) -> None:
+    async def request_password_reset(self, db: AsyncSession, *, email: str) -> None:
         """Call `on_after_forgot_password` with a token, if the account exists and is active.
 
         As silent and as costly as `request_verify` in every case.
         """
         may_mail = await self._may_mail("request_password_reset", email)
-        user = await self._held_by_email(session, email)
-        if user is not None and may_mail and _gets_mail(user):
+        user = await self._held_by_email(db, email)
+        if user is not None and may_mail and _can_receive_mail(user):
             await self._mail_reset(user)
         else:
-            await self._pretend(session)
-        audit.record(session, "password_reset_request", user and user.id, actor="")
+            await self._do_dummy_work(db)
+        audit.record(db, "password_reset_request", user and user.id, actor="")
 
-    async def send_password_reset(self, session: AsyncSession, user: User) -> None:
+    async def send_password_reset(self, db: AsyncSession, user: User) -> None:
         """As `request_password_reset`, for administrators: no limit holds it back.
 
         Raises:
             NoSuchUser: the account was deleted meanwhile.
         """
-        if not await self._lock(session, user):
+        if not await self._lock(db, user):
             raise NoSuchUser("There is no such account.")
-        if _gets_mail(user):
+        if _can_receive_mail(user):
             await self._mail_reset(user)
-        audit.record(session, "password_reset_request", user.id, actor="")
+        audit.record(db, "password_reset_request", user.id, actor="")
 
     async def _mail_reset(self, user: User) -> None:
         token = self.reset_token(user)
@@ -541,15 +531,15 @@ class UserManager:
         """A token that sets a new password for *user*, once."""
         return self.tokens.issue_reset(user.id, password_version=user.password_version, email=user.email)
 
-    async def check_reset_token(self, session: AsyncSession, *, token: str) -> User:
+    async def check_reset_token(self, db: AsyncSession, *, token: str) -> User:
         """The account that *token* would reset; nothing changes. Raises `TokenError`."""
-        user = await self._bearer_of(session, self.tokens.peek_reset_token_sub(token))
+        user = await self._user_of_token(db, self.tokens.peek_reset_token_sub(token))
         self.tokens.verify_reset_token(
             token, expected_password_version=user.password_version, expected_email=user.email
         )
         return user
 
-    async def reset_password(self, session: AsyncSession, *, token: str, new_password: str) -> User:
+    async def reset_password(self, db: AsyncSession, *, token: str, new_password: str) -> User:
         """Set a new password with a mailed token; ends every session and mail token made before.
 
         Where only verified accounts log in, the address is verified, too: the token was mailed there.
@@ -560,17 +550,17 @@ class UserManager:
         """
         # The rules first: a password that is refused must not cost the token.
         await self.policy.check_rules(new_password, min_length=self.password_min_length)
-        transaction_is_ours = not session.in_transaction()
-        user = await self.check_reset_token(session, token=token)
+        transaction_is_ours = not db.in_transaction()
+        user = await self.check_reset_token(db, token=token)
         if transaction_is_ours:
-            await session.commit()
+            await db.commit()
         await self._check_password(new_password, context_words(user.email, vars(user)))
         verifies = self.registration == "private" and not user.is_verified
         also: dict[str, Any] = {"is_verified": True} if verifies else {}
-        if not await self._set_password(session, user, new_password, must_reset_password=False, **also):
+        if not await self._set_password(db, user, new_password, must_reset_password=False, **also):
             raise TokenError("token was used already")
-        audit.record(session, "password_reset", user.id, method="link", details={"verified": verifies})
-        await self._tell(user, "password_changed")
+        audit.record(db, "password_reset", user.id, method="link", details={"verified": verifies})
+        await self._notify(user, "password_changed")
         if verifies and self.on_after_verify is not None:
             await self.on_after_verify(user)
         if self.on_after_reset_password is not None:
@@ -581,43 +571,43 @@ class UserManager:
 
     async def log_in(
         self,
-        session: AsyncSession,
+        db: AsyncSession,
         *,
         email: str,
         password: str,
         kind: str = BEARER,
         remember: bool = True,
-        instead_of: str | None = None,
+        replaces: str | None = None,
         browser: str = "",
-    ) -> Issued:
-        """As `authenticate`, and begin a session. The cookie *instead_of* stops working (ASVS 7.2.4)."""
-        user = await self.authenticate(session, email=email, password=password, browser=browser)
-        if instead_of is not None:
+    ) -> IssuedSession:
+        """As `authenticate`, and begin a session. The cookie *replaces* stops working (ASVS 7.2.4)."""
+        user = await self.authenticate(db, email=email, password=password, browser=browser)
+        if replaces is not None:
             try:
-                former, _ = await self.sessions.by_token(session, instead_of, kind=COOKIE)
+                former, _ = await self.sessions.by_token(db, replaces, kind=COOKIE)
             except SessionEnded:
                 pass
             else:
-                await self.sessions.revoke(session, former)
-        await self._end_surplus(session, user)
-        return await self.sessions.issue(session, user, kind=kind, remember=remember)
+                await self.sessions.revoke(db, former)
+        await self._end_surplus(db, user)
+        return await self.sessions.issue(db, user, kind=kind, remember=remember)
 
-    async def _end_surplus(self, session: AsyncSession, user: User) -> None:
+    async def _end_surplus(self, db: AsyncSession, user: User) -> None:
         """Make room for one more session (ASVS 7.1.2): those that were used longest ago end.
 
         `authenticate` has locked the account, so of many logins at once each sees the sessions of the others.
         """
         most = self.sessions.limits.most
-        if session.info.pop(_ALIVE, most) < most:
+        if db.info.pop(_ALIVE, most) < most:
             return
-        ended = await self.sessions.revoke_surplus(session, user)
+        ended = await self.sessions.revoke_surplus(db, user)
         if not ended:
             return
-        audit.record(session, "session_limit", user.id, details={"sessions": ended})
+        audit.record(db, "session_limit", user.id, details={"sessions": ended})
         if await self._may_mail("session_limit", user.email):
-            await self._tell(user, "session_limit")
+            await self._notify(user, "session_limit")
 
-    async def refresh(self, session: AsyncSession, token: str) -> Issued:
+    async def refresh(self, db: AsyncSession, token: str) -> IssuedSession:
         """A new refresh token for *token*.
 
         Raises:
@@ -625,76 +615,76 @@ class UserManager:
                 is committed here.
         """
         try:
-            return await self.sessions.rotate(session, token)
+            return await self.sessions.rotate(db, token)
         except SessionReused as reuse:
             # The account before its session: the mail refers to the account.
-            if await self._lock(session, reuse.user) and await self.sessions.revoke(session, reuse.row):
-                user_id, ended = reuse.user.id, reuse.row.id
-                audit.record(session, "session_reuse", user_id, outcome="failure", details={"session": ended})
-                await self._tell(reuse.user, "session_reuse")
-            await session.commit()
+            if await self._lock(db, reuse.user) and await self.sessions.revoke(db, reuse.session):
+                user_id, ended = reuse.user.id, reuse.session.id
+                audit.record(db, "session_reuse", user_id, outcome="failure", details={"session": ended})
+                await self._notify(reuse.user, "session_reuse")
+            await db.commit()
             raise SessionEnded from None
 
-    async def log_out(self, session: AsyncSession, user: User, row: UserSession) -> None:
+    async def log_out(self, db: AsyncSession, user: User, session: UserSession) -> None:
         """End this session."""
-        if await self.sessions.revoke(session, row):
-            audit.record(session, "logout", user.id, details={"session": row.id})
+        if await self.sessions.revoke(db, session):
+            audit.record(db, "logout", user.id, details={"session": session.id})
             if self.on_after_logout is not None:
                 await self.on_after_logout(user)
 
-    async def log_out_with(self, session: AsyncSession, refresh_token: str) -> None:
+    async def log_out_with(self, db: AsyncSession, refresh_token: str) -> None:
         """As `log_out`, for whom has no access token any more; another tab may have refreshed since.
 
         What was never a refresh token of the session ends nothing.
         """
         try:
-            row, user = await self.sessions.by_issued_token(session, refresh_token)
+            session, user = await self.sessions.by_issued_token(db, refresh_token)
         except SessionEnded:
             return
-        audit.act_as(session, user.id, row.kind)
-        await self.log_out(session, user, row)
+        audit.act_as(db, user.id, session.kind)
+        await self.log_out(db, user, session)
 
     async def confirm(
-        self, session: AsyncSession, user: User, row: UserSession, *, password: str
-    ) -> Issued | None:
+        self, db: AsyncSession, user: User, session: UserSession, *, password: str
+    ) -> IssuedSession | None:
         """The owner gives the password once more: the session counts as recent. A cookie is replaced.
 
         Raises:
             WrongPassword: that is written into the audit log.
             TooManyRequests: too many wrong ones lately.
         """
-        await self._require_password(session, user, password, "confirm", known=row.id)
-        issued = await self.sessions.confirm(session, row, user)
-        audit.record(session, "confirm", user.id, method="password", details={"session": row.id})
+        await self._require_password(db, user, password, "confirm", known=session.id)
+        issued = await self.sessions.confirm(db, session, user)
+        audit.record(db, "confirm", user.id, method="password", details={"session": session.id})
         return issued
 
-    async def end_session(self, session: AsyncSession, user: User, session_id: str) -> None:
+    async def end_session(self, db: AsyncSession, user: User, session_id: str) -> None:
         """End one session of *user*. Raises `NoSuchSession` for another's, too."""
-        row = next(
-            (each for each in await self.sessions.of_user(session, user) if each.id == session_id), None
+        session = next(
+            (each for each in await self.sessions.of_user(db, user) if each.id == session_id), None
         )
-        if row is None or not await self.sessions.revoke(session, row):
+        if session is None or not await self.sessions.revoke(db, session):
             raise NoSuchSession("There is no such session.")
-        audit.record(session, "session_end", user.id, details={"session": session_id})
+        audit.record(db, "session_end", user.id, details={"session": session_id})
 
     async def end_sessions(
-        self, session: AsyncSession, user: User, *, but: UserSession | None = None
+        self, db: AsyncSession, user: User, *, except_session: UserSession | None = None
     ) -> None:
         """End every session of *user*; *but* lives on."""
-        ended = await self.sessions.revoke_all(session, user.id, but=but)
-        audit.record(session, "session_end", user.id, details={"count": ended})
+        ended = await self.sessions.revoke_all(db, user.id, except_session=except_session)
+        audit.record(db, "session_end", user.id, details={"count": ended})
 
     # What owners change
 
     async def change_password(
         self,
-        session: AsyncSession,
+        db: AsyncSession,
         user: User,
-        row: UserSession,
+        session: UserSession,
         *,
         current_password: str,
         new_password: str,
-    ) -> Issued:
+    ) -> IssuedSession:
         """Set another password; every other session and every mail token ends, and this session is replaced.
 
         Raises:
@@ -706,23 +696,23 @@ class UserManager:
         try:
             await self.policy.check_rules(new_password, min_length=self.password_min_length, words=words)
             await self._require_password(
-                session, user, current_password, "password_change", "current_password", known=row.id
+                db, user, current_password, "password_change", "current_password", known=session.id
             )
             await self._check_password(new_password, words)
         except InvalidPassword as error:
             error.field = "new_password"
             raise
-        if not await self._set_password(session, user, new_password):
+        if not await self._set_password(db, user, new_password):
             # It was changed while this was computed.
             raise WrongPassword("current_password")
-        issued = await self.sessions.reissue(session, row, user)
-        audit.record(session, "password_change", user.id, method="password")
-        await self._tell(user, "password_changed")
+        issued = await self.sessions.reissue(db, session, user)
+        audit.record(db, "password_change", user.id, method="password")
+        await self._notify(user, "password_changed")
         if self.on_after_change_password is not None:
             await self.on_after_change_password(user)
         return issued
 
-    async def request_email_change(self, session: AsyncSession, user: User, *, new_email: str) -> None:
+    async def request_email_change(self, db: AsyncSession, user: User, *, new_email: str) -> None:
         """Send a link to *new_email*; nothing changes before it is used. The present address is told.
 
         An address that has an account gets no mail, and neither does a mailbox that has received too many
@@ -743,9 +733,9 @@ class UserManager:
         if self.limits is not None:
             await self.limits.count("request_email_change", account=user.id)
         may_mail = await self._may_mail("request_email_change", new_email)
-        is_free = await self.get_by_email(session, new_email) is None
+        is_free = await self.get_by_email(db, new_email) is None
         # Also a taken one, which must cost the same and not show in the export; it gets no link.
-        if not await self._change_once(session, user, pending_email=new_email):
+        if not await self._change_once(db, user, pending_email=new_email):
             raise SessionEnded
         if is_free and may_mail:
             token = self.email_change_token(user, new_email)
@@ -754,9 +744,9 @@ class UserManager:
             if self.on_after_request_email_change is not None:
                 await self.on_after_request_email_change(user, new_email, token)
         else:
-            await self._pretend(session)
-        audit.record(session, "email_change_request", user.id)
-        await self._tell(user, "email_change_requested")
+            await self._do_dummy_work(db)
+        audit.record(db, "email_change_request", user.id)
+        await self._notify(user, "email_change_requested")
 
     def email_change_token(self, user: User, new_email: str) -> str:
         """A token that makes *new_email*, if it is still the pending one, the address of *user*."""
@@ -766,7 +756,7 @@ class UserManager:
 
     async def change_email(
         self,
-        session: AsyncSession,
+        db: AsyncSession,
         *,
         token: str,
         login: tuple[User, UserSession] | None = None,
@@ -784,8 +774,8 @@ class UserManager:
             WrongPassword: that is written into the audit log.
             TooManyRequests: too many wrong ones lately.
         """
-        transaction_is_ours = not session.in_transaction()
-        user = await self._bearer_of(session, self.tokens.peek_email_change_token_sub(token))
+        transaction_is_ours = not db.in_transaction()
+        user = await self._user_of_token(db, self.tokens.peek_email_change_token_sub(token))
         new_email, old_email, was_verified = user.pending_email, user.email, user.is_verified
         if new_email is None:
             raise TokenError("no change is pending")
@@ -797,12 +787,12 @@ class UserManager:
             if password is None:
                 raise OwnerRequired("Log in as the owner of the account, or give its password.")
             if transaction_is_ours:
-                await session.commit()
+                await db.commit()
             known = self._known_browser(browser, user)
-            await self._require_password(session, user, password, "email_change", known=known)
+            await self._require_password(db, user, password, "email_change", known=known)
         try:
             changed = await self._change_once(
-                session,
+                db,
                 user,
                 self.model.pending_email == new_email,
                 email=new_email,
@@ -811,19 +801,19 @@ class UserManager:
                 password_version=user.password_version + 1,
             )
         except IntegrityError:
-            await session.rollback()
+            await db.rollback()
             changed = False
         if not changed:
             raise TokenError("token was used already, or the address is taken")
         if login is not None and owned:
-            await self.sessions.keep(session, login[1], user)
-        audit.record(session, "email_change", user.id, method="link")
-        await self._tell(user, "email_changed", to=old_email, is_verified=was_verified)
+            await self.sessions.keep(db, login[1], user)
+        audit.record(db, "email_change", user.id, method="link")
+        await self._notify(user, "email_changed", to=old_email, is_verified=was_verified)
         if self.on_after_change_email is not None:
             await self.on_after_change_email(user, old_email)
         return user
 
-    async def request_delete(self, session: AsyncSession, user: User) -> None:
+    async def request_delete(self, db: AsyncSession, user: User) -> None:
         """The owner deletes the account: at once, or after `deletion_grace`, unless they log in before.
 
         Raises:
@@ -831,26 +821,26 @@ class UserManager:
             SessionEnded: as `request_email_change`; of several at once, one gets through.
         """
         if not self.deletion_grace:
-            await self.delete(session, user)
+            await self.delete(db, user)
             return
-        await self._require_another_superuser(session, user)
+        await self._require_another_superuser(db, user)
         # The version ends every session and every token.
         version, until = user.password_version + 1, clock.now() + self.deletion_grace
-        if not await self._change_once(session, user, delete_after=until, password_version=version):
+        if not await self._change_once(db, user, delete_after=until, password_version=version):
             raise SessionEnded
-        audit.record(session, "delete_request", user.id)
-        await self._tell(user, "deletion_scheduled")
+        audit.record(db, "delete_request", user.id)
+        await self._notify(user, "deletion_scheduled")
 
-    async def _take_back_deletion(self, session: AsyncSession, user: User) -> None:
+    async def _take_back_deletion(self, db: AsyncSession, user: User) -> None:
         # Of two logins at once, one takes it back.
-        if await self._change_once(session, user, self.model.delete_after.is_not(None), delete_after=None):
-            audit.record(session, "delete_cancelled", user.id, method="password")
+        if await self._change_once(db, user, self.model.delete_after.is_not(None), delete_after=None):
+            audit.record(db, "delete_cancelled", user.id, method="password")
 
     # What administrators change
 
     async def update(
         self,
-        session: AsyncSession,
+        db: AsyncSession,
         user: User,
         *,
         email: str | None = None,
@@ -881,12 +871,12 @@ class UserManager:
             await self._check_password(password, context_words(email or user.email, vars(user)))
             hashed_password = await self.hasher.hash(password)
         if is_active is False or is_superuser is False:
-            await self._require_another_superuser(session, user)
-        if not await self._lock(session, user):
+            await self._require_another_superuser(db, user)
+        if not await self._lock(db, user):
             raise NoSuchUser("There is no such account.")
         before = {name: getattr(user, name) for name in _CHANGEABLE}
         if email is not None and email != user.email:
-            if await self.get_by_email(session, email) is not None:
+            if await self.get_by_email(db, email) is not None:
                 raise UserAlreadyExists(f"{email} has an account already.")
             user.email = email
             user.is_verified = False
@@ -911,53 +901,53 @@ class UserManager:
         if "email" in changes or "hashed_password" in changes or taken_away:
             # Counted by the database: of two changes at once each must end the tokens made between them.
             user.password_version = self.model.password_version + 1
-        await self._flush_unique(session, user.email)
-        await session.refresh(user)
+        await self._flush_unique(db, user.email)
+        await db.refresh(user)
         flags = {name: value for name, value in changes.items() if isinstance(value, bool)}
-        audit.record(session, "update", user.id, details={"changed": sorted(changes)} | flags)
+        audit.record(db, "update", user.id, details={"changed": sorted(changes)} | flags)
         if "email" in changes:
-            await self._tell(user, "email_changed", to=before["email"], is_verified=before["is_verified"])
+            await self._notify(user, "email_changed", to=before["email"], is_verified=before["is_verified"])
         if "hashed_password" in changes:
-            await self._tell(user, "password_changed")
-        if changes.get("must_reset_password") and _gets_mail(user):
+            await self._notify(user, "password_changed")
+        if changes.get("must_reset_password") and _can_receive_mail(user):
             await self._mail_reset(user)
         if self.on_after_update is not None:
             await self.on_after_update(user, set(changes))
         return user
 
-    async def delete(self, session: AsyncSession, user: User) -> None:
+    async def delete(self, db: AsyncSession, user: User) -> None:
         """Delete an account and, through foreign keys, what belongs to it.
 
         Raises:
             LastSuperuser: nothing is changed.
             AccountInUse: a table of yours has rows of this account, and a foreign key without CASCADE.
         """
-        await self._require_another_superuser(session, user)
+        await self._require_another_superuser(db, user)
         # Of two who delete it at once, the second finds nothing, and no hook runs twice.
-        if not await self._lock(session, user):
+        if not await self._lock(db, user):
             return
         if self.on_before_delete is not None:
             await self.on_before_delete(user)
-        await session.flush()
+        await db.flush()
         # The row stays in the session for the notice.
         this_one = delete(self.model).where(self.model.id == user.id)
         try:
-            await session.execute(this_one.execution_options(synchronize_session=False))
+            await db.execute(this_one.execution_options(synchronize_session=False))
         except IntegrityError as error:
-            await session.rollback()
+            await db.rollback()
             raise AccountInUse("Something refers to this account and keeps it from being deleted.") from error
-        audit.record(session, "delete", user.id)
-        await self._tell(user, "account_deleted")
+        audit.record(db, "delete", user.id)
+        await self._notify(user, "account_deleted")
 
-    async def delete_due(self, session: AsyncSession, *, skip: int = 0) -> bool:
+    async def delete_due(self, db: AsyncSession, *, skip: int = 0) -> bool:
         """Delete one account whose grace has passed, not the first *skip*; False if there is none."""
         due = select(self.model).where(self.model.delete_after <= clock.now())
         due = due.order_by(self.model.delete_after, self.model.id).offset(skip).limit(1)
         # Not locked: `delete` locks the superusers first, and of two workers one writes it down.
-        user = await session.scalar(due)
+        user = await db.scalar(due)
         if user is None:
             return False
-        await self.delete(session, user)
+        await self.delete(db, user)
         return True
 
     # Shared
@@ -967,7 +957,7 @@ class UserManager:
 
     async def _require_password(
         self,
-        session: AsyncSession,
+        db: AsyncSession,
         user: User,
         password: str,
         event: str,
@@ -975,47 +965,45 @@ class UserManager:
         *,
         known: str,
     ) -> None:
-        attempt = await self._begin_attempt(session, user.email, known, user)
+        attempt = await self._begin_attempt(db, user.email, known, user)
         try:
             is_right = await self.hasher.verify(password, user.hashed_password)
         except HashingBusy:
-            await _uncount(attempt)
+            await _refund(attempt)
             raise
         if is_right and _accepts_password(user, known):
-            await _uncount(attempt)
+            await _refund(attempt)
             return
-        transaction_is_ours = not session.in_transaction()
-        await self._count_failure(session, user, known)
-        audit.record(session, event, user.id, outcome="failure", method="password")
+        transaction_is_ours = not db.in_transaction()
+        await self._count_failure(db, user, known)
+        audit.record(db, event, user.id, outcome="failure", method="password")
         if transaction_is_ours:
-            await session.commit()
+            await db.commit()
         raise WrongPassword(name)
 
     async def _begin_attempt(
-        self, session: AsyncSession, email: str, known: str, user: User | None
+        self, db: AsyncSession, email: str, known: str, user: User | None
     ) -> Attempt | None:
         if self.limits is None:
             return None
-        account, network = normalize_email(email), client_of_session(session).network
+        account, network = normalize_email(email), client_of_session(db).network
         try:
-            return await self.limits.begin_attempt(account=account, address=network, known=known)
+            return await self.limits.begin_attempt(account=account, ip=network, known=known)
         except TooManyRequests:
-            transaction_is_ours = not session.in_transaction()
-            if await self.limits.may_record("guessing_blocked", address=network, account=account):
-                audit.record(
-                    session, "guessing_blocked", user and user.id, outcome="failure", method="password"
-                )
+            transaction_is_ours = not db.in_transaction()
+            if await self.limits.may_record("guessing_blocked", ip=network, account=account):
+                audit.record(db, "guessing_blocked", user and user.id, outcome="failure", method="password")
                 if transaction_is_ours:
-                    await session.commit()
+                    await db.commit()
             raise
 
     async def _may_mail(self, row: str, email: str) -> bool:
         """Whether another mail may go to *email*; counted alike for addresses that have no account."""
         return self.limits is None or await self.limits.allows(row, mailbox=mailbox_of(email))
 
-    async def _set_password(self, session: AsyncSession, user: User, password: str, **also: Any) -> bool:
+    async def _set_password(self, db: AsyncSession, user: User, password: str, **also: Any) -> bool:
         return await self._change_once(
-            session,
+            db,
             user,
             hashed_password=await self.hasher.hash(password),
             password_version=user.password_version + 1,
@@ -1023,17 +1011,17 @@ class UserManager:
             **also,
         )
 
-    async def _held_by_email(self, session: AsyncSession, email: str) -> User | None:
+    async def _held_by_email(self, db: AsyncSession, email: str) -> User | None:
         """As `get_by_email`, and keeps the account from being deleted until the mail to it is stored."""
         query = select(self.model).where(self.model.email == normalize_email(email))
-        return await session.scalar(query.with_for_update(read=True, key_share=True))
+        return await db.scalar(query.with_for_update(read=True, key_share=True))
 
-    async def _lock(self, session: AsyncSession, user: User) -> bool:
+    async def _lock(self, db: AsyncSession, user: User) -> bool:
         """Read *user* again and keep others from changing it until the end; False if it is gone."""
-        current = await session.get(self.model, user.id, populate_existing=True, with_for_update=True)
+        current = await db.get(self.model, user.id, populate_existing=True, with_for_update=True)
         return current is not None
 
-    async def _require_another_superuser(self, session: AsyncSession, user: User) -> None:
+    async def _require_another_superuser(self, db: AsyncSession, user: User) -> None:
         """Refuse to take away from *user* what no other active superuser has.
 
         The rows are locked, so that of two superusers who take it from each other one fails.
@@ -1048,16 +1036,16 @@ class UserManager:
             .order_by(self.model.id)
             .with_for_update()
         )
-        active = set(await session.scalars(others))
+        active = set(await db.scalars(others))
         if active == {user.id}:
             raise LastSuperuser("This is the last active superuser: make another one first.")
 
-    async def _pretend(self, session: AsyncSession) -> None:
+    async def _do_dummy_work(self, db: AsyncSession) -> None:
         token = self.tokens.issue_reset(str(uuid4()), email="nobody@localhost")
         if self.decoy is not None:
-            await self.decoy(session, token)
+            await self.decoy(db, token)
 
-    async def _tell(
+    async def _notify(
         self, user: User, notice: str, *, to: str | None = None, is_verified: bool | None = None
     ) -> None:
         """Mail a notice, unless the mailbox has received too many. *is_verified*: as it was before the event.
@@ -1079,28 +1067,28 @@ class UserManager:
         if may_mail:
             await self.notify(user, notice, to=to)
         else:
-            await self._pretend(session_of(user))
+            await self._do_dummy_work(session_of(user))
 
-    async def _flush_unique(self, session: AsyncSession, email: str) -> None:
+    async def _flush_unique(self, db: AsyncSession, email: str) -> None:
         try:
-            await session.flush()
+            await db.flush()
         except IntegrityError as error:
-            await session.rollback()
+            await db.rollback()
             table = self.model.__tablename__
             # The index on PostgreSQL, the column on SQLite; a unique column of yours is another matter.
             if re.search(rf"\bix_{table}_email\b|\b{table}\.email\b", str(error.orig)):
                 raise UserAlreadyExists(f"{email} has an account already.") from None
             raise
 
-    async def _bearer_of(self, session: AsyncSession, user_id: str) -> User:
-        user = await self.get_by_id(session, user_id)
-        if user is None or not _gets_mail(user):
+    async def _user_of_token(self, db: AsyncSession, user_id: str) -> User:
+        user = await self.get_by_id(db, user_id)
+        if user is None or not _can_receive_mail(user):
             raise TokenError("token of nobody")
         return user
 
-    async def _change_once(self, session: AsyncSession, user: User, *conditions: Any, **values: Any) -> bool:
+    async def _change_once(self, db: AsyncSession, user: User, *conditions: Any, **values: Any) -> bool:
         """Apply *values* if the account is still as it was read; of several callers one gets through."""
-        changed = await session.execute(
+        changed = await db.execute(
             update(self.model)
             .where(
                 self.model.id == user.id,
@@ -1115,13 +1103,13 @@ class UserManager:
         )
         if changed.scalar_one_or_none() is None:
             return False
-        await session.refresh(user)
+        await db.refresh(user)
         return True
 
     # Your own methods go below; template updates never touch them.
 
 
-async def _uncount(attempt: Attempt | None) -> None:
+async def _refund(attempt: Attempt | None) -> None:
     if attempt is not None:
         await attempt.uncount()
 
@@ -1139,7 +1127,7 @@ HOOKS = tuple(each.name for each in fields(UserManager) if each.name.startswith(
 """The names of what `app/users/hooks.py` may define."""
 
 
-def _is_gone(user: User) -> bool:
+def _is_past_deletion(user: User) -> bool:
     """The grace has passed, and the worker has not come by yet."""
     return user.delete_after is not None and user.delete_after <= clock.now()
 
@@ -1149,5 +1137,5 @@ def _accepts_password(user: User, known: str) -> bool:
     return not user.must_reset_password and (bool(known) or user.failed_logins < MAX_FAILED_LOGINS)
 
 
-def _gets_mail(user: User) -> bool:
-    return user.is_active and not _is_gone(user)
+def _can_receive_mail(user: User) -> bool:
+    return user.is_active and not _is_past_deletion(user)

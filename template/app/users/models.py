@@ -66,7 +66,7 @@ class UserSession(Base):
     """`bearer` or `cookie`: what the secret is accepted as."""
     secret_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
     """SHA-256 of the secret, which the client alone has (ASVS 7.2.3)."""
-    spent: Mapped[str] = mapped_column(Text, default="[]", info=SECRET)
+    replaced_tokens: Mapped[str] = mapped_column(Text, default="[]", info=SECRET)
     """Hashes of the refresh tokens that were replaced a moment ago, each with its time, as JSON."""
     password_version: Mapped[int] = mapped_column(Integer)
     """The user's when the session began. Another one since then has ended it."""
@@ -77,5 +77,5 @@ class UserSession(Base):
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     """The absolute limit, which nothing moves."""
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    address: Mapped[str] = mapped_column(String(45))
+    ip_address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(512))

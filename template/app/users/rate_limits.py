@@ -18,12 +18,12 @@ logger = logging.getLogger("app.users")
 class Limit:
     """How often something may happen; what is empty is not counted."""
 
-    address: str = ""
-    """For one client address, or one IPv6 network of 64 bits."""
+    ip: str = ""
+    """For one IP address, or one IPv6 network of 64 bits."""
     account: str = ""
     """For one account."""
-    pair: str = ""
-    """For one account from one address."""
+    ip_and_account: str = ""
+    """For one account from one IP address."""
     browser: str = ""
     """For one account in a browser, or a session, that is known for it (`device_cookies.py`)."""
     browsers: str = ""
@@ -35,20 +35,20 @@ class Limit:
 LIMITS = {
     # A route declares its row: `dependencies=[limited_by("export")]`. An address that is over it gets 429
     # before the body is read.
-    "register": Limit(address="20/h", mailbox="5/h"),
-    "login": Limit(address="300/10m"),
-    "login_with_cookie": Limit(address="300/10m"),
-    "refresh": Limit(address="600/10m"),
-    "confirm": Limit(address="60/10m"),
-    "change_password": Limit(address="60/10m"),
-    "request_verify": Limit(address="20/h", mailbox="5/h"),
-    "verify": Limit(address="60/10m"),
-    "request_password_reset": Limit(address="20/h", mailbox="5/h"),
-    "reset_password": Limit(address="60/10m"),
-    "request_email_change": Limit(address="20/h", account="5/h", mailbox="5/h"),
-    "change_email": Limit(address="60/10m"),
-    "accept_invitation": Limit(address="60/10m"),
-    "export": Limit(address="20/h"),
+    "register": Limit(ip="20/h", mailbox="5/h"),
+    "login": Limit(ip="300/10m"),
+    "login_with_cookie": Limit(ip="300/10m"),
+    "refresh": Limit(ip="600/10m"),
+    "confirm": Limit(ip="60/10m"),
+    "change_password": Limit(ip="60/10m"),
+    "request_verify": Limit(ip="20/h", mailbox="5/h"),
+    "verify": Limit(ip="60/10m"),
+    "request_password_reset": Limit(ip="20/h", mailbox="5/h"),
+    "reset_password": Limit(ip="60/10m"),
+    "request_email_change": Limit(ip="20/h", account="5/h", mailbox="5/h"),
+    "change_email": Limit(ip="60/10m"),
+    "accept_invitation": Limit(ip="60/10m"),
+    "export": Limit(ip="20/h"),
     # Mails that tell an owner what happened. account: each kind of them, where the address is verified.
     # mailbox: all of them to accounts that are not, which anybody can make with another's address.
     "notice": Limit(account="5/h", mailbox="5/h"),
@@ -58,16 +58,16 @@ LIMITS = {
     # A browser that is known for the account has a count of its own, and strangers cannot use it up.
     # The pair's daily share keeps one address from using up the account's, and its owner out.
     "wrong_password": Limit(
-        address="30/15m",
+        ip="30/15m",
         account="10/15m, 100/d",
-        pair="8/15m, 20/d",
+        ip_and_account="8/15m, 20/d",
         browser="10/15m",
         browsers="20/15m, 100/d",
     ),
     # Rows of the audit log about what was refused: no more of them, however much is.
-    "guessing_blocked": Limit(address="10/15m", account="1/15m"),
-    "link_refused": Limit(address="1/15m"),
-    "cross_site_refused": Limit(address="1/15m"),
+    "guessing_blocked": Limit(ip="10/15m", account="1/15m"),
+    "link_refused": Limit(ip="1/15m"),
+    "cross_site_refused": Limit(ip="1/15m"),
     # Your own rows go below; template updates never touch them.
 }
 
@@ -105,15 +105,15 @@ class Limits:
         self._limiter = limiter
         self._table = LIMITS if table is None else table
 
-    async def count(self, row: str, *, address: str = "", account: str = "", mailbox: str = "") -> None:
+    async def count(self, row: str, *, ip: str = "", account: str = "", mailbox: str = "") -> None:
         """Count one use of *row*. Raises `TooManyRequests`; then nothing was counted."""
         limit = self._table.get(row, Limit())
-        takes = [*_takes(f"{row}:address", address, limit.address)]
+        takes = [*_takes(f"{row}:ip", ip, limit.ip)]
         takes += _takes(f"{row}:account", account, limit.account)
         takes += _takes(f"{row}:mailbox", mailbox, limit.mailbox)
         if wait := await self._take(takes):
             logger.warning("the limit of %s is reached", row)
-            raise TooManyRequests(wait) if address else TooManyRequests(wait, OF_THE_ACCOUNT)
+            raise TooManyRequests(wait) if ip else TooManyRequests(wait, OF_THE_ACCOUNT)
 
     async def allows(self, row: str, *, account: str = "", mailbox: str = "") -> bool:
         """As `count`, for mail that is then left out in silence: the response must not tell."""
@@ -123,7 +123,7 @@ class Limits:
             return False
         return True
 
-    async def may_record(self, event: str, *, address: str, account: str = "") -> bool:
+    async def may_record(self, event: str, *, ip: str, account: str = "") -> bool:
         """Whether *event* goes into the audit log once more; without a row it does not.
 
         Clients without an address count as one, so that no one can fill the log.
@@ -132,19 +132,19 @@ class Limits:
         if limit is None:
             return False
         takes = [
-            *_takes(f"{event}:address", address or "unknown", limit.address),
+            *_takes(f"{event}:ip", ip or "unknown", limit.ip),
             *_takes(f"{event}:account", account, limit.account),
         ]
         return not await self._take(takes)
 
-    async def look_at_passwords(self, address: str) -> None:
-        """Raise `TooManyRequests` if no more passwords are checked for *address*; nothing is counted."""
+    async def look_at_passwords(self, ip: str) -> None:
+        """Raise `TooManyRequests` if no more passwords are checked for *ip*; nothing is counted."""
         limit = self._table.get("wrong_password", Limit())
-        for key, rate in _takes("wrong_password:address", address, limit.address):
+        for key, rate in _takes("wrong_password:ip", ip, limit.ip):
             if wait := await self._limiter.look(key, rate):
                 raise TooManyRequests(wait, TOO_MANY_GUESSES)
 
-    async def begin_attempt(self, *, account: str, address: str, known: str = "") -> Attempt:
+    async def begin_attempt(self, *, account: str, ip: str, known: str = "") -> Attempt:
         """Count a password that is about to be checked, as wrong for now: many at once are counted, too.
 
         *known*: what is known for the account, a browser or a session. Its wrong passwords count for the
@@ -161,11 +161,11 @@ class Limits:
                 *_takes("wrong_password:browsers", account, limit.browsers),
             ]
         else:
-            pair = f"{account} {address}" if address else ""
+            pair = f"{account} {ip}" if ip else ""
             takes = [
-                *_takes("wrong_password:address", address, limit.address),
+                *_takes("wrong_password:ip", ip, limit.ip),
                 # Before the account's: one address can use up no more of that than its own share.
-                *_takes("wrong_password:pair", pair, limit.pair),
+                *_takes("wrong_password:ip_and_account", pair, limit.ip_and_account),
                 *of_account,
             ]
         if wait := await self._take(takes):

@@ -27,12 +27,12 @@ async def note_refusal(request: Request, users: UserManager | None, event: str, 
     network = client_of(request).network
     try:
         # Which account it is about is not known, so the network stands for it.
-        if not await users.limits.may_record(event, address=network, account=network):
+        if not await users.limits.may_record(event, ip=network, account=network):
             return
-        async with request.scope["app"].state.db.session() as session:
-            session.info["request"] = request
+        async with request.scope["app"].state.db.session() as db:
+            db.info["request"] = request
             route = request.scope.get("route")
             details = {"route": route.handler.__name__} if route is not None else {}
-            audit.record(session, event, None, outcome="failure", method=method, details=details)
+            audit.record(db, event, None, outcome="failure", method=method, details=details)
     except (LimiterUnavailable, SQLAlchemyError) as error:
         logger.warning("%s was not written down (%s)", event, type(error).__name__)

@@ -56,7 +56,7 @@ class NewAccount(Secret, kw_only=True):
     """What people tell of themselves when they make an account, by registering or by an invitation.
 
     A field becomes the column of the same name. It needs a default: the page of an invitation does not ask
-    for it. Flags such as is_superuser have no place here; sent all the same, they are ignored.
+    for it. UserUpdate such as is_superuser have no place here; sent all the same, they are ignored.
     """
 
     # Your own fields go below; template updates never touch them.
@@ -116,7 +116,7 @@ class Logout(Secret):
     refresh_token: TokenText | None = None
 
 
-class PasswordOnly(Secret):
+class PasswordConfirmation(Secret):
     password: PasswordText
 
 
@@ -170,7 +170,7 @@ class PublicSession(msgspec.Struct):
     authenticated_at: datetime
     last_seen_at: Annotated[datetime, msgspec.Meta(description="Exact to the minute.")]
     expires_at: datetime
-    address: str
+    ip_address: str
     user_agent: str
     browser: str
     is_current: Annotated[bool, msgspec.Meta(description="It is the one that asks.")]
@@ -207,7 +207,7 @@ class UserQuery(msgspec.Struct):
     cursor: Annotated[str, msgspec.Meta(max_length=200, description="`next` of the page before.")] = ""
 
 
-class Flags(msgspec.Struct):
+class UserUpdate(msgspec.Struct):
     """What superusers change; what is left out stays. No password and no address: those are the owner's."""
 
     is_active: bool | None = None
@@ -239,7 +239,7 @@ class PublicEvent(msgspec.Struct):
     user_id: str | None
     actor: str
     method: str
-    address: str
+    ip_address: str
     user_agent: str
     browser: str
     details: dict[str, Any]
@@ -262,14 +262,14 @@ class Export(msgspec.Struct):
     """Everything that is stored about a user."""
 
     account: dict[str, Any]
-    belongings: Annotated[
+    related_records: Annotated[
         dict[str, list[dict[str, Any]]],
         msgspec.Meta(description="The rows of every table that refers to the account, by table."),
     ]
     events: list[PublicEvent]
 
 
-class AddressOnly(msgspec.Struct):
+class EmailRequest(msgspec.Struct):
     email: EmailText
 
 
@@ -307,19 +307,19 @@ def managed(user: User) -> ManagedUser:
     )
 
 
-def public_session(row: UserSession, current: UserSession) -> PublicSession:
-    """The view of *row* that whoever is logged in with *current* has."""
+def public_session(session: UserSession, current: UserSession) -> PublicSession:
+    """The view of *session* that whoever is logged in with *current* has."""
     return PublicSession(
-        id=row.id,
-        kind="cookie" if row.kind == "cookie" else "bearer",
-        created_at=row.created_at,
-        authenticated_at=row.authenticated_at,
-        last_seen_at=row.last_seen_at,
-        expires_at=row.expires_at,
-        address=row.address,
-        user_agent=row.user_agent,
-        browser=browser_of(row.user_agent),
-        is_current=row.id == current.id,
+        id=session.id,
+        kind="cookie" if session.kind == "cookie" else "bearer",
+        created_at=session.created_at,
+        authenticated_at=session.authenticated_at,
+        last_seen_at=session.last_seen_at,
+        expires_at=session.expires_at,
+        ip_address=session.ip_address,
+        user_agent=session.user_agent,
+        browser=browser_of(session.user_agent),
+        is_current=session.id == current.id,
     )
 
 
@@ -344,7 +344,7 @@ def public_event(row: AuditEvent) -> PublicEvent:
         user_id=row.user_id,
         actor=row.actor,
         method=row.method,
-        address=row.address,
+        ip_address=row.ip_address,
         user_agent=row.user_agent,
         browser=row.browser,
         details=msgspec.json.decode(row.details),
@@ -355,7 +355,7 @@ def exported_event(row: AuditEvent) -> PublicEvent:
     """The view of *row* that its user has: without the address and the browser of another who acted."""
     event = public_event(row)
     if row.actor not in ("", row.user_id):
-        event.address = event.user_agent = event.browser = ""
+        event.ip_address = event.user_agent = event.browser = ""
     return event
 
 

@@ -33,7 +33,7 @@ COOKIE = "cookie"
 
 SEEN_EVERY = timedelta(minutes=1)
 """How exact `last_seen_at` is. A write for each request would cost more than the request."""
-_MOST_SPENT = 10
+_MAX_REPLACED_TOKENS = 10
 """Replaced tokens that a row remembers. So many within the grace, and the present one stays for a moment."""
 _SECRET_BYTES = 32
 _SEAL_BYTES = 16
@@ -53,9 +53,9 @@ class SessionEnded(Exception):
 class SessionReused(Exception):
     """A refresh token was used again, long after it was replaced: one of its two users has stolen it."""
 
-    def __init__(self, row: UserSession, user: User) -> None:
+    def __init__(self, session: UserSession, user: User) -> None:
         super().__init__("A refresh token was used twice.")
-        self.row = row
+        self.session = session
         self.user = user
 
 
@@ -65,7 +65,7 @@ class SessionLimits:
 
     idle: timedelta = timedelta(days=14)
     absolute: timedelta = timedelta(days=90)
-    short: timedelta = timedelta(days=1)
+    not_remembered: timedelta = timedelta(days=1)
     """The absolute limit of a login that is not to be remembered."""
     grace: timedelta = timedelta(seconds=30)
     """For so long a replaced refresh token gives what replaced it: two tabs may refresh at once."""
@@ -75,15 +75,15 @@ class SessionLimits:
 
 
 @dataclass(frozen=True)
-class Issued:
+class IssuedSession:
     """A session and the token that its client is given, which is nowhere else."""
 
-    row: UserSession
+    session: UserSession
     user: User
     token: str
 
     def __repr__(self) -> str:
-        return f"Issued({self.row.id})"
+        return f"IssuedSession({self.session.id})"
 
 
 class Sessions:
@@ -97,14 +97,14 @@ class Sessions:
     # Issuing
 
     async def issue(
-        self, session: AsyncSession, user: User, *, kind: str = BEARER, remember: bool = True
-    ) -> Issued:
+        self, db: AsyncSession, user: User, *, kind: str = BEARER, remember: bool = True
+    ) -> IssuedSession:
         """Begin a session for *user*, who has just given the password."""
         now = clock.now()
-        client = client_of_session(session)
-        lasts = self.limits.absolute if remember else min(self.limits.short, self.limits.absolute)
+        client = client_of_session(db)
+        lasts = self.limits.absolute if remember else min(self.limits.not_remembered, self.limits.absolute)
         secret = secrets.token_bytes(_SECRET_BYTES)
-        row = UserSession(
+        session = UserSession(
             user_id=user.id,
             kind=kind,
             secret_hash=_hash(secret),
@@ -113,16 +113,16 @@ class Sessions:
             authenticated_at=now,
             last_seen_at=now,
             expires_at=now + lasts,
-            address=client.address,
+            ip_address=client.ip_address,
             user_agent=client.user_agent,
         )
-        session.add(row)
-        await session.flush()
-        return Issued(row, user, self._token(row.id, secret))
+        db.add(session)
+        await db.flush()
+        return IssuedSession(session, user, self._token(session.id, secret))
 
     # Finding
 
-    async def by_id(self, session: AsyncSession, session_id: str) -> tuple[UserSession, User]:
+    async def by_id(self, db: AsyncSession, session_id: str) -> tuple[UserSession, User]:
         """The live session with this id and its user, in one query.
 
         Both are read anew: objects that the caller holds already change with it.
@@ -130,50 +130,50 @@ class Sessions:
         Raises:
             SessionEnded: there is none.
         """
-        found = await _BY_ID.one(session, {"session_id": session_id})
+        found = await _BY_ID.one(db, {"session_id": session_id})
         if found is None or not self.is_alive(*found):
             raise SessionEnded
-        row, user = found
-        return row, user
+        session, user = found
+        return session, user
 
-    async def by_token(self, session: AsyncSession, token: str, *, kind: str) -> tuple[UserSession, User]:
+    async def by_token(self, db: AsyncSession, token: str, *, kind: str) -> tuple[UserSession, User]:
         """The live session that *token* is the present one of. Raises `SessionEnded`."""
         session_id, secret = self._parts(token)
-        row, user = await self.by_id(session, session_id)
-        if row.kind != kind or not hmac.compare_digest(row.secret_hash, _hash(secret)):
+        session, user = await self.by_id(db, session_id)
+        if session.kind != kind or not hmac.compare_digest(session.secret_hash, _hash(secret)):
             raise SessionEnded
-        return row, user
+        return session, user
 
-    async def by_issued_token(self, session: AsyncSession, token: str) -> tuple[UserSession, User]:
+    async def by_issued_token(self, db: AsyncSession, token: str) -> tuple[UserSession, User]:
         """The live bearer session whose refresh token *token* is, or was before it was replaced.
 
         Enough to end the session, and for nothing else. Raises `SessionEnded`.
         """
         session_id, _ = self._parts(token)
-        row, user = await self.by_id(session, session_id)
-        if row.kind != BEARER:
+        session, user = await self.by_id(db, session_id)
+        if session.kind != BEARER:
             raise SessionEnded
-        return row, user
+        return session, user
 
-    def is_alive(self, row: UserSession, user: User) -> bool:
-        """Whether *row* still stands for a login of *user*."""
+    def is_alive(self, session: UserSession, user: User) -> bool:
+        """Whether *session* still stands for a login of *user*."""
         now = clock.now()
         return (
             user.is_active
-            and row.revoked_at is None
-            and row.password_version == user.password_version
-            and now < row.expires_at
-            and now < row.last_seen_at + self.limits.idle
+            and session.revoked_at is None
+            and session.password_version == user.password_version
+            and now < session.expires_at
+            and now < session.last_seen_at + self.limits.idle
         )
 
-    def is_recent(self, row: UserSession) -> bool:
+    def is_recent(self, session: UserSession) -> bool:
         """Whether the password was given a moment ago (RECENT_LOGIN)."""
-        return clock.now() < row.authenticated_at + self.limits.recent
+        return clock.now() < session.authenticated_at + self.limits.recent
 
-    async def of_user(self, session: AsyncSession, user: User) -> list[UserSession]:
+    async def of_user(self, db: AsyncSession, user: User) -> list[UserSession]:
         """The live sessions of *user*, the one that was used last first."""
         newest_first = select(UserSession).where(*self._alive(user)).order_by(UserSession.last_seen_at.desc())
-        return list(await session.scalars(newest_first.order_by(UserSession.id)))
+        return list(await db.scalars(newest_first.order_by(UserSession.id)))
 
     def number_of(self, user: User) -> ScalarSelect[int]:
         """How many live sessions *user* has, as a part of a query."""
@@ -192,18 +192,18 @@ class Sessions:
 
     # Keeping
 
-    def is_due(self, row: UserSession) -> bool:
+    def is_due(self, session: UserSession) -> bool:
         """Whether it is time to write down that the session was seen."""
-        return clock.now() - row.last_seen_at >= SEEN_EVERY
+        return clock.now() - session.last_seen_at >= SEEN_EVERY
 
-    async def seen(self, session: AsyncSession, row: UserSession) -> None:
+    async def seen(self, db: AsyncSession, session: UserSession) -> None:
         """Write down that the session was seen now."""
         now = clock.now()
-        await _change(session, row, UserSession.last_seen_at <= now - SEEN_EVERY, last_seen_at=now)
+        await _change(db, session, UserSession.last_seen_at <= now - SEEN_EVERY, last_seen_at=now)
         # What the request has read says so, too, without being a change that it would have to write.
-        set_committed_value(row, "last_seen_at", now)
+        set_committed_value(session, "last_seen_at", now)
 
-    async def rotate(self, session: AsyncSession, token: str) -> Issued:
+    async def rotate(self, db: AsyncSession, token: str) -> IssuedSession:
         """Replace a refresh token. Of several uses at once, one replaces it and all get what replaced it.
 
         Raises:
@@ -211,33 +211,33 @@ class Sessions:
             SessionReused: it was replaced longer ago than the grace. The caller ends the session.
         """
         session_id, secret = self._parts(token)
-        row, user = await self.by_id(session, session_id)
-        if row.kind != BEARER:
+        session, user = await self.by_id(db, session_id)
+        if session.kind != BEARER:
             raise SessionEnded
-        now, successor = clock.now(), self._successor(secret)
+        now, successor = clock.now(), self._next_secret(secret)
         replaced = False
-        if hmac.compare_digest(row.secret_hash, _hash(secret)):
-            recent = self._replaced_within_grace(row)
-            if len(recent) >= _MOST_SPENT:
-                return Issued(row, user, token)
+        if hmac.compare_digest(session.secret_hash, _hash(secret)):
+            recent = self._replaced_within_grace(session)
+            if len(recent) >= _MAX_REPLACED_TOKENS:
+                return IssuedSession(session, user, token)
             replaced = await _change(
+                db,
                 session,
-                row,
-                UserSession.secret_hash == row.secret_hash,
+                UserSession.secret_hash == session.secret_hash,
                 UserSession.revoked_at.is_(None),
                 secret_hash=_hash(successor),
-                spent=msgspec.json.encode([*recent, (row.secret_hash, now)]).decode(),
+                replaced_tokens=msgspec.json.encode([*recent, (session.secret_hash, now)]).decode(),
                 last_seen_at=now,
             )
             # Also when somebody else was faster: what has come of it stands in the row.
-            await _read_again(session, row)
+            await _read_again(db, session)
         if not replaced:
-            if not self.is_alive(row, user):
+            if not self.is_alive(session, user):
                 raise SessionEnded
-            successor = self._present(row, user, secret)
-        return Issued(row, user, self._token(row.id, successor))
+            successor = self._current_secret(session, user, secret)
+        return IssuedSession(session, user, self._token(session.id, successor))
 
-    async def confirm(self, session: AsyncSession, row: UserSession, user: User) -> Issued | None:
+    async def confirm(self, db: AsyncSession, session: UserSession, user: User) -> IssuedSession | None:
         """The password was given once more: the session is recent. A cookie is replaced (ASVS 7.2.4).
 
         None for a bearer session, whose tokens stay.
@@ -245,40 +245,40 @@ class Sessions:
         Raises:
             SessionEnded: it ended meanwhile.
         """
-        if row.kind == COOKIE:
-            return await self.reissue(session, row, user)
+        if session.kind == COOKIE:
+            return await self.reissue(db, session, user)
         now = clock.now()
-        await _change(session, row, authenticated_at=now, last_seen_at=now)
-        await _read_again(session, row)
+        await _change(db, session, authenticated_at=now, last_seen_at=now)
+        await _read_again(db, session)
         return None
 
-    async def reissue(self, session: AsyncSession, row: UserSession, user: User) -> Issued:
-        """Put a new session in the place of *row*, whose every token is dead at once; the limit stays.
+    async def reissue(self, db: AsyncSession, session: UserSession, user: User) -> IssuedSession:
+        """Put a new session in the place of *session*, whose every token is dead at once; the limit stays.
 
         Raises:
             SessionEnded: it ended meanwhile.
         """
         # The account before its sessions, as deleting it locks them; the other way round they would deadlock.
         held = select(User.id).where(User.id == user.id).with_for_update(read=True, key_share=True)
-        if await session.scalar(held) is None or not await self.revoke(session, row):
+        if await db.scalar(held) is None or not await self.revoke(db, session):
             raise SessionEnded
-        issued = await self.issue(session, user, kind=row.kind)
-        issued.row.created_at, issued.row.expires_at = row.created_at, row.expires_at
-        await session.flush()
+        issued = await self.issue(db, user, kind=session.kind)
+        issued.session.created_at, issued.session.expires_at = session.created_at, session.expires_at
+        await db.flush()
         return issued
 
-    async def keep(self, session: AsyncSession, row: UserSession, user: User) -> None:
-        """Let *row* live on although the password or the address of *user* has changed."""
-        await _change(session, row, password_version=user.password_version)
-        await _read_again(session, row)
+    async def keep(self, db: AsyncSession, session: UserSession, user: User) -> None:
+        """Let *session* live on although the password or the address of *user* has changed."""
+        await _change(db, session, password_version=user.password_version)
+        await _read_again(db, session)
 
     # Ending
 
-    async def revoke(self, session: AsyncSession, row: UserSession) -> bool:
+    async def revoke(self, db: AsyncSession, session: UserSession) -> bool:
         """End a session; False if it was revoked already."""
-        return await _change(session, row, UserSession.revoked_at.is_(None), revoked_at=clock.now())
+        return await _change(db, session, UserSession.revoked_at.is_(None), revoked_at=clock.now())
 
-    async def revoke_surplus(self, session: AsyncSession, user: User) -> list[str]:
+    async def revoke_surplus(self, db: AsyncSession, user: User) -> list[str]:
         """End sessions of *user*, those that were used longest ago, until there is room for one; their ids.
 
         The caller has locked the account.
@@ -289,7 +289,7 @@ class Sessions:
             .order_by(UserSession.last_seen_at.desc(), UserSession.created_at.desc(), UserSession.id)
         )
         surplus = last_used_first.offset(self.limits.most - 1)
-        ended = await session.scalars(
+        ended = await db.scalars(
             update(UserSession)
             .where(UserSession.id.in_(surplus), UserSession.revoked_at.is_(None))
             .values(revoked_at=clock.now())
@@ -299,17 +299,17 @@ class Sessions:
         return sorted(ended)
 
     async def revoke_all(
-        self, session: AsyncSession, user_id: str | None = None, *, but: UserSession | None = None
+        self, db: AsyncSession, user_id: str | None = None, *, except_session: UserSession | None = None
     ) -> int:
         """End every session of a user, or of everybody; *but* lives on. How many were ended."""
         conditions: list[ColumnElement[bool]] = [UserSession.revoked_at.is_(None)]
         if user_id is not None:
             # Waits for whoever is putting a new session in the place of an old one, and keeps others from it.
-            await session.execute(select(User.id).where(User.id == user_id).with_for_update())
+            await db.execute(select(User.id).where(User.id == user_id).with_for_update())
             conditions.append(UserSession.user_id == user_id)
-        if but is not None:
-            conditions.append(UserSession.id != but.id)
-        ended = await session.execute(
+        if except_session is not None:
+            conditions.append(UserSession.id != except_session.id)
+        ended = await db.execute(
             update(UserSession)
             .where(*conditions)
             .values(revoked_at=clock.now())
@@ -318,19 +318,19 @@ class Sessions:
         )
         return len(ended.all())
 
-    async def remove_expired(self, session: AsyncSession) -> None:
+    async def remove_expired(self, db: AsyncSession) -> None:
         """Delete what is past its limits.
 
         A revoked session stays as long: until then its tokens could be tried again, and would be unknown.
         """
         now = clock.now()
         is_over = or_(UserSession.expires_at <= now, UserSession.last_seen_at <= now - self.limits.idle)
-        await session.execute(delete(UserSession).where(is_over))
+        await db.execute(delete(UserSession).where(is_over))
 
     # Secrets
 
     def _token(self, session_id: str, secret: bytes) -> str:
-        sealed = secret + self._seal(session_id, secret)
+        sealed = secret + self._checksum(session_id, secret)
         return f"{session_id}.{base64.urlsafe_b64encode(sealed).decode()}"
 
     def _parts(self, token: str) -> tuple[str, bytes]:
@@ -340,57 +340,57 @@ class Sessions:
         except (binascii.Error, UnicodeEncodeError):
             raise SessionEnded from None
         secret, seal = sealed[:_SECRET_BYTES], sealed[_SECRET_BYTES:]
-        if not hmac.compare_digest(seal, self._seal(session_id, secret)):
+        if not hmac.compare_digest(seal, self._checksum(session_id, secret)):
             raise SessionEnded
         return session_id, secret
 
-    def _seal(self, session_id: str, secret: bytes) -> bytes:
+    def _checksum(self, session_id: str, secret: bytes) -> bytes:
         return self._mac(b"seal:" + session_id.encode("utf-8", "replace") + secret)[:_SEAL_BYTES]
 
-    def _successor(self, secret: bytes) -> bytes:
+    def _next_secret(self, secret: bytes) -> bytes:
         """What replaces *secret*. Made from it, so that whoever asks a second time can be given the same."""
         return self._mac(b"successor:" + secret)
 
     def _mac(self, message: bytes) -> bytes:
         return hmac.digest(self._key, message, "sha256")
 
-    def _replaced_within_grace(self, row: UserSession) -> list[tuple[str, datetime]]:
+    def _replaced_within_grace(self, session: UserSession) -> list[tuple[str, datetime]]:
         now = clock.now()
-        return [each for each in _spent(row) if now < each[1] + self.limits.grace]
+        return [each for each in _spent(session) if now < each[1] + self.limits.grace]
 
-    def _present(self, row: UserSession, user: User, secret: bytes) -> bytes:
+    def _current_secret(self, session: UserSession, user: User, secret: bytes) -> bytes:
         """The secret that has come of *secret*, which was replaced within the grace."""
-        times = dict(_spent(row))
+        times = dict(_spent(session))
         replaced_at = times.get(_hash(secret))
         if replaced_at is None or clock.now() >= replaced_at + self.limits.grace:
-            raise SessionReused(row, user)
+            raise SessionReused(session, user)
         for _ in times:
-            secret = self._successor(secret)
-            if hmac.compare_digest(_hash(secret), row.secret_hash):
+            secret = self._next_secret(secret)
+            if hmac.compare_digest(_hash(secret), session.secret_hash):
                 return secret
-        raise SessionReused(row, user)
+        raise SessionReused(session, user)
 
 
 def _hash(secret: bytes) -> str:
     return hashlib.sha256(secret).hexdigest()
 
 
-def _spent(row: UserSession) -> list[tuple[str, datetime]]:
-    return msgspec.json.decode(row.spent, type=list[tuple[str, datetime]])
+def _spent(session: UserSession) -> list[tuple[str, datetime]]:
+    return msgspec.json.decode(session.replaced_tokens, type=list[tuple[str, datetime]])
 
 
-async def _read_again(session: AsyncSession, row: UserSession) -> None:
-    if await session.get(UserSession, row.id, populate_existing=True) is None:
+async def _read_again(db: AsyncSession, session: UserSession) -> None:
+    if await db.get(UserSession, session.id, populate_existing=True) is None:
         raise SessionEnded
 
 
 async def _change(
-    session: AsyncSession, row: UserSession, *conditions: ColumnElement[bool], **values: object
+    db: AsyncSession, session: UserSession, *conditions: ColumnElement[bool], **values: object
 ) -> bool:
     """Change the row if it still meets *conditions*; of several callers at once one gets through."""
-    changed = await session.execute(
+    changed = await db.execute(
         update(UserSession)
-        .where(UserSession.id == row.id, *conditions)
+        .where(UserSession.id == session.id, *conditions)
         .values(**values)
         .returning(UserSession.id)
         .execution_options(synchronize_session=False)

@@ -16,7 +16,7 @@ CLEANING = 600.0
 DELETING = 60.0
 """Seconds between two looks for accounts whose grace has passed."""
 
-_MOST_FAILURES = 20
+_MAX_FAILURES = 20
 """So many in a row are no matter of single accounts any more; the next look tries again."""
 
 
@@ -25,21 +25,21 @@ def install(app: App, manager: UserManager) -> None:
     database, retention = app.state.db, timedelta(days=app.state.settings.audit_retention_days)
 
     async def clean() -> None:
-        async with database.session() as session:
-            await manager.sessions.remove_expired(session)
-            await manager.invitations.remove_expired(session)
-            await audit.remove_older_than(session, clock.now() - retention)
+        async with database.session() as db:
+            await manager.sessions.remove_expired(db)
+            await manager.invitations.remove_expired(db)
+            await audit.remove_older_than(db, clock.now() - retention)
 
     async def delete_due_accounts() -> None:
         found, failed = True, 0
         while found:
             try:
-                async with database.session() as session:
-                    audit.act_as(session, "worker")
-                    found = await manager.delete_due(session, skip=failed)
+                async with database.session() as db:
+                    audit.act_as(db, "worker")
+                    found = await manager.delete_due(db, skip=failed)
             except Exception:
                 # A hook of yours, or a row without CASCADE, keeps this one; the others go.
-                if failed == _MOST_FAILURES:
+                if failed == _MAX_FAILURES:
                     raise
                 logger.exception("an account whose grace has passed could not be deleted")
                 failed += 1

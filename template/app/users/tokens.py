@@ -22,7 +22,7 @@ EMAIL_CHANGE_TYPE = "email_change"
 INVITATION_TYPE = "invitation"
 ACCESS_TYPE = "access"
 
-MOST_KNOWN = 4096
+MAX_KNOWN = 4096
 """Access tokens that are remembered as good; half a kilobyte each."""
 MIN_SECRET_LENGTH = 32
 """Characters (RFC 7518, section 3.2)."""
@@ -155,7 +155,7 @@ class UserTokens:
         if known is None:
             claims = _checked(self._access, token, "sid", str)
             known = claims["sub"], claims["sid"], claims["exp"]
-            if len(self._known) >= MOST_KNOWN:
+            if len(self._known) >= MAX_KNOWN:
                 self._known.pop(next(iter(self._known)))
             self._known[token] = known
         user_id, session_id, expires = known

@@ -22,9 +22,9 @@ logger = logging.getLogger("app.access")
 
 GONE = 499
 """Logged, never sent: the client went away before its answer began (the number is nginx's)."""
-_LONGEST_PART = 36
+_MAX_PART = 36
 """Characters. An id is as long as that at most; what is longer may be a token at a misspelt address."""
-_LONGEST_PATH = 1024
+_MAX_PATH = 1024
 _HIDDEN = "..."
 _EXCHANGE = "app.exchange"
 _CLEAN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -135,7 +135,7 @@ def _write(scope: Scope, exchange: Exchange) -> None:
 
 
 def _path(path: str, hidden: str | None) -> str:
-    if hidden is None and len(path) <= _LONGEST_PART:
+    if hidden is None and len(path) <= _MAX_PART:
         return path
-    parts = [_HIDDEN if each == hidden or len(each) > _LONGEST_PART else each for each in path.split("/")]
-    return "/".join(parts)[:_LONGEST_PATH]
+    parts = [_HIDDEN if each == hidden or len(each) > _MAX_PART else each for each in path.split("/")]
+    return "/".join(parts)[:_MAX_PATH]

@@ -16,7 +16,7 @@ MAX_USER_AGENT = 512
 class Client:
     """Both are empty where nothing is known, as on the command line."""
 
-    address: str = ""
+    ip_address: str = ""
     user_agent: str = ""
 
     @property
@@ -25,9 +25,9 @@ class Client:
 
         RFC 6177 gives a site at least that much. Empty where the address is.
         """
-        if ":" not in self.address:
-            return self.address
-        return str(ip_network((self.address, 64), strict=False))
+        if ":" not in self.ip_address:
+            return self.ip_address
+        return str(ip_network((self.ip_address, 64), strict=False))
 
 
 def client_of(request: Request) -> Client:

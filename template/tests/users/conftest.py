@@ -26,7 +26,7 @@ from app.users import TokenError, User, UserManager, UserSession, UserTokens
 from app.users.audit import AuditEvent
 from app.users.exceptions import OwnerRequired
 from app.users.passwords import hashing
-from app.users.sessions import Issued
+from app.users.sessions import IssuedSession
 from app.web import App
 
 type Outbox = Callable[[], Awaitable[list[EmailMessage]]]
@@ -80,14 +80,14 @@ def change(db: Database) -> Callable[..., Awaitable[None]]:
     return write
 
 
-type BeginSession = Callable[..., Awaitable[Issued]]
+type BeginSession = Callable[..., Awaitable[IssuedSession]]
 
 
 @pytest.fixture
 def begin_session(db: Database, manager: UserManager) -> BeginSession:
     """`await begin_session(user, kind="cookie")`: a session of *user*, with the token of its client."""
 
-    async def begin(user: User, **options: Any) -> Issued:
+    async def begin(user: User, **options: Any) -> IssuedSession:
         async with db.session() as session:
             return await manager.sessions.issue(session, user, **options)
 
@@ -227,13 +227,13 @@ def at_once() -> Callable[..., Awaitable[list[int]]]:
 
 
 @pytest.fixture
-def headers_of(manager: UserManager) -> Callable[[Issued], dict[str, str]]:
+def headers_of(manager: UserManager) -> Callable[[IssuedSession], dict[str, str]]:
     """`headers=headers_of(issued)`: what a client of that session sends: its cookie, or an access token."""
 
-    def headers(issued: Issued) -> dict[str, str]:
-        if issued.row.kind == "cookie":
+    def headers(issued: IssuedSession) -> dict[str, str]:
+        if issued.session.kind == "cookie":
             return {"Cookie": f"__Host-session={issued.token}", "Sec-Fetch-Site": "same-origin"}
-        token = manager.tokens.issue_access(issued.user.id, session_id=issued.row.id)
+        token = manager.tokens.issue_access(issued.user.id, session_id=issued.session.id)
         return {"Authorization": f"Bearer {token}"}
 
     return headers
@@ -252,7 +252,7 @@ def session_rows(db: Database) -> Callable[[], Awaitable[list[UserSession]]]:
 
 @pytest.fixture
 def change_session(db: Database) -> Callable[..., Awaitable[None]]:
-    """`await change_session(issued.row, kind="cookie")`: write columns of a session past its module."""
+    """`await change_session(issued.session, kind="cookie")`: write columns of a session past its module."""
 
     async def write(row: UserSession, **columns: object) -> None:
         async with db.session() as session:
@@ -314,7 +314,7 @@ async def admin(
     begun = await begin_session(root)
     async with connected(app) as client:
         client.headers["Authorization"] = (
-            f"Bearer {manager.tokens.issue_access(root.id, session_id=begun.row.id)}"
+            f"Bearer {manager.tokens.issue_access(root.id, session_id=begun.session.id)}"
         )
         yield client
 
@@ -327,7 +327,7 @@ def logins(
 
     async def begin(user: User) -> Callable[[], Awaitable[list[int]]]:
         bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
-        access = manager.tokens.issue_access(user.id, session_id=bearer.row.id)
+        access = manager.tokens.issue_access(user.id, session_id=bearer.session.id)
         pair = {"refresh_token": bearer.token}
 
         async def try_all() -> list[int]:
@@ -357,7 +357,7 @@ def every_token(
     async def issue(user: User) -> Callable[[], Awaitable[set[str]]]:
         await change(user, pending_email="new@example.com")
         bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
-        access = manager.tokens.issue_access(user.id, session_id=bearer.row.id)
+        access = manager.tokens.issue_access(user.id, session_id=bearer.session.id)
         pair = {"refresh_token": bearer.token}
         verify, reset = manager.verify_token(user), manager.reset_token(user)
         email_change = manager.email_change_token(user, "new@example.com")
@@ -418,7 +418,7 @@ def make_owner(db: Database, quick_hashing: None) -> Callable[..., Awaitable[Use
 class Visit:
     """A session, and what the requests of its client carry."""
 
-    issued: Issued
+    issued: IssuedSession
     headers: dict[str, str]
 
 
@@ -428,7 +428,7 @@ def visit(begin_session: BeginSession, manager: UserManager) -> Callable[..., Aw
 
     async def begin(user: User, kind: str = "bearer") -> Visit:
         issued = await begin_session(user, kind=kind)
-        access = manager.tokens.issue_access(user.id, session_id=issued.row.id)
+        access = manager.tokens.issue_access(user.id, session_id=issued.session.id)
         headers = {
             "bearer": {"Authorization": f"Bearer {access}"},
             "cookie": {"Cookie": f"__Host-session={issued.token}", "Origin": "http://test"},

@@ -466,7 +466,7 @@ async def test_the_sessions_of_an_account_are_shown(admin, make_user, begin_sess
 
     shown = {each["id"]: (each["kind"], each["is_current"]) for each in answer.json()}
     assert answer.status_code == 200
-    assert shown == {bearer.row.id: ("bearer", False), cookie.row.id: ("cookie", False)}
+    assert shown == {bearer.session.id: ("bearer", False), cookie.session.id: ("cookie", False)}
 
 
 async def test_administrators_recognize_their_own_session(admin, root, begin_session):
@@ -474,7 +474,7 @@ async def test_administrators_recognize_their_own_session(admin, root, begin_ses
 
     shown = (await admin.get(f"/users/{root.id}/sessions")).json()
 
-    assert {each["id"]: each["is_current"] for each in shown}[other.row.id] is False
+    assert {each["id"]: each["is_current"] for each in shown}[other.session.id] is False
     assert sorted(each["is_current"] for each in shown) == [False, True]
 
 
@@ -482,11 +482,11 @@ async def test_sessions_that_are_over_are_not_shown(admin, manager, db, make_use
     user = await make_user()
     ended, live = await begin_session(user), await begin_session(user)
     async with db.session() as session:
-        await manager.sessions.revoke(session, ended.row)
+        await manager.sessions.revoke(session, ended.session)
 
     shown = (await admin.get(f"/users/{user.id}/sessions")).json()
 
-    assert [each["id"] for each in shown] == [live.row.id]
+    assert [each["id"] for each in shown] == [live.session.id]
 
 
 async def test_administrators_can_end_their_own_sessions(admin, root):
@@ -572,7 +572,7 @@ async def test_an_event_is_shown(admin, make_user, happen, events):
             "user_id": user.id,
             "actor": user.id,
             "method": "",
-            "address": "",
+            "ip_address": "",
             "user_agent": "",
             "browser": "an unknown browser",
             "details": {"a": 1},
@@ -656,5 +656,5 @@ async def test_what_somebody_unknown_tried_is_in_the_log(admin, client):
         None,
         "",
     )
-    assert (event["address"], event["user_agent"]) == ("203.0.113.9", "curl/8.5.0")
+    assert (event["ip_address"], event["user_agent"]) == ("203.0.113.9", "curl/8.5.0")
     assert not re.search("hunter2|secret@", page.text)

@@ -216,7 +216,7 @@ async def guesses_again_and_again(it):
         await fails_to_log_in(it)
 
 
-PER_PAIR = Rate.parse(LIMITS["wrong_password"].pair.split(",")[0]).count
+PER_PAIR = Rate.parse(LIMITS["wrong_password"].ip_and_account.split(",")[0]).count
 GUESSES = ["login failure ada by nobody password"] * PER_PAIR + [
     "guessing_blocked failure ada by nobody password"
 ]
@@ -285,7 +285,7 @@ class Life:
         here, there = await visit(self.ada), await visit(self.ada, "cookie")
         self.bearer, self.cookie = here.headers, there.headers
         self.root = (await visit(root)).headers
-        self.refresh_token, self.other_session = here.issued.token, there.issued.row.id
+        self.refresh_token, self.other_session = here.issued.token, there.issued.session.id
         self.secrets = [
             self.refresh_token,
             there.issued.token,
@@ -293,7 +293,7 @@ class Life:
         ]
         self.secrets += [each.partition(".")[2] for each in self.secrets]
         self.secrets += [ADA["password"], WRONG["password"], NEW["password"], "argon2", "@example.com"]
-        self.secrets += [self.ada.hashed_password, here.issued.row.secret_hash]
+        self.secrets += [self.ada.hashed_password, here.issued.session.secret_hash]
         return self
 
     async def email_link(self):
@@ -348,7 +348,7 @@ async def test_it_is_written_down_with_time_address_and_browser_and_nothing_secr
     rows = await events()
     text = "\n".join(str(vars(row)) for row in rows)
     assert {row.at for row in rows} <= {NOON, NOON + timedelta(seconds=30)}
-    assert {(row.address, row.user_agent) for row in rows} <= {("203.0.113.9", FIREFOX)}
+    assert {(row.ip_address, row.user_agent) for row in rows} <= {("203.0.113.9", FIREFOX)}
     assert {row.browser for row in rows} <= {"Firefox on Windows"}
     assert [secret for secret in it.secrets if secret in text] == []
 
@@ -380,7 +380,7 @@ async def test_a_deletion_by_the_worker_is_written_down(begin, change, do_task, 
 
     (event,) = await events()
     assert await lines() == ["delete success ada by worker -"]
-    assert (event.address, event.user_agent, event.at) == ("", "", NOON)
+    assert (event.ip_address, event.user_agent, event.at) == ("", "", NOON)
 
 
 async def test_the_details_say_what_was_changed(begin, events):

@@ -51,7 +51,7 @@ def headers_of_session(headers_of, headers_of_answer):
     """`headers_of_session(issued, answer)`: what its client sends after that answer."""
 
     def headers(issued, answer):
-        return headers_of_answer(answer) if issued.row.kind == "cookie" else headers_of(issued)
+        return headers_of_answer(answer) if issued.session.kind == "cookie" else headers_of(issued)
 
     return headers
 

@@ -82,7 +82,10 @@ async def test_it_holds_every_column_that_is_not_secret(make_owner, visit, expor
     columns = {column.name for column in User.__table__.columns}
     of_sessions = {column.name for column in UserSession.__table__.columns}
     assert set(answer["account"]) == columns - {"hashed_password"}
-    assert set(answer["belongings"]["user_sessions"][0]) == of_sessions - {"secret_hash", "spent"}
+    assert set(answer["related_records"]["user_sessions"][0]) == of_sessions - {
+        "secret_hash",
+        "replaced_tokens",
+    }
 
 
 async def test_it_holds_the_sessions(make_owner, visit, export):
@@ -91,10 +94,10 @@ async def test_it_holds_the_sessions(make_owner, visit, export):
 
     answer = await export(here)
 
-    sessions = answer.json()["belongings"]["user_sessions"]
+    sessions = answer.json()["related_records"]["user_sessions"]
     assert {(each["id"], each["kind"]) for each in sessions} == {
-        (here.issued.row.id, "bearer"),
-        (there.issued.row.id, "cookie"),
+        (here.issued.session.id, "bearer"),
+        (there.issued.session.id, "cookie"),
     }
 
 
@@ -109,7 +112,7 @@ async def test_it_holds_the_audit_log(client, make_owner, visit, export):
         ("login", "success"),
         ("login", "failure"),
     ]
-    assert (events[1]["address"], events[1]["user_agent"]) == ("203.0.113.9", "curl/8")
+    assert (events[1]["ip_address"], events[1]["user_agent"]) == ("203.0.113.9", "curl/8")
 
 
 async def test_nothing_secret_is_in_it(client, make_owner, visit, export, stored, manager, db):
@@ -123,8 +126,8 @@ async def test_nothing_secret_is_in_it(client, make_owner, visit, export, stored
     assert "argon2" not in text
     assert here.issued.token.partition(".")[2] not in text
     assert there.issued.token.partition(".")[2] not in text
-    assert here.issued.row.secret_hash not in text
-    assert there.issued.row.secret_hash not in text
+    assert here.issued.session.secret_hash not in text
+    assert there.issued.session.secret_hash not in text
     assert here.headers["Authorization"].partition(" ")[2] not in text
 
 
@@ -136,7 +139,7 @@ async def test_a_table_of_ones_own_that_refers_to_accounts_is_in_it(make_owner, 
 
     answer = await export(await visit(ada))
 
-    rows = answer.json()["belongings"]["letters"]
+    rows = answer.json()["related_records"]["letters"]
     assert sorted(rows, key=lambda row: row["id"]) == [
         {"id": 1, "sender_id": ada.id, "reader_id": None, **AS_JSON},
         {"id": 2, "sender_id": eve.id, "reader_id": ada.id, **AS_JSON},
@@ -153,11 +156,11 @@ async def test_nothing_of_anybody_else_is_in_it(client, make_owner, visit, expor
 
     answer = await export(await visit(ada))
 
-    assert answer.json()["belongings"]["letters"] == []
+    assert answer.json()["related_records"]["letters"] == []
     assert answer.json()["events"] == []
     assert eve.id not in answer.text
     assert eve.email not in answer.text
-    assert theirs.issued.row.id not in answer.text
+    assert theirs.issued.session.id not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ async def test_it_is_audited_once_and_hooked_once(
 
     [event] = await events()
     assert (event.event, event.outcome, event.method) == ("logout", "success", kind)
-    assert (event.user_id, event.actor, event.address) == (user.id, user.id, "203.0.113.9")
+    assert (event.user_id, event.actor, event.ip_address) == (user.id, user.id, "203.0.113.9")
     assert left == [user.id]
 
 
@@ -190,7 +190,7 @@ def expired_headers(expired_tokens):
     """`expired_headers(issued)`: an access token of the session that has expired."""
 
     def headers(issued):
-        token = expired_tokens.issue_access(issued.user.id, session_id=issued.row.id)
+        token = expired_tokens.issue_access(issued.user.id, session_id=issued.session.id)
         return {"Authorization": f"Bearer {token}"}
 
     return headers
@@ -228,7 +228,7 @@ async def test_what_is_no_refresh_token_ends_nothing(log_out, make_user, begin_s
 async def test_a_made_up_secret_for_a_right_id_ends_nothing(log_out, make_user, begin_session, is_alive):
     issued = await begin_session(await make_user())
 
-    answer = await log_out(refresh_token=f"{issued.row.id}.{'A' * 64}")
+    answer = await log_out(refresh_token=f"{issued.session.id}.{'A' * 64}")
 
     assert answer.status_code == 204
     assert await is_alive(issued)

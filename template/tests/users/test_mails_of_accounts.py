@@ -261,7 +261,7 @@ async def test_the_export_shows_the_mails_of_an_account_without_their_content(
 
     answer = await client.get("/users/me/export", headers=(await visit(user)).headers)
 
-    (mail,) = answer.json()["belongings"]["mail_outbox"]
+    (mail,) = answer.json()["related_records"]["mail_outbox"]
     assert (mail["subject"], mail["status"], mail["user_id"]) == ("Hello", status, user.id)
     assert "message" not in mail
     assert "t0ken" not in answer.text

@@ -77,7 +77,7 @@ async def test_a_token_in_the_address_is_not_taken(client, make_user, login):
 async def test_an_expired_token_is_refused(client, make_user, begin_session, expired_tokens):
     user = await make_user()
     session = await begin_session(user)
-    token = expired_tokens.issue_access(user.id, session_id=session.row.id)
+    token = expired_tokens.issue_access(user.id, session_id=session.session.id)
 
     answer = await client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
 

@@ -73,8 +73,8 @@ async def test_the_new_pair_is_of_the_same_session(client, refresh, make_user, b
 
     claims = jwt.decode(pair["access_token"], options={"verify_signature": False})
     me = await client.get("/users/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
-    assert (claims["sub"], claims["sid"]) == (user.id, issued.row.id)
-    assert pair["refresh_token"].partition(".")[0] == issued.row.id
+    assert (claims["sub"], claims["sid"]) == (user.id, issued.session.id)
+    assert pair["refresh_token"].partition(".")[0] == issued.session.id
     assert me.json()["id"] == user.id
     assert len(await session_rows()) == 1
 
@@ -291,8 +291,8 @@ async def test_a_second_use_is_audited_once_and_mailed_once(
     [event] = await events()
     [mail] = await outbox()
     assert (event.event, event.outcome, event.user_id) == ("session_reuse", "failure", user.id)
-    assert (event.actor, event.address) == ("", "203.0.113.9")
-    assert issued.row.id in event.details
+    assert (event.actor, event.ip_address) == ("", "203.0.113.9")
+    assert issued.session.id in event.details
     assert mail.to == ["ada@example.com"]
     assert "used twice" in mail.text_body
 
@@ -341,7 +341,7 @@ async def test_a_session_whose_time_is_over_is_not_refreshed(
     refresh, make_user, begin_session, change_session, set_clock, age, status
 ):
     issued = await begin_session(await make_user())
-    await change_session(issued.row, last_seen_at=START + ABSOLUTE - MICROSECOND)
+    await change_session(issued.session, last_seen_at=START + ABSOLUTE - MICROSECOND)
 
     set_clock(START + age)
 
@@ -364,7 +364,7 @@ async def test_a_session_whose_user_changed_is_not_refreshed(
 async def test_a_revoked_session_is_not_refreshed(refresh, make_user, begin_session, change_session, events):
     """Nor is it told a second time that it ended."""
     issued = await begin_session(await make_user())
-    await change_session(issued.row, revoked_at=START)
+    await change_session(issued.session, revoked_at=START)
 
     assert (await refresh(issued.token)).status_code == 401
     assert await events() == []
@@ -436,7 +436,7 @@ async def test_a_made_up_secret_for_a_right_id_ends_nothing(refresh, make_user, 
     issued = await begin_session(await make_user())
     made_up = base64.urlsafe_b64encode(bytes(48)).decode()
 
-    assert (await refresh(f"{issued.row.id}.{made_up}")).status_code == 401
+    assert (await refresh(f"{issued.session.id}.{made_up}")).status_code == 401
     assert await is_alive(issued)
 
 
@@ -444,7 +444,7 @@ async def test_the_right_secret_for_another_id_ends_nothing(refresh, make_user, 
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     of_ada, of_eve = await begin_session(ada), await begin_session(eve)
 
-    answer = await refresh(f"{of_ada.row.id}.{of_eve.token.partition('.')[2]}")
+    answer = await refresh(f"{of_ada.session.id}.{of_eve.token.partition('.')[2]}")
 
     assert answer.status_code == 401
     assert await is_alive(of_ada)

@@ -347,7 +347,7 @@ async def test_no_answer_to_a_superuser_holds_a_secret(admin, make_user, begin_s
     secrets = [
         user.hashed_password,
         begun.token,
-        begun.row.secret_hash,
+        begun.session.secret_hash,
         "argon2",
         "password_version",
         "secret",

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.settings import LONGEST_IN_PRODUCTION, Settings
+from app.settings import MAX_IN_PRODUCTION, Settings
 from app.users.rate_limits import LIMITS, Limit
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -47,7 +47,7 @@ def test_the_longest_lifetimes_are_those_that_production_accepts() -> None:
     sentence = re.compile(r"in production (\d+) at most")
     said = {name: sentence.search(cells[1]) for name, cells in _rows(r"`([A-Z_]+)`")}
 
-    assert {name.lower(): int(each[1]) for name, each in said.items() if each} == LONGEST_IN_PRODUCTION
+    assert {name.lower(): int(each[1]) for name, each in said.items() if each} == MAX_IN_PRODUCTION
 
 
 def test_the_keys_are_those_that_the_application_derives(build_app, monkeypatch) -> None:

@@ -26,9 +26,9 @@ FIFTY_ADDRESSES = [f"198.51.100.{number}" for number in range(50)]
 OF_A_PAGE = {"Origin": "http://test"}
 
 ROW = LIMITS["wrong_password"]
-PER_ADDRESS = Rate.parse(ROW.address).count
+PER_ADDRESS = Rate.parse(ROW.ip).count
 PER_ACCOUNT = Rate.parse(ROW.account.split(",")[0]).count
-PER_PAIR = Rate.parse(ROW.pair.split(",")[0]).count
+PER_PAIR = Rate.parse(ROW.ip_and_account.split(",")[0]).count
 PER_BROWSER = Rate.parse(ROW.browser).count
 ALL_BROWSERS = Rate.parse(ROW.browsers.split(",")[0]).count
 
@@ -584,7 +584,7 @@ def counted(set_clock):
 
         async def is_checked():
             try:
-                await limits.begin_attempt(account=EMAIL, address="")
+                await limits.begin_attempt(account=EMAIL, ip="")
             except TooManyRequests:
                 return False
             return True

@@ -22,7 +22,7 @@ async def test_the_export_does_not_tell_whether_the_new_address_has_an_account(
     export = (await client.get("/users/me/export", headers=headers)).json()
 
     assert export["account"]["pending_email"] == address
-    assert [mail["subject"] for mail in export["belongings"]["mail_outbox"]] == [
+    assert [mail["subject"] for mail in export["related_records"]["mail_outbox"]] == [
         "HawkAPI app: a new e-mail address was asked for"
     ]
 
@@ -76,7 +76,7 @@ async def test_an_error_of_the_database_shows_no_values_in_the_log(client, manag
         ),
         schemas.Refresh("a secret"),
         schemas.Logout("a secret"),
-        schemas.PasswordOnly("a secret"),
+        schemas.PasswordConfirmation("a secret"),
         schemas.PasswordChange("a secret", "a secret"),
         schemas.OwnersPassword("a secret"),
         schemas.NewPassword("a secret"),
@@ -111,4 +111,4 @@ async def test_the_export_does_not_tell_where_an_administrator_works(client, mak
     export = (await client.get("/users/me/export", headers=login(user))).json()
 
     assert [each["event"] for each in export["events"]] == ["update"]
-    assert [export["events"][0][name] for name in ("address", "user_agent", "browser")] == ["", "", ""]
+    assert [export["events"][0][name] for name in ("ip_address", "user_agent", "browser")] == ["", "", ""]

@@ -87,7 +87,7 @@ async def test_each_row_is_enforced(client, manager, app, make_user, login, set_
     """Checklist 10 and 12: 429 with Retry-After for the third request of two an hour."""
     headers = login(await make_user()) | {"Origin": "http://test"}
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
-    manager.limits = Limits(app.state.limiter, {row: Limit(address="2/h")})
+    manager.limits = Limits(app.state.limiter, {row: Limit(ip="2/h")})
     method, path = REQUESTS[row]
 
     responses = [await client.request(method, path, headers=headers) for _ in range(3)]
@@ -105,7 +105,7 @@ def test_every_row_of_a_route_has_a_request_here():
 async def test_routes_with_one_row_share_its_counts(client, manager, app, set_clock):
     """Checklist 10: the token in the path or in the body is one way."""
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
-    manager.limits = Limits(app.state.limiter, {"verify": Limit(address="1/h")})
+    manager.limits = Limits(app.state.limiter, {"verify": Limit(ip="1/h")})
 
     first = await client.post("/users/verify/x")
     second = await client.post("/users/verify", json={"token": "x"})

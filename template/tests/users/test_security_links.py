@@ -218,7 +218,7 @@ async def test_no_answer_is_kept_and_none_passes_its_address_on(link, answers_of
 @WAYS
 async def test_nor_does_the_answer_of_a_limit(app, manager, link, use, purpose, way):
     """Checklist 30: 429."""
-    manager.limits = Limits(app.state.limiter, LIMITS | {ROWS[purpose]: Limit(address="1/h")})
+    manager.limits = Limits(app.state.limiter, LIMITS | {ROWS[purpose]: Limit(ip="1/h")})
     mailed = await link(purpose)
     await use(way, mailed, mailed.bad)
 

@@ -71,7 +71,7 @@ async def test_the_database_holds_the_hash_alone(make_user, begin_session, sessi
     [row] = await session_rows()
     secret = base64.urlsafe_b64decode(issued.token.partition(".")[2])[:32]
     assert row.secret_hash == hashlib.sha256(secret).hexdigest()
-    assert row.spent == "[]"
+    assert row.replaced_tokens == "[]"
 
 
 @pytest.fixture
@@ -133,10 +133,11 @@ async def test_what_the_database_holds_of_replaced_tokens_is_worth_nothing(
     [row] = await session_rows()
 
     assert (
-        hashlib.sha256(base64.urlsafe_b64decode(issued.token.partition(".")[2])[:32]).hexdigest() in row.spent
+        hashlib.sha256(base64.urlsafe_b64decode(issued.token.partition(".")[2])[:32]).hexdigest()
+        in row.replaced_tokens
     )
-    assert issued.token.partition(".")[2] not in row.spent
-    assert await status_of_refresh(f"{row.id}.{row.spent[3:67]}") == 401
+    assert issued.token.partition(".")[2] not in row.replaced_tokens
+    assert await status_of_refresh(f"{row.id}.{row.replaced_tokens[3:67]}") == 401
     assert await status_of(headers_of(issued)) == 200
 
 

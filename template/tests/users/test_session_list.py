@@ -60,7 +60,7 @@ async def test_a_session_is_shown_with_device_address_and_times(client, make_own
         "authenticated_at": "2030-05-01T12:00:00Z",
         "last_seen_at": "2030-05-01T12:05:00Z",
         "expires_at": "2030-07-30T12:00:00Z",
-        "address": "203.0.113.9",
+        "ip_address": "203.0.113.9",
         "user_agent": FIREFOX,
         "browser": "Firefox on Windows",
         "is_current": True,
@@ -74,7 +74,7 @@ async def test_the_session_that_asks_is_marked(make_owner, visit, sessions, kind
 
     shown = {each["id"]: each["is_current"] for each in await sessions(here)}
 
-    assert shown == {here.issued.row.id: True, there.issued.row.id: False}
+    assert shown == {here.issued.session.id: True, there.issued.session.id: False}
 
 
 async def test_the_last_used_comes_first(make_owner, visit, sessions, set_clock):
@@ -89,7 +89,7 @@ async def test_the_last_used_comes_first(make_owner, visit, sessions, set_clock)
 
     shown = await sessions(here)
 
-    assert [each["id"] for each in shown] == [each.issued.row.id for each in (here, third, second)]
+    assert [each["id"] for each in shown] == [each.issued.session.id for each in (here, third, second)]
 
 
 async def test_nothing_secret_is_shown(client, make_owner, visit):
@@ -98,7 +98,7 @@ async def test_nothing_secret_is_shown(client, make_owner, visit):
     text = (await client.get("/users/me/sessions", headers=here.headers)).text
 
     assert "secret" not in text
-    assert here.issued.row.secret_hash not in text
+    assert here.issued.session.secret_hash not in text
     assert here.issued.token.partition(".")[2] not in text
 
 
@@ -106,7 +106,7 @@ async def test_nobody_elses_are_shown(make_owner, visit, sessions):
     here = await visit(await make_owner())
     await visit(await make_owner("eve@example.com"))
 
-    assert [each["id"] for each in await sessions(here)] == [here.issued.row.id]
+    assert [each["id"] for each in await sessions(here)] == [here.issued.session.id]
 
 
 async def test_what_is_over_is_not_shown(client, make_owner, visit, sessions, set_clock):
@@ -118,7 +118,7 @@ async def test_what_is_over_is_not_shown(client, make_owner, visit, sessions, se
     out, here = await visit(user), await visit(user)
     await client.post("/users/logout", headers=out.headers)
 
-    assert [each["id"] for each in await sessions(here)] == [here.issued.row.id]
+    assert [each["id"] for each in await sessions(here)] == [here.issued.session.id]
 
 
 async def test_seeing_them_takes_no_recent_login(make_owner, visit, sessions, set_clock):
@@ -140,17 +140,17 @@ async def test_one_that_is_ended_is_dead_at_once_and_the_others_live(
     user = await make_owner()
     here, there, lost = await visit(user, kind), await visit(user), await visit(user)
 
-    answer = await client.delete(f"/users/me/sessions/{lost.issued.row.id}", headers=here.headers)
+    answer = await client.delete(f"/users/me/sessions/{lost.issued.session.id}", headers=here.headers)
 
     assert (answer.status_code, answer.content) == (204, b"")
     assert await statuses(here, there, lost) == [200, 200, 401]
-    assert lost.issued.row.id not in {each["id"] for each in await sessions(here)}
+    assert lost.issued.session.id not in {each["id"] for each in await sessions(here)}
 
 
 async def test_the_refresh_token_of_an_ended_one_is_dead(client, make_owner, visit):
     user = await make_owner()
     here, lost = await visit(user), await visit(user)
-    await client.delete(f"/users/me/sessions/{lost.issued.row.id}", headers=here.headers)
+    await client.delete(f"/users/me/sessions/{lost.issued.session.id}", headers=here.headers)
 
     answer = await client.post("/users/token/refresh", json={"refresh_token": lost.issued.token})
 
@@ -160,7 +160,7 @@ async def test_the_refresh_token_of_an_ended_one_is_dead(client, make_owner, vis
 async def test_the_current_one_can_be_ended(client, make_owner, visit, statuses):
     here = await visit(await make_owner())
 
-    answer = await client.delete(f"/users/me/sessions/{here.issued.row.id}", headers=here.headers)
+    answer = await client.delete(f"/users/me/sessions/{here.issued.session.id}", headers=here.headers)
 
     assert answer.status_code == 204
     assert await statuses(here) == [401]
@@ -173,7 +173,7 @@ async def test_somebody_elses_looks_as_if_it_did_not_exist(client, make_owner, v
 
     answers = [
         await client.delete(f"/users/me/sessions/{session_id}", headers=here.headers)
-        for session_id in (theirs.issued.row.id, uuid4())
+        for session_id in (theirs.issued.session.id, uuid4())
     ]
 
     assert [answer.status_code for answer in answers] == [404, 404]
@@ -185,7 +185,7 @@ async def test_a_superuser_ends_nobody_elses_here(client, make_owner, visit, sta
     admin = await visit(await make_owner("root@example.com", is_superuser=True))
     theirs = await visit(await make_owner())
 
-    answer = await client.delete(f"/users/me/sessions/{theirs.issued.row.id}", headers=admin.headers)
+    answer = await client.delete(f"/users/me/sessions/{theirs.issued.session.id}", headers=admin.headers)
 
     assert answer.status_code == 404
     assert await statuses(theirs) == [200]
@@ -206,7 +206,7 @@ async def test_one_that_is_over_is_not_found(client, make_owner, visit):
     here, lost = await visit(user), await visit(user)
 
     answers = [
-        await client.delete(f"/users/me/sessions/{lost.issued.row.id}", headers=here.headers)
+        await client.delete(f"/users/me/sessions/{lost.issued.session.id}", headers=here.headers)
         for _ in range(2)
     ]
 
@@ -218,7 +218,7 @@ async def test_of_four_who_end_one_at_once_one_does(client, make_owner, visit, a
     here, lost = await visit(user), await visit(user)
 
     statuses = await at_once(
-        4, lambda: client.delete(f"/users/me/sessions/{lost.issued.row.id}", headers=here.headers)
+        4, lambda: client.delete(f"/users/me/sessions/{lost.issued.session.id}", headers=here.headers)
     )
 
     assert statuses == [204, 404, 404, 404]
@@ -265,7 +265,7 @@ async def test_ending_needs_a_recent_login(
     here, there = await visit(user, kind), await visit(user)
     set_clock(NOON + age)
 
-    answer = await client.delete(path.format(there.issued.row.id), headers=here.headers)
+    answer = await client.delete(path.format(there.issued.session.id), headers=here.headers)
 
     assert answer.status_code == status
     assert await statuses(there) == [{204: 401, 403: 200}[status]]
@@ -288,7 +288,7 @@ async def test_another_site_cannot_end_them_with_the_cookie(
     user = await make_owner()
     here, there = await visit(user, "cookie"), await visit(user)
 
-    answer = await client.delete(path.format(there.issued.row.id), headers=here.headers | headers)
+    answer = await client.delete(path.format(there.issued.session.id), headers=here.headers | headers)
 
     assert answer.status_code == 403
     assert await statuses(here, there) == [200, 200]

@@ -340,7 +340,7 @@ class Hooks:
 async def test_an_inline_worker_runs_as_long_as_the_application(
     db: Database, settings: Settings, write: Write
 ) -> None:
-    app = Hooks(db, settings.model_copy(update={"mail_worker": "inline"}))
+    app = Hooks(db, settings.model_copy(update={"background_worker": "inline"}))
     install(app)  # type: ignore[arg-type]
     (start,), (end,) = app.startup, app.shutdown
 
@@ -355,7 +355,7 @@ async def test_an_inline_worker_runs_as_long_as_the_application(
 
 
 async def test_a_separate_worker_does_not_run_in_the_application(db: Database, settings: Settings) -> None:
-    app = Hooks(db, settings.model_copy(update={"mail_worker": "separate"}))
+    app = Hooks(db, settings.model_copy(update={"background_worker": "separate"}))
 
     install(app)  # type: ignore[arg-type]
 

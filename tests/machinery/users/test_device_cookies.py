@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.users.device_cookies import LIFETIME, MOST_ACCOUNTS, DeviceCookies
+from app.users.device_cookies import LIFETIME, MAX_ACCOUNTS, DeviceCookies
 
 SECRET = "0123456789abcdef" * 4
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
@@ -31,7 +31,7 @@ def test_each_browser_is_another(browsers):
 
 def test_the_oldest_account_is_forgotten(browsers):
     cookie = browsers.remember("", "first", 0)
-    for number in range(MOST_ACCOUNTS):
+    for number in range(MAX_ACCOUNTS):
         cookie = browsers.remember(cookie, f"user {number}", 0)
 
     assert browsers.id_for(cookie, "first", 0) == ""

@@ -118,7 +118,7 @@ class Session:
     seen: datetime
     access: dict[str, datetime] = field(default_factory=dict)
     """Access tokens, all that there were, and when each expires; a cookie session has none."""
-    spent: dict[str, datetime] = field(default_factory=dict)
+    replaced_tokens: dict[str, datetime] = field(default_factory=dict)
     """Refresh tokens that were replaced, and when."""
     is_over: bool = False
 
@@ -175,15 +175,15 @@ class World:
         if self.now - session.seen >= SEEN_EVERY:
             session.seen = self.now
 
-    def end(self, account: Account, but: Session | None = None) -> None:
+    def end(self, account: Account, except_session: Session | None = None) -> None:
         """Every session of *account* ends."""
         for session in self.sessions:
-            if session.account is account and session is not but:
+            if session.account is account and session is not except_session:
                 session.is_over = True
 
-    def renounce(self, account: Account, but: Session | None = None) -> None:
+    def renounce(self, account: Account, except_session: Session | None = None) -> None:
         """What was given out before is worth nothing: another password or address, or the account is shut."""
-        self.end(account, but)
+        self.end(account, except_session)
         for link in self.links:
             if link.account is account:
                 link.is_dead = True
@@ -416,10 +416,12 @@ class Lifecycle(RuleBasedStateMachine):
         session = _one_of(self.bearers(), number, self.world.is_alive)
         self._refresh(session, session.token)
 
-    @precondition(lambda self: any(each.spent and self.world.is_alive(each) for each in self.bearers()))
+    @precondition(
+        lambda self: any(each.replaced_tokens and self.world.is_alive(each) for each in self.bearers())
+    )
     @rule(number=numbers)
     def refresh_again(self, number: int) -> None:
-        replaced = [(each, token) for each in self.bearers() for token in each.spent]
+        replaced = [(each, token) for each in self.bearers() for token in each.replaced_tokens]
         self._refresh(*_one_of(replaced, number, lambda each: self.world.is_alive(each[0])))
 
     def bearers(self) -> list[Session]:
@@ -427,7 +429,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     def _refresh(self, session: Session, token: str) -> None:
         now = self.world.now
-        in_grace = [each for each, spent in session.spent.items() if now < spent + GRACE]
+        in_grace = [each for each, spent in session.replaced_tokens.items() if now < spent + GRACE]
         is_alive = self.world.is_alive(session)
         is_stolen = token != session.token and token not in in_grace
         answer = self.send("POST", "/token/refresh", json={"refresh_token": token})
@@ -437,8 +439,8 @@ class Lifecycle(RuleBasedStateMachine):
                 self.happened["refresh within the grace"] += 1
                 assert pair["refresh_token"] == session.token
             else:
-                assert pair["refresh_token"] not in {session.token, *session.spent}
-                session.spent[token], session.token, session.seen = now, pair["refresh_token"], now
+                assert pair["refresh_token"] not in {session.token, *session.replaced_tokens}
+                session.replaced_tokens[token], session.token, session.seen = now, pair["refresh_token"], now
             session.access[pair["access_token"]] = now + ACCESS
         elif is_alive:
             self.happened["refresh with a stolen token"] += 1
@@ -450,7 +452,7 @@ class Lifecycle(RuleBasedStateMachine):
         session = self.some_session(number)
         if with_refresh_token and not session.is_cookie:
             ends = self.world.is_alive(session)
-            token = [*session.spent, session.token][number % (len(session.spent) + 1)]
+            token = [*session.replaced_tokens, session.token][number % (len(session.replaced_tokens) + 1)]
             answer = self.send("POST", "/logout", json={"refresh_token": token})
         else:
             ends = self.admits(session)
@@ -479,7 +481,7 @@ class Lifecycle(RuleBasedStateMachine):
         status = self.guarded(session) or 204
         answer = self.send("DELETE", "/me/sessions", headers=self.headers(session))
         if self.expect(status, "end other sessions", answer):
-            self.world.end(session.account, but=session)
+            self.world.end(session.account, except_session=session)
 
     # Passwords
 
@@ -551,7 +553,7 @@ class Lifecycle(RuleBasedStateMachine):
         answer = self.send("POST", f"/email-change/{link.token}", json=body, headers=headers)
         if self.expect(200 if works else 400, "confirm email", answer):
             account.email, account.pending_email, account.is_verified = link.address, None, True
-            self.world.renounce(account, but=login)
+            self.world.renounce(account, except_session=login)
 
     # The end, and what a superuser does
 

@@ -41,7 +41,7 @@ def add_routes(app: App) -> None:
         return user.id
 
     @app.post("/try/current", status_code=200)
-    async def current_writes(user: CurrentUser, body: Text, tx: Db) -> str:
+    async def current_writes(user: CurrentUser, body: Text, db: Db) -> str:
         return user.id
 
     @app.get("/try/optional")
@@ -91,7 +91,7 @@ def add_routes(app: App) -> None:
         row: CurrentSession,
         recent: RecentLogin,
         maybe: OptionalUser,
-        tx: Db,
+        db: Db,
     ) -> list[str]:
         return [user.id, root.id, row.id, recent.id, maybe.id if maybe else ""]
 
@@ -200,7 +200,7 @@ async def test_it_gives_the_session(http, make_user, begin_session, headers_of, 
         await http.post(f"/try/{name}", headers=headers, json={}),
     ]
 
-    assert [answer.json() for answer in answers] == [issued.row.id, issued.row.id]
+    assert [answer.json() for answer in answers] == [issued.session.id, issued.session.id]
 
 
 @EACH

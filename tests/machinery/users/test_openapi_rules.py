@@ -23,6 +23,6 @@ def test_a_new_address_is_one(app, schema, field):
     assert app.openapi()["components"]["schemas"][schema]["properties"][field]["format"] == "email"
 
 
-@pytest.mark.parametrize("schema", ["Credentials", "AddressOnly"])
+@pytest.mark.parametrize("schema", ["Credentials", "EmailRequest"])
 def test_any_text_is_answered_alike_where_an_account_is_looked_for(app, schema):
     assert "format" not in app.openapi()["components"]["schemas"][schema]["properties"]["email"]

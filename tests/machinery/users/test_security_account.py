@@ -154,7 +154,7 @@ async def test_owners_see_their_sessions_and_end_one(client, make_owner, visit, 
     lost = next(each["id"] for each in shown if not each["is_current"])
     answer = await client.delete(f"/users/me/sessions/{lost}", headers=here.headers)
 
-    assert {"address", "browser", "created_at", "last_seen_at", "is_current"} <= set(shown[0])
+    assert {"ip_address", "browser", "created_at", "last_seen_at", "is_current"} <= set(shown[0])
     assert answer.status_code == 204
     assert await alive(here, there) == [True, False]
 
@@ -165,7 +165,7 @@ async def test_nobody_ends_a_session_of_somebody_else(client, make_owner, visit,
     here = await visit(await make_owner(), kind)
     theirs = await visit(await make_owner("eve@example.com"), kind)
 
-    one = await client.delete(f"/users/me/sessions/{theirs.issued.row.id}", headers=here.headers)
+    one = await client.delete(f"/users/me/sessions/{theirs.issued.session.id}", headers=here.headers)
     all_ = await client.delete("/users/me/sessions", headers=here.headers)
 
     assert (one.status_code, all_.status_code) == (404, 204)
@@ -198,7 +198,7 @@ async def test_an_old_login_is_asked_for_the_password_first(
     set_clock(NOON + timedelta(minutes=10))
 
     answer = await client.request(
-        method, path.format(session=there.issued.row.id), json=body, headers=here.headers
+        method, path.format(session=there.issued.session.id), json=body, headers=here.headers
     )
 
     assert answer.status_code == 403
@@ -218,7 +218,7 @@ async def test_a_login_is_recent_until_then(client, make_owner, visit, set_clock
     set_clock(NOON + timedelta(minutes=10) - INSTANT)
 
     answer = await client.request(
-        method, path.format(session=there.issued.row.id), json=body, headers=here.headers
+        method, path.format(session=there.issued.session.id), json=body, headers=here.headers
     )
 
     assert answer.is_success
@@ -235,7 +235,7 @@ async def test_the_password_makes_it_recent_again(client, make_owner, visit, set
     await client.post("/users/me/confirm", json={"password": PASSWORD}, headers=here.headers)
 
     answer = await client.request(
-        method, path.format(session=there.issued.row.id), json=body, headers=here.headers
+        method, path.format(session=there.issued.session.id), json=body, headers=here.headers
     )
 
     assert answer.is_success
@@ -252,7 +252,7 @@ async def test_refreshing_does_not(client, make_owner, visit, set_clock, method,
 
     headers = {"Authorization": f"Bearer {tokens.json()['access_token']}"}
     answer = await client.request(
-        method, path.format(session=there.issued.row.id), json=body, headers=headers
+        method, path.format(session=there.issued.session.id), json=body, headers=headers
     )
 
     assert answer.status_code == 403

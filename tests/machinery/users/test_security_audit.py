@@ -20,7 +20,7 @@ from app.users.schemas import (
     OwnersPassword,
     PasswordChange,
     PasswordChanged,
-    PasswordOnly,
+    PasswordConfirmation,
     Refresh,
     Registration,
     TokenPair,
@@ -70,7 +70,11 @@ async def test_a_login_and_a_failed_one_are_written_down_once_each(client, make_
     assert (failure.event, failure.outcome, failure.method) == ("login", "failure", "password")
     assert (login.user_id, failure.user_id) == (user.id, user.id)
     assert (login.actor, failure.actor) == (user.id, "")
-    assert (login.address, login.user_agent, login.browser) == ("203.0.113.9", FIREFOX, "Firefox on Windows")
+    assert (login.ip_address, login.user_agent, login.browser) == (
+        "203.0.113.9",
+        FIREFOX,
+        "Firefox on Windows",
+    )
     assert begun <= login.at <= failure.at <= clock.now()
     assert login.at.astimezone(UTC).utcoffset() == timedelta()
 
@@ -158,7 +162,7 @@ async def test_an_error_in_a_hook_is_logged_without_password_and_token(client, m
         Registration(email="ada@example.com", password=SECRET),
         Credentials(email="ada@example.com", password=SECRET),
         CookieLogin(email="ada@example.com", password=SECRET),
-        PasswordOnly(password=SECRET),
+        PasswordConfirmation(password=SECRET),
         PasswordChange(current_password=SECRET, new_password=SECRET),
         OwnersPassword(password=SECRET),
         NewPassword(password=SECRET),
@@ -183,7 +187,7 @@ async def test_the_repr_of_a_session_does_not_show_its_token(make_owner, visit):
     issued = (await visit(await make_owner())).issued
 
     assert issued.token not in repr(issued)
-    assert issued.row.secret_hash not in repr(issued) + repr(issued.row)
+    assert issued.session.secret_hash not in repr(issued) + repr(issued.session)
 
 
 async def test_the_repr_of_the_settings_does_not_show_the_key(settings):

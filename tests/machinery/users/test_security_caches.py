@@ -15,9 +15,9 @@ def crowd(db, manager, password_hash):
     """`await crowd()`: 200 people, a pair of id and headers each: half with a cookie, half with a token."""
 
     def headers_of(issued):
-        if issued.row.kind == "cookie":
+        if issued.session.kind == "cookie":
             return {"Cookie": f"__Host-session={issued.token}", "Sec-Fetch-Site": "same-origin"}
-        token = manager.tokens.issue_access(issued.user.id, session_id=issued.row.id)
+        token = manager.tokens.issue_access(issued.user.id, session_id=issued.session.id)
         return {"Authorization": f"Bearer {token}"}
 
     async def gather():
@@ -42,7 +42,7 @@ def crowd(db, manager, password_hash):
 @pytest.mark.parametrize("remembered", [4096, 20], ids=["with room for all", "with room for some"])
 async def test_of_many_people_at_once_each_sees_their_own(client, crowd, manager, monkeypatch, remembered):
     """Checklist 22. Advisory 38: nobody gets what another asked for, first and from every cache."""
-    monkeypatch.setattr(tokens, "MOST_KNOWN", remembered)
+    monkeypatch.setattr(tokens, "MAX_KNOWN", remembered)
     manager.tokens._known.clear()
     people = await crowd()
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("quick_hashing")
 
 EMAIL = "ada@example.com"
 PER_MAILBOX = Rate.parse(LIMITS["request_password_reset"].mailbox).count
-PER_ADDRESS = Rate.parse(LIMITS["request_password_reset"].address).count
+PER_ADDRESS = Rate.parse(LIMITS["request_password_reset"].ip).count
 ASKING = pytest.mark.parametrize("path", ["/users/verify/request", "/users/password-reset/request"])
 
 

@@ -162,7 +162,7 @@ async def test_without_trusted_proxies_no_header_is_believed(bare, events):
     """Advisory 32 and 35."""
     await bare.post("/users/login", json=ADA, headers={"X-Forwarded-For": "198.51.100.7"})
 
-    assert [each.address for each in await events()] == ["203.0.113.9"]
+    assert [each.ip_address for each in await events()] == ["203.0.113.9"]
 
 
 async def test_without_redis_wrong_passwords_are_counted(bare, make_owner):

@@ -29,10 +29,10 @@ async def dead_logins(make_owner, begin_session, change, change_session, manager
     alive, other = await begin_session(ada, kind="cookie"), await begin_session(eve, kind="cookie")
     bearer, revoked = await begin_session(ada), await begin_session(ada, kind="cookie")
     replaced = await begin_session(ada, kind="cookie")
-    await change_session(replaced.row, secret_hash="0" * 64)
+    await change_session(replaced.session, secret_hash="0" * 64)
     of_disabled = await begin_session(disabled, kind="cookie")
     await change(disabled, is_active=False)
-    await change_session(revoked.row, revoked_at=START)
+    await change_session(revoked.session, revoked_at=START)
     session_id, secret = alive.token.split(".")
     cookies = {
         "nothing": "",
@@ -46,9 +46,9 @@ async def dead_logins(make_owner, begin_session, change, change_session, manager
         "one letter more": alive.token + "A",
         "capitals": alive.token.upper(),
         "twice": f"{alive.token}.{secret}",
-        "the hash": f"{session_id}.{alive.row.secret_hash}",
+        "the hash": f"{session_id}.{alive.session.secret_hash}",
         "a refresh token": bearer.token,
-        "an access token": manager.tokens.issue_access(ada.id, session_id=bearer.row.id),
+        "an access token": manager.tokens.issue_access(ada.id, session_id=bearer.session.id),
         "of an expired session": expired.token,
         "of a revoked session": revoked.token,
         "one that was replaced": replaced.token,
@@ -63,9 +63,9 @@ async def dead_logins(make_owner, begin_session, change, change_session, manager
         "dots": "..",
         "a cookie": alive.token,
         "a refresh token": bearer.token,
-        "expired": expired_tokens.issue_access(ada.id, session_id=bearer.row.id),
-        "of the session of a cookie": manager.tokens.issue_access(ada.id, session_id=alive.row.id),
-        "of another user": manager.tokens.issue_access(eve.id, session_id=bearer.row.id),
+        "expired": expired_tokens.issue_access(ada.id, session_id=bearer.session.id),
+        "of the session of a cookie": manager.tokens.issue_access(ada.id, session_id=alive.session.id),
+        "of another user": manager.tokens.issue_access(eve.id, session_id=bearer.session.id),
         "a link": manager.verify_token(ada),
     }
     sent = {

@@ -36,7 +36,7 @@ def claims_of(manager):
     """`claims_of(issued)`: what a good access token of the session claims."""
 
     def claims(issued):
-        token = manager.tokens.issue_access(issued.user.id, session_id=issued.row.id)
+        token = manager.tokens.issue_access(issued.user.id, session_id=issued.session.id)
         return jwt.decode(token, options={"verify_signature": False})
 
     return claims
@@ -190,7 +190,7 @@ async def test_an_access_token_lasts_15_minutes_and_names_no_address(make_user, 
     claims = claims_of(issued)
 
     assert claims["exp"] - claims["iat"] == 900
-    assert (claims["sub"], claims["sid"]) == (user.id, issued.row.id)
+    assert (claims["sub"], claims["sid"]) == (user.id, issued.session.id)
     assert "@" not in json.dumps(claims)
 
 
@@ -228,7 +228,7 @@ async def test_a_refresh_that_a_log_out_overtakes_gives_no_tokens(
     [row] = await session_rows()
     assert answer.status_code == 401
     assert row.revoked_at is not None
-    assert row.spent == "[]"
+    assert row.replaced_tokens == "[]"
 
 
 async def test_many_uses_at_once_replace_the_token_once(
@@ -247,7 +247,7 @@ async def test_many_uses_at_once_replace_the_token_once(
     [row] = await session_rows()
     assert statuses == [200] * 10
     assert len({answer.json()["refresh_token"] for answer in answers}) == 1
-    assert row.spent.count(issued.row.secret_hash) == 1
+    assert row.replaced_tokens.count(issued.session.secret_hash) == 1
     assert row.revoked_at is None
 
 
@@ -335,7 +335,7 @@ async def test_a_replay_ends_no_other_login_of_the_user(
     set_clock(START + GRACE)
     await refresh(stolen.token)
 
-    assert [row.id for row in await session_rows() if row.revoked_at is None] == [other.row.id]
+    assert [row.id for row in await session_rows() if row.revoked_at is None] == [other.session.id]
 
 
 async def test_a_replay_is_known_as_long_as_the_session_would_have_lasted(

@@ -25,9 +25,9 @@ WRONG = RIGHT | {"password": "wrong horse battery"}
 HERE, THERE = "198.51.100.7", "198.51.100.8"
 OF_A_PAGE = {"Origin": "http://test"}
 
-PER_ADDRESS = Rate.parse(LIMITS["wrong_password"].address).count
-PER_PAIR = Rate.parse(LIMITS["wrong_password"].pair.split(",")[0]).count
-EVENTS_OF_AN_ADDRESS = Rate.parse(LIMITS["guessing_blocked"].address).count
+PER_ADDRESS = Rate.parse(LIMITS["wrong_password"].ip).count
+PER_PAIR = Rate.parse(LIMITS["wrong_password"].ip_and_account.split(",")[0]).count
+EVENTS_OF_AN_ADDRESS = Rate.parse(LIMITS["guessing_blocked"].ip).count
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ async def test_an_account_whose_password_is_guessed_is_written_down_once(guess, 
     [event] = await noted("guessing_blocked")
     assert status == 429
     assert (event.user_id, event.outcome, event.method) == (user.id, "failure", "password")
-    assert (event.actor, event.address) == ("", HERE)
+    assert (event.actor, event.ip_address) == ("", HERE)
 
 
 async def test_many_networks_that_guess_for_one_account_are_written_down_once(guess, make_owner, noted):
@@ -140,7 +140,7 @@ async def test_a_network_that_is_refused_before_the_body_is_read_is_written_down
 
     [event] = await noted("guessing_blocked")
     assert {answer.status_code for answer in answers} == {429}
-    assert (event.user_id, event.address) == (None, HERE)
+    assert (event.user_id, event.ip_address) == (None, HERE)
     assert msgspec.json.decode(event.details) == {"route": "login"}
 
 
@@ -194,7 +194,7 @@ async def test_a_refused_link_is_written_down(post, dead_links, noted, way):
 
     [event] = await noted("link_refused")
     assert answer.status_code == 400
-    assert (event.user_id, event.outcome, event.method, event.address) == (None, "failure", "link", HERE)
+    assert (event.user_id, event.outcome, event.method, event.ip_address) == (None, "failure", "link", HERE)
     assert msgspec.json.decode(event.details)["route"].startswith(
         ("verify", "reset_password", "change_email", "accept_invitation")
     )
@@ -210,7 +210,7 @@ async def test_refused_links_are_written_down_once_for_a_network(post, dead_link
     set_clock(NOON + WINDOW)
     await post("/users/verify/made-up")
 
-    assert Counter(event.address for event in await noted("link_refused")) == {HERE: 2, THERE: 1}
+    assert Counter(event.ip_address for event in await noted("link_refused")) == {HERE: 2, THERE: 1}
 
 
 async def test_a_dead_link_that_is_only_opened_is_no_event(client, events):
@@ -249,7 +249,7 @@ async def test_a_request_of_another_site_is_written_down(cross_site, noted, way,
     assert answer.json()["detail"].startswith(
         "With a cookie, this is accepted from pages of this application"
     )
-    assert (event.user_id, event.outcome, event.address) == (None, "failure", HERE)
+    assert (event.user_id, event.outcome, event.ip_address) == (None, "failure", HERE)
     assert msgspec.json.decode(event.details) == {"route": route}
 
 
@@ -261,7 +261,7 @@ async def test_requests_of_other_sites_are_written_down_once_for_a_network(cross
     set_clock(NOON + WINDOW)
     await cross_site("login")
 
-    assert Counter(event.address for event in await noted("cross_site_refused")) == {HERE: 2, THERE: 1}
+    assert Counter(event.ip_address for event in await noted("cross_site_refused")) == {HERE: 2, THERE: 1}
 
 
 # The response does not depend on it

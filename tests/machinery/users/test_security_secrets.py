@@ -80,7 +80,7 @@ def test_no_secret_is_compared_in_a_way_that_takes_longer_the_more_is_right(path
         Sessions.by_token,
         Sessions.rotate,
         Sessions._parts,
-        Sessions._present,
+        Sessions._current_secret,
         device_cookies._equal,
     ],
     ids=lambda function: function.__qualname__,
@@ -108,7 +108,7 @@ def test_nothing_is_made_by_random_numbers_that_can_be_predicted(path: Path):
     [
         "row.secret_hash == given",
         "_hash(a) != b",
-        "self._seal(a) == b",
+        "self._checksum(a) == b",
         "token == other",
         "f(x, signature == s)",
     ],

@@ -113,15 +113,15 @@ async def test_what_is_over_does_not_count(
     make_owner, begin_at, log_in, alive, change_session, set_clock, outbox
 ):
     revoked, expired, idle, other, good = await begin_at(0, 1, 2, 3, 4, user=await make_owner())
-    await change_session(revoked.issued.row, revoked_at=NOON)
-    await change_session(expired.issued.row, expires_at=NOON)
-    await change_session(idle.issued.row, last_seen_at=NOON - 15 * DAY)
-    await change_session(other.issued.row, password_version=7)
+    await change_session(revoked.issued.session, revoked_at=NOON)
+    await change_session(expired.issued.session, expires_at=NOON)
+    await change_session(idle.issued.session, last_seen_at=NOON - 15 * DAY)
+    await change_session(other.issued.session, password_version=7)
 
     await log_in()
     await log_in()
 
-    assert good.issued.row.id in await alive()
+    assert good.issued.session.id in await alive()
     assert await outbox() == []
 
 
@@ -132,8 +132,8 @@ async def test_logging_in_again_in_the_same_browser_takes_the_place_of_the_forme
 
     await log_in("/users/login/cookie", Cookie=here.headers["Cookie"])
 
-    assert {first.issued.row.id, second.issued.row.id} < await alive()
-    assert here.issued.row.id not in await alive()
+    assert {first.issued.session.id, second.issued.session.id} < await alive()
+    assert here.issued.session.id not in await alive()
     assert await outbox() == []
 
 
@@ -199,7 +199,7 @@ async def test_what_was_ended_is_written_down(make_owner, begin_at, log_in, even
 
     [event] = [each for each in await events() if each.event == "session_limit"]
     assert (event.user_id, event.actor, event.outcome) == (user.id, user.id, "success")
-    assert json.loads(event.details) == {"sessions": [first.issued.row.id]}
+    assert json.loads(event.details) == {"sessions": [first.issued.session.id]}
 
 
 async def test_the_owner_is_told(make_owner, begin_at, log_in, outbox):

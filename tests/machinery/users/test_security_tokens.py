@@ -66,7 +66,7 @@ def issue(db, manager, begin_session):
     async def make(tokens, purpose, user, mailed_to=None):
         version = user.password_version
         if purpose == "access":
-            return tokens.issue_access(user.id, session_id=(await begin_session(user)).row.id)
+            return tokens.issue_access(user.id, session_id=(await begin_session(user)).session.id)
         if purpose == "invitation":
             async with db.session() as session:
                 guest = f"guest-of-{user.email}"
@@ -293,7 +293,7 @@ def move(manager, db, begin_session):
             owner.pending_email = "moved@example.com"
             await session.flush()
             token = manager.email_change_token(owner, "moved@example.com")
-            await manager.change_email(session, token=token, login=(owner, elsewhere.row))
+            await manager.change_email(session, token=token, login=(owner, elsewhere.session))
 
     return change_email
 

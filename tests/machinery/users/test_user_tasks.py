@@ -60,7 +60,7 @@ async def test_a_revoked_session_stays_while_its_token_could_be_tried_again(
     set_clock(NOON)
     issued = await begin_session(await make_user())
     async with db.session() as session:
-        await manager.sessions.revoke(session, issued.row)
+        await manager.sessions.revoke(session, issued.session)
     set_clock(NOON + age)
 
     await do_task("clean")

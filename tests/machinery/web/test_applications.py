@@ -84,8 +84,8 @@ async def test_two_applications_use_their_own_databases(stored_in, connected):
     router = Router()
 
     @router.get("/")
-    async def handler(tx: Db) -> list[str]:
-        listed = await tx.execute(text("PRAGMA database_list"))
+    async def handler(db: Db) -> list[str]:
+        listed = await db.execute(text("PRAGMA database_list"))
         return [row.file.rpartition("/")[2] for row in listed]
 
     first, second = stored_in("first"), stored_in("second")
@@ -132,11 +132,11 @@ async def test_the_stop_waits_for_requests_before_the_database_closes(stored_in,
         order.append("closed")
 
     @app.get("/")
-    async def handler(tx: Db) -> int:
+    async def handler(db: Db) -> int:
         inside.set()
         await go_on.wait()
         order.append("answered")
-        return (await tx.execute(text("SELECT 1"))).scalar_one()
+        return (await db.execute(text("SELECT 1"))).scalar_one()
 
     server = Server(app)
     await server.tell("startup")
@@ -162,8 +162,8 @@ async def test_without_its_database_the_answer_is_503_and_says_when_to_come_back
     add_database(web, settings, url)
 
     @web.get("/")
-    async def handler(tx: Db) -> None:
-        await tx.execute(text("SELECT 1"))
+    async def handler(db: Db) -> None:
+        await db.execute(text("SELECT 1"))
 
     answer = await http.get("/")
 

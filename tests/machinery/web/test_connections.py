@@ -20,8 +20,8 @@ def checked_out(app: Any) -> int:
 
 async def test_it_is_free_when_a_success_is_sent(stored, raw, thing):
     @stored.post("/")
-    async def handler(tx: Db) -> None:
-        tx.add(thing(name="a"))
+    async def handler(db: Db) -> None:
+        db.add(thing(name="a"))
 
     answer = await raw(stored, "POST", "/", look=lambda: checked_out(stored))
 
@@ -31,8 +31,8 @@ async def test_it_is_free_when_a_success_is_sent(stored, raw, thing):
 @pytest.mark.parametrize("error", [Problem(404, "No."), RuntimeError()])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_it_is_free_when_an_error_is_sent(stored, raw, thing, error, method):
-    async def handler(tx: Db) -> None:
-        await tx.scalar(select(thing.id))
+    async def handler(db: Db) -> None:
+        await db.scalar(select(thing.id))
         raise error
 
     stored.add_route("/", handler, methods={method})
@@ -45,8 +45,8 @@ async def test_it_is_free_when_a_later_dependency_refuses(stored, raw, thing):
     async def nobody(request: Request) -> None:
         raise Problem(403, "No.")
 
-    async def user(tx: Db) -> None:
-        await tx.scalar(select(thing.id))
+    async def user(db: Db) -> None:
+        await db.scalar(select(thing.id))
 
     @stored.get("/")
     async def handler(who: Annotated[None, Depends(user)], no: Annotated[None, Depends(nobody)]) -> None: ...
@@ -58,8 +58,8 @@ async def test_it_is_free_when_a_later_dependency_refuses(stored, raw, thing):
 
 async def test_it_is_free_while_a_stream_is_sent(stored, raw, thing):
     @stored.get("/")
-    async def handler(tx: Db) -> StreamingResponse:
-        await tx.scalar(select(thing.id))
+    async def handler(db: Db) -> StreamingResponse:
+        await db.scalar(select(thing.id))
 
         async def chunks():
             yield str(checked_out(stored)).encode()
@@ -75,9 +75,9 @@ async def test_a_request_that_is_cancelled_gives_its_connection_back(stored, raw
     inside = asyncio.Event()
 
     @stored.post("/")
-    async def handler(tx: Db) -> None:
-        tx.add(thing(name="a"))
-        await tx.flush()
+    async def handler(db: Db) -> None:
+        db.add(thing(name="a"))
+        await db.flush()
         inside.set()
         await asyncio.sleep(60)
 
@@ -93,8 +93,8 @@ async def test_a_request_that_is_cancelled_gives_its_connection_back(stored, raw
 
 async def test_many_refused_requests_do_not_use_up_the_pool(stored, stored_http, thing):
     @stored.get("/")
-    async def handler(tx: Db) -> None:
-        await tx.scalar(select(thing.id))
+    async def handler(db: Db) -> None:
+        await db.scalar(select(thing.id))
         raise Problem(403, "No.")
 
     answers = await asyncio.gather(*[stored_http.get("/") for _ in range(60)])

@@ -31,8 +31,8 @@ def trips(monkeypatch):
 
 async def test_a_request_that_reads_once_makes_one_trip(stored, stored_http, thing, trips):
     @stored.get("/", status_code=200)
-    async def handler(tx: Db) -> list[int]:
-        return list(await tx.scalars(select(thing.id)))
+    async def handler(db: Db) -> list[int]:
+        return list(await db.scalars(select(thing.id)))
 
     await stored_http.get("/")  # opens the connection
     trips.clear()

@@ -19,20 +19,20 @@ async def count(app: Any, thing: Any) -> int:
 
 
 async def test_a_request_has_one_session(stored, stored_http):
-    async def dependency(tx: Db) -> AsyncSession:
-        return tx
+    async def dependency(db: Db) -> AsyncSession:
+        return db
 
     @stored.post("/", status_code=200)
-    async def handler(tx: Db, other: Annotated[AsyncSession, Depends(dependency)]) -> bool:
-        return tx is other
+    async def handler(db: Db, other: Annotated[AsyncSession, Depends(dependency)]) -> bool:
+        return db is other
 
     assert (await stored_http.post("/")).json() is True
 
 
 async def test_it_is_committed_when_the_answer_has_left(stored, stored_http, thing):
     @stored.post("/")
-    async def handler(tx: Db) -> None:
-        tx.add(thing(name="a"))
+    async def handler(db: Db) -> None:
+        db.add(thing(name="a"))
 
     assert (await stored_http.post("/")).status_code == 201
     assert await count(stored, thing) == 1
@@ -41,9 +41,9 @@ async def test_it_is_committed_when_the_answer_has_left(stored, stored_http, thi
 @pytest.mark.parametrize("error", [Problem(409, "Taken."), RuntimeError()])
 async def test_an_exception_rolls_back(stored, stored_http, thing, error):
     @stored.post("/")
-    async def handler(tx: Db) -> None:
-        tx.add(thing(name="a"))
-        await tx.flush()
+    async def handler(db: Db) -> None:
+        db.add(thing(name="a"))
+        await db.flush()
         raise error
 
     assert (await stored_http.post("/")).status_code >= 400
@@ -53,9 +53,9 @@ async def test_an_exception_rolls_back(stored, stored_http, thing, error):
 @pytest.mark.parametrize("status", [400, 409, 500])
 async def test_an_error_that_is_returned_rolls_back(stored, stored_http, thing, status):
     @stored.post("/")
-    async def handler(tx: Db) -> JSONResponse:
-        tx.add(thing(name="a"))
-        await tx.flush()
+    async def handler(db: Db) -> JSONResponse:
+        db.add(thing(name="a"))
+        await db.flush()
         return JSONResponse({}, status_code=status)
 
     assert (await stored_http.post("/")).status_code == status
@@ -64,9 +64,9 @@ async def test_an_error_that_is_returned_rolls_back(stored, stored_http, thing, 
 
 async def test_what_was_committed_by_hand_stays_although_the_answer_is_an_error(stored, stored_http, thing):
     @stored.post("/")
-    async def handler(tx: Db) -> None:
-        tx.add(thing(name="a"))
-        await tx.commit()
+    async def handler(db: Db) -> None:
+        db.add(thing(name="a"))
+        await db.commit()
         raise Problem(401, "Seen too often.")
 
     assert (await stored_http.post("/")).status_code == 401
@@ -75,9 +75,9 @@ async def test_what_was_committed_by_hand_stays_although_the_answer_is_an_error(
 
 async def test_a_constraint_that_fails_at_the_commit_is_no_success(stored, stored_http, thing):
     @stored.post("/", status_code=201)
-    async def handler(tx: Db) -> int:
-        tx.add(thing(name="a", shelf_id=99))
-        await tx.flush()
+    async def handler(db: Db) -> int:
+        db.add(thing(name="a", shelf_id=99))
+        await db.flush()
         return 1
 
     assert (await stored_http.post("/")).status_code == 500
@@ -86,8 +86,8 @@ async def test_a_constraint_that_fails_at_the_commit_is_no_success(stored, store
 
 async def test_the_connection_is_good_after_a_commit_that_failed(stored, stored_http, thing):
     @stored.post("/{shelf:int}")
-    async def handler(shelf: int, tx: Db) -> None:
-        tx.add(thing(name="a", shelf_id=shelf or None))
+    async def handler(shelf: int, db: Db) -> None:
+        db.add(thing(name="a", shelf_id=shelf or None))
 
     assert (await stored_http.post("/99")).status_code == 500
     assert (await stored_http.post("/0")).status_code == 201
@@ -95,8 +95,8 @@ async def test_the_connection_is_good_after_a_commit_that_failed(stored, stored_
 
 async def test_a_duplicate_that_only_the_commit_finds_is_no_success(stored, stored_http, thing):
     @stored.post("/", status_code=201)
-    async def handler(tx: Db) -> int:
-        tx.add(thing(name="a"))
+    async def handler(db: Db) -> int:
+        db.add(thing(name="a"))
         return 1
 
     answers = [await stored_http.post("/"), await stored_http.post("/")]
@@ -107,10 +107,10 @@ async def test_a_duplicate_that_only_the_commit_finds_is_no_success(stored, stor
 
 async def test_writers_wait_their_turn(stored, stored_http, thing):
     @stored.post("/{name}", status_code=200)
-    async def handler(name: str, tx: Db) -> int:
-        before = await tx.scalar(select(func.count()).select_from(thing))
-        tx.add(thing(name=name))
-        await tx.flush()
+    async def handler(name: str, db: Db) -> int:
+        before = await db.scalar(select(func.count()).select_from(thing))
+        db.add(thing(name=name))
+        await db.flush()
         return before
 
     answers = await asyncio.gather(*[stored_http.post(f"/{number}") for number in range(10)])
@@ -121,8 +121,8 @@ async def test_writers_wait_their_turn(stored, stored_http, thing):
 
 async def test_a_request_that_only_reads_refuses_to_write(stored, stored_http, thing, caplog):
     @stored.get("/")
-    async def handler(tx: Db) -> None:
-        tx.add(thing(name="a"))
+    async def handler(db: Db) -> None:
+        db.add(thing(name="a"))
 
     assert (await stored_http.get("/")).status_code == 500
     assert "Make it POST" in caplog.text
@@ -131,8 +131,8 @@ async def test_a_request_that_only_reads_refuses_to_write(stored, stored_http, t
 
 async def test_a_request_that_only_reads_does_not_wait_for_a_writer(stored, stored_http, thing):
     @stored.get("/", status_code=200)
-    async def handler(tx: Db) -> int:
-        return await tx.scalar(select(func.count()).select_from(thing))
+    async def handler(db: Db) -> int:
+        return await db.scalar(select(func.count()).select_from(thing))
 
     async with stored.state.db.session() as writer, asyncio.timeout(2):
         writer.add(thing(name="a"))
@@ -145,9 +145,9 @@ async def test_a_row_knows_its_session_until_it_has_none(stored, stored_http, th
     row = thing(name="a")
 
     @stored.post("/", status_code=200)
-    async def handler(tx: Db) -> bool:
-        tx.add(row)
-        return session_of(row) is tx
+    async def handler(db: Db) -> bool:
+        db.add(row)
+        return session_of(row) is db
 
     assert (await stored_http.post("/")).json() is True
     with pytest.raises(ValueError, match="Thing belongs to no session"):
@@ -156,8 +156,8 @@ async def test_a_row_knows_its_session_until_it_has_none(stored, stored_http, th
 
 async def test_a_query_sees_what_was_added_before_it(stored, stored_http, thing):
     @stored.post("/", status_code=200)
-    async def handler(tx: Db) -> int:
-        tx.add(thing(name="a"))
-        return await tx.scalar(select(func.count()).select_from(thing)) or 0
+    async def handler(db: Db) -> int:
+        db.add(thing(name="a"))
+        return await db.scalar(select(func.count()).select_from(thing)) or 0
 
     assert (await stored_http.post("/")).json() == 1

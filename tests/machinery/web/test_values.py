@@ -11,16 +11,16 @@ from app.database import Db
 @pytest.mark.parametrize("number", [2**70, -(2**70)])
 async def test_a_value_that_no_database_can_store_is_400(stored, stored_http, thing, number):
     @stored.post("/")
-    async def handler(body: dict[str, int], tx: Db) -> None:
-        tx.add(thing(name="a", number=body["number"]))
+    async def handler(body: dict[str, int], db: Db) -> None:
+        db.add(thing(name="a", number=body["number"]))
 
     assert (await stored_http.post("/", json={"number": number})).status_code == 400
 
 
 async def test_a_value_that_no_database_can_look_up_is_400(stored, stored_http, thing):
     @stored.get("/{number:int}")
-    async def handler(number: int, tx: Db) -> bool:
-        return await tx.get(thing, number) is None
+    async def handler(number: int, db: Db) -> bool:
+        return await db.get(thing, number) is None
 
     assert (await stored_http.get("/1")).json() is True
     assert (await stored_http.get(f"/{2**70}")).status_code == 400
@@ -28,8 +28,8 @@ async def test_a_value_that_no_database_can_look_up_is_400(stored, stored_http, 
 
 async def test_nul_that_no_check_has_stopped_is_no_error_of_ours(stored, stored_http, thing):
     @stored.post("/")
-    async def handler(request: Request, tx: Db) -> None:
+    async def handler(request: Request, db: Db) -> None:
         found: Any = await request.json()
-        tx.add(thing(name=found))
+        db.add(thing(name=found))
 
     assert (await stored_http.post("/", json="a\0b")).status_code in (201, 400)

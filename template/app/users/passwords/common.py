@@ -10,7 +10,7 @@ from app.users.passwords.spellings import stem
 
 LIST = Path(__file__).with_name("common_passwords.txt.gz")
 
-SHORTEST_STEM = 4
+MIN_STEM = 4
 """Characters. A shorter one is the beginning of too many passwords by chance."""
 
 
@@ -21,4 +21,4 @@ def load_common_passwords(path: Path = LIST) -> frozenset[str]:
     """
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         listed = frozenset(line.rstrip("\n") for line in lines)
-    return listed.union(each for each in map(stem, listed) if len(each) >= SHORTEST_STEM)
+    return listed.union(each for each in map(stem, listed) if len(each) >= MIN_STEM)

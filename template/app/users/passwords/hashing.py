@@ -16,10 +16,10 @@ from app.users.passwords.spellings import readings, spellings
 MAX_LENGTH = 128
 """Characters. Without a limit a megabyte of "password" would be hashed."""
 
-LEAST_OWN_LENGTH = 8
+MIN_OWN_LENGTH = 8
 """Characters that a password needs beside the words that are known about its owner (ASVS 6.2.1, 6.2.11)."""
 
-SHORTEST_WORD = 4
+MIN_WORD = 4
 """Characters. A shorter word is in too many passwords by chance."""
 
 DUMMY_HASH = (
@@ -47,7 +47,7 @@ def check_password(
 
     It may not be one of the *common*, which are casefolded (ASVS 6.2.4), nor one of them with digits and
     signs after it or instead of letters. Nor may it be little more than *words*: without these, in any case
-    and in such spellings, `LEAST_OWN_LENGTH` letters and digits must be left, and not digits only. A password
+    and in such spellings, `MIN_OWN_LENGTH` letters and digits must be left, and not digits only. A password
     that has none of them in it may hold what it will.
 
     Raises:
@@ -78,7 +78,7 @@ def _is_little_more_than(words: Iterable[str], typed: str) -> bool:
     is_number = not any(character.isalpha() for character in typed)
     for reading in readings(typed):
         own = _without(known, typed, reading)
-        if own is not None and (len(own) < LEAST_OWN_LENGTH or (own.isdigit() and not is_number)):
+        if own is not None and (len(own) < MIN_OWN_LENGTH or (own.isdigit() and not is_number)):
             return True
     return False
 
@@ -89,7 +89,7 @@ def _without(words: Iterable[str], typed: str, read: str) -> str | None:
     typed, read = "".join(one for one, _ in pairs), "".join(other for _, other in pairs)
     length = len(read)
     for word in words:
-        while len(word) >= SHORTEST_WORD and (start := read.find(word)) >= 0:
+        while len(word) >= MIN_WORD and (start := read.find(word)) >= 0:
             end = start + len(word)
             typed, read = typed[:start] + typed[end:], read[:start] + read[end:]
     return None if len(read) == length else _letters_and_digits(typed)

@@ -60,47 +60,47 @@ async def me(user: CurrentUser) -> PublicUser:
 
 @router.delete("/me", status_code=204)
 @responds({409: "The last active superuser cannot go, nor an account that other data needs."})
-async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, users: Users, tx: Db) -> None:
+async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, users: Users, db: Db) -> None:
     """Delete your account
 
     At once, or after DELETION_GRACE_DAYS; logging in before then takes it back.
     """
-    await users.request_delete(tx, user)
+    await users.request_delete(db, user)
     if session_cookie(request) is not None:
         take_cookie(request)
 
 
 @router.get("/me/export", status_code=200, dependencies=[limited_by("export")])
-async def export(recent: RecentLogin, user: CurrentUser, tx: Db) -> Export:
+async def export(recent: RecentLogin, user: CurrentUser, db: Db) -> Export:
     """Everything that is stored about you"""
     everything = Export(
         account=account_of(user),
-        belongings=await belongings_of(tx, user),
-        events=[exported_event(each) for each in await events_of(tx, user.id)],
+        related_records=await belongings_of(db, user),
+        events=[exported_event(each) for each in await events_of(db, user.id)],
     )
-    async with separate_transaction(tx) as session:
-        record(session, "export", user.id)
+    async with separate_transaction(db) as db:
+        record(db, "export", user.id)
     return everything
 
 
 @router.post("/me/password", status_code=200, dependencies=[limited_by("change_password")])
 @responds({400: "The current password is wrong, or the new one may not be used."} | BUSY)
 async def change_password(
-    request: Request, login: CurrentLogin, body: PasswordChange, users: Users, tx: Db
+    request: Request, login: CurrentLogin, body: PasswordChange, users: Users, db: Db
 ) -> PasswordChanged:
     """Change your password
 
     Every other session ends, and every link in a mail. This one goes on, with the new tokens or cookie.
     """
     issued = await users.change_password(
-        tx,
+        db,
         login.user,
         login.session,
         current_password=body.current_password,
         new_password=body.new_password,
     )
     tokens = {}
-    if issued.row.kind == COOKIE:
+    if issued.session.kind == COOKIE:
         give_cookie(request, issued)
     else:
         tokens = msgspec.structs.asdict(tokens_for(users, issued))
@@ -115,13 +115,13 @@ async def request_email_change(
     body: EmailChange,
     still: StillLoggedIn,
     users: Users,
-    tx: Db,
+    db: Db,
 ) -> Accepted:
     """Ask for another e-mail address
 
     The new address gets a link, and nothing changes before it is used; the present address is told.
     """
-    await users.request_email_change(tx, user, new_email=body.new_email)
+    await users.request_email_change(db, user, new_email=body.new_email)
     return Accepted()
 
 
@@ -135,14 +135,14 @@ async def email_change_page(token: str, users: Users) -> Response:
 @router.post("/email-change", status_code=200, dependencies=[limited_by("change_email")])
 @responds(_DEAD_LINK | BUSY)
 async def change_email_with_body(
-    request: Request, login: OptionalLogin, body: OwnersLink, users: Users, tx: Db
+    request: Request, login: OptionalLogin, body: OwnersLink, users: Users, db: Db
 ) -> PublicUser:
     """Confirm another e-mail address with the token that was mailed to it
 
     Send it while logged in as the owner, or with the account's password.
     """
     user = await users.change_email(
-        tx,
+        db,
         token=body.token,
         login=(login.user, login.session) if login is not None else None,
         password=body.password,
@@ -164,11 +164,11 @@ async def change_email(
     login: OptionalLogin,
     token: str,
     users: Users,
-    tx: Db,
+    db: Db,
     body: Annotated[OwnersPassword, FromForm()] = OwnersPassword(),  # noqa: B008 - never changed
 ) -> PublicUser | Response:
     """The same with the token in the path, as links in mails have it"""
-    account = await change_email_with_body(request, login, OwnersLink(token, body.password), users, tx)
+    account = await change_email_with_body(request, login, OwnersLink(token, body.password), users, db)
     return link_pages.email_was_changed(account.email) if sent_by_form(request) else account
 
 

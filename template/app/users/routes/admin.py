@@ -13,15 +13,15 @@ from app.users.dependencies import CurrentSession, RecentLogin, StillSuperuser, 
 from app.users.models import User
 from app.users.schemas import (
     Accepted,
-    AddressOnly,
+    EmailRequest,
     EventPage,
     EventQuery,
-    Flags,
     ManagedUser,
     PublicInvitation,
     PublicSession,
     UserPage,
     UserQuery,
+    UserUpdate,
     managed,
     public_event,
     public_invitation,
@@ -40,11 +40,11 @@ _LAST = {409: "It would take away the last active superuser, or what other data 
 
 @router.get("", status_code=200)
 async def list_users(
-    admin: Superuser, page: Annotated[UserQuery, Depends(query(UserQuery))], users: Users, tx: Db
+    admin: Superuser, page: Annotated[UserQuery, Depends(query(UserQuery))], users: Users, db: Db
 ) -> UserPage:
     """Accounts, newest first"""
     found = await users.search(
-        tx,
+        db,
         text=page.search,
         before=_from_cursor(page.cursor) if page.cursor else None,
         limit=page.limit + 1,
@@ -60,10 +60,10 @@ async def list_users(
 
 @router.get("/audit", status_code=200)
 async def list_events(
-    admin: Superuser, page: Annotated[EventQuery, Depends(query(EventQuery))], tx: Db
+    admin: Superuser, page: Annotated[EventQuery, Depends(query(EventQuery))], db: Db
 ) -> EventPage:
     """The audit log, newest first, of all accounts or of one, which may be deleted already"""
-    found = await events_of(tx, page.user_id, before=page.before, limit=page.limit + 1)
+    found = await events_of(db, page.user_id, before=page.before, limit=page.limit + 1)
     shown = found[: page.limit]
     following = shown[-1].id if len(found) > page.limit else None
     return EventPage([public_event(row) for row in shown], following)
@@ -74,38 +74,38 @@ async def list_events(
 async def invite(
     admin: Superuser,
     recent: RecentLogin,
-    body: AddressOnly,
+    body: EmailRequest,
     still: StillSuperuser,
     users: Users,
-    tx: Db,
+    db: Db,
 ) -> PublicInvitation:
     """Invite somebody to make an account
 
     The link is mailed, works once and for INVITATION_TTL seconds; one that was mailed before works no more.
     """
-    return public_invitation(await users.invite(tx, email=body.email, invited_by=admin.id))
+    return public_invitation(await users.invite(db, email=body.email, invited_by=admin.id))
 
 
 @router.get("/invitations", status_code=200)
-async def list_invitations(admin: Superuser, users: Users, tx: Db) -> list[PublicInvitation]:
+async def list_invitations(admin: Superuser, users: Users, db: Db) -> list[PublicInvitation]:
     """Invitations that nobody has used yet, newest first"""
-    return [public_invitation(row) for row in await users.invitations.open(tx)]
+    return [public_invitation(row) for row in await users.invitations.open(db)]
 
 
 @router.delete("/invitations/{invitation_id}", status_code=204)
 @responds({404: "There is no such invitation."})
 async def withdraw_invitation(
-    admin: Superuser, recent: RecentLogin, invitation_id: str, users: Users, tx: Db
+    admin: Superuser, recent: RecentLogin, invitation_id: str, users: Users, db: Db
 ) -> None:
     """Withdraw an invitation: its link works no more"""
-    await users.withdraw_invitation(tx, invitation_id)
+    await users.withdraw_invitation(db, invitation_id)
 
 
 @router.get("/{user_id}", status_code=200)
 @responds(_UNKNOWN)
-async def read_user(admin: Superuser, user_id: str, users: Users, tx: Db) -> ManagedUser:
+async def read_user(admin: Superuser, user_id: str, users: Users, db: Db) -> ManagedUser:
     """Read an account"""
-    return managed(await users.require(tx, user_id))
+    return managed(await users.require(db, user_id))
 
 
 @router.patch("/{user_id}", status_code=200)
@@ -114,18 +114,18 @@ async def change_user(
     admin: Superuser,
     recent: RecentLogin,
     user_id: str,
-    body: Flags,
+    body: UserUpdate,
     still: StillSuperuser,
     users: Users,
-    tx: Db,
+    db: Db,
 ) -> ManagedUser:
     """Change what an account may do
 
     Disabling it, taking back that its address is verified, and `must_reset_password` end every session of it.
     """
-    user = await users.require(tx, user_id)
+    user = await users.require(db, user_id)
     changed = await users.update(
-        tx,
+        db,
         user,
         is_active=body.is_active,
         is_verified=body.is_verified,
@@ -137,38 +137,38 @@ async def change_user(
 
 @router.delete("/{user_id}", status_code=204)
 @responds(_UNKNOWN | _LAST)
-async def delete_user(admin: Superuser, recent: RecentLogin, user_id: str, users: Users, tx: Db) -> None:
+async def delete_user(admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db) -> None:
     """Delete an account, at once and for good"""
-    await users.delete(tx, await users.require(tx, user_id))
+    await users.delete(db, await users.require(db, user_id))
 
 
 @router.get("/{user_id}/sessions", status_code=200)
 @responds(_UNKNOWN)
 async def list_sessions_of(
-    admin: Superuser, current: CurrentSession, user_id: str, users: Users, tx: Db
+    admin: Superuser, current: CurrentSession, user_id: str, users: Users, db: Db
 ) -> list[PublicSession]:
     """Where an account is logged in"""
-    user = await users.require(tx, user_id)
-    return [public_session(row, current) for row in await users.sessions.of_user(tx, user)]
+    user = await users.require(db, user_id)
+    return [public_session(row, current) for row in await users.sessions.of_user(db, user)]
 
 
 @router.delete("/{user_id}/sessions", status_code=204)
 @responds(_UNKNOWN)
-async def end_sessions_of(admin: Superuser, recent: RecentLogin, user_id: str, users: Users, tx: Db) -> None:
+async def end_sessions_of(admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db) -> None:
     """End every session of an account"""
-    await users.end_sessions(tx, await users.require(tx, user_id))
+    await users.end_sessions(db, await users.require(db, user_id))
 
 
 @router.post("/{user_id}/password-reset", status_code=202)
 @responds(_UNKNOWN | {409: "The account is disabled."})
 async def send_password_reset(
-    admin: Superuser, recent: RecentLogin, user_id: str, users: Users, tx: Db
+    admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db
 ) -> Accepted:
     """Send an account the link that sets a new password"""
-    user = await users.require(tx, user_id)
+    user = await users.require(db, user_id)
     if not user.is_active:
         raise Problem(409, "The account is disabled; it gets no mail.")
-    await users.send_password_reset(tx, user)
+    await users.send_password_reset(db, user)
     return Accepted()
 
 

@@ -20,7 +20,7 @@ from app.users.schemas import (
     Acceptance,
     AcceptanceLink,
     Accepted,
-    AddressOnly,
+    EmailRequest,
     NewPassword,
     NewPasswordLink,
     OwnersLink,
@@ -41,19 +41,19 @@ _DEAD_LINK = {400: "The link is not good any more, or the request is not valid."
 
 
 @router.post("/verify/request", status_code=202, dependencies=[limited_by("request_verify")])
-async def request_verify(body: AddressOnly, users: Users, tx: Db) -> Accepted:
+async def request_verify(body: EmailRequest, users: Users, db: Db) -> Accepted:
     """Ask for a new verification link
 
     Always 202, whether or not there is such an account.
     """
-    await users.request_verify(tx, email=body.email)
+    await users.request_verify(db, email=body.email)
     return Accepted()
 
 
 @router.get("/verify/{token}", include_in_schema=False)
-async def verify_page(request: Request, login: OptionalLogin, token: str, users: Users, tx: Db) -> Response:
+async def verify_page(request: Request, login: OptionalLogin, token: str, users: Users, db: Db) -> Response:
     """The page behind the mailed link. Opening it changes nothing: mail scanners open every link."""
-    user = await users.check_verify_token(tx, token=token)
+    user = await users.check_verify_token(db, token=token)
     is_known = users.is_known_browser(device_cookie(request), user)
     is_theirs = is_known or (login is not None and login.user.id == user.id)
     return link_pages.verify_form(with_password=not is_theirs)
@@ -62,7 +62,7 @@ async def verify_page(request: Request, login: OptionalLogin, token: str, users:
 @router.post("/verify", status_code=200, dependencies=[limited_by("verify")])
 @responds(_DEAD_LINK | BUSY)
 async def verify_with_body(
-    request: Request, login: OptionalLogin, body: OwnersLink, users: Users, tx: Db
+    request: Request, login: OptionalLogin, body: OwnersLink, users: Users, db: Db
 ) -> PublicUser:
     """Verify the address that the token was mailed to
 
@@ -71,7 +71,7 @@ async def verify_with_body(
     new password is mailed then.
     """
     user = await users.verify(
-        tx,
+        db,
         token=body.token,
         login=login and login.user,
         password=body.password,
@@ -89,21 +89,21 @@ async def verify(
     login: OptionalLogin,
     token: str,
     users: Users,
-    tx: Db,
+    db: Db,
     body: Annotated[OwnersPassword, FromForm()] = OwnersPassword(),  # noqa: B008 - never changed
 ) -> PublicUser | Response:
     """The same with the token in the path, as links in mails have it"""
-    account = await verify_with_body(request, login, OwnersLink(token, body.password), users, tx)
+    account = await verify_with_body(request, login, OwnersLink(token, body.password), users, db)
     return link_pages.verified(account.email) if sent_by_form(request) else account
 
 
 @router.post("/password-reset/request", status_code=202, dependencies=[limited_by("request_password_reset")])
-async def request_password_reset(body: AddressOnly, users: Users, tx: Db) -> Accepted:
+async def request_password_reset(body: EmailRequest, users: Users, db: Db) -> Accepted:
     """Ask for a link that sets a new password
 
     Always 202, whether or not there is such an account.
     """
-    await users.request_password_reset(tx, email=body.email)
+    await users.request_password_reset(db, email=body.email)
     return Accepted()
 
 
@@ -117,13 +117,13 @@ async def password_reset_page(token: str, users: Users) -> Response:
 @router.post("/password-reset", status_code=200, dependencies=[limited_by("reset_password")])
 @responds(_DEAD_LINK | BUSY)
 async def reset_password_with_body(
-    request: Request, body: NewPasswordLink, users: Users, tx: Db
+    request: Request, body: NewPasswordLink, users: Users, db: Db
 ) -> PublicUser:
     """Set a new password
 
     The token works once, and nobody is logged in by it; every session and every token made before is dead.
     """
-    user = await users.reset_password(tx, token=body.token, new_password=body.password)
+    user = await users.reset_password(db, token=body.token, new_password=body.password)
     remember_browser(request, users, user)
     return public(user)
 
@@ -136,10 +136,10 @@ async def reset_password_with_body(
 )
 @responds(_DEAD_LINK | BUSY)
 async def reset_password(
-    request: Request, token: str, body: Annotated[NewPassword, FromForm()], users: Users, tx: Db
+    request: Request, token: str, body: Annotated[NewPassword, FromForm()], users: Users, db: Db
 ) -> PublicUser | Response:
     """The same with the token in the path, as links in mails have it"""
-    account = await reset_password_with_body(request, NewPasswordLink(token, body.password), users, tx)
+    account = await reset_password_with_body(request, NewPasswordLink(token, body.password), users, db)
     return link_pages.password_was_set() if sent_by_form(request) else account
 
 
@@ -147,22 +147,22 @@ async def reset_password(
 
 
 @router.get("/invitation/{token}", include_in_schema=False)
-async def invitation_page(token: str, users: Users, tx: Db) -> Response:
+async def invitation_page(token: str, users: Users, db: Db) -> Response:
     """The page behind the mailed link; see `verify_page`."""
-    invitation = await users.invitations.of_token(tx, token)
+    invitation = await users.invitations.of_token(db, token)
     return link_pages.invitation_form(invitation.email, users.password_min_length)
 
 
 @router.post("/invitation", status_code=201, dependencies=[limited_by("accept_invitation")])
 @responds(_DEAD_LINK | _TAKEN | BUSY)
 async def accept_invitation_with_body(
-    request: Request, body: AcceptanceLink, users: Users, tx: Db
+    request: Request, body: AcceptanceLink, users: Users, db: Db
 ) -> PublicUser:
     """Make the account that an invitation is for, with a password of your own
 
     Its address is verified already: the link was mailed there.
     """
-    user = await users.accept_invitation(tx, **msgspec.structs.asdict(body))
+    user = await users.accept_invitation(db, **msgspec.structs.asdict(body))
     remember_browser(request, users, user)
     return public(user)
 
@@ -175,11 +175,11 @@ async def accept_invitation_with_body(
 )
 @responds(_DEAD_LINK | _TAKEN | BUSY)
 async def accept_invitation(
-    request: Request, token: str, body: Annotated[Acceptance, FromForm()], users: Users, tx: Db
+    request: Request, token: str, body: Annotated[Acceptance, FromForm()], users: Users, db: Db
 ) -> PublicUser | Response:
     """The same with the token in the path, as links in mails have it"""
     link = AcceptanceLink(**msgspec.structs.asdict(body), token=token)
-    account = await accept_invitation_with_body(request, link, users, tx)
+    account = await accept_invitation_with_body(request, link, users, db)
     return link_pages.account_was_made(account.email) if sent_by_form(request) else account
 
 

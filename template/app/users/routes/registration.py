@@ -21,25 +21,25 @@ routers: dict[Mode, Router] = {mode: Router(tags=["users"]) for mode in ("open",
 
 @routers["open"].post("/register", status_code=201, dependencies=[limited_by("register")])
 @responds({409: "The address has an account already."} | BUSY)
-async def register(request: Request, body: Registration, users: Users, tx: Db) -> PublicUser:
+async def register(request: Request, body: Registration, users: Users, db: Db) -> PublicUser:
     """Create an account
 
     A mail with the link that verifies the address is on its way when this answers, unless its mailbox has got
     too many lately.
     """
-    user = await users.create(tx, **msgspec.structs.asdict(body))
+    user = await users.create(db, **msgspec.structs.asdict(body))
     remember_browser(request, users, user)
     return public(user)
 
 
 @routers["private"].post("/register", status_code=202, dependencies=[limited_by("register")])
 @responds(BUSY)
-async def register_privately(request: Request, body: Registration, users: Users, tx: Db) -> Accepted:
+async def register_privately(request: Request, body: Registration, users: Users, db: Db) -> Accepted:
     """Create an account
 
     The answer is the same for an address that has one already: the mail that is on its way tells.
     """
-    await users.register(tx, **msgspec.structs.asdict(body))
+    await users.register(db, **msgspec.structs.asdict(body))
     # Known for no account, new or not: the limits of a known browser would tell which it is.
     remember_browser(request, users, None)
     return Accepted()

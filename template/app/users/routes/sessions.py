@@ -27,7 +27,7 @@ from app.users.schemas import (
     Credentials,
     LoggedIn,
     Logout,
-    PasswordOnly,
+    PasswordConfirmation,
     PublicSession,
     PublicUser,
     Refresh,
@@ -35,7 +35,7 @@ from app.users.schemas import (
     public,
     public_session,
 )
-from app.users.sessions import Issued
+from app.users.sessions import IssuedSession
 from app.web import responds
 from app.web.csrf import require_same_origin
 
@@ -51,10 +51,10 @@ registrable domain, also `__Host-device`, without which strangers shut the owner
 _REFUSED = {401: "Unknown address, wrong password or disabled account: the answer is the same."}
 
 
-def tokens_for(users: UserManager, issued: Issued) -> TokenPair:
+def tokens_for(users: UserManager, issued: IssuedSession) -> TokenPair:
     """The tokens that a client of a bearer session gets."""
     return TokenPair(
-        access_token=users.tokens.issue_access(issued.user.id, session_id=issued.row.id),
+        access_token=users.tokens.issue_access(issued.user.id, session_id=issued.session.id),
         refresh_token=issued.token,
         expires_in=users.tokens.config.access_ttl_seconds,
     )
@@ -62,13 +62,13 @@ def tokens_for(users: UserManager, issued: Issued) -> TokenPair:
 
 @router.post("/login", status_code=200, dependencies=[limited_by("login"), Depends(within_wrong_passwords)])
 @responds(_REFUSED | BUSY)
-async def login(request: Request, body: Credentials, users: Users, tx: Db) -> LoggedIn:
+async def login(request: Request, body: Credentials, users: Users, db: Db) -> LoggedIn:
     """Log in with address and password
 
     Send the access token with later requests as `Authorization: Bearer …`. When it has expired, get another
     with the refresh token.
     """
-    issued = await users.log_in(tx, email=body.email, password=body.password, browser=device_cookie(request))
+    issued = await users.log_in(db, email=body.email, password=body.password, browser=device_cookie(request))
     remember_browser(request, users, issued.user)
     tokens = msgspec.structs.asdict(tokens_for(users, issued))
     return LoggedIn(**msgspec.structs.asdict(public(issued.user)), **tokens)
@@ -84,18 +84,18 @@ async def login(request: Request, body: Credentials, users: Users, tx: Db) -> Lo
     ],
 )
 @responds(_REFUSED | BUSY | {403: "Sent by a page of another site, or by none: Origin is missing."})
-async def login_with_cookie(request: Request, users: Users, tx: Db, body: CookieLogin) -> PublicUser:
+async def login_with_cookie(request: Request, users: Users, db: Db, body: CookieLogin) -> PublicUser:
     """Log in with address and password, for browsers: the answer sets the cookie
 
     A session that the browser had before ends.
     """
     issued = await users.log_in(
-        tx,
+        db,
         email=body.email,
         password=body.password,
         kind="cookie",
         remember=body.remember,
-        instead_of=session_cookie(request),
+        replaces=session_cookie(request),
         browser=device_cookie(request),
     )
     give_cookie(request, issued)
@@ -105,18 +105,18 @@ async def login_with_cookie(request: Request, users: Users, tx: Db, body: Cookie
 
 @router.post("/token/refresh", status_code=200, dependencies=[limited_by("refresh")])
 @responds({401: "The refresh token is not good any more; log in again."})
-async def refresh(body: Refresh, users: Users, tx: Db) -> TokenPair:
+async def refresh(body: Refresh, users: Users, db: Db) -> TokenPair:
     """Get a new pair of tokens for a refresh token
 
     Store both: the old refresh token is spent. It gives the same pair for some seconds more, so that two tabs
     may refresh at once; a later use ends the session, since somebody may have copied it.
     """
-    return tokens_for(users, await users.refresh(tx, body.refresh_token))
+    return tokens_for(users, await users.refresh(db, body.refresh_token))
 
 
 @router.post("/logout", status_code=204)
 async def logout(
-    request: Request, login: OptionalLogin, users: Users, tx: Db, body: Logout | None = None
+    request: Request, login: OptionalLogin, users: Users, db: Db, body: Logout | None = None
 ) -> Response:
     """End this session at once
 
@@ -124,9 +124,9 @@ async def logout(
     """
     cookie = session_cookie(request)
     if login is not None:
-        await users.log_out(tx, login.user, login.session)
+        await users.log_out(db, login.user, login.session)
     elif body is not None and body.refresh_token is not None:
-        await users.log_out_with(tx, body.refresh_token)
+        await users.log_out_with(db, body.refresh_token)
     elif cookie is None:
         # A page of another site can send this much, and must not clear what the browser stores here.
         return Response(status_code=204)
@@ -137,35 +137,37 @@ async def logout(
 
 @router.post("/me/confirm", status_code=204, dependencies=[limited_by("confirm")])
 @responds({400: "The password is wrong."} | BUSY)
-async def confirm(request: Request, login: CurrentLogin, body: PasswordOnly, users: Users, tx: Db) -> None:
+async def confirm(
+    request: Request, login: CurrentLogin, body: PasswordConfirmation, users: Users, db: Db
+) -> None:
     """Give the password once more, so that the session counts as recently logged in
 
     A cookie is replaced by a new one.
     """
-    issued = await users.confirm(tx, login.user, login.session, password=body.password)
+    issued = await users.confirm(db, login.user, login.session, password=body.password)
     if issued is not None:
         give_cookie(request, issued)
 
 
 @router.get("/me/sessions", status_code=200)
-async def list_sessions(login: CurrentLogin, users: Users, tx: Db) -> list[PublicSession]:
+async def list_sessions(login: CurrentLogin, users: Users, db: Db) -> list[PublicSession]:
     """Where you are logged in, the last used first"""
-    return [public_session(row, login.session) for row in await users.sessions.of_user(tx, login.user)]
+    return [public_session(row, login.session) for row in await users.sessions.of_user(db, login.user)]
 
 
 @router.delete("/me/sessions", status_code=204)
-async def end_other_sessions(recent: RecentLogin, login: CurrentLogin, users: Users, tx: Db) -> None:
+async def end_other_sessions(recent: RecentLogin, login: CurrentLogin, users: Users, db: Db) -> None:
     """End every session but this one"""
-    await users.end_sessions(tx, login.user, but=recent)
+    await users.end_sessions(db, login.user, except_session=recent)
 
 
 @router.delete("/me/sessions/{session_id}", status_code=204)
 @responds({404: "You have no such session."})
 async def end_session(
-    recent: RecentLogin, login: CurrentLogin, session_id: str, users: Users, tx: Db
+    recent: RecentLogin, login: CurrentLogin, session_id: str, users: Users, db: Db
 ) -> None:
     """End one session"""
-    await users.end_session(tx, login.user, session_id)
+    await users.end_session(db, login.user, session_id)
 
 
 # Your own routes go below; template updates never touch them.

@@ -20,19 +20,19 @@ async def test_each_statement_stands_by_itself(stored, stored_http, thing):
     count = select(func.count()).select_from(thing)
 
     @stored.get("/", status_code=200)
-    async def handler(tx: Db) -> list[int]:
-        before = await tx.scalar(count)
+    async def handler(db: Db) -> list[int]:
+        before = await db.scalar(count)
         async with stored.state.db.session() as writer:
             writer.add(thing(name="a"))
-        return [before, await tx.scalar(count)]
+        return [before, await db.scalar(count)]
 
     assert (await stored_http.get("/")).json() == [0, 1]
 
 
 async def test_no_transaction_is_begun(stored, stored_http, postgresql):
     @stored.get("/", status_code=200)
-    async def handler(tx: Db) -> list[str]:
-        return await moments(tx)  # now() is the time at which the transaction began
+    async def handler(db: Db) -> list[str]:
+        return await moments(db)  # now() is the time at which the transaction began
 
     first, second = (await stored_http.get("/")).json()
     assert first != second
@@ -40,9 +40,9 @@ async def test_no_transaction_is_begun(stored, stored_http, postgresql):
 
 async def test_a_handler_may_ask_for_one_snapshot(stored, stored_http, postgresql):
     @stored.get("/", status_code=200)
-    async def handler(tx: Db) -> list[str]:
-        await tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-        return await moments(tx)
+    async def handler(db: Db) -> list[str]:
+        await db.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        return await moments(db)
 
     first, second = (await stored_http.get("/")).json()
     assert first == second
@@ -50,13 +50,13 @@ async def test_a_handler_may_ask_for_one_snapshot(stored, stored_http, postgresq
 
 async def test_the_connection_begins_transactions_again_when_it_writes(stored, stored_http, thing):
     @stored.get("/", status_code=200)
-    async def read(tx: Db) -> list[str]:
-        return list(await tx.scalars(select(thing.name)))
+    async def read(db: Db) -> list[str]:
+        return list(await db.scalars(select(thing.name)))
 
     @stored.post("/", status_code=200)
-    async def write(tx: Db) -> None:
-        tx.add(thing(name="a"))
-        await tx.flush()
+    async def write(db: Db) -> None:
+        db.add(thing(name="a"))
+        await db.flush()
         raise RuntimeError
 
     assert (await stored_http.get("/")).json() == []
@@ -68,8 +68,8 @@ async def test_the_connection_begins_transactions_again_when_it_writes(stored, s
 @pytest.mark.parametrize("statement", [insert, update, delete])
 async def test_statements_that_write_are_refused(stored, stored_http, thing, statement):
     @stored.get("/", status_code=200)
-    async def handler(tx: Db) -> None:
-        await tx.execute(statement(thing).execution_options(synchronize_session=False))
+    async def handler(db: Db) -> None:
+        await db.execute(statement(thing).execution_options(synchronize_session=False))
 
     assert (await stored_http.get("/")).status_code == 500
 
@@ -79,9 +79,9 @@ async def test_what_was_read_belongs_to_the_session(stored, stored_http, thing):
         session.add(thing(name="a"))
 
     @stored.get("/", status_code=200)
-    async def handler(tx: Db) -> list[bool]:
-        row = await tx.scalar(select(thing))
-        return [row in tx, row is await tx.get(thing, row.id)]
+    async def handler(db: Db) -> list[bool]:
+        row = await db.scalar(select(thing))
+        return [row in db, row is await db.get(thing, row.id)]
 
     assert (await stored_http.get("/")).json() == [True, True]
 
@@ -103,8 +103,8 @@ async def test_a_listener_on_the_engine_hears_what_is_read(stored, stored_http, 
         heard.append(statement)
 
     @stored.get("/", status_code=200)
-    async def handler(tx: Db) -> list[int]:
-        return list(await tx.scalars(select(thing.id)))
+    async def handler(db: Db) -> list[int]:
+        return list(await db.scalars(select(thing.id)))
 
     await stored_http.get("/")
 

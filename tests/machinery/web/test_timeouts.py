@@ -237,9 +237,9 @@ async def test_a_request_that_is_given_up_has_written_nothing_and_holds_no_conne
     app = build_app(request_timeout=0.5)
 
     @app.post("/slow")
-    async def handler(tx: Db) -> None:
-        tx.add(User(email="written-too-early@example.com", hashed_password="x"))
-        await tx.flush()
+    async def handler(db: Db) -> None:
+        db.add(User(email="written-too-early@example.com", hashed_password="x"))
+        await db.flush()
         await never()
 
     answer = await raw(app, "POST", "/slow")
@@ -256,13 +256,13 @@ async def test_many_requests_that_are_given_up_leave_the_pool_as_it_was(build_ap
     app = build_app(request_timeout=1, database_pool_size=3)
 
     @app.get("/slow")
-    async def slow(tx: Db) -> None:
-        await tx.scalar(select(User.id))
+    async def slow(db: Db) -> None:
+        await db.scalar(select(User.id))
         await never()
 
     @app.get("/quick")
-    async def quick(tx: Db) -> None:
-        await tx.scalar(select(User.id))
+    async def quick(db: Db) -> None:
+        await db.scalar(select(User.id))
 
     await asyncio.gather(*[raw(app, "GET", "/slow") for _ in range(10)])
     answer = await raw(app, "GET", "/quick")

@@ -386,8 +386,8 @@ PROTECTIONS = [
         item=10,
         name="the addresses of one IPv6 network are one",
         file="app/web/client_ip.py",
-        old="(self.address, 64)",
-        new="(self.address, 128)",
+        old="(self.ip_address, 64)",
+        new="(self.ip_address, 128)",
         test="test_security_guessing.py::test_addresses_of_one_ipv6_network_count_as_one",
     ),
     Mutation(
@@ -395,7 +395,7 @@ PROTECTIONS = [
         name="a stolen session does not guess without end",
         file=MANAGER,
         within="confirm",
-        old="known=row.id",
+        old="known=session.id",
         new="known=str(uuid4())",
         test="test_security_guessing.py::test_a_stolen_session_does_not_guess_the_password_without_end",
     ),
@@ -475,7 +475,7 @@ PROTECTIONS = [
         name="asking for a reset does not tell who has an account",
         file=MANAGER,
         within="request_password_reset",
-        old="await self._do_dummy_work(session)",
+        old="await self._do_dummy_work(db)",
         new='raise NoSuchUser("There is no such account.")',
         test="test_security_enumeration.py::test_known_and_unknown_get_the_same_answer",
     ),
@@ -493,7 +493,7 @@ PROTECTIONS = [
         name="a change of the address does not tell who has an account",
         file=MANAGER,
         within="request_email_change",
-        old="await self._do_dummy_work(session)",
+        old="await self._do_dummy_work(db)",
         new='raise UserAlreadyExists("taken")',
         test="test_security_enumeration.py::test_a_taken_and_a_free_new_address_get_the_same_answer",
     ),
@@ -521,7 +521,7 @@ PROTECTIONS = [
         file=MANAGER,
         within="create",
         old="        # Both before the look-up",
-        new="        if await self.get_by_email(session, email) is not None:\n"
+        new="        if await self.get_by_email(db, email) is not None:\n"
         "            raise UserAlreadyExists(email)\n"
         "        # Both before the look-up",
         test="test_security_enumeration.py::test_a_taken_and_a_free_address_hash_once",
@@ -609,7 +609,7 @@ PROTECTIONS = [
         name="a log-in ends the session that the browser had",
         file=MANAGER,
         within="log_in",
-        old="await self.sessions.revoke(session, former)",
+        old="await self.sessions.revoke(db, former)",
         new="pass",
         test="test_security_sessions.py::test_a_login_gives_a_new_cookie_and_the_old_one_is_dead",
     ),
@@ -618,7 +618,7 @@ PROTECTIONS = [
         name="a confirmation ends the cookie from before",
         file=SESSIONS,
         within="reissue",
-        old=" or not await self.revoke(session, row)",
+        old=" or not await self.revoke(db, session)",
         test="test_security_sessions.py::test_a_confirmation_gives_a_new_cookie_and_the_old_one_is_dead",
     ),
     Mutation(
@@ -626,9 +626,9 @@ PROTECTIONS = [
         name="a cookie that was planted is not the one after the log-in",
         file=MANAGER,
         within="log_in",
-        old="return await self.sessions.issue(session, user, kind=kind, remember=remember)",
-        new="issued = await self.sessions.issue(session, user, kind=kind, remember=remember)\n"
-        "        return IssuedSession(issued.session, user, replaces or issued.token)",
+        old="return await self.sessions.issue(db, user, kind=kind, remember=remember)",
+        new="issued = await self.sessions.issue(db, user, kind=kind, remember=remember)\n"
+        "        return IssuedSession(issued.db, user, replaces or issued.token)",
         test="test_security_sessions.py"
         "::test_a_cookie_that_the_attacker_made_up_is_not_the_one_after_the_login",
     ),
@@ -637,7 +637,7 @@ PROTECTIONS = [
         name="a session that was planted is not the one after the log-in",
         file=MANAGER,
         within="log_in",
-        old="await self.sessions.revoke(session, former)",
+        old="await self.sessions.revoke(db, former)",
         new="return IssuedSession(former, user, replaces)",
         test="test_security_sessions.py"
         "::test_a_cookie_of_the_attackers_own_login_is_not_the_one_after_the_login",
@@ -647,7 +647,7 @@ PROTECTIONS = [
         name="a session that nobody uses ends",
         file=SESSIONS,
         within="is_alive",
-        old="and now < row.last_seen_at + self.limits.idle",
+        old="and now < session.last_seen_at + self.limits.idle",
         test="test_security_sessions.py::test_a_session_that_nobody_uses_ends",
     ),
     Mutation(
@@ -655,7 +655,7 @@ PROTECTIONS = [
         name="a session that is used ends",
         file=SESSIONS,
         within="is_alive",
-        old="and now < row.expires_at",
+        old="and now < session.expires_at",
         test="test_security_sessions.py::test_a_session_that_is_used_all_the_time_ends_too",
     ),
     Mutation(
@@ -672,7 +672,7 @@ PROTECTIONS = [
         name="a log-out ends the session in the database",
         file=MANAGER,
         within="log_out",
-        old="if await self.sessions.revoke(session, row):",
+        old="if await self.sessions.revoke(db, session):",
         new="if True:",
         test="test_security_sessions.py::test_what_was_logged_out_cannot_be_replayed",
     ),
@@ -690,8 +690,8 @@ PROTECTIONS = [
         name="a disabled account has no session",
         file=SESSIONS,
         within="is_alive",
-        old="user.is_active\n            and row.revoked_at",
-        new="row.revoked_at",
+        old="user.is_active\n            and session.revoked_at",
+        new="session.revoked_at",
         test="test_security_sessions.py::test_every_login_is_dead_when_the_account_is_disabled_by_hand",
     ),
     Mutation(
@@ -699,7 +699,7 @@ PROTECTIONS = [
         name="a deleted account is gone",
         file=MANAGER,
         within="delete",
-        old="await session.execute(this_one.execution_options(synchronize_session=False))",
+        old="await db.execute(this_one.execution_options(synchronize_session=False))",
         new="pass",
         test="test_security_sessions.py::test_every_login_is_dead_on_the_next_request_when_the_account_is",
     ),
@@ -743,8 +743,8 @@ PROTECTIONS = [
         name="an account has no more sessions than it may have",
         file=MANAGER,
         within="_end_surplus",
-        old="if session.info.pop(_ALIVE, most) < most:",
-        new="if session.info.pop(_ALIVE, most) >= 0:",
+        old="if db.info.pop(_ALIVE, most) < most:",
+        new="if db.info.pop(_ALIVE, most) >= 0:",
         test="test_security_session_limit.py::test_one_login_more_ends_the_one_that_was_used_longest_ago",
     ),
     Mutation(
@@ -761,7 +761,7 @@ PROTECTIONS = [
         name="a new password ends every session",
         file=SESSIONS,
         within="is_alive",
-        old="and row.password_version == user.password_version",
+        old="and session.password_version == user.password_version",
         test="test_security_account.py"
         "::test_a_change_of_the_password_ends_every_session_and_gives_this_one_anew",
     ),
@@ -788,8 +788,8 @@ PROTECTIONS = [
         name="a log-in with the old password that a reset overtakes is refused",
         file=MANAGER,
         within="_verified",
-        old="await self._lock(session, user) and user.password_version == version",
-        new="await self._lock(session, user)",
+        old="await self._lock(db, user) and user.password_version == version",
+        new="await self._lock(db, user)",
         test="test_security_races.py::test_a_login_that_a_reset_overtakes_gives_no_good_token",
     ),
     Mutation(
@@ -805,8 +805,8 @@ PROTECTIONS = [
         name="ending a session ends it",
         file=MANAGER,
         within="end_session",
-        old="if row is None or not await self.sessions.revoke(session, row):",
-        new="if row is None:",
+        old="if session is None or not await self.sessions.revoke(db, session):",
+        new="if session is None:",
         test="test_security_account.py::test_owners_see_their_sessions_and_end_one",
     ),
     # 23 and 24: superusers, and what needs a recent log-in
@@ -938,8 +938,8 @@ PROTECTIONS = [
         name="the address changes when its link is used, and not before",
         file=MANAGER,
         within="request_email_change",
-        old="self._change_once(session, user, pending_email=new_email)",
-        new="self._change_once(session, user, pending_email=new_email, email=new_email)",
+        old="self._change_once(db, user, pending_email=new_email)",
+        new="self._change_once(db, user, pending_email=new_email, email=new_email)",
         test="test_security_account.py::test_an_address_changes_by_its_link_and_its_owner_alone",
     ),
     Mutation(
@@ -967,7 +967,7 @@ PROTECTIONS = [
         old="    return link_pages.invitation_form",
         new="    from app.database import separate_transaction\n\n"
         "    async with separate_transaction(db) as session:\n"
-        "        await users.invitations.remove(session, invitation.id)\n"
+        "        await users.invitations.remove(db, invitation.id)\n"
         "    return link_pages.invitation_form",
         test="test_security_links.py::test_opening_a_link_changes_nothing",
     ),
@@ -976,7 +976,7 @@ PROTECTIONS = [
         name="an invitation works once",
         file=MANAGER,
         within="accept_invitation",
-        old="if not await self.invitations.remove(session, invitation.id):",
+        old="if not await self.invitations.remove(db, invitation.id):",
         new="if False:",
         test="test_security_links.py::test_a_link_works_once_in_whatever_way",
     ),
@@ -993,8 +993,8 @@ PROTECTIONS = [
         name="of two verifications at once one wins",
         file=MANAGER,
         within="verify",
-        old="session, user, self.model.is_verified.is_(False), **values",
-        new="session, user, **values",
+        old="db, user, self.model.is_verified.is_(False), **values",
+        new="db, user, **values",
         test="test_security_links.py::test_of_two_uses_at_once_one_wins",
     ),
     Mutation(
@@ -1062,7 +1062,7 @@ PROTECTIONS = [
                 within="reset_password",
                 old='            raise TokenError("token was used already")\n',
                 new='            raise TokenError("token was used already")\n'
-                "        await session.commit()\n"
+                "        await db.commit()\n"
                 "        await self._check_password(new_password, context_words(user.email, vars(user)))\n",
             ),
         ),
@@ -1074,7 +1074,7 @@ PROTECTIONS = [
         file=MANAGER,
         within="accept_invitation",
         old="        if transaction_is_ours:\n",
-        new="        await self.invitations.remove(session, invitation.id)\n"
+        new="        await self.invitations.remove(db, invitation.id)\n"
         "        if transaction_is_ours:\n",
         test="test_security_links.py::test_a_refused_password_does_not_spend_the_link",
     ),
@@ -1083,9 +1083,8 @@ PROTECTIONS = [
         name="a link logs nobody in",
         file=MANAGER,
         within="reset_password",
-        old='        audit.record(session, "password_reset"',
-        new="        await self.sessions.issue(session, user)\n"
-        '        audit.record(session, "password_reset"',
+        old='        audit.record(db, "password_reset"',
+        new='        await self.sessions.issue(db, user)\n        audit.record(db, "password_reset"',
         test="test_security_links.py::test_a_link_logs_nobody_in",
     ),
     Mutation(
@@ -1281,7 +1280,7 @@ PROTECTIONS = [
         name="an access token is for a bearer session",
         file="app/users/dependencies.py",
         within="_by_access_token",
-        old="row.kind != BEARER or",
+        old="session.kind != BEARER or",
         test="test_security_refresh.py::test_the_session_of_a_cookie_is_refused",
     ),
     Mutation(
@@ -1306,7 +1305,7 @@ PROTECTIONS = [
         name="a refresh token is replaced only if it is still the present one",
         file=SESSIONS,
         within="rotate",
-        old="UserSession.secret_hash == row.secret_hash,",
+        old="UserSession.secret_hash == session.secret_hash,",
         test="test_security_refresh.py::test_rotation_is_atomic",
     ),
     Mutation(
@@ -1331,7 +1330,7 @@ PROTECTIONS = [
         name="a replay ends the session although the response is an error",
         file=MANAGER,
         within="refresh",
-        old="await session.commit()",
+        old="await db.commit()",
         new="pass",
         test="test_security_refresh.py::test_a_replay_after_the_grace_ends_the_session_for_thief_and_owner",
     ),
@@ -1394,7 +1393,7 @@ PROTECTIONS = [
         name="a log-in is written down",
         file=MANAGER,
         within="authenticate",
-        old='audit.record(session, "login", user.id, method="password")',
+        old='audit.record(db, "login", user.id, method="password")',
         test="test_security_audit.py::test_a_login_and_a_failed_one_are_written_down_once_each",
     ),
     Mutation(
@@ -1475,7 +1474,7 @@ PROTECTIONS = [
         name="refused links are written down once for a network",
         file="app/users/rate_limits.py",
         within="may_record",
-        old='*_takes(f"{event}:address", address or "unknown", limit.ip),',
+        old='*_takes(f"{event}:ip", ip or "unknown", limit.ip),',
         test="test_security_refusals.py::test_refused_links_are_written_down_once_for_a_network",
     ),
     Mutation(
@@ -1614,7 +1613,7 @@ PROTECTIONS = [
         within="receive",
         old="self.limit.reschedule(began + self._body_left)",
         new="self.limit.reschedule(None)",
-        test="test_time_limits.py::test_a_body_that_drips_is_given_up",
+        test="test_timeouts.py::test_a_body_that_drips_is_given_up",
     ),
     Mutation(
         name="unknown host names are refused",
@@ -1737,7 +1736,7 @@ PROTECTIONS = [
         within="_proof",
         old="account, made_at, str(",
         new="account, str(",
-        test="test_known_browsers.py::test_the_time_in_a_mark_cannot_be_moved",
+        test="test_device_cookies.py::test_the_time_in_a_mark_cannot_be_moved",
     ),
     Mutation(
         name="the mark of one browser makes no other known",
@@ -1759,7 +1758,7 @@ PROTECTIONS = [
                 new='self._mac("account", user_id)',
             ),
         ),
-        test="test_known_browsers.py::test_a_mark_of_another_browser_is_of_no_use",
+        test="test_device_cookies.py::test_a_mark_of_another_browser_is_of_no_use",
     ),
     Mutation(
         name="the browser that changes the password stays known",
@@ -1771,8 +1770,8 @@ PROTECTIONS = [
     Mutation(
         name="one address uses up only its share of an account's count",
         file="app/users/rate_limits.py",
-        old='pair="8/15m, 20/d"',
-        new='pair="8/15m"',
+        old='ip_and_account="8/15m, 20/d"',
+        new='ip_and_account="8/15m"',
         test="test_security_guessing.py::test_one_address_does_not_keep_the_owner_out",
     ),
     Mutation(
@@ -1795,7 +1794,7 @@ PROTECTIONS = [
         name="a success ends the row of wrong passwords",
         file=MANAGER,
         within="_verified",
-        old="await self._forget_failures(session, user)",
+        old="await self._forget_failures(db, user)",
         new="pass",
         test="test_security_guessing.py::test_a_success_ends_the_row_of_failures",
     ),
@@ -1856,7 +1855,7 @@ PROTECTIONS = [
         name="registering mails no more to a mailbox that has got enough",
         file=MANAGER,
         within="create",
-        old="self.withhold(session, email)",
+        old="self.withhold(db, email)",
         new="pass",
         test="test_security_mails.py::test_registering_sub_addresses_does_not_flood_their_mailbox",
     ),
@@ -1938,7 +1937,7 @@ PROTECTIONS = [
         name="an account has no more than so many sessions",
         file=MANAGER,
         within="_end_surplus",
-        old="ended = await self.sessions.revoke_surplus(session, user)",
+        old="ended = await self.sessions.revoke_surplus(db, user)",
         new="ended = 0",
         test="test_security_session_limit.py::test_one_login_more_ends_the_one_that_was_used_longest_ago",
     ),
@@ -1994,7 +1993,7 @@ PROTECTIONS = [
         name="nobody fills the log with accounts that do not exist",
         file="app/users/rate_limits.py",
         within="may_record",
-        old='*_takes(f"{event}:address", address or "unknown", limit.ip),',
+        old='*_takes(f"{event}:ip", ip or "unknown", limit.ip),',
         test="test_security_refusals.py::test_nobody_fills_the_log_with_accounts_that_do_not_exist",
     ),
     Mutation(

@@ -600,7 +600,7 @@ PROTECTIONS = [
         name="a made-up token ends no session",
         file=SESSIONS,
         within="_parts",
-        old="if not hmac.compare_digest(seal, self._checksum(session_id, secret)):",
+        old="if not hmac.compare_digest(checksum, self._checksum(session_id, secret)):",
         new="if False:",
         test="test_security_sessions.py::test_what_the_database_holds_is_no_refresh_token",
     ),

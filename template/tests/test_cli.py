@@ -832,7 +832,7 @@ def test_what_the_command_line_does_is_written_down_once(
     """Checklist 39."""
     run("users", *command.split(), stdin=PASSWORD)
 
-    rows = query("SELECT event, outcome, actor, method, address, user_agent FROM audit_events")
+    rows = query("SELECT event, outcome, actor, method, ip_address, user_agent FROM audit_events")
     assert rows == [(event, "success", "cli", "", "", "")]
 
 

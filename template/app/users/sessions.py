@@ -4,9 +4,20 @@ A session is alive while its user is active, nobody has revoked it, the user's `
 that it began with, and neither of two limits has passed: the idle one, since it was last seen, and the
 absolute one, since it began. So a new password ends every session in the very statement that sets it.
 
-The client holds `id.secret`. A secret is 32 random bytes, of which the table has the SHA-256 alone, and a
-seal that shows that it was issued here, whenever that was: a guess is told apart from a token that was stolen
-and used a second time. You may change the limits (settings); keep the rest.
+The client holds `id.secret`:
+
+    secret = base64url( 32 random bytes | 16 bytes of checksum )
+                        \_ the table stores only their SHA-256
+
+The checksum is an HMAC that proves that the token was issued here. So a guess can be told apart from a stolen
+token that is used a second time. Refreshing derives the next secret from the current one, so that two tabs
+that
+refresh at once get the same new token:
+
+    secret 1 --refresh--> secret 2 = HMAC(key, secret 1) --refresh--> secret 3
+       |_ within `grace`: returns what replaced it       |_ later: the session ends (`SessionReused`)
+
+You may change the limits (settings); keep the rest.
 """
 
 import base64
@@ -36,7 +47,7 @@ SEEN_EVERY = timedelta(minutes=1)
 _MAX_REPLACED_TOKENS = 10
 """Replaced tokens that a row remembers. So many within the grace, and the present one stays for a moment."""
 _SECRET_BYTES = 32
-_SEAL_BYTES = 16
+_CHECKSUM_BYTES = 16
 
 _BY_ID = Joined(
     UserSession,
@@ -339,13 +350,13 @@ class Sessions:
             sealed = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
         except (binascii.Error, UnicodeEncodeError):
             raise SessionEnded from None
-        secret, seal = sealed[:_SECRET_BYTES], sealed[_SECRET_BYTES:]
-        if not hmac.compare_digest(seal, self._checksum(session_id, secret)):
+        secret, checksum = sealed[:_SECRET_BYTES], sealed[_SECRET_BYTES:]
+        if not hmac.compare_digest(checksum, self._checksum(session_id, secret)):
             raise SessionEnded
         return session_id, secret
 
     def _checksum(self, session_id: str, secret: bytes) -> bytes:
-        return self._mac(b"seal:" + session_id.encode("utf-8", "replace") + secret)[:_SEAL_BYTES]
+        return self._mac(b"seal:" + session_id.encode("utf-8", "replace") + secret)[:_CHECKSUM_BYTES]
 
     def _next_secret(self, secret: bytes) -> bytes:
         """What replaces *secret*. Made from it, so that whoever asks a second time can be given the same."""

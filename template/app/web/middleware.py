@@ -222,7 +222,7 @@ def host_name(host: str) -> str:
     if found["name"]:
         return found["name"]
     try:
-        return str(ip_address(found["ip_address"]))
+        return str(ip_address(found["address"]))
     except ValueError:
         return ""
 

@@ -18,7 +18,7 @@ from app.users.sessions import Sessions
 
 APP = Path(app.__file__).parent
 FILES = sorted(APP.rglob("*.py"))
-SECRETS = {"secret", "secrets", "hash", "token", "tokens", "seal", "signature", "mac"}
+SECRETS = {"secret", "secrets", "hash", "token", "tokens", "seal", "checksum", "signature", "mac"}
 EVERY_FILE = pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(APP).as_posix())
 
 

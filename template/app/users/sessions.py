@@ -6,8 +6,7 @@ absolute one, since it began. So a new password ends every session in the very s
 
 The client holds `id.secret`:
 
-    secret = base64url( 32 random bytes | 16 bytes of checksum )
-                        \_ the table stores only their SHA-256
+    secret = base64url(32 random bytes + 16 bytes of checksum)    (stored: only the SHA-256 of the 32 bytes)
 
 The checksum is an HMAC that proves that the token was issued here. So a guess can be told apart from a stolen
 token that is used a second time. Refreshing derives the next secret from the current one, so that two tabs

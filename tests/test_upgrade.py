@@ -1,6 +1,7 @@
 """From an earlier version: an update and the migrations keep every account, and what belongs to it.
 
-`versions/0.1.0.tar.xz` is the template as it was before there were sessions.
+`before_sessions.tar.xz` is the template as it was before there were sessions. It was never released, so only the
+data of its projects matters here; `versions/` has what `test_contract.py` compares paths with.
 """
 
 import json
@@ -37,7 +38,7 @@ def project(tmp_path: Path) -> Path:
     """A project of version 0.1.0; the template has gone on to what it is now, with the tag 1.0.0."""
     template, project = tmp_path / "template", tmp_path / "project"
     template.mkdir()
-    with tarfile.open(REPOSITORY / "tests" / "versions" / "0.1.0.tar.xz") as archive:
+    with tarfile.open(REPOSITORY / "tests" / "before_sessions.tar.xz") as archive:
         archive.extractall(template, filter="data")
     run("git", "init", "--quiet", "--initial-branch", "main", cwd=template)
     commit(template, "Before sessions", tag="0.1.0")

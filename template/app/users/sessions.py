@@ -9,9 +9,8 @@ The client holds `id.secret`:
     secret = base64url(32 random bytes + 16 bytes of checksum)    (stored: only the SHA-256 of the 32 bytes)
 
 The checksum is an HMAC that proves that the token was issued here. So a guess can be told apart from a stolen
-token that is used a second time. Refreshing derives the next secret from the current one, so that two tabs
-that
-refresh at once get the same new token:
+token that is used a second time. Refreshing derives the next secret from the current one, so that two browser
+tabs that refresh at once get the same new token:
 
     secret 1 --refresh--> secret 2 = HMAC(key, secret 1) --refresh--> secret 3
        |_ within `grace`: returns what replaced it       |_ later: the session ends (`SessionReused`)

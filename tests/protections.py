@@ -1117,12 +1117,13 @@ PROTECTIONS = [
     Mutation(
         item=30,
         name="links are made from BASE_URL",
-        file="app/users/emails.py",
-        within="mail_password_reset",
-        old="reset_url_template=settings.reset_url,",
-        new="reset_url_template=settings.reset_url.replace(\n"
-        '            "http://test", "http://" + session_of(user).info["request"].headers["host"]\n'
-        "        ),",
+        file="app/web/middleware.py",
+        within="check_host",
+        old="        await app(scope, receive, send)",
+        new='        host = dict(scope["headers"]).get(b"host", b"").decode()\n'
+        '        state, link = scope["app"].state, f"http://{host}/users/password-reset/{{token}}"\n'
+        '        state.settings = state.settings.model_copy(update={"reset_url": link})\n'
+        "        await app(scope, receive, send)",
         test="test_security_links.py::test_no_link_follows_the_request",
     ),
     Mutation(

@@ -207,6 +207,7 @@ SEAMS = [
         raise InvalidPassword("The password must not end with own own own.")
 """,
     ),
+    Seam("app/services.py", "services", '    own: "str"\n'),
     _imports("app/users/emails.py"),
     Seam(
         "app/users/emails.py",

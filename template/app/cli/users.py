@@ -26,7 +26,7 @@ Email = Annotated[str, typer.Argument(help="The address of the account.")]
 
 @asynccontextmanager
 async def _transaction() -> AsyncGenerator[tuple["UserManager", "AsyncSession"]]:
-    from app.users.audit import act_as
+    from app.database import act_as
 
     async with application() as app, app.state.db.session() as db:
         act_as(db, "cli")

@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from hawkapi import Depends, Request
@@ -23,10 +24,24 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_object_session, async_ses
 
 from app.database import driver_errors, read_session, sqlite
 from app.database.read_session import ReadOnlySession
+from app.services import Services
 from app.web import App
 from app.web.client_ip import Client, client_of
 
-__all__ = ["Base", "Db", "client_of_session", "connect", "separate_transaction", "services_of", "session_of"]
+__all__ = [
+    "Actor",
+    "Base",
+    "Db",
+    "act_as",
+    "act_for",
+    "actor_of",
+    "client_of_session",
+    "connect",
+    "separate_transaction",
+    "services_of",
+    "services_of_session",
+    "session_of",
+]
 
 # Names that every database and every migration agree on. Do not change them once tables exist.
 Base.metadata.naming_convention = {
@@ -39,6 +54,9 @@ Base.metadata.naming_convention = {
 driver_errors.hide_values()
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SERVICES, _ACTOR = "services", "actor"
+"""Keys of `AsyncSession.info`. Only the functions of this module use them, so that what is there has a
+type."""
 _IDLE_BEFORE_PING = 30.0
 """Seconds after which a pooled connection is tested before use; testing each use costs a round trip."""
 _SQLITE_POOL = 3
@@ -66,13 +84,13 @@ def connect(app: App) -> None:
     engine = database.get().engine
     # So that code with a row in hand, a hook for example, finds the services of its own application.
     # Queries see what was added before them, as SQLAlchemy's documentation says.
-    database.get().sessionmaker.configure(info={"services": app.state}, autoflush=True)
+    database.get().sessionmaker.configure(info={_SERVICES: app.state}, autoflush=True)
     app.state.reading = async_sessionmaker(
         engine,
         sync_session_class=ReadOnlySession,
         expire_on_commit=False,
         autoflush=False,
-        info={"services": app.state},
+        info={_SERVICES: app.state},
     )
     if is_sqlite:
         sqlite.configure(engine.sync_engine)
@@ -96,7 +114,7 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
     app: App = request.scope["app"]
     is_read = request.method in _SAFE_METHODS
     db: AsyncSession = app.state.reading() if is_read else app.state.db.get().sessionmaker()
-    db.info["request"] = request
+    db.info[_ACTOR] = Actor(client_of(request))
     try:
         yield db
         if is_read:
@@ -131,9 +149,47 @@ def session_of(row: Any) -> AsyncSession:
     return db
 
 
-def services_of(row: Any) -> Any:
+def services_of(row: Any) -> Services:
     """`app.state` of the application that *row* was loaded by: settings, mail, users and the others."""
-    return session_of(row).info["services"]
+    return services_of_session(session_of(row))
+
+
+def services_of_session(db: AsyncSession) -> Services:
+    """`app.state` of the application that made *db*."""
+    return db.info[_SERVICES]
+
+
+_NO_CLIENT = Client()
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does what a database session writes: the audit log and the mails to owners tell of it."""
+
+    client: Client = _NO_CLIENT
+    """Empty outside requests."""
+    id: str = ""
+    """A user's id, `cli` or `worker`; empty for somebody who is not logged in."""
+    method: str = ""
+    """How they showed who they are: bearer, cookie, link; empty on the command line."""
+
+
+_NOBODY = Actor()
+
+
+def actor_of(db: AsyncSession) -> Actor:
+    """Who does what *db* writes."""
+    return db.info.get(_ACTOR, _NOBODY)
+
+
+def act_as(db: AsyncSession, actor: str, method: str = "") -> None:
+    """Say who does what *db* writes from now on; the client stays."""
+    db.info[_ACTOR] = replace(actor_of(db), id=actor, method=method)
+
+
+def act_for(db: AsyncSession, client: Client) -> None:
+    """Say which client *db* works for, where it is not the session of the request itself."""
+    db.info[_ACTOR] = replace(actor_of(db), client=client)
 
 
 @asynccontextmanager
@@ -143,15 +199,14 @@ async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSes
     if isinstance(session, ReadOnlySession):
         # A request that waits for a second connection must not hold the first.
         await reading.run_sync(lambda _: session.release())
-    async with reading.info["services"].db.session() as own:
+    async with services_of_session(reading).db.session() as own:
         own.info.update(reading.info)
         yield own
 
 
 def client_of_session(db: AsyncSession) -> Client:
     """Who asks for what *db* does; an empty `Client` outside requests."""
-    request = db.info.get("request")
-    return Client() if request is None else client_of(request)
+    return actor_of(db).client
 
 
 def _is_memory(url: str) -> bool:

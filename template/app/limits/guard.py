@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable
 from hawkapi import Request
 from hawkapi.responses.response import Response
 
-from app.limits.limiter import Limiter, LimiterUnavailable
+from app.limits.limiter import LimiterUnavailable
 from app.limits.rates import Rate
+from app.services import services_of_request
 from app.web import Problem, responds
 from app.web.client_ip import client_of
 from app.web.problems import problem_response
@@ -32,7 +33,7 @@ def limited(text: str) -> Callable[[Request], Awaitable[None]]:
 
     @responds({429: "Too many requests; Retry-After says when.", 503: "The limits cannot be checked."})
     async def guard(request: Request) -> None:
-        limiter: Limiter = request.scope["app"].state.limiter
+        limiter = services_of_request(request).limiter
         route = request.scope["route"]
         key = f"route {min(route.methods)} {route.path} {client_of(request).network}"
         if wait := await limiter.take(key, rate):

@@ -29,7 +29,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
 from app.clock import UTCDateTime
-from app.database import Base, client_of_session
+from app.database import Base, actor_of, client_of_session
 from app.users.user_agents import browser_of
 
 type Outcome = Literal["success", "failure"]
@@ -59,11 +59,6 @@ class AuditEvent(Base):
     """More about it, as a JSON object."""
 
 
-def act_as(db: AsyncSession, actor: str, method: str = "") -> None:
-    """Say who does what *db* does from now on."""
-    db.info["actor"], db.info["method"] = actor, method
-
-
 def record(
     db: AsyncSession,
     event: str,
@@ -78,7 +73,7 @@ def record(
 
     Where nobody has logged in, it is *actor*; by default the user, or nobody for a failure.
     """
-    client = client_of_session(db)
+    known = actor_of(db)
     if actor is None:
         actor = (user_id or "") if outcome == "success" else ""
     db.add(
@@ -87,11 +82,11 @@ def record(
             event=event,
             outcome=outcome,
             user_id=user_id,
-            actor=db.info.get("actor") or actor,
-            method=method if method is not None else db.info.get("method", ""),
-            ip_address=client.ip_address,
-            user_agent=client.user_agent,
-            browser=browser_of(client.user_agent),
+            actor=known.id or actor,
+            method=method if method is not None else known.method,
+            ip_address=known.client.ip_address,
+            user_agent=known.client.user_agent,
+            browser=browser_of(known.client.user_agent),
             details=msgspec.json.encode(details or {}).decode(),
         )
     )

@@ -9,6 +9,7 @@ from uuid import uuid4
 from hawkapi import Request
 
 from app import clock
+from app.services import services_of_request
 from app.users.device_cookies import LIFETIME
 from app.users.manager import UserManager
 from app.users.models import User
@@ -29,7 +30,7 @@ def give_cookie(request: Request, issued: IssuedSession) -> None:
     """Send the cookie of a new session. One that is not remembered goes when the browser is closed."""
     row = issued.session
     is_remembered = (
-        row.expires_at - row.created_at > request.scope["app"].state.users.sessions.limits.not_remembered
+        row.expires_at - row.created_at > services_of_request(request).users.sessions.limits.not_remembered
     )
     seconds = int((row.expires_at - clock.now()).total_seconds())
     set_cookie(
@@ -68,7 +69,7 @@ def _device_name(request: Request) -> str:
 
 
 def _is_secure(request: Request) -> bool:
-    return request.scope["app"].state.settings.cookie_secure
+    return services_of_request(request).settings.cookie_secure
 
 
 def _name(request: Request) -> str:

@@ -15,9 +15,9 @@ from hawkapi import Depends, Request
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import Db, separate_transaction
+from app.database import Db, act_as, separate_transaction
 from app.database.read_session import ReadOnlySession
-from app.users.audit import act_as
+from app.services import services_of_request
 from app.users.cookies import SECURE_NAME, device_cookie, session_cookie
 from app.users.manager import UserManager
 from app.users.models import User, UserSession
@@ -174,7 +174,7 @@ def _unauthorized(detail: str) -> Problem:
 
 
 def _address_of(request: Request, path: str) -> str:
-    prefix: str = request.scope["app"].state.settings.users_prefix
+    prefix = services_of_request(request).settings.users_prefix
     return prefix + path
 
 

@@ -14,7 +14,7 @@ from hawkapi_mail import EmailMessage, TemplateRenderer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.database import client_of_session, services_of, session_of
+from app.database import client_of_session, services_of, services_of_session, session_of
 from app.users.models import User
 from app.users.user_agents import browser_of
 
@@ -97,7 +97,7 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
 
 async def mail_invitation(db: AsyncSession, email: str, token: str) -> None:
     """Put the mail with the link that makes an account for *email* into the outbox."""
-    services = db.info["services"]
+    services = services_of_session(db)
     settings = services.settings
     values = {
         "invitation_url": _link(settings.invitation_url, token),
@@ -196,7 +196,7 @@ async def mail_nobody(db: AsyncSession, token: str) -> None:
 
     An unknown address must cost what a known one costs, or the time of the answer tells them apart.
     """
-    services = db.info["services"]
+    services = services_of_session(db)
     settings = services.settings
     await send_password_reset_email(
         services.mail.for_session(db, discard=True, lifetime=settings.reset_ttl),

@@ -25,7 +25,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.database import client_of_session, session_of
+from app.database import act_as, client_of_session, session_of
 from app.limits import LimiterUnavailable
 from app.users import audit
 from app.users.device_cookies import DeviceCookies
@@ -641,7 +641,7 @@ class UserManager:
             session, user = await self.sessions.by_issued_token(db, refresh_token)
         except SessionEnded:
             return
-        audit.act_as(db, user.id, session.kind)
+        act_as(db, user.id, session.kind)
         await self.log_out(db, user, session)
 
     async def confirm(

@@ -9,7 +9,9 @@ import logging
 from hawkapi import Request
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.database import act_for
 from app.limits import LimiterUnavailable
+from app.services import services_of_request
 from app.users import audit
 from app.users.manager import UserManager
 from app.web.client_ip import client_of
@@ -24,13 +26,13 @@ async def note_refusal(request: Request, users: UserManager | None, event: str, 
     """
     if users is None or users.limits is None:
         return
-    network = client_of(request).network
+    client = client_of(request)
     try:
         # Which account it is about is not known, so the network stands for it.
-        if not await users.limits.may_record(event, ip=network, account=network):
+        if not await users.limits.may_record(event, ip=client.network, account=client.network):
             return
-        async with request.scope["app"].state.db.session() as db:
-            db.info["request"] = request
+        async with services_of_request(request).db.session() as db:
+            act_for(db, client)
             route = request.scope.get("route")
             details = {"route": route.handler.__name__} if route is not None else {}
             audit.record(db, event, None, outcome="failure", method=method, details=details)

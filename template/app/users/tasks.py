@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 
 from app import clock
+from app.database import act_as
 from app.tasks import PeriodicTask
 from app.users import audit
 from app.users.manager import UserManager
@@ -35,7 +36,7 @@ def install(app: App, manager: UserManager) -> None:
         while found:
             try:
                 async with database.session() as db:
-                    audit.act_as(db, "worker")
+                    act_as(db, "worker")
                     found = await manager.delete_due(db, skip=failed)
             except Exception:
                 # A hook of yours, or a row without CASCADE, keeps this one; the others go.

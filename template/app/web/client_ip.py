@@ -33,7 +33,7 @@ class Client:
 def client_of(request: Request) -> Client:
     """Address and browser. X-Forwarded-For counts as far as TRUSTED_PROXIES have written it, no further."""
     agent = request.headers.get("user-agent") or ""
-    printable = "".join(each for each in agent if each.isprintable())
+    printable = agent if agent.isprintable() else "".join(each for each in agent if each.isprintable())
     return Client(address_of(request.scope), printable[:MAX_USER_AGENT])
 
 

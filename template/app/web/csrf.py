@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 from hawkapi import Request
 
+from app.services import services_of_request
 from app.web.problems import Problem
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -27,7 +28,7 @@ def require_same_origin(request: Request) -> None:
     if request.method in _SAFE_METHODS:
         return
     site = request.headers.get("sec-fetch-site")
-    origin = _origin_of(request.scope["app"].state.settings.base_url)
+    origin = _origin_of(services_of_request(request).settings.base_url)
     is_ours = site == "same-origin" if site is not None else request.headers.get("origin") == origin
     if not is_ours:
         raise CrossSiteRequest(

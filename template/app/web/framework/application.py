@@ -10,7 +10,6 @@ one process share nothing.
 import inspect
 import logging
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 from hawkapi import HawkAPI, Request
@@ -18,6 +17,7 @@ from hawkapi.responses.response import Response
 from hawkapi.routing.route import Route
 from hawkapi.routing.router import Router
 
+from app.services import Services
 from app.settings import Settings
 from app.web import middleware
 from app.web.access_log import answer_has_begun, hide
@@ -33,6 +33,8 @@ logger = logging.getLogger("app.web")
 class App(HawkAPI):
     """A HawkAPI application whose every route is an `Endpoint` and whose every error is problem details."""
 
+    state: Services
+
     def __init__(
         self,
         *,
@@ -44,7 +46,7 @@ class App(HawkAPI):
         settings: Settings | None = None,
     ) -> None:
         """*settings*: what requests have to keep to (`app/web/middleware.py`); without them, nothing."""
-        self.state = SimpleNamespace()
+        self.state = Services()
         if settings is not None:
             self.state.settings = settings
         self._stack = middleware.build_stack(self._answer, settings)

@@ -53,9 +53,9 @@ def create(
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
 
     async def run() -> "User":
-        async with _transaction() as (users, session):
+        async with _transaction() as (users, db):
             return await users.create(
-                session, email=email, password=password, is_superuser=superuser, is_verified=verified
+                db, email=email, password=password, is_superuser=superuser, is_verified=verified
             )
 
     typer.echo(f"Created {asyncio.run(run()).email}.")
@@ -67,8 +67,8 @@ def invite(email: Email) -> None:
     """Mail somebody the link that makes an account, whatever REGISTRATION says."""
 
     async def run() -> "tuple[str, datetime]":
-        async with _transaction() as (users, session):
-            row = await users.invite(session, email=email, invited_by="cli")
+        async with _transaction() as (users, db):
+            row = await users.invite(db, email=email, invited_by="cli")
             return row.email, row.expires_at
 
     address, expires_at = asyncio.run(run())
@@ -81,8 +81,8 @@ def invitations() -> None:
     """List the invitations that nobody has used yet, newest first."""
 
     async def run() -> "list[UserInvitation]":
-        async with _transaction() as (users, session):
-            return await users.invitations.open(session)
+        async with _transaction() as (users, db):
+            return await users.invitations.open(db)
 
     found = asyncio.run(run())
     for row in found:
@@ -99,8 +99,8 @@ def withdraw(
     """Withdraw an invitation: its link works no more."""
 
     async def run() -> None:
-        async with _transaction() as (users, session):
-            await users.withdraw_invitation(session, invitation)
+        async with _transaction() as (users, db):
+            await users.withdraw_invitation(db, invitation)
 
     asyncio.run(run())
     typer.echo("Withdrawn.")
@@ -115,8 +115,8 @@ def show(
     """List accounts, newest first."""
 
     async def run() -> "list[User]":
-        async with _transaction() as (users, session):
-            return await users.search(session, text=search, limit=limit + 1)
+        async with _transaction() as (users, db):
+            return await users.search(db, text=search, limit=limit + 1)
 
     found = asyncio.run(run())
     for user in found[:limit]:
@@ -243,9 +243,9 @@ def end_sessions(
 async def _end_every_session() -> int:
     from app.users import record
 
-    async with _transaction() as (users, session):
-        ended = await users.sessions.revoke_all(session)
-        record(session, "session_end", None, details={"count": ended})
+    async with _transaction() as (users, db):
+        ended = await users.sessions.revoke_all(db)
+        record(db, "session_end", None, details={"count": ended})
         return ended
 
 
@@ -264,8 +264,8 @@ def audit(
         return await events_of(db, user.id, limit=limit)
 
     async def of_id() -> "list[AuditEvent]":
-        async with _transaction() as (_, session):
-            return await events_of(session, account or None, limit=limit)
+        async with _transaction() as (_, db):
+            return await events_of(db, account or None, limit=limit)
 
     found = _with_account(account, of_one)[1] if "@" in account else asyncio.run(of_id())
     for row in found:
@@ -291,12 +291,12 @@ def _with_account[T](
     """Run something with the account of an address, in one transaction; the address and what came of it."""
 
     async def find_and_run() -> tuple[str, T]:
-        async with _transaction() as (users, session):
-            user = await users.get_by_email(session, email)
+        async with _transaction() as (users, db):
+            user = await users.get_by_email(db, email)
             if user is None:
                 fail(f"No account has the address {email}. `uv run app users list` shows all.")
             address = user.email
-            return address, await run(users, session, user)
+            return address, await run(users, db, user)
 
     return asyncio.run(find_and_run())
 

@@ -51,7 +51,13 @@ def kinds(project: Path) -> list[Kind]:
     register, login = "/users/register", request("POST", "/users/login", headers=JSON, body=ACCOUNT)
     form = urlencode({"username": EMAIL, "password": PASSWORD}).encode()
     alone = ("--no-project", "--python", (project / ".python-version").read_text().strip())
-    packages = ("fastapi-users[sqlalchemy]==15.0.5", "fastapi", "granian[uvloop]>=2.8,<3", "aiosqlite", "asyncpg")
+    packages = (
+        "fastapi-users[sqlalchemy]==15.0.5",
+        "fastapi",
+        "granian[uvloop]>=2.8,<3",
+        "aiosqlite",
+        "asyncpg",
+    )
     return [
         Kind("project", "app.asgi:app", in_project, _post(register), login),
         Kind("hawkapi-users", "library_app:app", in_project, _post(register), login),

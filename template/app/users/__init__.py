@@ -27,7 +27,7 @@ from app.users.dependencies import (
     get_user_manager,
     resolve_user_manager,
 )
-from app.users.email_addresses import InvalidEmail, normalize_email
+from app.users.email_addresses import normalize_email
 from app.users.emails import (
     default_renderer,
     mail_email_change,
@@ -38,31 +38,30 @@ from app.users.emails import (
     send_verification_email,
 )
 from app.users.exceptions import (
+    HashingBusy,
     InactiveUser,
     InvalidCredentials,
+    InvalidEmail,
+    InvalidPassword,
     LastSuperuser,
     RegistrationClosed,
+    TokenError,
+    TooManyRequests,
     UserAlreadyExists,
 )
 from app.users.invitations import UserInvitation
 from app.users.manager import HOOKS, UserManager
 from app.users.models import User, UserSession
 from app.users.passwords.common import load_common_passwords
-from app.users.passwords.hashing import HashingBusy, InvalidPassword, PasswordHasher
+from app.users.passwords.hashing import PasswordHasher
 from app.users.passwords.policy import PasswordPolicy
 from app.users.passwords.pwned import BreachCheck
-from app.users.rate_limits import Limits, TooManyRequests
+from app.users.rate_limits import Limits
 from app.users.routes import account, admin, lifecycle, registration
 from app.users.routes import sessions as session_routes
 from app.users.routes.error_handlers import install_answers
 from app.users.sessions import SessionLimits
-from app.users.tokens import (
-    RESET_TYPE,
-    VERIFY_TYPE,
-    TokenError,
-    UserTokenConfig,
-    UserTokens,
-)
+from app.users.tokens import RESET_TYPE, VERIFY_TYPE, UserTokenConfig, UserTokens
 from app.web import App
 
 # Your own imports go below; template updates never touch them.

@@ -19,12 +19,12 @@ from app.database import Db, act_as, separate_transaction
 from app.database.read_session import ReadOnlySession
 from app.services import services_of_request
 from app.users.cookies import SECURE_NAME, device_cookie, session_cookie
+from app.users.exceptions import SessionEnded, TokenError, TooManyRequests
 from app.users.manager import UserManager
 from app.users.models import User, UserSession
-from app.users.rate_limits import LIMITS, TooManyRequests
+from app.users.rate_limits import LIMITS
 from app.users.refusals import note_refusal
-from app.users.sessions import BEARER, COOKIE, SessionEnded
-from app.users.tokens import TokenError
+from app.users.sessions import BEARER, COOKIE
 from app.web import Problem, responds, secured_by
 from app.web.access_log import note_user
 from app.web.client_ip import client_of

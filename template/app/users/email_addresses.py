@@ -2,15 +2,10 @@
 
 from email_validator import EmailNotValidError, validate_email
 
+from app.users.exceptions import InvalidEmail
+
 MAX_LENGTH = 254
 """Characters; RFC 5321 leaves room for no more."""
-
-
-class InvalidEmail(ValueError):
-    """Not an address that mail can be sent to; the text says why."""
-
-    field = "email"
-    """The name of what was typed wrong, for the answer."""
 
 
 def parse_email(address: str) -> str:

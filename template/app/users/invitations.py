@@ -15,7 +15,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import clock
 from app.clock import UTCDateTime
 from app.database import Base
-from app.users.tokens import TokenError, UserTokens
+from app.users.exceptions import TokenError
+from app.users.tokens import UserTokens
 
 
 class UserInvitation(Base):

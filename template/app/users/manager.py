@@ -29,35 +29,34 @@ from app.database import act_as, client_of_session, session_of
 from app.limits import LimiterUnavailable
 from app.users import audit
 from app.users.device_cookies import DeviceCookies
-from app.users.email_addresses import InvalidEmail, mailbox_of, normalize_email, parse_email
+from app.users.email_addresses import mailbox_of, normalize_email, parse_email
 from app.users.exceptions import (
     AccountInUse,
+    HashingBusy,
     InactiveUser,
     InvalidCredentials,
+    InvalidEmail,
+    InvalidPassword,
     LastSuperuser,
     NoSuchInvitation,
     NoSuchSession,
     NoSuchUser,
     OwnerRequired,
     RegistrationClosed,
+    SessionEnded,
+    SessionReused,
+    TokenError,
+    TooManyRequests,
     UserAlreadyExists,
     WrongPassword,
 )
 from app.users.invitations import Invitations, UserInvitation
 from app.users.models import User, UserSession
-from app.users.passwords.hashing import HashingBusy, InvalidPassword, PasswordHasher
+from app.users.passwords.hashing import PasswordHasher
 from app.users.passwords.policy import PasswordPolicy, context_words
-from app.users.rate_limits import Attempt, Limits, TooManyRequests
-from app.users.sessions import (
-    BEARER,
-    COOKIE,
-    IssuedSession,
-    SessionEnded,
-    SessionLimits,
-    SessionReused,
-    Sessions,
-)
-from app.users.tokens import TokenError, UserTokens
+from app.users.rate_limits import Attempt, Limits
+from app.users.sessions import BEARER, COOKIE, IssuedSession, SessionLimits, Sessions
+from app.users.tokens import UserTokens
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -700,11 +699,10 @@ class UserManager:
             )
             await self._check_password(new_password, words)
         except InvalidPassword as error:
-            error.field = "new_password"
-            raise
+            raise InvalidPassword(str(error), field="new_password") from None
         if not await self._set_password(db, user, new_password):
             # It was changed while this was computed.
-            raise WrongPassword("current_password")
+            raise WrongPassword(field="current_password")
         issued = await self.sessions.reissue(db, session, user)
         audit.record(db, "password_change", user.id, method="password")
         await self._notify(user, "password_changed")
@@ -725,11 +723,10 @@ class UserManager:
         """
         try:
             new_email = parse_email(new_email)
-            if new_email == user.email:
-                raise InvalidEmail("This is the address of the account already.")
         except InvalidEmail as error:
-            error.field = "new_email"
-            raise
+            raise InvalidEmail(str(error), field="new_email") from None
+        if new_email == user.email:
+            raise InvalidEmail("This is the address of the account already.", field="new_email")
         if self.limits is not None:
             await self.limits.count("request_email_change", account=user.id)
         may_mail = await self._may_mail("request_email_change", new_email)
@@ -961,7 +958,7 @@ class UserManager:
         user: User,
         password: str,
         event: str,
-        name: str = "password",
+        field_name: str = "password",
         *,
         known: str,
     ) -> None:
@@ -979,7 +976,7 @@ class UserManager:
         audit.record(db, event, user.id, outcome="failure", method="password")
         if transaction_is_ours:
             await db.commit()
-        raise WrongPassword(name)
+        raise WrongPassword(field=field_name)
 
     async def _begin_attempt(
         self, db: AsyncSession, email: str, known: str, user: User | None

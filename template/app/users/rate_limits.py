@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.limits import Limiter, Rate
+from app.users.exceptions import TooManyRequests
 
 logger = logging.getLogger("app.users")
 
@@ -73,14 +74,6 @@ LIMITS = {
 
 TOO_MANY_GUESSES = "Too many wrong passwords. If you do not know yours, set a new one by mail."
 OF_THE_ACCOUNT = "Too many requests for this account."
-
-
-class TooManyRequests(Exception):
-    """A limit is reached; the text says which, and in *seconds* the next is let through."""
-
-    def __init__(self, seconds: float, sentence: str = "Too many requests from your network.") -> None:
-        super().__init__(sentence)
-        self.seconds = seconds
 
 
 type _Take = tuple[str, Rate]

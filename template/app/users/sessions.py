@@ -34,6 +34,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from app import clock
 from app.database import client_of_session
 from app.database.row_loader import Joined
+from app.users.exceptions import SessionEnded, SessionReused
 from app.users.models import User, UserSession
 from app.users.tokens import derived_key
 
@@ -53,19 +54,6 @@ _BY_ID = Joined(
     on=User.id == UserSession.user_id,
     where=UserSession.id == bindparam("session_id"),
 )
-
-
-class SessionEnded(Exception):
-    """There is no such session, it is over, or the secret is not the one of today."""
-
-
-class SessionReused(Exception):
-    """A refresh token was used again, long after it was replaced: one of its two users has stolen it."""
-
-    def __init__(self, session: UserSession, user: User) -> None:
-        super().__init__("A refresh token was used twice.")
-        self.session = session
-        self.user = user
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from hawkapi_auth import JWTConfig, TokenError, TokenIssuer
+from hawkapi_auth import JWTConfig, TokenIssuer
+
+from app.users.exceptions import TokenError
 
 VERIFY_TYPE = "email_verify"
 RESET_TYPE = "password_reset"
@@ -26,18 +28,6 @@ MAX_KNOWN = 4096
 """Access tokens that are remembered as good; half a kilobyte each."""
 MIN_SECRET_LENGTH = 32
 """Characters (RFC 7518, section 3.2)."""
-
-__all__ = [
-    "ACCESS_TYPE",
-    "EMAIL_CHANGE_TYPE",
-    "INVITATION_TYPE",
-    "RESET_TYPE",
-    "VERIFY_TYPE",
-    "TokenError",
-    "UserTokenConfig",
-    "UserTokens",
-    "derived_key",
-]
 
 
 @dataclass(slots=True)

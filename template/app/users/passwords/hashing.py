@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from hawkapi_auth import hash_password, needs_rehash, verify_password
 
+from app.users.exceptions import HashingBusy, InvalidPassword
 from app.users.passwords.spellings import readings, spellings
 
 MAX_LENGTH = 128
@@ -27,17 +28,6 @@ DUMMY_HASH = (
 )
 """The hash of a password that nobody knows, with hawkapi-auth's parameters. It is verified in place of a
 missing user's, so that knowing and not knowing an address cost the same."""
-
-
-class InvalidPassword(ValueError):
-    """A password that may not be used; the text says why and what would do."""
-
-    field = "password"
-    """The name of what was typed wrong, for the answer."""
-
-
-class HashingBusy(Exception):
-    """More hashes are waiting than HASH_QUEUE allows: answer 503 at once instead of an ever longer wait."""
 
 
 def check_password(

@@ -11,7 +11,8 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.users.passwords.hashing import InvalidPassword, check_password
+from app.users.exceptions import InvalidPassword
+from app.users.passwords.hashing import check_password
 from app.users.passwords.pwned import BreachCheck
 
 NAME_COLUMNS = (

@@ -5,26 +5,27 @@ from hawkapi.responses.response import Response
 
 from app.limits import too_many
 from app.users.dependencies import resolve_user_manager
-from app.users.email_addresses import InvalidEmail
 from app.users.exceptions import (
     AccountInUse,
+    HashingBusy,
     InactiveUser,
     InvalidCredentials,
+    InvalidEmail,
+    InvalidPassword,
     LastSuperuser,
     NoSuchInvitation,
     NoSuchSession,
     NoSuchUser,
     OwnerRequired,
     RegistrationClosed,
+    SessionEnded,
+    TokenError,
+    TooManyRequests,
     UserAlreadyExists,
     WrongPassword,
 )
-from app.users.passwords.hashing import HashingBusy, InvalidPassword
-from app.users.rate_limits import TooManyRequests
 from app.users.refusals import note_refusal
 from app.users.routes import link_pages
-from app.users.sessions import SessionEnded
-from app.users.tokens import TokenError
 from app.web import App, FieldError, Problem
 from app.web.csrf import CrossSiteRequest
 from app.web.framework.parameters import sent_by_form

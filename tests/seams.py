@@ -155,10 +155,8 @@ SEAMS = [
     ),
     _imports("app/users/schemas.py"),
     Seam("app/users/schemas.py", "public fields", '    own_badge: str = "none"\n'),
-    Seam("app/users/schemas.py", "values of public fields", '        own_badge="gold",\n'),
     Seam("app/users/schemas.py", "fields", "    own_color: str | None = None\n"),
     Seam("app/users/schemas.py", "fields for superusers", '    own_remark: str = ""\n'),
-    Seam("app/users/schemas.py", "values for superusers", '        own_remark="a good customer",\n'),
     Seam(
         "app/users/schemas.py",
         "schemas",

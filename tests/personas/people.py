@@ -62,7 +62,6 @@ A_COLUMN = Persona(
             "    nickname: Annotated[str, msgspec.Meta(max_length=40)] | None = None\n",
         ),
         below("app/users/schemas.py", "public fields", "    nickname: str | None = None\n"),
-        below("app/users/schemas.py", "values of public fields", "        nickname=user.nickname,\n"),
         added("migrations/versions/2026_03_02_1015_nickname_of_users.py", NICKNAME_MIGRATION),
         added("tests/users/test_nicknames.py", NICKNAME_TESTS),
     ),

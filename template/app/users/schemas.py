@@ -42,7 +42,7 @@ class Secret(msgspec.Struct):
 
 
 class PublicUser(msgspec.Struct):
-    """What anybody who may see an account sees of it."""
+    """What anybody who may see an account sees of it. Each field shows the column of the same name."""
 
     id: str
     email: str
@@ -177,7 +177,7 @@ class PublicSession(msgspec.Struct):
 
 
 class ManagedUser(PublicUser, kw_only=True):
-    """What superusers see of an account."""
+    """What superusers see of an account, in the same manner."""
 
     created_at: datetime
     updated_at: datetime
@@ -285,70 +285,28 @@ class Accepted(msgspec.Struct):
 
 def public(user: User) -> PublicUser:
     """The public view of *user*."""
-    return PublicUser(
-        id=user.id,
-        email=user.email,
-        is_active=user.is_active,
-        is_verified=user.is_verified,
-        is_superuser=user.is_superuser,
-        # Your own values of public fields go below; template updates never touch them.
-    )
+    return msgspec.convert(user, PublicUser, from_attributes=True)
 
 
 def managed(user: User) -> ManagedUser:
     """The view that superusers have of *user*."""
-    return ManagedUser(
-        **msgspec.structs.asdict(public(user)),
-        created_at=user.created_at,
-        updated_at=user.updated_at,
-        delete_after=user.delete_after,
-        must_reset_password=user.must_reset_password,
-        # Your own values for superusers go below; template updates never touch them.
-    )
+    return msgspec.convert(user, ManagedUser, from_attributes=True)
 
 
 def public_session(session: UserSession, current: UserSession) -> PublicSession:
     """The view of *session* that whoever is logged in with *current* has."""
-    return PublicSession(
-        id=session.id,
-        kind="cookie" if session.kind == "cookie" else "bearer",
-        created_at=session.created_at,
-        authenticated_at=session.authenticated_at,
-        last_seen_at=session.last_seen_at,
-        expires_at=session.expires_at,
-        ip_address=session.ip_address,
-        user_agent=session.user_agent,
-        browser=browser_of(session.user_agent),
-        is_current=session.id == current.id,
-    )
+    beside = {"browser": browser_of(session.user_agent), "is_current": session.id == current.id}
+    return msgspec.convert(vars(session) | beside, PublicSession)
 
 
 def public_invitation(row: UserInvitation) -> PublicInvitation:
     """The view of *row* that superusers have."""
-    return PublicInvitation(
-        id=row.id,
-        email=row.email,
-        invited_by=row.invited_by,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-    )
+    return msgspec.convert(row, PublicInvitation, from_attributes=True)
 
 
 def public_event(row: AuditEvent) -> PublicEvent:
     """The view of *row* that superusers have."""
-    return PublicEvent(
-        id=row.id,
-        at=row.at,
-        event=row.event,
-        outcome=row.outcome,
-        user_id=row.user_id,
-        actor=row.actor,
-        method=row.method,
-        ip_address=row.ip_address,
-        user_agent=row.user_agent,
-        browser=row.browser,
-        details=msgspec.json.decode(row.details),
-    )
+    return msgspec.convert(vars(row) | {"details": msgspec.json.decode(row.details)}, PublicEvent)
 
 
 def exported_event(row: AuditEvent) -> PublicEvent:

@@ -1073,9 +1073,9 @@ PROTECTIONS = [
         name="a password is checked before an invitation is spent",
         file=MANAGER,
         within="accept_invitation",
-        old="        if transaction_is_ours:\n",
-        new="        await self.invitations.remove(db, invitation.id)\n"
-        "        if transaction_is_ours:\n",
+        old="            invitation = await self.invitations.of_token(db, token)\n",
+        new="            invitation = await self.invitations.of_token(db, token)\n"
+        "            await self.invitations.remove(db, invitation.id)\n",
         test="test_security_links.py::test_a_refused_password_does_not_spend_the_link",
     ),
     Mutation(
@@ -1216,8 +1216,8 @@ PROTECTIONS = [
         name="a bearer token needs no origin",
         file="app/users/dependencies.py",
         within="find_login",
-        old="    transaction_is_ours",
-        new="    require_same_origin(request)\n    transaction_is_ours",
+        old="    async with released(db)",
+        new="    require_same_origin(request)\n    async with released(db)",
         test="test_security_cookies.py::test_a_bearer_token_needs_no_origin",
     ),
     Mutation(

@@ -37,6 +37,7 @@ __all__ = [
     "actor_of",
     "client_of_session",
     "connect",
+    "released",
     "separate_transaction",
     "services_of",
     "services_of_session",
@@ -202,6 +203,23 @@ async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSes
     async with services_of_session(reading).db.session() as own:
         own.info.update(reading.info)
         yield own
+
+
+@asynccontextmanager
+async def released(db: AsyncSession) -> AsyncGenerator[bool]:
+    """Commit at the end of the block, but only a transaction that began in the block. Yields whether it did
+    so.
+
+    Read in the block what a slow piece of work needs, and do the work after it. A password hash takes 100 ms,
+    and a client takes as long as it likes to send a body: the connection, on SQLite also the write lock, must
+    not be held meanwhile. A transaction that the caller has begun is the caller's to commit. It is a commit
+    and no rollback because a rollback would unload what was read. When the block raises, nothing is
+    committed.
+    """
+    is_ours = not db.in_transaction()
+    yield is_ours
+    if is_ours and not isinstance(db.sync_session, ReadOnlySession):
+        await db.commit()
 
 
 def client_of_session(db: AsyncSession) -> Client:

@@ -15,7 +15,7 @@ from hawkapi import Depends, Request
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import Db, act_as, separate_transaction
+from app.database import Db, act_as, released, separate_transaction
 from app.database.read_session import ReadOnlySession
 from app.services import services_of_request
 from app.users.cookies import SECURE_NAME, device_cookie, session_cookie
@@ -118,27 +118,24 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
     An access token in `Authorization: Bearer` (RFC 6750) counts before a cookie; a cookie is accepted from
     pages of this application alone.
     """
-    transaction_is_ours = not db.in_transaction()
-    try:
-        if (token := _access_token(request)) is not None:
-            session, user = await _by_access_token(users, db, token)
-        elif cookie := session_cookie(request):
-            require_same_origin(request)
-            session, user = await users.sessions.by_token(db, cookie, kind=COOKIE)
-        else:
-            return _unauthorized("Log in, and send the access token as Authorization: Bearer, or the cookie.")
-    except (TokenError, SessionEnded):
-        found = _unauthorized("The login is not good any more. Refresh the access token, or log in again.")
-    else:
-        found = Login(user, session)
+    async with released(db):
+        try:
+            if (token := _access_token(request)) is not None:
+                session, user = await _by_access_token(users, db, token)
+            elif cookie := session_cookie(request):
+                require_same_origin(request)
+                session, user = await users.sessions.by_token(db, cookie, kind=COOKIE)
+            else:
+                return _unauthorized(
+                    "Log in, and send the access token as Authorization: Bearer, or the cookie."
+                )
+        except (TokenError, SessionEnded):
+            return _unauthorized("The login is not good any more. Refresh the access token, or log in again.")
         act_as(db, user.id, session.kind)
         note_user(request, user.id)
         if users.sessions.is_due(session):
             await _write_down(users, db, session)
-    if transaction_is_ours and not isinstance(db.sync_session, ReadOnlySession):
-        # Whoever sends a body slowly must not hold a connection, or SQLite's write lock, meanwhile.
-        await db.commit()
-    return found
+        return Login(user, session)
 
 
 def _access_token(request: Request) -> str | None:

@@ -25,7 +25,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.database import act_as, client_of_session, session_of
+from app.database import act_as, client_of_session, released, session_of
 from app.limits import LimiterUnavailable
 from app.users import audit
 from app.users.device_cookies import DeviceCookies
@@ -296,10 +296,8 @@ class UserManager:
             TokenError: it was used, withdrawn or has expired; of several uses at once, one succeeds.
             UserAlreadyExists: the address has got an account in another way.
         """
-        transaction_is_ours = not db.in_transaction()
-        invitation = await self.invitations.of_token(db, token)
-        if transaction_is_ours:
-            await db.commit()
+        async with released(db):
+            invitation = await self.invitations.of_token(db, token)
         user = await self.create(db, email=invitation.email, password=password, is_verified=True, **extra)
         if not await self.invitations.remove(db, invitation.id):
             raise TokenError("invitation was used already")
@@ -319,11 +317,8 @@ class UserManager:
             InactiveUser: the right password of a disabled account.
             TooManyRequests: too many wrong ones lately; this one was not looked at.
         """
-        transaction_is_ours = not db.in_transaction()
-        user = await self.get_by_email(db, email)
-        if transaction_is_ours:
-            # Gives the connection back while the hash is computed. (A rollback would unload the user.)
-            await db.commit()
+        async with released(db) as transaction_is_ours:
+            user = await self.get_by_email(db, email)
         known = self._known_browser(browser, user)
         attempt = await self._begin_attempt(db, email, known, user)
         try:
@@ -473,11 +468,9 @@ class UserManager:
             WrongPassword: the token is not spent; that is written into the audit log.
             TooManyRequests: too many wrong passwords lately.
         """
-        transaction_is_ours = not db.in_transaction()
-        user = await self.check_verify_token(db, token=token)
+        async with released(db):
+            user = await self.check_verify_token(db, token=token)
         known = self._known_browser(browser, user)
-        if transaction_is_ours:
-            await db.commit()
         if password:
             await self._require_password(db, user, password, "verify", known=known)
         is_theirs = bool(password or known) or (login is not None and login.id == user.id)
@@ -549,10 +542,8 @@ class UserManager:
         """
         # The rules first: a password that is refused must not cost the token.
         await self.policy.check_rules(new_password, min_length=self.password_min_length)
-        transaction_is_ours = not db.in_transaction()
-        user = await self.check_reset_token(db, token=token)
-        if transaction_is_ours:
-            await db.commit()
+        async with released(db):
+            user = await self.check_reset_token(db, token=token)
         await self._check_password(new_password, context_words(user.email, vars(user)))
         verifies = self.registration == "private" and not user.is_verified
         also: dict[str, Any] = {"is_verified": True} if verifies else {}
@@ -771,20 +762,13 @@ class UserManager:
             WrongPassword: that is written into the audit log.
             TooManyRequests: too many wrong ones lately.
         """
-        transaction_is_ours = not db.in_transaction()
-        user = await self._user_of_token(db, self.tokens.peek_email_change_token_sub(token))
-        new_email, old_email, was_verified = user.pending_email, user.email, user.is_verified
-        if new_email is None:
-            raise TokenError("no change is pending")
-        self.tokens.verify_email_change_token(
-            token, expected_password_version=user.password_version, expected_email=new_email
-        )
+        async with released(db):
+            user, new_email = await self._check_email_change_token(db, token)
+        old_email, was_verified = user.email, user.is_verified
         owned = login is not None and login[0].id == user.id
         if not owned:
             if password is None:
                 raise OwnerRequired("Log in as the owner of the account, or give its password.")
-            if transaction_is_ours:
-                await db.commit()
             known = self._known_browser(browser, user)
             await self._require_password(db, user, password, "email_change", known=known)
         try:
@@ -809,6 +793,17 @@ class UserManager:
         if self.on_after_change_email is not None:
             await self.on_after_change_email(user, old_email)
         return user
+
+    async def _check_email_change_token(self, db: AsyncSession, token: str) -> tuple[User, str]:
+        """The account that *token* would change, and its new address; nothing changes. Raises
+        `TokenError`."""
+        user = await self._user_of_token(db, self.tokens.peek_email_change_token_sub(token))
+        if user.pending_email is None:
+            raise TokenError("no change is pending")
+        self.tokens.verify_email_change_token(
+            token, expected_password_version=user.password_version, expected_email=user.pending_email
+        )
+        return user, user.pending_email
 
     async def request_delete(self, db: AsyncSession, user: User) -> None:
         """The owner deletes the account: at once, or after `deletion_grace`, unless they log in before.
@@ -971,11 +966,9 @@ class UserManager:
         if is_right and _accepts_password(user, known):
             await _refund(attempt)
             return
-        transaction_is_ours = not db.in_transaction()
-        await self._count_failure(db, user, known)
-        audit.record(db, event, user.id, outcome="failure", method="password")
-        if transaction_is_ours:
-            await db.commit()
+        async with released(db):
+            await self._count_failure(db, user, known)
+            audit.record(db, event, user.id, outcome="failure", method="password")
         raise WrongPassword(field=field_name)
 
     async def _begin_attempt(
@@ -987,11 +980,11 @@ class UserManager:
         try:
             return await self.limits.begin_attempt(account=account, ip=network, known=known)
         except TooManyRequests:
-            transaction_is_ours = not db.in_transaction()
             if await self.limits.may_record("guessing_blocked", ip=network, account=account):
-                audit.record(db, "guessing_blocked", user and user.id, outcome="failure", method="password")
-                if transaction_is_ours:
-                    await db.commit()
+                async with released(db):
+                    audit.record(
+                        db, "guessing_blocked", user and user.id, outcome="failure", method="password"
+                    )
             raise
 
     async def _may_mail(self, row: str, email: str) -> bool:

@@ -163,7 +163,7 @@ SEAMS = [
         "\n\nclass OwnThing(msgspec.Struct):\n    name: str\n",
     ),
     _imports("app/users/manager.py"),
-    Seam("app/users/manager.py", "hooks", "    on_after_own: UserHook | None = None\n"),
+    Seam("app/users/manager.py", "hooks", "    on_after_own: UserHook = no_hook\n"),
     Seam(
         "app/users/manager.py",
         "methods",

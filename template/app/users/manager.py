@@ -70,6 +70,10 @@ type Registration = Literal["open", "private", "closed"]
 type UserTokenHook = Callable[[Any, str], Awaitable[None]]
 
 
+async def no_hook(*_: object) -> None:
+    """What a hook does until another function is assigned: nothing."""
+
+
 _ALIVE = "sessions alive"
 """Where a database session notes how many sessions the account that logs in has."""
 
@@ -109,18 +113,18 @@ class UserManager:
     hasher: PasswordHasher = field(default_factory=_default_hasher)
     password_min_length: int = 12
     policy: PasswordPolicy = field(default_factory=PasswordPolicy)
-    on_after_register: UserHook | None = None
-    on_after_login: UserHook | None = None
-    on_after_request_verify: UserTokenHook | None = None
-    on_after_verify: UserHook | None = None
-    on_after_forgot_password: UserTokenHook | None = None
-    on_after_reset_password: UserHook | None = None
-    on_after_logout: UserHook | None = None
-    on_after_change_password: UserHook | None = None
-    on_after_request_email_change: Callable[[Any, str, str], Awaitable[None]] | None = None
-    on_after_change_email: Callable[[Any, str], Awaitable[None]] | None = None
-    on_after_update: Callable[[Any, set[str]], Awaitable[None]] | None = None
-    on_before_delete: UserHook | None = None
+    on_after_register: UserHook = no_hook
+    on_after_login: UserHook = no_hook
+    on_after_request_verify: UserTokenHook = no_hook
+    on_after_verify: UserHook = no_hook
+    on_after_forgot_password: UserTokenHook = no_hook
+    on_after_reset_password: UserHook = no_hook
+    on_after_logout: UserHook = no_hook
+    on_after_change_password: UserHook = no_hook
+    on_after_request_email_change: Callable[[Any, str, str], Awaitable[None]] = no_hook
+    on_after_change_email: Callable[[Any, str], Awaitable[None]] = no_hook
+    on_after_update: Callable[[Any, set[str]], Awaitable[None]] = no_hook
+    on_before_delete: UserHook = no_hook
     # Your own hooks go below; template updates never touch them.
     decoy: Callable[[AsyncSession, str], Awaitable[None]] | None = None
     """Does the work of a mail without sending one, where there is nobody to write to."""
@@ -143,6 +147,10 @@ class UserManager:
         self.sessions = Sessions(self.tokens.config.secret, self.session_limits)
         self.invitations = Invitations(self.tokens)
         self.device_cookies = DeviceCookies(self.tokens.config.secret)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # None takes a hook away, as in hawkapi-users.
+        super().__setattr__(name, no_hook if value is None and name.startswith("on_") else value)
 
     # Finding
 
@@ -260,8 +268,7 @@ class UserManager:
         db.add(user)
         await self._flush_unique(db, email)
         audit.record(db, "register", user.id)
-        if self.on_after_register is not None:
-            await self.on_after_register(user)
+        await self.on_after_register(user)
         return user
 
     async def invite(self, db: AsyncSession, *, email: str, invited_by: str) -> UserInvitation:
@@ -337,8 +344,7 @@ class UserManager:
             await self._take_back_deletion(db, user)
         await self._notify_of_unseen_browser(db, user)
         audit.record(db, "login", user.id, method="password")
-        if self.on_after_login is not None:
-            await self.on_after_login(user)
+        await self.on_after_login(user)
         return user
 
     async def _verified(self, db: AsyncSession, user: User | None, password: str, *, known: str) -> User:
@@ -429,8 +435,7 @@ class UserManager:
 
     async def _mail_verification(self, user: User) -> None:
         token = self.verify_token(user)
-        if self.on_after_request_verify is not None:
-            await self.on_after_request_verify(user, token)
+        await self.on_after_request_verify(user, token)
 
     def verify_token(self, user: User) -> str:
         """A token that verifies the address that *user* has now."""
@@ -481,8 +486,7 @@ class UserManager:
         if not await self._change_once(db, user, self.model.is_verified.is_(False), **values):
             raise TokenError("token was used already")
         audit.record(db, "verify", user.id, method="link", details={"password_kept": is_theirs})
-        if self.on_after_verify is not None:
-            await self.on_after_verify(user)
+        await self.on_after_verify(user)
         if not is_theirs:
             await self._mail_reset(user)
         return user
@@ -516,8 +520,7 @@ class UserManager:
 
     async def _mail_reset(self, user: User) -> None:
         token = self.reset_token(user)
-        if self.on_after_forgot_password is not None:
-            await self.on_after_forgot_password(user, token)
+        await self.on_after_forgot_password(user, token)
 
     def reset_token(self, user: User) -> str:
         """A token that sets a new password for *user*, once."""
@@ -551,10 +554,9 @@ class UserManager:
             raise TokenError("token was used already")
         audit.record(db, "password_reset", user.id, method="link", details={"verified": verifies})
         await self._notify(user, "password_changed")
-        if verifies and self.on_after_verify is not None:
+        if verifies:
             await self.on_after_verify(user)
-        if self.on_after_reset_password is not None:
-            await self.on_after_reset_password(user)
+        await self.on_after_reset_password(user)
         return user
 
     # Sessions
@@ -619,8 +621,7 @@ class UserManager:
         """End this session."""
         if await self.sessions.revoke(db, session):
             audit.record(db, "logout", user.id, details={"session": session.id})
-            if self.on_after_logout is not None:
-                await self.on_after_logout(user)
+            await self.on_after_logout(user)
 
     async def log_out_with(self, db: AsyncSession, refresh_token: str) -> None:
         """As `log_out`, for whom has no access token any more; another tab may have refreshed since.
@@ -697,8 +698,7 @@ class UserManager:
         issued = await self.sessions.reissue(db, session, user)
         audit.record(db, "password_change", user.id, method="password")
         await self._notify(user, "password_changed")
-        if self.on_after_change_password is not None:
-            await self.on_after_change_password(user)
+        await self.on_after_change_password(user)
         return issued
 
     async def request_email_change(self, db: AsyncSession, user: User, *, new_email: str) -> None:
@@ -729,8 +729,7 @@ class UserManager:
             token = self.email_change_token(user, new_email)
             if self.send_email_change is not None:
                 await self.send_email_change(user, new_email, token)
-            if self.on_after_request_email_change is not None:
-                await self.on_after_request_email_change(user, new_email, token)
+            await self.on_after_request_email_change(user, new_email, token)
         else:
             await self._do_dummy_work(db)
         audit.record(db, "email_change_request", user.id)
@@ -790,8 +789,7 @@ class UserManager:
             await self.sessions.keep(db, login[1], user)
         audit.record(db, "email_change", user.id, method="link")
         await self._notify(user, "email_changed", to=old_email, is_verified=was_verified)
-        if self.on_after_change_email is not None:
-            await self.on_after_change_email(user, old_email)
+        await self.on_after_change_email(user, old_email)
         return user
 
     async def _check_email_change_token(self, db: AsyncSession, token: str) -> tuple[User, str]:
@@ -903,8 +901,7 @@ class UserManager:
             await self._notify(user, "password_changed")
         if changes.get("must_reset_password") and _can_receive_mail(user):
             await self._mail_reset(user)
-        if self.on_after_update is not None:
-            await self.on_after_update(user, set(changes))
+        await self.on_after_update(user, set(changes))
         return user
 
     async def delete(self, db: AsyncSession, user: User) -> None:
@@ -918,8 +915,7 @@ class UserManager:
         # Of two who delete it at once, the second finds nothing, and no hook runs twice.
         if not await self._lock(db, user):
             return
-        if self.on_before_delete is not None:
-            await self.on_before_delete(user)
+        await self.on_before_delete(user)
         await db.flush()
         # The row stays in the session for the notice.
         this_one = delete(self.model).where(self.model.id == user.id)

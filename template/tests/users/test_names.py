@@ -7,7 +7,7 @@ import pytest
 
 import app.users
 from app.users import User, UserManager, UserTokenConfig, UserTokens, hooks
-from app.users.manager import HOOKS
+from app.users.manager import HOOKS, no_hook
 
 NAMES = [
     "RESET_TYPE",
@@ -116,7 +116,7 @@ def test_a_hook_is_an_attribute_that_may_be_given_or_assigned(hook):
 
     without, given = UserManager(User, tokens), UserManager(model=User, tokens=tokens, **options)
 
-    assert getattr(without, hook) is None
+    assert getattr(without, hook) is no_hook
     assert getattr(given, hook) is print
 
 

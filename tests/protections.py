@@ -1636,7 +1636,7 @@ PROTECTIONS = [
         within="_say_that_each_counts_alone",
         old='if environment == "production":',
         new="if False:",
-        test="test_cli.py::test_several_processes_need_redis_in_production",
+        test="test_command_line.py::test_several_processes_need_redis_in_production",
     ),
     # The other sections: what to know, and who is told
     Mutation(
@@ -1644,7 +1644,7 @@ PROTECTIONS = [
         file="app/settings.py",
         old="    ] = []\n    max_body_size",
         new='    ] = [ip_network("0.0.0.0/0")]\n    max_body_size',
-        test="test_settings.py::test_no_proxy_is_trusted_by_default",
+        test="test_settings_parsing.py::test_no_proxy_is_trusted_by_default",
     ),
     Mutation(
         name="a session that ended while the body was read asks for no address",
@@ -2075,7 +2075,7 @@ PROTECTIONS = [
         file="app/cli/server.py",
         old="HTTPModes.auto if settings.http2_enabled else HTTPModes.http1",
         new="HTTPModes.auto",
-        test="test_cli.py::test_serve_closes_connections_that_stay_silent",
+        test="test_command_line.py::test_serve_closes_connections_that_stay_silent",
     ),
     Mutation(
         name="files with secrets belong to their owner only",

@@ -1,0 +1,959 @@
+"""The command line in detail: processes, errors, commands of features, unusual input."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from typer.testing import CliRunner, Result
+
+from app import __version__
+from app.cli import cli
+from app.cli.common import application, fail
+from app.settings import Settings
+
+PROJECT = Path(__file__).parent.parent
+
+PASSWORD = "correct horse battery"
+
+CREATE_ADA = ("users", "create", "ada@example.com", "--password-stdin")
+
+type Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with every migration applied; tests use copies of it."""
+    path = tmp_path_factory.mktemp("cli") / "migrated.db"
+    with pytest.MonkeyPatch.context() as patch:
+        set_environment(patch, path)
+        result = CliRunner().invoke(cli, ["db", "upgrade"])
+    assert result.exit_code == 0, result.output
+    return path
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the database of this test is; it is not there yet."""
+    path = tmp_path / "data" / "app.db"
+    set_environment(monkeypatch, path)
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+@pytest.fixture
+def migrated(database: Path, migrated_file: Path) -> Path:
+    """The same, migrated."""
+    database.parent.mkdir()
+    shutil.copy(migrated_file, database)
+    return database
+
+
+@pytest.fixture
+def run(database: Path) -> Run:
+    """`run("users", "list", stdin="...")`: the command in this process."""
+
+    def invoke(*arguments: str, stdin: str = "") -> Result:
+        return CliRunner().invoke(cli, arguments, input=stdin)
+
+    return invoke
+
+
+def set_environment(patch: pytest.MonkeyPatch, database: Path) -> None:
+    for field in Settings.model_fields:
+        patch.delenv(field.upper(), raising=False)
+    for name, value in {
+        "ENVIRONMENT": "test",
+        "SECRET_KEY": "0123456789abcdef" * 4,
+        "DATABASE_URL": f"sqlite+aiosqlite:///{database}",
+        "MAIL_BACKEND": "memory",
+    }.items():
+        patch.setenv(name, value)
+
+
+def refusal(result: Result) -> str:
+    """The sentence that a command ended with."""
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    return result.stderr
+
+
+# As a process
+
+
+@pytest.fixture(scope="module")
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Processes find what an earlier one has compiled, which is most of the time that they need to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+        yield
+
+
+@contextmanager
+def running(*arguments: str, cwd: Path = PROJECT) -> Iterator[subprocess.Popen[str]]:
+    """A process that is gone at the end of the block, whatever happens in it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", *arguments],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "this takes too long"
+        time.sleep(0.05)
+
+
+def answers(url: str, text: str) -> bool:
+    try:
+        return text in httpx.get(url, timeout=2).text
+    except httpx.TransportError:
+        return False
+
+
+def drop_database(url: str) -> None:
+    async def drop() -> None:
+        server = make_url(url).set(drivername="postgresql+asyncpg", database="postgres")
+        engine = create_async_engine(server, isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            await connection.execute(text(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)"))
+        await engine.dispose()
+
+    asyncio.run(drop())
+
+
+# Help
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "dev",
+        "serve",
+        "worker",
+        "settings",
+        "openapi",
+        "db",
+        "db upgrade",
+        "db downgrade",
+        "db revision",
+        "db check",
+        "db current",
+        "users",
+        "users create",
+        "users list",
+        "users promote",
+        "users demote",
+        "users disable",
+        "users enable",
+        "users delete",
+        "users send-reset",
+        "users require-reset",
+        "users waive-reset",
+        "users sessions",
+        "users end-sessions",
+        "users audit",
+    ],
+)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_every_command_explains_itself(run: Run, command: str, option: str):
+    result = run(*command.split(), option)
+
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+
+
+def test_help_and_version_need_no_settings(tmp_path: Path):
+    environment = {name: value for name, value in os.environ.items() if name != "SECRET_KEY"}
+    environment["PYTHONPATH"] = str(PROJECT)
+    command = [sys.executable, "-m", "app.cli"]
+
+    shown = {
+        option: subprocess.run(
+            [*command, option], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for option in ("--help", "--version")
+    }
+
+    assert "Usage" in shown["--help"]
+    assert shown["--version"].strip() == __version__
+
+
+def test_the_command_line_does_not_load_the_application_to_explain_itself():
+    heavy = {"alembic", "hawkapi", "pydantic", "sqlalchemy"}
+    code = "import sys, app.cli; print(*sys.modules)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+
+    assert "app.cli" in done.stdout.split()
+    assert not heavy & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["db", "downgrade"], ["serve", "--port", "0"]])
+def test_a_wrong_use_is_explained_with_exit_code_2(run: Run, arguments: list[str]):
+    assert run(*arguments).exit_code == 2
+
+
+# Commands of features
+
+BILLING = '''"""Send and print invoices.
+
+Not in the list of commands.
+"""
+
+import typer
+
+cli = typer.Typer()
+
+
+@cli.command()
+def send(number: int) -> None:
+    """Send an invoice."""
+    typer.echo(f"Sent {number}.")
+
+
+@cli.command("print")
+def print_() -> None:
+    """Print the invoices."""
+'''
+
+type Feature = Callable[[str, str], None]
+
+
+@pytest.fixture
+def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feature]:
+    """`feature("billing", BILLING)`: a package `app/billing` whose `commands.py` has this text."""
+    packages = tmp_path / "packages"
+    monkeypatch.setattr("app.__path__", [str(PROJECT / "app"), str(packages)])
+
+    def write(name: str, commands: str) -> None:
+        (packages / name).mkdir(parents=True)
+        (packages / name / "__init__.py").touch()
+        (packages / name / "commands.py").write_text(commands, "utf-8")
+
+    yield write
+    for folder in packages.iterdir():
+        sys.modules.pop(f"app.{folder.name}", None)
+        sys.modules.pop(f"app.{folder.name}.commands", None)
+
+
+def test_help_lists_a_feature_by_the_first_line_of_its_docstring_without_importing_it(
+    run: Run, feature: Feature
+):
+    feature("online_billing", BILLING + 'raise RuntimeError("imported")\n')
+
+    shown = run("--help").stdout
+
+    assert re.search("online-billing +Send and print invoices.", shown)
+    assert "Not in the list" not in shown
+    assert "app.online_billing" not in sys.modules
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_a_features_commands_explain_themselves(run: Run, feature: Feature, option: str):
+    feature("online_billing", BILLING)
+
+    shown = run("online-billing", option).stdout
+
+    assert "online-billing [OPTIONS] COMMAND" in shown
+    assert re.search("send +Send an invoice.", shown)
+    assert "completion" not in shown
+
+
+def test_a_feature_with_one_command_is_that_command(run: Run, feature: Feature):
+    feature("billing", BILLING.partition('@cli.command("print")')[0])
+
+    assert run("billing", "7").output == "Sent 7.\n"
+
+
+def test_a_feature_does_not_replace_a_command(run: Run, feature: Feature):
+    feature("db", BILLING)
+
+    assert "Migrate the database." in run("db", "--help").stdout
+
+
+@pytest.mark.parametrize("commands", ["cli = (", '"""', "cli = 1\n", ""])
+def test_a_broken_feature_does_not_break_the_other_commands(run: Run, feature: Feature, commands: str):
+    feature("billing", commands)
+
+    result = run("--help")
+
+    assert result.exit_code == 0
+    assert "billing" in result.stdout
+    assert run("billing").exit_code == 1
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["serve"], ["worker"], ["settings"], ["openapi"], ["users", "list"], ["db", "upgrade"], ["db", "check"]],
+    ids=" ".join,
+)
+def test_wrong_settings_are_named_by_every_command(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+):
+    monkeypatch.setenv("SECRET_KEY", "short")
+    monkeypatch.setenv("SMTP_PORT", "none")
+
+    sentence = refusal(run(*arguments))
+
+    assert "SECRET_KEY: must be at least 32 characters" in sentence
+    assert "SMTP_PORT: " in sentence
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve"],
+        ["worker"],
+        ["users", "list"],
+        ["users", "promote", "a@example.com"],
+        ["db", "check"],
+        ["db", "current"],
+        ["db", "downgrade", "base"],
+        ["db", "revision", "-m", "x"],
+    ],
+    ids=" ".join,
+)
+def test_a_database_that_is_not_there_is_not_made_by_looking(
+    run: Run, database: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+):
+    monkeypatch.setattr("app.cli.server._refuse_a_taken_port", lambda *_: None)
+
+    assert "uv run app db upgrade" in refusal(run(*arguments)).splitlines()[-1]
+    assert not database.exists()
+
+
+def test_tables_that_are_missing_are_named(run: Run, database: Path):
+    database.parent.mkdir()
+    database.touch()
+
+    assert "uv run app db upgrade" in refusal(run("users", "list"))
+
+
+@pytest.mark.skipif("TEST_DATABASE_URL" not in os.environ, reason="needs a PostgreSQL server")
+def test_a_database_that_a_server_lacks_is_made_and_migrated(run: Run, monkeypatch: pytest.MonkeyPatch):
+    server = make_url(os.environ["TEST_DATABASE_URL"])
+    url = server.set(database=f"test_{uuid4().hex[:12]}").render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_URL", url)
+    try:
+        assert "uv run app db upgrade" in refusal(run("users", "list"))
+        assert "Created the database" in run("db", "upgrade").stdout
+        assert run("db", "downgrade", "base").exit_code == 0
+        assert "uv run app db upgrade" in refusal(run("users", "list"))
+    finally:
+        drop_database(url)
+
+
+@pytest.mark.parametrize("arguments", [["users", "list"], ["db", "upgrade"], ["db", "current"]], ids=" ".join)
+def test_a_server_that_does_not_answer_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+):
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://ada:hunter2@127.0.0.1:{free_port()}/app")
+
+    sentence = refusal(run(*arguments))
+
+    assert "The database cannot be used" in sentence
+    assert "hunter2" not in sentence
+
+
+def test_an_error_that_is_nobodys_fault_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch):
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("app.settings.describe", bug)
+
+    assert isinstance(run("settings").exception, ZeroDivisionError)
+
+
+def test_fail_ends_with_the_sentence(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(Exception) as caught:
+        fail("It does not work.")
+
+    assert getattr(caught.value, "exit_code", None) == 1
+    assert "It does not work." in capsys.readouterr().err
+
+
+# app db
+
+
+def test_down_and_up_again(run: Run, migrated: Path):
+    assert run("db", "downgrade", "base").exit_code == 0
+    assert "uv run app db upgrade" in refusal(run("users", "list"))
+    assert run("db", "upgrade").exit_code == 0
+    assert run("users", "list").exit_code == 0
+
+
+@pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
+def test_a_revision_that_does_not_exist_is_named(run: Run, migrated: Path, direction: str):
+    assert "nonsense" in refusal(run("db", direction, "nonsense"))
+
+
+def test_models_and_migrations_that_differ_fail_the_check(run: Run, migrated: Path):
+    from sqlalchemy import Column, Integer, Table
+
+    from app.database import Base
+
+    table = Table("cli_orders", Base.metadata, Column("id", Integer, primary_key=True))
+    try:
+        sentence = refusal(run("db", "check"))
+    finally:
+        Base.metadata.remove(table)
+
+    assert "cli_orders" in sentence
+
+
+def test_a_revision_without_changes_is_not_written(run: Run, migrated: Path):
+    versions = PROJECT / "migrations" / "versions"
+    before = set(versions.glob("*.py"))
+
+    result = run("db", "revision", "-m", "nothing new")
+
+    assert result.exit_code == 0
+    assert "uv run app db upgrade" not in result.stdout
+    assert set(versions.glob("*.py")) == before
+
+
+# app users
+
+
+def test_a_user_is_created_with_a_password_that_is_typed_twice(run: Run, migrated: Path):
+    typed = f"{PASSWORD}\nsomething else\n{PASSWORD}\n{PASSWORD}\n"
+
+    result = run("users", "create", "Ada@Example.com", "--superuser", "--verified", stdin=typed)
+
+    assert result.exit_code == 0
+    assert "do not match" in result.output
+    assert PASSWORD not in result.output
+    assert "ada@example.com  active, verified, superuser" in run("users", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "sentence"),
+    [
+        ("ada@example.com", "short", "The password is too short: use at least 12 characters."),
+        ("ada@example.com", "", "The password is too short: use at least 12 characters."),
+        ("ada@example.com", "x" * 129, "The password is too long: use at most 128 characters."),
+        ("nobody", PASSWORD, "must have an @-sign"),
+    ],
+)
+def test_a_user_that_cannot_be_is_refused(run: Run, migrated: Path, email: str, password: str, sentence: str):
+    result = run("users", "create", email, "--password-stdin", stdin=f"{password}\n")
+
+    assert sentence in refusal(result)
+    assert "No accounts yet." in run("users", "list").stderr
+
+
+def test_a_user_is_created_while_redis_is_away(run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch):
+    """Limits are against strangers: no command waits for one."""
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+
+    assert run(*CREATE_ADA, stdin=PASSWORD).exit_code == 0
+
+
+def test_an_address_is_taken_once(run: Run, migrated: Path):
+    run(*CREATE_ADA, stdin=PASSWORD)
+
+    assert "ada@example.com has an account already." in refusal(run(*CREATE_ADA, stdin=PASSWORD))
+
+
+def test_a_password_is_no_argument(run: Run, migrated: Path):
+    assert run("users", "create", "ada@example.com", PASSWORD).exit_code == 2
+    assert run("users", "create", "ada@example.com", "--password", PASSWORD).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "create --password-stdin",
+        "invite",
+        "promote",
+        "demote",
+        "disable",
+        "enable",
+        "delete --yes",
+        "send-reset",
+        "sessions",
+        "end-sessions",
+    ],
+)
+@pytest.mark.parametrize("email", ["\u212aira@example.com", "k\u0131ra@example.com", "kira\uff20example.com"])
+def test_no_command_takes_another_spelling_for_an_account(run: Run, migrated: Path, command: str, email: str):
+    """Advisory 29: U+212A is a k in lower case, U+0131 an i in upper case, U+FF20 a wide @."""
+    run("users", "create", "kira@example.com", "--password-stdin", stdin=PASSWORD)
+
+    refusal(run("users", *command.split(), email, stdin=PASSWORD))
+
+    assert re.findall(r"\S+@.*", run("users", "list").stdout) == ["kira@example.com  active, unverified"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "promote",
+        "demote",
+        "disable",
+        "enable",
+        "delete --yes",
+        "send-reset",
+        "require-reset",
+        "waive-reset",
+        "sessions",
+        "end-sessions",
+        "audit",
+    ],
+)
+def test_an_account_that_nobody_has_is_named(run: Run, migrated: Path, command: str):
+    sentence = refusal(run("users", *command.split(), "eve@example.com"))
+
+    assert "No account has the address eve@example.com." in sentence
+    assert "uv run app users list" in sentence
+
+
+# app users, of accounts that are there
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+
+
+@pytest.fixture(scope="module")
+def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
+    """The same with an account, ada, and a superuser, root; tests use copies of it."""
+    path = tmp_path_factory.mktemp("cli") / "populated.db"
+    shutil.copy(migrated_file, path)
+    with pytest.MonkeyPatch.context() as patch:
+        set_environment(patch, path)
+        for address, *options in (["root@example.com", "--superuser"], ["ada@example.com"]):
+            CliRunner().invoke(
+                cli, ["users", "create", address, "--password-stdin", *options], input=PASSWORD
+            )
+    # Closed, so that nothing is left beside the file that is copied.
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM audit_events")
+        connection.execute("DELETE FROM mail_outbox")
+    return path
+
+
+@pytest.fixture
+def populated(database: Path, populated_file: Path) -> Path:
+    """The database of this test, with the accounts of ada and of root."""
+    database.parent.mkdir()
+    shutil.copy(populated_file, database)
+    return database
+
+
+@pytest.fixture
+def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
+    """`query("SELECT …")`: the rows that are in the database of this test."""
+
+    def rows(statement: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(database)) as connection:
+            return connection.execute(statement).fetchall()
+
+    return rows
+
+
+@pytest.fixture
+def log_in(populated: Path) -> Callable[..., str]:
+    """`log_in("ada@example.com", FIREFOX)`: begin a session; the token of its client."""
+
+    def begin(email: str, user_agent: str = FIREFOX) -> str:
+        async def run() -> str:
+            async with application() as app, app.state.db.session() as session:
+                users = app.state.users
+                issued = await users.sessions.issue(session, await users.get_by_email(session, email))
+                issued.session.user_agent, issued.session.ip_address = user_agent, "203.0.113.9"
+                return issued.token
+
+        return asyncio.run(run())
+
+    return begin
+
+
+type Query = Callable[[str], list[tuple[Any, ...]]]
+
+type LogIn = Callable[..., str]
+
+LIVE = "SELECT count(*) FROM user_sessions WHERE revoked_at IS NULL"
+
+
+@pytest.mark.parametrize("answer", ["y\n", "yes\n"])
+def test_an_account_is_deleted_after_a_yes(run: Run, populated: Path, query: Query, answer: str):
+    result = run("users", "delete", "ada@example.com", stdin=answer)
+
+    assert result.exit_code == 0
+    assert "Delete ada@example.com and everything that belongs to it?" in result.output
+    assert query("SELECT email FROM users") == [("root@example.com",)]
+
+
+@pytest.mark.parametrize("answer", ["n\n", "no\n", "\n", ""])
+def test_an_account_is_kept_after_anything_but_a_yes(run: Run, populated: Path, query: Query, answer: str):
+    result = run("users", "delete", "ada@example.com", stdin=answer)
+
+    assert result.exit_code == 1
+    assert "Deleted" not in result.output
+    assert len(query("SELECT email FROM users")) == 2
+    assert query("SELECT event FROM audit_events") == []
+
+
+def test_a_disabled_account_gets_no_reset(run: Run, populated: Path, query: Query):
+    run("users", "disable", "ada@example.com")
+
+    sentence = refusal(run("users", "send-reset", "ada@example.com"))
+
+    assert "disabled" in sentence
+    assert "uv run app users enable" in sentence
+    assert query("SELECT count(*) FROM mail_outbox") == [(0,)]
+
+
+def test_the_last_superuser_may_be_asked_for_a_new_password(run: Run, populated: Path, query: Query):
+    """The link is mailed to them; no other superuser is needed."""
+    assert run("users", "require-reset", "root@example.com").exit_code == 0
+    assert query("SELECT is_superuser, is_active FROM users WHERE email = 'root@example.com'") == [(1, 1)]
+    assert query("SELECT count(*) FROM mail_outbox") == [(1,)]
+
+
+def test_an_account_that_is_logged_in_nowhere_has_no_sessions(run: Run, populated: Path):
+    result = run("users", "sessions", "ada@example.com")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "ada@example.com is not logged in anywhere.\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["ada@example.com", "--everybody"]], ids=["neither", "both"])
+def test_whose_sessions_end_has_to_be_said(run: Run, log_in: LogIn, query: Query, arguments: list[str]):
+    log_in("ada@example.com")
+
+    assert refusal(run("users", "end-sessions", *arguments)) == "Give either an address or --everybody.\n"
+    assert query(LIVE) == [(1,)]
+
+
+@pytest.mark.parametrize("command", ["list", "sessions ada@example.com", "audit", "audit ada@example.com"])
+def test_looking_is_not_written_down(run: Run, populated: Path, query: Query, command: str):
+    assert run("users", *command.split()).exit_code == 0
+    assert query("SELECT event FROM audit_events") == []
+
+
+def test_an_empty_audit_log_says_so(run: Run, populated: Path):
+    result = run("users", "audit")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Nothing has happened yet.\n")
+
+
+# app settings, app openapi
+
+
+def test_the_openapi_document_is_written(run: Run, tmp_path: Path):
+    result = run("openapi", "--output", str(tmp_path / "openapi.json"))
+
+    assert result.exit_code == 0
+    assert "/users/login" in json.loads((tmp_path / "openapi.json").read_text("utf-8"))["paths"]
+
+
+def test_a_file_that_cannot_be_written_is_named(run: Run, tmp_path: Path):
+    target = tmp_path / "nowhere" / "openapi.json"
+
+    assert f"{target} cannot be written" in refusal(run("openapi", "--output", str(target)))
+
+
+async def test_a_command_closes_what_the_application_holds_open(
+    migrated: Path, monkeypatch: pytest.MonkeyPatch
+):
+    closed: list[str] = []
+
+    async def close() -> None:
+        closed.append("limiter")
+
+    async with application() as app:
+        monkeypatch.setattr(app.state.limiter, "close", close)
+
+    assert closed == ["limiter"]
+
+
+# app dev, app serve, app worker
+
+
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_a_port_that_is_taken_is_named(run: Run, migrated: Path, command: str):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        sentence = refusal(run(command, "--port", str(port)))
+
+    assert f"port {port}" in sentence
+    assert "--port" in sentence
+
+
+@pytest.fixture
+def production(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that production accepts."""
+    for name, value in {
+        "ENVIRONMENT": "production",
+        "BASE_URL": "https://app.example.com",
+        "MAIL_BACKEND": "smtp",
+        "MAIL_SENDER": "app@example.com",
+        "SMTP_HOST": "smtp.example.com",
+        "SMTP_SECURITY": "starttls",
+        "SECRET_KEY": sha256(b"the secret of the tests").hexdigest(),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("production")
+def test_dev_is_not_for_production(run: Run):
+    assert "uv run app serve" in refusal(run("dev", "--port", str(free_port())))
+
+
+@pytest.mark.usefixtures("production")
+def test_several_processes_need_redis_in_production(run: Run):
+    """Each would allow as many attempts as the limits say."""
+    sentence = refusal(run("serve", "--workers", "4"))
+
+    assert "4 times as much" in sentence
+    assert "Set REDIS_URL" in sentence
+
+
+@pytest.mark.usefixtures("production")
+@pytest.mark.parametrize(("workers", "url"), [("4", "redis://127.0.0.1:6379/0"), ("1", "")])
+def test_one_process_or_redis_is_enough_in_production(
+    run: Run, monkeypatch: pytest.MonkeyPatch, workers: str, url: str
+):
+    """It gets as far as to the database, which is not there."""
+    monkeypatch.setenv("REDIS_URL", url)
+
+    sentence = refusal(run("serve", "--workers", workers, "--port", str(free_port())))
+
+    assert "There is no database yet" in sentence
+
+
+def test_several_processes_without_redis_are_warned_of_elsewhere(run: Run):
+    sentence = refusal(run("serve", "--workers", "2", "--port", str(free_port())))
+
+    assert "Without REDIS_URL each of 2 processes counts alone" in sentence
+    assert "There is no database yet" in sentence
+
+
+def test_one_process_without_redis_is_not_warned_of(run: Run):
+    assert "REDIS_URL" not in refusal(run("serve", "--port", str(free_port())))
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_serve_warns_outside_production_answers_and_stops_when_asked(migrated: Path):
+    port = free_port()
+    with running("serve", "--port", str(port)) as server:
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz", '"ready"'))
+        server.send_signal(signal.SIGTERM)
+        output, _ = server.communicate(timeout=30)
+
+    assert server.returncode == 0
+    assert "ENVIRONMENT is test" in output
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_serve_logs_every_line_in_one_form_and_each_request_once(
+    migrated: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    port = free_port()
+    with running("serve", "--port", str(port)) as server:
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz", '"ready"'))
+        httpx.get(f"http://127.0.0.1:{port}/nowhere?token=secret")
+        server.send_signal(signal.SIGTERM)
+        output, _ = server.communicate(timeout=30)
+
+    # What comes before the first is what the command says to the person who typed it.
+    records = [json.loads(line) for line in output[output.index("{") :].splitlines() if line]
+    assert {"_granian", "app.access"} <= {each["logger"] for each in records}
+    [request] = [each for each in records if each.get("path") == "/nowhere"]
+    assert (request["status"], request["client"]) == (404, "127.0.0.1")
+    assert len(request["request_id"]) == 32
+    assert "secret" not in output
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_serve_gives_a_request_up_whose_body_does_not_come(migrated: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("BODY_TIMEOUT", "0.2")
+    port = free_port()
+    head = (
+        b"POST /users/login HTTP/1.1",
+        b"Host: a",
+        b"Content-Type: application/json",
+        b"Content-Length: 9",
+    )
+    with running("serve", "--port", str(port)):
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz", '"ready"'))
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(b"\r\n".join(head) + b"\r\n\r\n{")
+            answer = connection.recv(65_536)
+
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What every connection of HTTP/2 begins with (RFC 9113, section 3.4)."""
+
+
+def received_until_closed(port: int, sent: bytes) -> bytes:
+    """What the server sends to a client that sends this and no more. Raises if the connection stays open."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(sent)
+        # Closing early, before it has read everything, may reset the connection.
+        with suppress(ConnectionResetError):
+            return b"".join(iter(lambda: connection.recv(65_536), b""))
+    return b""
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_serve_closes_connections_that_stay_silent(migrated: Path, monkeypatch: pytest.MonkeyPatch):
+    """Checklist 40; CWE-400: or a few hundred of them take every descriptor of the process."""
+    monkeypatch.setenv("HEADER_TIMEOUT", "0.5")
+    port = free_port()
+    with running("serve", "--port", str(port)):
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz", '"ready"'))
+        received = [
+            received_until_closed(port, sent)
+            for sent in (b"", b"G", b"GET / HTTP/1.1\r\n", HTTP_2, HTTP_2[:9])
+        ]
+
+    assert received == [b""] * 5
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_serve_speaks_http_2_where_it_is_wanted(migrated: Path, monkeypatch: pytest.MonkeyPatch):
+    """The connection is closed when its client is gone, although nothing says so."""
+    monkeypatch.setenv("HEADER_TIMEOUT", "0.5")
+    monkeypatch.setenv("HTTP2_ENABLED", "true")
+    port = free_port()
+    with running("serve", "--port", str(port)):
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz", '"ready"'))
+        received = received_until_closed(port, HTTP_2)
+
+    settings_frame = 4
+    assert received[3] == settings_frame
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_serve_answers_under_its_own_name_only_however_a_request_says_it(
+    migrated: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Checklist 40; RFC 9112, section 3.2.2: a target may name the host, with and without the field Host."""
+    monkeypatch.setenv("ALLOWED_HOSTS", "app.example.org")
+    ours, others = b"Host: app.example.org\r\n", b"Host: evil.example\r\n"
+    end = b"Connection: close\r\n\r\n"
+    port = free_port()
+    with running("serve", "--port", str(port)):
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz", '"ready"'))
+        served = [
+            received_until_closed(port, request + end)
+            for request in (
+                b"GET /nowhere HTTP/1.1\r\n" + ours,
+                b"GET http://app.example.org/nowhere HTTP/1.1\r\n" + ours,
+                b"GET http://app.example.org/nowhere HTTP/1.1\r\n",
+            )
+        ]
+        refused = [
+            received_until_closed(port, request + end)
+            for request in (
+                b"GET /nowhere HTTP/1.1\r\n",
+                b"GET /nowhere HTTP/1.1\r\n" + others,
+                b"GET /nowhere HTTP/1.1\r\n" + ours + others,
+                b"GET http://app.example.org/nowhere HTTP/1.1\r\n" + others,
+                b"GET http://evil.example/nowhere HTTP/1.1\r\n" + others,
+                b"GET http://evil.example/nowhere HTTP/1.1\r\n",
+                b"GET http://app.example.org@evil.example/nowhere HTTP/1.1\r\n",
+            )
+        ]
+
+    assert {each[:12] for each in served} == {b"HTTP/1.1 404"}
+    assert {each[:12] for each in refused} == {b"HTTP/1.1 400"}
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_the_worker_says_that_it_runs_and_stops_when_asked(migrated: Path):
+    with running("worker") as worker:
+        assert worker.stdout is not None
+        first_line = worker.stdout.readline()
+        worker.send_signal(signal.SIGTERM)
+        rest, _ = worker.communicate(timeout=30)
+
+    assert "sending mail by memory" in first_line
+    assert worker.returncode == 0
+    assert "Traceback" not in rest
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project as it comes from git: without `.env` and without a database."""
+    for field in Settings.model_fields:
+        monkeypatch.delenv(field.upper(), raising=False)
+    ignored = shutil.ignore_patterns("__pycache__")
+    for folder in ("app", "migrations"):
+        shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=ignored)
+    for file in ("pyproject.toml", ".env.example"):
+        shutil.copy(PROJECT / file, tmp_path)
+    # Whichever database was chosen for development, this test is to leave none behind.
+    monkeypatch.setenv("DATABASE_URL", "sqlite+aiosqlite:///data/app.db")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_dev_makes_what_is_missing_serves_and_loads_what_is_saved(clone: Path):
+    port = free_port()
+    document = f"http://127.0.0.1:{port}/openapi.json"
+    main = clone / "app" / "main.py"
+    with running("dev", "--port", str(port), cwd=clone) as server:
+        wait_until(lambda: answers(document, "problem details (RFC 9457)"))
+        good = main.read_text("utf-8")
+        main.write_text(good.replace("problem details (RFC 9457)", "saved meanwhile"), "utf-8")
+        wait_until(lambda: answers(document, "saved meanwhile"))
+        server.send_signal(signal.SIGINT)
+        output, _ = server.communicate(timeout=30)
+
+    assert f"http://127.0.0.1:{port}/docs" in output
+    assert "Mail         is printed here" in output
+    assert (clone / "data" / "app.db").exists()
+    assert re.search(r"^SECRET_KEY=[0-9a-f]{64}$", (clone / ".env").read_text("utf-8"), re.MULTILINE)
+    assert (clone / ".env").stat().st_mode & 0o077 == 0

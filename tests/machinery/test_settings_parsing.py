@@ -1,0 +1,591 @@
+"""Settings in detail: where they come from, which values are taken, how a problem is reported."""
+
+import traceback
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings, SettingsError, describe, load_settings
+
+KEY = sha256(b"the secret of the tests").hexdigest()
+
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": KEY,
+    "BASE_URL": "https://app.example.com",
+    "MAIL_BACKEND": "smtp",
+    "MAIL_SENDER": "app@example.com",
+    "SMTP_HOST": "smtp.example.com",
+    "SMTP_SECURITY": "starttls",
+}
+
+ALLOWED = ["app.example.org", "192.0.2.1", "::1", "2001:db8::1"]
+
+B = "https://b.example"
+
+type SetEnvironment = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
+    """`environment(DEBUG="true")`: these names and no other settings are in the environment."""
+
+    def replace(**values: str) -> None:
+        for field in Settings.model_fields:
+            monkeypatch.delenv(field.upper(), raising=False)
+            monkeypatch.delenv(field, raising=False)
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+
+    replace()
+    return replace
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    """A `.env` that is not there yet."""
+    return tmp_path / ".env"
+
+
+def problems(env_file: Path | None = None) -> list[str]:
+    """The lines of the error that loading ends with."""
+    with pytest.raises(SettingsError) as caught:
+        load_settings(env_file)
+    return [line.strip() for line in str(caught.value).splitlines()[1:]]
+
+
+def problem_with(name: str, env_file: Path | None = None) -> str:
+    """The one problem there is, which has to be that of *name*."""
+    (line,) = problems(env_file)
+    assert line.startswith(f"{name}: ")
+    return line
+
+
+# Where they come from
+
+
+def test_empty_values_count_as_unset(environment: SetEnvironment, env_file: Path):
+    env_file.write_text(f"SECRET_KEY={KEY}\nSMTP_PASSWORD=\nVERIFY_URL=\n")
+    environment(SMTP_PORT="", SECRET_KEY="", DEBUG="")
+
+    settings = load_settings(env_file)
+
+    assert settings.smtp_password is None
+    assert settings.smtp_port == Settings.model_fields["smtp_port"].default
+    assert settings.verify_url.startswith(settings.base_url)
+
+
+def test_a_file_that_is_missing_is_no_problem(environment: SetEnvironment, env_file: Path):
+    environment(SECRET_KEY=KEY)
+
+    assert load_settings(env_file).debug is False
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_not_matter(env_file: Path):
+    env_file.write_bytes(b"\xef\xbb\xbf" + f"SECRET_KEY={KEY}\r\nDEBUG=true\r\n".encode())
+
+    assert load_settings(env_file).debug is True
+
+
+def test_a_file_that_is_not_text_is_refused_in_a_sentence(env_file: Path):
+    env_file.write_bytes(b"\xff\xfeS\x00E\x00")
+
+    with pytest.raises(SettingsError, match=r"\.env cannot be read as UTF-8 text"):
+        load_settings(env_file)
+
+
+def test_a_file_that_may_not_be_read_is_refused_in_a_sentence(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    env_file.write_text(f"SECRET_KEY={KEY}\n")
+    monkeypatch.setattr(Path, "open", refuse)
+
+    with pytest.raises(SettingsError, match="Permission denied"):
+        load_settings(env_file)
+
+
+def test_settings_cannot_be_changed(environment: SetEnvironment):
+    environment(SECRET_KEY=KEY)
+    settings = load_settings(None)
+
+    with pytest.raises(ValueError, match="frozen"):
+        settings.debug = True  # type: ignore[misc]
+
+
+# Every problem at once, each in a sentence
+
+
+def test_what_production_refuses_is_named_beside_a_value_that_is_wrong(environment: SetEnvironment):
+    environment(ENVIRONMENT="production", SECRET_KEY="changeme" * 4, DEBUG="true", SMTP_PORT="x")
+
+    names = {line.partition(":")[0] for line in problems()}
+
+    assert names == {"SMTP_PORT", "SECRET_KEY", "DEBUG", "BASE_URL", "MAIL_BACKEND", "MAIL_SENDER"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENVIRONMENT", "prod"),
+        ("DEBUG", "ture"),
+        ("APP_NAME", "  "),
+        ("APP_NAME", "two\nlines"),
+        ("SECRET_KEY", "a" * 31),
+        ("BASE_URL", "app.example.com"),
+        ("BASE_URL", "ftp://app.example.com"),
+        ("BASE_URL", "https://app.example.com/?a=b"),
+        ("BASE_URL", "https://:443"),
+        ("BASE_URL", "https://app.example.com:99999"),
+        ("BASE_URL", "https://[::1"),
+        ("BASE_URL", "https://app example.com"),
+        ("VERIFY_URL", "https://app.example.com/verify"),
+        ("RESET_URL", "/reset/{token}"),
+        ("USERS_PREFIX", "users"),
+        ("USERS_PREFIX", "/users/"),
+        ("USERS_PREFIX", "/"),
+        ("USERS_PREFIX", "//users"),
+        ("USERS_PREFIX", "/{tenant}/users"),
+        ("DATABASE_URL", "mysql://user:hunter2@host/name"),
+        ("DATABASE_URL", "postgresql://user:hunter2@host"),
+        ("DATABASE_URL", "postgresql://user:hunter2@host:port/name"),
+        ("DATABASE_URL", "postgresql://user:hunter2@at@host/name"),
+        ("DATABASE_URL", "postgresql://host/name?sslmode=hunter2"),
+        ("DATABASE_URL", "postgresql://host/name?options=hunter2"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("REDIS_URL", "http://127.0.0.1:6379"),
+        ("REDIS_URL", "127.0.0.1:6379"),
+        ("REDIS_URL", "redis://"),
+        ("REDIS_URL", "redis://host:port/0"),
+        ("REDIS_URL", "redis://host:99999/0"),
+        ("REDIS_URL", "redis://host/first"),
+        ("REDIS_URL", "redis://host/0/"),
+        ("REDIS_URL", "redis://user:hunter2@at@host/0"),
+        ("REDIS_URL", "redis://[::1"),
+        ("REDIS_URL", "redis://host/0?timeout=5"),
+        ("REDIS_URL", "redis://host/0?socket_timeout=soon"),
+        ("REDIS_URL", "rediss://host/0?ssl_cert_reqs=perhaps"),
+        ("REDIS_URL", "unix://run/redis.sock"),
+        ("REDIS_URL", "unix://"),
+        ("REDIS_OUTAGE", "ignore"),
+        ("MAIL_BACKEND", "pigeon"),
+        ("MAIL_SENDER", "nobody"),
+        ("MAIL_SENDER", "a@example.com, b@example.com"),
+        ("MAIL_SENDER", "App <app@example.com>\nBcc: b@example.com"),
+        ("BACKGROUND_WORKER", "none"),
+        ("MAIL_MAX_ATTEMPTS", "0"),
+        ("SMTP_PORT", "65536"),
+        ("SMTP_SECURITY", "ssl"),
+        ("SMTP_TIMEOUT", "0"),
+        ("PLAINTEXT_HOSTS", "*"),
+        ("PLAINTEXT_HOSTS", "10.0.0.0/8"),
+        ("PLAINTEXT_HOSTS", "postgres:5432"),
+        ("PASSWORD_MIN_LENGTH", "7"),
+        ("PASSWORD_MIN_LENGTH", "129"),
+        ("PASSWORD_BREACH_URL", "api.pwnedpasswords.com/range"),
+        ("PASSWORD_BREACH_URL", "https://api.pwnedpasswords.com/range?mode=ntlm"),
+        ("PASSWORD_BREACH_TIMEOUT", "0"),
+        ("PASSWORD_BREACH_TIMEOUT", "31"),
+        ("PASSWORD_BREACH_TIMEOUT", "nan"),
+        ("VERIFY_TTL", "0"),
+        ("RESET_TTL", "an hour"),
+        ("ACCESS_TTL", "-1"),
+        ("EMAIL_CHANGE_TTL", "0"),
+        ("EMAIL_CHANGE_URL", "https://app.example.com/email-change"),
+        ("SESSION_IDLE", "119"),
+        ("SESSION_IDLE", "315360001"),
+        ("SESSION_ABSOLUTE", "0"),
+        ("SESSION_NOT_REMEMBERED", "a day"),
+        ("REFRESH_GRACE", "-1"),
+        ("REFRESH_GRACE", "301"),
+        ("RECENT_LOGIN", "0"),
+        ("COOKIE_SECURE", "maybe"),
+        ("DELETION_GRACE_DAYS", "-1"),
+        ("DELETION_GRACE_DAYS", "366"),
+        ("AUDIT_RETENTION_DAYS", "0"),
+        ("AUDIT_RETENTION_DAYS", "36501"),
+        ("TRUSTED_PROXIES", "proxy.example.com"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "127.0.0.1;10.0.0.0/8"),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "1"),
+        ("HASH_THREADS", "0"),
+        ("HASH_QUEUE", "-1"),
+        ("MAX_BODY_SIZE", "1k"),
+        ("MAX_HEADER_SIZE", "1023"),
+        ("BODY_TIMEOUT", "0"),
+        ("BODY_TIMEOUT", "nan"),
+        ("REQUEST_TIMEOUT", "-1"),
+        ("REQUEST_TIMEOUT", "inf"),
+        ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", "*.example.org"),
+        ("ALLOWED_HOSTS", "https://app.example.org"),
+        ("ALLOWED_HOSTS", "app.example.org:8000"),
+        ("ALLOWED_HOSTS", "app.example.org/"),
+        ("ALLOWED_HOSTS", "app.example.org www.example.org"),
+        ("ALLOWED_HOSTS", "[::1]:8000"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "front.example.org"),
+        ("CORS_ORIGINS", "https://front.example.org/"),
+        ("CORS_ORIGINS", "https://front.example.org/path"),
+        ("CORS_ORIGINS", "https://front.example.org?a=b"),
+        ("CORS_ORIGINS", "https://*.example.org"),
+        ("CORS_ORIGINS", "https://ada@front.example.org"),
+        ("CORS_ORIGINS", "https://front.example.org,*"),
+        ("HSTS_MAX_AGE", "-1"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "loud"),
+        ("DOCS_ENABLED", "maybe"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(environment: SetEnvironment, name: str, value: str):
+    environment(**{"SECRET_KEY": KEY} | {name: value})
+
+    assert "hunter2" not in problem_with(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("DEBUG", "yes", True),
+        ("DEBUG", "0", False),
+        ("BASE_URL", "https://app.example.com/under/", "https://app.example.com/under"),
+        ("BASE_URL", "http://[::1]:8000", "http://[::1]:8000"),
+        ("RESET_URL", "https://front.example.com/#/r?t={token}", "https://front.example.com/#/r?t={token}"),
+        ("USERS_PREFIX", "/api/v1/accounts", "/api/v1/accounts"),
+        ("MAIL_SENDER", "My App <app@example.com>", "My App <app@example.com>"),
+        ("PASSWORD_MIN_LENGTH", "8", 8),
+        ("PASSWORD_BREACH_URL", "", ""),
+        (
+            "PASSWORD_BREACH_URL",
+            "https://api.pwnedpasswords.com/range/",
+            "https://api.pwnedpasswords.com/range",
+        ),
+        ("SESSION_IDLE", "120", 120),
+        ("SESSION_ABSOLUTE", "315360000", 315_360_000),
+        ("REFRESH_GRACE", "0", 0),
+        ("DELETION_GRACE_DAYS", "365", 365),
+        ("AUDIT_RETENTION_DAYS", "36500", 36_500),
+        ("COOKIE_SECURE", "false", False),
+        ("BODY_TIMEOUT", "0.5", 0.5),
+        ("ALLOWED_HOSTS", " App.Example.ORG ,192.0.2.1,, ::1,[2001:DB8::1]", ALLOWED),
+        ("ALLOWED_HOSTS", "bücher.example", ["xn--bcher-kva.example"]),
+        (
+            "CORS_ORIGINS",
+            "https://Front.example.org, HTTPS://b.example:443",
+            ["https://front.example.org", B],
+        ),
+        ("CORS_ORIGINS", "http://localhost:5173,http://[::1]:80", ["http://localhost:5173", "http://[::1]"]),
+        ("HSTS_MAX_AGE", "0", 0),
+        ("LOG_LEVEL", "debug", "DEBUG"),
+        ("PLAINTEXT_HOSTS", " Postgres ,redis,, [2001:DB8::1]", ["postgres", "redis", "2001:db8::1"]),
+    ],
+)
+def test_a_value_that_can_be_is_taken(environment: SetEnvironment, name: str, value: str, expected: object):
+    environment(**{"SECRET_KEY": KEY, name: value})
+
+    assert getattr(load_settings(None), name.lower()) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgres://u:p@host/name", "postgresql+asyncpg://u:p@host/name"),
+        ("postgresql://u:p%40ss@host:5433/name", "postgresql+asyncpg://u:p%40ss@host:5433/name"),
+        ("postgresql+asyncpg://host/name", "postgresql+asyncpg://host/name"),
+        ("sqlite:////srv/app.db", "sqlite+aiosqlite:////srv/app.db"),
+        ("sqlite+aiosqlite:///:memory:", "sqlite+aiosqlite:///:memory:"),
+    ],
+)
+def test_the_database_url_gets_the_driver_that_is_installed(
+    environment: SetEnvironment, url: str, expected: str
+):
+    environment(SECRET_KEY=KEY, DATABASE_URL=url)
+
+    assert load_settings(None).database_url.get_secret_value() == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "networks"),
+    [
+        ("", []),
+        (" ", []),
+        (",", []),
+        ("127.0.0.1", ["127.0.0.1/32"]),
+        ("10.0.0.0/8", ["10.0.0.0/8"]),
+        ("::1", ["::1/128"]),
+        ("2001:DB8::/32", ["2001:db8::/32"]),
+        (" 127.0.0.1 ,10.0.0.0/8,, ::1", ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]),
+    ],
+)
+def test_trusted_proxies_are_addresses_and_networks(
+    environment: SetEnvironment, value: str, networks: list[str]
+):
+    environment(SECRET_KEY=KEY, TRUSTED_PROXIES=value)
+
+    assert [str(each) for each in load_settings(None).trusted_proxies] == networks
+
+
+def test_trusted_proxies_are_read_from_the_file(env_file: Path):
+    env_file.write_text(f"SECRET_KEY={KEY}\nTRUSTED_PROXIES=127.0.0.1,10.0.0.0/8\n")
+
+    settings = load_settings(env_file)
+
+    assert [str(each) for each in settings.trusted_proxies] == ["127.0.0.1/32", "10.0.0.0/8"]
+    assert {name: value for name, value, _ in describe(settings, env_file)}["TRUSTED_PROXIES"] == (
+        "127.0.0.1/32,10.0.0.0/8"
+    )
+
+
+def test_no_proxy_is_trusted_by_default(environment: SetEnvironment):
+    environment(**PRODUCTION)
+
+    assert load_settings(None).trusted_proxies == []
+
+
+@pytest.mark.parametrize("value", ["proxy.example.com", "10.0.0.1/8", "*"])
+def test_a_proxy_that_is_no_network_is_explained(environment: SetEnvironment, value: str):
+    environment(SECRET_KEY=KEY, TRUSTED_PROXIES=value)
+
+    assert problem_with("TRUSTED_PROXIES") == (
+        "TRUSTED_PROXIES: must be addresses or networks with commas between, such as 10.0.0.0/8."
+    )
+
+
+# Names that the file gets wrong
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "meant"),
+    [
+        ("SMTP_PASWORD=hunter2", "SMTP_PASWORD", "SMTP_PASSWORD"),
+        ("DATABSE_URL=x", "DATABSE_URL", "DATABASE_URL"),
+        ("export smtp_prot=25", "smtp_prot", "SMTP_PORT"),
+    ],
+)
+def test_a_misspelt_name_in_the_file_is_reported_with_the_right_one(
+    env_file: Path, line: str, name: str, meant: str
+):
+    env_file.write_text(f"SECRET_KEY={KEY}\n{line}\n")
+
+    problem = problem_with(name, env_file)
+
+    assert f"did you mean {meant}?" in problem
+    assert "line 2" in problem
+    assert "hunter2" not in problem
+
+
+def test_a_name_without_a_value_is_reported(env_file: Path):
+    env_file.write_text(f"SECRET_KEY={KEY}\nDEBUG\n")
+
+    assert "write DEBUG=value" in problem_with("DEBUG", env_file)
+
+
+def test_names_in_the_environment_may_be_anything(environment: SetEnvironment):
+    environment(SECRET_KEY=KEY, SMTP_PASWORD="x")
+
+    assert load_settings(None).smtp_password is None
+
+
+# Production
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        "127.0.0.1/32,::1/128",
+        "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7,fe80::/10",
+        "104.64.0.0/10,2600:1400::/24",
+        "173.245.48.0/20,104.16.0.0/13,2a06:98c0::/29",
+    ],
+    ids=["this machine", "private", "Akamai", "Cloudflare"],
+)
+def test_production_accepts_the_networks_that_proxies_have(environment: SetEnvironment, networks: str):
+    environment(**PRODUCTION | {"TRUSTED_PROXIES": networks})
+
+    assert ",".join(str(each) for each in load_settings(None).trusted_proxies) == networks
+
+
+# Secrets
+
+SECRETS = {
+    "SECRET_KEY": "k3y-" + KEY,
+    "DATABASE_URL": "postgresql+asyncpg://ada:hunter2@db.example.com/app?password=hunter3",
+    "REDIS_URL": "rediss://ada:hunter5@redis.example.com:6380/1?ssl_cert_reqs=none&password=hunter6",
+    "SMTP_PASSWORD": "hunter4",
+}
+
+
+@pytest.fixture
+def settings(environment: SetEnvironment) -> Settings:
+    environment(**SECRETS)
+    return load_settings(None)
+
+
+def test_secrets_are_not_in_a_traceback(environment: SetEnvironment, env_file: Path):
+    env_file.write_text("SMTP_PASSWORDS=hunter4\n")
+    environment(SECRET_KEY="k3y-short", DATABASE_URL="mysql://ada:hunter2@host/app", DEBUG="x")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(env_file)
+
+    text = "".join(traceback.format_exception(caught.value))
+    assert "SECRET_KEY: " in text
+    assert all(secret not in text for secret in ("k3y-", "hunter2", "hunter4"))
+
+
+def test_a_settings_object_made_by_hand_does_not_show_them_either():
+    too_short = "k3y-"[::-1]
+
+    with pytest.raises(ValueError, match="secret_key") as caught:
+        Settings(_env_file=None, secret_key=too_short)  # type: ignore[call-arg,arg-type]
+
+    assert too_short not in "".join(traceback.format_exception(caught.value))
+
+
+# What follows from others
+
+
+def test_links_that_are_set_stay_as_they_are(environment: SetEnvironment):
+    environment(SECRET_KEY=KEY, VERIFY_URL="https://front.example.com/v/{token}")
+
+    settings = load_settings(None)
+
+    assert settings.verify_url == "https://front.example.com/v/{token}"
+    assert settings.reset_url.startswith(settings.base_url)
+
+
+@pytest.mark.parametrize(
+    ("values", "worker", "docs"),
+    [
+        ({"SECRET_KEY": KEY}, "inline", True),
+        ({"SECRET_KEY": KEY, "ENVIRONMENT": "test"}, "separate", True),
+        (PRODUCTION, "separate", False),
+        (PRODUCTION | {"BACKGROUND_WORKER": "inline", "DOCS_ENABLED": "true"}, "inline", True),
+    ],
+    ids=["development", "test", "production", "set"],
+)
+def test_the_environment_decides_about_the_worker_and_the_docs(
+    environment: SetEnvironment, values: dict[str, str], worker: str, docs: bool
+):
+    environment(**values)
+
+    settings = load_settings(None)
+
+    assert (settings.background_worker, settings.docs_enabled) == (worker, docs)
+
+
+@pytest.mark.parametrize(
+    ("values", "hosts"),
+    [
+        ({"SECRET_KEY": KEY}, []),
+        ({"SECRET_KEY": KEY, "BASE_URL": "https://app.example.com"}, []),
+        (PRODUCTION, ["app.example.com"]),
+        (PRODUCTION | {"BASE_URL": "https://APP.example.com:8443/under"}, ["app.example.com"]),
+        (PRODUCTION | {"BASE_URL": "https://[2001:DB8::1]"}, ["2001:db8::1"]),
+        (PRODUCTION | {"BASE_URL": "https://bücher.example"}, ["xn--bcher-kva.example"]),
+        (PRODUCTION | {"ALLOWED_HOSTS": "a.example,b.example"}, ["a.example", "b.example"]),
+    ],
+)
+def test_production_serves_the_host_of_the_base_url(
+    environment: SetEnvironment, values: dict[str, str], hosts: list[str]
+):
+    environment(**values)
+
+    assert load_settings(None).allowed_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    ("values", "form"),
+    [
+        ({"SECRET_KEY": KEY}, "text"),
+        (PRODUCTION, "json"),
+        (PRODUCTION | {"LOG_FORMAT": "text"}, "text"),
+    ],
+)
+def test_production_logs_for_machines(environment: SetEnvironment, values: dict[str, str], form: str):
+    environment(**values)
+
+    settings = load_settings(None)
+
+    assert (settings.log_format, settings.log_level) == (form, "INFO")
+
+
+def test_no_other_site_may_ask_by_default(environment: SetEnvironment):
+    environment(**PRODUCTION)
+
+    assert load_settings(None).cors_origins == []
+
+
+def test_what_production_refuses_is_named_beside_wrong_values_whose_default_depends(
+    environment: SetEnvironment,
+):
+    environment(ENVIRONMENT="production", SECRET_KEY=KEY, ALLOWED_HOSTS="*", LOG_FORMAT="xml")
+
+    assert {line.partition(":")[0] for line in problems()} == {
+        "ALLOWED_HOSTS",
+        "LOG_FORMAT",
+        "BASE_URL",
+        "MAIL_BACKEND",
+        "MAIL_SENDER",
+    }
+
+
+# What the command line shows
+
+
+def test_describe_names_the_source_of_every_setting(environment: SetEnvironment, env_file: Path):
+    env_file.write_text(f"SECRET_KEY={KEY}\nsmtp_port=26\nDEBUG=\n")
+    environment(SMTP_PORT="27", app_name="Mine")
+
+    rows = {name: (value, source) for name, value, source in describe(load_settings(env_file), env_file)}
+
+    assert set(rows) == {field.upper() for field in Settings.model_fields}
+    assert rows["SECRET_KEY"] == ("**********", ".env")
+    assert rows["SMTP_PORT"] == ("27", "environment")
+    assert rows["APP_NAME"] == ("Mine", "environment")
+    assert rows["DEBUG"] == ("False", "default")
+    assert rows["SMTP_PASSWORD"] == ("", "default")
+
+
+def test_describe_shows_which_database_it_is(settings: Settings):
+    rows = {name: value for name, value, _ in describe(settings, None)}
+
+    assert rows["DATABASE_URL"] == "postgresql+asyncpg://ada:***@db.example.com/app"
+    assert rows["REDIS_URL"] == "rediss://ada:***@redis.example.com:6380/1"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1", "redis://127.0.0.1"),
+        ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+        ("redis://:hunter2@host:6379/0", "redis://:***@host:6379/0"),
+        ("redis://:hunter2%40at@host", "redis://:***@host"),
+        ("rediss://ada:hunter2@host:6380/15?ssl_ca_certs=ca.pem", "rediss://ada:***@host:6380/15"),
+        ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock"),
+        ("unix://ada:hunter2@/run/redis.sock", "unix://ada:***@/run/redis.sock"),
+    ],
+)
+def test_every_address_of_a_redis_is_taken_and_shown(environment: SetEnvironment, url: str, shown: str):
+    environment(SECRET_KEY=KEY, REDIS_URL=url)
+
+    settings = load_settings(None)
+
+    assert settings.redis_url is not None
+    assert settings.redis_url.get_secret_value() == url
+    assert {name: value for name, value, _ in describe(settings, None)}["REDIS_URL"] == shown
+
+
+def test_there_is_no_redis_by_default_and_its_outage_stops_nobody(environment: SetEnvironment):
+    environment(SECRET_KEY=KEY)
+
+    settings = load_settings(None)
+
+    assert (settings.redis_url, settings.redis_outage) == (None, "memory")

@@ -31,7 +31,7 @@ _REMINDER = '''async def mail_email_change_reminder(user: User, new_email: str, 
     # No mail of the account: a taken mailbox gets no mail, and the export would tell the two apart (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
     subject = f"Your new e-mail address for {settings.app_name} waits to be confirmed"
-    await _send(mailer, new_email, "", subject, "email_change.html", "email_change.txt", None, values)
+    await _send(mailer, new_email, subject, "email_change.html", values)
 
 
 '''

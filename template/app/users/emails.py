@@ -92,7 +92,7 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
     # No mail of the account: a taken mailbox gets no mail, and the export would tell the two apart (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
     subject = f"Confirm your new e-mail address for {settings.app_name}"
-    await _send(mailer, new_email, "", subject, "email_change.html", "email_change.txt", None, values)
+    await _send(mailer, new_email, subject, "email_change.html", values)
 
 
 async def mail_invitation(db: AsyncSession, email: str, token: str) -> None:
@@ -106,7 +106,7 @@ async def mail_invitation(db: AsyncSession, email: str, token: str) -> None:
     }
     mailer = services.mail.for_session(db, lifetime=settings.invitation_ttl)
     subject = f"You are invited to {settings.app_name}"
-    await _send(mailer, email, "", subject, "invitation.html", "invitation.txt", None, values)
+    await _send(mailer, email, subject, "invitation.html", values)
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
     user_id = None if notice == "account_deleted" else user.id
     mailer = services.mail.for_session(db, user_id=user_id)
     subject = f"{services.settings.app_name}: {text.heading[0].lower()}{text.heading[1:]}"
-    await _send(mailer, to or user.email, "", subject, "notice.html", "notice.txt", None, values)
+    await _send(mailer, to or user.email, subject, "notice.html", values)
 
 
 async def mail_nobody(db: AsyncSession, token: str) -> None:
@@ -234,7 +234,9 @@ async def send_verification_email(
     """
     link = _link(verify_url_template, token)
     values = {"verify_url": link, "app_name": "", "lifetime": "", **(context or {})}
-    await _send(mailer, to, sender, subject, template, text_template, renderer, values)
+    await _send(
+        mailer, to, subject, template, values, text_template=text_template, sender=sender, renderer=renderer
+    )
 
 
 async def send_password_reset_email(
@@ -257,7 +259,9 @@ async def send_password_reset_email(
     """
     link = _link(reset_url_template, token)
     values = {"reset_url": link, "app_name": "", "lifetime": "", "reason": "", **(context or {})}
-    await _send(mailer, to, sender, subject, template, text_template, renderer, values)
+    await _send(
+        mailer, to, subject, template, values, text_template=text_template, sender=sender, renderer=renderer
+    )
 
 
 def in_words(seconds: int) -> str:
@@ -277,14 +281,17 @@ def _link(template: str, token: str) -> str:
 async def _send(
     mailer: Sender,
     to: str,
-    sender: str,
     subject: str,
     template: str,
-    text_template: str,
-    renderer: TemplateRenderer | None,
     values: dict[str, Any],
+    *,
+    text_template: str = "",
+    sender: str = "",
+    renderer: TemplateRenderer | None = None,
 ) -> None:
+    """Render *template* and, by default, the text of the same name beside it, and send both to *to*."""
     renderer = renderer or default_renderer()
+    text_template = text_template or template.removesuffix(".html") + ".txt"
     await mailer.send(
         EmailMessage.build(
             subject=subject,

@@ -125,40 +125,37 @@ class PasswordChange(Secret):
     new_password: NewPasswordText
 
 
-class Link(Secret):
-    """A token in the body instead of the path, so that it stands in no log and no history."""
-
-    token: TokenText
-
-
-class NewPasswordLink(Link):
-    password: PasswordText
+LinkToken = Annotated[
+    TokenText | None,
+    msgspec.Meta(description="The token of the mailed link, where the path does not have it."),
+]
+"""In the body a token stands in no log and no history."""
 
 
-class Acceptance(NewAccount):
+class VerifyEmail(Secret):
+    token: LinkToken = None
+    password: PasswordText | None = None
+
+
+class ChangeEmail(Secret):
+    token: LinkToken = None
+    password: PasswordText | None = None
+
+
+class PasswordReset(Secret):
+    password: NewPasswordText
+    token: LinkToken = None
+
+
+class AcceptInvitation(NewAccount):
     """The account that an invitation is for."""
 
     password: NewPasswordText
-
-
-class AcceptanceLink(Acceptance):
-    """As `Link`."""
-
-    token: TokenText
+    token: LinkToken = None
 
 
 class EmailChange(msgspec.Struct):
     new_email: NewEmailText
-
-
-class OwnersPassword(Secret):
-    """Needed where the request comes without a login of the owner."""
-
-    password: PasswordText | None = None
-
-
-class OwnersLink(Link):
-    password: PasswordText | None = None
 
 
 class PublicSession(msgspec.Struct):
@@ -271,10 +268,6 @@ class Export(msgspec.Struct):
 
 class EmailRequest(msgspec.Struct):
     email: EmailText
-
-
-class NewPassword(Secret):
-    password: NewPasswordText
 
 
 class Accepted(msgspec.Struct):

@@ -121,6 +121,25 @@ async def test_a_link_that_was_opened_still_works(client, link, use, purpose):
 
 
 @EACH
+async def test_the_token_in_the_path_counts_before_one_in_the_body(client, link, purpose):
+    mailed = await link(purpose)
+
+    answer = await client.post(mailed.address, json=mailed.good | {"token": "another"})
+
+    assert answer.is_success
+
+
+@EACH
+async def test_a_request_without_a_token_is_told_that_it_needs_one(client, link, purpose):
+    mailed = await link(purpose)
+
+    answer = await client.post(mailed.path, json=mailed.good)
+
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == ["token"]
+
+
+@EACH
 @WAYS
 async def test_a_link_works_once_in_whatever_way(link, use, contents, purpose, way):
     """Checklist 26; ASVS 6.5.1."""

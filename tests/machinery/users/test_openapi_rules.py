@@ -7,8 +7,8 @@ import pytest
     ("schema", "field"),
     [
         ("Registration", "password"),
-        ("Acceptance", "password"),
-        ("NewPassword", "password"),
+        ("AcceptInvitation", "password"),
+        ("PasswordReset", "password"),
         ("PasswordChange", "new_password"),
     ],
 )
@@ -16,6 +16,16 @@ def test_a_new_password_has_its_limits(app, schema, field):
     described = app.openapi()["components"]["schemas"][schema]["properties"][field]
 
     assert (described["minLength"], described["maxLength"]) == (8, 128)
+
+
+@pytest.mark.parametrize("path", ["/verify", "/password-reset", "/email-change", "/invitation"])
+def test_a_mailed_link_is_described_alike_with_its_token_in_the_path_and_in_the_body(app, path):
+    paths = app.openapi()["paths"]
+
+    in_body, in_path = paths[f"/users{path}"]["post"], paths[f"/users{path}/{{token}}"]["post"]
+
+    assert in_body["requestBody"] == in_path["requestBody"]
+    assert in_body["operationId"] != in_path["operationId"]
 
 
 @pytest.mark.parametrize(("schema", "field"), [("Registration", "email"), ("EmailChange", "new_email")])

@@ -12,18 +12,20 @@ from app import clock
 from app.database import session_of
 from app.users import User, UserTokenConfig
 from app.users.schemas import (
+    AcceptInvitation,
+    ChangeEmail,
     CookieLogin,
     Credentials,
     LoggedIn,
     Logout,
-    NewPassword,
-    OwnersPassword,
     PasswordChange,
     PasswordChanged,
     PasswordConfirmation,
+    PasswordReset,
     Refresh,
     Registration,
     TokenPair,
+    VerifyEmail,
 )
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
@@ -164,8 +166,10 @@ async def test_an_error_in_a_hook_is_logged_without_password_and_token(client, m
         CookieLogin(email="ada@example.com", password=SECRET),
         PasswordConfirmation(password=SECRET),
         PasswordChange(current_password=SECRET, new_password=SECRET),
-        OwnersPassword(password=SECRET),
-        NewPassword(password=SECRET),
+        VerifyEmail(token=SECRET, password=SECRET),
+        ChangeEmail(token=SECRET, password=SECRET),
+        PasswordReset(token=SECRET, password=SECRET),
+        AcceptInvitation(token=SECRET, password=SECRET),
         Refresh(refresh_token=SECRET),
         Logout(refresh_token=SECRET),
         TokenPair(**TOKENS),

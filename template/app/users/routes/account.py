@@ -27,13 +27,13 @@ from app.users.dependencies import (
 )
 from app.users.export import account_of, belongings_of
 from app.users.routes import link_pages
+from app.users.routes.links import mailed_link, token_of
 from app.users.routes.sessions import BUSY, tokens_for
 from app.users.schemas import (
     Accepted,
+    ChangeEmail,
     EmailChange,
     Export,
-    OwnersLink,
-    OwnersPassword,
     PasswordChange,
     PasswordChanged,
     PublicUser,
@@ -132,44 +132,28 @@ async def email_change_page(token: str, users: Users) -> Response:
     return link_pages.email_change_form()
 
 
-@router.post("/email-change", status_code=200, dependencies=[limited_by("change_email")])
+@mailed_link(router, "/email-change", limit="change_email")
 @responds(_DEAD_LINK | BUSY)
-async def change_email_with_body(
-    request: Request, login: OptionalLogin, body: OwnersLink, users: Users, db: Db
-) -> PublicUser:
+async def change_email(
+    request: Request,
+    login: OptionalLogin,
+    users: Users,
+    db: Db,
+    body: Annotated[ChangeEmail, FromForm()] = ChangeEmail(),  # noqa: B008 - never changed
+) -> PublicUser | Response:
     """Confirm another e-mail address with the token that was mailed to it
 
     Send it while logged in as the owner, or with the account's password.
     """
     user = await users.change_email(
         db,
-        token=body.token,
+        token=token_of(request, body.token),
         login=(login.user, login.session) if login is not None else None,
         password=body.password,
         browser=device_cookie(request),
     )
     remember_browser(request, users, user)
-    return public(user)
-
-
-@router.post(
-    "/email-change/{token}",
-    status_code=200,
-    response_model=PublicUser,
-    dependencies=[limited_by("change_email")],
-)
-@responds(_DEAD_LINK | BUSY)
-async def change_email(
-    request: Request,
-    login: OptionalLogin,
-    token: str,
-    users: Users,
-    db: Db,
-    body: Annotated[OwnersPassword, FromForm()] = OwnersPassword(),  # noqa: B008 - never changed
-) -> PublicUser | Response:
-    """The same with the token in the path, as links in mails have it"""
-    account = await change_email_with_body(request, login, OwnersLink(token, body.password), users, db)
-    return link_pages.email_was_changed(account.email) if sent_by_form(request) else account
+    return link_pages.email_was_changed(user.email) if sent_by_form(request) else public(user)
 
 
 # Your own routes go below; template updates never touch them.

@@ -15,17 +15,15 @@ from app.database import Db
 from app.users.cookies import device_cookie, remember_browser
 from app.users.dependencies import OptionalLogin, Users, limited_by
 from app.users.routes import link_pages
+from app.users.routes.links import mailed_link, token_of
 from app.users.routes.sessions import BUSY
 from app.users.schemas import (
-    Acceptance,
-    AcceptanceLink,
     Accepted,
+    AcceptInvitation,
     EmailRequest,
-    NewPassword,
-    NewPasswordLink,
-    OwnersLink,
-    OwnersPassword,
+    PasswordReset,
     PublicUser,
+    VerifyEmail,
     public,
 )
 from app.web import FromForm, responds
@@ -59,11 +57,15 @@ async def verify_page(request: Request, login: OptionalLogin, token: str, users:
     return link_pages.verify_form(with_password=not is_theirs)
 
 
-@router.post("/verify", status_code=200, dependencies=[limited_by("verify")])
+@mailed_link(router, "/verify", limit="verify")
 @responds(_DEAD_LINK | BUSY)
-async def verify_with_body(
-    request: Request, login: OptionalLogin, body: OwnersLink, users: Users, db: Db
-) -> PublicUser:
+async def verify(
+    request: Request,
+    login: OptionalLogin,
+    users: Users,
+    db: Db,
+    body: Annotated[VerifyEmail, FromForm()] = VerifyEmail(),  # noqa: B008 - never changed
+) -> PublicUser | Response:
     """Verify the address that the token was mailed to
 
     Send it from the browser that made the account, while logged in as its owner, or with its password.
@@ -72,29 +74,12 @@ async def verify_with_body(
     """
     user = await users.verify(
         db,
-        token=body.token,
+        token=token_of(request, body.token),
         login=login and login.user,
         password=body.password,
         browser=device_cookie(request),
     )
-    return public(user)
-
-
-@router.post(
-    "/verify/{token}", status_code=200, response_model=PublicUser, dependencies=[limited_by("verify")]
-)
-@responds(_DEAD_LINK | BUSY)
-async def verify(
-    request: Request,
-    login: OptionalLogin,
-    token: str,
-    users: Users,
-    db: Db,
-    body: Annotated[OwnersPassword, FromForm()] = OwnersPassword(),  # noqa: B008 - never changed
-) -> PublicUser | Response:
-    """The same with the token in the path, as links in mails have it"""
-    account = await verify_with_body(request, login, OwnersLink(token, body.password), users, db)
-    return link_pages.verified(account.email) if sent_by_form(request) else account
+    return link_pages.verified(user.email) if sent_by_form(request) else public(user)
 
 
 @router.post("/password-reset/request", status_code=202, dependencies=[limited_by("request_password_reset")])
@@ -114,33 +99,19 @@ async def password_reset_page(token: str, users: Users) -> Response:
     return link_pages.new_password_form(users.password_min_length)
 
 
-@router.post("/password-reset", status_code=200, dependencies=[limited_by("reset_password")])
+@mailed_link(router, "/password-reset", limit="reset_password")
 @responds(_DEAD_LINK | BUSY)
-async def reset_password_with_body(
-    request: Request, body: NewPasswordLink, users: Users, db: Db
-) -> PublicUser:
+async def reset_password(
+    request: Request, body: Annotated[PasswordReset, FromForm()], users: Users, db: Db
+) -> PublicUser | Response:
     """Set a new password
 
     The token works once, and nobody is logged in by it; every session and every token made before is dead.
     """
-    user = await users.reset_password(db, token=body.token, new_password=body.password)
+    token = token_of(request, body.token)
+    user = await users.reset_password(db, token=token, new_password=body.password)
     remember_browser(request, users, user)
-    return public(user)
-
-
-@router.post(
-    "/password-reset/{token}",
-    status_code=200,
-    response_model=PublicUser,
-    dependencies=[limited_by("reset_password")],
-)
-@responds(_DEAD_LINK | BUSY)
-async def reset_password(
-    request: Request, token: str, body: Annotated[NewPassword, FromForm()], users: Users, db: Db
-) -> PublicUser | Response:
-    """The same with the token in the path, as links in mails have it"""
-    account = await reset_password_with_body(request, NewPasswordLink(token, body.password), users, db)
-    return link_pages.password_was_set() if sent_by_form(request) else account
+    return link_pages.password_was_set() if sent_by_form(request) else public(user)
 
 
 # Invitations
@@ -153,34 +124,19 @@ async def invitation_page(token: str, users: Users, db: Db) -> Response:
     return link_pages.invitation_form(invitation.email, users.password_min_length)
 
 
-@router.post("/invitation", status_code=201, dependencies=[limited_by("accept_invitation")])
+@mailed_link(router, "/invitation", limit="accept_invitation", status_code=201)
 @responds(_DEAD_LINK | _TAKEN | BUSY)
-async def accept_invitation_with_body(
-    request: Request, body: AcceptanceLink, users: Users, db: Db
-) -> PublicUser:
+async def accept_invitation(
+    request: Request, body: Annotated[AcceptInvitation, FromForm()], users: Users, db: Db
+) -> PublicUser | Response:
     """Make the account that an invitation is for, with a password of your own
 
     Its address is verified already: the link was mailed there.
     """
-    user = await users.accept_invitation(db, **msgspec.structs.asdict(body))
+    told = msgspec.structs.asdict(body) | {"token": token_of(request, body.token)}
+    user = await users.accept_invitation(db, **told)
     remember_browser(request, users, user)
-    return public(user)
-
-
-@router.post(
-    "/invitation/{token}",
-    status_code=201,
-    response_model=PublicUser,
-    dependencies=[limited_by("accept_invitation")],
-)
-@responds(_DEAD_LINK | _TAKEN | BUSY)
-async def accept_invitation(
-    request: Request, token: str, body: Annotated[Acceptance, FromForm()], users: Users, db: Db
-) -> PublicUser | Response:
-    """The same with the token in the path, as links in mails have it"""
-    link = AcceptanceLink(**msgspec.structs.asdict(body), token=token)
-    account = await accept_invitation_with_body(request, link, users, db)
-    return link_pages.account_was_made(account.email) if sent_by_form(request) else account
+    return link_pages.account_was_made(user.email) if sent_by_form(request) else public(user)
 
 
 # Your own routes go below; template updates never touch them.

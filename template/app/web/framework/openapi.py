@@ -182,7 +182,7 @@ def _answers(endpoint: Endpoint) -> dict[int, str]:
     found: dict[int, str] = {400: "", 504: ""}
     if endpoint.body is not None:
         found |= {408: "", 413: "", 415: ""}
-    if any(each.location == "path" for each in endpoint.parameters):
+    if "{" in endpoint.route.path:
         found[404] = ""
     for each in (*endpoint.dependencies(), endpoint.handler):
         found |= answers_of(each)

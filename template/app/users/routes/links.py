@@ -1,0 +1,37 @@
+"""The routes that mailed links lead to: one handler for the token in the path and the token in the body.
+
+Mails have the token in the path. A front end sends it in the body, where it stands in no log and no history.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from hawkapi import Request
+from hawkapi.routing.router import Router
+
+from app.users.dependencies import limited_by
+from app.users.schemas import PublicUser
+from app.web import invalid
+
+
+def mailed_link[Handler: Callable[..., Any]](
+    router: Router, path: str, *, limit: str, status_code: int = 200
+) -> Callable[[Handler], Handler]:
+    """Register a handler for POST *path* and for POST *path*/{token}, both counted by *limit*."""
+
+    def register(handler: Handler) -> Handler:
+        for each in (path, f"{path}/{{token}}"):
+            router.post(
+                each, status_code=status_code, response_model=PublicUser, dependencies=[limited_by(limit)]
+            )(handler)
+        return handler
+
+    return register
+
+
+def token_of(request: Request, in_body: str | None) -> str:
+    """The token in the path, or else the one in the body; 400 without one."""
+    token = request.path_params.get("token", in_body)
+    if token is None:
+        raise invalid("token", "The token of the mailed link is required, in the path or in the body.")
+    return str(token)

@@ -12,6 +12,8 @@ from itertools import accumulate
 from pathlib import Path
 
 MANAGER = "app/users/manager.py"
+ADMINISTRATION = "app/users/administration.py"
+INVITATIONS = "app/users/invitations.py"
 SESSIONS = "app/users/sessions.py"
 TOKENS = "app/users/tokens.py"
 
@@ -697,7 +699,7 @@ PROTECTIONS = [
     Mutation(
         item=20,
         name="a deleted account is gone",
-        file=MANAGER,
+        file=ADMINISTRATION,
         within="delete",
         old="await db.execute(this_one.execution_options(synchronize_session=False))",
         new="pass",
@@ -706,16 +708,16 @@ PROTECTIONS = [
     Mutation(
         item=20,
         name="an account that is active again has no session from before",
-        file=MANAGER,
-        within="update",
+        file=ADMINISTRATION,
+        within="_apply",
         old=' or changes.get("is_active") is False',
         test="test_security_sessions.py::test_an_account_that_is_active_again_has_no_session_from_before",
     ),
     Mutation(
         item=21,
         name="a password that is set past its owner ends every token",
-        file=MANAGER,
-        within="update",
+        file=ADMINISTRATION,
+        within="_apply",
         old="user.password_version = self.model.password_version + 1",
         new="pass",
         test="test_security_overwritten_passwords.py::test_no_token_outlives_a_password_that_is_set_past_its_owner",
@@ -723,8 +725,8 @@ PROTECTIONS = [
     Mutation(
         item=21,
         name="requiring a new password ends every session and every older link",
-        file=MANAGER,
-        within="update",
+        file=ADMINISTRATION,
+        within="_apply",
         old='taken_away = taken_away or changes.get("must_reset_password") is True',
         new="pass",
         test="test_security_required_reset.py::test_every_login_and_every_older_link_is_dead",
@@ -847,8 +849,8 @@ PROTECTIONS = [
     Mutation(
         item=23,
         name="the last superuser stays one",
-        file=MANAGER,
-        within="_require_another_superuser",
+        file=ADMINISTRATION,
+        within="require_another_superuser",
         old="if active == {user.id}:",
         new="if False:",
         test="test_security_admin.py::test_the_last_superuser_stays_one",
@@ -856,9 +858,9 @@ PROTECTIONS = [
     Mutation(
         item=23,
         name="of two superusers who take it from each other one stays one",
-        file=MANAGER,
-        within="_require_another_superuser",
-        old="            .with_for_update()\n",
+        file=ADMINISTRATION,
+        within="require_another_superuser",
+        old="        .with_for_update()\n",
         test="test_security_admin.py::test_of_two_superusers_who_demote_each_other_one_stays",
         postgresql_only=True,
     ),
@@ -974,7 +976,7 @@ PROTECTIONS = [
     Mutation(
         item=26,
         name="an invitation works once",
-        file=MANAGER,
+        file=INVITATIONS,
         within="accept_invitation",
         old="if not await self.invitations.remove(db, invitation.id):",
         new="if False:",
@@ -1071,11 +1073,11 @@ PROTECTIONS = [
     Mutation(
         item=28,
         name="a password is checked before an invitation is spent",
-        file=MANAGER,
+        file=INVITATIONS,
         within="accept_invitation",
-        old="            invitation = await self.invitations.of_token(db, token)\n",
-        new="            invitation = await self.invitations.of_token(db, token)\n"
-        "            await self.invitations.remove(db, invitation.id)\n",
+        old="        invitation = await self.invitations.of_token(db, token)\n",
+        new="        invitation = await self.invitations.of_token(db, token)\n"
+        "        await self.invitations.remove(db, invitation.id)\n",
         test="test_security_links.py::test_a_refused_password_does_not_spend_the_link",
     ),
     Mutation(
@@ -1968,8 +1970,8 @@ PROTECTIONS = [
     ),
     Mutation(
         name="a password that has to be replaced has no session",
-        file=MANAGER,
-        within="update",
+        file=ADMINISTRATION,
+        within="_apply",
         old='taken_away = taken_away or changes.get("must_reset_password") is True',
         test="test_security_required_reset.py::test_every_login_and_every_older_link_is_dead",
     ),

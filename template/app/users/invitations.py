@@ -5,6 +5,7 @@ once; a newer invitation of an address takes the place of an older one. Knows no
 """
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from sqlalchemy import String, delete, select
@@ -14,9 +15,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
 from app.clock import UTCDateTime
-from app.database import Base
-from app.users.exceptions import TokenError
+from app.database import Base, released
+from app.users import audit
+from app.users.email_addresses import parse_email
+from app.users.exceptions import NoSuchInvitation, TokenError, UserAlreadyExists
+from app.users.models import User
 from app.users.tokens import UserTokens
+
+if TYPE_CHECKING:
+    from app.users.manager import UserManager
 
 
 class UserInvitation(Base):
@@ -84,3 +91,50 @@ class Invitations:
     async def remove_expired(self, db: AsyncSession) -> None:
         """Forget those that nobody has used in time."""
         await db.execute(delete(UserInvitation).where(UserInvitation.expires_at <= clock.now()))
+
+
+# Methods of `UserManager`, which names them all
+
+
+async def invite(self: "UserManager", db: AsyncSession, *, email: str, invited_by: str) -> UserInvitation:
+    """Mail the link that makes an account for *email*; one that was mailed before works no more.
+
+    Raises:
+        InvalidEmail: not an address.
+        UserAlreadyExists: it needs no invitation.
+    """
+    email = parse_email(email)
+    if await self.get_by_email(db, email) is not None:
+        raise UserAlreadyExists(f"{email} has an account already.")
+    row, token = await self.invitations.make(db, email, invited_by=invited_by)
+    if self.send_invitation is not None:
+        await self.send_invitation(db, email, token)
+    audit.record(db, "invite", None, details={"invitation": row.id})
+    return row
+
+
+async def withdraw_invitation(self: "UserManager", db: AsyncSession, invitation_id: str) -> None:
+    """Make the link of an invitation useless. Raises `NoSuchInvitation`."""
+    if not await self.invitations.remove(db, invitation_id):
+        raise NoSuchInvitation("There is no such invitation.")
+    audit.record(db, "invitation_withdrawn", None, details={"invitation": invitation_id})
+
+
+async def accept_invitation(
+    self: "UserManager", db: AsyncSession, *, token: str, password: str, **extra: Any
+) -> User:
+    """Make the account that *token* invites to. Its address is verified: the link was mailed there.
+
+    *extra* are your own columns.
+
+    Raises:
+        InvalidPassword: the invitation is not used up.
+        TokenError: it was used, withdrawn or has expired; of several uses at once, one succeeds.
+        UserAlreadyExists: the address has got an account in another way.
+    """
+    async with released(db):
+        invitation = await self.invitations.of_token(db, token)
+    user = await self.create(db, email=invitation.email, password=password, is_verified=True, **extra)
+    if not await self.invitations.remove(db, invitation.id):
+        raise TokenError("invitation was used already")
+    return user

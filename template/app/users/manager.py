@@ -9,36 +9,34 @@ account, then its sessions.
 
 Yours to change. What must stay: passwords are checked before a token is spent, the work for an unknown
 address equals that for a known one, an account that is not active can do nothing, and the last active
-superuser stays one.
+superuser stays one. What administrators do is in `administration.py`, and invitations are in
+`invitations.py`: those functions are methods of `UserManager`, too, and are named in it.
 """
 
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.database import act_as, client_of_session, released, session_of
 from app.limits import LimiterUnavailable
-from app.users import audit
+from app.users import administration, audit
 from app.users.device_cookies import DeviceCookies
 from app.users.email_addresses import mailbox_of, normalize_email, parse_email
 from app.users.exceptions import (
-    AccountInUse,
     HashingBusy,
     InactiveUser,
     InvalidCredentials,
     InvalidEmail,
     InvalidPassword,
-    LastSuperuser,
-    NoSuchInvitation,
     NoSuchSession,
     NoSuchUser,
     OwnerRequired,
@@ -50,7 +48,7 @@ from app.users.exceptions import (
     UserAlreadyExists,
     WrongPassword,
 )
-from app.users.invitations import Invitations, UserInvitation
+from app.users.invitations import Invitations, accept_invitation, invite, withdraw_invitation
 from app.users.models import User, UserSession
 from app.users.passwords.hashing import PasswordHasher
 from app.users.passwords.policy import PasswordPolicy, context_words
@@ -170,28 +168,6 @@ class UserManager:
             raise NoSuchUser("There is no such account.")
         return user
 
-    async def search(
-        self,
-        db: AsyncSession,
-        *,
-        text: str = "",
-        before: tuple[datetime, str] | None = None,
-        limit: int = 50,
-        **flags: bool | None,
-    ) -> list[User]:
-        """Accounts, newest first: those whose address holds *text* and whose *flags* are as given.
-
-        *before*: `created_at` and id of the last account of the page before.
-        """
-        query = select(self.model).where(self.model.email.contains(text.lower(), autoescape=True))
-        for name, value in flags.items():
-            if value is not None:
-                query = query.where(getattr(self.model, name).is_(value))
-        if before is not None:
-            query = query.where(tuple_(self.model.created_at, self.model.id) < before)
-        newest_first = query.order_by(self.model.created_at.desc(), self.model.id.desc())
-        return list(await db.scalars(newest_first.limit(limit)))
-
     # Registration
 
     async def register(self, db: AsyncSession, *, email: str, password: str, **extra: Any) -> User | None:
@@ -215,7 +191,7 @@ class UserManager:
             return await self.create(db, email=email, password=password, **extra)
         except UserAlreadyExists:
             user = await self._held_by_email(db, email)
-        if user is None or not _can_receive_mail(user):
+        if user is None or not self._can_receive_mail(user):
             await self._do_dummy_work(db)
         elif not user.is_verified:
             # Without the link this account cannot log in, and its owner may have lost the first mail.
@@ -269,45 +245,6 @@ class UserManager:
         await self._flush_unique(db, email)
         audit.record(db, "register", user.id)
         await self.on_after_register(user)
-        return user
-
-    async def invite(self, db: AsyncSession, *, email: str, invited_by: str) -> UserInvitation:
-        """Mail the link that makes an account for *email*; one that was mailed before works no more.
-
-        Raises:
-            InvalidEmail: not an address.
-            UserAlreadyExists: it needs no invitation.
-        """
-        email = parse_email(email)
-        if await self.get_by_email(db, email) is not None:
-            raise UserAlreadyExists(f"{email} has an account already.")
-        row, token = await self.invitations.make(db, email, invited_by=invited_by)
-        if self.send_invitation is not None:
-            await self.send_invitation(db, email, token)
-        audit.record(db, "invite", None, details={"invitation": row.id})
-        return row
-
-    async def withdraw_invitation(self, db: AsyncSession, invitation_id: str) -> None:
-        """Make the link of an invitation useless. Raises `NoSuchInvitation`."""
-        if not await self.invitations.remove(db, invitation_id):
-            raise NoSuchInvitation("There is no such invitation.")
-        audit.record(db, "invitation_withdrawn", None, details={"invitation": invitation_id})
-
-    async def accept_invitation(self, db: AsyncSession, *, token: str, password: str, **extra: Any) -> User:
-        """Make the account that *token* invites to. Its address is verified: the link was mailed there.
-
-        *extra* are your own columns.
-
-        Raises:
-            InvalidPassword: the invitation is not used up.
-            TokenError: it was used, withdrawn or has expired; of several uses at once, one succeeds.
-            UserAlreadyExists: the address has got an account in another way.
-        """
-        async with released(db):
-            invitation = await self.invitations.of_token(db, token)
-        user = await self.create(db, email=invitation.email, password=password, is_verified=True, **extra)
-        if not await self.invitations.remove(db, invitation.id):
-            raise TokenError("invitation was used already")
         return user
 
     # Login
@@ -427,7 +364,7 @@ class UserManager:
         """
         may_mail = await self._may_mail("request_verify", email)
         user = await self._held_by_email(db, email)
-        if user is not None and may_mail and _can_receive_mail(user) and not user.is_verified:
+        if user is not None and may_mail and self._can_receive_mail(user) and not user.is_verified:
             await self._mail_verification(user)
         else:
             await self._do_dummy_work(db)
@@ -500,23 +437,11 @@ class UserManager:
         """
         may_mail = await self._may_mail("request_password_reset", email)
         user = await self._held_by_email(db, email)
-        if user is not None and may_mail and _can_receive_mail(user):
+        if user is not None and may_mail and self._can_receive_mail(user):
             await self._mail_reset(user)
         else:
             await self._do_dummy_work(db)
         audit.record(db, "password_reset_request", user and user.id, actor="")
-
-    async def send_password_reset(self, db: AsyncSession, user: User) -> None:
-        """As `request_password_reset`, for administrators: no limit holds it back.
-
-        Raises:
-            NoSuchUser: the account was deleted meanwhile.
-        """
-        if not await self._lock(db, user):
-            raise NoSuchUser("There is no such account.")
-        if _can_receive_mail(user):
-            await self._mail_reset(user)
-        audit.record(db, "password_reset_request", user.id, actor="")
 
     async def _mail_reset(self, user: User) -> None:
         token = self.reset_token(user)
@@ -813,7 +738,7 @@ class UserManager:
         if not self.deletion_grace:
             await self.delete(db, user)
             return
-        await self._require_another_superuser(db, user)
+        await self.require_another_superuser(db, user)
         # The version ends every session and every token.
         version, until = user.password_version + 1, clock.now() + self.deletion_grace
         if not await self._change_once(db, user, delete_after=until, password_version=version):
@@ -826,117 +751,20 @@ class UserManager:
         if await self._change_once(db, user, self.model.delete_after.is_not(None), delete_after=None):
             audit.record(db, "delete_cancelled", user.id, method="password")
 
-    # What administrators change
+    # Invitations, in `invitations.py`
 
-    async def update(
-        self,
-        db: AsyncSession,
-        user: User,
-        *,
-        email: str | None = None,
-        password: str | None = None,
-        is_active: bool | None = None,
-        is_verified: bool | None = None,
-        is_superuser: bool | None = None,
-        must_reset_password: bool | None = None,
-    ) -> User:
-        """Change an account. A new address is unverified.
+    invite = invite
+    withdraw_invitation = withdraw_invitation
+    accept_invitation = accept_invitation
 
-        A new address, a new password, a verification taken away, an account shut and *must_reset_password*
-        end every session and every older token. A new password is checked and hashed first, which takes a
-        while: commit before, if the session has begun a transaction.
+    # What administrators do, in `administration.py`
 
-        *must_reset_password*: the password logs in nowhere, as if it were wrong, until its owner has set
-        another one through a mailed link; the link is mailed here. The last active superuser may be given
-        the state: the link needs no other superuser.
-
-        Raises:
-            InvalidEmail, InvalidPassword, UserAlreadyExists, LastSuperuser: nothing is changed.
-            NoSuchUser: the account was deleted meanwhile.
-        """
-        hashed_password = None
-        if email is not None:
-            email = parse_email(email)
-        if password is not None:
-            await self._check_password(password, context_words(email or user.email, vars(user)))
-            hashed_password = await self.hasher.hash(password)
-        if is_active is False or is_superuser is False:
-            await self._require_another_superuser(db, user)
-        if not await self._lock(db, user):
-            raise NoSuchUser("There is no such account.")
-        before = {name: getattr(user, name) for name in _CHANGEABLE}
-        if email is not None and email != user.email:
-            if await self.get_by_email(db, email) is not None:
-                raise UserAlreadyExists(f"{email} has an account already.")
-            user.email = email
-            user.is_verified = False
-        if hashed_password is not None:
-            user.hashed_password = hashed_password
-        if is_active is not None:
-            user.is_active = is_active
-        if is_verified is not None:
-            user.is_verified = is_verified
-        if is_superuser is not None:
-            user.is_superuser = is_superuser
-        if must_reset_password is not None:
-            user.must_reset_password = must_reset_password
-        changes = {
-            name: getattr(user, name) for name, value in before.items() if getattr(user, name) != value
-        }
-        if not changes:
-            return user
-        # A used link must not verify again what was unverified since, nor a session outlive a disabling.
-        taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
-        taken_away = taken_away or changes.get("must_reset_password") is True
-        if "email" in changes or "hashed_password" in changes or taken_away:
-            # Counted by the database: of two changes at once each must end the tokens made between them.
-            user.password_version = self.model.password_version + 1
-        await self._flush_unique(db, user.email)
-        await db.refresh(user)
-        flags = {name: value for name, value in changes.items() if isinstance(value, bool)}
-        audit.record(db, "update", user.id, details={"changed": sorted(changes)} | flags)
-        if "email" in changes:
-            await self._notify(user, "email_changed", to=before["email"], is_verified=before["is_verified"])
-        if "hashed_password" in changes:
-            await self._notify(user, "password_changed")
-        if changes.get("must_reset_password") and _can_receive_mail(user):
-            await self._mail_reset(user)
-        await self.on_after_update(user, set(changes))
-        return user
-
-    async def delete(self, db: AsyncSession, user: User) -> None:
-        """Delete an account and, through foreign keys, what belongs to it.
-
-        Raises:
-            LastSuperuser: nothing is changed.
-            AccountInUse: a table of yours has rows of this account, and a foreign key without CASCADE.
-        """
-        await self._require_another_superuser(db, user)
-        # Of two who delete it at once, the second finds nothing, and no hook runs twice.
-        if not await self._lock(db, user):
-            return
-        await self.on_before_delete(user)
-        await db.flush()
-        # The row stays in the session for the notice.
-        this_one = delete(self.model).where(self.model.id == user.id)
-        try:
-            await db.execute(this_one.execution_options(synchronize_session=False))
-        except IntegrityError as error:
-            await db.rollback()
-            raise AccountInUse("Something refers to this account and keeps it from being deleted.") from error
-        audit.record(db, "delete", user.id)
-        await self._notify(user, "account_deleted")
-
-    async def delete_due(self, db: AsyncSession, *, skip: int = 0) -> bool:
-        """Delete one account whose grace has passed, not the first *skip*; False if there is none."""
-        due = select(self.model).where(self.model.delete_after <= clock.now())
-        due = due.order_by(self.model.delete_after, self.model.id).offset(skip).limit(1)
-        # Not locked: `delete` locks the superusers first, and of two workers one writes it down.
-        user = await db.scalar(due)
-        if user is None:
-            return False
-        await self.delete(db, user)
-        return True
+    search = administration.search
+    update = administration.update
+    send_password_reset = administration.send_password_reset
+    delete = administration.delete
+    delete_due = administration.delete_due
+    require_another_superuser = administration.require_another_superuser
 
     # Shared
 
@@ -1007,25 +835,6 @@ class UserManager:
         current = await db.get(self.model, user.id, populate_existing=True, with_for_update=True)
         return current is not None
 
-    async def _require_another_superuser(self, db: AsyncSession, user: User) -> None:
-        """Refuse to take away from *user* what no other active superuser has.
-
-        The rows are locked, so that of two superusers who take it from each other one fails.
-        """
-        others = (
-            select(self.model.id)
-            .where(
-                self.model.is_superuser.is_(True),
-                self.model.is_active.is_(True),
-                self.model.delete_after.is_(None),
-            )
-            .order_by(self.model.id)
-            .with_for_update()
-        )
-        active = set(await db.scalars(others))
-        if active == {user.id}:
-            raise LastSuperuser("This is the last active superuser: make another one first.")
-
     async def _do_dummy_work(self, db: AsyncSession) -> None:
         token = self.tokens.issue_reset(str(uuid4()), email="nobody@localhost")
         if self.decoy is not None:
@@ -1066,9 +875,13 @@ class UserManager:
                 raise UserAlreadyExists(f"{email} has an account already.") from None
             raise
 
+    @staticmethod
+    def _can_receive_mail(user: User) -> bool:
+        return user.is_active and not _is_past_deletion(user)
+
     async def _user_of_token(self, db: AsyncSession, user_id: str) -> User:
         user = await self.get_by_id(db, user_id)
-        if user is None or not _can_receive_mail(user):
+        if user is None or not self._can_receive_mail(user):
             raise TokenError("token of nobody")
         return user
 
@@ -1100,15 +913,6 @@ async def _refund(attempt: Attempt | None) -> None:
         await attempt.uncount()
 
 
-_CHANGEABLE = (
-    "email",
-    "hashed_password",
-    "is_active",
-    "is_verified",
-    "is_superuser",
-    "must_reset_password",
-)
-
 HOOKS = tuple(each.name for each in fields(UserManager) if each.name.startswith("on_"))
 """The names of what `app/users/hooks.py` may define."""
 
@@ -1121,7 +925,3 @@ def _is_past_deletion(user: User) -> bool:
 def _accepts_password(user: User, known: str) -> bool:
     """Whether a right password counts at all, wherever it is given: for a login or with a mailed link."""
     return not user.must_reset_password and (bool(known) or user.failed_logins < MAX_FAILED_LOGINS)
-
-
-def _can_receive_mail(user: User) -> bool:
-    return user.is_active and not _is_past_deletion(user)

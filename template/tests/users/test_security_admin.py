@@ -433,7 +433,7 @@ def side_by_side(manager, monkeypatch):
     Where one has to wait for the other that never happens, and after half a second they go on: a slower
     machine fails no test.
     """
-    look, looked, both = manager._require_another_superuser, [], asyncio.Event()
+    look, looked, both = manager.require_another_superuser, [], asyncio.Event()
 
     async def look_and_wait(session, user):
         await look(session, user)
@@ -443,7 +443,7 @@ def side_by_side(manager, monkeypatch):
         with suppress(TimeoutError):
             await asyncio.wait_for(both.wait(), 0.5)
 
-    monkeypatch.setattr(manager, "_require_another_superuser", look_and_wait)
+    monkeypatch.setattr(manager, "require_another_superuser", look_and_wait)
 
 
 @pytest.mark.usefixtures("side_by_side")

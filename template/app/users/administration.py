@@ -1,0 +1,209 @@
+# pyright: reportPrivateUsage=false
+# The functions are methods of UserManager, and use what its other methods share.
+"""What administrators do with accounts: find, change and delete them.
+
+Each function is a method of `UserManager`, which names them all. Superusers, the command line and the worker
+come here. What owners do with their own account is in `manager.py`.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete as delete_from
+from sqlalchemy import select, tuple_
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.users import audit
+from app.users.email_addresses import parse_email
+from app.users.exceptions import AccountInUse, LastSuperuser, NoSuchUser, UserAlreadyExists
+from app.users.models import User
+from app.users.passwords.policy import context_words
+
+if TYPE_CHECKING:
+    from app.users.manager import UserManager
+
+
+async def search(
+    self: "UserManager",
+    db: AsyncSession,
+    *,
+    text: str = "",
+    before: tuple[datetime, str] | None = None,
+    limit: int = 50,
+    **flags: bool | None,
+) -> list[User]:
+    """Accounts, newest first: those whose address holds *text* and whose *flags* are as given.
+
+    *before*: `created_at` and id of the last account of the page before.
+    """
+    query = select(self.model).where(self.model.email.contains(text.lower(), autoescape=True))
+    for name, value in flags.items():
+        if value is not None:
+            query = query.where(getattr(self.model, name).is_(value))
+    if before is not None:
+        query = query.where(tuple_(self.model.created_at, self.model.id) < before)
+    newest_first = query.order_by(self.model.created_at.desc(), self.model.id.desc())
+    return list(await db.scalars(newest_first.limit(limit)))
+
+
+async def update(
+    self: "UserManager",
+    db: AsyncSession,
+    user: User,
+    *,
+    email: str | None = None,
+    password: str | None = None,
+    is_active: bool | None = None,
+    is_verified: bool | None = None,
+    is_superuser: bool | None = None,
+    must_reset_password: bool | None = None,
+) -> User:
+    """Change an account. A new address is unverified.
+
+    A new address, a new password, a verification taken away, an account shut and *must_reset_password*
+    end every session and every older token. A new password is checked and hashed first, which takes a
+    while: commit before, if the session has begun a transaction.
+
+    *must_reset_password*: the password logs in nowhere, as if it were wrong, until its owner has set
+    another one through a mailed link; the link is mailed here. The last active superuser may be given
+    the state: the link needs no other superuser.
+
+    Raises:
+        InvalidEmail, InvalidPassword, UserAlreadyExists, LastSuperuser: nothing is changed.
+        NoSuchUser: the account was deleted meanwhile.
+    """
+    hashed_password = None
+    if email is not None:
+        email = parse_email(email)
+    if password is not None:
+        await self._check_password(password, context_words(email or user.email, vars(user)))
+        hashed_password = await self.hasher.hash(password)
+    if is_active is False or is_superuser is False:
+        await self.require_another_superuser(db, user)
+    if not await self._lock(db, user):
+        raise NoSuchUser("There is no such account.")
+    old_email, was_verified = user.email, user.is_verified
+    if is_verified is None and email not in (None, old_email):
+        is_verified = False
+    wanted = {
+        "email": email,
+        "hashed_password": hashed_password,
+        "is_active": is_active,
+        "is_verified": is_verified,
+        "is_superuser": is_superuser,
+        "must_reset_password": must_reset_password,
+    }
+    changes = {
+        name: value for name, value in wanted.items() if value is not None and value != getattr(user, name)
+    }
+    if changes:
+        await _apply(self, db, user, changes)
+        await _follow_up(self, db, user, changes, old_email=old_email, was_verified=was_verified)
+    return user
+
+
+async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dict[str, Any]) -> None:
+    if "email" in changes and await self.get_by_email(db, changes["email"]) is not None:
+        raise UserAlreadyExists(f"{changes['email']} has an account already.")
+    for name, value in changes.items():
+        setattr(user, name, value)
+    # A used link must not verify again what was unverified since, nor a session outlive a disabling.
+    taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
+    taken_away = taken_away or changes.get("must_reset_password") is True
+    if "email" in changes or "hashed_password" in changes or taken_away:
+        # Counted by the database: of two changes at once each must end the tokens made between them.
+        user.password_version = self.model.password_version + 1
+    await self._flush_unique(db, user.email)
+    await db.refresh(user)
+
+
+async def _follow_up(
+    self: "UserManager",
+    db: AsyncSession,
+    user: User,
+    changes: dict[str, Any],
+    *,
+    old_email: str,
+    was_verified: bool,
+) -> None:
+    """What follows from *changes*: the audit log, mails to the owner, the hook."""
+    flags = {name: value for name, value in changes.items() if isinstance(value, bool)}
+    audit.record(db, "update", user.id, details={"changed": sorted(changes)} | flags)
+    if "email" in changes:
+        await self._notify(user, "email_changed", to=old_email, is_verified=was_verified)
+    if "hashed_password" in changes:
+        await self._notify(user, "password_changed")
+    if changes.get("must_reset_password") and self._can_receive_mail(user):
+        await self._mail_reset(user)
+    await self.on_after_update(user, set(changes))
+
+
+async def send_password_reset(self: "UserManager", db: AsyncSession, user: User) -> None:
+    """As `request_password_reset`, for administrators: no limit holds it back.
+
+    Raises:
+        NoSuchUser: the account was deleted meanwhile.
+    """
+    if not await self._lock(db, user):
+        raise NoSuchUser("There is no such account.")
+    if self._can_receive_mail(user):
+        await self._mail_reset(user)
+    audit.record(db, "password_reset_request", user.id, actor="")
+
+
+async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
+    """Delete an account and, through foreign keys, what belongs to it.
+
+    Raises:
+        LastSuperuser: nothing is changed.
+        AccountInUse: a table of yours has rows of this account, and a foreign key without CASCADE.
+    """
+    await self.require_another_superuser(db, user)
+    # Of two who delete it at once, the second finds nothing, and no hook runs twice.
+    if not await self._lock(db, user):
+        return
+    await self.on_before_delete(user)
+    await db.flush()
+    # The row stays in the session for the notice.
+    this_one = delete_from(self.model).where(self.model.id == user.id)
+    try:
+        await db.execute(this_one.execution_options(synchronize_session=False))
+    except IntegrityError as error:
+        await db.rollback()
+        raise AccountInUse("Something refers to this account and keeps it from being deleted.") from error
+    audit.record(db, "delete", user.id)
+    await self._notify(user, "account_deleted")
+
+
+async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) -> bool:
+    """Delete one account whose grace has passed, not the first *skip*; False if there is none."""
+    due = select(self.model).where(self.model.delete_after <= clock.now())
+    due = due.order_by(self.model.delete_after, self.model.id).offset(skip).limit(1)
+    # Not locked: `delete` locks the superusers first, and of two workers one writes it down.
+    user = await db.scalar(due)
+    if user is None:
+        return False
+    await self.delete(db, user)
+    return True
+
+
+async def require_another_superuser(self: "UserManager", db: AsyncSession, user: User) -> None:
+    """Refuse to take away from *user* what no other active superuser has.
+
+    The rows are locked, so that of two superusers who take it from each other one fails.
+    """
+    others = (
+        select(self.model.id)
+        .where(
+            self.model.is_superuser.is_(True),
+            self.model.is_active.is_(True),
+            self.model.delete_after.is_(None),
+        )
+        .order_by(self.model.id)
+        .with_for_update()
+    )
+    active = set(await db.scalars(others))
+    if active == {user.id}:
+        raise LastSuperuser("This is the last active superuser: make another one first.")

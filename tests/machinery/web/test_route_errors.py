@@ -9,7 +9,7 @@ from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
 from app.web import App
-from app.web.framework.endpoint import RouteError
+from app.web.framework.handler_checks import RouteError
 
 
 class Thing(msgspec.Struct):

@@ -22,7 +22,8 @@ from app.settings import Settings
 from app.web import middleware
 from app.web.access_log import answer_has_begun, hide
 from app.web.framework.asgi import Message
-from app.web.framework.endpoint import Endpoint, RouteError, is_response, wrap_route
+from app.web.framework.endpoint import Endpoint, is_response, wrap_route
+from app.web.framework.handler_checks import RouteError
 from app.web.framework.openapi import build_document
 from app.web.framework.request import CheckedRequest
 from app.web.problems import ClientDisconnected, Problem, problem_for, problem_response

@@ -11,7 +11,7 @@ The framework routes the request and sends the answer. What lies between happens
    transaction rolls back. An error while finishing becomes the answer; it is never swallowed.
 3. Every exception becomes problem details (`app/web/problems.py`).
 
-Handlers that HawkAPI 0.2.0 would run wrongly are refused when they are registered, with a sentence.
+Handlers that HawkAPI 0.2.0 would run wrongly are refused when they are registered: `handler_checks.py`.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, wraps
 from itertools import count
 from types import UnionType
-from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 import msgspec
 from hawkapi import Request
@@ -31,9 +31,15 @@ from hawkapi.responses.json_response import JSONResponse
 from hawkapi.responses.response import Response
 from hawkapi.routing.route import Route
 from hawkapi.security.scopes import SecurityScopes
-from hawkapi.validation.constraints import ParamMarker
 
 from app.web.framework import parameters
+from app.web.framework.handler_checks import (
+    RouteError,
+    check_dependency,
+    check_describable,
+    check_response,
+    hints_of,
+)
 from app.web.framework.parameters import REQUIRED, Reader
 from app.web.framework.request import CheckedRequest
 
@@ -41,12 +47,7 @@ _BY_THE_FRAMEWORK = frozenset(
     {ParamSource.DEPENDS_CONTAINER, ParamSource.CONTAINER_AUTO, ParamSource.BACKGROUND_TASKS}
 )
 
-
 _numbers = count()
-
-
-class RouteError(TypeError):
-    """A handler that could not work as it is written; raised when it is registered."""
 
 
 @dataclass(frozen=True)
@@ -261,32 +262,15 @@ def _made_once(middleware: Any) -> Callable[[Any], Any]:
 def _endpoint_of(route: Route) -> Endpoint:
     handler = route.handler
     where = f"{'/'.join(sorted(route.methods))} {route.path} ({handler.__module__}.{handler.__qualname__})"
-    hints = _hints_of(handler, where)
+    hints = hints_of(handler, where)
     response_type = route.response_model or hints.get("return", Response)
-    returns_value = response_type is not type(None) and not is_response_type(response_type)
-    if returns_value:
-        _check_describable(response_type, f"{where}: what it returns")
-    excludes = (
-        route.response_model_exclude_none,
-        route.response_model_exclude_unset,
-        route.response_model_exclude_defaults,
-    )
-    if any(excludes):
-        raise RouteError(
-            f"{where}: response_model_exclude_... has no effect here. Leave fields out with"
-            " `class Model(msgspec.Struct, omit_defaults=True)`."
-        )
-    if route.status_code in (204, 304) and returns_value:
-        raise RouteError(
-            f"{where} answers {route.status_code}, which has no body, but returns a value:"
-            " give status_code=200, or return None."
-        )
+    check_response(route, response_type, where)
     plan = route._handler_plan
     if plan is None:
         raise RouteError(f"{where}: HawkAPI made no plan for this handler.")
     endpoint = Endpoint(route, handler, response_type, route.dependencies)
     for guard in route.dependencies:
-        _check_dependency(guard, where)
+        check_dependency(guard, where)
     for spec in plan.params:
         _add_step(endpoint, spec, hints.get(spec.name, Any), where)
     if sum(each.location == "body" for each in endpoint.parameters) > 1:
@@ -301,7 +285,7 @@ def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) 
         return
     if source is ParamSource.DEPENDS_CALLABLE:
         plan = cast(DepCallablePlan, spec.dep_plan)
-        _check_dependency(plan, where)
+        check_dependency(plan, where)
         endpoint.steps.append((spec.name, plan))
         return
     if source is ParamSource.REQUEST:
@@ -314,7 +298,7 @@ def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) 
     if annotation is Request:
         raise RouteError(f"{where}: the parameter that takes the request must be named `request`.")
     name = spec.alias or spec.name
-    _check_describable(annotation, f"{where}: the parameter {name!r}")
+    check_describable(annotation, f"{where}: the parameter {name!r}")
     if source in (ParamSource.PATH, ParamSource.IMPLICIT_PATH):
         location, reader = "path", parameters.path_reader(name, annotation)
     elif source is ParamSource.HEADER:
@@ -337,52 +321,6 @@ def _default_of(spec: ParamSpec) -> Any:
     return spec.param_default if spec.has_param_default else REQUIRED
 
 
-def _hints_of(function: Any, where: str) -> dict[str, Any]:
-    try:
-        return get_type_hints(function, include_extras=True)
-    except Exception as error:
-        raise RouteError(
-            f"{where}: the annotations cannot be resolved ({error}). HawkAPI would drop every Depends and"
-            " marker of this handler. Import the types at run time, and do not use"
-            " `from __future__ import annotations` in modules with handlers."
-        ) from error
-
-
-def _check_dependency(plan: DepCallablePlan, where: str) -> None:
-    """HawkAPI fills `request`, other dependencies and nothing else; the rest would keep its default."""
-    function = plan.callable
-    name = getattr(function, "__qualname__", repr(function))
-    # An object with __call__, such as HawkAPI's HTTPBearer(), has its parameters there.
-    target = function if inspect.isroutine(function) else type(function).__call__
-    filled = {spec.name for spec in plan.params if not spec.has_param_default}
-    hints = _hints_of(target, f"{where}, dependency {name}")
-    for parameter in inspect.signature(target).parameters.values():
-        if parameter.name in filled or parameter.name == "self":
-            continue
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        marked = any(isinstance(each, ParamMarker) for each in get_args(hints.get(parameter.name)))
-        if marked or parameter.default is inspect.Parameter.empty:
-            raise RouteError(
-                f"{where}: HawkAPI cannot fill the parameter {parameter.name!r} of the dependency {name}."
-                " Take `request` there, or read the query with app.web.framework.parameters.query(Struct)."
-            )
-    for spec in plan.params:
-        if spec.dep_plan is not None:
-            _check_dependency(spec.dep_plan, where)
-
-
-def _check_describable(annotation: Any, what: str) -> None:
-    """Refuse a type that msgspec can neither check nor describe in the OpenAPI document."""
-    try:
-        msgspec.json.schema_components([annotation])
-    except TypeError as error:
-        raise RouteError(
-            f"{what} is of a type that msgspec does not know ({annotation!r}). Use a msgspec.Struct or a"
-            " standard type; for a handler that returns a Response too, give response_model=."
-        ) from error
-
-
 def _is_body(annotation: Any) -> bool:
     """Whether a bare parameter can only be the body: a Struct, also optional or in a list, or a dict."""
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -397,10 +335,6 @@ def _is_body(annotation: Any) -> bool:
 def is_response(value: Any) -> bool:
     """Whether *value* is an answer already: one of HawkAPI's classes or an ASGI callable of your own."""
     return hasattr(value, "status_code") and callable(value)
-
-
-def is_response_type(annotation: Any) -> bool:
-    return isinstance(annotation, type) and inspect.isfunction(annotation.__call__)
 
 
 def _as_model(result: object, model: Any) -> Any:

@@ -13,7 +13,8 @@ from typing import Any, cast, get_args, get_type_hints
 
 import msgspec
 
-from app.web.framework.endpoint import Endpoint, Parameter, is_response_type
+from app.web.framework.endpoint import Endpoint, Parameter
+from app.web.framework.handler_checks import is_response_type
 from app.web.framework.openapi_metadata import answers_of, query_model_of, security_of
 from app.web.framework.parameters import REQUIRED, accepts_form
 from app.web.problems import ProblemDetails, describe

@@ -1,0 +1,86 @@
+"""What a handler has to be, checked when it is registered: HawkAPI 0.2.0 would run the refused ones
+wrongly."""
+
+import inspect
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+from hawkapi.di.param_plan import DepCallablePlan
+from hawkapi.routing.route import Route
+from hawkapi.validation.constraints import ParamMarker
+
+
+class RouteError(TypeError):
+    """A handler that could not work as it is written; raised when it is registered."""
+
+
+def check_response(route: Route, response_type: Any, where: str) -> None:
+    """Refuse what cannot be sent, and options of HawkAPI that have no effect here."""
+    returns_value = response_type is not type(None) and not is_response_type(response_type)
+    if returns_value:
+        check_describable(response_type, f"{where}: what it returns")
+    excludes = (
+        route.response_model_exclude_none,
+        route.response_model_exclude_unset,
+        route.response_model_exclude_defaults,
+    )
+    if any(excludes):
+        raise RouteError(
+            f"{where}: response_model_exclude_... has no effect here. Leave fields out with"
+            " `class Model(msgspec.Struct, omit_defaults=True)`."
+        )
+    if route.status_code in (204, 304) and returns_value:
+        raise RouteError(
+            f"{where} answers {route.status_code}, which has no body, but returns a value:"
+            " give status_code=200, or return None."
+        )
+
+
+def hints_of(function: Any, where: str) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except Exception as error:
+        raise RouteError(
+            f"{where}: the annotations cannot be resolved ({error}). HawkAPI would drop every Depends and"
+            " marker of this handler. Import the types at run time, and do not use"
+            " `from __future__ import annotations` in modules with handlers."
+        ) from error
+
+
+def check_dependency(plan: DepCallablePlan, where: str) -> None:
+    """HawkAPI fills `request`, other dependencies and nothing else; the rest would keep its default."""
+    function = plan.callable
+    name = getattr(function, "__qualname__", repr(function))
+    # An object with __call__, such as HawkAPI's HTTPBearer(), has its parameters there.
+    target = function if inspect.isroutine(function) else type(function).__call__
+    filled = {spec.name for spec in plan.params if not spec.has_param_default}
+    hints = hints_of(target, f"{where}, dependency {name}")
+    for parameter in inspect.signature(target).parameters.values():
+        if parameter.name in filled or parameter.name == "self":
+            continue
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        marked = any(isinstance(each, ParamMarker) for each in get_args(hints.get(parameter.name)))
+        if marked or parameter.default is inspect.Parameter.empty:
+            raise RouteError(
+                f"{where}: HawkAPI cannot fill the parameter {parameter.name!r} of the dependency {name}."
+                " Take `request` there, or read the query with app.web.framework.parameters.query(Struct)."
+            )
+    for spec in plan.params:
+        if spec.dep_plan is not None:
+            check_dependency(spec.dep_plan, where)
+
+
+def check_describable(annotation: Any, what: str) -> None:
+    """Refuse a type that msgspec can neither check nor describe in the OpenAPI document."""
+    try:
+        msgspec.json.schema_components([annotation])
+    except TypeError as error:
+        raise RouteError(
+            f"{what} is of a type that msgspec does not know ({annotation!r}). Use a msgspec.Struct or a"
+            " standard type; for a handler that returns a Response too, give response_model=."
+        ) from error
+
+
+def is_response_type(annotation: Any) -> bool:
+    return isinstance(annotation, type) and inspect.isfunction(annotation.__call__)

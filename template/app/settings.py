@@ -299,6 +299,12 @@ class Settings(BaseSettings):
             description="Connections of a process (SQLite: 3 at most); for all, below the server's limit.",
         ),
     ] = 32
+    database_fast_paths: Annotated[
+        bool,
+        Field(
+            description="Use private API of SQLAlchemy for speed. Turn off if an update of it breaks this."
+        ),
+    ] = True
     redis_url: Annotated[
         SecretStr | None,
         AfterValidator(_redis_url),

@@ -7,6 +7,7 @@ from sqlalchemy import ForeignKey, bindparam, event, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from app.database.fast_paths import FAST_PATHS
 from app.database.row_loader import Joined
 from app.users import User, UserSession
 
@@ -54,8 +55,8 @@ def by_id(model: type) -> Joined:
 ONE = {"id": 1}
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def session() -> AsyncIterator[AsyncSession]:
+@pytest_asyncio.fixture(loop_scope="session", params=[True, False], ids=["fast", "plain"])
+async def session(request) -> AsyncIterator[AsyncSession]:
     engine = create_async_engine("sqlite+aiosqlite://")
     async with engine.begin() as connection:
         await connection.run_sync(Tables.metadata.create_all)
@@ -64,7 +65,7 @@ async def session() -> AsyncIterator[AsyncSession]:
         await writer.flush()
         writer.add_all([Book(id=1, name="Notes", author_name="Ada"), Eager(id=1, author_name="Ada")])
         writer.add(Deferring(id=1, author_name="Ada", long="x"))
-    async with AsyncSession(engine) as session:
+    async with AsyncSession(engine, info={FAST_PATHS: request.param}) as session:
         yield session
     await engine.dispose()
 
@@ -154,4 +155,4 @@ async def test_whoever_listens_to_loading_hears_of_it(session):
 def test_the_tables_of_a_login_are_plain():
     joined = Joined(User, UserSession, on=User.id == UserSession.user_id, where=User.id == "")
 
-    assert len(joined._plain[1]) == 2
+    assert len(joined._columns[1]) == 2

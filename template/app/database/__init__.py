@@ -20,9 +20,9 @@ from typing import Annotated, Any
 from hawkapi import Depends, Request
 from hawkapi_sqlalchemy import Base, DatabaseConfig, init_database
 from sqlalchemy import Engine, event, exc, make_url, text
-from sqlalchemy.ext.asyncio import AsyncSession, async_object_session, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
 
-from app.database import driver_errors, read_session, sqlite
+from app.database import driver_errors, fast_paths, read_session, sqlite
 from app.database.read_session import ReadOnlySession
 from app.services import Services
 from app.web import App
@@ -85,18 +85,13 @@ def connect(app: App) -> None:
     engine = database.get().engine
     # So that code with a row in hand, a hook for example, finds the services of its own application.
     # Queries see what was added before them, as SQLAlchemy's documentation says.
-    database.get().sessionmaker.configure(info={_SERVICES: app.state}, autoflush=True)
-    app.state.reading = async_sessionmaker(
-        engine,
-        sync_session_class=ReadOnlySession,
-        expire_on_commit=False,
-        autoflush=False,
-        info={_SERVICES: app.state},
-    )
+    info = {_SERVICES: app.state, fast_paths.FAST_PATHS: settings.database_fast_paths}
+    database.get().sessionmaker.configure(info=info, autoflush=True)
+    app.state.reading = read_session.build_maker(engine, fast_paths=settings.database_fast_paths)
+    app.state.reading.configure(info=info)
     if is_sqlite:
-        sqlite.configure(engine.sync_engine)
+        sqlite.configure(engine.sync_engine, fast_paths=settings.database_fast_paths)
     else:
-        read_session.configure(engine.sync_engine)
         _name_connection_errors(engine.sync_engine)
         _ping_after_idling(engine.sync_engine)
 
@@ -127,7 +122,7 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
         # Shielded: a request that is cancelled must still give its connection back.
         await asyncio.shield(db.close())
         raise
-    if is_read:
+    if is_read and fast_paths.are_on(db):
         # It has begun nothing that would have to be sent to the database, so this needs no greenlet.
         db.sync_session.close()
     else:

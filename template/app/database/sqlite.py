@@ -1,30 +1,19 @@
-# pyright: reportPrivateUsage=false
-# SQLAlchemy and aiosqlite have no public place for this; tests/web/test_sqlite.py covers what is overridden.
-"""SQLite as this application runs it: settings, transactions, one trip to its thread for each statement."""
+"""SQLite as this application runs it: its settings and its transactions."""
 
 import logging
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Engine, event
-from sqlalchemy.dialects.sqlite.aiosqlite import (
-    AsyncAdapt_aiosqlite_connection,
-    AsyncAdapt_aiosqlite_cursor,
-)
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.pool import PoolResetState
 
+from app.database.read_session import READS
 
-def configure(engine: Engine) -> None:
+
+def configure(engine: Engine, *, fast_paths: bool) -> None:
     """Prepare every connection that *engine* makes from now on."""
     # On DEBUG it logs each statement with its values: hashes, and mails with their links.
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
-
-    @event.listens_for(engine, "do_connect")
-    def on_do_connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
-        connection = dialect.connect(*arguments, **options)
-        return _Connection(dialect.loaded_dbapi, connection.driver_connection)
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
@@ -49,14 +38,13 @@ def configure(engine: Engine) -> None:
 
     engine.dialect.do_rollback = roll_back_what_is_open
 
-    def begin(dbapi_connection: Any) -> None:
-        # A transaction that reads first and writes later fails at once when another has written in between;
-        # taking the write lock at the beginning makes it wait its turn. Sessions that only read begin none.
-        cursor = dbapi_connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
-        cursor.close()
+    if fast_paths:
+        from app.database.fast_paths import sqlite_cursor
 
-    engine.dialect.do_begin = begin
+        sqlite_cursor.configure(engine)
+        engine.dialect.do_begin = _begin
+    else:
+        event.listen(engine, "begin", _begin_unless_it_reads)
 
     @event.listens_for(engine, "reset")
     def on_reset(connection: Any, record: Any, state: PoolResetState) -> None:
@@ -65,60 +53,20 @@ def configure(engine: Engine) -> None:
         if not state.terminate_only and connection.driver_connection.in_transaction:
             connection.rollback()
 
-    _ = (on_do_connect, on_connect, on_reset)
+    _ = (on_connect, on_reset)
 
 
-@dataclass(slots=True)
-class _Finished:
-    """What is left of a driver's cursor when its statement is done and its rows are fetched."""
-
-    description: Any = None
-    rowcount: int = -1
-    lastrowid: int | None = None
-    arraysize: int = 1
-
-    def close(self) -> None:
-        """It is closed."""
+# A transaction that reads first and writes later fails at once when another has written in between; taking
+# the write lock at the beginning makes it wait its turn. Sessions that only read begin none.
+_BEGIN = "BEGIN IMMEDIATE"
 
 
-class _Cursor(AsyncAdapt_aiosqlite_cursor):
-    """Executes, fetches and closes in one call of the connection's thread.
-
-    SQLAlchemy's own makes a call for each, and changing threads costs more than a SELECT by its key.
-    """
-
-    __slots__ = ()
-    _awaitable_cursor_close = False
-
-    def __init__(self, adapt_connection: AsyncAdapt_aiosqlite_connection) -> None:
-        self._adapt_connection = adapt_connection
-        self._connection = adapt_connection._connection
-        self._cursor = _Finished()  # type: ignore[assignment]
-        self._soft_closed_memoized = {}
-        self._rows = deque()
-
-    async def _execute_async(self, operation: Any, parameters: Any) -> None:
-        await self._run("execute", operation, () if parameters is None else parameters)
-
-    async def _executemany_async(self, operation: Any, seq_of_parameters: Sequence[Any]) -> None:
-        await self._run("executemany", operation, seq_of_parameters)
-
-    async def _run(self, method: str, operation: str, parameters: Any) -> None:
-        connection: Any = self._connection
-
-        def in_thread() -> tuple[_Finished, list[Any]]:
-            cursor = getattr(connection._conn, method)(operation, parameters)
-            rows: list[Any] = cursor.fetchall() if cursor.description else []
-            # The count of a statement with RETURNING is right once its rows are fetched.
-            finished = _Finished(cursor.description, cursor.rowcount, cursor.lastrowid)
-            cursor.close()
-            return finished, rows
-
-        async with self._adapt_connection._execute_mutex:
-            self._cursor, rows = await connection._execute(in_thread)
-            self._rows = deque(rows)
+def _begin(dbapi_connection: Any) -> None:
+    cursor = dbapi_connection.cursor()
+    cursor.execute(_BEGIN)
+    cursor.close()
 
 
-class _Connection(AsyncAdapt_aiosqlite_connection):
-    __slots__ = ()
-    _cursor_cls = _Cursor
+def _begin_unless_it_reads(connection: Connection) -> None:
+    if not connection.get_execution_options().get(READS):
+        connection.exec_driver_sql(_BEGIN)

@@ -1,9 +1,18 @@
 """The session of GET and HEAD: no transaction, and nothing of it is left on the connection afterwards."""
 
+import asyncio
+from typing import Any
+
 import pytest
 from sqlalchemy import delete, event, func, insert, select, text, update
 
-from app.database import Db
+from app.database import Db, separate_transaction
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "plain"])
+def settings(settings, request):
+    """With and without DATABASE_FAST_PATHS."""
+    return settings.model_copy(update={"database_fast_paths": request.param})
 
 
 @pytest.fixture
@@ -93,6 +102,52 @@ async def test_a_session_that_is_bound_to_a_connection_uses_that_one(stored, thi
             assert await session.scalar(select(thing.name)) == "a"
         assert await connection.scalar(select(thing.name)) == "a"
         await connection.rollback()
+
+
+async def test_what_was_added_is_never_lost_behind_a_success(stored, stored_http, thing):
+    @stored.get("/", status_code=200)
+    async def handler(db: Db) -> None:
+        db.add(thing(name="a"))
+
+    assert (await stored_http.get("/")).status_code == 500
+    assert (await stored_http.head("/")).status_code == 500
+
+
+async def test_a_read_does_not_wait_for_a_writer(stored, stored_http, thing):
+    @stored.get("/", status_code=200)
+    async def handler(db: Db) -> list[str]:
+        return list(await db.scalars(select(thing.name)))
+
+    async with stored.state.db.session() as writer:
+        writer.add(thing(name="a"))
+        await writer.flush()
+        async with asyncio.timeout(5):
+            assert (await stored_http.get("/")).json() == []
+
+
+async def test_bookkeeping_has_a_transaction_of_its_own(stored, stored_http, thing):
+    @stored.get("/", status_code=200)
+    async def handler(db: Db) -> list[str]:
+        await db.scalar(select(thing.name))
+        async with separate_transaction(db) as own:
+            own.add(thing(name="a"))
+        return list(await db.scalars(select(thing.name)))
+
+    assert (await stored_http.get("/")).json() == ["a"]
+
+
+async def test_what_was_loaded_stays_when_the_connection_is_given_back(stored, stored_http, thing):
+    async with stored.state.db.session() as session:
+        session.add(thing(name="a"))
+
+    @stored.get("/", status_code=200)
+    async def handler(db: Db) -> list[Any]:
+        row = await db.scalar(select(thing))
+        async with separate_transaction(db):
+            in_use = stored.state.db.get().engine.pool.checkedout()
+        return [row.name, in_use]
+
+    assert (await stored_http.get("/")).json() == ["a", 0]
 
 
 async def test_a_listener_on_the_engine_hears_what_is_read(stored, stored_http, thing):

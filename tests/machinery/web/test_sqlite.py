@@ -8,11 +8,11 @@ from sqlalchemy import exc, insert, select, update
 from app.database import Db
 
 
-@pytest.fixture
-def settings(settings, tmp_path):
-    """SQLite, whatever the other tests run on."""
+@pytest.fixture(params=[True, False], ids=["fast", "plain"])
+def settings(settings, tmp_path, request):
+    """SQLite, whatever the other tests run on, with and without DATABASE_FAST_PATHS."""
     url = SecretStr(f"sqlite+aiosqlite:///{tmp_path / 'own.db'}")
-    return settings.model_copy(update={"database_url": url})
+    return settings.model_copy(update={"database_url": url, "database_fast_paths": request.param})
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def trips(monkeypatch):
     return sent
 
 
+@pytest.mark.parametrize("settings", [True], ids=["fast"], indirect=True)
 async def test_a_request_that_reads_once_makes_one_trip(stored, stored_http, thing, trips):
     @stored.get("/", status_code=200)
     async def handler(db: Db) -> list[int]:

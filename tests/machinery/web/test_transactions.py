@@ -13,6 +13,12 @@ from app.database import Db, session_of
 from app.web import Problem
 
 
+@pytest.fixture(params=[True, False], ids=["fast", "plain"])
+def settings(settings, request):
+    """With and without DATABASE_FAST_PATHS."""
+    return settings.model_copy(update={"database_fast_paths": request.param})
+
+
 async def count(app: Any, thing: Any) -> int:
     async with app.state.db.session() as session:
         return await session.scalar(select(func.count()).select_from(thing))

@@ -348,7 +348,7 @@ PROTECTIONS = [
         within="uncount",
         old="await _give_back(self._limiter, self._takes)",
         new="await self._limiter.clear()",
-        test="test_security_guessing.py"
+        test="test_security_guessing_details.py"
         "::test_a_success_on_one_account_does_not_clear_the_count_of_the_address",
     ),
     Mutation(
@@ -364,7 +364,7 @@ PROTECTIONS = [
         name="a known browser has a count",
         file="app/users/rate_limits.py",
         old='*_takes("wrong_password:browser", f"{account} {known}", limit.browser),',
-        test="test_security_guessing.py::test_a_known_browser_has_a_count_of_its_own",
+        test="test_security_guessing_details.py::test_a_known_browser_has_a_count_of_its_own",
     ),
     Mutation(
         item=10,
@@ -382,7 +382,7 @@ PROTECTIONS = [
         within="address_of",
         old="trusted = _trusted(scope)",
         new='trusted = [ip_network("0.0.0.0/0")]',
-        test="test_security_guessing.py::test_a_made_up_address_is_not_believed",
+        test="test_security_guessing_details.py::test_a_made_up_address_is_not_believed",
     ),
     Mutation(
         item=10,
@@ -390,7 +390,7 @@ PROTECTIONS = [
         file="app/web/client_ip.py",
         old="(self.ip_address, 64)",
         new="(self.ip_address, 128)",
-        test="test_security_guessing.py::test_addresses_of_one_ipv6_network_count_as_one",
+        test="test_security_guessing_details.py::test_addresses_of_one_ipv6_network_count_as_one",
     ),
     Mutation(
         item=10,
@@ -570,7 +570,7 @@ PROTECTIONS = [
         file=SESSIONS,
         old="_SECRET_BYTES = 32",
         new="_SECRET_BYTES = 8",
-        test="test_security_sessions.py::test_a_token_is_32_bytes_of_the_systems_randomness",
+        test="test_security_session_tokens.py::test_a_token_is_32_bytes_of_the_systems_randomness",
     ),
     Mutation(
         item=15,
@@ -579,7 +579,7 @@ PROTECTIONS = [
         within="issue",
         old="secrets.token_bytes(_SECRET_BYTES)",
         new='__import__("random").randbytes(_SECRET_BYTES)',
-        test="test_security_sessions.py::test_a_token_is_32_bytes_of_the_systems_randomness",
+        test="test_security_session_tokens.py::test_a_token_is_32_bytes_of_the_systems_randomness",
     ),
     Mutation(
         item=15,
@@ -587,7 +587,7 @@ PROTECTIONS = [
         file=SESSIONS,
         old="return hashlib.sha256(secret).hexdigest()",
         new="return secret.hex()",
-        test="test_security_sessions.py::test_the_database_holds_the_hash_alone",
+        test="test_security_session_tokens.py::test_the_database_holds_the_hash_alone",
     ),
     Mutation(
         item=15,
@@ -595,7 +595,7 @@ PROTECTIONS = [
         file=SESSIONS,
         old="return hashlib.sha256(secret).hexdigest()",
         new="return secret.hex()",
-        test="test_security_sessions.py::test_what_the_database_holds_is_no_cookie",
+        test="test_security_session_tokens.py::test_what_the_database_holds_is_no_cookie",
     ),
     Mutation(
         item=15,
@@ -604,7 +604,7 @@ PROTECTIONS = [
         within="_parts",
         old="if not hmac.compare_digest(checksum, self._checksum(session_id, secret)):",
         new="if False:",
-        test="test_security_sessions.py::test_what_the_database_holds_is_no_refresh_token",
+        test="test_security_session_tokens.py::test_what_the_database_holds_is_no_refresh_token",
     ),
     Mutation(
         item=16,
@@ -667,7 +667,7 @@ PROTECTIONS = [
         within="rotate",
         old="last_seen_at=now,",
         new="last_seen_at=now, authenticated_at=now,",
-        test="test_security_sessions.py::test_neither_use_nor_refreshing_makes_a_login_recent",
+        test="test_security_session_tokens.py::test_neither_use_nor_refreshing_makes_a_login_recent",
     ),
     Mutation(
         item=19,
@@ -1715,7 +1715,7 @@ PROTECTIONS = [
         file="app/users/rate_limits.py",
         within="begin_attempt",
         old='*_takes("wrong_password:browsers", account, limit.browsers),',
-        test="test_security_guessing.py::test_all_known_browsers_of_an_account_share_a_count",
+        test="test_security_guessing_details.py::test_all_known_browsers_of_an_account_share_a_count",
     ),
     Mutation(
         name="a new password makes the browsers of a thief strangers",
@@ -1723,7 +1723,7 @@ PROTECTIONS = [
         within="_proof",
         old=", str(password_version))",
         new=")",
-        test="test_security_guessing.py::test_the_browsers_of_a_thief_are_strangers_after_a_reset",
+        test="test_security_guessing_details.py::test_the_browsers_of_a_thief_are_strangers_after_a_reset",
     ),
     Mutation(
         name="a browser that is not used is forgotten",
@@ -1731,7 +1731,7 @@ PROTECTIONS = [
         within="_is_current",
         old="return clock.now().timestamp() < int(made_at, 16) + LIFETIME.total_seconds()",
         new="return True",
-        test="test_security_guessing.py::test_a_browser_that_was_not_used_for_too_long_is_a_stranger",
+        test="test_security_guessing_details.py::test_a_browser_that_was_not_used_for_too_long_is_a_stranger",
     ),
     Mutation(
         name="nobody makes a browser known for longer",
@@ -1768,14 +1768,14 @@ PROTECTIONS = [
         file="app/users/routes/account.py",
         within="change_password",
         old="remember_browser(request, users, issued.user)",
-        test="test_security_guessing.py::test_the_browser_that_changes_the_password_stays_known",
+        test="test_security_guessing_details.py::test_the_browser_that_changes_the_password_stays_known",
     ),
     Mutation(
         name="one address uses up only its share of an account's count",
         file="app/users/rate_limits.py",
         old='ip_and_account="8/15m, 20/d"',
         new='ip_and_account="8/15m"',
-        test="test_security_guessing.py::test_one_address_does_not_keep_the_owner_out",
+        test="test_security_guessing_details.py::test_one_address_does_not_keep_the_owner_out",
     ),
     Mutation(
         name="a hundred wrong passwords in a row lock the account",
@@ -1791,7 +1791,7 @@ PROTECTIONS = [
         within="_count_failure",
         old="failed_logins=self.model.failed_logins + 1",
         new="failed_logins=user.failed_logins + 1 if user is not None else 0",
-        test="test_security_guessing.py::test_of_many_failures_at_once_each_counts",
+        test="test_security_guessing_details.py::test_of_many_failures_at_once_each_counts",
     ),
     Mutation(
         name="a success ends the row of wrong passwords",
@@ -1799,7 +1799,7 @@ PROTECTIONS = [
         within="_verified",
         old="await self._forget_failures(db, user)",
         new="pass",
-        test="test_security_guessing.py::test_a_success_ends_the_row_of_failures",
+        test="test_security_guessing_details.py::test_a_success_ends_the_row_of_failures",
     ),
     Mutation(
         name="the owner of a locked account is told",
@@ -1820,14 +1820,14 @@ PROTECTIONS = [
         file=MANAGER,
         within="_accepts_password",
         old="bool(known) or ",
-        test="test_security_guessing.py::test_a_known_browser_logs_in_to_a_locked_account_and_unlocks_it",
+        test="test_security_guessing_details.py::test_a_known_browser_logs_in_to_a_locked_account_and_unlocks_it",
     ),
     Mutation(
         name="wrong passwords of a known browser lock nothing",
         file=MANAGER,
         within="_count_failure",
         old="        if known:\n            return\n",
-        test="test_security_guessing.py::test_wrong_passwords_of_a_known_browser_do_not_lock_the_account",
+        test="test_security_guessing_details.py::test_wrong_passwords_of_a_known_browser_do_not_lock_the_account",
     ),
     Mutation(
         name="while the table of counts is full strangers share many buckets",

@@ -28,6 +28,7 @@ from app.users.exceptions import OwnerRequired
 from app.users.passwords import hashing
 from app.users.sessions import IssuedSession
 from app.web import App
+from tests.conftest import PASSWORD
 
 type Outbox = Callable[[], Awaitable[list[EmailMessage]]]
 
@@ -123,12 +124,21 @@ def expired_tokens(manager: UserManager) -> UserTokens:
 
 
 _quick = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+QUICK_HASH = _quick.hash(PASSWORD)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    """Of the users that `make_user` makes; verifying it costs next to nothing."""
+    return QUICK_HASH
+
+
+@pytest.fixture(autouse=True)
 def quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 with next to no work, for tests that are about something else."""
+    """Argon2 with next to no work. A test about the hash itself replaces this fixture by an empty one."""
     monkeypatch.setattr(hashing, "hash_password", _quick.hash)
+    monkeypatch.setattr(hashing, "needs_rehash", _quick.check_needs_rehash)
+    monkeypatch.setattr(hashing, "DUMMY_HASH", QUICK_HASH)
 
 
 @pytest.fixture
@@ -407,7 +417,7 @@ def make_owner(db: Database, quick_hashing: None) -> Callable[..., Awaitable[Use
 
     async def make(email: str = "ada@example.com", **columns: object) -> User:
         async with db.session() as session:
-            user = User(email=email, hashed_password=_quick.hash("correct horse battery"), **columns)
+            user = User(email=email, hashed_password=QUICK_HASH, **columns)
             session.add(user)
         return user
 

@@ -7,9 +7,13 @@ import pytest
 from app.users.passwords import hashing
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
 DAY = timedelta(days=1)
+
 MICROSECOND = timedelta(microseconds=1)
+
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+
 FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 
@@ -231,94 +235,3 @@ async def test_the_sessions_of_other_browsers_live_on(
     await log_in()
 
     assert [await status_of(headers) for headers in others] == [200, 200]
-
-
-@pytest.mark.parametrize("value", ["", "x", "x.y", "x." + "A" * 64, '"quoted"', "x" * 3000])
-async def test_a_cookie_that_is_none_does_not_hinder(log_in, make_user, value):
-    await make_user("ada@example.com")
-
-    assert (await log_in(cookie=f"__Host-session={value}")).status_code == 200
-
-
-async def test_a_refresh_token_in_the_cookie_ends_nothing(
-    log_in, make_user, begin_session, headers_of, status_of
-):
-    bearer = await begin_session(await make_user("ada@example.com"))
-
-    await log_in(cookie=f"__Host-session={bearer.token}")
-
-    assert await status_of(headers_of(bearer)) == 200
-
-
-async def test_of_six_logins_at_once_each_has_a_session_and_the_old_one_is_dead(
-    log_in, make_user, begin_session, headers_of, at_once, status_of, session_rows
-):
-    before = headers_of(await begin_session(await make_user("ada@example.com"), kind="cookie"))
-
-    statuses = await at_once(6, lambda: log_in(cookie=before["Cookie"]))
-
-    assert statuses == [200] * 6
-    assert await status_of(before) == 401
-    assert sum(row.revoked_at is None for row in await session_rows()) == 6
-
-
-# Beside the cookie
-
-
-async def test_a_bad_bearer_token_is_not_made_good_by_a_cookie(
-    make_user, begin_session, headers_of, status_of
-):
-    cookie = headers_of(await begin_session(await make_user(), kind="cookie"))
-
-    assert await status_of(cookie | {"Authorization": "Bearer x"}) == 401
-
-
-async def test_a_bearer_token_counts_before_a_cookie(client, make_user, begin_session, headers_of):
-    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
-    cookie, bearer = await begin_session(ada, kind="cookie"), await begin_session(eve)
-
-    answer = await client.get("/users/me", headers=headers_of(cookie) | headers_of(bearer))
-
-    assert answer.json()["id"] == eve.id
-
-
-# Without https, in development
-
-
-async def test_without_https_the_cookie_has_another_name_and_works(
-    session_cookie, other_client, make_user, set_clock
-):
-    """COOKIE_SECURE=false. The client keeps the cookie by itself, as a browser would."""
-    set_clock(START)
-    await make_user("ada@example.com")
-    browser = await other_client(cookie_secure=False)
-
-    answer = await browser.post("/users/login/cookie", json=ADA, headers=FROM_A_PAGE)
-
-    cookie = session_cookie(answer)
-    assert cookie.startswith("session=")
-    assert set(cookie.split("; ")[1:]) == {"Path=/", "SameSite=Lax", "HttpOnly", f"Max-Age={90 * 24 * 3600}"}
-    assert (await browser.get("/users/me")).status_code == 200
-
-
-async def test_without_https_logging_out_takes_the_cookie_away(other_client, make_user):
-    await make_user("ada@example.com")
-    browser = await other_client(cookie_secure=False)
-    await browser.post("/users/login/cookie", json=ADA, headers=FROM_A_PAGE)
-
-    await browser.post("/users/logout", headers=FROM_A_PAGE)
-
-    assert list(browser.cookies) == ["device"]
-
-
-@pytest.mark.parametrize(("secure", "name"), [(True, "session"), (False, "__Host-session")])
-async def test_the_name_of_the_other_setting_is_not_read(
-    other_client, make_user, begin_session, secure, name
-):
-    """Any host of the domain, and plain http, can set a cookie that has no `__Host-`."""
-    issued = await begin_session(await make_user(), kind="cookie")
-    client = await other_client(cookie_secure=secure)
-
-    answer = await client.get("/users/me", headers={"Cookie": f"{name}={issued.token}"})
-
-    assert answer.status_code == 401

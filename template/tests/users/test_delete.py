@@ -1,6 +1,5 @@
 """DELETE /users/me: at once, or after DELETION_GRACE_DAYS, in which logging in takes it back."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,10 +10,15 @@ from app.users import UserSession
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+
 KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
+
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+
 WEEK = timedelta(days=7)
+
 INSTANT = timedelta(microseconds=1)
+
 GRACES = pytest.mark.parametrize("grace", [timedelta(), WEEK], ids=["at once", "with a grace"])
 
 
@@ -124,36 +128,6 @@ async def test_the_address_is_free_again(client, make_owner, visit, delete):
     assert (await client.post("/users/register", json=ADA)).status_code == 201
 
 
-@GRACES
-async def test_deleting_at_once_from_many_places_happens_once(
-    manager, make_owner, visit, delete, at_once, outbox, names, grace
-):
-    manager.deletion_grace = grace
-    user = await make_owner()
-    here = await visit(user)
-
-    statuses = await at_once(4, lambda: delete(here))
-
-    assert statuses[0] == 204
-    assert set(statuses[1:]) <= {204, 401}
-    assert len(await names()) == 1
-    assert len(await outbox()) == 1
-
-
-async def test_the_hook_before_it_runs_once_though_two_delete_it(manager, make_owner, visit, delete, at_once):
-    here = await visit(await make_owner())
-    called = []
-
-    async def hook(user):
-        called.append(user.email)
-
-    manager.on_before_delete = hook
-
-    await at_once(4, lambda: delete(here))
-
-    assert called == ["ada@example.com"]
-
-
 # Who may not
 
 
@@ -204,36 +178,6 @@ async def test_the_last_superuser_stays(
     assert "set-cookie" not in answer.headers
     assert (await client.get("/users/me", headers=here.headers)).status_code == 200
     assert (await outbox(), await names()) == ([], [])
-
-
-@GRACES
-async def test_a_superuser_beside_another_may_go(manager, make_owner, visit, delete, grace):
-    manager.deletion_grace = grace
-    await make_owner("eve@example.com", is_superuser=True)
-
-    answer = await delete(await visit(await make_owner(is_superuser=True)))
-
-    assert answer.status_code == 204
-
-
-@GRACES
-async def test_of_two_superusers_who_go_at_once_one_stays(manager, make_owner, visit, delete, at_once, grace):
-    manager.deletion_grace = grace
-    emails = ("ada@example.com", "eve@example.com")
-    visits = iter([await visit(await make_owner(email, is_superuser=True)) for email in emails])
-
-    statuses = await at_once(2, lambda: delete(next(visits)))
-
-    assert statuses == [204, 409]
-
-
-async def test_a_superuser_who_is_about_to_go_does_not_count(make_owner, visit, delete, deleted):
-    last = await make_owner("eve@example.com", is_superuser=True)
-    await deleted(is_superuser=True)
-
-    answer = await delete(await visit(last))
-
-    assert answer.status_code == 409
 
 
 # With a grace
@@ -292,65 +236,7 @@ async def test_logging_in_before_the_end_takes_it_back(client, deleted, set_cloc
     assert (await stored(user)).delete_after is None
 
 
-async def test_a_wrong_password_does_not_take_it_back(client, deleted, stored):
-    user = await deleted()
-
-    answer = await client.post("/users/login", json=ADA | {"password": "wrong"})
-
-    assert answer.status_code == 401
-    assert (await stored(user)).delete_after == NOON + WEEK
-
-
-async def test_an_account_that_was_disabled_meanwhile_is_not_taken_back(client, deleted, change, stored):
-    user = await deleted()
-    await change(user, is_active=False)
-
-    answer = await client.post("/users/login", json=ADA)
-
-    assert answer.status_code == 401
-    assert (await stored(user)).delete_after == NOON + WEEK
-
-
-async def test_at_the_end_nobody_logs_in_any_more_though_no_worker_came_by(
-    client, deleted, set_clock, stored
-):
-    user = await deleted()
-    set_clock(NOON + WEEK)
-
-    answer = await client.post("/users/login", json=ADA)
-
-    assert answer.status_code == 401
-    assert (await stored(user)).delete_after == NOON + WEEK
-
-
-async def test_at_the_end_the_account_looks_as_if_it_did_not_exist(client, deleted, set_clock):
-    await deleted()
-    set_clock(NOON + WEEK)
-
-    gone = await client.post("/users/login", json=ADA)
-    nobody = await client.post("/users/login", json=ADA | {"email": "nobody@example.com"})
-
-    assert (gone.status_code, gone.content) == (nobody.status_code, nobody.content)
-
-
-async def test_a_reset_does_not_take_it_back(client, manager, deleted, stored):
-    user = await stored(await deleted())
-
-    await client.post(f"/users/password-reset/{manager.reset_token(user)}", json={"password": "x" * 12})
-
-    assert (await stored(user)).delete_after == NOON + WEEK
-
-
 # The worker
-
-
-async def test_the_worker_leaves_the_account_until_the_end(deleted, set_clock, do_task, stored):
-    user = await deleted()
-    set_clock(NOON + WEEK - INSTANT)
-
-    await do_task("delete due accounts")
-
-    assert await stored(user) is not None
 
 
 async def test_the_worker_deletes_it_at_the_end(deleted, set_clock, do_task, stored, sessions, names):
@@ -362,37 +248,6 @@ async def test_the_worker_deletes_it_at_the_end(deleted, set_clock, do_task, sto
     assert await stored(user) is None
     assert await sessions() == 0
     assert await names() == [("delete_request", user.id), ("delete", "worker")]
-
-
-async def test_two_workers_delete_each_account_once(
-    deleted, set_clock, change, do_task, accounts, names, outbox
-):
-    users = [await deleted(f"ada{number}@example.com") for number in range(4)]
-    await change(users[0], delete_after=NOON + WEEK + INSTANT)
-    set_clock(NOON + WEEK)
-
-    await asyncio.gather(*(do_task("delete due accounts") for _ in range(2)))
-
-    assert [user.email for user in await accounts()] == ["ada0@example.com"]
-    assert (await names()).count(("delete", "worker")) == 3
-    assert len([mail for mail in await outbox() if "was deleted" in mail.subject]) == 3
-
-
-async def test_a_login_that_the_worker_overtakes_is_refused(
-    client, deleted, set_clock, do_task, meanwhile, accounts
-):
-    await deleted()
-
-    async def time_passes():
-        set_clock(NOON + WEEK)
-        await do_task("delete due accounts")
-
-    meanwhile(time_passes)
-
-    answer = await client.post("/users/login", json=ADA)
-
-    assert answer.status_code == 401
-    assert await accounts() == []
 
 
 async def test_the_hook_runs_before_the_worker_deletes(manager, deleted, set_clock, do_task):

@@ -8,9 +8,13 @@ import pytest
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
 OLD, NEW = "ada@example.com", "new@example.com"
+
 PASSWORD = {"password": "correct horse battery"}
+
 KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
+
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -66,22 +70,6 @@ async def test_asking_mails_a_link_to_the_new_address_that_works(
     assert (link.all_recipients(), notice.all_recipients()) == ([NEW], [OLD])
     assert (answer.status_code, answer.json()["email"]) == (200, NEW)
     assert await address(user) == NEW
-
-
-async def test_the_link_leads_to_the_front_end_that_the_settings_name(
-    other_client, make_owner, visit, outbox
-):
-    here = await visit(await make_owner())
-    client = await other_client(
-        email_change_url="https://shop.example.org/#/email?code={token}", email_change_ttl=2700
-    )
-
-    await client.post("/users/me/email", json={"new_email": NEW}, headers=here.headers)
-
-    link = (await outbox())[0]
-    assert "https://shop.example.org/#/email?code=ey" in link.text_body
-    assert 'href="https://shop.example.org/#/email?code=ey' in link.html_body
-    assert "good for 45 minutes" in link.text_body
 
 
 async def test_the_link_never_follows_the_request(make_owner, visit, ask, outbox):
@@ -176,24 +164,6 @@ async def test_what_is_no_new_address_is_refused(make_owner, visit, ask, outbox,
     assert await outbox() == []
 
 
-@pytest.mark.parametrize("new_email", ["x", OLD])
-async def test_the_answer_names_the_field(make_owner, visit, ask, new_email):
-    answer = await ask(await visit(await make_owner()), new_email)
-
-    assert [error["field"] for error in answer.json()["errors"]] == ["new_email"]
-
-
-@pytest.mark.parametrize(
-    "body", [{}, [], None, {"new_email": None}, {"new_email": 7}, {"email": NEW}], ids=str
-)
-async def test_a_malformed_body_is_refused(client, make_owner, visit, body):
-    here = await visit(await make_owner())
-
-    answer = await client.post("/users/me/email", json=body, headers=here.headers)
-
-    assert answer.status_code == 400
-
-
 # A taken address
 
 
@@ -209,22 +179,6 @@ async def test_a_taken_address_is_answered_and_told_alike(make_owner, visit, ask
     random = {"x-request-id": ""}
     assert dict(taken.headers) | random == dict(free.headers) | random
     assert [mail.all_recipients() for mail in await outbox()] == [[OLD], [NEW], [OLD]]
-
-
-async def test_a_taken_address_costs_the_same_work(make_owner, visit, ask, rendered, outbox_rows, statements):
-    """Checklist 13; CWE-208."""
-    await make_owner("eve@example.com")
-    here = await visit(await make_owner())
-    statements.clear()
-    await ask(here, "eve@example.com")
-    taken = list(statements), len(rendered), await outbox_rows()
-    rendered.clear()
-    statements.clear()
-
-    await ask(here, NEW)
-
-    assert (list(statements), len(rendered)) == taken[:2]
-    assert await outbox_rows() == 2 * taken[2]
 
 
 async def test_an_address_that_was_taken_meanwhile_is_a_dead_link(
@@ -245,33 +199,6 @@ async def test_an_address_that_was_taken_meanwhile_is_a_dead_link(
     assert [answer.status_code for answer in answers] == [400, 400, 400]
     assert await address(user) == OLD
     assert (await client.get("/users/me", headers=here.headers)).status_code == 200
-
-
-async def test_of_two_accounts_that_move_to_one_address_at_once_one_wins(
-    client, make_owner, pending, at_once, accounts
-):
-    """Checklist 25."""
-    links = iter([await pending(await make_owner(email)) for email in (OLD, "eve@example.com")])
-
-    statuses = await at_once(2, lambda: client.post(next(links), json=PASSWORD))
-
-    assert statuses == [200, 400]
-    assert [user.email == NEW for user in await accounts()].count(True) == 1
-
-
-async def test_of_a_registration_and_a_move_at_once_one_wins(client, make_owner, pending, at_once, accounts):
-    link = await pending(await make_owner())
-    requests = iter(
-        [
-            client.post(link, json=PASSWORD),
-            client.post("/users/register", json=PASSWORD | {"email": NEW}),
-        ]
-    )
-
-    statuses = await at_once(2, lambda: next(requests))
-
-    assert statuses in ([200, 409], [201, 400])
-    assert [user.email == NEW for user in await accounts()].count(True) == 1
 
 
 # Using the link
@@ -312,18 +239,6 @@ async def test_the_form_of_the_page_takes_the_password(client, make_owner, pendi
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert NEW in answer.text
-    assert await address(user) == NEW
-
-
-async def test_the_password_counts_also_beside_somebody_elses_login(
-    client, make_owner, visit, pending, address
-):
-    """A browser that two people share."""
-    user, eve = await make_owner(), await visit(await make_owner("eve@example.com"), "cookie")
-
-    answer = await client.post(await pending(user), json=PASSWORD, headers=eve.headers)
-
-    assert answer.status_code == 200
     assert await address(user) == NEW
 
 
@@ -403,18 +318,6 @@ async def test_somebody_elses_login_is_not_enough(client, make_owner, visit, pen
     assert await address(user) == OLD
 
 
-async def test_a_login_that_is_over_is_not_enough(client, make_owner, visit, pending, address):
-    user = await make_owner()
-    here = await visit(user)
-    link = await pending(user)
-    await client.post("/users/logout", headers=here.headers)
-
-    answer = await client.post(link, headers=here.headers)
-
-    assert answer.status_code == 400
-    assert await address(user) == OLD
-
-
 async def test_a_wrong_password_is_refused_and_spends_nothing(client, make_owner, pending, address):
     user = await make_owner()
     link = await pending(user)
@@ -424,20 +327,6 @@ async def test_a_wrong_password_is_refused_and_spends_nothing(client, make_owner
 
     assert refused.status_code == 400
     assert [error["field"] for error in refused.json()["errors"]] == ["password"]
-    assert answer.status_code == 200
-
-
-@pytest.mark.parametrize("password", ["wrong", "", "<script>alert(1)</script>"])
-async def test_a_wrong_password_shows_the_form_again(client, make_owner, pending, password):
-    link = await pending(await make_owner())
-
-    refused = await client.post(link, data={"password": password})
-    answer = await client.post(link, data=PASSWORD)
-
-    assert refused.status_code == 400
-    assert 'role="alert"' in refused.text
-    assert '<input id="password"' in refused.text
-    assert "<script" not in refused.text
     assert answer.status_code == 200
 
 
@@ -466,19 +355,6 @@ async def test_it_works_once(client, make_owner, visit, pending):
     assert [answer.status_code for answer in answers] == [200, 400]
 
 
-async def test_of_four_uses_at_once_one_wins(client, make_owner, visit, pending, at_once, outbox, stored):
-    """Checklist 26."""
-    user = await make_owner()
-    here = await visit(user)
-    link = await pending(user)
-
-    statuses = await at_once(4, lambda: client.post(link, headers=here.headers))
-
-    assert (statuses[0], set(statuses[1:])) == (200, {400})
-    assert len(await outbox()) == 1
-    assert (await stored(user)).password_version == 1
-
-
 async def test_an_expired_one_is_refused(client, make_owner, expired_tokens, change, address):
     """Checklist 27."""
     user = await make_owner()
@@ -492,54 +368,6 @@ async def test_an_expired_one_is_refused(client, make_owner, expired_tokens, cha
 
     assert [answer.status_code for answer in answers] == [400, 400]
     assert await address(user) == OLD
-
-
-@pytest.mark.parametrize("newer", ["newer@example.com", "eve@example.com"], ids=["free", "taken"])
-async def test_a_newer_request_kills_an_older_link(client, make_owner, visit, ask, pending, address, newer):
-    await make_owner("eve@example.com")
-    user = await make_owner()
-    here = await visit(user)
-    link = await pending(user)
-    await ask(here, newer)
-
-    answer = await client.post(link, headers=here.headers)
-
-    assert answer.status_code == 400
-    assert await address(user) == OLD
-
-
-async def test_two_links_to_one_address_work_once_between_them(client, make_owner, visit, ask, pending):
-    user = await make_owner()
-    here = await visit(user)
-    older = await pending(user)
-    await ask(here)
-    newer = await pending(user)
-
-    answers = [await client.post(link, headers=here.headers) for link in (older, newer)]
-
-    assert [answer.status_code for answer in answers] == [200, 400]
-
-
-async def test_asking_for_an_account_that_is_disabled_meanwhile_mails_nothing(
-    make_owner, visit, ask, manager, change, outbox, stored, monkeypatch
-):
-    user = await make_owner()
-    here = await visit(user)
-    look_up = manager.get_by_email
-
-    async def disable_and_look_up(session, email):
-        found = await look_up(session, email)
-        await session.commit()
-        await change(user, is_active=False)
-        return found
-
-    monkeypatch.setattr(manager, "get_by_email", disable_and_look_up)
-
-    answer = await ask(here)
-
-    assert answer.status_code == 401
-    assert (await stored(user)).pending_email is None
-    assert await outbox() == []
 
 
 async def test_it_dies_with_a_password_change(client, make_owner, visit, pending, address):
@@ -565,73 +393,6 @@ async def test_it_dies_with_a_reset(client, manager, make_owner, pending):
     assert (await client.post(link, json=new)).status_code == 400
 
 
-@pytest.mark.parametrize(
-    "columns", [{"is_active": False}, {"pending_email": None}, {"delete_after": NOON}], ids=str
-)
-async def test_it_dies_with_what_it_stands_on(
-    client, make_owner, pending, change, address, set_clock, columns
-):
-    user = await make_owner()
-    link = await pending(user)
-    await change(user, **columns)
-    set_clock(NOON)
-
-    assert (await client.post(link, json=PASSWORD)).status_code == 400
-    assert await address(user) == OLD
-
-
-async def test_the_link_of_a_deleted_account_is_dead(client, manager, db, make_owner, pending):
-    user = await make_owner()
-    link = await pending(user)
-    async with db.session() as session:
-        await manager.delete(session, await manager.get_by_id(session, user.id))
-
-    assert (await client.post(link, json=PASSWORD)).status_code == 400
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [{"is_active": False}, {"pending_email": "newer@example.com"}, {"password_version": 1}],
-    ids=str,
-)
-async def test_an_account_that_changes_while_its_password_is_checked_does_not_move(
-    client, make_owner, pending, meanwhile, change, address, columns
-):
-    user = await make_owner()
-    link = await pending(user)
-    meanwhile(lambda: change(user, **columns))
-
-    assert (await client.post(link, json=PASSWORD)).status_code == 400
-    assert await address(user) == OLD
-
-
-@pytest.mark.parametrize("purpose", ["verify", "reset"])
-async def test_a_token_for_something_else_is_refused(client, manager, make_owner, change, address, purpose):
-    """Checklist 27."""
-    user = await make_owner()
-    await change(user, pending_email=NEW)
-    issue = getattr(manager.tokens, f"issue_{purpose}")
-    token = issue(user.id, password_version=0, email=NEW)
-
-    assert (await client.post(f"/users/email-change/{token}", json=PASSWORD)).status_code == 400
-    assert await address(user) == OLD
-
-
-async def test_it_is_of_no_use_for_anything_else(client, make_owner, pending, stored):
-    """Checklist 27."""
-    user = await make_owner()
-    token = (await pending(user)).rpartition("/")[2]
-
-    answers = [
-        await client.post(f"/users/verify/{token}"),
-        await client.post(f"/users/password-reset/{token}", json={"password": "a brand new password"}),
-        await client.get("/users/me", headers={"Authorization": f"Bearer {token}"}),
-    ]
-
-    assert [answer.status_code for answer in answers] == [400, 400, 401]
-    assert (await stored(user)).password_version == 0
-
-
 async def test_links_that_were_mailed_to_the_old_address_die_with_the_change(
     client, manager, make_owner, pending
 ):
@@ -648,14 +409,6 @@ async def test_links_that_were_mailed_to_the_old_address_die_with_the_change(
     assert [answer.status_code for answer in answers] == [400, 400]
 
 
-@pytest.mark.parametrize("token", ["x", "a.b.c", "e" * 5000, "%00", "%FF"])
-async def test_nonsense_is_refused_and_costs_no_hash(client, hash_calls, token):
-    answer = await client.post(f"/users/email-change/{token}", json=PASSWORD)
-
-    assert answer.status_code == 400
-    assert hash_calls == []
-
-
 # The page behind the link
 
 
@@ -670,25 +423,6 @@ async def test_opening_it_twice_and_head_change_nothing(client, make_owner, visi
     now = await stored(user)
     assert [answer.status_code for answer in answers] == [200] * 3
     assert (now.email, now.pending_email, now.password_version) == (OLD, NEW, 0)
-
-
-async def test_the_page_has_no_script_and_leaks_nothing(client, make_owner, pending):
-    """Checklist 30; ASVS 3.4.3, 3.4.5, 14.3.2."""
-    link = await pending(await make_owner())
-
-    pages = [
-        await client.get(link),
-        await client.post(link, data={"password": "wrong"}),
-        await client.post(link, data=PASSWORD),
-        await client.get("/users/email-change/x"),
-    ]
-
-    policies = [page.headers["content-security-policy"] for page in pages]
-    assert {page.headers["cache-control"] for page in pages} == {"no-store"}
-    assert {page.headers["referrer-policy"] for page in pages} == {"no-referrer"}
-    assert all("default-src 'none'" in policy and "script-src" not in policy for policy in policies)
-    assert not any(re.search(r"<script|javascript:|\son\w+=|src=|https?://", page.text) for page in pages)
-    assert not any("ey" + "J" in page.text or PASSWORD["password"] in page.text for page in pages)
 
 
 async def test_the_page_helps_password_managers(client, make_owner, pending):

@@ -4,6 +4,7 @@ import pytest
 
 from app.database import services_of, session_of
 from app.users import User, hooks
+from app.users.manager import HOOKS
 
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
@@ -154,3 +155,13 @@ async def test_a_hook_finds_the_services_of_its_application(app, client, manager
     await client.post("/users/register", json=ADA)
 
     assert seen == [app.state]
+
+
+# Names
+
+
+def test_every_hook_in_the_file_is_one_that_is_called():
+    """A name that is misspelt would do nothing, in silence."""
+    defined = {name for name in vars(hooks) if name.startswith("on_")}
+
+    assert defined <= set(HOOKS)

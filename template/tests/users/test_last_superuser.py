@@ -3,7 +3,6 @@
 Otherwise nobody could administrate any more without access to the server.
 """
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -107,22 +106,6 @@ async def test_one_who_is_out_of_office_does_not_count(root, make_user, take, su
     assert await superusers() == ["root@example.com"]
 
 
-@pytest.mark.parametrize("columns", [{"is_active": False}, {"delete_after": DUE}], ids=str)
-@pytest.mark.parametrize("how", ["demoted", "disabled", "deleted"])
-async def test_one_who_is_out_of_office_can_lose_them(root, make_user, take, superusers, how, columns):
-    await take(how, await make_user("boss@example.com", is_superuser=True, **columns))
-
-    assert await superusers() == ["root@example.com"]
-
-
-async def test_an_unverified_superuser_counts(root, make_user, take, superusers):
-    await make_user("boss@example.com", is_superuser=True, is_verified=False)
-
-    await take("demoted", root)
-
-    assert await superusers() == ["boss@example.com"]
-
-
 # Over HTTP
 
 
@@ -162,82 +145,3 @@ async def test_other_changes_of_the_last_one_are_made(client, root, login, store
 
     assert answer.status_code == 200
     assert (await stored(root)).is_verified
-
-
-# Two who take them from each other at the same time
-
-TAKING = pytest.mark.parametrize(
-    ("method", "path", "body", "done"),
-    [
-        ("PATCH", "/users/{id}", {"is_superuser": False}, 200),
-        ("PATCH", "/users/{id}", {"is_active": False}, 200),
-        ("DELETE", "/users/{id}", None, 204),
-    ],
-    ids=["demote", "disable", "delete"],
-)
-
-
-@TAKING
-@pytest.mark.parametrize("attempt", range(4))
-async def test_of_two_who_take_them_from_each_other_one_succeeds(
-    client, root, boss, login, superusers, method, path, body, done, attempt
-):
-    """CWE-367. Who was overtaken gets 409, or is no administrator any more when the request is looked at."""
-    heads, tails = login(root), login(boss)
-
-    answers = await asyncio.gather(
-        client.request(method, path.format(id=boss.id), json=body, headers=heads),
-        client.request(method, path.format(id=root.id), json=body, headers=tails),
-    )
-
-    first, second = sorted(answer.status_code for answer in answers)
-    assert first == done
-    assert second in (401, 403, 409)
-    assert len(await superusers()) == 1
-
-
-@pytest.mark.parametrize("grace", [0, 7])
-@pytest.mark.parametrize("attempt", range(3))
-async def test_of_two_who_leave_at_the_same_time_one_stays(
-    other_client, root, boss, login, superusers, grace, attempt
-):
-    """CWE-367."""
-    client, heads, tails = await other_client(deletion_grace_days=grace), login(root), login(boss)
-
-    answers = await asyncio.gather(
-        client.delete("/users/me", headers=heads), client.delete("/users/me", headers=tails)
-    )
-
-    assert sorted(answer.status_code for answer in answers) == [204, 409]
-    assert len(await superusers()) == 1
-
-
-@pytest.mark.parametrize("attempt", range(3))
-async def test_of_several_ways_at_once_one_is_left(client, make_user, root, boss, login, superusers, attempt):
-    """CWE-367."""
-    third = await make_user("third@example.com", is_superuser=True)
-    by_root, by_boss, by_third = login(root), login(boss), login(third)
-
-    await asyncio.gather(
-        client.patch(f"/users/{boss.id}", json={"is_active": False}, headers=by_root),
-        client.patch(f"/users/{third.id}", json={"is_superuser": False}, headers=by_boss),
-        client.delete(f"/users/{root.id}", headers=by_third),
-        client.delete("/users/me", headers=by_root),
-        client.delete("/users/me", headers=by_boss),
-        client.delete("/users/me", headers=by_third),
-    )
-
-    assert len(await superusers()) == 1
-
-
-async def test_what_was_read_before_does_not_decide(manager, db, root, boss, take, superusers):
-    """A race in slow motion: both accounts were read as superusers before one of them was demoted."""
-    async with db.session() as session:
-        stale, _ = await manager.require(session, root.id), await manager.require(session, boss.id)
-        await session.commit()
-        await take("demoted", boss)
-
-        with pytest.raises(LastSuperuser):
-            await manager.update(session, stale, is_active=False)
-
-    assert await superusers() == ["root@example.com"]

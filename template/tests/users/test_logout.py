@@ -1,11 +1,7 @@
 """POST /users/logout: this session is over at once, and nothing else is."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
-START = datetime(2030, 1, 1, 12, tzinfo=UTC)
-DAY = timedelta(days=1)
 KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
 
 
@@ -78,31 +74,6 @@ async def test_another_site_cannot_clear_what_pages_have_stored(log_out, headers
     assert "clear-site-data" not in answer.headers
 
 
-async def test_another_site_clears_nothing_with_the_cookie_either(
-    log_out, make_user, begin_session, headers_of
-):
-    cookie = headers_of(await begin_session(await make_user(), kind="cookie"))["Cookie"]
-
-    answer = await log_out({"Cookie": cookie, "Sec-Fetch-Site": "same-site"})
-
-    assert answer.status_code == 403
-    assert "clear-site-data" not in answer.headers
-
-
-async def test_who_logs_out_with_an_expired_access_token_clears_it_too(log_out, make_user, begin_session):
-    issued = await begin_session(await make_user())
-
-    answer = await log_out(refresh_token=issued.token)
-
-    assert answer.headers["clear-site-data"] == '"cache", "storage"'
-
-
-async def test_a_bearer_session_has_no_cookie_to_forget(log_out, make_user, begin_session, headers_of):
-    issued = await begin_session(await make_user())
-
-    assert "set-cookie" not in (await log_out(headers_of(issued))).headers
-
-
 @KINDS
 async def test_other_sessions_live_on(log_out, make_user, begin_session, headers_of, is_alive, kind):
     user, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
@@ -147,122 +118,13 @@ async def test_a_second_time_is_as_good(log_out, make_user, begin_session, heade
     assert (await log_out(headers_of(issued))).status_code == 204
 
 
-async def test_a_cookie_that_is_over_is_forgotten_all_the_same(
-    log_out, make_user, begin_session, headers_of, set_clock
-):
-    set_clock(START)
-    issued = await begin_session(await make_user(), kind="cookie")
-
-    set_clock(START + 90 * DAY)
-    answer = await log_out(headers_of(issued))
-
-    assert answer.status_code == 204
-    assert "Max-Age=0" in answer.headers["set-cookie"]
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [{}, {"Authorization": "Bearer x"}, {"Cookie": "__Host-session=x", "Sec-Fetch-Site": "same-origin"}],
-    ids=str,
-)
-async def test_without_a_login_there_is_nothing_to_do(log_out, events, headers):
-    assert (await log_out(headers)).status_code == 204
-    assert await events() == []
-
-
-async def test_a_session_that_has_expired_is_not_audited(
-    log_out, make_user, begin_session, headers_of, events, set_clock
-):
-    set_clock(START)
-    issued = await begin_session(await make_user())
-
-    set_clock(START + 90 * DAY)
-
-    assert (await log_out(headers_of(issued))).status_code == 204
-    assert await events() == []
-
-
 # With the refresh token
-
-
-@pytest.fixture
-def expired_headers(expired_tokens):
-    """`expired_headers(issued)`: an access token of the session that has expired."""
-
-    def headers(issued):
-        token = expired_tokens.issue_access(issued.user.id, session_id=issued.session.id)
-        return {"Authorization": f"Bearer {token}"}
-
-    return headers
-
-
-async def test_the_refresh_token_logs_out_whose_access_token_has_expired(
-    log_out, make_user, begin_session, expired_headers, is_alive, events
-):
-    user = await make_user()
-    issued = await begin_session(user)
-
-    answer = await log_out(expired_headers(issued), refresh_token=issued.token)
-
-    [event] = await events()
-    assert answer.status_code == 204
-    assert not await is_alive(issued)
-    assert (event.event, event.user_id, event.actor) == ("logout", user.id, user.id)
 
 
 async def test_the_refresh_token_alone_logs_out(log_out, make_user, begin_session, is_alive):
     issued = await begin_session(await make_user())
 
     assert (await log_out(refresh_token=issued.token)).status_code == 204
-    assert not await is_alive(issued)
-
-
-@pytest.mark.parametrize("token", ["", "x", "x.y", "x." + "A" * 64])
-async def test_what_is_no_refresh_token_ends_nothing(log_out, make_user, begin_session, is_alive, token):
-    issued = await begin_session(await make_user())
-
-    assert (await log_out(refresh_token=token)).status_code == 204
-    assert await is_alive(issued)
-
-
-async def test_a_made_up_secret_for_a_right_id_ends_nothing(log_out, make_user, begin_session, is_alive):
-    issued = await begin_session(await make_user())
-
-    answer = await log_out(refresh_token=f"{issued.session.id}.{'A' * 64}")
-
-    assert answer.status_code == 204
-    assert await is_alive(issued)
-
-
-async def test_the_secret_of_a_cookie_in_the_body_ends_nothing(log_out, make_user, begin_session, is_alive):
-    issued = await begin_session(await make_user(), kind="cookie")
-
-    await log_out(refresh_token=issued.token)
-
-    assert await is_alive(issued)
-
-
-async def test_a_login_goes_before_the_refresh_token_of_another(
-    log_out, make_user, begin_session, headers_of, is_alive
-):
-    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
-    of_ada, of_eve = await begin_session(ada), await begin_session(eve)
-
-    await log_out(headers_of(of_ada), refresh_token=of_eve.token)
-
-    assert not await is_alive(of_ada)
-    assert await is_alive(of_eve)
-
-
-async def test_a_refresh_token_that_was_replaced_logs_out_as_well(
-    client, log_out, make_user, begin_session, is_alive
-):
-    """A tab whose neighbour has refreshed: 204 says that the session is over, so it has to be."""
-    issued = await begin_session(await make_user())
-    await client.post("/users/token/refresh", json={"refresh_token": issued.token})
-
-    await log_out(refresh_token=issued.token)
-
     assert not await is_alive(issued)
 
 
@@ -287,16 +149,3 @@ async def test_another_site_logs_nobody_out(log_out, make_user, begin_session, h
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
     assert await is_alive(issued)
-
-
-@KINDS
-async def test_of_six_log_outs_at_once_one_is_audited(
-    log_out, make_user, begin_session, headers_of, at_once, events, is_alive, kind
-):
-    issued = await begin_session(await make_user(), kind=kind)
-
-    statuses = await at_once(6, lambda: log_out(headers_of(issued)))
-
-    assert statuses == [204] * 6
-    assert [event.event for event in await events()] == ["logout"]
-    assert not await is_alive(issued)

@@ -28,6 +28,7 @@ NAMES = [
     "send_password_reset_email",
     "send_verification_email",
 ]
+
 OURS = [
     "CurrentLogin",
     "CurrentSession",
@@ -46,7 +47,9 @@ OURS = [
     "record",
 ]
 """What projects name beside those of the library: dependencies of handlers, tables, errors."""
+
 FLAGS = ["is_active", "is_verified", "is_superuser"]
+
 MAIL = ["sender", "subject", "template", "text_template", "renderer", "context"]
 
 
@@ -118,13 +121,6 @@ def test_a_hook_is_an_attribute_that_may_be_given_or_assigned(hook):
 
     assert getattr(without, hook) is no_hook
     assert getattr(given, hook) is print
-
-
-def test_every_hook_in_the_file_is_one_that_is_called():
-    """A name that is misspelt would do nothing, in silence."""
-    defined = {name for name in vars(hooks) if name.startswith("on_")}
-
-    assert defined <= set(HOOKS)
 
 
 def test_the_token_config_takes_what_the_librarys_takes():

@@ -1,0 +1,335 @@
+"""Changing the email address in detail: races, dead links, the page."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+OLD, NEW = "ada@example.com", "new@example.com"
+
+pytestmark = pytest.mark.usefixtures("quick_hashing")
+
+PASSWORD = {"password": "correct horse battery"}
+
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def ask(client):
+    """`await ask(visit)`: what a front end sends to ask for another address; another body on demand."""
+
+    async def send(visit, new_email=NEW, **headers):
+        return await client.post(
+            "/users/me/email", json={"new_email": new_email}, headers=visit.headers | headers
+        )
+
+    return send
+
+
+@pytest.fixture
+def pending(manager, change):
+    """`await pending(user)`: the path of the link in the mail that the new address got."""
+
+    async def make(user, new_email=NEW):
+        await change(user, pending_email=new_email)
+        return f"/users/email-change/{manager.email_change_token(user, new_email)}"
+
+    return make
+
+
+@pytest.fixture
+def address(stored):
+    """`await address(user)`: the address that the account has now."""
+
+    async def read(user):
+        return (await stored(user)).email
+
+    return read
+
+
+# Asking
+
+
+async def test_the_link_leads_to_the_front_end_that_the_settings_name(
+    other_client, make_owner, visit, outbox
+):
+    here = await visit(await make_owner())
+    client = await other_client(
+        email_change_url="https://shop.example.org/#/email?code={token}", email_change_ttl=2700
+    )
+
+    await client.post("/users/me/email", json={"new_email": NEW}, headers=here.headers)
+
+    link = (await outbox())[0]
+    assert "https://shop.example.org/#/email?code=ey" in link.text_body
+    assert 'href="https://shop.example.org/#/email?code=ey' in link.html_body
+    assert "good for 45 minutes" in link.text_body
+
+
+@pytest.mark.parametrize("new_email", ["x", OLD])
+async def test_the_answer_names_the_field(make_owner, visit, ask, new_email):
+    answer = await ask(await visit(await make_owner()), new_email)
+
+    assert [error["field"] for error in answer.json()["errors"]] == ["new_email"]
+
+
+@pytest.mark.parametrize(
+    "body", [{}, [], None, {"new_email": None}, {"new_email": 7}, {"email": NEW}], ids=str
+)
+async def test_a_malformed_body_is_refused(client, make_owner, visit, body):
+    here = await visit(await make_owner())
+
+    answer = await client.post("/users/me/email", json=body, headers=here.headers)
+
+    assert answer.status_code == 400
+
+
+# A taken address
+
+
+async def test_a_taken_address_costs_the_same_work(make_owner, visit, ask, rendered, outbox_rows, statements):
+    """Checklist 13; CWE-208."""
+    await make_owner("eve@example.com")
+    here = await visit(await make_owner())
+    statements.clear()
+    await ask(here, "eve@example.com")
+    taken = list(statements), len(rendered), await outbox_rows()
+    rendered.clear()
+    statements.clear()
+
+    await ask(here, NEW)
+
+    assert (list(statements), len(rendered)) == taken[:2]
+    assert await outbox_rows() == 2 * taken[2]
+
+
+async def test_of_two_accounts_that_move_to_one_address_at_once_one_wins(
+    client, make_owner, pending, at_once, accounts
+):
+    """Checklist 25."""
+    links = iter([await pending(await make_owner(email)) for email in (OLD, "eve@example.com")])
+
+    statuses = await at_once(2, lambda: client.post(next(links), json=PASSWORD))
+
+    assert statuses == [200, 400]
+    assert [user.email == NEW for user in await accounts()].count(True) == 1
+
+
+async def test_of_a_registration_and_a_move_at_once_one_wins(client, make_owner, pending, at_once, accounts):
+    link = await pending(await make_owner())
+    requests = iter(
+        [
+            client.post(link, json=PASSWORD),
+            client.post("/users/register", json=PASSWORD | {"email": NEW}),
+        ]
+    )
+
+    statuses = await at_once(2, lambda: next(requests))
+
+    assert statuses in ([200, 409], [201, 400])
+    assert [user.email == NEW for user in await accounts()].count(True) == 1
+
+
+# Using the link
+
+
+async def test_the_password_counts_also_beside_somebody_elses_login(
+    client, make_owner, visit, pending, address
+):
+    """A browser that two people share."""
+    user, eve = await make_owner(), await visit(await make_owner("eve@example.com"), "cookie")
+
+    answer = await client.post(await pending(user), json=PASSWORD, headers=eve.headers)
+
+    assert answer.status_code == 200
+    assert await address(user) == NEW
+
+
+# Who cannot use it
+
+
+async def test_a_login_that_is_over_is_not_enough(client, make_owner, visit, pending, address):
+    user = await make_owner()
+    here = await visit(user)
+    link = await pending(user)
+    await client.post("/users/logout", headers=here.headers)
+
+    answer = await client.post(link, headers=here.headers)
+
+    assert answer.status_code == 400
+    assert await address(user) == OLD
+
+
+@pytest.mark.parametrize("password", ["wrong", "", "<script>alert(1)</script>"])
+async def test_a_wrong_password_shows_the_form_again(client, make_owner, pending, password):
+    link = await pending(await make_owner())
+
+    refused = await client.post(link, data={"password": password})
+    answer = await client.post(link, data=PASSWORD)
+
+    assert refused.status_code == 400
+    assert 'role="alert"' in refused.text
+    assert '<input id="password"' in refused.text
+    assert "<script" not in refused.text
+    assert answer.status_code == 200
+
+
+# When the link is dead
+
+
+async def test_of_four_uses_at_once_one_wins(client, make_owner, visit, pending, at_once, outbox, stored):
+    """Checklist 26."""
+    user = await make_owner()
+    here = await visit(user)
+    link = await pending(user)
+
+    statuses = await at_once(4, lambda: client.post(link, headers=here.headers))
+
+    assert (statuses[0], set(statuses[1:])) == (200, {400})
+    assert len(await outbox()) == 1
+    assert (await stored(user)).password_version == 1
+
+
+@pytest.mark.parametrize("newer", ["newer@example.com", "eve@example.com"], ids=["free", "taken"])
+async def test_a_newer_request_kills_an_older_link(client, make_owner, visit, ask, pending, address, newer):
+    await make_owner("eve@example.com")
+    user = await make_owner()
+    here = await visit(user)
+    link = await pending(user)
+    await ask(here, newer)
+
+    answer = await client.post(link, headers=here.headers)
+
+    assert answer.status_code == 400
+    assert await address(user) == OLD
+
+
+async def test_two_links_to_one_address_work_once_between_them(client, make_owner, visit, ask, pending):
+    user = await make_owner()
+    here = await visit(user)
+    older = await pending(user)
+    await ask(here)
+    newer = await pending(user)
+
+    answers = [await client.post(link, headers=here.headers) for link in (older, newer)]
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+
+
+async def test_asking_for_an_account_that_is_disabled_meanwhile_mails_nothing(
+    make_owner, visit, ask, manager, change, outbox, stored, monkeypatch
+):
+    user = await make_owner()
+    here = await visit(user)
+    look_up = manager.get_by_email
+
+    async def disable_and_look_up(session, email):
+        found = await look_up(session, email)
+        await session.commit()
+        await change(user, is_active=False)
+        return found
+
+    monkeypatch.setattr(manager, "get_by_email", disable_and_look_up)
+
+    answer = await ask(here)
+
+    assert answer.status_code == 401
+    assert (await stored(user)).pending_email is None
+    assert await outbox() == []
+
+
+@pytest.mark.parametrize(
+    "columns", [{"is_active": False}, {"pending_email": None}, {"delete_after": NOON}], ids=str
+)
+async def test_it_dies_with_what_it_stands_on(
+    client, make_owner, pending, change, address, set_clock, columns
+):
+    user = await make_owner()
+    link = await pending(user)
+    await change(user, **columns)
+    set_clock(NOON)
+
+    assert (await client.post(link, json=PASSWORD)).status_code == 400
+    assert await address(user) == OLD
+
+
+async def test_the_link_of_a_deleted_account_is_dead(client, manager, db, make_owner, pending):
+    user = await make_owner()
+    link = await pending(user)
+    async with db.session() as session:
+        await manager.delete(session, await manager.get_by_id(session, user.id))
+
+    assert (await client.post(link, json=PASSWORD)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"is_active": False}, {"pending_email": "newer@example.com"}, {"password_version": 1}],
+    ids=str,
+)
+async def test_an_account_that_changes_while_its_password_is_checked_does_not_move(
+    client, make_owner, pending, meanwhile, change, address, columns
+):
+    user = await make_owner()
+    link = await pending(user)
+    meanwhile(lambda: change(user, **columns))
+
+    assert (await client.post(link, json=PASSWORD)).status_code == 400
+    assert await address(user) == OLD
+
+
+@pytest.mark.parametrize("purpose", ["verify", "reset"])
+async def test_a_token_for_something_else_is_refused(client, manager, make_owner, change, address, purpose):
+    """Checklist 27."""
+    user = await make_owner()
+    await change(user, pending_email=NEW)
+    issue = getattr(manager.tokens, f"issue_{purpose}")
+    token = issue(user.id, password_version=0, email=NEW)
+
+    assert (await client.post(f"/users/email-change/{token}", json=PASSWORD)).status_code == 400
+    assert await address(user) == OLD
+
+
+async def test_it_is_of_no_use_for_anything_else(client, make_owner, pending, stored):
+    """Checklist 27."""
+    user = await make_owner()
+    token = (await pending(user)).rpartition("/")[2]
+
+    answers = [
+        await client.post(f"/users/verify/{token}"),
+        await client.post(f"/users/password-reset/{token}", json={"password": "a brand new password"}),
+        await client.get("/users/me", headers={"Authorization": f"Bearer {token}"}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 401]
+    assert (await stored(user)).password_version == 0
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "e" * 5000, "%00", "%FF"])
+async def test_nonsense_is_refused_and_costs_no_hash(client, hash_calls, token):
+    answer = await client.post(f"/users/email-change/{token}", json=PASSWORD)
+
+    assert answer.status_code == 400
+    assert hash_calls == []
+
+
+# The page behind the link
+
+
+async def test_the_page_has_no_script_and_leaks_nothing(client, make_owner, pending):
+    """Checklist 30; ASVS 3.4.3, 3.4.5, 14.3.2."""
+    link = await pending(await make_owner())
+
+    pages = [
+        await client.get(link),
+        await client.post(link, data={"password": "wrong"}),
+        await client.post(link, data=PASSWORD),
+        await client.get("/users/email-change/x"),
+    ]
+
+    policies = [page.headers["content-security-policy"] for page in pages]
+    assert {page.headers["cache-control"] for page in pages} == {"no-store"}
+    assert {page.headers["referrer-policy"] for page in pages} == {"no-referrer"}
+    assert all("default-src 'none'" in policy and "script-src" not in policy for policy in policies)
+    assert not any(re.search(r"<script|javascript:|\son\w+=|src=|https?://", page.text) for page in pages)
+    assert not any("ey" + "J" in page.text or PASSWORD["password"] in page.text for page in pages)

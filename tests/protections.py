@@ -1444,7 +1444,7 @@ PROTECTIONS = [
         within="Secret",
         old="def __repr__(self)",
         new="def hidden(self)",
-        test="test_security_audit.py::test_the_repr_of_what_holds_a_secret_does_not_show_it",
+        test="test_security_leaks.py::test_no_repr_shows_a_password_or_a_token",
     ),
     Mutation(
         item=39,

@@ -16,7 +16,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-import pytest_asyncio
 from alembic import command
 from alembic.config import Config
 from hawkapi_auth import hash_password
@@ -137,14 +136,14 @@ def migrated(database_url: str) -> str:
     return database_url
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest.fixture(scope="session")
 async def started_app(settings: Settings, migrated: str) -> AsyncIterator[App]:
     app = create_app(settings)
     async with lifespan(app):
         yield app
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def app(started_app: App) -> AsyncIterator[App]:
     """The application; its tables are emptied after each test, and its limits forgotten."""
     yield started_app
@@ -169,7 +168,7 @@ def manager(app: App) -> Iterator[UserManager]:
     vars(manager).update(before)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def client(app: App) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client that talks to the application directly."""
     async with make_client(app) as client:
@@ -262,7 +261,7 @@ def started() -> Callable[[App], AbstractAsyncContextManager[None]]:
 type BuildApp = Callable[..., App]
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def build_app(settings: Settings, migrated: str) -> AsyncIterator[BuildApp]:
     """`build_app(background_worker="inline")`: an application with other settings on the same database."""
     async with AsyncExitStack() as stack:

@@ -7,7 +7,6 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from alembic import command
 from alembic.config import Config
 from hawkapi_sqlalchemy import Database
@@ -33,7 +32,7 @@ class Event(Tables):
     at: Mapped[datetime | None] = mapped_column(UTCDateTime, server_default=func.current_timestamp())
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def events(db: Database) -> AsyncIterator[Database]:
     """The database with the table above."""
     engine = db.get().engine

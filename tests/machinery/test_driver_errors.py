@@ -4,7 +4,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-import pytest_asyncio
 from hawkapi_sqlalchemy import Database
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, String, Table, insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -27,7 +26,7 @@ VIOLATIONS = pytest.mark.parametrize(
 )
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def orders(app: App) -> AsyncIterator[Table]:
     """A table that refuses rows for every reason there is; it has one row."""
     table = Table(

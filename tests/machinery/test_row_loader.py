@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-import pytest_asyncio
+import pytest
 from sqlalchemy import ForeignKey, bindparam, event, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -55,7 +55,7 @@ def by_id(model: type) -> Joined:
 ONE = {"id": 1}
 
 
-@pytest_asyncio.fixture(loop_scope="session", params=[True, False], ids=["fast", "plain"])
+@pytest.fixture(params=[True, False], ids=["fast", "plain"])
 async def session(request) -> AsyncIterator[AsyncSession]:
     engine = create_async_engine("sqlite+aiosqlite://")
     async with engine.begin() as connection:

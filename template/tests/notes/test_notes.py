@@ -3,19 +3,18 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import func, select
 
 from app import clock
 from app.notes.models import Note
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def ada(make_user):
     return await make_user("ada@example.com", is_verified=True)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def eve(make_user):
     return await make_user("eve@example.com", is_verified=True)
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import argon2
+import hawkapi_auth
 import httpx
 import pytest
-import pytest_asyncio
 from hawkapi_mail import EmailMessage, TemplateRenderer
 from hawkapi_sqlalchemy import Database
 from sqlalchemy import Column, Table, event, func, select
@@ -26,6 +26,7 @@ from app.users import TokenError, User, UserManager, UserSession, UserTokens
 from app.users.audit import AuditEvent
 from app.users.exceptions import OwnerRequired
 from app.users.passwords import hashing
+from app.users.passwords.hashing import DUMMY_HASH
 from app.users.sessions import IssuedSession
 from app.web import App
 from tests.conftest import PASSWORD
@@ -135,10 +136,18 @@ def password_hash() -> str:
 
 @pytest.fixture(autouse=True)
 def quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 with next to no work. A test about the hash itself replaces this fixture by an empty one."""
+    """Argon2 with next to no work; `real_hashing` is for tests that are about the hash itself."""
     monkeypatch.setattr(hashing, "hash_password", _quick.hash)
     monkeypatch.setattr(hashing, "needs_rehash", _quick.check_needs_rehash)
     monkeypatch.setattr(hashing, "DUMMY_HASH", QUICK_HASH)
+
+
+@pytest.fixture
+def real_hashing(quick_hashing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2 as in production: 80 ms for each password."""
+    monkeypatch.setattr(hashing, "hash_password", hawkapi_auth.hash_password)
+    monkeypatch.setattr(hashing, "needs_rehash", hawkapi_auth.needs_rehash)
+    monkeypatch.setattr(hashing, "DUMMY_HASH", DUMMY_HASH)
 
 
 @pytest.fixture
@@ -200,7 +209,7 @@ def statements(app: App) -> Iterator[list[str]]:
 type OtherClient = Callable[..., Awaitable[httpx.AsyncClient]]
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def other_client(app: App, settings: Settings) -> AsyncIterator[OtherClient]:
     """`await other_client(users_prefix="/accounts")`: a client of an application with other settings.
 
@@ -310,13 +319,13 @@ def headers_of_answer(
     return headers
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def root(make_user: Callable[..., Awaitable[User]]) -> User:
     """The superuser that `admin` is logged in as; older than every other account of a test."""
     return await make_user("root@example.com", is_superuser=True, created_at=datetime(2020, 1, 1, tzinfo=UTC))
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def admin(
     app: App, manager: UserManager, root: User, begin_session: BeginSession
 ) -> AsyncIterator[httpx.AsyncClient]:
@@ -451,7 +460,7 @@ def visit(begin_session: BeginSession, manager: UserManager) -> Callable[..., Aw
 type CreateTable = Callable[..., Awaitable[Table]]
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def create_table(app: App) -> AsyncIterator[CreateTable]:
     """`await create_table("orders", Column(...))`: a table of the project's own, gone after the test."""
     engine, tables = app.state.db.get().engine, []

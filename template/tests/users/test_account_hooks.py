@@ -6,8 +6,6 @@ from app.database import session_of
 from app.users import User
 from app.web import Problem
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 PASSWORD = "correct horse battery"
 NEW = "a brand new password"
 KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])

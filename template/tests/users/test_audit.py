@@ -10,8 +10,6 @@ from app.limits import Rate
 from app.users import record
 from app.users.rate_limits import LIMITS
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 WRONG = {"password": "a wrong password"}
 NEW = {"password": "a brand new password"}

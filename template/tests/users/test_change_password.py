@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 OLD, NEW = "correct horse battery", "a brand new password"
 BODY = {"current_password": OLD, "new_password": NEW}
 KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])

@@ -4,20 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.users.passwords import hashing
-
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 RECENT = timedelta(minutes=10)
 MICROSECOND = timedelta(microseconds=1)
 KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
 PASSWORD = {"password": "correct horse battery"}
-
-
-@pytest.fixture
-def password_hash(quick_hashing):
-    """Of every account here; verifying it costs next to nothing."""
-    return hashing.hash_password("correct horse battery")
 
 
 @pytest.fixture(autouse=True)
@@ -206,7 +198,7 @@ async def test_a_wrong_password_is_audited(confirm, make_user, begin_session, he
 
 
 async def test_the_password_of_another_account_is_wrong(
-    confirm, manager, db, make_user, begin_session, headers_of, quick_hashing
+    confirm, manager, db, make_user, begin_session, headers_of
 ):
     async with db.session() as session:
         await manager.create(session, email="eve@example.com", password="the password of Eve")

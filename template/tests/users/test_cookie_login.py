@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.users.passwords import hashing
-
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 DAY = timedelta(days=1)
@@ -15,12 +13,6 @@ MICROSECOND = timedelta(microseconds=1)
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 
 FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture
-def password_hash(quick_hashing):
-    """Of every account here; verifying it costs next to nothing."""
-    return hashing.hash_password("correct horse battery")
 
 
 @pytest.fixture

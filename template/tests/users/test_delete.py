@@ -7,8 +7,6 @@ from sqlalchemy import Column, ForeignKey, func, insert, select
 
 from app.users import UserSession
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 
 KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])

@@ -8,10 +8,10 @@ from hawkapi_mail import InMemoryBackend, Mailer, TemplateRenderer
 from app.users import default_renderer, send_password_reset_email, send_verification_email
 from app.users.emails import in_words
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
+
 LINK = "https://example.com/link/{token}"
+
 BOTH = pytest.mark.parametrize(
     ("send", "link_argument", "link_name"),
     [
@@ -20,6 +20,7 @@ BOTH = pytest.mark.parametrize(
     ],
     ids=["verification", "reset"],
 )
+
 ASKING = pytest.mark.parametrize("purpose", ["verify", "password-reset"])
 
 
@@ -94,28 +95,6 @@ def test_a_lifetime_in_words(seconds, words):
 
 
 # Where the links lead
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Host": "evil.example"},
-        {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"},
-        {"Forwarded": "host=evil.example"},
-        {"Origin": "https://evil.example", "Referer": "https://evil.example/"},
-    ],
-    ids=str,
-)
-@ASKING
-async def test_links_never_follow_the_request(client, make_user, outbox, purpose, headers):
-    """Checklist 30 (CWE-640: poisoned reset links)."""
-    await make_user("ada@example.com")
-
-    await client.post(f"/users/{purpose}/request", json={"email": "ada@example.com"}, headers=headers)
-
-    (mail,) = await outbox()
-    assert f"http://test/users/{purpose}/" in mail.text_body
-    assert "evil.example" not in mail.text_body + mail.html_body
 
 
 @pytest.mark.parametrize(("purpose", "setting"), [("verify", "verify_url"), ("password-reset", "reset_url")])

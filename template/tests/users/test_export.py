@@ -4,12 +4,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import JSON, Column, ForeignKey, Integer, LargeBinary, Numeric, String, insert
 
 from app.users.models import SECRET, User, UserSession
-
-pytestmark = pytest.mark.usefixtures("quick_hashing")
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
@@ -28,7 +25,7 @@ def export(client):
     return read
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def letters(create_table):
     """A table of the project's own that refers to accounts twice, with a column that is nobody's business."""
     return await create_table(

@@ -6,8 +6,6 @@ from app.database import services_of, session_of
 from app.users import User, hooks
 from app.users.manager import HOOKS
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 NEW = {"password": "a brand new password"}
 

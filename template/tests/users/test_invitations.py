@@ -3,19 +3,16 @@
 from datetime import timedelta
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import func, select
 
 from app import clock
 from app.users import UserInvitation
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com"}
 NEW = {"password": "a brand new password"}
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def token(admin, mailed_token):
     """What is in the link that Ada was mailed."""
     await admin.post("/users/invitations", json=ADA)

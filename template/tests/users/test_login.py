@@ -103,6 +103,7 @@ async def test_the_tokens_lifetime_follows_the_setting(other_client, make_user):
     assert claims["exp"] - claims["iat"] == 60
 
 
+@pytest.mark.usefixtures("real_hashing")
 async def test_a_hash_with_old_parameters_is_renewed(client, make_user, change, stored):
     user = await make_user("ada@example.com")
     await change(user, hashed_password=OLD_HASH)

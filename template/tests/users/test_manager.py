@@ -13,8 +13,6 @@ from app.users import (
     UserAlreadyExists,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 PASSWORD = "correct horse battery"
 NEW = "a brand new password"
 

@@ -103,7 +103,6 @@ async def test_a_token_dies_with_the_account(client, make_user, login, manager, 
     assert (await client.get("/users/me", headers=headers)).status_code == 401
 
 
-@pytest.mark.usefixtures("quick_hashing")
 async def test_a_token_dies_when_the_password_is_reset(client, make_user, login, manager):
     """Field notes, defect 17; checklist 21, ASVS 7.4.3."""
     user = await make_user()
@@ -116,7 +115,6 @@ async def test_a_token_dies_when_the_password_is_reset(client, make_user, login,
     assert (await client.get("/users/me", headers=headers)).status_code == 401
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @pytest.mark.parametrize("changes", [{"email": "new@example.com"}, {"password": "a brand new password"}])
 async def test_a_token_dies_when_address_or_password_change(client, make_user, login, manager, db, changes):
     """Checklist 21, ASVS 7.4.3."""

@@ -9,8 +9,6 @@ import pytest
 from app.users.emails import NOTICES
 from app.users.manager import MAX_FAILED_LOGINS
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 NEW = "a brand new password"
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)

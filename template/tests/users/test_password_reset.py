@@ -2,10 +2,10 @@
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com"}
+
 NEW = {"password": "a brand new password"}
+
 OLD = {"password": "correct horse battery"}
 
 
@@ -80,16 +80,6 @@ async def test_an_invalid_request_is_refused(client, body):
 # Using the link
 
 
-async def test_a_link_works_once(manager, make_user, reset, client):
-    """Checklist 26; ASVS 6.5.1."""
-    token = manager.reset_token(await make_user())
-
-    answers = [await reset(token), await reset(token, {"password": "yet another password"})]
-
-    assert [answer.status_code for answer in answers] == [200, 400]
-    assert (await client.post("/users/login", json=ADA | NEW)).status_code == 200
-
-
 async def test_a_reset_ends_every_older_link(manager, make_user, client, reset):
     """Checklist 21."""
     user = await make_user()
@@ -112,28 +102,6 @@ async def test_a_password_can_be_reset_again(client, make_user, mailed_token, re
     assert answer.status_code == 200
 
 
-async def test_a_reset_logs_nobody_in(manager, make_user, reset):
-    """Checklist 28; ASVS 6.4.3."""
-    answer = await reset(manager.reset_token(await make_user()))
-
-    assert answer.json()["email"] == "ada@example.com"
-    assert not {"access_token", "refresh_token"} & set(answer.json())
-    assert "session=" not in answer.headers["set-cookie"]
-
-
-@pytest.mark.parametrize("password", ["", "elevenchars", "x" * 129])
-async def test_a_refused_password_does_not_spend_the_link(manager, make_user, reset, password):
-    """Checklist 28."""
-    token = manager.reset_token(await make_user())
-
-    refused = await reset(token, {"password": password})
-    answer = await reset(token)
-
-    assert refused.status_code == 400
-    assert [error["field"] for error in refused.json()["errors"]] == ["password"]
-    assert answer.status_code == 200
-
-
 @pytest.mark.parametrize("body", [{}, {"password": None}, {"password": 1}, {"password": "x" * 1025}, []])
 async def test_an_invalid_body_does_not_spend_the_link(manager, make_user, reset, body):
     token = manager.reset_token(await make_user())
@@ -142,16 +110,6 @@ async def test_an_invalid_body_does_not_spend_the_link(manager, make_user, reset
     answer = await reset(token)
 
     assert [refused.status_code, answer.status_code] == [400, 200]
-
-
-async def test_an_expired_link_is_dead(expired_tokens, make_user, client, reset):
-    """Checklist 27; ASVS 9.2.1."""
-    user = await make_user("ada@example.com")
-
-    answer = await reset(expired_tokens.issue_reset(user.id, password_version=0, email=user.email))
-
-    assert answer.status_code == 400
-    assert (await client.post("/users/login", json=ADA | OLD)).status_code == 200
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "%00", "%FF", "%ED%A0%80", "x" * 5000, "..%2f", "ü"])
@@ -169,19 +127,6 @@ async def test_a_dead_link_costs_no_hash(manager, make_user, reset, hash_calls):
 
     assert [answer.status_code for answer in answers] == [400, 400]
     assert hash_calls == []
-
-
-async def test_a_link_mailed_to_the_old_address_is_dead(manager, db, make_user, reset, stored):
-    """Field notes, defect 4."""
-    user = await make_user("old@example.com")
-    token = manager.reset_token(user)
-    async with db.session() as session:
-        await manager.update(session, await manager.get_by_id(session, user.id), email="new@example.com")
-
-    answer = await reset(token)
-
-    assert answer.status_code == 400
-    assert (await stored(user)).hashed_password == user.hashed_password
 
 
 async def test_a_link_is_bound_to_its_address_by_itself(manager, make_user, change, reset):

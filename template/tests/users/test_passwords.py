@@ -45,7 +45,6 @@ def test_other_passwords_are_refused_with_a_sentence(password, words):
         check_password(password)
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @pytest.mark.parametrize(("length", "status"), [(11, 400), (12, 201), (128, 201), (129, 400)])
 async def test_the_rule_holds_at_registration(client, length, status):
     answer = await client.post("/users/register", json=ADA | {"password": "☃" * length})
@@ -53,7 +52,6 @@ async def test_the_rule_holds_at_registration(client, length, status):
     assert answer.status_code == status
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @pytest.mark.parametrize(("length", "status"), [(7, 400), (8, 201)])
 async def test_a_setting_lowers_the_minimum_to_eight(other_client, length, status):
     client = await other_client(password_min_length=8)
@@ -69,7 +67,6 @@ async def test_a_refused_password_is_not_hashed(client, hash_calls):
     assert hash_calls == []
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @pytest.mark.parametrize(
     ("chosen", "typed"),
     [

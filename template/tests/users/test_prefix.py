@@ -6,8 +6,6 @@ import pytest
 from app.users import init_users, resolve_user_manager
 from app.web import App, Problem
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 ROUTES = [
     ("POST", "/register"),

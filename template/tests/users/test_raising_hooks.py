@@ -7,8 +7,6 @@ import pytest
 
 from app.web import Problem
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 NEW = {"password": "a brand new password"}
 

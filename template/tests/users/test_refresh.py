@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 MICROSECOND = timedelta(microseconds=1)

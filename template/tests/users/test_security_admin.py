@@ -199,7 +199,6 @@ MORE = {
 }
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @pytest.mark.parametrize(
     "more", [{name: value} for name, value in MORE.items()] + [MORE], ids=lambda more: str(list(more))
 )
@@ -219,7 +218,6 @@ async def test_who_registers_is_an_ordinary_user_whatever_else_is_sent(client, a
     assert user.hashed_password.startswith("$argon2id$")
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -244,7 +242,6 @@ async def test_what_owners_send_makes_them_nothing_more(client, make_user, login
     assert now.delete_after is None
 
 
-@pytest.mark.usefixtures("quick_hashing")
 async def test_who_sets_a_new_password_with_a_link_becomes_nothing_more(client, manager, make_user, stored):
     """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915)."""
     user = await make_user()
@@ -258,7 +255,6 @@ async def test_who_sets_a_new_password_with_a_link_becomes_nothing_more(client, 
     assert (now.is_superuser, now.is_verified, now.password_version) == (False, False, 1)
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @pytest.mark.parametrize("place", ["in the path", "in the body"])
 async def test_who_accepts_an_invitation_is_an_ordinary_user_whatever_else_is_sent(
     client, manager, db, accounts, place
@@ -280,7 +276,6 @@ async def test_who_accepts_an_invitation_is_an_ordinary_user_whatever_else_is_se
     assert (user.must_reset_password, user.failed_logins) == (False, 0)
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @pytest.mark.parametrize("place", ["in the path", "in the body"])
 async def test_who_uses_another_link_becomes_nothing_more(
     client, email_link, make_owner, visit, stored, place
@@ -367,7 +362,6 @@ async def test_whoever_sends_a_reset_link_does_not_see_it(admin, make_user, mail
     assert await mailed_token() not in sent.text + str(sent.headers) + log.text
 
 
-@pytest.mark.usefixtures("quick_hashing")
 async def test_a_reset_link_is_sent_to_the_owner(admin, client, make_user, outbox, mailed_token):
     """Checklist 23; ASVS 6.4.6."""
     user = await make_user("ada@example.com")

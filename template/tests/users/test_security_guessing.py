@@ -15,8 +15,6 @@ from app.limits import Rate
 from app.users.manager import MAX_FAILED_LOGINS
 from app.users.rate_limits import LIMITS
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 EMAIL = "ada@example.com"

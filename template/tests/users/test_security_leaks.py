@@ -4,10 +4,8 @@ import pytest
 from sqlalchemy import insert
 
 from app.database import session_of
-from app.users import User, UserSession, schemas
+from app.users import User, UserSession, UserTokenConfig, schemas
 from app.users.models import SECRET
-
-pytestmark = pytest.mark.usefixtures("quick_hashing")
 
 
 @pytest.mark.parametrize("address", ["taken@example.com", "free@example.com"])
@@ -82,12 +80,25 @@ async def test_an_error_of_the_database_shows_no_values_in_the_log(client, manag
         schemas.ChangeEmail("a secret", "a secret"),
         schemas.PasswordReset(token="a secret", password="a secret"),
         schemas.AcceptInvitation(token="a secret", password="a secret"),
+        schemas.PasswordChanged(
+            id="1",
+            email="ada@example.com",
+            is_active=True,
+            is_verified=True,
+            is_superuser=False,
+            access_token="a secret",
+            refresh_token="a secret",
+            expires_in=1,
+        ),
+        UserTokenConfig(secret="a secret of 32 characters and more"),
+        User(email="ada@example.com", hashed_password="a secret"),
     ],
     ids=lambda body: type(body).__name__,
 )
 def test_no_repr_shows_a_password_or_a_token(body):
-    """Checklist 39; ASVS 16.2.5."""
+    """Checklist 39; ASVS 16.2.5: a repr ends up in logs, and in the tracebacks of tools that show values."""
     assert "a secret" not in repr(body)
+    assert "a secret" not in str([body])
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import pytest
 from app.users.dependencies import limited_by, superuser, within_wrong_passwords
 from app.users.rate_limits import LIMITS, Limit, Limits
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 OWN_LIMITS = {
     "wrong_password",
     "notice",

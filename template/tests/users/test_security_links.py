@@ -9,8 +9,6 @@ from sqlalchemy import select
 from app.database import Base
 from app.users.rate_limits import LIMITS, Limit, Limits
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 OWN, NEW = {"password": "correct horse battery"}, {"password": "a brand new password"}
 WRONG, REFUSED = {"password": "wrong"}, {"password": "short"}
 ASKS_FOR = {

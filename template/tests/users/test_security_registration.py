@@ -6,19 +6,16 @@ Checklist 13, 14 and 29; ASVS 6.3.8; CWE-204.
 from datetime import UTC, datetime
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import Engine, event
 
 from app.limits import Rate
 from app.users.rate_limits import LIMITS
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "a password of the owner"}
 ATTACK = {"email": "ada@example.com", "password": "a password of the attacker"}
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def private(other_client):
     """A client of an application with REGISTRATION=private."""
     return await other_client(registration="private")
@@ -258,7 +255,7 @@ async def test_nobody_registers_where_it_is_closed(other_client, accounts, hash_
 # An account that somebody else has made
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def attacked(client, mailed_token):
     """Somebody has made an account with Ada's address and is logged in; the link is in Ada's mailbox."""
     await client.post("/users/register", json=ATTACK)
@@ -330,7 +327,7 @@ async def test_the_page_asks_for_the_password_where_the_account_was_made_elsewhe
 # Whoever has made it keeps it
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def registered(client, mailed_token, browser_of_answer):
     """Ada has registered: the link, and what shows that it is her browser."""
     answer = await client.post("/users/register", json=ADA)

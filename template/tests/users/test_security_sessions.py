@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.users.passwords import hashing
-
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
@@ -19,12 +17,6 @@ PASSWORD = {"password": ADA["password"]}
 FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
-
-
-@pytest.fixture
-def password_hash(quick_hashing):
-    """Of every account here; verifying it costs next to nothing."""
-    return hashing.hash_password(ADA["password"])
 
 
 @pytest.fixture

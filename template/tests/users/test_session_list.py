@@ -5,8 +5,6 @@ from uuid import uuid4
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)

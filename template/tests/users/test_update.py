@@ -4,8 +4,6 @@ import pytest
 
 from app.users import InvalidEmail, InvalidPassword, UserAlreadyExists
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 
 @pytest.fixture
 def update(manager, db):

@@ -18,7 +18,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-import pytest_asyncio
 import redis
 from hawkapi import Depends
 from pydantic import SecretStr
@@ -138,11 +137,18 @@ def prefix() -> str:
     return f"test-{uuid4().hex}:"
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis has so long for an answer that no machine is too slow."""
+    monkeypatch.setattr("app.limits.redis._STEP_TIMEOUT", 30)
+    monkeypatch.setattr("app.limits.redis._TIMEOUT", 60)
+
+
 type Connect = Callable[..., RedisLimiter]
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def connect(redis_url: str, prefix: str) -> AsyncIterator[Connect]:
+@pytest.fixture
+async def connect(redis_url: str, prefix: str, patience: None) -> AsyncIterator[Connect]:
     """`connect()`: one more client of the shared Redis, with the keys of this test."""
     async with AsyncExitStack() as stack:
 
@@ -160,7 +166,7 @@ async def connect(redis_url: str, prefix: str) -> AsyncIterator[Connect]:
 type MakeApp = Callable[..., App]
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def make_app(settings: Settings) -> AsyncIterator[MakeApp]:
     """`make_app(url, redis_outage="refuse")`: an application whose GET / allows three in an hour."""
     async with AsyncExitStack() as stack:
@@ -233,14 +239,16 @@ class DroppingRedis(FakeRedis):
         await reader.read(1)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def silent() -> AsyncIterator[FakeRedis]:
-    """A Redis that hangs from the start."""
+@pytest.fixture
+async def silent(patience: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeRedis]:
+    """A Redis that hangs from the start. Nobody waits for it as long as for one that answers."""
+    monkeypatch.setattr("app.limits.redis._STEP_TIMEOUT", 0.2)
+    monkeypatch.setattr("app.limits.redis._TIMEOUT", 0.4)
     async with FakeRedis().listening() as fake:
         yield fake
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def dropping() -> AsyncIterator[FakeRedis]:
     """A Redis whose first connection dies."""
     async with DroppingRedis().listening() as fake:

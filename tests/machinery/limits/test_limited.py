@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import httpx
 import msgspec
 import pytest
-import pytest_asyncio
 from hawkapi import Depends
 from hawkapi.routing.router import Router
 
@@ -34,7 +33,7 @@ def limited_app(make_app) -> App:
     return make_app()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def http(limited_app: App, visit) -> AsyncIterator[httpx.AsyncClient]:
     async with visit(limited_app) as client:
         yield client

@@ -10,6 +10,8 @@ from app.users import HashingBusy, PasswordHasher
 from app.users.passwords import hashing
 from app.users.passwords.hashing import DUMMY_HASH
 
+pytestmark = pytest.mark.usefixtures("real_hashing")
+
 ADA = {"email": "ada@example.com"}
 
 

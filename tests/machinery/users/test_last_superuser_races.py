@@ -4,19 +4,18 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import pytest_asyncio
 
 from app.users import LastSuperuser
 
 DUE = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def root(make_user):
     return await make_user("root@example.com", is_superuser=True)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def boss(make_user):
     """A second superuser."""
     return await make_user("boss@example.com", is_superuser=True)

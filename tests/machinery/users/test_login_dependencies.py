@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import msgspec
 import pytest
-import pytest_asyncio
 from sqlalchemy import event
 
 from app.database import Db
@@ -96,7 +95,7 @@ def add_routes(app: App) -> None:
         return [user.id, root.id, row.id, recent.id, maybe.id if maybe else ""]
 
 
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
+@pytest.fixture(scope="module")
 async def extended(settings: Settings, migrated: str):
     """The application with the routes above, and one connection to the database."""
     app = create_app(settings.model_copy(update={"database_pool_size": 1}))
@@ -106,7 +105,7 @@ async def extended(settings: Settings, migrated: str):
     app.state.users.hasher.close()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def http(app, extended):
     """A client of `extended`; *app* empties the tables afterwards."""
     transport = httpx.ASGITransport(app=extended)

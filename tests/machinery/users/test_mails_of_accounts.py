@@ -13,8 +13,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.mail import OutboxMessage
 from app.users import User
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 

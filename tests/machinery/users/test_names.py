@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import app.users
-from app.users import User, UserManager, UserTokenConfig, UserTokens, hooks
-from app.users.manager import HOOKS, no_hook
+from app.users import User, UserManager, UserTokenConfig, UserTokens
+from app.users.manager import no_hook
 
 NAMES = [
     "RESET_TYPE",

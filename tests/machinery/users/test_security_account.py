@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 PASSWORD = "correct horse battery"
 NEW = "a brand new password"
 KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])

@@ -10,8 +10,6 @@ from app.limits import Rate
 from app.users import User
 from app.users.rate_limits import LIMITS
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 KIRA = "kira@kelvin.test"
 PASSWORD = "correct horse battery"
 NEW = {"password": "a brand new password"}

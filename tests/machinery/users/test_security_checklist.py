@@ -24,8 +24,8 @@ def _rows(first_cell: str, text: str = SECURITY) -> Iterator[tuple[str, list[str
 
 
 def _named_in_tests() -> Iterator[tuple[int, str]]:
-    """Each item that the docstring of a security test begins with, and that test as file::function."""
-    for path in sorted(TESTS.rglob("test_security_*.py")):
+    """Each item that the docstring of a test begins with, and that test as file::function."""
+    for path in sorted(TESTS.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 said = re.match(r"Checklist ([\d, and]+)", ast.get_docstring(node) or "")

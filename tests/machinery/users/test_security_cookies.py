@@ -6,8 +6,6 @@ from itertools import count
 
 import pytest
 
-from app.users.passwords import hashing
-
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 UNSAFE = {"post", "put", "patch", "delete"}
@@ -40,12 +38,6 @@ FOREIGN = [
 
 SOME_FOREIGN = [{}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.test"}]
 """One of each kind, where what is asked is whether the check is there; what it checks, the login shows."""
-
-
-@pytest.fixture
-def password_hash(quick_hashing):
-    """Of every account here; verifying it costs next to nothing."""
-    return hashing.hash_password(ADA["password"])
 
 
 @pytest.fixture

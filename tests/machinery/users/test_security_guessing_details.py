@@ -14,8 +14,6 @@ from app.users import HashingBusy, TooManyRequests
 from app.users.manager import MAX_FAILED_LOGINS
 from app.users.rate_limits import LIMITS, Limit, Limits
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 EMAIL = "ada@example.com"

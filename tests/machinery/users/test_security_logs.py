@@ -7,8 +7,6 @@ import pytest
 
 from app.logs import JsonFormatter, TextFormatter
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 PASSWORD = "correct horse battery"
 OTHER = "a brand new password"
 

@@ -11,8 +11,6 @@ from app.database import services_of, session_of
 from app.limits import LimiterUnavailable, Rate
 from app.users.rate_limits import LIMITS
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 EMAIL = "ada@example.com"
 PER_MAILBOX = Rate.parse(LIMITS["request_password_reset"].mailbox).count
 PER_ADDRESS = Rate.parse(LIMITS["request_password_reset"].ip).count

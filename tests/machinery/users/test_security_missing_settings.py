@@ -9,7 +9,6 @@ from hashlib import sha256
 
 import httpx
 import pytest
-import pytest_asyncio
 from hawkapi import Depends
 
 from app.limits import limited
@@ -55,7 +54,7 @@ def load_from(monkeypatch):
     return load
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def bare(app, build_app, quick_hashing):
     """A client of the application with the settings that production cannot do without, and no others."""
     async with connect(build_app(**values_of(PRODUCTION))) as client:

@@ -7,18 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from app.users import OptionalUser
-
-pytestmark = pytest.mark.usefixtures("quick_hashing")
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 OWN_PAGES = {"Sec-Fetch-Site": "same-origin"}
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def dead_logins(make_owner, begin_session, change, change_session, manager, expired_tokens, set_clock):
     """What is sent to show a login that is none, by what is wrong with it: the headers of the request."""
     ada, eve = await make_owner("ada@example.com"), await make_owner("eve@example.com")

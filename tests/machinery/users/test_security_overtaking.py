@@ -3,15 +3,12 @@
 import asyncio
 
 import pytest
-import pytest_asyncio
-
-pytestmark = pytest.mark.usefixtures("quick_hashing")
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 OURS = {"Origin": "http://test"}
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def administrate(client, make_user, login):
     """`administrate("DELETE", path)`: a superuser sends it, in a task that has begun."""
     headers = login(await make_user("root@example.com", is_superuser=True))

@@ -11,8 +11,6 @@ from app.cli import cli
 from app.users import User
 from app.users.passwords.hashing import hash_password
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 NEW = "a brand new password"
 INVITATION = {"invitation"}
 

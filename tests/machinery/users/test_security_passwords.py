@@ -127,7 +127,6 @@ async def test_an_endless_password_is_refused_every_way(set_password, hash_calls
     assert "hash" not in hash_calls
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @WAYS
 @pytest.mark.parametrize("password", ["pq zrvmw" * 8, "pqzrv mwkd" * 10, "pq☃zrvmw" * 16], ids=len)
 async def test_a_long_password_is_taken_whole_every_way(set_password, log_in, way, password):
@@ -139,7 +138,6 @@ async def test_a_long_password_is_taken_whole_every_way(set_password, log_in, wa
     assert await log_in(password[:-1]) == 401
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @WAYS
 @pytest.mark.parametrize(
     ("chosen", "typed"),
@@ -161,6 +159,7 @@ async def test_what_looks_alike_is_another_password(set_password, log_in, way, c
     assert [await log_in(chosen), await log_in(typed)] == [200, 401]
 
 
+@pytest.mark.usefixtures("real_hashing")
 async def test_a_password_is_stored_as_argon2id(client, accounts):
     """Checklist 1: 64 MiB, 3 passes, 4 lanes (ASVS 11.4.2)."""
     await client.post("/users/register", json={"email": ADDRESS, "password": NEW})
@@ -169,7 +168,6 @@ async def test_a_password_is_stored_as_argon2id(client, accounts):
     assert user.hashed_password.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @WAYS
 @pytest.mark.parametrize("password", ["pqzrvmwkdhsjgtbxlcnf", "48105937261850394726", "    !!!!    ????    "])
 async def test_no_kind_of_character_is_asked_for(set_password, way, password):
@@ -433,7 +431,6 @@ def test_little_more_than_a_known_word_is_refused_by_the_command_line(create_by_
     assert LITTLE_MORE in result.stderr
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @WAYS
 @pytest.mark.parametrize(
     "password",
@@ -540,7 +537,7 @@ async def test_a_breached_password_is_refused_every_way(server, set_password, ha
     assert "hash" not in hash_calls
 
 
-@pytest.mark.usefixtures("asking", "quick_hashing")
+@pytest.mark.usefixtures("asking")
 @WAYS
 async def test_five_digits_of_a_hash_are_all_that_leaves(server, set_password, way):
     """Checklist 5: the server learns neither the password nor whose it is."""
@@ -552,7 +549,7 @@ async def test_five_digits_of_a_hash_are_all_that_leaves(server, set_password, w
     assert "lovelace" not in request
 
 
-@pytest.mark.usefixtures("asking", "quick_hashing")
+@pytest.mark.usefixtures("asking")
 @WAYS
 async def test_an_outage_keeps_nobody_from_setting_a_password(server, set_password, log_in, caplog, way):
     """Checklist 5: it fails open and writes one line (ASVS 16.5.2)."""
@@ -568,7 +565,7 @@ async def test_an_outage_keeps_nobody_from_setting_a_password(server, set_passwo
     assert digest_of(NEW)[:5] not in caplog.text
 
 
-@pytest.mark.usefixtures("asking", "quick_hashing")
+@pytest.mark.usefixtures("asking")
 @WAYS
 async def test_no_connection_is_held_while_the_server_is_asked(app, server, set_password, way):
     held = []
@@ -592,7 +589,7 @@ async def test_a_password_that_is_refused_anyhow_is_not_asked_about(server, set_
     assert server.requests == []
 
 
-@pytest.mark.usefixtures("asking", "quick_hashing")
+@pytest.mark.usefixtures("asking")
 async def test_nobody_asks_with_a_dead_link_or_a_wrong_password(server, client, make_owner, visit):
     here = await visit(await make_owner())
     change = {"current_password": "wrong", "new_password": NEW}
@@ -647,7 +644,6 @@ def test_the_command_line_asks_too_and_goes_on_without_an_answer(create_by_cli, 
 # Changing and resetting
 
 
-@pytest.mark.usefixtures("quick_hashing")
 @pytest.mark.parametrize(
     "body",
     [
@@ -672,7 +668,7 @@ async def test_the_current_password_is_needed_just_after_a_login(client, make_ow
     assert (await stored(user)).hashed_password == user.hashed_password
 
 
-@pytest.mark.usefixtures("asking", "quick_hashing")
+@pytest.mark.usefixtures("asking")
 @pytest.mark.parametrize("password", ["short", COMMON[0], "Ada Lovelace 2026", NEW])
 async def test_a_refused_change_names_the_new_password(server, set_password, password):
     server.body = line_of(NEW)
@@ -682,7 +678,7 @@ async def test_a_refused_change_names_the_new_password(server, set_password, pas
     assert [error["field"] for error in answer.json()["errors"]] == ["new_password"]
 
 
-@pytest.mark.usefixtures("asking", "quick_hashing")
+@pytest.mark.usefixtures("asking")
 @pytest.mark.parametrize("password", ["short", "x" * 129, COMMON[0], "Ada Lovelace 2026", NEW])
 @pytest.mark.parametrize("sent_as", ["json", "data"])
 async def test_a_refused_password_does_not_spend_the_link(
@@ -704,7 +700,6 @@ async def test_a_refused_password_does_not_spend_the_link(
 # What there is not
 
 
-@pytest.mark.usefixtures("quick_hashing")
 async def test_a_password_does_not_grow_old(client, make_owner, set_clock, log_in):
     """Checklist 8: it need not be changed from time to time (ASVS 6.2.10)."""
     await make_owner(ADDRESS)

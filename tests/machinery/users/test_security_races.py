@@ -7,8 +7,6 @@ import pytest
 
 from app.users import InvalidCredentials, TokenError, UserAlreadyExists
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 NEW = {"password": "a brand new password"}
 

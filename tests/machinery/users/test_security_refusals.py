@@ -15,8 +15,6 @@ from app.limits import LimiterUnavailable, Rate
 from app.users import refusals
 from app.users.rate_limits import LIMITS
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 WINDOW = timedelta(seconds=Rate.parse(LIMITS["guessing_blocked"].account).seconds)
 EMAIL = "ada@example.com"

@@ -12,8 +12,6 @@ import pytest
 from app.users import User
 from app.users.emails import RESET_REQUIRED
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 EMAIL, PASSWORD, NEW = "ada@example.com", "correct horse battery", "a brand new password"
 RIGHT, WRONG = {"email": EMAIL, "password": PASSWORD}, {"email": EMAIL, "password": "not the right one"}
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}

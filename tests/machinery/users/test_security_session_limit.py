@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_hashing", "at_most_three")
+pytestmark = pytest.mark.usefixtures("at_most_three")
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}

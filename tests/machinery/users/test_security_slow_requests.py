@@ -5,8 +5,6 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 
 

@@ -14,8 +14,6 @@ from app.mail.outbox import set_aside
 from app.users import UserInvitation, UserSession, record
 from app.users.audit import AuditEvent
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 EMAIL, PASSWORD, NEW = "ada@example.com", "correct horse battery", "a brand new password"
 ADA = {"email": EMAIL, "password": PASSWORD}
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)

@@ -20,8 +20,6 @@ from app.users.tokens import (
     derived_key,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_hashing")
-
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 PASSWORD = ADA["password"]
 NEW = {"password": "a brand new password"}

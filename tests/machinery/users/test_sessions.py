@@ -10,9 +10,13 @@ from app.users.models import UserSession
 from app.users.sessions import SessionEnded, SessionLimits, Sessions
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
 MICROSECOND = timedelta(microseconds=1)
+
 DAY = timedelta(days=1)
+
 MINUTE = timedelta(minutes=1)
+
 IDLE, ABSOLUTE, SHORT, RECENT = 14 * DAY, 90 * DAY, DAY, 10 * MINUTE
 
 
@@ -132,13 +136,6 @@ async def test_no_two_sessions_are_alike(make_user, begin_session):
     assert secret_of(first) != secret_of(second)
 
 
-async def test_the_representation_shows_no_token(make_user, begin_session):
-    issued = await begin_session(await make_user())
-
-    assert issued.token.partition(".")[2] not in repr(issued) + repr(issued.session)
-    assert issued.session.secret_hash not in repr(issued) + repr(issued.session)
-
-
 # Finding
 
 
@@ -214,17 +211,6 @@ async def test_the_secret_of_another_session_finds_nothing(sessions, make_user, 
         await sessions.by_token(f"{first.session.id}.{second.token.partition('.')[2]}", kind="bearer")
 
 
-async def test_a_made_up_secret_for_a_right_id_ends_nothing(sessions, make_user, begin_session, is_alive):
-    """The id is public. Whoever knows it must not be able to end the session by guessing."""
-    issued = await begin_session(await make_user())
-    made_up = base64.urlsafe_b64encode(bytes(48)).decode()
-
-    with pytest.raises(SessionEnded):
-        await sessions.rotate(f"{issued.session.id}.{made_up}")
-
-    assert await is_alive(issued)
-
-
 async def test_a_token_sealed_with_another_secret_key_finds_nothing(db, make_user, sessions, is_alive):
     user = await make_user()
     async with db.session() as session:
@@ -237,32 +223,6 @@ async def test_a_token_sealed_with_another_secret_key_finds_nothing(db, make_use
 
 
 # What keeps a session alive
-
-
-@pytest.mark.parametrize(("age", "alive"), [(IDLE - MICROSECOND, True), (IDLE, False)])
-async def test_the_idle_limit_counts_from_the_last_use(
-    make_user, begin_session, change_session, set_clock, is_alive, age, alive
-):
-    """Checklist 18."""
-    issued = await begin_session(await make_user())
-    await change_session(issued.session, last_seen_at=START + DAY)
-
-    set_clock(START + DAY + age)
-
-    assert await is_alive(issued) is alive
-
-
-@pytest.mark.parametrize(("age", "alive"), [(ABSOLUTE - MICROSECOND, True), (ABSOLUTE, False)])
-async def test_the_absolute_limit_counts_from_the_beginning(
-    make_user, begin_session, change_session, set_clock, is_alive, age, alive
-):
-    """Checklist 18: however much the session is used."""
-    issued = await begin_session(await make_user())
-    await change_session(issued.session, last_seen_at=START + ABSOLUTE - MICROSECOND)
-
-    set_clock(START + age)
-
-    assert await is_alive(issued) is alive
 
 
 @pytest.mark.parametrize(("age", "alive"), [(SHORT - MICROSECOND, True), (SHORT, False)])

@@ -11,7 +11,9 @@ import pytest
 from app.users import RESET_TYPE, VERIFY_TYPE, TokenError, UserTokenConfig, UserTokens
 
 SECRET = "0123456789abcdef" * 4
+
 CONFIG = UserTokenConfig(secret=SECRET)
+
 ISSUE = {
     "verify": lambda tokens: tokens.issue_verify("u-1", password_version=3, email="ada@example.com"),
     "reset": lambda tokens: tokens.issue_reset("u-1", password_version=3, email="ada@example.com"),
@@ -21,6 +23,7 @@ ISSUE = {
     "invitation": lambda tokens: tokens.issue_invitation("u-1", email="ada@example.com"),
     "access": lambda tokens: tokens.issue_access("u-1", session_id="s-1"),
 }
+
 CHECK = {
     "verify": lambda tokens, token: tokens.verify_email_token(
         token, expected_password_version=3, expected_email="ada@example.com"
@@ -36,7 +39,9 @@ CHECK = {
     ),
     "access": lambda tokens, token: tokens.verify_access(token)[0],
 }
+
 PAIRS = list(permutations(ISSUE, 2))
+
 EACH = pytest.mark.parametrize("purpose", list(ISSUE))
 
 
@@ -60,15 +65,6 @@ def test_a_token_gives_its_user_back(tokens, purpose):
 
 
 @pytest.mark.parametrize(("made_for", "used_for"), PAIRS)
-def test_a_token_of_one_purpose_is_refused_for_another(tokens, made_for, used_for):
-    """Checklist 27; ASVS 9.2.2."""
-    token = ISSUE[made_for](tokens)
-
-    with pytest.raises(TokenError):
-        CHECK[used_for](tokens, token)
-
-
-@pytest.mark.parametrize(("made_for", "used_for"), PAIRS)
 def test_each_purpose_has_its_own_key(tokens, made_for, used_for):
     """Checklist 36: the right claims under another purpose's key are worth nothing."""
     claims = claims_of(ISSUE[used_for](tokens))
@@ -83,43 +79,6 @@ def test_no_purpose_is_signed_with_the_secret_itself(tokens, purpose):
 
     with pytest.raises(TokenError):
         CHECK[purpose](tokens, jwt.encode(claims, SECRET, "HS256"))
-
-
-@EACH
-def test_a_token_of_another_secret_is_refused(tokens, purpose):
-    foreign = UserTokens(UserTokenConfig(secret=SECRET[::-1]))
-
-    with pytest.raises(TokenError):
-        CHECK[purpose](tokens, ISSUE[purpose](foreign))
-
-
-@EACH
-def test_an_expired_token_is_refused(tokens, purpose):
-    """Checklist 27; ASVS 9.2.1."""
-    past = replace(CONFIG, **{f"{each}_ttl_seconds": -1 for each in ISSUE})
-
-    with pytest.raises(TokenError):
-        CHECK[purpose](tokens, ISSUE[purpose](UserTokens(past)))
-
-
-@EACH
-@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
-def test_another_algorithm_is_refused(tokens, purpose, algorithm):
-    """Checklist 36; ASVS 9.1.2."""
-    claims = claims_of(ISSUE[purpose](tokens))
-
-    with pytest.raises(TokenError):
-        CHECK[purpose](tokens, jwt.encode(claims, key_of(tokens, purpose), algorithm))
-
-
-@EACH
-def test_no_algorithm_is_refused(tokens, purpose):
-    """Checklist 36 (CVE-2015-9235: alg none)."""
-    header = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")
-    payload = ISSUE[purpose](tokens).split(".")[1]
-
-    with pytest.raises(TokenError):
-        CHECK[purpose](tokens, f"{header}.{payload}.")
 
 
 @EACH

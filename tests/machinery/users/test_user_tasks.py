@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from app import clock
 from app.users import UserSession, record
 
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
@@ -111,3 +112,30 @@ async def test_a_failing_deletion_leaves_the_account_and_is_tried_again(
     assert kept == (kept[0], [], [])
     assert kept[0] is not None
     assert await stored(user) is None
+
+
+# Accounts whose grace has passed
+
+
+@pytest.fixture
+def delete_due_accounts(app):
+    return next(task.do for task in app.state.tasks if task.name == "delete due accounts")
+
+
+async def test_an_account_that_cannot_be_deleted_does_not_keep_the_others(
+    manager, make_user, stored, delete_due_accounts, caplog
+):
+    kept = await make_user("kept@example.com", delete_after=clock.now() - timedelta(days=2))
+    gone = await make_user("gone@example.com", delete_after=clock.now() - timedelta(days=1))
+
+    async def keep(user):
+        if user.id == kept.id:
+            raise RuntimeError("not this one")
+
+    manager.on_before_delete = keep
+
+    await delete_due_accounts()
+
+    assert await stored(gone) is None
+    assert await stored(kept) is not None
+    assert "not this one" in caplog.text

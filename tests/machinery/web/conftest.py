@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -75,7 +74,7 @@ def access_lines() -> Iterator[Callable[[], list[logging.LogRecord]]]:
     logger.removeHandler(handler)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def http(web: App) -> AsyncIterator[httpx.AsyncClient]:
     """A client of `web`."""
     async with connect(web) as client:
@@ -177,7 +176,7 @@ def thing() -> type[Thing]:
     return Thing
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def stored(settings: Settings) -> AsyncIterator[App]:
     """An empty application with a database and the tables above."""
     engine = create_async_engine(settings.database_url.get_secret_value())
@@ -193,7 +192,7 @@ async def stored(settings: Settings) -> AsyncIterator[App]:
     await engine.dispose()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest.fixture
 async def stored_http(stored: App) -> AsyncIterator[httpx.AsyncClient]:
     """A client of `stored`."""
     async with connect(stored) as client:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest_asyncio
+import pytest
 
 HERE = Path(__file__).parent
 NEXT = b"GET /json HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
@@ -29,7 +29,7 @@ async def exchange(port: int, sent: bytes) -> bytes:
         return answer
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest.fixture(scope="module")
 async def port() -> AsyncIterator[int]:
     port = free_port()
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--http", "1", "--port", str(port)]

@@ -1,4 +1,4 @@
-"""The OpenAPI document names the rules for addresses and passwords where they hold, and nowhere else."""
+"""The OpenAPI document of the users routes: rules for addresses and passwords, refusals of foreign sites."""
 
 import pytest
 
@@ -36,3 +36,20 @@ def test_a_new_address_is_one(app, schema, field):
 @pytest.mark.parametrize("schema", ["Credentials", "EmailRequest"])
 def test_any_text_is_answered_alike_where_an_account_is_looked_for(app, schema):
     assert "format" not in app.openapi()["components"]["schemas"][schema]["properties"]["email"]
+
+
+# The refusal of a cookie that another site sent (checklist 35)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "is_named"),
+    [
+        ("/users/logout", "post", True),
+        ("/users/me/password", "post", True),
+        ("/users/email-change/{token}", "post", True),
+        ("/users/me", "get", False),
+        ("/users/token/refresh", "post", False),
+    ],
+)
+def test_unsafe_routes_with_a_cookie_name_403(app, path, method, is_named):
+    assert ("403" in app.openapi()["paths"][path][method]["responses"]) == is_named

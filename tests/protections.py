@@ -337,8 +337,8 @@ PROTECTIONS = [
         name="wrong passwords are counted",
         file="app/users/rate_limits.py",
         within="begin_attempt",
-        old="if wait := await self._take(takes):",
-        new="if (wait := await self._take(takes)) and False:",
+        old="if wait := await self._acquire(buckets):",
+        new="if (wait := await self._acquire(buckets)) and False:",
         test="test_security_guessing.py::test_after_too_many_wrong_passwords_even_the_right_one_waits",
     ),
     Mutation(
@@ -346,7 +346,7 @@ PROTECTIONS = [
         name="a success clears no count",
         file="app/users/rate_limits.py",
         within="uncount",
-        old="await _give_back(self._limiter, self._takes)",
+        old="await _refund(self._limiter, self._buckets)",
         new="await self._limiter.clear()",
         test="test_security_guessing_details.py"
         "::test_a_success_on_one_account_does_not_clear_the_count_of_the_address",
@@ -363,7 +363,7 @@ PROTECTIONS = [
         item=9,
         name="a known browser has a count",
         file="app/users/rate_limits.py",
-        old='*_takes("wrong_password:browser", f"{account} {known}", limit.browser),',
+        old='*_buckets("wrong_password:browser", f"{account} {known}", limit.browser),',
         test="test_security_guessing_details.py::test_a_known_browser_has_a_count_of_its_own",
     ),
     Mutation(
@@ -406,7 +406,7 @@ PROTECTIONS = [
         name="wrong passwords in a session count for the account",
         file="app/users/rate_limits.py",
         within="begin_attempt",
-        old="[take for take in of_account if not await self._limiter.take(*take)]",
+        old="[each for each in of_account if not await self._limiter.acquire(*each)]",
         new="[]",
         test="test_security_guessing.py::test_wrong_passwords_in_a_session_count_for_the_account",
     ),
@@ -1460,7 +1460,7 @@ PROTECTIONS = [
         name="guesses that are refused are written down once for an account",
         file="app/users/rate_limits.py",
         within="may_record",
-        old='*_takes(f"{event}:account", account, limit.account),',
+        old='*_buckets(f"{event}:account", account, limit.account),',
         test="test_security_refusals.py::test_an_account_whose_password_is_guessed_is_written_down_once",
     ),
     Mutation(
@@ -1477,7 +1477,7 @@ PROTECTIONS = [
         name="refused links are written down once for a network",
         file="app/users/rate_limits.py",
         within="may_record",
-        old='*_takes(f"{event}:ip", ip or "unknown", limit.ip),',
+        old='*_buckets(f"{event}:ip", ip or "unknown", limit.ip),',
         test="test_security_refusals.py::test_refused_links_are_written_down_once_for_a_network",
     ),
     Mutation(
@@ -1492,7 +1492,7 @@ PROTECTIONS = [
         name="requests of other sites are written down once for a network",
         file="app/users/rate_limits.py",
         within="may_record",
-        old="return not await self._take(takes)",
+        old="return not await self._acquire(buckets)",
         new="return True",
         test="test_security_refusals.py::test_requests_of_other_sites_are_written_down_once_for_a_network",
     ),
@@ -1714,7 +1714,7 @@ PROTECTIONS = [
         name="all known browsers of an account share a count",
         file="app/users/rate_limits.py",
         within="begin_attempt",
-        old='*_takes("wrong_password:browsers", account, limit.browsers),',
+        old='*_buckets("wrong_password:browsers", account, limit.browsers),',
         test="test_security_guessing_details.py::test_all_known_browsers_of_an_account_share_a_count",
     ),
     Mutation(
@@ -1996,7 +1996,7 @@ PROTECTIONS = [
         name="nobody fills the log with accounts that do not exist",
         file="app/users/rate_limits.py",
         within="may_record",
-        old='*_takes(f"{event}:ip", ip or "unknown", limit.ip),',
+        old='*_buckets(f"{event}:ip", ip or "unknown", limit.ip),',
         test="test_security_refusals.py::test_nobody_fills_the_log_with_accounts_that_do_not_exist",
     ),
     Mutation(

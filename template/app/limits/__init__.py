@@ -1,19 +1,22 @@
-"""How often something may be done: a guard for your routes (`guard.py`), or the limiter itself.
+"""How often something may be done: a guard for your routes (`limited`), or the limiter itself.
 
 `app.state.limiter` counts in Redis, where REDIS_URL names one, and otherwise in this process. Template-owned;
 start reading at `limiter.py`.
 """
 
-from app.limits.breaker import CircuitBreaker
-from app.limits.guard import cannot_be_checked, limited, too_many
-from app.limits.limiter import Limiter, LimiterUnavailable
+from app.limits.limiter import (
+    Limiter,
+    LimiterUnavailable,
+    Rate,
+    cannot_be_checked,
+    limited,
+    too_many,
+)
 from app.limits.memory import MemoryLimiter
-from app.limits.rates import Rate
 from app.settings import Settings
 from app.web import App
 
 __all__ = [
-    "CircuitBreaker",
     "Limiter",
     "LimiterUnavailable",
     "MemoryLimiter",
@@ -40,7 +43,7 @@ def build_limiter(settings: Settings) -> Limiter:
     if settings.redis_url is None:
         return MemoryLimiter()
     # Not imported by who has no Redis: it takes longer than the rest of this package.
-    from app.limits.redis import RedisLimiter
+    from app.limits.redis import CircuitBreaker, RedisLimiter
 
     shared = RedisLimiter(
         settings.redis_url.get_secret_value(), secret=settings.secret_key.get_secret_value()
@@ -54,7 +57,7 @@ def _check_readiness(app: App, limiter: Limiter) -> None:
     @app.readiness_check("redis")
     async def redis_answers() -> tuple[bool, str]:
         try:
-            await limiter.look("readiness", Rate(1, 1))
+            await limiter.peek("readiness", Rate(1, 1))
         except LimiterUnavailable as error:
             return False, str(error)
         return True, "ok"

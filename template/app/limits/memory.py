@@ -10,8 +10,7 @@ import heapq
 import secrets
 
 from app import clock
-from app.limits.limiter import bucket_name
-from app.limits.rates import Rate
+from app.limits.limiter import Rate, bucket_name
 
 _SWEPT_AT_ONCE = 16
 """Buckets that one call looks at to make room, so that no call takes long."""
@@ -39,13 +38,13 @@ class MemoryLimiter:
         """The buckets that are held; those that new keys share come on top of *max_keys*."""
         return len(self._full_at)
 
-    async def take(self, key: str, rate: Rate) -> float:
+    async def acquire(self, key: str, rate: Rate) -> float:
         return self._count(key, rate, 1)
 
-    async def look(self, key: str, rate: Rate) -> float:
+    async def peek(self, key: str, rate: Rate) -> float:
         return self._count(key, rate, 0)
 
-    async def give_back(self, key: str, rate: Rate) -> None:
+    async def refund(self, key: str, rate: Rate) -> None:
         self._count(key, rate, -1)
 
     async def clear(self) -> None:

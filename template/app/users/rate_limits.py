@@ -76,19 +76,19 @@ TOO_MANY_GUESSES = "Too many wrong passwords. If you do not know yours, set a ne
 OF_THE_ACCOUNT = "Too many requests for this account."
 
 
-type _Take = tuple[str, Rate]
+type _Bucket = tuple[str, Rate]
 
 
 class Attempt:
     """A password that is being checked; it counts as wrong unless it is uncounted."""
 
-    def __init__(self, limiter: Limiter, takes: list[_Take]) -> None:
+    def __init__(self, limiter: Limiter, buckets: list[_Bucket]) -> None:
         self._limiter = limiter
-        self._takes = takes
+        self._buckets = buckets
 
     async def uncount(self) -> None:
         """It was right, or could not be checked. No other attempt is uncounted: a success clears no count."""
-        await _give_back(self._limiter, self._takes)
+        await _refund(self._limiter, self._buckets)
 
 
 class Limits:
@@ -101,10 +101,10 @@ class Limits:
     async def count(self, row: str, *, ip: str = "", account: str = "", mailbox: str = "") -> None:
         """Count one use of *row*. Raises `TooManyRequests`; then nothing was counted."""
         limit = self._table.get(row, Limit())
-        takes = [*_takes(f"{row}:ip", ip, limit.ip)]
-        takes += _takes(f"{row}:account", account, limit.account)
-        takes += _takes(f"{row}:mailbox", mailbox, limit.mailbox)
-        if wait := await self._take(takes):
+        buckets = [*_buckets(f"{row}:ip", ip, limit.ip)]
+        buckets += _buckets(f"{row}:account", account, limit.account)
+        buckets += _buckets(f"{row}:mailbox", mailbox, limit.mailbox)
+        if wait := await self._acquire(buckets):
             logger.warning("the limit of %s is reached", row)
             raise TooManyRequests(wait) if ip else TooManyRequests(wait, OF_THE_ACCOUNT)
 
@@ -124,17 +124,17 @@ class Limits:
         limit = self._table.get(event)
         if limit is None:
             return False
-        takes = [
-            *_takes(f"{event}:ip", ip or "unknown", limit.ip),
-            *_takes(f"{event}:account", account, limit.account),
+        buckets = [
+            *_buckets(f"{event}:ip", ip or "unknown", limit.ip),
+            *_buckets(f"{event}:account", account, limit.account),
         ]
-        return not await self._take(takes)
+        return not await self._acquire(buckets)
 
     async def look_at_passwords(self, ip: str) -> None:
         """Raise `TooManyRequests` if no more passwords are checked for *ip*; nothing is counted."""
         limit = self._table.get("wrong_password", Limit())
-        for key, rate in _takes("wrong_password:ip", ip, limit.ip):
-            if wait := await self._limiter.look(key, rate):
+        for key, rate in _buckets("wrong_password:ip", ip, limit.ip):
+            if wait := await self._limiter.peek(key, rate):
                 raise TooManyRequests(wait, TOO_MANY_GUESSES)
 
     async def begin_attempt(self, *, account: str, ip: str, known: str = "") -> Attempt:
@@ -147,42 +147,42 @@ class Limits:
             TooManyRequests: it must not be checked.
         """
         limit = self._table.get("wrong_password", Limit())
-        of_account = _takes("wrong_password:account", account, limit.account)
+        of_account = _buckets("wrong_password:account", account, limit.account)
         if known:
-            takes = [
-                *_takes("wrong_password:browser", f"{account} {known}", limit.browser),
-                *_takes("wrong_password:browsers", account, limit.browsers),
+            buckets = [
+                *_buckets("wrong_password:browser", f"{account} {known}", limit.browser),
+                *_buckets("wrong_password:browsers", account, limit.browsers),
             ]
         else:
             pair = f"{account} {ip}" if ip else ""
-            takes = [
-                *_takes("wrong_password:ip", ip, limit.ip),
+            buckets = [
+                *_buckets("wrong_password:ip", ip, limit.ip),
                 # Before the account's: one address can use up no more of that than its own share.
-                *_takes("wrong_password:ip_and_account", pair, limit.ip_and_account),
+                *_buckets("wrong_password:ip_and_account", pair, limit.ip_and_account),
                 *of_account,
             ]
-        if wait := await self._take(takes):
+        if wait := await self._acquire(buckets):
             logger.warning("too many wrong passwords")
             raise TooManyRequests(wait, TOO_MANY_GUESSES)
         if known:
-            takes += [take for take in of_account if not await self._limiter.take(*take)]
-        return Attempt(self._limiter, takes)
+            buckets += [each for each in of_account if not await self._limiter.acquire(*each)]
+        return Attempt(self._limiter, buckets)
 
-    async def _take(self, takes: list[_Take]) -> float:
+    async def _acquire(self, buckets: list[_Bucket]) -> float:
         """Take all or none; the seconds to wait, if none."""
-        for position, (key, rate) in enumerate(takes):
-            if wait := await self._limiter.take(key, rate):
-                await _give_back(self._limiter, takes[:position])
+        for position, (key, rate) in enumerate(buckets):
+            if wait := await self._limiter.acquire(key, rate):
+                await _refund(self._limiter, buckets[:position])
                 return wait
         return 0.0
 
 
-async def _give_back(limiter: Limiter, takes: Iterable[_Take]) -> None:
-    for key, rate in takes:
-        await limiter.give_back(key, rate)
+async def _refund(limiter: Limiter, buckets: Iterable[_Bucket]) -> None:
+    for key, rate in buckets:
+        await limiter.refund(key, rate)
 
 
-def _takes(what: str, who: str, rates: str) -> list[_Take]:
+def _buckets(what: str, who: str, rates: str) -> list[_Bucket]:
     if not who or not rates:
         return []
     return [(f"{what}:{text}:{who}", Rate.parse(text)) for text in rates.replace(" ", "").split(",")]

@@ -216,24 +216,24 @@ async def test_without_redis_it_counts_in_memory(limited_app: App):
 
 async def test_two_applications_count_apart(make_app, visit):
     first, second = make_app(), make_app()
-    await first.state.limiter.take("ada", Rate(1, 60))
+    await first.state.limiter.acquire("ada", Rate(1, 60))
 
-    assert await second.state.limiter.take("ada", Rate(1, 60)) == 0.0
+    assert await second.state.limiter.acquire("ada", Rate(1, 60)) == 0.0
 
 
 async def test_processes_count_together_in_redis(make_app, visit, redis_url, prefix):
     """Two applications with one secret are two processes of one application."""
     rate, key = Rate(1, 5), f"processes {prefix}"
-    await make_app(redis_url).state.limiter.take(key, rate)
+    await make_app(redis_url).state.limiter.acquire(key, rate)
 
-    assert await make_app(redis_url).state.limiter.take(key, rate) > 0
+    assert await make_app(redis_url).state.limiter.acquire(key, rate) > 0
 
 
 async def test_the_connection_is_closed_with_the_application(make_app, started, server):
     app = make_app(server.url)
 
     async with started(app):
-        await app.state.limiter.look("ada", Rate(1, 60))
+        await app.state.limiter.peek("ada", Rate(1, 60))
         while_running = await app.state.limiter._limiter._redis.client_list()
 
     assert len(while_running) == 1

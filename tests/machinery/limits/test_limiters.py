@@ -62,7 +62,7 @@ def limiter(case: Case) -> Limiter:
 
 async def takes(limiter: Limiter, number: int, key: str = "ada", rate: Rate = RATE) -> list[bool]:
     """Which of so many takes are allowed."""
-    return [await limiter.take(key, rate) == 0.0 for _ in range(number)]
+    return [await limiter.acquire(key, rate) == 0.0 for _ in range(number)]
 
 
 async def test_all_may_come_at_once_and_no_more(limiter: Limiter):
@@ -72,13 +72,13 @@ async def test_all_may_come_at_once_and_no_more(limiter: Limiter):
 async def test_whoever_is_refused_learns_when_the_next_is_allowed(limiter: Limiter):
     await takes(limiter, 10)
 
-    assert await limiter.take("ada", RATE) == pytest.approx(90, abs=1)
+    assert await limiter.acquire("ada", RATE) == pytest.approx(90, abs=1)
 
 
 async def test_what_is_refused_is_not_counted(limiter: Limiter):
     await takes(limiter, 200)
 
-    assert await limiter.take("ada", RATE) == pytest.approx(90, abs=1)
+    assert await limiter.acquire("ada", RATE) == pytest.approx(90, abs=1)
 
 
 async def test_when_the_wait_is_over_one_is_allowed(case: Case):
@@ -116,7 +116,7 @@ async def test_half_of_the_time_brings_half(case: Case):
 
 
 async def test_looking_counts_nothing(limiter: Limiter):
-    looks = [await limiter.look("ada", RATE) for _ in range(50)]
+    looks = [await limiter.peek("ada", RATE) for _ in range(50)]
 
     assert looks == [0.0] * 50
     assert await takes(limiter, 11) == [True] * 10 + [False]
@@ -124,18 +124,18 @@ async def test_looking_counts_nothing(limiter: Limiter):
 
 async def test_looking_says_what_taking_would(limiter: Limiter):
     await takes(limiter, 9)
-    before = await limiter.look("ada", RATE)
+    before = await limiter.peek("ada", RATE)
     await takes(limiter, 1)
 
     assert before == 0.0
-    assert await limiter.look("ada", RATE) == pytest.approx(90, abs=1)
+    assert await limiter.peek("ada", RATE) == pytest.approx(90, abs=1)
 
 
 async def test_what_is_given_back_can_be_taken_again(limiter: Limiter):
     await takes(limiter, 10)
 
-    await limiter.give_back("ada", RATE)
-    await limiter.give_back("ada", RATE)
+    await limiter.refund("ada", RATE)
+    await limiter.refund("ada", RATE)
 
     assert await takes(limiter, 4) == [True, True, False, False]
 
@@ -145,7 +145,7 @@ async def test_giving_back_makes_nothing_more_than_full(limiter: Limiter, taken:
     await takes(limiter, taken)
 
     for _ in range(5):
-        await limiter.give_back("ada", RATE)
+        await limiter.refund("ada", RATE)
 
     assert await takes(limiter, 11) == [True] * 10 + [False]
 
@@ -164,7 +164,7 @@ async def test_each_rate_of_a_key_is_counted_alone(limiter: Limiter):
 
 
 async def test_of_a_hundred_at_once_ten_are_allowed(limiter: Limiter):
-    waits = await asyncio.gather(*(limiter.take("ada", RATE) for _ in range(100)))
+    waits = await asyncio.gather(*(limiter.acquire("ada", RATE) for _ in range(100)))
 
     assert waits.count(0.0) == 10
 
@@ -207,7 +207,7 @@ class Bucket:
     def wait(self) -> float:
         return max(1 - self.tokens, 0) * self.rate.seconds / self.rate.count
 
-    def take(self) -> float:
+    def acquire(self) -> float:
         wait = self.wait()
         self.tokens -= 0 if wait else 1
         return wait
@@ -223,14 +223,14 @@ async def test_it_agrees_with_a_token_bucket(case: Case, rate: Rate, seed: int):
 
     for action in dice.choices(["take", "look", "give back", "sleep"], [6, 2, 1, 3], k=150):
         if action == "take":
-            expected.append(bucket.take())
-            found.append(await case.limiter.take("ada", rate))
+            expected.append(bucket.acquire())
+            found.append(await case.limiter.acquire("ada", rate))
         elif action == "look":
             expected.append(bucket.wait())
-            found.append(await case.limiter.look("ada", rate))
+            found.append(await case.limiter.peek("ada", rate))
         elif action == "give back":
             bucket.add(1)
-            await case.limiter.give_back("ada", rate)
+            await case.limiter.refund("ada", rate)
         else:
             quarters = dice.randrange(8)
             bucket.add(quarters / 4)

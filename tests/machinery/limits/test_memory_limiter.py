@@ -31,18 +31,18 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
 
 async def fill(limiter: MemoryLimiter, number: int) -> None:
     for each in range(number):
-        await limiter.take(f"filler {each}", RATE)
+        await limiter.acquire(f"filler {each}", RATE)
 
 
 async def test_filling_the_table_frees_nobody():
     """Checklist 9: an attacker who is limited cannot make the limiter forget."""
     limiter = MemoryLimiter(max_keys=100)
-    await limiter.take("mallory", RATE)
-    await limiter.take("mallory", RATE)
+    await limiter.acquire("mallory", RATE)
+    await limiter.acquire("mallory", RATE)
 
     await fill(limiter, 1000)
 
-    assert await limiter.take("mallory", RATE) == 30.0
+    assert await limiter.acquire("mallory", RATE) == 30.0
 
 
 async def test_while_the_table_is_full_a_new_key_is_limited_all_the_same():
@@ -50,7 +50,7 @@ async def test_while_the_table_is_full_a_new_key_is_limited_all_the_same():
     limiter = MemoryLimiter(max_keys=100)
     await fill(limiter, 100)
 
-    waits = [await limiter.take("ada", RATE) for _ in range(3)]
+    waits = [await limiter.acquire("ada", RATE) for _ in range(3)]
 
     assert waits == [0.0, 0.0, 30.0]
 
@@ -59,12 +59,12 @@ async def test_whoever_uses_up_a_shared_bucket_refuses_next_to_nobody_else():
     """Checklist 11; CWE-400. Strangers share 4,096 buckets; the key says which, and is a constant here."""
     limiter = MemoryLimiter(max_keys=100, secret=b"a secret of this test")
     await fill(limiter, 100)
-    await limiter.take("mallory", RATE)
-    await limiter.take("mallory", RATE)
+    await limiter.acquire("mallory", RATE)
+    await limiter.acquire("mallory", RATE)
 
-    others = [await limiter.look(f"user {number}", RATE) for number in range(10_000)]
+    others = [await limiter.peek(f"user {number}", RATE) for number in range(10_000)]
 
-    assert await limiter.look("mallory", RATE) == 30.0
+    assert await limiter.peek("mallory", RATE) == 30.0
     assert others.count(30.0) == REFUSED_ALONG
     assert others.count(0.0) == 10_000 - REFUSED_ALONG
 
@@ -74,7 +74,7 @@ async def test_a_whole_table_and_a_thousand_strangers_later_most_others_are_let_
     limiter = MemoryLimiter(max_keys=100, secret=b"a secret of this test")
     await fill(limiter, 1000)
 
-    others = [await limiter.look(f"user {number}", RATE) for number in range(1000)]
+    others = [await limiter.peek(f"user {number}", RATE) for number in range(1000)]
 
     assert others.count(0.0) > 970
 
@@ -83,24 +83,24 @@ async def test_nobody_can_tell_who_shares_a_bucket():
     """Checklist 11: a key of its own for each limiter decides, and an attacker cannot aim."""
     first, second = MemoryLimiter(max_keys=0), MemoryLimiter(max_keys=0)
     for number in range(OVERFLOW):
-        await first.take(f"user {number}", Rate(1, 60))
-        await second.take(f"user {number}", Rate(1, 60))
+        await first.acquire(f"user {number}", Rate(1, 60))
+        await second.acquire(f"user {number}", Rate(1, 60))
 
     keys = [f"other {number}" for number in range(100)]
-    assert [await first.look(key, Rate(1, 60)) for key in keys] != [
-        await second.look(key, Rate(1, 60)) for key in keys
+    assert [await first.peek(key, Rate(1, 60)) for key in keys] != [
+        await second.peek(key, Rate(1, 60)) for key in keys
     ]
 
 
 async def test_what_went_into_a_shared_bucket_is_given_back_to_it():
     limiter = MemoryLimiter(max_keys=100)
     await fill(limiter, 100)
-    await limiter.take("ada", RATE)
-    await limiter.take("ada", RATE)
+    await limiter.acquire("ada", RATE)
+    await limiter.acquire("ada", RATE)
 
-    await limiter.give_back("ada", RATE)
+    await limiter.refund("ada", RATE)
 
-    assert [await limiter.take("ada", RATE) for _ in range(2)] == [0.0, 30.0]
+    assert [await limiter.acquire("ada", RATE) for _ in range(2)] == [0.0, 30.0]
 
 
 async def test_it_holds_no_more_than_it_may():
@@ -116,7 +116,7 @@ async def test_buckets_that_are_full_again_make_room(set_clock: SetClock):
     await fill(limiter, 100)
     set_clock(61)
 
-    waits = [await limiter.take(key, RATE) for key in ("ada", "bob", "eve")]
+    waits = [await limiter.acquire(key, RATE) for key in ("ada", "bob", "eve")]
 
     assert waits == [0.0, 0.0, 0.0]
 
@@ -127,7 +127,7 @@ async def test_buckets_that_are_full_again_are_forgotten_without_need(set_clock:
     set_clock(61)
 
     for _ in range(1000):
-        await limiter.look("ada", RATE)
+        await limiter.peek("ada", RATE)
 
     assert len(limiter) == 0
 
@@ -138,7 +138,7 @@ async def test_no_call_forgets_many(set_clock: SetClock):
     await fill(limiter, 1000)
     set_clock(61)
 
-    await limiter.look("ada", RATE)
+    await limiter.peek("ada", RATE)
 
     assert 900 < len(limiter) < 1000
 
@@ -146,23 +146,23 @@ async def test_no_call_forgets_many(set_clock: SetClock):
 async def test_a_bucket_that_is_used_again_is_kept(set_clock: SetClock):
     """What the table says of the first use, is not the last word."""
     limiter = MemoryLimiter()
-    await limiter.take("ada", RATE)
+    await limiter.acquire("ada", RATE)
     set_clock(29)
-    await limiter.take("ada", RATE)
+    await limiter.acquire("ada", RATE)
     set_clock(31)
 
-    await limiter.take("ada", RATE)
+    await limiter.acquire("ada", RATE)
 
-    assert await limiter.take("ada", RATE) == 29.0
+    assert await limiter.acquire("ada", RATE) == 29.0
 
 
 async def test_what_is_refused_or_looked_at_takes_no_room():
     limiter = MemoryLimiter()
-    await limiter.take("ada", Rate(1, 60))
+    await limiter.acquire("ada", Rate(1, 60))
 
-    await limiter.take("ada", Rate(1, 60))
-    await limiter.look("bob", RATE)
-    await limiter.give_back("eve", RATE)
+    await limiter.acquire("ada", Rate(1, 60))
+    await limiter.peek("bob", RATE)
+    await limiter.refund("eve", RATE)
 
     assert len(limiter) == 1
 
@@ -170,30 +170,30 @@ async def test_what_is_refused_or_looked_at_takes_no_room():
 @pytest.mark.parametrize("hours", [1, 24, 24 * 365])
 async def test_a_clock_that_is_set_back_locks_nobody_out(set_clock: SetClock, hours: int):
     limiter = MemoryLimiter()
-    await limiter.take("ada", RATE)
-    await limiter.take("ada", RATE)
+    await limiter.acquire("ada", RATE)
+    await limiter.acquire("ada", RATE)
 
     set_clock(-3600 * hours)
 
-    assert await limiter.take("ada", RATE) == 30.0
+    assert await limiter.acquire("ada", RATE) == 30.0
 
 
 async def test_time_is_counted_to_the_microsecond(set_clock: SetClock):
     limiter = MemoryLimiter()
-    await limiter.take("ada", RATE)
-    await limiter.take("ada", RATE)
+    await limiter.acquire("ada", RATE)
+    await limiter.acquire("ada", RATE)
 
     set_clock(29.999999)
-    before = await limiter.take("ada", RATE)
+    before = await limiter.acquire("ada", RATE)
     set_clock(30)
 
-    assert (before, await limiter.take("ada", RATE)) == (0.000001, 0.0)
+    assert (before, await limiter.acquire("ada", RATE)) == (0.000001, 0.0)
 
 
 async def test_many_at_once_are_counted_exactly():
     """Sums of fractions would drift."""
     limiter, rate = MemoryLimiter(), Rate(100_000, 7)
 
-    allowed = sum([await limiter.take("ada", rate) == 0.0 for _ in range(100_010)])
+    allowed = sum([await limiter.acquire("ada", rate) == 0.0 for _ in range(100_010)])
 
     assert allowed == 100_000

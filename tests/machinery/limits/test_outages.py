@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.limits import CircuitBreaker, LimiterUnavailable, MemoryLimiter, Rate, breaker
+from app.limits import LimiterUnavailable, MemoryLimiter, Rate
 from app.limits import redis as redis_limiter
+from app.limits.redis import CircuitBreaker
 
 RATE = Rate.parse("3/h")
 
@@ -24,17 +25,17 @@ class Fragile(MemoryLimiter):
         self.answering = asyncio.Event()
         self.answering.set()
 
-    async def take(self, key: str, rate: Rate) -> float:
+    async def acquire(self, key: str, rate: Rate) -> float:
         await self._be_asked()
-        return await super().take(key, rate)
+        return await super().acquire(key, rate)
 
-    async def look(self, key: str, rate: Rate) -> float:
+    async def peek(self, key: str, rate: Rate) -> float:
         await self._be_asked()
-        return await super().look(key, rate)
+        return await super().peek(key, rate)
 
-    async def give_back(self, key: str, rate: Rate) -> None:
+    async def refund(self, key: str, rate: Rate) -> None:
         await self._be_asked()
-        await super().give_back(key, rate)
+        await super().refund(key, rate)
 
     async def _be_asked(self) -> None:
         self.asked += 1
@@ -68,7 +69,7 @@ def set_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """`set_time(0.5)`: so many seconds later. By itself no time passes, but in a test with a `server`."""
 
     def set_to(seconds: float) -> None:
-        monkeypatch.setattr(breaker, "time", SimpleNamespace(monotonic=lambda: seconds))
+        monkeypatch.setattr(redis_limiter, "time", SimpleNamespace(monotonic=lambda: seconds))
 
     if "server" not in request.fixturenames:
         set_to(0)
@@ -79,30 +80,30 @@ def set_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_while_it_is_there_the_shared_limiter_counts(fragile: Fragile, counting_alone: CircuitBreaker):
-    waits = [await counting_alone.take("ada", RATE) for _ in range(4)]
+    waits = [await counting_alone.acquire("ada", RATE) for _ in range(4)]
 
     assert waits[:3] == [0.0] * 3
-    assert await fragile.look("ada", RATE) > 0
+    assert await fragile.peek("ada", RATE) > 0
 
 
 async def test_while_it_is_away_the_process_counts_alone(fragile: Fragile, counting_alone: CircuitBreaker):
     fragile.is_away = True
 
-    allowed = [await counting_alone.take("ada", RATE) == 0.0 for _ in range(5)]
+    allowed = [await counting_alone.acquire("ada", RATE) == 0.0 for _ in range(5)]
 
     assert allowed == [True, True, True, False, False]
 
 
 async def test_what_was_taken_alone_is_given_back_alone(fragile: Fragile, counting_alone: CircuitBreaker):
     fragile.is_away = True
-    await counting_alone.take("ada", Rate(1, 60))
+    await counting_alone.acquire("ada", Rate(1, 60))
 
-    await counting_alone.give_back("ada", Rate(1, 60))
+    await counting_alone.refund("ada", Rate(1, 60))
 
-    assert await counting_alone.look("ada", Rate(1, 60)) == 0.0
+    assert await counting_alone.peek("ada", Rate(1, 60)) == 0.0
 
 
-@pytest.mark.parametrize("question", ["take", "look"])
+@pytest.mark.parametrize("question", ["acquire", "peek"])
 async def test_while_it_is_away_nothing_is_allowed_where_that_is_wanted(
     fragile: Fragile, refusing: CircuitBreaker, question: str
 ):
@@ -115,18 +116,18 @@ async def test_while_it_is_away_nothing_is_allowed_where_that_is_wanted(
 async def test_what_cannot_be_given_back_stops_nobody(fragile: Fragile, refusing: CircuitBreaker):
     fragile.is_away = True
 
-    await refusing.give_back("ada", RATE)
+    await refusing.refund("ada", RATE)
 
 
 async def test_it_is_not_asked_again_at_once(
     fragile: Fragile, counting_alone: CircuitBreaker, set_time: SetTime
 ):
     fragile.is_away = True
-    await counting_alone.take("ada", RATE)
+    await counting_alone.acquire("ada", RATE)
     set_time(0.49)
 
     for _ in range(100):
-        await counting_alone.take("ada", RATE)
+        await counting_alone.acquire("ada", RATE)
 
     assert fragile.asked == 1
 
@@ -135,11 +136,11 @@ async def test_after_each_pause_one_call_tries(
     fragile: Fragile, counting_alone: CircuitBreaker, set_time: SetTime
 ):
     fragile.is_away = True
-    await counting_alone.take("ada", RATE)
+    await counting_alone.acquire("ada", RATE)
     set_time(0.5)
     fragile.answering.clear()
 
-    takes = [asyncio.create_task(counting_alone.take("ada", RATE)) for _ in range(100)]
+    takes = [asyncio.create_task(counting_alone.acquire("ada", RATE)) for _ in range(100)]
     await asyncio.sleep(0)
     fragile.answering.set()
     await asyncio.gather(*takes)
@@ -151,15 +152,15 @@ async def test_the_limits_are_shared_again_when_it_is_back(
     fragile: Fragile, counting_alone: CircuitBreaker, set_time: SetTime
 ):
     for _ in range(3):
-        await counting_alone.take("ada", RATE)
+        await counting_alone.acquire("ada", RATE)
     fragile.is_away = True
-    allowed_meanwhile = await counting_alone.take("ada", RATE)
+    allowed_meanwhile = await counting_alone.acquire("ada", RATE)
     fragile.is_away = False
 
     set_time(0.5)
 
     assert allowed_meanwhile == 0.0
-    assert await counting_alone.take("ada", RATE) > 0
+    assert await counting_alone.acquire("ada", RATE) > 0
 
 
 async def test_one_that_hangs_is_not_waited_for_by_all(fragile: Fragile, counting_alone: CircuitBreaker):
@@ -167,7 +168,7 @@ async def test_one_that_hangs_is_not_waited_for_by_all(fragile: Fragile, countin
     fragile.is_away = True
     fragile.answering.clear()
 
-    takes = [asyncio.create_task(counting_alone.take("ada", RATE)) for _ in range(1000)]
+    takes = [asyncio.create_task(counting_alone.acquire("ada", RATE)) for _ in range(1000)]
     await asyncio.sleep(0)
     fragile.answering.set()
     waits = await asyncio.gather(*takes)
@@ -178,14 +179,14 @@ async def test_one_that_hangs_is_not_waited_for_by_all(fragile: Fragile, countin
 
 async def test_a_request_that_is_cancelled_keeps_nobody_out(fragile: Fragile, counting_alone: CircuitBreaker):
     fragile.answering.clear()
-    takes = [asyncio.create_task(counting_alone.take("ada", RATE)) for _ in range(100)]
+    takes = [asyncio.create_task(counting_alone.acquire("ada", RATE)) for _ in range(100)]
     await asyncio.sleep(0)
     for each in takes:
         each.cancel()
     await asyncio.gather(*takes, return_exceptions=True)
     fragile.answering.set()
 
-    assert await counting_alone.take("bob", RATE) == 0.0
+    assert await counting_alone.acquire("bob", RATE) == 0.0
 
 
 async def test_going_and_coming_back_are_logged_once_each(
@@ -194,7 +195,7 @@ async def test_going_and_coming_back_are_logged_once_each(
     for away, seconds in [(False, 0), (True, 1), (True, 2), (True, 3), (False, 4), (False, 5)]:
         fragile.is_away = away
         set_time(seconds)
-        await asyncio.gather(*(counting_alone.take("ada", RATE) for _ in range(20)))
+        await asyncio.gather(*(counting_alone.acquire("ada", RATE) for _ in range(20)))
 
     lines = [record.getMessage() for record in caplog.records if record.name == "app.limits"]
     assert lines == [
@@ -351,4 +352,4 @@ async def test_hanging_for_a_while_under_load_it_is_no_error_and_forgets_nothing
 
 def test_a_return_is_seen_within_a_second():
     """Checklist 9. The longest that nobody asks Redis, and the longest that the one who asks it may take."""
-    assert breaker._PAUSE + redis_limiter._TIMEOUT < 1
+    assert redis_limiter._PAUSE + redis_limiter._TIMEOUT < 1

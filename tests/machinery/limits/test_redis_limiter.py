@@ -24,7 +24,7 @@ async def stored(limiter: Any, prefix: str) -> list[str]:
 async def test_two_processes_count_together(connect):
     first, second = connect(), connect()
 
-    waits = await asyncio.gather(*(each.take("ada", RATE) for each in [first, second] * 50))
+    waits = await asyncio.gather(*(each.acquire("ada", RATE) for each in [first, second] * 50))
 
     assert waits.count(0.0) == 10
 
@@ -32,17 +32,17 @@ async def test_two_processes_count_together(connect):
 async def test_the_script_is_loaded_again_after_a_flush(connect):
     limiter = connect()
     for _ in range(9):
-        await limiter.take("ada", RATE)
+        await limiter.acquire("ada", RATE)
 
     await limiter._redis.script_flush()
 
-    assert [await limiter.take("ada", RATE) == 0.0 for _ in range(2)] == [True, False]
+    assert [await limiter.acquire("ada", RATE) == 0.0 for _ in range(2)] == [True, False]
 
 
 async def test_nothing_stays_longer_than_it_counts(connect, prefix):
     limiter = connect()
     for _ in range(3):
-        await limiter.take("ada", RATE)
+        await limiter.acquire("ada", RATE)
 
     (name,) = await stored(limiter, prefix)
 
@@ -51,9 +51,9 @@ async def test_nothing_stays_longer_than_it_counts(connect, prefix):
 
 async def test_what_is_given_back_in_full_is_gone(connect, prefix):
     limiter = connect()
-    await limiter.take("ada", RATE)
+    await limiter.acquire("ada", RATE)
 
-    await limiter.give_back("ada", RATE)
+    await limiter.refund("ada", RATE)
 
     assert await stored(limiter, prefix) == []
 
@@ -61,7 +61,7 @@ async def test_what_is_given_back_in_full_is_gone(connect, prefix):
 async def test_looking_stores_nothing(connect, prefix):
     limiter = connect()
 
-    await limiter.look("ada", RATE)
+    await limiter.peek("ada", RATE)
 
     assert await stored(limiter, prefix) == []
 
@@ -69,7 +69,7 @@ async def test_looking_stores_nothing(connect, prefix):
 async def test_who_reads_redis_learns_nobody(connect, prefix):
     """Not even by guessing: the name depends on a secret of the application."""
     limiter = connect(secret="s3cret")
-    await limiter.take("ada@example.com", RATE)
+    await limiter.acquire("ada@example.com", RATE)
 
     (name,) = await stored(limiter, prefix)
 
@@ -78,26 +78,26 @@ async def test_who_reads_redis_learns_nobody(connect, prefix):
 
 
 async def test_applications_with_other_secrets_do_not_count_together(connect):
-    await connect(secret="one").take("ada", Rate(1, 60))
+    await connect(secret="one").acquire("ada", Rate(1, 60))
 
-    assert await connect(secret="two").take("ada", Rate(1, 60)) == 0.0
+    assert await connect(secret="two").acquire("ada", Rate(1, 60)) == 0.0
 
 
 async def test_the_clock_is_that_of_redis(connect, monkeypatch: pytest.MonkeyPatch):
     """Processes on two machines need not agree about the time."""
     first, second = connect(), connect()
-    await first.take("ada", Rate(1, 60))
+    await first.acquire("ada", Rate(1, 60))
 
     monkeypatch.setattr(clock, "now", lambda: datetime(2050, 1, 1, tzinfo=UTC))
 
-    assert await second.take("ada", Rate(1, 60)) == pytest.approx(60, abs=5)
+    assert await second.acquire("ada", Rate(1, 60)) == pytest.approx(60, abs=5)
 
 
 async def test_only_what_is_ours_is_forgotten(connect, prefix):
     others = connect(prefix=f"{prefix}others:")
     ours = connect(prefix=f"{prefix}ours:")
-    await others.take("ada", Rate(1, 60))
-    await ours.take("ada", Rate(1, 60))
+    await others.acquire("ada", Rate(1, 60))
+    await ours.acquire("ada", Rate(1, 60))
 
     await ours.clear()
 
@@ -107,45 +107,45 @@ async def test_only_what_is_ours_is_forgotten(connect, prefix):
 async def test_connections_that_died_unused_cost_nobody_anything(connect):
     """A restart of Redis, or a firewall that forgets: the next call opens a new one."""
     limiter, other = connect(), connect()
-    await asyncio.gather(*(limiter.take("ada", RATE) for _ in range(5)))
+    await asyncio.gather(*(limiter.acquire("ada", RATE) for _ in range(5)))
     for each in await limiter._redis.client_list():
         if each["cmd"].startswith("evalsha"):
             await other._redis.client_kill_filter(_id=each["id"])
 
-    waits = await asyncio.gather(*(limiter.take("ada", RATE) for _ in range(6)))
+    waits = await asyncio.gather(*(limiter.acquire("ada", RATE) for _ in range(6)))
 
     assert waits.count(0.0) == 5
 
 
 async def test_a_connection_that_dies_under_a_call_costs_nobody_anything(connect, dropping):
     """Not every death shows before something is sent."""
-    assert await connect(dropping.url).take("ada", RATE) == 0.0
+    assert await connect(dropping.url).acquire("ada", RATE) == 0.0
     assert dropping.connections == 2
 
 
 async def test_a_call_that_is_cancelled_leaves_its_answer_to_nobody(connect):
     """On a connection with an answer that nobody has read, the next would read it as its own."""
     limiter = connect()
-    await limiter.take("ada", Rate(1, 3600))
+    await limiter.acquire("ada", Rate(1, 3600))
     for turns in range(20):
-        take = asyncio.create_task(limiter.take("ada", Rate(1, 3600)))
+        take = asyncio.create_task(limiter.acquire("ada", Rate(1, 3600)))
         for _ in range(turns):
             await asyncio.sleep(0)
         take.cancel()
         await asyncio.gather(take, return_exceptions=True)
 
-    assert await limiter.take("bob", RATE) == 0.0
-    assert await limiter.take("ada", Rate(1, 3600)) > 3000
+    assert await limiter.acquire("bob", RATE) == 0.0
+    assert await limiter.acquire("ada", Rate(1, 3600)) > 3000
 
 
 async def test_a_restarted_redis_counts_at_the_first_call(connect, server):
     limiter = connect(server.url)
-    await limiter.take("ada", RATE)
+    await limiter.acquire("ada", RATE)
 
     server.kill()
     await asyncio.to_thread(server.start)
 
-    assert [await limiter.take("ada", Rate(2, 60)) == 0.0 for _ in range(3)] == [True, True, False]
+    assert [await limiter.acquire("ada", Rate(2, 60)) == 0.0 for _ in range(3)] == [True, True, False]
 
 
 async def test_nobody_at_the_address_is_an_outage(connect, server):
@@ -153,12 +153,12 @@ async def test_nobody_at_the_address_is_an_outage(connect, server):
     limiter = connect(server.url.replace("//", "//ada:hunter2@"))
 
     with pytest.raises(LimiterUnavailable) as caught:
-        await limiter.take("ada", RATE)
+        await limiter.acquire("ada", RATE)
 
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("question", ["take", "look", "give_back"])
+@pytest.mark.parametrize("question", ["acquire", "peek", "refund"])
 @pytest.mark.parametrize(
     "greeting", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$5\r\nhel", b"+OK\r\n", b"\xff"]
 )
@@ -179,23 +179,23 @@ async def test_a_redis_that_refuses_is_an_outage(connect, make_server):
     await limiter._redis.config_set("maxmemory", "1")
 
     with pytest.raises(LimiterUnavailable, match="OutOfMemory"):
-        await limiter.take("ada", RATE)
+        await limiter.acquire("ada", RATE)
 
 
 async def test_a_password_is_sent(connect, make_server):
     server = make_server()
     await connect(server.url)._redis.config_set("requirepass", "p@ss")
 
-    assert await connect(server.url.replace("//", "//:p%40ss@")).take("ada", RATE) == 0.0
+    assert await connect(server.url.replace("//", "//:p%40ss@")).acquire("ada", RATE) == 0.0
     with pytest.raises(LimiterUnavailable):
-        await connect(server.url).take("ada", RATE)
+        await connect(server.url).acquire("ada", RATE)
 
 
 async def test_a_unix_socket_is_an_address(connect, make_server, tmp_path: Path):
     url = f"unix://{tmp_path}/redis.sock?db=1"
     make_server("--port", "0", "--unixsocket", f"{tmp_path}/redis.sock", url=url)
 
-    assert await connect(url).take("ada", RATE) == 0.0
+    assert await connect(url).acquire("ada", RATE) == 0.0
 
 
 @pytest.fixture
@@ -228,6 +228,6 @@ async def test_tls_is_spoken_and_the_certificate_checked(
     options = ["--port", 0, "--tls-port", unused, "--tls-auth-clients", "no", *files]
     make_server(*map(str, options), url=trusting)
 
-    assert await connect(trusting).take("ada", RATE) == 0.0
+    assert await connect(trusting).acquire("ada", RATE) == 0.0
     with pytest.raises(LimiterUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
-        await connect(url).take("ada", RATE)
+        await connect(url).acquire("ada", RATE)

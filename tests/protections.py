@@ -1575,7 +1575,7 @@ PROTECTIONS = [
         item=40,
         name="the text of an unexpected error is not shown",
         file="app/web/framework/application.py",
-        old="if self.debug and answer.status_code == 500:",
+        old="if self.debug and response.status_code == 500:",
         new="if answer.status_code == 500:",
         test="test_security_headers.py::test_an_unexpected_error_is_not_shown_in_production",
     ),

@@ -61,12 +61,12 @@ def hide(scope: Scope, part: str) -> None:
         exchange.hidden = part
 
 
-def answer_has_begun(scope: Scope) -> bool:
+def response_has_begun(scope: Scope) -> bool:
     return scope[_EXCHANGE].status is not None
 
 
 def log_requests(app: Application) -> Application:
-    async def layer(scope: Any, receive: Any, send: Any) -> None:
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
         exchange = Exchange(perf_counter(), _request_id(scope))
         scope[_EXCHANGE] = exchange
         identifier = (b"x-request-id", exchange.request_id.encode())
@@ -99,7 +99,7 @@ def log_requests(app: Application) -> Application:
             _write(scope, exchange)
             request_id.reset(context)
 
-    return layer
+    return middleware
 
 
 def _request_id(scope: Scope) -> str:

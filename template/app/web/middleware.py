@@ -3,7 +3,7 @@
 From the outside in, each with the reason for its place:
 
 1. `log_requests`: sees every request, also one that is refused, and gives it its id.
-2. `answer_head`: HEAD is GET from here on, so nothing further in has to think of it.
+2. `respond_to_head`: HEAD is GET from here on, so nothing further in has to think of it.
 3. `well_formed` and 4. `security_headers`: hold for every response, whatever sends it.
 5. `check_host`: under a name that is not served there is nothing, not even CORS.
 6. CORS: outside of whatever sends an error, so that a front end can read it.
@@ -55,7 +55,7 @@ _ABOUT_A_BODY = frozenset({b"content-type", b"content-length"})
 def build_stack(app: Application, settings: Settings | None) -> Application:
     """Wrap *app* in the middleware. Without *settings*, only in that which needs none."""
     if settings is not None:
-        app = limit_time(app, body=settings.body_timeout, answer=settings.request_timeout)
+        app = limit_time(app, body=settings.body_timeout, response=settings.request_timeout)
         app = limit_size(app, headers=settings.max_header_size)
         if settings.cors_origins:
             # An empty list would mean every origin to this class.
@@ -67,14 +67,14 @@ def build_stack(app: Application, settings: Settings | None) -> Application:
             )
         app = check_host(app, settings.allowed_hosts)
     app = security_headers(app, strict_transport_security(settings))
-    return log_requests(answer_head(well_formed(app)))
+    return log_requests(respond_to_head(well_formed(app)))
 
 
 class _HeadIsSent(BaseException):
     """Ends a stream that nobody will read."""
 
 
-def answer_head(app: Application) -> Application:
+def respond_to_head(app: Application) -> Application:
     """HEAD: the head of the response to GET with its Content-Length, and no byte of a body.
 
     HawkAPI 0.2.0 sends two Content-Length headers there.
@@ -237,15 +237,15 @@ def limit_size(app: Application, *, headers: int) -> Application:
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
         path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogatepass")
         if len(path) + len(scope["query_string"]) > MAX_URL_LENGTH:
-            answer = problem_response(
+            response = problem_response(
                 414, f"The address is longer than the {MAX_URL_LENGTH} bytes that are accepted."
             )
         elif sum([len(name) + len(value) for name, value in scope["headers"]]) > headers:
-            answer = problem_response(
+            response = problem_response(
                 431, f"The headers are larger than the {headers} bytes that are accepted together."
             )
         else:
-            answer = app
-        await answer(scope, receive, send)
+            response = app
+        await response(scope, receive, send)
 
     return middleware

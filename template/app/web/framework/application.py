@@ -20,7 +20,7 @@ from hawkapi.routing.router import Router
 from app.services import Services
 from app.settings import Settings
 from app.web import middleware
-from app.web.access_log import answer_has_begun, hide
+from app.web.access_log import hide, response_has_begun
 from app.web.framework.asgi import Message
 from app.web.framework.endpoint import Endpoint, is_response, wrap_route
 from app.web.framework.handler_checks import RouteError
@@ -50,7 +50,7 @@ class App(HawkAPI):
         self.state = Services()
         if settings is not None:
             self.state.settings = settings
-        self._stack = middleware.build_stack(self._answer, settings)
+        self._stack = middleware.build_stack(self._respond, settings)
         self.endpoints: list[Endpoint] = []
         self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
         # The framework's documentation pages load scripts from a CDN and its health routes answer 500 when
@@ -91,7 +91,7 @@ class App(HawkAPI):
         known = {id(endpoint.route) for endpoint in self.endpoints}
         for route in self.routes:
             if id(route) not in known:
-                self.endpoints.append(wrap_route(route, self._answer_to))
+                self.endpoints.append(wrap_route(route, self._response_to))
 
     def openapi(self, api_version: str | None = None) -> dict[str, Any]:
         """The OpenAPI 3.1 document, of one version of the API or of all."""
@@ -115,7 +115,8 @@ class App(HawkAPI):
     def exception_handler(
         self, exc_class: type[Exception]
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Answer an exception your own way. The handler of the most specific class is the one that runs."""
+        """Respond to an exception your own way. The handler of the most specific class is the one that
+        runs."""
 
         def register(handler: Callable[..., Any]) -> Callable[..., Any]:
             self._handlers_for[exc_class] = handler
@@ -123,7 +124,7 @@ class App(HawkAPI):
 
         return register
 
-    async def _answer_to(self, request: Request, error: Exception) -> Any:
+    async def _response_to(self, request: Request, error: Exception) -> Any:
         for plugin in self._plugins:
             plugin.on_exception(request, error)
         for kind in type(error).__mro__:
@@ -131,21 +132,21 @@ class App(HawkAPI):
             if handler is None:
                 continue
             try:
-                answer = handler(request, error)
-                answer = await answer if inspect.isawaitable(answer) else answer
+                response = handler(request, error)
+                response = await response if inspect.isawaitable(response) else response
             except Exception as second:
                 return problem_for(second)
-            if is_response(answer):
-                return answer
+            if is_response(response):
+                return response
             logger.error("the handler for %s returned no response", kind.__name__)
             return problem_response(500, "Something went wrong here. It has been logged.")
-        answer = problem_for(error)
-        if self.debug and answer.status_code == 500:
+        response = problem_for(error)
+        if self.debug and response.status_code == 500:
             return problem_response(500, f"{type(error).__name__}: {error}")
-        return answer
+        return response
 
     async def _handle_exception(self, request: Request, exc: Exception) -> Any:
-        return await self._answer_to(CheckedRequest.adopt(request), exc)
+        return await self._response_to(CheckedRequest.from_request(request), exc)
 
     def _build_response(
         self,
@@ -188,7 +189,7 @@ class App(HawkAPI):
             self._wait_for_requests_first()
         await super().__call__(scope, receive, send)
 
-    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _respond(self, scope: Any, receive: Any, send: Any) -> None:
         """What the stack is around: your middleware and the routes, and a response when one fails."""
         receive = _whole_body_or_error(receive)
         try:
@@ -196,12 +197,12 @@ class App(HawkAPI):
                 raise Problem(400, "The address holds U+0000.")
             await super().__call__(scope, receive, send)
         except Exception as error:
-            if answer_has_begun(scope):
+            if response_has_begun(scope):
                 # The server cuts the connection off, or the client would take what it has as complete.
-                logger.exception("an answer that had begun has failed")
+                logger.exception("a response that had begun has failed")
                 raise
-            answer = await self._answer_to(CheckedRequest(scope, receive), error)
-            await answer(scope, receive, send)
+            response = await self._response_to(CheckedRequest(scope, receive), error)
+            await response(scope, receive, send)
 
     async def _core_handler_inner(self, scope: Any, receive: Any, send: Any) -> None:
         result = self._tree.lookup(scope["path"], scope["method"])

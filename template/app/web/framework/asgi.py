@@ -8,4 +8,4 @@ type Message = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
 type Application = Callable[[Any, Any, Any], Awaitable[None]]
-"""Takes scope, receive and send. A layer takes one of these and makes another of it."""
+"""Takes scope, receive and send. Middleware takes one of these and makes another of it."""

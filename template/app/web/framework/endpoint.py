@@ -1,14 +1,14 @@
 # pyright: reportPrivateUsage=false
 # The plan of a route (`_handler_plan`) is the only place where HawkAPI keeps what it knows of a handler.
-"""From a handler to an endpoint: read the request, run the handler, answer; nothing else can be sent.
+"""From a handler to an endpoint: read the request, run the handler, respond; nothing else can be sent.
 
-The framework routes the request and sends the answer. What lies between happens here, in this order:
+The framework routes the request and sends the response. What lies between happens here, in this order:
 
 1. Guards first: `dependencies=[...]`, then parameters in the order of the handler's signature. A guard that
    stands first refuses before the body is read.
-2. A dependency runs once a request. One with a `yield` is finished before the answer leaves; when the
-   answer is an error (400 or more, raised or returned) it gets an exception at its `yield`, so that a
-   transaction rolls back. An error while finishing becomes the answer; it is never swallowed.
+2. A dependency runs once a request. One with a `yield` is finished before the response leaves; when the
+   response is an error (400 or more, raised or returned) it gets an exception at its `yield`, so that a
+   transaction rolls back. An error while finishing becomes the response; it is never swallowed.
 3. Every exception becomes problem details (`app/web/problems.py`).
 
 Handlers that HawkAPI 0.2.0 would run wrongly are refused when they are registered: `handler_checks.py`.
@@ -97,7 +97,7 @@ class Endpoint:
         return found
 
     async def run(self, request: Request, given: Mapping[str, Any]) -> Any:
-        """Resolve, call, build the answer, finish the dependencies. Raises what the handler raises."""
+        """Resolve, call, build the response, finish the dependencies. Raises what the handler raises."""
         # For guards: which route this is, by its pattern; the path has many spellings.
         request.scope["route"] = self.route
         response: Any = None
@@ -107,15 +107,15 @@ class Endpoint:
                 try:
                     response = await self._call(request, given, stack)
                     if response.status_code >= 400:
-                        raise _ErrorAnswer(response)
+                        raise _ErrorResponse(response)
                 except BaseException as error:
                     failure = error
                     raise
             if failure is not None:
-                # A dependency has caught it and gone on; it is the answer all the same.
+                # A dependency has caught it and gone on; it is the response all the same.
                 raise failure
-        except _ErrorAnswer as answer:
-            return answer.response
+        except _ErrorResponse as error:
+            return error.response
         return response
 
     async def _call(self, request: Request, given: Mapping[str, Any], stack: AsyncExitStack) -> Any:
@@ -145,8 +145,8 @@ class Endpoint:
         return JSONResponse(result, status_code=status)
 
 
-class _ErrorAnswer(Exception):
-    """Carries an error answer that was returned, not raised, past the dependencies, so that they undo."""
+class _ErrorResponse(Exception):
+    """Carries an error response that was returned, not raised, past the dependencies, so that they undo."""
 
     def __init__(self, response: Any) -> None:
         self.response = response
@@ -198,8 +198,8 @@ def _plain_manager_of(function: Callable[..., Any]) -> Callable[..., Any]:
     return contextmanager(function)
 
 
-def wrap_route(route: Route, answer: Callable[[Request, Exception], Any]) -> Endpoint:
-    """Turn *route* into an endpoint, in place. *answer* makes the response for an exception.
+def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> Endpoint:
+    """Turn *route* into an endpoint, in place. *respond* makes the response for an exception.
 
     Raises:
         RouteError: the handler cannot work as it is written; the text says what to change.
@@ -210,11 +210,11 @@ def wrap_route(route: Route, answer: Callable[[Request, Exception], Any]) -> End
 
     @wraps(route.handler)
     async def handle(request: Request, **given: Any) -> Any:
-        request = CheckedRequest.adopt(request)
+        request = CheckedRequest.from_request(request)
         try:
             return await endpoint.run(request, given)
         except Exception as error:
-            return await answer(request, error)
+            return await respond(request, error)
 
     # Route is frozen and already stands in the router's tree, so it is changed in place.
     for name, value in {
@@ -227,7 +227,7 @@ def wrap_route(route: Route, answer: Callable[[Request, Exception], Any]) -> End
             needs_body=False,
             has_cleanup_deps=False,
         ),
-        # HawkAPI answers a handler that only returns a literal response from a cache and skips every guard.
+        # HawkAPI responds from a cache to a handler that only returns a literal and skips every guard.
         "_static_response": None,
         "_trivial": False,
         "middleware": tuple(_made_once(each) for each in route.middleware or ()) or None,
@@ -333,7 +333,7 @@ def _is_body(annotation: Any) -> bool:
 
 
 def is_response(value: Any) -> bool:
-    """Whether *value* is an answer already: one of HawkAPI's classes or an ASGI callable of your own."""
+    """Whether *value* is a response already: one of HawkAPI's classes or an ASGI callable of your own."""
     return hasattr(value, "status_code") and callable(value)
 
 

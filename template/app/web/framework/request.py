@@ -21,7 +21,7 @@ class CheckedRequest(Request):
     """
 
     @classmethod
-    def adopt(cls, request: Request) -> Self:
+    def from_request(cls, request: Request) -> Self:
         # A fresh view of the same connection; nothing has been read from it yet.
         return cls(
             request.scope,

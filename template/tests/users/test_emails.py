@@ -66,7 +66,7 @@ async def test_subject_sender_and_texts_name_the_application(other_client, make_
 
 @ASKING
 async def test_the_lifetime_in_the_mail_is_the_one_in_force(other_client, make_user, outbox, purpose):
-    """Field notes, defect 16."""
+    """The lifetime in a mail was a fixed text once, whatever the setting said."""
     await make_user("ada@example.com")
     client = await other_client(verify_ttl=2700, reset_ttl=2700)
 
@@ -99,7 +99,7 @@ def test_a_lifetime_in_words(seconds, words):
 
 @pytest.mark.parametrize(("purpose", "setting"), [("verify", "verify_url"), ("password-reset", "reset_url")])
 async def test_links_may_lead_to_a_front_end(other_client, make_user, outbox, purpose, setting):
-    """Field notes, defect 16: example.com and hosts that end in it are addresses like others."""
+    """example.com and hosts that end in it are addresses like others."""
     await make_user("ada@example.com")
     client = await other_client(**{setting: "https://myexample.com/#/confirm?code={token}&x=1"})
 
@@ -176,7 +176,7 @@ async def test_the_built_in_texts_can_be_rendered_alone():
 
 
 async def test_an_outage_of_the_mail_server_touches_no_request(other_client, outbox):
-    """Field notes, defect 6: the mail waits in the outbox, and nobody in the request."""
+    """The mail waits in the outbox, and nobody in the request."""
     client = await other_client(mail_backend="smtp", smtp_host="127.0.0.1", smtp_port=1)
 
     answers = [

@@ -10,7 +10,7 @@ ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 
 
 async def test_logging_in_answers_the_account_and_a_token(client, make_user):
-    """Field notes, defect 12."""
+    """The response holds the account beside the token."""
     user = await make_user("ada@example.com", is_verified=True)
 
     answer = await client.post("/users/login", json=ADA)
@@ -85,7 +85,7 @@ async def test_an_address_without_an_account_is_refused(client, email):
     ],
 )
 async def test_an_invalid_body_is_refused_without_hashing(client, hash_calls, body):
-    """Field notes, defect 7: no more than a bounded password reaches the hash."""
+    """A password of any length would be hashed otherwise."""
     answer = await client.post("/users/login", json=body)
 
     assert answer.status_code == 400

@@ -141,7 +141,7 @@ async def test_refusals_are_told_apart_in_code(manager, db, make_user, email, pa
 
 
 async def test_the_connection_is_given_back_while_hashing(manager, db, make_user, monkeypatch):
-    """Field notes, section 10: no transaction is held open for the length of a hash."""
+    """No transaction is held open for the length of a hash."""
     await make_user("ada@example.com")
     seen = []
 

@@ -104,7 +104,7 @@ async def test_a_token_dies_with_the_account(client, make_user, login, manager, 
 
 
 async def test_a_token_dies_when_the_password_is_reset(client, make_user, login, manager):
-    """Field notes, defect 17; checklist 21, ASVS 7.4.3."""
+    """Checklist 21; ASVS 7.4.3: an access token does not outlive the password."""
     user = await make_user()
     headers = login(user)
 

@@ -53,7 +53,7 @@ async def test_the_link_goes_to_the_account_and_nobody_else(client, make_user, o
 
 
 async def test_a_disabled_account_gets_no_mail(client, make_user, outbox):
-    """Field notes, defect 10."""
+    """Its link would not work."""
     await make_user("ada@example.com", is_active=False)
 
     answer = await client.post("/users/password-reset/request", json=ADA)
@@ -130,7 +130,7 @@ async def test_a_dead_link_costs_no_hash(manager, make_user, reset, hash_calls):
 
 
 async def test_a_link_is_bound_to_its_address_by_itself(manager, make_user, change, reset):
-    """Field notes, defect 4: also when the address was changed past the manager (CLI, SQL, import)."""
+    """Also when the address was changed past the manager (CLI, SQL, import)."""
     user = await make_user("old@example.com")
     token = manager.reset_token(user)
     await change(user, email="new@example.com")
@@ -139,7 +139,7 @@ async def test_a_link_is_bound_to_its_address_by_itself(manager, make_user, chan
 
 
 async def test_a_disabled_account_cannot_reset(manager, make_user, change, reset, stored):
-    """Field notes, defect 10."""
+    """A link is no way round an administrator's decision."""
     user = await make_user()
     token = manager.reset_token(user)
     await change(user, is_active=False)

@@ -63,7 +63,7 @@ async def test_the_mailed_link_leads_to_the_new_place(other_client, outbox):
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_a_rate_limiter_stands_before_every_route(bare, manager, method, path):
-    """Field notes, defect 11: also before registration, verification and the mailed links."""
+    """Also before registration, verification and the mailed links."""
 
     async def refuse(request):
         raise Problem(429, "Later.", headers={"Retry-After": "60"})

@@ -1,6 +1,6 @@
 """An exception in a hook undoes what the hook is about, the hook's own writing and every mail.
 
-Field notes, defect 14.
+What such a request wrote must not stay behind.
 """
 
 import pytest

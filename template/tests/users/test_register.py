@@ -23,7 +23,7 @@ async def test_a_new_account_is_active_and_unverified(client):
 
 
 async def test_the_account_and_its_mail_are_there_when_it_answers(client, accounts, outbox):
-    """Field notes, defect 14: nothing is said to be done before the database has said so."""
+    """Nothing is said to be done before the database has said so."""
     answer = await client.post("/users/register", json=ADA)
 
     (account,) = await accounts()
@@ -80,7 +80,7 @@ async def test_a_taken_address_in_another_spelling_is_a_conflict(client, make_us
     ],
 )
 async def test_what_is_no_address_is_refused(client, accounts, outbox, email):
-    """Field notes, defect 5; ASVS 2.2.1."""
+    """ASVS 2.2.1: what cannot receive mail is not stored."""
     answer = await client.post("/users/register", json=ADA | {"email": email})
 
     assert answer.status_code == 400
@@ -108,7 +108,7 @@ async def test_what_is_no_address_is_refused(client, accounts, outbox, email):
     ids=str,
 )
 async def test_a_body_that_cannot_be_read_is_refused(client, accounts, body):
-    """Field notes, defects 5 and 15: never a 500, and no words of a parser."""
+    """Never a 500, and no words of a parser."""
     answer = await client.post("/users/register", content=body, headers=JSON)
 
     assert answer.status_code == 400
@@ -136,7 +136,7 @@ async def test_a_field_that_is_missing_or_of_another_type_is_named(client, body,
 
 
 async def test_a_body_that_is_too_large_is_refused_before_it_is_read(client, hash_calls):
-    """Field notes, defects 7 and 15: 413, and nothing of it is hashed."""
+    """413, and nothing of it is hashed."""
     answer = await client.post("/users/register", json=ADA | {"password": "x" * 9_000_000})
 
     assert answer.status_code == 413

@@ -58,7 +58,7 @@ async def test_accounts_that_get_no_mail_get_the_same_answer(client, make_user, 
 
 @ASKING
 async def test_known_and_unknown_render_and_store_alike(client, make_user, rendered, outbox_rows, path):
-    """Checklist 13 and 14. Field notes, defect 6: an unknown address is answered no sooner."""
+    """Checklist 13 and 14: an unknown address is answered no sooner."""
     await make_user("ada@example.com")
     await client.post(path, json={"email": "ada@example.com"})
     known = (len(rendered), await outbox_rows())
@@ -157,7 +157,7 @@ async def test_a_login_verifies_no_more_than_that(client, make_user, hash_calls)
 
 @pytest.mark.parametrize("email", ["ada@example.com", "eve@example.com"])
 async def test_a_taken_and_a_free_address_hash_once(client, make_user, hash_calls, email):
-    """Checklist 14. Field notes, defect 8."""
+    """Checklist 14: without the hash a taken address is answered sooner."""
     await make_user("ada@example.com")
 
     await client.post("/users/register", json=PASSWORD | {"email": email})

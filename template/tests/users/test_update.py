@@ -84,7 +84,7 @@ async def test_nothing_given_changes_nothing(make_user, stored, update):
     ],
 )
 async def test_what_cannot_be_changed_changes_nothing(make_user, stored, update, values, error):
-    """Field notes, defect 9: a taken address is UserAlreadyExists."""
+    """A taken address is UserAlreadyExists, no error of the database."""
     await make_user("eve@example.com")
     user = await make_user("ada@example.com", is_verified=True)
 
@@ -99,7 +99,7 @@ async def test_what_cannot_be_changed_changes_nothing(make_user, stored, update,
 async def test_an_address_taken_meanwhile_is_found_by_the_index(
     manager, make_user, stored, update, monkeypatch
 ):
-    """Field notes, defect 9: the look-up before cannot see what another transaction is adding."""
+    """The look-up before cannot see what another transaction is adding."""
     await make_user("eve@example.com")
     user = await make_user("ada@example.com")
 

@@ -40,7 +40,7 @@ async def test_the_link_goes_to_the_account_and_nobody_else(client, make_user, o
 
 @pytest.mark.parametrize("columns", [{"is_verified": True}, {"is_active": False}], ids=str)
 async def test_a_verified_or_disabled_account_gets_no_mail(client, make_user, outbox, columns):
-    """Field notes, defect 10."""
+    """There is nothing to verify."""
     await make_user("ada@example.com", **columns)
 
     answer = await client.post("/users/verify/request", json=ADA)
@@ -78,7 +78,7 @@ async def test_the_link_of_the_registration_verifies(client, mailed_token, verif
 async def test_a_used_link_does_not_verify_again_what_was_unverified_since(
     manager, make_user, verify, stored, db
 ):
-    """Field notes, defect 13: an administrator's decision outlives the link."""
+    """An administrator's decision outlives the link."""
     user = await make_user()
     token = manager.verify_token(user)
     await verify(token)
@@ -109,7 +109,8 @@ async def test_what_is_no_token_is_refused(verify, token):
 
 
 async def test_a_link_is_bound_to_its_address_by_itself(manager, make_user, change, verify, stored):
-    """Field notes, defect 3: also when the address was changed past the manager (CLI, SQL, import)."""
+    """A token mailed to bob must not verify victim, also when the address was changed past the manager (CLI,
+    SQL, import)."""
     user = await make_user("bob@example.com")
     token = manager.verify_token(user)
     await change(user, email="victim@example.com")
@@ -121,7 +122,7 @@ async def test_a_link_is_bound_to_its_address_by_itself(manager, make_user, chan
 
 
 async def test_a_disabled_account_cannot_verify(manager, make_user, change, verify, stored):
-    """Field notes, defect 10."""
+    """A link is no way round an administrator's decision."""
     user = await make_user()
     token = manager.verify_token(user)
     await change(user, is_active=False)

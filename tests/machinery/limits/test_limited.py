@@ -221,7 +221,7 @@ async def test_two_applications_count_apart(make_app, visit):
     assert await second.state.limiter.acquire("ada", Rate(1, 60)) == 0.0
 
 
-async def test_processes_count_together_in_redis(make_app, visit, redis_url, prefix):
+async def test_processes_count_together_in_redis(make_app, visit, redis_url, prefix, patience):
     """Two applications with one secret are two processes of one application."""
     rate, key = Rate(1, 5), f"processes {prefix}"
     await make_app(redis_url).state.limiter.acquire(key, rate)
@@ -229,7 +229,7 @@ async def test_processes_count_together_in_redis(make_app, visit, redis_url, pre
     assert await make_app(redis_url).state.limiter.acquire(key, rate) > 0
 
 
-async def test_the_connection_is_closed_with_the_application(make_app, started, server):
+async def test_the_connection_is_closed_with_the_application(make_app, started, server, patience):
     app = make_app(server.url)
 
     async with started(app):

@@ -246,7 +246,7 @@ async def test_an_application_that_can_count_alone_is_ready(
     assert (answer.status_code, answer.json()["checks"]) == (status, checks)
 
 
-async def test_an_application_that_refuses_is_ready_with_redis(make_app, visit, redis_url):
+async def test_an_application_that_refuses_is_ready_with_redis(make_app, visit, redis_url, patience):
     async with visit(make_app(redis_url, redis_outage="refuse")) as client:
         answer = await client.get("/readyz")
 

@@ -76,7 +76,7 @@ def test_the_one_spelling_stays_as_it_is(typed, stored):
 
 @pytest.mark.parametrize("typed", NO_ADDRESSES)
 def test_what_is_no_address_is_refused_with_a_sentence(typed):
-    """Field notes, defect 5."""
+    """What cannot receive mail is refused with a sentence."""
     with pytest.raises(InvalidEmail, match=r"\w+ \w+"):
         parse_email(typed)
 

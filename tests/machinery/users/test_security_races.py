@@ -12,7 +12,7 @@ NEW = {"password": "a brand new password"}
 
 
 async def test_of_six_registrations_one_wins(client, at_once, accounts, outbox):
-    """Field notes, defect 1."""
+    """One account, and 409 for the others, never a 500."""
     statuses = await at_once(6, lambda: client.post("/users/register", json=ADA))
 
     assert statuses == [201, 409, 409, 409, 409, 409]
@@ -23,7 +23,7 @@ async def test_of_six_registrations_one_wins(client, at_once, accounts, outbox):
 async def test_an_address_taken_since_the_look_up_is_a_conflict(
     client, manager, make_user, accounts, outbox, monkeypatch
 ):
-    """Field notes, defect 1: the unique index decides, also where the look-up before it sees nobody."""
+    """The unique index decides, also where the look-up before it sees nobody."""
     await make_user("ada@example.com")
 
     async def sees_nobody(session, email):
@@ -39,7 +39,7 @@ async def test_an_address_taken_since_the_look_up_is_a_conflict(
 
 
 async def test_of_six_spellings_of_an_address_one_wins(client, at_once, accounts):
-    """Field notes, defect 1."""
+    """The unique index is on the normalized address."""
     spellings = iter(["ada@X.org", "Ada@x.org", "ADA@x.org", " ada@x.org", "aDA@x.org", "adA@x.ORG"])
 
     statuses = await at_once(6, lambda: client.post("/users/register", json=ADA | {"email": next(spellings)}))
@@ -60,7 +60,7 @@ async def test_different_addresses_register_side_by_side(client, at_once, accoun
 
 
 async def test_of_four_uses_of_a_reset_link_one_wins(client, manager, make_user, at_once, stored):
-    """Checklist 26. Field notes, defect 2."""
+    """Checklist 26: a token that is only checked before the hash could be spent many times."""
     user = await make_user()
     token = manager.reset_token(user)
 
@@ -82,7 +82,7 @@ async def test_of_four_reset_links_used_at_once_one_wins(client, manager, make_u
 
 
 async def test_of_four_uses_of_a_verification_link_one_wins(client, manager, make_user, at_once):
-    """Checklist 26. Field notes, defect 13."""
+    """Checklist 26: the hook runs once."""
     token = manager.verify_token(await make_user())
     verified = []
 
@@ -98,7 +98,7 @@ async def test_of_four_uses_of_a_verification_link_one_wins(client, manager, mak
 
 
 async def test_of_two_accounts_that_move_to_one_address_one_wins(manager, db, make_user):
-    """Checklist 25. Field notes, defect 9."""
+    """Checklist 25: the loser gets UserAlreadyExists, not an error of the database."""
     users = [await make_user("ada@example.com"), await make_user("eve@example.com")]
 
     async def move(user):
@@ -116,7 +116,7 @@ async def test_of_two_accounts_that_move_to_one_address_one_wins(manager, db, ma
 async def test_a_reset_does_not_act_on_an_account_that_changed_while_hashing(
     manager, db, make_user, meanwhile, change, stored, columns
 ):
-    """Field notes, defects 2, 4 and 10."""
+    """The token was good before the hash, which takes a while."""
     user = await make_user()
     meanwhile(lambda: change(user, **columns))
 
@@ -153,7 +153,7 @@ async def test_renewing_an_old_hash_does_not_bring_an_old_password_back(
 async def test_a_login_that_a_reset_overtakes_gives_no_good_token(
     client, manager, make_user, meanwhile, change
 ):
-    """Checklist 21. Field notes, defect 17."""
+    """Checklist 21: a token that is issued meanwhile must not outlive the old password."""
     user = await make_user("ada@example.com")
     meanwhile(lambda: change(user, password_version=1))
 

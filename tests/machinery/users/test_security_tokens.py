@@ -366,7 +366,7 @@ async def test_neither_tokens_nor_passwords_reach_the_log(client, mailed_token, 
 
 
 async def test_the_secret_is_in_no_representation(app, manager, settings):
-    """Checklist 39. Field notes: `repr(JWTConfig)` prints the secret."""
+    """Checklist 39: `repr(JWTConfig)` of hawkapi-auth prints the secret."""
     secret = settings.secret_key.get_secret_value()
 
     for_people = repr((settings, manager, manager.tokens, manager.tokens.config, app.state))

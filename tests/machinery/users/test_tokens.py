@@ -100,7 +100,7 @@ LACKING = [
 
 @pytest.mark.parametrize(("purpose", "claim"), LACKING)
 def test_a_token_that_lacks_a_claim_is_refused(tokens, purpose, claim):
-    """Checklist 36. Field notes: hawkapi-auth accepts tokens without exp and sub."""
+    """Checklist 36: hawkapi-auth accepts tokens without exp and sub."""
     claims = claims_of(ISSUE[purpose](tokens))
     del claims[claim]
 
@@ -118,7 +118,7 @@ def test_a_token_that_lacks_a_claim_is_refused(tokens, purpose, claim):
     ids=str,
 )
 def test_a_mail_token_is_bound_to_password_version_and_address(tokens, purpose, bound_to):
-    """Field notes, defects 3 and 4."""
+    """A token works for the password and the address that it was issued for only."""
     issue = {"verify": tokens.issue_verify, "reset": tokens.issue_reset}[purpose]
 
     with pytest.raises(TokenError):

@@ -1576,7 +1576,7 @@ PROTECTIONS = [
         name="the text of an unexpected error is not shown",
         file="app/web/framework/application.py",
         old="if self.debug and response.status_code == 500:",
-        new="if answer.status_code == 500:",
+        new="if response.status_code == 500:",
         test="test_security_headers.py::test_an_unexpected_error_is_not_shown_in_production",
     ),
     Mutation(

@@ -1585,7 +1585,7 @@ PROTECTIONS = [
         file="app/users/routes/account.py",
         within="me",
         old="    return public(user)",
-        new='    return __import__("app.web.html").web.page.page_response(user.email, "")',
+        new='    return __import__("app.web.html").web.html.page_response(user.email, "")',
         test="test_security_production.py::test_there_is_no_page_for_whoever_is_logged_in",
     ),
     # The other sections: requests and responses

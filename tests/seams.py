@@ -248,7 +248,7 @@ SEAMS = [
     _imports("app/mail/backends.py"),
     Seam("app/mail/backends.py", "backends", '        case "own":\n            return InMemoryBackend()\n'),
     _imports("app/main.py"),
-    Seam("app/main.py", "middleware classes", "    app.state.own = True\n"),
+    Seam("app/main.py", "middleware classes", '    app.state.own = "own"\n'),
     _imports("app/cli/__init__.py"),
     Seam(
         "app/cli/__init__.py",

@@ -1612,7 +1612,7 @@ PROTECTIONS = [
     ),
     Mutation(
         name="a body has to arrive in time",
-        file="app/web/timeouts.py",
+        file="app/web/middleware.py",
         within="receive",
         old="self.limit.reschedule(began + self._body_left)",
         new="self.limit.reschedule(None)",

@@ -7,7 +7,6 @@ knows it.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hawkapi import Request
     from hawkapi_sqlalchemy import Database
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -31,8 +30,3 @@ class Services:
     tasks: "list[PeriodicTask]"
     users: "UserManager"
     # Your own services go below; template updates never touch them.
-
-
-def services_of_request(request: "Request") -> Services:
-    """The services of the application that handles *request*."""
-    return request.scope["app"].state

@@ -7,8 +7,7 @@ from sqlalchemy import ForeignKey, bindparam, event, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from app.database.fast_paths import FAST_PATHS
-from app.database.row_loader import Joined
+from app.database.reading import FAST_PATHS, Joined
 from app.users import User, UserSession
 
 

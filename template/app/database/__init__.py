@@ -22,8 +22,8 @@ from hawkapi_sqlalchemy import Base, DatabaseConfig, init_database
 from sqlalchemy import Engine, event, exc, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
 
-from app.database import driver_errors, fast_paths, read_session, sqlite
-from app.database.read_session import ReadOnlySession
+from app.database import driver_errors, reading, sqlite
+from app.database.reading import FAST_PATHS, ReadOnlySession
 from app.services import Services
 from app.web import App
 from app.web.client_ip import Client, client_of
@@ -85,9 +85,9 @@ def connect(app: App) -> None:
     engine = database.get().engine
     # So that code with a row in hand, a hook for example, finds the services of its own application.
     # Queries see what was added before them, as SQLAlchemy's documentation says.
-    info = {_SERVICES: app.state, fast_paths.FAST_PATHS: settings.database_fast_paths}
+    info = {_SERVICES: app.state, reading.FAST_PATHS: settings.database_fast_paths}
     database.get().sessionmaker.configure(info=info, autoflush=True)
-    app.state.reading = read_session.build_maker(engine, fast_paths=settings.database_fast_paths)
+    app.state.reading = reading.build_maker(engine, fast_paths=settings.database_fast_paths)
     app.state.reading.configure(info=info)
     if is_sqlite:
         sqlite.configure(engine.sync_engine, fast_paths=settings.database_fast_paths)
@@ -122,7 +122,7 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
         # Shielded: a request that is cancelled must still give its connection back.
         await asyncio.shield(db.close())
         raise
-    if is_read and fast_paths.are_on(db):
+    if is_read and db.info.get(FAST_PATHS):
         # It has begun nothing that would have to be sent to the database, so this needs no greenlet.
         db.sync_session.close()
     else:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.pool import PoolResetState
 
-from app.database.read_session import READS
+from app.database.reading import READS
 
 
 def configure(engine: Engine, *, fast_paths: bool) -> None:
@@ -39,9 +39,9 @@ def configure(engine: Engine, *, fast_paths: bool) -> None:
     engine.dialect.do_rollback = roll_back_what_is_open
 
     if fast_paths:
-        from app.database.fast_paths import sqlite_cursor
+        from app.database.fast_paths import use_quick_cursors
 
-        sqlite_cursor.configure(engine)
+        use_quick_cursors(engine)
         engine.dialect.do_begin = _begin
     else:
         event.listen(engine, "begin", _begin_unless_it_reads)

@@ -17,9 +17,9 @@ from typing import Protocol, Self
 from hawkapi import Request
 from hawkapi.responses.response import Response
 
-from app.services import services_of_request
 from app.web import Problem, responds
 from app.web.client_ip import client_of
+from app.web.framework.application import services_of_request
 from app.web.problems import problem_response
 
 _TEXT = re.compile(r"([0-9]+)/([0-9]*)([smhd])")

@@ -9,12 +9,12 @@ from uuid import uuid4
 from hawkapi import Request
 
 from app import clock
-from app.services import services_of_request
 from app.users.device_cookies import LIFETIME
 from app.users.manager import UserManager
 from app.users.models import User
 from app.users.sessions import IssuedSession
 from app.web import delete_cookie, set_cookie
+from app.web.framework.application import services_of_request
 
 SECURE_NAME = "__Host-session"
 PLAIN_NAME = "session"

@@ -16,8 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db, act_as, released, separate_transaction
-from app.database.read_session import ReadOnlySession
-from app.services import services_of_request
+from app.database.reading import ReadOnlySession
 from app.users.cookies import SECURE_NAME, device_cookie, session_cookie
 from app.users.exceptions import SessionEnded, TokenError, TooManyRequests
 from app.users.manager import UserManager
@@ -29,6 +28,7 @@ from app.web import Problem, responds, secured_by
 from app.web.access_log import note_user
 from app.web.client_ip import client_of
 from app.web.csrf import require_same_origin
+from app.web.framework.application import services_of_request
 
 # Your own imports go below; template updates never touch them.
 # isort: split

@@ -11,10 +11,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import act_for
 from app.limits import LimiterUnavailable
-from app.services import services_of_request
 from app.users import audit
 from app.users.manager import UserManager
 from app.web.client_ip import client_of
+from app.web.framework.application import services_of_request
 
 logger = logging.getLogger("app.users")
 

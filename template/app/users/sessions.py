@@ -33,7 +33,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app import clock
 from app.database import client_of_session
-from app.database.row_loader import Joined
+from app.database.reading import Joined
 from app.users.exceptions import SessionEnded, SessionReused
 from app.users.models import User, UserSession
 from app.users.tokens import derived_key

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from hawkapi import Request
 
-from app.services import services_of_request
+from app.web.framework.application import services_of_request
 from app.web.problems import Problem
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

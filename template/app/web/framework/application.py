@@ -248,3 +248,8 @@ def _whole_body_or_error(receive: Any) -> Any:
 
 def _refuse_late_route(path: str, *_: Any, **__: Any) -> Route:
     raise RouteError(f"The route {path} comes too late: its router is a part of the application already.")
+
+
+def services_of_request(request: Request) -> Services:
+    """The services of the application that handles *request*."""
+    return request.scope["app"].state

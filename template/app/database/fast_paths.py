@@ -1,0 +1,183 @@
+# pyright: reportPrivateUsage=false
+"""Faster ways through private API of SQLAlchemy and aiosqlite. Template-owned.
+
+DATABASE_FAST_PATHS turns them on, and this module is imported only while it does: an update that moves what
+the code below relies on cannot hurt an application that has them off. Both ways give the same results; the
+tests of the template run in both. SQLAlchemy is pinned below 2.2 for their sake.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.dialects.sqlite.aiosqlite import (
+    AsyncAdapt_aiosqlite_connection,
+    AsyncAdapt_aiosqlite_cursor,
+)
+from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm.attributes import instance_state
+
+from app.database.reading import ReadOnlySession
+
+_LOADED_LATER = {"select", True, "raise", "raise_on_sql", "noload", None, "write_only", "dynamic"}
+
+
+class ColumnLoader:
+    """Makes an object of a session from the columns of a row that begin at *start*, without the ORM's
+    loaders.
+
+    To set the loaders up for two objects takes SQLAlchemy longer than all the rest of the query.
+    """
+
+    def __init__(self, mapper: Mapper[Any], start: int) -> None:
+        attributes = list(mapper.column_attrs)
+        columns: list[Any] = [each.columns[0] for each in attributes]
+        # Two tables may have columns of the same name.
+        self.columns = [column.label(f"column_{start + index}") for index, column in enumerate(columns)]
+        self._manager = mapper.class_manager
+        self._identity = mapper.identity_key_from_primary_key
+        self._names = [each.key for each in attributes]
+        self._part = slice(start, start + len(columns))
+        self._key = [start + columns.index(column) for column in mapper.primary_key]
+
+    def knows(self, db: Session, row: Sequence[Any]) -> bool:
+        """Whether the session has an object for the row already, with changes perhaps."""
+        return self._key_of(row) in db.identity_map
+
+    def load(self, db: Session, row: Sequence[Any]) -> Any:
+        loaded = self._manager.new_instance()
+        state = instance_state(loaded)
+        state.dict.update(zip(self._names, row[self._part], strict=True))
+        state.key = self._key_of(row)
+        state.session_id = db.hash_key
+        db.identity_map.add(state)
+        return loaded
+
+    def _key_of(self, row: Sequence[Any]) -> Any:
+        return self._identity(tuple(row[index] for index in self._key))
+
+
+def is_plain(mapper: Mapper[Any]) -> bool:
+    """Whether to load an object is to load its columns, and nothing has to be told of it."""
+    eager = any(each.lazy not in _LOADED_LATER for each in mapper.relationships)
+    deferred = any(each.deferred or len(each.columns) != 1 for each in mapper.column_attrs)
+    return not (eager or deferred or mapper.polymorphic_on is not None or mapper.class_manager.dispatch.load)
+
+
+class FastReadOnlySession(ReadOnlySession):
+    """Its connection begins no transaction, neither in SQLAlchemy nor in the database."""
+
+    _reading: Connection | None = None
+
+    def _connection_for_bind(
+        self,
+        engine: Engine | Connection,
+        execution_options: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Connection:
+        if isinstance(engine, Connection):
+            # Somebody else's, a test's for example, with whatever transaction it has.
+            return super()._connection_for_bind(engine, execution_options, **options)
+        if self._reading is None:
+            self._reading = _connect(engine)
+        if execution_options:
+            self._reading.execution_options(**execution_options)
+        return self._reading
+
+    def close(self) -> None:
+        super().close()
+        self.release()
+
+    def release(self) -> None:
+        """Give the connection back; what was loaded stays, and the next statement takes another."""
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
+
+
+def begin_again_after_reading(engine: Engine) -> None:
+    """Make connections that a reading session gives back begin transactions again. For PostgreSQL."""
+
+    @event.listens_for(engine, "reset")
+    def on_reset(connection: Any, record: Any, state: Any) -> None:
+        connection.autocommit = False
+
+    _ = on_reset
+
+
+def _connect(engine: Engine) -> Connection:
+    # Looking for listeners in an engine that has none is slow enough to be seen.
+    connection = Connection(engine, _has_events=None if engine._has_events else False, _allow_autobegin=False)
+    if engine.dialect.name == "postgresql":
+        # Otherwise SQLAlchemy's adapter of the driver begins a transaction before the first statement.
+        connection.connection.dbapi_connection.autocommit = True  # type: ignore[union-attr]
+    return connection
+
+
+def use_quick_cursors(engine: Engine) -> None:
+    """Give every connection to SQLite that *engine* makes from now on cursors of the kind below."""
+
+    @event.listens_for(engine, "do_connect")
+    def on_do_connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
+        connection = dialect.connect(*arguments, **options)
+        return _Connection(dialect.loaded_dbapi, connection.driver_connection)
+
+    _ = on_do_connect
+
+
+@dataclass(slots=True)
+class _Finished:
+    """What is left of a driver's cursor when its statement is done and its rows are fetched."""
+
+    description: Any = None
+    rowcount: int = -1
+    lastrowid: int | None = None
+    arraysize: int = 1
+
+    def close(self) -> None:
+        """It is closed."""
+
+
+class _Cursor(AsyncAdapt_aiosqlite_cursor):
+    """Executes, fetches and closes in one call of the connection's thread.
+
+    SQLAlchemy's own makes a call for each, and changing threads costs more than a SELECT by its key.
+    """
+
+    __slots__ = ()
+    _awaitable_cursor_close = False
+
+    def __init__(self, adapt_connection: AsyncAdapt_aiosqlite_connection) -> None:
+        self._adapt_connection = adapt_connection
+        self._connection = adapt_connection._connection
+        self._cursor = _Finished()  # type: ignore[assignment]
+        self._soft_closed_memoized = {}
+        self._rows = deque()
+
+    async def _execute_async(self, operation: Any, parameters: Any) -> None:
+        await self._run("execute", operation, () if parameters is None else parameters)
+
+    async def _executemany_async(self, operation: Any, seq_of_parameters: Sequence[Any]) -> None:
+        await self._run("executemany", operation, seq_of_parameters)
+
+    async def _run(self, method: str, operation: str, parameters: Any) -> None:
+        connection: Any = self._connection
+
+        def in_thread() -> tuple[_Finished, list[Any]]:
+            cursor = getattr(connection._conn, method)(operation, parameters)
+            rows: list[Any] = cursor.fetchall() if cursor.description else []
+            # The count of a statement with RETURNING is right once its rows are fetched.
+            finished = _Finished(cursor.description, cursor.rowcount, cursor.lastrowid)
+            cursor.close()
+            return finished, rows
+
+        async with self._adapt_connection._execute_mutex:
+            self._cursor, rows = await connection._execute(in_thread)
+            self._rows = deque(rows)
+
+
+class _Connection(AsyncAdapt_aiosqlite_connection):
+    __slots__ = ()
+    _cursor_cls = _Cursor

@@ -23,7 +23,6 @@ PROJECT = Path(__file__).parent.parent
 
 PASSWORD = "correct horse battery"
 
-CREATE_ROOT = ("users", "create", "root@example.com", "--superuser", "--password-stdin")
 
 CREATE_ADA = ("users", "create", "ada@example.com", "--password-stdin")
 

@@ -10,7 +10,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
-GRACE, IDLE, ABSOLUTE, SHORT = 30 * SECOND, 14 * DAY, 90 * DAY, DAY
+GRACE, ABSOLUTE = 30 * SECOND, 90 * DAY
 
 
 @pytest.fixture(autouse=True)

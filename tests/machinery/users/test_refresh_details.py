@@ -8,7 +8,7 @@ import pytest
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
-GRACE, IDLE, ABSOLUTE, SHORT = 30 * SECOND, 14 * DAY, 90 * DAY, DAY
+GRACE, IDLE = 30 * SECOND, 14 * DAY
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

@@ -21,7 +21,6 @@ EMAIL = "ada@example.com"
 RIGHT = {"email": EMAIL, "password": "correct horse battery"}
 WRONG = RIGHT | {"password": "wrong horse battery"}
 HERE, THERE = "198.51.100.7", "198.51.100.8"
-OF_A_PAGE = {"Origin": "http://test"}
 
 PER_ADDRESS = Rate.parse(LIMITS["wrong_password"].ip).count
 PER_PAIR = Rate.parse(LIMITS["wrong_password"].ip_and_account.split(",")[0]).count

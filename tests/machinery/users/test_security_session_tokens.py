@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
-IDLE, ABSOLUTE = 14 * DAY, 90 * DAY
+ABSOLUTE = 90 * DAY
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

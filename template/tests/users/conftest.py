@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import argon2
-import hawkapi_auth
 import httpx
 import pytest
 from hawkapi_mail import EmailMessage, TemplateRenderer
@@ -26,7 +25,6 @@ from app.users import TokenError, User, UserManager, UserSession, UserTokens
 from app.users.audit import AuditEvent
 from app.users.exceptions import OwnerRequired
 from app.users.passwords import hashing
-from app.users.passwords.hashing import DUMMY_HASH
 from app.users.sessions import IssuedSession
 from app.web import App
 from tests.conftest import PASSWORD
@@ -126,6 +124,7 @@ def expired_tokens(manager: UserManager) -> UserTokens:
 
 _quick = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 QUICK_HASH = _quick.hash(PASSWORD)
+REAL_HASHING = {name: getattr(hashing, name) for name in ("hash_password", "needs_rehash", "DUMMY_HASH")}
 
 
 @pytest.fixture(scope="session")
@@ -145,9 +144,8 @@ def quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def real_hashing(quick_hashing: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2 as in production: 80 ms for each password."""
-    monkeypatch.setattr(hashing, "hash_password", hawkapi_auth.hash_password)
-    monkeypatch.setattr(hashing, "needs_rehash", hawkapi_auth.needs_rehash)
-    monkeypatch.setattr(hashing, "DUMMY_HASH", DUMMY_HASH)
+    for name, value in REAL_HASHING.items():
+        monkeypatch.setattr(hashing, name, value)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Every setting: typed, explained, checked at the start. The environment comes first, `.env` second.
+"""All settings, typed, documented and checked at startup. The environment takes precedence over `.env`.
 
-Template-owned above the seam, yours below it. A field is the setting of the same name in upper case and
+Template-owned above the seam, yours below it. A field defines the setting of the same name in upper case and
 has an entry in `.env.example`. Read settings from `app.state.settings`, never from `os.environ`.
 """
 
@@ -33,18 +33,18 @@ from app.settings_checks.randomness import looks_random
 DEFAULT_ENV_FILE = Path(".env")
 
 _NOT_DERIVED = "default_factory_not_called"
-"""What pydantic says of a default that comes from a field which is wrong itself."""
+"""pydantic's error type for a default computed from a field that is itself invalid."""
 _PORTS = {"http": 80, "https": 443}
 
 
 class SettingsError(Exception):
-    """Something in the environment or in `.env` is wrong; the text names everything, a line each."""
+    """The environment or `.env` is invalid. The message lists every problem, one per line."""
 
 
 def _secret_key(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < 32:
         raise ValueError(
-            "must be at least 32 characters; make one with"
+            "must be at least 32 characters; generate one with"
             ' `python -c "import secrets; print(secrets.token_hex(32))"`'
         )
     return value
@@ -52,7 +52,7 @@ def _secret_key(value: SecretStr) -> SecretStr:
 
 def _web_address(value: str) -> str:
     if not _is_web_address(value) or "?" in value or "#" in value:
-        raise ValueError("must be an address such as https://app.example.org, without ? or #")
+        raise ValueError("must be a URL such as https://app.example.org, without ? or #")
     return value.rstrip("/")
 
 
@@ -62,7 +62,7 @@ def _web_address_or_empty(value: str) -> str:
 
 def _link(value: str) -> str:
     if not _is_web_address(value) or "{token}" not in value:
-        raise ValueError("must be an http(s) address with {token} where the token goes")
+        raise ValueError("must be an http(s) URL that contains {token}")
     return value
 
 
@@ -79,7 +79,7 @@ def _is_web_address(value: str) -> bool:
 def _prefix(value: str) -> str:
     parts = value.removeprefix("/").split("/")
     if not value.startswith("/") or not all(parts) or not value.isascii() or set(value) & set("{}?# "):
-        raise ValueError("must begin with / and not end with it, such as /users")
+        raise ValueError("must start with / and must not end with it, for example /users")
     return value
 
 
@@ -110,7 +110,7 @@ def _is_readable(url: str) -> bool:
         parts = make_url(url)
     except (ArgumentError, ValueError):
         return False
-    # An @ that was left as it is ends the password too early, and the rest of it would be shown as the host.
+    # An unencoded @ ends the password early, so the rest of the password would be shown as the host.
     return parts.drivername.startswith("sqlite") or (bool(parts.database) and "@" not in (parts.host or ""))
 
 
@@ -118,13 +118,13 @@ def _redis_url(value: SecretStr | None) -> SecretStr | None:
     if value is not None and not _is_redis(value.get_secret_value()):
         raise ValueError(
             "must be redis://user:password@host:6379/0, rediss://... for TLS or unix:///path/to/socket,"
-            " with @ : / ? # in the password percent-encoded, and after a ? only what redis-py knows"
+            " with @ : / ? # in the password percent-encoded and only redis-py options after the ?"
         )
     return value
 
 
 def _is_redis(url: str) -> bool:
-    # Who has no Redis need not wait for this.
+    # Imported here so that applications without Redis start faster.
     from redis.asyncio import ConnectionPool
     from redis.exceptions import RedisError
 
@@ -135,7 +135,7 @@ def _is_redis(url: str) -> bool:
         return False
     if parts.drivername == "unix":
         return not parts.host and bool(parts.database)
-    # The same @ as above. Without a number redis-py takes the first database, whatever stands there.
+    # The same @ as above. redis-py silently uses database 0 if the path is not a number.
     return bool(parts.host) and "@" not in (parts.host or "") and (parts.database or "0").isdecimal()
 
 
@@ -144,17 +144,17 @@ def _sender(value: str) -> str:
         raise ValueError("must be one line")
     addresses = getaddresses([value])
     if len(addresses) != 1:
-        raise ValueError("must be one address")
+        raise ValueError("must be a single address")
     try:
         validate_email(addresses[0][1], check_deliverability=False, test_environment=True)
     except EmailNotValidError as error:
-        raise ValueError(f"must be an address, or Name <address>: {error}") from None
+        raise ValueError(f"must be an e-mail address or Name <address>: {error}") from None
     return value
 
 
 def _name(value: str) -> str:
     if not value.strip() or any(unicodedata.category(each) in ("Cc", "Zl", "Zp") for each in value):
-        raise ValueError("must be one line, without control characters")
+        raise ValueError("must be a single line without control characters")
     return value
 
 
@@ -164,7 +164,9 @@ def _networks(value: object) -> object:
     try:
         return [ip_network(each.strip()) for each in value.split(",") if each.strip()]
     except ValueError:
-        raise ValueError("must be addresses or networks with commas between, such as 10.0.0.0/8") from None
+        raise ValueError(
+            "must be a comma-separated list of IP addresses or networks, such as 10.0.0.0/8"
+        ) from None
 
 
 def _parts(value: object) -> object:
@@ -176,12 +178,13 @@ def _host_names(values: list[str]) -> list[str]:
         return [_host_name(each) for each in values]
     except ValueError:
         raise ValueError(
-            "must be host names with commas between, such as app.example.org, without https://, port and *"
+            "must be a comma-separated list of host names, such as app.example.org,"
+            " without https://, port or *"
         ) from None
 
 
 def _host_name(value: str) -> str:
-    """As it stands in the header: in lower case, in ASCII; an IPv6 address in its one spelling."""
+    """As in the Host header: lower case, ASCII, IPv6 addresses in canonical form."""
     bare = value.removeprefix("[").removesuffix("]")
     if ":" in bare:
         return str(ip_address(bare))
@@ -196,13 +199,13 @@ def _origins(values: list[str]) -> list[str]:
         return [_origin(each) for each in values]
     except ValueError:
         raise ValueError(
-            "must be origins with commas between, such as https://app.example.org, each with its scheme and"
-            " without a path or *"
+            "must be a comma-separated list of origins, such as https://app.example.org,"
+            " each with a scheme and without a path or *"
         ) from None
 
 
 def _origin(value: str) -> str:
-    """As browsers write it: in lower case, and without the port that the scheme stands for (RFC 6454)."""
+    """As browsers send it: lower case, without the scheme's default port (RFC 6454)."""
     parts = urlsplit(value)
     if not _is_web_address(value) or value.lower() != f"{parts.scheme}://{parts.netloc}".lower():
         raise ValueError
@@ -234,17 +237,17 @@ MAX_IN_PRODUCTION = {
     "session_not_remembered": 30 * DAY,
     "recent_login": DAY,
 }
-"""Seconds. Browsers keep a cookie for 400 days (RFC 6265bis, 5.5), so no session needs more."""
+"""Seconds. Browsers keep a cookie for at most 400 days (RFC 6265bis, 5.5), so a session never needs more."""
 _MIN_PREFIX = {4: 8, 6: 20}
-"""By version of IP. No provider of proxies has more: Akamai has 104.64.0.0/10 and 2600:1400::/24."""
+"""By IP version. No proxy provider has a larger network: Akamai has 104.64.0.0/10 and 2600:1400::/24."""
 _PRIVATE = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
-"""Larger than that, and out of reach of strangers (RFC 4193, RFC 4291). In IPv4 the largest is 10.0.0.0/8."""
+"""Larger, but not reachable from the internet (RFC 4193, RFC 4291). In IPv4 the largest is 10.0.0.0/8."""
 Seconds = Annotated[int, Field(ge=1, le=3650 * DAY)]
 Link = Annotated[str, AfterValidator(_link)]
 
 
 class Settings(BaseSettings):
-    """What can be set. In development SECRET_KEY alone has no default."""
+    """The settings. In development only SECRET_KEY has no default."""
 
     model_config = SettingsConfigDict(
         env_file_encoding="utf-8-sig",
@@ -256,63 +259,66 @@ class Settings(BaseSettings):
 
     environment: Annotated[
         Literal["development", "production", "test"],
-        Field(description="What this process is for; production refuses unsafe settings."),
+        Field(description="The kind of deployment. Production refuses unsafe settings."),
     ] = "development"
     debug: Annotated[
-        bool, Field(description="Show the text of unexpected errors in answers. Never in production.")
+        bool, Field(description="Show the text of unexpected errors in responses. Refused in production.")
     ] = False
     app_name: Annotated[
-        str, AfterValidator(_name), Field(description="The name that people see in mails and pages.")
+        str, AfterValidator(_name), Field(description="The application name shown in e-mails and pages.")
     ] = "HawkAPI app"
     secret_key: Annotated[
         SecretStr,
         AfterValidator(_secret_key),
-        Field(description="Signs every token. At least 32 random characters; a new one ends every login."),
+        Field(
+            description="Signs every token. At least 32 random characters. Changing it ends every session."
+        ),
     ]
     base_url: Annotated[
-        str, AfterValidator(_web_address), Field(description="The address that people reach this at.")
+        str, AfterValidator(_web_address), Field(description="The public URL of this application.")
     ] = "http://127.0.0.1:8000"
     users_prefix: Annotated[
-        str, AfterValidator(_prefix), Field(description="Where the users routes are.")
+        str, AfterValidator(_prefix), Field(description="The URL prefix of the users routes.")
     ] = "/users"
     verify_url: Annotated[
-        Link, Field(description="The link in verification mails, with {token}; of your front end, if any.")
+        Link,
+        Field(description="The link in verification e-mails. Contains {token}; may point to your front end."),
     ] = Field(default_factory=lambda data: _own_link(data, "verify"))
-    reset_url: Annotated[Link, Field(description="The link in password reset mails, with {token}.")] = Field(
-        default_factory=lambda data: _own_link(data, "password-reset")
+    reset_url: Annotated[Link, Field(description="The link in password reset e-mails. Contains {token}.")] = (
+        Field(default_factory=lambda data: _own_link(data, "password-reset"))
     )
 
     email_change_url: Annotated[
-        Link, Field(description="The link in mails that confirm a new address, with {token}.")
+        Link, Field(description="The link in e-mails that confirm a new address. Contains {token}.")
     ] = Field(default_factory=lambda data: _own_link(data, "email-change"))
 
     database_url: Annotated[
         SecretStr,
         AfterValidator(_database_url),
-        Field(description="SQLite file or PostgreSQL server. Masked, since it may hold a password."),
+        Field(description="The SQLite file or PostgreSQL server. Masked because it may contain a password."),
     ] = SecretStr("sqlite+aiosqlite:///data/app.db")
     database_pool_size: Annotated[
         int,
         Field(
             ge=1,
             le=1000,
-            description="Connections of a process (SQLite: 3 at most); for all, below the server's limit.",
+            description="Connections per process (SQLite: max. 3). Keep the total below the server's limit.",
         ),
     ] = 32
     database_fast_paths: Annotated[
         bool,
         Field(
-            description="Use private API of SQLAlchemy for speed. Turn off if an update of it breaks this."
+            description="Use SQLAlchemy's private API for speed. Turn off if an SQLAlchemy update breaks it."
         ),
     ] = True
     redis_url: Annotated[
         SecretStr | None,
         AfterValidator(_redis_url),
-        Field(description="The Redis that processes share their limits in; without one each counts alone."),
+        Field(description="The Redis server where processes share limits. Unset: each counts separately."),
     ] = None
     redis_outage: Annotated[
         Literal["memory", "refuse"],
-        Field(description="While Redis is away: each process counts alone, or what is limited is refused."),
+        Field(description="While Redis is down: memory counts per process, refuse rejects limited requests."),
     ] = "memory"
 
     mail_backend: Annotated[
@@ -322,110 +328,143 @@ class Settings(BaseSettings):
             "memory",
             # Your own mail backends go below; template updates never touch them.
         ],
-        Field(description="How mail leaves: printed, by SMTP, or kept in memory (tests)."),
+        Field(description="How e-mails are sent: to the console, by SMTP, or to memory (tests)."),
     ] = "console"
     mail_sender: Annotated[
-        str, AfterValidator(_sender), Field(description="From: an address, or Name <address>.")
+        str,
+        AfterValidator(_sender),
+        Field(description="The From header: an e-mail address or Name <address>."),
     ] = "app@app.test"
     background_worker: Annotated[
         Literal["inline", "separate"],
-        Field(description="Send inside the web process, or by `app worker`."),
+        Field(
+            description="Run background tasks, such as sending e-mail, in the web process or in `app worker`."
+        ),
     ] = Field(
         default_factory=lambda data: "inline" if data.get("environment") == "development" else "separate"
     )
     mail_max_attempts: Annotated[
-        int, Field(ge=1, le=50, description="Attempts after which a mail is set aside.")
+        int, Field(ge=1, le=50, description="Delivery attempts before an e-mail is set aside.")
     ] = 8
     mail_retention_days: Annotated[
-        int, Field(ge=1, le=36_500, description="Days that a mail which was set aside is kept.")
+        int, Field(ge=1, le=36_500, description="Days to keep an e-mail that was set aside.")
     ] = 30
-    smtp_host: Annotated[str, Field(description="The mail server.")] = "127.0.0.1"
-    smtp_port: Annotated[int, Field(ge=1, le=65535, description="Its port: 587 starttls, 465 tls.")] = 1025
-    smtp_username: Annotated[str, Field(description="Empty for a server that asks for none.")] = ""
-    smtp_password: Annotated[SecretStr | None, Field(description="Goes with SMTP_USERNAME.")] = None
+    smtp_host: Annotated[str, Field(description="The host name of the SMTP server.")] = "127.0.0.1"
+    smtp_port: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=65535,
+            description="The port of the SMTP server. Usually 587 for starttls and 465 for tls.",
+        ),
+    ] = 1025
+    smtp_username: Annotated[
+        str, Field(description="The SMTP user name. Empty if the server needs no login.")
+    ] = ""
+    smtp_password: Annotated[SecretStr | None, Field(description="The password of SMTP_USERNAME.")] = None
     smtp_security: Annotated[
-        Literal["none", "starttls", "tls"], Field(description="How the connection is encrypted.")
+        Literal["none", "starttls", "tls"], Field(description="How the SMTP connection is encrypted.")
     ] = "none"
-    smtp_timeout: Annotated[float, Field(gt=0, le=300, description="Seconds for each step of a send.")] = 10.0
+    smtp_timeout: Annotated[float, Field(gt=0, le=300, description="Seconds for each SMTP step.")] = 10.0
     plaintext_hosts: Annotated[
         list[str],
         NoDecode,
         BeforeValidator(_parts),
         AfterValidator(_host_names),
         Field(
-            description="Host names of a private network that you trust, with commas: database, Redis and"
-            " mail server there need no TLS in production."
+            description="Comma-separated hosts in a private network that you trust. Database, Redis and SMTP"
+            " connections to them need no TLS in production."
         ),
     ] = []
 
     password_min_length: Annotated[
-        int, Field(ge=8, le=128, description="Characters a new password needs at least.")
+        int, Field(ge=8, le=128, description="The minimum length of a new password, in characters.")
     ] = 12
     password_breach_url: Annotated[
         str,
         AfterValidator(_web_address_or_empty),
-        Field(description="Where to ask for breached passwords, such as Have I Been Pwned; empty: nowhere."),
+        Field(description="The breached-password service, such as Have I Been Pwned. Empty: no check."),
     ] = ""
     password_breach_timeout: Annotated[
         float,
-        Field(gt=0, le=30, description="Seconds to wait for that; the password then passes."),
+        Field(
+            gt=0,
+            le=30,
+            description="Seconds to wait for that service before accepting the password unchecked.",
+        ),
     ] = 2.0
-    verify_ttl: Annotated[Seconds, Field(description="Seconds that a verification link is good for.")] = 3600
-    reset_ttl: Annotated[Seconds, Field(description="Seconds that a reset link is good for.")] = 3600
+    verify_ttl: Annotated[Seconds, Field(description="The lifetime of a verification link, in seconds.")] = (
+        3600
+    )
+    reset_ttl: Annotated[Seconds, Field(description="The lifetime of a password reset link, in seconds.")] = (
+        3600
+    )
     email_change_ttl: Annotated[
-        Seconds, Field(description="Seconds that a link for a new address is good for.")
+        Seconds, Field(description="The lifetime of an e-mail change link, in seconds.")
     ] = 3600
     registration: Annotated[
         Literal["open", "private", "closed"],
-        Field(description="Who may register: everybody; so, and no answer tells who has; the invited."),
+        Field(
+            description="Who may register. open: anyone. private: anyone, and responses never reveal whether"
+            " an address has an account. closed: invited people only."
+        ),
     ] = "open"
     invitation_url: Annotated[
-        Link, Field(description="The link in invitations, with {token}; of your front end, if any.")
+        Link, Field(description="The link in invitations. Contains {token}; may point to your front end.")
     ] = Field(default_factory=lambda data: _own_link(data, "invitation"))
-    invitation_ttl: Annotated[Seconds, Field(description="Seconds that an invitation is good for.")] = 7 * DAY
-    access_ttl: Annotated[Seconds, Field(description="Seconds that an access token is good for.")] = 900
+    invitation_ttl: Annotated[Seconds, Field(description="The lifetime of an invitation, in seconds.")] = (
+        7 * DAY
+    )
+    access_ttl: Annotated[Seconds, Field(description="The lifetime of an access token, in seconds.")] = 900
     session_idle: Annotated[
         Seconds,
-        # That a session is in use is written down once a minute.
-        Field(ge=120, description="Seconds after which a session that nobody uses ends."),
+        # The last use of a session is recorded at most once a minute.
+        Field(ge=120, description="Seconds without use after which a session ends."),
     ] = 14 * DAY
     session_absolute: Annotated[
-        Seconds, Field(description="Seconds after which every session ends, however much it is used.")
+        Seconds, Field(description="Seconds after login at which a session ends, even if it is in use.")
     ] = 90 * DAY
     max_sessions: Annotated[
         int,
         Field(
             ge=1,
             le=10_000,
-            description="Logins that an account may have at once; one more ends the one used longest ago.",
+            description="Sessions per account. A further login ends the least recently used one.",
         ),
     ] = 50
     session_not_remembered: Annotated[
-        Seconds, Field(description="The same for a login with `remember: false`.")
+        Seconds, Field(description="Like SESSION_ABSOLUTE, for a login with `remember: false`.")
     ] = DAY
     refresh_grace: Annotated[
         int,
-        Field(ge=0, le=300, description="Seconds in which a refresh token may be used again (two tabs)."),
+        Field(
+            ge=0,
+            le=300,
+            description="Seconds in which a refresh token may be reused, for example by two tabs.",
+        ),
     ] = 30
     recent_login: Annotated[
-        Seconds, Field(description="Seconds after a login, or a confirmation, in which it counts as recent.")
+        Seconds, Field(description="Seconds for which a login or a password confirmation counts as recent.")
     ] = 600
     cookie_secure: Annotated[
         bool,
-        Field(description="Send the session cookie over https alone, as __Host-session. Off: as session."),
+        Field(description="Send the session cookie only over HTTPS, as __Host-session. Off: as session."),
     ] = True
     deletion_grace_days: Annotated[
         int,
-        Field(ge=0, le=365, description="Days in which a deleted account can be taken back by logging in."),
+        Field(ge=0, le=365, description="Days in which a deleted account can be restored by logging in."),
     ] = 0
     audit_retention_days: Annotated[
-        int, Field(ge=1, le=36_500, description="Days that the audit log is kept.")
+        int, Field(ge=1, le=36_500, description="Days to keep audit log entries.")
     ] = 365
     hash_threads: Annotated[
-        int, Field(ge=1, le=256, description="Passwords hashed at once; each takes 64 MiB and 4 lanes.")
+        int, Field(ge=1, le=256, description="Passwords hashed concurrently. Each takes 64 MiB and 4 lanes.")
     ] = max(2, (os.cpu_count() or 2) // 2)
     hash_queue: Annotated[
-        int, Field(ge=0, le=10_000, description="Passwords that may wait for that; more are answered 503.")
+        int,
+        Field(
+            ge=0, le=10_000, description="Passwords that may wait to be hashed. Further requests get a 503."
+        ),
     ] = 32
 
     trusted_proxies: Annotated[
@@ -433,66 +472,70 @@ class Settings(BaseSettings):
         NoDecode,
         BeforeValidator(_networks),
         Field(
-            description="Addresses or networks of your proxies, with commas: their X-Forwarded-For counts."
+            description="Comma-separated addresses or networks of proxies whose X-Forwarded-For is trusted."
         ),
     ] = []
     max_body_size: Annotated[
-        int, Field(ge=1024, description="Bytes of a request body that are accepted at most.")
+        int, Field(ge=1024, description="The maximum size of a request body, in bytes.")
     ] = 1_048_576
     max_header_size: Annotated[
-        int, Field(ge=1024, le=262_144, description="Bytes of a request's headers that are accepted at most.")
+        int, Field(ge=1024, le=262_144, description="The maximum size of the request headers, in bytes.")
     ] = 16_384
     header_timeout: Annotated[
         float,
-        Field(gt=0, le=86_400, description="Seconds for the headers of a request, and for idling."),
+        Field(gt=0, le=86_400, description="Seconds to wait for request headers and on an idle connection."),
     ] = 10.0
     http2_enabled: Annotated[
         bool,
-        Field(
-            description="Speak HTTP/2 too, for a proxy that does. A connection that sends nothing then stays."
-        ),
+        Field(description="Accept HTTP/2 without TLS, for a proxy. Idle connections are then not closed."),
     ] = False
     body_timeout: Annotated[
-        float, Field(gt=0, le=86_400, description="Seconds in which the body of a request has to arrive.")
+        float, Field(gt=0, le=86_400, description="Seconds to wait for the whole request body.")
     ] = 20.0
     request_timeout: Annotated[
         float,
-        Field(gt=0, le=86_400, description="Seconds until an answer begins, without those for the body."),
+        Field(
+            gt=0,
+            le=86_400,
+            description="Seconds until the response must start, not counting the request body.",
+        ),
     ] = 30.0
     allowed_hosts: Annotated[
         list[str],
         NoDecode,
         BeforeValidator(_parts),
         AfterValidator(_host_names),
-        Field(description="Host names that are served, with commas. In production BASE_URL's, else any."),
+        Field(
+            description="Comma-separated host names to serve. Default: BASE_URL's in production, else any."
+        ),
     ] = Field(default_factory=_own_hosts)
     cors_origins: Annotated[
         list[str],
         NoDecode,
         BeforeValidator(_parts),
         AfterValidator(_origins),
-        Field(description="Other sites whose pages may ask this application, with commas: their origins."),
+        Field(description="Comma-separated origins of other sites whose pages may call this application."),
     ] = []
     hsts_max_age: Annotated[
         int,
         Field(
             ge=0,
             le=3650 * DAY,
-            description="Seconds for which browsers are to use https alone (production); 0 does not say so.",
+            description="HSTS max-age in seconds, production only. 0 turns the header off.",
         ),
     ] = 365 * DAY
-    hsts_subdomains: Annotated[bool, Field(description="The same for every host name below this one.")] = True
+    hsts_subdomains: Annotated[bool, Field(description="Include subdomains in the HSTS header.")] = True
     log_format: Annotated[
         Literal["json", "text"],
-        Field(description="Log lines as JSON, by default in production, or for people to read."),
+        Field(description="Log as JSON (default in production) or as readable text."),
     ] = Field(default_factory=lambda data: "json" if data.get("environment") == "production" else "text")
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],
         BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
-        Field(description="What is logged: this and what is worse. Requests are INFO."),
+        Field(description="The minimum log level. Requests are logged at INFO."),
     ] = "INFO"
     docs_enabled: Annotated[
-        bool, Field(description="Serve /docs and /openapi.json. By default everywhere but in production.")
+        bool, Field(description="Serve /docs and /openapi.json. Default: off in production, otherwise on.")
     ] = Field(default_factory=lambda data: data.get("environment") != "production")
 
     # Your own settings go below; template updates never touch them.
@@ -507,10 +550,10 @@ class Settings(BaseSettings):
 
 
 def load_settings(env_file: Path | None = DEFAULT_ENV_FILE) -> Settings:
-    """Read and check everything.
+    """Read and check all settings.
 
     Raises:
-        SettingsError: the text names every problem, a line each, and never a secret's value.
+        SettingsError: the message lists every problem, one per line, and never contains a secret.
     """
     problems = [] if env_file is None else list(_flaws(env_file))
     try:
@@ -520,7 +563,7 @@ def load_settings(env_file: Path | None = DEFAULT_ENV_FILE) -> Settings:
     else:
         if not problems:
             return settings
-    raise SettingsError("These settings are not right:\n" + "\n".join(f"  {each}" for each in problems))
+    raise SettingsError("Invalid settings:\n" + "\n".join(f"  {each}" for each in problems))
 
 
 def describe(settings: Settings, env_file: Path | None = DEFAULT_ENV_FILE) -> list[tuple[str, str, str]]:
@@ -538,7 +581,7 @@ def describe(settings: Settings, env_file: Path | None = DEFAULT_ENV_FILE) -> li
 
 def _shown(name: str, value: object) -> str:
     if isinstance(value, SecretStr) and name.endswith("_URL"):
-        # Which server it is, is worth seeing. The query goes: a password may stand there, too.
+        # Show which server it is, but drop the query: it may contain a password.
         return make_url(value.get_secret_value()).set(query={}).render_as_string(hide_password=True)
     if isinstance(value, list):
         return ",".join(str(each) for each in cast(list[object], value))
@@ -551,43 +594,43 @@ def _own_link(data: dict[str, Any], action: str) -> str:
 
 
 def _unsafe(settings: Settings) -> Iterator[str]:
-    """Why *settings* must not serve the public."""
+    """Reasons why *settings* are unsafe in production."""
     secret = settings.secret_key.get_secret_value()
     if not looks_random(secret):
         yield (
-            "SECRET_KEY: is a placeholder or a pattern; in production it must be random: make one with"
+            "SECRET_KEY: must be random in production, not a placeholder or a pattern; generate one with"
             ' `python -c "import secrets; print(secrets.token_hex(32))"`.'
         )
     if settings.debug:
-        yield "DEBUG: must be off in production, it shows the inside of errors to everybody."
+        yield "DEBUG: must be off in production because it shows the details of errors to everyone."
     if not settings.base_url.startswith("https://"):
-        yield "BASE_URL: must be the https:// address of this application in production."
+        yield "BASE_URL: must be this application's https:// URL in production."
     if settings.mail_backend in ("console", "memory"):
-        yield f"MAIL_BACKEND: {settings.mail_backend} sends no mail; production needs smtp."
+        yield f"MAIL_BACKEND: {settings.mail_backend} does not send e-mail; production needs smtp."
     if "mail_sender" not in settings.model_fields_set:
-        yield "MAIL_SENDER: must be set in production, to an address of yours."
+        yield "MAIL_SENDER: must be set to one of your addresses in production."
     if settings.mail_backend == "smtp" and "smtp_host" not in settings.model_fields_set:
-        yield "SMTP_HOST: must be set in production, to your mail server."
+        yield "SMTP_HOST: must be set to your mail server in production."
     yield from unencrypted(settings)
     if not settings.cookie_secure:
-        yield "COOKIE_SECURE: must be on in production, or the session travels unencrypted."
+        yield "COOKIE_SECURE: must be on in production, or the session cookie could be sent unencrypted."
     if not settings.allowed_hosts:
-        yield "ALLOWED_HOSTS: must name a host in production; without the setting it is that of BASE_URL."
+        yield "ALLOWED_HOSTS: must name a host in production; leave it unset to use that of BASE_URL."
     if any(each.startswith("http://") for each in settings.cors_origins):
         yield "CORS_ORIGINS: must be https:// origins in production."
     if settings.password_breach_url.startswith("http://"):
-        yield "PASSWORD_BREACH_URL: must be an https:// address in production."
+        yield "PASSWORD_BREACH_URL: must be an https:// URL in production."
     links = {"verify_url", "reset_url", "email_change_url", "invitation_url"}
     for name in sorted(links & settings.model_fields_set):
         if not str(getattr(settings, name)).startswith("https://"):
-            yield f"{name.upper()}: must be an https:// address in production, the token in it is a secret."
+            yield f"{name.upper()}: must be an https:// URL in production because its token is a secret."
     for name, longest in MAX_IN_PRODUCTION.items():
         if getattr(settings, name) > longest:
             yield f"{name.upper()}: must be at most {longest} seconds ({_in_words(longest)}) in production."
     for network in settings.trusted_proxies:
         if _is_much_of_the_internet(network):
             yield (
-                f"TRUSTED_PROXIES: {network} is much of the internet, and its clients can make addresses up;"
+                f"TRUSTED_PROXIES: {network} covers so much of the internet that addresses can be forged;"
                 f" in production a network must be a /{_MIN_PREFIX[network.version]} or smaller."
             )
     # Your own rules for production go below; template updates never touch them.
@@ -605,7 +648,8 @@ def _is_much_of_the_internet(network: IPv4Network | IPv6Network) -> bool:
 
 
 def _hidden_problems(error: ValidationError, env_file: Path | None) -> Iterator[str]:
-    """What production would refuse beside *error*: checked with stand-ins for the fields that are wrong."""
+    """What else production would refuse, found by replacing the invalid fields of *error* with valid
+    values."""
     wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"] and each["type"] != _NOT_DERIVED}
     if not wrong:
         return
@@ -636,20 +680,16 @@ def _sentences(error: ValidationError) -> Iterator[str]:
 
 
 def _flaws(env_file: Path) -> Iterator[str]:
-    """Lines of `.env` that would be ignored in silence, misspelt names above all."""
+    """Lines of `.env` that would otherwise be ignored silently, such as misspelled names."""
     known = {field.upper() for field in Settings.model_fields}
     for each in _read(env_file):
         where = f"{env_file}, line {each.original.line}"
         if each.error:
-            yield f"{where}: cannot be understood; a line is NAME=value or begins with #."
+            yield f"{where}: cannot be parsed; a line must be NAME=value or start with #."
         elif each.key and each.key.upper() not in known:
             close = difflib.get_close_matches(each.key.upper(), known, 1)
-            hint = (
-                f"did you mean {close[0]}?"
-                if close
-                else "a setting of yours goes into app/settings.py first."
-            )
-            yield f"{each.key}: there is no such setting ({where}); {hint}"
+            hint = f"did you mean {close[0]}?" if close else "add your own settings to app/settings.py first."
+            yield f"{each.key}: unknown setting ({where}); {hint}"
         elif each.key and each.value is None:
             yield f"{each.key}: has no value ({where}); write {each.key}=value."
 

@@ -305,13 +305,13 @@ def test_what_has_no_effect_on_asyncpg_is_left_out(query: str):
     [
         ("sslmode=verify-full&sslrootcert=/etc/ca.pem", "set PGSSLROOTCERT in the environment"),
         ("sslmode=require&sslcert=c.pem&sslkey=k.pem", "set PGSSLCERT in the environment"),
-        ("sslmode=require&ssl=disable", "one of ssl and sslmode"),
-        ("sslmode=yes", "as disable, allow, prefer, require, verify-ca or verify-full"),
-        ("ssl=true", "as disable, allow, prefer, require, verify-ca or verify-full"),
+        ("sslmode=require&ssl=disable", "both ssl and sslmode"),
+        ("sslmode=yes", "set to disable, allow, prefer, require, verify-ca or verify-full"),
+        ("ssl=true", "set to disable, allow, prefer, require, verify-ca or verify-full"),
         ("sslmode=require&sslmode=disable", "once"),
-        ("options=-c%20search_path%3Dhunter2", "nothing after the ? but sslmode"),
-        ("hunter2=1", "nothing after the ? but sslmode"),
-        ("statement_cache_size=0", "nothing after the ? but sslmode"),
+        ("options=-c%20search_path%3Dhunter2", "after the ?; allowed are sslmode"),
+        ("hunter2=1", "after the ?; allowed are sslmode"),
+        ("statement_cache_size=0", "after the ?; allowed are sslmode"),
     ],
 )
 @pytest.mark.parametrize("environment", ["development", "production", "test"])

@@ -354,7 +354,7 @@ def test_a_proxy_that_is_no_network_is_explained(environment: SetEnvironment, va
     environment(SECRET_KEY=KEY, TRUSTED_PROXIES=value)
 
     assert problem_with("TRUSTED_PROXIES") == (
-        "TRUSTED_PROXIES: must be addresses or networks with commas between, such as 10.0.0.0/8."
+        "TRUSTED_PROXIES: must be a comma-separated list of IP addresses or networks, such as 10.0.0.0/8."
     )
 
 

@@ -1,1 +1,1 @@
-"""What `app/settings.py` checks at start that takes more than a line. Template-owned."""
+"""The startup checks of `app/settings.py` that take more than a few lines. Template-owned."""

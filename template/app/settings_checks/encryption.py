@@ -1,4 +1,5 @@
-"""Which connections leave this machine without TLS. Production refuses them (ASVS 12.3.1). Template-owned."""
+"""Finds connections that leave this machine without TLS. Production refuses them (ASVS 12.3.1).
+Template-owned."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def unencrypted(settings: "Settings") -> Iterator[str]:
-    """A sentence for each connection that others on the way could read and change."""
+    """One message for each connection that could be read or changed in transit."""
     database = make_url(settings.database_url.get_secret_value())
     if database.get_backend_name() == "postgresql" and not postgresql.is_encrypted(database):
         hosts = postgresql.hosts_of(database)
@@ -32,13 +33,13 @@ def unencrypted(settings: "Settings") -> Iterator[str]:
 def _sentence(name: str, remedy: str, settings: "Settings", *hosts: str) -> Iterator[str]:
     if not all(is_local(host) or host.lower() in settings.plaintext_hosts for host in hosts):
         yield (
-            f"{name}: must {remedy} in production, since the connection leaves this machine; a host of a"
-            " private network that you trust can be named in PLAINTEXT_HOSTS."
+            f"{name}: must {remedy} in production because the connection leaves this machine; if the host"
+            " is in a private network that you trust, add it to PLAINTEXT_HOSTS."
         )
 
 
 def is_local(host: str) -> bool:
-    """Whether *host* is this machine: nothing or a folder (a Unix socket), localhost, a loopback address."""
+    """Whether *host* is this machine: empty, a directory (Unix socket), localhost or a loopback address."""
     if not host or host.startswith("/") or host.lower() == "localhost":
         return True
     try:

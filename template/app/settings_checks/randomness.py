@@ -1,4 +1,4 @@
-"""Whether a secret is random, as far as one look can tell. Template-owned."""
+"""Recognizes secrets that are obviously not random. Template-owned."""
 
 import zlib
 from string import ascii_lowercase, digits, hexdigits
@@ -9,9 +9,9 @@ _KNOWN = f"{_ROWS[::-1]}{_ROWS}".lower().encode()
 
 
 def looks_random(text: str) -> bool:
-    """False for a placeholder, few characters, a repetition, and rows of the alphabet and the keyboard.
+    """False for placeholders, too few distinct characters, repetitions, and alphabet or keyboard sequences.
 
-    Random text does not pack into half its length: 64 hexadecimal digits hold 32 bytes.
+    Random text does not compress below half its length: 64 hexadecimal digits encode 32 bytes.
     """
     lower = text.lower()
     if any(word in lower for word in _PLACEHOLDERS) or len(set(text)) < 10:

@@ -24,7 +24,7 @@ cli = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Run and look after this application.",
+    help="Run and manage this application.",
 )
 cli.command()(friendly_errors(server.dev))
 cli.command()(friendly_errors(server.serve))
@@ -52,7 +52,7 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Run and look after this application."""
+    """Run and manage this application."""
 
 
 def main() -> None:

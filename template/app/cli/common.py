@@ -1,4 +1,4 @@
-"""What every command shares: errors as sentences, settings, the application without a server."""
+"""Shared by all commands: readable errors, settings, and the application without a server."""
 
 import functools
 from collections.abc import AsyncGenerator, Callable
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from app.web import App
 
 PROJECT = Path(__file__).parent.parent.parent
-"""The folder that holds pyproject.toml."""
+"""The directory that contains pyproject.toml."""
 INVOCATION_DIR = Path.cwd()
-"""The folder that paths given by the user are meant from."""
+"""The directory that the user's relative paths refer to."""
 
 
 def fail(sentence: str) -> NoReturn:
-    """End the command: *sentence* to standard error, exit code 1."""
+    """Print *sentence* to standard error and exit with code 1."""
     typer.secho(sentence, fg=typer.colors.RED, err=True)
     raise typer.Exit(1)
 
 
 def friendly_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
-    """Turn the errors that people can mend into sentences. Others keep their traceback: they are bugs."""
+    """Print errors that the user can fix as one sentence. Other errors are bugs and keep their traceback."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -89,7 +89,7 @@ def _is_not_migrated(error: "DBAPIError") -> bool:
 
 
 def sqlite_file(settings: "Settings") -> Path | None:
-    """The file of the database; None where it is on a server or in memory."""
+    """The database file, or None if the database is on a server or in memory."""
     from sqlalchemy import make_url
 
     url = make_url(settings.database_url.get_secret_value())
@@ -98,7 +98,7 @@ def sqlite_file(settings: "Settings") -> Path | None:
 
 
 def require_database(settings: "Settings") -> None:
-    """A SQLite file that is missing would be made, empty, by the first look into it."""
+    """Opening a missing SQLite file would create it, empty."""
     file = sqlite_file(settings)
     if file is not None and not file.exists():
         fail(f"There is no database yet, {file} is missing: run `uv run app db upgrade`.")

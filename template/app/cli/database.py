@@ -36,7 +36,7 @@ def upgrade_to_heads(settings: "Settings") -> None:
 
 
 def create_database(settings: "Settings") -> None:
-    """Make the folder of a SQLite file, or the database on a PostgreSQL server, where it is missing."""
+    """Create the directory of the SQLite file, or the database on the PostgreSQL server, if it is missing."""
     from sqlalchemy import make_url
 
     url = make_url(settings.database_url.get_secret_value())
@@ -83,7 +83,7 @@ async def _exists(url: "URL") -> bool:
 
 
 def pending(settings: "Settings") -> set[str]:
-    """The revisions that the database does not have yet."""
+    """The revisions that have not been applied to the database."""
     from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
     from sqlalchemy import Connection
@@ -117,9 +117,11 @@ def _config() -> "Config":
 @cli.command()
 @friendly_errors
 def upgrade(
-    revision: Annotated[str, typer.Argument(help="How far: heads is everything.")] = "heads",
+    revision: Annotated[
+        str, typer.Argument(help="The revision to upgrade to. heads applies everything.")
+    ] = "heads",
 ) -> None:
-    """Create the database where it is missing, and migrate it."""
+    """Create the database if it is missing, and migrate it."""
     from alembic import command
 
     from app.settings import load_settings
@@ -134,9 +136,12 @@ def upgrade(
 @cli.command()
 @friendly_errors
 def downgrade(
-    revision: Annotated[str, typer.Argument(help="Such as app@-1 (one back on your branch), or base.")],
+    revision: Annotated[
+        str,
+        typer.Argument(help="The revision to go back to, such as app@-1 (one back on your branch) or base."),
+    ],
 ) -> None:
-    """Undo migrations. Data in what goes away is lost."""
+    """Undo migrations. Data in dropped tables and columns is lost."""
     from alembic import command
 
     command.downgrade(_config(), revision)
@@ -145,20 +150,22 @@ def downgrade(
 @cli.command()
 @friendly_errors
 def revision(
-    message: Annotated[str, typer.Option("--message", "-m", help="What it does, in a few words.")],
-    empty: Annotated[bool, typer.Option("--empty", help="Write it by hand, do not compare.")] = False,
+    message: Annotated[str, typer.Option("--message", "-m", help="A short description.")],
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Create an empty migration to write by hand.")
+    ] = False,
 ) -> None:
-    """Write a migration for what you changed in your models, into migrations/versions."""
+    """Generate a migration in migrations/versions from the changes in your models."""
     from alembic import command
 
     if command.revision(_config(), message=message, autogenerate=not empty):
-        typer.echo("Read what was written, then run `uv run app db upgrade`.")
+        typer.echo("Review the migration, then run `uv run app db upgrade`.")
 
 
 @cli.command()
 @friendly_errors
 def check() -> None:
-    """Fail when the models and the migrations differ."""
+    """Fail if the models and the migrations differ."""
     from alembic import command
 
     command.check(_config())
@@ -167,7 +174,7 @@ def check() -> None:
 @cli.command()
 @friendly_errors
 def current() -> None:
-    """Show the revisions that the database is at."""
+    """Show the current revisions of the database."""
     from alembic import command
 
     command.current(_config(), verbose=False)

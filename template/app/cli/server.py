@@ -24,7 +24,8 @@ Port = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on
 
 
 def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Develop: create what is missing, migrate, serve with reload, send mail from the same process."""
+    """Run in development: create .env and the database, migrate, serve with reload, send e-mail
+    in-process."""
     from app.settings import load_settings
 
     _create_env_file()
@@ -50,9 +51,9 @@ def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; about one for each core.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes, about one per core.")] = 1,
 ) -> None:
-    """Serve in production: checked settings, migrated database, several processes."""
+    """Run in production: check the settings and the migrations, then serve with several processes."""
     from app.main import load_features
     from app.settings import load_settings
 
@@ -82,7 +83,7 @@ def serve(
 
 
 def worker() -> None:
-    """Send the mail that waits in the outbox, and delete what is past its time. Several may run."""
+    """Send e-mail from the outbox and delete expired data. Several workers may run."""
     asyncio.run(_work())
 
 
@@ -103,7 +104,7 @@ async def _work() -> None:
 
 
 def _create_env_file() -> None:
-    """A clone has no `.env`: it is not in git, since it holds the secret."""
+    """A clone has no `.env`: it contains the secret key, so it is not in git."""
     target, example = PROJECT / ".env", PROJECT / ".env.example"
     if target.exists() or os.environ.get("SECRET_KEY") or not example.exists():
         return
@@ -116,7 +117,7 @@ def _create_env_file() -> None:
         ),
         "utf-8",
     )
-    typer.echo("Wrote .env from .env.example, with a secret key of its own.")
+    typer.echo("Wrote .env from .env.example with a new secret key.")
 
 
 def _refuse_a_taken_port(host: str, port: int) -> None:

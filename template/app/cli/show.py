@@ -1,4 +1,4 @@
-"""`app settings` and `app openapi`: look at what is in force."""
+"""`app settings` and `app openapi`: show the effective settings and the API."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from app.cli.common import INVOCATION_DIR, fail
 
 
 def settings() -> None:
-    """Show every setting that is in force, where it comes from, secrets masked."""
+    """Show every effective setting and its source. Secrets are masked."""
     from app.settings import describe, load_settings
 
     rows = describe(load_settings())
@@ -22,7 +22,7 @@ def settings() -> None:
 
 def openapi(
     output: Annotated[
-        Path | None, typer.Option(help="The file to write; standard output without it.", dir_okay=False)
+        Path | None, typer.Option(help="The output file. Default: standard output.", dir_okay=False)
     ] = None,
 ) -> None:
     """Print the OpenAPI 3.1 document."""

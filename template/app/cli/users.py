@@ -1,5 +1,5 @@
-"""`app users …`: accounts from the command line. Passwords are asked for or read from standard input, never
-arguments: those stand in the shell's history and in the list of processes."""
+"""`app users …`: accounts from the command line. Passwords are prompted for or read from standard input,
+never arguments, which are visible in the shell history and the process list."""
 
 import asyncio
 import sys
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 cli = typer.Typer(no_args_is_help=True, help="Create, list and change accounts.")
 
-Email = Annotated[str, typer.Argument(help="The address of the account.")]
+Email = Annotated[str, typer.Argument(help="The e-mail address of the account.")]
 
 
 @asynccontextmanager
@@ -39,14 +39,16 @@ async def _transaction() -> AsyncGenerator[tuple["UserManager", "AsyncSession"]]
 @friendly_errors
 def create(
     email: Email,
-    superuser: Annotated[bool, typer.Option("--superuser", help="May administrate.")] = False,
-    verified: Annotated[bool, typer.Option("--verified", help="The address is known to be right.")] = False,
+    superuser: Annotated[bool, typer.Option("--superuser", help="Make the account a superuser.")] = False,
+    verified: Annotated[
+        bool, typer.Option("--verified", help="Mark the e-mail address as verified.")
+    ] = False,
     password_stdin: Annotated[
         bool,
         typer.Option("--password-stdin", help="Read the password from the first line of standard input."),
     ] = False,
 ) -> None:
-    """Create an account. The password is asked for twice."""
+    """Create an account. Prompts for the password twice."""
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
@@ -64,7 +66,7 @@ def create(
 @cli.command()
 @friendly_errors
 def invite(email: Email) -> None:
-    """Mail somebody the link that makes an account, whatever REGISTRATION says."""
+    """E-mail someone a link to create an account, regardless of REGISTRATION."""
 
     async def run() -> "tuple[str, datetime]":
         async with _transaction() as (users, db):
@@ -78,7 +80,7 @@ def invite(email: Email) -> None:
 @cli.command()
 @friendly_errors
 def invitations() -> None:
-    """List the invitations that nobody has used yet, newest first."""
+    """List open invitations, newest first."""
 
     async def run() -> "list[UserInvitation]":
         async with _transaction() as (users, db):
@@ -94,9 +96,11 @@ def invitations() -> None:
 @cli.command()
 @friendly_errors
 def withdraw(
-    invitation: Annotated[str, typer.Argument(help="Its id, as `app users invitations` shows it.")],
+    invitation: Annotated[
+        str, typer.Argument(help="The invitation ID, as shown by `app users invitations`.")
+    ],
 ) -> None:
-    """Withdraw an invitation: its link works no more."""
+    """Withdraw an invitation. Its link stops working."""
 
     async def run() -> None:
         async with _transaction() as (users, db):
@@ -109,8 +113,8 @@ def withdraw(
 @cli.command("list")
 @friendly_errors
 def show(
-    search: Annotated[str, typer.Option(help="Only addresses that hold this text.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+    search: Annotated[str, typer.Option(help="Only e-mail addresses that contain this text.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The maximum number of entries.")] = 50,
 ) -> None:
     """List accounts, newest first."""
 
@@ -143,21 +147,21 @@ def promote(email: Email) -> None:
 @cli.command()
 @friendly_errors
 def disable(email: Email) -> None:
-    """Shut an account out at once. Nothing is deleted."""
+    """Disable an account immediately. Nothing is deleted."""
     _change(email, "is disabled", is_active=False)
 
 
 @cli.command()
 @friendly_errors
 def enable(email: Email) -> None:
-    """Let a disabled account in again."""
+    """Enable a disabled account."""
     _change(email, "is active again", is_active=True)
 
 
 @cli.command()
 @friendly_errors
 def demote(email: Email) -> None:
-    """Take a superuser's rights away. The last active one keeps them."""
+    """Remove a superuser's rights. The last active superuser cannot be demoted."""
     _change(email, "is no superuser any more", is_superuser=False)
 
 
@@ -165,9 +169,9 @@ def demote(email: Email) -> None:
 @friendly_errors
 def delete(
     email: Email,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
 ) -> None:
-    """Delete an account and what belongs to it, at once and for good."""
+    """Permanently delete an account and everything that belongs to it."""
     if not yes:
         typer.confirm(f"Delete {email} and everything that belongs to it?", abort=True)
 
@@ -180,11 +184,11 @@ def delete(
 @cli.command("send-reset")
 @friendly_errors
 def send_reset(email: Email) -> None:
-    """Send an account the link that sets a new password."""
+    """E-mail a password reset link."""
 
     async def run(users: "UserManager", db: "AsyncSession", user: "User") -> None:
         if not user.is_active:
-            fail(f"{user.email} is disabled and gets no mail: `uv run app users enable` first.")
+            fail(f"{user.email} is disabled and cannot get e-mail: run `uv run app users enable` first.")
         await users.send_password_reset(db, user)
 
     typer.echo(f"The mail to {_with_account(email, run)[0]} is in the outbox.")
@@ -193,21 +197,21 @@ def send_reset(email: Email) -> None:
 @cli.command("require-reset")
 @friendly_errors
 def require_reset(email: Email) -> None:
-    """Require a new password: end every session and mail a link. The old password stops working."""
+    """Require a new password: end every session, block the old password and e-mail a reset link."""
     _change(email, "must set a new password", must_reset_password=True)
 
 
 @cli.command("waive-reset")
 @friendly_errors
 def waive_reset(email: Email) -> None:
-    """Take `require-reset` back: the present password logs in again."""
+    """Undo `require-reset`: the current password works again."""
     _change(email, "may log in with the present password", must_reset_password=False)
 
 
 @cli.command()
 @friendly_errors
 def sessions(email: Email) -> None:
-    """Show where an account is logged in."""
+    """List the sessions of an account."""
     from app.users.user_agents import browser_of
 
     async def run(users: "UserManager", db: "AsyncSession", user: "User") -> "list[UserSession]":
@@ -224,12 +228,12 @@ def sessions(email: Email) -> None:
 @cli.command("end-sessions")
 @friendly_errors
 def end_sessions(
-    email: Annotated[str, typer.Argument(help="The address of the account.")] = "",
-    everybody: Annotated[bool, typer.Option("--everybody", help="Of every account.")] = False,
+    email: Annotated[str, typer.Argument(help="The e-mail address of the account.")] = "",
+    everybody: Annotated[bool, typer.Option("--everybody", help="Log out every account.")] = False,
 ) -> None:
-    """Log an account, or everybody, out at once."""
+    """Log out one account or all accounts immediately."""
     if bool(email) == everybody:
-        fail("Give either an address or --everybody.")
+        fail("Give either an e-mail address or --everybody.")
     if everybody:
         typer.echo(f"Ended {asyncio.run(_end_every_session())} sessions.")
         return
@@ -253,9 +257,9 @@ async def _end_every_session() -> int:
 @friendly_errors
 def audit(
     account: Annotated[
-        str, typer.Argument(help="The address of an account, or the id of a deleted one; all, if left out.")
+        str, typer.Argument(help="An e-mail address, or the ID of a deleted account. Default: all.")
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The maximum number of entries.")] = 50,
 ) -> None:
     """Show the audit log, newest first."""
     from app.users.audit import events_of
@@ -288,7 +292,7 @@ def _change(email: str, outcome: str, **values: Any) -> None:
 def _with_account[T](
     email: str, run: "Callable[[UserManager, AsyncSession, User], Awaitable[T]]"
 ) -> tuple[str, T]:
-    """Run something with the account of an address, in one transaction; the address and what came of it."""
+    """Run a function on an account in one transaction. Returns the e-mail address and the result."""
 
     async def find_and_run() -> tuple[str, T]:
         async with _transaction() as (users, db):

@@ -664,7 +664,9 @@ def test_an_account_that_is_logged_in_nowhere_has_no_sessions(run: Run, populate
 def test_whose_sessions_end_has_to_be_said(run: Run, log_in: LogIn, query: Query, arguments: list[str]):
     log_in("ada@example.com")
 
-    assert refusal(run("users", "end-sessions", *arguments)) == "Give either an e-mail address or --everybody.\n"
+    assert (
+        refusal(run("users", "end-sessions", *arguments)) == "Give either an e-mail address or --everybody.\n"
+    )
     assert query(LIVE) == [(1,)]
 
 

@@ -1,4 +1,5 @@
-"""Health routes for load balancers and orchestrators: /livez (the process answers), /readyz (it can work)."""
+"""Health routes for load balancers and orchestrators: /livez (the process responds), /readyz (it can serve
+requests)."""
 
 import logging
 
@@ -23,25 +24,25 @@ class Readiness(msgspec.Struct):
 
 @router.get("/healthz", include_in_schema=False)
 async def healthz(request: Request) -> Health:
-    """Whether the process answers at all."""
+    """Whether the process responds."""
     return Health("ok")
 
 
 @router.get("/livez", include_in_schema=False)
 async def livez(request: Request) -> Health:
-    """The same under the name that Kubernetes uses."""
+    """The same, under the name that Kubernetes uses."""
     return Health("alive")
 
 
 @router.get("/readyz", include_in_schema=False)
 async def readyz(request: Request) -> JSONResponse:
-    """Whether everything that requests need is there. Add checks with `@app.readiness_check("name")`."""
+    """Whether every dependency of requests is available. Add checks with `@app.readiness_check("name")`."""
     checks: dict[str, bool] = {}
     for name, check in request.scope["app"].readiness_checks.items():
         try:
             checks[name], _ = await check()
         except Exception:
-            # The text of the error stays here: this route is public.
+            # Log the error only: this route is public.
             logger.exception("the readiness check %s failed", name)
             checks[name] = False
     ready = all(checks.values())

@@ -1,7 +1,7 @@
-"""Every error answer of this application: problem details as in RFC 9457, never a parser's own words.
+"""Every error response of this application: RFC 9457 problem details, never a parser's own message.
 
-Raise `Problem` (or the framework's `HTTPException`) from anywhere below a route. What else may escape a
-handler is turned into an answer here, in `problem_for`, so that there is one list of what a client can see.
+Raise `Problem` (or the framework's `HTTPException`) from anywhere below a route. `problem_for` turns
+all other exceptions into responses, so this file lists every error that a client can see.
 """
 
 import logging
@@ -30,7 +30,7 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of every error answer (RFC 9457)."""
+    """The body of every error response (RFC 9457)."""
 
     title: str
     status: int
@@ -40,7 +40,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Problem(HTTPException):
-    """An error answer: `raise Problem(409, "This address already has an account.")`."""
+    """An error response: `raise Problem(409, "This address already has an account.")`."""
 
     def __init__(
         self,
@@ -58,12 +58,12 @@ class Problem(HTTPException):
 
 
 def invalid(field: str, message: str) -> Problem:
-    """A 400 that names the part of the request that is wrong."""
+    """A 400 that names the invalid part of the request."""
     return Problem(400, "The request is not valid.", errors=[FieldError(field, message)])
 
 
 class ClientDisconnected(Exception):
-    """The client went away before its request was complete."""
+    """The client disconnected before its request was complete."""
 
 
 def problem_response(
@@ -85,7 +85,7 @@ def problem_response(
 
 
 def problem_for(error: Exception) -> Response:
-    """The answer for an exception that left a handler or one of its dependencies."""
+    """The response for an exception raised by a handler or one of its dependencies."""
     match error:
         case Problem():
             return error.to_response()
@@ -157,7 +157,7 @@ def _is_unavailable(error: Exception) -> bool:
 
 
 def describe(status: int) -> dict[str, Any]:
-    """The OpenAPI response object of an error answer."""
+    """The OpenAPI response object of an error response."""
     return {
         "description": HTTPStatus(status).phrase,
         "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},

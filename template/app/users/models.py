@@ -18,7 +18,7 @@ SECRET = {"secret": True}  # nosec B105 - a mark on columns, not a secret
 
 
 class User(Base):
-    """An account. The first columns are those of hawkapi-users 0.2, whose data can be taken over."""
+    """An account. The first columns are those of hawkapi-users 0.2, so its data fits."""
 
     __tablename__ = "users"
 

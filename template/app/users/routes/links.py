@@ -20,7 +20,7 @@ def mailed_link[Handler: Callable[..., Any]](
     """Register a handler for POST *path* and for POST *path*/{token}, both counted by *limit*."""
 
     def register(handler: Handler) -> Handler:
-        for each in (path, f"{path}/{{token}}"):
+        for each in (path, path + "/{token}"):
             router.post(
                 each, status_code=status_code, response_model=PublicUser, dependencies=[limited_by(limit)]
             )(handler)

@@ -1,7 +1,7 @@
 """From an earlier version: an update and the migrations keep every account, and what belongs to it.
 
-`before_sessions.tar.xz` is the template as it was before there were sessions. It was never released, so only the
-data of its projects matters here; `versions/` has what `test_contract.py` compares paths with.
+`before_sessions.tar.xz` is the template as it was before there were sessions. It was never released, so only
+the data of its projects matters here; `versions/` has what `test_contract.py` compares paths with.
 """
 
 import json

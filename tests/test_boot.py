@@ -176,8 +176,8 @@ def test_serve_refuses_an_unsafe_production_in_sentences(render: Render, python:
     )
 
     assert done.returncode == 1
-    assert re.search(r"^ +SECRET_KEY: is a placeholder", done.stderr, re.MULTILINE)
-    assert re.search(r"^ +DEBUG: must be off", done.stderr, re.MULTILINE)
+    assert re.search(r"^ +SECRET_KEY: ", done.stderr, re.MULTILINE)
+    assert re.search(r"^ +DEBUG: ", done.stderr, re.MULTILINE)
     assert "Traceback" not in done.stderr
 
 

@@ -187,7 +187,7 @@ CHANGES = {
         "    language: Mapped[str | None] = mapped_column(String(35), default=None)\n\n    # Your own",
     ),
     "template/app/users/sessions.py": ('"""\n', '"""\n# Mended in 1.1.0.\n'),
-    "template/tests/users/test_prefix.py": ('"""\n', '"""\n# Mended in 1.1.0.\n'),
+    "template/tests/test_smoke.py": ('"""\n', '"""\n# Mended in 1.1.0.\n'),
 }
 """What the version after this one has changed, as the page tells."""
 

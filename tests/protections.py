@@ -1645,7 +1645,7 @@ PROTECTIONS = [
         name="nobody behind the application is taken for a proxy",
         file="app/settings.py",
         old="    ] = []\n    max_body_size",
-        new='    ] = [ip_network("0.0.0.0/0")]\n    max_body_size',
+        new='    ] = [IPv4Network("0.0.0.0/0")]\n    max_body_size',
         test="test_settings_parsing.py::test_no_proxy_is_trusted_by_default",
     ),
     Mutation(

@@ -1,1 +1,1 @@
-"""The startup checks of `app/settings.py` that take more than a few lines. Template-owned."""
+"""What `app/settings.py` needs besides the settings: types, checks and the error report. Template-owned."""

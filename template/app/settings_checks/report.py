@@ -1,0 +1,118 @@
+"""Reports what is wrong with the settings: one sentence per problem, never a value. Template-owned."""
+
+import difflib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from dotenv.parser import Binding, parse_stream
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings
+from sqlalchemy import make_url
+
+_NOT_DERIVED = "default_factory_not_called"
+"""pydantic's error type for a default computed from a field that is itself invalid."""
+
+
+class SettingsError(Exception):
+    """The environment or `.env` is invalid. The message lists every problem, one per line."""
+
+
+def read[S: BaseSettings](kind: type[S], env_file: Path | None) -> S:
+    """Read and check the settings of the class *kind*.
+
+    Raises:
+        SettingsError: the message lists every problem, one per line, and never contains a secret.
+    """
+    problems = [] if env_file is None else list(_flaws(kind, env_file))
+    try:
+        settings = kind(_env_file=env_file)
+    except ValidationError as error:
+        problems = [*_sentences(error), *_hidden_problems(kind, error, env_file), *problems]
+    else:
+        if not problems:
+            return settings
+    raise SettingsError("Invalid settings:\n" + "\n".join(f"  {each}" for each in problems))
+
+
+def describe(settings: BaseSettings, env_file: Path | None) -> list[tuple[str, str, str]]:
+    """Name, value (secrets masked) and source (environment, .env, default) of every setting."""
+    bindings = _lines(env_file) if env_file is not None else []
+    in_file = {each.key.upper() for each in bindings if each.key and each.value}
+    in_environment = {name.upper() for name, value in os.environ.items() if value}
+    rows: list[tuple[str, str, str]] = []
+    for field in type(settings).model_fields:
+        name = field.upper()
+        source = "environment" if name in in_environment else ".env" if name in in_file else "default"
+        rows.append((name, _shown(name, getattr(settings, field)), source))
+    return rows
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, SecretStr) and name.endswith("_URL"):
+        # Show which server it is, but drop the query: it may contain a password.
+        return make_url(value.get_secret_value()).set(query={}).render_as_string(hide_password=True)
+    if isinstance(value, list):
+        return ",".join(str(each) for each in cast(list[object], value))
+    return "" if value is None else str(value)
+
+
+def _hidden_problems(
+    kind: type[BaseSettings], error: ValidationError, env_file: Path | None
+) -> Iterator[str]:
+    """What else production would refuse, found by replacing the invalid fields of *error* with valid
+    values."""
+    wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"] and each["type"] != _NOT_DERIVED}
+    if not wrong:
+        return
+    stand_ins: dict[str, Any] = {
+        name: kind.model_fields[name].get_default(call_default_factory=True, validated_data={})
+        for name in wrong
+    }
+    if "secret_key" in wrong:
+        stand_ins["secret_key"] = SecretStr(secrets.token_hex(32))
+    try:
+        kind(_env_file=env_file, **stand_ins)
+    except ValidationError as second:
+        yield from (each for each in _sentences(second) if each.partition(":")[0].lower() not in stand_ins)
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    for each in error.errors(include_url=False, include_input=False, include_context=False):
+        message = each["msg"].removeprefix("Value error, ")
+        if each["type"] == _NOT_DERIVED:
+            continue
+        if not each["loc"]:
+            yield from message.splitlines()
+            continue
+        name = str(each["loc"][0]).upper()
+        if each["type"] == "missing":
+            message = "is missing; set it in the environment or in .env (see .env.example)"
+        yield f"{name}: {message[:1].lower()}{message[1:].rstrip('.')}."
+
+
+def _flaws(kind: type[BaseSettings], env_file: Path) -> Iterator[str]:
+    """Lines of `.env` that would otherwise be ignored silently, such as misspelled names."""
+    known = {field.upper() for field in kind.model_fields}
+    for each in _lines(env_file):
+        where = f"{env_file}, line {each.original.line}"
+        if each.error:
+            yield f"{where}: cannot be parsed; a line must be NAME=value or start with #."
+        elif each.key and each.key.upper() not in known:
+            close = difflib.get_close_matches(each.key.upper(), known, 1)
+            hint = f"did you mean {close[0]}?" if close else "add your own settings to app/settings.py first."
+            yield f"{each.key}: unknown setting ({where}); {hint}"
+        elif each.key and each.value is None:
+            yield f"{each.key}: has no value ({where}); write {each.key}=value."
+
+
+def _lines(env_file: Path) -> list[Binding]:
+    if not env_file.is_file():
+        return []
+    try:
+        with env_file.open(encoding="utf-8-sig") as stream:
+            return list(parse_stream(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{env_file} cannot be read as UTF-8 text: {error}") from None

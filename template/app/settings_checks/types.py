@@ -1,0 +1,213 @@
+"""The types of settings, each with its validator. Template-owned; `app/settings.py` uses them.
+
+A validator's message starts with "must": the name of the setting comes before it.
+"""
+
+import re
+import unicodedata
+from email.utils import getaddresses
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Annotated, Any, cast
+from urllib.parse import urlsplit
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from app.settings_checks.postgresql import for_asyncpg
+
+DAY = 24 * 60 * 60
+_PORTS = {"http": 80, "https": 443}
+
+
+def _secret_key(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < 32:
+        raise ValueError(
+            "must be at least 32 characters; generate one with"
+            ' `python -c "import secrets; print(secrets.token_hex(32))"`'
+        )
+    return value
+
+
+def _web_url(value: str) -> str:
+    if not _is_web_url(value) or "?" in value or "#" in value:
+        raise ValueError("must be a URL such as https://app.example.org, without ? or #")
+    return value.rstrip("/")
+
+
+def _web_url_or_empty(value: str) -> str:
+    return _web_url(value) if value else ""
+
+
+def _link(value: str) -> str:
+    if not _is_web_url(value) or "{token}" not in value:
+        raise ValueError("must be an http(s) URL that contains {token}")
+    return value
+
+
+def _is_web_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        has_port_or_none = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    is_clean = value.isprintable() and " " not in value
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and has_port_or_none and is_clean
+
+
+def _path_prefix(value: str) -> str:
+    parts = value.removeprefix("/").split("/")
+    if not value.startswith("/") or not all(parts) or not value.isascii() or set(value) & set("{}?# "):
+        raise ValueError("must start with / and must not end with it, for example /users")
+    return value
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    for short, full in (
+        ("postgres://", "postgresql+asyncpg://"),
+        ("postgresql://", "postgresql+asyncpg://"),
+        ("sqlite://", "sqlite+aiosqlite://"),
+    ):
+        if url.startswith(short):
+            url = full + url.removeprefix(short)
+    if not url.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite:///")) or not _is_readable(url):
+        raise ValueError(
+            "must be sqlite+aiosqlite:///path/to/file.db or postgresql+asyncpg://user:password@host/name,"
+            " with @ : / ? # in the password percent-encoded"
+        )
+    parts = make_url(url)
+    if parts.get_backend_name() == "postgresql":
+        understood = for_asyncpg(parts)
+        if understood is not parts:
+            url = understood.render_as_string(hide_password=False)
+    return SecretStr(url)
+
+
+def _is_readable(url: str) -> bool:
+    try:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):
+        return False
+    # An unencoded @ ends the password early, so the rest of the password would be shown as the host.
+    return parts.drivername.startswith("sqlite") or (bool(parts.database) and "@" not in (parts.host or ""))
+
+
+def _redis_url(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and not _is_redis(value.get_secret_value()):
+        raise ValueError(
+            "must be redis://user:password@host:6379/0, rediss://... for TLS or unix:///path/to/socket,"
+            " with @ : / ? # in the password percent-encoded and only redis-py options after the ?"
+        )
+    return value
+
+
+def _is_redis(url: str) -> bool:
+    # Imported here so that applications without Redis start faster.
+    from redis.asyncio import ConnectionPool
+    from redis.exceptions import RedisError
+
+    try:
+        parts = make_url(url)
+        cast(Any, ConnectionPool).from_url(url).make_connection()
+    except (ArgumentError, RedisError, OSError, TypeError, ValueError):
+        return False
+    if parts.drivername == "unix":
+        return not parts.host and bool(parts.database)
+    # The same @ as above. redis-py silently uses database 0 if the path is not a number.
+    return bool(parts.host) and "@" not in (parts.host or "") and (parts.database or "0").isdecimal()
+
+
+def _sender(value: str) -> str:
+    if "\n" in value or "\r" in value:
+        raise ValueError("must be one line")
+    addresses = getaddresses([value])
+    if len(addresses) != 1:
+        raise ValueError("must be a single address")
+    try:
+        validate_email(addresses[0][1], check_deliverability=False, test_environment=True)
+    except EmailNotValidError as error:
+        raise ValueError(f"must be an e-mail address or Name <address>: {error}") from None
+    return value
+
+
+def _one_line(value: str) -> str:
+    if not value.strip() or any(unicodedata.category(each) in ("Cc", "Zl", "Zp") for each in value):
+        raise ValueError("must be a single line without control characters")
+    return value
+
+
+def _networks(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return [ip_network(each.strip()) for each in value.split(",") if each.strip()]
+    except ValueError:
+        raise ValueError(
+            "must be a comma-separated list of IP addresses or networks, such as 10.0.0.0/8"
+        ) from None
+
+
+def _parts(value: object) -> object:
+    return [each.strip() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
+
+
+def _host_names(values: list[str]) -> list[str]:
+    try:
+        return [_host_name(each) for each in values]
+    except ValueError:
+        raise ValueError(
+            "must be a comma-separated list of host names, such as app.example.org,"
+            " without https://, port or *"
+        ) from None
+
+
+def _host_name(value: str) -> str:
+    """As in the Host header: lower case, ASCII, IPv6 addresses in canonical form."""
+    bare = value.removeprefix("[").removesuffix("]")
+    if ":" in bare:
+        return str(ip_address(bare))
+    name = bare.encode("idna").decode().lower()
+    if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
+        raise ValueError
+    return name
+
+
+def _origins(values: list[str]) -> list[str]:
+    try:
+        return [_origin(each) for each in values]
+    except ValueError:
+        raise ValueError(
+            "must be a comma-separated list of origins, such as https://app.example.org,"
+            " each with a scheme and without a path or *"
+        ) from None
+
+
+def _origin(value: str) -> str:
+    """As browsers send it: lower case, without the scheme's default port (RFC 6454)."""
+    parts = urlsplit(value)
+    if not _is_web_url(value) or value.lower() != f"{parts.scheme}://{parts.netloc}".lower():
+        raise ValueError
+    if "@" in parts.netloc:
+        raise ValueError
+    name = _host_name(parts.hostname or "")
+    port = f":{parts.port}" if parts.port not in (None, _PORTS[parts.scheme]) else ""
+    return f"{parts.scheme}://{f'[{name}]' if ':' in name else name}{port}"
+
+
+Seconds = Annotated[int, Field(ge=1, le=3650 * DAY)]
+OneLine = Annotated[str, AfterValidator(_one_line)]
+SecretKey = Annotated[SecretStr, AfterValidator(_secret_key)]
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+WebUrlOrEmpty = Annotated[str, AfterValidator(_web_url_or_empty)]
+Link = Annotated[str, AfterValidator(_link)]
+"""The URL of a mailed link. {token} is replaced by the token."""
+PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+RedisUrl = Annotated[SecretStr | None, AfterValidator(_redis_url)]
+Sender = Annotated[str, AfterValidator(_sender)]
+Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_networks)]
+HostNames = Annotated[list[str], NoDecode, BeforeValidator(_parts), AfterValidator(_host_names)]
+Origins = Annotated[list[str], NoDecode, BeforeValidator(_parts), AfterValidator(_origins)]

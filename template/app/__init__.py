@@ -1,4 +1,4 @@
-"""The application. A feature is a package in this folder whose `install(app)` joins it (`app/main.py`)."""
+"""The application. A feature is a package in this folder with an `install(app)` function (`app/main.py`)."""
 
 __version__ = "0.1.0"
-"""Yours to raise; the OpenAPI document and the package carry it."""
+"""Change it with each of your releases. The OpenAPI document and the package use it."""

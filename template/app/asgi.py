@@ -1,4 +1,4 @@
-"""The application as servers and `hawkapi check app.asgi:app` import it."""
+"""The application object that servers and `hawkapi check app.asgi:app` import."""
 
 from app import logs
 from app.main import create_app

@@ -1,6 +1,6 @@
-"""The time: one place that tells it, so that a test can set it, and a column for it.
+"""The current time, which tests can set, and a column type for times.
 
-Template-owned. Call `clock.now()`, not `datetime.now()`, where something begins, ends or is compared.
+Template-owned. Call `clock.now()` instead of `datetime.now()`.
 """
 
 from datetime import UTC, datetime
@@ -12,12 +12,12 @@ from sqlalchemy.types import TypeDecorator
 
 
 def now() -> datetime:
-    """The time, in UTC."""
+    """The current time in UTC."""
     return datetime.now(UTC)
 
 
 class _SQLiteText(DATETIME):
-    """A full second is written as by SQLite's own CURRENT_TIMESTAMP, or the two would not be equal."""
+    """Writes whole seconds as SQLite's CURRENT_TIMESTAMP does, or equal times would not compare as equal."""
 
     def bind_processor(self, dialect: Any) -> Any:
         write: Any = super().bind_processor(dialect)
@@ -29,7 +29,7 @@ class _SQLiteText(DATETIME):
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """A column for a point in time. SQLite gives times back without their zone; this one says it: UTC."""
+    """A column for a point in time. SQLite returns times without a zone; this type adds UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -39,7 +39,7 @@ class UTCDateTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
         if value is not None and value.tzinfo is None:
-            raise ValueError("A moment needs its zone: clock.now() gives one, datetime.now() does not.")
+            raise ValueError("The time has no time zone. Use clock.now(), not datetime.now().")
         return value if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:

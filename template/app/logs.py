@@ -1,8 +1,7 @@
-"""How log lines look: JSON for machines (LOG_FORMAT=json, the default in production) or text for people.
+"""The log format: JSON for machines (LOG_FORMAT=json, the default in production) or text for people.
 
-One line for each record, in UTC, with the id of the request that it belongs to. Whatever a client sends, it
-forges no line, and what `app/redaction.py` knows as a secret is in none. Use the standard `logging`, with
-`extra={...}` for fields of your own.
+Each record is one line, in UTC, with the id of its request. A client cannot forge a line, and secrets that
+`app/redaction.py` recognizes are removed. Use the standard `logging`, with `extra={...}` for your own fields.
 """
 
 import logging
@@ -18,18 +17,18 @@ from app.redaction import may_hold_a_secret, redact, redact_all
 from app.settings import Settings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""The id of the request that is being answered; empty outside requests."""
+"""The id of the current request; empty outside requests."""
 
 _RESERVED = frozenset(RESERVED_ATTRS)
 
 
 def configure(settings: Settings) -> None:
-    """Send the log to standard output, in a process that serves or works; tests and commands do without."""
+    """Log to standard output. Servers and workers call this; tests and other commands do not."""
     logging.config.dictConfig(configuration(settings))
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """The same as a dictionary for `logging.config` and for Granian, whose own lines look alike then."""
+    """The logging configuration as a dictionary. Granian gets it too, so that its lines look the same."""
     formatter = "app.logs.JsonFormatter" if settings.log_format == "json" else "app.logs.TextFormatter"
     return {
         "version": 1,
@@ -44,7 +43,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 
 class JsonFormatter(BaseJsonFormatter):
-    """An object on a line: timestamp, level, logger, message, request_id, and what `extra` has."""
+    """One JSON object per line: timestamp, level, logger, message, request_id and the fields of `extra`."""
 
     def __init__(self) -> None:
         super().__init__()  # pyright: ignore[reportUnknownMemberType]  # its options have no types
@@ -64,15 +63,15 @@ class JsonFormatter(BaseJsonFormatter):
         text = super().jsonify_log_record(log_data)
         if not may_hold_a_secret(text):
             return text
-        # Value by value: in the text it is not to be seen where one ends, and it has to stay JSON.
+        # Redact each value: the JSON text does not show where a value ends, and must stay valid JSON.
         return super().jsonify_log_record(redact_all(log_data))
 
 
 class TextFormatter(logging.Formatter):
-    """A line to read. A traceback follows it indented: nothing in one can pass for a line of the log."""
+    """A readable line. A traceback follows it, indented so that no line of it looks like a log line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        # What the message says already is not said twice.
+        # Do not repeat a value that the message already contains.
         said = record.args if isinstance(record.args, tuple) else ()
         fields = [
             f"{name}={_plain(value if isinstance(value, str) else str(redact_all(value)))}"
@@ -96,7 +95,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _plain(text: str) -> str:
-    """*text* without anything that moves the cursor or begins a line (CWE-117)."""
+    """*text* with the characters escaped that move the cursor or start a line (CWE-117)."""
     if text.isprintable():
         return text
     return "".join(

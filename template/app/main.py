@@ -1,8 +1,8 @@
-"""Where the parts are joined: `create_app()` and the discovery of features. Template-owned.
+"""Builds the application: `create_app()` and the discovery of features. Template-owned.
 
 A feature is a package under `app/` whose `__init__.py` defines `install(app: App) -> None`. The template's
-(mail, users, ...) and yours are found in the same way: to add one, make a folder; to remove one, delete it. A
-feature that uses another one while it is installed names it: `REQUIRES = ("mail",)`.
+features (mail, users, ...) and yours are found the same way: add a folder to add a feature, delete it to
+remove one. A feature whose `install` uses another feature names it: `REQUIRES = ("mail",)`.
 """
 
 import importlib
@@ -21,15 +21,15 @@ from app.web import App
 
 
 class FeatureError(Exception):
-    """The features cannot be installed: one is missing, or some require each other. The text says which."""
+    """A required feature is missing, or features require each other. The message says which."""
 
 
 def create_app(settings: Settings | None = None) -> App:
     """Build the application.
 
     Raises:
-        SettingsError: the environment or `.env` holds something wrong; the text names everything.
-        FeatureError: a feature requires one that is not there, or some require each other.
+        SettingsError: the environment or `.env` is invalid. The message lists every problem.
+        FeatureError: a required feature is missing, or features require each other.
     """
     settings = settings or load_settings()
     app = App(
@@ -49,10 +49,10 @@ def create_app(settings: Settings | None = None) -> App:
 
 
 def load_features() -> list[ModuleType]:
-    """Import every feature, and with it every model. Each comes after those that it requires.
+    """Import every feature, and with it every model. A feature comes after those that it requires.
 
     Raises:
-        FeatureError: a feature requires one that is not there, or some require each other.
+        FeatureError: a required feature is missing, or features require each other.
     """
     packages = [each.name for each in pkgutil.iter_modules(package.__path__) if each.ispkg]
     modules = {name: importlib.import_module(f"app.{name}") for name in packages}
@@ -62,17 +62,15 @@ def load_features() -> list[ModuleType]:
 
 
 def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The names so that each comes after those that it requires; beside that, by the alphabet.
-
+    """Sort the names so that each comes after those that it requires, otherwise alphabetically.
     Raises:
         FeatureError: see `load_features`.
     """
     for name, needs in required.items():
         for missing in sorted(set(needs) - set(required)):
             raise FeatureError(
-                f"app/{name} requires the feature {missing!r}, and there is none in app/{missing}. Add that"
-                f" folder with an `install(app)`, or remove {missing!r} from REQUIRES in"
-                f" app/{name}/__init__.py."
+                f"app/{name} requires the feature {missing!r}, but app/{missing} does not exist or has no"
+                f" `install(app)`. Add it, or remove {missing!r} from REQUIRES in app/{name}/__init__.py."
             )
     sorter = TopologicalSorter({name: sorted(needs) for name, needs in sorted(required.items())})
     try:
@@ -81,7 +79,7 @@ def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
         circle = " requires ".join(f"app/{name}" for name in reversed(error.args[1]))
         raise FeatureError(
             f"These features require each other, so none can be installed first: {circle}. Remove one name"
-            " from a REQUIRES, and look the other feature up when a request needs it."
+            " from REQUIRES and look that feature up when a request needs it."
         ) from None
     ordered: list[str] = []
     while sorter.is_active():

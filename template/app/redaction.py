@@ -1,9 +1,8 @@
-"""Secrets in text that is about to be logged. A second line of defence: the first is not to log them.
+"""Removes secrets from text before it is logged. A second line of defence: the first is not to log secrets.
 
-What looks like a JWT, a session's token, a bearer token, a header that authenticates, a password with its
-name beside it, a login in an address, or what PostgreSQL quotes of a row (`driver_errors.py`) becomes
-`[redacted]`. A secret that looks like nothing in particular cannot be found; tests/log_guard.py looks for
-those that the tests know.
+JWTs, session tokens, bearer tokens, authentication headers, passwords next to their name, credentials in
+URLs and row values quoted by PostgreSQL (`driver_errors.py`) become `[redacted]`. A secret without a
+recognizable form cannot be found; tests/log_guard.py looks for the ones that the tests know.
 """
 
 import re
@@ -12,29 +11,30 @@ from typing import Any, cast
 REDACTED = "[redacted]"
 
 _QUOTED = r"""b?(?P<quote>\\*["'])(?:(?!(?P=quote))(?:\\.|[^\\\r\n]))*+(?P=quote)"""
-"""A text in quotes; these may be escaped themselves, as in JSON within JSON."""
+"""A quoted string. The quotes may be escaped, as in JSON within JSON."""
 _WORD = r"""[^\s,;&"'(){}\[\]]+"""
 _HEADERS = r"(?:set-cookie|cookie|(?:proxy-)?authorization)"
 _PASSWORDS = r"(?:password|passwd|passphrase|secret|secret_key|api_key|access_token|refresh_token)"
 
-# None of them may take more than a look at each character: whoever sends the text would stop the process.
+# Each pattern must run in linear time: clients send some of this text, and backtracking could stall the
+# process.
 _PATTERNS = [
-    # eyJ is {" in base64url, with which every header of a JWT begins.
+    # Every JWT header starts with {" which is eyJ in base64url.
     (re.compile(r"eyJ[\w-]{1,500}\.[\w-]+\.[\w-]*"), REDACTED),
-    # id.secret, as app/users/sessions.py makes it.
+    # id.secret, the session tokens of app/users/sessions.py.
     (re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\.[\w-]{40,}=*"), REDACTED),
-    # 'cookie': 'a=b', and (b'cookie', b'a=b') as ASGI has it.
+    # 'cookie': 'a=b', and (b'cookie', b'a=b') in ASGI.
     (re.compile(rf"""({_HEADERS}\\*["']\s*[:=,]\s*){_QUOTED}""", re.IGNORECASE), rf"\1{REDACTED}"),
     # Cookie: a=b; c="d"
     (re.compile(rf"\b({_HEADERS}\s*[:=][ \t]*)(?!\[redacted\])[^\r\n]+", re.IGNORECASE), rf"\1{REDACTED}"),
-    # A name of a secret, and what follows it, in quotes or not.
+    # The name of a secret and the quoted or bare value after it.
     (
         re.compile(rf"""({_PASSWORDS}\\*["']?\s*[:=]\s*)(?:{_QUOTED}|{_WORD})""", re.IGNORECASE),
         rf"\1{REDACTED}",
     ),
     (re.compile(r"""\b(bearer\s+)[^\s"'\\,;\[]+""", re.IGNORECASE), rf"\1{REDACTED}"),
     (re.compile(r"""(://)[^\s/?#"']*@"""), rf"\1{REDACTED}@"),
-    # To the end of its line, which is written \n where a log line was made of several.
+    # To the end of the line, or to an escaped line break if several lines were joined into one log line.
     (re.compile(r"(DETAIL:[ \t]+)(?:(?!\\n)[^\r\n])+"), rf"\1{REDACTED}"),
 ]
 _SIGNS = (
@@ -53,7 +53,7 @@ _LONG_SECRET = re.compile(r"\.[\w-]{40}")
 
 
 def redact(text: str) -> str:
-    """*text* without what looks like a secret."""
+    """*text* with everything that looks like a secret replaced."""
     if not may_hold_a_secret(text):
         return text
     for pattern, replacement in _PATTERNS:
@@ -62,13 +62,13 @@ def redact(text: str) -> str:
 
 
 def may_hold_a_secret(text: str) -> bool:
-    """Next to no line does, and to find that out takes a microsecond or two."""
+    """A quick check of one or two microseconds: almost no line contains a secret."""
     lower = text.lower()
     return "eyJ" in text or any(sign in lower for sign in _SIGNS) or _LONG_SECRET.search(text) is not None
 
 
 def redact_all(value: Any) -> Any:
-    """*value* for JSON: every text in it redacted, what is no JSON as its redacted text."""
+    """*value* with every string in it redacted. Values that JSON does not have become redacted strings."""
     match value:
         case str():
             return redact(value)

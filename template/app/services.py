@@ -1,7 +1,7 @@
-"""What the application holds at `app.state`: one attribute for each service, with its type.
+"""The services of the application, at `app.state`: one typed attribute per service.
 
-A feature sets its own in `install`: `app.state.billing = Billing(...)`. Declare it below, so that pyright
-knows it.
+A feature sets its service in `install`: `app.state.billing = Billing(...)`. Declare the attribute below so
+that pyright knows its type.
 """
 
 from typing import TYPE_CHECKING
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class Services:
-    """Each is set by the `install` (or `connect`) of its package, before the first request."""
+    """The `install` (or `connect`) of each package sets its service before the first request."""
 
     settings: "Settings"
     db: "Database"
     """`async with app.state.db.session() as db:` commits at the end of the block."""
     reading: "async_sessionmaker[AsyncSession]"
-    """Sessions that refuse to write, as GET and HEAD get them."""
+    """Makes read-only sessions, which GET and HEAD requests use."""
     limiter: "Limiter"
     mail: "Mailer"
     tasks: "list[PeriodicTask]"

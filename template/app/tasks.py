@@ -1,7 +1,7 @@
-"""What has to be done from time to time, beside requests: by `app worker`, or inside `app dev`.
+"""Periodic tasks. They run in `app worker`, or in the web process with BACKGROUND_WORKER=inline.
 
 A feature adds one with `app.state.tasks.append(PeriodicTask("name", seconds, do))`. Several workers may run:
-a task has to bear that another does the same at the same time.
+a task must be safe to run in two of them at the same time.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ logger = logging.getLogger("app.tasks")
 
 @dataclass(frozen=True)
 class PeriodicTask:
-    """*do* is called every *seconds*; what it raises is logged, and it is called again the next time."""
+    """*do* is called every *seconds*. If it raises, the error is logged and the next call comes as usual."""
 
     name: str
     seconds: float
@@ -25,7 +25,7 @@ class PeriodicTask:
 
 
 def install(app: App) -> None:
-    """Put the list at `app.state.tasks`; with BACKGROUND_WORKER=inline do them in this process."""
+    """Set `app.state.tasks`. With BACKGROUND_WORKER=inline, run the tasks in this process."""
     app.state.tasks = list[PeriodicTask]()
     if app.state.settings.background_worker == "inline":
         stop = asyncio.Event()
@@ -45,7 +45,7 @@ def install(app: App) -> None:
 
 
 async def run(tasks: list[PeriodicTask], stop: asyncio.Event) -> None:
-    """Do every task at its time until *stop* is set."""
+    """Run every task on its schedule until *stop* is set."""
     await asyncio.gather(*(_repeat(task, stop) for task in tasks))
 
 

@@ -1,12 +1,12 @@
-"""The database: one engine for the application, one session and one transaction for each request.
+"""The database: one engine per application, one session and one transaction per request.
 
-The rule: **committed before answered.** A request's transaction is committed after its handler has returned
-and before the first byte of the answer leaves; it is rolled back when the handler raises or answers 400 and
-more. Call `await db.commit()` yourself only for what must last although the answer is an error.
+The rule: **commit before the response.** The transaction is committed after the handler returns and before
+the first byte of the response is sent. It is rolled back when the handler raises or returns a status of 400
+or higher. Call `await db.commit()` yourself only for changes that must persist despite an error response.
 
-GET and HEAD only read: their statements need no transaction, and a session that tries to write refuses.
+GET and HEAD only read: they use no transaction, and their session refuses to write.
 
-Outside requests (CLI, worker, background work): `async with app.state.db.session() as db:`, which
+Outside requests (CLI, worker, background tasks), use `async with app.state.db.session() as db:`, which
 commits at the end of the block.
 """
 
@@ -44,7 +44,7 @@ __all__ = [
     "session_of",
 ]
 
-# Names that every database and every migration agree on. Do not change them once tables exist.
+# Migrations refer to constraints by these names. Do not change them once tables exist.
 Base.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -56,22 +56,21 @@ driver_errors.hide_values()
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SERVICES, _ACTOR = "services", "actor"
-"""Keys of `AsyncSession.info`. Only the functions of this module use them, so that what is there has a
-type."""
+"""Keys of `AsyncSession.info`. Use the typed functions of this module instead of the keys."""
 _IDLE_BEFORE_PING = 30.0
-"""Seconds after which a pooled connection is tested before use; testing each use costs a round trip."""
+"""Seconds of idling after which a pooled connection is tested before use. A test costs a round trip."""
 _SQLITE_POOL = 3
-"""Each connection to SQLite is a thread; more of them only fight for the interpreter."""
+"""Each SQLite connection is a thread. More threads only compete for the interpreter."""
 
 
 def connect(app: App) -> None:
-    """Open the engine that DATABASE_URL names, lazily, and close it with the application."""
+    """Create the engine for DATABASE_URL. It connects on first use and closes with the application."""
     settings = app.state.settings
     url = settings.database_url.get_secret_value()
     is_sqlite = url.startswith("sqlite")
     size = min(settings.database_pool_size, _SQLITE_POOL) if is_sqlite else settings.database_pool_size
     pool = {"pool_size": size, "max_overflow": 0, "pool_timeout": 10}
-    # An error of the database is logged, and what was to be written holds hashes, links and tokens.
+    # Database errors are logged, and statement parameters contain hashes, links and tokens.
     options: dict[str, Any] = {"hide_parameters": True}
     config = DatabaseConfig(
         url=url,
@@ -80,11 +79,10 @@ def connect(app: App) -> None:
         engine_kwargs=options if _is_memory(url) else options | pool,
     )
     database = init_database(app, config=config)
-    # Nobody reads it any more, and its repr would show the password.
+    # The config is no longer needed, and its repr would show the password.
     config.url = make_url(url).render_as_string(hide_password=True)
     engine = database.get().engine
-    # So that code with a row in hand, a hook for example, finds the services of its own application.
-    # Queries see what was added before them, as SQLAlchemy's documentation says.
+    # `services_of` finds the services through this. autoflush: queries see objects added before them.
     info = {_SERVICES: app.state, reading.FAST_PATHS: settings.database_fast_paths}
     database.get().sessionmaker.configure(info=info, autoflush=True)
     app.state.reading = reading.build_maker(engine, fast_paths=settings.database_fast_paths)
@@ -96,17 +94,17 @@ def connect(app: App) -> None:
         _ping_after_idling(engine.sync_engine)
 
     @app.readiness_check("database")
-    async def database_answers() -> tuple[bool, str]:
-        # Reading, so that a writer that takes its time does not make the application look dead.
+    async def database_responds() -> tuple[bool, str]:
+        # A read-only session: a slow writer must not make the application look dead.
         async with asyncio.timeout(5), app.state.reading() as db:
             await db.execute(text("SELECT 1"))
         return True, "ok"
 
-    _ = database_answers
+    _ = database_responds
 
 
 async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
-    """The session of a request; the endpoint finishes it before the answer leaves."""
+    """The session of a request. The endpoint finishes it before it sends the response."""
     app: App = request.scope["app"]
     is_read = request.method in _SAFE_METHODS
     db: AsyncSession = app.state.reading() if is_read else app.state.db.get().sessionmaker()
@@ -114,44 +112,44 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
     try:
         yield db
         if is_read:
-            # Refuses what was added or changed and not sent yet: it would be lost behind a success.
+            # Refuses unflushed changes: they would be lost although the request succeeds.
             db.sync_session.flush()
         else:
             await db.commit()
     except BaseException:
-        # Shielded: a request that is cancelled must still give its connection back.
+        # Shielded: a cancelled request must still return its connection to the pool.
         await asyncio.shield(db.close())
         raise
     if is_read and db.info.get(FAST_PATHS):
-        # It has begun nothing that would have to be sent to the database, so this needs no greenlet.
+        # There is no transaction to end, so closing sends nothing to the database and needs no greenlet.
         db.sync_session.close()
     else:
         await db.close()
 
 
 Db = Annotated[AsyncSession, Depends(request_session)]
-"""The parameter type of a handler that needs the database. It stands after the guards."""
+"""The parameter type of a handler that needs the database. Put it after the guards."""
 
 
 def session_of(row: Any) -> AsyncSession:
-    """The session that *row* was loaded in or added to: hooks write with it, in the same transaction.
+    """The session of *row*. Hooks use it to write in the same transaction.
 
     Raises:
-        ValueError: the row belongs to no session.
+        ValueError: the row does not belong to a session.
     """
     db = async_object_session(row)
     if db is None:
-        raise ValueError(f"{type(row).__name__} belongs to no session.")
+        raise ValueError(f"{type(row).__name__} does not belong to a session.")
     return db
 
 
 def services_of(row: Any) -> Services:
-    """`app.state` of the application that *row* was loaded by: settings, mail, users and the others."""
+    """`app.state` of the application that loaded *row*: settings, mail, users and the other services."""
     return services_of_session(session_of(row))
 
 
 def services_of_session(db: AsyncSession) -> Services:
-    """`app.state` of the application that made *db*."""
+    """`app.state` of the application that created *db*."""
     return db.info[_SERVICES]
 
 
@@ -160,40 +158,40 @@ _NO_CLIENT = Client()
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does what a database session writes: the audit log and the mails to owners tell of it."""
+    """Who is responsible for the changes of a database session. Shown in the audit log and in notices."""
 
     client: Client = _NO_CLIENT
     """Empty outside requests."""
     id: str = ""
-    """A user's id, `cli` or `worker`; empty for somebody who is not logged in."""
+    """A user's id, `cli` or `worker`. Empty for a client that is not logged in."""
     method: str = ""
-    """How they showed who they are: bearer, cookie, link; empty on the command line."""
+    """How the actor authenticated: bearer, cookie or link. Empty on the command line."""
 
 
 _NOBODY = Actor()
 
 
 def actor_of(db: AsyncSession) -> Actor:
-    """Who does what *db* writes."""
+    """Who is responsible for the changes of *db*."""
     return db.info.get(_ACTOR, _NOBODY)
 
 
 def act_as(db: AsyncSession, actor: str, method: str = "") -> None:
-    """Say who does what *db* writes from now on; the client stays."""
+    """Set who is responsible for the changes of *db* from now on. The client stays the same."""
     db.info[_ACTOR] = replace(actor_of(db), id=actor, method=method)
 
 
 def act_for(db: AsyncSession, client: Client) -> None:
-    """Say which client *db* works for, where it is not the session of the request itself."""
+    """Set the client of *db*, for a session other than the request's own."""
     db.info[_ACTOR] = replace(actor_of(db), client=client)
 
 
 @asynccontextmanager
 async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSession]:
-    """For what a GET has to write down: a session of its own, committed at the end of the block."""
+    """A second session in which a GET request may write. It is committed at the end of the block."""
     session = reading.sync_session
     if isinstance(session, ReadOnlySession):
-        # A request that waits for a second connection must not hold the first.
+        # A request must not hold one connection while it waits for another.
         await reading.run_sync(lambda _: session.release())
     async with services_of_session(reading).db.session() as own:
         own.info.update(reading.info)
@@ -202,14 +200,12 @@ async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSes
 
 @asynccontextmanager
 async def released(db: AsyncSession) -> AsyncGenerator[bool]:
-    """Commit at the end of the block, but only a transaction that began in the block. Yields whether it did
-    so.
+    """Commit at the end of the block if the transaction began in it. Yields whether it did.
 
-    Read in the block what a slow piece of work needs, and do the work after it. A password hash takes 100 ms,
-    and a client takes as long as it likes to send a body: the connection, on SQLite also the write lock, must
-    not be held meanwhile. A transaction that the caller has begun is the caller's to commit. It is a commit
-    and no rollback because a rollback would unload what was read. When the block raises, nothing is
-    committed.
+    Read what slow work needs in the block, and do the work after it. A password hash takes 100 ms, and a
+    client may send its body slowly. The connection, and on SQLite the write lock, must not be held that long.
+    A transaction that the caller began is left to the caller. The block ends with a commit because a rollback
+    would expire the loaded objects. If the block raises, nothing is committed.
     """
     is_ours = not db.in_transaction()
     yield is_ours
@@ -218,7 +214,7 @@ async def released(db: AsyncSession) -> AsyncGenerator[bool]:
 
 
 def client_of_session(db: AsyncSession) -> Client:
-    """Who asks for what *db* does; an empty `Client` outside requests."""
+    """The client that *db* works for; an empty `Client` outside requests."""
     return actor_of(db).client
 
 
@@ -229,7 +225,7 @@ def _is_memory(url: str) -> bool:
 def _name_connection_errors(engine: Engine) -> None:
     @event.listens_for(engine, "do_connect")
     def on_connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
-        # asyncpg lets a refused or timed out connection out as a bare OSError, which could be anyone's.
+        # asyncpg raises a bare OSError for a refused or timed-out connection: make it a database error.
         try:
             return dialect.connect(*arguments, **options)
         except OSError as error:
@@ -251,7 +247,7 @@ def _ping_after_idling(engine: Engine) -> None:
         try:
             engine.dialect.do_ping(connection)
         except Exception as error:
-            # Tells the pool to throw this connection away and to try the next.
+            # Tells the pool to discard this connection and try the next.
             raise exc.DisconnectionError from error
 
     _ = (on_checkin, on_checkout)

@@ -1,8 +1,8 @@
-"""What the driver of the database says of an error, without values of rows and parameters (ASVS 16.2.5).
+"""Removes the values of rows and parameters from the errors of database drivers (ASVS 16.2.5).
 
-PostgreSQL adds a DETAIL: `Key (email)=(ada@example.com) already exists.` or `Failing row contains (…).`, and
-asyncpg quotes a parameter that it cannot encode. Both stand in every traceback, since that names all the
-exceptions that led to the last one. Template-owned.
+PostgreSQL adds a DETAIL: `Key (email)=(ada@example.com) already exists.` or `Failing row contains (…).`
+asyncpg quotes parameters that it cannot encode. Both would appear in every traceback, because a traceback
+includes the original exceptions. Template-owned.
 """
 
 from sqlalchemy import Engine, event
@@ -10,7 +10,7 @@ from sqlalchemy.engine import ExceptionContext
 
 
 def hide_values() -> None:
-    """Do so for every engine of this process: those of the application, of its commands and of migrations."""
+    """Remove values for every engine of this process, including those of commands and migrations."""
     event.listen(Engine, "handle_error", _without_values)
 
 
@@ -25,11 +25,11 @@ def _without_values(context: ExceptionContext) -> None:
             if error is not None and error.args:
                 error.args = (str(error.args[0]).partition(": ")[0], *error.args[1:])
         if adapted.__cause__ is not None:
-            # What the encoder of the type has said of the value.
+            # The type encoder's message, which quotes the value.
             adapted.__cause__.__cause__ = None
 
 
 def _quotes_a_value(error: BaseException) -> bool:
-    """Whether it is of SQLSTATE class 22 (data exception), or asyncpg's own refusal of a parameter."""
+    """Whether *error* is a data exception (SQLSTATE class 22) or asyncpg's own refusal of a parameter."""
     sqlstate = str(getattr(error, "sqlstate", None) or "")
     return sqlstate.startswith("22") or type(error.__cause__).__name__ == "DataError"

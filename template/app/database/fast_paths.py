@@ -1,9 +1,9 @@
 # pyright: reportPrivateUsage=false
-"""Faster ways through private API of SQLAlchemy and aiosqlite. Template-owned.
+"""Optimizations that use private API of SQLAlchemy and aiosqlite. Template-owned.
 
-DATABASE_FAST_PATHS turns them on, and this module is imported only while it does: an update that moves what
-the code below relies on cannot hurt an application that has them off. Both ways give the same results; the
-tests of the template run in both. SQLAlchemy is pinned below 2.2 for their sake.
+DATABASE_FAST_PATHS turns them on. The module is imported only then, so an update that breaks the private API
+cannot break an application that has turned them off. Results are the same either way, and the template's
+tests run both ways. SQLAlchemy is pinned below 2.2 because of this module.
 """
 
 from collections import deque
@@ -25,10 +25,9 @@ _LOADED_LATER = {"select", True, "raise", "raise_on_sql", "noload", None, "write
 
 
 class ColumnLoader:
-    """Makes an object of a session from the columns of a row that begin at *start*, without the ORM's
-    loaders.
+    """Creates an object from the columns of a row, beginning at *start*, without the ORM's loaders.
 
-    To set the loaders up for two objects takes SQLAlchemy longer than all the rest of the query.
+    Setting up the loaders for two objects takes SQLAlchemy longer than the rest of the query.
     """
 
     def __init__(self, mapper: Mapper[Any], start: int) -> None:
@@ -43,7 +42,7 @@ class ColumnLoader:
         self._key = [start + columns.index(column) for column in mapper.primary_key]
 
     def knows(self, db: Session, row: Sequence[Any]) -> bool:
-        """Whether the session has an object for the row already, with changes perhaps."""
+        """Whether the session already has an object for the row, which may have unsaved changes."""
         return self._key_of(row) in db.identity_map
 
     def load(self, db: Session, row: Sequence[Any]) -> Any:
@@ -60,14 +59,14 @@ class ColumnLoader:
 
 
 def is_plain(mapper: Mapper[Any]) -> bool:
-    """Whether to load an object is to load its columns, and nothing has to be told of it."""
+    """Whether loading an object means only loading its columns, without event listeners."""
     eager = any(each.lazy not in _LOADED_LATER for each in mapper.relationships)
     deferred = any(each.deferred or len(each.columns) != 1 for each in mapper.column_attrs)
     return not (eager or deferred or mapper.polymorphic_on is not None or mapper.class_manager.dispatch.load)
 
 
 class FastReadOnlySession(ReadOnlySession):
-    """Its connection begins no transaction, neither in SQLAlchemy nor in the database."""
+    """Uses a connection that begins no transaction, in SQLAlchemy or in the database."""
 
     _reading: Connection | None = None
 
@@ -78,7 +77,7 @@ class FastReadOnlySession(ReadOnlySession):
         **options: Any,
     ) -> Connection:
         if isinstance(engine, Connection):
-            # Somebody else's, a test's for example, with whatever transaction it has.
+            # A connection of the caller, such as a test, with its own transaction.
             return super()._connection_for_bind(engine, execution_options, **options)
         if self._reading is None:
             self._reading = _connect(engine)
@@ -91,14 +90,14 @@ class FastReadOnlySession(ReadOnlySession):
         self.release()
 
     def release(self) -> None:
-        """Give the connection back; what was loaded stays, and the next statement takes another."""
+        """Return the connection to the pool. Objects stay loaded; the next statement takes a connection."""
         if self._reading is not None:
             self._reading.close()
             self._reading = None
 
 
 def begin_again_after_reading(engine: Engine) -> None:
-    """Make connections that a reading session gives back begin transactions again. For PostgreSQL."""
+    """Turn autocommit off again when a read-only session returns its connection. For PostgreSQL."""
 
     @event.listens_for(engine, "reset")
     def on_reset(connection: Any, record: Any, state: Any) -> None:
@@ -108,16 +107,16 @@ def begin_again_after_reading(engine: Engine) -> None:
 
 
 def _connect(engine: Engine) -> Connection:
-    # Looking for listeners in an engine that has none is slow enough to be seen.
+    # Looking for listeners on an engine without any takes measurable time.
     connection = Connection(engine, _has_events=None if engine._has_events else False, _allow_autobegin=False)
     if engine.dialect.name == "postgresql":
-        # Otherwise SQLAlchemy's adapter of the driver begins a transaction before the first statement.
+        # Otherwise SQLAlchemy's driver adapter begins a transaction before the first statement.
         connection.connection.dbapi_connection.autocommit = True  # type: ignore[union-attr]
     return connection
 
 
 def use_quick_cursors(engine: Engine) -> None:
-    """Give every connection to SQLite that *engine* makes from now on cursors of the kind below."""
+    """Use `_Cursor` for every SQLite connection that *engine* opens from now on."""
 
     @event.listens_for(engine, "do_connect")
     def on_do_connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
@@ -129,7 +128,7 @@ def use_quick_cursors(engine: Engine) -> None:
 
 @dataclass(slots=True)
 class _Finished:
-    """What is left of a driver's cursor when its statement is done and its rows are fetched."""
+    """The attributes of a driver cursor after its statement ran and its rows were fetched."""
 
     description: Any = None
     rowcount: int = -1
@@ -137,13 +136,13 @@ class _Finished:
     arraysize: int = 1
 
     def close(self) -> None:
-        """It is closed."""
+        """Nothing to do: the driver's cursor is already closed."""
 
 
 class _Cursor(AsyncAdapt_aiosqlite_cursor):
-    """Executes, fetches and closes in one call of the connection's thread.
+    """Executes, fetches and closes in one call to the connection's thread.
 
-    SQLAlchemy's own makes a call for each, and changing threads costs more than a SELECT by its key.
+    SQLAlchemy's cursor makes a call for each, and switching threads costs more than a SELECT by primary key.
     """
 
     __slots__ = ()
@@ -168,7 +167,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
         def in_thread() -> tuple[_Finished, list[Any]]:
             cursor = getattr(connection._conn, method)(operation, parameters)
             rows: list[Any] = cursor.fetchall() if cursor.description else []
-            # The count of a statement with RETURNING is right once its rows are fetched.
+            # With RETURNING, rowcount is right only after the rows are fetched.
             finished = _Finished(cursor.description, cursor.rowcount, cursor.lastrowid)
             cursor.close()
             return finished, rows

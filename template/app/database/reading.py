@@ -1,7 +1,7 @@
-"""How GET and HEAD read: a session that refuses to write, and the query that every request makes.
+"""Reading for GET and HEAD: a session that refuses to write, and the query that every request makes.
 
-The connection of such a session begins no transaction in the database: a BEGIN and a COMMIT around one SELECT
-cost more than the SELECT, and on SQLite a transaction takes the write lock.
+The session begins no database transaction: BEGIN and COMMIT around one SELECT cost more than the SELECT, and
+on SQLite a transaction takes the write lock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from app.database.fast_paths import ColumnLoader
 
 FAST_PATHS = "fast_paths"
-"""The key of `Session.info` that says whether a session takes the ways of `fast_paths.py`."""
+"""The key of `Session.info` that says whether a session uses `fast_paths.py`."""
 READS = "only_reads"
-"""The execution option of a connection to SQLite that begins no transaction."""
+"""The execution option of a SQLite connection that begins no transaction."""
 
 
 class ReadOnlySession(Session):
@@ -30,13 +30,13 @@ class ReadOnlySession(Session):
         super().flush(objects)
 
     def release(self) -> None:
-        """Give the connection back; what was loaded stays, and the next statement takes another."""
-        # A rollback would expire what was loaded. There is nothing to commit in the database.
+        """Return the connection to the pool. Objects stay loaded; the next statement takes a connection."""
+        # A rollback would expire the loaded objects. There is nothing to commit.
         self.commit()
 
 
 def build_maker(engine: AsyncEngine, *, fast_paths: bool) -> async_sessionmaker[AsyncSession]:
-    """What makes sessions that read from *engine*."""
+    """The factory of the read-only sessions of *engine*."""
     session_class = ReadOnlySession
     if fast_paths:
         from app.database import fast_paths as fast
@@ -61,27 +61,27 @@ def _refuse_statements_that_write(state: ORMExecuteState) -> None:
 
 def _refuse_to_write() -> Never:
     raise RuntimeError(
-        "A GET or HEAD handler tried to write. Make it POST, PUT, PATCH or DELETE; for bookkeeping beside the"
-        " answer open a session of its own: `async with app.database.separate_transaction(db) as own:`."
+        "A GET or HEAD handler tried to write. Make it POST, PUT, PATCH or DELETE. For bookkeeping that is"
+        " not part of the response, use `async with app.database.separate_transaction(db) as own:`."
     )
 
 
 class Joined:
-    """The rows of several tables that belong together, as one object of each.
+    """Loads joined rows of several tables, one object per table.
 
-    What comes out is what `db.execute(select(User, UserSession)...)` gives: the same object for the same row,
-    as it is now.
+    The result is the same as that of `db.execute(select(User, UserSession)...)`: one object per row and
+    session, refreshed from the row.
     """
 
     def __init__(self, *models: type[Any], on: ColumnElement[bool], where: ColumnElement[bool]) -> None:
-        """*where* has `bindparam`s for what differs from call to call."""
+        """*where* has a `bindparam` for each value that differs between calls."""
         self._models = models
         self._conditions = (on, where)
-        # As the rows are now, also when a request asks a second time.
+        # Refresh from the row, even if the object is already in the session.
         self._statement = select(*models).where(on, where).execution_options(populate_existing=True)
 
     async def one(self, db: AsyncSession, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """The one match, an object for each model in their order, or None."""
+        """The only match, as one object per model in the order of the models, or None."""
         return await db.run_sync(self._one, parameters)
 
     def _one(self, db: Session, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -97,7 +97,7 @@ class Joined:
 
     @cached_property
     def _columns(self) -> tuple[Any, list["ColumnLoader"]] | None:
-        """A statement for columns, and what reads its rows; None where a model asks for more than those."""
+        """A statement for columns and the loaders of its rows; None if a model needs the ORM's loaders."""
         from app.database.fast_paths import ColumnLoader, is_plain
 
         configure_mappers()

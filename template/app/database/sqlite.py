@@ -1,4 +1,4 @@
-"""SQLite as this application runs it: its settings and its transactions."""
+"""The settings and transactions of SQLite connections."""
 
 import logging
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from app.database.reading import READS
 
 
 def configure(engine: Engine, *, fast_paths: bool) -> None:
-    """Prepare every connection that *engine* makes from now on."""
-    # On DEBUG it logs each statement with its values: hashes, and mails with their links.
+    """Prepare every connection that *engine* opens from now on."""
+    # At DEBUG, aiosqlite logs statements with their values, such as hashes and e-mailed links.
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
-        # The driver would begin transactions by itself, too late and never for reading.
+        # The driver would begin transactions itself: too late, and never for reads.
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
@@ -32,7 +32,7 @@ def configure(engine: Engine, *, fast_paths: bool) -> None:
     roll_back: Callable[[Any], None] = engine.dialect.do_rollback
 
     def roll_back_what_is_open(dbapi_connection: Any) -> None:
-        # Each call of the driver is a trip to its thread; after reading there is nothing to roll back.
+        # Every driver call goes through its thread, and after reading there is nothing to roll back.
         if dbapi_connection.driver_connection.in_transaction:
             roll_back(dbapi_connection)
 
@@ -48,16 +48,16 @@ def configure(engine: Engine, *, fast_paths: bool) -> None:
 
     @event.listens_for(engine, "reset")
     def on_reset(connection: Any, record: Any, state: PoolResetState) -> None:
-        # A COMMIT that SQLite refuses, for a deferred foreign key, leaves the transaction open, and
-        # SQLAlchemy takes it for ended: whoever got this connection next could not begin.
+        # If SQLite refuses a COMMIT because of a deferred foreign key, the transaction stays open while
+        # SQLAlchemy considers it ended. The next user of the connection could not begin a transaction.
         if not state.terminate_only and connection.driver_connection.in_transaction:
             connection.rollback()
 
     _ = (on_connect, on_reset)
 
 
-# A transaction that reads first and writes later fails at once when another has written in between; taking
-# the write lock at the beginning makes it wait its turn. Sessions that only read begin none.
+# A transaction that reads and later writes fails at once if another one has written in between. Taking the
+# write lock at the beginning makes it wait instead. Read-only sessions begin no transaction.
 _BEGIN = "BEGIN IMMEDIATE"
 
 

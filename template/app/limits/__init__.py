@@ -1,7 +1,7 @@
-"""How often something may be done: a guard for your routes (`limited`), or the limiter itself.
+"""Rate limits: a guard for your routes (`limited`) and the limiter itself.
 
-`app.state.limiter` counts in Redis, where REDIS_URL names one, and otherwise in this process. Template-owned;
-start reading at `limiter.py`.
+`app.state.limiter` counts in Redis if REDIS_URL is set, and otherwise in this process. Template-owned. Start
+reading at `limiter.py`.
 """
 
 from app.limits.limiter import (
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def install(app: App) -> None:
-    """Put the limiter at `app.state.limiter` and close it with the application."""
+    """Set `app.state.limiter`. It closes with the application."""
     settings = app.state.settings
     limiter = app.state.limiter = build_limiter(settings)
     app.on_shutdown(limiter.close)
@@ -39,10 +39,10 @@ def install(app: App) -> None:
 
 
 def build_limiter(settings: Settings) -> Limiter:
-    """The limiter that REDIS_URL and REDIS_OUTAGE ask for. It connects when it is first used."""
+    """The limiter for REDIS_URL and REDIS_OUTAGE. It connects on first use."""
     if settings.redis_url is None:
         return MemoryLimiter()
-    # Not imported by who has no Redis: it takes longer than the rest of this package.
+    # Imported here so that applications without Redis start faster.
     from app.limits.redis import CircuitBreaker, RedisLimiter
 
     shared = RedisLimiter(
@@ -52,14 +52,14 @@ def build_limiter(settings: Settings) -> Limiter:
 
 
 def _check_readiness(app: App, limiter: Limiter) -> None:
-    """An application that counts alone works; one that refuses does not."""
+    """Without Redis, an application with REDIS_OUTAGE=refuse cannot serve limited requests."""
 
     @app.readiness_check("redis")
-    async def redis_answers() -> tuple[bool, str]:
+    async def redis_responds() -> tuple[bool, str]:
         try:
             await limiter.peek("readiness", Rate(1, 1))
         except LimiterUnavailable as error:
             return False, str(error)
         return True, "ok"
 
-    _ = redis_answers
+    _ = redis_responds

@@ -1,10 +1,10 @@
-"""What may be done how often: a rate, what a limiter does with it, and a guard for routes of yours.
-
+"""Rates, the interface of limiters, and a guard for your routes.
 @router.post("/imports", status_code=202, dependencies=[Depends(limited("10/m"))])
 async def start_import(user: CurrentUser, body: ImportIn) -> ImportOut: ...
 
-Ten a minute from one network, for this route alone; the eleventh is answered 429 before its body is read. Two
-limits are two guards: `[Depends(limited("3/s")), Depends(limited("1000/d"))]`.
+This allows ten requests a minute from each client network, for this route only. The eleventh gets a 429
+before its body is read. For two limits, use two guards:
+`[Depends(limited("3/s")), Depends(limited("1000/d"))]`.
 """
 
 import math
@@ -30,13 +30,13 @@ _MAX_SECONDS = 366 * _SECONDS["d"]
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many in so many seconds.
+    """*count* requests in *seconds*.
 
-    All of them may come at once; then one more is allowed each `seconds / count`. After a pause of `seconds`
-    all are there again.
+    All of them may come at once. After that, one more is allowed every `seconds / count`. After a pause of
+    `seconds` the full count is available again.
 
     Raises:
-        ValueError: nothing would ever be allowed, or no limiter could count so far.
+        ValueError: *count* or *seconds* is out of range.
     """
 
     count: int
@@ -44,83 +44,85 @@ class Rate:
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= _MAX_COUNT:
-            raise ValueError(f"A rate allows 1 to {_MAX_COUNT:_}, and not {self.count}.")
+            raise ValueError(f"A rate allows 1 to {_MAX_COUNT:_} requests, not {self.count}.")
         if not 0 < self.seconds <= _MAX_SECONDS:
-            raise ValueError(f"A rate is for more than 0 and at most {_MAX_SECONDS} seconds (366 days).")
+            raise ValueError(
+                f"The period of a rate is more than 0 and at most {_MAX_SECONDS} seconds (366 days)."
+            )
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """`Rate.parse("10/15m")`: ten in fifteen minutes. The units are s, m, h and d.
 
         Raises:
-            ValueError: *text* is no rate; the sentence says what one looks like.
+            ValueError: *text* is not a rate.
         """
         found = _TEXT.fullmatch(text.strip())
         if found is None:
-            raise ValueError(f"{text!r} is not a rate: write how many in how long, such as 10/15m or 5/h.")
+            raise ValueError(f"{text!r} is not a rate: write a count and a period, such as 10/15m or 5/h.")
         count, number, unit = found.groups()
         return cls(int(count), float(int(number or 1) * _SECONDS[unit]))
 
     @property
     def interval(self) -> int:
-        """Microseconds until one more is allowed. Whole, since sums of fractions drift; rounded up."""
+        """Microseconds until one more is allowed. Rounded up to an integer, because sums of floats drift."""
         return math.ceil(self.seconds * 1_000_000 / self.count)
 
 
 class LimiterUnavailable(Exception):
-    """Nobody can tell at the moment whether something is allowed."""
+    """The limiter cannot be reached, so it is unknown whether the request is allowed."""
 
 
 class Limiter(Protocol):
-    """Counts by key. One key has a bucket of its own for each rate that it is used with.
+    """Counts by key. Each pair of a key and a rate has its own token bucket.
 
-    A bucket holds `rate.count` at most, loses one with each `acquire` and is filled evenly (a token bucket).
+    A bucket holds at most `rate.count` tokens. `acquire` takes one, and the bucket refills evenly.
 
-    Raises, each method but `close`:
-        LimiterUnavailable: the limiter cannot tell, and nothing was counted.
+    Raises, in every method except `close`:
+        LimiterUnavailable: the limiter cannot be reached, and nothing was counted.
     """
 
     async def acquire(self, key: str, rate: Rate) -> float:
-        """Count one and return 0.0; or, without counting, the seconds until the next one is allowed."""
+        """Count one and return 0.0. If the limit is reached, count nothing and return the seconds to wait."""
         ...
 
     async def peek(self, key: str, rate: Rate) -> float:
-        """What `acquire` would say, without counting."""
+        """What `acquire` would return, without counting."""
         ...
 
     async def refund(self, key: str, rate: Rate) -> None:
-        """Undo one `acquire`: it was not what the limit is against. A bucket is never more than full."""
+        """Undo one `acquire`, for a request that should not count. The bucket never exceeds its size."""
         ...
 
     async def clear(self) -> None:
-        """Forget everything; for tests."""
+        """Forget all counts. For tests."""
         ...
 
     async def close(self) -> None:
-        """Give back what the limiter holds open."""
+        """Close connections."""
         ...
 
 
 def bucket_name(key: str, rate: Rate, secret: bytes = b"") -> str:
-    """The name of a bucket: short however long *key* is, and with a *secret* not even to be guessed at.
+    """The name of a bucket: a short hash of *key*, which cannot be guessed without *secret*.
 
-    Keys hold e-mail addresses, which are no business of whoever can read Redis.
+    Keys contain e-mail addresses, which must not be readable in Redis.
     """
     text = f"{rate.count}/{rate.interval} {key}".encode(errors="surrogatepass")
     return blake2b(text, key=secret, digest_size=16).hexdigest()
 
 
 def limited(text: str) -> Callable[[Request], Awaitable[None]]:
-    """A guard that allows as much as *text* says (10/15m, 5/h) to each route and client network.
+    """A guard that applies the rate *text* (10/15m, 5/h) to each route and client network.
 
-    A network is an IPv4 address or the /64 of an IPv6 address; those whose address is not known count as one.
+    A network is an IPv4 address or the /64 of an IPv6 address. Clients without a known address share one.
 
     Raises:
-        ValueError: *text* is no rate.
+        ValueError: *text* is not a rate.
     """
     rate = Rate.parse(text)
 
-    @responds({429: "Too many requests; Retry-After says when.", 503: "The limits cannot be checked."})
+    @responds({429: "Too many requests. See Retry-After.", 503: "Rate limits cannot be checked."})
     async def guard(request: Request) -> None:
         limiter = services_of_request(request).limiter
         route = request.scope["route"]
@@ -132,7 +134,7 @@ def limited(text: str) -> Callable[[Request], Awaitable[None]]:
 
 
 def too_many(seconds: float, *, detail: str = "Too many requests from your network.") -> Problem:
-    """The answer 429 (RFC 6585): *detail*, and the *seconds* in which the next request is allowed."""
+    """A 429 response (RFC 6585) with *detail* and the *seconds* until the next request is allowed."""
     whole = max(1, math.ceil(seconds))
     return Problem(429, f"{detail} Try again in {_in_words(whole)}.", headers={"Retry-After": str(whole)})
 
@@ -147,7 +149,7 @@ def _in_words(seconds: int) -> str:
 
 
 def cannot_be_checked(request: Request, error: LimiterUnavailable) -> Response:
-    """The answer while Redis is away and REDIS_OUTAGE is refuse."""
+    """The response while Redis is down and REDIS_OUTAGE is refuse."""
     return problem_response(
-        503, "The limits cannot be checked at the moment. Try again soon.", headers={"Retry-After": "5"}
+        503, "Rate limits cannot be checked at the moment. Try again soon.", headers={"Retry-After": "5"}
     )

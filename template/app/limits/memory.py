@@ -1,9 +1,9 @@
-"""Limits in the memory of this process: right for one process, N times too generous for N.
+"""Limits in the memory of this process. With N processes, N times as much is allowed.
 
-The algorithm is the token bucket of hawkapi-ratelimit 0.1, written anew: the library can neither look without
-counting nor give back, forgets the buckets of whoever fills its table, and its Redis limiter never loads its
-script again. A bucket is kept as one number, the moment at which it will be full (the generic cell rate
-algorithm, ITU-T I.371), so that a full one need not be kept at all.
+The algorithm is the token bucket of hawkapi-ratelimit 0.1, rewritten: the library cannot peek or refund,
+forgets buckets when a client fills its table, and its Redis limiter never reloads its script. A bucket is
+stored as one number, the time at which it will be full (the generic cell rate algorithm, ITU-T I.371), so a
+full bucket need not be stored.
 """
 
 import heapq
@@ -13,29 +13,29 @@ from app import clock
 from app.limits.limiter import Rate, bucket_name
 
 _SWEPT_AT_ONCE = 16
-"""Buckets that one call looks at to make room, so that no call takes long."""
+"""Buckets that one call checks for removal. The limit keeps every call short."""
 OVERFLOW = 4096
-"""Buckets of each rate that new keys share while the table is full."""
+"""Buckets per rate that new keys share while the table is full."""
 
 
 class MemoryLimiter:
-    """A `Limiter` that holds *max_keys* buckets (some 200 bytes each).
+    """A `Limiter` that holds *max_keys* buckets (about 200 bytes each).
 
-    A bucket is forgotten when it is full again, which loses nothing, and never before: filling the table
-    resets no one's count. While the table is full, new keys share `OVERFLOW` buckets of each rate. *secret*,
-    by default a new one for each limiter, decides which key goes into which bucket. A client that uses one up
-    affects few others, and cannot choose whom (CWE-400).
+    A bucket is removed only when it is full again, which loses nothing: filling the table resets no count.
+    While the table is full, new keys share `OVERFLOW` buckets per rate. *secret*, by default a new one for
+    each limiter, decides which bucket a key shares. A client that empties one affects few others and cannot
+    choose them (CWE-400).
     """
 
     def __init__(self, max_keys: int = 100_000, *, secret: bytes | None = None) -> None:
         self._max_keys = max_keys
         self._secret = secret if secret is not None else secrets.token_bytes(32)
         self._full_at: dict[str, int] = {}
-        # An entry for each bucket, with a moment before which it is not full; corrected when that has come.
+        # One entry per bucket, with a time before which it cannot be full. Updated when that time has come.
         self._next_full: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
-        """The buckets that are held; those that new keys share come on top of *max_keys*."""
+        """The number of buckets held. Shared buckets are not counted in *max_keys*."""
         return len(self._full_at)
 
     async def acquire(self, key: str, rate: Rate) -> float:
@@ -55,11 +55,11 @@ class MemoryLimiter:
         await self.clear()
 
     def _count(self, key: str, rate: Rate, cost: int) -> float:
-        """Take *cost* (1, 0 or -1) and say how many seconds the next one is away. Times are microseconds."""
+        """Take *cost* (1, 0 or -1) and return the seconds to wait. Times are microseconds."""
         now = round(clock.now().timestamp() * 1_000_000)
         self._forget_full_ones(now)
         name = self._bucket_of(key, rate)
-        # A clock that is set back makes nobody wait longer than an empty bucket does.
+        # If the clock is set back, nobody waits longer than for an empty bucket.
         full_at = min(self._full_at.get(name, now), now + rate.count * rate.interval)
         full_at = max(full_at, now)
         wait = full_at - now - (rate.count - 1) * rate.interval

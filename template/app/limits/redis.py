@@ -1,7 +1,7 @@
-"""Limits in Redis (or Valkey), shared by every process that uses it. A restart of Redis forgets them.
+"""Limits in Redis (or Valkey), shared by every process that uses it. Restarting Redis resets them.
 
-The algorithm is that of `memory.py`, run inside Redis so that no two processes count at once, by its clock so
-that they agree about the time. A circuit breaker stands before it for the times when Redis is away.
+The algorithm is that of `memory.py`. It runs inside Redis, so that two processes never count at the same
+time, and uses the clock of Redis, so that all agree on the time. A circuit breaker handles outages of Redis.
 """
 
 import asyncio
@@ -40,19 +40,19 @@ else
 end
 return 0
 """
-"""Takes ARGV[3] (1, 0 or -1) and returns the microseconds to wait. A key is gone when its bucket is full."""
+"""Takes ARGV[3] (1, 0 or -1) and returns the microseconds to wait. A full bucket has no key."""
 
 _STEP_TIMEOUT = 0.2
-"""Seconds for connecting and for each answer. Redis needs less than a thousandth."""
+"""Seconds to connect and to wait for each reply. Redis needs less than a millisecond."""
 _TIMEOUT = 0.4
-"""Seconds for all of it, whatever the other end does."""
+"""Seconds for the whole call, whatever the server does."""
 
 
 class RedisLimiter:
-    """A `Limiter` at the address *url*: redis://, rediss:// (TLS) or unix://.
+    """A `Limiter` in the Redis server at *url*: redis://, rediss:// (TLS) or unix://.
 
-    *secret* goes into the names of the keys: nobody can tell from Redis whose they are, and two applications
-    in one Redis do not count together. It is for at most 100 calls at once.
+    *secret* is hashed into the key names: readers of Redis cannot tell whose keys they are, and two
+    applications that share a Redis count separately. Allows at most 100 concurrent calls.
     """
 
     def __init__(self, url: str, *, secret: str = "", prefix: str = "limits:") -> None:
@@ -60,14 +60,14 @@ class RedisLimiter:
             url,
             socket_connect_timeout=_STEP_TIMEOUT,
             socket_timeout=_STEP_TIMEOUT,
-            # A connection from before a restart of Redis is dead; the second attempt opens a new one.
+            # After a restart of Redis, old connections are dead. The second attempt opens a new one.
             retry=Retry(NoBackoff(), 1, supported_errors=(NoConnection,)),
-            # Fewer round trips for a new connection, and no talk about the maintenance of clusters.
+            # Fewer round trips for a new connection, without cluster maintenance notifications.
             protocol=2,
             driver_info=None,
         )
         self._redis: Any = Redis.from_pool(pool)
-        # Unlike a bare EVALSHA it loads the script again after SCRIPT FLUSH and after a restart.
+        # Unlike a bare EVALSHA, this reloads the script after SCRIPT FLUSH or a restart.
         self._script: Any = self._redis.register_script(_COUNT)
         self._secret = sha256(secret.encode()).digest()
         self._prefix = prefix
@@ -98,23 +98,24 @@ class RedisLimiter:
                 wait = await self._script(keys=[name], args=[rate.interval, rate.count, cost])
             return int(wait) / 1_000_000
         except (RedisError, OSError, RuntimeError, ValueError) as error:
-            # TimeoutError is an OSError, RuntimeError what a transport says that was closed meanwhile, and
-            # ValueError is an answer that is no number: whoever answers is not Redis.
+            # TimeoutError is an OSError. A transport that was closed meanwhile raises RuntimeError. A reply
+            # that is not a number raises ValueError: the server is not Redis.
             raise LimiterUnavailable(f"{type(error).__name__}: {error}") from error
 
 
 _PAUSE = 0.5
-"""Seconds in which a limiter that failed is not asked again. More than one call to it can take."""
+"""Seconds before a limiter that failed is tried again. Longer than one call can take."""
 _AT_ONCE = 16
-"""Calls at once. The others wait their turn, and not for a timeout, too, if the limiter fails meanwhile."""
+"""Concurrent calls. Later calls queue, so that when Redis goes down they find the breaker open instead of
+each waiting for its own timeout."""
 
 
 class CircuitBreaker:
-    """A `Limiter` that asks *limiter*, and *fallback* while that is unavailable.
+    """A `Limiter` that uses *limiter*, and *fallback* while it is unavailable.
 
-    Without a fallback nothing is allowed then: `acquire` and `peek` raise LimiterUnavailable, and what cannot
-    be given back stays counted. After each pause one call tries whether the limiter is back, at the cost of
-    its timeout. Going and coming back are logged, once each.
+    Without a fallback nothing is allowed during an outage: `acquire` and `peek` raise LimiterUnavailable, and
+    `refund` does nothing. After each pause one call tries the limiter and may have to wait for its timeout.
+    The start and the end of an outage are each logged once.
     """
 
     def __init__(self, limiter: Limiter, fallback: Limiter | None) -> None:
@@ -134,7 +135,7 @@ class CircuitBreaker:
         try:
             await self._ask(lambda limiter: limiter.refund(key, rate))
         except LimiterUnavailable:
-            # Whoever is to get something back has done well, and must not be refused for this.
+            # A refund follows a legitimate request, which must not fail because of it.
             return
 
     async def clear(self) -> None:
@@ -152,14 +153,14 @@ class CircuitBreaker:
         async with self._turns:
             if self._may_ask():
                 try:
-                    answer = await question(self._limiter)
+                    result = await question(self._limiter)
                 except LimiterUnavailable as error:
                     self._note_failure(error)
                 else:
                     self._note_success()
-                    return answer
+                    return result
         if self._fallback is None:
-            raise LimiterUnavailable("The limiter is away, and REDIS_OUTAGE=refuse.")
+            raise LimiterUnavailable("The limiter is unavailable, and REDIS_OUTAGE=refuse.")
         return await question(self._fallback)
 
     def _may_ask(self) -> bool:
@@ -167,7 +168,7 @@ class CircuitBreaker:
             return True
         if time.monotonic() < self._try_again_at:
             return False
-        # The one that tries; the next must not before this pause is over, too.
+        # This call probes the limiter. Hold the next probe back for another pause.
         self._try_again_at = time.monotonic() + _PAUSE
         return True
 
@@ -175,10 +176,12 @@ class CircuitBreaker:
         self._try_again_at = time.monotonic() + _PAUSE
         if not self._is_away:
             self._is_away = True
-            until = "what is limited is refused" if self._fallback is None else "each process counts alone"
-            logger.error("Redis is away (%s): %s until it is back", error, until)
+            until = (
+                "limited requests are refused" if self._fallback is None else "each process counts separately"
+            )
+            logger.error("Redis is unavailable (%s): %s until it is back", error, until)
 
     def _note_success(self) -> None:
         if self._is_away:
             self._is_away = False
-            logger.warning("Redis is back: the limits are shared again")
+            logger.warning("Redis is back: limits are shared again")

@@ -1,7 +1,7 @@
-"""Mail: written into an outbox with the change that it is about, sent by a worker after the commit.
+"""E-mail: stored in an outbox in the same transaction as the change, and sent by a worker after the commit.
 
-To send one from a request: `await app.state.mail.for_session(db).send(EmailMessage.build(...))`.
-Template-owned; start reading at `outbox.py`.
+To send a mail from a request: `await app.state.mail.for_session(db).send(EmailMessage.build(...))`.
+Template-owned. Start reading at `outbox.py`.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ __all__ = [
 
 
 def install(app: App) -> None:
-    """Put the mailer at `app.state.mail`; with BACKGROUND_WORKER=inline run a worker in this process."""
+    """Set `app.state.mail`. With BACKGROUND_WORKER=inline, run a worker in this process."""
     settings = app.state.settings
     app.state.mail = Mailer(default_sender=settings.mail_sender)
     tasks.install(app)

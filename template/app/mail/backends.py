@@ -1,8 +1,8 @@
-"""How mail leaves: the console, an SMTP server, or a list in memory. `MAIL_BACKEND` chooses.
+"""Mail backends: the console, an SMTP server, or a list in memory. `MAIL_BACKEND` selects one.
 
-Template-owned. A backend of your own is a class with `name`, `send` and `close`; give it a case in
-`build_backend`. Let it raise `SendError` to be tried again, `Undeliverable` to have the mail set aside
-at once. The text of either is stored and logged: put no address and no part of the mail into it.
+Template-owned. To add a backend, write a class with `name`, `send` and `close` and give it a case in
+`build_backend`. Raise `SendError` to try again later, or `Undeliverable` to set the mail aside at once. The
+message is stored and logged: put no address and no part of the mail into it.
 """
 
 import re
@@ -37,7 +37,7 @@ from app.settings import Settings
 
 
 class Undeliverable(SendError):
-    """Trying again is useless: the mail cannot be written, or the server refuses it for good."""
+    """Trying again is useless: the mail cannot be encoded, or the server refuses it permanently."""
 
 
 def build_backend(settings: Settings) -> Backend:
@@ -67,9 +67,9 @@ def _smtp_config(settings: Settings) -> SMTPConfig:
 
 @dataclass
 class ConsoleBackend:
-    """Prints mails, so that a link can be clicked in the terminal.
+    """Prints mails so that you can click their links in the terminal.
 
-    For development alone: links are secrets.
+    For development only: the links contain secrets.
     """
 
     stream: TextIO | None = None
@@ -82,9 +82,9 @@ class ConsoleBackend:
             f"\n--- mail ---\nTo: {', '.join(message.to)}\nSubject: {message.subject}\n\n"
             f"{(message.text_body or message.html_body).strip()}\n--- end of mail ---\n"
         )
-        # A terminal that cannot show a letter shows a question mark.
+        # Characters that the terminal cannot show become question marks.
         encoding = stream.encoding or "utf-8"
-        # One call, so that nothing else is printed in between.
+        # One call, so that no other output appears in between.
         print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
         return SendResult(message_id=message.message_id, provider=self.name)
 
@@ -94,7 +94,7 @@ class ConsoleBackend:
 
 @dataclass
 class CarefulSMTPBackend:
-    """hawkapi-mail's SMTP backend, which says of each failure whether trying again makes sense."""
+    """hawkapi-mail's SMTP backend, plus the decision whether a failed mail is worth another attempt."""
 
     inner: SMTPBackend
     name: str = field(default="smtp", init=False)
@@ -117,17 +117,17 @@ def _sorted_errors() -> Generator[None]:
         kind = Undeliverable if _is_final(error.__cause__) else SendError
         raise kind(_describe(error.__cause__ or error)) from error
     except ValueError as error:
-        # hawkapi-mail lets these through: line breaks in a header, a recipient that is no address, an
-        # address outside ASCII (UnicodeEncodeError is a ValueError).
+        # hawkapi-mail raises these for a line break in a header, an invalid recipient or a non-ASCII address
+        # (UnicodeEncodeError is a ValueError).
         raise Undeliverable(f"the mail cannot be written ({type(error).__name__})") from error
 
 
 _OUR_ACCOUNT = frozenset({530, 534, 535, 538})
-"""Replies about our login (RFC 4954). The mail is fine and leaves once the operator has mended that."""
+"""Replies about our login (RFC 4954). The mail is fine: it can be sent once the operator fixes the login."""
 
 
 def _is_final(error: BaseException | None) -> bool:
-    """Whether the server refused this very mail for good: a 5xx reply (RFC 5321, 4.2.1)."""
+    """Whether the server permanently refused this mail: a 5xx reply (RFC 5321, 4.2.1)."""
     match error:
         case SMTPRecipientsRefused():
             return all(_is_final(each) for each in error.recipients)
@@ -147,7 +147,7 @@ def _describe(error: BaseException) -> str:
             codes = f"{error.code} {enhanced.group()}" if enhanced else f"{error.code}"
             return f"{type(error).__name__} {codes}"
         case SMTPConnectError():
-            # Says which server and why; there was no mail yet that it could repeat.
+            # Names the server and the cause. No mail was sent yet, so it cannot quote one.
             return f"{type(error).__name__}: {error}"
         case _:
             return type(error).__name__

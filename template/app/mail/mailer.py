@@ -1,7 +1,7 @@
-"""What the rest of the application sends mail with. Template-owned.
+"""The mailer that the rest of the application uses. Template-owned.
 
-`app.state.mail.for_session(session)` has what senders of mail use of hawkapi-mail's own `Mailer`,
-`default_sender` and `send`, so a function that takes one takes the other.
+`app.state.mail.for_session(db)` has the `default_sender` and `send` of hawkapi-mail's `Mailer`, so a function
+that takes one accepts the other.
 """
 
 from dataclasses import dataclass, replace
@@ -19,14 +19,14 @@ _WITHHELD = "app.mail.withheld"
 def withhold(db: AsyncSession, email: str) -> None:
     """Discard every mail to *email* that *db* sends from now on.
 
-    For a mailbox that has received too many. The work stays the same; `enqueue` says why.
+    For a mailbox that has received too many mails. The work stays the same; `enqueue` explains why.
     """
     db.info.setdefault(_WITHHELD, set()).add(email)
 
 
 @dataclass(frozen=True)
 class Mailer:
-    """Gives a mailer to each transaction."""
+    """Creates a mailer for each transaction."""
 
     default_sender: str
 
@@ -38,17 +38,18 @@ class Mailer:
         user_id: str | None = None,
         lifetime: float | None = None,
     ) -> "SessionMailer":
-        """A mailer for one transaction. With *discard* its mails never leave (see `enqueue`).
+        """A mailer for one transaction. With *discard*, its mails are never sent (see `enqueue`).
 
         *user_id*: the account that the mails belong to. They are deleted with it and are part of its export.
-        *lifetime*: for how many seconds the link in the mails is good. Then they are not sent, and forgotten.
+        *lifetime*: the seconds until the link in the mails expires. Expired mails are not sent, and their
+        content is deleted.
         """
         return SessionMailer(db, self.default_sender, discard, user_id, lifetime)
 
 
 @dataclass
 class SessionMailer:
-    """Puts mails into the outbox, in the transaction of one session."""
+    """Adds mails to the outbox in the transaction of one session."""
 
     db: AsyncSession
     default_sender: str
@@ -57,7 +58,7 @@ class SessionMailer:
     lifetime: float | None = None
 
     async def send(self, message: EmailMessage) -> None:
-        """Put *message* into the outbox: sent after a commit, not at all after a rollback."""
+        """Add *message* to the outbox. It is sent after a commit and never after a rollback."""
         if not message.sender:
             message = replace(message, sender=self.default_sender)
         recipients = set(message.all_recipients())

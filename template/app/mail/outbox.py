@@ -1,11 +1,11 @@
-"""The outbox: mails as rows, written in the transaction of what they are about. Template-owned.
+"""The outbox: mails stored as rows in the same transaction as the change they are about. Template-owned.
 
-A mail exists if, and only if, its cause was committed. A worker (`worker.py`) takes rows with `lease`,
-which gives no row to two of them, and sends them. Delivery is at least once: when a worker is killed
-between the server's "accepted" and the deletion of the row, another sends again, with the same Message-ID.
+A mail exists if and only if that change was committed. A worker (`worker.py`) takes rows with `lease`, which
+never gives one row to two workers, and sends them. Delivery is at least once: if a worker is killed after the
+server accepted the mail and before the row is deleted, another sends it again with the same Message-ID.
 
-No row is kept longer than it is needed: it goes when the mail was sent, when its account is deleted, and some
-time after it was set aside. Its content goes when the link in the mail expires.
+A row is deleted when the mail was sent, when its account is deleted, or some time after it was set aside. Its
+content is deleted when the link in the mail expires.
 """
 
 from collections.abc import Iterable
@@ -25,9 +25,9 @@ PENDING = "pending"
 DEAD = "dead"
 
 EXPIRED = "the link in the mail expired before it could be sent"
-"""The `last_error` of a mail that came too late."""
+"""The `last_error` of a mail that expired."""
 
-_SECRET = {"secret": True}  # nosec B105 - the mark that keeps a column out of exports, not a secret
+_SECRET = {"secret": True}  # nosec B105 - keeps a column out of exports; not a secret itself
 
 
 def _now() -> datetime:
@@ -35,31 +35,31 @@ def _now() -> datetime:
 
 
 class OutboxMessage(Base):
-    """A mail that waits to be sent, or that was set aside after its last attempt."""
+    """A mail that waits to be sent or was set aside after its last attempt."""
 
     __tablename__ = "mail_outbox"
     __table_args__ = (Index(None, "status", "next_attempt_at"),)
 
-    # SQLite counts up by itself only in an INTEGER primary key.
+    # SQLite only increments an INTEGER primary key.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     user_id: Mapped[str | None] = mapped_column(
         String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True, default=None
     )
-    """The account that the mail belongs to: deleted with it, and part of what its owner may export."""
+    """The account that the mail belongs to. It is deleted with the account and is part of its export."""
     subject: Mapped[str] = mapped_column(Text, default="", server_default="")
-    """What the mail is about, for its owner and the operator. It stays with the row: put no secret here."""
+    """The subject, for the owner and the operator. It stays until the row is deleted: put no secret in it."""
     message: Mapped[str] = mapped_column(Text, info=_SECRET)
-    """The whole mail as JSON, links with their tokens included: never log it. Empty after `expires_at`."""
+    """The whole mail as JSON, including the tokens of its links: never log it. Empty after `expires_at`."""
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """When the link in the mail expires. From then on the mail is not sent."""
+    """When the link in the mail expires. The mail is not sent after that."""
     status: Mapped[str] = mapped_column(String(8), default=PENDING)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
-    """Attempts begun. Goes up when a worker takes the row, so that a mail which kills it comes to an end."""
+    """Attempts started. Counted when a worker takes the row, so a mail that crashes workers is given up."""
     next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
-    """Of a mail that was set aside: when that was."""
+    """For a mail that was set aside: when that happened."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
     last_error: Mapped[str] = mapped_column(Text, default="")
-    """Why the last attempt failed, for the operator. Holds no token and no part of the mail."""
+    """Why the last attempt failed, for the operator. Contains no token and no part of the mail."""
 
 
 def enqueue(
@@ -70,12 +70,12 @@ def enqueue(
     user_id: str | None = None,
     expires_at: datetime | None = None,
 ) -> None:
-    """Add *message* to the outbox; it leaves after the caller's transaction was committed.
+    """Add *message* to the outbox. It is sent after the caller's transaction is committed.
 
-    With *discard* the worker throws the row away unsent. That is for answers about an unknown address:
-    they do the same work as answers about a known one, so that their time does not tell the two apart.
+    With *discard*, the worker deletes the row without sending it. A request for an unknown e-mail address
+    then does the same work as one for a known address, and its timing does not reveal which it was.
 
-    *user_id*: the account that the mail belongs to. The caller's transaction keeps it from being deleted.
+    *user_id*: the account that the mail belongs to. The caller's transaction must keep it from being deleted.
     *expires_at*: when the link in it expires.
     """
     db.add(
@@ -96,9 +96,9 @@ async def lease(
     limit: int = 1,
     now: datetime | None = None,
 ) -> list[OutboxMessage]:
-    """Take up to *limit* due rows, longest due first. Nobody else gets them within *duration*.
+    """Take up to *limit* due rows, longest due first. No other worker gets them within *duration*.
 
-    One statement does it, so that no two workers get the same row. Commit before you send.
+    A single statement takes them, so that two workers never get the same row. Commit before you send.
     """
     now = now or _now()
     due = (
@@ -106,7 +106,7 @@ async def lease(
         .where(OutboxMessage.status == PENDING, OutboxMessage.next_attempt_at <= now)
         .order_by(OutboxMessage.next_attempt_at, OutboxMessage.id)
         .limit(limit)
-        # For PostgreSQL. SQLite has one writer at a time anyway; SQLAlchemy leaves this out there.
+        # For PostgreSQL. SQLAlchemy omits it for SQLite, which has one writer at a time.
         .with_for_update(skip_locked=True)
         .cte("due")
     )
@@ -121,17 +121,17 @@ async def lease(
 
 
 async def remove(db: AsyncSession, ids: Iterable[int]) -> None:
-    """The mails were sent, or are not to be sent: delete their rows."""
+    """Delete the rows of mails that were sent or discarded."""
     await db.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(list(ids))))
 
 
 async def put_back(db: AsyncSession, row: OutboxMessage, delay: timedelta, error: str) -> None:
-    """The attempt failed: try again after *delay*."""
+    """Try again after *delay* because the attempt failed with *error*."""
     await _change(db, row, next_attempt_at=_now() + delay, last_error=error)
 
 
 async def set_aside(db: AsyncSession, row: OutboxMessage, error: str) -> None:
-    """No further attempt: the row stays for a while, with the status `dead`, for a person to look at."""
+    """Stop trying. The row stays for a while with the status `dead` so that the operator can inspect it."""
     content = "" if is_expired(row) else row.message
     await _change(db, row, status=DEAD, next_attempt_at=_now(), last_error=error, message=content)
 
@@ -142,7 +142,7 @@ def is_expired(row: OutboxMessage) -> bool:
 
 
 async def blank_expired(db: AsyncSession) -> None:
-    """Forget the content of mails whose link has expired, and set those aside that still wait."""
+    """Delete the content of mails whose link has expired, and set the pending ones aside."""
     now = _now()
     expired = (OutboxMessage.expires_at <= now, OutboxMessage.message != "")
     waiting = update(OutboxMessage).where(*expired, OutboxMessage.status == PENDING)
@@ -154,13 +154,13 @@ async def blank_expired(db: AsyncSession) -> None:
 
 
 async def remove_dead(db: AsyncSession, before: datetime) -> None:
-    """Delete what was set aside before that moment."""
+    """Delete mails that were set aside before that time."""
     old = (OutboxMessage.status == DEAD, OutboxMessage.next_attempt_at < before)
     await db.execute(delete(OutboxMessage).where(*old))
 
 
 async def _change(db: AsyncSession, row: OutboxMessage, **values: object) -> None:
-    # When the lease has run out and another worker has the row, `attempts` differs: leave it to that one.
+    # If the lease expired and another worker took the row, `attempts` differs: leave the row to that worker.
     still_ours = (OutboxMessage.id == row.id, OutboxMessage.attempts == row.attempts)
     await db.execute(
         update(OutboxMessage).where(*still_ours).values(**values).execution_options(synchronize_session=False)
@@ -168,7 +168,7 @@ async def _change(db: AsyncSession, row: OutboxMessage, **values: object) -> Non
 
 
 async def pending_messages(db: AsyncSession) -> list[EmailMessage]:
-    """The mails that wait to be sent, oldest first, without those to be thrown away."""
+    """The mails that wait to be sent, oldest first, without those that will be discarded."""
     waiting = select(OutboxMessage.message).where(OutboxMessage.status == PENDING)
     stored = [from_json(text) for text in await db.scalars(waiting.order_by(OutboxMessage.id))]
     return [mail.message for mail in stored if not mail.discard]

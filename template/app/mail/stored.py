@@ -1,6 +1,6 @@
-"""How a mail looks in the outbox: JSON, attachments in base64. Template-owned.
+"""The stored form of a mail in the outbox: JSON, with attachments in base64. Template-owned.
 
-Rows outlive releases: a field may be added with a default, and none renamed.
+Rows outlive releases: add fields only with a default, and never rename one.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ from hawkapi_mail import EmailMessage, new_message_id
 
 
 class StoredMail(msgspec.Struct):
-    """A mail, and whether it is thrown away in place of being sent."""
+    """A mail, and whether it is discarded instead of sent."""
 
     message: EmailMessage
     discard: bool = False
@@ -26,15 +26,15 @@ def from_json(text: str) -> StoredMail:
     """Read what `to_json` wrote.
 
     Raises:
-        msgspec.MsgspecError: *text* is something else.
+        msgspec.MsgspecError: *text* is not a stored mail.
     """
     return msgspec.json.decode(text, type=StoredMail)
 
 
 def addressed(message: EmailMessage) -> EmailMessage:
-    """A copy of *message* with the Message-ID and the Date that every attempt will carry.
+    """A copy of *message* with the Message-ID and Date that every attempt uses.
 
-    The same id each time is how mail servers recognise a mail that was sent twice.
+    A mail server recognizes a mail that was sent twice by its Message-ID.
     """
     headers = dict(message.headers)
     if not any(name.lower() == "date" for name in headers):

@@ -1,4 +1,4 @@
-"""What the worker does for the outbox from time to time. The time is yours to change."""
+"""The periodic task of the outbox. Change its interval as you like."""
 
 from datetime import timedelta
 
@@ -8,11 +8,11 @@ from app.tasks import PeriodicTask
 from app.web import App
 
 CLEANING = 600.0
-"""Seconds between two looks for links that have expired and mails that were set aside long ago."""
+"""Seconds between two runs, which delete expired content and mails that were set aside long ago."""
 
 
 def install(app: App) -> None:
-    """Add the task to those of *app*."""
+    """Add the task to *app*."""
     database, retention = app.state.db, timedelta(days=app.state.settings.mail_retention_days)
 
     async def clean() -> None:

@@ -1,7 +1,7 @@
-"""Sends what is in the outbox. Runs inside `app dev`, or as a process of its own with `app worker`.
+"""Sends the mails in the outbox. Runs inside `app dev`, or as a separate process with `app worker`.
 
-Template-owned; the times at the top are yours to change. Any number of workers may run at once. The log
-names rows by their ids and never shows an address, a link or a text.
+Template-owned; change the times at the top as you like. Any number of workers may run at once. Log lines
+identify rows by id and never contain an address, a link or text of a mail.
 """
 
 import asyncio
@@ -23,22 +23,23 @@ from app.settings import Settings
 logger = logging.getLogger("app.mail")
 
 IDLE = 1.0
-"""Seconds between two looks into an empty outbox."""
+"""Seconds between two looks at an empty outbox."""
 BUSY = 0.2
-"""The same just after a mail: more may follow soon."""
+"""Seconds to the next look right after a mail, because more may follow soon."""
 MAX_PAUSE = 30.0
-"""Seconds between two tries when the database does not answer."""
+"""The maximum number of seconds between two tries while the database is unavailable."""
 FIRST_RETRY = 10.0
-"""Seconds to the second attempt; each further one waits twice as long, give or take 20 percent ..."""
+"""Seconds before the second attempt. The delay doubles with each further attempt, plus or minus 20
+percent."""
 MAX_RETRY = 3600.0
-"""... and an hour at the most."""
+"""The maximum number of seconds between two attempts."""
 
 
 class Worker:
-    """Takes mails out of the outbox one at a time and sends them.
+    """Takes mails from the outbox one at a time and sends them.
 
-    One at a time, so that a lease has to outlast a single send, a mail that kills the process costs no
-    other mail an attempt, and nothing has to be given back when the worker stops.
+    One at a time has three advantages: a lease only has to outlast one send, a mail that kills the process
+    does not cost other mails an attempt, and no rows have to be returned when the worker stops.
     """
 
     def __init__(
@@ -50,18 +51,18 @@ class Worker:
         send_timeout: float = 60.0,
         retry: RetryPolicy | None = None,
     ) -> None:
-        """*send_timeout*: the seconds after which a send is given up and counts as failed."""
+        """*send_timeout*: seconds after which a send is cancelled and counts as failed."""
         self.backend = backend
         self._database = database
         self._retry = retry or RetryPolicy(max_attempts, FIRST_RETRY, MAX_RETRY)
         self._send_timeout = send_timeout
-        # No send lasts longer than its lease, or another worker would send the same mail meanwhile.
+        # A lease must outlast the send, or another worker would send the same mail.
         self._lease = timedelta(seconds=2 * send_timeout + 30)
         self._finished: set[int] = set()
-        """Rows whose mails are sent but which are still in the table."""
+        """Ids of rows whose mails were sent but which are not yet deleted."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send until *stop* is set. A send that has begun is finished first."""
+        """Send until *stop* is set. A send that has started is finished first."""
         pause = IDLE
         while not stop.is_set():
             try:
@@ -77,10 +78,10 @@ class Worker:
         await self._say_goodbye()
 
     async def run_once(self) -> int:
-        """Send what is due now; the number of rows that were dealt with.
+        """Send the mails that are due now. Returns the number of rows handled.
 
         Raises:
-            SQLAlchemyError: the database does not answer.
+            SQLAlchemyError: the database is unavailable.
         """
         handled = 0
         while await self._handle_next():
@@ -120,7 +121,7 @@ class Worker:
             await self._retry_or_set_aside(row, _describe(error))
         else:
             self._finished.add(row.id)
-            logger.info("mail %d %s", row.id, "thrown away" if mail.discard else "sent")
+            logger.info("mail %d %s", row.id, "discarded" if mail.discard else "sent")
 
     async def _retry_or_set_aside(self, row: OutboxMessage, error: str) -> None:
         if row.attempts >= self._retry.max_attempts:
@@ -137,7 +138,7 @@ class Worker:
             await outbox.set_aside(db, row, error)
 
     async def _remove_finished(self) -> None:
-        # When it fails it is tried again before anything else: what was sent must not be sent again.
+        # If this fails, it is retried before anything else: a mail must not be sent twice.
         if self._finished:
             async with self._database.session() as db:
                 await outbox.remove(db, self._finished)
@@ -153,12 +154,12 @@ class Worker:
 
 
 def build_worker(database: Database, settings: Settings) -> Worker:
-    """The worker that the settings describe."""
+    """The worker for these settings."""
     return Worker(
         database,
         build_backend(settings),
         max_attempts=settings.mail_max_attempts,
-        # SMTP_TIMEOUT is for one step of the conversation with the server; a mail takes several.
+        # SMTP_TIMEOUT limits one step of an SMTP delivery, and a mail takes several.
         send_timeout=4 * settings.smtp_timeout,
     )
 
@@ -177,7 +178,8 @@ def _log_trouble(error: Exception, pause: float) -> None:
 
 
 def _describe(error: Exception) -> str:
-    """*error* for log and table. Only the texts of `SendError` are known to hold nothing private."""
+    """*error* for the log and the table. Only messages of `SendError` are known to contain nothing
+    private."""
     if isinstance(error, SendError):
         return str(error)
     cause: object = getattr(error, "orig", None)

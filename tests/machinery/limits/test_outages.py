@@ -199,8 +199,8 @@ async def test_going_and_coming_back_are_logged_once_each(
 
     lines = [record.getMessage() for record in caplog.records if record.name == "app.limits"]
     assert lines == [
-        "Redis is away (ConnectionError: refused): each process counts alone until it is back",
-        "Redis is back: the limits are shared again",
+        "Redis is unavailable (ConnectionError: refused): each process counts separately until it is back",
+        "Redis is back: limits are shared again",
     ]
 
 
@@ -231,7 +231,7 @@ async def test_while_redis_is_away_the_answer_may_be_503(make_app, visit, silent
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["retry-after"] == "5"
-    assert answer.json()["detail"] == "The limits cannot be checked at the moment. Try again soon."
+    assert answer.json()["detail"] == "Rate limits cannot be checked at the moment. Try again soon."
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ async def reach(statuses: list[int], number: int) -> None:
 
 
 async def is_back(caplog: pytest.LogCaptureFixture) -> None:
-    while "Redis is back: the limits are shared again" not in caplog.messages:
+    while "Redis is back: limits are shared again" not in caplog.messages:
         await asyncio.sleep(0.01)
 
 

@@ -156,7 +156,7 @@ async def test_a_row_knows_its_session_until_it_has_none(stored, stored_http, th
         return session_of(row) is db
 
     assert (await stored_http.post("/")).json() is True
-    with pytest.raises(ValueError, match="Thing belongs to no session"):
+    with pytest.raises(ValueError, match="Thing does not belong to a session"):
         session_of(row)
 
 

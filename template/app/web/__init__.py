@@ -1,4 +1,4 @@
-"""What every route needs from HTTP. Template-owned: fixes to HawkAPI's defects arrive by `copier update`."""
+"""The HTTP tools that routes use. Template-owned: repairs of HawkAPI's defects arrive by `copier update`."""
 
 from app.web import docs, health
 from app.web.cookies import delete_cookie, set_cookie
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def install(app: App) -> None:
-    """Add the health routes and, while DOCS_ENABLED is true, the documentation."""
+    """Add the health routes and, if DOCS_ENABLED is true, the documentation."""
     app.include_router(health.router)
     if app.state.settings.docs_enabled:
         app.include_router(docs.router)

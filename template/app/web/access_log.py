@@ -1,7 +1,7 @@
-"""One line in the log for each request (logger `app.access`), and the id that all its lines have in common.
+"""Logs one line per request (logger `app.access`) and gives each request an id.
 
-No query string, no token and no header is ever in it. Answers carry the id as `X-Request-ID`, so that
-somebody who reports an error can say which one it was.
+A line never contains a query string, a token or a header. All log lines of a request carry its id. Responses
+return it as `X-Request-ID`, so that users can quote it when they report an error.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from app.web.framework.asgi import Application, Message, Scope
 logger = logging.getLogger("app.access")
 
 GONE = 499
-"""Logged, never sent: the client went away before its answer began (the number is nginx's)."""
+"""Logged, never sent: the client disconnected before the response started (nginx uses the same number)."""
 _MAX_PART = 36
-"""Characters. An id is as long as that at most; what is longer may be a token at a misspelt address."""
+"""The length of a UUID, in characters. A longer path segment may be a token in a mistyped URL."""
 _MAX_PATH = 1024
 _HIDDEN = "..."
 _EXCHANGE = "app.exchange"
@@ -32,7 +32,7 @@ _CLEAN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(slots=True)
 class Exchange:
-    """A request and its answer, as far as they have come."""
+    """The progress of a request and its response."""
 
     began: float
     request_id: str
@@ -45,18 +45,18 @@ class Exchange:
 
 
 def note_user(request: Request, user_id: str) -> None:
-    """Say in the line of *request* who has sent it."""
+    """Add the user to the log line of *request*."""
     if (exchange := request.scope.get(_EXCHANGE)) is not None:
         exchange.user_id = user_id
 
 
 def is_of_user(scope: Scope) -> bool:
-    """Whether a guard has found out who sent the request."""
+    """Whether a guard has authenticated the request."""
     return (exchange := scope.get(_EXCHANGE)) is not None and exchange.user_id is not None
 
 
 def hide(scope: Scope, part: str) -> None:
-    """Keep *part* of the path out of the line of the request."""
+    """Hide *part* of the path in the log line of the request."""
     if (exchange := scope.get(_EXCHANGE)) is not None:
         exchange.hidden = part
 
@@ -87,7 +87,7 @@ def log_requests(app: Application) -> Application:
             await send(message)
             exchange.bytes_sent += len(message.get("body", b""))
             if not message.get("more_body", False):
-                # Background tasks come after this; they are not what the client waits for.
+                # Write the line now: the client does not wait for background tasks.
                 _write(scope, exchange)
 
         try:
@@ -103,7 +103,7 @@ def log_requests(app: Application) -> Application:
 
 
 def _request_id(scope: Scope) -> str:
-    """The proxy's, so that its log and ours can be read side by side; anybody else's is not believed."""
+    """The id that a trusted proxy sent, so that its log and ours match; otherwise a new one."""
     if is_from_proxy(scope):
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         if _CLEAN_ID.fullmatch(text := given.decode("latin-1")):

@@ -1,4 +1,4 @@
-"""Who is at the other end of a request, as far as HTTP tells: the address and the browser."""
+"""The client of a request: its IP address and its user agent."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,21 +9,21 @@ from hawkapi import Request
 from app.web.framework.asgi import Scope
 
 MAX_USER_AGENT = 512
-"""Characters that are kept; what comes from outside has no end of its own."""
+"""The maximum number of characters stored: clients can send any length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Both are empty where nothing is known, as on the command line."""
+    """Both fields are empty if nothing is known, for example on the command line."""
 
     ip_address: str = ""
     user_agent: str = ""
 
     @property
     def network(self) -> str:
-        """Whom a limit counts: an IPv4 address, or the /64 of an IPv6 address, all of which one customer has.
+        """What a rate limit counts: an IPv4 address or the /64 of an IPv6 address.
 
-        RFC 6177 gives a site at least that much. Empty where the address is.
+        One site has at least a /64 (RFC 6177). Empty if the address is empty.
         """
         if ":" not in self.ip_address:
             return self.ip_address
@@ -31,24 +31,24 @@ class Client:
 
 
 def client_of(request: Request) -> Client:
-    """Address and browser. X-Forwarded-For counts as far as TRUSTED_PROXIES have written it, no further."""
+    """The client of *request*. X-Forwarded-For is believed only if TRUSTED_PROXIES wrote it."""
     agent = request.headers.get("user-agent") or ""
     printable = agent if agent.isprintable() else "".join(each for each in agent if each.isprintable())
     return Client(address_of(request.scope), printable[:MAX_USER_AGENT])
 
 
 def address_of(scope: Scope) -> str:
-    """The address alone."""
+    """The client's IP address, or an empty string if it is not known."""
     trusted = _trusted(scope)
     if not trusted:
         return _plain(_peer(scope))
-    # Several lines are one list (RFC 9110, section 5.3): a proxy may add its own below the client's.
+    # Several header lines form one list (RFC 9110, section 5.3): a proxy may add its line below the client's.
     lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     return _address(_peer(scope), ",".join(lines), trusted)
 
 
 def is_from_proxy(scope: Scope) -> bool:
-    """Whether whoever is connected is one of TRUSTED_PROXIES, so that its headers can be believed."""
+    """Whether the connection comes from one of TRUSTED_PROXIES, so that its headers can be believed."""
     trusted = _trusted(scope)
     return bool(trusted) and _is_one_of(_plain(_peer(scope)), trusted)
 
@@ -64,9 +64,9 @@ def _trusted(scope: Scope) -> list[IPv4Network | IPv6Network]:
 
 
 def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]) -> str:
-    """Each proxy appends the address that it was asked from, so the list is read from its end.
+    """Each proxy appends the address of its client, so read the list from the end.
 
-    The first that is not a proxy of ours is the client; what stands before it, anybody may have written.
+    The first address that is not a trusted proxy is the client. Anyone may have written those before it.
     """
     address = _plain(peer)
     for each in reversed([part for part in forwarded.split(",") if part.strip()]):
@@ -79,7 +79,7 @@ def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]
 
 @lru_cache(4096)
 def _plain(text: str) -> str:
-    """The one spelling of an address, without port and zone; empty for what is none."""
+    """The canonical form of the IP address *text*, without port and zone; empty if it is not one."""
     bare = text.removeprefix("[").partition("]")[0] if text.startswith("[") else text
     try:
         address = ip_address((bare.partition(":")[0] if bare.count(":") == 1 else bare).partition("%")[0])

@@ -1,8 +1,8 @@
-"""Cookies of an answer. HawkAPI's responses keep headers in a dict, so they can carry one Set-Cookie at most.
+"""Setting and reading cookies. HawkAPI's responses keep headers in a dict, so they can carry one Set-Cookie.
 
     set_cookie(request, "theme", "dark", max_age=86400)
 
-works with every answer, errors and streams included, because the application adds the headers itself.
+works for every response, including errors and streams, because the application adds the headers itself.
 
 `request.cookies` has the cookies of a request, read by `read_cookies`.
 """
@@ -14,7 +14,7 @@ from typing import Literal
 from hawkapi import Request
 
 COOKIES = "app.cookies"
-"""Where a request keeps the Set-Cookie headers of its answer."""
+"""The key of the ASGI scope that holds the Set-Cookie headers of the response."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21\x23-\x2B\x2D-\x3A\x3C-\x5B\x5D-\x7E]*")
@@ -31,13 +31,14 @@ def set_cookie(
     http_only: bool = True,
     same_site: Literal["Lax", "Strict", "None"] = "Lax",
 ) -> None:
-    """Send a cookie with the answer to *request*; *max_age* in seconds, None until the browser closes.
+    """Set a cookie in the response to *request*. *max_age* is in seconds; None lasts until the browser
+    closes.
 
     Raises:
-        ValueError: the name or the value holds what RFC 6265 does not allow; encode it first.
+        ValueError: the name or the value has characters that RFC 6265 does not allow. Encode it first.
     """
     if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value) or ";" in path:
-        raise ValueError(f"The cookie {name!r} holds what RFC 6265, section 4.1.1, does not allow.")
+        raise ValueError(f"The cookie {name!r} has characters that RFC 6265, section 4.1.1, does not allow.")
     parts = [f"{name}={value}", f"Path={path}", f"SameSite={same_site}"]
     if max_age is not None:
         parts.append(f"Max-Age={max_age}")
@@ -49,20 +50,20 @@ def set_cookie(
 
 
 def delete_cookie(request: Request, name: str, *, path: str = "/", secure: bool = True) -> None:
-    """Make the browser forget a cookie; *path* and *secure* as when it was set."""
+    """Delete a cookie in the browser. *path* and *secure* must be the same as when it was set."""
     set_cookie(request, name, "", max_age=0, path=path, secure=secure)
 
 
 def read_cookies(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The cookies in *headers*, as an ASGI scope has them. Of several with one name the first counts.
+    """The cookies in *headers* of an ASGI scope. The first cookie of each name counts.
 
-    Names are compared byte for byte, without the spaces and tabs around them (RFC 6265, section 5.2). HawkAPI
-    0.2.0 strips the bytes 0x85 and 0xA0 too, and takes the last: `\\xa0__Host-session`, which any host of the
-    domain may set for all of them, would be the session (CWE-20; RFC 6265bis, section 4.1.3.2).
+    Names are compared byte for byte, without surrounding spaces and tabs (RFC 6265, section 5.2). HawkAPI
+    0.2.0 also strips the bytes 0x85 and 0xA0 and takes the last cookie. Any host of the domain could then set
+    `\\xa0__Host-session` for all hosts and replace the session (CWE-20; RFC 6265bis, section 4.1.3.2).
 
-    The hooks of a HawkAPI middleware get HawkAPI's own request: use this function there.
+    Hooks of a HawkAPI middleware get HawkAPI's own request: use this function there.
     """
-    # HTTP/2 clients may send each cookie in a field of its own (RFC 9113, section 8.2.3).
+    # HTTP/2 clients may send each cookie in a separate field (RFC 9113, section 8.2.3).
     fields = [value for name, value in headers if name == b"cookie"]
     found: dict[str, str] = {}
     for pair in b";".join(fields).split(b";"):

@@ -1,4 +1,4 @@
-"""Requests that another site made a browser send (CSRF; ASVS 3.5.1): refused where a cookie authenticates."""
+"""Protection against cross-site request forgery of requests authenticated by a cookie (CSRF; ASVS 3.5.1)."""
 
 from urllib.parse import urlsplit
 
@@ -12,18 +12,18 @@ _PORTS = {"http": ":80", "https": ":443"}
 
 
 class CrossSiteRequest(Problem):
-    """The 403 of `require_same_origin`; a handler for it sees every refusal."""
+    """The 403 of `require_same_origin`. An exception handler for it sees every refusal."""
 
 
 def require_same_origin(request: Request) -> None:
     """Refuse an unsafe request unless the browser says that it comes from a page of this application.
 
-    Browsers say it in `Sec-Fetch-Site`, which no page can change, and older ones in `Origin` alone, which is
-    compared with BASE_URL. A request that says neither is refused: whoever uses a cookie outside a browser
-    sends `Origin` along.
+    Browsers say so in `Sec-Fetch-Site`, which pages cannot change. Older browsers send only `Origin`, which
+    is compared with BASE_URL. A request with neither header is refused: clients other than browsers that use
+    the cookie must send `Origin`.
 
     Raises:
-        CrossSiteRequest: answered 403.
+        CrossSiteRequest: the response is a 403.
     """
     if request.method in _SAFE_METHODS:
         return
@@ -33,12 +33,12 @@ def require_same_origin(request: Request) -> None:
     if not is_ours:
         raise CrossSiteRequest(
             403,
-            "With a cookie, this is accepted from pages of this application alone. A client that is no"
-            f" browser sends the header Origin: {origin}",
+            "Cross-site request refused. Requests authenticated by a cookie must come from pages of this"
+            f" application. Clients other than browsers must send the header Origin: {origin}",
         )
 
 
 def _origin_of(address: str) -> str:
-    """As browsers write it: in lower case, and without the port that the scheme stands for (RFC 6454)."""
+    """The origin as browsers send it: in lower case, without the scheme's default port (RFC 6454)."""
     parts = urlsplit(address.lower())
     return f"{parts.scheme}://{parts.netloc.removesuffix(_PORTS[parts.scheme])}"

@@ -1,7 +1,7 @@
-"""The documentation page at /docs: one HTML page without scripts, made from the OpenAPI document.
+"""The documentation at /docs: one HTML page without scripts, made from the OpenAPI document.
 
-It works offline and under the strictest Content-Security-Policy. Give /openapi.json to a client such as
-Bruno, Insomnia or Swagger UI to send requests. Both routes exist while DOCS_ENABLED is true.
+It works offline and with the strictest Content-Security-Policy. To send requests, open /openapi.json in a
+client such as Bruno, Insomnia or Swagger UI. Both routes exist only if DOCS_ENABLED is true.
 """
 
 import html
@@ -37,7 +37,7 @@ async def openapi_document(request: Request) -> JSONResponse:
 
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
-    """The documentation as a page for people."""
+    """The documentation page."""
     document = request.scope["app"].openapi()
     return page_response(document["info"]["title"], render(document), style=_STYLE, wide=True)
 
@@ -76,12 +76,12 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     rows = [
         (
             f"<b>{_text(status)}</b>",
-            _text(answer["description"]),
-            " ".join(_schema(each) for each in answer.get("content", {}).values()),
+            _text(response["description"]),
+            " ".join(_schema(each) for each in response.get("content", {}).values()),
         )
-        for status, answer in operation["responses"].items()
+        for status, response in operation["responses"].items()
     ]
-    parts.append("<h3>Answers</h3>" + _table(rows) + "</div></details>")
+    parts.append("<h3>Responses</h3>" + _table(rows) + "</div></details>")
     return "\n".join(parts)
 
 

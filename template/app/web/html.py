@@ -1,4 +1,4 @@
-"""Small HTML pages without scripts or outside resources, and the headers that keep them so.
+"""Small HTML pages without scripts or external resources. Their headers forbid both.
 
 A page is a Jinja2 template that extends `page.html`, the layout in `app/web/templates/`.
 """
@@ -36,15 +36,15 @@ class Pages:
         style: str = "",
         **values: Any,
     ) -> Response:
-        """The page *template* with *values*; *style* is CSS beside that of the layout.
+        """The page *template* with *values*. *style* is CSS in addition to that of the layout.
 
-        The page may carry a token in its URL, so it is not stored (`no-store`), and only its own style and a
-        form to this site are allowed (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds what every response
-        has.
+        The URL of a page may contain a token, so the page is not stored (`no-store`). Only its own style and
+        forms to this site are allowed (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds the headers that
+        every response has.
         """
         css = _STYLE + style
         digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-        # Markup: an escaped style would not have the digest that the policy names.
+        # Markup: an escaped style would not match the digest in the policy.
         layout = {"problem": "", "wide": False, "style": Markup(css)}  # noqa: S704  # nosec B704
         document = self._environment.get_template(template).render(layout | values)
         policy = (
@@ -65,6 +65,6 @@ _pages = Pages()
 def page_response(
     title: str, body: str, *, status: int = 200, style: str = "", wide: bool = False
 ) -> Response:
-    """A page with the layout alone. *body* is HTML: escape what comes from outside with `html.escape`."""
+    """A page with only the layout. *body* is HTML: escape untrusted values with `html.escape`."""
     content = Markup(body)  # noqa: S704  # nosec B704 - HTML, as the docstring says
     return _pages.response("page.html", status=status, style=style, wide=wide, title=title, body=content)

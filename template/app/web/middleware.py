@@ -1,17 +1,17 @@
-"""The middleware that every request passes through, in its order, and every response on its way out.
+"""The middleware that every request and response passes through.
 
-From the outside in, each with the reason for its place:
+From the outside in, with the reason for each place:
 
-1. `log_requests`: sees every request, also one that is refused, and gives it its id.
-2. `respond_to_head`: HEAD is GET from here on, so nothing further in has to think of it.
-3. `well_formed` and 4. `security_headers`: hold for every response, whatever sends it.
-5. `check_host`: under a name that is not served there is nothing, not even CORS.
-6. CORS: outside of whatever sends an error, so that a front end can read it.
+1. `log_requests`: sees every request, even a refused one, and gives it an id.
+2. `respond_to_head`: turns HEAD into GET, so that the inner layers need not handle it.
+3. `well_formed` and 4. `security_headers`: apply to every response, no matter which layer sends it.
+5. `check_host`: a host name that is not served gets no response but the refusal, not even CORS headers.
+6. CORS: outside the layers that send errors, so that a front end can read the errors.
 7. `limit_size` and 8. `limit_time`: before any work is done for the request.
-9. `App`'s own: an exception of a middleware becomes a response, then your middleware, then the route.
+9. `App`: turns exceptions into responses, then runs your middleware, then the route.
 
-Middleware of your own (`app.add_middleware`) is a part of 9. Change the headers in `_ALWAYS` freely; the
-order is fixed.
+Your own middleware (`app.add_middleware`) is part of 9. You may change the headers in `_ALWAYS`. The order is
+fixed.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ MAX_URL_LENGTH = 8192
 """Bytes of path and query together. RFC 9110, section 4.1, asks for at least 8000."""
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
-    # URLs hold tokens: no other site learns which one a reader comes from.
+    # URLs can contain tokens, so other sites must not learn them.
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (
@@ -44,24 +44,24 @@ _ALWAYS = (
         b"default-src 'none'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
 )
-"""Headers of every response, errors too (ASVS 3.4). A header that a handler sets itself stays as it is.
+"""Headers of every response, including errors (ASVS 3.4). A header that a handler sets takes precedence.
 
-The policy forbids everything: a response that is opened in a browser loads and runs nothing, and no other
-site shows it in a frame. Pages allow what they need: `app/web/html.py`.
+The policy forbids everything: a response opened in a browser loads and runs nothing, and other sites cannot
+show it in a frame. Pages allow what they need: `app/web/html.py`.
 """
 _HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
 _EXEMPT = frozenset({"/livez", "/readyz", "/healthz"})
-"""Load balancers and the container's own check name the host by its IP address."""
+"""Load balancers and the container's health check send an IP address as the host."""
 _ABOUT_A_BODY = frozenset({b"content-type", b"content-length"})
 
 
 def build_stack(app: Application, settings: Settings | None) -> Application:
-    """Wrap *app* in the middleware. Without *settings*, only in that which needs none."""
+    """Wrap *app* in the middleware. Without *settings*, only in the layers that need none."""
     if settings is not None:
         app = limit_time(app, body=settings.body_timeout, response=settings.request_timeout)
         app = limit_size(app, headers=settings.max_header_size)
         if settings.cors_origins:
-            # An empty list would mean every origin to this class.
+            # This class treats an empty list as every origin.
             app = CORSMiddleware(
                 app,
                 allow_origins=settings.cors_origins,
@@ -74,13 +74,13 @@ def build_stack(app: Application, settings: Settings | None) -> Application:
 
 
 class _HeadIsSent(BaseException):
-    """Ends a stream that nobody will read."""
+    """Ends a stream that the client will not read."""
 
 
 def respond_to_head(app: Application) -> Application:
-    """HEAD: the head of the response to GET with its Content-Length, and no byte of a body.
+    """Respond to HEAD with the headers of GET, including Content-Length, and no body.
 
-    HawkAPI 0.2.0 sends two Content-Length headers there.
+    HawkAPI 0.2.0 sends two Content-Length headers.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -102,7 +102,7 @@ def _without_body(send: Any) -> Any:
             await send(message)
             return
         if complete:
-            # A stream that is ended says so once more.
+            # A stream that was ended sends one more message.
             return
         complete = True
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -113,13 +113,13 @@ def _without_body(send: Any) -> Any:
 
 
 def well_formed(app: Application) -> Application:
-    """What HTTP demands of every response, whatever a handler returns, and the cookies of the request.
+    """Make every response valid HTTP, keep private responses out of caches, and add the cookies.
 
-    No CR, LF or NUL in a header's value, which would let it end its header (CWE-113). In a 204 or 304 no
-    body and no header about one (RFC 9110, sections 8.6 and 15.3.5). Caches keep no JSON unless its handler
-    allows it: it is somebody's data, or tokens (RFC 6749, section 5.1; ASVS 14.3.2). The same holds for
-    every response to a user who is logged in. A response that sets a cookie is never kept: a cache would
-    give the cookie to others (CVE-2025-48947).
+    CR, LF and NUL are removed from header values, because they could end the header (CWE-113). A 204 or 304
+    has no body and no header that describes one (RFC 9110, sections 8.6 and 15.3.5). Caches do not store JSON
+    unless the handler allows it, because it may be personal data or tokens (RFC 6749, section 5.1; ASVS
+    14.3.2). The same applies to every response to a logged-in user. A response that sets a cookie is never
+    stored: a cache would give the cookie to others (CVE-2025-48947).
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -156,9 +156,9 @@ def _checked(scope: Any, send: Any, cookies: list[tuple[bytes, bytes]]) -> Any:
 
 
 def strict_transport_security(settings: Settings | None) -> bytes:
-    """The value of the header that keeps browsers to https (RFC 6797; ASVS 3.4.1), empty for none.
+    """The value of the Strict-Transport-Security header (RFC 6797; ASVS 3.4.1); empty for no header.
 
-    Production only: a browser that has seen it once never again asks this host name over plain http.
+    Production only: a browser that has seen it uses only HTTPS for this host name until it expires.
     """
     if settings is None or settings.environment != "production" or not settings.hsts_max_age:
         return b""
@@ -187,24 +187,24 @@ def security_headers(app: Application, transport: bytes) -> Application:
 def check_host(app: Application, allowed: Iterable[str]) -> Application:
     """Respond with 400 unless the host is one of *allowed* (ALLOWED_HOSTS); an empty list allows any host.
 
-    X-Forwarded-Host is read nowhere. Links are built from BASE_URL, so this is a second line of defence:
-    caches and browsers (DNS rebinding) rely on the name as well.
+    X-Forwarded-Host is never read. Links are built from BASE_URL, so this is a second line of defence against
+    attacks on caches and browsers (DNS rebinding).
 
-    A request may name a host in its target too (`GET http://name/ HTTP/1.1`, `:authority` of HTTP/2), and
-    then that one is meant, not the field Host (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1). Granian 2.8
-    passes it on as Host where there is no such field, and drops it where there is one. So the two cannot be
-    compared here, and Host counts: a proxy in front has to send the name that it went by as Host.
+    A request may also name a host in its target (`GET http://name/ HTTP/1.1`, `:authority` of HTTP/2). That
+    name takes precedence over the Host field (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1). Granian 2.8
+    passes it on as Host if there is no Host field and drops it otherwise. The two cannot be compared here, so
+    the Host field counts: a proxy must send the name that it used for routing as Host.
     """
     names = frozenset(allowed)
     as_sent = frozenset(f"[{name}]".encode() if ":" in name else name.encode() for name in names)
 
     def refusal(hosts: list[bytes]) -> str:
         if len(hosts) > 1:
-            # The proxy in front may take another one of them than this application (RFC 9112, section 3.2).
+            # A proxy may use a different one of them than this application (RFC 9112, section 3.2).
             return "The request names more than one host."
         if not names or (hosts and (hosts[0] in as_sent or host_name(hosts[0].decode("latin-1")) in names)):
             return ""
-        return "This host name is not served here."
+        return "This application does not serve this host name."
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] not in _EXEMPT:
@@ -218,7 +218,7 @@ def check_host(app: Application, allowed: Iterable[str]) -> Application:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, without the port, in lower case; empty if *host* is not a host."""
+    """The name in a Host header, in lower case and without the port; empty if *host* is not valid."""
     found = _HOST.fullmatch(host.lower())
     if found is None:
         return ""
@@ -231,21 +231,19 @@ def host_name(host: str) -> str:
 
 
 def limit_size(app: Application, *, headers: int) -> Application:
-    """Respond with 414 or 431 to a request whose URL or headers are too large, before anything else is done.
+    """Respond with 414 or 431 if the URL or the headers are too large, before anything else is done.
 
-    *headers*: bytes of all names and values together (MAX_HEADER_SIZE). MAX_BODY_SIZE holds where the body
-    is read.
+    *headers*: bytes of all names and values together (MAX_HEADER_SIZE). MAX_BODY_SIZE is checked when the
+    body is read.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
         path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogatepass")
         if len(path) + len(scope["query_string"]) > MAX_URL_LENGTH:
-            response = problem_response(
-                414, f"The address is longer than the {MAX_URL_LENGTH} bytes that are accepted."
-            )
+            response = problem_response(414, f"The URL is too long. The maximum is {MAX_URL_LENGTH} bytes.")
         elif sum([len(name) + len(value) for name, value in scope["headers"]]) > headers:
             response = problem_response(
-                431, f"The headers are larger than the {headers} bytes that are accepted together."
+                431, f"The headers are too large. The maximum is {headers} bytes in total."
             )
         else:
             response = app
@@ -255,13 +253,15 @@ def limit_size(app: Application, *, headers: int) -> Application:
 
 
 def limit_time(app: Application, *, body: float, response: float) -> Application:
-    """Respond with 408 when the body takes longer than *body* seconds (BODY_TIMEOUT), with 504 when
-    everything else takes longer than *response* (REQUEST_TIMEOUT).
+    """Limit the time for the body and the time until the response starts.
 
-    One deadline runs for each request: what is left for the body while the client sends it, and otherwise
-    what is left until the response starts. A response that has started, such as a stream, is not limited.
-    When the time is up the request is cancelled: its transaction is rolled back and its connection is given
-    back. A commit that is under way then may still succeed, as always when a response is lost.
+    Respond with 408 if the body takes longer than *body* seconds (BODY_TIMEOUT), and with 504 if everything
+    else takes longer than *response* seconds (REQUEST_TIMEOUT). One clock runs at a time: the body's while
+    the client sends it, otherwise the response's. A response that has started, such as a stream, is not
+    limited.
+
+    A request that runs out of time is cancelled. Its transaction is rolled back and its connection returns to
+    the pool. A commit in progress may still succeed, as always when a response is lost.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -273,14 +273,14 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
             if clock.response_began or not clock.limit.expired():
                 raise
             if clock.is_receiving:
-                # What is left of the body would be taken for the next request.
+                # The server would read the rest of the body as the next request.
                 headers = {"Connection": "close"} if scope.get("http_version", "1.1") < "2" else {}
                 refusal = problem_response(
                     408, f"The body took longer than {body:g} s to arrive.", headers=headers
                 )
             else:
-                logger.error("a %s request was given up after %g s", scope["method"], response)
-                refusal = problem_response(504, "This took too long and was given up.")
+                logger.error("a %s request was cancelled after %g s", scope["method"], response)
+                refusal = problem_response(504, "The request took too long and was cancelled.")
             await refusal(scope, receive, send)
 
     return middleware
@@ -316,8 +316,7 @@ class _Clock:
     async def send(self, message: Message) -> None:
         if not self.response_began:
             if self.limit.expired():
-                # The request has been cancelled and does not know yet: it learns of it here, before its
-                # response has begun.
+                # The request was cancelled but has not noticed yet. Let it notice before the response starts.
                 await asyncio.sleep(0)
             else:
                 self.limit.reschedule(None)

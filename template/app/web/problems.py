@@ -20,6 +20,8 @@ from sqlalchemy import exc as database_errors
 logger = logging.getLogger("app.web")
 
 PROBLEM_JSON = "application/problem+json"
+UNEXPECTED = "An unexpected error occurred and was logged."
+NOTHING_HERE = "There is no resource at this URL."
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -95,40 +97,38 @@ def problem_for(error: Exception) -> Response:
             errors = [FieldError(item.field, item.message) for item in error.errors]
             return problem_response(400, "The request is not valid.", errors=errors)
         case RequestEntityTooLarge():
-            return problem_response(
-                413, f"The body is larger than the {error.max_size} bytes that are accepted."
-            )
+            return problem_response(413, f"The body is too large. The maximum is {error.max_size} bytes.")
         case MissingCredentialError():
             return problem_response(401, error.detail, headers=error.headers)
         case ClientDisconnected():
             return problem_response(400, "The request ended before its body was complete.")
         case TimeoutError():
             logger.error("a time limit ran out", exc_info=error)
-            return problem_response(504, "Something that this answer needs took too long.")
+            return problem_response(504, "An operation that the response depends on took too long.")
         case database_errors.SQLAlchemyError() | OverflowError():
             return _database_problem(error)
         case _:
             logger.error("unhandled error", exc_info=error)
-            return problem_response(500, "Something went wrong here. It has been logged.")
+            return problem_response(500, UNEXPECTED)
 
 
 def _database_problem(error: Exception) -> Response:
     if _is_unstorable_value(error):
-        return problem_response(400, "The request holds a value that cannot be stored.")
+        return problem_response(400, "The request contains a value that cannot be stored.")
     if _is_unavailable(error):
         logger.error("the database is not available", exc_info=error)
         return problem_response(
             503, "The database is not available. Try again soon.", headers={"Retry-After": "5"}
         )
     logger.error("database error", exc_info=error)
-    return problem_response(500, "Something went wrong here. It has been logged.")
+    return problem_response(500, UNEXPECTED)
 
 
 def _is_unstorable_value(error: Exception) -> bool:
-    """Numbers out of range, NUL in text and the like.
+    """Whether the database refused a value, such as a number out of range or text with NUL.
 
-    SQLSTATE class 22 is "data exception"; asyncpg refuses some values itself, before the server sees them,
-    and names that DataError; SQLite's driver raises OverflowError.
+    SQLSTATE class 22 is "data exception". asyncpg refuses some values itself with a DataError, before the
+    server sees them. SQLite's driver raises OverflowError.
     """
     if isinstance(error, OverflowError | database_errors.DataError):
         return True
@@ -151,7 +151,7 @@ def _is_unavailable(error: Exception) -> bool:
         return True
     if not isinstance(error, database_errors.DBAPIError):
         return False
-    # Classes of SQLSTATE: connection exception, insufficient resources, operator intervention.
+    # SQLSTATE classes: connection exception, insufficient resources, operator intervention.
     sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
     return error.connection_invalidated or sqlstate.startswith(("08", "53", "57P"))
 

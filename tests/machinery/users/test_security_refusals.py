@@ -244,7 +244,7 @@ async def test_a_request_of_another_site_is_written_down(cross_site, noted, way,
     [event] = await noted("cross_site_refused")
     assert answer.status_code == 403
     assert answer.json()["detail"].startswith(
-        "With a cookie, this is accepted from pages of this application"
+        "Cross-site request refused. Requests authenticated by a cookie"
     )
     assert (event.user_id, event.outcome, event.ip_address) == (None, "failure", HERE)
     assert msgspec.json.decode(event.details) == {"route": route}

@@ -82,5 +82,5 @@ async def test_a_stream_that_breaks_is_cut_off_and_logged(web, raw, caplog):
     with pytest.raises(RuntimeError, match="no more"):
         await raw(web, "GET", "/")
 
-    assert "a response that had begun has failed" in caplog.text
+    assert "an error occurred after the response had started" in caplog.text
     assert "RuntimeError: no more" in caplog.text

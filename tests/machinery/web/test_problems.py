@@ -33,7 +33,7 @@ async def test_an_unknown_address_is_404(web, http):
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
-        "detail": "There is nothing at this address.",
+        "detail": "There is no resource at this URL.",
     }
 
 
@@ -198,4 +198,4 @@ async def test_a_handler_of_exceptions_that_returns_no_response_is_500_and_logge
     failing(Animal())
 
     assert (await http.get("/")).status_code == 500
-    assert "the handler for Animal returned no response" in caplog.text
+    assert "the handler for Animal did not return a response" in caplog.text

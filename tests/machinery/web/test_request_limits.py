@@ -62,7 +62,7 @@ async def test_the_refusal_is_problem_details_and_says_the_limit(ask, path, head
 
     assert answer.headers[b"content-type"] == b"application/problem+json"
     assert title in answer.body
-    assert b" bytes that are accepted" in answer.body
+    assert b"The maximum is " in answer.body
 
 
 async def test_the_refusal_of_head_has_no_body(ask):

@@ -1,1 +1,1 @@
-"""HawkAPI 0.2, repaired: see README.md in this folder. Nothing here is about your application."""
+"""Repairs of HawkAPI 0.2: see README.md in this folder. Nothing here is specific to your application."""

@@ -1,10 +1,10 @@
 # pyright: reportPrivateUsage=false
-# HawkAPI 0.2 offers no public place for some of these; the dependency is pinned below 0.3 for that reason,
-# and tests/web/ has a test for each override, so an upgrade shows what moved.
-"""The ASGI application: HawkAPI with its known defects closed. Template-owned; your code rarely needs to.
+# HawkAPI 0.2 has no public API for some of these overrides, so it is pinned below 0.3. The template's
+# repository tests each override, so a test fails if an upgrade breaks one.
+"""The ASGI application: HawkAPI with its known defects repaired. Template-owned.
 
-Services live on `app.state` (settings, db, mail, users, ...), never in module globals: two applications in
-one process share nothing.
+Services are on `app.state` (settings, db, mail, users, ...), never in module globals: two applications in one
+process share nothing.
 """
 
 import inspect
@@ -26,13 +26,20 @@ from app.web.framework.endpoint import Endpoint, is_response, wrap_route
 from app.web.framework.handler_checks import RouteError
 from app.web.framework.openapi import build_document
 from app.web.framework.request import CheckedRequest
-from app.web.problems import ClientDisconnected, Problem, problem_for, problem_response
+from app.web.problems import (
+    NOTHING_HERE,
+    UNEXPECTED,
+    ClientDisconnected,
+    Problem,
+    problem_for,
+    problem_response,
+)
 
 logger = logging.getLogger("app.web")
 
 
 class App(HawkAPI):
-    """A HawkAPI application whose every route is an `Endpoint` and whose every error is problem details."""
+    """A HawkAPI application. Every route is an `Endpoint`, and every error response is problem details."""
 
     state: Services
 
@@ -46,15 +53,15 @@ class App(HawkAPI):
         debug: bool = False,
         settings: Settings | None = None,
     ) -> None:
-        """*settings*: what requests have to keep to (`app/web/middleware.py`); without them, nothing."""
+        """*settings*: the limits for requests (`app/web/middleware.py`). Without them there are none."""
         self.state = Services()
         if settings is not None:
             self.state.settings = settings
         self._stack = middleware.build_stack(self._respond, settings)
         self.endpoints: list[Endpoint] = []
         self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
-        # The framework's documentation pages load scripts from a CDN and its health routes answer 500 when
-        # a check raises: app/web/docs.py and app/web/health.py take their place.
+        # The framework's documentation pages load scripts from a CDN, and its health routes respond with 500
+        # when a check raises: app/web/docs.py and app/web/health.py replace them.
         super().__init__(
             title=title,
             version=version,
@@ -80,7 +87,7 @@ class App(HawkAPI):
     def include_router(self, router: Router) -> None:
         super().include_router(router)
         self._harden_new_routes()
-        # The routes were copied: what is added to the router from now on would be nowhere.
+        # The routes were copied, so a route added to the router later would not exist.
         router.add_route = _refuse_late_route
 
     def include_controller(self, controller_class: type) -> None:
@@ -94,7 +101,7 @@ class App(HawkAPI):
                 self.endpoints.append(wrap_route(route, self._response_to))
 
     def openapi(self, api_version: str | None = None) -> dict[str, Any]:
-        """The OpenAPI 3.1 document, of one version of the API or of all."""
+        """The OpenAPI 3.1 document of one version of the API, or of all versions."""
         endpoints = [
             each for each in self.endpoints if api_version is None or each.route.version == api_version
         ]
@@ -107,7 +114,7 @@ class App(HawkAPI):
 
     @property
     def readiness_checks(self) -> dict[str, Callable[..., Any]]:
-        """What /readyz asks, by name. Add one with `@app.readiness_check("name")`."""
+        """The checks of /readyz by name. Add one with `@app.readiness_check("name")`."""
         return self._readiness_checks
 
     # Errors
@@ -115,8 +122,7 @@ class App(HawkAPI):
     def exception_handler(
         self, exc_class: type[Exception]
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Respond to an exception your own way. The handler of the most specific class is the one that
-        runs."""
+        """Register a handler for an exception class. The handler of the most specific class runs."""
 
         def register(handler: Callable[..., Any]) -> Callable[..., Any]:
             self._handlers_for[exc_class] = handler
@@ -138,8 +144,8 @@ class App(HawkAPI):
                 return problem_for(second)
             if is_response(response):
                 return response
-            logger.error("the handler for %s returned no response", kind.__name__)
-            return problem_response(500, "Something went wrong here. It has been logged.")
+            logger.error("the handler for %s did not return a response", kind.__name__)
+            return problem_response(500, UNEXPECTED)
         response = problem_for(error)
         if self.debug and response.status_code == 500:
             return problem_response(500, f"{type(error).__name__}: {error}")
@@ -163,7 +169,7 @@ class App(HawkAPI):
     # Life cycle
 
     def on_startup(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Run *func* before the first request. Its error stops the start and is logged in full."""
+        """Run *func* before the first request. If it raises, the error is logged and the start fails."""
 
         async def logged() -> None:
             try:
@@ -171,7 +177,7 @@ class App(HawkAPI):
                 if inspect.isawaitable(result):
                     await result
             except Exception:
-                # The server prints no more than the exception's text.
+                # The server prints only the exception's message.
                 logger.exception("the start failed in %s", getattr(func, "__qualname__", func))
                 raise
 
@@ -190,16 +196,16 @@ class App(HawkAPI):
         await super().__call__(scope, receive, send)
 
     async def _respond(self, scope: Any, receive: Any, send: Any) -> None:
-        """What the stack is around: your middleware and the routes, and a response when one fails."""
+        """Run your middleware and the route. Turn an exception into a response."""
         receive = _whole_body_or_error(receive)
         try:
             if "\0" in scope["path"]:
-                raise Problem(400, "The address holds U+0000.")
+                raise Problem(400, "The URL contains the character U+0000.")
             await super().__call__(scope, receive, send)
         except Exception as error:
             if response_has_begun(scope):
-                # The server cuts the connection off, or the client would take what it has as complete.
-                logger.exception("a response that had begun has failed")
+                # The server closes the connection, or the client would consider the response complete.
+                logger.exception("an error occurred after the response had started")
                 raise
             response = await self._response_to(CheckedRequest(scope, receive), error)
             await response(scope, receive, send)
@@ -219,19 +225,19 @@ class App(HawkAPI):
     def _no_route(self, path: str) -> Response:
         allowed = ", ".join(sorted(self._tree.find_allowed_methods(path)))
         if allowed:
-            return problem_response(405, f"This address answers {allowed}.", headers={"Allow": allowed})
-        return problem_response(404, "There is nothing at this address.")
+            return problem_response(405, f"This URL only allows {allowed}.", headers={"Allow": allowed})
+        return problem_response(404, NOTHING_HERE)
 
     def _wait_for_requests_first(self) -> None:
-        # Hooks run in reverse order and HawkAPI registers its wait for running requests first, which makes it
-        # the last: the database would be gone under them.
+        # Hooks run in reverse order. HawkAPI registers its wait for running requests first, so it would run
+        # last, after the database is closed.
         hooks = self._hooks.shutdown_hooks
         hooks.remove(self._wait_for_in_flight)
         hooks.append(self._wait_for_in_flight)
 
 
 def _whole_body_or_error(receive: Any) -> Any:
-    """Raise when the client goes away in the middle of its body; HawkAPI would take the rest as complete."""
+    """Raise if the client disconnects before its body is complete. HawkAPI would consider it complete."""
     complete = False
 
     async def checked() -> Message:
@@ -247,7 +253,7 @@ def _whole_body_or_error(receive: Any) -> Any:
 
 
 def _refuse_late_route(path: str, *_: Any, **__: Any) -> Route:
-    raise RouteError(f"The route {path} comes too late: its router is a part of the application already.")
+    raise RouteError(f"The route {path} comes too late: its router is already included in the application.")
 
 
 def services_of_request(request: Request) -> Services:

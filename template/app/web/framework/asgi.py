@@ -1,4 +1,4 @@
-"""The words of ASGI as types (https://asgi.readthedocs.io)."""
+"""The types of ASGI (https://asgi.readthedocs.io)."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -8,4 +8,4 @@ type Message = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
 type Application = Callable[[Any, Any, Any], Awaitable[None]]
-"""Takes scope, receive and send. Middleware takes one of these and makes another of it."""
+"""Takes scope, receive and send. Middleware wraps one application in another."""

@@ -1,17 +1,17 @@
 # pyright: reportPrivateUsage=false
-# The plan of a route (`_handler_plan`) is the only place where HawkAPI keeps what it knows of a handler.
-"""From a handler to an endpoint: read the request, run the handler, respond; nothing else can be sent.
+# HawkAPI keeps its description of a handler only in the plan of the route (`_handler_plan`).
+"""Turns a handler into an endpoint, which reads the request, runs the handler and builds the response.
 
-The framework routes the request and sends the response. What lies between happens here, in this order:
+The framework routes the request and sends the response. In between, an endpoint does this, in this order:
 
-1. Guards first: `dependencies=[...]`, then parameters in the order of the handler's signature. A guard that
-   stands first refuses before the body is read.
-2. A dependency runs once a request. One with a `yield` is finished before the response leaves; when the
-   response is an error (400 or more, raised or returned) it gets an exception at its `yield`, so that a
-   transaction rolls back. An error while finishing becomes the response; it is never swallowed.
+1. Guards run first: `dependencies=[...]`, then parameters in the order of the handler's signature. A guard
+   that comes first refuses the request before its body is read.
+2. A dependency runs once per request. One with a `yield` is finished before the response is sent. If the
+   response is an error (400 or higher, raised or returned), it gets an exception at its `yield`, so that a
+   transaction rolls back. An error while finishing becomes the response. It is never swallowed.
 3. Every exception becomes problem details (`app/web/problems.py`).
 
-Handlers that HawkAPI 0.2.0 would run wrongly are refused when they are registered: `handler_checks.py`.
+Handlers that HawkAPI 0.2.0 would run incorrectly are refused when they are registered: `handler_checks.py`.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ _numbers = count()
 
 @dataclass(frozen=True)
 class Parameter:
-    """One thing that a handler takes from the request, as the OpenAPI document shows it."""
+    """A value that a handler takes from the request, for the OpenAPI document."""
 
     name: str
     location: str
@@ -62,7 +62,7 @@ class Parameter:
 
 @dataclass
 class Endpoint:
-    """All that is known about a handler; also the source of the OpenAPI document."""
+    """Everything known about a handler. The OpenAPI document is made from it, too."""
 
     route: Route
     handler: Callable[..., Any]
@@ -80,7 +80,7 @@ class Endpoint:
         return next((each for each in self.parameters if each.location == "body"), None)
 
     def dependencies(self) -> list[Callable[..., Any]]:
-        """Every callable that runs before the handler, nested ones too."""
+        """Every callable that runs before the handler, including nested ones."""
         found: list[Callable[..., Any]] = []
 
         def collect(plan: DepCallablePlan) -> None:
@@ -98,7 +98,7 @@ class Endpoint:
 
     async def run(self, request: Request, given: Mapping[str, Any]) -> Any:
         """Resolve, call, build the response, finish the dependencies. Raises what the handler raises."""
-        # For guards: which route this is, by its pattern; the path has many spellings.
+        # Guards identify the route by its pattern, because one path can be written in many ways.
         request.scope["route"] = self.route
         response: Any = None
         failure: BaseException | None = None
@@ -112,7 +112,7 @@ class Endpoint:
                     failure = error
                     raise
             if failure is not None:
-                # A dependency has caught it and gone on; it is the response all the same.
+                # A dependency has caught the exception, but it still decides the response.
                 raise failure
         except _ErrorResponse as error:
             return error.response
@@ -131,7 +131,7 @@ class Endpoint:
         if self.is_async:
             return self._response(await self.handler(**arguments))
         result = await asyncio.to_thread(self.handler, **arguments)
-        # A decorator that is a plain function around an async handler returns a coroutine.
+        # A plain-function decorator around an async handler returns a coroutine.
         return self._response(await result if inspect.isawaitable(result) else result)
 
     def _response(self, result: Any) -> Any:
@@ -146,7 +146,7 @@ class Endpoint:
 
 
 class _ErrorResponse(Exception):
-    """Carries an error response that was returned, not raised, past the dependencies, so that they undo."""
+    """Carries a returned error response through the dependencies, so that they roll back."""
 
     def __init__(self, response: Any) -> None:
         self.response = response
@@ -199,10 +199,10 @@ def _plain_manager_of(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> Endpoint:
-    """Turn *route* into an endpoint, in place. *respond* makes the response for an exception.
+    """Turn *route* into an endpoint in place. *respond* makes the response to an exception.
 
     Raises:
-        RouteError: the handler cannot work as it is written; the text says what to change.
+        RouteError: the handler cannot work as written. The message says what to change.
     """
     endpoint = _endpoint_of(route)
     plan = cast(HandlerPlan, route._handler_plan)
@@ -216,7 +216,7 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
         except Exception as error:
             return await respond(request, error)
 
-    # Route is frozen and already stands in the router's tree, so it is changed in place.
+    # Route is frozen and already in the router's tree, so change it in place.
     for name, value in {
         "handler": handle,
         "dependencies": (),
@@ -227,7 +227,7 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
             needs_body=False,
             has_cleanup_deps=False,
         ),
-        # HawkAPI responds from a cache to a handler that only returns a literal and skips every guard.
+        # HawkAPI serves a handler that only returns a literal from a cache and skips every guard.
         "_static_response": None,
         "_trivial": False,
         "middleware": tuple(_made_once(each) for each in route.middleware or ()) or None,
@@ -239,7 +239,7 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
 def _made_once(middleware: Any) -> Callable[[Any], Any]:
     """One instance of a route's middleware for all requests.
 
-    HawkAPI makes a new one for each request, so that one which counts or remembers never does.
+    HawkAPI creates a new instance for each request, so middleware could not keep state between requests.
     """
     has_options = isinstance(middleware, tuple)
     kind, options = cast(tuple[Any, dict[str, Any]], middleware if has_options else (middleware, {}))
@@ -267,7 +267,7 @@ def _endpoint_of(route: Route) -> Endpoint:
     check_response(route, response_type, where)
     plan = route._handler_plan
     if plan is None:
-        raise RouteError(f"{where}: HawkAPI made no plan for this handler.")
+        raise RouteError(f"{where}: HawkAPI did not make a plan for this handler.")
     endpoint = Endpoint(route, handler, response_type, route.dependencies)
     for guard in route.dependencies:
         check_dependency(guard, where)
@@ -322,7 +322,7 @@ def _default_of(spec: ParamSpec) -> Any:
 
 
 def _is_body(annotation: Any) -> bool:
-    """Whether a bare parameter can only be the body: a Struct, also optional or in a list, or a dict."""
+    """Whether a bare parameter must be the body: a Struct or dict, possibly optional or in a list."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _is_body(arguments[0])
@@ -333,11 +333,11 @@ def _is_body(annotation: Any) -> bool:
 
 
 def is_response(value: Any) -> bool:
-    """Whether *value* is a response already: one of HawkAPI's classes or an ASGI callable of your own."""
+    """Whether *value* is already a response: one of HawkAPI's classes or your own ASGI callable."""
     return hasattr(value, "status_code") and callable(value)
 
 
 def _as_model(result: object, model: Any) -> Any:
-    """Exactly the fields of *model*; a row, or an instance of a subclass however deep, carries no more."""
+    """*result* with exactly the fields of *model*, even if it or a nested value is a row or a subclass."""
     filled = msgspec.convert(result, model, from_attributes=True)
     return msgspec.convert(msgspec.to_builtins(filled), model)

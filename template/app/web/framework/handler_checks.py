@@ -1,5 +1,4 @@
-"""What a handler has to be, checked when it is registered: HawkAPI 0.2.0 would run the refused ones
-wrongly."""
+"""Checks a handler when it is registered. HawkAPI 0.2.0 would run the refused ones incorrectly."""
 
 import inspect
 from typing import Any, get_args, get_type_hints
@@ -11,11 +10,11 @@ from hawkapi.validation.constraints import ParamMarker
 
 
 class RouteError(TypeError):
-    """A handler that could not work as it is written; raised when it is registered."""
+    """A handler cannot work as written. Raised when it is registered."""
 
 
 def check_response(route: Route, response_type: Any, where: str) -> None:
-    """Refuse what cannot be sent, and options of HawkAPI that have no effect here."""
+    """Refuse return types that cannot be sent, and HawkAPI options that have no effect here."""
     returns_value = response_type is not type(None) and not is_response_type(response_type)
     if returns_value:
         check_describable(response_type, f"{where}: what it returns")
@@ -31,8 +30,8 @@ def check_response(route: Route, response_type: Any, where: str) -> None:
         )
     if route.status_code in (204, 304) and returns_value:
         raise RouteError(
-            f"{where} answers {route.status_code}, which has no body, but returns a value:"
-            " give status_code=200, or return None."
+            f"{where} has the status {route.status_code}, which has no body, but returns a value:"
+            " set status_code=200, or return None."
         )
 
 
@@ -41,17 +40,17 @@ def hints_of(function: Any, where: str) -> dict[str, Any]:
         return get_type_hints(function, include_extras=True)
     except Exception as error:
         raise RouteError(
-            f"{where}: the annotations cannot be resolved ({error}). HawkAPI would drop every Depends and"
+            f"{where}: the annotations cannot be resolved ({error}). HawkAPI would ignore every Depends and"
             " marker of this handler. Import the types at run time, and do not use"
             " `from __future__ import annotations` in modules with handlers."
         ) from error
 
 
 def check_dependency(plan: DepCallablePlan, where: str) -> None:
-    """HawkAPI fills `request`, other dependencies and nothing else; the rest would keep its default."""
+    """Refuse parameters other than `request` and dependencies: HawkAPI does not fill them."""
     function = plan.callable
     name = getattr(function, "__qualname__", repr(function))
-    # An object with __call__, such as HawkAPI's HTTPBearer(), has its parameters there.
+    # The parameters of a callable object, such as HawkAPI's HTTPBearer(), are those of its __call__.
     target = function if inspect.isroutine(function) else type(function).__call__
     filled = {spec.name for spec in plan.params if not spec.has_param_default}
     hints = hints_of(target, f"{where}, dependency {name}")
@@ -78,7 +77,7 @@ def check_describable(annotation: Any, what: str) -> None:
     except TypeError as error:
         raise RouteError(
             f"{what} is of a type that msgspec does not know ({annotation!r}). Use a msgspec.Struct or a"
-            " standard type; for a handler that returns a Response too, give response_model=."
+            " standard type. For a handler that may also return a Response, set response_model=."
         ) from error
 
 

@@ -1,8 +1,8 @@
-"""The OpenAPI 3.1 document, made from the same `Endpoint`s that answer requests, so the two cannot disagree.
+"""The OpenAPI 3.1 document, made from the `Endpoint`s that handle requests, so it always matches them.
 
-HawkAPI's own document gets most schemas wrong and knows no error answers, no defaults and no security of
-dependencies. Handlers add what cannot be derived with `@responds(409)`; a dependency that authenticates
-says so with `@secured_by(...)`.
+HawkAPI's own document gets most schemas wrong and lacks error responses, defaults and the security of
+dependencies. Handlers declare what cannot be derived with `@responds({409: "..."})`. A dependency that
+authenticates is marked with `@secured_by(...)`.
 """
 
 import inspect
@@ -15,7 +15,7 @@ import msgspec
 
 from app.web.framework.endpoint import Endpoint, Parameter
 from app.web.framework.handler_checks import is_response_type
-from app.web.framework.openapi_metadata import answers_of, query_model_of, security_of
+from app.web.framework.openapi_metadata import query_model_of, responses_of, security_of
 from app.web.framework.parameters import REQUIRED, accepts_form
 from app.web.problems import ProblemDetails, describe
 
@@ -24,7 +24,7 @@ _REF = "#/components/schemas/{name}"
 
 @dataclass(frozen=True)
 class _Slot:
-    """A place in the document that waits for the schema of a type."""
+    """A place in the document that needs the schema of a type."""
 
     owner: dict[str, Any]
     annotation: Any
@@ -86,22 +86,22 @@ def _operation(
     _add_body(operation, endpoint, slots)
     _add_success(operation, endpoint, slots)
     _add_security(operation, endpoint, schemes)
-    for status, text in sorted(_answers(endpoint).items()):
-        answer = describe(status)
+    for status, text in sorted(_error_responses(endpoint).items()):
+        response = describe(status)
         if text:
-            answer["description"] = text
-        operation["responses"].setdefault(str(status), answer)
+            response["description"] = text
+        operation["responses"].setdefault(str(status), response)
     operation["responses"]["default"] = {
         **describe(500),
-        "description": "Any other error: an address (414) or headers (431) that are too large, 500, 503.",
+        "description": "Any other error: URL too long (414), headers too large (431), 500 or 503.",
     }
     if method != "get" and _takes_cookie(endpoint):
         refused = {
             **describe(403),
-            "description": "Sent with a cookie by a page of another site, or by none.",
+            "description": "Authenticated by a cookie, but not sent by a page of this application.",
         }
         operation["responses"].setdefault("403", refused)
-    if _answers_forms_with_pages(endpoint):
+    if _responds_to_forms_with_pages(endpoint):
         for status in (str(route.status_code), "400"):
             operation["responses"][status]["content"]["text/html"] = {"schema": {"type": "string"}}
     return operation
@@ -115,7 +115,7 @@ def _add_parameters(operation: dict[str, Any], endpoint: Endpoint, slots: list[_
                 Parameter(field.encode_name, "query", field.type, _field_default(field))
                 for field in msgspec.structs.fields(model)
             )
-    # A handler may leave a part of the path to its dependencies; the document must name it all the same.
+    # Only a dependency may use a path parameter, but the document must still list it.
     taken = {each.name for each in found if each.location == "path"}
     left = [name for name in re.findall(r"\{(\w+)", endpoint.route.path) if name not in taken]
     found.extend(Parameter(name, "path", str) for name in left)
@@ -143,14 +143,14 @@ def _add_body(operation: dict[str, Any], endpoint: Endpoint, slots: list[_Slot])
 
 def _add_success(operation: dict[str, Any], endpoint: Endpoint, slots: list[_Slot]) -> None:
     status = endpoint.route.status_code
-    answer: dict[str, Any] = {"description": "Success"}
+    response: dict[str, Any] = {"description": "Success"}
     if endpoint.response_type is type(None):
         status = 204 if status == 200 else status
     elif not is_response_type(endpoint.response_type):
         media: dict[str, Any] = {}
-        answer["content"] = {"application/json": media}
+        response["content"] = {"application/json": media}
         slots.append(_Slot(media, endpoint.response_type))
-    operation["responses"][str(status)] = answer
+    operation["responses"][str(status)] = response
 
 
 def _add_security(operation: dict[str, Any], endpoint: Endpoint, schemes: dict[str, Any]) -> None:
@@ -169,29 +169,29 @@ def _takes_cookie(endpoint: Endpoint) -> bool:
     return any(scheme.get("in") == "cookie" for scheme in schemes)
 
 
-def _answers_forms_with_pages(endpoint: Endpoint) -> bool:
-    """Whether it takes a browser's form, and returns a model for JSON and an answer of its own beside it."""
+def _responds_to_forms_with_pages(endpoint: Endpoint) -> bool:
+    """Whether *endpoint* accepts a form and can return a page as well as a model for JSON."""
     if endpoint.body is None or not accepts_form(endpoint.body.annotation):
         return False
     returned = get_args(get_type_hints(endpoint.handler).get("return"))
     return any(is_response_type(each) for each in returned)
 
 
-def _answers(endpoint: Endpoint) -> dict[int, str]:
-    """Error answers: what the platform itself may say about such a request, and what the code declares."""
-    # 400: the host name, at least.
+def _error_responses(endpoint: Endpoint) -> dict[int, str]:
+    """The errors that the framework itself may return for *endpoint*, and those that its code declares."""
+    # Every route can return a 400 because of the host name.
     found: dict[int, str] = {400: "", 504: ""}
     if endpoint.body is not None:
         found |= {408: "", 413: "", 415: ""}
     if "{" in endpoint.route.path:
         found[404] = ""
     for each in (*endpoint.dependencies(), endpoint.handler):
-        found |= answers_of(each)
+        found |= responses_of(each)
     return found
 
 
 def _unique(identifier: str, taken: set[str]) -> str:
-    """`/things/{id}` and `/things/id` would share one operationId, which makes the document invalid."""
+    """*identifier* or a numbered form: `/things/{id}` and `/things/id` must not share an operationId."""
     candidates = (identifier, *(f"{identifier}_{number}" for number in range(2, len(taken) + 2)))
     free = next(each for each in candidates if each not in taken)
     taken.add(free)

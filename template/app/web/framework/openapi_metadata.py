@@ -1,4 +1,4 @@
-"""What code says of itself for the OpenAPI document: its error answers and how it authenticates."""
+"""Metadata for the OpenAPI document: the error responses of a function and how it authenticates."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from hawkapi.security.base import SecurityScheme
 
 
-def responds[F: Callable[..., Any]](answers: dict[int, str]) -> Callable[[F], F]:
-    """Document error answers of a handler or a dependency: `@responds({409: "The address is taken."})`."""
+def responds[F: Callable[..., Any]](responses: dict[int, str]) -> Callable[[F], F]:
+    """Document error responses of a handler or dependency: `@responds({409: "The address is taken."})`."""
 
     def mark(function: F) -> F:
-        function.__dict__["answers"] = answers_of(function) | answers
+        function.__dict__["responses"] = responses_of(function) | responses
         return function
 
     return mark
@@ -28,8 +28,8 @@ def secured_by[F: Callable[..., Any]](
     return mark
 
 
-def answers_of(function: Callable[..., Any]) -> dict[int, str]:
-    return getattr(function, "answers", {})
+def responses_of(function: Callable[..., Any]) -> dict[int, str]:
+    return getattr(function, "responses", {})
 
 
 def security_of(function: Callable[..., Any]) -> dict[str, tuple[dict[str, Any], bool]]:

@@ -1,9 +1,8 @@
-"""Reading what a client sent, with every part checked against its annotation by msgspec.
+"""Reads the parameters and the body of a request. msgspec checks each against its annotation.
 
-HawkAPI 0.2.0 leaves most of this open: a missing query parameter, malformed JSON or a lone surrogate is a
-500 there, `Meta(ge=...)` on a query parameter is not enforced and a cut-off upload looks complete. So the
-endpoint (`app/web/framework/endpoint.py`) reads parameters through the functions below and not through the
-framework.
+HawkAPI 0.2.0 does not: a missing query parameter, malformed JSON or a lone surrogate is a 500, `Meta(ge=...)`
+on a query parameter is not enforced, and a truncated upload looks complete. So an endpoint
+(`app/web/framework/endpoint.py`) reads parameters with the functions below instead.
 """
 
 import math
@@ -18,27 +17,27 @@ import msgspec
 from hawkapi import Request
 from hawkapi.validation.errors import RequestValidationError, format_msgspec_error
 
-from app.web.problems import Problem, invalid
+from app.web.problems import NOTHING_HERE, Problem, invalid
 
 type Reader = Callable[[Request], Awaitable[Any]]
 
-# PostgreSQL cannot store U+0000 in text; refused everywhere, so that SQLite behaves alike.
+# PostgreSQL cannot store U+0000 in text. It is refused for SQLite, too, so that both behave the same.
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _FORM = "application/x-www-form-urlencoded"
 
 REQUIRED = object()
-"""Stands for "has no default"."""
+"""Means that a parameter has no default."""
 
 SmallInt = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 """An integer that fits the INTEGER column of every database. Use it for numbers that are stored."""
 
 
 class FromForm:
-    """Marks a body that a plain HTML form may send too: `body: Annotated[Password, FromForm()]`."""
+    """Marks a body that an HTML form may send as well: `body: Annotated[Password, FromForm()]`."""
 
 
 def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
-    """Read the body as JSON (or as a form, where the annotation carries `FromForm`)."""
+    """Read the body as JSON, or as a form if the annotation has `FromForm`."""
     form_allowed = accepts_form(annotation)
     decoder = msgspec.json.Decoder(annotation)
 
@@ -66,7 +65,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
 
 
 def query_reader(name: str, annotation: Any, default: Any = REQUIRED) -> Reader:
-    """Read one query parameter; a list annotation takes every occurrence."""
+    """Read one query parameter. A list annotation takes every occurrence."""
     is_list = _is_list(annotation)
 
     async def read(request: Request) -> Any:
@@ -96,7 +95,7 @@ def query(model: type[msgspec.Struct]) -> Reader:
 
 
 def header_reader(key: str, annotation: Any, default: Any = REQUIRED) -> Reader:
-    """Read one header; *key* is its name in lower case."""
+    """Read one header. *key* is its name in lower case."""
     return _text_reader(lambda request: request.headers.get(key), key, annotation, default)
 
 
@@ -116,18 +115,19 @@ def _text_reader(find: Callable[[Request], str | None], name: str, annotation: A
 
 
 def path_reader(name: str, annotation: Any) -> Reader:
-    """Read a path parameter. One that does not fit its annotation names nothing, so the answer is 404."""
+    """Read a path parameter. If the value does not match its annotation, the response is a 404."""
 
     async def read(request: Request) -> Any:
         value = request.path_params.get(name)
         text = str(value) if isinstance(value, UUID | int | float) else value
         if isinstance(value, int) and text not in request.path.split("/"):
-            # HawkAPI's `{id:int}` takes " 5", "0_5" and Arabic digits for 5 too; one thing has one address.
-            raise Problem(404, "There is nothing at this address.")
+            # HawkAPI's `{id:int}` also accepts " 5", "0_5" and Arabic digits for 5. Each resource has one
+            # URL.
+            raise Problem(404, NOTHING_HERE)
         try:
             return msgspec.convert(text, annotation, strict=False)
         except msgspec.ValidationError:
-            raise Problem(404, "There is nothing at this address.") from None
+            raise Problem(404, NOTHING_HERE) from None
 
     return read
 
@@ -137,7 +137,7 @@ def media_type_of(request: Request) -> str:
 
 
 def sent_by_form(request: Request) -> bool:
-    """Whether a browser's form sent this request, which wants a page for an answer and not JSON."""
+    """Whether an HTML form sent this request. The response is then a page, not JSON."""
     return media_type_of(request) == _FORM
 
 
@@ -186,7 +186,7 @@ def _absent(name: str, default: Any) -> Any:
 
 
 def _convert(text: Any, annotation: Any, field: str) -> Any:
-    """Text from outside JSON as what *annotation* says, every constraint enforced."""
+    """Convert text that is not JSON to the type *annotation* and check its constraints."""
     try:
         value = msgspec.convert(text, annotation, strict=False)
     except msgspec.ValidationError as error:
@@ -203,7 +203,7 @@ def _convert(text: Any, annotation: Any, field: str) -> Any:
 
 
 def _is_finite(value: object) -> bool:
-    """No nan and no infinity, which are texts for a float here and have no place in JSON."""
+    """Whether *value* contains no nan or infinity, which text can express as a float but JSON cannot."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, list | tuple | set | frozenset):

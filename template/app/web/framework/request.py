@@ -1,4 +1,4 @@
-"""The request as handlers get it: HawkAPI's, with parsers that refuse instead of failing."""
+"""The request that handlers get: HawkAPI's, but a malformed body is a 400 instead of a 500."""
 
 import io
 from functools import cached_property
@@ -14,15 +14,15 @@ from app.web.problems import Problem
 
 
 class CheckedRequest(Request):
-    """A request whose `json()` and `form()` answer 400 for what is not well-formed.
+    """A request whose `json()` and `form()` raise a 400 for a malformed body.
 
-    HawkAPI 0.2.0 answers 500 there, cuts an uploaded file off where its content holds the boundary, and takes
-    a cookie of another name for the one that is asked for (`read_cookies`).
+    HawkAPI 0.2.0 responds with 500, truncates an uploaded file that contains the text of the boundary, and
+    can return a cookie with a different name (`read_cookies`).
     """
 
     @classmethod
     def from_request(cls, request: Request) -> Self:
-        # A fresh view of the same connection; nothing has been read from it yet.
+        # A new view of the same connection. Nothing has been read from it yet.
         return cls(
             request.scope,
             request._receive,  # pyright: ignore[reportPrivateUsage]
@@ -41,7 +41,7 @@ class CheckedRequest(Request):
             raise Problem(400, "The body is not well-formed JSON.") from None
 
     async def form(self) -> FormData:
-        """The fields and files of a form. The whole body is held in memory, up to MAX_BODY_SIZE."""
+        """The fields and files of a form. The whole body is kept in memory, up to MAX_BODY_SIZE."""
         media_type, options = parse_options_header(self.headers.get("content-type") or "")
         try:
             if media_type == "multipart/form-data":

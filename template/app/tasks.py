@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from app.web import App
+from app.web.database_errors import log_missing_migration
 
 logger = logging.getLogger("app.tasks")
 
@@ -53,8 +54,9 @@ async def _repeat(task: PeriodicTask, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             await task.do()
-        except Exception:
-            logger.exception("the task %r failed; next try in %.0f s", task.name, task.seconds)
+        except Exception as error:
+            if not log_missing_migration(logger, error):
+                logger.exception("the task %r failed; next try in %.0f s", task.name, task.seconds)
         with suppress(TimeoutError):
             async with asyncio.timeout(task.seconds):
                 await stop.wait()

@@ -1,10 +1,12 @@
 """Chores: called at their times until they are stopped, whatever one of them raises."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from app.tasks import PeriodicTask, run
 from app.web import App
@@ -83,6 +85,21 @@ async def test_one_that_raises_is_logged_and_called_again(stop, caplog):
 
     said = [record.getMessage() for record in caplog.records if record.name == "app.tasks"]
     assert said == ["the task 'count' failed; next try in 0 s"] * 2
+
+
+async def test_a_table_that_is_missing_is_logged_once_without_a_traceback(stop, caplog):
+    """Every round would say the same until the migration has run."""
+    missing = OperationalError("SELECT", {}, sqlite3.OperationalError("no such table: tasks_of_this_test"))
+    do = Counted(*[missing] * 3)
+    running = asyncio.create_task(run([PeriodicTask("count", 0.001, do)], stop))
+
+    await do.until(4)
+    stop.set()
+    await running
+
+    [record] = [record for record in caplog.records if record.name == "app.tasks"]
+    assert "uv run app db upgrade" in record.getMessage()
+    assert record.exc_info is None
 
 
 async def test_one_that_raises_keeps_no_other_from_its_work(stop, caplog):

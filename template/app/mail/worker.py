@@ -19,6 +19,7 @@ from app.mail.backends import Undeliverable, build_backend
 from app.mail.outbox import OutboxMessage
 from app.mail.stored import StoredMail, from_json
 from app.settings import Settings
+from app.web.database_errors import log_missing_migration
 
 logger = logging.getLogger("app.mail")
 
@@ -171,6 +172,8 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
 
 
 def _log_trouble(error: Exception, pause: float) -> None:
+    if log_missing_migration(logger, error):
+        return
     if isinstance(error, SQLAlchemyError | OSError):
         logger.warning("the database failed (%s); next try in %.0f s", _describe(error), pause)
     else:

@@ -17,6 +17,8 @@ from hawkapi.security.api_key import MissingCredentialError
 from hawkapi.validation.errors import RequestValidationError
 from sqlalchemy import exc as database_errors
 
+from app.web.database_errors import taken_fields
+
 logger = logging.getLogger("app.web")
 
 PROBLEM_JSON = "application/problem+json"
@@ -115,6 +117,10 @@ def problem_for(error: Exception) -> Response:
 def _database_problem(error: Exception) -> Response:
     if _is_unstorable_value(error):
         return problem_response(400, "The request contains a value that cannot be stored.")
+    if fields := taken_fields(error):
+        logger.warning("a unique constraint was violated: %s", ", ".join(fields))
+        errors = [FieldError(field, "This value is already taken.") for field in fields]
+        return problem_response(409, "This already exists.", errors=errors)
     if _is_unavailable(error):
         logger.error("the database is not available", exc_info=error)
         return problem_response(

@@ -21,6 +21,7 @@ from app.services import Services
 from app.settings import Settings
 from app.web import middleware
 from app.web.access_log import hide, response_has_begun
+from app.web.database_errors import MIGRATIONS_ARE_PENDING, log_missing_migration
 from app.web.framework.asgi import Message
 from app.web.framework.endpoint import Endpoint, is_response, wrap_route
 from app.web.framework.handler_checks import RouteError
@@ -146,10 +147,16 @@ class App(HawkAPI):
                 return response
             logger.error("the handler for %s did not return a response", kind.__name__)
             return problem_response(500, UNEXPECTED)
+        if self._is_in_development() and log_missing_migration(logger, error):
+            return problem_response(503, MIGRATIONS_ARE_PENDING)
         response = problem_for(error)
         if self.debug and response.status_code == 500:
             return problem_response(500, f"{type(error).__name__}: {error}")
         return response
+
+    def _is_in_development(self) -> bool:
+        settings: Settings | None = getattr(self.state, "settings", None)
+        return settings is not None and settings.environment == "development"
 
     async def _handle_exception(self, request: Request, exc: Exception) -> Any:
         return await self._response_to(CheckedRequest.from_request(request), exc)

@@ -1,0 +1,65 @@
+"""What an error of the database says about its schema, without values of rows. Template-owned."""
+
+import logging
+import re
+import time
+from functools import lru_cache
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+MIGRATIONS_ARE_PENDING = (
+    "The database lacks a table or column of the models. Migrations are pending: run `uv run app db revision"
+    ' -m "..."` if a model has changed, then `uv run app db upgrade`.'
+)
+
+_UNDEFINED_TABLE, _UNDEFINED_COLUMN, _UNIQUE_VIOLATION = "42P01", "42703", "23505"
+"""SQLSTATEs (appendix A of PostgreSQL's documentation)."""
+_QUIET_SECONDS = 600
+"""The same missing table or column is not logged again for so long."""
+
+
+def lacks_migration(error: BaseException) -> bool:
+    """Whether a table or column of a statement does not exist."""
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return False
+    if getattr(error.orig, "sqlstate", None) in {_UNDEFINED_TABLE, _UNDEFINED_COLUMN}:
+        return True
+    return re.search("no such (table|column)|has no column named", str(error.orig)) is not None
+
+
+def log_missing_migration(logger: logging.Logger, error: BaseException) -> bool:
+    """Log that migrations are pending if that is what *error* means, and return whether it does.
+
+    Tasks, the mail worker and every request fail at the same time, so that each missing name is logged only
+    once in ten minutes, without a traceback.
+    """
+    if not lacks_migration(error):
+        return False
+    # asyncpg's adapter puts the class before the message.
+    message = str(getattr(error, "orig", error)).rpartition("'>: ")[2]
+    _log_once(logger, message, int(time.monotonic()) // _QUIET_SECONDS)
+    return True
+
+
+@lru_cache(maxsize=64)
+def _log_once(logger: logging.Logger, message: str, period: int) -> None:
+    logger.error("%s (%s)", MIGRATIONS_ARE_PENDING, message)
+
+
+def taken_fields(error: BaseException) -> list[str]:
+    """The columns of the unique constraint or index that *error* violates; empty for any other error.
+
+    PostgreSQL names the constraint, so the columns come from the naming convention (`app/database`): those of
+    a constraint of several columns are one name, joined by underscores.
+    """
+    if not isinstance(error, IntegrityError) or error.orig is None:
+        return []
+    if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_UNIQUE":
+        columns = re.fullmatch(r"UNIQUE constraint failed: (\w+\.\w+(?:, \w+\.\w+)*)", str(error.orig))
+        return [each.partition(".")[2] for each in columns[1].split(", ")] if columns else []
+    if getattr(error.orig, "sqlstate", None) != _UNIQUE_VIOLATION:
+        return []
+    details = error.orig.__cause__
+    table, constraint = getattr(details, "table_name", None), str(getattr(details, "constraint_name", ""))
+    columns = re.fullmatch(rf"(?:uq|ix)_{re.escape(str(table))}_(\w+)", constraint)
+    return [columns[1]] if columns else []

@@ -1,0 +1,109 @@
+"""What the database says about its schema: a missing migration, and unique values that are taken."""
+
+import logging
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from sqlalchemy import Column, Integer, String, Table, UniqueConstraint, insert, text
+
+from app.database import Base, Db
+from app.web import App
+
+
+@pytest.fixture
+def table() -> AsyncIterator[Table]:
+    """Its names follow the naming convention; one index and two constraints are unique."""
+    made = Table(
+        "things_of_test",
+        Base.metadata,
+        Column("id", Integer, primary_key=True),
+        Column("serial_number", String, unique=True),
+        Column("slug", String, unique=True, index=True),
+        Column("shelf", Integer),
+        Column("place", Integer),
+        UniqueConstraint("shelf", "place"),
+    )
+    yield made
+    Base.metadata.remove(made)
+
+
+@pytest.fixture
+async def things(
+    stored: App, stored_http: httpx.AsyncClient, table: Table
+) -> AsyncIterator[httpx.AsyncClient]:
+    """POST / inserts the body as a row."""
+
+    @stored.post("/things")
+    async def create(body: dict[str, int | str], db: Db) -> None:
+        await db.execute(insert(table).values(body))
+
+    engine = stored.state.db.get().engine
+    async with engine.begin() as connection:
+        await connection.run_sync(table.create)
+    yield stored_http
+    async with engine.begin() as connection:
+        await connection.run_sync(table.drop)
+
+
+@pytest.mark.parametrize(
+    ("row", "fields"),
+    [
+        ({"serial_number": "s3cret"}, {"serial_number"}),
+        ({"slug": "s3cret"}, {"slug"}),
+        # PostgreSQL names the constraint only.
+        ({"shelf": 4711, "place": 4712}, {"shelf,place", "shelf_place"}),
+    ],
+    ids=["constraint", "index", "several columns"],
+)
+async def test_a_value_that_is_taken_is_409_and_names_its_field(things, caplog, row, fields):
+    first = await things.post("/things", json=row)
+    second = await things.post("/things", json=row)
+
+    assert (first.status_code, second.status_code) == (201, 409)
+    assert second.headers["content-type"] == "application/problem+json"
+    assert ",".join(each["field"] for each in second.json()["errors"]) in fields
+    assert not {value for value in map(str, row.values()) if value in second.text + caplog.text}
+
+
+async def test_an_id_that_is_taken_is_a_fault_of_ours(things):
+    await things.post("/things", json={"id": 1})
+
+    assert (await things.post("/things", json={"id": 1})).status_code == 500
+
+
+@pytest.fixture
+def unmigrated(stored: App) -> None:
+    @stored.get("/column")
+    async def column(db: Db) -> None:
+        await db.execute(text("SELECT colour FROM (SELECT 1 AS a) AS b"))
+
+    @stored.get("/table")
+    async def table(db: Db) -> None:
+        await db.execute(text("SELECT 1 FROM paintings"))
+
+    _ = (column, table)
+
+
+@pytest.mark.usefixtures("unmigrated")
+async def test_in_development_a_missing_migration_is_said_and_logged_once(stored, stored_http, caplog):
+    stored.state.settings = stored.state.settings.model_copy(update={"environment": "development"})
+
+    responses = [await stored_http.get(path) for path in ("/table", "/column", "/table", "/column")]
+
+    assert {each.status_code for each in responses} == {503}
+    assert {"uv run app db upgrade" in each.json()["detail"] for each in responses} == {True}
+    logged = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert [("paintings" in each.getMessage(), each.exc_info) for each in logged] == [
+        (True, None),
+        (False, None),
+    ]
+
+
+@pytest.mark.usefixtures("unmigrated")
+async def test_elsewhere_clients_are_not_told(stored_http, caplog):
+    response = await stored_http.get("/table")
+
+    assert response.status_code in {500, 503}
+    assert "migration" not in response.text.lower()
+    assert "Traceback" in caplog.text

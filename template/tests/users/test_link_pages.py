@@ -68,6 +68,19 @@ async def test_json_is_answered_with_json(client, links):
     assert [answer.json()["email"] for answer in answers] == ["ada@example.com"] * 2
 
 
+async def test_a_wrong_password_shows_the_form_and_its_explanation_again(client, links):
+    """Whoever does not know the password may leave it empty, and is still told so."""
+    _, verify, _ = await links()
+
+    refused = await client.post(verify, data={"password": "something else"})
+    answer = await client.post(verify, data=OWN)
+
+    assert (refused.status_code, answer.status_code) == (400, 200)
+    assert 'role="alert"' in refused.text
+    assert "If you leave this empty" in refused.text
+    assert "something else" not in refused.text
+
+
 async def test_a_refused_password_shows_the_form_again_and_spends_nothing(client, links):
     """Checklist 28."""
     _, _, reset = await links()

@@ -14,6 +14,7 @@ from hawkapi.routing.router import Router
 from app.database import Db
 from app.users.cookies import device_cookie, remember_browser
 from app.users.dependencies import OptionalLogin, Users, limited_by
+from app.users.exceptions import WrongPassword
 from app.users.routes import link_pages
 from app.users.routes.links import mailed_link, token_of
 from app.users.routes.sessions import BUSY
@@ -72,13 +73,18 @@ async def verify(
     Otherwise the password and every login are dead: somebody else may have made the account. A link to set a
     new password is mailed then.
     """
-    user = await users.verify(
-        db,
-        token=token_of(request, body.token),
-        login=login and login.user,
-        password=body.password,
-        browser=device_cookie(request),
-    )
+    try:
+        user = await users.verify(
+            db,
+            token=token_of(request, body.token),
+            login=login and login.user,
+            password=body.password,
+            browser=device_cookie(request),
+        )
+    except WrongPassword as error:
+        if not sent_by_form(request):
+            raise
+        return link_pages.verify_form(with_password=True, problem=str(error))
     return link_pages.verified(user.email) if sent_by_form(request) else public(user)
 
 

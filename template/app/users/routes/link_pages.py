@@ -14,9 +14,10 @@ from app.web.html import Pages
 _pages = Pages(Path(__file__).parent.parent / "pages")
 
 
-def verify_form(*, with_password: bool) -> Response:
+def verify_form(*, with_password: bool, problem: str = "") -> Response:
     """*with_password*: the account was made in another browser, perhaps by someone else."""
-    return _pages.response("verify.html", with_password=with_password)
+    status = 400 if problem else 200
+    return _pages.response("verify.html", status=status, with_password=with_password, problem=problem)
 
 
 def verified(email: str) -> Response:

@@ -1563,6 +1563,14 @@ PROTECTIONS = [
         test="test_security_production.py::test_production_does_not_start_with_what_travels_unencrypted",
     ),
     Mutation(
+        name="production enforces the rate limits",
+        file="app/settings.py",
+        within="_unsafe",
+        old="if not settings.rate_limits:",
+        new="if False:",
+        test="test_settings.py::test_production_refuses",
+    ),
+    Mutation(
         item=40,
         name="the cookie of production is Secure",
         file="app/settings.py",

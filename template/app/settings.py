@@ -134,6 +134,9 @@ class Settings(BaseSettings):
         Literal["memory", "refuse"],
         Field(description="While Redis is down: memory counts per process, refuse rejects limited requests."),
     ] = "memory"
+    rate_limits: Annotated[
+        bool, Field(description="Enforce rate limits. Off for browser tests and load tests.")
+    ] = True
 
     mail_backend: Annotated[
         Literal[
@@ -390,6 +393,8 @@ def _unsafe(settings: Settings) -> Iterator[str]:
     yield from unencrypted(settings)
     if not settings.cookie_secure:
         yield "COOKIE_SECURE: must be on in production, or the session cookie could be sent unencrypted."
+    if not settings.rate_limits:
+        yield "RATE_LIMITS: must be on in production, or passwords can be guessed without limit."
     if not settings.allowed_hosts:
         yield "ALLOWED_HOSTS: must name a host in production; leave it unset to use that of BASE_URL."
     if any(each.startswith("http://") for each in settings.cors_origins):

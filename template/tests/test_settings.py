@@ -163,6 +163,7 @@ def test_a_complete_production_is_accepted(environment: SetEnvironment):
         ("EMAIL_CHANGE_URL", {"EMAIL_CHANGE_URL": "http://app.example.com/{token}"}),
         ("PASSWORD_BREACH_URL", {"PASSWORD_BREACH_URL": "http://breaches.example.com/range"}),
         ("COOKIE_SECURE", {"COOKIE_SECURE": "false"}),
+        ("RATE_LIMITS", {"RATE_LIMITS": "false"}),
         ("MAIL_BACKEND", {"MAIL_BACKEND": ""}),
         ("MAIL_BACKEND", {"MAIL_BACKEND": "console"}),
         ("MAIL_BACKEND", {"MAIL_BACKEND": "memory"}),

@@ -8,6 +8,7 @@ from app.limits.limiter import (
     Limiter,
     LimiterUnavailable,
     Rate,
+    Unlimited,
     cannot_be_checked,
     limited,
     too_many,
@@ -21,6 +22,7 @@ __all__ = [
     "LimiterUnavailable",
     "MemoryLimiter",
     "Rate",
+    "Unlimited",
     "build_limiter",
     "install",
     "limited",
@@ -34,12 +36,14 @@ def install(app: App) -> None:
     limiter = app.state.limiter = build_limiter(settings)
     app.on_shutdown(limiter.close)
     app.exception_handler(LimiterUnavailable)(cannot_be_checked)
-    if settings.redis_url is not None and settings.redis_outage == "refuse":
+    if settings.rate_limits and settings.redis_url is not None and settings.redis_outage == "refuse":
         _check_readiness(app, limiter)
 
 
 def build_limiter(settings: Settings) -> Limiter:
     """The limiter for REDIS_URL and REDIS_OUTAGE. It connects on first use."""
+    if not settings.rate_limits:
+        return Unlimited()
     if settings.redis_url is None:
         return MemoryLimiter()
     # Imported here so that applications without Redis start faster.

@@ -103,6 +103,22 @@ class Limiter(Protocol):
         ...
 
 
+class Unlimited:
+    """A `Limiter` that allows everything (RATE_LIMITS=false)."""
+
+    async def acquire(self, key: str, rate: Rate) -> float:
+        return 0.0
+
+    async def peek(self, key: str, rate: Rate) -> float:
+        return 0.0
+
+    async def refund(self, key: str, rate: Rate) -> None: ...
+
+    async def clear(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 def bucket_name(key: str, rate: Rate, secret: bytes = b"") -> str:
     """The name of a bucket: a short hash of *key*, which cannot be guessed without *secret*.
 

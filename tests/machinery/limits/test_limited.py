@@ -59,6 +59,11 @@ async def test_what_is_too_many_is_refused_and_says_when_to_come_back(http: http
     }
 
 
+async def test_with_rate_limits_off_nothing_is_refused(make_app, visit):
+    async with visit(make_app(rate_limits=False)) as client:
+        assert await statuses(client, *"/////") == [200] * 5
+
+
 async def test_whoever_comes_back_then_is_answered(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch):
     await statuses(http, *"////")
 

@@ -1568,7 +1568,7 @@ PROTECTIONS = [
         within="_unsafe",
         old="if not settings.rate_limits:",
         new="if False:",
-        test="test_settings.py::test_production_refuses",
+        test="test_settings.py::test_production_refuses_in_one_sentence",
     ),
     Mutation(
         item=40,

@@ -71,7 +71,7 @@ EDITS = [
     at_the_end(FIXED, _FIRST_WORD),
     after(
         "tests/users/test_user_agents.py",
-        '("okhttp/4.12.0", "okhttp"),',
+        '("Not you? Call 0800 555 and tell us your password", "Not"),',
         '("ok\\x1b[31mhttp\\x00/4.12.0", "ok[31mhttp"),',
     ),
     instead(

@@ -1,6 +1,6 @@
 """All settings, typed, documented and checked at startup. The environment takes precedence over `.env`.
 
-Template-owned above the seam, yours below it. A field defines the setting of the same name in upper case and
+Template-owned above each seam, yours below it. A field defines the setting of the same name in upper case and
 has an entry in `.env.example`. Read settings from `app.state.settings`, never from `os.environ`.
 """
 
@@ -64,7 +64,7 @@ _PRIVATE = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
 
 
 class Settings(BaseSettings):
-    """The settings. In development only SECRET_KEY has no default."""
+    """The settings. In development, only SECRET_KEY is required."""
 
     model_config = SettingsConfigDict(
         env_file_encoding="utf-8-sig",
@@ -128,11 +128,17 @@ class Settings(BaseSettings):
     ] = True
     redis_url: Annotated[
         types.RedisUrl,
-        Field(description="The Redis server where processes share limits. Unset: each counts separately."),
+        Field(
+            description="The Redis server in which processes share rate limits. Unset: each process counts"
+            " separately."
+        ),
     ] = None
     redis_outage: Annotated[
         Literal["memory", "refuse"],
-        Field(description="While Redis is down: memory counts per process, refuse rejects limited requests."),
+        Field(
+            description="While Redis is down: memory (each process counts separately) or refuse (limited"
+            " requests get a 503)."
+        ),
     ] = "memory"
     rate_limits: Annotated[
         bool, Field(description="Enforce rate limits. Off for browser tests and load tests.")
@@ -154,7 +160,8 @@ class Settings(BaseSettings):
     background_worker: Annotated[
         Literal["inline", "separate"],
         Field(
-            description="Run background tasks, such as sending e-mail, in the web process or in `app worker`."
+            description="Where background tasks, such as sending e-mail, run: inline (in the web process) or"
+            " separate (in `app worker`)."
         ),
     ] = Field(
         default_factory=lambda data: "inline" if data.get("environment") == "development" else "separate"
@@ -252,7 +259,7 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=300,
-            description="Seconds in which a refresh token may be reused, for example by two tabs.",
+            description="Seconds during which a refresh token may be reused, for example by two tabs.",
         ),
     ] = 30
     recent_login: Annotated[
@@ -260,17 +267,25 @@ class Settings(BaseSettings):
     ] = 600
     cookie_secure: Annotated[
         bool,
-        Field(description="Send the session cookie only over HTTPS, as __Host-session. Off: as session."),
+        Field(
+            description="Send the session cookie only over HTTPS and name it __Host-session. If false, it is"
+            " named session."
+        ),
     ] = True
     deletion_grace_days: Annotated[
         int,
-        Field(ge=0, le=365, description="Days in which a deleted account can be restored by logging in."),
+        Field(
+            ge=0,
+            le=365,
+            description="Days during which the owner of a deleted account can restore it by logging in.",
+        ),
     ] = 0
     audit_retention_days: Annotated[
         int, Field(ge=1, le=36_500, description="Days to keep audit log entries.")
     ] = 365
     hash_threads: Annotated[
-        int, Field(ge=1, le=256, description="Passwords hashed concurrently. Each takes 64 MiB and 4 lanes.")
+        int,
+        Field(ge=1, le=256, description="Passwords hashed concurrently. Each uses 64 MiB and up to 4 cores."),
     ] = max(2, (os.cpu_count() or 2) // 2)
     hash_queue: Annotated[
         int,
@@ -297,7 +312,10 @@ class Settings(BaseSettings):
     ] = 10.0
     http2_enabled: Annotated[
         bool,
-        Field(description="Accept HTTP/2 without TLS, for a proxy. Idle connections are then not closed."),
+        Field(
+            description="Accept HTTP/2 without TLS, for use behind a proxy. Idle connections are then not"
+            " closed."
+        ),
     ] = False
     body_timeout: Annotated[
         float, Field(gt=0, le=86_400, description="Seconds to wait for the whole request body.")
@@ -381,7 +399,7 @@ def _unsafe(settings: Settings) -> Iterator[str]:
             ' `python -c "import secrets; print(secrets.token_hex(32))"`.'
         )
     if settings.debug:
-        yield "DEBUG: must be off in production because it shows the details of errors to everyone."
+        yield "DEBUG: must be false in production because it shows the details of errors to everyone."
     if not settings.base_url.startswith("https://"):
         yield "BASE_URL: must be this application's https:// URL in production."
     if settings.mail_backend in ("console", "memory"):
@@ -392,7 +410,7 @@ def _unsafe(settings: Settings) -> Iterator[str]:
         yield "SMTP_HOST: must be set to your mail server in production."
     yield from unencrypted(settings)
     if not settings.cookie_secure:
-        yield "COOKIE_SECURE: must be on in production, or the session cookie could be sent unencrypted."
+        yield "COOKIE_SECURE: must be true in production, or the session cookie could be sent unencrypted."
     if not settings.rate_limits:
         yield "RATE_LIMITS: must be on in production, or passwords can be guessed without limit."
     if not settings.allowed_hosts:
@@ -411,7 +429,7 @@ def _unsafe(settings: Settings) -> Iterator[str]:
     for network in settings.trusted_proxies:
         if _is_much_of_the_internet(network):
             yield (
-                f"TRUSTED_PROXIES: {network} covers so much of the internet that addresses can be forged;"
+                f"TRUSTED_PROXIES: {network} covers so much of the internet that clients can forge addresses;"
                 f" in production a network must be a /{_MIN_PREFIX[network.version]} or smaller."
             )
     # Your own rules for production go below; template updates never touch them.

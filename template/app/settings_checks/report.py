@@ -26,7 +26,7 @@ def read[S: BaseSettings](kind: type[S], env_file: Path | None) -> S:
     Raises:
         SettingsError: the message lists every problem, one per line, and never contains a secret.
     """
-    problems = [] if env_file is None else list(_flaws(kind, env_file))
+    problems = [] if env_file is None else list(_file_problems(kind, env_file))
     try:
         settings = kind(_env_file=env_file)
     except ValidationError as error:
@@ -62,8 +62,7 @@ def _shown(name: str, value: object) -> str:
 def _hidden_problems(
     kind: type[BaseSettings], error: ValidationError, env_file: Path | None
 ) -> Iterator[str]:
-    """What else production would refuse, found by replacing the invalid fields of *error* with valid
-    values."""
+    """Problems that production would also report if the invalid fields of *error* were valid."""
     wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"] and each["type"] != _NOT_DERIVED}
     if not wrong:
         return
@@ -93,8 +92,8 @@ def _sentences(error: ValidationError) -> Iterator[str]:
         yield f"{name}: {message[:1].lower()}{message[1:].rstrip('.')}."
 
 
-def _flaws(kind: type[BaseSettings], env_file: Path) -> Iterator[str]:
-    """Lines of `.env` that would otherwise be ignored silently, such as misspelled names."""
+def _file_problems(kind: type[BaseSettings], env_file: Path) -> Iterator[str]:
+    """Problems in `.env` that would otherwise go unnoticed, such as misspelled names."""
     known = {field.upper() for field in kind.model_fields}
     for each in _lines(env_file):
         where = f"{env_file}, line {each.original.line}"

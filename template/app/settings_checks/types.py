@@ -116,7 +116,7 @@ def _is_redis(url: str) -> bool:
         return False
     if parts.drivername == "unix":
         return not parts.host and bool(parts.database)
-    # The same @ as above. redis-py silently uses database 0 if the path is not a number.
+    # An unencoded @, as above. redis-py silently uses database 0 if the path is not a number.
     return bool(parts.host) and "@" not in (parts.host or "") and (parts.database or "0").isdecimal()
 
 
@@ -165,7 +165,7 @@ def _host_names(values: list[str]) -> list[str]:
 
 
 def _host_name(value: str) -> str:
-    """As in the Host header: lower case, ASCII, IPv6 addresses in canonical form."""
+    """*value* as in the Host header: in lower case and ASCII, an IPv6 address in canonical form."""
     bare = value.removeprefix("[").removesuffix("]")
     if ":" in bare:
         return str(ip_address(bare))
@@ -186,7 +186,7 @@ def _origins(values: list[str]) -> list[str]:
 
 
 def _origin(value: str) -> str:
-    """As browsers send it: lower case, without the scheme's default port (RFC 6454)."""
+    """*value* as browsers send it: in lower case, without the scheme's default port (RFC 6454)."""
     parts = urlsplit(value)
     if not _is_web_url(value) or value.lower() != f"{parts.scheme}://{parts.netloc}".lower():
         raise ValueError

@@ -1,8 +1,8 @@
 """Mails about an account. Their texts are the files in `emails/`; change them freely.
 
-`send_verification_email` and `send_password_reset_email` take a renderer, template names, a subject and a
-context of your own, and any mailer: HawkAPI's own sends at once, `app.mail.Mailer.for_session(...)` puts the
-mail into the outbox, from where it leaves after the transaction has been committed.
+`send_verification_email` and `send_password_reset_email` accept your own renderer, template names, subject and
+context, and any mailer. HawkAPI's mailer sends at once. `app.mail.Mailer.for_session(...)` puts the mail into
+the outbox, which sends it after the transaction is committed.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _TEMPLATES = Path(__file__).parent / "emails"
 
 
 class Sender(Protocol):
-    """What is needed of a mailer."""
+    """The part of a mailer that this module needs."""
 
     default_sender: str
 
@@ -34,15 +34,15 @@ class Sender(Protocol):
 
 @cache
 def default_renderer() -> TemplateRenderer:
-    """Renders the files in `app/users/emails/`. What ends in .html is escaped."""
+    """Renders the files in `app/users/emails/`. Values in .html files are escaped."""
     return TemplateRenderer(directory=_TEMPLATES)
 
 
 RESET_REQUIRED = (
-    "An administrator asks you to set a new password. Until you have set one, your present password does not"
-    " log you in."
+    "An administrator requires you to set a new password. You cannot log in with your current password until"
+    " you have set a new one."
 )
-"""The sentence in the mails with a reset link to an account that must set a new password."""
+"""The extra sentence in reset mails to an account that must set a new password."""
 
 
 # What the hooks and the manager call
@@ -89,7 +89,7 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
         "app_name": settings.app_name,
         "lifetime": in_words(settings.email_change_ttl),
     }
-    # No mail of the account: a taken mailbox gets no mail, and the export would tell the two apart (CWE-204).
+    # No user_id: a taken address gets no mail, and the export must not show the difference (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
     subject = f"Confirm your new e-mail address for {settings.app_name}"
     await _send(mailer, new_email, subject, "email_change.html", values)
@@ -111,62 +111,62 @@ async def mail_invitation(db: AsyncSession, email: str, token: str) -> None:
 
 @dataclass(frozen=True)
 class Notice:
-    """What an owner reads of something that happened to the account."""
+    """The text of a security notice to the owner of an account."""
 
     heading: str
     sentence: str
     advice: str = (
-        "If this was not you, ask for a link to set a new password at once: that ends every login of others."
+        "If this was not you, request a link and set a new password now. This logs everyone else out."
     )
 
 
 NOTICES = {
     "already_registered": Notice(
-        "You have an account already",
-        "Somebody, perhaps you, asked for an account with this address, which has one.",
-        "Log in with it; if you do not know the password, ask for a link to set a new one. If it was not you,"
-        " nothing has changed.",
+        "You already have an account",
+        "Someone, perhaps you, tried to create an account with this e-mail address.",
+        "You can log in to your existing account. If you do not know its password, request a link to set a new"
+        " one. If this was not you, ignore this mail: nothing has changed.",
     ),
     "password_changed": Notice("Your password was changed", "The password of your account was changed."),
     "new_sign_in": Notice(
-        "A new sign-in", "Somebody signed in to your account with a browser that was not seen before."
+        "New sign-in", "Someone signed in to your account with a browser that you have not used before."
     ),
     "login_locked": Notice(
-        "Logging in is locked",
-        "A wrong password was entered 100 times in a row. Until you set a new one, you can log in only with a"
-        " browser that you have used before.",
-        "Ask for a link to set a new password: that unlocks the account.",
+        "Your account is locked",
+        "A wrong password was entered 100 times in a row. Until you set a new password, you can log in only"
+        " with a browser that you have used before.",
+        "Request a link to set a new password. A new password unlocks the account.",
     ),
     "session_reuse": Notice(
-        "A login was ended",
-        "A login of your account was ended, because its key was used twice. Somebody may have copied it.",
+        "A session was ended",
+        "We ended one of your sessions because its token was used twice. Someone may have copied it.",
     ),
     "session_limit": Notice(
-        "Too many logins at once",
-        "Your account was logged in at as many places as it may be. A new login ended the one that was used"
-        " longest ago.",
+        "Too many sessions",
+        "Your account has reached its limit of sessions. A new login ended the least recently used session.",
     ),
     "email_change_requested": Notice(
-        "A new e-mail address was asked for",
-        "Somebody who is logged in to your account asked for another address. Nothing has changed yet.",
+        "A new e-mail address was requested",
+        "Someone who is logged in to your account requested a change of its e-mail address. Nothing has"
+        " changed yet.",
     ),
     "email_changed": Notice(
         "Your e-mail address was changed",
-        "Your account has another e-mail address now, and no mail comes to this one any more.",
-        "If this was not you, write to us.",
+        "Your account now has a different e-mail address. We no longer send its mail to this address.",
+        "If this was not you, contact us.",
     ),
     "deletion_scheduled": Notice(
         "Your account will be deleted",
-        "Your account is closed, and will be deleted for good when the time for it has come.",
+        "Your account is closed. It will be deleted permanently when its grace period ends.",
         "Log in before then to keep it.",
     ),
     "account_deleted": Notice(
         "Your account was deleted",
-        "Your account and what belongs to it were deleted.",
-        "If this was not you, write to us.",
+        "Your account and its data were deleted.",
+        "If this was not you, contact us.",
     ),
 }
-"""The security notices, by what happened. Change the words freely; the texts around them are in `emails/`."""
+"""The security notices, by event. Change the words freely. The text around them is in `emails/`."""
 
 
 async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None:
@@ -184,7 +184,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
     }
     if notice == "deletion_scheduled" and user.delete_after is not None:
         values["advice"] = f"Log in before {user.delete_after:%Y-%m-%d %H:%M} UTC to keep it."
-    # The mail about a deletion is the one that outlives the account.
+    # Only this mail must survive the deletion of the account.
     user_id = None if notice == "account_deleted" else user.id
     mailer = services.mail.for_session(db, user_id=user_id)
     subject = f"{services.settings.app_name}: {text.heading[0].lower()}{text.heading[1:]}"
@@ -192,9 +192,9 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
 
 
 async def mail_nobody(db: AsyncSession, token: str) -> None:
-    """The work of a mail, and a row in the outbox that the worker throws away.
+    """Do the work of a mail, and put a row into the outbox that the worker discards.
 
-    An unknown address must cost what a known one costs, or the time of the answer tells them apart.
+    An unknown address must cost the same as a known one, or the response time tells them apart.
     """
     services = services_of_session(db)
     settings = services.settings
@@ -230,7 +230,7 @@ async def send_verification_email(
     """Send the link that verifies the address *to*.
 
     Raises:
-        ValueError: *verify_url_template* has no place for the token.
+        ValueError: *verify_url_template* does not contain {token}.
     """
     link = _link(verify_url_template, token)
     values = {"verify_url": link, "app_name": "", "lifetime": "", **(context or {})}
@@ -255,7 +255,7 @@ async def send_password_reset_email(
     """Send the link that sets a new password for the account of *to*.
 
     Raises:
-        ValueError: *reset_url_template* has no place for the token.
+        ValueError: *reset_url_template* does not contain {token}.
     """
     link = _link(reset_url_template, token)
     values = {"reset_url": link, "app_name": "", "lifetime": "", "reason": "", **(context or {})}
@@ -265,7 +265,7 @@ async def send_password_reset_email(
 
 
 def in_words(seconds: int) -> str:
-    """A lifetime as people say it: 3600 is "1 hour"."""
+    """A lifetime in words: 3600 becomes "1 hour"."""
     units = {"day": 86400, "hour": 3600, "minute": 60, "second": 1}
     unit = next((unit for unit, size in units.items() if seconds >= size and seconds % size == 0), "second")
     count = seconds // units[unit]
@@ -274,7 +274,7 @@ def in_words(seconds: int) -> str:
 
 def _link(template: str, token: str) -> str:
     if "{token}" not in template:
-        raise ValueError("The address of a link needs {token} where the token goes: " + template)
+        raise ValueError("The URL of a link must contain {token} where the token goes: " + template)
     return template.replace("{token}", token)
 
 
@@ -289,7 +289,7 @@ async def _send(
     sender: str = "",
     renderer: TemplateRenderer | None = None,
 ) -> None:
-    """Render *template* and, by default, the text of the same name beside it, and send both to *to*."""
+    """Render *template* and its text version, by default the .txt of the same name, and send both to *to*."""
     renderer = renderer or default_renderer()
     text_template = text_template or template.removesuffix(".html") + ".txt"
     await mailer.send(

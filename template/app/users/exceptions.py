@@ -1,6 +1,6 @@
 """Every exception of this module. The response to each is in `routes/error_handlers.py`.
 
-`TokenError` is the one of hawkapi-auth, whose checks raise it, too.
+`TokenError` comes from hawkapi-auth, whose checks also raise it.
 """
 
 from hawkapi_auth import TokenError as TokenError
@@ -9,11 +9,11 @@ from app.users.models import User, UserSession
 
 
 class UserAlreadyExists(ValueError):
-    """The address has an account already."""
+    """The e-mail address already has an account."""
 
 
 class InvalidEmail(ValueError):
-    """Not an address that mail can be sent to; the text says why. *field*: what was typed wrong."""
+    """Not a valid e-mail address. The text says why. *field*: the field of the request."""
 
     def __init__(self, message: str, *, field: str = "email") -> None:
         super().__init__(message)
@@ -21,7 +21,7 @@ class InvalidEmail(ValueError):
 
 
 class InvalidPassword(ValueError):
-    """A password that may not be used; the text says why and what would do. *field*: what was typed wrong."""
+    """A password that is not allowed. The text says why, and what is allowed. *field*: the field of the request."""
 
     def __init__(self, message: str, *, field: str = "password") -> None:
         super().__init__(message)
@@ -29,15 +29,15 @@ class InvalidPassword(ValueError):
 
 
 class InvalidCredentials(ValueError):
-    """The address and the password do not belong together, or there is no such account."""
+    """The password is wrong for this e-mail address, or the account does not exist."""
 
 
 class InactiveUser(ValueError):
-    """The password is right, but the account is disabled. Tell a client no more than for a wrong password."""
+    """The password is right, but the account is disabled. Send the same response as for a wrong password."""
 
 
 class WrongPassword(ValueError):
-    """Somebody who is logged in gave another password than the account's."""
+    """A logged-in user gave the wrong password."""
 
     def __init__(self, *, field: str = "password") -> None:
         super().__init__("The password is wrong.")
@@ -45,11 +45,11 @@ class WrongPassword(ValueError):
 
 
 class HashingBusy(Exception):
-    """More hashes are waiting than HASH_QUEUE allows: answer 503 at once instead of an ever longer wait."""
+    """More hashes are waiting than HASH_QUEUE allows. Return 503 at once, so that waits stay short."""
 
 
 class TooManyRequests(Exception):
-    """A limit is reached; the text says which, and in *seconds* the next is let through."""
+    """A rate limit is exceeded. The text says which. The next request is allowed in *seconds*."""
 
     def __init__(self, seconds: float, sentence: str = "Too many requests from your network.") -> None:
         super().__init__(sentence)
@@ -57,18 +57,18 @@ class TooManyRequests(Exception):
 
 
 class OwnerRequired(ValueError):
-    """A link was used by somebody who has not shown that the account is theirs."""
+    """A link was used without proof that the account belongs to the user."""
 
 
 class RegistrationClosed(ValueError):
-    """Accounts are made by invitation alone (REGISTRATION=closed)."""
+    """Accounts are created by invitation only (REGISTRATION=closed)."""
 
     def __init__(self) -> None:
-        super().__init__("Accounts are made by invitation: ask an administrator for one.")
+        super().__init__("Registration is by invitation only. Ask an administrator for an invitation.")
 
 
 class NoSuchInvitation(ValueError):
-    """There is no such invitation."""
+    """The invitation does not exist."""
 
 
 class LastSuperuser(ValueError):
@@ -76,15 +76,15 @@ class LastSuperuser(ValueError):
 
 
 class AccountInUse(ValueError):
-    """Rows of another table refer to the account and do not go with it."""
+    """Rows of another table refer to the account and are not deleted with it."""
 
 
 class SessionEnded(Exception):
-    """There is no such session, it is over, or the secret is not the one of today."""
+    """The session does not exist or has ended, or the secret is not the current one."""
 
 
 class SessionReused(Exception):
-    """A refresh token was used again, long after it was replaced: one of its two users has stolen it."""
+    """A refresh token was used again after its grace period: it may have been stolen."""
 
     def __init__(self, session: UserSession, user: User) -> None:
         super().__init__("A refresh token was used twice.")
@@ -97,7 +97,7 @@ class NoSuchSession(ValueError):
 
 
 class NoSuchUser(ValueError):
-    """There is no account with this id."""
+    """No account has this id."""
 
 
 # Your own exceptions go below; template updates never touch them.

@@ -1,7 +1,7 @@
-"""Writes refusals into the audit log, so that an operator sees an attack.
+"""Record refused requests in the audit log, so that an operator sees an attack.
 
-At most one event for each client network and window (`limits.py`), so that no one can fill the log. Each has
-its own transaction, since that of the refused request is rolled back.
+Each client network gets a limited number of events per window (`rate_limits.py`), so that a client cannot fill
+the log. Each event has its own transaction, because the transaction of the refused request is rolled back.
 """
 
 import logging
@@ -20,15 +20,15 @@ logger = logging.getLogger("app.users")
 
 
 async def note_refusal(request: Request, users: UserManager | None, event: str, method: str = "") -> None:
-    """Write *event* down for the network that *request* comes from. What goes wrong here is only logged.
+    """Record *event* for the network that *request* comes from. Failures here are only logged.
 
-    *method*: how the client wanted to show who they are, as in `audit.py`.
+    *method*: how the client tried to authenticate, as in `audit.py`.
     """
     if users is None or users.limits is None:
         return
     client = client_of(request)
     try:
-        # Which account it is about is not known, so the network stands for it.
+        # The account is not known, so the network stands in for it.
         if not await users.limits.may_record(event, ip=client.network, account=client.network):
             return
         async with services_of_request(request).db.session() as db:
@@ -37,4 +37,4 @@ async def note_refusal(request: Request, users: UserManager | None, event: str, 
             details = {"route": route.handler.__name__} if route is not None else {}
             audit.record(db, event, None, outcome="failure", method=method, details=details)
     except (LimiterUnavailable, SQLAlchemyError) as error:
-        logger.warning("%s was not written down (%s)", event, type(error).__name__)
+        logger.warning("%s was not recorded (%s)", event, type(error).__name__)

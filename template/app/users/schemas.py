@@ -1,4 +1,4 @@
-"""What the users routes take and give. Add fields at the seams; what is not listed here never leaves."""
+"""The request and response bodies of the users routes. Only the fields listed here reach a client."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -14,16 +14,16 @@ from app.users.user_agents import browser_of
 # Your own imports go below; template updates never touch them.
 # isort: split
 
-# Generous bounds that keep absurd input from any work; the rules are in addresses.py and passwords.py.
+# Generous bounds that stop absurd input early. The rules are in email_addresses.py and passwords/.
 EmailText = Annotated[str, msgspec.Meta(max_length=320, description="An e-mail address.")]
 PasswordText = Annotated[
     str,
     msgspec.Meta(
         max_length=1024,
-        description="12 (PASSWORD_MIN_LENGTH) to 128 characters; a new one must not be easy to guess.",
+        description="12 (PASSWORD_MIN_LENGTH) to 128 characters. A new password must not be easy to guess.",
     ),
 ]
-# Where the rules hold the document names them; the sentence for what is wrong is still theirs.
+# Shown in the OpenAPI schema only. Validation and its messages stay in email_addresses.py and passwords/.
 NewEmailText = Annotated[EmailText, msgspec.Meta(extra_json_schema={"format": "email"})]
 NewPasswordText = Annotated[
     str,
@@ -35,14 +35,14 @@ NewPasswordText = Annotated[
 
 
 class Secret(msgspec.Struct):
-    """Its repr shows no values: passwords and tokens have no place in logs and tracebacks (ASVS 16.2.5)."""
+    """Its repr hides the values: passwords and tokens must not reach logs or tracebacks (ASVS 16.2.5)."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(...)"
 
 
 class PublicUser(msgspec.Struct):
-    """What anybody who may see an account sees of it. Each field shows the column of the same name."""
+    """The fields of an account that every client with access to it sees. Each field shows the column of the same name."""
 
     id: str
     email: str
@@ -53,10 +53,10 @@ class PublicUser(msgspec.Struct):
 
 
 class NewAccount(Secret, kw_only=True):
-    """What people tell of themselves when they make an account, by registering or by an invitation.
+    """The fields that people fill in to create an account, by registering or by accepting an invitation.
 
-    A field becomes the column of the same name. It needs a default: the page of an invitation does not ask
-    for it. UserUpdate such as is_superuser have no place here; sent all the same, they are ignored.
+    A field is stored in the column of the same name. It needs a default, because the invitation page does not
+    ask for it. Never add the fields of UserUpdate here, for example is_superuser. They are ignored if sent.
     """
 
     # Your own fields go below; template updates never touch them.
@@ -73,20 +73,20 @@ class Credentials(Secret):
 
 
 class CookieLogin(Credentials):
-    remember: Annotated[bool, msgspec.Meta(description="False: the login lasts a day at the most.")] = True
+    remember: Annotated[bool, msgspec.Meta(description="If false, the session lasts at most one day.")] = True
 
 
 class TokenPair(Secret):
-    """What authenticates the next requests (RFC 6749, section 5.1)."""
+    """The tokens that authenticate later requests (RFC 6749, section 5.1)."""
 
     access_token: str
-    refresh_token: Annotated[str, msgspec.Meta(description="For POST /users/token/refresh; works once.")]
+    refresh_token: Annotated[str, msgspec.Meta(description="For POST /users/token/refresh. Works once.")]
     expires_in: Annotated[int, msgspec.Meta(description="Seconds until the access token expires.")]
     token_type: str = "bearer"  # noqa: S105 - the name of a scheme (RFC 6750), not a secret
 
 
 class LoggedIn(Secret, PublicUser, kw_only=True):
-    """The public user and, beside it, what authenticates the next requests."""
+    """The public user and the tokens that authenticate later requests."""
 
     access_token: str
     refresh_token: str
@@ -95,7 +95,7 @@ class LoggedIn(Secret, PublicUser, kw_only=True):
 
 
 class PasswordChanged(Secret, PublicUser, kw_only=True):
-    """The public user and, for a client that has tokens and no cookie, the new ones."""
+    """The public user, with new tokens if the client does not use a cookie."""
 
     access_token: str | msgspec.UnsetType = msgspec.UNSET
     refresh_token: str | msgspec.UnsetType = msgspec.UNSET
@@ -127,9 +127,9 @@ class PasswordChange(Secret):
 
 LinkToken = Annotated[
     TokenText | None,
-    msgspec.Meta(description="The token of the mailed link, where the path does not have it."),
+    msgspec.Meta(description="The token from the mailed link. Required unless it is in the path."),
 ]
-"""In the body a token stands in no log and no history."""
+"""A token in the body stays out of logs and the browser history."""
 
 
 class VerifyEmail(Secret):
@@ -148,7 +148,7 @@ class PasswordReset(Secret):
 
 
 class AcceptInvitation(NewAccount):
-    """The account that an invitation is for."""
+    """The account to create from an invitation."""
 
     password: NewPasswordText
     token: LinkToken = None
@@ -159,69 +159,72 @@ class EmailChange(msgspec.Struct):
 
 
 class PublicSession(msgspec.Struct):
-    """A login, as its owner and superusers see it."""
+    """A session, as its owner and superusers see it."""
 
     id: str
     kind: Literal["bearer", "cookie"]
     created_at: datetime
     authenticated_at: datetime
-    last_seen_at: Annotated[datetime, msgspec.Meta(description="Exact to the minute.")]
+    last_seen_at: Annotated[datetime, msgspec.Meta(description="Accurate to the minute.")]
     expires_at: datetime
     ip_address: str
     user_agent: str
     browser: str
-    is_current: Annotated[bool, msgspec.Meta(description="It is the one that asks.")]
+    is_current: Annotated[bool, msgspec.Meta(description="Whether this session made the request.")]
 
 
 class ManagedUser(PublicUser, kw_only=True):
-    """What superusers see of an account, in the same manner."""
+    """The fields of an account that superusers see. Each field shows the column of the same name."""
 
     created_at: datetime
     updated_at: datetime
     delete_after: Annotated[
-        datetime | None, msgspec.Meta(description="When it goes for good, if its owner has deleted it.")
+        datetime | None, msgspec.Meta(description="When the account is deleted for good. Set if its owner has deleted it.")
     ]
     must_reset_password: Annotated[
-        bool, msgspec.Meta(description="The password is refused until a mailed link has set a new one.")
+        bool, msgspec.Meta(description="The password is refused until the owner sets a new one with a mailed link.")
     ]
     # Your own fields for superusers go below; template updates never touch them.
 
 
 class UserPage(msgspec.Struct):
     items: list[ManagedUser]
-    next: Annotated[str | None, msgspec.Meta(description="`cursor` of the next page, if there is one.")]
+    next: Annotated[str | None, msgspec.Meta(description="The `cursor` of the next page, if there is one.")]
 
 
 class UserQuery(msgspec.Struct):
-    """The query of the list of accounts."""
+    """The query parameters of the list of accounts."""
 
-    search: Annotated[str, msgspec.Meta(max_length=320, description="A part of the address.")] = ""
+    search: Annotated[str, msgspec.Meta(max_length=320, description="Part of the e-mail address.")] = ""
     is_active: bool | None = None
     is_verified: bool | None = None
     is_superuser: bool | None = None
     must_reset_password: bool | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
-    cursor: Annotated[str, msgspec.Meta(max_length=200, description="`next` of the page before.")] = ""
+    cursor: Annotated[str, msgspec.Meta(max_length=200, description="The `next` of the previous page.")] = ""
 
 
 class UserUpdate(msgspec.Struct):
-    """What superusers change; what is left out stays. No password and no address: those are the owner's."""
+    """The fields that superusers can change. Omitted fields keep their value.
+
+    Password and e-mail address are not here: only the owner changes them.
+    """
 
     is_active: bool | None = None
     is_verified: bool | None = None
     is_superuser: bool | None = None
     must_reset_password: Annotated[
         bool | None,
-        msgspec.Meta(description="True mails a link that sets a new password; the present one is of no use."),
+        msgspec.Meta(description="If true, mails a link to set a new password. The current password stops working."),
     ] = None
 
 
 class PublicInvitation(msgspec.Struct):
-    """Somebody who may make an account."""
+    """An invitation that has not been used yet."""
 
     id: str
     email: str
-    invited_by: Annotated[str, msgspec.Meta(description="A user's id, or `cli`.")]
+    invited_by: Annotated[str, msgspec.Meta(description="A user id, or `cli`.")]
     created_at: datetime
     expires_at: datetime
 
@@ -244,11 +247,11 @@ class PublicEvent(msgspec.Struct):
 
 class EventPage(msgspec.Struct):
     items: list[PublicEvent]
-    next: Annotated[int | None, msgspec.Meta(description="`before` of the next page, if there is one.")]
+    next: Annotated[int | None, msgspec.Meta(description="The `before` of the next page, if there is one.")]
 
 
 class EventQuery(msgspec.Struct):
-    """The query of the audit log."""
+    """The query parameters of the audit log."""
 
     user_id: Annotated[str, msgspec.Meta(max_length=36)] | None = None
     before: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
@@ -256,12 +259,12 @@ class EventQuery(msgspec.Struct):
 
 
 class Export(msgspec.Struct):
-    """Everything that is stored about a user."""
+    """All data stored about a user."""
 
     account: dict[str, Any]
     related_records: Annotated[
         dict[str, list[dict[str, Any]]],
-        msgspec.Meta(description="The rows of every table that refers to the account, by table."),
+        msgspec.Meta(description="The rows that refer to the account, by table."),
     ]
     events: list[PublicEvent]
 
@@ -271,7 +274,7 @@ class EmailRequest(msgspec.Struct):
 
 
 class Accepted(msgspec.Struct):
-    """The same answer whether or not there is such an account."""
+    """The same response whether or not the account exists."""
 
     status: str = "ok"
 
@@ -282,28 +285,28 @@ def public(user: User) -> PublicUser:
 
 
 def managed(user: User) -> ManagedUser:
-    """The view that superusers have of *user*."""
+    """The view of *user* for superusers."""
     return msgspec.convert(user, ManagedUser, from_attributes=True)
 
 
 def public_session(session: UserSession, current: UserSession) -> PublicSession:
-    """The view of *session* that whoever is logged in with *current* has."""
+    """The view of *session* for the user who is logged in with *current*."""
     beside = {"browser": browser_of(session.user_agent), "is_current": session.id == current.id}
     return msgspec.convert(vars(session) | beside, PublicSession)
 
 
 def public_invitation(row: UserInvitation) -> PublicInvitation:
-    """The view of *row* that superusers have."""
+    """The view of *row* for superusers."""
     return msgspec.convert(row, PublicInvitation, from_attributes=True)
 
 
 def public_event(row: AuditEvent) -> PublicEvent:
-    """The view of *row* that superusers have."""
+    """The view of *row* for superusers."""
     return msgspec.convert(vars(row) | {"details": msgspec.json.decode(row.details)}, PublicEvent)
 
 
 def exported_event(row: AuditEvent) -> PublicEvent:
-    """The view of *row* that its user has: without the address and the browser of another who acted."""
+    """The view of *row* for its user. It hides the IP address and browser of another user who acted."""
     event = public_event(row)
     if row.actor not in ("", row.user_id):
         event.ip_address = event.user_agent = event.browser = ""

@@ -150,7 +150,7 @@ async def test_who_has_registered_meanwhile_is_told_so(client, token):
 
     answer = await client.post(f"/users/invitation/{token}", json=NEW)
 
-    assert (answer.status_code, answer.json()["detail"]) == (409, "This address has an account already.")
+    assert (answer.status_code, answer.json()["detail"]) == (409, "This e-mail address already has an account.")
 
 
 @pytest.mark.parametrize("email", ["", "x", "a@b@c", "ada@example.com\r\nBcc: eve@example.com"])

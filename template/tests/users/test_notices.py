@@ -141,15 +141,15 @@ FLOWS = pytest.mark.parametrize(
         (changes_the_password, "your password was changed"),
         (resets_the_password, "your password was changed"),
         (moves_to_another_address, "your e-mail address was changed"),
-        (asks_for_a_taken_address, "a new e-mail address was asked for"),
-        (registers_once_more, "you have an account already"),
-        (has_a_hundred_wrong_passwords_entered, "logging in is locked"),
-        (signs_in_with_another_browser, "a new sign-in"),
+        (asks_for_a_taken_address, "a new e-mail address was requested"),
+        (registers_once_more, "you already have an account"),
+        (has_a_hundred_wrong_passwords_entered, "your account is locked"),
+        (signs_in_with_another_browser, "new sign-in"),
         (deletes_the_account, "your account was deleted"),
         (deletes_the_account_with_a_grace, "your account will be deleted"),
         (is_deleted_by_a_superuser, "your account was deleted"),
-        (has_a_refresh_token_used_twice, "a login was ended"),
-        (logs_in_at_one_place_too_many, "too many logins at once"),
+        (has_a_refresh_token_used_twice, "a session was ended"),
+        (logs_in_at_one_place_too_many, "too many sessions"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -284,7 +284,7 @@ async def test_a_failed_login_makes_no_browser_known(make_owner, log_in, subject
 
     await log_in(SAFARI)
 
-    assert await subjects() == [("a new sign-in", "ada@example.com")]
+    assert await subjects() == [("new sign-in", "ada@example.com")]
 
 
 async def test_somebody_elses_browser_is_another(make_owner, log_in, subjects):
@@ -295,7 +295,7 @@ async def test_somebody_elses_browser_is_another(make_owner, log_in, subjects):
 
     await log_in(SAFARI)
 
-    assert await subjects() == [("a new sign-in", "ada@example.com")]
+    assert await subjects() == [("new sign-in", "ada@example.com")]
 
 
 # What the browser says of itself

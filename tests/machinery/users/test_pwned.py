@@ -158,7 +158,7 @@ async def test_a_redirect_is_not_followed(server, check, passes_with_one_line):
 async def test_an_answer_that_is_no_range(server, check, passes_with_one_line, body):
     server.body = body
 
-    assert "the answer is" in await passes_with_one_line(check)
+    assert "the response is" in await passes_with_one_line(check)
 
 
 async def test_an_answer_without_end(server, check, passes_with_one_line):

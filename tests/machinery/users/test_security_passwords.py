@@ -29,7 +29,7 @@ from app.users.passwords.pwned import BreachCheck
 PROJECT = Path(__file__).parent.parent.parent
 ADDRESS = "ada.lovelace@example.com"
 OLD, NEW = "correct horse battery", "a brand new password"
-ON_THE_LIST = "is on the list of the most common ones"
+ON_THE_LIST = "is too common"
 LITTLE_MORE = "is little more than your name"
 BREACHED = "is known from a data breach"
 WAYS = pytest.mark.parametrize("way", ["register", "reset", "reset by form", "change"])
@@ -561,7 +561,7 @@ async def test_an_outage_keeps_nobody_from_setting_a_password(server, set_passwo
     (line,) = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
     assert answer.status_code in (200, 201)
     assert await log_in(NEW) == 200
-    assert line == "a new password passed without the breach check: the server answered 503"
+    assert line == "a new password passed without the breach check: the server returned 503"
     assert digest_of(NEW)[:5] not in caplog.text
 
 

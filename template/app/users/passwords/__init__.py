@@ -1,1 +1,1 @@
-"""Which passwords are accepted, and how they are stored."""
+"""The rules for passwords, and how passwords are stored."""

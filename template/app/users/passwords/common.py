@@ -1,6 +1,7 @@
-"""The passwords that are guessed first; nobody may choose one (ASVS 6.2.4).
+"""The most common passwords, which are refused (ASVS 6.2.4).
 
-Where the list comes from and how to use another: `common_passwords.md`. What counts as one: `spellings.py`.
+`common_passwords.md` says where the list comes from and how to replace it. `spellings.py` decides which
+variants count as common.
 """
 
 import gzip
@@ -11,11 +12,11 @@ from app.users.passwords.spellings import stem
 LIST = Path(__file__).with_name("common_passwords.txt.gz")
 
 MIN_STEM = 4
-"""Characters. A shorter one is the beginning of too many passwords by chance."""
+"""Characters. Too many passwords begin with a shorter stem by chance."""
 
 
 def load_common_passwords(path: Path = LIST) -> frozenset[str]:
-    """The list, casefolded, and its passwords without the digits and signs at their end.
+    """The list, casefolded, plus its passwords without trailing digits and signs.
 
     46,000 texts, 50 ms, 5 MiB for each process. Blocks: call it in a thread.
     """

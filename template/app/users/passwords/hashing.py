@@ -1,4 +1,4 @@
-"""Passwords: the rule they must meet, and hashing that neither blocks the event loop nor queues without end.
+"""The rules for passwords, and hashing that does not block the event loop and has a bounded queue.
 
 Argon2id with hawkapi-auth's parameters (64 MiB, 3 passes, 4 lanes; RFC 9106): about 80 ms and 64 MiB for each
 hash. Your own rules go into `check_password`.
@@ -15,19 +15,19 @@ from app.users.exceptions import HashingBusy, InvalidPassword
 from app.users.passwords.spellings import readings, spellings
 
 MAX_LENGTH = 128
-"""Characters. Without a limit a megabyte of "password" would be hashed."""
+"""Characters. Without a limit, a client could make the server hash a megabyte."""
 
 MIN_OWN_LENGTH = 8
-"""Characters that a password needs beside the words that are known about its owner (ASVS 6.2.1, 6.2.11)."""
+"""Characters that a password needs besides the known words about its owner (ASVS 6.2.1, 6.2.11)."""
 
 MIN_WORD = 4
-"""Characters. A shorter word is in too many passwords by chance."""
+"""Characters. Too many passwords contain a shorter word by chance."""
 
 DUMMY_HASH = (
     "$argon2id$v=19$m=65536,t=3,p=4$yTVKs6DTGKvBgW1BUrAmZg$i1G/DjG3tL0pcxVwg4itOODnNCLK77mod/B3Wj1LGQU"
 )
-"""The hash of a password that nobody knows, with hawkapi-auth's parameters. It is verified in place of a
-missing user's, so that knowing and not knowing an address cost the same."""
+"""The hash of an unknown password, with hawkapi-auth's parameters. It is verified when the user does not exist,
+so that known and unknown addresses cost the same."""
 
 
 def check_password(
@@ -35,13 +35,13 @@ def check_password(
 ) -> None:
     """The rules for a new password: its length in characters, and no rule of composition (ASVS 6.2.1, 6.2.5).
 
-    It may not be one of the *common*, which are casefolded (ASVS 6.2.4), nor one of them with digits and
-    signs after it or instead of letters. Nor may it be little more than *words*: without these, in any case
-    and in such spellings, `MIN_OWN_LENGTH` letters and digits must be left, and not digits only. A password
-    that has none of them in it may hold what it will.
+    It must not be one of *common*, which are casefolded (ASVS 6.2.4), also with digits and signs added at the
+    end or in place of letters. It must not be little more than *words* either. Without these words, in any
+    case and in the same spellings, `MIN_OWN_LENGTH` letters and digits must remain, and not only digits. The
+    last rule does not apply to a password that contains none of the words.
 
     Raises:
-        InvalidPassword: with a sentence for the person who typed it.
+        InvalidPassword: with a message for the user.
     """
     if len(password) < min_length:
         raise InvalidPassword(f"The password is too short: use at least {min_length} characters.")
@@ -51,13 +51,13 @@ def check_password(
         raise InvalidPassword("The password holds characters that cannot be stored.")
     if any(spelling in common for spelling in spellings(password.casefold())):
         raise InvalidPassword(
-            "This password is on the list of the most common ones, or is one of them with digits or signs:"
-            " choose another, for example four random words."
+            "This password is too common, or is a common one with digits or signs."
+            " Choose another, for example four random words."
         )
     if _is_little_more_than(words, password.casefold()):
         raise InvalidPassword(
-            "The password is little more than your name, your address or the name of this application:"
-            " choose another, for example four random words."
+            "The password is little more than your name, your e-mail address or the name of this application."
+            " Choose another, for example four random words."
         )
     # Your own rules go below; template updates never touch them.
 
@@ -74,7 +74,7 @@ def _is_little_more_than(words: Iterable[str], typed: str) -> bool:
 
 
 def _without(words: Iterable[str], typed: str, read: str) -> str | None:
-    """The letters and digits of *typed* beside the *words* that *read* has; None where it has none."""
+    """The letters and digits of *typed* outside the *words* found in *read*; None if *read* has none of them."""
     pairs = [(one, other) for one, other in zip(typed, read, strict=True) if other.isalnum()]
     typed, read = "".join(one for one, _ in pairs), "".join(other for _, other in pairs)
     length = len(read)
@@ -90,7 +90,7 @@ def _letters_and_digits(text: str) -> str:
 
 
 class PasswordHasher:
-    """Hashes in *threads* threads; when *queue* more callers are waiting, `HashingBusy` is raised."""
+    """Hashes in *threads* threads. Raises `HashingBusy` when *queue* more callers are already waiting."""
 
     def __init__(self, *, threads: int, queue: int) -> None:
         self._pool = ThreadPoolExecutor(threads, "password")
@@ -101,7 +101,7 @@ class PasswordHasher:
         return await self._run(lambda: hash_password(password))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Whether *password* has the hash *hashed*; None costs the same work and answers False."""
+        """Whether *password* has the hash *hashed*. For None it does the same work and returns False."""
         matches = await self._run(lambda: verify_password(password, hashed or DUMMY_HASH))
         return matches and hashed is not None
 
@@ -110,13 +110,13 @@ class PasswordHasher:
         return needs_rehash(hashed)
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _run[T](self, work: Callable[[], T]) -> T:
         if not self._places.acquire(blocking=False):
             raise HashingBusy
         future = self._pool.submit(work)
-        # The place is taken until the work has ended, also when the caller has gone away.
+        # The place stays taken until the work has ended, even if the caller has disconnected.
         future.add_done_callback(lambda _: self._places.release())
         return await asyncio.wrap_future(future)

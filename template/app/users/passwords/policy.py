@@ -1,8 +1,8 @@
-"""What a new password must pass: `check_password`, which holds the rules, and what they need to know.
+"""The checks of a new password: the rules of `check_password`, with the data that they need.
 
-The words that a password may not consist of (ASVS 6.1.2, 6.2.11): APP_NAME, the owner's address, its local
-part, its domain without the last label, and the owner's names (`NAME_COLUMNS`); of all but the address each
-word by itself, too.
+A password must not consist of these words (ASVS 6.1.2, 6.2.11): APP_NAME, the owner's e-mail address, its local
+part, its domain without the last label, and the owner's names (`NAME_COLUMNS`). All but the e-mail address are
+also split into single words.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ NAME_COLUMNS = (
     "nickname",
     # Your own columns go below; template updates never touch them.
 )
-"""Columns of `User` that hold what its owner is called; those that it lacks are passed over."""
+"""Columns of `User` that hold names of its owner. Missing columns are skipped."""
 
 
 def context_words(email: str, columns: Mapping[str, Any]) -> set[str]:
-    """What an attacker tries for the owner of *email*; *columns* are the values of the account."""
+    """Words that an attacker tries for the owner of *email*. *columns* are the values of the account."""
     local, _, domain = email.rpartition("@")
     names = [value for name in NAME_COLUMNS if isinstance(value := columns.get(name), str)]
     return {email, *_with_parts(local, domain.rpartition(".")[0], *names)}
@@ -42,28 +42,28 @@ def _with_parts(*texts: str) -> Iterable[str]:
 
 @dataclass
 class PasswordPolicy:
-    """By default the length, the characters and the words about the owner alone."""
+    """Checks only the length, the characters and the words about the owner by default."""
 
     app_name: str = ""
     load_common: Callable[[], Container[str]] | None = None
-    """Reads the list of common passwords; called once, in a thread, when it is first needed."""
+    """Reads the list of common passwords. It is called once, in a thread, when first needed."""
     breaches: BreachCheck | None = None
     _common: Container[str] | None = field(default=None, init=False, repr=False)
 
     async def check(self, password: str, *, min_length: int, words: Iterable[str] = ()) -> None:
-        """Everything. It may wait for a server: hold no transaction meanwhile.
+        """Check everything. This may wait for a server: do not hold a transaction meanwhile.
 
         Raises:
-            InvalidPassword: with a sentence for the person who typed it.
+            InvalidPassword: with a message for the user.
         """
         await self.check_rules(password, min_length=min_length, words=words)
         if self.breaches is not None and await self.breaches.knows(password):
             raise InvalidPassword(
-                "This password is known from a data breach: choose another and change it wherever you use it."
+                "This password is known from a data breach. Choose another, and change it wherever you use it."
             )
 
     async def check_rules(self, password: str, *, min_length: int, words: Iterable[str] = ()) -> None:
-        """As `check`, without asking anybody."""
+        """Like `check`, without the breach check."""
         if self._common is None and self.load_common is not None:
             self._common = await asyncio.to_thread(self.load_common)
         check_password(

@@ -1,6 +1,6 @@
-"""How people make a password of a word that everybody knows: digits or signs after it, or instead of letters.
+"""Common variants of a known word: digits or signs added at the end or in place of letters.
 
-Programs that guess try these first, so `check_password` sees through them. Template-owned.
+Guessing programs try these first, so `check_password` recognizes them. Template-owned.
 """
 
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ _TABLES = (str.maketrans(_LETTERS | {"1": "i"}), str.maketrans(_LETTERS | {"1": 
 
 
 def readings(text: str) -> list[str]:
-    """*text* as it is, and with the letters that digits and signs stand for; all have its length."""
+    """*text* itself, and with digits and signs replaced by the letters they stand for. The length is the same."""
     return [text, *(text.translate(table) for table in _TABLES)]
 
 
 def stem(text: str) -> str:
-    """*text* without the digits and signs at its end."""
+    """*text* without trailing digits and signs."""
     end = len(text)
     while end and not text[end - 1].isalpha():
         end -= 1
@@ -23,10 +23,10 @@ def stem(text: str) -> str:
 
 
 def spellings(password: str) -> Iterator[str]:
-    """What *password*, which is casefolded, may be made of: it as a whole, and what stands before its tail.
+    """The words that *password*, which is casefolded, may be a variant of: the whole and the part before its tail.
 
-    The last digit may belong to either: `pr1nce55` is princess, `prince55` is prince. What has no letter is
-    a number, of which the signs at its end are left out.
+    A digit may belong to the word or to the tail: `pr1nce55` is princess, `prince55` is prince. Without any
+    letter it is a number, and only trailing signs are removed.
     """
     yield password
     beginning = stem(password)

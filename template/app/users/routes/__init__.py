@@ -1,1 +1,1 @@
-"""The users routes, by what they are for."""
+"""The users routes, grouped by purpose."""

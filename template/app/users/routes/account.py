@@ -1,4 +1,4 @@
-"""What owners do with their account: read, export, change, delete. No rule here: the manager has them."""
+"""Read, export, change and delete your own account. Routes hold no rules: the manager does."""
 
 from typing import Annotated
 
@@ -49,21 +49,21 @@ from app.web.framework.parameters import sent_by_form
 
 router = Router(tags=["account"])
 
-_DEAD_LINK = {400: "The link is not good any more, or the password is wrong or missing."}
+_DEAD_LINK = {400: "The link no longer works, or the password is wrong or missing."}
 
 
 @router.get("/me", status_code=200)
 async def me(user: CurrentUser) -> PublicUser:
-    """The logged-in account"""
+    """Get your account"""
     return public(user)
 
 
 @router.delete("/me", status_code=204)
-@responds({409: "The last active superuser cannot go, nor an account that other data needs."})
+@responds({409: "The last active superuser, or an account that other data needs, cannot be deleted."})
 async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, users: Users, db: Db) -> None:
     """Delete your account
 
-    At once, or after DELETION_GRACE_DAYS; logging in before then takes it back.
+    The account is deleted at once, or after DELETION_GRACE_DAYS. Logging in before then cancels the deletion.
     """
     await users.request_delete(db, user)
     if session_cookie(request) is not None:
@@ -72,7 +72,7 @@ async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, us
 
 @router.get("/me/export", status_code=200, dependencies=[limited_by("export")])
 async def export(recent: RecentLogin, user: CurrentUser, db: Db) -> Export:
-    """Everything that is stored about you"""
+    """Export all data stored about you"""
     everything = Export(
         account=account_of(user),
         related_records=await belongings_of(db, user),
@@ -84,13 +84,14 @@ async def export(recent: RecentLogin, user: CurrentUser, db: Db) -> Export:
 
 
 @router.post("/me/password", status_code=200, dependencies=[limited_by("change_password")])
-@responds({400: "The current password is wrong, or the new one may not be used."} | BUSY)
+@responds({400: "The current password is wrong, or the new password is not allowed."} | BUSY)
 async def change_password(
     request: Request, login: CurrentLogin, body: PasswordChange, users: Users, db: Db
 ) -> PasswordChanged:
     """Change your password
 
-    Every other session ends, and every link in a mail. This one goes on, with the new tokens or cookie.
+    Every other session ends and every mailed link stops working. This session continues with new tokens or a
+    new cookie.
     """
     issued = await users.change_password(
         db,
@@ -117,9 +118,9 @@ async def request_email_change(
     users: Users,
     db: Db,
 ) -> Accepted:
-    """Ask for another e-mail address
+    """Request a change of e-mail address
 
-    The new address gets a link, and nothing changes before it is used; the present address is told.
+    A link is mailed to the new address. Nothing changes until it is used. The current address gets a notice.
     """
     await users.request_email_change(db, user, new_email=body.new_email)
     return Accepted()
@@ -127,7 +128,7 @@ async def request_email_change(
 
 @router.get("/email-change/{token}", include_in_schema=False)
 async def email_change_page(token: str, users: Users) -> Response:
-    """The page behind the mailed link. Opening it changes nothing: mail scanners open every link."""
+    """The page that the mailed link opens. Opening it changes nothing, because mail scanners open every link."""
     users.tokens.peek_email_change_token_sub(token)
     return link_pages.email_change_form()
 
@@ -141,9 +142,9 @@ async def change_email(
     db: Db,
     body: Annotated[ChangeEmail, FromForm()] = ChangeEmail(),  # noqa: B008 - never changed
 ) -> PublicUser | Response:
-    """Confirm another e-mail address with the token that was mailed to it
+    """Confirm a new e-mail address with the mailed token
 
-    Send it while logged in as the owner, or with the account's password.
+    Send the token while logged in as the owner, or together with the account's password.
     """
     user = await users.change_email(
         db,

@@ -1,4 +1,4 @@
-"""Administration, for superusers. Nobody here sees or sets a password. No rule here: the manager has them."""
+"""Administration for superusers, who never see or set a password. Routes hold no rules: the manager does."""
 
 import base64
 from datetime import UTC, datetime
@@ -34,15 +34,15 @@ from app.web import Problem, invalid, query, responds
 
 router = Router(tags=["administration"])
 
-_UNKNOWN = {404: "There is no such account."}
-_LAST = {409: "It would take away the last active superuser, or what other data needs."}
+_UNKNOWN = {404: "The account does not exist."}
+_LAST = {409: "The account is the last active superuser, or other data needs it."}
 
 
 @router.get("", status_code=200)
 async def list_users(
     admin: Superuser, page: Annotated[UserQuery, Depends(query(UserQuery))], users: Users, db: Db
 ) -> UserPage:
-    """Accounts, newest first"""
+    """List accounts, newest first"""
     found = await users.search(
         db,
         text=page.search,
@@ -62,7 +62,10 @@ async def list_users(
 async def list_events(
     admin: Superuser, page: Annotated[EventQuery, Depends(query(EventQuery))], db: Db
 ) -> EventPage:
-    """The audit log, newest first, of all accounts or of one, which may be deleted already"""
+    """List audit events, newest first
+
+    Of all accounts, or of one account. Events of deleted accounts are included.
+    """
     found = await events_of(db, page.user_id, before=page.before, limit=page.limit + 1)
     shown = found[: page.limit]
     following = shown[-1].id if len(found) > page.limit else None
@@ -70,7 +73,7 @@ async def list_events(
 
 
 @router.post("/invitations", status_code=201)
-@responds({409: "The address has an account already."})
+@responds({409: "The e-mail address already has an account."})
 async def invite(
     admin: Superuser,
     recent: RecentLogin,
@@ -79,32 +82,35 @@ async def invite(
     users: Users,
     db: Db,
 ) -> PublicInvitation:
-    """Invite somebody to make an account
+    """Invite a person to create an account
 
-    The link is mailed, works once and for INVITATION_TTL seconds; one that was mailed before works no more.
+    The mailed link works once, for INVITATION_TTL seconds. A link from an earlier invitation stops working.
     """
     return public_invitation(await users.invite(db, email=body.email, invited_by=admin.id))
 
 
 @router.get("/invitations", status_code=200)
 async def list_invitations(admin: Superuser, users: Users, db: Db) -> list[PublicInvitation]:
-    """Invitations that nobody has used yet, newest first"""
+    """List unused invitations, newest first"""
     return [public_invitation(row) for row in await users.invitations.open(db)]
 
 
 @router.delete("/invitations/{invitation_id}", status_code=204)
-@responds({404: "There is no such invitation."})
+@responds({404: "The invitation does not exist."})
 async def withdraw_invitation(
     admin: Superuser, recent: RecentLogin, invitation_id: str, users: Users, db: Db
 ) -> None:
-    """Withdraw an invitation: its link works no more"""
+    """Withdraw an invitation
+
+    Its link stops working.
+    """
     await users.withdraw_invitation(db, invitation_id)
 
 
 @router.get("/{user_id}", status_code=200)
 @responds(_UNKNOWN)
 async def read_user(admin: Superuser, user_id: str, users: Users, db: Db) -> ManagedUser:
-    """Read an account"""
+    """Get an account"""
     return managed(await users.require(db, user_id))
 
 
@@ -119,9 +125,10 @@ async def change_user(
     users: Users,
     db: Db,
 ) -> ManagedUser:
-    """Change what an account may do
+    """Update an account
 
-    Disabling it, taking back that its address is verified, and `must_reset_password` end every session of it.
+    Disabling the account, unverifying its e-mail address and setting `must_reset_password` end all of its
+    sessions.
     """
     user = await users.require(db, user_id)
     changed = await users.update(
@@ -138,7 +145,10 @@ async def change_user(
 @router.delete("/{user_id}", status_code=204)
 @responds(_UNKNOWN | _LAST)
 async def delete_user(admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db) -> None:
-    """Delete an account, at once and for good"""
+    """Delete an account permanently
+
+    It is deleted at once.
+    """
     await users.delete(db, await users.require(db, user_id))
 
 
@@ -147,7 +157,7 @@ async def delete_user(admin: Superuser, recent: RecentLogin, user_id: str, users
 async def list_sessions_of(
     admin: Superuser, current: CurrentSession, user_id: str, users: Users, db: Db
 ) -> list[PublicSession]:
-    """Where an account is logged in"""
+    """List the sessions of an account"""
     user = await users.require(db, user_id)
     return [public_session(row, current) for row in await users.sessions.of_user(db, user)]
 
@@ -164,10 +174,10 @@ async def end_sessions_of(admin: Superuser, recent: RecentLogin, user_id: str, u
 async def send_password_reset(
     admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db
 ) -> Accepted:
-    """Send an account the link that sets a new password"""
+    """Mail an account a link to set a new password"""
     user = await users.require(db, user_id)
     if not user.is_active:
-        raise Problem(409, "The account is disabled; it gets no mail.")
+        raise Problem(409, "The account is disabled, so no mail is sent to it.")
     await users.send_password_reset(db, user)
     return Accepted()
 
@@ -181,9 +191,9 @@ def _from_cursor(cursor: str) -> tuple[datetime, str]:
         moment, _, user_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(" ")
         created_at = datetime.fromisoformat(moment)
         if created_at.tzinfo != UTC or "\0" in user_id:
-            raise ValueError("not as `_to_cursor` writes it")
+            raise ValueError("not written by `_to_cursor`")
     except ValueError:
-        raise invalid("cursor", "This is not the `next` of a page.") from None
+        raise invalid("cursor", "The cursor is not the `next` of a page.") from None
     return created_at, user_id
 
 

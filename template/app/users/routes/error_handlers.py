@@ -1,4 +1,4 @@
-"""How what the users module raises is answered: one table instead of a try in every route."""
+"""Responses to the exceptions of the users module, in one place instead of a try in every route."""
 
 from hawkapi import Request
 from hawkapi.responses.response import Response
@@ -35,11 +35,11 @@ from app.web.framework.parameters import sent_by_form
 
 
 def install_answers(app: App) -> None:
-    """Register the answers below with *app*."""
+    """Register the exception handlers below with *app*."""
 
     @app.exception_handler(UserAlreadyExists)
     async def taken(request: Request, error: UserAlreadyExists) -> Response:
-        return Problem(409, "This address has an account already.").to_response()
+        return Problem(409, "This e-mail address already has an account.").to_response()
 
     @app.exception_handler(InvalidCredentials)
     @app.exception_handler(InactiveUser)
@@ -66,7 +66,7 @@ def install_answers(app: App) -> None:
 
     @app.exception_handler(WrongPassword)
     async def wrong_password(request: Request, error: WrongPassword) -> Response:
-        # Not 401: the login is good, and a client would throw it away.
+        # Not 401: the session is still valid, and a client would discard it.
         if sent_by_form(request):
             return link_pages.password_again(str(error))
         return _invalid(error.field, error)
@@ -74,13 +74,13 @@ def install_answers(app: App) -> None:
     @app.exception_handler(OwnerRequired)
     async def owner_required(request: Request, error: OwnerRequired) -> Response:
         if sent_by_form(request):
-            return link_pages.email_change_form("Your password is needed.")
+            return link_pages.email_change_form("Enter your password.")
         return Problem(400, str(error)).to_response()
 
     @app.exception_handler(SessionEnded)
     async def session_ended(request: Request, error: SessionEnded) -> Response:
         return Problem(
-            401, "The login is not good any more. Log in again.", headers={"WWW-Authenticate": "Bearer"}
+            401, "The session has ended. Log in again.", headers={"WWW-Authenticate": "Bearer"}
         ).to_response()
 
     @app.exception_handler(LastSuperuser)
@@ -108,12 +108,12 @@ def install_answers(app: App) -> None:
     @app.exception_handler(TokenError)
     async def dead_link(request: Request, error: TokenError) -> Response:
         if request.method == "POST":
-            # Mail scanners and people open links again and again; only a form or a client sends one.
+            # Only POST is recorded: mail scanners and people open the same link many times.
             await note_refusal(request, resolve_user_manager(app), "link_refused", "link")
         if sent_by_form(request) or request.method == "GET":
             return link_pages.dead_link()
         return Problem(
-            400, "The link is not good any more: it has expired or was used. Ask for a new one."
+            400, "The link no longer works: it has expired or has already been used. Request a new link."
         ).to_response()
 
     @app.exception_handler(CrossSiteRequest)

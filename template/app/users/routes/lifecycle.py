@@ -1,6 +1,6 @@
-"""Verify the address, reset the password, accept an invitation. No rule here: the manager has them.
+"""Verify the e-mail address, reset the password, accept an invitation. Routes hold no rules: the manager does.
 
-What the manager raises becomes an answer in `app/users/routes/error_handlers.py`. The transaction is
+`app/users/routes/error_handlers.py` turns the manager's exceptions into responses. The transaction is
 committed when a handler returns and rolled back when it raises (`app/database/__init__.py`).
 """
 
@@ -35,15 +35,15 @@ from app.web.framework.parameters import sent_by_form
 
 router = Router(tags=["users"])
 
-_TAKEN = {409: "The address has got an account in another way."}
-_DEAD_LINK = {400: "The link is not good any more, or the request is not valid."}
+_TAKEN = {409: "The e-mail address already has an account."}
+_DEAD_LINK = {400: "The link no longer works, or the request is not valid."}
 
 
 @router.post("/verify/request", status_code=202, dependencies=[limited_by("request_verify")])
 async def request_verify(body: EmailRequest, users: Users, db: Db) -> Accepted:
-    """Ask for a new verification link
+    """Request a new verification link
 
-    Always 202, whether or not there is such an account.
+    Always returns 202, whether or not the account exists.
     """
     await users.request_verify(db, email=body.email)
     return Accepted()
@@ -51,7 +51,7 @@ async def request_verify(body: EmailRequest, users: Users, db: Db) -> Accepted:
 
 @router.get("/verify/{token}", include_in_schema=False)
 async def verify_page(request: Request, login: OptionalLogin, token: str, users: Users, db: Db) -> Response:
-    """The page behind the mailed link. Opening it changes nothing: mail scanners open every link."""
+    """The page that the mailed link opens. Opening it changes nothing, because mail scanners open every link."""
     user = await users.check_verify_token(db, token=token)
     is_known = users.is_known_browser(device_cookie(request), user)
     is_theirs = is_known or (login is not None and login.user.id == user.id)
@@ -67,11 +67,11 @@ async def verify(
     db: Db,
     body: Annotated[VerifyEmail, FromForm()] = VerifyEmail(),  # noqa: B008 - never changed
 ) -> PublicUser | Response:
-    """Verify the address that the token was mailed to
+    """Verify the e-mail address that the token was mailed to
 
-    Send it from the browser that made the account, while logged in as its owner, or with its password.
-    Otherwise the password and every login are dead: somebody else may have made the account. A link to set a
-    new password is mailed then.
+    Send the token from the browser that created the account, while logged in as its owner, or with its
+    password. Otherwise another person may have created the account: the password stops working, every session
+    ends and a link to set a new password is mailed.
     """
     try:
         user = await users.verify(
@@ -90,9 +90,9 @@ async def verify(
 
 @router.post("/password-reset/request", status_code=202, dependencies=[limited_by("request_password_reset")])
 async def request_password_reset(body: EmailRequest, users: Users, db: Db) -> Accepted:
-    """Ask for a link that sets a new password
+    """Request a link to set a new password
 
-    Always 202, whether or not there is such an account.
+    Always returns 202, whether or not the account exists.
     """
     await users.request_password_reset(db, email=body.email)
     return Accepted()
@@ -112,7 +112,7 @@ async def reset_password(
 ) -> PublicUser | Response:
     """Set a new password
 
-    The token works once, and nobody is logged in by it; every session and every token made before is dead.
+    The token works once and does not log you in. Every session ends, and all earlier tokens stop working.
     """
     token = token_of(request, body.token)
     user = await users.reset_password(db, token=token, new_password=body.password)
@@ -135,9 +135,9 @@ async def invitation_page(token: str, users: Users, db: Db) -> Response:
 async def accept_invitation(
     request: Request, body: Annotated[AcceptInvitation, FromForm()], users: Users, db: Db
 ) -> PublicUser | Response:
-    """Make the account that an invitation is for, with a password of your own
+    """Accept an invitation and create the account
 
-    Its address is verified already: the link was mailed there.
+    The e-mail address counts as verified, because the link was mailed to it.
     """
     told = msgspec.structs.asdict(body) | {"token": token_of(request, body.token)}
     user = await users.accept_invitation(db, **told)

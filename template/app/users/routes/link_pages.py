@@ -1,8 +1,8 @@
-"""The pages behind mailed links, for applications without a front end. Their texts are in `pages/`.
+"""The pages that mailed links open, for applications without a front end. Their texts are in `pages/`.
 
-They have no script and load nothing from elsewhere. A form posts to the URL it was opened at, so the token is
-not in the page. With VERIFY_URL, RESET_URL, EMAIL_CHANGE_URL and INVITATION_URL set to your front end these
-pages are not used.
+They have no script and load nothing from other sites. A form posts to the URL it was opened at, so the page
+does not contain the token. These pages are not used if VERIFY_URL, RESET_URL, EMAIL_CHANGE_URL and
+INVITATION_URL point to your front end.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ _pages = Pages(Path(__file__).parent.parent / "pages")
 
 
 def verify_form(*, with_password: bool, problem: str = "") -> Response:
-    """*with_password*: the account was made in another browser, perhaps by someone else."""
+    """*with_password*: the account was created in another browser, perhaps by another person."""
     status = 400 if problem else 200
     return _pages.response("verify.html", status=status, with_password=with_password, problem=problem)
 
@@ -37,7 +37,7 @@ def new_password_form(min_length: int) -> Response:
 
 
 def another_password_form(min_length: int, problem: str) -> Response:
-    """For both forms that set a password; they post to the URL they were opened at."""
+    """Used by both forms that set a password. They post to the URL they were opened at."""
     return _pages.response("new_password.html", status=400, min_length=min_length, problem=problem)
 
 
@@ -46,7 +46,7 @@ def password_was_set() -> Response:
 
 
 def password_again(problem: str) -> Response:
-    """For both forms that ask for the account's password; they post to the URL they were opened at."""
+    """Used by both forms that ask for the account's password. They post to the URL they were opened at."""
     return _pages.response("current_password.html", status=400, problem=problem)
 
 

@@ -1,6 +1,7 @@
-"""The routes that mailed links lead to: one handler for the token in the path and the token in the body.
+"""The routes behind mailed links: one handler takes the token from the path or from the body.
 
-Mails have the token in the path. A front end sends it in the body, where it stands in no log and no history.
+Mails have the token in the path. A front end sends it in the body, which keeps it out of logs and the browser
+history.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from app.web import invalid
 def mailed_link[Handler: Callable[..., Any]](
     router: Router, path: str, *, limit: str, status_code: int = 200
 ) -> Callable[[Handler], Handler]:
-    """Register a handler for POST *path* and for POST *path*/{token}, both counted by *limit*."""
+    """Register a handler for POST *path* and for POST *path*/{token}. Both count against *limit*."""
 
     def register(handler: Handler) -> Handler:
         for each in (path, path + "/{token}"):
@@ -30,7 +31,7 @@ def mailed_link[Handler: Callable[..., Any]](
 
 
 def token_of(request: Request, in_body: str | None) -> str:
-    """The token in the path, or else the one in the body; 400 without one."""
+    """The token in the path, or else the token in the body. Without either, 400."""
     token = request.path_params.get("token", in_body)
     if token is None:
         raise invalid("token", "The token of the mailed link is required, in the path or in the body.")

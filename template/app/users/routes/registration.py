@@ -1,4 +1,4 @@
-"""Make an account: one router for each REGISTRATION, so that the OpenAPI document says what holds."""
+"""Create an account. Each REGISTRATION mode has its own router, so that the OpenAPI document is exact."""
 
 import msgspec
 from hawkapi import Request
@@ -20,12 +20,11 @@ routers: dict[Mode, Router] = {mode: Router(tags=["users"]) for mode in ("open",
 
 
 @routers["open"].post("/register", status_code=201, dependencies=[limited_by("register")])
-@responds({409: "The address has an account already."} | BUSY)
+@responds({409: "The e-mail address already has an account."} | BUSY)
 async def register(request: Request, body: Registration, users: Users, db: Db) -> PublicUser:
     """Create an account
 
-    A mail with the link that verifies the address is on its way when this answers, unless its mailbox has got
-    too many lately.
+    A link to verify the e-mail address is mailed, unless that address has received too many mails recently.
     """
     user = await users.create(db, **msgspec.structs.asdict(body))
     remember_browser(request, users, user)
@@ -37,17 +36,17 @@ async def register(request: Request, body: Registration, users: Users, db: Db) -
 async def register_privately(request: Request, body: Registration, users: Users, db: Db) -> Accepted:
     """Create an account
 
-    The answer is the same for an address that has one already: the mail that is on its way tells.
+    The response is the same whether or not the e-mail address already has an account. Only the mail differs.
     """
     await users.register(db, **msgspec.structs.asdict(body))
-    # Known for no account, new or not: the limits of a known browser would tell which it is.
+    # The device cookie names no account: the rate limits of a known browser would reveal whether it is new.
     remember_browser(request, users, None)
     return Accepted()
 
 
 @routers["closed"].post("/register", include_in_schema=False)
 async def refuse_registration(request: Request) -> None:
-    """Whoever asks is told that an invitation is needed; the body is not read."""
+    """Refuse with the advice to ask for an invitation. The body is not read."""
     raise RegistrationClosed
 
 

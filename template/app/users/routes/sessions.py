@@ -1,4 +1,4 @@
-"""Log in and out, refresh, confirm, see and end sessions. No rule here: the manager has them."""
+"""Log in and out, refresh, confirm, list and end sessions. Routes hold no rules: the manager does."""
 
 import msgspec
 from hawkapi import Depends, Request
@@ -46,13 +46,13 @@ router = Router(tags=["sessions"])
 
 BUSY = {503: "Too many passwords are being checked at the moment. Retry-After says when to try again."}
 _CLEARED = {"Clear-Site-Data": '"cache", "storage"'}
-"""What pages have stored leaves the browser (ASVS 14.3.1). Not "cookies": that takes the cookies of the whole
-registrable domain, also `__Host-device`, without which strangers shut the owner out."""
-_REFUSED = {401: "Unknown address, wrong password or disabled account: the answer is the same."}
+"""Clear what pages have stored in the browser (ASVS 14.3.1). Never add "cookies": it clears the cookies of the
+whole registrable domain, including `__Host-device`. Without that cookie strangers can lock the owner out."""
+_REFUSED = {401: "The response is the same for an unknown address, a wrong password and a disabled account."}
 
 
 def tokens_for(users: UserManager, issued: IssuedSession) -> TokenPair:
-    """The tokens that a client of a bearer session gets."""
+    """The tokens for the client of a bearer session."""
     return TokenPair(
         access_token=users.tokens.issue_access(issued.user.id, session_id=issued.session.id),
         refresh_token=issued.token,
@@ -63,10 +63,10 @@ def tokens_for(users: UserManager, issued: IssuedSession) -> TokenPair:
 @router.post("/login", status_code=200, dependencies=[limited_by("login"), Depends(within_wrong_passwords)])
 @responds(_REFUSED | BUSY)
 async def login(request: Request, body: Credentials, users: Users, db: Db) -> LoggedIn:
-    """Log in with address and password
+    """Log in with e-mail address and password
 
-    Send the access token with later requests as `Authorization: Bearer …`. When it has expired, get another
-    with the refresh token.
+    Send the access token with later requests as `Authorization: Bearer …`. When it has expired, use the
+    refresh token to get a new one.
     """
     issued = await users.log_in(db, email=body.email, password=body.password, browser=device_cookie(request))
     remember_browser(request, users, issued.user)
@@ -83,11 +83,11 @@ async def login(request: Request, body: Credentials, users: Users, db: Db) -> Lo
         Depends(require_same_origin),
     ],
 )
-@responds(_REFUSED | BUSY | {403: "Sent by a page of another site, or by none: Origin is missing."})
+@responds(_REFUSED | BUSY | {403: "The request comes from a page of another site, or has no Origin header."})
 async def login_with_cookie(request: Request, users: Users, db: Db, body: CookieLogin) -> PublicUser:
-    """Log in with address and password, for browsers: the answer sets the cookie
+    """Log in with e-mail address and password, and set a session cookie
 
-    A session that the browser had before ends.
+    For browsers. The previous session of the browser ends.
     """
     issued = await users.log_in(
         db,
@@ -104,12 +104,12 @@ async def login_with_cookie(request: Request, users: Users, db: Db, body: Cookie
 
 
 @router.post("/token/refresh", status_code=200, dependencies=[limited_by("refresh")])
-@responds({401: "The refresh token is not good any more; log in again."})
+@responds({401: "The refresh token is no longer valid. Log in again."})
 async def refresh(body: Refresh, users: Users, db: Db) -> TokenPair:
-    """Get a new pair of tokens for a refresh token
+    """Exchange a refresh token for a new pair of tokens
 
-    Store both: the old refresh token is spent. It gives the same pair for some seconds more, so that two tabs
-    may refresh at once; a later use ends the session, since somebody may have copied it.
+    Store both tokens: the old refresh token works once. For a few seconds it still returns the same pair, so
+    that two tabs can refresh at the same time. Later use ends the session, because the token may be stolen.
     """
     return tokens_for(users, await users.refresh(db, body.refresh_token))
 
@@ -118,9 +118,9 @@ async def refresh(body: Refresh, users: Users, db: Db) -> TokenPair:
 async def logout(
     request: Request, login: OptionalLogin, users: Users, db: Db, body: Logout | None = None
 ) -> Response:
-    """End this session at once
+    """Log out
 
-    Whose access token has expired sends the refresh token in the body. 204 also without a login.
+    If the access token has expired, send the refresh token in the body. Returns 204 even if not logged in.
     """
     cookie = session_cookie(request)
     if login is not None:
@@ -128,7 +128,7 @@ async def logout(
     elif body is not None and body.refresh_token is not None:
         await users.log_out_with(db, body.refresh_token)
     elif cookie is None:
-        # A page of another site can send this much, and must not clear what the browser stores here.
+        # A page of another site can send this request, and must not clear what the browser stores for this one.
         return Response(status_code=204)
     if cookie is not None:
         take_cookie(request)
@@ -140,9 +140,9 @@ async def logout(
 async def confirm(
     request: Request, login: CurrentLogin, body: PasswordConfirmation, users: Users, db: Db
 ) -> None:
-    """Give the password once more, so that the session counts as recently logged in
+    """Confirm the password, so that the session counts as recently logged in
 
-    A cookie is replaced by a new one.
+    A session cookie is replaced by a new one.
     """
     issued = await users.confirm(db, login.user, login.session, password=body.password)
     if issued is not None:
@@ -151,18 +151,18 @@ async def confirm(
 
 @router.get("/me/sessions", status_code=200)
 async def list_sessions(login: CurrentLogin, users: Users, db: Db) -> list[PublicSession]:
-    """Where you are logged in, the last used first"""
+    """List your sessions, most recently used first"""
     return [public_session(row, login.session) for row in await users.sessions.of_user(db, login.user)]
 
 
 @router.delete("/me/sessions", status_code=204)
 async def end_other_sessions(recent: RecentLogin, login: CurrentLogin, users: Users, db: Db) -> None:
-    """End every session but this one"""
+    """End all other sessions"""
     await users.end_sessions(db, login.user, except_session=recent)
 
 
 @router.delete("/me/sessions/{session_id}", status_code=204)
-@responds({404: "You have no such session."})
+@responds({404: "The session does not exist."})
 async def end_session(
     recent: RecentLogin, login: CurrentLogin, session_id: str, users: Users, db: Db
 ) -> None:

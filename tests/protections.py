@@ -478,7 +478,7 @@ PROTECTIONS = [
         file=MANAGER,
         within="request_password_reset",
         old="await self._do_dummy_work(db)",
-        new='raise NoSuchUser("There is no such account.")',
+        new='raise NoSuchUser("The account does not exist.")',
         test="test_security_enumeration.py::test_known_and_unknown_get_the_same_answer",
     ),
     Mutation(
@@ -522,10 +522,10 @@ PROTECTIONS = [
         name="registering a taken address costs a hash, too",
         file=MANAGER,
         within="create",
-        old="        # Both before the look-up",
+        old="        # Check and hash before the lookup",
         new="        if await self.get_by_email(db, email) is not None:\n"
         "            raise UserAlreadyExists(email)\n"
-        "        # Both before the look-up",
+        "        # Check and hash before the lookup",
         test="test_security_enumeration.py::test_a_taken_and_a_free_address_hash_once",
     ),
     Mutation(

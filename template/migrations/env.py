@@ -1,10 +1,11 @@
-"""How Alembic finds the database and the models, and where a new revision goes.
+"""Tell Alembic where the database and the models are, and where a new revision goes.
 
-Each feature of the template has a branch of its own, labelled like its folder and with its revisions
-inside it (`app/users/migrations`, ...). Yours is the branch `app`, in `migrations/versions`: a plain
-`alembic revision --autogenerate -m "..."` continues it. There are several heads: `alembic upgrade heads`.
+Each feature of the template has its own branch. The branch is labelled like the feature's folder and keeps
+its revisions there (`app/users/migrations`, ...). Your branch is `app`, in `migrations/versions`: a plain
+`alembic revision --autogenerate -m "..."` continues it. There are several heads, so run `alembic upgrade
+heads`.
 
-Template-owned; you may edit it, and template updates are merged into it.
+Template-owned. You may edit it: template updates are merged into it.
 """
 
 from collections.abc import Iterable
@@ -37,21 +38,21 @@ def database_url() -> str:
 def place_revision(
     migration_context: MigrationContext, revision: Any, directives: list[MigrationScript]
 ) -> None:
-    """Put a new revision onto the branch `app`, unless it is asked for elsewhere.
+    """Put a new revision on the branch `app`, unless another head is given.
 
-    `--head users@head` and the like are for the maintainers of the template.
+    Options like `--head users@head` are for the maintainers of the template.
     """
     (script,) = directives
     if script.head in (None, "head", "heads"):
         scripts = ScriptDirectory.from_config(config)
         script.head = "app@head"
-        # A new database gets the branches in no certain order: what you build upon has to be named.
+        # Alembic upgrades the branches in no fixed order, so a revision must name the revisions it builds on.
         script.depends_on = _features_not_yet_named(scripts) or script.depends_on
     command = migration_context.opts["revision_context"].command_args
-    # `alembic check` comes here, too, without a message, and wants to see that there is nothing.
+    # `alembic check` also gets here, without a message, and needs the empty revision.
     if command["autogenerate"] and command["message"] and _is_empty(script):
         directives.clear()
-        config.print_stdout("The models and the database agree: no revision was written.")
+        config.print_stdout("The models match the database. No revision was written.")
 
 
 def _features_not_yet_named(scripts: ScriptDirectory) -> list[str]:
@@ -69,14 +70,15 @@ def _is_empty(script: MigrationScript) -> bool:
 
 
 def render_item(kind: str, item: Any, context: Any) -> str | bool:
-    """A revision must not depend on the code of its day: a type of this application is what it is made of."""
+    """Render types of this application as plain SQLAlchemy types, so that revisions do not depend on later
+    code."""
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UTCDateTime) else False
 
 
 def without_foreign_keys(connection: Any, record: Any) -> None:
-    """SQLite changes a table by copying it and dropping the old one, and dropping deletes what refers to it.
+    """Turn off foreign keys: SQLite changes a table by copying and dropping it, which deletes referring rows.
 
-    Foreign keys are off by default there, but not in every build of the library.
+    They are off by default, but not in every build of SQLite.
     """
     if "sqlite" in type(connection).__module__:
         cursor = connection.cursor()

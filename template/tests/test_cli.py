@@ -282,7 +282,7 @@ def test_an_account_is_deleted_when_asked_to(run: Run, populated: Path, query: Q
 def test_the_last_superuser_keeps_the_rights(run: Run, populated: Path, query: Query, command: str):
     sentence = refusal(run("users", *command.split(), "root@example.com"))
 
-    assert sentence == "This is the last active superuser: make another one first.\n"
+    assert sentence == "This is the last active superuser. Make another superuser first.\n"
     assert query("SELECT is_superuser, is_active FROM users WHERE email = 'root@example.com'") == [(1, 1)]
     assert query("SELECT event FROM audit_events") == []
 

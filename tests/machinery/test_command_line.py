@@ -495,7 +495,7 @@ def test_a_user_is_created_while_redis_is_away(run: Run, migrated: Path, monkeyp
 def test_an_address_is_taken_once(run: Run, migrated: Path):
     run(*CREATE_ADA, stdin=PASSWORD)
 
-    assert "ada@example.com has an account already." in refusal(run(*CREATE_ADA, stdin=PASSWORD))
+    assert "ada@example.com already has an account." in refusal(run(*CREATE_ADA, stdin=PASSWORD))
 
 
 def test_a_password_is_no_argument(run: Run, migrated: Path):

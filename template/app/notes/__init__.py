@@ -1,7 +1,7 @@
-"""An example module: notes that belong to a user. Copied once and yours: learn from it, rename it, delete it.
+"""An example module: notes that belong to a user. It is yours: learn from it, rename it or delete it.
 
-It shows what a module needs: a table (`models.py`), what goes in and out (`schemas.py`), routes behind a
-login (`routes.py`), `install` below, a migration (`migrations/versions/app_0002_notes.py`) and tests
+It shows the parts of a module: a table (`models.py`), request and response bodies (`schemas.py`), routes that
+need a login (`routes.py`), `install` below, a migration (`migrations/versions/app_0002_notes.py`) and tests
 (`tests/notes`).
 """
 
@@ -9,7 +9,7 @@ from app.notes.routes import router
 from app.web import App
 
 REQUIRES = ("users",)
-"""Features that are installed before this one, so that `install` can use what they put at `app.state`."""
+"""Features to install before this one, so that `install` can use what they add to `app.state`."""
 
 
 def install(app: App) -> None:

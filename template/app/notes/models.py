@@ -11,11 +11,11 @@ from app.database import Base
 
 
 class Note(Base):
-    """A note; it goes when its owner's account goes."""
+    """A note. It is deleted with its owner's account."""
 
     __tablename__ = "notes"
 
-    # SQLite counts up by itself only in an INTEGER primary key.
+    # SQLite auto-increments only an INTEGER primary key.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     owner_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
     title: Mapped[str] = mapped_column(String(200))

@@ -1,7 +1,7 @@
-"""The notes routes. Who may use one stands first, so nobody else gets as far as the body.
+"""The notes routes. Guards come first in each signature, so a refused request's body is never read.
 
-`CurrentUser` is whoever is logged in, `VerifiedUser` has an address that mail reaches, and `RecentLogin` asks
-for the password once more if it was given too long ago. There are others: `app/users/dependencies.py`.
+`CurrentUser` requires a login, `VerifiedUser` a verified e-mail address, and `RecentLogin` a recent password
+check. `app/users/dependencies.py` has more guards.
 """
 
 from typing import Annotated
@@ -27,9 +27,9 @@ NoteId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 async def list_notes(
     user: CurrentUser, page: Annotated[Page, Depends(query(Page))], db: Db
 ) -> list[PublicNote]:
-    """Your notes, oldest first
+    """List your notes, oldest first
 
-    Pass the last id you got as `after` to read on.
+    Pass the last id as `after` to get the next page.
     """
     mine = select(Note).where(Note.owner_id == user.id, Note.id > page.after)
     found = await db.scalars(mine.order_by(Note.id).limit(page.limit))
@@ -38,9 +38,9 @@ async def list_notes(
 
 @router.post("", status_code=201)
 async def create_note(user: VerifiedUser, body: NewNote, db: Db) -> PublicNote:
-    """Write a note
+    """Create a note
 
-    For accounts whose e-mail address is verified.
+    Requires a verified e-mail address.
     """
     note = Note(owner_id=user.id, title=body.title, text=body.text)
     db.add(note)
@@ -52,7 +52,7 @@ async def create_note(user: VerifiedUser, body: NewNote, db: Db) -> PublicNote:
 async def delete_notes(user: CurrentUser, recent: RecentLogin, db: Db) -> None:
     """Delete all your notes
 
-    There is no way back, so the login has to be a recent one.
+    This cannot be undone, so it requires a recent login.
     """
     await db.execute(delete(Note).where(Note.owner_id == user.id))
 
@@ -60,7 +60,7 @@ async def delete_notes(user: CurrentUser, recent: RecentLogin, db: Db) -> None:
 @router.get("/{note_id:int}", status_code=200)
 @responds({404: "You have no such note."})
 async def read_note(user: CurrentUser, note_id: NoteId, db: Db) -> PublicNote:
-    """Read a note"""
+    """Get a note"""
     return public(await _own_note(db, user, note_id))
 
 
@@ -72,7 +72,7 @@ async def delete_note(user: CurrentUser, note_id: NoteId, db: Db) -> None:
 
 
 async def _own_note(db: AsyncSession, user: User, note_id: int) -> Note:
-    """The note, if it is the user's; somebody else's is answered like one that does not exist."""
+    """The note, if it is the user's. Another user's note gets the same 404 as one that does not exist."""
     note = await db.scalar(select(Note).where(Note.id == note_id, Note.owner_id == user.id))
     if note is None:
         raise Problem(404, "You have no such note.")

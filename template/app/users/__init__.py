@@ -1,4 +1,4 @@
-"""Accounts: everything that happens to one, from registering to deleting. Source of your own to change.
+"""User accounts, from registration to deletion. This code is yours to change.
 
 The names are those of the library hawkapi-users: `from hawkapi_users import …` becomes
 `from app.users import …`. Start reading at `manager.py`.
@@ -114,7 +114,7 @@ REQUIRES = ("limits", "mail")
 
 
 def install(app: App) -> None:
-    """Build the user manager from the settings and join it with the hooks in `hooks.py`."""
+    """Build the user manager from the settings and connect the hooks in `hooks.py`."""
     settings = app.state.settings
     tokens = UserTokens(
         UserTokenConfig(
@@ -177,8 +177,8 @@ def init_users(
 ) -> UserManager:
     """Attach *manager* to *app* as `app.state.users` and mount the routes under *url_prefix*.
 
-    *rate_limiter*, a guard of your own, runs before every users route beside the limits of the manager, and
-    refuses by raising `Problem(429, ...)`.
+    *rate_limiter* is an optional guard of yours. It runs before every users route, in addition to the
+    manager's limits, and refuses a request by raising `Problem(429, ...)`.
     """
     app.state.users = manager
     if mount_routes:

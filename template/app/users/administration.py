@@ -1,9 +1,9 @@
 # pyright: reportPrivateUsage=false
-# The functions are methods of UserManager, and use what its other methods share.
-"""What administrators do with accounts: find, change and delete them.
+# The functions are methods of UserManager and use its private methods.
+"""Administration of accounts: find, change and delete them.
 
-Each function is a method of `UserManager`, which names them all. Superusers, the command line and the worker
-come here. What owners do with their own account is in `manager.py`.
+Each function is a method of `UserManager`, which names all of them. Superusers, the command line and the
+worker use them. Actions of owners on their own account are in `manager.py`.
 """
 
 from datetime import datetime
@@ -34,9 +34,9 @@ async def search(
     limit: int = 50,
     **flags: bool | None,
 ) -> list[User]:
-    """Accounts, newest first: those whose address holds *text* and whose *flags* are as given.
+    """Accounts whose address contains *text* and whose columns equal *flags*, newest first.
 
-    *before*: `created_at` and id of the last account of the page before.
+    *before*: `created_at` and id of the last account of the previous page.
     """
     query = select(self.model).where(self.model.email.contains(text.lower(), autoescape=True))
     for name, value in flags.items():
@@ -62,13 +62,13 @@ async def update(
 ) -> User:
     """Change an account. A new address is unverified.
 
-    A new address, a new password, a verification taken away, an account shut and *must_reset_password*
-    end every session and every older token. A new password is checked and hashed first, which takes a
-    while: commit before, if the session has begun a transaction.
+    These changes end every session and every older token: a new address, a new password, unverifying,
+    disabling and *must_reset_password*. Checking and hashing a new password takes a while: commit first if
+    *db* has begun a transaction.
 
-    *must_reset_password*: the password logs in nowhere, as if it were wrong, until its owner has set
-    another one through a mailed link; the link is mailed here. The last active superuser may be given
-    the state: the link needs no other superuser.
+    *must_reset_password*: the password is refused, as if it were wrong, until the owner sets a new one with
+    the link that is mailed here. The last active superuser may get this state, because the link needs no
+    other superuser.
 
     Raises:
         InvalidEmail, InvalidPassword, UserAlreadyExists, LastSuperuser: nothing is changed.
@@ -83,7 +83,7 @@ async def update(
     if is_active is False or is_superuser is False:
         await self.require_another_superuser(db, user)
     if not await self._lock(db, user):
-        raise NoSuchUser("There is no such account.")
+        raise NoSuchUser("The account does not exist.")
     old_email, was_verified = user.email, user.is_verified
     if is_verified is None and email not in (None, old_email):
         is_verified = False
@@ -106,14 +106,15 @@ async def update(
 
 async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dict[str, Any]) -> None:
     if "email" in changes and await self.get_by_email(db, changes["email"]) is not None:
-        raise UserAlreadyExists(f"{changes['email']} has an account already.")
+        raise UserAlreadyExists(f"{changes['email']} already has an account.")
     for name, value in changes.items():
         setattr(user, name, value)
-    # A used link must not verify again what was unverified since, nor a session outlive a disabling.
+    # A used link must not verify the address again, and a session must not survive disabling.
     taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
     taken_away = taken_away or changes.get("must_reset_password") is True
     if "email" in changes or "hashed_password" in changes or taken_away:
-        # Counted by the database: of two changes at once each must end the tokens made between them.
+        # The database increments it, so that each of two simultaneous changes ends the tokens made in
+        # between.
         user.password_version = self.model.password_version + 1
     await self._flush_unique(db, user.email)
     await db.refresh(user)
@@ -128,7 +129,7 @@ async def _follow_up(
     old_email: str,
     was_verified: bool,
 ) -> None:
-    """What follows from *changes*: the audit log, mails to the owner, the hook."""
+    """Record *changes* in the audit log, mail the owner and call the hook."""
     flags = {name: value for name, value in changes.items() if isinstance(value, bool)}
     audit.record(db, "update", user.id, details={"changed": sorted(changes)} | flags)
     if "email" in changes:
@@ -141,13 +142,13 @@ async def _follow_up(
 
 
 async def send_password_reset(self: "UserManager", db: AsyncSession, user: User) -> None:
-    """As `request_password_reset`, for administrators: no limit holds it back.
+    """Like `request_password_reset`, for administrators and without rate limits.
 
     Raises:
         NoSuchUser: the account was deleted meanwhile.
     """
     if not await self._lock(db, user):
-        raise NoSuchUser("There is no such account.")
+        raise NoSuchUser("The account does not exist.")
     if self._can_receive_mail(user):
         await self._mail_reset(user)
     audit.record(db, "password_reset_request", user.id, actor="")
@@ -161,27 +162,27 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
         AccountInUse: a table of yours has rows of this account, and a foreign key without CASCADE.
     """
     await self.require_another_superuser(db, user)
-    # Of two who delete it at once, the second finds nothing, and no hook runs twice.
+    # The second of two simultaneous deletions finds no row, so hooks run once.
     if not await self._lock(db, user):
         return
     await self.on_before_delete(user)
     await db.flush()
-    # The row stays in the session for the notice.
+    # The user object stays in the session for the notice.
     this_one = delete_from(self.model).where(self.model.id == user.id)
     try:
         await db.execute(this_one.execution_options(synchronize_session=False))
     except IntegrityError as error:
         await db.rollback()
-        raise AccountInUse("Something refers to this account and keeps it from being deleted.") from error
+        raise AccountInUse("The account cannot be deleted, because other data refers to it.") from error
     audit.record(db, "delete", user.id)
     await self._notify(user, "account_deleted")
 
 
 async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) -> bool:
-    """Delete one account whose grace has passed, not the first *skip*; False if there is none."""
+    """Delete one account whose grace period has passed, after skipping *skip*. False if there is none."""
     due = select(self.model).where(self.model.delete_after <= clock.now())
     due = due.order_by(self.model.delete_after, self.model.id).offset(skip).limit(1)
-    # Not locked: `delete` locks the superusers first, and of two workers one writes it down.
+    # No lock here: `delete` locks the superusers first, and only one of two workers records the deletion.
     user = await db.scalar(due)
     if user is None:
         return False
@@ -190,9 +191,9 @@ async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) ->
 
 
 async def require_another_superuser(self: "UserManager", db: AsyncSession, user: User) -> None:
-    """Refuse to take away from *user* what no other active superuser has.
+    """Raise `LastSuperuser` if *user* is the last active superuser.
 
-    The rows are locked, so that of two superusers who take it from each other one fails.
+    The rows are locked, so that one of two superusers who demote each other fails.
     """
     others = (
         select(self.model.id)
@@ -206,4 +207,4 @@ async def require_another_superuser(self: "UserManager", db: AsyncSession, user:
     )
     active = set(await db.scalars(others))
     if active == {user.id}:
-        raise LastSuperuser("This is the last active superuser: make another one first.")
+        raise LastSuperuser("This is the last active superuser. Make another superuser first.")

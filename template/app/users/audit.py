@@ -1,12 +1,11 @@
-"""The audit log: what happened to an account, once, by whom and from where (ASVS 16.2.1, 16.3.1).
+"""The audit log: what happened to an account, when, by whom and from where (ASVS 16.2.1, 16.3.1).
 
-`record` is the one function that writes it, in the transaction of the event. Add events of your own freely; a
-secret, a token, a password or a mail address has no place here. Rows outlive their account, for
-AUDIT_RETENTION_DAYS.
+Only `record` writes it, in the transaction of the event. You may add your own events. Never log a secret, a
+token, a password or an e-mail address. Rows are kept for AUDIT_RETENTION_DAYS, even after their account is
+deleted.
 
-What is refused again and again is written down once in a while, as `limits.py` says: `guessing_blocked` for
-each account and each network whose passwords are not looked at, `link_refused` and `cross_site_refused` for
-each network.
+Repeated refusals are recorded at the rates of `rate_limits.py`: `guessing_blocked` for each account and
+network whose passwords are not checked, and `link_refused` and `cross_site_refused` for each network.
 """
 
 from datetime import datetime
@@ -36,27 +35,27 @@ type Outcome = Literal["success", "failure"]
 
 
 class AuditEvent(Base):
-    """One event. `user_id` is no foreign key: what was done to an account outlives it."""
+    """One event. `user_id` is not a foreign key, because events outlive their account."""
 
     __tablename__ = "audit_events"
     __table_args__ = (Index(None, "user_id", "id"), Index(None, "at"))
 
-    # SQLite counts up by itself only in an INTEGER primary key.
+    # SQLite auto-increments only an INTEGER primary key.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     at: Mapped[datetime] = mapped_column(UTCDateTime)
     event: Mapped[str] = mapped_column(String(40))
     outcome: Mapped[str] = mapped_column(String(8))
     user_id: Mapped[str | None] = mapped_column(String(36))
-    """Whose account; None for an address without one."""
+    """The account; None for an address without one."""
     actor: Mapped[str] = mapped_column(String(36))
-    """Who did it: a user's id, `cli` or `worker`; empty for somebody who could not show who they are."""
+    """The actor: a user id, `cli` or `worker`. Empty if not authenticated."""
     method: Mapped[str] = mapped_column(String(16))
-    """How the actor showed who they are: password, bearer, cookie, link; empty on the command line."""
+    """How the actor authenticated: password, bearer, cookie or link. Empty on the command line."""
     ip_address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(512))
     browser: Mapped[str] = mapped_column(String(80))
     details: Mapped[str] = mapped_column(Text)
-    """More about it, as a JSON object."""
+    """Details as a JSON object."""
 
 
 def record(
@@ -69,9 +68,9 @@ def record(
     method: str | None = None,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Write *event* down; it is there if, and only if, the transaction of *db* is committed.
+    """Record *event*. It is stored if and only if the transaction of *db* is committed.
 
-    Where nobody has logged in, it is *actor*; by default the user, or nobody for a failure.
+    *actor* is used without a login. By default it is the user, or empty for a failure.
     """
     known = actor_of(db)
     if actor is None:
@@ -93,7 +92,7 @@ def record(
 
 
 def browser_of_session(db: AsyncSession) -> str:
-    """The browser that asks for what *db* does."""
+    """The browser of the request that *db* belongs to."""
     return browser_of(client_of_session(db).user_agent)
 
 
@@ -102,7 +101,7 @@ async def browsers_of_logins(
 ) -> tuple[set[str], int]:
     """The browsers that *user_id* has logged in with, as far back as the log goes.
 
-    *and_number*: another question that a login has, answered by the same query.
+    *and_number*: a count that the same query returns, so that a login needs no second query.
     """
     logins = (
         AuditEvent.user_id == user_id,
@@ -117,7 +116,7 @@ async def browsers_of_logins(
 async def events_of(
     db: AsyncSession, user_id: str | None = None, *, before: int | None = None, limit: int | None = None
 ) -> list[AuditEvent]:
-    """The newest events first, of one account or of all, from below the id *before*."""
+    """Events with ids below *before*, newest first, of one account or of all accounts."""
     query = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
     if user_id is not None:
         query = query.where(AuditEvent.user_id == user_id)
@@ -127,5 +126,5 @@ async def events_of(
 
 
 async def remove_older_than(db: AsyncSession, moment: datetime) -> None:
-    """Forget what happened before *moment*."""
+    """Delete events from before *moment*."""
     await db.execute(delete(AuditEvent).where(AuditEvent.at < moment))

@@ -1,7 +1,8 @@
-"""The cookies of accounts, which no script reads and no other host sets (ASVS 3.3.1).
+"""The session cookie and the device cookie. Scripts cannot read them, and other hosts cannot set them (ASVS
+3.3.1).
 
-`__Host-session` is a login, `__Host-device` shows that the browser is known for an account and logs nobody
-in. With COOKIE_SECURE=false, for development over plain http, they are called `session` and `device`.
+`__Host-session` is a login. `__Host-device` shows that the browser is known for an account, and logs no one
+in. With COOKIE_SECURE=false, for development over plain HTTP, they are called `session` and `device`.
 """
 
 from uuid import uuid4
@@ -22,12 +23,12 @@ DEVICE = "device"
 
 
 def session_cookie(request: Request) -> str | None:
-    """What the request's cookie holds."""
+    """The value of the session cookie, if there is one."""
     return request.cookies.get(_name(request))
 
 
 def give_cookie(request: Request, issued: IssuedSession) -> None:
-    """Send the cookie of a new session. One that is not remembered goes when the browser is closed."""
+    """Set the cookie of a new session. Without "remember me", it lasts until the browser is closed."""
     row = issued.session
     is_remembered = (
         row.expires_at - row.created_at > services_of_request(request).users.sessions.limits.not_remembered
@@ -43,17 +44,18 @@ def give_cookie(request: Request, issued: IssuedSession) -> None:
 
 
 def take_cookie(request: Request) -> None:
-    """Make the browser forget its session."""
+    """Delete the session cookie."""
     delete_cookie(request, _name(request), secure=_is_secure(request))
 
 
 def device_cookie(request: Request) -> str:
-    """What shows that the browser is known for accounts; empty if nothing does."""
+    """The value of the device cookie, or an empty string."""
     return request.cookies.get(_device_name(request)) or ""
 
 
 def remember_browser(request: Request, users: UserManager, user: User | None) -> None:
-    """Make this browser one that is known for the account; None gives a cookie that looks the same."""
+    """Make this browser known for the account. None sets a cookie that looks the same but names no
+    account."""
     user_id, password_version = (user.id, user.password_version) if user else (str(uuid4()), 0)
     set_cookie(
         request,

@@ -1,10 +1,11 @@
-"""What handlers ask for by type: `user: CurrentUser` as the FIRST parameter guards a route.
+"""Guards that handlers request by type. Make `user: CurrentUser` the FIRST parameter to guard a route.
 
 @router.get("/things", status_code=200)
 async def list_things(user: CurrentUser, db: Db) -> list[ThingOut]: ...
 
-Each is a guard that runs before the body is read, and is shown in the OpenAPI document. Every request reads
-user and session in one query, so that logging out, disabling, deleting and resetting act on the very next.
+Each guard runs before the body is read and appears in the OpenAPI document. Every request reads user and
+session in one query, so that a logout, a password reset, or a disabled or deleted account affects the next
+request.
 """
 
 import logging
@@ -40,9 +41,9 @@ _COOKIE = {
     "type": "apiKey",
     "in": "cookie",
     "name": SECURE_NAME,
-    "description": "Unsafe methods need a same-origin Sec-Fetch-Site or Origin beside it.",
+    "description": "Unsafe methods also need a same-origin Sec-Fetch-Site or Origin header.",
 }
-_NO_LOGIN = {401: "No login, or one that is over."}
+_NO_LOGIN = {401: "Not logged in, or the session has ended."}
 
 
 def resolve_user_manager(app: object) -> UserManager | None:
@@ -51,10 +52,10 @@ def resolve_user_manager(app: object) -> UserManager | None:
 
 
 def get_user_manager(request: Request) -> UserManager:
-    """The user manager of the application that answers this request."""
+    """The user manager of the application that handles this request."""
     manager = resolve_user_manager(request.scope.get("app"))
     if manager is None:
-        raise RuntimeError("This application has no user manager: call app.users.init_users(app, ...).")
+        raise RuntimeError("This application has no user manager. Call app.users.init_users(app, ...).")
     return manager
 
 
@@ -62,19 +63,19 @@ Users = Annotated[UserManager, Depends(get_user_manager)]
 
 
 _TOO_MANY = {
-    429: "Too often, or too many wrong passwords. Retry-After says when to try again.",
-    503: "Busy, or the limits cannot be checked. Retry-After says when to try again.",
+    429: "Too many requests or wrong passwords. Retry-After says when to try again.",
+    503: "Busy, or the rate limits cannot be checked. Retry-After says when to try again.",
 }
 
 
 def limited_by(row: str) -> Any:
-    """A guard that counts a route by *row* of `LIMITS`: `dependencies=[limited_by("export")]`.
+    """A guard that limits a route by *row* of `LIMITS`: `dependencies=[limited_by("export")]`.
 
-    Routes with the same row share its counts. An address that is over the limit is refused before the body is
+    Routes with the same row share its counts. An IP address over the limit is refused before the body is
     read.
 
     Raises:
-        LookupError: when the module is imported, if there is no such row.
+        LookupError: when the module is imported, if the row does not exist.
     """
     if row not in LIMITS:
         raise LookupError(
@@ -92,9 +93,9 @@ def limited_by(row: str) -> Any:
 
 @responds(_TOO_MANY)
 async def within_wrong_passwords(request: Request, users: Users) -> None:
-    """Refuse an address with too many wrong passwords before the body is read, on routes that log in.
+    """Refuse an IP address with too many wrong passwords before the body is read, on login routes.
 
-    A browser that is known for an account passes: the body tells whether it is known for this one.
+    A browser that is known for any account passes, because only the body says which account it wants.
     """
     if users.limits is not None and not users.device_cookies.is_ours(device_cookie(request)):
         try:
@@ -106,17 +107,17 @@ async def within_wrong_passwords(request: Request, users: Users) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who sends a request, and the session that shows it."""
+    """The user who sends a request, and the session that authenticates it."""
 
     user: User
     session: UserSession
 
 
 async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
-    """Who sends the request, or the answer for nobody.
+    """The login that the request belongs to, or the error response if it has none.
 
-    An access token in `Authorization: Bearer` (RFC 6750) counts before a cookie; a cookie is accepted from
-    pages of this application alone.
+    An access token in `Authorization: Bearer` (RFC 6750) takes precedence over a cookie. A cookie is accepted
+    only from pages of this application.
     """
     async with released(db):
         try:
@@ -127,10 +128,10 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
                 session, user = await users.sessions.by_token(db, cookie, kind=COOKIE)
             else:
                 return _unauthorized(
-                    "Log in, and send the access token as Authorization: Bearer, or the cookie."
+                    "Log in first, then send the access token as Authorization: Bearer, or the cookie."
                 )
         except (TokenError, SessionEnded):
-            return _unauthorized("The login is not good any more. Refresh the access token, or log in again.")
+            return _unauthorized("The session has ended. Refresh the access token, or log in again.")
         act_as(db, user.id, session.kind)
         note_user(request, user.id)
         if users.sessions.is_due(session):
@@ -139,7 +140,7 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
 
 
 def _access_token(request: Request) -> str | None:
-    """The token of `Authorization: Bearer`. Another scheme is not ours: a proxy may ask for Basic."""
+    """The token of `Authorization: Bearer`. Other schemes are ignored: a proxy may require Basic."""
     scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
@@ -160,7 +161,7 @@ async def _write_down(users: UserManager, db: AsyncSession, session: UserSession
         async with separate_transaction(db) as db:
             await users.sessions.seen(db, session)
     except SQLAlchemyError as error:
-        logger.warning("the time of a session was not written down (%s)", type(error).__name__)
+        logger.warning("last_seen_at of a session was not updated (%s)", type(error).__name__)
 
 
 FoundLogin = Annotated[Login | Problem, Depends(find_login)]
@@ -185,7 +186,7 @@ async def current_login(found: FoundLogin) -> Login:
 
 
 CurrentLogin = Annotated[Login, Depends(current_login)]
-"""User and session together; 401 without a login."""
+"""The user and the session. 401 without a login."""
 
 
 async def current_user(login: CurrentLogin) -> User:
@@ -193,7 +194,7 @@ async def current_user(login: CurrentLogin) -> User:
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
-"""The logged-in account; 401 without one."""
+"""The logged-in user. 401 without a login."""
 
 
 async def current_session(login: CurrentLogin) -> UserSession:
@@ -201,7 +202,7 @@ async def current_session(login: CurrentLogin) -> UserSession:
 
 
 CurrentSession = Annotated[UserSession, Depends(current_session)]
-"""The session that sends the request; 401 without one."""
+"""The session of the request. 401 without a login."""
 
 
 @secured_by("bearer", _BEARER, optional=True)
@@ -218,41 +219,41 @@ async def optional_user(login: OptionalLogin) -> User | None:
 
 
 OptionalUser = Annotated[User | None, Depends(optional_user)]
-"""The logged-in account, or None: without a login and with one that is over."""
+"""The logged-in user. None without a login, or if the session has ended."""
 
 
 @responds({403: "The e-mail address is not verified yet."})
 async def verified_user(request: Request, user: CurrentUser) -> User:
     if not user.is_verified:
         asking = _address_of(request, "/verify/request")
-        raise Problem(403, f"Verify your e-mail address first: ask for a link with POST {asking}.")
+        raise Problem(403, f"Verify your e-mail address first. Request a link with POST {asking}.")
     return user
 
 
 VerifiedUser = Annotated[User, Depends(verified_user)]
-"""The logged-in account, whose address is verified; 403 if it is not."""
+"""The logged-in user. 403 if the e-mail address is not verified."""
 
 
-@responds({403: "For superusers alone."})
+@responds({403: "For superusers only."})
 async def superuser(user: CurrentUser) -> User:
     if not user.is_superuser:
-        raise Problem(403, "This is for superusers alone.")
+        raise Problem(403, "This is for superusers only.")
     return user
 
 
 Superuser = Annotated[User, Depends(superuser)]
-"""The logged-in account, which is a superuser; 403 if it is not."""
+"""The logged-in user. 403 if not a superuser."""
 
 
 async def still_logged_in(login: CurrentLogin, users: Users, db: Db) -> Login:
-    # It raises when the session has ended; user and session are read again into what the guards gave.
+    # Raises if the session has ended. It refreshes the user and session that the guards returned.
     await users.sessions.by_id(db, login.session.id)
     return login
 
 
 StillLoggedIn = Annotated[Login, Depends(still_logged_in)]
-"""The login, looked at again. It stands AFTER the body: a guard has run before it, and whoever sends the body
-decides how long ago that was."""
+"""The login, checked again. Put it AFTER the body: the guards run before the body is read, and a client can
+take long to send it."""
 
 
 async def still_superuser(login: StillLoggedIn) -> User:
@@ -260,25 +261,25 @@ async def still_superuser(login: StillLoggedIn) -> User:
 
 
 StillSuperuser = Annotated[User, Depends(still_superuser)]
-"""As `StillLoggedIn`, for a route of superusers that takes a body and gives rights."""
+"""Like `StillLoggedIn`, for superuser routes that take a body and grant rights."""
 
 
-@responds({403: "The password was given too long ago: give it again with POST …/me/confirm."})
+@responds({403: "The last password check is too long ago. Confirm the password with POST …/me/confirm."})
 async def recent_login(request: Request, login: CurrentLogin, users: Users) -> UserSession:
     if not users.sessions.is_recent(login.session):
         seconds = int(users.sessions.limits.recent.total_seconds())
-        # The challenge of RFC 9470; its status would make clients refresh a token that is good.
+        # The challenge of RFC 9470, but not its status 401: clients would refresh a valid token.
         challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
         raise Problem(
             403,
-            f"Give your password once more first, with POST {_address_of(request, '/me/confirm')}.",
+            f"Confirm your password first, with POST {_address_of(request, '/me/confirm')}.",
             headers={"WWW-Authenticate": challenge},
         )
     return login.session
 
 
 RecentLogin = Annotated[UserSession, Depends(recent_login)]
-"""The session, whose password was given within RECENT_LOGIN; 403 if that is longer ago."""
+"""The session. 403 if the password was last given longer ago than RECENT_LOGIN."""
 
 
 # Your own guards go below; template updates never touch them.

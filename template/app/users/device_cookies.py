@@ -1,8 +1,8 @@
-"""Browsers that an account was used with: a stranger's wrong passwords do not lock its owner out.
+"""Device cookies mark known browsers, so that a stranger's wrong passwords do not lock the owner out.
 
-After OWASP's "Slow Down Online Guessing Attacks with Device Cookies". Registering, logging in and setting a
-new password give the browser a cookie that proves it from then on. The cookie does not log anyone in. Each
-browser has its own count of wrong passwords (`limits.py`), so a stolen cookie does not get around the limits.
+They follow OWASP's "Slow Down Online Guessing Attacks with Device Cookies". A browser gets its cookie on
+registration, login and setting a new password. The cookie does not log anyone in. Each browser has its own
+count of wrong passwords (`rate_limits.py`), so a stolen cookie does not bypass the limits.
 """
 
 import base64
@@ -14,9 +14,10 @@ from app import clock
 from app.users.tokens import derived_key
 
 LIFETIME = timedelta(days=400)
-"""How long a browser stays known after a login. Browsers keep no cookie longer (RFC 6265bis, section 5.5)."""
+"""How long a browser stays known after a login. Browsers do not keep cookies longer (RFC 6265bis, section
+5.5)."""
 MAX_ACCOUNTS = 5
-"""Accounts that a browser is known for; the oldest one is dropped first."""
+"""Maximum accounts that a browser is known for. The oldest is dropped first."""
 _NONCE_BYTES = 16
 _MAC_BYTES = 16
 _MAC_LENGTH = 22
@@ -24,24 +25,24 @@ _TIME_LENGTH = 8
 
 
 class DeviceCookies:
-    """Makes and reads the value of the cookie: the browser's id, a seal, and a mark for each account.
+    """Creates and reads the cookie: the browser's id, a seal, and a mark for each account.
 
-    A mark names the account and the second it was made, and proves both together with the account's
-    `password_version`. It ends after `LIFETIME` and with everything else that a new password ends, so a thief
-    who once logged in is a stranger again when the owner has taken the account back.
+    A mark names the account and the second of its creation. It authenticates both together with the account's
+    `password_version`. It expires after `LIFETIME`, or when the password changes. So an attacker who once
+    logged in is a stranger again after the owner sets a new password.
     """
 
     def __init__(self, secret: str) -> None:
-        """*secret*: SECRET_KEY. A new one makes every browser unknown."""
+        """*secret*: SECRET_KEY. A new key makes every browser unknown."""
         self._key = derived_key(secret, "device").encode()
 
     def is_ours(self, cookie: str) -> bool:
-        """Whether *cookie* was made here, for any account."""
+        """Whether *cookie* was issued here, for any account."""
         browser, *rest = cookie.split(".")
         return bool(rest) and _equal(rest[0], self._mac("seal", browser))
 
     def id_for(self, cookie: str, user_id: str, password_version: int) -> str:
-        """The id of the browser if it is known for the account; empty otherwise."""
+        """The id of the browser if it is known for the account, else an empty string."""
         if not self.is_ours(cookie):
             return ""
         browser, _, *marks = cookie.split(".")
@@ -53,7 +54,7 @@ class DeviceCookies:
         return browser if is_known else ""
 
     def remember(self, cookie: str, user_id: str, password_version: int) -> str:
-        """The cookie of a browser that is known for the account from now on, and for those of *cookie*."""
+        """A cookie that makes the browser known for the account, and for the accounts of *cookie*."""
         if self.is_ours(cookie):
             browser, _, *marks = cookie.split(".")
         else:

@@ -1,21 +1,21 @@
-"""E-mail addresses: one spelling for each mailbox, and a sentence for what is not an address."""
+"""Parse and normalize e-mail addresses, with a message for invalid ones."""
 
 from email_validator import EmailNotValidError, validate_email
 
 from app.users.exceptions import InvalidEmail
 
 MAX_LENGTH = 254
-"""Characters; RFC 5321 leaves room for no more."""
+"""Characters, the maximum of RFC 5321."""
 
 
 def parse_email(address: str) -> str:
-    """The one spelling under which *address* is stored: trimmed, lower case, the domain in ASCII (IDNA).
+    """The spelling of *address* that is stored: trimmed, lower case, the domain in ASCII (IDNA).
 
-    The part before the @ must be ASCII: few mail servers accept anything else. Whether the domain exists is
-    not asked (that would be a DNS query in a request); the verification mail finds out.
+    The part before the @ must be ASCII, because few mail servers accept anything else. The domain is not
+    looked up, because that needs a DNS query in the request. The verification mail shows whether it exists.
 
     Raises:
-        InvalidEmail: with a sentence for the person who typed it.
+        InvalidEmail: with a message for the user.
     """
     try:
         parsed = validate_email(
@@ -23,29 +23,30 @@ def parse_email(address: str) -> str:
             check_deliverability=False,
             allow_smtputf8=False,
             strict=True,
-            # Domains such as x.test exist for trying things out, and reach nobody.
+            # Allow test domains, for example x.test, which never receive mail.
             test_environment=True,
         )
     except EmailNotValidError as error:
         raise InvalidEmail(str(error)) from None
     ascii_email = parsed.ascii_email
     if ascii_email is None or len(ascii_email) > MAX_LENGTH:
-        raise InvalidEmail(f"The address is longer than {MAX_LENGTH} characters.")
+        raise InvalidEmail(f"The e-mail address is longer than {MAX_LENGTH} characters.")
     return ascii_email.lower()
 
 
 def mailbox_of(address: str) -> str:
-    """The mailbox that mail to *address* ends up in: for counting, `ada+shop@x.org` is `ada@x.org`.
+    """The mailbox that receives mail to *address*. For counting, `ada+shop@x.org` is `ada@x.org`.
 
-    Many mail servers know such sub-addresses (RFC 5233), and an attacker would have no end of them. What some
-    servers do beyond that (dots that do not count, catch-all domains) is not covered.
+    Many mail servers support sub-addresses (RFC 5233), which give an attacker unlimited addresses. Other
+    aliases of some servers (ignored dots, catch-all domains) are not covered.
     """
     local, at, domain = normalize_email(address).rpartition("@")
     return (local.partition("+")[0] or local) + at + domain
 
 
 def normalize_email(address: str) -> str:
-    """As `parse_email`; what is not an address comes back trimmed, in lower case, and matches nobody."""
+    """Like `parse_email`, but an invalid address is returned trimmed and in lower case. It matches no
+    account."""
     try:
         return parse_email(address)
     except InvalidEmail:
@@ -53,6 +54,6 @@ def normalize_email(address: str) -> str:
 
 
 def _lower(character: str) -> str:
-    # ASCII comes from ASCII only: U+212A, the Kelvin sign, would be the k of another account (CWE-178).
+    # Only ASCII becomes ASCII: U+212A, the Kelvin sign, would become the k of another account (CWE-178).
     lower = character.lower()
     return character if lower.isascii() and not character.isascii() else lower

@@ -1,8 +1,8 @@
 """Mails about an account. Their texts are the files in `emails/`; change them freely.
 
-`send_verification_email` and `send_password_reset_email` accept your own renderer, template names, subject and
-context, and any mailer. HawkAPI's mailer sends at once. `app.mail.Mailer.for_session(...)` puts the mail into
-the outbox, which sends it after the transaction is committed.
+`send_verification_email` and `send_password_reset_email` accept your own renderer, template names, subject
+and context, and any mailer. HawkAPI's mailer sends at once. `app.mail.Mailer.for_session(...)` puts the mail
+into the outbox, which sends it after the transaction is committed.
 """
 
 from dataclasses import dataclass
@@ -124,8 +124,8 @@ NOTICES = {
     "already_registered": Notice(
         "You already have an account",
         "Someone, perhaps you, tried to create an account with this e-mail address.",
-        "You can log in to your existing account. If you do not know its password, request a link to set a new"
-        " one. If this was not you, ignore this mail: nothing has changed.",
+        "You can log in to your existing account. If you do not know its password, request a link to set a"
+        " new one. If this was not you, ignore this mail: nothing has changed.",
     ),
     "password_changed": Notice("Your password was changed", "The password of your account was changed."),
     "new_sign_in": Notice(

@@ -21,7 +21,8 @@ class InvalidEmail(ValueError):
 
 
 class InvalidPassword(ValueError):
-    """A password that is not allowed. The text says why, and what is allowed. *field*: the field of the request."""
+    """A password that is not allowed. The text says why, and what is allowed. *field*: the field of the
+    request."""
 
     def __init__(self, message: str, *, field: str = "password") -> None:
         super().__init__(message)

@@ -1,7 +1,7 @@
-"""Everything that is stored about a user, as data (GDPR, article 15).
+"""Export all data stored about a user (GDPR, article 15).
 
-Every table with a foreign key to the accounts belongs to its user, your own tables included. A column that is
-nobody's business, such as a hash, is marked `info=SECRET` and stays out.
+Rows of every table with a foreign key to the accounts are included, also of your own tables. Mark a column
+that must stay out, for example a hash, with `info=SECRET`.
 """
 
 from typing import Any
@@ -14,19 +14,19 @@ from app.users.models import User
 
 
 def account_of(user: User) -> dict[str, Any]:
-    """The columns of the account itself."""
+    """The columns of the account."""
     name_of = User.__mapper__.get_property_by_column
     return {column.name: getattr(user, name_of(column).key) for column in _open_columns(_accounts())}
 
 
 async def belongings_of(db: AsyncSession, user: User) -> dict[str, list[dict[str, Any]]]:
-    """The rows of every table that refers to the account, by the name of the table."""
+    """The rows that refer to the account, by table name."""
     found: dict[str, list[dict[str, Any]]] = {}
     for table in Base.metadata.sorted_tables:
         owners = [column for column in table.columns if column.references(_accounts().c.id)]
         if not owners or table is _accounts():
             continue
-        # One query, so that a row that refers to the account twice is there once.
+        # One query per table, so that a row that refers to the account twice appears once.
         mine = select(*_open_columns(table)).where(or_(*(owner == user.id for owner in owners)))
         found[table.name] = [dict(row) for row in (await db.execute(mine)).mappings()]
     return found

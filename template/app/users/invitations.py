@@ -1,7 +1,7 @@
-"""Invitations: the links by which accounts are made where REGISTRATION=closed, and beside it elsewhere.
+"""Invitations: mailed links to create an account, the only way with REGISTRATION=closed.
 
-An invitation is a row, and its link a token that names it. Whoever uses the link deletes the row, so it works
-once; a newer invitation of an address takes the place of an older one. Knows no HTTP.
+An invitation is a row, and its link is a token that names the row. Using the link deletes the row, so it
+works once. A new invitation of an address replaces the older one. This module knows nothing about HTTP.
 """
 
 from datetime import datetime, timedelta
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 
 
 class UserInvitation(Base):
-    """Somebody who may make an account, and has not done so yet."""
+    """An invitation that has not been used yet."""
 
     __tablename__ = "user_invitations"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid4()))
     email: Mapped[str] = mapped_column(String(320), unique=True, index=True)
     invited_by: Mapped[str] = mapped_column(String(36))
-    """A user's id, or `cli`."""
+    """A user id, or `cli`."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Invitations:
-    """What can be done with invitations. Leaves the commit to the caller."""
+    """Operations on invitations. The caller commits."""
 
     def __init__(self, tokens: UserTokens) -> None:
         self._tokens = tokens
         self._lasts = timedelta(seconds=tokens.config.invitation_ttl_seconds)
 
     async def make(self, db: AsyncSession, email: str, *, invited_by: str) -> tuple[UserInvitation, str]:
-        """Invite *email*, as `parse_email` returns it; the invitation and the token of its link.
+        """Invite *email*, which `parse_email` returned. Returns the invitation and the token of its link.
 
-        Of several at once, the last one works.
+        Of several simultaneous invitations, the last one works.
         """
         now = clock.now()
         values = {
@@ -58,8 +58,8 @@ class Invitations:
             "created_at": now,
             "expires_at": now + self._lasts,
         }
-        # One statement, so that the unique index refuses none of several at once (CWE-362). The new id makes
-        # the link of the invitation before useless.
+        # One statement, so that simultaneous invitations do not violate the unique index (CWE-362). The new
+        # id invalidates the link of the earlier invitation.
         insert = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
         upsert = insert(UserInvitation).values(email=email, **values)
         upsert = upsert.on_conflict_do_update(index_elements=[UserInvitation.email], set_=values)
@@ -67,13 +67,13 @@ class Invitations:
         return row, self._tokens.issue_invitation(row.id, email=email)
 
     async def open(self, db: AsyncSession) -> list[UserInvitation]:
-        """Those that can be used, the newest first."""
+        """The usable invitations, newest first."""
         usable = select(UserInvitation).where(UserInvitation.expires_at > clock.now())
         newest_first = usable.order_by(UserInvitation.created_at.desc(), UserInvitation.id)
         return list(await db.scalars(newest_first))
 
     async def of_token(self, db: AsyncSession, token: str) -> UserInvitation:
-        """The invitation that *token* is the link of. Raises `TokenError`; nothing changes."""
+        """The invitation of *token*. Changes nothing. Raises `TokenError`."""
         row = await db.get(UserInvitation, self._tokens.peek_invitation_token_sub(token))
         if row is None or row.expires_at <= clock.now():
             raise TokenError("invitation was used, withdrawn or has expired")
@@ -81,7 +81,7 @@ class Invitations:
         return row
 
     async def remove(self, db: AsyncSession, invitation_id: str) -> bool:
-        """Use or withdraw an invitation; of several callers at once one gets True."""
+        """Delete a used or withdrawn invitation. Only one of several simultaneous callers gets True."""
         this_one = delete(UserInvitation).where(UserInvitation.id == invitation_id)
         removed = await db.execute(
             this_one.returning(UserInvitation.id).execution_options(synchronize_session=False)
@@ -89,23 +89,23 @@ class Invitations:
         return removed.scalar_one_or_none() is not None
 
     async def remove_expired(self, db: AsyncSession) -> None:
-        """Forget those that nobody has used in time."""
+        """Delete expired invitations."""
         await db.execute(delete(UserInvitation).where(UserInvitation.expires_at <= clock.now()))
 
 
-# Methods of `UserManager`, which names them all
+# Methods of `UserManager`, which names all of them
 
 
 async def invite(self: "UserManager", db: AsyncSession, *, email: str, invited_by: str) -> UserInvitation:
-    """Mail the link that makes an account for *email*; one that was mailed before works no more.
+    """Mail a link to create an account for *email*. An earlier link stops working.
 
     Raises:
-        InvalidEmail: not an address.
-        UserAlreadyExists: it needs no invitation.
+        InvalidEmail: not a valid e-mail address.
+        UserAlreadyExists: the address already has an account.
     """
     email = parse_email(email)
     if await self.get_by_email(db, email) is not None:
-        raise UserAlreadyExists(f"{email} has an account already.")
+        raise UserAlreadyExists(f"{email} already has an account.")
     row, token = await self.invitations.make(db, email, invited_by=invited_by)
     if self.send_invitation is not None:
         await self.send_invitation(db, email, token)
@@ -114,23 +114,23 @@ async def invite(self: "UserManager", db: AsyncSession, *, email: str, invited_b
 
 
 async def withdraw_invitation(self: "UserManager", db: AsyncSession, invitation_id: str) -> None:
-    """Make the link of an invitation useless. Raises `NoSuchInvitation`."""
+    """Withdraw an invitation, so that its link stops working. Raises `NoSuchInvitation`."""
     if not await self.invitations.remove(db, invitation_id):
-        raise NoSuchInvitation("There is no such invitation.")
+        raise NoSuchInvitation("The invitation does not exist.")
     audit.record(db, "invitation_withdrawn", None, details={"invitation": invitation_id})
 
 
 async def accept_invitation(
     self: "UserManager", db: AsyncSession, *, token: str, password: str, **extra: Any
 ) -> User:
-    """Make the account that *token* invites to. Its address is verified: the link was mailed there.
+    """Create the account that *token* invites to. Its address counts as verified: the link was mailed to it.
 
     *extra* are your own columns.
 
     Raises:
-        InvalidPassword: the invitation is not used up.
-        TokenError: it was used, withdrawn or has expired; of several uses at once, one succeeds.
-        UserAlreadyExists: the address has got an account in another way.
+        InvalidPassword: the invitation stays usable.
+        TokenError: used, withdrawn or expired. Only one of several simultaneous uses succeeds.
+        UserAlreadyExists: the address got an account in another way.
     """
     async with released(db):
         invitation = await self.invitations.of_token(db, token)

@@ -1,16 +1,15 @@
-"""The life of an account: one method for each thing that happens to it. Knows nothing of HTTP.
+"""The life of an account, with one method for each event. This module knows nothing about HTTP.
 
-Every method takes the session first, writes with it and leaves the commit to the caller, so that a hook, a
-mail, the audit log and the change itself are committed together or not at all. What must last although the
-caller gets an exception (a failed login, a stolen token) is committed here. Races are decided by the
-database: a unique index, one conditional UPDATE of which exactly one of several callers sees a change, or a
-lock. Locks are taken in one order, or two transactions wait for each other: superusers by id, then the
-account, then its sessions.
+Every method takes the database session first, writes with it and leaves the commit to the caller. So a hook,
+a mail, the audit log and the change itself are committed together or not at all. Records that must survive an
+exception (a failed login, a stolen token) are committed here. The database decides races, by a unique index,
+a lock, or a conditional UPDATE that succeeds for exactly one caller. Always take locks in the same order, or
+two transactions deadlock: superusers by id, then the account, then its sessions.
 
-Yours to change. What must stay: passwords are checked before a token is spent, the work for an unknown
-address equals that for a known one, an account that is not active can do nothing, and the last active
-superuser stays one. What administrators do is in `administration.py`, and invitations are in
-`invitations.py`: those functions are methods of `UserManager`, too, and are named in it.
+You may change this file. Keep these rules: check a password before spending a token, do the same work for an
+unknown address as for a known one, let an inactive account do nothing, and keep the last active superuser.
+Administration is in `administration.py` and invitations are in `invitations.py`. Their functions are methods
+of `UserManager`, which names them.
 """
 
 import re
@@ -60,8 +59,8 @@ from app.users.tokens import UserTokens
 # isort: split
 
 MAX_FAILED_LOGINS = 100
-"""Wrong passwords in a row after which only a browser that is known for the account, or a reset by mail, lets
-its owner in (NIST SP 800-63B-4, section 3.2.2)."""
+"""Wrong passwords in a row that lock an account. The owner then needs a known browser, or a reset by mail, to
+log in (NIST SP 800-63B-4, section 3.2.2)."""
 
 type UserHook = Callable[[Any], Awaitable[None]]
 type Registration = Literal["open", "private", "closed"]
@@ -69,27 +68,28 @@ type UserTokenHook = Callable[[Any, str], Awaitable[None]]
 
 
 async def no_hook(*_: object) -> None:
-    """What a hook does until another function is assigned: nothing."""
+    """The default hook, which does nothing."""
 
 
 _ALIVE = "sessions alive"
-"""Where a database session notes how many sessions the account that logs in has."""
+"""Key in `db.info` for the number of live sessions of the account that logs in."""
 
 
 class Notify(Protocol):
-    """Tells the owner of an account what happened to it; *to* another address than the present one."""
+    """Sends a security notice to the owner of an account, or to the address *to* instead of the current
+    one."""
 
     async def __call__(self, user: User, notice: str, *, to: str | None = None) -> None: ...
 
 
 class SendEmailChange(Protocol):
-    """Sends the link that makes *new_email* the address of *user*."""
+    """Sends the link that changes the e-mail address of *user* to *new_email*."""
 
     async def __call__(self, user: User, new_email: str, token: str) -> None: ...
 
 
 class SendInvitation(Protocol):
-    """Sends the link that makes an account for *email*."""
+    """Sends the link that invites *email* to create an account."""
 
     async def __call__(self, db: AsyncSession, email: str, token: str) -> None: ...
 
@@ -100,10 +100,10 @@ def _default_hasher() -> PasswordHasher:
 
 @dataclass
 class UserManager:
-    """What can be done with accounts. Hooks are plain attributes: assign another function to replace one.
+    """Operations on accounts. Hooks are plain attributes: assign another function to replace one.
 
-    A hook runs inside the transaction of what it follows: `app.database.session_of(user)` writes along with
-    it, and an exception undoes everything, the event included.
+    A hook runs inside the transaction of its event. `app.database.session_of(user)` writes in the same
+    transaction, and an exception rolls back everything, including the event.
     """
 
     model: type[User]
@@ -125,18 +125,18 @@ class UserManager:
     on_before_delete: UserHook = no_hook
     # Your own hooks go below; template updates never touch them.
     decoy: Callable[[AsyncSession, str], Awaitable[None]] | None = None
-    """Does the work of a mail without sending one, where there is nobody to write to."""
+    """Does the work of a mail without sending one, for addresses that get no mail."""
     withhold: Callable[[AsyncSession, str], None] | None = None
-    """Discards every mail to an address that this transaction sends, for the same work."""
+    """Discards every mail of this transaction to an address, at the same cost as sending it."""
     notify: Notify | None = None
     send_email_change: SendEmailChange | None = None
     deletion_grace: timedelta = timedelta()
-    """For so long an account that its owner deletes can be taken back by logging in."""
+    """How long the owner of a deleted account can cancel the deletion by logging in."""
     send_invitation: SendInvitation | None = None
     registration: Registration = "open"
     session_limits: SessionLimits = field(default_factory=SessionLimits)
     limits: Limits | None = None
-    """How often passwords are checked and mails are sent; without it nothing is counted."""
+    """Rate limits for password checks and mails. Without them nothing is counted."""
     sessions: Sessions = field(init=False)
     invitations: Invitations = field(init=False)
     device_cookies: DeviceCookies = field(init=False)
@@ -147,13 +147,13 @@ class UserManager:
         self.device_cookies = DeviceCookies(self.tokens.config.secret)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # None takes a hook away, as in hawkapi-users.
+        # None removes a hook, as in hawkapi-users.
         super().__setattr__(name, no_hook if value is None and name.startswith("on_") else value)
 
     # Finding
 
     async def get_by_email(self, db: AsyncSession, email: str) -> User | None:
-        """The account of an address in any spelling, or None."""
+        """The account of an e-mail address in any spelling, or None."""
         query = select(self.model).where(self.model.email == normalize_email(email))
         return (await db.execute(query)).scalar_one_or_none()
 
@@ -162,24 +162,23 @@ class UserManager:
         return await db.get(self.model, user_id)
 
     async def require(self, db: AsyncSession, user_id: str) -> User:
-        """As `get_by_id`; raises `NoSuchUser`."""
+        """Like `get_by_id`, but raises `NoSuchUser` instead of returning None."""
         user = await self.get_by_id(db, user_id)
         if user is None:
-            raise NoSuchUser("There is no such account.")
+            raise NoSuchUser("The account does not exist.")
         return user
 
     # Registration
 
     async def register(self, db: AsyncSession, *, email: str, password: str, **extra: Any) -> User | None:
-        """Somebody makes an account; None where it is not to be told whether the address had one already.
+        """Register an account. Returns None if the address is taken and the response must not reveal it.
 
-        With `registration="private"` the owner of a taken address gets a mail instead, which costs as much.
-        An account then logs in only once its address is verified: a login that works at once would tell that
-        the address had no account before.
-        *extra* are your own columns.
+        With `registration="private"` the owner of a taken address gets a mail instead, at the same cost. An
+        account then cannot log in before its address is verified: a login that works at once would reveal
+        that the address had no account. *extra* are your own columns.
 
         Raises:
-            InvalidEmail, InvalidPassword: with a sentence for the person who typed it.
+            InvalidEmail, InvalidPassword: with a message for the user.
             UserAlreadyExists: with `registration="open"`.
             RegistrationClosed: with `registration="closed"`.
         """
@@ -194,10 +193,10 @@ class UserManager:
         if user is None or not self._can_receive_mail(user):
             await self._do_dummy_work(db)
         elif not user.is_verified:
-            # Without the link this account cannot log in, and its owner may have lost the first mail.
+            # This account cannot log in without the link, and its owner may have lost the first mail.
             await self._mail_verification(user)
         elif self.notify is not None:
-            # Counted by `create`, as the mail to a new account is; a second count would cost more than that.
+            # `create` has already counted this mail. A second count would make a taken address cost more.
             await self.notify(user, "already_registered")
         else:
             await self._do_dummy_work(db)
@@ -215,23 +214,23 @@ class UserManager:
         is_superuser: bool = False,
         **extra: Any,
     ) -> User:
-        """Create an account; *extra* are your own columns.
+        """Create an account. *extra* are your own columns.
 
-        Mail to an address that is not verified is discarded when its mailbox has received too many lately.
-        The account can ask for its link later.
+        Mail to an unverified address is discarded if its mailbox has received too many mails recently. The
+        user can request a new link later.
 
         Raises:
-            InvalidEmail, InvalidPassword: with a sentence for the person who typed it.
-            UserAlreadyExists: also for the losers of a race.
+            InvalidEmail, InvalidPassword: with a message for the user.
+            UserAlreadyExists: also for the loser of a race.
         """
         email = parse_email(email)
-        # Both before the look-up, so that a taken address costs as much as a free one.
+        # Check and hash before the lookup, so that a taken address costs the same as a free one.
         await self._check_password(password, context_words(email, extra))
         hashed_password = await self.hasher.hash(password)
         if not is_verified and not await self._may_mail("register", email) and self.withhold is not None:
             self.withhold(db, email)
         if await self.get_by_email(db, email) is not None:
-            raise UserAlreadyExists(f"{email} has an account already.")
+            raise UserAlreadyExists(f"{email} already has an account.")
         user = self.model(
             email=email,
             hashed_password=hashed_password,
@@ -250,16 +249,16 @@ class UserManager:
     # Login
 
     async def authenticate(self, db: AsyncSession, *, email: str, password: str, browser: str = "") -> User:
-        """The account that *email* and *password* belong to.
+        """Return the account with this *email* and *password*.
 
-        Exactly one hash is verified, whether or not there is such an account (CWE-208). *browser* is the
-        cookie of `device_cookies`, if there is one.
+        Exactly one hash is verified, whether or not the account exists (CWE-208). *browser* is the device
+        cookie, if there is one.
 
         Raises:
-            InvalidCredentials: no such account, another password, or an account that this password does not
-                open at present (see `_opens`).
-            InactiveUser: the right password of a disabled account.
-            TooManyRequests: too many wrong ones lately; this one was not looked at.
+            InvalidCredentials: unknown account, wrong password, or a password that is not enough at present
+                (see `_opens`).
+            InactiveUser: right password of a disabled account.
+            TooManyRequests: too many recent wrong passwords. This one was not checked.
         """
         async with released(db) as transaction_is_ours:
             user = await self.get_by_email(db, email)
@@ -287,13 +286,13 @@ class UserManager:
     async def _verified(self, db: AsyncSession, user: User | None, password: str, *, known: str) -> User:
         hashed = user.hashed_password if user is not None else None
         is_right = await self.hasher.verify(password, hashed)
-        # Before the rest, whose time would tell an account that is not open from a wrong password.
+        # Check `_opens` here: the time of the rest would distinguish a locked account from a wrong password.
         if not is_right or user is None or hashed is None or not self._opens(user, known):
             raise InvalidCredentials("The address or the password is wrong.")
         renewed = await self.hasher.hash(password) if self.hasher.is_outdated(hashed) else hashed
         version = user.password_version
-        # While a hash was computed the password may have been reset, or the account disabled or deleted; from
-        # here on it is not, before the session is stored.
+        # The password may have been reset, or the account disabled or deleted, while the hash was computed.
+        # The lock prevents that until the session is stored.
         is_as_it_was = await self._lock(db, user) and user.password_version == version
         if not is_as_it_was or _is_past_deletion(user) or not self._opens(user, known):
             raise InvalidCredentials("The address or the password is wrong.")
@@ -309,24 +308,24 @@ class UserManager:
     def _opens(self, user: User, known: str) -> bool:
         """Whether the right password is enough. If not, it is treated as a wrong one, which reveals nothing.
 
-        A new reason not to log in, such as an unpaid bill, is one line here.
+        Add your own reasons to refuse a login here, for example an unpaid bill.
         """
         if self.registration == "private" and not user.is_verified:
             return False
         return _accepts_password(user, known)
 
     def is_known_browser(self, cookie: str, user: User) -> bool:
-        """Whether *cookie* shows that the account was used with this browser since its password was set."""
+        """Whether *cookie* proves that this browser used the account since its password was set."""
         return bool(self._known_browser(cookie, user))
 
     def _known_browser(self, cookie: str, user: User | None) -> str:
-        """The id of the browser if it was used with the account since its password was set, or empty."""
+        """The id of the browser if it used the account since its password was set, else an empty string."""
         return self.device_cookies.id_for(cookie, user.id, user.password_version) if user is not None else ""
 
     async def _count_failure(self, db: AsyncSession, user: User | None, known: str) -> None:
-        """Count a wrong password of a browser that is not *known*; at the last one the owner is told.
+        """Count a wrong password from an unknown browser. The owner gets a notice when the account is locked.
 
-        The statement is the same for an unknown account, and finds no row there.
+        The same statement runs for an unknown account, where it matches no row.
         """
         if known:
             return
@@ -347,8 +346,8 @@ class UserManager:
             await db.execute(this_one.values(failed_logins=0, updated_at=self.model.updated_at))
 
     async def _notify_of_unseen_browser(self, db: AsyncSession, user: User) -> None:
-        """Write to the owner unless this is the account's first login or its browser was there before."""
-        # Counts the sessions for `_end_surplus` in the same query, so that a login costs none more.
+        """Send a notice unless this is the account's first login or its browser was used before."""
+        # The same query counts the sessions for `_end_surplus`, so that a login needs no extra query.
         seen, alive = await audit.browsers_of_logins(db, user.id, and_number=self.sessions.number_of(user))
         db.info[_ALIVE] = alive
         if seen and audit.browser_of_session(db) not in seen:
@@ -357,10 +356,10 @@ class UserManager:
     # Verification of the address
 
     async def request_verify(self, db: AsyncSession, *, email: str) -> None:
-        """Call `on_after_request_verify` with a token, if there is anything to verify.
+        """Call `on_after_request_verify` with a token, if there is an address to verify.
 
-        Returns None and does the same work in every case, so that nobody learns which addresses have an
-        account (CWE-204).
+        Returns None and does the same work in every case, which hides which addresses have an account
+        (CWE-204).
         """
         may_mail = await self._may_mail("request_verify", email)
         user = await self._held_by_email(db, email)
@@ -375,11 +374,11 @@ class UserManager:
         await self.on_after_request_verify(user, token)
 
     def verify_token(self, user: User) -> str:
-        """A token that verifies the address that *user* has now."""
+        """A token that verifies the current address of *user*."""
         return self.tokens.issue_verify(user.id, password_version=user.password_version, email=user.email)
 
     async def check_verify_token(self, db: AsyncSession, *, token: str) -> User:
-        """The account that *token* would verify; nothing changes. Raises `TokenError`."""
+        """The account that *token* would verify. Changes nothing. Raises `TokenError`."""
         user = await self._user_of_token(db, self.tokens.peek_email_token_sub(token))
         self.tokens.verify_email_token(
             token,
@@ -399,16 +398,17 @@ class UserManager:
         password: str | None = None,
         browser: str = "",
     ) -> User:
-        """Mark the address verified that *token* was mailed to.
+        """Mark the address that *token* was mailed to as verified.
 
-        Anybody can make an account with another's address and wait for its owner to verify it. So the
-        password lives on only if who verifies has shown to be who made it: by a *login*, the *password* or
-        the *browser*. Otherwise it and every session are dead, and a link to set a new one is mailed.
+        An attacker can register another person's address and wait for the owner to verify it. So the password
+        is kept only if the request proves that the same person created the account, by a *login*, the
+        *password* or the *browser*. Otherwise the password stops working, every session ends, and a link to
+        set a new password is mailed.
 
         Raises:
-            TokenError: not a good token: expired, used, another's, or of an address that has changed.
-            WrongPassword: the token is not spent; that is written into the audit log.
-            TooManyRequests: too many wrong passwords lately.
+            TokenError: invalid, expired or used token, or the address has changed since.
+            WrongPassword: the token is not spent. The audit log records it.
+            TooManyRequests: too many recent wrong passwords.
         """
         async with released(db):
             user = await self.check_verify_token(db, token=token)
@@ -433,7 +433,7 @@ class UserManager:
     async def request_password_reset(self, db: AsyncSession, *, email: str) -> None:
         """Call `on_after_forgot_password` with a token, if the account exists and is active.
 
-        As silent and as costly as `request_verify` in every case.
+        Like `request_verify`, it returns None and does the same work in every case.
         """
         may_mail = await self._may_mail("request_password_reset", email)
         user = await self._held_by_email(db, email)
@@ -448,11 +448,11 @@ class UserManager:
         await self.on_after_forgot_password(user, token)
 
     def reset_token(self, user: User) -> str:
-        """A token that sets a new password for *user*, once."""
+        """A token that sets a new password for *user*. It works once."""
         return self.tokens.issue_reset(user.id, password_version=user.password_version, email=user.email)
 
     async def check_reset_token(self, db: AsyncSession, *, token: str) -> User:
-        """The account that *token* would reset; nothing changes. Raises `TokenError`."""
+        """The account that *token* would reset. Changes nothing. Raises `TokenError`."""
         user = await self._user_of_token(db, self.tokens.peek_reset_token_sub(token))
         self.tokens.verify_reset_token(
             token, expected_password_version=user.password_version, expected_email=user.email
@@ -460,15 +460,16 @@ class UserManager:
         return user
 
     async def reset_password(self, db: AsyncSession, *, token: str, new_password: str) -> User:
-        """Set a new password with a mailed token; ends every session and mail token made before.
+        """Set a new password with a mailed token. Ends every session and every earlier mail token.
 
-        Where only verified accounts log in, the address is verified, too: the token was mailed there.
+        If only verified accounts can log in, this also verifies the address, because the token was mailed to
+        it.
 
         Raises:
             InvalidPassword: the token is not spent.
-            TokenError: as `verify`; of several uses at once, one succeeds.
+            TokenError: as in `verify`. Only one of several simultaneous uses succeeds.
         """
-        # The rules first: a password that is refused must not cost the token.
+        # Check the rules first: a refused password must not spend the token.
         await self.policy.check_rules(new_password, min_length=self.password_min_length)
         async with released(db):
             user = await self.check_reset_token(db, token=token)
@@ -497,7 +498,8 @@ class UserManager:
         replaces: str | None = None,
         browser: str = "",
     ) -> IssuedSession:
-        """As `authenticate`, and begin a session. The cookie *replaces* stops working (ASVS 7.2.4)."""
+        """Call `authenticate` and start a session. The session cookie *replaces* stops working (ASVS
+        7.2.4)."""
         user = await self.authenticate(db, email=email, password=password, browser=browser)
         if replaces is not None:
             try:
@@ -510,9 +512,9 @@ class UserManager:
         return await self.sessions.issue(db, user, kind=kind, remember=remember)
 
     async def _end_surplus(self, db: AsyncSession, user: User) -> None:
-        """Make room for one more session (ASVS 7.1.2): those that were used longest ago end.
+        """End the least recently used sessions to make room for one more (ASVS 7.1.2).
 
-        `authenticate` has locked the account, so of many logins at once each sees the sessions of the others.
+        `authenticate` has locked the account, so simultaneous logins see each other's sessions.
         """
         most = self.sessions.limits.most
         if db.info.pop(_ALIVE, most) < most:
@@ -525,16 +527,15 @@ class UserManager:
             await self._notify(user, "session_limit")
 
     async def refresh(self, db: AsyncSession, token: str) -> IssuedSession:
-        """A new refresh token for *token*.
+        """Exchange *token* for a new refresh token.
 
         Raises:
-            SessionEnded: also when the token was used a second time, which ends the session for good: that
-                is committed here.
+            SessionEnded: also if the token was reused. Reuse ends the session, which is committed here.
         """
         try:
             return await self.sessions.rotate(db, token)
         except SessionReused as reuse:
-            # The account before its session: the mail refers to the account.
+            # Lock the account before its session: the mail refers to the account.
             if await self._lock(db, reuse.user) and await self.sessions.revoke(db, reuse.session):
                 user_id, ended = reuse.user.id, reuse.session.id
                 audit.record(db, "session_reuse", user_id, outcome="failure", details={"session": ended})
@@ -549,9 +550,9 @@ class UserManager:
             await self.on_after_logout(user)
 
     async def log_out_with(self, db: AsyncSession, refresh_token: str) -> None:
-        """As `log_out`, for whom has no access token any more; another tab may have refreshed since.
+        """Like `log_out`, for a client whose access token has expired.
 
-        What was never a refresh token of the session ends nothing.
+        A refresh token that another tab has since rotated is accepted. Any other token ends nothing.
         """
         try:
             session, user = await self.sessions.by_issued_token(db, refresh_token)
@@ -563,11 +564,11 @@ class UserManager:
     async def confirm(
         self, db: AsyncSession, user: User, session: UserSession, *, password: str
     ) -> IssuedSession | None:
-        """The owner gives the password once more: the session counts as recent. A cookie is replaced.
+        """Check the owner's password again. The session then counts as recent, and a cookie is replaced.
 
         Raises:
-            WrongPassword: that is written into the audit log.
-            TooManyRequests: too many wrong ones lately.
+            WrongPassword: the audit log records it.
+            TooManyRequests: too many recent wrong passwords.
         """
         await self._require_password(db, user, password, "confirm", known=session.id)
         issued = await self.sessions.confirm(db, session, user)
@@ -575,18 +576,18 @@ class UserManager:
         return issued
 
     async def end_session(self, db: AsyncSession, user: User, session_id: str) -> None:
-        """End one session of *user*. Raises `NoSuchSession` for another's, too."""
+        """End one session of *user*. Raises `NoSuchSession`, also for another user's session."""
         session = next(
             (each for each in await self.sessions.of_user(db, user) if each.id == session_id), None
         )
         if session is None or not await self.sessions.revoke(db, session):
-            raise NoSuchSession("There is no such session.")
+            raise NoSuchSession("The session does not exist.")
         audit.record(db, "session_end", user.id, details={"session": session_id})
 
     async def end_sessions(
         self, db: AsyncSession, user: User, *, except_session: UserSession | None = None
     ) -> None:
-        """End every session of *user*; *but* lives on."""
+        """End every session of *user* except *except_session*."""
         ended = await self.sessions.revoke_all(db, user.id, except_session=except_session)
         audit.record(db, "session_end", user.id, details={"count": ended})
 
@@ -601,12 +602,12 @@ class UserManager:
         current_password: str,
         new_password: str,
     ) -> IssuedSession:
-        """Set another password; every other session and every mail token ends, and this session is replaced.
+        """Set a new password. Every other session and every mail token ends, and this session is replaced.
 
         Raises:
-            InvalidPassword: the new one may not be used.
-            WrongPassword: the current one is wrong; that is written into the audit log.
-            TooManyRequests: too many wrong ones lately.
+            InvalidPassword: the new password is not allowed.
+            WrongPassword: the current password is wrong. The audit log records it.
+            TooManyRequests: too many recent wrong passwords.
         """
         words = context_words(user.email, vars(user))
         try:
@@ -618,7 +619,7 @@ class UserManager:
         except InvalidPassword as error:
             raise InvalidPassword(str(error), field="new_password") from None
         if not await self._set_password(db, user, new_password):
-            # It was changed while this was computed.
+            # The password was changed while the hash was computed.
             raise WrongPassword(field="current_password")
         issued = await self.sessions.reissue(db, session, user)
         audit.record(db, "password_change", user.id, method="password")
@@ -627,27 +628,27 @@ class UserManager:
         return issued
 
     async def request_email_change(self, db: AsyncSession, user: User, *, new_email: str) -> None:
-        """Send a link to *new_email*; nothing changes before it is used. The present address is told.
+        """Send a link to *new_email*. Nothing changes until it is used. The current address gets a notice.
 
-        An address that has an account gets no mail, and neither does a mailbox that has received too many
-        lately. The response does not tell.
+        No mail goes to an address that has an account, or to a mailbox that has received too many mails
+        recently. The response does not reveal this.
 
         Raises:
-            InvalidEmail: not an address, or the present one.
-            TooManyRequests: the account has asked too often lately.
-            SessionEnded: the account was shut, or has another password or address, since *user* was read.
+            InvalidEmail: invalid, or the current address.
+            TooManyRequests: too many recent requests from this account.
+            SessionEnded: the account was disabled or its password or address changed since *user* was read.
         """
         try:
             new_email = parse_email(new_email)
         except InvalidEmail as error:
             raise InvalidEmail(str(error), field="new_email") from None
         if new_email == user.email:
-            raise InvalidEmail("This is the address of the account already.", field="new_email")
+            raise InvalidEmail("This is already the e-mail address of the account.", field="new_email")
         if self.limits is not None:
             await self.limits.count("request_email_change", account=user.id)
         may_mail = await self._may_mail("request_email_change", new_email)
         is_free = await self.get_by_email(db, new_email) is None
-        # Also a taken one, which must cost the same and not show in the export; it gets no link.
+        # Store a taken address too: it must cost the same and look the same in the export. It gets no link.
         if not await self._change_once(db, user, pending_email=new_email):
             raise SessionEnded
         if is_free and may_mail:
@@ -661,7 +662,7 @@ class UserManager:
         await self._notify(user, "email_change_requested")
 
     def email_change_token(self, user: User, new_email: str) -> str:
-        """A token that makes *new_email*, if it is still the pending one, the address of *user*."""
+        """A token that changes the address of *user* to *new_email*, while that is still the pending one."""
         return self.tokens.issue_email_change(
             user.id, password_version=user.password_version, email=new_email
         )
@@ -675,16 +676,16 @@ class UserManager:
         password: str | None = None,
         browser: str = "",
     ) -> User:
-        """Make the pending address the account's; every other session and every mail token ends.
+        """Change the account to its pending address. Every other session and every mail token ends.
 
-        The link is not enough: it may have gone to a stranger by a slip of the pen, and an address can set a
-        new password. So the owner is logged in (*login*), or gives the *password*.
+        The link is not enough: a typo may have sent it to a stranger, and the owner of the address can set a
+        new password. So the owner must be logged in (*login*) or give the *password*.
 
         Raises:
-            TokenError: as `verify`, and when the address was taken by another account meanwhile.
+            TokenError: as in `verify`, or another account has taken the address meanwhile.
             OwnerRequired: neither a login of the owner nor a password.
-            WrongPassword: that is written into the audit log.
-            TooManyRequests: too many wrong ones lately.
+            WrongPassword: the audit log records it.
+            TooManyRequests: too many recent wrong passwords.
         """
         async with released(db):
             user, new_email = await self._check_email_change_token(db, token)
@@ -692,7 +693,7 @@ class UserManager:
         owned = login is not None and login[0].id == user.id
         if not owned:
             if password is None:
-                raise OwnerRequired("Log in as the owner of the account, or give its password.")
+                raise OwnerRequired("Log in as the owner of the account, or send its password.")
             known = self._known_browser(browser, user)
             await self._require_password(db, user, password, "email_change", known=known)
         try:
@@ -718,7 +719,7 @@ class UserManager:
         return user
 
     async def _check_email_change_token(self, db: AsyncSession, token: str) -> tuple[User, str]:
-        """The account that *token* would change, and its new address; nothing changes. Raises
+        """The account that *token* would change, and its new address. Changes nothing. Raises
         `TokenError`."""
         user = await self._user_of_token(db, self.tokens.peek_email_change_token_sub(token))
         if user.pending_email is None:
@@ -729,11 +730,11 @@ class UserManager:
         return user, user.pending_email
 
     async def request_delete(self, db: AsyncSession, user: User) -> None:
-        """The owner deletes the account: at once, or after `deletion_grace`, unless they log in before.
+        """Delete the owner's account, at once or after `deletion_grace` unless the owner logs in before.
 
         Raises:
             LastSuperuser: nothing is changed.
-            SessionEnded: as `request_email_change`; of several at once, one gets through.
+            SessionEnded: as in `request_email_change`. Only one of several simultaneous calls succeeds.
         """
         if not self.deletion_grace:
             await self.delete(db, user)
@@ -747,7 +748,7 @@ class UserManager:
         await self._notify(user, "deletion_scheduled")
 
     async def _take_back_deletion(self, db: AsyncSession, user: User) -> None:
-        # Of two logins at once, one takes it back.
+        # Only one of two simultaneous logins cancels the deletion.
         if await self._change_once(db, user, self.model.delete_after.is_not(None), delete_after=None):
             audit.record(db, "delete_cancelled", user.id, method="password")
 
@@ -812,7 +813,7 @@ class UserManager:
             raise
 
     async def _may_mail(self, row: str, email: str) -> bool:
-        """Whether another mail may go to *email*; counted alike for addresses that have no account."""
+        """Whether another mail may go to *email*. Addresses without an account are counted the same way."""
         return self.limits is None or await self.limits.allows(row, mailbox=mailbox_of(email))
 
     async def _set_password(self, db: AsyncSession, user: User, password: str, **also: Any) -> bool:
@@ -826,12 +827,12 @@ class UserManager:
         )
 
     async def _held_by_email(self, db: AsyncSession, email: str) -> User | None:
-        """As `get_by_email`, and keeps the account from being deleted until the mail to it is stored."""
+        """Like `get_by_email`, and prevents deletion of the account until the mail to it is stored."""
         query = select(self.model).where(self.model.email == normalize_email(email))
         return await db.scalar(query.with_for_update(read=True, key_share=True))
 
     async def _lock(self, db: AsyncSession, user: User) -> bool:
-        """Read *user* again and keep others from changing it until the end; False if it is gone."""
+        """Read *user* again and lock it until the transaction ends. False if it no longer exists."""
         current = await db.get(self.model, user.id, populate_existing=True, with_for_update=True)
         return current is not None
 
@@ -843,10 +844,10 @@ class UserManager:
     async def _notify(
         self, user: User, notice: str, *, to: str | None = None, is_verified: bool | None = None
     ) -> None:
-        """Mail a notice, unless the mailbox has received too many. *is_verified*: as it was before the event.
+        """Mail a notice, unless the mailbox has received too many. *is_verified*: the value before the event.
 
-        Anyone can register another person's address and cause notices to it. So unverified accounts share one
-        count for their mailbox. A verified account has its own counts, which strangers cannot use up.
+        An attacker can register another person's address and cause notices to it. So unverified accounts
+        share one count per mailbox. A verified account has separate counts, which strangers cannot use up.
         """
         if self.notify is None:
             return
@@ -857,7 +858,7 @@ class UserManager:
         try:
             may_mail = self.limits is None or await self.limits.allows("notice", **who)
         except LimiterUnavailable:
-            # The event has happened: a limiter that is down must not undo it.
+            # The event has happened, so a limiter outage must not undo it.
             may_mail = True
         if may_mail:
             await self.notify(user, notice, to=to)
@@ -870,9 +871,9 @@ class UserManager:
         except IntegrityError as error:
             await db.rollback()
             table = self.model.__tablename__
-            # The index on PostgreSQL, the column on SQLite; a unique column of yours is another matter.
+            # PostgreSQL names the index, SQLite the column. Your own unique columns must not match.
             if re.search(rf"\bix_{table}_email\b|\b{table}\.email\b", str(error.orig)):
-                raise UserAlreadyExists(f"{email} has an account already.") from None
+                raise UserAlreadyExists(f"{email} already has an account.") from None
             raise
 
     @staticmethod
@@ -886,7 +887,8 @@ class UserManager:
         return user
 
     async def _change_once(self, db: AsyncSession, user: User, *conditions: Any, **values: Any) -> bool:
-        """Apply *values* if the account is still as it was read; of several callers one gets through."""
+        """Apply *values* if the account has not changed since it was read. Only one of several callers
+        succeeds."""
         changed = await db.execute(
             update(self.model)
             .where(
@@ -914,14 +916,14 @@ async def _refund(attempt: Attempt | None) -> None:
 
 
 HOOKS = tuple(each.name for each in fields(UserManager) if each.name.startswith("on_"))
-"""The names of what `app/users/hooks.py` may define."""
+"""The names of the hooks that `app/users/hooks.py` may define."""
 
 
 def _is_past_deletion(user: User) -> bool:
-    """The grace has passed, and the worker has not come by yet."""
+    """Whether the deletion grace period has passed. The worker may not have deleted the account yet."""
     return user.delete_after is not None and user.delete_after <= clock.now()
 
 
 def _accepts_password(user: User, known: str) -> bool:
-    """Whether a right password counts at all, wherever it is given: for a login or with a mailed link."""
+    """Whether a right password is accepted, for a login or with a mailed link."""
     return not user.must_reset_password and (bool(known) or user.failed_logins < MAX_FAILED_LOGINS)

@@ -1,4 +1,5 @@
-"""The tables of accounts and sessions. Add your own columns at the seam; the others keep names and types."""
+"""The tables of accounts and sessions. Add columns below the seam comment. Keep the names and types of the
+others."""
 
 from datetime import datetime
 from uuid import uuid4
@@ -14,33 +15,32 @@ from app.database import Base
 # isort: split
 
 SECRET = {"secret": True}  # nosec B105 - a mark on columns, not a secret
-"""`mapped_column(..., info=SECRET)`: the column is left out of what people may export of themselves."""
+"""`mapped_column(..., info=SECRET)` leaves the column out of a user's data export."""
 
 
 class User(Base):
-    """An account. The first columns are those of hawkapi-users 0.2, so its data fits."""
+    """An account. The first columns match hawkapi-users 0.2, so that its data fits."""
 
     __tablename__ = "users"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid4()))
     email: Mapped[str] = mapped_column(String(320), unique=True, index=True)
-    """Always as `normalize_email` returns it; the unique index is what decides a race."""
+    """Always normalized by `normalize_email`. The unique index decides races."""
     hashed_password: Mapped[str] = mapped_column(String(255), info=SECRET)
     is_active: Mapped[bool] = mapped_column(Boolean, default=True)
     is_verified: Mapped[bool] = mapped_column(Boolean, default=False)
     is_superuser: Mapped[bool] = mapped_column(Boolean, default=False)
     password_version: Mapped[int] = mapped_column(Integer, default=0)
-    """Goes up with every new password or address and whenever the account is shut, and ends every token and
-    every session that was made before."""
+    """Increases with every new password or address and when the account is disabled. Each increase ends all
+    earlier tokens and sessions."""
     failed_logins: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    """Wrong passwords in a row from browsers that the account was not used with. A login or a new password
-    sets it back to 0."""
+    """Wrong passwords in a row from unknown browsers. A login or a new password resets it to 0."""
     must_reset_password: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
-    """Set by an administrator: the password logs in nowhere until a mailed link has set a new one."""
+    """Set by an administrator. The password is refused until the owner sets a new one with a mailed link."""
     pending_email: Mapped[str | None] = mapped_column(String(320), default=None)
-    """The address that the account is to have; of no use for anything until its link was used."""
+    """The requested new address. It has no effect until its link is used."""
     delete_after: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """When the account is deleted for good. Logging in before takes the deletion back."""
+    """When the account is deleted permanently. Logging in before then cancels the deletion."""
     created_at: Mapped[datetime] = mapped_column(
         UTCDateTime, default=lambda: clock.now(), server_default=func.current_timestamp()
     )
@@ -55,7 +55,7 @@ class User(Base):
 
 
 class UserSession(Base):
-    """A login that lasts. What keeps it alive, and what ends it: `app/users/sessions.py`."""
+    """A session. `app/users/sessions.py` says how long it lives and what ends it."""
 
     __tablename__ = "user_sessions"
 
@@ -65,17 +65,17 @@ class UserSession(Base):
     kind: Mapped[str] = mapped_column(String(8))
     """`bearer` or `cookie`: what the secret is accepted as."""
     secret_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """SHA-256 of the secret, which the client alone has (ASVS 7.2.3)."""
+    """SHA-256 of the secret. Only the client has the secret (ASVS 7.2.3)."""
     replaced_tokens: Mapped[str] = mapped_column(Text, default="[]", info=SECRET)
-    """Hashes of the refresh tokens that were replaced a moment ago, each with its time, as JSON."""
+    """Hashes of recently replaced refresh tokens with their times, as JSON."""
     password_version: Mapped[int] = mapped_column(Integer)
-    """The user's when the session began. Another one since then has ended it."""
+    """The user's `password_version` when the session started. The session ends when that changes."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     authenticated_at: Mapped[datetime] = mapped_column(UTCDateTime)
     """When the password was last given."""
     last_seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    """The absolute limit, which nothing moves."""
+    """The absolute limit, which never changes."""
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     ip_address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(512))

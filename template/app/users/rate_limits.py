@@ -1,8 +1,8 @@
-"""How often: every limit on the users routes, as one table of data. Change the numbers freely.
+"""The rate limits of the users routes in one table. Change the numbers freely.
 
-`"10/15m"` lets ten through at once and then one each 90 seconds; of several, with a comma between, all hold.
-Counts are kept by `app/limits`, in Redis where REDIS_URL is set. SECURITY.md shows this table, and a test
-compares the two.
+`"10/15m"` allows ten at once and then one every 90 seconds. Several rates, separated by commas, all apply.
+`app/limits` keeps the counts, in Redis if REDIS_URL is set. SECURITY.md shows this table, and a test compares
+the two.
 """
 
 import logging
@@ -17,25 +17,25 @@ logger = logging.getLogger("app.users")
 
 @dataclass(frozen=True)
 class Limit:
-    """How often something may happen; what is empty is not counted."""
+    """The rates of one row. An empty rate is not counted."""
 
     ip: str = ""
-    """For one IP address, or one IPv6 network of 64 bits."""
+    """Per IP address, or per IPv6 network of 64 bits."""
     account: str = ""
-    """For one account."""
+    """Per account."""
     ip_and_account: str = ""
-    """For one account from one IP address."""
+    """Per account and IP address."""
     browser: str = ""
-    """For one account in a browser, or a session, that is known for it (`device_cookies.py`)."""
+    """Per account and known browser or session (`device_cookies.py`)."""
     browsers: str = ""
-    """For one account in all browsers and sessions that are known for it, together."""
+    """Per account, for all of its known browsers and sessions together."""
     mailbox: str = ""
-    """For one mailbox that a mail would go to, whether or not it has an account (`mailbox_of`)."""
+    """Per mailbox that a mail would go to, whether or not it has an account (`mailbox_of`)."""
 
 
 LIMITS = {
-    # A route declares its row: `dependencies=[limited_by("export")]`. An address that is over it gets 429
-    # before the body is read.
+    # A route declares its row: `dependencies=[limited_by("export")]`. An IP address over the limit gets
+    # 429 before the body is read.
     "register": Limit(ip="20/h", mailbox="5/h"),
     "login": Limit(ip="300/10m"),
     "login_with_cookie": Limit(ip="300/10m"),
@@ -50,14 +50,15 @@ LIMITS = {
     "change_email": Limit(ip="60/10m"),
     "accept_invitation": Limit(ip="60/10m"),
     "export": Limit(ip="20/h"),
-    # Mails that tell an owner what happened. account: each kind of them, where the address is verified.
-    # mailbox: all of them to accounts that are not, which anybody can make with another's address.
+    # Security notices. account: each kind of notice to a verified account. mailbox: all notices to unverified
+    # accounts, which a stranger can register with another person's address.
     "notice": Limit(account="5/h", mailbox="5/h"),
-    # Mails about a login that ended because there were too many (MAX_SESSIONS).
+    # Notices about a session that ended because there were too many (MAX_SESSIONS).
     "session_limit": Limit(mailbox="1/d"),
-    # Wrong passwords, in whatever way they are given: one count for all. What is right is not counted.
-    # A browser that is known for the account has a count of its own, and strangers cannot use it up.
-    # The pair's daily share keeps one address from using up the account's, and its owner out.
+    # Wrong passwords on all routes share one count. Right passwords are not counted.
+    # A browser that is known for the account has a separate count, which strangers cannot use up.
+    # The daily rate of ip_and_account keeps one IP address from using up the account's rate and locking the
+    # owner out.
     "wrong_password": Limit(
         ip="30/15m",
         account="10/15m, 100/d",
@@ -65,7 +66,7 @@ LIMITS = {
         browser="10/15m",
         browsers="20/15m, 100/d",
     ),
-    # Rows of the audit log about what was refused: no more of them, however much is.
+    # The maximum of audit log rows about refused requests.
     "guessing_blocked": Limit(ip="10/15m", account="1/15m"),
     "link_refused": Limit(ip="1/15m"),
     "cross_site_refused": Limit(ip="1/15m"),
@@ -80,26 +81,27 @@ type _Bucket = tuple[str, Rate]
 
 
 class Attempt:
-    """A password that is being checked; it counts as wrong unless it is uncounted."""
+    """A password check in progress. It counts as wrong unless it is uncounted."""
 
     def __init__(self, limiter: Limiter, buckets: list[_Bucket]) -> None:
         self._limiter = limiter
         self._buckets = buckets
 
     async def uncount(self) -> None:
-        """It was right, or could not be checked. No other attempt is uncounted: a success clears no count."""
+        """Uncount this attempt: the password was right, or could not be checked. Other attempts stay
+        counted."""
         await _refund(self._limiter, self._buckets)
 
 
 class Limits:
-    """The table, and where its counts are kept."""
+    """Applies the table with a limiter that keeps the counts."""
 
     def __init__(self, limiter: Limiter, table: dict[str, Limit] | None = None) -> None:
         self._limiter = limiter
         self._table = LIMITS if table is None else table
 
     async def count(self, row: str, *, ip: str = "", account: str = "", mailbox: str = "") -> None:
-        """Count one use of *row*. Raises `TooManyRequests`; then nothing was counted."""
+        """Count one use of *row*. If this raises `TooManyRequests`, nothing was counted."""
         limit = self._table.get(row, Limit())
         buckets = [*_buckets(f"{row}:ip", ip, limit.ip)]
         buckets += _buckets(f"{row}:account", account, limit.account)
@@ -109,7 +111,8 @@ class Limits:
             raise TooManyRequests(wait) if ip else TooManyRequests(wait, OF_THE_ACCOUNT)
 
     async def allows(self, row: str, *, account: str = "", mailbox: str = "") -> bool:
-        """As `count`, for mail that is then left out in silence: the response must not tell."""
+        """Like `count`, but returns False: the mail is silently left out, and the response must not reveal
+        it."""
         try:
             await self.count(row, account=account, mailbox=mailbox)
         except TooManyRequests:
@@ -117,9 +120,9 @@ class Limits:
         return True
 
     async def may_record(self, event: str, *, ip: str, account: str = "") -> bool:
-        """Whether *event* goes into the audit log once more; without a row it does not.
+        """Whether *event* may be recorded in the audit log again. Events without a row may not.
 
-        Clients without an address count as one, so that no one can fill the log.
+        All clients without an IP address share one count, so that they cannot fill the log.
         """
         limit = self._table.get(event)
         if limit is None:
@@ -131,20 +134,20 @@ class Limits:
         return not await self._acquire(buckets)
 
     async def look_at_passwords(self, ip: str) -> None:
-        """Raise `TooManyRequests` if no more passwords are checked for *ip*; nothing is counted."""
+        """Raise `TooManyRequests` if *ip* has reached the limit of wrong passwords. Nothing is counted."""
         limit = self._table.get("wrong_password", Limit())
         for key, rate in _buckets("wrong_password:ip", ip, limit.ip):
             if wait := await self._limiter.peek(key, rate):
                 raise TooManyRequests(wait, TOO_MANY_GUESSES)
 
     async def begin_attempt(self, *, account: str, ip: str, known: str = "") -> Attempt:
-        """Count a password that is about to be checked, as wrong for now: many at once are counted, too.
+        """Count a password as wrong before it is checked, so that simultaneous attempts are counted too.
 
-        *known*: what is known for the account, a browser or a session. Its wrong passwords count for the
-        account as well, but those of others do not count for it.
+        *known*: the known browser or session. Its wrong passwords also count for the account, but those of
+        strangers do not count for it.
 
         Raises:
-            TooManyRequests: it must not be checked.
+            TooManyRequests: the password must not be checked.
         """
         limit = self._table.get("wrong_password", Limit())
         of_account = _buckets("wrong_password:account", account, limit.account)
@@ -157,7 +160,7 @@ class Limits:
             pair = f"{account} {ip}" if ip else ""
             buckets = [
                 *_buckets("wrong_password:ip", ip, limit.ip),
-                # Before the account's: one address can use up no more of that than its own share.
+                # Before the account's count, so that one IP address cannot use up more than its share of it.
                 *_buckets("wrong_password:ip_and_account", pair, limit.ip_and_account),
                 *of_account,
             ]
@@ -169,7 +172,7 @@ class Limits:
         return Attempt(self._limiter, buckets)
 
     async def _acquire(self, buckets: list[_Bucket]) -> float:
-        """Take all or none; the seconds to wait, if none."""
+        """Take all or none. If none, returns the seconds to wait."""
         for position, (key, rate) in enumerate(buckets):
             if wait := await self._limiter.acquire(key, rate):
                 await _refund(self._limiter, buckets[:position])

@@ -42,7 +42,8 @@ class Secret(msgspec.Struct):
 
 
 class PublicUser(msgspec.Struct):
-    """The fields of an account that every client with access to it sees. Each field shows the column of the same name."""
+    """The fields of an account that every client with access to it sees. Each field shows the column of the
+    same name."""
 
     id: str
     email: str
@@ -179,10 +180,14 @@ class ManagedUser(PublicUser, kw_only=True):
     created_at: datetime
     updated_at: datetime
     delete_after: Annotated[
-        datetime | None, msgspec.Meta(description="When the account is deleted for good. Set if its owner has deleted it.")
+        datetime | None,
+        msgspec.Meta(description="When the account is deleted for good. Set if its owner has deleted it."),
     ]
     must_reset_password: Annotated[
-        bool, msgspec.Meta(description="The password is refused until the owner sets a new one with a mailed link.")
+        bool,
+        msgspec.Meta(
+            description="The password is refused until the owner sets a new one with a mailed link."
+        ),
     ]
     # Your own fields for superusers go below; template updates never touch them.
 
@@ -215,7 +220,9 @@ class UserUpdate(msgspec.Struct):
     is_superuser: bool | None = None
     must_reset_password: Annotated[
         bool | None,
-        msgspec.Meta(description="If true, mails a link to set a new password. The current password stops working."),
+        msgspec.Meta(
+            description="If true, mails a link to set a new password. The current password stops working."
+        ),
     ] = None
 
 

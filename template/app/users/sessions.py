@@ -1,16 +1,17 @@
-"""Sessions: issued, found, rotated and revoked here and nowhere else. Knows no HTTP.
+"""Issue, find, rotate and revoke sessions. Only this module does that. It knows nothing about HTTP.
 
-A session is alive while its user is active, nobody has revoked it, the user's `password_version` is the one
-that it began with, and neither of two limits has passed: the idle one, since it was last seen, and the
-absolute one, since it began. So a new password ends every session in the very statement that sets it.
+A session is alive while its user is active, it is not revoked, its `password_version` equals the user's, and
+neither of two limits has passed: the idle limit since it was last seen, and the absolute limit since it
+started. So the statement that sets a new password also ends every session.
 
 The client holds `id.secret`:
 
     secret = base64url(32 random bytes + 16 bytes of checksum)    (stored: only the SHA-256 of the 32 bytes)
 
-The checksum is an HMAC that proves that the token was issued here. So a guess can be told apart from a stolen
-token that is used a second time. Refreshing derives the next secret from the current one, so that two browser
-tabs that refresh at once get the same new token:
+The checksum is an HMAC that proves that the token was issued here. It distinguishes a guess from a stolen
+token that is reused. Refreshing derives the next secret from the current one, so that two browser tabs that
+refresh at
+the same time get the same new token:
 
     secret 1 --refresh--> secret 2 = HMAC(key, secret 1) --refresh--> secret 3
        |_ within `grace`: returns what replaced it       |_ later: the session ends (`SessionReused`)
@@ -42,9 +43,10 @@ BEARER = "bearer"
 COOKIE = "cookie"
 
 SEEN_EVERY = timedelta(minutes=1)
-"""How exact `last_seen_at` is. A write for each request would cost more than the request."""
+"""The precision of `last_seen_at`. A write for each request would cost more than the request."""
 _MAX_REPLACED_TOKENS = 10
-"""Replaced tokens that a row remembers. So many within the grace, and the present one stays for a moment."""
+"""Replaced refresh tokens kept per session. After this many rotations within the grace period, the current
+token is returned unchanged."""
 _SECRET_BYTES = 32
 _CHECKSUM_BYTES = 16
 
@@ -58,22 +60,22 @@ _BY_ID = Joined(
 
 @dataclass(frozen=True)
 class SessionLimits:
-    """How long a session may last. The defaults are those of the settings."""
+    """How long a session may last. The defaults equal those of the settings."""
 
     idle: timedelta = timedelta(days=14)
     absolute: timedelta = timedelta(days=90)
     not_remembered: timedelta = timedelta(days=1)
-    """The absolute limit of a login that is not to be remembered."""
+    """The absolute limit of a session without "remember me"."""
     grace: timedelta = timedelta(seconds=30)
-    """For so long a replaced refresh token gives what replaced it: two tabs may refresh at once."""
+    """How long a replaced refresh token still returns its successor, so that two tabs can refresh at once."""
     recent: timedelta = timedelta(minutes=10)
     most: int = 50
-    """Sessions that an account may have. A login beyond ends the one that was used longest ago."""
+    """Maximum sessions per account. A login beyond this ends the least recently used session."""
 
 
 @dataclass(frozen=True)
 class IssuedSession:
-    """A session and the token that its client is given, which is nowhere else."""
+    """A session and the token for its client. The token is not stored."""
 
     session: UserSession
     user: User
@@ -84,10 +86,10 @@ class IssuedSession:
 
 
 class Sessions:
-    """What can be done with sessions. Writes with what it is given and leaves the commit to the caller."""
+    """Operations on sessions. The caller passes the database session and commits."""
 
     def __init__(self, secret: str, limits: SessionLimits | None = None) -> None:
-        """*secret*: SECRET_KEY. A new one ends every session."""
+        """*secret*: SECRET_KEY. A new key ends every session."""
         self.limits = limits or SessionLimits()
         self._key = derived_key(secret, "session").encode()
 
@@ -96,7 +98,7 @@ class Sessions:
     async def issue(
         self, db: AsyncSession, user: User, *, kind: str = BEARER, remember: bool = True
     ) -> IssuedSession:
-        """Begin a session for *user*, who has just given the password."""
+        """Start a session for *user*, who has just given the password."""
         now = clock.now()
         client = client_of_session(db)
         lasts = self.limits.absolute if remember else min(self.limits.not_remembered, self.limits.absolute)
@@ -122,10 +124,10 @@ class Sessions:
     async def by_id(self, db: AsyncSession, session_id: str) -> tuple[UserSession, User]:
         """The live session with this id and its user, in one query.
 
-        Both are read anew: objects that the caller holds already change with it.
+        Both are read again, which refreshes objects that the caller already holds.
 
         Raises:
-            SessionEnded: there is none.
+            SessionEnded: no live session has this id.
         """
         found = await _BY_ID.one(db, {"session_id": session_id})
         if found is None or not self.is_alive(*found):
@@ -134,7 +136,7 @@ class Sessions:
         return session, user
 
     async def by_token(self, db: AsyncSession, token: str, *, kind: str) -> tuple[UserSession, User]:
-        """The live session that *token* is the present one of. Raises `SessionEnded`."""
+        """The live session whose current token is *token*. Raises `SessionEnded`."""
         session_id, secret = self._parts(token)
         session, user = await self.by_id(db, session_id)
         if session.kind != kind or not hmac.compare_digest(session.secret_hash, _hash(secret)):
@@ -142,9 +144,9 @@ class Sessions:
         return session, user
 
     async def by_issued_token(self, db: AsyncSession, token: str) -> tuple[UserSession, User]:
-        """The live bearer session whose refresh token *token* is, or was before it was replaced.
+        """The live bearer session whose current or replaced refresh token is *token*.
 
-        Enough to end the session, and for nothing else. Raises `SessionEnded`.
+        Use this only to end the session. Raises `SessionEnded`.
         """
         session_id, _ = self._parts(token)
         session, user = await self.by_id(db, session_id)
@@ -153,7 +155,7 @@ class Sessions:
         return session, user
 
     def is_alive(self, session: UserSession, user: User) -> bool:
-        """Whether *session* still stands for a login of *user*."""
+        """Whether *session* still authenticates *user*."""
         now = clock.now()
         return (
             user.is_active
@@ -164,20 +166,20 @@ class Sessions:
         )
 
     def is_recent(self, session: UserSession) -> bool:
-        """Whether the password was given a moment ago (RECENT_LOGIN)."""
+        """Whether the password was given recently (RECENT_LOGIN)."""
         return clock.now() < session.authenticated_at + self.limits.recent
 
     async def of_user(self, db: AsyncSession, user: User) -> list[UserSession]:
-        """The live sessions of *user*, the one that was used last first."""
+        """The live sessions of *user*, most recently used first."""
         newest_first = select(UserSession).where(*self._alive(user)).order_by(UserSession.last_seen_at.desc())
         return list(await db.scalars(newest_first.order_by(UserSession.id)))
 
     def number_of(self, user: User) -> ScalarSelect[int]:
-        """How many live sessions *user* has, as a part of a query."""
+        """The number of live sessions of *user*, as a subquery."""
         return select(func.count()).select_from(UserSession).where(*self._alive(user)).scalar_subquery()
 
     def _alive(self, user: User) -> tuple[ColumnElement[bool], ...]:
-        """As `is_alive`, for queries."""
+        """Like `is_alive`, for queries."""
         now = clock.now()
         return (
             UserSession.user_id == user.id,
@@ -190,22 +192,22 @@ class Sessions:
     # Keeping
 
     def is_due(self, session: UserSession) -> bool:
-        """Whether it is time to write down that the session was seen."""
+        """Whether `last_seen_at` needs an update."""
         return clock.now() - session.last_seen_at >= SEEN_EVERY
 
     async def seen(self, db: AsyncSession, session: UserSession) -> None:
-        """Write down that the session was seen now."""
+        """Set `last_seen_at` to now."""
         now = clock.now()
         await _change(db, session, UserSession.last_seen_at <= now - SEEN_EVERY, last_seen_at=now)
-        # What the request has read says so, too, without being a change that it would have to write.
+        # Update the loaded row too, without marking it dirty: no second UPDATE.
         set_committed_value(session, "last_seen_at", now)
 
     async def rotate(self, db: AsyncSession, token: str) -> IssuedSession:
-        """Replace a refresh token. Of several uses at once, one replaces it and all get what replaced it.
+        """Replace a refresh token. Simultaneous uses replace it once and all get the same successor.
 
         Raises:
             SessionEnded: not a refresh token of a live session.
-            SessionReused: it was replaced longer ago than the grace. The caller ends the session.
+            SessionReused: it was replaced longer ago than the grace period. The caller must end the session.
         """
         session_id, secret = self._parts(token)
         session, user = await self.by_id(db, session_id)
@@ -226,7 +228,7 @@ class Sessions:
                 replaced_tokens=msgspec.json.encode([*recent, (session.secret_hash, now)]).decode(),
                 last_seen_at=now,
             )
-            # Also when somebody else was faster: what has come of it stands in the row.
+            # Read the row again even if another request was faster: it holds the result.
             await _read_again(db, session)
         if not replaced:
             if not self.is_alive(session, user):
@@ -235,9 +237,9 @@ class Sessions:
         return IssuedSession(session, user, self._token(session.id, successor))
 
     async def confirm(self, db: AsyncSession, session: UserSession, user: User) -> IssuedSession | None:
-        """The password was given once more: the session is recent. A cookie is replaced (ASVS 7.2.4).
+        """Mark the session as recent after a password check. A cookie is replaced (ASVS 7.2.4).
 
-        None for a bearer session, whose tokens stay.
+        Returns None for a bearer session, which keeps its tokens.
 
         Raises:
             SessionEnded: it ended meanwhile.
@@ -250,12 +252,13 @@ class Sessions:
         return None
 
     async def reissue(self, db: AsyncSession, session: UserSession, user: User) -> IssuedSession:
-        """Put a new session in the place of *session*, whose every token is dead at once; the limit stays.
+        """Replace *session* with a new one that keeps its absolute limit. The old tokens stop working at
+        once.
 
         Raises:
             SessionEnded: it ended meanwhile.
         """
-        # The account before its sessions, as deleting it locks them; the other way round they would deadlock.
+        # Lock the account before its sessions. Deletion does the same, and another order would deadlock.
         held = select(User.id).where(User.id == user.id).with_for_update(read=True, key_share=True)
         if await db.scalar(held) is None or not await self.revoke(db, session):
             raise SessionEnded
@@ -265,20 +268,20 @@ class Sessions:
         return issued
 
     async def keep(self, db: AsyncSession, session: UserSession, user: User) -> None:
-        """Let *session* live on although the password or the address of *user* has changed."""
+        """Keep *session* alive after a change of the password or address of *user*."""
         await _change(db, session, password_version=user.password_version)
         await _read_again(db, session)
 
     # Ending
 
     async def revoke(self, db: AsyncSession, session: UserSession) -> bool:
-        """End a session; False if it was revoked already."""
+        """End a session. False if it was already revoked."""
         return await _change(db, session, UserSession.revoked_at.is_(None), revoked_at=clock.now())
 
     async def revoke_surplus(self, db: AsyncSession, user: User) -> list[str]:
-        """End sessions of *user*, those that were used longest ago, until there is room for one; their ids.
+        """End the least recently used sessions of *user* until there is room for one more. Returns their ids.
 
-        The caller has locked the account.
+        The caller must have locked the account.
         """
         last_used_first = (
             select(UserSession.id)
@@ -298,10 +301,11 @@ class Sessions:
     async def revoke_all(
         self, db: AsyncSession, user_id: str | None = None, *, except_session: UserSession | None = None
     ) -> int:
-        """End every session of a user, or of everybody; *but* lives on. How many were ended."""
+        """End every session of a user, or of all users, except *except_session*. Returns how many were
+        ended."""
         conditions: list[ColumnElement[bool]] = [UserSession.revoked_at.is_(None)]
         if user_id is not None:
-            # Waits for whoever is putting a new session in the place of an old one, and keeps others from it.
+            # The lock waits for `reissue` calls that are running, and blocks new ones.
             await db.execute(select(User.id).where(User.id == user_id).with_for_update())
             conditions.append(UserSession.user_id == user_id)
         if except_session is not None:
@@ -316,9 +320,9 @@ class Sessions:
         return len(ended.all())
 
     async def remove_expired(self, db: AsyncSession) -> None:
-        """Delete what is past its limits.
+        """Delete sessions that are past their limits.
 
-        A revoked session stays as long: until then its tokens could be tried again, and would be unknown.
+        A revoked session is kept for the same time, so that reuse of its tokens is recognized.
         """
         now = clock.now()
         is_over = or_(UserSession.expires_at <= now, UserSession.last_seen_at <= now - self.limits.idle)
@@ -345,7 +349,7 @@ class Sessions:
         return self._mac(b"seal:" + session_id.encode("utf-8", "replace") + secret)[:_CHECKSUM_BYTES]
 
     def _next_secret(self, secret: bytes) -> bytes:
-        """What replaces *secret*. Made from it, so that whoever asks a second time can be given the same."""
+        """The successor of *secret*. It is derived, so that a second request gets the same one."""
         return self._mac(b"successor:" + secret)
 
     def _mac(self, message: bytes) -> bytes:
@@ -356,7 +360,7 @@ class Sessions:
         return [each for each in _spent(session) if now < each[1] + self.limits.grace]
 
     def _current_secret(self, session: UserSession, user: User, secret: bytes) -> bytes:
-        """The secret that has come of *secret*, which was replaced within the grace."""
+        """The current secret that descends from *secret*, which was replaced within the grace period."""
         times = dict(_spent(session))
         replaced_at = times.get(_hash(secret))
         if replaced_at is None or clock.now() >= replaced_at + self.limits.grace:
@@ -384,7 +388,7 @@ async def _read_again(db: AsyncSession, session: UserSession) -> None:
 async def _change(
     db: AsyncSession, session: UserSession, *conditions: ColumnElement[bool], **values: object
 ) -> bool:
-    """Change the row if it still meets *conditions*; of several callers at once one gets through."""
+    """Update the row if it still meets *conditions*. Only one of several simultaneous callers succeeds."""
     changed = await db.execute(
         update(UserSession)
         .where(UserSession.id == session.id, *conditions)

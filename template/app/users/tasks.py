@@ -1,4 +1,4 @@
-"""What the worker does for accounts from time to time. The times are yours to change."""
+"""Periodic tasks of the worker for accounts. You may change the intervals."""
 
 import logging
 from datetime import timedelta
@@ -14,16 +14,16 @@ from app.web.database_errors import lacks_migration
 logger = logging.getLogger("app.users")
 
 CLEANING = 600.0
-"""Seconds between two looks for sessions, invitations and events that are past their time."""
+"""Seconds between two clean-ups of expired sessions, invitations and events."""
 DELETING = 60.0
-"""Seconds between two looks for accounts whose grace has passed."""
+"""Seconds between two checks for accounts whose deletion grace period has passed."""
 
 _MAX_FAILURES = 20
-"""So many in a row are no matter of single accounts any more; the next look tries again."""
+"""After this many failures in one run, the cause is not a single account. Give up until the next run."""
 
 
 def install(app: App, manager: UserManager) -> None:
-    """Add the tasks to those of *app*."""
+    """Add the tasks to *app*."""
     database, retention = app.state.db, timedelta(days=app.state.settings.audit_retention_days)
 
     async def clean() -> None:
@@ -40,10 +40,10 @@ def install(app: App, manager: UserManager) -> None:
                     act_as(db, "worker")
                     found = await manager.delete_due(db, skip=failed)
             except Exception as error:
-                # A hook of yours, or a row without CASCADE, keeps this one; the others go.
+                # Your hook, or a row without CASCADE, blocks this account. Delete the others.
                 if failed == _MAX_FAILURES or lacks_migration(error):
                     raise
-                logger.exception("an account whose grace has passed could not be deleted")
+                logger.exception("an account whose grace period has passed could not be deleted")
                 failed += 1
 
     app.state.tasks += [

@@ -1,10 +1,10 @@
-"""Signed tokens: the links in mails, and the access token of a session.
+"""Signed tokens: mailed links and access tokens.
 
-JWTs made by hawkapi-auth. Each purpose has its own key, derived from the one secret, and its own `type` and
-audience, so a token is of use for what it was made for alone. In mail tokens `pv` is the user's
-`password_version`, so that a new password or address ends every older one, and `adr` a digest of the address
-they were sent to. In access tokens `sid` is the session, which is looked up each time. You may change
-lifetimes (settings) and add claims; keep the checks.
+They are JWTs made by hawkapi-auth. Each purpose has its own key, derived from SECRET_KEY, and its own `type`
+and audience, so a token works only for its purpose. In mail tokens, `pv` is the user's `password_version`, so
+a new password or address ends every older token. `adr` is a digest of the address that the token was sent to.
+In access tokens, `sid` is the session, which is looked up on each request. You may change lifetimes
+(settings) and add claims. Keep the checks.
 """
 
 import base64
@@ -25,7 +25,7 @@ INVITATION_TYPE = "invitation"
 ACCESS_TYPE = "access"
 
 MAX_KNOWN = 4096
-"""Access tokens that are remembered as good; half a kilobyte each."""
+"""Maximum verified access tokens kept in memory, half a kilobyte each."""
 MIN_SECRET_LENGTH = 32
 """Characters (RFC 7518, section 3.2)."""
 
@@ -64,8 +64,8 @@ class UserTokens:
         self._email_change = self._issuer(EMAIL_CHANGE_TYPE, config.email_change_ttl_seconds)
         self._invitation = self._issuer(INVITATION_TYPE, config.invitation_ttl_seconds)
         self._access = self._issuer(ACCESS_TYPE, config.access_ttl_seconds)
-        # Access tokens whose signature was right. A client sends the same one for minutes, and to check it
-        # again takes longer than the query for its session, which is made every time.
+        # Access tokens with a verified signature. A client sends the same token for minutes, and verifying it
+        # takes longer than the query for its session, which runs every time.
         self._known: dict[str, tuple[str, str, int]] = {}
 
     # Verification of an address
@@ -75,7 +75,7 @@ class UserTokens:
         return _issue(self._verify, user_id, password_version, email)
 
     def peek_email_token_sub(self, token: str) -> str:
-        """The user id of a token whose signature, type and lifetime are right; `pv` is NOT checked.
+        """The user id of a token with a valid signature, type and lifetime. `pv` is NOT checked.
 
         Load the user with it, then call `verify_email_token`.
         """
@@ -84,63 +84,63 @@ class UserTokens:
     def verify_email_token(
         self, token: str, *, expected_password_version: int = 0, expected_email: str | None = None
     ) -> str:
-        """The user id of a token that is good in every respect; raises `TokenError` otherwise."""
+        """The user id of a fully valid token. Raises `TokenError` otherwise."""
         return _bound(self._verify, token, expected_password_version, expected_email)
 
     # Reset of a password
 
     def issue_reset(self, user_id: str, *, password_version: int = 0, email: str | None = None) -> str:
-        """A token that sets a new password, once, mailed to *email*."""
+        """A token that sets a new password, mailed to *email*. It works once."""
         return _issue(self._reset, user_id, password_version, email)
 
     def peek_reset_token_sub(self, token: str) -> str:
-        """As `peek_email_token_sub`, for a reset."""
+        """Like `peek_email_token_sub`, for a reset."""
         return _checked(self._reset, token)["sub"]
 
     def verify_reset_token(
         self, token: str, *, expected_password_version: int = 0, expected_email: str | None = None
     ) -> str:
-        """As `verify_email_token`, for a reset."""
+        """Like `verify_email_token`, for a reset."""
         return _bound(self._reset, token, expected_password_version, expected_email)
 
     # Change of the address
 
     def issue_email_change(self, user_id: str, *, password_version: int, email: str) -> str:
-        """A token that makes *email*, the address it is mailed to, that of the account."""
+        """A token that changes the account's address to *email*, the address it is mailed to."""
         return _issue(self._email_change, user_id, password_version, email)
 
     def peek_email_change_token_sub(self, token: str) -> str:
-        """As `peek_email_token_sub`, for a change of the address."""
+        """Like `peek_email_token_sub`, for a change of the address."""
         return _checked(self._email_change, token)["sub"]
 
     def verify_email_change_token(
         self, token: str, *, expected_password_version: int, expected_email: str
     ) -> str:
-        """As `verify_email_token`, for a change of the address."""
+        """Like `verify_email_token`, for a change of the address."""
         return _bound(self._email_change, token, expected_password_version, expected_email)
 
     # Invitations
 
     def issue_invitation(self, invitation_id: str, *, email: str) -> str:
-        """A token that makes an account for *email*, the address it is mailed to."""
+        """A token that creates an account for *email*, the address it is mailed to."""
         return _issue(self._invitation, invitation_id, 0, email)
 
     def peek_invitation_token_sub(self, token: str) -> str:
-        """As `peek_email_token_sub`; the id is that of the invitation."""
+        """Like `peek_email_token_sub`, but returns the id of the invitation."""
         return _checked(self._invitation, token)["sub"]
 
     def verify_invitation_token(self, token: str, *, expected_email: str) -> str:
-        """As `verify_email_token`, for an invitation."""
+        """Like `verify_email_token`, for an invitation."""
         return _bound(self._invitation, token, 0, expected_email)
 
     # Access
 
     def issue_access(self, user_id: str, *, session_id: str) -> str:
-        """An access token for `Authorization: Bearer`; good for `access_ttl_seconds` at most."""
+        """An access token for `Authorization: Bearer`. It expires after `access_ttl_seconds`."""
         return self._access.issue_access(user_id, sid=session_id)
 
     def verify_access(self, token: str) -> tuple[str, str]:
-        """User id and session id of an access token. The caller sees whether the session is alive."""
+        """User id and session id of an access token. The caller must check that the session is alive."""
         known = self._known.get(token)
         if known is None:
             claims = _checked(self._access, token, "sid", str)
@@ -168,12 +168,12 @@ class UserTokens:
 
 
 def derived_key(secret: str, purpose: str) -> str:
-    """A key for one purpose: HMAC as a key derivation function, so that no key tells another."""
+    """A key for one purpose. HMAC as the key derivation function keeps keys from revealing each other."""
     return hmac.new(secret.encode(), f"user-tokens:{purpose}".encode(), hashlib.sha256).hexdigest()
 
 
 def _address_digest(email: str) -> str:
-    """Links end up in logs and histories; the address itself has no place there."""
+    """A digest instead of the address, because links end up in logs and browser histories."""
     return base64.urlsafe_b64encode(hashlib.sha256(email.encode()).digest()[:16]).decode()
 
 
@@ -185,9 +185,9 @@ def _issue(issuer: TokenIssuer, user_id: str, password_version: int, email: str 
 
 
 def _checked(issuer: TokenIssuer, token: str, claim: str = "pv", kind: type = int) -> dict[str, Any]:
-    """Claims of a token whose signature, type, audience and lifetime are right.
+    """Claims of a token with a valid signature, type, audience and lifetime.
 
-    hawkapi-auth accepts tokens without `exp`, `iat` and `sub`; ours always have them, and one more.
+    hawkapi-auth accepts tokens without `exp`, `iat` and `sub`. Ours always have them, and *claim*.
     """
     claims = issuer.verify_access(token)
     required = {"exp": int, "iat": int, "sub": str, claim: kind}

@@ -1,4 +1,4 @@
-"""What people call their browser: "Firefox on Windows" for what it says of itself in User-Agent."""
+"""Readable browser names from the User-Agent header, for example "Firefox on Windows"."""
 
 import re
 
@@ -9,9 +9,9 @@ MAX_LENGTH = 80
 
 
 def browser_of(user_agent: str) -> str:
-    """Family and system without their versions, so that an update does not make another browser of it.
+    """Browser family and operating system without versions, so that an update is not a new browser.
 
-    What is no browser known to ua-parser is called by the first word that it says of itself: `okhttp`.
+    A client that ua-parser does not know is named by the first word of its User-Agent, for example `okhttp`.
     """
     agent, system = parse_user_agent(user_agent), parse_os(user_agent)
     name = agent.family if agent is not None else re.split(r"[\s/]", user_agent.strip(), maxsplit=1)[0]

@@ -132,7 +132,7 @@ async def test_it_can_be_withdrawn(client, admin, token):
     again = await admin.delete(f"/users/invitations/{listed['id']}")
 
     assert (withdrawn.status_code, again.status_code) == (204, 404)
-    assert again.json()["detail"] == "There is no such invitation."
+    assert again.json()["detail"] == "The invitation does not exist."
     assert (await client.post(f"/users/invitation/{token}", json=NEW)).status_code == 400
 
 
@@ -150,7 +150,10 @@ async def test_who_has_registered_meanwhile_is_told_so(client, token):
 
     answer = await client.post(f"/users/invitation/{token}", json=NEW)
 
-    assert (answer.status_code, answer.json()["detail"]) == (409, "This e-mail address already has an account.")
+    assert (answer.status_code, answer.json()["detail"]) == (
+        409,
+        "This e-mail address already has an account.",
+    )
 
 
 @pytest.mark.parametrize("email", ["", "x", "a@b@c", "ada@example.com\r\nBcc: eve@example.com"])

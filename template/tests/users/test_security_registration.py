@@ -247,7 +247,10 @@ async def test_nobody_registers_where_it_is_closed(other_client, accounts, hash_
     answer = await client.post("/users/register", json=ADA)
 
     assert answer.status_code == 403
-    assert answer.json()["detail"] == "Registration is by invitation only. Ask an administrator for an invitation."
+    assert (
+        answer.json()["detail"]
+        == "Registration is by invitation only. Ask an administrator for an invitation."
+    )
     assert await accounts() == []
     assert hash_calls == []
 

@@ -1,4 +1,4 @@
-"""users: the accounts. Template-owned: released revisions never change, new ones are added."""
+"""users: accounts. Template-owned: released revisions never change, and new revisions are added."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""users: sessions, the audit log, a pending address and a pending deletion. Template-owned."""
+"""users: sessions, the audit log, pending e-mail address changes and deletions. Template-owned."""
 
 import sqlalchemy as sa
 from alembic import op

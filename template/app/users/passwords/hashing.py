@@ -26,8 +26,8 @@ MIN_WORD = 4
 DUMMY_HASH = (
     "$argon2id$v=19$m=65536,t=3,p=4$yTVKs6DTGKvBgW1BUrAmZg$i1G/DjG3tL0pcxVwg4itOODnNCLK77mod/B3Wj1LGQU"
 )
-"""The hash of an unknown password, with hawkapi-auth's parameters. It is verified when the user does not exist,
-so that known and unknown addresses cost the same."""
+"""The hash of an unknown password, with hawkapi-auth's parameters. It is verified when the user does not
+exist, so that known and unknown addresses cost the same."""
 
 
 def check_password(
@@ -74,7 +74,8 @@ def _is_little_more_than(words: Iterable[str], typed: str) -> bool:
 
 
 def _without(words: Iterable[str], typed: str, read: str) -> str | None:
-    """The letters and digits of *typed* outside the *words* found in *read*; None if *read* has none of them."""
+    """The letters and digits of *typed* outside the *words* found in *read*; None if *read* has none of
+    them."""
     pairs = [(one, other) for one, other in zip(typed, read, strict=True) if other.isalnum()]
     typed, read = "".join(one for one, _ in pairs), "".join(other for _, other in pairs)
     length = len(read)

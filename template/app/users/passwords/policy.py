@@ -1,8 +1,8 @@
 """The checks of a new password: the rules of `check_password`, with the data that they need.
 
-A password must not consist of these words (ASVS 6.1.2, 6.2.11): APP_NAME, the owner's e-mail address, its local
-part, its domain without the last label, and the owner's names (`NAME_COLUMNS`). All but the e-mail address are
-also split into single words.
+A password must not consist of these words (ASVS 6.1.2, 6.2.11): APP_NAME, the owner's e-mail address, its
+local part, its domain without the last label, and the owner's names (`NAME_COLUMNS`). All but the e-mail
+address are also split into single words.
 """
 
 import asyncio
@@ -59,7 +59,8 @@ class PasswordPolicy:
         await self.check_rules(password, min_length=min_length, words=words)
         if self.breaches is not None and await self.breaches.knows(password):
             raise InvalidPassword(
-                "This password is known from a data breach. Choose another, and change it wherever you use it."
+                "This password is known from a data breach. Choose another one, and change it wherever you"
+                " use it."
             )
 
     async def check_rules(self, password: str, *, min_length: int, words: Iterable[str] = ()) -> None:

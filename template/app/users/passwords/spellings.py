@@ -10,7 +10,8 @@ _TABLES = (str.maketrans(_LETTERS | {"1": "i"}), str.maketrans(_LETTERS | {"1": 
 
 
 def readings(text: str) -> list[str]:
-    """*text* itself, and with digits and signs replaced by the letters they stand for. The length is the same."""
+    """*text* itself, and with digits and signs replaced by the letters they stand for. The length is the
+    same."""
     return [text, *(text.translate(table) for table in _TABLES)]
 
 
@@ -23,7 +24,8 @@ def stem(text: str) -> str:
 
 
 def spellings(password: str) -> Iterator[str]:
-    """The words that *password*, which is casefolded, may be a variant of: the whole and the part before its tail.
+    """The words that *password*, which is casefolded, may be a variant of: the whole and the part before its
+    tail.
 
     A digit may belong to the word or to the tail: `pr1nce55` is princess, `prince55` is prince. Without any
     letter it is a number, and only trailing signs are removed.

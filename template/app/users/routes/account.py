@@ -128,7 +128,8 @@ async def request_email_change(
 
 @router.get("/email-change/{token}", include_in_schema=False)
 async def email_change_page(token: str, users: Users) -> Response:
-    """The page that the mailed link opens. Opening it changes nothing, because mail scanners open every link."""
+    """The page that the mailed link opens. Opening it changes nothing, because mail scanners open every
+    link."""
     users.tokens.peek_email_change_token_sub(token)
     return link_pages.email_change_form()
 

@@ -1,4 +1,5 @@
-"""Verify the e-mail address, reset the password, accept an invitation. Routes hold no rules: the manager does.
+"""Verify the e-mail address, reset the password, accept an invitation. Routes hold no rules: the manager
+does.
 
 `app/users/routes/error_handlers.py` turns the manager's exceptions into responses. The transaction is
 committed when a handler returns and rolled back when it raises (`app/database/__init__.py`).
@@ -51,7 +52,8 @@ async def request_verify(body: EmailRequest, users: Users, db: Db) -> Accepted:
 
 @router.get("/verify/{token}", include_in_schema=False)
 async def verify_page(request: Request, login: OptionalLogin, token: str, users: Users, db: Db) -> Response:
-    """The page that the mailed link opens. Opening it changes nothing, because mail scanners open every link."""
+    """The page that the mailed link opens. Opening it changes nothing, because mail scanners open every
+    link."""
     user = await users.check_verify_token(db, token=token)
     is_known = users.is_known_browser(device_cookie(request), user)
     is_theirs = is_known or (login is not None and login.user.id == user.id)

@@ -46,8 +46,9 @@ router = Router(tags=["sessions"])
 
 BUSY = {503: "Too many passwords are being checked at the moment. Retry-After says when to try again."}
 _CLEARED = {"Clear-Site-Data": '"cache", "storage"'}
-"""Clear what pages have stored in the browser (ASVS 14.3.1). Never add "cookies": it clears the cookies of the
-whole registrable domain, including `__Host-device`. Without that cookie strangers can lock the owner out."""
+"""Clear what pages have stored in the browser (ASVS 14.3.1). Never add "cookies": it clears the cookies of
+the whole registrable domain, including `__Host-device`. Without that cookie strangers can lock the owner
+out."""
 _REFUSED = {401: "The response is the same for an unknown address, a wrong password and a disabled account."}
 
 
@@ -128,7 +129,8 @@ async def logout(
     elif body is not None and body.refresh_token is not None:
         await users.log_out_with(db, body.refresh_token)
     elif cookie is None:
-        # A page of another site can send this request, and must not clear what the browser stores for this one.
+        # A page of another site can send this request, and must not clear what the browser stores for this
+        # one.
         return Response(status_code=204)
     if cookie is not None:
         take_cookie(request)

@@ -3,6 +3,7 @@
 import ast
 import difflib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -225,6 +226,16 @@ def test_the_message_after_the_copy_shows_four_commands_at_most(template: Path, 
     assert commands[0] == f"cd {tmp_path / 'p'}"
     assert "uv run app dev" in commands
     assert len(commands) <= 4
+
+
+@pytest.mark.parametrize("is_relative", [True, False])
+def test_a_relative_path_of_the_template_is_warned_about(template: Path, tmp_path: Path, is_relative: bool):
+    """`app template-update` cannot use it."""
+    source = Path(os.path.relpath(template, tmp_path)) if is_relative else template
+
+    printed = copier("copy", "--defaults", source, tmp_path / "p", cwd=tmp_path)
+
+    assert ("is relative" in printed) == is_relative
 
 
 def assert_well_formed(project: Path, files: dict[str, bytes]) -> None:

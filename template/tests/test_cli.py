@@ -166,6 +166,17 @@ def test_current_names_the_revisions(run: Run, migrated: Path):
     assert re.search(r"^users_\d+ ", result.stdout, re.MULTILINE)
 
 
+def test_a_revision_of_another_branch_is_explained(run: Run, migrated: Path):
+    with closing(sqlite3.connect(migrated)) as connection, connection:
+        connection.execute(
+            "UPDATE alembic_version SET version_num = 'app_0009' WHERE version_num LIKE 'app_%'"
+        )
+
+    for command in ("upgrade", "current"):
+        assert "'app_0009'" in (sentence := refusal(run("db", command)))
+        assert "another branch" in sentence
+
+
 # app users
 
 

@@ -1,15 +1,18 @@
 """The command line in detail: processes, errors, commands of features, unusual input."""
 
 import asyncio
+import fcntl
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -682,6 +685,27 @@ def test_an_empty_audit_log_says_so(run: Run, populated: Path):
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "Nothing has happened yet.\n")
 
 
+@pytest.mark.usefixtures("bytecode")
+def test_a_reader_that_has_seen_enough_is_no_error(run: Run, populated: Path):
+    for command in ("disable", "enable"):
+        run("users", command, "ada@example.com")
+    shown = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "users", "audit"],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert shown.stdout is not None
+    assert shown.stderr is not None
+
+    shown.stdout.close()
+
+    assert shown.stderr.read() == ""
+    shown.stderr.close()
+    assert shown.wait() == 1
+
+
 # app settings, app openapi
 
 
@@ -791,6 +815,24 @@ def test_serve_warns_outside_production_answers_and_stops_when_asked(migrated: P
 
     assert server.returncode == 0
     assert "ENVIRONMENT is test" in output
+
+
+@pytest.mark.parametrize(
+    ("base_url", "links"), [("", "http://127.0.0.1:{}"), ("http://a.test", "http://a.test")]
+)
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_links_lead_to_the_port_unless_base_url_is_set(
+    run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch, command: str, base_url: str, links: str
+):
+    served: list[Settings] = []
+    monkeypatch.setenv("BASE_URL", base_url)
+    monkeypatch.setenv("PYTHONBREAKPOINT", "")
+    monkeypatch.setattr("app.cli.server._granian", lambda settings, *_, **__: served.append(settings))
+    port = free_port()
+
+    run(command, "--port", str(port))
+
+    assert [each.verify_url for each in served] == [links.format(port) + "/users/verify/{token}"]
 
 
 @pytest.mark.usefixtures("bytecode")
@@ -959,3 +1001,79 @@ def test_dev_makes_what_is_missing_serves_and_loads_what_is_saved(clone: Path):
     assert (clone / "data" / "app.db").exists()
     assert re.search(r"^SECRET_KEY=[0-9a-f]{64}$", (clone / ".env").read_text("utf-8"), re.MULTILINE)
     assert (clone / ".env").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_dev_ends_with_its_terminal(clone: Path):
+    """It is told so by SIGHUP, which Granian takes as a request to reload."""
+    port = free_port()
+    with running("dev", "--port", str(port), cwd=clone) as server:
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/livez", "alive"))
+        server.send_signal(signal.SIGHUP)
+        server.communicate(timeout=30)
+
+    assert server.returncode == 0
+    assert not answers(f"http://127.0.0.1:{port}/livez", "alive")
+
+
+@contextmanager
+def at_a_terminal(*arguments: str, cwd: Path) -> Iterator[int]:
+    """A process that has a terminal; what reads what it prints there and types."""
+    terminal, inside = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", *arguments],
+        cwd=cwd,
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(inside)
+    try:
+        yield terminal
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        os.close(terminal)
+
+
+def read_until(terminal: int, text: str) -> str:
+    shown = ""
+    while text not in shown:
+        assert select.select([terminal], [], [], 30)[0], shown
+        shown += os.read(terminal, 65_536).decode()
+    return shown
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_a_breakpoint_opens_the_debugger_at_the_terminal(clone: Path):
+    health = clone / "app" / "web" / "health.py"
+    code = health.read_text("utf-8")
+    health.write_text(
+        code.replace('return Health("alive")', 'breakpoint()\n    return Health("alive")'), "utf-8"
+    )
+    port = free_port()
+    with at_a_terminal("dev", "--port", str(port), cwd=clone) as terminal:
+        read_until(terminal, "Started worker-1")
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+            read_until(terminal, "(Pdb)")
+            os.write(terminal, b"p 6 * 7\n")
+            shown = read_until(terminal, "(Pdb)")
+            os.write(terminal, b"c\n")
+            answer = connection.recv(65_536)
+
+    assert "\n42" in shown
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+def test_a_breakpoint_without_a_terminal_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path
+):
+    monkeypatch.setattr("app.cli.debugger._TERMINAL", tmp_path / "none")
+    monkeypatch.setenv("PYTHONBREAKPOINT", "app.cli.debugger.set_trace")
+
+    breakpoint()
+
+    assert "no terminal" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Shared by all commands: readable errors, settings, and the application without a server."""
 
 import functools
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,14 @@ INVOCATION_DIR = Path.cwd()
 """The directory that the user's relative paths refer to."""
 
 
+UNKNOWN_REVISION = (
+    "Can't locate revision {!r}: no file in migrations/versions or app/*/migrations has it. If the database"
+    " was migrated on another branch, switch to that branch, undo its migrations there (for example `uv run"
+    " app db downgrade app@-1`) and switch back; or delete the development database and run `uv run app db"
+    " upgrade`."
+)
+
+
 def fail(sentence: str) -> NoReturn:
     """Print *sentence* to standard error and exit with code 1."""
     typer.secho(sentence, fg=typer.colors.RED, err=True)
@@ -33,6 +42,9 @@ def friendly_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
+        except BrokenPipeError:
+            # Whoever reads the output has read enough (`| head`). Click ends the process quietly.
+            raise
         except Exception as error:
             sentence = _sentence(error)
             if sentence is None:
@@ -63,6 +75,10 @@ def _sentence(error: Exception) -> str | None:
             | NoSuchInvitation()
         ):
             return str(error)
+        case CommandError() if unknown := re.search(
+            r"Can't locate revision identified by '(.+)'", str(error)
+        ):
+            return UNKNOWN_REVISION.format(unknown[1])
         case CommandError():
             return f"{str(error).rstrip('.')}."
         case DBAPIError() if _is_not_migrated(error):
@@ -78,14 +94,14 @@ def _sentence(error: Exception) -> str | None:
             return None
 
 
-_MISSING = {"3D000", "42P01", "42703"}
-"""What PostgreSQL says of a database, a table and a column that do not exist (its appendix A)."""
+_NO_SUCH_DATABASE = "3D000"
+"""PostgreSQL's invalid_catalog_name (its appendix A)."""
 
 
 def _is_not_migrated(error: "DBAPIError") -> bool:
-    text = str(error.orig)
-    is_missing = getattr(error.orig, "sqlstate", None) in _MISSING
-    return is_missing or "no such table" in text or "no such column" in text
+    from app.web.database_errors import lacks_migration
+
+    return getattr(error.orig, "sqlstate", None) == _NO_SUCH_DATABASE or lacks_migration(error)
 
 
 def sqlite_file(settings: "Settings") -> Path | None:

@@ -8,15 +8,18 @@ import secrets
 import signal
 import socket
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.common import PROJECT, application, fail, require_database
 from app.cli.database import pending, upgrade_to_heads
+from app.cli.debugger import use_terminal
 from app.cli.permissions import OWNER_ONLY, keep_private
 
 if TYPE_CHECKING:
+    from granian.server.common import AbstractServer
+
     from app.settings import Settings
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
@@ -33,10 +36,7 @@ def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     settings = load_settings()
     if settings.environment == "production":
         fail("`app dev` is for development, and ENVIRONMENT is production. Use `uv run app serve`.")
-    if "base_url" not in settings.model_fields_set:
-        # Links in mails have to lead to where this server is.
-        os.environ["BASE_URL"] = f"http://{_in_address(host)}:{port}"
-        settings = load_settings()
+    settings = _with_links_to_this_server(settings, host, port)
     keep_private(settings)
     upgrade_to_heads(settings)
     typer.echo(
@@ -45,6 +45,7 @@ def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
         + f"  Mail         {_where_mail_goes(settings.mail_backend, settings.background_worker)}\n"
         "  Stop it with Ctrl+C. It restarts when you save a file.\n"
     )
+    use_terminal()
     _granian(settings, host, port, workers=1, reload=True)
 
 
@@ -79,6 +80,8 @@ def serve(
     keep_private(settings)
     if missing := pending(settings):
         fail(f"The database lacks migrations ({', '.join(sorted(missing))}): run `uv run app db upgrade`.")
+    if settings.environment != "production":
+        settings = _with_links_to_this_server(settings, host, port)
     _granian(settings, host, port, workers=workers, reload=False)
 
 
@@ -137,6 +140,17 @@ def _say_that_each_counts_alone(workers: int, environment: str) -> None:
     typer.secho(f"{what}; production refuses that.", fg=typer.colors.YELLOW, err=True)
 
 
+def _with_links_to_this_server(settings: "Settings", host: str, port: int) -> "Settings":
+    """The settings whose links, in mails for example, lead to this server unless BASE_URL is set."""
+    from app.settings import load_settings
+
+    if "base_url" in settings.model_fields_set:
+        return settings
+    # In the environment, because the worker processes load the settings again.
+    os.environ["BASE_URL"] = f"http://{_in_address(host)}:{port}"
+    return load_settings()
+
+
 def _in_address(host: str) -> str:
     try:
         address = ip_address(host)
@@ -167,7 +181,7 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
     if reload:
         # A forked worker would go on with the modules that migrating has loaded into this process.
         multiprocessing.set_start_method("spawn", force=True)
-    Server(
+    server = Server(
         "app.asgi:app",
         address=host,
         port=port,
@@ -192,4 +206,23 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
             keep_alive_timeout=max(1, round(settings.header_timeout)),
         ),
         log_dictconfig=logs.configuration(settings),
-    ).serve()
+    )
+    if reload and hasattr(signal, "SIGHUP"):
+        _end_with_the_terminal(server)
+    server.serve()
+
+
+def _end_with_the_terminal(server: "AbstractServer[Any]") -> None:
+    """Stop *server* on SIGHUP, which Granian takes as a request to reload: it would keep its port."""
+    # `nohup` ignores the signal, and that must last.
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+    def stop(*_: object) -> None:
+        server.signal_handler_interrupt()  # pyright: ignore[reportUnknownMemberType]  # has no types
+
+    # Granian sets its own handlers at the start, just before this hook.
+    @server.on_startup
+    def set_handler() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else stop)
+
+    _ = set_handler

@@ -1,0 +1,29 @@
+"""What `breakpoint()` calls under `app dev`. Template-owned.
+
+The requests of `app dev` run in a worker process, whose standard input is closed: pdb would end at once with
+BdbQuit. It talks to the terminal itself instead.
+"""
+
+import os
+import pdb  # nosec
+import sys
+from pathlib import Path
+
+_TERMINAL = Path("/dev/tty")
+
+
+def use_terminal() -> None:
+    """Let `breakpoint()` open pdb at the terminal, in this process and in those that it starts."""
+    os.environ.setdefault("PYTHONBREAKPOINT", f"{__name__}.{set_trace.__name__}")
+
+
+def set_trace() -> None:
+    """Open pdb in the calling function."""
+    caller = sys._getframe().f_back  # pyright: ignore[reportPrivateUsage]
+    try:
+        stdin, stdout = _TERMINAL.open("r"), _TERMINAL.open("w")
+    except OSError as error:
+        print(f"breakpoint(): there is no terminal for pdb ({error.strerror}), going on.", file=sys.stderr)
+        return
+    stdout.write("\nA request that you debug for longer than REQUEST_TIMEOUT ends with a 504.\n")
+    pdb.Pdb(stdin=stdin, stdout=stdout).set_trace(caller)

@@ -225,8 +225,8 @@ NO_DOCKER = Persona(
         deleted("Dockerfile", ".dockerignore", "compose.yaml"),
         instead(
             "README.md",
-            "The `Dockerfile` makes one image for all three; `docker compose up --build` tries the whole"
-            " on one machine, with\nPostgreSQL and Mailpit.\n",
+            "The `Dockerfile` builds one image for all three commands. `docker compose up --build` runs"
+            " everything on one machine,\nwith PostgreSQL and Mailpit.\n",
             "It runs under systemd; see the wiki.\n",
         ),
     ),

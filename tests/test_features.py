@@ -63,7 +63,7 @@ def test_an_edited_file_of_a_feature_stays_when_it_is_turned_off_and_that_is_sai
     commit(project, "Off")
 
     assert code == 1
-    assert "Dockerfile: the template has it no more, and you changed it. Delete it, or keep it." in said
+    assert "Dockerfile: the template removed this file and you changed it. Delete it or keep it." in said
     assert "EXPOSE 9000" in (project / "Dockerfile").read_text()
     assert not (project / "compose.yaml").exists()
     turned_on, said = update(project, python, "--answers", "docker=true")

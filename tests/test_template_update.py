@@ -466,7 +466,7 @@ def test_a_change_to_a_file_that_was_moved_follows_it_and_is_said(
     result = update("--skip-tests")
 
     assert result.exit_code == 1
-    assert "app/code.py: the template has changed it, and you moved it to app/mine/core.py" in result.output
+    assert "app/code.py: the template changed this file and you moved it to app/mine/core.py" in result.output
     assert project.read("app/mine/core.py") == fixed(3)
     assert "app/code.py" not in project.tree()
 
@@ -495,7 +495,7 @@ def test_what_the_template_gave_up_stays_where_it_was_edited(
     result = update()
 
     assert result.exit_code == 1
-    assert "app/code.py: the template has it no more" in result.output
+    assert "app/code.py: the template removed this file" in result.output
     assert project.read("app/code.py") == LINES + "mine\n"
 
 
@@ -521,7 +521,7 @@ def test_without_an_answer_nothing_is_migrated_and_that_is_said(
     result = update("--skip-tests")
 
     assert result.exit_code == 1
-    assert "There are new migrations, which the database lacks: `uv run app db upgrade`." in result.output
+    assert "The database lacks new migrations: run `uv run app db upgrade`." in result.output
     assert ran == ["ruff check --quiet"]
 
 
@@ -679,7 +679,7 @@ def test_a_feature_whose_files_were_edited_is_not_thrown_away(project: Repositor
     result = update("--answers", "docker=false")
 
     assert result.exit_code == 1
-    assert "Dockerfile: the template has it no more" in result.output
+    assert "Dockerfile: the template removed this file" in result.output
     assert project.read("Dockerfile") == "FROM mine\n"
 
 
@@ -703,8 +703,8 @@ def test_an_answer_that_is_given_already_changes_nothing(project: Repository, up
     [
         ("doker=false", "there are project_name, color, docker, example"),
         ("docker", "Write NAME=VALUE"),
-        ("slug=x", "is no answer"),
-        ("docker=maybe", "docker is true or false"),
+        ("slug=x", "is not an answer"),
+        ("docker=maybe", "docker must be true or false"),
         ("color=blue", "cannot be used"),
         ("example=false", "copied once"),
     ],
@@ -821,7 +821,7 @@ def test_an_older_version_is_refused(template: Repository, project: Repository, 
     result = update("--to", "1.0.0")
 
     assert result.exit_code == 1
-    assert "Going back is for git." in result.output
+    assert "Use git to go back." in result.output
 
 
 def test_what_is_in_the_way_of_a_new_file_is_not_overwritten(

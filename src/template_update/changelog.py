@@ -1,4 +1,4 @@
-"""What the template's changelog says of the versions between two."""
+"""The entries of the template's changelog between two versions."""
 
 import re
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def version_of(name: str) -> Version | None:
 
 def _is_between(found: Version | None, after: Version | None, until: Version | None) -> bool:
     if found is None:
-        # What is not released yet concerns those alone who follow the template without tags.
+        # Unreleased entries matter only to projects that follow the template without tags.
         return until is None
     return (after is None or found > after) and (until is None or found <= until)
 

@@ -1,7 +1,7 @@
-"""The command `template-update`: pull what the template has become, and say what needs a person.
+"""The command `template-update`: merge a new version of the template and report what needs attention.
 
-In order: a clean tree, what is new, the merge, and unless something has to be resolved first, the
-database, the checks and the tests.
+It requires a clean tree, shows what is new and merges. Unless there are conflicts, it then migrates the
+database and runs the checks and the tests.
 """
 
 import sys
@@ -34,21 +34,26 @@ def main() -> None:
 def template_update(
     check: Annotated[
         bool,
-        typer.Option("--check", help="Only tell what is new, and whether it would conflict; exit code 2."),
+        typer.Option(
+            "--check",
+            help="Only show what is new and whether it would conflict. Exit code 2 means a new version.",
+        ),
     ] = False,
     to: Annotated[
-        str, typer.Option(metavar="VERSION", help="Go to this version instead of the newest.")
+        str, typer.Option(metavar="VERSION", help="Update to this version instead of the newest.")
     ] = "",
     answers: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Change an answer, such as docker=false; the version stays."),
+        typer.Option(
+            metavar="NAME=VALUE", help="Change an answer, such as docker=false, and keep the version."
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Migrate the database without asking.")] = False,
     skip_tests: Annotated[bool, typer.Option("--skip-tests", help="Do not run the tests.")] = False,
 ) -> None:
-    """Merge what is new in the template into the project in this folder, beside what you changed.
+    """Merge a new version of the template into the project in this folder.
 
-    The git tree has to be clean. Exit code 1: something needs a person, and a sentence says what.
+    The git tree must be clean. Exit code 1 means that something needs your attention; the output says what.
     """
     project = Path.cwd()
     try:
@@ -79,8 +84,8 @@ def template_update(
     for problem in problems:
         _alarm(problem)
     if problems or needs_person:
-        _end("Look at what is said above, and at `git diff --cached`, then commit.")
-    typer.echo("Updated. Look at `git diff --cached`, then commit.")
+        _end("Review the messages above and `git diff --cached`, then commit.")
+    typer.echo("Updated. Review `git diff --cached`, then commit.")
 
 
 def _show_news(update: Update) -> None:
@@ -96,15 +101,15 @@ def _show_news(update: Update) -> None:
         if each.rest:
             typer.echo(f"\n{each.version}\n{each.rest}")
     if not news:
-        typer.echo("The changelog of the template says nothing of it.")
+        typer.echo("The template's changelog has no entry for this change.")
     typer.echo("")
 
 
 def _show_findings(update: Update, *, applied: bool) -> bool:
-    """Print what came of the merge; whether a person has to do something."""
+    """Print the result of the merge and return whether something needs attention."""
     typer.echo(f"{len(update.result.changed)} files {'are' if applied else 'would be'} changed.")
     if difference := update.seeds_difference:
-        typer.echo("\nThese are yours alone and stay as they are. In the template they have changed:\n")
+        typer.echo("\nUpdates never change these files. The template's versions have changed:\n")
         typer.echo(difference)
     findings = list(update.findings())
     for each in findings:
@@ -115,20 +120,20 @@ def _show_findings(update: Update, *, applied: bool) -> bool:
 
 
 def _may_migrate() -> bool:
-    return sys.stdin.isatty() and typer.confirm("Migrate the database that DATABASE_URL names?", default=True)
+    return sys.stdin.isatty() and typer.confirm("Migrate the database in DATABASE_URL?", default=True)
 
 
 def _follow_up(tools: ProjectTools, *, migrate: bool, has_migrations: bool, skip_tests: bool) -> list[str]:
-    """Migrate, check and test with the code as it is now; a sentence for everything that went wrong."""
+    """Migrate, check and test the updated project. Return a sentence for each problem."""
     problems: list[str] = []
     if migrate:
         for command in ("upgrade", "check"):
             if not problems and not _runs(tools, "app.cli", "db", command):
                 problems.append(f"`uv run app db {command}` failed, see above.")
     elif has_migrations:
-        problems.append("There are new migrations, which the database lacks: `uv run app db upgrade`.")
+        problems.append("The database lacks new migrations: run `uv run app db upgrade`.")
     if tools.has("ruff") and not _runs(tools, "ruff", "check", "--quiet"):
-        problems.append("`uv run ruff check` finds something, see above.")
+        problems.append("`uv run ruff check` reports problems, see above.")
     if skip_tests:
         typer.echo("The tests were not run.")
     elif not _runs(tools, "pytest", "-q", *(["-n", "2"] if tools.has("xdist") else [])):
@@ -137,7 +142,7 @@ def _follow_up(tools: ProjectTools, *, migrate: bool, has_migrations: bool, skip
 
 
 def _runs(tools: ProjectTools, *command: str) -> bool:
-    """Run a module of the project, after saying so, and return whether it succeeded."""
+    """Print and run a module of the project, and return whether it succeeded."""
     typer.secho(f"\n$ {' '.join(command).replace('app.cli', 'app')}", bold=True)
     return tools.run(*command)
 

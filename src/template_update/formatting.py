@@ -1,6 +1,6 @@
-"""For projects that are formatted in a way of their own: the template's versions are formatted alike first.
+"""Formats the template's versions with the rules of a project that has its own.
 
-Otherwise every line that the other width has broken would count as changed in the project.
+Otherwise every line that a different width breaks would count as changed in the project.
 """
 
 import os
@@ -11,11 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 CONFIGURATIONS = (".ruff.toml", "ruff.toml", "pyproject.toml")
-"""Where ruff looks for what to do, in its order."""
+"""The files in which ruff looks for its configuration, in its order."""
 
 
 def format_alike(project: Path, old: Path, new: Path) -> None:
-    """Format in the renders *old* and *new* what *project* keeps formatted, by the project's own rules.
+    """Format the renders *old* and *new* with the rules of *project*.
 
     A file that the project does not keep formatted stays as the template has it.
     """
@@ -32,7 +32,7 @@ def format_alike(project: Path, old: Path, new: Path) -> None:
 
 
 class _Ruff:
-    """Ruff with the project's configuration, in the project's own version if its environment has one."""
+    """Ruff with the project's configuration, and in the project's version if its environment has one."""
 
     def __init__(self, project: Path, configuration: Path) -> None:
         environment = project / os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv")
@@ -50,7 +50,7 @@ class _Ruff:
 
 
 def _not_formatted(project: Path, ruff: _Ruff, names: set[str]) -> set[str]:
-    """Which of the files are in the project, and not as `ruff format` would leave them."""
+    """The files in the project that `ruff format` would change."""
     with TemporaryDirectory() as folder:
         copy = Path(folder)
         there = {name for name in names if (project / name).is_file()}

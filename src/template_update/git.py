@@ -1,4 +1,4 @@
-"""Git as a command, with its refusals as sentences."""
+"""Runs git and turns its errors into sentences."""
 
 import os
 import re
@@ -11,11 +11,11 @@ _OF_A_HOOK = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE"}
 
 
 class UpdateError(Exception):
-    """The update cannot go on; the text says why and what to do. Nothing has been changed."""
+    """The update cannot continue. The text says why and what to do. Nothing was changed."""
 
 
 class Git:
-    """`git("status", "--porcelain")` in *folder*; what it prints, as text."""
+    """Runs git in *folder*: `git("status", "--porcelain")` returns what it prints."""
 
     def __init__(self, folder: Path, **environment: str | Path) -> None:
         self.folder = folder
@@ -23,7 +23,7 @@ class Git:
         self._environment = kept | {name: str(value) for name, value in environment.items()}
 
     def __call__(self, *arguments: str | Path, given: str = "") -> str:
-        """Run a command that has to succeed, with *given* on its standard input.
+        """Run a command that must succeed, with *given* on its standard input.
 
         Raises:
             UpdateError: git is missing or refuses.
@@ -34,7 +34,7 @@ class Git:
         return done.stdout
 
     def run(self, *arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a command whose exit code says something."""
+        """Run a command whose exit code the caller checks."""
         try:
             return subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git from the PATH is meant
                 ["git", *(str(each) for each in arguments)],  # noqa: S607
@@ -47,15 +47,15 @@ class Git:
                 check=False,
             )
         except FileNotFoundError:
-            raise UpdateError("git is missing: install it, updates are merged with it.") from None
+            raise UpdateError("git is missing. Install it: updates are merged with git.") from None
 
     def require_version(self) -> None:
         """Refuse a git that is too old.
 
         Raises:
-            UpdateError: it is.
+            UpdateError: git is older than `OLDEST`.
         """
         name = self("version").strip()
         found = re.search(r"(\d+)\.(\d+)", name)
         if found is None or (int(found[1]), int(found[2])) < OLDEST:
-            raise UpdateError(f"git {OLDEST[0]}.{OLDEST[1]} or newer is needed, and this is {name}.")
+            raise UpdateError(f"git {OLDEST[0]}.{OLDEST[1]} or newer is required, but this is {name}.")

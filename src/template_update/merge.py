@@ -1,8 +1,8 @@
-"""The merge by git itself: of the project, what it was made as, and what the template makes of it now.
+"""Git's three-way merge of the project, the template version it came from, and the new version.
 
-`copier update` applies the project's changes as a patch instead, which can put one into another function,
-and loses changes to binary files and template changes to files that were moved. Git's merge does none of
-this, and is complete before the working tree is touched.
+`copier update` applies the project's changes as a patch. A patch can put a change into the wrong function
+and loses changes to binary files and the template's changes to files that were moved. Git's merge has none of
+these problems, and it is complete before the working tree changes.
 """
 
 import os
@@ -18,7 +18,7 @@ from template_update.template import ANSWERS_FILE
 
 _IDENTITY = ("-c", "user.name=template-update", "-c", "user.email=template-update@localhost")
 _MERGE = ("-c", "merge.renames=true", "-c", "merge.directoryRenames=conflict", "-c", "diff.renames=true")
-"""Whatever git is told elsewhere: files that were moved are followed, new ones are not moved by a guess."""
+"""Overrides the user's configuration of git: follow moved files, but never guess a place for new ones."""
 
 _SAME_LINES = "you and the template changed the same lines"
 
@@ -27,70 +27,70 @@ type _Stages = dict[str, str]
 
 @dataclass
 class Merge:
-    """What comes of a merge. Paths are those of the project's repository."""
+    """The result of a merge. Paths are relative to the project's repository."""
 
     old: str
     new: str
-    """The trees of the template's versions: `git diff old new -- path` shows what it changed."""
+    """The trees of the template's versions: `git diff old new -- path` shows what the template changed."""
     commits: dict[str, str]
-    """The commits that git names at conflicts, and what a person calls them."""
+    """The commits that git names in conflict markers, with readable names."""
     result: str
-    """The tree to check out, conflict markers included."""
+    """The tree to check out, including conflict markers."""
     changed: list[str] = field(default_factory=list[str])
-    """What the update changes, adds or removes in the project."""
+    """The files that the update changes, adds or removes in the project."""
     conflicts: dict[str, str] = field(default_factory=dict[str, str])
-    """Where the same lines, or the same file, were changed in two ways; and what git says of it."""
+    """The files that both sides changed in conflicting ways, with git's message."""
     missed: list[str] = field(default_factory=list[str])
-    """What the template changed and the project has deleted: it stays deleted."""
+    """The files that the template changed and the project deleted: they stay deleted."""
     kept: list[str] = field(default_factory=list[str])
-    """What is no part of the template any more and was edited in the project: it stays."""
+    """The files that the template removed and the project edited: they stay."""
     moved: dict[str, str] = field(default_factory=dict[str, str])
-    """Where the template changed a file that the project has moved, from where to where: merged there."""
+    """Old to new path of files that the template changed and the project moved: merged in the new place."""
     stages: dict[str, _Stages] = field(default_factory=dict[str, _Stages])
-    """For the index, so that git and editors know of the conflicts: mode and object of each version."""
+    """Mode and object of each version of a conflict, for the index, so that git and editors show it."""
 
 
 class Merger:
     """Merges renders into the project at *project*, which may be a folder of a larger repository."""
 
     def __init__(self, project: Path) -> None:
-        """Look at the repository.
+        """Find the repository.
 
         Raises:
-            UpdateError: there is none, or nothing in it is committed.
+            UpdateError: there is no repository, or it has no commit.
         """
         inside = Git(project)
         inside.require_version()
         if inside.run("rev-parse", "--verify", "--quiet", "HEAD").returncode != 0:
             raise UpdateError(
-                "An update is merged by git, and this project is not committed to a repository yet:"
+                "Git merges updates, but this project is not committed to a repository yet:"
                 ' `git init && git add -A && git commit -m "Generated"`.'
             )
         self.prefix = inside("rev-parse", "--show-prefix").strip()
         self.git = Git(Path(inside("rev-parse", "--show-toplevel").strip()))
 
     def require_clean_tree(self) -> None:
-        """Refuse where changes are not committed: git is the way back, and what is yours must be told apart.
+        """Refuse uncommitted changes: git could neither undo the update nor tell them from it.
 
         Raises:
-            UpdateError: the text names them.
+            UpdateError: there are uncommitted changes, which the text names.
         """
         if changes := self.git("status", "--porcelain").splitlines():
             shown = "\n".join(f"  {each}" for each in changes[:10])
             more = f"\n  and {len(changes) - 10} more" if len(changes) > 10 else ""
             raise UpdateError(
-                f"Commit or stash these changes first, an update needs a clean tree:\n{shown}{more}"
+                f"Commit or stash these changes first. An update needs a clean tree:\n{shown}{more}"
             )
 
     def difference(self, old: Path, new: Path, paths: list[str]) -> str:
-        """What the template changed in *paths*, as a patch; what is ignored, such as `.env`, left out."""
+        """The template's changes to *paths*, as a patch without ignored files such as `.env`."""
         trees = [self._tree_of(folder, left_out=[]) for folder in (old, new)]
         return self.git("diff", *trees, "--", *paths) if paths else ""
 
     def merge(self, old: Path, new: Path, *, yours: list[str], brought: list[str]) -> Merge:
-        """Merge what lies between the renders *old* and *new* into the last commit of the project.
+        """Merge the difference between the renders *old* and *new* into the project's last commit.
 
-        *yours* are the paths that no update touches, *brought* those of them that came with *new*.
+        *yours* are the paths that updates never change. *brought* are those of them that *new* introduces.
         """
         head = self.git("rev-parse", "HEAD^{tree}").strip()
         base = self._in_repository(self._tree_of(old, left_out=yours))
@@ -123,15 +123,17 @@ class Merger:
         return merge
 
     def apply(self, merge: Merge) -> None:
-        """Bring the working tree and the index to the result; conflicts stand in both as after `git merge`.
+        """Write the result to the working tree and the index, with conflicts as after `git merge`.
 
         Raises:
-            UpdateError: a file that git does not know of is in the way.
+            UpdateError: an ignored file is in the way.
         """
         added = self._names("diff", "--name-only", "--no-renames", "--diff-filter=A", "HEAD", merge.result)
         if in_the_way := [path for path in added if os.path.lexists(self.git.folder / path)]:
             named = ", ".join(in_the_way)
-            raise UpdateError(f"The template brings {named}, where ignored files are: move those away first.")
+            raise UpdateError(
+                f"The template adds {named}, where you have ignored files. Move them away first."
+            )
         self.git("read-tree", "-m", "-u", "HEAD", merge.result)
         nothing = "0" * len(merge.result)
         for path, found in merge.stages.items():
@@ -140,7 +142,7 @@ class Merger:
             _name_commits(self.git.folder / path, merge.commits)
 
     def inside(self, path: str) -> str:
-        """*path* of the repository as one of the project."""
+        """Return a path in the repository as a path in the project."""
         return path.removeprefix(self.prefix)
 
     def _names(self, *command: str) -> list[str]:
@@ -157,12 +159,12 @@ class Merger:
 
     @contextmanager
     def _index(self, **environment: str | Path) -> Generator[Git]:
-        """Git with an index of its own."""
+        """Git with a temporary index."""
         with TemporaryDirectory() as folder:
             yield Git(self.git.folder, GIT_INDEX_FILE=Path(folder) / "index", **environment)
 
     def _tree_of(self, render: Path, *, left_out: list[str]) -> str:
-        """The tree of a render, without what its `.gitignore` keeps out of git, such as secrets."""
+        """The tree of a render, without the files that its `.gitignore` excludes, such as secrets."""
         shutil.rmtree(render / ".git", ignore_errors=True)
         git_folder = self.git("rev-parse", "--absolute-git-dir").strip()
         with self._index(GIT_DIR=git_folder, GIT_WORK_TREE=render) as git:
@@ -182,7 +184,7 @@ class Merger:
             return git("write-tree").strip()
 
     def _finished(self, merge: Merge, theirs: str) -> str:
-        """The result, with what was deleted left deleted and Copier's own file as the new version has it."""
+        """The result, with deleted files left deleted and Copier's answers file from the new version."""
         answers = f"{self.prefix}{ANSWERS_FILE}"
         for findings in (merge.conflicts, merge.stages):
             findings.pop(answers, None)
@@ -196,7 +198,7 @@ class Merger:
 
 
 def _name_commits(path: Path, commits: dict[str, str]) -> None:
-    """Write at the conflicts of a file whose lines they are."""
+    """Replace the commits in a file's conflict markers with readable names."""
     if path.is_file():
         content = path.read_bytes()
         for commit, name in commits.items():
@@ -205,7 +207,7 @@ def _name_commits(path: Path, commits: dict[str, str]) -> None:
 
 
 def _parsed(output: str) -> tuple[str, dict[str, _Stages], dict[str, str]]:
-    """What `git merge-tree -z` says: the tree, the versions of conflicting files, a message for each path."""
+    """Parse `git merge-tree -z`: the tree, the versions of conflicting files, and a message for each path."""
     fields = iter(output.split("\0"))
     tree = next(fields)
     stages: dict[str, _Stages] = {}

@@ -1,4 +1,4 @@
-"""The project's own tools: run by uv, in the project's environment and never in this tool's."""
+"""Runs the project's tools with uv, in the project's environment and never in this tool's."""
 
 import os
 import shutil
@@ -15,18 +15,18 @@ class ProjectTools:
         """Find uv.
 
         Raises:
-            UpdateError: it is missing.
+            UpdateError: uv is missing.
         """
         uv = os.environ.get("UV") or shutil.which("uv")
         if uv is None:
-            raise UpdateError("uv is missing, which runs the project's tools: `pip install uv`.")
+            raise UpdateError("uv is missing. It runs the project's tools: `pip install uv`.")
         self._project = project
         self._python = [uv, "run", "python"]
 
     def run(self, *command: str) -> bool:
         """Run a module with its arguments, and return whether it succeeded.
 
-        uv first installs what pyproject.toml has come to ask for.
+        uv first installs new dependencies of pyproject.toml.
         """
         done = subprocess.run([*self._python, "-m", *command], cwd=self._project, check=False)  # nosec B603 # noqa: S603
         return done.returncode == 0

@@ -1,4 +1,4 @@
-"""Copier as a command: what a version of the template makes of some answers."""
+"""Renders versions of the template with Copier."""
 
 import subprocess  # nosec B404 - copier is a command
 import sys
@@ -13,7 +13,7 @@ from template_update.git import UpdateError
 
 @dataclass(frozen=True)
 class Copy:
-    """One project to make: of which template, and into which folder."""
+    """One project to render: from which template and into which folder."""
 
     template: Path
     version: str
@@ -22,10 +22,10 @@ class Copy:
 
 
 def render(copies: list[Copy]) -> None:
-    """Make all of them at once: it is most of the work of an update, and each keeps a core busy.
+    """Render all of them concurrently: rendering is most of the work of an update, and each uses one core.
 
     Raises:
-        UpdateError: a version cannot be rendered, or an answer is not possible.
+        UpdateError: a version cannot be rendered, or an answer is invalid.
     """
     started = [(copy, _start(copy)) for copy in copies]
     for copy, process in started:

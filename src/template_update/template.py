@@ -1,4 +1,4 @@
-"""The template: where it is, which versions it has, and what a version makes of the project's answers."""
+"""The template: where it is, which versions it has, and how a version renders the project's answers."""
 
 import re
 from pathlib import Path
@@ -16,40 +16,40 @@ _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 
 
 class Answers:
-    """What the project was made of and from: the file that Copier keeps in it."""
+    """Copier's answers file: the template, the version and the answers that the project came from."""
 
     def __init__(self, project: Path) -> None:
         """Read the file.
 
         Raises:
-            UpdateError: it is missing, or not what Copier writes.
+            UpdateError: the file is missing or invalid.
         """
         path = project / ANSWERS_FILE
         try:
             found = yaml.safe_load(path.read_text("utf-8"))
         except FileNotFoundError:
             raise UpdateError(
-                f"{ANSWERS_FILE} is missing, which says what this project was made of. Run this in the folder"
-                " that has it, or take it back from git."
+                f"{ANSWERS_FILE} is missing. It says which template this project came from. Run this command"
+                " in the folder that has the file, or restore it from git."
             ) from None
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UpdateError(f"{ANSWERS_FILE} cannot be read: {error}. Take it back from git.") from None
+            raise UpdateError(f"{ANSWERS_FILE} cannot be read: {error}. Restore it from git.") from None
         values = cast(dict[str, Any], found) if isinstance(found, dict) else {}
         if not isinstance(values.get("_src_path"), str) or "_commit" not in values:
-            raise UpdateError(f"{ANSWERS_FILE} lacks _src_path or _commit. Take it back from git.")
+            raise UpdateError(f"{ANSWERS_FILE} lacks _src_path or _commit. Restore it from git.")
         self.source: str = values["_src_path"]
         self.version = str(values["_commit"])
         self.data = {name: value for name, value in values.items() if not name.startswith("_")}
 
 
 class Template:
-    """A clone of the template in *folder*, which has to be temporary."""
+    """A clone of the template in *folder*, which must be temporary."""
 
     def __init__(self, answers: Answers, folder: Path) -> None:
-        """Clone it, with its whole history.
+        """Clone the template with its whole history.
 
         Raises:
-            UpdateError: it is not where the answers say.
+            UpdateError: the template is not at the address in the answers.
         """
         self.answers = answers
         self._folder = folder
@@ -57,8 +57,8 @@ class Template:
         address = _address(answers.source)
         if "://" not in address and not re.match(r"[\w.-]+@", address) and not Path(address).is_absolute():
             raise UpdateError(
-                f"The template is at {address}, which leads nowhere from here. Write its URL or absolute path"
-                f" into {ANSWERS_FILE} as _src_path, and commit."
+                f"The template's address is {address}, which is neither a URL nor an absolute path."
+                f" Write its URL or absolute path into {ANSWERS_FILE} as _src_path, and commit."
             )
         done = Git(folder).run("clone", "--quiet", "--no-checkout", "--", address, self._clone)
         if done.returncode != 0:
@@ -69,7 +69,7 @@ class Template:
         self._git = Git(self._clone)
 
     def newest(self) -> str:
-        """The tag of the newest release; without any, the newest commit."""
+        """The tag of the newest release, or the newest commit if there is no release."""
         releases = {version: tag for tag, version in self._releases() if not version.is_prerelease}
         return releases[max(releases)] if releases else self._git("describe", "--tags", "--always").strip()
 
@@ -77,7 +77,7 @@ class Template:
         """The tag or commit that *name* means, with or without a v.
 
         Raises:
-            UpdateError: there is none.
+            UpdateError: there is no such version.
         """
         wanted = version_of(name)
         for tag, version in self._releases():
@@ -85,7 +85,7 @@ class Template:
                 return tag
         commit = self._git.run("rev-parse", "--quiet", "--verify", "--end-of-options", name + "^{commit}")
         if commit.returncode == 0:
-            # As Copier will record it. It would take HEAD for the working tree, which this clone lacks.
+            # The name that Copier will record. Copier reads HEAD as the working tree, which this clone lacks.
             return self._git("describe", "--tags", "--always", commit.stdout.strip()).strip()
         known = ", ".join(tag for tag, _ in sorted(self._releases(), key=lambda each: each[1])) or "none"
         raise UpdateError(f"The template at {self.answers.source} has no version {name}. It has: {known}.")
@@ -95,12 +95,12 @@ class Template:
         return self._git.run("merge-base", "--is-ancestor", older, newer).returncode == 0
 
     def text(self, version: str, path: str) -> str:
-        """A file of the template at *version*; empty when it has none."""
+        """The text of a file of the template at *version*, or an empty string if there is no such file."""
         done = self._git.run("show", f"{version}:{path}")
         return done.stdout if done.returncode == 0 else ""
 
     def questions(self, version: str) -> dict[str, dict[str, Any]]:
-        """What can be answered: each question as `copier.yml` has it, by its name."""
+        """The questions of `copier.yml`, by name."""
         return {
             name: question
             for name, question in self._configuration(version).items()
@@ -108,14 +108,14 @@ class Template:
         }
 
     def copied_once(self, version: str) -> list[str]:
-        """The paths that are the project's own after the first copy: no update brings or changes them."""
+        """The paths that belong to the project after the first copy: updates never add or change them."""
         return [str(path).lstrip("/") for path in self._configuration(version).get("_skip_if_exists", [])]
 
     def render(self, *wanted: tuple[str, dict[str, Any]]) -> list[Path]:
-        """What a new project of a version with some answers is, in a folder for each pair of them.
+        """Render a new project for each pair of a version and answers, and return their folders.
 
         Raises:
-            UpdateError: a version cannot be rendered, or an answer is not possible.
+            UpdateError: a version cannot be rendered, or an answer is invalid.
         """
         copies = [
             rendering.Copy(self._clone, version, answers, self._folder / f"render-{number}")
@@ -127,7 +127,7 @@ class Template:
         return [copy.folder for copy in copies]
 
     def _name_source(self, path: Path) -> None:
-        """It was rendered from the clone, but is to be updated from where that came from."""
+        """Replace the path of the clone with the template's source, from which the next update comes."""
         source = yaml.safe_dump({"_src_path": self.answers.source}, allow_unicode=True, width=100_000)
         text = re.sub(r"^_src_path: .*\n", lambda _: source, path.read_text("utf-8"), flags=re.MULTILINE)
         path.write_text(text, "utf-8")
@@ -144,7 +144,7 @@ class Template:
 
 
 def _address(source: str) -> str:
-    """What git understands, of the ways that Copier allows to write an address."""
+    """Convert an address in one of Copier's notations to one that git accepts."""
     source = source.removeprefix("git+")
     for short, full in _SHORT.items():
         if source.startswith(short):

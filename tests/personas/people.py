@@ -206,7 +206,7 @@ MOVED = "app/browsers.py"
 A_MOVE = Persona(
     "a module moved",
     (moved(FIXED, MOVED),),
-    sentence=f"{FIXED}: the template has changed it, and you moved it to {MOVED}.",
+    sentence=f"{FIXED}: the template changed this file and you moved it to {MOVED}.",
 )
 
 

@@ -95,7 +95,7 @@ PROTECTIONS = [
     Mutation(
         item=1,
         name="a short password is refused",
-        file="app/users/passwords/hashing.py",
+        file="app/users/passwords/policy.py",
         old="if len(password) < min_length:",
         new="if False:",
         test="test_security_passwords.py::test_a_short_password_is_refused_every_way",
@@ -111,7 +111,7 @@ PROTECTIONS = [
     Mutation(
         item=1,
         name="a password of megabytes is refused",
-        file="app/users/passwords/hashing.py",
+        file="app/users/passwords/policy.py",
         old="if len(password) > MAX_LENGTH:",
         new="if False:",
         test="test_security_passwords.py::test_an_endless_password_is_refused_every_way",
@@ -157,7 +157,7 @@ PROTECTIONS = [
     Mutation(
         item=2,
         name="no kind of character is asked for",
-        file="app/users/passwords/hashing.py",
+        file="app/users/passwords/policy.py",
         old="    if any(spelling in common",
         new="    if password.islower():\n"
         '        raise InvalidPassword("The password needs a digit.")\n'
@@ -167,7 +167,7 @@ PROTECTIONS = [
     Mutation(
         item=3,
         name="a common password is refused in any case",
-        file="app/users/passwords/hashing.py",
+        file="app/users/passwords/policy.py",
         old="spellings(password.casefold())):",
         new="spellings(password)):",
         test="test_security_passwords.py::test_every_password_of_the_list_is_refused",
@@ -175,7 +175,7 @@ PROTECTIONS = [
     Mutation(
         item=3,
         name="digits and signs make a common password no better",
-        file="app/users/passwords/hashing.py",
+        file="app/users/passwords/policy.py",
         old="any(spelling in common for spelling in spellings(password.casefold()))",
         new="password.casefold() in common",
         test="test_security_passwords.py::test_a_common_password_is_no_better_with_digits_and_signs",
@@ -183,7 +183,7 @@ PROTECTIONS = [
     Mutation(
         item=3,
         name="nor in any way in which a password is set",
-        file="app/users/passwords/hashing.py",
+        file="app/users/passwords/policy.py",
         old="any(spelling in common for spelling in spellings(password.casefold()))",
         new="password.casefold() in common",
         test="test_security_passwords.py::test_such_a_password_is_refused_every_way",
@@ -205,7 +205,7 @@ PROTECTIONS = [
     Mutation(
         item=4,
         name="little more than a known word is refused",
-        file="app/users/passwords/hashing.py",
+        file="app/users/passwords/policy.py",
         old="if _is_little_more_than(words, password.casefold()):",
         new="if False:",
         test="test_security_passwords.py::test_little_more_than_a_known_word_is_refused_every_way",

@@ -199,7 +199,7 @@ SEAMS = [
     Seam("app/users/rate_limits.py", "rows", '    "own_route": Limit(ip="20/h"),\n'),
     Seam("app/users/passwords/policy.py", "columns", '    "own_name",\n'),
     Seam(
-        "app/users/passwords/hashing.py",
+        "app/users/passwords/policy.py",
         "rules",
         """    if password.endswith("own own own"):
         raise InvalidPassword("The password must not end with own own own.")

@@ -139,13 +139,13 @@ ANOTHER_PASSWORD_RULE = Persona(
     "another password rule",
     (
         below(
-            "app/users/passwords/hashing.py",
+            "app/users/passwords/policy.py",
             "rules",
             '    if "initech" in password.casefold():\n'
             '        raise InvalidPassword("The password may not hold the name of our company.")\n',
         ),
         instead(
-            "app/users/passwords/hashing.py",
+            "app/users/passwords/policy.py",
             "The password holds characters that cannot be stored.",
             "The password holds characters that cannot be stored, such as half an emoji.",
         ),

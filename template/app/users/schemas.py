@@ -8,7 +8,7 @@ import msgspec
 from app.users.audit import AuditEvent
 from app.users.invitations import UserInvitation
 from app.users.models import User, UserSession
-from app.users.passwords.hashing import MAX_LENGTH
+from app.users.passwords.policy import MAX_LENGTH
 from app.users.user_agents import browser_of
 
 # Your own imports go below; template updates never touch them.
@@ -57,7 +57,7 @@ class NewAccount(Secret, kw_only=True):
     """The fields that people fill in to create an account, by registering or by accepting an invitation.
 
     A field is stored in the column of the same name. It needs a default, because the invitation page does not
-    ask for it. Never add the fields of UserUpdate here, for example is_superuser. They are ignored if sent.
+    ask for it. Never add flags such as is_superuser here: they are ignored if sent.
     """
 
     # Your own fields go below; template updates never touch them.

@@ -60,7 +60,8 @@ _BY_ID = Joined(
 
 @dataclass(frozen=True)
 class SessionLimits:
-    """How long a session may last. The defaults equal those of the settings."""
+    """How long a session may last. In the application the settings override all of these
+    (`app/settings.py`)."""
 
     idle: timedelta = timedelta(days=14)
     absolute: timedelta = timedelta(days=90)

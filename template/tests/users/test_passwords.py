@@ -3,7 +3,7 @@
 import pytest
 
 from app.users import InvalidPassword
-from app.users.passwords.hashing import check_password
+from app.users.passwords.policy import check_password
 
 ADA = {"email": "ada@example.com"}
 

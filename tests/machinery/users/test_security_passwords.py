@@ -22,8 +22,7 @@ from app.cli import cli
 from app.settings import Settings
 from app.users import InvalidPassword, User, UserManager
 from app.users.passwords.common import LIST, load_common_passwords
-from app.users.passwords.hashing import check_password
-from app.users.passwords.policy import context_words
+from app.users.passwords.policy import check_password, context_words
 from app.users.passwords.pwned import BreachCheck
 
 PROJECT = Path(__file__).parent.parent.parent

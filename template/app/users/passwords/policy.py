@@ -1,4 +1,6 @@
-"""The checks of a new password: the rules of `check_password`, with the data that they need.
+"""Which passwords are accepted. Add your own rules to `check_password`.
+
+PASSWORD_MIN_LENGTH (`app/settings.py`) sets the minimum length.
 
 A password must not consist of these words (ASVS 6.1.2, 6.2.11): APP_NAME, the owner's e-mail address, its
 local part, its domain without the last label, and the owner's names (`NAME_COLUMNS`). All but the e-mail
@@ -12,8 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.users.exceptions import InvalidPassword
-from app.users.passwords.hashing import check_password
 from app.users.passwords.pwned import BreachCheck
+from app.users.passwords.spellings import readings, spellings
+
+MAX_LENGTH = 128
+"""Characters. Without a limit, a client could make the server hash a megabyte."""
+
+MIN_OWN_LENGTH = 8
+"""Characters that a password needs besides the known words about its owner (ASVS 6.2.1, 6.2.11)."""
+
+MIN_WORD = 4
+"""Characters. Too many passwords contain a shorter word by chance."""
 
 NAME_COLUMNS = (
     "name",
@@ -25,6 +36,66 @@ NAME_COLUMNS = (
     # Your own columns go below; template updates never touch them.
 )
 """Columns of `User` that hold names of its owner. Missing columns are skipped."""
+
+
+def check_password(
+    password: str, *, min_length: int = 12, common: Container[str] = (), words: Iterable[str] = ()
+) -> None:
+    """The rules for a new password: its length in characters, and no rule of composition (ASVS 6.2.1, 6.2.5).
+
+    It must not be one of *common*, which are casefolded (ASVS 6.2.4), also with digits and signs added at the
+    end or in place of letters. It must not be little more than *words* either. Without these words, in any
+    case and in the same spellings, `MIN_OWN_LENGTH` letters and digits must remain, and not only digits. The
+    last rule does not apply to a password that contains none of the words.
+
+    Raises:
+        InvalidPassword: with a message for the user.
+    """
+    if len(password) < min_length:
+        raise InvalidPassword(f"The password is too short: use at least {min_length} characters.")
+    if len(password) > MAX_LENGTH:
+        raise InvalidPassword(f"The password is too long: use at most {MAX_LENGTH} characters.")
+    if any("\ud800" <= character <= "\udfff" or character == "\0" for character in password):
+        raise InvalidPassword("The password holds characters that cannot be stored.")
+    if any(spelling in common for spelling in spellings(password.casefold())):
+        raise InvalidPassword(
+            "This password is too common, or is a common one with digits or signs."
+            " Choose another, for example four random words."
+        )
+    if _is_little_more_than(words, password.casefold()):
+        raise InvalidPassword(
+            "The password is little more than your name, your e-mail address or the name of this application."
+            " Choose another, for example four random words."
+        )
+    # Your own rules go below; template updates never touch them.
+
+
+def _is_little_more_than(words: Iterable[str], typed: str) -> bool:
+    plain = {_letters_and_digits(word) for word in words}
+    known = sorted(plain, key=lambda word: (-len(word), word))
+    is_number = not any(character.isalpha() for character in typed)
+    for reading in readings(typed):
+        own = _without(known, typed, reading)
+        if own is not None and (len(own) < MIN_OWN_LENGTH or (own.isdigit() and not is_number)):
+            return True
+    return False
+
+
+def _without(words: Iterable[str], typed: str, read: str) -> str | None:
+    """The letters and digits of *typed* outside the *words* found in *read*; None if *read* has none of
+    them."""
+    pairs = [(one, other) for one, other in zip(typed, read, strict=True) if other.isalnum()]
+    typed, read = "".join(one for one, _ in pairs), "".join(other for _, other in pairs)
+    length = len(read)
+    for word in words:
+        while len(word) >= MIN_WORD and (start := read.find(word)) >= 0:
+            end = start + len(word)
+            typed, read = typed[:start] + typed[end:], read[:start] + read[end:]
+    return None if len(read) == length else _letters_and_digits(typed)
+
+
+def _letters_and_digits(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
 
 
 def context_words(email: str, columns: Mapping[str, Any]) -> set[str]:

@@ -123,7 +123,7 @@ class Notice:
 NOTICES = {
     "already_registered": Notice(
         "You already have an account",
-        "Someone, perhaps you, tried to create an account with this e-mail address.",
+        "Someone, perhaps you, tried to create an account with this e-mail address, which already has one.",
         "You can log in to your existing account. If you do not know its password, request a link to set a"
         " new one. If this was not you, ignore this mail: nothing has changed.",
     ),

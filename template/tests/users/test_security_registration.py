@@ -324,7 +324,7 @@ async def test_the_page_asks_for_the_password_where_the_account_was_made_elsewhe
     page = await client.get(f"/users/verify/{attacked[0]}")
 
     assert 'type="password"' in page.text
-    assert "made in another browser" in page.text
+    assert "created in another browser" in page.text
 
 
 # Whoever has made it keeps it

@@ -1,4 +1,4 @@
-"""Reports what is wrong with the settings: one sentence per problem, never a value. Template-owned."""
+"""Reports invalid settings, one sentence per problem and without their values. Template-owned."""
 
 import difflib
 import os

@@ -75,7 +75,7 @@ async def fine() -> None: ...
         (misnamed, {}, "must be named `request`"),
         (two_bodies, {}, "more than one body parameter: join them into one Struct"),
         (returns_a_body, {"status_code": 204}, "which has no body, but returns a value"),
-        (returns_foreign, {}, "what it returns is of a type that msgspec does not know"),
+        (returns_foreign, {}, "the return value is of a type that msgspec does not know"),
         (returns_either, {}, "set response_model="),
         (takes_foreign, {}, "the parameter 'value' is of a type that msgspec does not know"),
         (needs_implicit, {}, "cannot fill the parameter 'limit' of the dependency implicit_query"),

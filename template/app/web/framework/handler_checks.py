@@ -17,7 +17,7 @@ def check_response(route: Route, response_type: Any, where: str) -> None:
     """Refuse return types that cannot be sent, and HawkAPI options that have no effect here."""
     returns_value = response_type is not type(None) and not is_response_type(response_type)
     if returns_value:
-        check_describable(response_type, f"{where}: what it returns")
+        check_describable(response_type, f"{where}: the return value")
     excludes = (
         route.response_model_exclude_none,
         route.response_model_exclude_unset,

@@ -559,7 +559,7 @@ PROTECTIONS = [
         name="asking for a link for nobody costs a mail, too",
         file=MANAGER,
         within="_do_dummy_work",
-        old="if self.decoy is not None:",
+        old="if self.send_dummy_mail is not None:",
         new="if False:",
         test="test_security_enumeration.py::test_known_and_unknown_render_and_store_alike",
     ),

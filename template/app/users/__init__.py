@@ -59,7 +59,7 @@ from app.users.passwords.pwned import BreachCheck
 from app.users.rate_limits import Limits
 from app.users.routes import account, admin, lifecycle, registration
 from app.users.routes import sessions as session_routes
-from app.users.routes.error_handlers import install_answers
+from app.users.routes.error_handlers import install_error_handlers
 from app.users.sessions import SessionLimits
 from app.users.tokens import RESET_TYPE, VERIFY_TYPE, UserTokenConfig, UserTokens
 from app.web import App
@@ -136,7 +136,7 @@ def install(app: App) -> None:
             load_common=load_common_passwords,
             breaches=_breach_check(settings),
         ),
-        decoy=mail_nobody,
+        send_dummy_mail=mail_nobody,
         withhold=withhold,
         notify=mail_notice,
         send_email_change=mail_email_change,
@@ -182,7 +182,7 @@ def init_users(
     """
     app.state.users = manager
     if mount_routes:
-        install_answers(app)
+        install_error_handlers(app)
         guards = [Depends(rate_limiter)] if rate_limiter is not None else []
         mounted = Router(prefix=url_prefix.rstrip("/") or "/users", dependencies=guards)
         for router in (

@@ -124,7 +124,7 @@ class UserManager:
     on_after_update: Callable[[Any, set[str]], Awaitable[None]] = no_hook
     on_before_delete: UserHook = no_hook
     # Your own hooks go below; template updates never touch them.
-    decoy: Callable[[AsyncSession, str], Awaitable[None]] | None = None
+    send_dummy_mail: Callable[[AsyncSession, str], Awaitable[None]] | None = None
     """Does the work of a mail without sending one, for addresses that get no mail."""
     withhold: Callable[[AsyncSession, str], None] | None = None
     """Discards every mail of this transaction to an address, at the same cost as sending it."""
@@ -838,8 +838,8 @@ class UserManager:
 
     async def _do_dummy_work(self, db: AsyncSession) -> None:
         token = self.tokens.issue_reset(str(uuid4()), email="nobody@localhost")
-        if self.decoy is not None:
-            await self.decoy(db, token)
+        if self.send_dummy_mail is not None:
+            await self.send_dummy_mail(db, token)
 
     async def _notify(
         self, user: User, notice: str, *, to: str | None = None, is_verified: bool | None = None

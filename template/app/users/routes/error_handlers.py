@@ -34,7 +34,7 @@ from app.web.framework.parameters import sent_by_form
 # isort: split
 
 
-def install_answers(app: App) -> None:
+def install_error_handlers(app: App) -> None:
     """Register the exception handlers below with *app*."""
 
     @app.exception_handler(UserAlreadyExists)

@@ -123,8 +123,8 @@ OTHER_MAILS = Persona(
         ),
         instead(
             "app/users/emails.py",
-            '        "Your account and what belongs to it were deleted.",\n',
-            '        "Your account and what belongs to it were deleted. We are sorry to see you go.",\n',
+            '        "Your account and its data were deleted.",\n',
+            '        "Your account and its data were deleted. We are sorry to see you go.",\n',
         ),
         instead(
             "app/users/pages/password_set.html",
@@ -330,10 +330,10 @@ OTHER_LIMITS = Persona(
         instead("SECURITY.md", "| `export` | 20/h |", "| `export` | 5/h |"),
         instead(
             "app/users/manager.py",
-            "        # Both before the look-up, so that a taken address costs as much as a free one.\n",
+            "        # Check and hash before the lookup, so that a taken address costs the same as a free one.\n",
             '        if email.endswith("@mailinator.com"):\n'
             '            raise InvalidEmail("Disposable addresses are not accepted.")\n'
-            "        # Both before the look-up, so that a taken address costs as much as a free one.\n",
+            "        # Check and hash before the lookup, so that a taken address costs the same as a free one.\n",
         ),
         instead("app/users/tasks.py", "DELETING = 60.0\n", "DELETING = 300.0\n"),
         at_the_end(

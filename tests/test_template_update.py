@@ -701,12 +701,12 @@ def test_an_answer_that_is_given_already_changes_nothing(project: Repository, up
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("doker=false", "there are project_name, color, docker, example"),
+        ("doker=false", "The names are project_name, color, docker, example"),
         ("docker", "Write NAME=VALUE"),
         ("slug=x", "is not an answer"),
         ("docker=maybe", "docker must be true or false"),
         ("color=blue", "cannot be used"),
-        ("example=false", "copied once"),
+        ("example=false", "copied only once"),
     ],
 )
 def test_an_answer_that_cannot_be_is_refused(
@@ -765,7 +765,7 @@ def without_the_tag(project: Repository, template: Repository) -> None:
         (uncommitted, "Commit or stash these changes first"),
         (without_git, "git init && git add -A"),
         (without_answers, ".copier-answers.yml is missing"),
-        (in_another_folder, "Run this in the folder that has it"),
+        (in_another_folder, "Run this command in the folder that has the file"),
         (with_other_answers, ".copier-answers.yml cannot be read"),
         (with_half_answers, "lacks _src_path or _commit"),
         (with_a_relative_source, "Write its URL or absolute path"),

@@ -330,10 +330,10 @@ OTHER_LIMITS = Persona(
         instead("SECURITY.md", "| `export` | 20/h |", "| `export` | 5/h |"),
         instead(
             "app/users/manager.py",
-            "        # Check and hash before the lookup, so that a taken address costs the same as a free one.\n",
+            "        # Check and hash before the lookup,",
             '        if email.endswith("@mailinator.com"):\n'
             '            raise InvalidEmail("Disposable addresses are not accepted.")\n'
-            "        # Check and hash before the lookup, so that a taken address costs the same as a free one.\n",
+            "        # Check and hash before the lookup,",
         ),
         instead("app/users/tasks.py", "DELETING = 60.0\n", "DELETING = 300.0\n"),
         at_the_end(

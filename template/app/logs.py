@@ -68,7 +68,7 @@ class JsonFormatter(BaseJsonFormatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A readable line. A traceback follows it, indented so that no line of it looks like a log line."""
+    """A readable line. Any traceback follows, indented so that it cannot be mistaken for log lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         # Do not repeat a value that the message already contains.
@@ -95,7 +95,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _plain(text: str) -> str:
-    """*text* with the characters escaped that move the cursor or start a line (CWE-117)."""
+    """*text*, with characters that move the cursor or start a new line escaped (CWE-117)."""
     if text.isprintable():
         return text
     return "".join(

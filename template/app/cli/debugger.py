@@ -1,7 +1,7 @@
 """What `breakpoint()` calls under `app dev`. Template-owned.
 
-The requests of `app dev` run in a worker process, whose standard input is closed: pdb would end at once with
-BdbQuit. It talks to the terminal itself instead.
+`app dev` handles requests in a worker process whose standard input is closed, so pdb would exit immediately
+with BdbQuit. Here pdb opens the terminal itself.
 """
 
 import os

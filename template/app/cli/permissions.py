@@ -1,6 +1,6 @@
 """`.env` and the SQLite database are for their owner only: no other user of the machine reads them (CWE-732).
 
-Neither git nor Copier keeps a mode of 0600, so the commands that run the application set it. Template-owned.
+Neither git nor Copier preserves mode 0600, so the commands that run the application set it. Template-owned.
 """
 
 import os

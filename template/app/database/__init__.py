@@ -172,7 +172,7 @@ _NOBODY = Actor()
 
 
 def actor_of(db: AsyncSession) -> Actor:
-    """Who is responsible for the changes of *db*."""
+    """Who is responsible for changes made through *db*."""
     return db.info.get(_ACTOR, _NOBODY)
 
 

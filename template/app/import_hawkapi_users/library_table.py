@@ -78,7 +78,7 @@ class Inspection:
     table: str
     accounts: int = 0
     differences: list[str] = field(default_factory=list[str])
-    """Sentences: how the table differs from the library's."""
+    """How the table differs from the library's, one sentence each."""
     notes: list[str] = field(default_factory=list[str])
     """Sentences: what the owner of the table should know before the import."""
     normalized: dict[str, str] = field(default_factory=dict[str, str])

@@ -74,7 +74,7 @@ class LimiterUnavailable(Exception):
 
 
 class Limiter(Protocol):
-    """Counts by key. Each pair of a key and a rate has its own token bucket.
+    """Counts by key. Each (key, rate) pair has its own token bucket.
 
     A bucket holds at most `rate.count` tokens. `acquire` takes one, and the bucket refills evenly.
 

@@ -55,7 +55,7 @@ class MemoryLimiter:
         await self.clear()
 
     def _count(self, key: str, rate: Rate, cost: int) -> float:
-        """Take *cost* (1, 0 or -1) and return the seconds to wait. Times are microseconds."""
+        """Take *cost* tokens (0 peeks, -1 refunds) and return the seconds to wait. Times are microseconds."""
         now = round(clock.now().timestamp() * 1_000_000)
         self._forget_full_ones(now)
         name = self._bucket_of(key, rate)

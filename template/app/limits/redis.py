@@ -1,6 +1,6 @@
 """Limits in Redis (or Valkey), shared by every process that uses it. Restarting Redis resets them.
 
-The algorithm is that of `memory.py`. It runs inside Redis, so that two processes never count at the same
+It uses the same algorithm as `memory.py`. It runs inside Redis, so that two processes never count at the same
 time, and uses the clock of Redis, so that all agree on the time. A circuit breaker handles outages of Redis.
 """
 

@@ -40,7 +40,7 @@ class OutboxMessage(Base):
     __tablename__ = "mail_outbox"
     __table_args__ = (Index(None, "status", "next_attempt_at"),)
 
-    # SQLite only increments an INTEGER primary key.
+    # SQLite autoincrements only INTEGER primary keys, not BIGINT.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     user_id: Mapped[str | None] = mapped_column(
         String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True, default=None
@@ -168,7 +168,7 @@ async def _change(db: AsyncSession, row: OutboxMessage, **values: object) -> Non
 
 
 async def pending_messages(db: AsyncSession) -> list[EmailMessage]:
-    """The mails that wait to be sent, oldest first, without those that will be discarded."""
+    """Mails waiting to be sent, oldest first, excluding those that will be discarded."""
     waiting = select(OutboxMessage.message).where(OutboxMessage.status == PENDING)
     stored = [from_json(text) for text in await db.scalars(waiting.order_by(OutboxMessage.id))]
     return [mail.message for mail in stored if not mail.discard]

@@ -71,7 +71,8 @@ async def update(
     other superuser.
 
     Raises:
-        InvalidEmail, InvalidPassword, UserAlreadyExists, LastSuperuser: nothing is changed.
+        InvalidEmail, InvalidPassword, UserAlreadyExists: nothing is changed.
+        LastSuperuser: this is the last active superuser. Nothing is changed.
         NoSuchUser: the account was deleted meanwhile.
     """
     hashed_password = None

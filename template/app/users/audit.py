@@ -101,7 +101,7 @@ async def browsers_of_logins(
 ) -> tuple[set[str], int]:
     """The browsers that *user_id* has logged in with, as far back as the log goes.
 
-    *and_number*: a count that the same query returns, so that a login needs no second query.
+    *and_number*: a count to fetch in the same query, which saves each login a second one.
     """
     logins = (
         AuditEvent.user_id == user_id,

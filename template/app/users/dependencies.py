@@ -3,9 +3,9 @@
 @router.get("/things", status_code=200)
 async def list_things(user: CurrentUser, db: Db) -> list[ThingOut]: ...
 
-Each guard runs before the body is read and appears in the OpenAPI document. Every request reads user and
-session in one query, so that a logout, a password reset, or a disabled or deleted account affects the next
-request.
+Each guard runs before the body is read and appears in the OpenAPI document. Every request reads the user and
+the session in one query, so that a logout, a password reset, or a disabled or deleted account affects the
+next request.
 """
 
 import logging
@@ -95,7 +95,8 @@ def limited_by(row: str) -> Any:
 async def within_wrong_passwords(request: Request, users: Users) -> None:
     """Refuse an IP address with too many wrong passwords before the body is read, on login routes.
 
-    A browser that is known for any account passes, because only the body says which account it wants.
+    A known browser of any account passes: until the body is read, nothing tells which account the login is
+    for.
     """
     if users.limits is not None and not users.device_cookies.is_ours(device_cookie(request)):
         try:

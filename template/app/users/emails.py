@@ -194,7 +194,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
 async def mail_nobody(db: AsyncSession, token: str) -> None:
     """Do the work of a mail, and put a row into the outbox that the worker discards.
 
-    An unknown address must cost the same as a known one, or the response time tells them apart.
+    An unknown address must take as much work as a known one, or response times would tell them apart.
     """
     services = services_of_session(db)
     settings = services.settings
@@ -227,7 +227,7 @@ async def send_verification_email(
     renderer: TemplateRenderer | None = None,
     context: dict[str, Any] | None = None,
 ) -> None:
-    """Send the link that verifies the address *to*.
+    """Mail the verification link to the address *to*.
 
     Raises:
         ValueError: *verify_url_template* does not contain {token}.

@@ -14,7 +14,7 @@ from app.users.models import User
 
 
 def account_of(user: User) -> dict[str, Any]:
-    """The columns of the account."""
+    """The account's column values, without columns marked SECRET."""
     name_of = User.__mapper__.get_property_by_column
     return {column.name: getattr(user, name_of(column).key) for column in _open_columns(_accounts())}
 

@@ -123,7 +123,8 @@ async def withdraw_invitation(self: "UserManager", db: AsyncSession, invitation_
 async def accept_invitation(
     self: "UserManager", db: AsyncSession, *, token: str, password: str, **extra: Any
 ) -> User:
-    """Create the account that *token* invites to. Its address counts as verified: the link was mailed to it.
+    """Accept the invitation in *token* and create the account. Its address counts as verified: the link was
+    mailed to it.
 
     *extra* are your own columns.
 

@@ -59,8 +59,8 @@ from app.users.tokens import UserTokens
 # isort: split
 
 MAX_FAILED_LOGINS = 100
-"""Wrong passwords in a row that lock an account. The owner then needs a known browser, or a reset by mail, to
-log in (NIST SP 800-63B-4, section 3.2.2)."""
+"""Wrong passwords in a row that lock an account. The owner can then log in only from a known browser or after
+a password reset by mail (NIST SP 800-63B-4, section 3.2.2)."""
 
 type UserHook = Callable[[Any], Awaitable[None]]
 type Registration = Literal["open", "private", "closed"]
@@ -196,7 +196,8 @@ class UserManager:
             # This account cannot log in without the link, and its owner may have lost the first mail.
             await self._mail_verification(user)
         elif self.notify is not None:
-            # `create` has already counted this mail. A second count would make a taken address cost more.
+            # `create` has already counted this mail. Counting it again would use up the limit faster for
+            # addresses that are taken.
             await self.notify(user, "already_registered")
         else:
             await self._do_dummy_work(db)

@@ -63,7 +63,7 @@ class UserSession(Base):
     """Public: shown in lists, and in access tokens as `sid`."""
     user_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
     kind: Mapped[str] = mapped_column(String(8))
-    """`bearer` or `cookie`: what the secret is accepted as."""
+    """`bearer` or `cookie`: how the client must send the secret."""
     secret_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
     """SHA-256 of the secret. Only the client has the secret (ASVS 7.2.3)."""
     replaced_tokens: Mapped[str] = mapped_column(Text, default="[]", info=SECRET)

@@ -81,7 +81,7 @@ type _Bucket = tuple[str, Rate]
 
 
 class Attempt:
-    """A password check in progress. It counts as wrong unless it is uncounted."""
+    """A password check in progress. It counts as wrong unless `uncount` is called."""
 
     def __init__(self, limiter: Limiter, buckets: list[_Bucket]) -> None:
         self._limiter = limiter

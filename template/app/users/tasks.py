@@ -40,7 +40,8 @@ def install(app: App, manager: UserManager) -> None:
                     act_as(db, "worker")
                     found = await manager.delete_due(db, skip=failed)
             except Exception as error:
-                # Your hook, or a row without CASCADE, blocks this account. Delete the others.
+                # This account cannot be deleted: a hook raised, or a row references it without ON DELETE
+                # CASCADE. Delete the others.
                 if failed == _MAX_FAILURES or lacks_migration(error):
                     raise
                 logger.exception("an account whose grace period has passed could not be deleted")

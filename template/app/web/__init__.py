@@ -1,4 +1,5 @@
-"""The HTTP tools that routes use. Template-owned: repairs of HawkAPI's defects arrive by `copier update`."""
+"""The HTTP tools that routes use. Template-owned: fixes for HawkAPI's defects arrive through `copier
+update`."""
 
 from app.web import docs, health
 from app.web.cookies import delete_cookie, set_cookie

@@ -87,7 +87,7 @@ def log_requests(app: Application) -> Application:
             await send(message)
             exchange.bytes_sent += len(message.get("body", b""))
             if not message.get("more_body", False):
-                # Write the line now: the client does not wait for background tasks.
+                # Log now, not after background tasks: the client does not wait for those.
                 _write(scope, exchange)
 
         try:

@@ -23,7 +23,7 @@ class Client:
     def network(self) -> str:
         """What a rate limit counts: an IPv4 address or the /64 of an IPv6 address.
 
-        One site has at least a /64 (RFC 6177). Empty if the address is empty.
+        A site is assigned at least a /64 (RFC 6177). Empty if the address is empty.
         """
         if ":" not in self.ip_address:
             return self.ip_address

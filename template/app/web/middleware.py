@@ -102,7 +102,7 @@ def _without_body(send: Any) -> Any:
             await send(message)
             return
         if complete:
-            # A stream that was ended sends one more message.
+            # A stream that was cut off still sends one final message. Drop it.
             return
         complete = True
         await send({"type": "http.response.body", "body": b"", "more_body": False})

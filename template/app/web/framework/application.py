@@ -176,7 +176,7 @@ class App(HawkAPI):
     # Life cycle
 
     def on_startup(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Run *func* before the first request. If it raises, the error is logged and the start fails."""
+        """Run *func* before the first request. If it raises, the error is logged and startup fails."""
 
         async def logged() -> None:
             try:

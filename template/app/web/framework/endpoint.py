@@ -2,7 +2,7 @@
 # HawkAPI keeps its description of a handler only in the plan of the route (`_handler_plan`).
 """Turns a handler into an endpoint, which reads the request, runs the handler and builds the response.
 
-The framework routes the request and sends the response. In between, an endpoint does this, in this order:
+The framework routes the request and sends the response. In between, the endpoint works as follows:
 
 1. Guards run first: `dependencies=[...]`, then parameters in the order of the handler's signature. A guard
    that comes first refuses the request before its body is read.
@@ -227,7 +227,7 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
             needs_body=False,
             has_cleanup_deps=False,
         ),
-        # HawkAPI serves a handler that only returns a literal from a cache and skips every guard.
+        # If a handler only returns a literal, HawkAPI serves it from a cache and skips every guard.
         "_static_response": None,
         "_trivial": False,
         "middleware": tuple(_made_once(each) for each in route.middleware or ()) or None,

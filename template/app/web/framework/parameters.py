@@ -65,7 +65,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
 
 
 def query_reader(name: str, annotation: Any, default: Any = REQUIRED) -> Reader:
-    """Read one query parameter. A list annotation takes every occurrence."""
+    """Read one query parameter. With a list annotation, all occurrences are returned."""
     is_list = _is_list(annotation)
 
     async def read(request: Request) -> Any:

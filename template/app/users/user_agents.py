@@ -1,6 +1,7 @@
 """Readable browser names from the User-Agent header, for example "Firefox on Windows"."""
 
 import re
+from functools import lru_cache
 
 from ua_parser import parse_os, parse_user_agent
 
@@ -8,6 +9,7 @@ UNKNOWN = "an unknown browser"
 MAX_LENGTH = 80
 
 
+@lru_cache(maxsize=1024)
 def browser_of(user_agent: str) -> str:
     """Browser family and operating system without versions, so that an update is not a new browser.
 

@@ -23,10 +23,9 @@ from app.web import middleware
 from app.web.access_log import hide, response_has_begun
 from app.web.database_errors import MIGRATIONS_ARE_PENDING, log_missing_migration
 from app.web.framework.asgi import Message
-from app.web.framework.endpoint import Endpoint, is_response, wrap_route
+from app.web.framework.endpoint import CheckedRequest, Endpoint, is_response, wrap_route
 from app.web.framework.handler_checks import RouteError
 from app.web.framework.openapi import build_document
-from app.web.framework.request import CheckedRequest
 from app.web.problems import (
     NOTHING_HERE,
     UNEXPECTED,

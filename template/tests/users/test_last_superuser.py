@@ -72,7 +72,7 @@ def superusers(accounts):
 
 @EACH_WAY
 async def test_the_last_one_keeps_the_rights(root, take, superusers, how):
-    with pytest.raises(LastSuperuser, match="make another one first"):
+    with pytest.raises(LastSuperuser, match="Make another superuser first"):
         await take(how, root)
 
     assert await superusers() == ["root@example.com"]

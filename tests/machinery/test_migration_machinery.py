@@ -167,7 +167,7 @@ def test_no_revision_is_written_when_nothing_has_changed(config: Config, project
     command.revision(config, "nothing", autogenerate=True)
 
     assert sorted(project.rglob("*.py")) == before
-    assert "no revision was written" in config.stdout.getvalue()
+    assert "No revision was written" in config.stdout.getvalue()
 
 
 # SQLite changes a table by copying it

@@ -61,7 +61,7 @@ async def test_the_link_leads_to_the_front_end_that_the_settings_name(
     link = (await outbox())[0]
     assert "https://shop.example.org/#/email?code=ey" in link.text_body
     assert 'href="https://shop.example.org/#/email?code=ey' in link.html_body
-    assert "good for 45 minutes" in link.text_body
+    assert "expires in 45 minutes" in link.text_body
 
 
 @pytest.mark.parametrize("new_email", ["x", OLD])

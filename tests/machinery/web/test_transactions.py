@@ -107,7 +107,7 @@ async def test_a_duplicate_that_only_the_commit_finds_is_no_success(stored, stor
 
     answers = [await stored_http.post("/"), await stored_http.post("/")]
 
-    assert [each.status_code for each in answers] == [201, 500]
+    assert [each.status_code for each in answers] == [201, 409]
     assert await count(stored, thing) == 1
 
 

@@ -69,7 +69,7 @@ def test_answers_tell_of_an_account_exactly_what_the_contract_says(
 
     assert set(registered) == set(me) == PUBLIC
     assert set(logged_in) == PUBLIC | {"access_token", "refresh_token", "expires_in", "token_type"}
-    assert set(managed) == PUBLIC | {"created_at", "updated_at", "delete_after"}
+    assert set(managed) == PUBLIC | {"created_at", "updated_at", "delete_after", "must_reset_password"}
     assert set(export["account"]) == set(managed) | {"password_version", "pending_email"}
 
 

@@ -1003,7 +1003,15 @@ def test_dev_makes_what_is_missing_serves_and_loads_what_is_saved(clone: Path):
     assert (clone / ".env").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.usefixtures("bytecode")
+@pytest.fixture
+def hang_up_counts() -> Iterator[None]:
+    """Processes that the test starts do not ignore SIGHUP, which they inherit under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("bytecode", "hang_up_counts")
 def test_dev_ends_with_its_terminal(clone: Path):
     """It is told so by SIGHUP, which Granian takes as a request to reload."""
     port = free_port()
@@ -1014,6 +1022,11 @@ def test_dev_ends_with_its_terminal(clone: Path):
 
     assert server.returncode == 0
     assert not answers(f"http://127.0.0.1:{port}/livez", "alive")
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
@@ -1056,6 +1069,7 @@ def test_a_breakpoint_opens_the_debugger_at_the_terminal(clone: Path):
     port = free_port()
     with at_a_terminal("dev", "--port", str(port), cwd=clone) as terminal:
         read_until(terminal, "Started worker-1")
+        wait_until(lambda: is_listening(port))
         with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
             read_until(terminal, "(Pdb)")

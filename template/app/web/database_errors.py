@@ -49,8 +49,8 @@ def _log_once(logger: logging.Logger, message: str, period: int) -> None:
 def taken_fields(error: BaseException) -> list[str]:
     """The columns of the unique constraint or index that *error* violates; empty for any other error.
 
-    PostgreSQL names the constraint, so the columns come from the naming convention (`app/database`): those of
-    a constraint of several columns are one name, joined by underscores.
+    PostgreSQL names the constraint, so the columns come from the naming convention (`app/database`) or from
+    PostgreSQL's own: those of a constraint of several columns are one name, joined by underscores.
     """
     if not isinstance(error, IntegrityError) or error.orig is None:
         return []
@@ -61,5 +61,6 @@ def taken_fields(error: BaseException) -> list[str]:
         return []
     details = error.orig.__cause__
     table, constraint = getattr(details, "table_name", None), str(getattr(details, "constraint_name", ""))
-    columns = re.fullmatch(rf"(?:uq|ix)_{re.escape(str(table))}_(\w+)", constraint)
-    return [columns[1]] if columns else []
+    name = re.escape(str(table))
+    columns = re.fullmatch(rf"(?:uq|ix)_{name}_(\w+)|{name}_(\w+)_key", constraint)
+    return [columns[1] or columns[2]] if columns else []

@@ -28,7 +28,7 @@ _REMINDER = '''async def mail_email_change_reminder(user: User, new_email: str, 
         "app_name": settings.app_name,
         "lifetime": in_words(settings.email_change_ttl),
     }
-    # No mail of the account: a taken mailbox gets no mail, and the export would tell the two apart (CWE-204).
+    # No user_id: a taken address gets no mail, and the export must not show the difference (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
     subject = f"Your new e-mail address for {settings.app_name} waits to be confirmed"
     await _send(mailer, new_email, subject, "email_change.html", values)

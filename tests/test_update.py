@@ -38,7 +38,7 @@ def template_of_two_versions(tmp_path: Path) -> Path:
     change(files / "README.md.jinja", "## Run", "## Run it")
     change(files / "CHANGELOG.md", "#", "# Our", count=1)
     change(files / ".env.jinja", "ENVIRONMENT", "# Second version\nENVIRONMENT")
-    change(files / "app" / "users" / "hooks.py", '"""Yours:', '"""All yours:')
+    change(files / "app" / "users" / "hooks.py", '"""Your code', '"""All your code')
     change(files / "app" / "notes" / "routes.py", '"""', '"""Again: ', count=1)
     change(files / "migrations" / "versions" / "app_0001_base.py", '"""app:', '"""app again:')
     (files / "app" / "users" / "added.py").write_text('"""New in the second version."""\n')

@@ -1,7 +1,7 @@
 """The command `template-update`: merge a new version of the template and report what needs attention.
 
-It requires a clean tree, shows what is new and merges. Unless there are conflicts, it then migrates the
-database and runs the checks and the tests.
+It requires a clean working tree, lists the changes and merges them. Unless there are conflicts, it then
+migrates the database and runs the checks and the tests.
 """
 
 import sys
@@ -36,7 +36,7 @@ def template_update(
         bool,
         typer.Option(
             "--check",
-            help="Only show what is new and whether it would conflict. Exit code 2 means a new version.",
+            help="List changes and conflicts, and apply nothing. Exit code 2: a new version exists.",
         ),
     ] = False,
     to: Annotated[

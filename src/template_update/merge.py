@@ -57,7 +57,7 @@ class Merger:
         """Find the repository.
 
         Raises:
-            UpdateError: there is no repository, or it has no commit.
+            UpdateError: the project has no git repository, or no commit.
         """
         inside = Git(project)
         inside.require_version()

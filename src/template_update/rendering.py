@@ -25,7 +25,7 @@ def render(copies: list[Copy]) -> None:
     """Render all of them concurrently: rendering is most of the work of an update, and each uses one core.
 
     Raises:
-        UpdateError: a version cannot be rendered, or an answer is invalid.
+        UpdateError: Copier rejects an answer or fails to render a version.
     """
     started = [(copy, _start(copy)) for copy in copies]
     for copy, process in started:

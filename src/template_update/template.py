@@ -69,7 +69,7 @@ class Template:
         self._git = Git(self._clone)
 
     def newest(self) -> str:
-        """The tag of the newest release, or the newest commit if there is no release."""
+        """The tag of the latest release, or the latest commit if nothing has been released."""
         releases = {version: tag for tag, version in self._releases() if not version.is_prerelease}
         return releases[max(releases)] if releases else self._git("describe", "--tags", "--always").strip()
 
@@ -77,7 +77,7 @@ class Template:
         """The tag or commit that *name* means, with or without a v.
 
         Raises:
-            UpdateError: there is no such version.
+            UpdateError: the version does not exist.
         """
         wanted = version_of(name)
         for tag, version in self._releases():
@@ -115,7 +115,7 @@ class Template:
         """Render a new project for each pair of a version and answers, and return their folders.
 
         Raises:
-            UpdateError: a version cannot be rendered, or an answer is invalid.
+            UpdateError: Copier rejects an answer or fails to render a version.
         """
         copies = [
             rendering.Copy(self._clone, version, answers, self._folder / f"render-{number}")

@@ -48,7 +48,7 @@ class Update:
         """Fetch the template and choose the version (*to*, or the newest) or the answers to update to.
 
         Raises:
-            UpdateError: there is no such version, or no such answer.
+            UpdateError: the version or the answer does not exist.
         """
         if to and changes:
             raise UpdateError("Give either --to or --answers: changing an answer keeps the version.")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
     from app.tasks import PeriodicTask
     from app.users import UserManager
+    from app.web.html import HtmlPages
 
 
 class Services:
@@ -25,6 +26,7 @@ class Services:
     """`async with app.state.db.session() as db:` commits at the end of the block."""
     reading: "async_sessionmaker[AsyncSession]"
     """Makes read-only sessions, which GET and HEAD requests use."""
+    html: "HtmlPages"
     limiter: "Limiter"
     mail: "Mailer"
     tasks: "list[PeriodicTask]"

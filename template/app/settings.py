@@ -84,6 +84,14 @@ class Settings(BaseSettings):
     app_name: Annotated[
         types.OneLine, Field(description="The application name shown in e-mails and pages.")
     ] = "HawkAPI app"
+    brand_color: Annotated[
+        types.BrandColor,
+        Field(description="The colour of buttons and links on pages and in e-mails, such as #0969da."),
+    ] = "#0969da"
+    logo_url: Annotated[
+        types.LogoUrl,
+        Field(description="The logo on pages: a path of this application. Empty: the name only."),
+    ] = ""
     secret_key: Annotated[
         types.SecretKey,
         Field(

@@ -41,6 +41,13 @@ def _web_url_or_empty(value: str) -> str:
     return _web_url(value) if value else ""
 
 
+def _logo_url(value: str) -> str:
+    # Not another site's: pages load only their own files.
+    if value and not re.fullmatch(r"/(?!/)[\x21-\x7e]*", value):
+        raise ValueError("must be a path of this application, such as /static/logo.svg, or empty")
+    return value
+
+
 def _link(value: str) -> str:
     if not _is_web_url(value) or "{token}" not in value:
         raise ValueError("must be an http(s) URL that contains {token}")
@@ -55,6 +62,23 @@ def _is_web_url(value: str) -> bool:
         return False
     is_clean = value.isprintable() and " " not in value
     return parts.scheme in ("http", "https") and bool(parts.hostname) and has_port_or_none and is_clean
+
+
+def _brand_color(value: str) -> str:
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+        raise ValueError("must be a colour such as #0969da")
+    if _contrast_with_white(value) < 4.5:
+        raise ValueError("must be darker: white text on it needs a contrast of 4.5 (WCAG 2.2, 1.4.3)")
+    return value.lower()
+
+
+def _contrast_with_white(color: str) -> float:
+    """The contrast ratio of WCAG 2.2."""
+    channels = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    red, green, blue = (
+        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels
+    )
+    return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
 
 
 def _path_prefix(value: str) -> str:
@@ -202,6 +226,8 @@ OneLine = Annotated[str, AfterValidator(_one_line)]
 SecretKey = Annotated[SecretStr, AfterValidator(_secret_key)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 WebUrlOrEmpty = Annotated[str, AfterValidator(_web_url_or_empty)]
+LogoUrl = Annotated[str, AfterValidator(_logo_url)]
+BrandColor = Annotated[str, AfterValidator(_brand_color)]
 Link = Annotated[str, AfterValidator(_link)]
 """The URL of a mailed link. {token} is replaced by the token."""
 PathPrefix = Annotated[str, AfterValidator(_path_prefix)]

@@ -6,6 +6,7 @@ The names are those of the library hawkapi-users: `from hawkapi_users import …
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 from hawkapi import Depends, Request
 from hawkapi.routing.router import Router
@@ -181,6 +182,7 @@ def init_users(
     manager's limits, and refuses a request by raising `Problem(429, ...)`.
     """
     app.state.users = manager
+    app.state.html.add_folder(Path(__file__).parent / "pages")
     if mount_routes:
         install_error_handlers(app)
         guards = [Depends(rate_limiter)] if rate_limiter is not None else []

@@ -12,21 +12,11 @@ from hawkapi import Request
 from hawkapi.responses.json_response import JSONResponse
 from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
+from markupsafe import Markup
 
-from app.web.html import page_response
+from app.web.html import html_page
 
 router = Router()
-
-_STYLE = """
-details{border:1px solid #d0d7de;border-radius:6px;margin:.5rem 0}
-summary{cursor:pointer;padding:.6rem .8rem}
-summary::after{content:"";display:block;clear:both}
-details>div{padding:0 1rem 1rem}
-.method{display:inline-block;min-width:4.5rem;font-weight:700}
-.lock{float:right;color:#57606a}
-pre{background:#f6f8fa;padding:.8rem;overflow:auto;border-radius:6px}
-table{border-collapse:collapse}td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}
-"""
 
 
 @router.get("/openapi.json", include_in_schema=False)
@@ -39,7 +29,8 @@ async def openapi_document(request: Request) -> JSONResponse:
 async def docs(request: Request) -> Response:
     """The documentation page."""
     document = request.scope["app"].openapi()
-    return page_response(document["info"]["title"], render(document), style=_STYLE, wide=True)
+    body = Markup(render(document))  # noqa: S704  # nosec B704 - render escapes every value
+    return html_page(request, "page.html", title=document["info"]["title"], body=body)
 
 
 def render(document: dict[str, Any]) -> str:

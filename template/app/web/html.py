@@ -1,70 +1,119 @@
-"""Small HTML pages without scripts or external resources. Their headers forbid both.
+"""HTML pages: Jinja2 templates with escaped values and a strict Content-Security-Policy.
 
-A page is a Jinja2 template that extends `page.html`, the layout in `app/web/templates/`.
+`app.state.html` renders them. A page is a template that extends `page.html`, the layout. A module that has
+pages adds its folder of templates in `install`:
+
+    app.state.html.add_folder(Path(__file__).parent / "templates")
+
+and a handler returns `html_page(request, "welcome.html", name=user.name)`.
 """
 
 import base64
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hawkapi import Request
 from hawkapi.responses.response import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from app import i18n
+
 _TEMPLATES = Path(__file__).parent / "templates"
-_STYLE = (_TEMPLATES / "page.css").read_text("utf-8")
 
 
-class Pages:
-    """Renders the templates of a folder. Values are escaped."""
+class HtmlPages:
+    """Renders the templates of all folders. A layout is found in the folder that was added last."""
 
-    def __init__(self, folder: Path = _TEMPLATES) -> None:
+    def __init__(self, app_name: str) -> None:
+        self._loader = FileSystemLoader([_TEMPLATES])
         self._environment = Environment(
-            loader=FileSystemLoader([folder, _TEMPLATES]),
+            loader=self._loader,
             autoescape=True,
             trim_blocks=True,
+            lstrip_blocks=True,
             undefined=StrictUndefined,
+            extensions=["jinja2.ext.i18n"],
         )
+        install_gettext: Callable[..., None] = self._environment.install_gettext_callables  # type: ignore[attr-defined]
+        install_gettext(i18n.gettext, i18n.ngettext, newstyle=True)
+        self._context: list[Callable[[Request], dict[str, Any]]] = []
+        self._sources = "style-src 'self'"
+        self._globals: dict[str, Any] = self._environment.globals  # type: ignore[assignment]
+        self._globals["app_name"] = app_name
+        self._use_inline_style((_TEMPLATES / "page.css").read_text("utf-8"))
+
+    @property
+    def globals(self) -> dict[str, Any]:
+        """Values that every template has."""
+        return self._globals
+
+    def add_folder(self, folder: Path) -> None:
+        """Find templates in *folder*, too. It takes precedence over the folders that were added before."""
+        self._loader.searchpath.insert(0, str(folder))
+
+    def add_context(self, values_of: Callable[[Request], dict[str, Any]]) -> None:
+        """Give every template the values that *values_of* returns for the request."""
+        self._context.append(values_of)
+
+    def allow(self, sources: str) -> None:
+        """Allow *sources* in the Content-Security-Policy, for a layout that loads its own files."""
+        self._sources = sources
+
+    def _use_inline_style(self, css: str) -> None:
+        digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+        # Markup: an escaped style would not match the digest in the policy.
+        self._globals["style"] = Markup(css)  # noqa: S704  # nosec B704
+        self._sources = f"style-src 'sha256-{digest}'"
 
     def response(
         self,
+        request: Request,
         template: str,
         *,
         status: int = 200,
         headers: dict[str, str] | None = None,
-        style: str = "",
         **values: Any,
     ) -> Response:
-        """The page *template* with *values*. *style* is CSS in addition to that of the layout.
+        """The page *template* with *values*, in the language of the request.
 
-        The URL of a page may contain a token, so the page is not stored (`no-store`). Only its own style and
-        forms to this site are allowed (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds the headers that
-        every response has.
+        The URL of a page may contain a token, so the page is not stored (`no-store`). It may load only what
+        its layout needs and send forms only to this site (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds
+        the headers that every response has.
         """
-        css = _STYLE + style
-        digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-        # Markup: an escaped style would not match the digest in the policy.
-        layout = {"problem": "", "wide": False, "style": Markup(css)}  # noqa: S704  # nosec B704
-        document = self._environment.get_template(template).render(layout | values)
+        language = i18n.language_for(request.headers.get("accept-language") or "")
+        with i18n.using(language):
+            context: dict[str, Any] = {"language": language, "problem": ""}
+            for values_of in self._context:
+                context |= values_of(request)
+            document = self._environment.get_template(template).render(context | values)
         policy = (
-            f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self';"
+            f"default-src 'none'; {self._sources}; form-action 'self';"
             " base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
         )
         return Response(
             document,
             status_code=status,
-            headers={"Cache-Control": "no-store", "Content-Security-Policy": policy} | (headers or {}),
+            headers={
+                "Cache-Control": "no-store",
+                "Content-Language": language,
+                "Content-Security-Policy": policy,
+            }
+            | (headers or {}),
             content_type="text/html; charset=utf-8",
         )
 
 
-_pages = Pages()
-
-
-def page_response(
-    title: str, body: str, *, status: int = 200, style: str = "", wide: bool = False
+def html_page(
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    **values: Any,
 ) -> Response:
-    """A page with only the layout. *body* is HTML: escape untrusted values with `html.escape`."""
-    content = Markup(body)  # noqa: S704  # nosec B704 - HTML, as the docstring says
-    return _pages.response("page.html", status=status, style=style, wide=wide, title=title, body=content)
+    """The page *template* with *values*. See `HtmlPages.response`."""
+    pages: HtmlPages = request.scope["app"].state.html
+    return pages.response(request, template, status=status, headers=headers, **values)

@@ -5,13 +5,14 @@ From the outside in, with the reason for each place:
 1. `log_requests`: sees every request, even a refused one, and gives it an id.
 2. `respond_to_head`: turns HEAD into GET, so that the inner layers need not handle it.
 3. `well_formed` and 4. `security_headers`: apply to every response, no matter which layer sends it.
-5. `check_host`: a host name that is not served gets no response but the refusal, not even CORS headers.
-6. CORS: outside the layers that send errors, so that a front end can read the errors.
-7. `limit_size` and 8. `limit_time`: before any work is done for the request.
-9. `App`: turns exceptions into responses, then runs your middleware, then the route.
+5. `errors_as_pages`: shows every error below it to browsers as a page.
+6. `check_host`: a host name that is not served gets no response but the refusal, not even CORS headers.
+7. CORS: outside the layers that send errors, so that a front end can read the errors.
+8. `limit_size` and 9. `limit_time`: before any work is done for the request.
+10. `App`: turns exceptions into responses, then runs your middleware, then the route.
 
-Your own middleware (`app.add_middleware`) is part of 9. You may change the headers in `_ALWAYS`. The order is
-fixed.
+Your own middleware (`app.add_middleware`) is part of 10. You may change the headers in `_ALWAYS`. The order
+is fixed.
 """
 
 import asyncio
@@ -22,13 +23,15 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
+import msgspec
 from hawkapi.middleware.cors import CORSMiddleware
 
 from app.settings import Settings
 from app.web.access_log import is_of_user, log_requests
 from app.web.cookies import COOKIES
 from app.web.framework.asgi import Application, Message
-from app.web.problems import problem_response
+from app.web.framework.endpoint import CheckedRequest
+from app.web.problems import PROBLEM_JSON, problem_response
 
 logger = logging.getLogger("app.web")
 
@@ -69,6 +72,7 @@ def build_stack(app: Application, settings: Settings | None) -> Application:
                 expose_headers=["Retry-After", "X-Request-ID"],
             )
         app = check_host(app, settings.allowed_hosts)
+    app = errors_as_pages(app)
     app = security_headers(app, strict_transport_security(settings))
     return log_requests(respond_to_head(well_formed(app)))
 
@@ -182,6 +186,60 @@ def security_headers(app: Application, transport: bytes) -> Application:
         await app(scope, receive, with_headers)
 
     return middleware
+
+
+def errors_as_pages(app: Application) -> Application:
+    """Show problem details as a page to clients that accept HTML and not JSON, as browsers do.
+
+    `App.error_page` makes the page. The status and headers such as Retry-After stay.
+    """
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        if scope["app"].error_page is None or not _wants_html(scope):
+            await app(scope, receive, send)
+            return
+        await app(scope, receive, _with_error_page(scope, receive, send))
+
+    return middleware
+
+
+def _wants_html(scope: Any) -> bool:
+    accepted = b",".join(value for name, value in scope["headers"] if name == b"accept")
+    return b"text/html" in accepted and b"json" not in accepted
+
+
+def _with_error_page(scope: Any, receive: Any, send: Any) -> Any:
+    start: Message = {}
+    body = b""
+
+    async def dressed(message: Message) -> None:
+        nonlocal start, body
+        if message["type"] == "http.response.start":
+            if (b"content-type", PROBLEM_JSON.encode()) not in message.get("headers", ()):
+                await send(message)
+            else:
+                start = message
+            return
+        if not start:
+            await send(message)
+            return
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            await _send_page(start, body)
+
+    async def _send_page(start: Message, body: bytes) -> None:
+        page = scope["app"].error_page(CheckedRequest(scope, receive), msgspec.json.decode(body))
+
+        async def with_first_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name for name, _ in message["headers"]} | _ABOUT_A_BODY
+                kept = [each for each in start["headers"] if each[0].lower() not in own]
+                message = {**message, "headers": [*message["headers"], *kept]}
+            await send(message)
+
+        await page(scope, receive, with_first_headers)
+
+    return dressed
 
 
 def check_host(app: Application, allowed: Iterable[str]) -> Application:

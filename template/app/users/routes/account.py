@@ -127,11 +127,11 @@ async def request_email_change(
 
 
 @router.get("/email-change/{token}", include_in_schema=False)
-async def email_change_page(token: str, users: Users) -> Response:
+async def email_change_page(request: Request, token: str, users: Users) -> Response:
     """The page that the mailed link opens. Opening it changes nothing, because mail scanners open every
     link."""
     users.tokens.peek_email_change_token_sub(token)
-    return link_pages.email_change_form()
+    return link_pages.email_change_form(request)
 
 
 @mailed_link(router, "/email-change", limit="change_email")
@@ -155,7 +155,7 @@ async def change_email(
         browser=device_cookie(request),
     )
     remember_browser(request, users, user)
-    return link_pages.email_was_changed(user.email) if sent_by_form(request) else public(user)
+    return link_pages.email_was_changed(request, user.email) if sent_by_form(request) else public(user)
 
 
 # Your own routes go below; template updates never touch them.

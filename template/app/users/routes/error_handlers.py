@@ -61,20 +61,20 @@ def install_error_handlers(app: App) -> None:
     @app.exception_handler(InvalidPassword)
     async def invalid_password(request: Request, error: InvalidPassword) -> Response:
         if sent_by_form(request) and (users := resolve_user_manager(app)) is not None:
-            return link_pages.another_password_form(users.password_min_length, str(error))
+            return link_pages.new_password_form(request, "", users.password_min_length, str(error))
         return _invalid(error.field, error)
 
     @app.exception_handler(WrongPassword)
     async def wrong_password(request: Request, error: WrongPassword) -> Response:
         # Not 401: the session is still valid, and a client would discard it.
         if sent_by_form(request):
-            return link_pages.password_again(str(error))
+            return link_pages.password_again(request, str(error))
         return _invalid(error.field, error)
 
     @app.exception_handler(OwnerRequired)
     async def owner_required(request: Request, error: OwnerRequired) -> Response:
         if sent_by_form(request):
-            return link_pages.email_change_form("Enter your password.")
+            return link_pages.email_change_form(request, "Enter your password.")
         return Problem(400, str(error)).to_response()
 
     @app.exception_handler(SessionEnded)
@@ -96,7 +96,7 @@ def install_error_handlers(app: App) -> None:
     async def too_often(request: Request, error: TooManyRequests) -> Response:
         problem = too_many(error.seconds, detail=str(error))
         if sent_by_form(request):
-            return link_pages.try_later(problem.detail, problem.headers or {})
+            return link_pages.try_later(request, problem.detail, problem.headers or {})
         return problem.to_response()
 
     @app.exception_handler(NoSuchInvitation)
@@ -111,7 +111,7 @@ def install_error_handlers(app: App) -> None:
             # Only POST is recorded: mail scanners and people open the same link many times.
             await note_refusal(request, resolve_user_manager(app), "link_refused", "link")
         if sent_by_form(request) or request.method == "GET":
-            return link_pages.dead_link()
+            return link_pages.dead_link(request)
         return Problem(
             400, "The link no longer works: it has expired or has already been used. Request a new link."
         ).to_response()

@@ -40,14 +40,21 @@ _TAKEN = {409: "The e-mail address already has an account."}
 _DEAD_LINK = {400: "The link no longer works, or the request is not valid."}
 
 
-@router.post("/verify/request", status_code=202, dependencies=[limited_by("request_verify")])
-async def request_verify(body: EmailRequest, users: Users, db: Db) -> Accepted:
+@router.post(
+    "/verify/request",
+    status_code=202,
+    response_model=Accepted,
+    dependencies=[limited_by("request_verify")],
+)
+async def request_verify(
+    request: Request, body: Annotated[EmailRequest, FromForm()], users: Users, db: Db
+) -> Accepted | Response:
     """Request a new verification link
 
     Always returns 202, whether or not the account exists.
     """
     await users.request_verify(db, email=body.email)
-    return Accepted()
+    return link_pages.link_is_sent(request, body.email) if sent_by_form(request) else Accepted()
 
 
 @router.get("/verify/{token}", include_in_schema=False)
@@ -57,7 +64,7 @@ async def verify_page(request: Request, login: OptionalLogin, token: str, users:
     user = await users.check_verify_token(db, token=token)
     is_known = users.is_known_browser(device_cookie(request), user)
     is_theirs = is_known or (login is not None and login.user.id == user.id)
-    return link_pages.verify_form(with_password=not is_theirs)
+    return link_pages.verify_form(request, user.email, with_password=not is_theirs)
 
 
 @mailed_link(router, "/verify", limit="verify")
@@ -75,10 +82,11 @@ async def verify(
     password. Otherwise another person may have created the account: the password stops working, every session
     ends and a link to set a new password is mailed.
     """
+    token = token_of(request, body.token)
     try:
         user = await users.verify(
             db,
-            token=token_of(request, body.token),
+            token=token,
             login=login and login.user,
             password=body.password,
             browser=device_cookie(request),
@@ -86,25 +94,33 @@ async def verify(
     except WrongPassword as error:
         if not sent_by_form(request):
             raise
-        return link_pages.verify_form(with_password=True, problem=str(error))
-    return link_pages.verified(user.email) if sent_by_form(request) else public(user)
+        account = await users.check_verify_token(db, token=token)
+        return link_pages.verify_form(request, account.email, with_password=True, problem=str(error))
+    return link_pages.verified(request, user.email) if sent_by_form(request) else public(user)
 
 
-@router.post("/password-reset/request", status_code=202, dependencies=[limited_by("request_password_reset")])
-async def request_password_reset(body: EmailRequest, users: Users, db: Db) -> Accepted:
+@router.post(
+    "/password-reset/request",
+    status_code=202,
+    response_model=Accepted,
+    dependencies=[limited_by("request_password_reset")],
+)
+async def request_password_reset(
+    request: Request, body: Annotated[EmailRequest, FromForm()], users: Users, db: Db
+) -> Accepted | Response:
     """Request a link to set a new password
 
     Always returns 202, whether or not the account exists.
     """
     await users.request_password_reset(db, email=body.email)
-    return Accepted()
+    return link_pages.link_is_sent(request, body.email) if sent_by_form(request) else Accepted()
 
 
 @router.get("/password-reset/{token}", include_in_schema=False)
-async def password_reset_page(token: str, users: Users) -> Response:
+async def password_reset_page(request: Request, token: str, users: Users, db: Db) -> Response:
     """The page behind the mailed link; see `verify_page`."""
-    users.tokens.peek_reset_token_sub(token)
-    return link_pages.new_password_form(users.password_min_length)
+    user = await users.get_by_id(db, users.tokens.peek_reset_token_sub(token))
+    return link_pages.new_password_form(request, user.email if user else "", users.password_min_length)
 
 
 @mailed_link(router, "/password-reset", limit="reset_password")
@@ -119,17 +135,17 @@ async def reset_password(
     token = token_of(request, body.token)
     user = await users.reset_password(db, token=token, new_password=body.password)
     remember_browser(request, users, user)
-    return link_pages.password_was_set() if sent_by_form(request) else public(user)
+    return link_pages.password_was_set(request, user.email) if sent_by_form(request) else public(user)
 
 
 # Invitations
 
 
 @router.get("/invitation/{token}", include_in_schema=False)
-async def invitation_page(token: str, users: Users, db: Db) -> Response:
+async def invitation_page(request: Request, token: str, users: Users, db: Db) -> Response:
     """The page behind the mailed link; see `verify_page`."""
     invitation = await users.invitations.of_token(db, token)
-    return link_pages.invitation_form(invitation.email, users.password_min_length)
+    return link_pages.invitation_form(request, invitation.email, users.password_min_length)
 
 
 @mailed_link(router, "/invitation", limit="accept_invitation", status_code=201)
@@ -144,7 +160,7 @@ async def accept_invitation(
     told = msgspec.structs.asdict(body) | {"token": token_of(request, body.token)}
     user = await users.accept_invitation(db, **told)
     remember_browser(request, users, user)
-    return link_pages.account_was_made(user.email) if sent_by_form(request) else public(user)
+    return link_pages.account_was_made(request, user.email) if sent_by_form(request) else public(user)
 
 
 # Your own routes go below; template updates never touch them.

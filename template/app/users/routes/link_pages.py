@@ -5,62 +5,77 @@ does not contain the token. These pages are not used if VERIFY_URL, RESET_URL, E
 INVITATION_URL point to your front end.
 """
 
-from pathlib import Path
-
+from hawkapi import Request
 from hawkapi.responses.response import Response
 
-from app.web.html import Pages
+from app.web.framework.application import services_of_request
+from app.web.html import html_page
 
-_pages = Pages(Path(__file__).parent.parent / "pages")
 
-
-def verify_form(*, with_password: bool, problem: str = "") -> Response:
+def verify_form(request: Request, email: str, *, with_password: bool, problem: str = "") -> Response:
     """*with_password*: the account was created in another browser, perhaps by another person."""
-    status = 400 if problem else 200
-    return _pages.response("verify.html", status=status, with_password=with_password, problem=problem)
+    return html_page(
+        request,
+        "verify.html",
+        status=400 if problem else 200,
+        email=email,
+        with_password=with_password,
+        problem=problem,
+    )
 
 
-def verified(email: str) -> Response:
-    return _pages.response("verified.html", email=email)
+def verified(request: Request, email: str) -> Response:
+    return html_page(request, "verified.html", email=email)
 
 
-def invitation_form(email: str, min_length: int) -> Response:
-    return _pages.response("invitation.html", email=email, min_length=min_length)
+def invitation_form(request: Request, email: str, min_length: int) -> Response:
+    return html_page(request, "invitation.html", email=email, min_length=min_length)
 
 
-def account_was_made(email: str) -> Response:
-    return _pages.response("account_made.html", email=email, status=201)
+def account_was_made(request: Request, email: str) -> Response:
+    return html_page(request, "account_made.html", email=email, status=201)
 
 
-def new_password_form(min_length: int) -> Response:
-    return _pages.response("new_password.html", min_length=min_length)
+def new_password_form(request: Request, email: str, min_length: int, problem: str = "") -> Response:
+    """The form for both links that set a password. It posts to the URL it was opened at."""
+    return html_page(
+        request,
+        "new_password.html",
+        status=400 if problem else 200,
+        email=email,
+        min_length=min_length,
+        problem=problem,
+    )
 
 
-def another_password_form(min_length: int, problem: str) -> Response:
-    """Used by both forms that set a password. They post to the URL they were opened at."""
-    return _pages.response("new_password.html", status=400, min_length=min_length, problem=problem)
+def password_was_set(request: Request, email: str) -> Response:
+    return html_page(request, "password_set.html", email=email)
 
 
-def password_was_set() -> Response:
-    return _pages.response("password_set.html")
-
-
-def password_again(problem: str) -> Response:
+def password_again(request: Request, problem: str) -> Response:
     """Used by both forms that ask for the account's password. They post to the URL they were opened at."""
-    return _pages.response("current_password.html", status=400, problem=problem)
+    return html_page(request, "current_password.html", status=400, problem=problem)
 
 
-def email_change_form(problem: str = "") -> Response:
-    return _pages.response("email_change.html", status=400 if problem else 200, problem=problem)
+def email_change_form(request: Request, problem: str = "") -> Response:
+    return html_page(request, "email_change.html", status=400 if problem else 200, problem=problem)
 
 
-def email_was_changed(email: str) -> Response:
-    return _pages.response("email_changed.html", email=email)
+def email_was_changed(request: Request, email: str) -> Response:
+    return html_page(request, "email_changed.html", email=email)
 
 
-def dead_link() -> Response:
-    return _pages.response("dead_link.html", status=400)
+def dead_link(request: Request) -> Response:
+    """Offers a form for a new link if the person can request one: for verification and password reset."""
+    prefix = services_of_request(request).settings.users_prefix
+    kind = request.path.removeprefix(prefix).strip("/").partition("/")[0]
+    action = f"{prefix}/{kind}/request" if kind in ("verify", "password-reset") else ""
+    return html_page(request, "dead_link.html", status=400, action=action, kind=kind)
 
 
-def try_later(problem: str, headers: dict[str, str]) -> Response:
-    return _pages.response("try_later.html", status=429, headers=headers, problem=problem)
+def link_is_sent(request: Request, email: str) -> Response:
+    return html_page(request, "link_sent.html", email=email, status=202)
+
+
+def try_later(request: Request, problem: str, headers: dict[str, str]) -> Response:
+    return html_page(request, "try_later.html", status=429, headers=headers, problem=problem)

@@ -26,6 +26,7 @@ from app.web.framework.asgi import Message
 from app.web.framework.endpoint import CheckedRequest, Endpoint, is_response, wrap_route
 from app.web.framework.handler_checks import RouteError
 from app.web.framework.openapi import build_document
+from app.web.html import HtmlPages
 from app.web.problems import (
     NOTHING_HERE,
     UNEXPECTED,
@@ -55,10 +56,13 @@ class App(HawkAPI):
     ) -> None:
         """*settings*: the limits for requests (`app/web/middleware.py`). Without them there are none."""
         self.state = Services()
+        self.state.html = HtmlPages(title)
         if settings is not None:
             self.state.settings = settings
         self._stack = middleware.build_stack(self._respond, settings)
         self.endpoints: list[Endpoint] = []
+        self.error_page: Callable[[Request, dict[str, Any]], Response] | None = None
+        """Makes the page that a browser gets instead of problem details. None: always problem details."""
         self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
         # The framework's documentation pages load scripts from a CDN, and its health routes respond with 500
         # when a check raises: app/web/docs.py and app/web/health.py replace them.

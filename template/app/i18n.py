@@ -1,0 +1,86 @@
+"""Translations of pages: one `.po` file per language in `app/locales/`. English is the source.
+
+To add a language, copy `de.po` to the language's code and translate it. `_("...")` marks a sentence for
+translation, in Python as in templates, which also have the block `trans`. The language is chosen once for each
+page.
+"""
+
+import io
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
+
+from babel import negotiate_locale
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+SOURCE_LANGUAGE = "en"
+_LOCALES = Path(__file__).parent / "locales"
+_language: ContextVar[str] = ContextVar("language", default=SOURCE_LANGUAGE)
+
+
+def languages() -> list[str]:
+    """The codes of all languages, English first."""
+    return [SOURCE_LANGUAGE, *sorted(path.stem for path in _LOCALES.glob("*.po"))]
+
+
+@cache
+def translations(language: str) -> NullTranslations:
+    """The translations of *language*. A `.po` file is all that a language needs: it is compiled in memory."""
+    path = _LOCALES / f"{language}.po"
+    if language not in languages() or not path.is_file():
+        return NullTranslations()
+    compiled = io.BytesIO()
+    with path.open("rb") as file:
+        write_mo(compiled, read_po(file, locale=language))
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+def language_for(accept_language: str) -> str:
+    """The best language for an Accept-Language header (RFC 9110, section 12.5.4); English if none matches."""
+    wanted = [code.replace("-", "_") for code in _by_quality(accept_language)]
+    return negotiate_locale(wanted, languages()) or SOURCE_LANGUAGE
+
+
+def _by_quality(accept_language: str) -> Iterable[str]:
+    ranges: list[tuple[float, str]] = []
+    for part in accept_language[:200].split(","):
+        code, _, quality = part.strip().partition(";q=")
+        try:
+            ranges.append((float(quality or 1), code))
+        except ValueError:
+            continue
+    return [code for quality, code in sorted(ranges, key=lambda each: -each[0]) if quality > 0]
+
+
+@contextmanager
+def using(language: str) -> Generator[None]:
+    """Translate into *language* within the block."""
+    token = _language.set(language)
+    try:
+        yield
+    finally:
+        _language.reset(token)
+
+
+def current_language() -> str:
+    """The code of the language in use."""
+    return _language.get()
+
+
+def gettext(sentence: str) -> str:
+    """*sentence* in the language in use."""
+    # The entry of the empty string is the header of the file.
+    return translations(_language.get()).gettext(sentence) if sentence else sentence
+
+
+def ngettext(one: str, many: str, count: int) -> str:
+    """*one* or *many*, depending on *count*, in the language in use."""
+    return translations(_language.get()).ngettext(one, many, count)
+
+
+_ = gettext

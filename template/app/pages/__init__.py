@@ -1,0 +1,41 @@
+"""HTML pages for every flow, so that people can use the application without a front end.
+
+This folder is yours to change. A page is one template in `templates/` and one handler in `routes/`. The pages
+call the same manager as the JSON routes, so no rule is written twice. They work without JavaScript.
+"""
+
+from pathlib import Path
+
+from app.pages import errors, messages, navigation, static
+from app.pages.routes import account, home, login, password_reset, registration
+from app.web import App
+
+# Your own imports go below; template updates never touch them.
+# isort: split
+
+REQUIRES = ("users", "web")
+"""Features that are installed before this one."""
+
+_FOLDER = Path(__file__).parent
+
+
+def install(app: App) -> None:
+    """Add the pages, their layout and their stylesheet, and show errors to browsers as pages."""
+    files = static.StaticFiles(_FOLDER / "static", app.state.settings)
+    html = app.state.html
+    html.add_folder(_FOLDER / "templates")
+    html.allow("style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'")
+    html.globals.update(static_url=files.url, login_url="/login")
+    html.add_context(navigation.context)
+    html.add_context(messages.context)
+    app.error_page = errors.error_page
+    app.include_router(files.router())
+    for router in (
+        home.router,
+        registration.router,
+        login.router,
+        password_reset.router,
+        account.router,
+        # Your own pages go below; template updates never touch them.
+    ):
+        app.include_router(router)

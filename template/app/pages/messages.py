@@ -1,0 +1,62 @@
+"""Messages that the next page shows once, after a redirect.
+
+A cookie holds the name of the message, never its text, so a forged cookie can only show a sentence from this
+list.
+"""
+
+from typing import Any
+
+from hawkapi import Request
+
+from app.i18n import gettext as _
+from app.web import delete_cookie, set_cookie
+from app.web.framework.application import services_of_request
+
+COOKIE = "message"
+
+
+def sentences() -> dict[str, str]:
+    """Every message by its name, in the language in use. Add your own here."""
+    return {
+        "registered": _("Welcome! Open the link that we have mailed to you to confirm your e-mail address."),
+        "check_mail": _("If the e-mail address has an account, we have sent a mail to it."),
+        "link_sent": _("We have sent you a mail with a new link."),
+        "logged_in": _("You are logged in."),
+        "logged_out": _("You are logged out."),
+        "password_set": _("Your password is set. You can now log in with it."),
+        "password_changed": _("Your password is changed. All other sessions have ended."),
+        "confirm_new_email": _("We have mailed a link to the new address. Open it to change your address."),
+        "profile_saved": _("Your changes are saved."),
+        "session_ended": _("The session has ended."),
+        "sessions_ended": _("All other sessions have ended."),
+        "account_deleted": _("Your account is deleted."),
+        # Your own messages go below; template updates never touch them.
+    }
+
+
+def show_next(request: Request, name: str) -> None:
+    """Show the message *name* on the next page.
+
+    Raises:
+        KeyError: there is no message with this name.
+    """
+    _known = sentences()[name]
+    is_secure = _is_secure(request)
+    set_cookie(request, _cookie_name(request), name, max_age=60, secure=is_secure)
+
+
+def context(request: Request) -> dict[str, Any]:
+    """The message for this page, if there is one. Reading it deletes the cookie."""
+    name = request.cookies.get(_cookie_name(request))
+    if name is None:
+        return {"message": ""}
+    delete_cookie(request, _cookie_name(request), secure=_is_secure(request))
+    return {"message": sentences().get(name, "")}
+
+
+def _is_secure(request: Request) -> bool:
+    return services_of_request(request).settings.cookie_secure
+
+
+def _cookie_name(request: Request) -> str:
+    return f"__Host-{COOKIE}" if _is_secure(request) else COOKIE

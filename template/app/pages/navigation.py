@@ -1,0 +1,116 @@
+"""Who sees a page, and where a form leads to.
+
+A handler takes one of these guards as its first parameter. `Visitor` lets everyone in. `SignedIn` sends
+people without a login to the login page, which brings them back. `RecentlySignedIn` also asks for the
+password if the last check is too long ago. `Administrator` is for superusers only.
+"""
+
+import re
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from hawkapi import Depends, Request
+from hawkapi.responses.response import Response
+
+from app.pages import messages
+from app.users import Users
+from app.users.dependencies import Login, OptionalLogin
+from app.web import Problem
+from app.web.framework.application import services_of_request
+
+_OWN_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f-\x9f]*")
+_USER = "app.pages.user"
+
+
+class Redirect(Problem):
+    """Ends a request with a redirect (303): `raise Redirect("/login")`."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(303, headers={"Location": path})
+
+    def to_response(self) -> Response:
+        return Response(b"", status_code=303, headers=self.headers)
+
+
+def redirect(request: Request, path: str, *, message: str = "") -> Response:
+    """Go to *path* of this application and show *message* there. The response to every form that worked."""
+    if message:
+        messages.show_next(request, message)
+    return Response(b"", status_code=303, headers={"Location": path})
+
+
+def own_path(path: str, default: str = "/account") -> str:
+    """*path* if it is a path on this site, otherwise *default*.
+
+    Use it for every path that comes from a request: `//evil.example` and `/\\evil.example` lead browsers to
+    another site (CWE-601; ASVS 3.7.2).
+    """
+    return path if _OWN_PATH.fullmatch(path) else default
+
+
+async def _visitor(request: Request, login: OptionalLogin) -> Login | None:
+    request.scope[_USER] = login and login.user
+    return login
+
+
+Visitor = Annotated[Login | None, Depends(_visitor)]
+"""The login, or None."""
+
+
+async def _signed_in(request: Request, login: Visitor) -> Login:
+    if login is None:
+        raise Redirect(_with_return("/login", request))
+    return login
+
+
+SignedIn = Annotated[Login, Depends(_signed_in)]
+"""The login. Without one, the login page opens and leads back to this page."""
+
+
+async def _recently_signed_in(request: Request, login: SignedIn, users: Users) -> Login:
+    if not users.sessions.is_recent(login.session):
+        raise Redirect(_with_return("/confirm", request))
+    return login
+
+
+RecentlySignedIn = Annotated[Login, Depends(_recently_signed_in)]
+"""The login, with a recent password check. Otherwise a page asks for the password and leads back."""
+
+
+async def _administrator(login: SignedIn) -> Login:
+    if not login.user.is_superuser:
+        raise Problem(403, "This page is for administrators only.")
+    return login
+
+
+Administrator = Annotated[Login, Depends(_administrator)]
+"""The login of a superuser. Others get a 403."""
+
+
+async def _recent_administrator(login: Administrator, recent: RecentlySignedIn) -> Login:
+    return recent
+
+
+RecentAdministrator = Annotated[Login, Depends(_recent_administrator)]
+"""The login of a superuser, with a recent password check."""
+
+
+def _with_return(page: str, request: Request) -> str:
+    """*page*, with the path to return to. A form is not sent again: its page opens instead."""
+    path = request.path
+    if request.method == "GET" and (query := request.scope["query_string"]):
+        path += "?" + query.decode("latin-1")
+    return f"{page}?{urlencode({'next': path})}"
+
+
+def context(request: Request) -> dict[str, Any]:
+    """What the layout needs: who is logged in, and what the application is called."""
+    settings = services_of_request(request).settings
+    return {
+        "user": request.scope.get(_USER),
+        "path": request.path,
+        "in_development": settings.environment == "development",
+        "docs_enabled": settings.docs_enabled,
+        "logo_url": settings.logo_url,
+        "registration": settings.registration,
+    }

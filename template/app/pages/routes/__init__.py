@@ -1,0 +1,1 @@
+"""The handlers of the pages. They hold no rules: the manager does."""

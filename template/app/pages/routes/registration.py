@@ -1,0 +1,54 @@
+"""Register on a page, and request a verification link again."""
+
+from typing import Annotated
+
+from hawkapi import Request
+from hawkapi.responses.response import Response
+
+from app.database import Db
+from app.pages.forms import REFUSALS, EmailForm, RegistrationForm, show_again
+from app.pages.navigation import Visitor, redirect
+from app.pages.routing import PageRouter
+from app.users import Users
+from app.users.cookies import remember_browser
+from app.users.dependencies import limited_by
+from app.web import FromForm
+from app.web.html import html_page
+
+# Your own imports go below; template updates never touch them.
+# isort: split
+
+router = PageRouter()
+
+
+@router.get("/register")
+async def registration_page(visitor: Visitor, request: Request, users: Users) -> Response:
+    return html_page(request, "register.html", email="", errors={}, min_length=users.password_min_length)
+
+
+@router.post("/register", dependencies=[limited_by("register")])
+async def register(
+    visitor: Visitor, request: Request, form: Annotated[RegistrationForm, FromForm()], users: Users, db: Db
+) -> Response:
+    """Create the account. With REGISTRATION=private the response is the same if the address is taken."""
+    try:
+        user = await users.register(db, email=form.email, password=form.password)
+    except REFUSALS as error:
+        return show_again(request, "register.html", form, error, min_length=users.password_min_length)
+    remember_browser(request, users, user)
+    return redirect(request, "/login", message="registered")
+
+
+@router.get("/verify")
+async def verification_request_page(visitor: Visitor, request: Request) -> Response:
+    """Ask for the verification mail again."""
+    email = visitor.user.email if visitor is not None else ""
+    return html_page(request, "request_link.html", email=email, errors={})
+
+
+@router.post("/verify", dependencies=[limited_by("request_verify")])
+async def request_verification(
+    visitor: Visitor, request: Request, form: Annotated[EmailForm, FromForm()], users: Users, db: Db
+) -> Response:
+    await users.request_verify(db, email=form.email)
+    return redirect(request, "/account" if visitor is not None else "/login", message="check_mail")

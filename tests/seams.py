@@ -224,6 +224,22 @@ SEAMS = [
     _route("registration", 'routers["open"]'),
     _imports("app/users/routes/sessions.py"),
     _route("sessions"),
+    # Pages
+    _imports("app/pages/__init__.py"),
+    Seam(
+        "app/pages/__init__.py",
+        "pages",
+        '        PageRouter(prefix="/own"),\n',
+        '        PageRouter(prefix="/shipped"),\n',
+    ),
+    _imports("app/pages/forms.py"),
+    Seam("app/pages/forms.py", "exceptions", "    LookupError,\n", "    ArithmeticError,\n"),
+    Seam("app/pages/forms.py", "fields", '    own: str = ""\n'),
+    Seam("app/pages/messages.py", "messages", '        "own": _("Something of its own."),\n'),
+    *[
+        _imports(f"app/pages/routes/{name}.py")
+        for name in ("account", "login", "password_reset", "registration")
+    ],
     # The application
     _imports("app/settings.py"),
     Seam(

@@ -22,6 +22,8 @@ IMPORT = ["app/import_hawkapi_users", "tests/import_hawkapi_users"]
         ({}, ("ci=none",), ("ci=github",), [".github/workflows/ci.yml"]),
         ({}, ("database=postgresql",), ("database=sqlite",), []),
         ({}, ("docker=false", "ci=none"), ("docker=true", "ci=github"), ["Dockerfile", ".github"]),
+        ({}, ("pages=false",), ("pages=true",), ["app/pages", "tests/pages"]),
+        ({"pages": False}, ("pages=true",), ("pages=false",), []),
         ({"from_hawkapi_users": True}, ("from_hawkapi_users=false",), ("from_hawkapi_users=true",), IMPORT),
         ({}, ("from_hawkapi_users=true",), ("from_hawkapi_users=false",), []),
     ],

@@ -20,6 +20,7 @@ QUESTIONS = {
     "docker": [True, False],
     "ci": ["github", "gitlab", "none"],
     "example": [True, False],
+    "pages": [True, False],
     "from_hawkapi_users": [False, True],
 }
 COMBINATIONS = [dict(zip(QUESTIONS, row, strict=True)) for row in AllPairs(list(QUESTIONS.values()))]
@@ -33,9 +34,11 @@ NAMES = [
     "#hash: colon, [list] %percent",
     "x" * 60,
 ]
-OF_OTHERS = re.compile(r"app/users/(?:emails|pages)/|app/web/templates/|tests/users/templates/|\.github/")
+OF_OTHERS = re.compile(r"app/users/(?:emails|pages)/|app/(?:web|pages)/templates/|tests/users/templates/|\.github/")
 """Files whose own braces are not Copier's."""
 IMPORT = re.compile(r"(app|tests)/import_hawkapi_users/")
+VENDORED = re.compile(r"static/vendor/")
+PAGES = re.compile(r"(app|tests)/pages/")
 
 
 def files_of(project: Path) -> dict[str, bytes]:
@@ -59,6 +62,7 @@ def test_every_combination_is_complete_and_well_formed(
     assert (".gitlab-ci.yml" in files) == (answers["ci"] == "gitlab")
     assert ("app/notes/routes.py" in files, "tests/notes/test_notes.py" in files) == (answers["example"],) * 2
     assert ("migrations/versions/app_0002_notes.py" in files) == answers["example"]
+    assert any(map(PAGES.match, files)) == answers["pages"]
     assert any(map(IMPORT.match, files)) == answers["from_hawkapi_users"]
     run(python, "-m", "ruff", "check", cwd=project)
     run(python, "-m", "ruff", "format", "--check", cwd=project)
@@ -125,6 +129,15 @@ def test_the_import_from_hawkapi_users_is_two_folders_that_no_other_file_mention
     assert different == {".env", ".copier-answers.yml"}
     words = re.compile(rb"import[-_]hawkapi|from_hawkapi_users|imports? .*hawkapi-users|taken over")
     assert [name for name, content in without.items() if words.search(content)] == [".copier-answers.yml"]
+
+
+def test_pages_are_folders_of_their_own(render: Render):
+    without, project = files_of(render(pages=False)), files_of(render())
+
+    assert [name for name in project.keys() - without.keys() if not PAGES.match(name)] == []
+    assert without.keys() - project.keys() == set()
+    different = {name for name, content in without.items() if project[name] != content}
+    assert different == {".env", ".copier-answers.yml"}
 
 
 def test_the_command_line_has_the_import_only_when_it_was_asked_for(render: Render, python: Path):
@@ -240,8 +253,8 @@ def test_a_relative_path_of_the_template_is_warned_about(template: Path, tmp_pat
 
 def assert_well_formed(project: Path, files: dict[str, bytes]) -> None:
     for name, content in files.items():
-        # A packed list is data: no text to read, and none of Copier's.
-        text = "" if name.endswith(".gz") else content.decode("utf-8")
+        # Vendored files stay as they were published, and a packed list is data: no text of Copier's.
+        text = "" if name.endswith(".gz") or VENDORED.search(name) else content.decode("utf-8")
         assert text.endswith("\n") or not text, f"{name} does not end its last line"
         assert not re.search(r"[ \t]+$|\n\n\n\n", text, re.MULTILINE), f"{name} has stray blanks"
         if not OF_OTHERS.search(name):

@@ -7,7 +7,7 @@ call the same manager as the JSON routes, so no rule is written twice. They work
 from pathlib import Path
 
 from app.pages import errors, messages, navigation, static
-from app.pages.routes import account, home, login, password_reset, registration
+from app.pages.routes import account, home, language, login, password_reset, registration
 from app.web import App
 
 # Your own imports go below; template updates never touch them.
@@ -36,6 +36,7 @@ def install(app: App) -> None:
         login.router,
         password_reset.router,
         account.router,
+        language.router,
         # Your own pages go below; template updates never touch them.
     ):
         app.include_router(router)

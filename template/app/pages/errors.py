@@ -7,6 +7,7 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 
 from app.i18n import gettext as _
+from app.i18n import gettext as translated
 from app.web.html import html_page
 
 
@@ -17,7 +18,24 @@ def error_page(request: Request, problem: dict[str, Any]) -> Response:
         request,
         "error.html",
         status=status,
-        reason=_(HTTPStatus(status).phrase),
-        detail=_(problem.get("detail") or ""),
-        error_status=status,
+        reason=_title(status),
+        detail=translated(problem.get("detail") or ""),
+        # The path may contain the token of a mailed link.
+        here="/",
     )
+
+
+def _title(status: int) -> str:
+    match status:
+        case 403:
+            return _("This is not allowed")
+        case 404:
+            return _("There is no such page")
+        case 429:
+            return _("Too many attempts")
+        case 500:
+            return _("Something went wrong")
+        case 503:
+            return _("Not available at the moment")
+        case other:
+            return HTTPStatus(other).phrase

@@ -10,6 +10,7 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 
 from app.i18n import gettext as _
+from app.i18n import gettext as translated
 from app.users.exceptions import (
     AccountInUse,
     InactiveUser,
@@ -92,6 +93,6 @@ def problem_of(error: Exception) -> tuple[str, str]:
             # One sentence for both: telling them apart would reveal which addresses have an account.
             return "", _("The e-mail address or the password is wrong.")
         case InvalidEmail() | InvalidPassword() | WrongPassword():
-            return error.field, _(str(error))
+            return error.field, translated(str(error))
         case _:
-            return "", _(str(error))
+            return "", translated(str(error))

@@ -40,9 +40,9 @@ def show_next(request: Request, name: str) -> None:
     Raises:
         KeyError: there is no message with this name.
     """
-    _known = sentences()[name]
-    is_secure = _is_secure(request)
-    set_cookie(request, _cookie_name(request), name, max_age=60, secure=is_secure)
+    if name not in sentences():
+        raise KeyError(f"There is no message {name!r}. Add it to `sentences`.")
+    set_cookie(request, _cookie_name(request), name, max_age=60, secure=_is_secure(request))
 
 
 def context(request: Request) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from urllib.parse import urlencode
 from hawkapi import Depends, Request
 from hawkapi.responses.response import Response
 
+from app import i18n
 from app.pages import messages
 from app.users import Users
 from app.users.dependencies import Login, OptionalLogin
 from app.web import Problem
 from app.web.framework.application import services_of_request
 
-_OWN_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f-\x9f]*")
+_OWN_PATH = re.compile(r"/(?!/)[\x21-\x5b\x5d-\x7e]*")
+"""A path as browsers send it: printable ASCII without a backslash, which some browsers take for a slash."""
 _USER = "app.pages.user"
 
 
@@ -32,11 +34,13 @@ class Redirect(Problem):
         return Response(b"", status_code=303, headers=self.headers)
 
 
-def redirect(request: Request, path: str, *, message: str = "") -> Response:
+def redirect(
+    request: Request, path: str, *, message: str = "", headers: dict[str, str] | None = None
+) -> Response:
     """Go to *path* of this application and show *message* there. The response to every form that worked."""
     if message:
         messages.show_next(request, message)
-    return Response(b"", status_code=303, headers={"Location": path})
+    return Response(b"", status_code=303, headers={"Location": path} | (headers or {}))
 
 
 def own_path(path: str, default: str = "/account") -> str:
@@ -113,4 +117,7 @@ def context(request: Request) -> dict[str, Any]:
         "docs_enabled": settings.docs_enabled,
         "logo_url": settings.logo_url,
         "registration": settings.registration,
+        # A form returns to the page that it is on. Pages behind mailed links have a token in the path.
+        "here": request.path if request.method == "GET" and "token" not in request.path_params else "/",
+        "languages": i18n.names(),
     }

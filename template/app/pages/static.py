@@ -25,10 +25,10 @@ class StaticFiles:
     def __init__(self, folder: Path, settings: Settings) -> None:
         contents = {
             path.name: path.read_bytes()
-            for path in folder.iterdir()
+            for path in folder.rglob("*")
             if path.is_file() and path.suffix not in _UNSERVED
         }
-        contents["brand.css"] = f":root{{--brand:{settings.brand_color}}}\n".encode()
+        contents["brand.css"] = (":root{--brand:" + settings.brand_color + "}\n").encode()
         self._urls: dict[str, str] = {}
         self._files: dict[str, tuple[bytes, str]] = {}
         for name, content in contents.items():

@@ -83,12 +83,11 @@ class HtmlPages:
         its layout needs and send forms only to this site (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds
         the headers that every response has.
         """
-        language = i18n.language_for(request.headers.get("accept-language") or "")
-        with i18n.using(language):
-            context: dict[str, Any] = {"language": language, "problem": ""}
-            for values_of in self._context:
-                context |= values_of(request)
-            document = self._environment.get_template(template).render(context | values)
+        language = i18n.current_language()
+        context: dict[str, Any] = {"language": language, "problem": ""}
+        for values_of in self._context:
+            context |= values_of(request)
+        document = self._environment.get_template(template).render(context | values)
         policy = (
             f"default-src 'none'; {self._sources}; form-action 'self';"
             " base-uri 'none'; object-src 'none'; frame-ancestors 'none'"

@@ -5,13 +5,14 @@ From the outside in, with the reason for each place:
 1. `log_requests`: sees every request, even a refused one, and gives it an id.
 2. `respond_to_head`: turns HEAD into GET, so that the inner layers need not handle it.
 3. `well_formed` and 4. `security_headers`: apply to every response, no matter which layer sends it.
-5. `errors_as_pages`: shows every error below it to browsers as a page.
-6. `check_host`: a host name that is not served gets no response but the refusal, not even CORS headers.
-7. CORS: outside the layers that send errors, so that a front end can read the errors.
-8. `limit_size` and 9. `limit_time`: before any work is done for the request.
-10. `App`: turns exceptions into responses, then runs your middleware, then the route.
+5. `choose_language`: sentences of all layers below are in the language of the request.
+6. `errors_as_pages`: shows every error below it to browsers as a page.
+7. `check_host`: a host name that is not served gets no response but the refusal, not even CORS headers.
+8. CORS: outside the layers that send errors, so that a front end can read the errors.
+9. `limit_size` and 10. `limit_time`: before any work is done for the request.
+11. `App`: turns exceptions into responses, then runs your middleware, then the route.
 
-Your own middleware (`app.add_middleware`) is part of 10. You may change the headers in `_ALWAYS`. The order
+Your own middleware (`app.add_middleware`) is part of 11. You may change the headers in `_ALWAYS`. The order
 is fixed.
 """
 
@@ -26,9 +27,10 @@ from typing import Any
 import msgspec
 from hawkapi.middleware.cors import CORSMiddleware
 
+from app import i18n
 from app.settings import Settings
 from app.web.access_log import is_of_user, log_requests
-from app.web.cookies import COOKIES
+from app.web.cookies import COOKIES, read_cookies
 from app.web.framework.asgi import Application, Message
 from app.web.framework.endpoint import CheckedRequest
 from app.web.problems import PROBLEM_JSON, problem_response
@@ -55,6 +57,7 @@ show it in a frame. Pages allow what they need: `app/web/html.py`.
 _HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
 _EXEMPT = frozenset({"/livez", "/readyz", "/healthz"})
 """Load balancers and the container's health check send an IP address as the host."""
+LANGUAGE_COOKIE = "language"
 _ABOUT_A_BODY = frozenset({b"content-type", b"content-length"})
 
 
@@ -72,7 +75,7 @@ def build_stack(app: Application, settings: Settings | None) -> Application:
                 expose_headers=["Retry-After", "X-Request-ID"],
             )
         app = check_host(app, settings.allowed_hosts)
-    app = errors_as_pages(app)
+    app = choose_language(errors_as_pages(app))
     app = security_headers(app, strict_transport_security(settings))
     return log_requests(respond_to_head(well_formed(app)))
 
@@ -188,6 +191,32 @@ def security_headers(app: Application, transport: bytes) -> Application:
     return middleware
 
 
+def choose_language(app: Application) -> Application:
+    """Translate into the language of the cookie `language`, or else of Accept-Language (`app/i18n.py`)."""
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        language = _language_of(scope["headers"])
+        if language == i18n.SOURCE_LANGUAGE:
+            await app(scope, receive, send)
+            return
+        with i18n.using(language):
+            await app(scope, receive, send)
+
+    return middleware
+
+
+def _language_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    accepted = ""
+    for name, value in headers:
+        if name == b"cookie" and b"language=" in value:
+            chosen = read_cookies(headers).get(LANGUAGE_COOKIE, "")
+            if chosen in i18n.languages():
+                return chosen
+        elif name == b"accept-language":
+            accepted = value.decode("latin-1")
+    return i18n.language_for(accepted) if accepted else i18n.SOURCE_LANGUAGE
+
+
 def errors_as_pages(app: Application) -> Application:
     """Show problem details as a page to clients that accept HTML and not JSON, as browsers do.
 
@@ -228,7 +257,14 @@ def _with_error_page(scope: Any, receive: Any, send: Any) -> Any:
             await _send_page(start, body)
 
     async def _send_page(start: Message, body: bytes) -> None:
-        page = scope["app"].error_page(CheckedRequest(scope, receive), msgspec.json.decode(body))
+        try:
+            page = scope["app"].error_page(CheckedRequest(scope, receive), msgspec.json.decode(body))
+        except Exception:
+            # The template of the error page is broken: the problem details still say what happened.
+            logger.exception("the error page cannot be rendered")
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+            return
 
         async def with_first_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

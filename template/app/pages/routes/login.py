@@ -12,6 +12,7 @@ from app.pages.routing import PageRouter
 from app.users import Users
 from app.users.cookies import device_cookie, give_cookie, remember_browser, session_cookie, take_cookie
 from app.users.dependencies import limited_by, within_wrong_passwords
+from app.users.routes.sessions import CLEARED
 from app.web import FromForm
 from app.web.html import html_page
 
@@ -56,7 +57,7 @@ async def log_out(visitor: Visitor, request: Request, users: Users, db: Db) -> R
         await users.log_out(db, visitor.user, visitor.session)
     if session_cookie(request) is not None:
         take_cookie(request)
-    return redirect(request, "/", message="logged_out")
+    return redirect(request, "/", message="logged_out", headers=CLEARED)
 
 
 @router.get("/confirm")

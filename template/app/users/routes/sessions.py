@@ -45,7 +45,7 @@ from app.web.csrf import require_same_origin
 router = Router(tags=["sessions"])
 
 BUSY = {503: "Too many passwords are being checked at the moment. Retry-After says when to try again."}
-_CLEARED = {"Clear-Site-Data": '"cache", "storage"'}
+CLEARED = {"Clear-Site-Data": '"cache", "storage"'}
 """Clear what pages have stored in the browser (ASVS 14.3.1). Never add "cookies": it clears the cookies of
 the whole registrable domain, including `__Host-device`. Without that cookie strangers can lock the owner
 out."""
@@ -134,7 +134,7 @@ async def logout(
         return Response(status_code=204)
     if cookie is not None:
         take_cookie(request)
-    return Response(status_code=204, headers=_CLEARED)
+    return Response(status_code=204, headers=CLEARED)
 
 
 @router.post("/me/confirm", status_code=204, dependencies=[limited_by("confirm")])

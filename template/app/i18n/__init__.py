@@ -1,19 +1,19 @@
-"""Translations of pages: one `.po` file per language in `app/locales/`. English is the source.
+"""Translations: one `.po` file per language in `locales/`. English is the source.
 
-To add a language, copy `de.po` to the language's code and translate it. `_("...")` marks a sentence for
-translation, in Python as in templates, which also have the block `trans`. The language is chosen once for each
-page.
+`uv run app i18n update fr` makes the file of a new language. `_("...")` marks a sentence for translation,
+in Python and in templates, which also have the block `trans`. `app/web/middleware.py` chooses the language of
+each request: the cookie that the page footer sets, or else Accept-Language.
 """
 
 import io
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
-from babel import negotiate_locale
+from babel import Locale, negotiate_locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
@@ -22,9 +22,16 @@ _LOCALES = Path(__file__).parent / "locales"
 _language: ContextVar[str] = ContextVar("language", default=SOURCE_LANGUAGE)
 
 
+@cache
 def languages() -> list[str]:
     """The codes of all languages, English first."""
     return [SOURCE_LANGUAGE, *sorted(path.stem for path in _LOCALES.glob("*.po"))]
+
+
+@cache
+def names() -> dict[str, str]:
+    """The name of each language in that language, by its code."""
+    return {code: Locale.parse(code).get_language_name(code) or code for code in languages()}
 
 
 @cache
@@ -40,6 +47,7 @@ def translations(language: str) -> NullTranslations:
     return GNUTranslations(compiled)
 
 
+@lru_cache(maxsize=256)
 def language_for(accept_language: str) -> str:
     """The best language for an Accept-Language header (RFC 9110, section 12.5.4); English if none matches."""
     wanted = [code.replace("-", "_") for code in _by_quality(accept_language)]

@@ -1,0 +1,94 @@
+"""`app i18n`: keep the translations in `app/i18n/locales/` up to date."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from babel import Locale, UnknownLocaleError
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po, write_po
+
+from app.cli.common import PROJECT, fail
+
+cli = typer.Typer(help="Translate the pages, e-mails and errors.", no_args_is_help=True)
+
+LOCALES = PROJECT / "app" / "i18n" / "locales"
+_METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2"), ("**/pages/**.html", "jinja2")]
+
+
+@cli.command()
+def update(
+    languages: Annotated[list[str] | None, typer.Argument(help="Codes of new languages, such as fr.")] = None,
+) -> None:
+    """Add new sentences to every language and mark those that are no longer used."""
+    for code in languages or []:
+        try:
+            Locale.parse(code)
+        except (ValueError, UnknownLocaleError):
+            fail(f"{code!r} is not the code of a language. Use a code such as fr or pt_BR.")
+    template = extracted()
+    codes = sorted({path.stem for path in LOCALES.glob("*.po")} | set(languages or []))
+    for code in codes:
+        path = LOCALES / f"{code}.po"
+        catalog = _read(path, code)
+        catalog.update(template, no_fuzzy_matching=True)
+        _write(path, catalog)
+        left = len(list(untranslated(catalog)))
+        typer.echo(f"{path.relative_to(PROJECT)}: {len(catalog)} sentences, {left} to translate")
+    if not codes:
+        fail("There is no language yet. Name one: `uv run app i18n update fr`.")
+
+
+@cli.command()
+def check() -> None:
+    """Say which sentences have no translation. The exit code is 1 if there are any."""
+    template = extracted()
+    missing = 0
+    for path in sorted(LOCALES.glob("*.po")):
+        catalog = _read(path, path.stem)
+        catalog.update(template, no_fuzzy_matching=True)
+        for sentence in untranslated(catalog):
+            missing += 1
+            typer.echo(f"{path.relative_to(PROJECT)}: {sentence}")
+    if missing:
+        fail(f"{missing} sentences have no translation. `uv run app i18n update` adds them to the files.")
+
+
+def extracted() -> Catalog:
+    """Every sentence of the application that is marked for translation."""
+    catalog = Catalog(charset="utf-8")
+    found: Iterator[tuple[Any, ...]] = extract_from_dir(
+        PROJECT / "app",
+        method_map=_METHODS,
+        options_map={"**.html": {"extensions": "jinja2.ext.i18n", "trim_blocks": "true"}},
+        keywords={"_": None, "gettext": None, "ngettext": (1, 2)},
+    )
+    for filename, _line, message, comments, context in found:
+        # Without line numbers, so that a file changes only when a sentence does.
+        catalog.add(message, locations=[(filename, 0)], auto_comments=comments, context=context)
+    return catalog
+
+
+def untranslated(catalog: Catalog) -> Iterator[str]:
+    """The sentences of *catalog* that have no translation."""
+    for message in catalog:
+        strings = message.string if isinstance(message.string, tuple | list) else (message.string,)
+        if message.id and not all(strings):
+            yield message.id[0] if isinstance(message.id, tuple | list) else message.id
+
+
+def _read(path: Path, code: str) -> Catalog:
+    if not path.exists():
+        return Catalog(locale=code, charset="utf-8")
+    with path.open("rb") as file:
+        return read_po(file, locale=code)
+
+
+def _write(path: Path, catalog: Catalog) -> None:
+    content = io.BytesIO()
+    write_po(content, catalog, width=100, sort_output=True, no_location=True)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content.getvalue().strip() + b"\n")

@@ -45,6 +45,23 @@ def mailed_token(outbox: Outbox) -> Callable[[], Awaitable[str]]:
     return token
 
 
+type OpenLink = Callable[..., Awaitable[httpx.Response]]
+
+
+@pytest.fixture
+def open_link(client: httpx.AsyncClient) -> OpenLink:
+    """`await open_link(address)`: the page of a mailed link, after the redirect that hides its token."""
+
+    async def opened(address: str, method: str = "GET") -> httpx.Response:
+        answer = await client.request(method, address)
+        if answer.status_code != 303:
+            return answer
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        return await client.request(method, answer.headers["location"], headers={"Cookie": cookie})
+
+    return opened
+
+
 @pytest.fixture
 def stored(db: Database) -> Callable[[User], Awaitable[User | None]]:
     """`await stored(user)`: the account as it is in the database now, or None."""

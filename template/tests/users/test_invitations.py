@@ -52,8 +52,10 @@ async def test_it_works_where_registration_is_closed(other_client, token):
     assert (await client.post(f"/users/invitation/{token}", json=NEW)).status_code == 201
 
 
-async def test_its_page_changes_nothing_and_its_form_makes_the_account(client, token, accounts, root):
-    page = await client.get(f"/users/invitation/{token}")
+async def test_its_page_changes_nothing_and_its_form_makes_the_account(
+    client, open_link, token, accounts, root
+):
+    page = await open_link(f"/users/invitation/{token}")
     before = await accounts()
     made = await client.post(f"/users/invitation/{token}", data=NEW)
 
@@ -74,7 +76,7 @@ async def test_it_works_once_even_if_the_account_is_gone(client, admin, token):
     assert again.status_code == 400
 
 
-async def test_of_many_uses_at_once_one_makes_the_account(client, token, at_once, accounts):
+async def test_of_many_uses_at_once_one_makes_the_account(client, open_link, token, at_once, accounts):
     statuses = await at_once(4, lambda: client.post(f"/users/invitation/{token}", json=NEW))
 
     assert statuses[0] == 201

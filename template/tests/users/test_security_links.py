@@ -95,23 +95,23 @@ def contents(db):
 
 
 @EACH
-async def test_opening_a_link_changes_nothing(client, link, contents, purpose):
+async def test_opening_a_link_changes_nothing(open_link, link, contents, purpose):
     """Checklist 26: twice, and HEAD; mail scanners open every link."""
     mailed = await link(purpose)
     before = await contents()
 
-    answers = [await client.request(method, mailed.address) for method in METHODS]
+    answers = [await open_link(mailed.address, method) for method in METHODS]
 
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert await contents() == before
 
 
 @EACH
-async def test_a_link_that_was_opened_still_works(client, link, use, purpose):
+async def test_a_link_that_was_opened_still_works(open_link, link, use, purpose):
     """Checklist 26: else the first scanner would use it up."""
     mailed = await link(purpose)
     for method in METHODS:
-        await client.request(method, mailed.address)
+        await open_link(mailed.address, method)
 
     answer = await use("form", mailed, mailed.good)
 
@@ -202,17 +202,17 @@ async def test_a_link_logs_nobody_in(link, use, session_rows, purpose, way):
 
 
 @pytest.fixture
-def answers_of(client, use):
+def answers_of(client, open_link, use):
     """`await answers_of(link, "form")`: those of a whole life, from the page to the dead link."""
 
     async def collect(mailed, way):
         return [
-            await client.get(mailed.address),
-            await client.head(mailed.address),
+            await open_link(mailed.address),
+            await open_link(mailed.address, "HEAD"),
             await use(way, mailed, mailed.bad),
             await use(way, mailed, mailed.good),
             await use(way, mailed, mailed.good),
-            await client.get(mailed.address),
+            await open_link(mailed.address),
             await client.get(f"{mailed.path}/x"),
             await client.put(mailed.address),
         ]
@@ -256,6 +256,59 @@ async def test_no_answer_holds_the_token_or_asks_for_anything_from_elsewhere(lin
 
     assert not any(mailed.token in text for text in texts)
     assert not any(re.search(r"<script|javascript:|\son\w+=|src=|https?://", text) for text in texts)
+
+
+@SETTING_A_PASSWORD
+async def test_a_link_that_sets_a_password_moves_its_token_out_of_the_address(client, link, purpose):
+    """Checklist 30: neither the history nor the screen shows it. Only this browser has it, in a cookie."""
+    mailed = await link(purpose)
+
+    opened = await client.get(mailed.address)
+
+    assert (opened.status_code, opened.headers["location"]) == (303, mailed.path)
+    assert opened.headers["cache-control"] == "no-store"
+    name, _, attributes = opened.headers["set-cookie"].partition("=")
+    assert name == f"__Host-{purpose}"
+    assert attributes == f"{mailed.token}; Path=/; SameSite=Lax; Max-Age=3600; Secure; HttpOnly"
+
+
+@SETTING_A_PASSWORD
+async def test_the_form_without_the_token_works_once(client, link, purpose):
+    mailed = await link(purpose)
+    headers = {"Cookie": f"__Host-{purpose}={mailed.token}", "Sec-Fetch-Site": "same-origin"}
+
+    refused = await client.post(mailed.path, data=mailed.bad, headers=headers)
+    first, second = [await client.post(mailed.path, data=NEW, headers=headers) for _ in range(2)]
+
+    assert (refused.status_code, first.is_success, second.status_code) == (400, True, 400)
+    assert "set-cookie" not in refused.headers
+    assert f"__Host-{purpose}=; Path=/; SameSite=Lax; Max-Age=0" in str(first.headers.get_list("set-cookie"))
+
+
+@SETTING_A_PASSWORD
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}])
+async def test_another_site_cannot_use_the_cookie(client, link, purpose, headers):
+    """Checklist 35: else it would choose the password."""
+    mailed = await link(purpose)
+    cookie = {"Cookie": f"__Host-{purpose}={mailed.token}"}
+
+    answer = await client.post(mailed.path, data=NEW, headers=headers | cookie)
+    after = await client.post(mailed.address, data=NEW)
+
+    assert answer.status_code == 403
+    assert after.is_success
+
+
+@SETTING_A_PASSWORD
+async def test_the_page_of_no_link_is_that_of_a_dead_one(client, link, purpose):
+    mailed = await link(purpose)
+
+    page = await client.get(mailed.path)
+    answer = await client.post(mailed.path, data=NEW, headers={"Sec-Fetch-Site": "same-origin"})
+
+    assert [page.status_code, answer.status_code] == [400, 400]
+    assert "no longer works" in page.text
+    assert "no longer works" in answer.text
 
 
 # 30: where mails lead
@@ -316,24 +369,52 @@ async def test_nor_does_the_mail_to_whoever_has_an_account_already(other_client,
 
 
 @EACH
-async def test_every_form_helps_password_managers(client, link, use, purpose):
+async def test_every_form_helps_password_managers(open_link, link, use, purpose):
     """Checklist 7; ASVS 6.2.6, 6.2.7: also the form that is shown again after a mistake."""
     mailed = await link(purpose)
 
-    pages = [(await client.get(mailed.address)).text, (await use("form", mailed, mailed.bad)).text]
+    pages = [(await open_link(mailed.address)).text, (await use("form", mailed, mailed.bad)).text]
 
     fields = [re.findall(r"<input [^>]+>", page) for page in pages]
-    assert [len(found) for found in fields] == [1, 1]
-    assert all('name="password" type="password"' in field for [field] in fields)
-    assert all(f'autocomplete="{ASKS_FOR[purpose]}"' in field for [field] in fields)
+    asked = [[field for field in found if " hidden" not in field] for found in fields]
+    assert [len(found) for found in asked] == [1, 1]
+    assert all('name="password" type="password"' in field for [field] in asked)
+    assert all(f'autocomplete="{ASKS_FOR[purpose]}"' in field for [field] in asked)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "email"),
+    [
+        ("verify", "ada@example.com"),
+        ("password-reset", "ada@example.com"),
+        ("invitation", "guest@example.com"),
+    ],
+)
+async def test_every_form_names_the_account_to_password_managers(open_link, link, use, purpose, email):
+    """Checklist 7: also after a mistake, in a field that people do not see."""
+    mailed = await link(purpose)
+
+    pages = [(await open_link(mailed.address)).text, (await use("form", mailed, mailed.bad)).text]
+
+    field = f'<input type="email" name="username" value="{email}" autocomplete="username" hidden>'
+    assert [page.count(field) for page in pages] == [1, 1]
+
+
+async def test_a_change_of_the_address_does_not_show_the_old_one(open_link, link, use):
+    """A typo may have sent the link to a stranger."""
+    mailed = await link("email-change")
+
+    pages = [await open_link(mailed.address), await use("form", mailed, mailed.bad)]
+
+    assert not any("ada@example.com" in page.text for page in pages)
 
 
 @EACH
-async def test_every_form_takes_what_is_pasted_as_it_is(client, link, use, purpose):
+async def test_every_form_takes_what_is_pasted_as_it_is(open_link, link, use, purpose):
     """Checklist 7; ASVS 6.2.7, 6.2.8: no script that forbids it, and no `maxlength` that cuts it off."""
     mailed = await link(purpose)
 
-    pages = [await client.get(mailed.address), await use("form", mailed, mailed.bad)]
+    pages = [await open_link(mailed.address), await use("form", mailed, mailed.bad)]
 
     assert not any(re.search(r"<script|\son\w+=|maxlength|readonly|disabled", each.text) for each in pages)
     assert all("default-src 'none'" in each.headers["content-security-policy"] for each in pages)

@@ -60,8 +60,6 @@ def install_error_handlers(app: App) -> None:
 
     @app.exception_handler(InvalidPassword)
     async def invalid_password(request: Request, error: InvalidPassword) -> Response:
-        if sent_by_form(request) and (users := resolve_user_manager(app)) is not None:
-            return link_pages.new_password_form(request, "", users.password_min_length, str(error))
         return _invalid(error.field, error)
 
     @app.exception_handler(WrongPassword)

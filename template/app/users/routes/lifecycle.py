@@ -15,9 +15,15 @@ from hawkapi.routing.router import Router
 from app.database import Db
 from app.users.cookies import device_cookie, remember_browser
 from app.users.dependencies import OptionalLogin, Users, limited_by
-from app.users.exceptions import WrongPassword
+from app.users.exceptions import InvalidPassword, WrongPassword
 from app.users.routes import link_pages
-from app.users.routes.links import mailed_link, token_of
+from app.users.routes.links import (
+    forget_token,
+    mailed_link,
+    move_token_to_cookie,
+    token_of,
+    token_of_cookie,
+)
 from app.users.routes.sessions import BUSY
 from app.users.schemas import (
     Accepted,
@@ -117,10 +123,17 @@ async def request_password_reset(
 
 
 @router.get("/password-reset/{token}", include_in_schema=False)
-async def password_reset_page(request: Request, token: str, users: Users, db: Db) -> Response:
-    """The page behind the mailed link; see `verify_page`."""
-    user = await users.get_by_id(db, users.tokens.peek_reset_token_sub(token))
-    return link_pages.new_password_form(request, user.email if user else "", users.password_min_length)
+async def password_reset_link(request: Request, token: str, users: Users) -> Response:
+    """The mailed link. It leads to the page with the token in a cookie; see `verify_page`."""
+    users.tokens.peek_reset_token_sub(token)
+    return move_token_to_cookie(request, token)
+
+
+@router.get("/password-reset", include_in_schema=False)
+async def password_reset_page(request: Request, users: Users, db: Db) -> Response:
+    """The form for a new password."""
+    user = await users.check_reset_token(db, token=token_of_cookie(request))
+    return link_pages.new_password_form(request, user.email, users.password_min_length)
 
 
 @mailed_link(router, "/password-reset", limit="reset_password")
@@ -133,8 +146,15 @@ async def reset_password(
     The token works once and does not log you in. Every session ends, and all earlier tokens stop working.
     """
     token = token_of(request, body.token)
-    user = await users.reset_password(db, token=token, new_password=body.password)
+    try:
+        user = await users.reset_password(db, token=token, new_password=body.password)
+    except InvalidPassword as error:
+        if not sent_by_form(request):
+            raise
+        account = await users.check_reset_token(db, token=token)
+        return link_pages.new_password_form(request, account.email, users.password_min_length, str(error))
     remember_browser(request, users, user)
+    forget_token(request)
     return link_pages.password_was_set(request, user.email) if sent_by_form(request) else public(user)
 
 
@@ -142,9 +162,16 @@ async def reset_password(
 
 
 @router.get("/invitation/{token}", include_in_schema=False)
-async def invitation_page(request: Request, token: str, users: Users, db: Db) -> Response:
-    """The page behind the mailed link; see `verify_page`."""
-    invitation = await users.invitations.of_token(db, token)
+async def invitation_link(request: Request, token: str, users: Users, db: Db) -> Response:
+    """The mailed link; see `password_reset_link`."""
+    await users.invitations.of_token(db, token)
+    return move_token_to_cookie(request, token)
+
+
+@router.get("/invitation", include_in_schema=False)
+async def invitation_page(request: Request, users: Users, db: Db) -> Response:
+    """The form that creates the account."""
+    invitation = await users.invitations.of_token(db, token_of_cookie(request))
     return link_pages.invitation_form(request, invitation.email, users.password_min_length)
 
 
@@ -158,8 +185,15 @@ async def accept_invitation(
     The e-mail address counts as verified, because the link was mailed to it.
     """
     told = msgspec.structs.asdict(body) | {"token": token_of(request, body.token)}
-    user = await users.accept_invitation(db, **told)
+    try:
+        user = await users.accept_invitation(db, **told)
+    except InvalidPassword as error:
+        if not sent_by_form(request):
+            raise
+        email = (await users.invitations.of_token(db, told["token"])).email
+        return link_pages.invitation_form(request, email, users.password_min_length, str(error))
     remember_browser(request, users, user)
+    forget_token(request)
     return link_pages.account_was_made(request, user.email) if sent_by_form(request) else public(user)
 
 

@@ -8,6 +8,7 @@ INVITATION_URL point to your front end.
 from hawkapi import Request
 from hawkapi.responses.response import Response
 
+from app.users.routes.links import link_kind
 from app.web.framework.application import services_of_request
 from app.web.html import html_page
 
@@ -28,8 +29,15 @@ def verified(request: Request, email: str) -> Response:
     return html_page(request, "verified.html", email=email)
 
 
-def invitation_form(request: Request, email: str, min_length: int) -> Response:
-    return html_page(request, "invitation.html", email=email, min_length=min_length)
+def invitation_form(request: Request, email: str, min_length: int, problem: str = "") -> Response:
+    return html_page(
+        request,
+        "invitation.html",
+        status=400 if problem else 200,
+        email=email,
+        min_length=min_length,
+        problem=problem,
+    )
 
 
 def account_was_made(request: Request, email: str) -> Response:
@@ -37,7 +45,6 @@ def account_was_made(request: Request, email: str) -> Response:
 
 
 def new_password_form(request: Request, email: str, min_length: int, problem: str = "") -> Response:
-    """The form for both links that set a password. It posts to the URL it was opened at."""
     return html_page(
         request,
         "new_password.html",
@@ -53,7 +60,7 @@ def password_was_set(request: Request, email: str) -> Response:
 
 
 def password_again(request: Request, problem: str) -> Response:
-    """Used by both forms that ask for the account's password. They post to the URL they were opened at."""
+    """The form that asks for the account's password again. It posts to the URL it was opened at."""
     return html_page(request, "current_password.html", status=400, problem=problem)
 
 
@@ -68,7 +75,7 @@ def email_was_changed(request: Request, email: str) -> Response:
 def dead_link(request: Request) -> Response:
     """Offers a form for a new link if the person can request one: for verification and password reset."""
     prefix = services_of_request(request).settings.users_prefix
-    kind = request.path.removeprefix(prefix).strip("/").partition("/")[0]
+    kind = link_kind(request)
     action = f"{prefix}/{kind}/request" if kind in ("verify", "password-reset") else ""
     return html_page(request, "dead_link.html", status=400, action=action, kind=kind)
 

@@ -1,18 +1,26 @@
-"""The routes behind mailed links: one handler takes the token from the path or from the body.
+"""The routes behind mailed links: one handler takes the token from the path, the body or a cookie.
 
 Mails have the token in the path. A front end sends it in the body, which keeps it out of logs and the browser
-history.
+history. The pages that set a password move it from their address into a cookie, for the same reason.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from hawkapi import Request
+from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
 from app.users.dependencies import limited_by
+from app.users.exceptions import TokenError
 from app.users.schemas import PublicUser
-from app.web import invalid
+from app.web import delete_cookie, invalid, set_cookie
+from app.web.csrf import require_same_origin
+from app.web.framework.application import services_of_request
+from app.web.framework.parameters import sent_by_form
+
+_LIFETIME = 3600
+"""Seconds to fill in the form. After that, the mailed link still works."""
 
 
 def mailed_link[Handler: Callable[..., Any]](
@@ -31,8 +39,58 @@ def mailed_link[Handler: Callable[..., Any]](
 
 
 def token_of(request: Request, in_body: str | None) -> str:
-    """The token in the path, or else the token in the body. Without either, 400."""
+    """The token in the path, or else the token in the body. A form without either uses the cookie.
+
+    Raises:
+        Problem: 400, there is no token.
+        TokenError: the form has no token and the cookie has expired.
+        CrossSiteRequest: the form comes from another site.
+    """
     token = request.path_params.get("token", in_body)
+    if token is None and sent_by_form(request):
+        # A form on another site must not use the cookie (CWE-352).
+        require_same_origin(request)
+        return token_of_cookie(request)
     if token is None:
         raise invalid("token", "The token of the mailed link is required, in the path or in the body.")
     return str(token)
+
+
+def move_token_to_cookie(request: Request, token: str) -> Response:
+    """Redirect to the address without the token, which a cookie holds for an hour.
+
+    So the token is not in the browser history, and no shared screen shows it.
+    """
+    # Lax: a link in a web mail comes from another site, and browsers then leave out a Strict cookie.
+    set_cookie(request, _name(request), token, max_age=_LIFETIME, secure=_is_secure(request))
+    path = request.path.rpartition("/")[0]
+    return Response(b"", status_code=303, headers={"Location": path})
+
+
+def token_of_cookie(request: Request) -> str:
+    """The token that `move_token_to_cookie` has stored. Raises `TokenError`."""
+    token = request.cookies.get(_name(request))
+    if not token:
+        raise TokenError("the cookie with the token has expired")
+    return token
+
+
+def forget_token(request: Request) -> None:
+    """Delete the cookie of a token that has been used."""
+    if _name(request) in request.cookies:
+        delete_cookie(request, _name(request), secure=_is_secure(request))
+
+
+def link_kind(request: Request) -> str:
+    """The part of the path that says what the link is for, such as `password-reset`."""
+    prefix = services_of_request(request).settings.users_prefix
+    return request.path.removeprefix(prefix).strip("/").partition("/")[0]
+
+
+def _name(request: Request) -> str:
+    """Each kind of link has its own cookie, so that two can be open at once."""
+    return f"__Host-{link_kind(request)}" if _is_secure(request) else link_kind(request)
+
+
+def _is_secure(request: Request) -> bool:
+    return services_of_request(request).settings.cookie_secure

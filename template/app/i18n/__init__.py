@@ -9,11 +9,13 @@ import io
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
 from babel import Locale, negotiate_locale
+from babel.dates import format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
@@ -89,6 +91,11 @@ def gettext(sentence: str) -> str:
 def ngettext(one: str, many: str, count: int) -> str:
     """*one* or *many*, depending on *count*, in the language in use."""
     return translations(_language.get()).ngettext(one, many, count)
+
+
+def format_moment(moment: datetime) -> str:
+    """Date and time of day as the language in use writes them, in UTC."""
+    return format_datetime(moment, "medium", tzinfo=UTC, locale=_language.get()) + " UTC"
 
 
 _ = gettext

@@ -6,8 +6,19 @@ call the same manager as the JSON routes, so no rule is written twice. They work
 
 from pathlib import Path
 
+from app import i18n
 from app.pages import errors, messages, navigation, static
-from app.pages.routes import account, home, language, login, password_reset, registration
+from app.pages.routes import (
+    account,
+    credentials,
+    home,
+    language,
+    login,
+    password_reset,
+    profile,
+    registration,
+    sessions,
+)
 from app.web import App
 
 # Your own imports go below; template updates never touch them.
@@ -25,7 +36,7 @@ def install(app: App) -> None:
     html = app.state.html
     html.add_folder(_FOLDER / "templates")
     html.allow("style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'")
-    html.globals.update(static_url=files.url, login_url="/login")
+    html.globals.update(static_url=files.url, login_url="/login", format_moment=i18n.format_moment)
     html.add_context(navigation.context)
     html.add_context(messages.context)
     app.error_page = errors.error_page
@@ -36,6 +47,9 @@ def install(app: App) -> None:
         login.router,
         password_reset.router,
         account.router,
+        credentials.router,
+        profile.router,
+        sessions.router,
         language.router,
         # Your own pages go below; template updates never touch them.
     ):

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from hawkapi import Request
 from hawkapi.responses.response import Response
+from hawkapi.validation.errors import format_msgspec_error
 
 from app.i18n import gettext as _
 from app.i18n import gettext as translated
@@ -22,6 +23,8 @@ from app.users.exceptions import (
     UserAlreadyExists,
     WrongPassword,
 )
+from app.users.models import User
+from app.users.schemas import ProfileUpdate
 from app.web.html import html_page
 
 # Your own imports go below; template updates never touch them.
@@ -70,6 +73,52 @@ class PasswordForm(msgspec.Struct):
 class PasswordChangeForm(msgspec.Struct):
     current_password: str = ""
     new_password: str = ""
+
+
+class EmailChangeForm(msgspec.Struct):
+    new_email: str = ""
+
+
+class SessionForm(msgspec.Struct):
+    """The session to end, or all *others*."""
+
+    session: str = ""
+    others: str = ""
+
+
+class ProfileForm(msgspec.Struct):
+    """The form on the profile page. Each field has the name of a field of `ProfileUpdate`, which has its
+    rules: `display_name: str = ""`."""
+
+    # Your own profile fields go below; template updates never touch them.
+
+
+class InvalidProfile(ValueError):
+    """A field of the profile that is not allowed. The text says why."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def profile_of(user: User) -> dict[str, str]:
+    """The values that the profile page shows."""
+    values = {name: getattr(user, name) for name in ProfileForm.__struct_fields__}
+    return {name: "" if value is None else str(value) for name, value in values.items()}
+
+
+def profile_update(form: ProfileForm) -> ProfileUpdate:
+    """The changes of *form*. An empty field means no value.
+
+    Raises:
+        InvalidProfile: a field breaks a rule of `ProfileUpdate`.
+    """
+    values = {name: value.strip() or None for name, value in msgspec.structs.asdict(form).items()}
+    try:
+        return msgspec.convert(values, ProfileUpdate, strict=False)
+    except msgspec.ValidationError as error:
+        [detail] = format_msgspec_error(error)
+        raise InvalidProfile(detail.message, field=detail.field) from None
 
 
 def show_again(

@@ -30,6 +30,7 @@ def sentences() -> dict[str, str]:
         "session_ended": _("The session has ended."),
         "sessions_ended": _("All other sessions have ended."),
         "account_deleted": _("Your account is deleted."),
+        "deletion_scheduled": _("Your account will be deleted. To keep it, log in before then."),
         # Your own messages go below; template updates never touch them.
     }
 

@@ -10,7 +10,18 @@ from sqlalchemy import Table, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Base
+from app.users.audit import events_of
 from app.users.models import User
+from app.users.schemas import Export, exported_event
+
+
+async def everything_about(db: AsyncSession, user: User) -> Export:
+    """The account, the rows that refer to it and its events. Columns marked SECRET are left out."""
+    return Export(
+        account=account_of(user),
+        related_records=await belongings_of(db, user),
+        events=[exported_event(each) for each in await events_of(db, user.id)],
+    )
 
 
 def account_of(user: User) -> dict[str, Any]:

@@ -55,7 +55,8 @@ async def on_after_change_email(user: User, old_email: str) -> None:
 
 
 async def on_after_update(user: User, changed: set[str]) -> None:
-    """An administrator or the command line changed the account: `is_active`, `is_superuser`, `email`, ..."""
+    """An administrator or the command line changed the account (`is_active`, `email`, ...), or its owner
+    changed the profile."""
 
 
 async def on_before_delete(user: User) -> None:

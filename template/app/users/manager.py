@@ -48,7 +48,7 @@ from app.users.exceptions import (
     WrongPassword,
 )
 from app.users.invitations import Invitations, accept_invitation, invite, withdraw_invitation
-from app.users.models import User, UserSession
+from app.users.models import TEMPLATE_COLUMNS, User, UserSession
 from app.users.passwords.hashing import PasswordHasher
 from app.users.passwords.policy import PasswordPolicy, context_words
 from app.users.rate_limits import Attempt, Limits
@@ -627,6 +627,23 @@ class UserManager:
         await self._notify(user, "password_changed")
         await self.on_after_change_password(user)
         return issued
+
+    async def update_profile(self, db: AsyncSession, user: User, **changes: Any) -> User:
+        """Store the owner's *changes* of your own columns. Columns of the template cannot be changed here.
+
+        Raises:
+            ValueError: a column of the template, such as is_superuser.
+        """
+        if forbidden := TEMPLATE_COLUMNS & changes.keys():
+            raise ValueError(f"ProfileUpdate must not have the fields {sorted(forbidden)}.")
+        changed = {name for name, value in changes.items() if value != getattr(user, name)}
+        for name in changed:
+            setattr(user, name, changes[name])
+        if changed:
+            await db.flush()
+            audit.record(db, "profile_update", user.id, details={"changed": sorted(changed)})
+            await self.on_after_update(user, changed)
+        return user
 
     async def request_email_change(self, db: AsyncSession, user: User, *, new_email: str) -> None:
         """Send a link to *new_email*. Nothing changes until it is used. The current address gets a notice.

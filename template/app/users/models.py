@@ -18,6 +18,26 @@ SECRET = {"secret": True}  # nosec B105 - a mark on columns, not a secret
 """`mapped_column(..., info=SECRET)` leaves the column out of a user's data export."""
 
 
+TEMPLATE_COLUMNS = frozenset(
+    {
+        "id",
+        "email",
+        "hashed_password",
+        "is_active",
+        "is_verified",
+        "is_superuser",
+        "password_version",
+        "failed_logins",
+        "must_reset_password",
+        "pending_email",
+        "delete_after",
+        "created_at",
+        "updated_at",
+    }
+)
+"""Columns of `User` that only the manager changes."""
+
+
 class User(Base):
     """An account. The first columns match hawkapi-users 0.2, so that its data fits."""
 

@@ -42,6 +42,7 @@ LIMITS = {
     "refresh": Limit(ip="600/10m"),
     "confirm": Limit(ip="60/10m"),
     "change_password": Limit(ip="60/10m"),
+    "update_profile": Limit(ip="60/10m"),
     "request_verify": Limit(ip="20/h", mailbox="5/h"),
     "verify": Limit(ip="60/10m"),
     "request_password_reset": Limit(ip="20/h", mailbox="5/h"),

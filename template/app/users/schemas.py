@@ -155,6 +155,16 @@ class AcceptInvitation(NewAccount):
     token: LinkToken = None
 
 
+class ProfileUpdate(msgspec.Struct):
+    """The fields that owners change themselves. Omitted fields keep their value.
+
+    A field is stored in the column of the same name. Its type includes `msgspec.UnsetType` and its default is
+    `msgspec.UNSET`. Never add flags such as is_superuser, the password or the e-mail address.
+    """
+
+    # Your own profile fields go below; template updates never touch them.
+
+
 class EmailChange(msgspec.Struct):
     new_email: NewEmailText
 
@@ -284,6 +294,12 @@ class Accepted(msgspec.Struct):
     """The same response whether or not the account exists."""
 
     status: str = "ok"
+
+
+def given(body: msgspec.Struct) -> dict[str, Any]:
+    """The fields of *body* that the client has sent."""
+    fields = msgspec.structs.asdict(body)
+    return {name: value for name, value in fields.items() if value is not msgspec.UNSET}
 
 
 def public(user: User) -> PublicUser:

@@ -1,10 +1,17 @@
-"""The account of the person who is logged in."""
+"""The account of the person who is logged in: an overview, the data of it, and its deletion."""
 
+import msgspec
 from hawkapi import Request
 from hawkapi.responses.response import Response
 
-from app.pages.navigation import SignedIn
+from app.database import Db
+from app.pages.forms import REFUSALS, ProfileForm, problem_of
+from app.pages.navigation import RecentlySignedIn, SignedIn, redirect
 from app.pages.routing import PageRouter
+from app.users import UserManager, Users, record
+from app.users.cookies import take_cookie
+from app.users.dependencies import Login, limited_by
+from app.users.export import everything_about
 from app.web.html import html_page
 
 # Your own imports go below; template updates never touch them.
@@ -14,5 +21,56 @@ router = PageRouter()
 
 
 @router.get("/account")
-async def account_page(login: SignedIn, request: Request) -> Response:
-    return html_page(request, "account.html", account=login.user)
+async def account_page(login: SignedIn, request: Request, users: Users, db: Db) -> Response:
+    sessions = await users.sessions.of_user(db, login.user)
+    return html_page(
+        request,
+        "account.html",
+        account=login.user,
+        sessions=len(sessions),
+        has_profile=bool(ProfileForm.__struct_fields__),
+    )
+
+
+@router.get("/account/export")
+async def export_page(login: RecentlySignedIn, request: Request) -> Response:
+    return html_page(request, "export.html")
+
+
+@router.post("/account/export", dependencies=[limited_by("export")])
+async def export(login: RecentlySignedIn, request: Request, db: Db) -> Response:
+    """The file with everything that is stored about the person."""
+    everything = await everything_about(db, login.user)
+    record(db, "export", login.user.id)
+    return Response(
+        msgspec.json.format(msgspec.json.encode(everything)),
+        content_type="application/json",
+        headers={"Content-Disposition": 'attachment; filename="account.json"'},
+    )
+
+
+@router.get("/account/delete")
+async def deletion_page(login: RecentlySignedIn, request: Request, users: Users) -> Response:
+    return _deletion_page(request, login, users)
+
+
+@router.post("/account/delete")
+async def delete(login: RecentlySignedIn, request: Request, users: Users, db: Db) -> Response:
+    """Delete the account, or mark it for deletion if DELETION_GRACE_DAYS is set."""
+    try:
+        await users.request_delete(db, login.user)
+    except REFUSALS as error:
+        return _deletion_page(request, login, users, problem_of(error)[1])
+    take_cookie(request)
+    return redirect(request, "/", message="deletion_scheduled" if users.deletion_grace else "account_deleted")
+
+
+def _deletion_page(request: Request, login: Login, users: UserManager, problem: str = "") -> Response:
+    return html_page(
+        request,
+        "delete.html",
+        status=409 if problem else 200,
+        account=login.user,
+        days=users.deletion_grace.days,
+        problem=problem,
+    )

@@ -8,7 +8,7 @@ from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
 from app.database import Db, separate_transaction
-from app.users.audit import events_of, record
+from app.users.audit import record
 from app.users.cookies import (
     device_cookie,
     give_cookie,
@@ -25,7 +25,7 @@ from app.users.dependencies import (
     Users,
     limited_by,
 )
-from app.users.export import account_of, belongings_of
+from app.users.export import everything_about
 from app.users.routes import link_pages
 from app.users.routes.links import mailed_link, token_of
 from app.users.routes.sessions import BUSY, tokens_for
@@ -36,8 +36,9 @@ from app.users.schemas import (
     Export,
     PasswordChange,
     PasswordChanged,
+    ProfileUpdate,
     PublicUser,
-    exported_event,
+    given,
     public,
 )
 from app.users.sessions import COOKIE
@@ -58,6 +59,17 @@ async def me(user: CurrentUser) -> PublicUser:
     return public(user)
 
 
+@router.patch("/me", status_code=200, dependencies=[limited_by("update_profile")])
+async def update_me(
+    user: CurrentUser, body: ProfileUpdate, still: StillLoggedIn, users: Users, db: Db
+) -> PublicUser:
+    """Change your profile
+
+    Omitted fields keep their value. Other fields, such as is_superuser, are ignored.
+    """
+    return public(await users.update_profile(db, user, **given(body)))
+
+
 @router.delete("/me", status_code=204)
 @responds({409: "The last active superuser, or an account that other data needs, cannot be deleted."})
 async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, users: Users, db: Db) -> None:
@@ -73,11 +85,7 @@ async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, us
 @router.get("/me/export", status_code=200, dependencies=[limited_by("export")])
 async def export(recent: RecentLogin, user: CurrentUser, db: Db) -> Export:
     """Export all data stored about you"""
-    everything = Export(
-        account=account_of(user),
-        related_records=await belongings_of(db, user),
-        events=[exported_event(each) for each in await events_of(db, user.id)],
-    )
+    everything = await everything_about(db, user)
     async with separate_transaction(db) as db:
         record(db, "export", user.id)
     return everything

@@ -1,0 +1,53 @@
+"""The profile: columns of your own that people change themselves. There is no such page without fields.
+
+Add a field to `ProfileUpdate` (`app/users/schemas.py`), `ProfileForm` (`app/pages/forms.py`) and
+`templates/profile.html`.
+"""
+
+from typing import Annotated
+
+import msgspec
+from hawkapi import Request
+from hawkapi.responses.response import Response
+
+from app.database import Db
+from app.pages.forms import InvalidProfile, ProfileForm, profile_of, profile_update
+from app.pages.navigation import SignedIn, redirect
+from app.pages.routing import PageRouter
+from app.users import Users
+from app.users.dependencies import StillLoggedIn, limited_by
+from app.users.schemas import given
+from app.web import FromForm, Problem
+from app.web.html import html_page
+from app.web.problems import NOTHING_HERE
+
+# Your own imports go below; template updates never touch them.
+# isort: split
+
+router = PageRouter()
+
+
+@router.get("/account/profile")
+async def profile_page(login: SignedIn, request: Request) -> Response:
+    if not ProfileForm.__struct_fields__:
+        raise Problem(404, NOTHING_HERE)
+    return html_page(request, "profile.html", errors={}, values=profile_of(login.user))
+
+
+@router.post("/account/profile", dependencies=[limited_by("update_profile")])
+async def update_profile(
+    login: SignedIn,
+    request: Request,
+    form: Annotated[ProfileForm, FromForm()],
+    still: StillLoggedIn,
+    users: Users,
+    db: Db,
+) -> Response:
+    """Store the fields. An empty field is stored as no value."""
+    try:
+        changes = given(profile_update(form))
+    except InvalidProfile as error:
+        values = msgspec.structs.asdict(form)
+        return html_page(request, "profile.html", status=400, errors={error.field: str(error)}, values=values)
+    await users.update_profile(db, login.user, **changes)
+    return redirect(request, "/account", message="profile_saved")

@@ -26,6 +26,7 @@ REQUESTS = {
     "refresh": ("POST", "/users/token/refresh"),
     "confirm": ("POST", "/users/me/confirm"),
     "change_password": ("POST", "/users/me/password"),
+    "update_profile": ("PATCH", "/users/me"),
     "request_verify": ("POST", "/users/verify/request"),
     "verify": ("POST", "/users/verify"),
     "request_password_reset": ("POST", "/users/password-reset/request"),

@@ -60,6 +60,8 @@ def changed(name: str, text: str) -> str:
             return _html(text)
         case ".css":
             return f"/* {NEWS} */\n{text}"
+        case ".js":
+            return f"// {NEWS}\n{text}"
         case ".txt":
             return text.replace("\n\n", f"\n\n{NEWS}\n\n", 1)
         case ".md":

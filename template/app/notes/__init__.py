@@ -15,3 +15,4 @@ REQUIRES = ("users",)
 def install(app: App) -> None:
     """Mount the routes. `app/main.py` calls this for every package under `app/`."""
     app.include_router(router)
+    app.tag_descriptions["notes"] = "The example module: notes that belong to you."

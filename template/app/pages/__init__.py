@@ -32,7 +32,7 @@ _FOLDER = Path(__file__).parent
 
 def install(app: App) -> None:
     """Add the pages, their layout and their stylesheet, and show errors to browsers as pages."""
-    files = static.StaticFiles(_FOLDER / "static", app.state.settings)
+    files = static.static_files(app.state.settings)
     html = app.state.html
     html.add_folder(_FOLDER / "templates")
     html.allow("style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'")

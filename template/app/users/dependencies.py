@@ -36,12 +36,18 @@ from app.web.framework.application import services_of_request
 
 logger = logging.getLogger("app.users")
 
-_BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "The `access_token` of a log-in.",
+}
 _COOKIE = {
     "type": "apiKey",
     "in": "cookie",
     "name": SECURE_NAME,
-    "description": "Unsafe methods also need a same-origin Sec-Fetch-Site or Origin header.",
+    "description": "A log-in with a cookie sets it, and the browser sends it. Unsafe methods also need a"
+    " same-origin Sec-Fetch-Site or Origin header.",
 }
 _NO_LOGIN = {401: "Not logged in, or the session has ended."}
 

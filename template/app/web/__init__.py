@@ -28,4 +28,4 @@ def install(app: App) -> None:
     """Add the health routes and, if DOCS_ENABLED is true, the documentation."""
     app.include_router(health.router)
     if app.state.settings.docs_enabled:
-        app.include_router(docs.router)
+        docs.install(app)

@@ -1,21 +1,16 @@
-"""The documentation: works offline, under a policy that allows nothing, and can be off."""
+"""The documentation: works offline, under a policy without exceptions, and can be off."""
 
-import base64
+import gzip
 import hashlib
 import re
 from typing import Any
 
-import msgspec
 import pytest
 from pydantic import SecretStr
 
 from app import web as platform
 from app.main import create_app
 from app.settings import Settings
-
-
-class Thing(msgspec.Struct):
-    name: str
 
 
 def make_settings(**values: Any) -> Settings:
@@ -37,67 +32,135 @@ def make_settings(**values: Any) -> Settings:
 def documented(web):
     web.state.settings = make_settings(docs_enabled=True)
     platform.install(web)
-
-    @web.post("/<script>alert(1)</script>")
-    async def handler(body: Thing) -> Thing:
-        """Make <b>a thing</b>"""
-        return body
-
     return web
 
 
-async def test_the_page_shows_routes_and_schemas(documented, http):
-    page = await http.get("/docs")
+async def links_of(http) -> list[str]:
+    """Everything that the page loads."""
+    page = (await http.get("/docs")).text
+    return re.findall(r'<(?:link|script|img|iframe)[^>]*\s(?:href|src)="([^"]*)"', page)
 
-    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert "POST" in page.text
-    assert 'id="Thing"' in page.text
+
+async def test_the_page_loads_only_files_of_the_application(documented, http):
+    links = await links_of(http)
+
+    assert {link.partition(".")[0] for link in links} == {"data:,", "/docs/swagger-ui", "/docs/docs"} | {
+        "/docs/swagger-ui-bundle"
+    }
+    for link in links:
+        if link != "data:,":
+            answer = await http.get(link)
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].split(";")[0] in {"text/css", "text/javascript"}
+
+
+async def test_neither_page_nor_scripts_name_another_site_to_load_from(documented, http):
+    for link in ["/docs", *await links_of(http)]:
+        if link != "data:,":
+            text = (await http.get(link)).text
+            assert not re.search(r"""(?:src=|import\(|@import|url\()\s*["']?(?:https?:)?//""", text), link
+
+
+async def test_the_policy_allows_nothing_inline_and_no_other_site(documented, http):
+    page = await http.get("/docs")
+    policy = page.headers["content-security-policy"]
+
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;")
+    assert not re.search(r"unsafe|http|\*", policy)
+    assert "frame-ancestors 'none'" in policy
+    assert not re.search(r"<style|\sstyle=|<script>|\son\w+=", page.text)
+
+
+async def test_the_page_shows_the_document(documented, http):
+    page = (await http.get("/docs")).text
+    [document] = re.findall(r'data-document="([^"]*)"', page)
+
+    answer = await http.get(document)
+
+    assert (answer.status_code, answer.json()["openapi"]) == (200, "3.1.0")
+
+
+async def test_the_name_of_the_application_is_escaped(new_app, connected):
+    app = new_app("<script>alert(1)</script>")
+    app.state.settings = make_settings(docs_enabled=True)
+    platform.install(app)
+    async with connected(app) as client:
+        page = (await client.get("/docs")).text
+
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
 
 
 @pytest.mark.parametrize(
-    ("route", "login"),
-    [("/users/me", "needs a login"), ("/users/logout", "login optional"), ("/users/register", "")],
+    ("accepted", "is_compressed"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("*", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.0, br", False),
+        ("br", False),
+        ("", False),
+    ],
 )
-async def test_the_page_says_who_needs_a_login(client, route, login):
-    page = (await client.get("/docs")).text
+async def test_a_client_gets_the_script_as_it_can_read_it(documented, http, accepted, is_compressed):
+    [script] = [link for link in await links_of(http) if "bundle" in link]
 
-    summary = page.partition(f"<code>{route}</code>")[2].partition("</summary>")[0]
-    assert summary.partition('<span class="lock">')[2].removesuffix("</span>") == login
+    async with http.stream("GET", script, headers={"accept-encoding": accepted}) as answer:
+        raw = b"".join([each async for each in answer.aiter_raw()])
 
-
-async def test_the_page_needs_nothing_from_outside_and_no_script(documented, http):
-    page = (await http.get("/docs")).text
-
-    assert not re.search(r"<script|<link|<img|<iframe|@import|url\(|\son\w+=|https?://", page)
-
-
-async def test_the_page_escapes_what_it_shows(documented, http):
-    page = (await http.get("/docs")).text
-
-    assert "&lt;script&gt;" in page
-    assert "&lt;b&gt;a thing&lt;/b&gt;" in page
+    assert ("content-encoding" in answer.headers) == is_compressed
+    assert "SwaggerUIBundle" in (gzip.decompress(raw) if is_compressed else raw).decode()
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert int(answer.headers["content-length"]) == len(raw)
 
 
-async def test_the_policy_allows_the_style_of_the_page_and_nothing_else(documented, http):
-    policy = (await http.get("/docs")).headers["content-security-policy"]
+async def test_files_are_kept_for_a_year_under_the_hash_of_their_content(documented, http):
+    [script] = [link for link in await links_of(http) if "/docs/docs." in link and link.endswith(".js")]
 
-    assert policy.startswith("default-src 'none'; style-src 'sha256-")
-    assert "unsafe" not in policy
-    assert "http" not in policy
+    answer = await http.get(script)
 
-
-async def test_the_style_is_the_one_that_the_policy_names(documented, http):
-    page = await http.get("/docs")
-    style = page.text.partition("<style>")[2].partition("</style>")[0]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-
-    assert f"'sha256-{digest}'" in page.headers["content-security-policy"]
+    assert hashlib.sha256(answer.content).hexdigest()[:12] in script
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
-async def test_the_document_is_served(documented, http):
-    answer = await http.get("/openapi.json")
+@pytest.mark.parametrize("name", ["docs.js", "swagger-ui.LICENSE.md", "..%2fdocs.py", "%2e%2e"])
+async def test_no_other_file_is_served(documented, http, name):
+    assert (await http.get(f"/docs/{name}")).status_code == 404
 
-    assert (answer.status_code, answer.json()["openapi"]) == (200, "3.1.0")
+
+async def test_the_groups_begin_with_logging_in_and_say_what_they_are_about(client):
+    tags = (await client.get("/openapi.json")).json()["tags"]
+
+    assert [each["name"] for each in tags][:4] == ["sessions", "users", "account", "administration"]
+    assert all(each["description"] for each in tags)
+
+
+async def test_the_first_route_logs_in(client):
+    document = (await client.get("/openapi.json")).json()
+    first = [
+        path
+        for path, operations in document["paths"].items()
+        for each in operations.values()
+        if each["tags"] == ["sessions"]
+    ][0]
+
+    assert first == "/users/login"
+
+
+def test_tags_without_a_description_follow_in_the_order_of_their_routes(web):
+    for tag in ("zebras", "apples", "sessions"):
+
+        @web.get(f"/{tag}", tags=[tag])
+        async def handler() -> None: ...
+
+    web.tag_descriptions.update({"unused": "Nothing.", "sessions": "Log in."})
+
+    assert web.openapi()["tags"] == [
+        {"name": "sessions", "description": "Log in."},
+        {"name": "zebras"},
+        {"name": "apples"},
+    ]
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/scalar"])
@@ -106,6 +169,19 @@ async def test_off_there_is_nothing(web, http, path):
     platform.install(web)
 
     assert (await http.get(path)).status_code == 404
+
+
+async def test_off_there_are_no_files_either(web, http, new_app, connected):
+    on = new_app()
+    on.state.settings = make_settings(docs_enabled=True)
+    platform.install(on)
+    web.state.settings = make_settings(docs_enabled=False)
+    platform.install(web)
+    async with connected(on) as client:
+        links = [link for link in await links_of(client) if link != "data:,"]
+
+    assert links
+    assert {(await http.get(link)).status_code for link in links} == {404}
 
 
 @pytest.mark.parametrize("path", ["/redoc", "/scalar"])

@@ -61,6 +61,8 @@ class App(HawkAPI):
             self.state.settings = settings
         self._stack = middleware.build_stack(self._respond, settings)
         self.endpoints: list[Endpoint] = []
+        self.tag_descriptions: dict[str, str] = {}
+        """What the tags of the OpenAPI document are about, in the order in which /docs shows them."""
         self.error_page: Callable[[Request, dict[str, Any]], Response] | None = None
         """Makes the page that a browser gets instead of problem details. None: always problem details."""
         self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
@@ -110,7 +112,11 @@ class App(HawkAPI):
             each for each in self.endpoints if api_version is None or each.route.version == api_version
         ]
         document = build_document(
-            endpoints, title=self.title, version=self.version, description=self.description
+            endpoints,
+            title=self.title,
+            version=self.version,
+            description=self.description,
+            tag_descriptions=self.tag_descriptions,
         )
         for plugin in self._plugins:
             document = plugin.on_schema_generated(document)

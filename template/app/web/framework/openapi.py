@@ -7,7 +7,7 @@ authenticates is marked with `@secured_by(...)`.
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast, get_args, get_type_hints
 
@@ -32,20 +32,28 @@ class _Slot:
 
 
 def build_document(
-    endpoints: Iterable[Endpoint], *, title: str, version: str, description: str
+    endpoints: Iterable[Endpoint],
+    *,
+    title: str,
+    version: str,
+    description: str,
+    tag_descriptions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The document for *endpoints*; routes with `include_in_schema=False` are left out."""
+    """The document for *endpoints*; routes with `include_in_schema=False` are left out.
+
+    The tags are in the order of *tag_descriptions*, and those without a description follow.
+    """
     slots: list[_Slot] = []
     schemes: dict[str, Any] = {}
     paths: dict[str, dict[str, Any]] = {}
-    tags: set[str] = set()
+    tags: dict[str, None] = {}
     identifiers: set[str] = set()
     for endpoint in endpoints:
         route = endpoint.route
         if not route.include_in_schema:
             continue
         path = re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path).rstrip("/") or "/"
-        tags.update(route.tags)
+        tags.update(dict.fromkeys(route.tags))
         for method in sorted(route.methods - {"HEAD", "OPTIONS"}):
             operation = _operation(endpoint, method.lower(), path, slots, schemes)
             operation["operationId"] = _unique(operation["operationId"], identifiers)
@@ -58,12 +66,17 @@ def build_document(
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": description},
         "paths": paths,
-        "tags": [{"name": tag} for tag in sorted(tags)],
+        "tags": _tags(tags, tag_descriptions or {}),
         "components": {"schemas": components},
     }
     if schemes:
         document["components"]["securitySchemes"] = schemes
     return document
+
+
+def _tags(used: Iterable[str], descriptions: Mapping[str, str]) -> list[dict[str, str]]:
+    described = [{"name": tag, "description": text} for tag, text in descriptions.items() if tag in used]
+    return described + [{"name": tag} for tag in used if tag not in descriptions]
 
 
 def _operation(

@@ -1,0 +1,32 @@
+// Starts Swagger UI on the page that `templates/docs.html` is.
+"use strict";
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const followScheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+followScheme();
+dark.addEventListener("change", followScheme);
+
+// What Swagger UI lacks for screen readers: a link must not be inside a button, and every control has a name.
+const accessible = () => ({
+  wrapComponents: {
+    DeepLink: (_, { React }) => ({ text }) => React.createElement("span", null, text),
+    TextArea: (TextArea, { React }) => (props) =>
+      React.createElement(TextArea, { "aria-label": "Request body", ...props }),
+    CloseIcon: (CloseIcon, { React }) => (props) =>
+      React.createElement("span", { role: "img", "aria-label": "Close" }, React.createElement(CloseIcon, props)),
+  },
+});
+// The header of the page says what Swagger UI would.
+const withoutInfo = () => ({ wrapComponents: { InfoContainer: () => () => null } });
+
+const root = document.getElementById("docs");
+SwaggerUIBundle({
+  domNode: root,
+  url: root.dataset.document,
+  plugins: [accessible, withoutInfo],
+  deepLinking: true,
+  displayRequestDuration: true,
+  tryItOutEnabled: true,
+  // The schemas are shown with the operations; the list of all of them comes last, closed.
+  defaultModelsExpandDepth: 0,
+});

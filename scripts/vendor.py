@@ -38,7 +38,8 @@ def main(arguments: list[str], root: Path = ROOT, record: Path = RECORD) -> None
                 content = re.sub(rb"[ \t]+$", b"", content, flags=re.MULTILINE)
             digest = hashlib.sha256(content).hexdigest()
             if not is_new and file["sha256"] not in ("", digest):
-                sys.exit(f"{file['path']}: the registry's {name}@{package['version']} is not the recorded one.")
+                version = f"{name}@{package['version']}"
+                sys.exit(f"{file['path']}: the registry's {version} is not the recorded one.")
             file["sha256"] = digest
             write(root / file["path"], content)
     record.write_text(json.dumps(packages, indent=2) + "\n")
@@ -47,7 +48,8 @@ def main(arguments: list[str], root: Path = ROOT, record: Path = RECORD) -> None
 def unpack(package: str) -> dict[str, bytes]:
     """The files of *package* by their path in it."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        command = ["npm", "pack", "--silent", package]
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         [archive] = Path(folder).glob("*.tgz")
         with tarfile.open(archive) as tar:
             return {

@@ -1940,8 +1940,8 @@ PROTECTIONS = [
     Mutation(
         name="a log-out has the browser clear what it stores",
         file="app/users/routes/sessions.py",
-        old="""_CLEARED = {"Clear-Site-Data": '"cache", "storage"'}""",
-        new='_CLEARED = {"Clear-Site-Data": ""}',
+        old="""CLEARED = {"Clear-Site-Data": '"cache", "storage"'}""",
+        new='CLEARED = {"Clear-Site-Data": ""}',
         test="test_logout.py::test_the_browser_forgets_what_pages_have_stored",
     ),
     Mutation(

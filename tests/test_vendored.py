@@ -75,7 +75,8 @@ def renew(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
     return subprocess.run(
         [sys.executable, "-c", code, folder, *arguments],
-        env=os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "scripts")},
+        env=os.environ
+        | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "scripts")},
         capture_output=True,
         text=True,
         check=False,

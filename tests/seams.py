@@ -156,6 +156,11 @@ SEAMS = [
     _imports("app/users/schemas.py"),
     Seam("app/users/schemas.py", "public fields", '    own_badge: str = "none"\n'),
     Seam("app/users/schemas.py", "fields", "    own_color: str | None = None\n"),
+    Seam(
+        "app/users/schemas.py",
+        "profile fields",
+        "    own_color: str | None | msgspec.UnsetType = msgspec.UNSET\n",
+    ),
     Seam("app/users/schemas.py", "fields for superusers", '    own_remark: str = ""\n'),
     Seam(
         "app/users/schemas.py",
@@ -235,10 +240,26 @@ SEAMS = [
     _imports("app/pages/forms.py"),
     Seam("app/pages/forms.py", "exceptions", "    LookupError,\n", "    ArithmeticError,\n"),
     Seam("app/pages/forms.py", "fields", '    own: str = ""\n'),
+    Seam("app/pages/forms.py", "profile fields", '    own_color: str = ""\n'),
+    Seam(
+        "app/pages/templates/profile.html",
+        "fields",
+        """{{ field("own_color", "Own color", value=values["own_color"], required=false) }}\n""",
+    ),
+    _imports("app/pages/events.py"),
+    Seam("app/pages/events.py", "events", '        "own": _("Something of its own"),\n'),
     Seam("app/pages/messages.py", "messages", '        "own": _("Something of its own."),\n'),
     *[
         _imports(f"app/pages/routes/{name}.py")
-        for name in ("account", "login", "password_reset", "registration")
+        for name in (
+            "account",
+            "credentials",
+            "login",
+            "password_reset",
+            "profile",
+            "registration",
+            "sessions",
+        )
     ],
     # The application
     _imports("app/settings.py"),

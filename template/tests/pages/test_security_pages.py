@@ -1,0 +1,315 @@
+"""The pages as attackers meet them: forged forms, hostile addresses, guesses, caches."""
+
+import re
+
+import pytest
+
+from app.pages.forms import ProfileForm
+from app.users.rate_limits import Limit, Limits
+
+PASSWORD = {"password": "correct horse battery"}
+WRONG = {"password": "not the right one"}
+HOSTILE = [
+    "//evil.example",
+    "///evil.example",
+    "/\\evil.example",
+    "\\\\evil.example",
+    "https://evil.example",
+    "https:evil.example",
+    "javascript:alert(1)",
+    "/\t/evil.example",
+    "/\n/evil.example",
+    " //evil.example",
+    "evil.example",
+    "/%0d%0aLocation: https://evil.example",
+    "/a b",
+    "/\u202e//evil.example",
+]
+ROWS = {
+    "/register": "register",
+    "/login": "login_with_cookie",
+    "/confirm": "confirm",
+    "/forgot": "request_password_reset",
+    "/verify": "request_verify",
+    "/account/email": "request_email_change",
+    "/account/password": "change_password",
+    "/account/profile": "update_profile",
+    "/account/export": "export",
+}
+UNLIMITED = {
+    "/logout": "ends a session and reveals nothing",
+    "/language": "sets a cookie",
+    "/account/sessions": "needs a recent password",
+    "/account/delete": "needs a recent password",
+}
+"""Forms without a limit, each with the reason."""
+
+
+def pages_of(app, method):
+    """The paths of all pages that take *method*. Routes of the API are in the OpenAPI document."""
+    found = [each for each in app.endpoints if method in each.route.methods]
+    return {
+        each.route.path: each
+        for each in found
+        if each.handler.__module__.startswith("app.pages.") and each.route.path != "/static/{name}"
+    }
+
+
+def visible(answer):
+    """All that a browser sees of an answer, but for what is random or names the address that was typed."""
+    text = re.sub(r"[a-z]+@example\.com", "x@example.com", answer.text)
+    cookies = [
+        re.sub(r"(__Host-device=)[^;]+", r"\1x", each) for each in answer.headers.get_list("set-cookie")
+    ]
+    headers = dict(answer.headers) | {"x-request-id": "", "set-cookie": "", "content-length": ""}
+    return answer.status_code, text, headers, cookies
+
+
+# 13: who has an account
+
+
+@pytest.mark.parametrize("path", ["/login", "/forgot", "/verify"])
+async def test_known_and_unknown_addresses_get_the_same_page(make_browser, make_user, path):
+    """Checklist 13 and 14, also for an account that is disabled."""
+    await make_user("ada@example.com", is_verified=True)
+    await make_user("off@example.com", is_active=False)
+
+    answers = [
+        await (await make_browser()).post(path, data=WRONG | {"email": f"{name}@example.com"})
+        for name in ("ada", "off", "eve")
+    ]
+
+    assert visible(answers[0]) == visible(answers[1]) == visible(answers[2])
+
+
+async def test_private_registration_does_not_tell_who_is_registered(
+    build_app, make_browser, make_user, outbox
+):
+    """Checklist 13: REGISTRATION=private. The mails differ."""
+    await make_user("ada@example.com", is_verified=True)
+    app = build_app(registration="private")
+
+    answers = [
+        await (await make_browser(app)).post("/register", data=PASSWORD | {"email": f"{name}@example.com"})
+        for name in ("ada", "eve")
+    ]
+
+    assert visible(answers[0]) == visible(answers[1])
+    assert answers[0].headers["location"] == "/login"
+    assert len({mail.subject for mail in await outbox()}) == 2
+
+
+# 24: where forms lead to
+
+
+@pytest.mark.parametrize("next", HOSTILE)
+async def test_a_hostile_return_path_is_replaced(browser, log_in, make_user, next):
+    """Checklist 24; advisory 14 (CWE-601): in the form, after the login, and for people who are logged in."""
+    user = await make_user("ada@example.com")
+    signed_in = await log_in(user)
+
+    form = await browser.get("/login", params={"next": next})
+    away = await signed_in.get("/login", params={"next": next})
+    again = await browser.post("/login", data=WRONG | {"email": "eve@example.com", "next": next})
+    confirm = await signed_in.get("/confirm", params={"next": next})
+
+    assert away.headers["location"] == "/account"
+    assert 'name="next" value="/account"' in form.text
+    assert 'name="next" value="/account"' in again.text
+    assert 'name="next" value="/account"' in confirm.text
+
+
+@pytest.mark.parametrize("hosts", [[], ["test"]])
+async def test_no_login_leads_to_another_site(build_app, make_browser, make_user, hosts):
+    """Checklist 24; advisory 48: also if ALLOWED_HOSTS allows any host."""
+    await make_user("ada@example.com")
+    browser = await make_browser(build_app(allowed_hosts=hosts))
+
+    for path in ("/login", "/confirm"):
+        form = PASSWORD | {"email": "ada@example.com", "next": "//evil.example"}
+        answer = await browser.post(path, data=form, headers={"Referer": "https://evil.example/"})
+
+        assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+
+
+# 34, 35: cookies and forged forms
+
+
+async def test_the_cookie_of_a_login_is_bound_to_this_host(browser, make_user):
+    """Checklist 34."""
+    await make_user("ada@example.com")
+
+    answer = await browser.post("/login", data=PASSWORD | {"email": "ada@example.com"})
+
+    cookies = answer.headers.get_list("set-cookie")
+    assert sorted(each.partition("=")[0] for each in cookies) == [
+        "__Host-device",
+        "__Host-message",
+        "__Host-session",
+    ]
+    assert all("Path=/; SameSite=Lax" in each and "Secure; HttpOnly" in each for each in cookies)
+
+
+FORGED = pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "https://evil.test"},
+        {"Sec-Fetch-Site": "none"},
+    ],
+    ids=["cross-site", "same-site", "none"],
+)
+
+
+@FORGED
+async def test_no_form_can_be_sent_by_another_site(app, log_in, make_user, browser, headers):
+    """Checklist 35: every form there is, the login included, with and without a session."""
+    signed_in = await log_in(await make_user("ada@example.com", is_superuser=True))
+    paths = [re.sub(r"\{[^}]+\}", "x", path) for path in pages_of(app, "POST")]
+
+    answers = {
+        path: (await signed_in.post(path, data={"email": "ada@example.com"}, headers=headers)).status_code
+        for path in paths
+    }
+    public = {
+        path: (await browser.post(path, data={"email": "ada@example.com"}, headers=headers)).status_code
+        for path in ("/login", "/register", "/forgot", "/verify", "/logout")
+    }
+
+    assert len(paths) >= 12
+    assert set(answers.values()) == {403}
+    assert set(public.values()) == {403}
+
+
+# Guards
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_every_page_of_the_account_needs_a_login(app, browser, method):
+    paths = [path for path in pages_of(app, method) if path.startswith(("/account", "/admin", "/confirm"))]
+
+    answers = {
+        path: await browser.request(
+            method, re.sub(r"\{[^}]+\}", "x", path), data={"x": ""} if method == "POST" else None
+        )
+        for path in paths
+    }
+
+    assert len(paths) >= 7
+    assert {each.status_code for each in answers.values()} == {303}
+    assert all(each.headers["location"].startswith("/login?next=%2F") for each in answers.values())
+
+
+async def test_every_page_of_a_login_has_a_button_to_log_out(app, log_in, make_user):
+    """Checklist 40; ASVS 7.4.4."""
+    browser = await log_in(await make_user("ada@example.com", is_superuser=True))
+    pages = {path: await browser.get(path) for path in pages_of(app, "GET") if "{" not in path}
+    shown = {path: page for path, page in pages.items() if page.status_code == 200}
+
+    assert {"/", "/account", "/account/sessions", "/account/delete"} <= set(shown)
+    assert [
+        path for path, page in shown.items() if '<form method="post" action="/logout">' not in page.text
+    ] == []
+
+
+async def test_a_profile_without_fields_has_no_page(log_in, make_user):
+    browser = await log_in(await make_user("ada@example.com"))
+
+    status = (await browser.get("/account/profile")).status_code
+
+    assert status == (200 if ProfileForm.__struct_fields__ else 404)
+
+
+# 37: caches
+
+
+async def test_nothing_with_a_cookie_or_a_login_is_kept(browser, log_in, make_user):
+    """Advisory 37; checklist 30: pages, redirects and errors."""
+    user = await make_user("ada@example.com")
+    signed_in = await log_in(user)
+    login = PASSWORD | {"email": "ada@example.com"}
+
+    answers = [
+        await browser.post("/login", data=login),
+        await browser.get("/account"),
+        await browser.post("/login", data=login | WRONG),
+        await browser.post("/forgot", data=login),
+        await browser.get("/nowhere"),
+        await browser.post("/logout"),
+        await browser.get("/"),
+        await signed_in.get("/account"),
+        await signed_in.get("/account/profile"),
+        await signed_in.get("/admin"),
+        await signed_in.post("/account/export"),
+    ]
+
+    kept = [each for each in answers if each.headers.get("cache-control") != "no-store"]
+    assert [each.url.path for each in kept if "set-cookie" in each.headers or each is not answers[4]] == []
+    assert {each.headers["referrer-policy"] for each in answers} == {"no-referrer"}
+
+
+# 9, 10: limits
+
+
+def test_every_form_has_a_limit_or_a_reason(app):
+    """Checklist 10. Pages for superusers need none."""
+    forms = {
+        path: each for path, each in pages_of(app, "POST").items() if not path.startswith(("/admin", "/dev"))
+    }
+    rows = {
+        path: {getattr(d, "limit", None) for d in each.dependencies()} - {None}
+        for path, each in forms.items()
+    }
+
+    assert {path: found for path, found in rows.items() if found} == {
+        path: {row} for path, row in ROWS.items()
+    }
+    assert {path for path, found in rows.items() if not found} == set(UNLIMITED)
+
+
+@pytest.mark.parametrize("path", sorted(ROWS))
+async def test_a_limit_counts_pages_and_json_together(app, manager, log_in, make_user, path):
+    """Checklist 10: 429 is a page that says when to try again."""
+    browser = await log_in(await make_user("ada@example.com"))
+    manager.limits = Limits(app.state.limiter, {ROWS[path]: Limit(ip="1/h")})
+    await browser.post(path, data={"email": "no address"})
+
+    answer = await browser.post(path, data={"email": "no address"})
+
+    assert answer.status_code == 429
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert int(answer.headers["retry-after"]) > 3000
+
+
+async def test_wrong_passwords_on_pages_and_by_json_are_counted_together(app, manager, browser, make_user):
+    """Checklist 9 and 10: the right password is refused, too, until the window is over."""
+    await make_user("ada@example.com")
+    manager.limits = Limits(app.state.limiter, {"wrong_password": Limit(account="2/h")})
+    await browser.post("/login", data=WRONG | {"email": "ada@example.com"})
+    await browser.post("/users/login", json=WRONG | {"email": "ADA@example.com"})
+
+    answer = await browser.post("/login", data=PASSWORD | {"email": "ada@example.com"})
+
+    assert answer.status_code == 429
+
+
+# 7: password managers
+
+
+@pytest.mark.parametrize(
+    "path", ["/login", "/register", "/forgot", "/verify", "/confirm", "/account/password", "/account/email"]
+)
+async def test_every_field_helps_password_managers(browser, log_in, make_user, path):
+    """Checklist 7: also the form that is shown again. No field cuts off what is pasted."""
+    signed_in = await log_in(await make_user("ada@example.com"))
+    visitor = signed_in if path in ("/confirm",) or path.startswith("/account") else browser
+
+    pages = [await visitor.get(path), await visitor.post(path, data={"email": "x", "new_email": "x"})]
+
+    for page in pages:
+        fields = [each for each in re.findall(r"<input [^>]+>", page.text) if 'type="hidden"' not in each]
+        typed = [each for each in fields if 'type="checkbox"' not in each]
+        assert all("autocomplete=" in each and "maxlength" not in each for each in typed)
+        assert all('type="password"' in each for each in typed if "password" in each.partition("type")[0])
+        assert not re.search(r"\son\w+=|<style|javascript:", page.text)
+    assert "<input" in pages[0].text

@@ -239,7 +239,7 @@ SEAMS = [
     ),
     _imports("app/pages/forms.py"),
     Seam("app/pages/forms.py", "exceptions", "    LookupError,\n", "    ArithmeticError,\n"),
-    Seam("app/pages/forms.py", "fields", '    own: str = ""\n'),
+    Seam("app/pages/forms.py", "fields", '    own_color: str = ""\n'),
     Seam("app/pages/forms.py", "profile fields", '    own_color: str = ""\n'),
     Seam(
         "app/pages/templates/profile.html",

@@ -96,7 +96,8 @@ def reader(render: Render, env: dict[str, str]) -> Reader:
 
 
 @pytest.mark.parametrize(
-    "page", ["extending-the-user-model", "adding-a-module", "replacing-e-mails", "ownership"]
+    "page",
+    ["extending-the-user-model", "adding-a-module", "adding-a-page", "replacing-e-mails", "ownership"],
 )
 def test_a_page_can_be_followed(reader: Reader, python: Path, page: str):
     reader.follow(DOCS / f"{page}.md")

@@ -36,13 +36,6 @@ ROWS = {
     "/account/profile": "update_profile",
     "/account/export": "export",
 }
-UNLIMITED = {
-    "/logout": "ends a session and reveals nothing",
-    "/language": "sets a cookie",
-    "/account/sessions": "needs a recent password",
-    "/account/delete": "needs a recent password",
-}
-"""Forms without a limit, each with the reason."""
 
 
 def pages_of(app, method):
@@ -249,22 +242,6 @@ async def test_nothing_with_a_cookie_or_a_login_is_kept(browser, log_in, make_us
 
 
 # 9, 10: limits
-
-
-def test_every_form_has_a_limit_or_a_reason(app):
-    """Checklist 10. Pages for superusers need none."""
-    forms = {
-        path: each for path, each in pages_of(app, "POST").items() if not path.startswith(("/admin", "/dev"))
-    }
-    rows = {
-        path: {getattr(d, "limit", None) for d in each.dependencies()} - {None}
-        for path, each in forms.items()
-    }
-
-    assert {path: found for path, found in rows.items() if found} == {
-        path: {row} for path, row in ROWS.items()
-    }
-    assert {path for path, found in rows.items() if not found} == set(UNLIMITED)
 
 
 @pytest.mark.parametrize("path", sorted(ROWS))

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from hawkapi import Request
 from hawkapi.responses.response import Response
 
@@ -32,7 +33,7 @@ async def register(
 ) -> Response:
     """Create the account. With REGISTRATION=private the response is the same if the address is taken."""
     try:
-        user = await users.register(db, email=form.email, password=form.password)
+        user = await users.register(db, **msgspec.structs.asdict(form))
     except REFUSALS as error:
         return show_again(request, "register.html", form, error, min_length=users.password_min_length)
     remember_browser(request, users, user)

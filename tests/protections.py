@@ -1873,10 +1873,26 @@ PROTECTIONS = [
     Mutation(
         name="an address that is not verified logs in nowhere where registration is private",
         file=MANAGER,
+        within="must_verify",
+        old='self.login_requires_verification or self.registration == "private"',
+        new="self.login_requires_verification",
+        test="test_manager.py::test_private_registration_requires_verification_in_any_case",
+    ),
+    Mutation(
+        name="an address that is not verified logs in nowhere where that is required",
+        file=MANAGER,
         within="_opens",
-        old='self.registration == "private" and not user.is_verified',
+        old="self.must_verify and not user.is_verified",
         new="False",
-        test="test_security_registration.py::test_logging_in_does_not_tell_whether_the_address_was_new",
+        test="test_security_registration.py::test_where_logins_require_it_an_address_is_verified_first",
+    ),
+    Mutation(
+        name="private registration is refused with logins that need no verification",
+        file="app/settings.py",
+        within="_contradictory",
+        old='settings.registration == "private"',
+        new="False",
+        test="test_settings.py::test_private_registration_is_refused_without_verification",
     ),
     Mutation(
         name="private registration makes no browser known",

@@ -236,6 +236,13 @@ class Settings(BaseSettings):
             " an address has an account. closed: invited people only."
         ),
     ] = "open"
+    login_requires_verification: Annotated[
+        bool,
+        Field(
+            description="Refuse logins until the e-mail address is verified. Default: only with"
+            " REGISTRATION=private, which requires it."
+        ),
+    ] = Field(default_factory=lambda data: data.get("registration") == "private")
     invitation_url: Annotated[
         Link, Field(description="The link in invitations. Contains {token}; may point to your front end.")
     ] = Field(default_factory=lambda data: _own_link(data, "invitation"))
@@ -371,11 +378,12 @@ class Settings(BaseSettings):
     # Your own settings go below; template updates never touch them.
 
     @model_validator(mode="after")
-    def _refuse_unsafe_production(self) -> Self:
+    def _refuse_unsafe(self) -> Self:
+        problems = list(_contradictory(self))
         if self.environment == "production":
-            problems = list(_unsafe(self))
-            if problems:
-                raise ValueError("\n".join(problems))
+            problems += _unsafe(self)
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
 
@@ -396,6 +404,15 @@ def describe(settings: Settings, env_file: Path | None = DEFAULT_ENV_FILE) -> li
 def _own_link(data: dict[str, Any], action: str) -> str:
     base, prefix = data.get("base_url", "http://127.0.0.1:8000"), data.get("users_prefix", "/users")
     return f"{base}{prefix}/{action}/" + "{token}"
+
+
+def _contradictory(settings: Settings) -> Iterator[str]:
+    """Reasons why *settings* do not fit together."""
+    if settings.registration == "private" and not settings.login_requires_verification:
+        yield (
+            "LOGIN_REQUIRES_VERIFICATION: must not be false with REGISTRATION=private, because a login that"
+            " works at once would reveal that the address had no account. Remove it, or set it to true."
+        )
 
 
 def _unsafe(settings: Settings) -> Iterator[str]:

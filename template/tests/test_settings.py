@@ -226,6 +226,18 @@ def test_what_production_refuses_is_allowed_elsewhere(environment: SetEnvironmen
     assert (settings.debug, settings.cookie_secure) == (True, False)
 
 
+def test_private_registration_is_refused_without_verification(environment: SetEnvironment):
+    environment(SECRET_KEY=KEY, REGISTRATION="private", LOGIN_REQUIRES_VERIFICATION="false")
+
+    assert "would reveal that the address had no account" in problem_with("LOGIN_REQUIRES_VERIFICATION")
+
+
+def test_with_private_registration_logins_require_verification(environment: SetEnvironment):
+    environment(SECRET_KEY=KEY, REGISTRATION="private")
+
+    assert load_settings(None).login_requires_verification
+
+
 # Secrets
 
 SECRETS = {

@@ -143,6 +143,7 @@ def install(app: App) -> None:
         send_email_change=mail_email_change,
         send_invitation=mail_invitation,
         registration=settings.registration,
+        login_requires_verification=settings.login_requires_verification,
         limits=Limits(app.state.limiter),
         deletion_grace=timedelta(days=settings.deletion_grace_days),
         session_limits=SessionLimits(

@@ -134,6 +134,7 @@ class UserManager:
     """How long the owner of a deleted account can cancel the deletion by logging in."""
     send_invitation: SendInvitation | None = None
     registration: Registration = "open"
+    login_requires_verification: bool = False
     session_limits: SessionLimits = field(default_factory=SessionLimits)
     limits: Limits | None = None
     """Rate limits for password checks and mails. Without them nothing is counted."""
@@ -145,6 +146,15 @@ class UserManager:
         self.sessions = Sessions(self.tokens.config.secret, self.session_limits)
         self.invitations = Invitations(self.tokens)
         self.device_cookies = DeviceCookies(self.tokens.config.secret)
+
+    @property
+    def must_verify(self) -> bool:
+        """Whether an account cannot log in before its address is verified.
+
+        With `registration="private"` always: a login that works at once would reveal that the address had no
+        account.
+        """
+        return self.login_requires_verification or self.registration == "private"
 
     def __setattr__(self, name: str, value: Any) -> None:
         # None removes a hook, as in hawkapi-users.
@@ -173,9 +183,8 @@ class UserManager:
     async def register(self, db: AsyncSession, *, email: str, password: str, **extra: Any) -> User | None:
         """Register an account. Returns None if the address is taken and the response must not reveal it.
 
-        With `registration="private"` the owner of a taken address gets a mail instead, at the same cost. An
-        account then cannot log in before its address is verified: a login that works at once would reveal
-        that the address had no account. *extra* are your own columns.
+        With `registration="private"` the owner of a taken address gets a mail instead, at the same cost.
+        *extra* are your own columns.
 
         Raises:
             InvalidEmail, InvalidPassword: with a message for the user.
@@ -311,7 +320,7 @@ class UserManager:
 
         Add your own reasons to refuse a login here, for example an unpaid bill.
         """
-        if self.registration == "private" and not user.is_verified:
+        if self.must_verify and not user.is_verified:
             return False
         return _accepts_password(user, known)
 
@@ -463,8 +472,8 @@ class UserManager:
     async def reset_password(self, db: AsyncSession, *, token: str, new_password: str) -> User:
         """Set a new password with a mailed token. Ends every session and every earlier mail token.
 
-        If only verified accounts can log in, this also verifies the address, because the token was mailed to
-        it.
+        If only verified accounts can log in (`must_verify`), this also verifies the address, because the
+        token was mailed to it.
 
         Raises:
             InvalidPassword: the token is not spent.
@@ -475,7 +484,7 @@ class UserManager:
         async with released(db):
             user = await self.check_reset_token(db, token=token)
         await self._check_password(new_password, context_words(user.email, vars(user)))
-        verifies = self.registration == "private" and not user.is_verified
+        verifies = self.must_verify and not user.is_verified
         also: dict[str, Any] = {"is_verified": True} if verifies else {}
         if not await self._set_password(db, user, new_password, must_reset_password=False, **also):
             raise TokenError("token was used already")
@@ -618,7 +627,8 @@ class UserManager:
             )
             await self._check_password(new_password, words)
         except InvalidPassword as error:
-            raise InvalidPassword(str(error), field="new_password") from None
+            error.field = "new_password"
+            raise
         if not await self._set_password(db, user, new_password):
             # The password was changed while the hash was computed.
             raise WrongPassword(field="current_password")
@@ -659,7 +669,8 @@ class UserManager:
         try:
             new_email = parse_email(new_email)
         except InvalidEmail as error:
-            raise InvalidEmail(str(error), field="new_email") from None
+            error.field = "new_email"
+            raise
         if new_email == user.email:
             raise InvalidEmail("This is already the e-mail address of the account.", field="new_email")
         if self.limits is not None:

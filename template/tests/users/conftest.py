@@ -27,7 +27,7 @@ from app.users.exceptions import OwnerRequired
 from app.users.passwords import hashing
 from app.users.sessions import IssuedSession
 from app.web import App
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, change_settings
 
 type Outbox = Callable[[], Awaitable[list[EmailMessage]]]
 
@@ -233,8 +233,7 @@ async def other_client(app: App, settings: Settings) -> AsyncIterator[OtherClien
     async with AsyncExitStack() as stack:
 
         async def build(**changes: object) -> httpx.AsyncClient:
-            values = settings.model_dump(exclude_unset=True) | changes
-            other = create_app(Settings(_env_file=None, **values))  # type: ignore[call-arg]
+            other = create_app(change_settings(settings, **changes))
             stack.push_async_callback(other.state.db.dispose)
             stack.callback(other.state.users.hasher.close)
             return await stack.enter_async_context(connected(other))

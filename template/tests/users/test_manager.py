@@ -84,6 +84,22 @@ async def test_who_registers_may_fill_columns_of_your_own(manager, db, accounts,
     assert [user.id for user in await accounts()] == ["an id of your own"]
 
 
+@pytest.mark.parametrize(
+    ("mode", "setting", "expected"),
+    [("open", False, False), ("open", True, True), ("closed", False, False), ("private", True, True)],
+)
+async def test_who_must_verify_is_a_setting(manager, mode, setting, expected):
+    manager.registration, manager.login_requires_verification = mode, setting
+
+    assert manager.must_verify == expected
+
+
+async def test_private_registration_requires_verification_in_any_case(manager):
+    manager.registration, manager.login_requires_verification = "private", False
+
+    assert manager.must_verify
+
+
 async def test_who_was_invited_may_fill_columns_of_your_own(manager, db, accounts):
     async with db.session() as session:
         _, token = await manager.invitations.make(session, "ada@example.com", invited_by="cli")

@@ -238,6 +238,45 @@ async def test_registering_again_mails_the_verification_link_again(private, outb
     assert ["/users/verify/" in mail.text_body for mail in await outbox()] == [True, True]
 
 
+# LOGIN_REQUIRES_VERIFICATION=true
+
+
+@pytest.fixture
+async def verified_only(other_client):
+    """A client of an application with REGISTRATION=open and LOGIN_REQUIRES_VERIFICATION=true."""
+    return await other_client(registration="open", login_requires_verification=True)
+
+
+async def test_where_logins_require_it_an_address_is_verified_first(verified_only, mailed_token):
+    await verified_only.post("/users/register", json=ADA)
+    before = await verified_only.post("/users/login", json=ADA)
+    wrong = await verified_only.post("/users/login", json=ADA | {"password": "a wrong password"})
+
+    link = {"token": await mailed_token(), "password": ADA["password"]}
+    await verified_only.post("/users/verify", json=link)
+
+    assert (before.status_code, before.json()) == (401, wrong.json())
+    assert "not verified yet" in before.json()["detail"]
+    assert (await verified_only.post("/users/login", json=ADA)).status_code == 200
+
+
+async def test_where_logins_require_it_a_reset_verifies(verified_only, mailed_token, accounts):
+    await verified_only.post("/users/register", json=ADA)
+    await verified_only.post("/users/password-reset/request", json={"email": ADA["email"]})
+    new = {"token": await mailed_token(), "password": "another good password"}
+
+    await verified_only.post("/users/password-reset", json=new)
+
+    [user] = await accounts()
+    assert user.is_verified
+
+
+async def test_where_logins_do_not_require_it_an_address_need_not_be_verified(client):
+    await client.post("/users/register", json=ADA)
+
+    assert (await client.post("/users/login", json=ADA)).status_code == 200
+
+
 # REGISTRATION=closed
 
 

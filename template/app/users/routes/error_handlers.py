@@ -46,7 +46,7 @@ def install_error_handlers(app: App) -> None:
     async def refused(request: Request, error: ValueError) -> Response:
         # One response for all of them: telling them apart would reveal which addresses have an account.
         users = resolve_user_manager(app)
-        must_verify = users is not None and users.registration == "private"
+        must_verify = users is not None and users.must_verify
         return Problem(
             401,
             "The e-mail address or the password is wrong"

@@ -81,16 +81,9 @@ def is_refused_by_a_rule(failure, case, response):
 
 
 def is_of_another_route(failure, case):
-    """A method that is not of this path in the document, but of a route that answers at this address, too.
-
-    /users/{user_id} takes any text for an id, "login" as well; the pages behind mailed links are for people
-    and not in the document.
-    """
-    elsewhere = set()
-    if re.fullmatch(r"/users/[^/]+", case.path):
-        elsewhere |= {"GET", "PATCH", "DELETE"}
-    if re.fullmatch(r"/users/(verify|password-reset|email-change|invitation)/[^/]+", case.path):
-        elsewhere |= {"GET"}
+    """A GET of a page behind a mailed link: it is for people and not in the document."""
+    is_page = re.fullmatch(r"/users/(verify|password-reset|email-change|invitation)/[^/]+", case.path)
+    elsewhere = {"GET"} if is_page else set()
     if failure.code == "ST204":
         return failure.method in elsewhere
     return (

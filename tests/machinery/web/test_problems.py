@@ -51,6 +51,25 @@ async def test_a_method_that_an_address_does_not_know_is_405_and_says_which_it_k
     assert answer.json()["type"] == "about:blank"
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD"])
+@pytest.mark.parametrize("path", ["/things/search", "/things/search/"])
+async def test_an_address_of_a_route_is_no_parameter_of_another(web, http, method, path):
+    @web.post("/things/search")
+    async def search() -> None: ...
+
+    @web.get("/things/{id}", status_code=200)
+    async def thing(id: str) -> str:
+        return id
+
+    @web.delete("/things/{id}")
+    async def delete(id: str) -> None: ...
+
+    answer = await http.request(method, path)
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert (await http.get("/things/other")).json() == "other"
+
+
 async def test_a_problem_is_its_answer(failing, http):
     failing(Problem(409, "Taken.", headers={"X-Why": "a"}, errors=[FieldError("name", "Taken.")]))
 

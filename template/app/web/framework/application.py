@@ -9,7 +9,7 @@ process share nothing.
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 from hawkapi import HawkAPI, Request
@@ -65,6 +65,7 @@ class App(HawkAPI):
         """What the tags of the OpenAPI document are about, in the order in which /docs shows them."""
         self.error_page: Callable[[Request, dict[str, Any]], Response] | None = None
         """Makes the page that a browser gets instead of problem details. None: always problem details."""
+        self._methods_of: dict[str, set[str]] = {}
         self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
         # The framework's documentation pages load scripts from a CDN, and its health routes respond with 500
         # when a check raises: app/web/docs.py and app/web/health.py replace them.
@@ -105,6 +106,8 @@ class App(HawkAPI):
         for route in self.routes:
             if id(route) not in known:
                 self.endpoints.append(wrap_route(route, self._response_to))
+                if "{" not in route.path:
+                    self._methods_of.setdefault(route.path.rstrip("/"), set()).update(route.methods)
 
     def openapi(self, api_version: str | None = None) -> dict[str, Any]:
         """The OpenAPI 3.1 document of one version of the API, or of all versions."""
@@ -228,6 +231,10 @@ class App(HawkAPI):
 
     async def _core_handler_inner(self, scope: Any, receive: Any, send: Any) -> None:
         result = self._tree.lookup(scope["path"], scope["method"])
+        if result is not None and result.params and (allowed := self._static_methods(scope["path"])):
+            # `/users/login` is not the account "login" of `/users/{user_id}`.
+            await _wrong_method(allowed)(scope, receive, send)
+            return
         if result is None and not self._is_mounted(scope["path"]):
             await self._no_route(scope["path"])(scope, receive, send)
             return
@@ -239,10 +246,13 @@ class App(HawkAPI):
         return any(path == each or path.startswith(each + "/") for each in self._mounts)
 
     def _no_route(self, path: str) -> Response:
-        allowed = ", ".join(sorted(self._tree.find_allowed_methods(path)))
-        if allowed:
-            return problem_response(405, f"This URL only allows {allowed}.", headers={"Allow": allowed})
+        if allowed := self._static_methods(path) or self._tree.find_allowed_methods(path):
+            return _wrong_method(allowed)
         return problem_response(404, NOTHING_HERE)
+
+    def _static_methods(self, path: str) -> Set[str]:
+        """The methods of the route with exactly this path, which has no parameters."""
+        return self._methods_of.get(path.removesuffix("/"), frozenset())
 
     def _wait_for_requests_first(self) -> None:
         # Hooks run in reverse order. HawkAPI registers its wait for running requests first, so it would run
@@ -250,6 +260,11 @@ class App(HawkAPI):
         hooks = self._hooks.shutdown_hooks
         hooks.remove(self._wait_for_in_flight)
         hooks.append(self._wait_for_in_flight)
+
+
+def _wrong_method(allowed: Set[str]) -> Response:
+    methods = ", ".join(sorted(allowed))
+    return problem_response(405, f"This URL only allows {methods}.", headers={"Allow": methods})
 
 
 def _whole_body_or_error(receive: Any) -> Any:

@@ -18,7 +18,8 @@ def main() -> int:
         template = Path(folder) / "template"
         template.mkdir()
         project = add_machinery_tests(project_of_template(snapshot(template), Path(folder) / "project"))
-        command = [python_of_project(project), "-m", "pytest", "--all", *sys.argv[1:]]
+        pytest = ["-m", "pytest", "-p", "tests.documented_errors", "--all"]
+        command = [python_of_project(project), *pytest, *sys.argv[1:]]
         return subprocess.run(command, cwd=project, check=False).returncode
 
 

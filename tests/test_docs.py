@@ -5,6 +5,7 @@ what the last command printed, and a block below a line with nothing but a path 
 Others are for reading.
 """
 
+import ast
 import os
 import re
 import shlex
@@ -122,6 +123,21 @@ def test_the_import_from_hawkapi_users_comes_and_goes_as_the_page_says(reader: R
     assert turned_on == [True, True]
     reader.do("text", "both are gone")
     assert [folder.exists() for folder in folders] == [False, False]
+
+
+def test_the_page_of_errors_has_every_code():
+    """tests/machinery/ shows that each of these codes has its status, and that there are no others."""
+    page = (DOCS / "errors.md").read_text("utf-8")
+    source = (REPOSITORY / "tests/machinery/test_error_codes.py").read_text("utf-8")
+    known = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+    }
+
+    codes = {code: int(status) for status, code in re.findall(r"^\| (\d+) \| `(\w+)` \|", page, re.MULTILINE)}
+    assert codes == known["STATUSES"]
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == known["FIELD_CODES"]
 
 
 def test_every_seed_is_named_as_one():

@@ -11,6 +11,7 @@ from conftest import MACHINERY, REPOSITORY, Render, add_machinery_tests, run
 
 OWN = REPOSITORY / "template" / "tests"
 FILES = sorted(str(path.relative_to(MACHINERY)) for path in MACHINERY.rglob("*.py"))
+PYTEST = ["-m", "pytest", "-p", "tests.documented_errors", "-q", "-n", "2", "--all"]
 TESTS = [f"tests/{name}" for name in FILES if Path(name).name.startswith("test_")]
 
 
@@ -31,7 +32,7 @@ def test_it_is_formatted_and_has_no_lint(project: Path, python: Path):
 def test_it_passes_on_sqlite(project: Path, python: Path, redis: str):
     environment = {"TEST_REDIS_URL": redis}
 
-    summary = run(python, "-m", "pytest", "-q", "-n", "2", "--all", *TESTS, cwd=project, env=environment)
+    summary = run(python, *PYTEST, *TESTS, cwd=project, env=environment)
 
     assert "failed" not in summary.splitlines()[-1]
 
@@ -39,6 +40,6 @@ def test_it_passes_on_sqlite(project: Path, python: Path, redis: str):
 def test_it_passes_on_postgresql(project: Path, python: Path, postgresql: str, redis: str):
     environment = {"TEST_DATABASE_URL": postgresql, "TEST_REDIS_URL": redis, "REQUIRE_SERVICES": "1"}
 
-    summary = run(python, "-m", "pytest", "-q", "-n", "2", "--all", *TESTS, cwd=project, env=environment)
+    summary = run(python, *PYTEST, *TESTS, cwd=project, env=environment)
 
     assert "skipped" not in summary.splitlines()[-1]

@@ -138,7 +138,10 @@ def limited(text: str) -> Callable[[Request], Awaitable[None]]:
     """
     rate = Rate.parse(text)
 
-    @responds({429: "Too many requests. See Retry-After.", 503: "Rate limits cannot be checked."})
+    @responds(
+        {429: "Too many requests. See Retry-After."},
+        {503: {"rate_limits_unavailable": "Rate limits cannot be checked."}},
+    )
     async def guard(request: Request) -> None:
         limiter = services_of_request(request).limiter
         route = request.scope["route"]
@@ -167,5 +170,8 @@ def _in_words(seconds: int) -> str:
 def cannot_be_checked(request: Request, error: LimiterUnavailable) -> Response:
     """The response while Redis is down and REDIS_OUTAGE is refuse."""
     return problem_response(
-        503, "Rate limits cannot be checked at the moment. Try again soon.", headers={"Retry-After": "5"}
+        503,
+        "Rate limits cannot be checked at the moment. Try again soon.",
+        code="rate_limits_unavailable",
+        headers={"Retry-After": "5"},
     )

@@ -83,7 +83,7 @@ RecentlySignedIn = Annotated[Login, Depends(_recently_signed_in)]
 
 async def _administrator(login: SignedIn) -> Login:
     if not login.user.is_superuser:
-        raise Problem(403, "This page is for administrators only.")
+        raise Problem(403, "This page is for administrators only.", code="superusers_only")
     return login
 
 

@@ -49,7 +49,7 @@ _COOKIE = {
     "description": "A log-in with a cookie sets it, and the browser sends it. Unsafe methods also need a"
     " same-origin Sec-Fetch-Site or Origin header.",
 }
-_NO_LOGIN = {401: "Not logged in, or the session has ended."}
+_NO_LOGIN = {401: {"not_logged_in": "Not logged in.", "session_ended": "The session has ended."}}
 
 
 def resolve_user_manager(app: object) -> UserManager | None:
@@ -68,10 +68,8 @@ def get_user_manager(request: Request) -> UserManager:
 Users = Annotated[UserManager, Depends(get_user_manager)]
 
 
-_TOO_MANY = {
-    429: "Too many requests or wrong passwords. Retry-After says when to try again.",
-    503: "Busy, or the rate limits cannot be checked. Retry-After says when to try again.",
-}
+_TOO_MANY = {429: "Too many requests or wrong passwords. Retry-After says when to try again."}
+_NOT_CHECKED = {503: {"rate_limits_unavailable": "The rate limits cannot be checked. See Retry-After."}}
 
 
 def limited_by(row: str) -> Any:
@@ -88,7 +86,7 @@ def limited_by(row: str) -> Any:
             f"There is no limit {row!r}: add a row of this name to LIMITS in app/users/rate_limits.py."
         )
 
-    @responds(_TOO_MANY)
+    @responds(_TOO_MANY, _NOT_CHECKED)
     async def guard(request: Request, users: Users) -> None:
         if users.limits is not None:
             await users.limits.count(row, ip=client_of(request).network)
@@ -97,7 +95,7 @@ def limited_by(row: str) -> Any:
     return Depends(guard)
 
 
-@responds(_TOO_MANY)
+@responds(_TOO_MANY, _NOT_CHECKED)
 async def within_wrong_passwords(request: Request, users: Users) -> None:
     """Refuse an IP address with too many wrong passwords before the body is read, on login routes.
 
@@ -135,10 +133,13 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
                 session, user = await users.sessions.by_token(db, cookie, kind=COOKIE)
             else:
                 return _unauthorized(
-                    "Log in first, then send the access token as Authorization: Bearer, or the cookie."
+                    "Log in first, then send the access token as Authorization: Bearer, or the cookie.",
+                    code="not_logged_in",
                 )
         except (TokenError, SessionEnded):
-            return _unauthorized("The session has ended. Refresh the access token, or log in again.")
+            return _unauthorized(
+                "The session has ended. Refresh the access token, or log in again.", code=SessionEnded.code
+            )
         act_as(db, user.id, session.kind)
         note_user(request, user.id)
         if users.sessions.is_due(session):
@@ -174,8 +175,8 @@ async def _write_down(users: UserManager, db: AsyncSession, session: UserSession
 FoundLogin = Annotated[Login | Problem, Depends(find_login)]
 
 
-def _unauthorized(detail: str) -> Problem:
-    return Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
+def _unauthorized(detail: str, *, code: str) -> Problem:
+    return Problem(401, detail, code=code, headers={"WWW-Authenticate": "Bearer"})
 
 
 def _address_of(request: Request, path: str) -> str:
@@ -229,11 +230,15 @@ OptionalUser = Annotated[User | None, Depends(optional_user)]
 """The logged-in user. None without a login, or if the session has ended."""
 
 
-@responds({403: "The e-mail address is not verified yet."})
+@responds({403: {"email_not_verified": "The e-mail address is not verified yet."}})
 async def verified_user(request: Request, user: CurrentUser) -> User:
     if not user.is_verified:
         asking = _address_of(request, "/verify/request")
-        raise Problem(403, f"Verify your e-mail address first. Request a link with POST {asking}.")
+        raise Problem(
+            403,
+            f"Verify your e-mail address first. Request a link with POST {asking}.",
+            code="email_not_verified",
+        )
     return user
 
 
@@ -241,10 +246,10 @@ VerifiedUser = Annotated[User, Depends(verified_user)]
 """The logged-in user. 403 if the e-mail address is not verified."""
 
 
-@responds({403: "For superusers only."})
+@responds({403: {"superusers_only": "For superusers only."}})
 async def superuser(user: CurrentUser) -> User:
     if not user.is_superuser:
-        raise Problem(403, "This is for superusers only.")
+        raise Problem(403, "This is for superusers only.", code="superusers_only")
     return user
 
 
@@ -271,7 +276,14 @@ StillSuperuser = Annotated[User, Depends(still_superuser)]
 """Like `StillLoggedIn`, for superuser routes that take a body and grant rights."""
 
 
-@responds({403: "The last password check is too long ago. Confirm the password with POST …/me/confirm."})
+@responds(
+    {
+        403: {
+            "recent_login_required": "The last password check is too long ago. Confirm the password with POST"
+            " …/me/confirm."
+        }
+    }
+)
 async def recent_login(request: Request, login: CurrentLogin, users: Users) -> UserSession:
     if not users.sessions.is_recent(login.session):
         seconds = int(users.sessions.limits.recent.total_seconds())
@@ -280,6 +292,7 @@ async def recent_login(request: Request, login: CurrentLogin, users: Users) -> U
         raise Problem(
             403,
             f"Confirm your password first, with POST {_address_of(request, '/me/confirm')}.",
+            code="recent_login_required",
             headers={"WWW-Authenticate": challenge},
         )
     return login.session

@@ -1,5 +1,6 @@
 """Every exception of this module. The response to each is in `routes/error_handlers.py`.
 
+`code` is the name of the error in that response, for programs. Clients rely on it: do not change one.
 `TokenError` comes from hawkapi-auth, whose checks also raise it.
 """
 
@@ -11,9 +12,13 @@ from app.users.models import User, UserSession
 class UserAlreadyExists(ValueError):
     """The e-mail address already has an account."""
 
+    code = "email_taken"
+
 
 class InvalidEmail(ValueError):
     """Not a valid e-mail address. The text says why. *field*: the field of the request."""
+
+    code = "invalid_email"
 
     def __init__(self, message: str, *, field: str = "email") -> None:
         super().__init__(message)
@@ -21,24 +26,33 @@ class InvalidEmail(ValueError):
 
 
 class InvalidPassword(ValueError):
-    """A password that is not allowed. The text says why, and what is allowed. *field*: the field of the
-    request."""
+    """A password that is not allowed. The text says why, and what is allowed. *reason*: why, for programs.
+    *field*: the field of the request."""
 
-    def __init__(self, message: str, *, field: str = "password") -> None:
+    code = "weak_password"
+
+    def __init__(self, message: str, *, reason: str = code, field: str = "password") -> None:
         super().__init__(message)
+        self.reason = reason
         self.field = field
 
 
 class InvalidCredentials(ValueError):
     """The password is wrong for this e-mail address, or the account does not exist."""
 
+    code = "invalid_credentials"
+
 
 class InactiveUser(ValueError):
     """The password is right, but the account is disabled. Send the same response as for a wrong password."""
 
+    code = InvalidCredentials.code
+
 
 class WrongPassword(ValueError):
     """A logged-in user gave the wrong password."""
+
+    code = "wrong_password"
 
     def __init__(self, *, field: str = "password") -> None:
         super().__init__("The password is wrong.")
@@ -47,6 +61,8 @@ class WrongPassword(ValueError):
 
 class HashingBusy(Exception):
     """More hashes are waiting than HASH_QUEUE allows. Return 503 at once, so that waits stay short."""
+
+    code = "busy"
 
 
 class TooManyRequests(Exception):
@@ -60,9 +76,13 @@ class TooManyRequests(Exception):
 class OwnerRequired(ValueError):
     """A link was used without proof that the account belongs to the user."""
 
+    code = "password_required"
+
 
 class RegistrationClosed(ValueError):
     """Accounts are created by invitation only (REGISTRATION=closed)."""
+
+    code = "registration_closed"
 
     def __init__(self) -> None:
         super().__init__("Registration is by invitation only. Ask an administrator for an invitation.")
@@ -75,13 +95,19 @@ class NoSuchInvitation(ValueError):
 class LastSuperuser(ValueError):
     """The last active superuser cannot be deleted, disabled or made an ordinary user."""
 
+    code = "last_superuser"
+
 
 class AccountInUse(ValueError):
     """Rows of another table refer to the account and are not deleted with it."""
 
+    code = "account_in_use"
+
 
 class SessionEnded(Exception):
     """The session does not exist or has ended, or the secret is not the current one."""
+
+    code = "session_ended"
 
 
 class SessionReused(Exception):

@@ -35,6 +35,7 @@ def require_same_origin(request: Request) -> None:
             403,
             "Cross-site request refused. Requests authenticated by a cookie must come from pages of this"
             f" application. Clients other than browsers must send the header Origin: {origin}",
+            code="cross_site_request",
         )
 
 

@@ -304,7 +304,7 @@ def check_host(app: Application, allowed: Iterable[str]) -> Application:
         if scope["path"] not in _EXEMPT:
             sentence = refusal([value for name, value in scope["headers"] if name == b"host"])
             if sentence:
-                await problem_response(400, sentence)(scope, receive, send)
+                await problem_response(400, sentence, code="invalid_host")(scope, receive, send)
                 return
         await app(scope, receive, send)
 

@@ -1,13 +1,14 @@
 """Every error response of this application: RFC 9457 problem details, never a parser's own message.
 
 Raise `Problem` (or the framework's `HTTPException`) from anywhere below a route. `problem_for` turns
-all other exceptions into responses, so this file lists every error that a client can see.
+all other exceptions into responses. Every response has a `code`, which programs can rely on: its texts may
+change, its code does not.
 """
 
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from hawkapi import HTTPException
@@ -26,44 +27,73 @@ UNEXPECTED = "An unexpected error occurred and was logged."
 NOTHING_HERE = "There is no resource at this URL."
 
 
+_DEFAULT_CODES = {
+    408: "body_timeout",
+    413: "body_too_large",
+    414: "url_too_long",
+    429: "rate_limited",
+    431: "headers_too_large",
+    500: "internal_error",
+    504: "timeout",
+    # Python 3.13 renamed these statuses.
+    416: "range_not_satisfiable",
+    422: "unprocessable_content",
+}
+
+
+def default_code(status: int) -> str:
+    """The code of an error without its own: the name of its status in most cases, such as `conflict`."""
+    return _DEFAULT_CODES.get(status) or HTTPStatus(status).name.lower()
+
+
 class FieldError(msgspec.Struct, frozen=True):
     """What is wrong with one part of the request. The value itself is never echoed: it may be a password."""
 
-    field: str
+    field: Annotated[str, msgspec.Meta(description="The name, with dots and indices for a nested field.")]
     message: str
+    code: Annotated[str, msgspec.Meta(description="`missing`, `invalid` or a more specific reason.")] = (
+        "invalid"
+    )
 
 
-class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
     """The body of every error response (RFC 9457)."""
 
+    type: str = "about:blank"
     title: str
     status: int
-    type: str = "about:blank"
-    detail: str | None = None
-    errors: list[FieldError] | None = None
+    code: Annotated[str, msgspec.Meta(description="The name of the error, for programs. It never changes.")]
+    detail: Annotated[str, msgspec.Meta(description="For people.")] | msgspec.UnsetType = msgspec.UNSET
+    errors: list[FieldError] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Problem(HTTPException):
-    """An error response: `raise Problem(409, "This address already has an account.")`."""
+    """An error response: `raise Problem(409, "The room is booked.", code="room_booked")`."""
 
     def __init__(
         self,
         status: int,
         detail: str = "",
         *,
+        code: str = "",
         headers: dict[str, str] | None = None,
         errors: list[FieldError] | None = None,
     ) -> None:
+        """*code*: the name of the error, for programs. The default is the name of the status."""
         super().__init__(status, detail, headers=headers)
+        self.code = code
         self.errors = errors
 
     def to_response(self) -> Response:
-        return problem_response(self.status_code, self.detail, headers=self.headers, errors=self.errors)
+        return problem_response(
+            self.status_code, self.detail, code=self.code, headers=self.headers, errors=self.errors
+        )
 
 
-def invalid(field: str, message: str) -> Problem:
+def invalid(field: str, message: str, code: str = "invalid") -> Problem:
     """A 400 that names the invalid part of the request."""
-    return Problem(400, "The request is not valid.", errors=[FieldError(field, message)])
+    errors = [FieldError(field, message, code)]
+    return Problem(400, "The request is not valid.", code="validation_failed", errors=errors)
 
 
 class ClientDisconnected(Exception):
@@ -74,14 +104,20 @@ def problem_response(
     status: int,
     detail: str = "",
     *,
+    code: str = "",
     headers: Mapping[str, str] | None = None,
     errors: list[FieldError] | None = None,
 ) -> Response:
+    """Build an error response. Every one of them comes from here."""
     body = ProblemDetails(
-        title=HTTPStatus(status).phrase, status=status, detail=detail or None, errors=errors
+        title=HTTPStatus(status).phrase,
+        status=status,
+        code=code or default_code(status),
+        detail=detail or msgspec.UNSET,
+        errors=errors or msgspec.UNSET,
     )
     return Response(
-        msgspec.json.encode({"type": "about:blank", **msgspec.to_builtins(body)}),
+        msgspec.json.encode(body),
         status_code=status,
         headers=dict(headers or {}),
         content_type=PROBLEM_JSON,
@@ -96,14 +132,22 @@ def problem_for(error: Exception) -> Response:
         case HTTPException():
             return problem_response(error.status_code, str(error.detail), headers=error.headers)
         case RequestValidationError():
-            errors = [FieldError(item.field, item.message) for item in error.errors]
-            return problem_response(400, "The request is not valid.", errors=errors)
+            # Those of `field_errors.py` have a code. The framework's own have none.
+            errors = [
+                FieldError(each.field, each.message, getattr(each, "code", "invalid"))
+                for each in error.errors
+            ]
+            return Problem(
+                400, "The request is not valid.", code="validation_failed", errors=errors
+            ).to_response()
         case RequestEntityTooLarge():
             return problem_response(413, f"The body is too large. The maximum is {error.max_size} bytes.")
         case MissingCredentialError():
-            return problem_response(401, error.detail, headers=error.headers)
+            return problem_response(401, error.detail, code="not_logged_in", headers=error.headers)
         case ClientDisconnected():
-            return problem_response(400, "The request ended before its body was complete.")
+            return problem_response(
+                400, "The request ended before its body was complete.", code="incomplete_body"
+            )
         case TimeoutError():
             logger.error("a time limit ran out", exc_info=error)
             return problem_response(504, "An operation that the response depends on took too long.")
@@ -116,15 +160,20 @@ def problem_for(error: Exception) -> Response:
 
 def _database_problem(error: Exception) -> Response:
     if _is_unstorable_value(error):
-        return problem_response(400, "The request contains a value that cannot be stored.")
+        return problem_response(
+            400, "The request contains a value that cannot be stored.", code="unstorable_value"
+        )
     if fields := taken_fields(error):
         logger.warning("a unique constraint was violated: %s", ", ".join(fields))
-        errors = [FieldError(field, "This value is already taken.") for field in fields]
-        return problem_response(409, "This already exists.", errors=errors)
+        errors = [FieldError(field, "This value is already taken.", "taken") for field in fields]
+        return problem_response(409, "This already exists.", code="already_exists", errors=errors)
     if _is_unavailable(error):
         logger.error("the database is not available", exc_info=error)
         return problem_response(
-            503, "The database is not available. Try again soon.", headers={"Retry-After": "5"}
+            503,
+            "The database is not available. Try again soon.",
+            code="database_unavailable",
+            headers={"Retry-After": "5"},
         )
     logger.error("database error", exc_info=error)
     return problem_response(500, UNEXPECTED)
@@ -162,9 +211,24 @@ def _is_unavailable(error: Exception) -> bool:
     return error.connection_invalidated or sqlstate.startswith(("08", "53", "57P"))
 
 
-def describe(status: int) -> dict[str, Any]:
-    """The OpenAPI response object of an error response."""
+_SCHEMA = {"$ref": "#/components/schemas/ProblemDetails"}
+
+
+def describe(status: int, codes: Mapping[str, str]) -> dict[str, Any]:
+    """The OpenAPI response object of an error response. *codes*: when it has which code.
+
+    The default code of the status is always one of them: hooks and middleware may raise a `Problem`, too.
+    """
+    default = default_code(status)
+    texts = [text if code == default else f"`{code}`: {text}" for code, text in codes.items() if text]
+    code = {"type": "string", "enum": [*codes, *({default} - codes.keys())]}
+    of_these = {"type": "object", "properties": {"code": code}, "required": ["code"]}
     return {
-        "description": HTTPStatus(status).phrase,
-        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+        "description": " ".join(texts) or HTTPStatus(status).phrase,
+        "content": {PROBLEM_JSON: {"schema": {"allOf": [_SCHEMA, of_these]}}},
     }
+
+
+def describe_others(text: str) -> dict[str, Any]:
+    """The OpenAPI response object of the errors that an operation does not list."""
+    return {"description": text, "content": {PROBLEM_JSON: {"schema": _SCHEMA}}}

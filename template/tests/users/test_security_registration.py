@@ -412,7 +412,7 @@ async def test_a_wrong_password_spends_no_link(client, registered, accounts):
     [user] = await accounts()
 
     assert (refused.status_code, form.status_code, user.is_verified) == (400, 400, False)
-    assert refused.json()["errors"] == [{"field": "password", "message": "The password is wrong."}]
+    assert (refused.json()["code"], refused.json()["errors"][0]["field"]) == ("wrong_password", "password")
     assert 'role="alert"' in form.text
     assert (await client.post(f"/users/verify/{registered[0]}", json=ADA)).status_code == 200
 

@@ -55,6 +55,7 @@ async def test_what_is_too_many_is_refused_and_says_when_to_come_back(http: http
         "type": "about:blank",
         "title": "Too Many Requests",
         "status": 429,
+        "code": "rate_limited",
         "detail": "Too many requests from your network. Try again in 20 minutes.",
     }
 

@@ -91,6 +91,7 @@ async def test_the_names_that_are_served_are_not_told(app_with, connected):
         "type": "about:blank",
         "title": "Bad Request",
         "status": 400,
+        "code": "invalid_host",
         "detail": "This application does not serve this host name.",
     }
 

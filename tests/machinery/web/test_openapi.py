@@ -27,18 +27,26 @@ def document(app: App) -> Any:
     return found
 
 
-def test_every_operation_has_an_id_of_its_own(web):
-    async def handler(request: Request) -> None: ...
+def codes_of(response: Any) -> set[str]:
+    problem, one_of_these = response["content"]["application/problem+json"]["schema"]["allOf"]
+    assert problem == {"$ref": "#/components/schemas/ProblemDetails"}
+    return set(one_of_these["properties"]["code"]["enum"])
 
-    web.add_route("/things/{id}", handler, methods={"GET", "DELETE"})
-    web.add_route("/things/id", handler, methods={"GET"})
-    web.add_route("/things-id", handler, methods={"GET"})
+
+def test_every_operation_has_the_name_of_its_handler_for_an_id(web):
+    async def thing(request: Request) -> None: ...
+
+    web.add_route("/thing", thing, methods={"GET"})
+    web.add_route("/things/{shelf}/{id:int}", thing, methods={"GET", "DELETE"})
+    web.add_route("/thing-again", thing, methods={"GET"})
+    web.add_route("/thing-once-more", thing, methods={"GET"})
     paths = document(web)["paths"]
 
-    assert paths["/things/{id}"]["get"]["operationId"] == "get_things_id"
-    assert paths["/things/{id}"]["delete"]["operationId"] == "delete_things_id"
-    assert paths["/things/id"]["get"]["operationId"] == "get_things_id_2"
-    assert paths["/things-id"]["get"]["operationId"] == "get_things_id_3"
+    assert paths["/thing"]["get"]["operationId"] == "thing"
+    assert paths["/things/{shelf}/{id}"]["delete"]["operationId"] == "thing_by_shelf_and_id"
+    assert paths["/things/{shelf}/{id}"]["get"]["operationId"] == "thing_get"
+    assert paths["/thing-again"]["get"]["operationId"] == "thing_2"
+    assert paths["/thing-once-more"]["get"]["operationId"] == "thing_3"
 
 
 def test_parameters_are_described_where_they_are(web):
@@ -93,9 +101,8 @@ def test_a_body_is_described_with_what_can_be_wrong_with_it(web):
 
     assert operation["requestBody"]["required"] is True
     assert set(operation["responses"]) == {"201", "400", "408", "413", "415", "504", "default"}
-    assert operation["responses"]["400"]["content"] == {
-        "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
-    }
+    assert codes_of(operation["responses"]["400"]) >= {"validation_failed", "malformed_json"}
+    assert codes_of(operation["responses"]["413"]) == {"body_too_large"}
 
 
 def test_a_body_that_a_form_may_send_is_described_as_both(web):
@@ -135,9 +142,24 @@ def test_errors_that_a_handler_or_a_dependency_declares_are_described(web):
     answers = document(web)["paths"]["/things"]["get"]["responses"]
 
     assert (answers["409"]["description"], answers["429"]["description"]) == (
-        "The name is taken.",
+        "The name is taken. `already_exists`: A value is already taken.",
         "Too often.",
     )
+
+
+def test_the_codes_of_a_handler_and_of_its_dependencies_are_described_together(web):
+    @responds({403: {"members_only": "For members."}})
+    async def member(request: Request) -> None: ...
+
+    @web.get("/things", dependencies=[Depends(member)])
+    @responds({403: {"too_young": "For adults."}}, {409: "The name is taken."})
+    async def handler(request: Request) -> None: ...
+
+    answers = document(web)["paths"]["/things"]["get"]["responses"]
+
+    assert answers["403"]["description"] == "`members_only`: For members. `too_young`: For adults."
+    assert codes_of(answers["403"]) == {"members_only", "too_young", "forbidden"}
+    assert codes_of(answers["409"]) == {"conflict", "already_exists"}
 
 
 @pytest.mark.parametrize("as_guard", [True, False])
@@ -216,7 +238,9 @@ def test_errors_that_any_request_may_end_with_are_described(web):
     found = document(web)["paths"]["/things"]["get"]["responses"]
 
     assert list(found) == ["200", "400", "504", "default"]
-    assert found["default"]["content"] == found["400"]["content"]
+    assert found["default"]["content"] == {
+        "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
+    }
     assert all(status in found["default"]["description"] for status in ("414", "431", "503"))
 
 

@@ -28,7 +28,20 @@ class Everything(msgspec.Struct, forbid_unknown_fields=True):
     price: Decimal
     day: date
     note: str | None = None
-    count: Annotated[int, msgspec.Meta(ge=0)] = 3
+    count: Annotated[int, msgspec.Meta(ge=0, description="How many.")] = 3
+
+
+class Sparse(msgspec.Struct, omit_defaults=True):
+    name: str
+    note: str = ""
+    size: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Full(msgspec.Struct):
+    name: str
+    note: str = ""
+    size: int | msgspec.UnsetType = msgspec.UNSET
+    inner: Sparse | None = None
 
 
 def document(app: App) -> Any:
@@ -59,8 +72,8 @@ def everything(web):
         ("size", {"enum": ["m", "s"]}),
         ("price", {"type": "string", "format": "decimal"}),
         ("day", {"type": "string", "format": "date"}),
-        ("note", {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}),
-        ("count", {"type": "integer", "minimum": 0, "default": 3}),
+        ("note", {"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        ("count", {"type": "integer", "minimum": 0, "description": "How many. Default: 3."}),
     ],
 )
 def test_a_field_has_its_schema(everything, field, expected):
@@ -72,6 +85,25 @@ def test_a_struct_says_what_is_required_and_what_is_forbidden(everything):
 
     assert schema["required"] == ["name", "colour", "size", "price", "day"]
     assert schema["additionalProperties"] is False
+
+
+def test_a_response_requires_what_it_always_has(web):
+    @web.get("/full", status_code=200)
+    async def full() -> Full:
+        return Full("a")
+
+    schemas = document(web)["components"]["schemas"]
+
+    assert schemas["Full"]["required"] == ["name", "note", "inner"]
+    assert schemas["Sparse"]["required"] == ["name"]
+
+
+def test_what_requests_have_too_may_be_left_out(web):
+    @web.post("/full")
+    async def full(body: list[Full]) -> Full:
+        return body[0]
+
+    assert document(web)["components"]["schemas"]["Full"]["required"] == ["name"]
 
 
 def test_an_enum_lists_its_values(everything):

@@ -33,6 +33,7 @@ async def test_an_unknown_address_is_404(web, http):
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
+        "code": "not_found",
         "detail": "There is no resource at this URL.",
     }
 
@@ -71,7 +72,8 @@ async def test_an_address_of_a_route_is_no_parameter_of_another(web, http, metho
 
 
 async def test_a_problem_is_its_answer(failing, http):
-    failing(Problem(409, "Taken.", headers={"X-Why": "a"}, errors=[FieldError("name", "Taken.")]))
+    errors = [FieldError("name", "Taken.", "taken")]
+    failing(Problem(409, "Taken.", code="name_taken", headers={"X-Why": "a"}, errors=errors))
 
     answer = await http.get("/")
 
@@ -80,9 +82,16 @@ async def test_a_problem_is_its_answer(failing, http):
         "type": "about:blank",
         "title": "Conflict",
         "status": 409,
+        "code": "name_taken",
         "detail": "Taken.",
-        "errors": [{"field": "name", "message": "Taken."}],
+        "errors": [{"field": "name", "message": "Taken.", "code": "taken"}],
     }
+
+
+async def test_a_problem_without_a_code_has_that_of_its_status(failing, http):
+    failing(Problem(409, "Taken."))
+
+    assert (await http.get("/")).json()["code"] == "conflict"
 
 
 async def test_an_exception_of_the_framework_becomes_problem_details(failing, http):
@@ -91,7 +100,7 @@ async def test_an_exception_of_the_framework_becomes_problem_details(failing, ht
     answer = await http.get("/")
 
     assert (answer.status_code, answer.headers["x-why"]) == (403, "a")
-    assert (answer.json()["type"], answer.json()["title"]) == ("about:blank", "Forbidden")
+    assert (answer.json()["code"], answer.json()["title"]) == ("forbidden", "Forbidden")
 
 
 async def test_an_unknown_error_is_logged_in_full_and_not_told(failing, http, caplog):

@@ -52,20 +52,28 @@ def check_password(
         InvalidPassword: with a message for the user.
     """
     if len(password) < min_length:
-        raise InvalidPassword(f"The password is too short: use at least {min_length} characters.")
+        raise InvalidPassword(
+            f"The password is too short: use at least {min_length} characters.", reason="password_too_short"
+        )
     if len(password) > MAX_LENGTH:
-        raise InvalidPassword(f"The password is too long: use at most {MAX_LENGTH} characters.")
+        raise InvalidPassword(
+            f"The password is too long: use at most {MAX_LENGTH} characters.", reason="password_too_long"
+        )
     if any("\ud800" <= character <= "\udfff" or character == "\0" for character in password):
-        raise InvalidPassword("The password holds characters that cannot be stored.")
+        raise InvalidPassword(
+            "The password holds characters that cannot be stored.", reason="password_not_storable"
+        )
     if any(spelling in common for spelling in spellings(password.casefold())):
         raise InvalidPassword(
             "This password is too common, or is a common one with digits or signs."
-            " Choose another, for example four random words."
+            " Choose another, for example four random words.",
+            reason="password_common",
         )
     if _is_little_more_than(words, password.casefold()):
         raise InvalidPassword(
             "The password is little more than your name, your e-mail address or the name of this application."
-            " Choose another, for example four random words."
+            " Choose another, for example four random words.",
+            reason="password_personal",
         )
     # Your own rules go below; template updates never touch them.
 
@@ -131,7 +139,8 @@ class PasswordPolicy:
         if self.breaches is not None and await self.breaches.knows(password):
             raise InvalidPassword(
                 "This password is known from a data breach. Choose another one, and change it wherever you"
-                " use it."
+                " use it.",
+                reason="password_breached",
             )
 
     async def check_rules(self, password: str, *, min_length: int, words: Iterable[str] = ()) -> None:

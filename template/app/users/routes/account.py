@@ -27,8 +27,18 @@ from app.users.dependencies import (
 )
 from app.users.export import everything_about
 from app.users.routes import link_pages
+from app.users.routes.errors import (
+    ACCOUNT_IN_USE,
+    BUSY,
+    INVALID_EMAIL,
+    INVALID_LINK,
+    LAST_SUPERUSER,
+    PASSWORD_REQUIRED,
+    WEAK_PASSWORD,
+    WRONG_PASSWORD,
+)
 from app.users.routes.links import mailed_link, token_of
-from app.users.routes.sessions import BUSY, tokens_for
+from app.users.routes.sessions import tokens_for
 from app.users.schemas import (
     Accepted,
     ChangeEmail,
@@ -50,8 +60,6 @@ from app.web.framework.parameters import sent_by_form
 
 router = Router(tags=["account"])
 
-_DEAD_LINK = {400: "The link no longer works, or the password is wrong or missing."}
-
 
 @router.get("/me", status_code=200)
 async def me(user: CurrentUser) -> PublicUser:
@@ -71,7 +79,7 @@ async def update_me(
 
 
 @router.delete("/me", status_code=204)
-@responds({409: "The last active superuser, or an account that other data needs, cannot be deleted."})
+@responds(LAST_SUPERUSER, ACCOUNT_IN_USE)
 async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, users: Users, db: Db) -> None:
     """Delete your account
 
@@ -92,7 +100,7 @@ async def export(recent: RecentLogin, user: CurrentUser, db: Db) -> Export:
 
 
 @router.post("/me/password", status_code=200, dependencies=[limited_by("change_password")])
-@responds({400: "The current password is wrong, or the new password is not allowed."} | BUSY)
+@responds(WRONG_PASSWORD, WEAK_PASSWORD, BUSY)
 async def change_password(
     request: Request, login: CurrentLogin, body: PasswordChange, users: Users, db: Db
 ) -> PasswordChanged:
@@ -118,6 +126,7 @@ async def change_password(
 
 
 @router.post("/me/email", status_code=202, dependencies=[limited_by("request_email_change")])
+@responds(INVALID_EMAIL)
 async def request_email_change(
     recent: RecentLogin,
     user: CurrentUser,
@@ -143,7 +152,7 @@ async def email_change_page(request: Request, token: str, users: Users) -> Respo
 
 
 @mailed_link(router, "/email-change", limit="change_email")
-@responds(_DEAD_LINK | BUSY)
+@responds(INVALID_LINK, WRONG_PASSWORD, PASSWORD_REQUIRED, BUSY)
 async def change_email(
     request: Request,
     login: OptionalLogin,

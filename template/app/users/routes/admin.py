@@ -11,6 +11,14 @@ from app.database import Db
 from app.users.audit import events_of
 from app.users.dependencies import CurrentSession, RecentLogin, StillSuperuser, Superuser, Users
 from app.users.models import User
+from app.users.routes.errors import (
+    ACCOUNT_DISABLED,
+    ACCOUNT_IN_USE,
+    EMAIL_TAKEN,
+    INVALID_EMAIL,
+    LAST_SUPERUSER,
+    UNKNOWN_ACCOUNT,
+)
 from app.users.schemas import (
     Accepted,
     EmailRequest,
@@ -33,9 +41,6 @@ from app.web import Problem, invalid, query, responds
 # isort: split
 
 router = Router(tags=["administration"])
-
-_UNKNOWN = {404: "The account does not exist."}
-_LAST = {409: "The account is the last active superuser, or other data needs it."}
 
 
 @router.get("", status_code=200)
@@ -73,7 +78,7 @@ async def list_events(
 
 
 @router.post("/invitations", status_code=201)
-@responds({409: "The e-mail address already has an account."})
+@responds(INVALID_EMAIL, EMAIL_TAKEN)
 async def invite(
     admin: Superuser,
     recent: RecentLogin,
@@ -108,14 +113,14 @@ async def withdraw_invitation(
 
 
 @router.get("/{user_id}", status_code=200)
-@responds(_UNKNOWN)
+@responds(UNKNOWN_ACCOUNT)
 async def read_user(admin: Superuser, user_id: str, users: Users, db: Db) -> ManagedUser:
     """Get an account"""
     return managed(await users.require(db, user_id))
 
 
 @router.patch("/{user_id}", status_code=200)
-@responds(_UNKNOWN | _LAST)
+@responds(UNKNOWN_ACCOUNT, LAST_SUPERUSER)
 async def change_user(
     admin: Superuser,
     recent: RecentLogin,
@@ -143,7 +148,7 @@ async def change_user(
 
 
 @router.delete("/{user_id}", status_code=204)
-@responds(_UNKNOWN | _LAST)
+@responds(UNKNOWN_ACCOUNT, LAST_SUPERUSER, ACCOUNT_IN_USE)
 async def delete_user(admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db) -> None:
     """Delete an account permanently
 
@@ -153,7 +158,7 @@ async def delete_user(admin: Superuser, recent: RecentLogin, user_id: str, users
 
 
 @router.get("/{user_id}/sessions", status_code=200)
-@responds(_UNKNOWN)
+@responds(UNKNOWN_ACCOUNT)
 async def list_sessions_of(
     admin: Superuser, current: CurrentSession, user_id: str, users: Users, db: Db
 ) -> list[PublicSession]:
@@ -163,21 +168,21 @@ async def list_sessions_of(
 
 
 @router.delete("/{user_id}/sessions", status_code=204)
-@responds(_UNKNOWN)
+@responds(UNKNOWN_ACCOUNT)
 async def end_sessions_of(admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db) -> None:
     """End every session of an account"""
     await users.end_sessions(db, await users.require(db, user_id))
 
 
 @router.post("/{user_id}/password-reset", status_code=202)
-@responds(_UNKNOWN | {409: "The account is disabled."})
+@responds(UNKNOWN_ACCOUNT, ACCOUNT_DISABLED)
 async def send_password_reset(
     admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db
 ) -> Accepted:
     """Mail an account a link to set a new password"""
     user = await users.require(db, user_id)
     if not user.is_active:
-        raise Problem(409, "The account is disabled, so no mail is sent to it.")
+        raise Problem(409, "The account is disabled, so no mail is sent to it.", code="account_disabled")
     await users.send_password_reset(db, user)
     return Accepted()
 

@@ -39,11 +39,11 @@ def install_error_handlers(app: App) -> None:
 
     @app.exception_handler(UserAlreadyExists)
     async def taken(request: Request, error: UserAlreadyExists) -> Response:
-        return Problem(409, "This e-mail address already has an account.").to_response()
+        return Problem(409, "This e-mail address already has an account.", code=error.code).to_response()
 
     @app.exception_handler(InvalidCredentials)
     @app.exception_handler(InactiveUser)
-    async def refused(request: Request, error: ValueError) -> Response:
+    async def refused(request: Request, error: InvalidCredentials | InactiveUser) -> Response:
         # One response for all of them: telling them apart would reveal which addresses have an account.
         users = resolve_user_manager(app)
         must_verify = users is not None and users.must_verify
@@ -51,44 +51,48 @@ def install_error_handlers(app: App) -> None:
             401,
             "The e-mail address or the password is wrong"
             + (", or the e-mail address is not verified yet." if must_verify else "."),
+            code=error.code,
             headers={"WWW-Authenticate": "Bearer"},
         ).to_response()
 
     @app.exception_handler(InvalidEmail)
     async def invalid_email(request: Request, error: InvalidEmail) -> Response:
-        return _invalid(error.field, error)
+        return _invalid(error, error.code)
 
     @app.exception_handler(InvalidPassword)
     async def invalid_password(request: Request, error: InvalidPassword) -> Response:
-        return _invalid(error.field, error)
+        return _invalid(error, error.reason)
 
     @app.exception_handler(WrongPassword)
     async def wrong_password(request: Request, error: WrongPassword) -> Response:
         # Not 401: the session is still valid, and a client would discard it.
         if sent_by_form(request):
             return link_pages.password_again(request, str(error))
-        return _invalid(error.field, error)
+        return _invalid(error, error.code)
 
     @app.exception_handler(OwnerRequired)
     async def owner_required(request: Request, error: OwnerRequired) -> Response:
         if sent_by_form(request):
             return link_pages.email_change_form(request, "Enter your password.")
-        return Problem(400, str(error)).to_response()
+        return Problem(400, str(error), code=error.code).to_response()
 
     @app.exception_handler(SessionEnded)
     async def session_ended(request: Request, error: SessionEnded) -> Response:
         return Problem(
-            401, "The session has ended. Log in again.", headers={"WWW-Authenticate": "Bearer"}
+            401,
+            "The session has ended. Log in again.",
+            code=error.code,
+            headers={"WWW-Authenticate": "Bearer"},
         ).to_response()
 
     @app.exception_handler(LastSuperuser)
     @app.exception_handler(AccountInUse)
-    async def not_now(request: Request, error: ValueError) -> Response:
-        return Problem(409, str(error)).to_response()
+    async def not_now(request: Request, error: LastSuperuser | AccountInUse) -> Response:
+        return Problem(409, str(error), code=error.code).to_response()
 
     @app.exception_handler(RegistrationClosed)
     async def closed(request: Request, error: RegistrationClosed) -> Response:
-        return Problem(403, str(error)).to_response()
+        return Problem(403, str(error), code=error.code).to_response()
 
     @app.exception_handler(TooManyRequests)
     async def too_often(request: Request, error: TooManyRequests) -> Response:
@@ -111,7 +115,9 @@ def install_error_handlers(app: App) -> None:
         if sent_by_form(request) or request.method == "GET":
             return link_pages.dead_link(request)
         return Problem(
-            400, "The link no longer works: it has expired or has already been used. Request a new link."
+            400,
+            "The link no longer works: it has expired or has already been used. Request a new link.",
+            code="invalid_link",
         ).to_response()
 
     @app.exception_handler(CrossSiteRequest)
@@ -124,6 +130,7 @@ def install_error_handlers(app: App) -> None:
         return Problem(
             503,
             "Too many passwords are being checked at the moment. Try again in a few seconds.",
+            code=error.code,
             headers={"Retry-After": "2"},
         ).to_response()
 
@@ -133,5 +140,6 @@ def install_error_handlers(app: App) -> None:
     _ = (session_ended, not_now, not_found, dead_link, cross_site, busy, closed, too_often)
 
 
-def _invalid(field: str, error: ValueError) -> Response:
-    return Problem(400, str(error), errors=[FieldError(field, str(error))]).to_response()
+def _invalid(error: InvalidEmail | InvalidPassword | WrongPassword, reason: str) -> Response:
+    errors = [FieldError(error.field, str(error), reason)]
+    return Problem(400, str(error), code=error.code, errors=errors).to_response()

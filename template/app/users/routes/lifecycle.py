@@ -17,6 +17,7 @@ from app.users.cookies import device_cookie, remember_browser
 from app.users.dependencies import OptionalLogin, Users, limited_by
 from app.users.exceptions import InvalidPassword, WrongPassword
 from app.users.routes import link_pages
+from app.users.routes.errors import BUSY, EMAIL_TAKEN, INVALID_LINK, WEAK_PASSWORD, WRONG_PASSWORD
 from app.users.routes.links import (
     forget_token,
     mailed_link,
@@ -24,7 +25,6 @@ from app.users.routes.links import (
     token_of,
     token_of_cookie,
 )
-from app.users.routes.sessions import BUSY
 from app.users.schemas import (
     Accepted,
     AcceptInvitation,
@@ -41,9 +41,6 @@ from app.web.framework.parameters import sent_by_form
 # isort: split
 
 router = Router(tags=["users"])
-
-_TAKEN = {409: "The e-mail address already has an account."}
-_DEAD_LINK = {400: "The link no longer works, or the request is not valid."}
 
 
 @router.post(
@@ -74,7 +71,7 @@ async def verify_page(request: Request, login: OptionalLogin, token: str, users:
 
 
 @mailed_link(router, "/verify", limit="verify")
-@responds(_DEAD_LINK | BUSY)
+@responds(INVALID_LINK, WRONG_PASSWORD, BUSY)
 async def verify(
     request: Request,
     login: OptionalLogin,
@@ -137,7 +134,7 @@ async def password_reset_page(request: Request, users: Users, db: Db) -> Respons
 
 
 @mailed_link(router, "/password-reset", limit="reset_password")
-@responds(_DEAD_LINK | BUSY)
+@responds(INVALID_LINK, WEAK_PASSWORD, BUSY)
 async def reset_password(
     request: Request, body: Annotated[PasswordReset, FromForm()], users: Users, db: Db
 ) -> PublicUser | Response:
@@ -176,7 +173,7 @@ async def invitation_page(request: Request, users: Users, db: Db) -> Response:
 
 
 @mailed_link(router, "/invitation", limit="accept_invitation", status_code=201)
-@responds(_DEAD_LINK | _TAKEN | BUSY)
+@responds(INVALID_LINK, WEAK_PASSWORD, EMAIL_TAKEN, BUSY)
 async def accept_invitation(
     request: Request, body: Annotated[AcceptInvitation, FromForm()], users: Users, db: Db
 ) -> PublicUser | Response:

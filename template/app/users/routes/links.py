@@ -52,7 +52,9 @@ def token_of(request: Request, in_body: str | None) -> str:
         require_same_origin(request)
         return token_of_cookie(request)
     if token is None:
-        raise invalid("token", "The token of the mailed link is required, in the path or in the body.")
+        raise invalid(
+            "token", "The token of the mailed link is required, in the path or in the body.", "missing"
+        )
     return str(token)
 
 

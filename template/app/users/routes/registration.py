@@ -9,7 +9,7 @@ from app.users.cookies import remember_browser
 from app.users.dependencies import Users, limited_by
 from app.users.exceptions import RegistrationClosed
 from app.users.manager import Registration as Mode
-from app.users.routes.sessions import BUSY
+from app.users.routes.errors import BUSY, EMAIL_TAKEN, INVALID_EMAIL, WEAK_PASSWORD
 from app.users.schemas import Accepted, PublicUser, Registration, public
 from app.web import responds
 
@@ -20,7 +20,7 @@ routers: dict[Mode, Router] = {mode: Router(tags=["users"]) for mode in ("open",
 
 
 @routers["open"].post("/register", status_code=201, dependencies=[limited_by("register")])
-@responds({409: "The e-mail address already has an account."} | BUSY)
+@responds(INVALID_EMAIL, WEAK_PASSWORD, EMAIL_TAKEN, BUSY)
 async def register(request: Request, body: Registration, users: Users, db: Db) -> PublicUser:
     """Create an account
 
@@ -32,7 +32,7 @@ async def register(request: Request, body: Registration, users: Users, db: Db) -
 
 
 @routers["private"].post("/register", status_code=202, dependencies=[limited_by("register")])
-@responds(BUSY)
+@responds(INVALID_EMAIL, WEAK_PASSWORD, BUSY)
 async def register_privately(request: Request, body: Registration, users: Users, db: Db) -> Accepted:
     """Create an account
 

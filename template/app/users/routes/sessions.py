@@ -22,6 +22,13 @@ from app.users.dependencies import (
     within_wrong_passwords,
 )
 from app.users.manager import UserManager
+from app.users.routes.errors import (
+    BUSY,
+    CROSS_SITE,
+    INVALID_CREDENTIALS,
+    REFRESH_REFUSED,
+    WRONG_PASSWORD,
+)
 from app.users.schemas import (
     CookieLogin,
     Credentials,
@@ -44,12 +51,10 @@ from app.web.csrf import require_same_origin
 
 router = Router(tags=["sessions"])
 
-BUSY = {503: "Too many passwords are being checked at the moment. Retry-After says when to try again."}
 CLEARED = {"Clear-Site-Data": '"cache", "storage"'}
 """Clear what pages have stored in the browser (ASVS 14.3.1). Never add "cookies": it clears the cookies of
 the whole registrable domain, including `__Host-device`. Without that cookie strangers can lock the owner
 out."""
-_REFUSED = {401: "The response is the same for an unknown address, a wrong password and a disabled account."}
 
 
 def tokens_for(users: UserManager, issued: IssuedSession) -> TokenPair:
@@ -62,7 +67,7 @@ def tokens_for(users: UserManager, issued: IssuedSession) -> TokenPair:
 
 
 @router.post("/login", status_code=200, dependencies=[limited_by("login"), Depends(within_wrong_passwords)])
-@responds(_REFUSED | BUSY)
+@responds(INVALID_CREDENTIALS, BUSY)
 async def login(request: Request, body: Credentials, users: Users, db: Db) -> LoggedIn:
     """Log in with e-mail address and password
 
@@ -84,7 +89,7 @@ async def login(request: Request, body: Credentials, users: Users, db: Db) -> Lo
         Depends(require_same_origin),
     ],
 )
-@responds(_REFUSED | BUSY | {403: "The request comes from a page of another site, or has no Origin header."})
+@responds(INVALID_CREDENTIALS, CROSS_SITE, BUSY)
 async def login_with_cookie(request: Request, users: Users, db: Db, body: CookieLogin) -> PublicUser:
     """Log in with e-mail address and password, and set a session cookie
 
@@ -105,7 +110,7 @@ async def login_with_cookie(request: Request, users: Users, db: Db, body: Cookie
 
 
 @router.post("/token/refresh", status_code=200, dependencies=[limited_by("refresh")])
-@responds({401: "The refresh token is no longer valid. Log in again."})
+@responds(REFRESH_REFUSED)
 async def refresh(body: Refresh, users: Users, db: Db) -> TokenPair:
     """Exchange a refresh token for a new pair of tokens
 
@@ -138,7 +143,7 @@ async def logout(
 
 
 @router.post("/me/confirm", status_code=204, dependencies=[limited_by("confirm")])
-@responds({400: "The password is wrong."} | BUSY)
+@responds(WRONG_PASSWORD, BUSY)
 async def confirm(
     request: Request, login: CurrentLogin, body: PasswordConfirmation, users: Users, db: Db
 ) -> None:

@@ -160,7 +160,7 @@ class App(HawkAPI):
             logger.error("the handler for %s did not return a response", kind.__name__)
             return problem_response(500, UNEXPECTED)
         if self._is_in_development() and log_missing_migration(logger, error):
-            return problem_response(503, MIGRATIONS_ARE_PENDING)
+            return problem_response(503, MIGRATIONS_ARE_PENDING, code="migrations_pending")
         response = problem_for(error)
         if self.debug and response.status_code == 500:
             return problem_response(500, f"{type(error).__name__}: {error}")
@@ -219,7 +219,7 @@ class App(HawkAPI):
         receive = _whole_body_or_error(receive)
         try:
             if "\0" in scope["path"]:
-                raise Problem(400, "The URL contains the character U+0000.")
+                raise Problem(400, "The URL contains the character U+0000.", code="invalid_url")
             await super().__call__(scope, receive, send)
         except Exception as error:
             if response_has_begun(scope):

@@ -79,7 +79,7 @@ class CheckedRequest(Request):
         try:
             return await super().json()
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Problem(400, "The body is not well-formed JSON.") from None
+            raise Problem(400, "The body is not well-formed JSON.", code="malformed_json") from None
 
     async def form(self) -> FormData:
         """The fields and files of a form. The whole body is kept in memory, up to MAX_BODY_SIZE."""
@@ -89,12 +89,12 @@ class CheckedRequest(Request):
                 return _multipart(await self.body(), options.get("boundary", ""))
             return await super().form()
         except (MultipartError, UnicodeDecodeError, ValueError):
-            raise Problem(400, "The form is not well-formed.") from None
+            raise Problem(400, "The form is not well-formed.", code="malformed_form") from None
 
 
 def _multipart(body: bytes, boundary: str) -> FormData:
     if not boundary:
-        raise Problem(400, "The form's Content-Type has no boundary.")
+        raise Problem(400, "The form's Content-Type has no boundary.", code="malformed_form")
     fields: dict[str, str] = {}
     files: dict[str, UploadFile] = {}
     limit = max(len(body), 1)

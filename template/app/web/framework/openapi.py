@@ -15,11 +15,25 @@ import msgspec
 
 from app.web.framework.endpoint import Endpoint, Parameter
 from app.web.framework.handler_checks import is_response_type
-from app.web.framework.openapi_metadata import query_model_of, responses_of, security_of
+from app.web.framework.openapi_metadata import (
+    Errors,
+    joined,
+    query_model_of,
+    responses_of,
+    security_of,
+)
+from app.web.framework.openapi_schemas import schemas_of
 from app.web.framework.parameters import REQUIRED, accepts_form
-from app.web.problems import ProblemDetails, describe
+from app.web.problems import ProblemDetails, describe, describe_others
 
-_REF = "#/components/schemas/{name}"
+_UNAVAILABLE = {
+    "database_unavailable": "The database is not available. Retry-After says when to try again.",
+    "migrations_pending": "The database lacks a table or column. In development only.",
+}
+_OTHERS = (
+    "Any other error: `url_too_long` (414), `headers_too_large` (431), `internal_error` (500),"
+    " `database_unavailable` (503)."
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,7 @@ class _Slot:
     owner: dict[str, Any]
     annotation: Any
     default: Any = REQUIRED
+    is_response: bool = False
 
 
 def build_document(
@@ -56,11 +71,13 @@ def build_document(
         tags.update(dict.fromkeys(route.tags))
         for method in sorted(route.methods - {"HEAD", "OPTIONS"}):
             operation = _operation(endpoint, method.lower(), path, slots, schemes)
-            operation["operationId"] = _unique(operation["operationId"], identifiers)
+            operation["operationId"] = _identifier(endpoint, method.lower(), path, identifiers)
             paths.setdefault(path, {})[method.lower()] = operation
-    types = [slot.annotation for slot in slots]
-    schemas, components = msgspec.json.schema_components([*types, ProblemDetails], ref_template=_REF)
-    for slot, schema in zip(slots, schemas, strict=False):
+    sent = [slot.annotation for slot in slots if not slot.is_response]
+    received = [slot.annotation for slot in slots if slot.is_response]
+    schemas, components = schemas_of(sent, [*received, ProblemDetails])
+    ordered = sorted(slots, key=lambda slot: slot.is_response)
+    for slot, schema in zip(ordered, schemas, strict=False):
         slot.owner["schema"] = _with_default(schema, slot.default)
     document: dict[str, Any] = {
         "openapi": "3.1.0",
@@ -85,7 +102,6 @@ def _operation(
     route = endpoint.route
     summary, _, description = inspect.cleandoc(endpoint.handler.__doc__ or "").partition("\n")
     operation: dict[str, Any] = {
-        "operationId": f"{method}_{re.sub(r'[^A-Za-z0-9]+', '_', path).strip('_') or 'root'}",
         "summary": route.summary or summary or f"{method.upper()} {path}",
         "responses": {},
     }
@@ -99,21 +115,9 @@ def _operation(
     _add_body(operation, endpoint, slots)
     _add_success(operation, endpoint, slots)
     _add_security(operation, endpoint, schemes)
-    for status, text in sorted(_error_responses(endpoint).items()):
-        response = describe(status)
-        if text:
-            response["description"] = text
-        operation["responses"].setdefault(str(status), response)
-    operation["responses"]["default"] = {
-        **describe(500),
-        "description": "Any other error: URL too long (414), headers too large (431), 500 or 503.",
-    }
-    if method != "get" and _takes_cookie(endpoint):
-        refused = {
-            **describe(403),
-            "description": "Authenticated by a cookie, but not sent by a page of this application.",
-        }
-        operation["responses"].setdefault("403", refused)
+    for status, codes in sorted(_error_responses(endpoint, method).items()):
+        operation["responses"].setdefault(str(status), describe(status, codes))
+    operation["responses"]["default"] = describe_others(_OTHERS)
     if _responds_to_forms_with_pages(endpoint):
         for status in (str(route.status_code), "400"):
             operation["responses"][status]["content"]["text/html"] = {"schema": {"type": "string"}}
@@ -162,7 +166,7 @@ def _add_success(operation: dict[str, Any], endpoint: Endpoint, slots: list[_Slo
     elif not is_response_type(endpoint.response_type):
         media: dict[str, Any] = {}
         response["content"] = {"application/json": media}
-        slots.append(_Slot(media, endpoint.response_type))
+        slots.append(_Slot(media, endpoint.response_type, is_response=True))
     operation["responses"][str(status)] = response
 
 
@@ -190,22 +194,46 @@ def _responds_to_forms_with_pages(endpoint: Endpoint) -> bool:
     return any(is_response_type(each) for each in returned)
 
 
-def _error_responses(endpoint: Endpoint) -> dict[int, str]:
+def _error_responses(endpoint: Endpoint, method: str) -> Errors:
     """The errors that the framework itself may return for *endpoint*, and those that its code declares."""
-    # Every route can return a 400 because of the host name.
-    found: dict[int, str] = {400: "", 504: ""}
+    found: Errors = {400: {"invalid_host": "This application does not serve the host name."}, 504: {}}
+    if endpoint.parameters or any(query_model_of(each) for each in endpoint.dependencies()):
+        found[400] |= {
+            "validation_failed": "`errors` lists what is missing or invalid.",
+            "unstorable_value": "A value cannot be stored, such as a number that is too large.",
+        }
     if endpoint.body is not None:
-        found |= {408: "", 413: "", 415: ""}
+        found[400] |= {
+            "malformed_json": "The body is not JSON.",
+            "incomplete_body": "The body ended early.",
+        }
+        found |= {408: {}, 413: {}, 415: {}}
+        if accepts_form(endpoint.body.annotation):
+            found[400]["malformed_form"] = "The body is not a form."
     if "{" in endpoint.route.path:
-        found[404] = ""
-    for each in (*endpoint.dependencies(), endpoint.handler):
-        found |= responses_of(each)
-    return found
+        found[400]["invalid_url"] = "The URL contains the character U+0000."
+        found[404] = {}
+    if method != "get" and _takes_cookie(endpoint):
+        found[403] = {
+            "cross_site_request": "Authenticated by a cookie, but not sent by a page of this application."
+        }
+    declared = [responses_of(each) for each in (*endpoint.dependencies(), endpoint.handler)]
+    found = joined(*declared, found)
+    # The database can refuse any statement.
+    also = {409: {"already_exists": "A value is already taken."}, 503: _UNAVAILABLE}
+    return joined(found, {status: codes for status, codes in also.items() if status in found})
 
 
-def _unique(identifier: str, taken: set[str]) -> str:
-    """*identifier* or a numbered form: `/things/{id}` and `/things/id` must not share an operationId."""
-    candidates = (identifier, *(f"{identifier}_{number}" for number in range(2, len(taken) + 2)))
+def _identifier(endpoint: Endpoint, method: str, path: str, taken: set[str]) -> str:
+    """The name of the handler. With the path parameters, the method or a number if the name is taken."""
+    name = endpoint.handler.__name__
+    parameters = "_and_".join(re.findall(r"\{(\w+)", path))
+    candidates = (
+        name,
+        *([f"{name}_by_{parameters}"] if parameters else []),
+        f"{name}_{method}",
+        *(f"{name}_{number}" for number in range(2, len(taken) + 3)),
+    )
     free = next(each for each in candidates if each not in taken)
     taken.add(free)
     return free

@@ -1,19 +1,46 @@
 """Metadata for the OpenAPI document: the error responses of a function and how it authenticates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hawkapi.security.base import SecurityScheme
 
+from app.web.problems import default_code
 
-def responds[F: Callable[..., Any]](responses: dict[int, str]) -> Callable[[F], F]:
-    """Document error responses of a handler or dependency: `@responds({409: "The address is taken."})`."""
+type Errors = dict[int, dict[str, str]]
+"""When a response has which code, by status."""
+
+
+def responds[F: Callable[..., Any]](
+    *responses: Mapping[int, str] | Mapping[int, Mapping[str, str]],
+) -> Callable[[F], F]:
+    """Document error responses of a handler or dependency.
+
+    `@responds({409: {"room_booked": "The room is booked."}})` for a `Problem` with this code, and
+    `@responds({409: "The room is booked."})` for one without a code.
+    """
+    errors = [
+        {
+            status: {default_code(status): text} if isinstance(text, str) else dict(text)
+            for status, text in each.items()
+        }
+        for each in responses
+    ]
 
     def mark(function: F) -> F:
-        function.__dict__["responses"] = responses_of(function) | responses
+        function.__dict__["responses"] = joined(responses_of(function), *errors)
         return function
 
     return mark
+
+
+def joined(*errors: Errors) -> Errors:
+    """All of *errors*. Of two texts for the same code, the last one counts."""
+    found: Errors = {}
+    for each in errors:
+        for status, codes in each.items():
+            found[status] = found.get(status, {}) | codes
+    return found
 
 
 def secured_by[F: Callable[..., Any]](
@@ -28,7 +55,7 @@ def secured_by[F: Callable[..., Any]](
     return mark
 
 
-def responses_of(function: Callable[..., Any]) -> dict[int, str]:
+def responses_of(function: Callable[..., Any]) -> Errors:
     return getattr(function, "responses", {})
 
 

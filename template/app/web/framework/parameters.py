@@ -15,8 +15,9 @@ from uuid import UUID
 
 import msgspec
 from hawkapi import Request
-from hawkapi.validation.errors import RequestValidationError, format_msgspec_error
+from hawkapi.validation.errors import RequestValidationError
 
+from app.web.framework.field_errors import field_errors
 from app.web.problems import NOTHING_HERE, Problem, invalid
 
 type Reader = Callable[[Request], Awaitable[Any]]
@@ -45,7 +46,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
         content = await request.body()
         if not content:
             if default is REQUIRED:
-                raise invalid("body", "A body is required.")
+                raise invalid("body", "A body is required.", "missing")
             return default
         media_type = media_type_of(request)
         if media_type == _FORM and form_allowed:
@@ -55,11 +56,13 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
         if _NUL_ESCAPE.search(content):
             raise invalid("body", "The character U+0000 is not accepted.")
         try:
-            return decoder.decode(content)
-        except msgspec.ValidationError as error:
-            raise RequestValidationError(format_msgspec_error(error)) from None
+            try:
+                return decoder.decode(content)
+            except msgspec.ValidationError as error:
+                # msgspec stops at the first invalid field. What follows may not even be JSON.
+                raise _invalid(msgspec.json.decode(content), annotation, error, "body", strict=True) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Problem(400, "The body is not well-formed JSON.") from None
+            raise Problem(400, "The body is not well-formed JSON.", code="malformed_json") from None
 
     return read
 
@@ -156,7 +159,7 @@ def _form_fields(content: bytes) -> dict[str, str]:
     try:
         found = parse_qs(content.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200)
     except (UnicodeDecodeError, ValueError):
-        raise Problem(400, "The form is not well-formed.") from None
+        raise Problem(400, "The form is not well-formed.", code="malformed_form") from None
     fields = {name: values[0] for name, values in found.items()}
     if "\0" in "".join(fields.values()):
         raise invalid("body", "The character U+0000 is not accepted.")
@@ -181,7 +184,7 @@ def _is_list(annotation: Any) -> bool:
 
 def _absent(name: str, default: Any) -> Any:
     if default is REQUIRED:
-        raise invalid(name, "This parameter is required.")
+        raise invalid(name, "This parameter is required.", "missing")
     return default
 
 
@@ -190,16 +193,17 @@ def _convert(text: Any, annotation: Any, field: str) -> Any:
     try:
         value = msgspec.convert(text, annotation, strict=False)
     except msgspec.ValidationError as error:
-        details = format_msgspec_error(error)
-        raise RequestValidationError(
-            [
-                type(each)(field=field if each.field == "$" else each.field, message=each.message)
-                for each in details
-            ]
-        ) from None
+        raise _invalid(text, annotation, error, field, strict=False) from None
     if not _is_finite(value):
         raise invalid(field, "Expected a finite number.")
     return value
+
+
+def _invalid(
+    value: Any, annotation: Any, first: msgspec.ValidationError, name: str, *, strict: bool
+) -> RequestValidationError:
+    errors = field_errors(value, annotation, first, name=name, strict=strict)
+    return RequestValidationError(cast(list[Any], errors))
 
 
 def _is_finite(value: object) -> bool:

@@ -1,0 +1,28 @@
+"""The errors of the users routes, for the OpenAPI document: status, code, and when a response has it.
+
+The responses themselves are in `error_handlers.py`.
+"""
+
+INVALID_CREDENTIALS = {
+    401: {
+        "invalid_credentials": "The same for an unknown address, a wrong password, a disabled account and, if"
+        " LOGIN_REQUIRES_VERIFICATION is true, an address that is not verified."
+    }
+}
+REFRESH_REFUSED = {401: {"session_ended": "The refresh token is no longer valid. Log in again."}}
+CROSS_SITE = {
+    403: {"cross_site_request": "The request comes from a page of another site, or has no Origin header."}
+}
+WRONG_PASSWORD = {400: {"wrong_password": "The password is wrong."}}
+PASSWORD_REQUIRED = {400: {"password_required": "Send the password of the account, or log in as its owner."}}
+WEAK_PASSWORD = {400: {"weak_password": "The new password is not allowed. The code in `errors` says why."}}
+INVALID_EMAIL = {400: {"invalid_email": "The e-mail address is not valid."}}
+INVALID_LINK = {400: {"invalid_link": "The link is not valid, has expired or has already been used."}}
+EMAIL_TAKEN = {409: {"email_taken": "The e-mail address already has an account."}}
+LAST_SUPERUSER = {409: {"last_superuser": "The account is the last active superuser."}}
+ACCOUNT_IN_USE = {409: {"account_in_use": "Other data refers to the account and is not deleted with it."}}
+ACCOUNT_DISABLED = {409: {"account_disabled": "The account is disabled."}}
+UNKNOWN_ACCOUNT = {404: "The account does not exist."}
+BUSY = {
+    503: {"busy": "Too many passwords are being checked at the moment. Retry-After says when to try again."}
+}

@@ -1,0 +1,111 @@
+"""Finds every invalid field of a request. msgspec stops at the first one.
+
+This runs only after msgspec has refused a value, so valid requests cost nothing more.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from types import UnionType
+from typing import Annotated, Any, TypeAliasType, Union, cast, get_args, get_origin
+
+import msgspec
+from hawkapi.validation.errors import format_msgspec_error
+
+from app.web.problems import FieldError
+
+_MAX_ERRORS = 50
+_MAX_ITEMS = 1000
+_MAX_DEPTH = 6
+"""Bounds for the work that one request can cause. What lies beyond is one error, that of msgspec."""
+
+
+def field_errors(
+    value: Any, annotation: Any, first: msgspec.ValidationError, *, name: str, strict: bool
+) -> list[FieldError]:
+    """What is wrong with *value*, which msgspec refused for *annotation* with the error *first*.
+
+    *name*: the parameter, or `body`. *strict*: as in `msgspec.convert`.
+    """
+    path = "" if _struct_in(annotation) else name
+    found = list(islice(_errors(value, annotation, path, strict, _MAX_DEPTH), _MAX_ERRORS))
+    # JSON and `convert` differ in details, so `_errors` may accept what the decoder of JSON refused.
+    found = found or list(_told(first, path))
+    return [msgspec.structs.replace(each, field=each.field or name) for each in found]
+
+
+def _errors(value: Any, annotation: Any, path: str, strict: bool, depth: int) -> Iterator[FieldError]:
+    try:
+        msgspec.convert(value, annotation, strict=strict, str_keys=True)
+    except msgspec.ValidationError as error:
+        within = _errors_within(value, annotation, path, strict, depth - 1) if depth else iter(())
+        one = next(within, None)
+        if one is None:
+            yield from _told(error, path)
+        else:
+            yield one
+            yield from within
+
+
+def _errors_within(value: Any, annotation: Any, path: str, strict: bool, depth: int) -> Iterator[FieldError]:
+    if isinstance(value, dict) and (struct := _struct_in(annotation)):
+        yield from _errors_of_fields(cast(dict[str, Any], value), struct, path, strict, depth)
+    elif isinstance(value, list) and (item := _item_in(annotation)):
+        for index, each in enumerate(islice(cast(list[Any], value), _MAX_ITEMS)):
+            yield from _errors(each, item, f"{path}[{index}]", strict, depth)
+
+
+def _errors_of_fields(
+    value: dict[str, Any], struct: Any, path: str, strict: bool, depth: int
+) -> Iterator[FieldError]:
+    fields = {each.encode_name: each for each in msgspec.structs.fields(struct)}
+    for name, field in fields.items():
+        if name in value:
+            yield from _errors(value[name], field.type, _joined(path, name), strict, depth)
+        elif field.required:
+            yield FieldError(_joined(path, name), "This field is required.", "missing")
+    config = _kind(struct).__struct_config__
+    if config.forbid_unknown_fields:
+        for name in sorted(value.keys() - fields.keys() - {config.tag_field}):
+            yield FieldError(_joined(path, name), "This field is not accepted.")
+
+
+def _told(error: msgspec.ValidationError, path: str) -> Iterator[FieldError]:
+    for each in format_msgspec_error(error):
+        yield FieldError(path if each.field == "$" else _joined(path, each.field), each.message)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path and not name.startswith("[") else path + name
+
+
+def _struct_in(annotation: Any) -> Any:
+    """The Struct in `Struct`, `Struct | None` and `Annotated[Struct, ...]`; None in other annotations."""
+    found = [each for each in _choices(annotation) if _is_object(_kind(each))]
+    return found[0] if len(found) == 1 else None
+
+
+def _item_in(annotation: Any) -> Any:
+    found = [each for each in _choices(annotation) if _kind(each) in (list, set, frozenset)]
+    return get_args(found[0])[0] if len(found) == 1 and get_args(found[0]) else None
+
+
+def _choices(annotation: Any) -> Iterator[Any]:
+    if isinstance(annotation, TypeAliasType):
+        yield from _choices(annotation.__value__)
+    elif get_origin(annotation) is Annotated:
+        yield from _choices(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType):
+        for each in get_args(annotation):
+            yield from _choices(each)
+    else:
+        yield annotation
+
+
+def _kind(annotation: Any) -> Any:
+    return get_origin(annotation) or annotation
+
+
+def _is_object(kind: Any) -> bool:
+    return (
+        isinstance(kind, type) and issubclass(kind, msgspec.Struct) and not kind.__struct_config__.array_like
+    )

@@ -63,7 +63,7 @@ def extracted() -> Catalog:
     found: Iterator[tuple[Any, ...]] = extract_from_dir(
         PROJECT / "app",
         method_map=_METHODS,
-        options_map={"**.html": {"extensions": "jinja2.ext.i18n", "trim_blocks": "true"}},
+        options_map={"**.html": {"extensions": "jinja2.ext.i18n", "trim_blocks": "true", "trimmed": "true"}},
         keywords={"_": None, "gettext": None, "ngettext": (1, 2)},
     )
     for filename, _line, message, comments, context in found:

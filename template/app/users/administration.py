@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
+from app.i18n import gettext as _
 from app.users import audit
 from app.users.email_addresses import parse_email
 from app.users.exceptions import AccountInUse, LastSuperuser, NoSuchUser, UserAlreadyExists
@@ -174,7 +175,7 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
         await db.execute(this_one.execution_options(synchronize_session=False))
     except IntegrityError as error:
         await db.rollback()
-        raise AccountInUse("The account cannot be deleted, because other data refers to it.") from error
+        raise AccountInUse(_("The account cannot be deleted, because other data refers to it.")) from error
     audit.record(db, "delete", user.id)
     await self._notify(user, "account_deleted")
 
@@ -208,4 +209,4 @@ async def require_another_superuser(self: "UserManager", db: AsyncSession, user:
     )
     active = set(await db.scalars(others))
     if active == {user.id}:
-        raise LastSuperuser("This is the last active superuser. Make another superuser first.")
+        raise LastSuperuser(_("This is the last active superuser. Make another superuser first."))

@@ -2,6 +2,8 @@
 
 from email_validator import EmailNotValidError, validate_email
 
+from app import i18n
+from app.i18n import gettext as _
 from app.users.exceptions import InvalidEmail
 
 MAX_LENGTH = 254
@@ -27,10 +29,15 @@ def parse_email(address: str) -> str:
             test_environment=True,
         )
     except EmailNotValidError as error:
-        raise InvalidEmail(str(error)) from None
+        # The library explains in English what is wrong.
+        in_english = i18n.current_language() == i18n.SOURCE_LANGUAGE
+        sentence = str(error) if in_english else _("This is not a valid e-mail address.")
+        raise InvalidEmail(sentence) from None
     ascii_email = parsed.ascii_email
     if ascii_email is None or len(ascii_email) > MAX_LENGTH:
-        raise InvalidEmail(f"The e-mail address is longer than {MAX_LENGTH} characters.")
+        raise InvalidEmail(
+            _("The e-mail address is longer than %(count)s characters.") % {"count": MAX_LENGTH}
+        )
     return ascii_email.lower()
 
 

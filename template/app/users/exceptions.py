@@ -6,6 +6,7 @@
 
 from hawkapi_auth import TokenError as TokenError
 
+from app.i18n import gettext as _
 from app.users.models import User, UserSession
 
 
@@ -55,7 +56,7 @@ class WrongPassword(ValueError):
     code = "wrong_password"
 
     def __init__(self, *, field: str = "password") -> None:
-        super().__init__("The password is wrong.")
+        super().__init__(_("The password is wrong."))
         self.field = field
 
 
@@ -85,7 +86,7 @@ class RegistrationClosed(ValueError):
     code = "registration_closed"
 
     def __init__(self) -> None:
-        super().__init__("Registration is by invitation only. Ask an administrator for an invitation.")
+        super().__init__(_("Registration is by invitation only. Ask an administrator for an invitation."))
 
 
 class NoSuchInvitation(ValueError):

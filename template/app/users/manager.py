@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.database import act_as, client_of_session, released, session_of
+from app.i18n import gettext as _
 from app.limits import LimiterUnavailable
 from app.users import administration, audit
 from app.users.device_cookies import DeviceCookies
@@ -672,7 +673,7 @@ class UserManager:
             error.field = "new_email"
             raise
         if new_email == user.email:
-            raise InvalidEmail("This is already the e-mail address of the account.", field="new_email")
+            raise InvalidEmail(_("This is already the e-mail address of the account."), field="new_email")
         if self.limits is not None:
             await self.limits.count("request_email_change", account=user.id)
         may_mail = await self._may_mail("request_email_change", new_email)

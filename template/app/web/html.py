@@ -37,6 +37,8 @@ class HtmlPages:
             undefined=StrictUndefined,
             extensions=["jinja2.ext.i18n"],
         )
+        # Line breaks in a sentence do not matter.
+        self._environment.policies["ext.i18n.trimmed"] = True
         install_gettext: Callable[..., None] = self._environment.install_gettext_callables  # type: ignore[attr-defined]
         install_gettext(i18n.gettext, i18n.ngettext, newstyle=True)
         self._context: list[Callable[[Request], dict[str, Any]]] = []

@@ -13,6 +13,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.i18n import gettext as _
 from app.users.exceptions import InvalidPassword
 from app.users.passwords.pwned import BreachCheck
 from app.users.passwords.spellings import readings, spellings
@@ -53,26 +54,32 @@ def check_password(
     """
     if len(password) < min_length:
         raise InvalidPassword(
-            f"The password is too short: use at least {min_length} characters.", reason="password_too_short"
+            _("The password is too short: use at least %(count)s characters.") % {"count": min_length},
+            reason="password_too_short",
         )
     if len(password) > MAX_LENGTH:
         raise InvalidPassword(
-            f"The password is too long: use at most {MAX_LENGTH} characters.", reason="password_too_long"
+            _("The password is too long: use at most %(count)s characters.") % {"count": MAX_LENGTH},
+            reason="password_too_long",
         )
     if any("\ud800" <= character <= "\udfff" or character == "\0" for character in password):
         raise InvalidPassword(
-            "The password holds characters that cannot be stored.", reason="password_not_storable"
+            _("The password holds characters that cannot be stored."), reason="password_not_storable"
         )
     if any(spelling in common for spelling in spellings(password.casefold())):
         raise InvalidPassword(
-            "This password is too common, or is a common one with digits or signs."
-            " Choose another, for example four random words.",
+            _(
+                "This password is too common, or is a common one with digits or signs."
+                " Choose another, for example four random words."
+            ),
             reason="password_common",
         )
     if _is_little_more_than(words, password.casefold()):
         raise InvalidPassword(
-            "The password is little more than your name, your e-mail address or the name of this application."
-            " Choose another, for example four random words.",
+            _(
+                "The password is little more than your name, your e-mail address or the name of this application."
+                " Choose another, for example four random words."
+            ),
             reason="password_personal",
         )
     # Your own rules go below; template updates never touch them.
@@ -138,8 +145,10 @@ class PasswordPolicy:
         await self.check_rules(password, min_length=min_length, words=words)
         if self.breaches is not None and await self.breaches.knows(password):
             raise InvalidPassword(
-                "This password is known from a data breach. Choose another one, and change it wherever you"
-                " use it.",
+                _(
+                    "This password is known from a data breach. Choose another one, and change it wherever you"
+                    " use it."
+                ),
                 reason="password_breached",
             )
 

@@ -1,4 +1,4 @@
-"""Every form of the template's pages has the limit of the JSON route that does the same, or a reason for none.
+"""Every form of the pages has the limit of the JSON route that does the same, or a reason for none.
 
 Checklist 10. `tests/pages/test_security_pages.py` shows that the limits hold.
 """

@@ -12,7 +12,19 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from hawkapi_mail import EmailMessage
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Integer, String, Text, delete, select, update
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    delete,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -151,6 +163,54 @@ async def blank_expired(db: AsyncSession) -> None:
         update(OutboxMessage).where(*expired).values(message=""),
     ):
         await db.execute(statement.execution_options(synchronize_session=False))
+
+
+async def dead_messages(
+    db: AsyncSession, *, before: int | None = None, limit: int | None = None
+) -> list[OutboxMessage]:
+    """Mails that were set aside, with ids below *before*, newest first."""
+    query = select(OutboxMessage).where(OutboxMessage.status == DEAD)
+    if before is not None:
+        query = query.where(OutboxMessage.id < before)
+    return list(await db.scalars(query.order_by(OutboxMessage.id.desc()).limit(limit)))
+
+
+async def dead_message(db: AsyncSession, message_id: int) -> OutboxMessage | None:
+    """The mail that was set aside with this id, or None."""
+    query = select(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.status == DEAD)
+    return await db.scalar(query)
+
+
+def can_be_sent(row: OutboxMessage) -> bool:
+    """Whether the mail still has its content, and its link has not expired."""
+    return row.message != "" and not is_expired(row)
+
+
+async def retry(db: AsyncSession, message_id: int) -> bool:
+    """Send a mail that was set aside again, with all attempts. False if it cannot be sent any more."""
+    sendable = (
+        OutboxMessage.id == message_id,
+        OutboxMessage.status == DEAD,
+        OutboxMessage.message != "",
+        or_(OutboxMessage.expires_at.is_(None), OutboxMessage.expires_at > _now()),
+    )
+    retried = await db.execute(
+        update(OutboxMessage)
+        .where(*sendable)
+        .values(status=PENDING, attempts=0, next_attempt_at=_now(), last_error="")
+        .returning(OutboxMessage.id)
+        .execution_options(synchronize_session=False)
+    )
+    return retried.scalar_one_or_none() is not None
+
+
+async def drop(db: AsyncSession, message_id: int) -> bool:
+    """Delete a mail that was set aside. False if there is no such mail."""
+    this_one = delete(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.status == DEAD)
+    dropped = await db.execute(
+        this_one.returning(OutboxMessage.id).execution_options(synchronize_session=False)
+    )
+    return dropped.scalar_one_or_none() is not None
 
 
 async def remove_dead(db: AsyncSession, before: datetime) -> None:

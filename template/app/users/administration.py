@@ -6,6 +6,7 @@ Each function is a method of `UserManager`, which names all of them. Superusers,
 worker use them. Actions of owners on their own account are in `manager.py`.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from app import clock
 from app.i18n import gettext as _
 from app.users import audit
 from app.users.email_addresses import parse_email
-from app.users.exceptions import AccountInUse, LastSuperuser, NoSuchUser, UserAlreadyExists
+from app.users.exceptions import AccountDisabled, AccountInUse, LastSuperuser, NoSuchUser, UserAlreadyExists
 from app.users.models import User
 from app.users.passwords.policy import context_words
 
@@ -47,6 +48,12 @@ async def search(
         query = query.where(tuple_(self.model.created_at, self.model.id) < before)
     newest_first = query.order_by(self.model.created_at.desc(), self.model.id.desc())
     return list(await db.scalars(newest_first.limit(limit)))
+
+
+async def emails_by_id(self: "UserManager", db: AsyncSession, user_ids: Iterable[str]) -> dict[str, str]:
+    """The e-mail addresses of accounts, by id. Deleted accounts have none."""
+    query = select(self.model.id, self.model.email).where(self.model.id.in_(set(user_ids)))
+    return {row.id: row.email for row in await db.execute(query)}
 
 
 async def update(
@@ -147,10 +154,13 @@ async def send_password_reset(self: "UserManager", db: AsyncSession, user: User)
     """Like `request_password_reset`, for administrators and without rate limits.
 
     Raises:
+        AccountDisabled: no mail is sent.
         NoSuchUser: the account was deleted meanwhile.
     """
     if not await self._lock(db, user):
         raise NoSuchUser("The account does not exist.")
+    if not user.is_active:
+        raise AccountDisabled("The account is disabled, so no mail is sent to it.")
     if self._can_receive_mail(user):
         await self._mail_reset(user)
     audit.record(db, "password_reset_request", user.id, actor="")

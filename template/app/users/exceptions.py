@@ -50,6 +50,12 @@ class InactiveUser(ValueError):
     code = InvalidCredentials.code
 
 
+class AccountDisabled(ValueError):
+    """An administrator asked for a mail to a disabled account, which gets none."""
+
+    code = "account_disabled"
+
+
 class WrongPassword(ValueError):
     """A logged-in user gave the wrong password."""
 

@@ -791,6 +791,7 @@ class UserManager:
     # What administrators do, in `administration.py`
 
     search = administration.search
+    emails_by_id = administration.emails_by_id
     update = administration.update
     send_password_reset = administration.send_password_reset
     delete = administration.delete

@@ -6,10 +6,12 @@ from typing import Annotated
 
 from hawkapi import Depends
 from hawkapi.routing.router import Router
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db
 from app.users.audit import events_of
 from app.users.dependencies import CurrentSession, RecentLogin, StillSuperuser, Superuser, Users
+from app.users.manager import UserManager
 from app.users.models import User
 from app.users.routes.errors import (
     ACCOUNT_DISABLED,
@@ -35,7 +37,7 @@ from app.users.schemas import (
     public_invitation,
     public_session,
 )
-from app.web import Problem, invalid, query, responds
+from app.web import invalid, query, responds
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -48,6 +50,11 @@ async def list_users(
     admin: Superuser, page: Annotated[UserQuery, Depends(query(UserQuery))], users: Users, db: Db
 ) -> UserPage:
     """List accounts, newest first"""
+    return await find_users(page, users, db)
+
+
+async def find_users(page: UserQuery, users: UserManager, db: AsyncSession) -> UserPage:
+    """One page of the list of accounts."""
     found = await users.search(
         db,
         text=page.search,
@@ -71,6 +78,11 @@ async def list_events(
 
     Of all accounts, or of one account. Events of deleted accounts are included.
     """
+    return await find_events(page, db)
+
+
+async def find_events(page: EventQuery, db: AsyncSession) -> EventPage:
+    """One page of the audit log."""
     found = await events_of(db, page.user_id, before=page.before, limit=page.limit + 1)
     shown = found[: page.limit]
     following = shown[-1].id if len(found) > page.limit else None
@@ -181,8 +193,6 @@ async def send_password_reset(
 ) -> Accepted:
     """Mail an account a link to set a new password"""
     user = await users.require(db, user_id)
-    if not user.is_active:
-        raise Problem(409, "The account is disabled, so no mail is sent to it.", code="account_disabled")
     await users.send_password_reset(db, user)
     return Accepted()
 

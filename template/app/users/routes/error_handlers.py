@@ -6,6 +6,7 @@ from hawkapi.responses.response import Response
 from app.limits import too_many
 from app.users.dependencies import resolve_user_manager
 from app.users.exceptions import (
+    AccountDisabled,
     AccountInUse,
     HashingBusy,
     InactiveUser,
@@ -85,9 +86,10 @@ def install_error_handlers(app: App) -> None:
             headers={"WWW-Authenticate": "Bearer"},
         ).to_response()
 
+    @app.exception_handler(AccountDisabled)
     @app.exception_handler(LastSuperuser)
     @app.exception_handler(AccountInUse)
-    async def not_now(request: Request, error: LastSuperuser | AccountInUse) -> Response:
+    async def not_now(request: Request, error: AccountDisabled | LastSuperuser | AccountInUse) -> Response:
         return Problem(409, str(error), code=error.code).to_response()
 
     @app.exception_handler(RegistrationClosed)

@@ -80,8 +80,11 @@ def query_reader(name: str, annotation: Any, default: Any = REQUIRED) -> Reader:
     return read
 
 
-def query(model: type[msgspec.Struct]) -> Reader:
-    """A dependency that reads the query string into *model*: `Annotated[Page, Depends(query(Page))]`."""
+def query(model: type[msgspec.Struct], *, from_form: bool = False) -> Reader:
+    """A dependency that reads the query string into *model*: `Annotated[Page, Depends(query(Page))]`.
+
+    *from_form*: an empty parameter counts as absent, because an HTML form sends every field.
+    """
     fields = {field.encode_name: _is_list(field.type) for field in msgspec.structs.fields(model)}
 
     async def read(request: Request) -> Any:
@@ -89,7 +92,7 @@ def query(model: type[msgspec.Struct]) -> Reader:
         given = {
             name: found[name] if is_list else found[name][0]
             for name, is_list in fields.items()
-            if name in found
+            if name in found and (found[name][0] or not from_form)
         }
         return _convert(given, model, "query")
 

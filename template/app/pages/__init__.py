@@ -10,6 +10,10 @@ from app import i18n
 from app.pages import errors, messages, navigation, static
 from app.pages.routes import (
     account,
+    admin,
+    admin_audit,
+    admin_invitations,
+    admin_mails,
     credentials,
     home,
     language,
@@ -51,6 +55,10 @@ def install(app: App) -> None:
         profile.router,
         sessions.router,
         language.router,
+        admin.router,
+        admin_invitations.router,
+        admin_audit.router,
+        admin_mails.router,
         # Your own pages go below; template updates never touch them.
     ):
         app.include_router(router)

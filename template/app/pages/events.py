@@ -31,6 +31,13 @@ def sentences() -> dict[str, str]:
         "export": _("The data of the account was exported"),
         "delete_request": _("The account was marked for deletion"),
         "delete_cancelled": _("The deletion was cancelled by logging in"),
+        "delete": _("The account was deleted"),
+        "invite": _("Someone was invited"),
+        "invitation_withdrawn": _("An invitation was withdrawn"),
+        "link_refused": _("A link was used that no longer works"),
+        "cross_site_refused": _("A request from another site was refused"),
+        "mail_retried": _("A mail that could not be sent was tried again"),
+        "mail_dropped": _("A mail that could not be sent was deleted"),
         # Your own events go below; template updates never touch them.
     }
 
@@ -48,6 +55,10 @@ def refusals() -> dict[str, str]:
 
 
 def sentence_of(event: PublicEvent) -> str:
-    """What happened. An event without a sentence shows its name."""
-    found = refusals().get(event.event) if event.outcome == "failure" else None
-    return found or sentences().get(event.event) or event.event.replace("_", " ").capitalize()
+    """What happened, for the owner of the account."""
+    return (event.outcome == "failure" and refusals().get(event.event)) or name_of(event)
+
+
+def name_of(event: PublicEvent) -> str:
+    """What happened or was tried, for administrators. An event without a sentence shows its name."""
+    return sentences().get(event.event) or event.event.replace("_", " ").capitalize()

@@ -13,12 +13,14 @@ from hawkapi.validation.errors import format_msgspec_error
 from app.i18n import gettext as _
 from app.i18n import gettext as translated
 from app.users.exceptions import (
+    AccountDisabled,
     AccountInUse,
     InactiveUser,
     InvalidCredentials,
     InvalidEmail,
     InvalidPassword,
     LastSuperuser,
+    NoSuchSession,
     RegistrationClosed,
     UserAlreadyExists,
     WrongPassword,
@@ -31,12 +33,14 @@ from app.web.html import html_page
 # isort: split
 
 REFUSALS = (
+    AccountDisabled,
     AccountInUse,
     InactiveUser,
     InvalidCredentials,
     InvalidEmail,
     InvalidPassword,
     LastSuperuser,
+    NoSuchSession,
     RegistrationClosed,
     UserAlreadyExists,
     WrongPassword,
@@ -63,6 +67,10 @@ class LoginForm(msgspec.Struct):
 
 class EmailForm(msgspec.Struct):
     email: str = ""
+
+
+class AccountChangeForm(msgspec.Struct):
+    change: str = ""
 
 
 class PasswordForm(msgspec.Struct):

@@ -31,6 +31,24 @@ def sentences() -> dict[str, str]:
         "sessions_ended": _("All other sessions have ended."),
         "account_deleted": _("Your account is deleted."),
         "deletion_scheduled": _("Your account will be deleted. To keep it, log in before then."),
+        "account_disabled": _("The account is disabled, and its sessions have ended."),
+        "account_enabled": _("The account is enabled."),
+        "account_promoted": _("The account is a superuser now."),
+        "account_demoted": _("The account is no longer a superuser."),
+        "account_verified": _("The e-mail address is marked as verified."),
+        "account_unverified": _("The e-mail address is marked as unverified, and the sessions have ended."),
+        "account_reset_required": _(
+            "The password no longer works, and a link to set a new one is on its way to the owner."
+        ),
+        "account_reset_waived": _("The current password works again."),
+        "account_reset_sent": _("A link to set a new password is on its way to the owner."),
+        "account_session_ended": _("The session has ended."),
+        "account_sessions_ended": _("All sessions of the account have ended."),
+        "account_removed": _("The account is deleted."),
+        "invited": _("The invitation is on its way."),
+        "invitation_withdrawn": _("The invitation is withdrawn. Its link no longer works."),
+        "mail_retried": _("The mail is in the outbox again and will be sent soon."),
+        "mail_dropped": _("The mail is deleted."),
         # Your own messages go below; template updates never touch them.
     }
 

@@ -7,7 +7,7 @@ password if the last check is too long ago. `Administrator` is for superusers on
 
 import re
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from hawkapi import Depends, Request
 from hawkapi.responses.response import Response
@@ -50,6 +50,14 @@ def own_path(path: str, default: str = "/account") -> str:
     another site (CWE-601; ASVS 3.7.2).
     """
     return path if _OWN_PATH.fullmatch(path) else default
+
+
+def next_page(request: Request, **position: object) -> str:
+    """The path of the next page of a list: this one with its filters, at *position*. Empty if a position is
+    None."""
+    if None in position.values():
+        return ""
+    return f"{request.path}?{urlencode(dict(parse_qsl(request.query_string.decode('latin-1'))) | position)}"
 
 
 async def _visitor(request: Request, login: OptionalLogin) -> Login | None:

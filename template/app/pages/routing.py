@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
-from hawkapi import Depends
+from hawkapi import Depends, Request
+from hawkapi.responses.response import Response
 from hawkapi.routing.route import Route
 from hawkapi.routing.router import Router
 
@@ -22,3 +24,17 @@ class PageRouter(Router):
     def add_route(self, path: str, handler: Callable[..., Any], **options: Any) -> Route:
         options["include_in_schema"] = False
         return super().add_route(path, handler, **options)
+
+    def action(self, path: str, *, page: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Handle a form that is sent to *path*, which is no page itself. Opening *path* leads to *page*.
+
+        A browser opens *path* if the login or the password check was too old for the form: after that, the
+        form is not sent again. *page* has the parameters of *path*, for example `/things/{thing_id}`.
+        """
+
+        async def open_page(request: Request) -> Response:
+            values = {name: quote(str(value), safe="") for name, value in request.path_params.items()}
+            return Response(b"", status_code=303, headers={"Location": page.format(**values)})
+
+        self.get(path)(open_page)
+        return self.post(path)

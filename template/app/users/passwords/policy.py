@@ -77,8 +77,8 @@ def check_password(
     if _is_little_more_than(words, password.casefold()):
         raise InvalidPassword(
             _(
-                "The password is little more than your name, your e-mail address or the name of this application."
-                " Choose another, for example four random words."
+                "The password is little more than your name, your e-mail address or the name of this"
+                " application. Choose another, for example four random words."
             ),
             reason="password_personal",
         )
@@ -146,8 +146,8 @@ class PasswordPolicy:
         if self.breaches is not None and await self.breaches.knows(password):
             raise InvalidPassword(
                 _(
-                    "This password is known from a data breach. Choose another one, and change it wherever you"
-                    " use it."
+                    "This password is known from a data breach. Choose another one, and change it wherever"
+                    " you use it."
                 ),
                 reason="password_breached",
             )

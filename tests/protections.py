@@ -16,6 +16,7 @@ ADMINISTRATION = "app/users/administration.py"
 INVITATIONS = "app/users/invitations.py"
 SESSIONS = "app/users/sessions.py"
 TOKENS = "app/users/tokens.py"
+MAIL_TOKENS = "app/users/mail_tokens.py"
 
 
 class CannotBeApplied(LookupError):
@@ -770,9 +771,9 @@ PROTECTIONS = [
     Mutation(
         item=21,
         name="a new password ends every mailed link",
-        file=TOKENS,
-        within="_bound",
-        old='if claims["pv"] != password_version:',
+        file=MAIL_TOKENS,
+        within="verify",
+        old="if claims.password_version != password_version:",
         new="if False:",
         test="test_security_account.py::test_a_change_of_the_password_ends_every_mailed_link",
     ),
@@ -1003,7 +1004,7 @@ PROTECTIONS = [
         item=27,
         name="a token is for one purpose",
         file=TOKENS,
-        within="_issuer",
+        within="_mail_tokens",
         old="config = self.config",
         new='config, purpose = self.config, "any"',
         test="test_security_tokens.py::test_a_token_is_refused_for_another_purpose",
@@ -1011,19 +1012,19 @@ PROTECTIONS = [
     Mutation(
         item=27,
         name="a token is for the one who is in it, by its signature",
-        file=TOKENS,
+        file=MAIL_TOKENS,
         within="_checked",
-        old="claims = issuer.verify_access(token)",
-        new='claims = __import__("jwt").decode(token, options={"verify_signature": False})',
-        test="test_security_tokens.py::test_a_token_rewritten_for_another_account_is_refused",
+        old="if not hmac.compare_digest(mac, self._mac(signed)):",
+        new="if False:",
+        test="test_security_tokens.py::test_a_mailed_token_with_the_id_of_another_account_is_refused",
     ),
     Mutation(
         item=27,
         name="a token is for the address that it was mailed to",
-        file=TOKENS,
-        within="_bound",
-        old='if email is not None and claims.get("adr")',
-        new='if False and claims.get("adr")',
+        file=MAIL_TOKENS,
+        within="verify",
+        old="if email is not None and not",
+        new="if False and not",
         test="test_security_tokens.py::test_a_token_is_of_no_use_for_an_address_that_it_was_not_mailed_to",
     ),
     Mutation(
@@ -1034,10 +1035,10 @@ PROTECTIONS = [
         old="password_version=user.password_version + 1,",
         also=(
             Change(
-                file=TOKENS,
-                within="_bound",
-                old='if email is not None and claims.get("adr")',
-                new='if False and claims.get("adr")',
+                file=MAIL_TOKENS,
+                within="verify",
+                old="if email is not None and not",
+                new="if False and not",
             ),
         ),
         test="test_security_tokens.py::test_a_token_from_before_a_change_of_address_is_refused",
@@ -1045,10 +1046,10 @@ PROTECTIONS = [
     Mutation(
         item=27,
         name="a token expires",
-        file=TOKENS,
-        within="_issuer",
-        old="access_ttl_seconds=ttl,",
-        new="access_ttl_seconds=10**9,",
+        file=MAIL_TOKENS,
+        within="_checked",
+        old="if expires <= clock.now().timestamp():",
+        new="if False:",
         test="test_security_tokens.py::test_an_expired_token_is_refused",
     ),
     Mutation(
@@ -1247,11 +1248,12 @@ PROTECTIONS = [
     ),
     Mutation(
         item=36,
-        name="mailed tokens have every claim",
-        file=TOKENS,
-        within="_checked",
-        old='"iat": int, ',
-        test="test_security_tokens.py::test_no_claim_may_be_missing_or_another",
+        name="all of a mailed token is signed",
+        file=MAIL_TOKENS,
+        within="_mac",
+        old='b"\\0" + signed',
+        new='b"\\0" + signed[9:]',
+        test="test_security_tokens.py::test_no_claim_of_a_mailed_token_may_be_another",
     ),
     Mutation(
         item=36,

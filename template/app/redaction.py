@@ -1,8 +1,8 @@
 """Removes secrets from text before it is logged. A second line of defence: the first is not to log secrets.
 
-JWTs, session tokens, bearer tokens, authentication headers, passwords next to their name, credentials in
-URLs and row values quoted by PostgreSQL (`driver_errors.py`) become `[redacted]`. A secret without a
-recognizable form cannot be found; tests/log_guard.py looks for the ones that the tests know.
+JWTs, tokens of mailed links, session tokens, bearer tokens, authentication headers, passwords next to their
+name, credentials in URLs and row values quoted by PostgreSQL (`driver_errors.py`) become `[redacted]`. A
+secret without a recognizable form cannot be found; tests/log_guard.py looks for the ones that the tests know.
 """
 
 import re
@@ -21,6 +21,8 @@ _PASSWORDS = r"(?:password|passwd|passphrase|secret|secret_key|api_key|access_to
 _PATTERNS = [
     # Every JWT header starts with {" which is eyJ in base64url.
     (re.compile(r"eyJ[\w-]{1,500}\.[\w-]+\.[\w-]*"), REDACTED),
+    # The tokens of mailed links: app/users/mail_tokens.py.
+    (re.compile(r"mt_[\w-]{70,}"), REDACTED),
     # id.secret, the session tokens of app/users/sessions.py.
     (re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\.[\w-]{40,}=*"), REDACTED),
     # 'cookie': 'a=b', and (b'cookie', b'a=b') in ASGI.
@@ -47,6 +49,7 @@ _SIGNS = (
     "secret",
     "_key",
     "_token",
+    "mt_",
     "detail:",
 )
 _LONG_SECRET = re.compile(r"\.[\w-]{40}")

@@ -1,13 +1,11 @@
 """Signed tokens: mailed links and access tokens.
 
-They are JWTs made by hawkapi-auth. Each purpose has its own key, derived from SECRET_KEY, and its own `type`
-and audience, so a token works only for its purpose. In mail tokens, `pv` is the user's `password_version`, so
-a new password or address ends every older token. `adr` is a digest of the address that the token was sent to.
-In access tokens, `sid` is the session, which is looked up on each request. You may change lifetimes
-(settings) and add claims. Keep the checks.
+Each purpose has its own key, derived from SECRET_KEY, and its own audience, so a token works only for its
+purpose. Mailed links have short tokens (`mail_tokens.py`). Access tokens are JWTs made by hawkapi-auth. Their
+`sid` is the session, which is looked up on each request. You may change lifetimes (settings) and add claims.
+Keep the checks.
 """
 
-import base64
 import hashlib
 import hmac
 import time
@@ -17,6 +15,7 @@ from typing import Any
 from hawkapi_auth import JWTConfig, TokenIssuer
 
 from app.users.exceptions import TokenError
+from app.users.mail_tokens import MailTokens
 
 VERIFY_TYPE = "email_verify"
 RESET_TYPE = "password_reset"
@@ -36,6 +35,7 @@ class UserTokenConfig:
 
     secret: str = field(repr=False)
     algorithm: str = "HS256"
+    """Of access tokens."""
     verify_ttl_seconds: int = 60 * 60
     reset_ttl_seconds: int = 60 * 60
     email_change_ttl_seconds: int = 60 * 60
@@ -59,10 +59,10 @@ class UserTokens:
                 " (RFC 7518, section 3.2)"
             )
         self.config = config
-        self._verify = self._issuer(VERIFY_TYPE, config.verify_ttl_seconds)
-        self._reset = self._issuer(RESET_TYPE, config.reset_ttl_seconds)
-        self._email_change = self._issuer(EMAIL_CHANGE_TYPE, config.email_change_ttl_seconds)
-        self._invitation = self._issuer(INVITATION_TYPE, config.invitation_ttl_seconds)
+        self._verify = self._mail_tokens(VERIFY_TYPE, config.verify_ttl_seconds)
+        self._reset = self._mail_tokens(RESET_TYPE, config.reset_ttl_seconds)
+        self._email_change = self._mail_tokens(EMAIL_CHANGE_TYPE, config.email_change_ttl_seconds)
+        self._invitation = self._mail_tokens(INVITATION_TYPE, config.invitation_ttl_seconds)
         self._access = self._issuer(ACCESS_TYPE, config.access_ttl_seconds)
         # Access tokens with a verified signature. A client sends the same token for minutes, and verifying it
         # takes longer than the query for its session, which runs every time.
@@ -72,66 +72,68 @@ class UserTokens:
 
     def issue_verify(self, user_id: str, *, password_version: int = 0, email: str | None = None) -> str:
         """A token that verifies *email*, the address it is mailed to."""
-        return _issue(self._verify, user_id, password_version, email)
+        return self._verify.issue(user_id, password_version=password_version, email=email)
 
     def peek_email_token_sub(self, token: str) -> str:
         """The user id of a token with a valid signature, type and lifetime. `pv` is NOT checked.
 
         Load the user with it, then call `verify_email_token`.
         """
-        return _checked(self._verify, token)["sub"]
+        return self._verify.peek(token)
 
     def verify_email_token(
         self, token: str, *, expected_password_version: int = 0, expected_email: str | None = None
     ) -> str:
         """The user id of a fully valid token. Raises `TokenError` otherwise."""
-        return _bound(self._verify, token, expected_password_version, expected_email)
+        return self._verify.verify(token, password_version=expected_password_version, email=expected_email)
 
     # Reset of a password
 
     def issue_reset(self, user_id: str, *, password_version: int = 0, email: str | None = None) -> str:
         """A token that sets a new password, mailed to *email*. It works once."""
-        return _issue(self._reset, user_id, password_version, email)
+        return self._reset.issue(user_id, password_version=password_version, email=email)
 
     def peek_reset_token_sub(self, token: str) -> str:
         """Like `peek_email_token_sub`, for a reset."""
-        return _checked(self._reset, token)["sub"]
+        return self._reset.peek(token)
 
     def verify_reset_token(
         self, token: str, *, expected_password_version: int = 0, expected_email: str | None = None
     ) -> str:
         """Like `verify_email_token`, for a reset."""
-        return _bound(self._reset, token, expected_password_version, expected_email)
+        return self._reset.verify(token, password_version=expected_password_version, email=expected_email)
 
     # Change of the address
 
     def issue_email_change(self, user_id: str, *, password_version: int, email: str) -> str:
         """A token that changes the account's address to *email*, the address it is mailed to."""
-        return _issue(self._email_change, user_id, password_version, email)
+        return self._email_change.issue(user_id, password_version=password_version, email=email)
 
     def peek_email_change_token_sub(self, token: str) -> str:
         """Like `peek_email_token_sub`, for a change of the address."""
-        return _checked(self._email_change, token)["sub"]
+        return self._email_change.peek(token)
 
     def verify_email_change_token(
         self, token: str, *, expected_password_version: int, expected_email: str
     ) -> str:
         """Like `verify_email_token`, for a change of the address."""
-        return _bound(self._email_change, token, expected_password_version, expected_email)
+        return self._email_change.verify(
+            token, password_version=expected_password_version, email=expected_email
+        )
 
     # Invitations
 
     def issue_invitation(self, invitation_id: str, *, email: str) -> str:
         """A token that creates an account for *email*, the address it is mailed to."""
-        return _issue(self._invitation, invitation_id, 0, email)
+        return self._invitation.issue(invitation_id, email=email)
 
     def peek_invitation_token_sub(self, token: str) -> str:
         """Like `peek_email_token_sub`, but returns the id of the invitation."""
-        return _checked(self._invitation, token)["sub"]
+        return self._invitation.peek(token)
 
     def verify_invitation_token(self, token: str, *, expected_email: str) -> str:
         """Like `verify_email_token`, for an invitation."""
-        return _bound(self._invitation, token, 0, expected_email)
+        return self._invitation.verify(token, password_version=0, email=expected_email)
 
     # Access
 
@@ -143,7 +145,7 @@ class UserTokens:
         """User id and session id of an access token. The caller must check that the session is alive."""
         known = self._known.get(token)
         if known is None:
-            claims = _checked(self._access, token, "sid", str)
+            claims = _checked(self._access, token)
             known = claims["sub"], claims["sid"], claims["exp"]
             if len(self._known) >= MAX_KNOWN:
                 self._known.pop(next(iter(self._known)))
@@ -152,6 +154,14 @@ class UserTokens:
         if expires <= time.time():
             raise TokenError("token expired")
         return user_id, session_id
+
+    def _mail_tokens(self, purpose: str, ttl: int) -> MailTokens:
+        config = self.config
+        return MailTokens(
+            key=derived_key(config.secret, purpose),
+            audience=f"{config.issuer or 'app'}:{config.audience or 'app'}:{purpose}",
+            lifetime=ttl,
+        )
 
     def _issuer(self, purpose: str, ttl: int) -> TokenIssuer:
         config = self.config
@@ -172,34 +182,13 @@ def derived_key(secret: str, purpose: str) -> str:
     return hmac.new(secret.encode(), f"user-tokens:{purpose}".encode(), hashlib.sha256).hexdigest()
 
 
-def _address_digest(email: str) -> str:
-    """A digest instead of the address, because links end up in logs and browser histories."""
-    return base64.urlsafe_b64encode(hashlib.sha256(email.encode()).digest()[:16]).decode()
-
-
-def _issue(issuer: TokenIssuer, user_id: str, password_version: int, email: str | None) -> str:
-    claims: dict[str, Any] = {"pv": password_version}
-    if email is not None:
-        claims["adr"] = _address_digest(email)
-    return issuer.issue_access(user_id, **claims)
-
-
-def _checked(issuer: TokenIssuer, token: str, claim: str = "pv", kind: type = int) -> dict[str, Any]:
+def _checked(issuer: TokenIssuer, token: str) -> dict[str, Any]:
     """Claims of a token with a valid signature, type, audience and lifetime.
 
-    hawkapi-auth accepts tokens without `exp`, `iat` and `sub`. Ours always have them, and *claim*.
+    hawkapi-auth accepts tokens without `exp`, `iat` and `sub`. Ours always have them, and `sid`.
     """
     claims = issuer.verify_access(token)
-    required = {"exp": int, "iat": int, "sub": str, claim: kind}
+    required = {"exp": int, "iat": int, "sub": str, "sid": str}
     if not all(isinstance(claims.get(name), kind) for name, kind in required.items()) or not claims["sub"]:
         raise TokenError("token misses a claim")
     return claims
-
-
-def _bound(issuer: TokenIssuer, token: str, password_version: int, email: str | None) -> str:
-    claims = _checked(issuer, token)
-    if claims["pv"] != password_version:
-        raise TokenError("token password_version mismatch")
-    if email is not None and claims.get("adr") != _address_digest(email):
-        raise TokenError("token was sent to another address")
-    return claims["sub"]

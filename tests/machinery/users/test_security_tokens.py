@@ -5,12 +5,14 @@ import hmac
 import json
 import logging
 import socket
+import struct
 from itertools import permutations
 
 import jwt
 import pytest
 
 from app.users import UserTokenConfig, UserTokens
+from app.users.mail_tokens import PREFIX
 from app.users.tokens import (
     ACCESS_TYPE,
     EMAIL_CHANGE_TYPE,
@@ -99,8 +101,32 @@ def signed(header, claims, key):
     return f"{text}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
+def content_of(token):
+    """The bytes of a mailed token: its claims, the id and the signature."""
+    return base64.urlsafe_b64decode(token.removeprefix(PREFIX))
+
+
+def token_of(content):
+    return PREFIX + base64.urlsafe_b64encode(content).decode()
+
+
+@pytest.fixture
+def mac_of(key_of, manager):
+    """`mac_of("reset", content)`: the whole signature of a mailed token."""
+    types = {"verify": VERIFY_TYPE, "reset": RESET_TYPE, "email-change": EMAIL_CHANGE_TYPE}
+    types |= {"invitation": INVITATION_TYPE}
+    config = manager.tokens.config
+
+    def mac(purpose, content, algorithm="sha256"):
+        audience = f"{config.issuer}:{config.audience}:{types[purpose]}".encode()
+        return hmac.digest(key_of(purpose).encode(), audience + b"\0" + content, algorithm)
+
+    return mac
+
+
 REFUSED = {"verify": 400, "reset": 400, "email-change": 400, "invitation": 400, "access": 401}
 EACH = pytest.mark.parametrize(("purpose", "status"), REFUSED.items())
+MAILED = pytest.mark.parametrize("purpose", PATHS)
 OF_AN_ACCOUNT = pytest.mark.parametrize(
     ("purpose", "status"), [each for each in REFUSED.items() if each[0] != "invitation"]
 )
@@ -137,7 +163,7 @@ async def test_a_token_signed_with_another_secret_is_refused(make_user, issue, a
     assert await attempt(purpose, await issue(foreign, purpose, await make_user())) == status
 
 
-@EACH
+@pytest.mark.parametrize(("purpose", "status"), [("access", 401)])
 async def test_an_unsigned_token_is_refused(manager, make_user, issue, attempt, purpose, status):
     """Checklist 36."""
     payload = (await issue(manager.tokens, purpose, await make_user())).split(".")[1]
@@ -146,7 +172,7 @@ async def test_an_unsigned_token_is_refused(manager, make_user, issue, attempt, 
     assert await attempt(purpose, f"{header}.{payload}.") == status
 
 
-@EACH
+@pytest.mark.parametrize(("purpose", "status"), [("access", 401)])
 @pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
 async def test_another_algorithm_is_refused(
     manager, make_user, issue, attempt, key_of, purpose, status, algorithm
@@ -186,7 +212,7 @@ HEADERS = {
 }
 
 
-@EACH
+@pytest.mark.parametrize(("purpose", "status"), [("access", 401)])
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
 async def test_a_token_does_not_bring_its_own_key(
     manager, make_user, issue, attempt, attackers_server, purpose, status, header
@@ -202,7 +228,7 @@ async def test_a_token_does_not_bring_its_own_key(
         attackers_server.accept()
 
 
-@EACH
+@pytest.mark.parametrize(("purpose", "status"), [("access", 401)])
 @pytest.mark.parametrize(
     "header",
     [{"crit": ["x"], "x": 1}, {"crit": ["x"]}, {"crit": ["exp", "x"], "exp": 1}],
@@ -219,44 +245,61 @@ async def test_a_token_whose_header_is_critical_and_not_understood_is_refused(
     assert await attempt(purpose, signed({}, claims, key_of(purpose))) in (200, 201)
 
 
-@EACH
-@pytest.mark.parametrize(
-    ("claim", "another"),
-    [
-        ("exp", 1_600_000_000),
-        ("iat", "today"),
-        ("aud", "app"),
-        ("type", "refresh"),
-        ("sub", "ada@example.com"),
-    ],
-)
-async def test_no_claim_may_be_missing_or_another(
-    manager, make_user, issue, attempt, key_of, purpose, status, claim, another
-):
-    """Checklist 36; ASVS 9.2.1 to 9.2.3. `sub` is an id, never an address."""
+CHANGES = {
+    "a later expiry": lambda content: content[:1] + struct.pack(">I", 2**32 - 1) + content[5:],
+    "another version": lambda content: content[:5] + struct.pack(">I", 1) + content[9:],
+    "another address": lambda content: content[:12] + bytes(16) + content[28:],
+    "another id": lambda content: content[:28] + bytes(16) + content[44:],
+    "no id": lambda content: content[:28] + content[44:],
+    "an id as text": lambda content: b"\0" + content[1:],
+}
+
+
+@MAILED
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_no_claim_of_a_mailed_token_may_be_another(manager, make_user, issue, attempt, purpose, change):
+    """Checklist 36; ASVS 9.1.1, 9.2.1: all of it is signed."""
     user = await make_user("ada@example.com", pending_email="new@example.com")
-    claims = jwt.decode(await issue(manager.tokens, purpose, user), options={"verify_signature": False})
-    missing = {name: value for name, value in claims.items() if name != claim}
+    content = content_of(await issue(manager.tokens, purpose, user))
 
-    statuses = [
-        await attempt(purpose, jwt.encode(each, key_of(purpose), "HS256"))
-        for each in (missing, claims | {claim: another})
-    ]
-
-    assert statuses == [status, status]
+    assert await attempt(purpose, token_of(change(content))) == 400
 
 
-@EACH
-async def test_a_token_rewritten_for_another_account_is_refused(
-    manager, make_user, issue, attempt, purpose, status
+@MAILED
+async def test_only_this_signature_of_a_mailed_token_is_good(
+    manager, make_user, issue, attempt, mac_of, purpose
+):
+    """Checklist 36; ASVS 9.1.2: with the right key and the right content."""
+    user = await make_user("ada@example.com", pending_email="new@example.com")
+    content = content_of(await issue(manager.tokens, purpose, user))[:-16]
+    others = [mac_of(purpose, content, name)[:16] for name in ("sha1", "sha512")]
+    others += [b"", bytes(16), mac_of(purpose, content)[:8], mac_of(purpose, content)]
+
+    statuses = [await attempt(purpose, token_of(content + each)) for each in others]
+
+    assert statuses == [400] * len(others)
+    assert await attempt(purpose, token_of(content + mac_of(purpose, content)[:16])) in (200, 201)
+
+
+@MAILED
+async def test_a_mailed_token_with_the_id_of_another_account_is_refused(
+    manager, make_user, issue, attempt, purpose
 ):
     """Checklist 27."""
     eve, ada = await make_user("eve@example.com"), await make_user("ada@example.com")
-    header, _, signature = (await issue(manager.tokens, purpose, eve)).split(".")
-    claims = jwt.decode(await issue(manager.tokens, purpose, ada), options={"verify_signature": False})
-    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    of_eve = content_of(await issue(manager.tokens, purpose, eve))
+    of_ada = content_of(await issue(manager.tokens, purpose, ada))
 
-    assert await attempt(purpose, f"{header}.{payload}.{signature}") == status
+    assert await attempt(purpose, token_of(of_ada[:-16] + of_eve[-16:])) == 400
+
+
+async def test_an_access_token_rewritten_for_another_account_is_refused(manager, make_user, issue, attempt):
+    """Checklist 27."""
+    eve, ada = await make_user("eve@example.com"), await make_user("ada@example.com")
+    header, _, signature = (await issue(manager.tokens, "access", eve)).split(".")
+    payload = (await issue(manager.tokens, "access", ada)).split(".")[1]
+
+    assert await attempt("access", f"{header}.{payload}.{signature}") == 401
 
 
 async def test_a_token_acts_on_its_own_account_whoever_sends_it(client, manager, make_user, login, stored):

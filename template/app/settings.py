@@ -92,6 +92,10 @@ class Settings(BaseSettings):
         types.LogoUrl,
         Field(description="The logo on pages: a path of this application. Empty: the name only."),
     ] = ""
+    support_email: Annotated[
+        types.EmailOrEmpty,
+        Field(description="The address for questions, shown in e-mails. Empty: none."),
+    ] = ""
     secret_key: Annotated[
         types.SecretKey,
         Field(

@@ -25,8 +25,8 @@ _REMINDER = '''async def mail_email_change_reminder(user: User, new_email: str, 
     settings = services.settings
     values = {
         "email_change_url": _link(settings.email_change_url, token),
-        "app_name": settings.app_name,
         "lifetime": in_words(settings.email_change_ttl),
+        **_common(session_of(user), user.id),
     }
     # No user_id: a taken address gets no mail, and the export must not show the difference (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)

@@ -89,13 +89,19 @@ A_ROUTE = Persona(
 OTHER_MAILS = Persona(
     "other texts of mails and pages",
     (
-        instead("app/users/emails/verify.txt", "Confirm your e-mail address", "Welcome! One more step"),
         instead(
-            "app/users/emails/verify.html", "<h1>Confirm your e-mail address", "<h1>Welcome! One more step"
+            "app/users/emails/verify.txt",
+            '{{ _("Confirm your e-mail address") }}',
+            "Welcome to {{ app_name }}! One more step",
         ),
         instead(
             "app/users/emails/verify.html",
-            "<p>Open this link and press the button there:</p>",
+            '<h1>{{ _("Confirm your e-mail address") }}</h1>',
+            "<h1>Welcome! One more step</h1>",
+        ),
+        instead(
+            "app/users/emails/verify.html",
+            '<p>{{ _("Open this link and press the button there:") }}</p>',
             "<p>Thank you for joining us. Open this link and press the button there:</p>",
         ),
         at_the_end(
@@ -103,27 +109,28 @@ OTHER_MAILS = Persona(
         ),
         instead(
             "app/users/emails/verify.html",
-            "</body>\n",
-            "<hr>\n<p>Initech Ltd, 1 High Street, Oxford. Company no. 01234567.</p>\n</body>\n",
+            "{{ request(time, browser) }}\n",
+            "{{ request(time, browser) }}\n"
+            "<hr>\n<p>Initech Ltd, 1 High Street, Oxford. Company no. 01234567.</p>\n",
         ),
         instead(
-            "app/users/emails/notice.html",
-            '<meta charset="utf-8">\n',
-            '<meta charset="utf-8">\n<style>body { font-family: sans-serif; max-width: 40em }</style>\n',
+            "app/users/emails/layout.html",
+            "h1 { margin: 0 0 16px; font-size: 22px; line-height: 1.3; }\n",
+            "h1 { margin: 0 0 16px; font-size: 28px; line-height: 1.2; }\n",
         ),
         instead(
             "app/users/emails/password_reset.html",
-            "<p>Open this link and choose a new password there:</p>",
+            '<p>{{ _("Open this link and choose a new password there:") }}</p>',
             "<p>Somebody, hopefully you, asked for it. Choose a new password behind this link:</p>",
         ),
         instead(
             "app/users/emails.py",
-            '        subject=f"Confirm your e-mail address for {settings.app_name}",\n',
+            '        subject=_("Confirm your e-mail address for {app_name}").format(app_name=settings.app_name),\n',
             '        subject=f"Welcome! Please confirm your address for {settings.app_name}",\n',
         ),
         instead(
             "app/users/emails.py",
-            '        "Your account and its data were deleted.",\n',
+            '        N_("Your account and its data were deleted."),\n',
             '        "Your account and its data were deleted. We are sorry to see you go.",\n',
         ),
         instead(
@@ -298,22 +305,20 @@ A_LOOK_ALIKE = Persona(
     (
         instead(
             "app/users/emails.py",
-            '        "app_name": settings.app_name,\n'
             '        "lifetime": in_words(settings.email_change_ttl),\n',
-            '        "app_name": settings.app_name,\n'
             '        "support": "support@initech.example",\n'
             '        "lifetime": in_words(settings.email_change_ttl),\n',
             within=f"async def {LOOK_ALIKE}(",
         ),
         instead(
             "app/users/emails/email_change.txt",
-            "ignore this mail: nothing has changed.",
-            "ignore this mail: nothing has changed. Questions? {{ support }}",
+            'ignore this mail: nothing has changed.") }}',
+            'ignore this mail: nothing has changed.") }} Questions? {{ support }}',
         ),
         instead(
             "app/users/emails/email_change.html",
-            "ignore this mail: nothing has changed.",
-            "ignore this mail: nothing has changed. Questions? {{ support }}",
+            'ignore this mail: nothing has changed.") }}',
+            'ignore this mail: nothing has changed.") }} Questions? {{ support }}',
         ),
     ),
 )

@@ -16,7 +16,12 @@ from app.cli.common import PROJECT, fail
 cli = typer.Typer(help="Translate the pages, e-mails and errors.", no_args_is_help=True)
 
 LOCALES = PROJECT / "app" / "i18n" / "locales"
-_METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2"), ("**/pages/**.html", "jinja2")]
+_METHODS = [
+    ("**.py", "python"),
+    ("**/templates/**.html", "jinja2"),
+    ("**/pages/**.html", "jinja2"),
+    ("**/emails/**", "jinja2"),
+]
 
 
 @cli.command()
@@ -64,7 +69,7 @@ def extracted() -> Catalog:
         PROJECT / "app",
         method_map=_METHODS,
         options_map={"**.html": {"extensions": "jinja2.ext.i18n", "trim_blocks": "true", "trimmed": "true"}},
-        keywords={"_": None, "gettext": None, "ngettext": (1, 2)},
+        keywords={"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)},
     )
     for filename, _line, message, comments, context in found:
         # Without line numbers, so that a file changes only when a sentence does.

@@ -34,11 +34,13 @@ def from_json(text: str) -> StoredMail:
 def addressed(message: EmailMessage) -> EmailMessage:
     """A copy of *message* with the Message-ID and Date that every attempt uses.
 
-    A mail server recognizes a mail that was sent twice by its Message-ID.
+    A mail server recognizes a mail that was sent twice by its Message-ID. `Auto-Submitted` keeps mail
+    programs from replying automatically (RFC 3834, section 5). A header that *message* has is kept.
     """
-    headers = dict(message.headers)
-    if not any(name.lower() == "date" for name in headers):
-        headers["Date"] = format_datetime(datetime.now(UTC))
+    headers = {"Date": format_datetime(datetime.now(UTC)), "Auto-Submitted": "auto-generated"}
+    given = {name.lower() for name in message.headers}
+    headers = {name: value for name, value in headers.items() if name.lower() not in given}
+    headers |= message.headers
     return replace(message, headers=headers, message_id=new_message_id(_domain(message.sender)))
 
 

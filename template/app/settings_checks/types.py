@@ -157,6 +157,15 @@ def _sender(value: str) -> str:
     return value
 
 
+def _email_or_empty(value: str) -> str:
+    try:
+        if value:
+            validate_email(value, check_deliverability=False, test_environment=True)
+    except EmailNotValidError as error:
+        raise ValueError(f"must be an e-mail address: {error}") from None
+    return value
+
+
 def _one_line(value: str) -> str:
     if not value.strip() or any(unicodedata.category(each) in ("Cc", "Zl", "Zp") for each in value):
         raise ValueError("must be a single line without control characters")
@@ -233,6 +242,7 @@ Link = Annotated[str, AfterValidator(_link)]
 PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_redis_url)]
+EmailOrEmpty = Annotated[str, AfterValidator(_email_or_empty)]
 Sender = Annotated[str, AfterValidator(_sender)]
 Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_networks)]
 HostNames = Annotated[list[str], NoDecode, BeforeValidator(_parts), AfterValidator(_host_names)]

@@ -1,22 +1,28 @@
 """Mails about an account. Their texts are the files in `emails/`; change them freely.
 
+`emails/layout.html` is the frame of all HTML mails. While you develop, `/dev/mails` shows every mail.
+
 `send_verification_email` and `send_password_reset_email` accept your own renderer, template names, subject
 and context, and any mailer. HawkAPI's mailer sends at once. `app.mail.Mailer.for_session(...)` puts the mail
 into the outbox, which sends it after the transaction is committed.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from babel.units import format_unit
 from hawkapi_mail import EmailMessage, TemplateRenderer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import clock
-from app.database import client_of_session, services_of, services_of_session, session_of
+from app import clock, i18n
+from app.database import actor_of, client_of_session, services_of, services_of_session, session_of
+from app.i18n import N_
+from app.i18n import gettext as _
 from app.users.models import User
-from app.users.user_agents import browser_of
+from app.users.user_agents import UNKNOWN, browser_of
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -35,10 +41,12 @@ class Sender(Protocol):
 @cache
 def default_renderer() -> TemplateRenderer:
     """Renders the files in `app/users/emails/`. Values in .html files are escaped."""
-    return TemplateRenderer(directory=_TEMPLATES)
+    renderer = TemplateRenderer(directory=_TEMPLATES)
+    i18n.translate_templates(renderer.env)
+    return renderer
 
 
-RESET_REQUIRED = (
+RESET_REQUIRED = N_(
     "An administrator requires you to set a new password. You cannot log in with your current password until"
     " you have set a new one."
 )
@@ -57,8 +65,8 @@ async def mail_verification(user: User, token: str) -> None:
         to=user.email,
         token=token,
         verify_url_template=settings.verify_url,
-        subject=f"Confirm your e-mail address for {settings.app_name}",
-        context={"app_name": settings.app_name, "lifetime": in_words(settings.verify_ttl)},
+        subject=_("Confirm your e-mail address for {app_name}").format(app_name=settings.app_name),
+        context={"lifetime": in_words(settings.verify_ttl), **_common(session_of(user), user.id)},
     )
 
 
@@ -71,11 +79,11 @@ async def mail_password_reset(user: User, token: str) -> None:
         to=user.email,
         token=token,
         reset_url_template=settings.reset_url,
-        subject=f"Set a new password for {settings.app_name}",
+        subject=_("Set a new password for {app_name}").format(app_name=settings.app_name),
         context={
-            "app_name": settings.app_name,
             "lifetime": in_words(settings.reset_ttl),
-            "reason": RESET_REQUIRED if user.must_reset_password else "",
+            "reason": _(RESET_REQUIRED) if user.must_reset_password else "",
+            **_common(session_of(user), user.id),
         },
     )
 
@@ -86,12 +94,12 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
     settings = services.settings
     values = {
         "email_change_url": _link(settings.email_change_url, token),
-        "app_name": settings.app_name,
         "lifetime": in_words(settings.email_change_ttl),
+        **_common(session_of(user), user.id),
     }
     # No user_id: a taken address gets no mail, and the export must not show the difference (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
-    subject = f"Confirm your new e-mail address for {settings.app_name}"
+    subject = _("Confirm your new e-mail address for {app_name}").format(app_name=settings.app_name)
     await _send(mailer, new_email, subject, "email_change.html", values)
 
 
@@ -101,11 +109,11 @@ async def mail_invitation(db: AsyncSession, email: str, token: str) -> None:
     settings = services.settings
     values = {
         "invitation_url": _link(settings.invitation_url, token),
-        "app_name": settings.app_name,
         "lifetime": in_words(settings.invitation_ttl),
+        **_common(db),
     }
     mailer = services.mail.for_session(db, lifetime=settings.invitation_ttl)
-    subject = f"You are invited to {settings.app_name}"
+    subject = _("You are invited to {app_name}").format(app_name=settings.app_name)
     await _send(mailer, email, subject, "invitation.html", values)
 
 
@@ -115,55 +123,70 @@ class Notice:
 
     heading: str
     sentence: str
-    advice: str = (
+    advice: str = N_(
         "If this was not you, request a link and set a new password now. This logs everyone else out."
     )
 
 
 NOTICES = {
     "already_registered": Notice(
-        "You already have an account",
-        "Someone, perhaps you, tried to create an account with this e-mail address, which already has one.",
-        "You can log in to your existing account. If you do not know its password, request a link to set a"
-        " new one. If this was not you, ignore this mail: nothing has changed.",
+        N_("You already have an account"),
+        N_(
+            "Someone, perhaps you, tried to create an account with this e-mail address, which already has"
+            " one."
+        ),
+        N_(
+            "You can log in to your existing account. If you do not know its password, request a link to set"
+            " a new one. If this was not you, ignore this mail: nothing has changed."
+        ),
     ),
-    "password_changed": Notice("Your password was changed", "The password of your account was changed."),
+    "password_changed": Notice(
+        N_("Your password was changed"), N_("The password of your account was changed.")
+    ),
     "new_sign_in": Notice(
-        "New sign-in", "Someone signed in to your account with a browser that you have not used before."
+        N_("New sign-in"),
+        N_("Someone signed in to your account with a browser that you have not used before."),
     ),
     "login_locked": Notice(
-        "Your account is locked",
-        "A wrong password was entered 100 times in a row. Until you set a new password, you can log in only"
-        " with a browser that you have used before.",
-        "Request a link to set a new password. A new password unlocks the account.",
+        N_("Your account is locked"),
+        N_(
+            "A wrong password was entered 100 times in a row. Until you set a new password, you can log in"
+            " only with a browser that you have used before."
+        ),
+        N_("Request a link to set a new password. A new password unlocks the account."),
     ),
     "session_reuse": Notice(
-        "A session was ended",
-        "We ended one of your sessions because its token was used twice. Someone may have copied it.",
+        N_("A session was ended"),
+        N_("We ended one of your sessions because its token was used twice. Someone may have copied it."),
     ),
     "session_limit": Notice(
-        "Too many sessions",
-        "Your account has reached its limit of sessions. A new login ended the least recently used session.",
+        N_("Too many sessions"),
+        N_(
+            "Your account has reached its limit of sessions. A new login ended the least recently used"
+            " session."
+        ),
     ),
     "email_change_requested": Notice(
-        "A new e-mail address was requested",
-        "Someone who is logged in to your account requested a change of its e-mail address. Nothing has"
-        " changed yet.",
+        N_("A new e-mail address was requested"),
+        N_(
+            "Someone who is logged in to your account requested a change of its e-mail address. Nothing has"
+            " changed yet."
+        ),
     ),
     "email_changed": Notice(
-        "Your e-mail address was changed",
-        "Your account now has a different e-mail address. We no longer send its mail to this address.",
-        "If this was not you, contact us.",
+        N_("Your e-mail address was changed"),
+        N_("Your account now has a different e-mail address. We no longer send its mail to this address."),
+        N_("If this was not you, contact us."),
     ),
     "deletion_scheduled": Notice(
-        "Your account will be deleted",
-        "Your account is closed. It will be deleted permanently when its grace period ends.",
-        "Log in before then to keep it.",
+        N_("Your account will be deleted"),
+        N_("Your account is closed. It will be deleted permanently when its grace period ends."),
+        N_("Log in before then to keep it."),
     ),
     "account_deleted": Notice(
-        "Your account was deleted",
-        "Your account and its data were deleted.",
-        "If this was not you, contact us.",
+        N_("Your account was deleted"),
+        N_("Your account and its data were deleted."),
+        N_("If this was not you, contact us."),
     ),
 }
 """The security notices, by event. Change the words freely. The text around them is in `emails/`."""
@@ -173,21 +196,23 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
     """Put a security notice about *user* into the outbox: what happened, when, from where."""
     db = session_of(user)
     services, client, text = services_of(user), client_of_session(db), NOTICES[notice]
+    heading = _(text.heading)
     values = {
-        "heading": text.heading,
-        "sentence": text.sentence,
-        "advice": text.advice,
+        **_common(db),
+        "heading": heading,
+        "sentence": _(text.sentence),
+        "advice": _(text.advice),
         "account": to or user.email,
-        "time": f"{clock.now():%Y-%m-%d %H:%M} UTC",
+        "time": _in_utc(clock.now()),
         "ip_address": client.ip_address,
         "browser": browser_of(client.user_agent),
     }
     if notice == "deletion_scheduled" and user.delete_after is not None:
-        values["advice"] = f"Log in before {user.delete_after:%Y-%m-%d %H:%M} UTC to keep it."
+        values["advice"] = _("Log in before {time} to keep it.").format(time=_in_utc(user.delete_after))
     # Only this mail must survive the deletion of the account.
     user_id = None if notice == "account_deleted" else user.id
     mailer = services.mail.for_session(db, user_id=user_id)
-    subject = f"{services.settings.app_name}: {text.heading[0].lower()}{text.heading[1:]}"
+    subject = f"{services.settings.app_name}: {heading[0].lower()}{heading[1:]}"
     await _send(mailer, to or user.email, subject, "notice.html", values)
 
 
@@ -203,8 +228,8 @@ async def mail_nobody(db: AsyncSession, token: str) -> None:
         to="nobody@localhost",
         token=token,
         reset_url_template=settings.reset_url,
-        subject=f"Set a new password for {settings.app_name}",
-        context={"app_name": settings.app_name, "lifetime": in_words(settings.reset_ttl)},
+        subject=_("Set a new password for {app_name}").format(app_name=settings.app_name),
+        context={"lifetime": in_words(settings.reset_ttl), **_common(db)},
     )
 
 
@@ -264,12 +289,33 @@ async def send_password_reset_email(
     )
 
 
+def _common(db: AsyncSession, user_id: str = "") -> dict[str, Any]:
+    """What the layout shows, and when and with what browser the mail was requested.
+
+    *user_id*: the account that the mail is about. What an administrator or a command did is no request.
+    """
+    settings, client = services_of_session(db).settings, client_of_session(db)
+    is_request = actor_of(db).id in ("", user_id) and client.ip_address
+    browser = browser_of(client.user_agent)
+    return {
+        "language": i18n.current_language(),
+        "app_name": settings.app_name,
+        "brand_color": settings.brand_color,
+        "support_email": settings.support_email,
+        "time": _in_utc(clock.now()) if is_request else "",
+        "browser": browser if is_request and browser != UNKNOWN else "",
+    }
+
+
+def _in_utc(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
 def in_words(seconds: int) -> str:
     """A lifetime in words: 3600 becomes "1 hour"."""
     units = {"day": 86400, "hour": 3600, "minute": 60, "second": 1}
     unit = next((unit for unit, size in units.items() if seconds >= size and seconds % size == 0), "second")
-    count = seconds // units[unit]
-    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    return format_unit(seconds // units[unit], f"duration-{unit}", locale=i18n.current_language())
 
 
 def _link(template: str, token: str) -> str:

@@ -35,12 +35,8 @@ class HtmlPages:
             trim_blocks=True,
             lstrip_blocks=True,
             undefined=StrictUndefined,
-            extensions=["jinja2.ext.i18n"],
         )
-        # Line breaks in a sentence do not matter.
-        self._environment.policies["ext.i18n.trimmed"] = True
-        install_gettext: Callable[..., None] = self._environment.install_gettext_callables  # type: ignore[attr-defined]
-        install_gettext(i18n.gettext, i18n.ngettext, newstyle=True)
+        i18n.translate_templates(self._environment)
         self._context: list[Callable[[Request], dict[str, Any]]] = []
         self._sources = "style-src 'self'"
         self._globals: dict[str, Any] = self._environment.globals  # type: ignore[assignment]
@@ -70,6 +66,13 @@ class HtmlPages:
         self._globals["style"] = Markup(css)  # noqa: S704  # nosec B704
         self._sources = f"style-src 'sha256-{digest}'"
 
+    def policy(self, more: str = "") -> str:
+        """The Content-Security-Policy of pages. *more*: further directives, such as `frame-src 'self';`."""
+        return (
+            f"default-src 'none'; {self._sources}; {more} form-action 'self';"
+            " base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+        )
+
     def response(
         self,
         request: Request,
@@ -90,17 +93,13 @@ class HtmlPages:
         for values_of in self._context:
             context |= values_of(request)
         document = self._environment.get_template(template).render(context | values)
-        policy = (
-            f"default-src 'none'; {self._sources}; form-action 'self';"
-            " base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
-        )
         return Response(
             document,
             status_code=status,
             headers={
                 "Cache-Control": "no-store",
                 "Content-Language": language,
-                "Content-Security-Policy": policy,
+                "Content-Security-Policy": self.policy(),
             }
             | (headers or {}),
             content_type="text/html; charset=utf-8",

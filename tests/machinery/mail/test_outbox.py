@@ -72,8 +72,20 @@ async def test_a_mail_comes_back_as_it_was(db: Database, outbox: Outbox) -> None
 
     (stored,) = await outbox()
     assert stored.headers.pop("Date")
+    assert stored.headers.pop("Auto-Submitted") == "auto-generated"
     message.message_id = stored.message_id
     assert stored == message
+
+
+async def test_a_header_that_is_given_is_kept(db: Database, outbox: Outbox) -> None:
+    given = {"date": "Sat, 28 Nov 2026 12:00:00 +0000", "auto-submitted": "no"}
+    message = EmailMessage.build(subject="Hello", sender="a@example.com", to="b@example.com", headers=given)
+
+    async with db.session() as session:
+        enqueue(session, message)
+
+    (stored,) = await outbox()
+    assert stored.headers == given
 
 
 async def test_a_mail_has_its_message_id_and_date_before_it_is_sent(db: Database, outbox: Outbox) -> None:

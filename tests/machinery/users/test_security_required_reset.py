@@ -191,7 +191,7 @@ async def test_the_mail_explains_why(make_owner, require, outbox):
     assert RESET_REQUIRED in mail.text_body
     assert RESET_REQUIRED in mail.html_body
     assert "ignore this mail" not in mail.text_body + mail.html_body
-    assert re.search(r"Set a new password for HawkAPI app\n\n.*\n\nOpen this link", mail.text_body)
+    assert re.search(r"Set a new password\n\n.*\n\nOpen this link", mail.text_body)
 
 
 async def test_a_mail_without_the_state_says_nothing_of_it(client, make_owner, outbox):
@@ -202,7 +202,7 @@ async def test_a_mail_without_the_state_says_nothing_of_it(client, make_owner, o
     [mail] = await outbox()
     assert "administrator" not in mail.text_body + mail.html_body
     assert "ignore this mail" in mail.text_body
-    assert mail.text_body.startswith("Set a new password for HawkAPI app\n\nOpen this link")
+    assert mail.text_body.startswith("Set a new password\n\nOpen this link")
 
 
 async def test_a_link_that_the_owner_asks_for_does_it_too(client, make_owner, require, mailed_token):

@@ -29,6 +29,7 @@ Port = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on
 def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Run in development: create .env and the database, migrate, serve with reload, send e-mail
     in-process."""
+    from app.mail.mailbox import mailbox_url
     from app.settings import load_settings
 
     _create_env_file()
@@ -42,6 +43,7 @@ def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     typer.echo(
         f"\n  Application  {settings.base_url}\n"
         + (f"  Routes       {settings.base_url}/docs\n" if settings.docs_enabled else "")
+        + (f"  Mailbox      {mailbox_url(settings)}\n" if mailbox_url(settings) else "")
         + f"  Mail         {_where_mail_goes(settings.mail_backend, settings.background_worker)}\n"
         "  Stop it with Ctrl+C. It restarts when you save a file.\n"
     )

@@ -30,10 +30,14 @@ from hawkapi_mail import (
     SMTPConfig,
 )
 
+from app.mail.mailbox import mailbox_url
 from app.settings import Settings
 
 # Your own imports go below; template updates never touch them.
 # isort: split
+
+
+_LINK = re.compile(r"https?://[^\s\"<>]+")
 
 
 class Undeliverable(SendError):
@@ -44,7 +48,7 @@ def build_backend(settings: Settings) -> Backend:
     """The backend that MAIL_BACKEND names."""
     match settings.mail_backend:
         case "console":
-            return ConsoleBackend()
+            return ConsoleBackend(mailbox_url=mailbox_url(settings))
         case "smtp":
             return CarefulSMTPBackend(SMTPBackend(_smtp_config(settings)))
         case "memory":
@@ -74,13 +78,19 @@ class ConsoleBackend:
 
     stream: TextIO | None = None
     """Where to print; standard output when None."""
+    mailbox_url: str = ""
+    """The page that shows the whole mail. With it, only the subject and the first link are printed."""
     name: str = field(default="console", init=False)
 
     async def send(self, message: EmailMessage) -> SendResult:
         stream = self.stream or sys.stdout
+        body = (message.text_body or message.html_body).strip()
+        if self.mailbox_url:
+            link = _LINK.search(body)
+            body = link[0] if link is not None else self.mailbox_url
         text = (
             f"\n--- mail ---\nTo: {', '.join(message.to)}\nSubject: {message.subject}\n\n"
-            f"{(message.text_body or message.html_body).strip()}\n--- end of mail ---\n"
+            f"{body}\n--- end of mail ---\n"
         )
         # Characters that the terminal cannot show become question marks.
         encoding = stream.encoding or "utf-8"

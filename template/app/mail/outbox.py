@@ -5,7 +5,7 @@ never gives one row to two workers, and sends them. Delivery is at least once: i
 server accepted the mail and before the row is deleted, another sends it again with the same Message-ID.
 
 A row is deleted when the mail was sent, when its account is deleted, or some time after it was set aside. Its
-content is deleted when the link in the mail expires.
+content is deleted when the link in the mail expires. In development, `mailbox.py` keeps what was sent.
 """
 
 from collections.abc import Iterable
@@ -35,6 +35,8 @@ from app.mail.stored import StoredMail, addressed, from_json, to_json
 
 PENDING = "pending"
 DEAD = "dead"
+SENT = "sent"
+"""Only in development: `mailbox.py`."""
 
 EXPIRED = "the link in the mail expired before it could be sent"
 """The `last_error` of a mail that expired."""
@@ -68,7 +70,7 @@ class OutboxMessage(Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     """Attempts started. Counted when a worker takes the row, so a mail that crashes workers is given up."""
     next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
-    """For a mail that was set aside: when that happened."""
+    """For a mail that was set aside, or sent: when that happened."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
     last_error: Mapped[str] = mapped_column(Text, default="")
     """Why the last attempt failed, for the operator. Contains no token and no part of the mail."""
@@ -214,8 +216,8 @@ async def drop(db: AsyncSession, message_id: int) -> bool:
 
 
 async def remove_dead(db: AsyncSession, before: datetime) -> None:
-    """Delete mails that were set aside before that time."""
-    old = (OutboxMessage.status == DEAD, OutboxMessage.next_attempt_at < before)
+    """Delete mails that were set aside, or kept in development, before that time."""
+    old = (OutboxMessage.status.in_((DEAD, SENT)), OutboxMessage.next_attempt_at < before)
     await db.execute(delete(OutboxMessage).where(*old))
 
 

@@ -14,7 +14,7 @@ from hawkapi_mail import Backend, RetryPolicy, SendError
 from hawkapi_sqlalchemy import Database
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.mail import outbox
+from app.mail import mailbox, outbox
 from app.mail.backends import Undeliverable, build_backend
 from app.mail.outbox import OutboxMessage
 from app.mail.stored import StoredMail, from_json
@@ -51,16 +51,23 @@ class Worker:
         max_attempts: int = 8,
         send_timeout: float = 60.0,
         retry: RetryPolicy | None = None,
+        keep_sent: bool = False,
     ) -> None:
-        """*send_timeout*: seconds after which a send is cancelled and counts as failed."""
+        """*send_timeout*: seconds after which a send is cancelled and counts as failed.
+
+        *keep_sent*: keep sent mails for the development mailbox instead of deleting them.
+        """
         self.backend = backend
         self._database = database
         self._retry = retry or RetryPolicy(max_attempts, FIRST_RETRY, MAX_RETRY)
         self._send_timeout = send_timeout
         # A lease must outlast the send, or another worker would send the same mail.
         self._lease = timedelta(seconds=2 * send_timeout + 30)
+        self._keep_sent = keep_sent
         self._finished: set[int] = set()
         """Ids of rows whose mails were sent but which are not yet deleted."""
+        self._to_keep: set[int] = set()
+        """The same, for rows that are kept."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until *stop* is set. A send that has started is finished first."""
@@ -121,7 +128,7 @@ class Worker:
         except Exception as error:
             await self._retry_or_set_aside(row, _describe(error))
         else:
-            self._finished.add(row.id)
+            (self._to_keep if self._keep_sent and not mail.discard else self._finished).add(row.id)
             logger.info("mail %d %s", row.id, "discarded" if mail.discard else "sent")
 
     async def _retry_or_set_aside(self, row: OutboxMessage, error: str) -> None:
@@ -140,16 +147,18 @@ class Worker:
 
     async def _remove_finished(self) -> None:
         # If this fails, it is retried before anything else: a mail must not be sent twice.
-        if self._finished:
+        if self._finished or self._to_keep:
             async with self._database.session() as db:
                 await outbox.remove(db, self._finished)
+                await mailbox.keep(db, self._to_keep)
             self._finished.clear()
+            self._to_keep.clear()
 
     async def _say_goodbye(self) -> None:
         try:
             await self._remove_finished()
         except Exception as error:
-            ids = sorted(self._finished)
+            ids = sorted(self._finished | self._to_keep)
             logger.error("mails %s were sent and will be sent again: %s", ids, _describe(error))
         await self.backend.close()
 
@@ -162,6 +171,7 @@ def build_worker(database: Database, settings: Settings) -> Worker:
         max_attempts=settings.mail_max_attempts,
         # SMTP_TIMEOUT limits one step of an SMTP delivery, and a mail takes several.
         send_timeout=4 * settings.smtp_timeout,
+        keep_sent=bool(mailbox.mailbox_url(settings)),
     )
 
 

@@ -18,6 +18,7 @@ from app.pages.routes import (
     home,
     language,
     login,
+    mailbox,
     password_reset,
     profile,
     registration,
@@ -62,3 +63,5 @@ def install(app: App) -> None:
         # Your own pages go below; template updates never touch them.
     ):
         app.include_router(router)
+    if app.state.settings.environment == "development":
+        app.include_router(mailbox.router)

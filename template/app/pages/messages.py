@@ -49,6 +49,7 @@ def sentences() -> dict[str, str]:
         "invitation_withdrawn": _("The invitation is withdrawn. Its link no longer works."),
         "mail_retried": _("The mail is in the outbox again and will be sent soon."),
         "mail_dropped": _("The mail is deleted."),
+        "mailbox_emptied": _("The mailbox is empty."),
         # Your own messages go below; template updates never touch them.
     }
 

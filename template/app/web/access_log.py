@@ -61,6 +61,12 @@ def hide(scope: Scope, part: str) -> None:
         exchange.hidden = part
 
 
+def leave_out(request: Request) -> None:
+    """Do not log *request*: a page makes it again and again."""
+    if (exchange := request.scope.get(_EXCHANGE)) is not None:
+        exchange.is_written = True
+
+
 def response_has_begun(scope: Scope) -> bool:
     return scope[_EXCHANGE].status is not None
 

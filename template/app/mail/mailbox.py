@@ -1,0 +1,82 @@
+"""The development mailbox: in development the worker keeps the mails that it has sent. Template-owned.
+
+They stay rows of the outbox, with the status `sent`, so they survive a restart. `app/pages` shows them at
+`/dev/mailbox`. Without it, and outside development, nothing is kept.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from hawkapi_mail import EmailMessage
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.mail.outbox import SENT, OutboxMessage
+from app.mail.stored import from_json
+from app.settings import Settings
+
+SHOWN = 200
+"""The newest mails, which the mailbox shows."""
+
+
+class SentMail(NamedTuple):
+    """A mail in the mailbox."""
+
+    id: int
+    sent_at: datetime
+    message: EmailMessage
+
+
+def mailbox_url(settings: Settings) -> str:
+    """The URL of the mailbox. Empty if there is none."""
+    if settings.environment != "development" or find_spec("app.pages") is None:
+        return ""
+    return f"{settings.base_url}/dev/mailbox"
+
+
+async def keep(db: AsyncSession, ids: Iterable[int]) -> None:
+    """Keep these rows, whose mails were sent."""
+    # Without an account and an expiry, what deletes other mails leaves these alone.
+    values = {"status": SENT, "next_attempt_at": clock.now(), "user_id": None, "expires_at": None}
+    statement = update(OutboxMessage).where(OutboxMessage.id.in_(list(ids))).values(**values)
+    await db.execute(statement.execution_options(synchronize_session=False))
+
+
+async def sent_mails(db: AsyncSession) -> list[SentMail]:
+    """The mails in the mailbox, newest first."""
+    newest_first = _sent().order_by(OutboxMessage.next_attempt_at.desc(), OutboxMessage.id.desc())
+    return [_opened(row) for row in await db.scalars(newest_first.limit(SHOWN))]
+
+
+async def sent_mail(db: AsyncSession, identifier: int) -> SentMail | None:
+    """One mail of the mailbox."""
+    row = (await db.scalars(_sent().where(OutboxMessage.id == identifier))).one_or_none()
+    return row and _opened(row)
+
+
+async def newest_id(db: AsyncSession) -> int:
+    """The id of the mail that was sent last, or 0. It changes when a mail arrives."""
+    ids = select(OutboxMessage.id).where(OutboxMessage.status == SENT)
+    newest_first = ids.order_by(OutboxMessage.next_attempt_at.desc(), OutboxMessage.id.desc())
+    return await db.scalar(newest_first.limit(1)) or 0
+
+
+async def unsent(db: AsyncSession, status: str) -> int:
+    """How many mails wait (`PENDING`) or were set aside (`DEAD`)."""
+    return await db.scalar(select(func.count()).where(OutboxMessage.status == status)) or 0
+
+
+async def empty(db: AsyncSession) -> None:
+    """Delete every mail in the mailbox. Mails that wait stay."""
+    await db.execute(delete(OutboxMessage).where(OutboxMessage.status == SENT))
+
+
+def _sent() -> Select[OutboxMessage]:
+    return select(OutboxMessage).where(OutboxMessage.status == SENT)
+
+
+def _opened(row: OutboxMessage) -> SentMail:
+    return SentMail(row.id, row.next_attempt_at, from_json(row.message).message)

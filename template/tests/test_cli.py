@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,15 @@ PASSWORD = "correct horse battery"
 
 
 CREATE_ADA = ("users", "create", "ada@example.com", "--password-stdin")
+
+PRODUCTION = {
+    "BASE_URL": "https://app.example.org",
+    "MAIL_BACKEND": "smtp",
+    "MAIL_SENDER": "app@example.org",
+    "SMTP_HOST": "127.0.0.1",
+    "SECRET_KEY": sha256(b"the secret of the tests").hexdigest(),
+}
+"""Settings that production accepts."""
 
 type Run = Callable[..., Result]
 
@@ -173,6 +183,42 @@ def test_a_revision_of_another_branch_is_explained(run: Run, migrated: Path):
     for command in ("upgrade", "current"):
         assert "'gone_0009'" in (sentence := refusal(run("db", command)))
         assert "another branch" in sentence
+
+
+# app db seed
+
+
+@pytest.fixture
+def developing(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+
+
+@pytest.mark.usefixtures("developing")
+def test_sample_data_is_added_once(run: Run, migrated: Path):
+    first = run("db", "seed")
+    again = run("db", "seed")
+
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert "Added a superuser, 50 users" in first.output
+    assert "The sample data is there already." in again.output
+    assert all("The password is: only for development" in each.output for each in (first, again))
+    assert run("users", "list", "--limit", "100").output.count("@example.com") == 51
+
+
+@pytest.mark.parametrize("environment", ["test", "production"])
+def test_sample_data_is_for_development_only(
+    run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch, environment: str
+):
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ENVIRONMENT", environment)
+
+    result = run("db", "seed")
+
+    assert result.exit_code == 1
+    assert "Everyone knows the password of these accounts" in " ".join(result.output.split())
+    monkeypatch.setenv("ENVIRONMENT", "test")
+    assert "No accounts yet." in run("users", "list").output
 
 
 # app users

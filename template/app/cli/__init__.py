@@ -14,6 +14,7 @@ from app import __version__
 from app.cli import database, server, template, users
 from app.cli.common import PROJECT, friendly_errors
 from app.cli.discovery import CommandsOfFeatures
+from app.cli.sample_data import seed
 from app.cli.show import openapi, settings
 
 # Your own imports go below; template updates never touch them.
@@ -29,6 +30,7 @@ cli = typer.Typer(
 cli.command()(friendly_errors(server.dev))
 cli.command()(friendly_errors(server.serve))
 cli.command()(friendly_errors(server.worker))
+database.cli.command()(seed)
 cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")
 cli.command()(friendly_errors(settings))

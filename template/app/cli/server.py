@@ -16,6 +16,7 @@ from app.cli.common import PROJECT, application, fail, require_database
 from app.cli.database import pending, upgrade_to_heads
 from app.cli.debugger import use_terminal
 from app.cli.permissions import OWNER_ONLY, keep_private
+from app.cli.sample_data import add_sample_data
 
 if TYPE_CHECKING:
     from granian.server.common import AbstractServer
@@ -26,7 +27,11 @@ Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")]
 
 
-def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
+def dev(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    seed: Annotated[bool, typer.Option("--seed", help="Add sample data, as `app db seed` does.")] = False,
+) -> None:
     """Run in development: create .env and the database, migrate, serve with reload, send e-mail
     in-process."""
     from app.mail.mailbox import mailbox_url
@@ -40,6 +45,8 @@ def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     settings = _with_links_to_this_server(settings, host, port)
     keep_private(settings)
     upgrade_to_heads(settings)
+    if seed:
+        add_sample_data(settings)
     typer.echo(
         f"\n  Application  {settings.base_url}\n"
         + (f"  Routes       {settings.base_url}/docs\n" if settings.docs_enabled else "")

@@ -51,7 +51,13 @@ def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
     return done.stdout
 
 
-OF_THE_TESTS = {"VIRTUAL_ENV", "PYTHONPATH", "UV"}
+OF_THE_TESTS = {
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "UV",
+    # Images of containers set it. Half of what these tests take would be compiling the same modules again.
+    "PYTHONDONTWRITEBYTECODE",
+}
 TEMPLATE_UPDATE = [sys.executable, "-m", "template_update"]
 """The update tool as it is in the working tree. test_template_command.py has it run by uv, as people do."""
 

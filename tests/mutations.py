@@ -105,8 +105,6 @@ class Laboratory:
         paths = [str(path_of(project, each)) if "::" in each else each for each in arguments]
         environment = clean_environment()
         environment.pop("TEST_DATABASE_URL", None)
-        # The run without a mutation compiles every module, and the others need not.
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         if database == "postgresql":
             environment["TEST_DATABASE_URL"] = POSTGRESQL
         if answers(6379):

@@ -85,7 +85,7 @@ type Library = Callable[..., Any]
 
 
 @pytest.fixture
-def library(old_database: str, bytecode: dict[str, str]) -> Library:
+def library(old_database: str) -> Library:
     """`library("accounts", "register")`: what `library.py` prints, with a version of hawkapi-users."""
     url = old_database.replace("postgresql://", "postgresql+asyncpg://")
 
@@ -95,19 +95,10 @@ def library(old_database: str, bytecode: dict[str, str]) -> Library:
             python = environment_of("library", " ".join(packages).encode(), *packages)
         except pytest.fail.Exception as failure:
             missing(f"hawkapi-users {version} could not be installed: {str(failure)[-300:]}")
-        output = run(python, LIBRARY, url, table, *arguments, cwd=REPOSITORY, env=bytecode)
+        output = run(python, LIBRARY, url, table, *arguments, cwd=REPOSITORY)
         return json.loads(output.splitlines()[-1])
 
     return call
-
-
-@pytest.fixture(scope="session")
-def bytecode(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Processes find what an earlier one has compiled, which is most of the time that they need to start."""
-    return {
-        "PYTHONDONTWRITEBYTECODE": "",
-        "PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("bytecode")),
-    }
 
 
 @pytest.fixture
@@ -131,24 +122,22 @@ type Follow = Callable[[str], str]
 
 
 @pytest.fixture
-def follow(
-    project: Path, old_database: str, python: Path, tmp_path: Path, bytecode: dict[str, str]
-) -> Follow:
+def follow(project: Path, old_database: str, python: Path, tmp_path: Path) -> Follow:
     """Carry a block of the page out; `uv run` is the shared environment, and the answer is yes."""
     uv = tmp_path / "bin" / "uv"
     uv.parent.mkdir()
     uv.write_text(UV.format(python=python))
     uv.chmod(0o755)
     env = {"PATH": f"{uv.parent}{os.pathsep}{os.environ['PATH']}", "DATABASE_URL": old_database}
-    return lambda block: run("sh", "-e", "-c", f"yes | {{\n{block}\n}}", cwd=project, env=env | bytecode)
+    return lambda block: run("sh", "-e", "-c", f"yes | {{\n{block}\n}}", cwd=project, env=env)
 
 
 @pytest.fixture
-def in_project(project: Path, old_database: str, python: Path, bytecode: dict[str, str]) -> Library:
+def in_project(project: Path, old_database: str, python: Path) -> Library:
     """`in_project(READ)`: what a program prints that uses the generated application and the database."""
 
     def call(program: str, *arguments: str) -> Any:
-        env = {"DATABASE_URL": old_database} | bytecode
+        env = {"DATABASE_URL": old_database}
         return json.loads(run(python, "-c", program, *arguments, cwd=project, env=env).splitlines()[-1])
 
     return call

@@ -5,6 +5,7 @@ All generated projects run in one virtual environment, which is made once and ke
 """
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -118,18 +119,54 @@ def snapshot(folder: Path) -> Path:
     return folder
 
 
+type Once = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """`once("template", fill)`: a folder that `fill(folder)` has filled, in whatever process asked first.
+
+    It is for all tests of the run, so a test that changes something copies it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, ready = shared / "once" / name, shared / "once" / f"{name}.ready"
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(shared / "once" / f"{name}.lock"):
+            if not ready.exists():
+                # Of somebody who did not come to the end.
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                ready.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def template(once: Once) -> Path:
     """A clone of this repository as it is now, tagged 1.0.0."""
-    return snapshot(tmp_path_factory.mktemp("template"))
+    return once("template", snapshot)
 
 
 @pytest.fixture(scope="session")
-def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
-    """`render(database="postgresql")`: a new project with these answers, the others by default."""
+def render(template: Path, once: Once, tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """`render(database="postgresql")`: a new project with these answers, the others by default.
+
+    Copier is run once for the same answers, and each call gives a copy: what they share is the secret.
+    """
 
     def make(**answers: str | bool) -> Path:
-        return project_of_template(template, tmp_path_factory.mktemp("project") / "project", **answers)
+        key = hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()[:16]
+        rendered = once(
+            f"project-{key}", lambda folder: project_of_template(template, folder / "project", **answers)
+        )
+        project = tmp_path_factory.mktemp("project") / "project"
+        shutil.copytree(rendered / "project", project)
+        return project
 
     return make
 

@@ -6,7 +6,6 @@ in a fresh project of that version; where another edit of the same file needs a 
 alone. Whatever does not merge has to be a conflict that git knows of: nothing is lost in silence.
 """
 
-import os
 import pickle
 import re
 from collections.abc import Callable, Iterator
@@ -14,12 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, run, snapshot
-from filelock import FileLock
+from conftest import REPOSITORY, Once, run, snapshot
 from next_version import NOT_CHANGED, VERSION, release_everything
 from personas.edits import Edit, NoSuchPlace
 from personas.people import A_CONFLICT, A_MOVE, EVERY_SEAM, PEOPLE, REFORMATTED, Persona
-from personas.updating import THEIRS, differences, project_of, render_of, unmerged, update
+from personas.updating import THEIRS, differences, project_of, unmerged, update, versions_of
 from test_render import files_of
 
 APART = (A_MOVE, A_CONFLICT, REFORMATTED)
@@ -54,38 +52,36 @@ type Outcomes = Callable[[Persona], Outcome]
 
 
 @pytest.fixture(scope="session")
-def outcome_of(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Outcomes:
-    """What comes of an update to the next version; it is made once for each persona, by whatever process."""
-    folder = tmp_path_factory.mktemp("next")
-    (folder / "template").mkdir()
-    template = snapshot(folder / "template")
-    release_everything(template)
-    old = render_of(template, "1.0.0", folder / "old")
-    new = render_of(template, VERSION, folder / "new")
+def outcome_of(once: Once, tmp_path_factory: pytest.TempPathFactory, python: Path) -> Outcomes:
+    """What comes of an update to the next version."""
+    versions = versions_of(once, "next-version", release_everything, VERSION)
 
-    def updated(edits: tuple[Edit, ...]) -> Outcome:
-        project = project_of(old, tmp_path_factory.mktemp("persona") / "project", *edits)
-        fresh = project_of(new, project.parent / "fresh")
+    def updated(edits: tuple[Edit, ...], *, migrate: bool = True) -> tuple[Outcome, list[Edit]]:
+        """What comes of these edits, and those of them that have no place in the new version."""
+        project = project_of(versions.old, tmp_path_factory.mktemp("persona") / "project", *edits)
+        fresh = project_of(versions.new, project.parent / "fresh")
         unplaced = [edit for edit in edits if not has_place(edit, fresh)]
         before = files_of(project)
-        code, said = update(project, python)
-        outcome = Outcome(project, code, said, unmerged(project), differences(project, fresh, before))
-        for edit, path in changes(old, project.parent / "changed", edits):
+        code, said = update(project, python, migrate=migrate)
+        return Outcome(project, code, said, unmerged(project), differences(project, fresh, before)), unplaced
+
+    def outcome_with_changes(edits: tuple[Edit, ...]) -> Outcome:
+        outcome, unplaced = updated(edits)
+        for edit, path in changes(versions.old, outcome.project.with_name("changed"), edits):
             is_merged = edit not in unplaced and path not in outcome.differences
             if not is_merged and len(edits) > 1 and not edit.is_formatting:
-                is_merged = not updated((edit,)).differences
+                is_merged = not updated((edit,), migrate=False)[0].differences
             outcome.changes.append(Change(str(edit), path, edit.at_seam, edit.is_formatting, is_merged))
         return outcome
 
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-
     def of(persona: Persona) -> Outcome:
-        stored = shared / f"next-version-{PEOPLE.index(persona)}"
-        with FileLock(f"{stored}.lock"):
-            if not stored.exists():
-                stored.write_bytes(pickle.dumps(updated(persona.edits)))
-        return pickle.loads(stored.read_bytes())
+        stored = once(
+            f"next-version-of-{PEOPLE.index(persona)}",
+            lambda folder: (folder / "outcome").write_bytes(
+                pickle.dumps(outcome_with_changes(persona.edits))
+            ),
+        )
+        return pickle.loads((stored / "outcome").read_bytes())
 
     return of
 

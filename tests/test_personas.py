@@ -6,37 +6,32 @@ failure reads well.
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import run, snapshot
-from personas.fix import FIX, FIXED, SENTENCE, release_fix
+from conftest import Once, run
+from personas.fix import FIX, FIXED, SENTENCE, VERSION, release_fix
 from personas.people import A_MOVE, MOVED, PEOPLE, Persona
-from personas.updating import differences, project_of, render_of, resolve, unmerged, update, with_markers
+from personas.updating import (
+    Versions,
+    differences,
+    project_of,
+    resolve,
+    unmerged,
+    update,
+    versions_of,
+    with_markers,
+)
 from test_render import files_of
 from test_upgrade import USE
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery", "nickname": "Countess"}
 
 
-@dataclass(frozen=True)
-class Versions:
-    """Projects of the version before the fix and of the one with it, as rendered."""
-
-    old: Path
-    new: Path
-
-
 @pytest.fixture(scope="session")
-def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
-    folder = tmp_path_factory.mktemp("versions")
-    (folder / "template").mkdir()
-    template = snapshot(folder / "template")
-    release_fix(template)
-    return Versions(
-        render_of(template, "1.0.0", folder / "old"), render_of(template, "1.1.0", folder / "new")
-    )
+def versions(once: Once) -> Versions:
+    """Of the version before the fix and of the one with it."""
+    return versions_of(once, "the-fix", release_fix, VERSION)
 
 
 @pytest.mark.parametrize("persona", PEOPLE, ids=str)

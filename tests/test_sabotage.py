@@ -4,11 +4,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from conftest import REPOSITORY, Render, clean_environment, snapshot
+from conftest import REPOSITORY, Once, Render, clean_environment
 from personas.edits import instead
-from personas.fix import LOOK_ALIKE, release_fix
+from personas.fix import LOOK_ALIKE, VERSION, release_fix
 from personas.people import A_LOOK_ALIKE
-from personas.updating import differences, project_of, render_of, unmerged, update
+from personas.updating import differences, project_of, unmerged, update, versions_of
 from test_render import files_of
 
 COPIERS_OWN_UPDATE = instead(
@@ -20,12 +20,14 @@ COPIERS_OWN_UPDATE = instead(
 NO_HOOK = instead("migrations/env.py", '"process_revision_directives": place_revision, ', "")
 
 
-def test_copiers_own_update_puts_an_edit_into_a_look_alike_in_silence(tmp_path: Path, python: Path):
+def test_copiers_own_update_puts_an_edit_into_a_look_alike_in_silence(
+    once: Once, tmp_path: Path, python: Path
+):
     shutil.copytree(REPOSITORY / "src", tmp_path / "src")
     COPIERS_OWN_UPDATE.make(tmp_path / "src")
-    old, new = versions(tmp_path)
-    project = project_of(old, tmp_path / "project", *A_LOOK_ALIKE.edits)
-    fresh = project_of(new, tmp_path / "fresh", *A_LOOK_ALIKE.edits)
+    versions = versions_of(once, "the-fix", release_fix, VERSION)
+    project = project_of(versions.old, tmp_path / "project", *A_LOOK_ALIKE.edits)
+    fresh = project_of(versions.new, tmp_path / "fresh", *A_LOOK_ALIKE.edits)
     before = files_of(project)
 
     code, said = update(project, python, env={"PYTHONPATH": str(tmp_path / "src")})
@@ -51,11 +53,3 @@ def test_without_the_hook_of_the_migrations_their_tests_fail(render: Render, tmp
 
     assert done.returncode == 1
     assert "FAILED tests/test_migrations.py::test_a_new_revision_continues_your_own_branch" in done.stdout
-
-
-def versions(folder: Path) -> tuple[Path, Path]:
-    """Projects of the version before the fix and of the one with it."""
-    (folder / "template").mkdir()
-    template = snapshot(folder / "template")
-    release_fix(template)
-    return render_of(template, "1.0.0", folder / "old"), render_of(template, "1.1.0", folder / "new")

@@ -4,11 +4,12 @@
 """
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TEMPLATE_UPDATE, commit, copier, run, snapshot, uv_in
+from conftest import TEMPLATE_UPDATE, Once, commit, copier, run, snapshot, uv_in
 from test_render import files_of
 
 type Update = Callable[[Path], object]
@@ -24,10 +25,15 @@ def update(request: pytest.FixtureRequest, python: Path) -> Update:
     return lambda project: copier("update", "--quiet", *safely, cwd=project)
 
 
-@pytest.fixture
-def template_of_two_versions(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def two_versions(once: Once) -> Path:
+    """A folder with a template of two versions, and a project of the first one, as it was generated."""
+    return once("two-versions", make_two_versions)
+
+
+def make_two_versions(folder: Path) -> None:
     """0.9.0 is the working tree; 1.0.0 has changes and an addition in every class of files."""
-    template = tmp_path / "template"
+    template = folder / "template"
     template.mkdir()
     snapshot(template)
     run("git", "tag", "--delete", "1.0.0", cwd=template)
@@ -43,7 +49,7 @@ def template_of_two_versions(tmp_path: Path) -> Path:
     change(files / "migrations" / "versions" / "app_0001_base.py", '"""app:', '"""app again:')
     (files / "app" / "users" / "added.py").write_text('"""New in the second version."""\n')
     commit(template, "The version after", tag="1.0.0")
-    return template
+    copier("copy", "--quiet", "--defaults", "-r", "0.9.0", template, folder / "project", cwd=folder)
 
 
 def change(path: Path, old: str, new: str, count: int = -1) -> None:
@@ -53,22 +59,22 @@ def change(path: Path, old: str, new: str, count: int = -1) -> None:
 
 
 @pytest.fixture
-def project(template_of_two_versions: Path, tmp_path: Path) -> Path:
+def project(two_versions: Path, tmp_path: Path) -> Path:
     """A project of 0.9.0, as it was generated."""
     project = tmp_path / "project"
-    copier("copy", "--quiet", "--defaults", "-r", "0.9.0", template_of_two_versions, project, cwd=tmp_path)
+    shutil.copytree(two_versions / "project", project)
     run("git", "init", "--quiet", cwd=project)
     commit(project, "Generated")
     return project
 
 
 def test_a_project_without_edits_updates_to_a_fresh_copy(
-    template_of_two_versions: Path, project: Path, update: Update, tmp_path: Path
+    two_versions: Path, project: Path, update: Update, tmp_path: Path
 ):
     update(project)
 
     fresh = tmp_path / "fresh"
-    copier("copy", "--quiet", "--defaults", template_of_two_versions, fresh, cwd=tmp_path)
+    copier("copy", "--quiet", "--defaults", two_versions / "template", fresh, cwd=tmp_path)
     assert comparable(project) == comparable(fresh)
     assert "_commit: 1.0.0" in (project / ".copier-answers.yml").read_text()
     assert run("git", "diff", "--name-only", "--diff-filter=U", cwd=project) == ""

@@ -16,6 +16,8 @@ FIX = 'return "".join(character for character in word if character.isprintable()
 SENTENCE = "Security: what a browser calls itself can no longer hold control characters"
 """What the changelog says of it."""
 
+VERSION = "1.1.0"
+
 LOOK_ALIKE = "mail_email_change"
 """The function in `app/users/emails.py` above which one of the same shape is added."""
 
@@ -103,9 +105,8 @@ def release_fix(template: Path) -> None:
     for edit in EDITS:
         edit.make(template / "template")
     changelog = template / "CHANGELOG.md"
-    entry = (
-        f"## 1.1.0\n\n- {SENTENCE} (`{FIXED}`), and `users.password_changed_at` is new (`users_0005`).\n\n"
-    )
+    news = f"{SENTENCE} (`{FIXED}`), and `users.password_changed_at` is new (`users_0005`)."
+    entry = f"## {VERSION}\n\n- {news}\n\n"
     first = "## Unreleased\n\n"
     changelog.write_text(changelog.read_text("utf-8").replace(first, entry + "## 1.0.0\n\n", 1), "utf-8")
-    commit(template, "A security fix", tag="1.1.0")
+    commit(template, "A security fix", tag=VERSION)

@@ -3,10 +3,12 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import TEMPLATE_UPDATE, clean_environment, commit, copier, run, uv_in
+from conftest import Once, clean_environment, commit, copier, run, snapshot, uv_in
 from test_render import files_of
 
 from .edits import Edit
@@ -16,6 +18,8 @@ THEIRS = re.compile(
     r"|app/notes/|tests/notes/|migrations/versions/"
 )
 """What an update never touches: a secret of the machine, the seeds, the example, their own migrations."""
+
+RENDERING_ONCE = Path(__file__).with_name("rendering_once.py")
 
 MADE = re.compile(r"(^|/)(\.git|\.ruff_cache|\.pytest_cache|\.hypothesis|__pycache__)/")
 
@@ -31,15 +35,22 @@ def project_of(rendered: Path, folder: Path, *edits: Edit) -> Path:
 
 
 def update(
-    project: Path, python: Path, *options: str, database: str = "", env: dict[str, str] | None = None
+    project: Path,
+    python: Path,
+    *options: str,
+    database: str = "",
+    migrate: bool = True,
+    env: dict[str, str] | None = None,
 ) -> tuple[int, str]:
     """Update to the newest version, as people do: the exit code, and all that was printed."""
     url = database or f"sqlite+aiosqlite:///{project.parent / f'{project.name}.db'}"
+    command = [sys.executable, "-P", RENDERING_ONCE, "--skip-tests", *(["--yes"] if migrate else [])]
     done = subprocess.run(
-        [*TEMPLATE_UPDATE, "--yes", "--skip-tests", *options],
+        [*command, *options],
         cwd=project,
         env=clean_environment() | uv_in(python) | {"DATABASE_URL": url} | (env or {}),
         text=True,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
@@ -82,7 +93,27 @@ def _compared(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if not MADE.search(name)}
 
 
-def render_of(template: Path, version: str, folder: Path) -> Path:
-    """A project of this version, all answers by default."""
+@dataclass(frozen=True)
+class Versions:
+    """Projects of a version and of the one after it, as rendered, all answers by default."""
+
+    old: Path
+    new: Path
+
+
+def versions_of(once: Once, name: str, release: Callable[[Path], object], version: str) -> Versions:
+    """Of 1.0.0, which is the working tree, and of *version*, which `release(template)` adds to a clone."""
+
+    def fill(folder: Path) -> None:
+        (folder / "template").mkdir()
+        template = snapshot(folder / "template")
+        release(template)
+        _render(template, "1.0.0", folder / "old")
+        _render(template, version, folder / "new")
+
+    folder = once(name, fill)
+    return Versions(folder / "old", folder / "new")
+
+
+def _render(template: Path, version: str, folder: Path) -> None:
     copier("copy", "--quiet", "--defaults", "--vcs-ref", version, template, folder, cwd=folder.parent)
-    return folder

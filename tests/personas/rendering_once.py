@@ -1,0 +1,38 @@
+"""`template-update`, with which Copier renders a version once for all projects that have the same answers.
+
+Their secrets aside, it writes the same files each time, and that takes longer than the rest of an update.
+Tests of the whole way, Copier included, are in test_update.py, test_seams.py and test_docs.py.
+"""
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+from filelock import FileLock
+
+from template_update import rendering
+from template_update.command import main
+
+ANSWERS = yaml.safe_load(Path(".copier-answers.yml").read_text("utf-8"))
+RENDERED = Path(ANSWERS["_src_path"]).parent / "rendered"
+"""Beside the template, no version of which is changed any more."""
+
+render_anew = rendering.render
+
+
+def render_once(copies: list[rendering.Copy]) -> None:
+    RENDERED.mkdir(exist_ok=True)
+    for copy in copies:
+        wanted = json.dumps([copy.version, copy.answers], sort_keys=True)
+        rendered = RENDERED / hashlib.sha256(wanted.encode()).hexdigest()[:16]
+        with FileLock(f"{rendered}.lock"):
+            if not rendered.exists():
+                render_anew([replace(copy, folder=rendered)])
+        shutil.copytree(rendered, copy.folder)
+
+
+rendering.render = render_once
+main()

@@ -17,6 +17,14 @@ SENTENCE = "Security: what a browser calls itself can no longer hold control cha
 """What the changelog says of it."""
 
 VERSION = "1.1.0"
+TESTS = (
+    "tests/users/test_user_agents.py",
+    "tests/users/test_session_list.py",
+    "tests/users/test_emails.py",
+    "tests/users/test_change_password.py",
+    "tests/users/test_password_reset.py",
+)
+"""Those that the fix can reach."""
 
 LOOK_ALIKE = "mail_email_change"
 """The function in `app/users/emails.py` above which one of the same shape is added."""

@@ -43,9 +43,24 @@ class Persona:
     conflicts: tuple[str, ...] = ()
     """The files that they have to resolve then."""
     has_migrations: bool = False
+    tests: tuple[str, ...] = ()
+    """Those of the project's that the edits can reach, beside `LIFECYCLE` and those that they change."""
 
     def __str__(self) -> str:
         return self.name
+
+
+ALL_TESTS = ("tests",)
+LIFECYCLE = (
+    "tests/test_smoke.py",
+    "tests/test_migrations.py",
+    "tests/test_settings.py",
+    "tests/users/test_register.py",
+    "tests/users/test_verify.py",
+    "tests/users/test_login.py",
+    "tests/users/test_delete.py",
+)
+"""What every project has to pass, whatever was edited: once through the life of an account."""
 
 
 A_COLUMN = Persona(
@@ -66,6 +81,7 @@ A_COLUMN = Persona(
         added("tests/users/test_nicknames.py", NICKNAME_TESTS),
     ),
     has_migrations=True,
+    tests=("tests/users/test_admin.py", "tests/users/test_export.py"),
 )
 
 
@@ -82,6 +98,11 @@ A_ROUTE = Persona(
         instead("app/users/routes/sessions.py", "    Credentials,\n", "    Credentials,\n    Devices,\n"),
         below("app/users/routes/sessions.py", "routes", DEVICES_ROUTE),
         added("tests/users/test_devices.py", DEVICES_TESTS),
+    ),
+    tests=(
+        "tests/users/test_security_sessions.py",
+        "tests/users/test_security_document.py",
+        "tests/web/test_invariants.py",
     ),
 )
 
@@ -139,6 +160,7 @@ OTHER_MAILS = Persona(
             "<p>You can now log in with it in our app.</p>",
         ),
     ),
+    tests=("tests/users/test_notices.py", "tests/users/test_link_pages.py"),
 )
 
 
@@ -163,6 +185,7 @@ ANOTHER_PASSWORD_RULE = Persona(
         ),
         instead("tests/users/test_passwords.py", '"surrogate", "NUL"],', '"surrogate", "NUL", "company"],'),
     ),
+    tests=("tests/users/test_invitations.py",),
 )
 
 
@@ -185,6 +208,11 @@ A_HOOK = Persona(
         added("tests/users/test_customers.py", CUSTOMER_TESTS),
     ),
     has_migrations=True,
+    tests=(
+        "tests/users/test_hooks.py",
+        "tests/users/test_account_hooks.py",
+        "tests/users/test_raising_hooks.py",
+    ),
 )
 
 
@@ -214,6 +242,7 @@ A_MOVE = Persona(
     "a module moved",
     (moved(FIXED, MOVED),),
     sentence=f"{FIXED}: the template changed this file and you moved it to {MOVED}.",
+    tests=ALL_TESTS,
 )
 
 
@@ -248,6 +277,7 @@ MIDDLEWARE = Persona(
         added("app/served_by.py", SERVED_BY),
         added("tests/test_served_by.py", SERVED_BY_TESTS),
     ),
+    tests=("tests/web/test_invariants.py",),
 )
 
 
@@ -297,6 +327,7 @@ OWN_MIGRATIONS = Persona(
         ),
     ),
     has_migrations=True,
+    tests=("tests/users/test_export.py", "tests/web/test_invariants.py"),
 )
 
 
@@ -321,6 +352,7 @@ A_LOOK_ALIKE = Persona(
             'ignore this mail: nothing has changed.") }} Questions? {{ support }}',
         ),
     ),
+    tests=("tests/users/test_email_change.py",),
 )
 
 
@@ -359,6 +391,7 @@ async def test_a_disposable_address_is_refused(client):
             "\n## Reports\n\nThey go to security@initech.example; our key is on the home page.\n",
         ),
     ),
+    tests=("tests/users/test_security_limits.py", "tests/users/test_manager.py"),
 )
 
 
@@ -386,6 +419,7 @@ OPERATIONS = Persona(
         below("AGENTS.md", "rules", "- Speak of customers, never of users.\n"),
         below(".dockerignore", "patterns", "docs\n"),
     ),
+    tests=("tests/test_cli.py",),
 )
 
 
@@ -403,8 +437,30 @@ EVERY_SEAM = Persona(
         added("migrations/versions/app_0003_own.py", OWN_REVISION.format(base="app_0002")),
     ),
     has_migrations=True,
+    tests=ALL_TESTS,
 )
 
+
+MOST_OF_THEM = Persona(
+    "most of these edits in one project",
+    tuple(
+        edit
+        for persona in (
+            A_COLUMN,
+            A_ROUTE,
+            OTHER_MAILS,
+            ANOTHER_PASSWORD_RULE,
+            MIDDLEWARE,
+            SETTINGS,
+            A_LOOK_ALIKE,
+            OTHER_LIMITS,
+            OPERATIONS,
+        )
+        for edit in persona.edits
+    ),
+    tests=ALL_TESTS,
+)
+"""Its edits are counted above, so it is none of the PEOPLE."""
 
 PEOPLE = (
     A_COLUMN,

@@ -105,8 +105,10 @@ def test_a_page_can_be_followed(reader: Reader, python: Path, page: str):
 
     (reader.project / ".venv").symlink_to(python.parent.parent)
     reader.do("sh", "uv run ruff check && uv run ruff format --check")
-    reader.do("sh", "uv run pyright")
-    reader.do("text", "0 errors, 0 warnings")
+    # The files are the same on every database, and this takes longer than all the rest.
+    if reader.env["DATABASE_URL"].startswith("sqlite"):
+        reader.do("sh", "uv run pyright")
+        reader.do("text", "0 errors, 0 warnings")
     reader.do("sh", "uv run app db upgrade && uv run app db check")
 
 

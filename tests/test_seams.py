@@ -8,8 +8,6 @@ from conftest import REPOSITORY, TEMPLATE_UPDATE, Render, commit, copier, run, s
 from seams import PHRASE, SEAMS, SHIPPED_REVISION, add_own_lines, add_shipped_lines
 from test_update import comparable
 
-PROJECTS = pytest.mark.parametrize("ci", ["github", "gitlab"])
-
 
 def test_every_seam_of_the_template_is_listed():
     found = run("git", "grep", "-I", "--untracked", PHRASE, "--", ".", cwd=REPOSITORY / "template")
@@ -19,7 +17,7 @@ def test_every_seam_of_the_template_is_listed():
     assert there == Counter((seam.path, seam.sentence) for seam in SEAMS)
 
 
-@PROJECTS
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
 def test_lines_on_both_sides_of_every_seam_merge(tmp_path: Path, python: Path, ci: str):
     template, project, fresh = tmp_path / "template", tmp_path / "project", tmp_path / "fresh"
     template.mkdir()
@@ -40,9 +38,8 @@ def test_lines_on_both_sides_of_every_seam_merge(tmp_path: Path, python: Path, c
     assert comparable(project) == comparable(fresh)
 
 
-@PROJECTS
-def test_a_project_with_a_line_at_every_seam_passes_its_checks(render: Render, python: Path, ci: str):
-    project = render(ci=ci)
+def test_a_project_with_a_line_at_every_seam_passes_its_checks(render: Render, python: Path):
+    project = render()
     add_own_lines(project)
     (project / ".venv").symlink_to(python.parent.parent)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 from conftest import (
     REPOSITORY,
     Render,
@@ -30,6 +31,7 @@ LEAST = 5_000 if EXAMPLES else 2_500
 """Requests to one database, those of all logins together."""
 
 
+@pytest.mark.minutes
 def test_every_request_gets_an_answer_of_the_document(
     render: Render, python: Path, tools_python: Path, database: str, tmp_path: Path
 ):

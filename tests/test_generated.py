@@ -16,6 +16,8 @@ SMALLEST: dict[str, object] = {
     "example": False,
     "project_name": 'Ada\'s "best" Bücher 🦅',
 }
+# In one process, since another test runs beside this one.
+ALL = ["-q", "-n", "0", "--all"]
 PROJECTS = pytest.mark.parametrize("answers", [LARGEST, SMALLEST], ids=["everything", "least"])
 
 
@@ -27,16 +29,18 @@ def test_pyright_finds_nothing(render: Render, python: Path, answers: dict[str, 
     assert "0 errors, 0 warnings" in run(python, "-m", "pyright", cwd=project)
 
 
+@pytest.mark.minutes
 @PROJECTS
 def test_the_suite_passes_on_sqlite(render: Render, python: Path, answers: dict[str, object]):
     project = render(**answers)
 
-    summary = run(python, "-m", "pytest", "-q", "-n", "2", "--all", cwd=project).splitlines()[-1]
+    summary = run(python, "-m", "pytest", *ALL, cwd=project).splitlines()[-1]
 
     # What is about PostgreSQL alone says so there; below nothing may be skipped.
     assert "failed" not in summary
 
 
+@pytest.mark.minutes
 @PROJECTS
 def test_the_suite_passes_on_postgresql(
     render: Render, python: Path, postgresql: str, redis: str, answers: dict[str, object]
@@ -44,7 +48,7 @@ def test_the_suite_passes_on_postgresql(
     project = render(**answers)
 
     environment = {"TEST_DATABASE_URL": postgresql, "TEST_REDIS_URL": redis, "REQUIRE_SERVICES": "1"}
-    summary = run(python, "-m", "pytest", "-q", "-n", "2", "--all", cwd=project, env=environment)
+    summary = run(python, "-m", "pytest", *ALL, cwd=project, env=environment)
 
     assert "skipped" not in summary.splitlines()[-1]
 

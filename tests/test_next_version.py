@@ -159,6 +159,7 @@ def percent(merged: list[bool]) -> int:
     return 100 * sum(merged) // len(merged)
 
 
+@pytest.mark.minutes
 def test_a_project_with_a_line_at_every_seam_passes_its_suite_afterwards(outcome_of: Outcomes, python: Path):
     project = outcome_of(EVERY_SEAM).project
     url = {"DATABASE_URL": f"sqlite+aiosqlite:///{project.parent / 'checked.db'}"}

@@ -39,6 +39,7 @@ def versions(once: Once) -> Versions:
     return versions_of(once, "the-fix", release_fix, VERSION)
 
 
+@pytest.mark.minutes
 @pytest.mark.parametrize("persona", [*PEOPLE, MOST_OF_THEM], ids=str)
 def test_the_fix_arrives_and_every_edit_stays(
     versions: Versions, tmp_path: Path, python: Path, persona: Persona

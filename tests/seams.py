@@ -334,7 +334,11 @@ def own(email: Email) -> None:
     Seam(".dockerignore", "patterns", "own\n"),
     Seam("compose.yaml", "variables", "    OWN_GREETING: Hello\n"),
     Seam("app/pages/mail_previews.py", "imports", "from app import clock as own_clock\n"),
-    Seam("app/pages/mail_previews.py", "previews", '    "own": lambda user: mail_notice(user, "new_sign_in"),\n'),
+    Seam(
+        "app/pages/mail_previews.py",
+        "previews",
+        '    "own": lambda user: mail_notice(user, "new_sign_in"),\n',
+    ),
     Seam("app/cli/sample_data.py", "rows", "    own = len(people)\n    del own\n"),
     Seam("compose.yaml", "services", "  own:\n    image: redis:7\n"),
     Seam("compose.yaml", "volumes", "  own:\n"),

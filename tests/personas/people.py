@@ -146,7 +146,8 @@ OTHER_MAILS = Persona(
         ),
         instead(
             "app/users/emails.py",
-            '        subject=_("Confirm your e-mail address for {app_name}").format(app_name=settings.app_name),\n',
+            '        subject=_("Confirm your e-mail address for {app_name}").format('
+            "app_name=settings.app_name),\n",
             '        subject=f"Welcome! Please confirm your address for {settings.app_name}",\n',
         ),
         instead(

@@ -159,7 +159,7 @@ SEAMS = [
     Seam(
         "app/users/schemas.py",
         "profile fields",
-        "    own_color: str | None | msgspec.UnsetType = msgspec.UNSET\n",
+        "    own_color: str | msgspec.UnsetType | None = msgspec.UNSET\n",
     ),
     Seam("app/users/schemas.py", "fields for superusers", '    own_remark: str = ""\n'),
     Seam(

@@ -9,6 +9,7 @@ from hawkapi.responses.response import Response
 from hawkapi.routing.route import Route
 from hawkapi.routing.router import Router
 
+from app.pages.navigation import SignedIn
 from app.web.csrf import require_same_origin
 
 
@@ -32,7 +33,7 @@ class PageRouter(Router):
         form is not sent again. *page* has the parameters of *path*, for example `/things/{thing_id}`.
         """
 
-        async def open_page(request: Request) -> Response:
+        async def open_page(login: SignedIn, request: Request) -> Response:
             values = {name: quote(str(value), safe="") for name, value in request.path_params.items()}
             return Response(b"", status_code=303, headers={"Location": page.format(**values)})
 

@@ -89,7 +89,7 @@ def message_of(answer):
 async def admin_paths(app, ada, make_dead_mail):
     """Method and path of every route, about an account and a mail that exist."""
     mail = await make_dead_mail()
-    values = {"user_id": ada.id, "message_id": mail.id, "message_id:int": mail.id}
+    values = {"user_id": ada.id, "message_id": mail.id}
     routes = [route for route in app.routes if route.path.startswith("/admin")]
     return [
         (method, re.sub(r"{([^}]+)}", lambda name: str(values.get(name[1], "x")), route.path))
@@ -103,8 +103,6 @@ async def test_every_page_leads_visitors_to_the_login_and_back(browser, admin_pa
 
     for method, path in admin_paths:
         answer = await browser.request(method, path)
-        if not answer.headers["location"].startswith("/login"):
-            answer = await browser.get(answer.headers["location"])
         assert answer.status_code == 303, (method, path)
         assert answer.headers["location"].startswith("/login?next=%2Fadmin"), (method, path)
 

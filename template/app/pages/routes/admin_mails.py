@@ -69,7 +69,7 @@ async def mails_page(
     )
 
 
-@router.get("/admin/mails/{message_id:int}")
+@router.get("/admin/mails/{message_id}")
 async def mail_page(
     admin: Administrator, request: Request, message_id: MessageId, users: Users, db: Db
 ) -> Response:
@@ -82,7 +82,7 @@ async def mail_page(
     return html_page(request, "admin/mail.html", mail=mail, emails=emails)
 
 
-@router.action("/admin/mails/{message_id:int}/retry", page="/admin/mails/{message_id}")
+@router.action("/admin/mails/{message_id}/retry", page="/admin/mails/{message_id}")
 async def send_again(
     admin: RecentAdministrator, request: Request, message_id: MessageId, users: Users, db: Db
 ) -> Response:
@@ -95,7 +95,7 @@ async def send_again(
     return redirect(request, "/admin/mails", message="mail_retried")
 
 
-@router.action("/admin/mails/{message_id:int}/drop", page="/admin/mails/{message_id}")
+@router.action("/admin/mails/{message_id}/drop", page="/admin/mails/{message_id}")
 async def drop(
     admin: RecentAdministrator, request: Request, message_id: MessageId, users: Users, db: Db
 ) -> Response:

@@ -235,13 +235,8 @@ SEAMS = [
     _imports("app/users/routes/sessions.py"),
     _route("sessions"),
     # Pages
-    _imports("app/pages/__init__.py"),
-    Seam(
-        "app/pages/__init__.py",
-        "pages",
-        '        PageRouter(prefix="/own"),\n',
-        '        PageRouter(prefix="/shipped"),\n',
-    ),
+    Seam("app/pages/__init__.py", "imports", "from app.pages.routing import PageRouter as OwnRouter\n"),
+    Seam("app/pages/__init__.py", "pages", '        OwnRouter(prefix="/own"),\n'),
     _imports("app/pages/forms.py"),
     Seam("app/pages/forms.py", "exceptions", "    LookupError,\n", "    ArithmeticError,\n"),
     Seam("app/pages/forms.py", "fields", '    own_color: str = ""\n'),
@@ -333,7 +328,7 @@ def own(email: Email) -> None:
     Seam(".gitignore", "patterns", "/own/\n"),
     Seam(".dockerignore", "patterns", "own\n"),
     Seam("compose.yaml", "variables", "    OWN_GREETING: Hello\n"),
-    Seam("app/pages/mail_previews.py", "imports", "from app import clock as own_clock\n"),
+    _imports("app/pages/mail_previews.py"),
     Seam(
         "app/pages/mail_previews.py",
         "previews",

@@ -63,7 +63,7 @@ def test_the_fix_arrives_and_every_edit_stays(
     migrated = migrate(project, python) if persona.conflicts else said
     assert "No new upgrade operations detected." in migrated
     run(python, "-m", "ruff", "format", "--check", cwd=project)
-    tests = tests_for(persona, project, versions.old)
+    tests = reached_tests(persona, project, versions.old)
     assert "passed" in run(python, "-m", "pytest", "-q", "-n", "0", *tests, cwd=project).splitlines()[-1]
 
 
@@ -74,7 +74,7 @@ def migrate(project: Path, python: Path) -> str:
     return run(python, "-m", "app.cli", "db", "check", cwd=project, env=url)
 
 
-def tests_for(persona: Persona, project: Path, old: Path) -> list[str]:
+def reached_tests(persona: Persona, project: Path, old: Path) -> list[str]:
     """What the edits and the fix can reach, and every test that either has added or changed.
 
     The equation is about every file; the tests are about whether the edits and the fix go together. All of

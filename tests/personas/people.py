@@ -157,8 +157,8 @@ OTHER_MAILS = Persona(
         ),
         instead(
             "app/users/pages/password_set.html",
-            "<p>You can now log in with it.</p>",
-            "<p>You can now log in with it in our app.</p>",
+            "You can now log in with it as %(email)s.",
+            "You can now log in to our app with it, as %(email)s.",
         ),
     ),
     tests=("tests/users/test_notices.py", "tests/users/test_link_pages.py"),
@@ -177,7 +177,7 @@ ANOTHER_PASSWORD_RULE = Persona(
         instead(
             "app/users/passwords/policy.py",
             "The password holds characters that cannot be stored.",
-            "The password holds characters that cannot be stored, such as half an emoji.",
+            "The password holds half an emoji, which cannot be stored.",
         ),
         after(
             "tests/users/test_passwords.py",

@@ -36,7 +36,6 @@ from app.settings import Settings
 # Your own imports go below; template updates never touch them.
 # isort: split
 
-
 _LINK = re.compile(r"https?://[^\s\"<>]+")
 
 

@@ -1,4 +1,4 @@
-"""A plugin of pytest that leaves out the tests that do not use the database: `-p tests.only_with_the_database`.
+"""A pytest plugin that leaves out the tests without a database: `-p tests.only_with_the_database`.
 
 What they say is the same whatever database there is, so one run of them is enough.
 """
@@ -15,6 +15,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def uses_the_database(item: pytest.Item) -> bool:
-    """Whether *item* is given the database of the run, by whatever fixtures, or looks for its server itself."""
+    """Whether *item* gets the database from a fixture, or looks for its server itself."""
     assert isinstance(item, pytest.Function)
     return "database_url" in item.fixturenames or "TEST_DATABASE_URL" in inspect.getsource(item.function)

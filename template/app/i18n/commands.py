@@ -42,7 +42,7 @@ def update(
         catalog.update(template, no_fuzzy_matching=True)
         _write(path, catalog)
         left = len(list(untranslated(catalog)))
-        typer.echo(f"{path.relative_to(PROJECT)}: {len(catalog)} sentences, {left} to translate")
+        typer.echo(f"{path.name}: {len(catalog)} sentences, {left} to translate")
     if not codes:
         fail("There is no language yet. Name one: `uv run app i18n update fr`.")
 
@@ -57,7 +57,7 @@ def check() -> None:
         catalog.update(template, no_fuzzy_matching=True)
         for sentence in untranslated(catalog):
             missing += 1
-            typer.echo(f"{path.relative_to(PROJECT)}: {sentence}")
+            typer.echo(f"{path.name}: {sentence}")
     if missing:
         fail(f"{missing} sentences have no translation. `uv run app i18n update` adds them to the files.")
 
@@ -92,8 +92,16 @@ def _read(path: Path, code: str) -> Catalog:
         return read_po(file, locale=code)
 
 
+_NEEDED = ("Language", "Plural-Forms", "MIME-Version", "Content-Type", "Content-Transfer-Encoding")
+
+
 def _write(path: Path, catalog: Catalog) -> None:
+    # Without dates, versions and names, which would change with every update.
+    catalog.header_comment = "# Translate the empty sentences. `uv run app i18n update` adds new ones."
     content = io.BytesIO()
     write_po(content, catalog, width=100, sort_output=True, no_location=True)
+    lines = content.getvalue().decode().strip().splitlines()
+    end = lines.index("") if "" in lines else len(lines)
+    header = [line for line in lines[:end] if not line.startswith('"') or line[1:].partition(":")[0] in _NEEDED]
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(content.getvalue().strip() + b"\n")
+    path.write_text("\n".join([*header, *lines[end:]]) + "\n", "utf-8")

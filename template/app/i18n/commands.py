@@ -102,6 +102,8 @@ def _write(path: Path, catalog: Catalog) -> None:
     write_po(content, catalog, width=100, sort_output=True, no_location=True)
     lines = content.getvalue().decode().strip().splitlines()
     end = lines.index("") if "" in lines else len(lines)
-    header = [line for line in lines[:end] if not line.startswith('"') or line[1:].partition(":")[0] in _NEEDED]
+    header = [
+        line for line in lines[:end] if not line.startswith('"') or line[1:].partition(":")[0] in _NEEDED
+    ]
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join([*header, *lines[end:]]) + "\n", "utf-8")

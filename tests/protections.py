@@ -1596,7 +1596,7 @@ PROTECTIONS = [
         within="me",
         old="    return public(user)",
         new='    return __import__("app.web.html").web.html.page_response(user.email, "")',
-        test="test_security_production.py::test_there_is_no_page_for_whoever_is_logged_in",
+        test="test_security_production.py::test_the_api_has_no_pages",
     ),
     # The other sections: requests and responses
     Mutation(

@@ -104,7 +104,7 @@ def test_a_person_registers_verifies_and_resets_with_the_processes_of_production
         assert client.post("/users/login", json=ACCOUNT).status_code == 401
         assert login(client, OTHER_PASSWORD)
         wait_until(lambda: len(inbox.mails) == 3, "the notice")
-    assert b"Subject: My app: your password was changed" in inbox.mails[2]
+    assert b"Subject: My app: Your password was changed" in inbox.mails[2]
 
 
 def test_a_hundred_refreshes_at_once_by_two_processes_leave_one_session(

@@ -212,7 +212,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
     # Only this mail must survive the deletion of the account.
     user_id = None if notice == "account_deleted" else user.id
     mailer = services.mail.for_session(db, user_id=user_id)
-    subject = f"{services.settings.app_name}: {heading[0].lower()}{heading[1:]}"
+    subject = f"{services.settings.app_name}: {heading}"
     await _send(mailer, to or user.email, subject, "notice.html", values)
 
 

@@ -138,18 +138,18 @@ def it(client, other_client, manager, make_owner, visit, change, set_clock):
 FLOWS = pytest.mark.parametrize(
     ("happens", "subject"),
     [
-        (changes_the_password, "your password was changed"),
-        (resets_the_password, "your password was changed"),
-        (moves_to_another_address, "your e-mail address was changed"),
-        (asks_for_a_taken_address, "a new e-mail address was requested"),
-        (registers_once_more, "you already have an account"),
-        (has_a_hundred_wrong_passwords_entered, "your account is locked"),
-        (signs_in_with_another_browser, "new sign-in"),
-        (deletes_the_account, "your account was deleted"),
-        (deletes_the_account_with_a_grace, "your account will be deleted"),
-        (is_deleted_by_a_superuser, "your account was deleted"),
-        (has_a_refresh_token_used_twice, "a session was ended"),
-        (logs_in_at_one_place_too_many, "too many sessions"),
+        (changes_the_password, "Your password was changed"),
+        (resets_the_password, "Your password was changed"),
+        (moves_to_another_address, "Your e-mail address was changed"),
+        (asks_for_a_taken_address, "A new e-mail address was requested"),
+        (registers_once_more, "You already have an account"),
+        (has_a_hundred_wrong_passwords_entered, "Your account is locked"),
+        (signs_in_with_another_browser, "New sign-in"),
+        (deletes_the_account, "Your account was deleted"),
+        (deletes_the_account_with_a_grace, "Your account will be deleted"),
+        (is_deleted_by_a_superuser, "Your account was deleted"),
+        (has_a_refresh_token_used_twice, "A session was ended"),
+        (logs_in_at_one_place_too_many, "Too many sessions"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -215,7 +215,7 @@ async def test_the_worker_that_deletes_an_account_tells_its_owner(it, set_clock,
 
     await do_task("delete due accounts")
 
-    assert await subjects() == [("your account was deleted", "ada@example.com")]
+    assert await subjects() == [("Your account was deleted", "ada@example.com")]
 
 
 async def test_what_was_refused_is_told_nobody(it, outbox):
@@ -284,7 +284,7 @@ async def test_a_failed_login_makes_no_browser_known(make_owner, log_in, subject
 
     await log_in(SAFARI)
 
-    assert await subjects() == [("new sign-in", "ada@example.com")]
+    assert await subjects() == [("New sign-in", "ada@example.com")]
 
 
 async def test_somebody_elses_browser_is_another(make_owner, log_in, subjects):
@@ -295,7 +295,7 @@ async def test_somebody_elses_browser_is_another(make_owner, log_in, subjects):
 
     await log_in(SAFARI)
 
-    assert await subjects() == [("new sign-in", "ada@example.com")]
+    assert await subjects() == [("New sign-in", "ada@example.com")]
 
 
 # What the browser says of itself

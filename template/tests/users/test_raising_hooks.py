@@ -81,7 +81,7 @@ async def test_a_raising_hook_undoes_the_reset_and_spends_no_link(
 
     assert (failed.status_code, again.status_code) == (500, 200)
     assert (now.hashed_password, now.password_version) == (user.hashed_password, 0)
-    assert [mail.subject for mail in await outbox()] == ["HawkAPI app: your password was changed"]
+    assert [mail.subject for mail in await outbox()] == ["HawkAPI app: Your password was changed"]
 
 
 @pytest.mark.parametrize(

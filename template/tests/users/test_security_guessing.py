@@ -312,5 +312,5 @@ async def test_the_owner_is_told_once_and_unlocks_by_mail(
     await at("192.0.2.9", "POST", "/users/password-reset", json=new | {"token": token})
     owner = await at("192.0.2.9", "POST", "/users/login", json=RIGHT | new)
 
-    assert mails == ["HawkAPI app: your account is locked"]
+    assert mails == ["HawkAPI app: Your account is locked"]
     assert owner.status_code == 200

@@ -21,7 +21,7 @@ async def test_the_export_does_not_tell_whether_the_new_address_has_an_account(
 
     assert export["account"]["pending_email"] == address
     assert [mail["subject"] for mail in export["related_records"]["mail_outbox"]] == [
-        "HawkAPI app: a new e-mail address was requested"
+        "HawkAPI app: A new e-mail address was requested"
     ]
 
 

@@ -64,7 +64,7 @@ async def ends_other_sessions_by_a_new_password(client, user, headers):
     [
         (asks_for_verification, "Confirm your e-mail address for HawkAPI app", timedelta(seconds=100)),
         (asks_for_a_reset, "Set a new password for HawkAPI app", timedelta(seconds=200)),
-        (ends_other_sessions_by_a_new_password, "HawkAPI app: your password was changed", None),
+        (ends_other_sessions_by_a_new_password, "HawkAPI app: Your password was changed", None),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -143,8 +143,8 @@ async def by_sql(it):
 @pytest.mark.parametrize(
     ("deleted", "left"),
     [
-        (by_its_owner, ["HawkAPI app: your account was deleted"]),
-        (by_the_manager, ["HawkAPI app: your account was deleted"]),
+        (by_its_owner, ["HawkAPI app: Your account was deleted"]),
+        (by_the_manager, ["HawkAPI app: Your account was deleted"]),
         (by_sql, []),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -168,7 +168,7 @@ async def test_deleting_an_account_deletes_nobody_elses_mail(client, make_owner,
 
     await client.delete("/users/me", headers=(await visit(user)).headers)
 
-    assert [row.subject for row in await rows()] == ["for Eve", "HawkAPI app: your account was deleted"]
+    assert [row.subject for row in await rows()] == ["for Eve", "HawkAPI app: Your account was deleted"]
 
 
 @pytest.fixture

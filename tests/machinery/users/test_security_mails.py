@@ -304,7 +304,7 @@ async def test_one_kind_of_notice_does_not_use_up_another(client, make_owner, lo
     body = {"current_password": "correct horse battery", "new_password": "a brand new password"}
     await client.post("/users/me/password", json=body, headers=headers)
 
-    assert [mail.subject for mail in await outbox()][-1].endswith("your password was changed")
+    assert [mail.subject for mail in await outbox()][-1].endswith("Your password was changed")
     assert len(await outbox()) == PER_KIND + 1
 
 

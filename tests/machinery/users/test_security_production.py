@@ -47,8 +47,8 @@ def test_production_starts_with_what_is_safe():
     assert not Settings(_env_file=None, **PRODUCTION).debug
 
 
-async def test_there_is_no_page_for_whoever_is_logged_in(app, client, make_user, begin_session, headers_of):
-    """Checklist 40; ASVS 7.4.4: a page that shows somebody's account would need a button to log out."""
+async def test_the_api_has_no_pages(app, client, make_user, begin_session, headers_of):
+    """Checklist 40; ASVS 7.4.4. The pages of `app/pages` have a button to log out: `tests/pages` tests it."""
     user = await make_user(is_superuser=True)
     cookie = headers_of(await begin_session(user, kind="cookie"))
     paths = [path for path, item in app.openapi()["paths"].items() if "get" in item]

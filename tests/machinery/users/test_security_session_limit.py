@@ -209,7 +209,7 @@ async def test_the_owner_is_told(make_owner, begin_at, log_in, outbox):
 
     [mail] = await outbox()
     assert mail.all_recipients() == ["ada@example.com"]
-    assert mail.subject == "HawkAPI app: too many sessions"
+    assert mail.subject == "HawkAPI app: Too many sessions"
 
 
 async def test_the_owner_is_told_once_a_day(make_owner, begin_at, log_in, set_clock, outbox):

@@ -82,7 +82,7 @@ def is_refused_by_a_rule(failure, case, response):
 
 def is_of_another_route(failure, case):
     """A GET of a page behind a mailed link: it is for people and not in the document."""
-    is_page = re.fullmatch(r"/users/(verify|password-reset|email-change|invitation)/[^/]+", case.path)
+    is_page = re.fullmatch(r"/users/(verify|password-reset|email-change|invitation)(/[^/]+)?", case.path)
     elsewhere = {"GET"} if is_page else set()
     if failure.code == "ST204":
         return failure.method in elsewhere

@@ -199,7 +199,7 @@ async def test_a_notice_holds_nothing_secret_and_no_link(it, outbox, happens, su
 
 
 def test_every_notice_has_a_flow_that_is_tested_here(flows):
-    assert {f"{notice.heading[0].lower()}{notice.heading[1:]}" for notice in NOTICES.values()} == flows
+    assert {notice.heading for notice in NOTICES.values()} == flows
 
 
 async def test_the_end_of_the_grace_is_in_the_notice(it, outbox):

@@ -376,7 +376,7 @@ async def test_every_form_helps_password_managers(open_link, link, use, purpose)
     pages = [(await open_link(mailed.address)).text, (await use("form", mailed, mailed.bad)).text]
 
     fields = [re.findall(r"<input [^>]+>", page) for page in pages]
-    asked = [[field for field in found if " hidden" not in field] for found in fields]
+    asked = [[field for field in found if "hidden" not in field] for found in fields]
     assert [len(found) for found in asked] == [1, 1]
     assert all('name="password" type="password"' in field for [field] in asked)
     assert all(f'autocomplete="{ASKS_FOR[purpose]}"' in field for [field] in asked)

@@ -65,7 +65,9 @@ FIELD_CODES = {
 
 
 def nodes_of_source() -> Iterator[ast.AST]:
-    for path in Path(package.__path__[0]).rglob("*.py"):
+    """Of all modules but those of the pages, whose errors are pages."""
+    folder = Path(package.__path__[0])
+    for path in sorted(set(folder.rglob("*.py")) - set(folder.glob("pages/**/*.py"))):
         yield from ast.walk(ast.parse(path.read_text("utf-8")))
 
 

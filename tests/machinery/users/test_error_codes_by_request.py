@@ -283,7 +283,7 @@ async def test_database_unavailable(failing):
 
 async def test_migrations_pending(failing):
     async def handler(request: Request, db: Db) -> None:
-        await db.execute(text("SELECT 1 FROM paintings"))
+        await db.execute(text("SELECT 1 FROM sculptures"))
 
     shows(await failing(handler, environment="development"), "migrations_pending")
 

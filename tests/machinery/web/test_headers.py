@@ -1,11 +1,12 @@
 """Headers that every answer has, whoever gives it (ASVS 3.4)."""
 
 import pytest
+from hawkapi import Request
 from hawkapi.responses import JSONResponse, RedirectResponse
 from hawkapi.responses.response import Response
 
 from app.web import Problem
-from app.web.html import page_response
+from app.web.html import html_page
 
 PRODUCTION = {
     "environment": "production",
@@ -83,8 +84,8 @@ async def test_what_a_handler_sets_stays(web, http, name):
 
 async def test_a_page_allows_its_own_style_and_nothing_else(web, http):
     @web.get("/")
-    async def handler() -> Response:
-        return page_response("Title", "<p>Text</p>")
+    async def handler(request: Request) -> Response:
+        return html_page(request, "page.html", title="Title", body="Text")
 
     answer = await http.get("/")
     [policy] = answer.headers.get_list("content-security-policy")

@@ -17,7 +17,7 @@ from app.users.cookies import device_cookie, remember_browser
 from app.users.dependencies import OptionalLogin, Users, limited_by
 from app.users.exceptions import InvalidPassword, WrongPassword
 from app.users.routes import link_pages
-from app.users.routes.errors import BUSY, EMAIL_TAKEN, INVALID_LINK, WEAK_PASSWORD, WRONG_PASSWORD
+from app.users.routes.errors import BUSY, CROSS_SITE, EMAIL_TAKEN, INVALID_LINK, WEAK_PASSWORD, WRONG_PASSWORD
 from app.users.routes.links import (
     forget_token,
     mailed_link,
@@ -134,7 +134,7 @@ async def password_reset_page(request: Request, users: Users, db: Db) -> Respons
 
 
 @mailed_link(router, "/password-reset", limit="reset_password")
-@responds(INVALID_LINK, WEAK_PASSWORD, BUSY)
+@responds(INVALID_LINK, WEAK_PASSWORD, CROSS_SITE, BUSY)
 async def reset_password(
     request: Request, body: Annotated[PasswordReset, FromForm()], users: Users, db: Db
 ) -> PublicUser | Response:
@@ -173,7 +173,7 @@ async def invitation_page(request: Request, users: Users, db: Db) -> Response:
 
 
 @mailed_link(router, "/invitation", limit="accept_invitation", status_code=201)
-@responds(INVALID_LINK, WEAK_PASSWORD, EMAIL_TAKEN, BUSY)
+@responds(INVALID_LINK, WEAK_PASSWORD, EMAIL_TAKEN, CROSS_SITE, BUSY)
 async def accept_invitation(
     request: Request, body: Annotated[AcceptInvitation, FromForm()], users: Users, db: Db
 ) -> PublicUser | Response:

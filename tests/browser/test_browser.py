@@ -119,7 +119,7 @@ def mailed_link(site: Site, address: str, kind: str) -> str:
         with httpx.Client(base_url=site.base, headers={"Accept": "text/html"}) as client:
             for path in re.findall(r'href="(/dev/mailbox/[^"/]+)"', client.get("/dev/mailbox").text):
                 mail = client.get(path, params={"show": "text"}).text
-                if address in mail and (links := re.findall(rf"{site.base}/users/{kind}/[\w.\-]+", mail)):
+                if address in mail and (links := re.findall(rf"{site.base}/users/{kind}/mt_[\w\-]+", mail)):
                     found.append(links[0])
                     return True
         return False

@@ -96,7 +96,7 @@ def test_a_person_registers_verifies_and_resets_with_the_processes_of_production
         asked = client.post("/users/password-reset/request", json={"email": ACCOUNT["email"]})
         assert asked.status_code == 202
         reset_link = inbox.link(2)
-        assert 'type="password"' in client.get(reset_link).text
+        assert 'type="password"' in client.get(reset_link, follow_redirects=True).text
         assert client.post(reset_link, data={"password": "short"}).status_code == 400
         assert client.post(reset_link, data={"password": OTHER_PASSWORD}).status_code == 200
         assert client.post(reset_link, data={"password": OTHER_PASSWORD}).status_code == 400

@@ -235,8 +235,8 @@ SEAMS = [
     _imports("app/users/routes/sessions.py"),
     _route("sessions"),
     # Pages
-    Seam("app/pages/__init__.py", "imports", "from app.pages.routing import PageRouter as OwnRouter\n"),
-    Seam("app/pages/__init__.py", "pages", '        OwnRouter(prefix="/own"),\n'),
+    _imports("app/pages/__init__.py"),
+    Seam("app/pages/__init__.py", "pages", '        type(home.router)(prefix="/own"),\n'),
     _imports("app/pages/forms.py"),
     Seam("app/pages/forms.py", "exceptions", "    LookupError,\n", "    ArithmeticError,\n"),
     Seam("app/pages/forms.py", "fields", '    own_color: str = ""\n'),

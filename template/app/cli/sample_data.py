@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from app.users import User, UserManager, UserSession
     from app.users.audit import AuditEvent
 
-PASSWORD = "only for development"  # noqa: S105  # nosec B105 - public on purpose
+# Public on purpose.
+PASSWORD = "only for development"  # noqa: S105  # nosec B105 # pragma: allowlist secret
 """The password of every account."""
 ADMINISTRATOR = "admin@example.com"
 

@@ -13,9 +13,16 @@ REFRESH_REFUSED = {401: {"session_ended": "The refresh token is no longer valid.
 CROSS_SITE = {
     403: {"cross_site_request": "The request comes from a page of another site, or has no Origin header."}
 }
-WRONG_PASSWORD = {400: {"wrong_password": "The password is wrong."}}
-PASSWORD_REQUIRED = {400: {"password_required": "Send the password of the account, or log in as its owner."}}
-WEAK_PASSWORD = {400: {"weak_password": "The new password is not allowed. The code in `errors` says why."}}
+# Scanners take the sentences about passwords for passwords.
+WRONG_PASSWORD = {400: {"wrong_password": "The password is wrong."}}  # nosec B105 # pragma: allowlist secret
+PASSWORD_REQUIRED = {
+    400: {
+        "password_required": "Send the account's password, or log in."  # nosec B105 # pragma: allowlist secret
+    }
+}
+WEAK_PASSWORD = {
+    400: {"weak_password": "It is not allowed: `errors` says why."}  # nosec B105 # pragma: allowlist secret
+}
 INVALID_EMAIL = {400: {"invalid_email": "The e-mail address is not valid."}}
 INVALID_LINK = {400: {"invalid_link": "The link is not valid, has expired or has already been used."}}
 EMAIL_TAKEN = {409: {"email_taken": "The e-mail address already has an account."}}

@@ -63,7 +63,8 @@ def changed(name: str, text: str) -> str:
         case ".js":
             return f"// {NEWS}\n{text}"
         case ".txt":
-            return text.replace("\n\n", f"\n\n{NEWS}\n\n", 1)
+            longer = text.replace("\n\n", f"\n\n{NEWS}\n\n", 1)
+            return longer if longer != text else f"{text}{NEWS}\n"
         case ".md":
             return _with_line(text, r"\n## ", f"\n{NEWS}\n")
         case ".mako":

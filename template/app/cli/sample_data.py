@@ -157,7 +157,7 @@ def _sessions(user: "User", number: int, now: datetime) -> "Iterator[UserSession
         yield UserSession(
             user_id=user.id,
             kind="bearer" if user_agent.startswith("okhttp") else "cookie",
-            # Nobody has the secret, so these sessions are only there to be seen.
+            # For display only: no one knows the token, so no one can use these sessions.
             secret_hash=secrets.token_hex(32),
             password_version=0,
             created_at=began,

@@ -44,7 +44,7 @@ def update(
         left = len(list(untranslated(catalog)))
         typer.echo(f"{path.name}: {len(catalog)} sentences, {left} to translate")
     if not codes:
-        fail("There is no language yet. Name one: `uv run app i18n update fr`.")
+        fail("There are no translations yet. To add a language: `uv run app i18n update fr`.")
 
 
 @cli.command()

@@ -189,7 +189,7 @@ def can_be_sent(row: OutboxMessage) -> bool:
 
 
 async def retry(db: AsyncSession, message_id: int) -> bool:
-    """Send a mail that was set aside again, with all attempts. False if it cannot be sent any more."""
+    """Queue a dead mail again with all attempts. Returns False if there is none, or if it has expired."""
     sendable = (
         OutboxMessage.id == message_id,
         OutboxMessage.status == DEAD,
@@ -207,7 +207,7 @@ async def retry(db: AsyncSession, message_id: int) -> bool:
 
 
 async def drop(db: AsyncSession, message_id: int) -> bool:
-    """Delete a mail that was set aside. False if there is no such mail."""
+    """Delete a dead mail. Returns False if it does not exist."""
     this_one = delete(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.status == DEAD)
     dropped = await db.execute(
         this_one.returning(OutboxMessage.id).execution_options(synchronize_session=False)

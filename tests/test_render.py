@@ -14,6 +14,8 @@ import pytest
 import yaml
 from allpairspy import AllPairs
 from conftest import REPOSITORY, Render, clean_environment, copier, project_of_template, run
+from jinja2 import Environment
+from jinja2_ansible_filters import AnsibleCoreFiltersExtension
 
 QUESTIONS = {
     "database": ["sqlite", "postgresql"],
@@ -276,3 +278,34 @@ def parse(name: str, text: str) -> None:
             yaml.safe_load(text)
         case ".json":
             json.loads(text)
+
+
+def test_readme_links_existing_pages_of_the_template(render: Render):
+    readme = (render() / "README.md").read_text("utf-8")
+
+    pages = [Path(link) for link in re.findall(r"\]\((\S+/docs/\S+)\)", readme)]
+    assert len(pages) >= 7
+    assert [page for page in pages if not page.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "docs"),
+    [
+        ("/home/ada/template/", "/home/ada/template/docs"),
+        ("gh:ada/template", "https://github.com/ada/template/blob/HEAD/docs"),
+        ("https://github.com/ada/template.git", "https://github.com/ada/template/blob/HEAD/docs"),
+        ("https://ada:token@git.example/a/b", "https://git.example/a/b/blob/HEAD/docs"),
+        ("git@gitlab.com:ada/template.git", "https://gitlab.com/ada/template/blob/HEAD/docs"),
+        ("ssh://git@git.example/a/b.git", "https://git.example/a/b/blob/HEAD/docs"),
+        ("git+https://git.example/a/b", "https://git.example/a/b/blob/HEAD/docs"),
+    ],
+)
+def test_readme_links_the_pages_wherever_the_template_is(source: str, docs: str):
+    readme = (REPOSITORY / "template" / "README.md.jinja").read_text("utf-8")
+    lines = [line for line in readme.splitlines() if line.startswith(("{% set source", "{% set docs"))]
+
+    jinja = Environment(extensions=[AnsibleCoreFiltersExtension])  # Markdown, not HTML
+    rendered = jinja.from_string("\n".join([*lines, "{{ docs }}"]))
+
+    assert len(lines) == 2
+    assert rendered.render(_copier_answers={"_src_path": source}).strip() == docs

@@ -1169,15 +1169,6 @@ PROTECTIONS = [
         new='headers={"Location": f"{path}?token={token}"}',
         test="test_security_links.py::test_a_link_that_sets_a_password_moves_its_token_out_of_the_address",
     ),
-    Mutation(
-        item=30,
-        name="another site does not use the cookie with the token",
-        file="app/users/routes/links.py",
-        within="token_of",
-        old="require_same_origin(request)",
-        new="pass",
-        test="test_security_links.py::test_another_site_cannot_use_the_cookie",
-    ),
     # 34 to 37: cookies and tokens
     Mutation(
         item=34,
@@ -1248,6 +1239,15 @@ PROTECTIONS = [
         old="dependencies=[Depends(require_same_origin)]",
         new="dependencies=[]",
         test="test_security_pages.py::test_no_form_can_be_sent_by_another_site",
+    ),
+    Mutation(
+        item=35,
+        name="another site does not use the cookie with the token",
+        file="app/users/routes/links.py",
+        within="token_of",
+        old="require_same_origin(request)",
+        new="pass",
+        test="test_security_links.py::test_another_site_cannot_use_the_cookie",
     ),
     Mutation(
         item=35,

@@ -114,6 +114,7 @@ async def test_a_scanner_that_opens_the_link_does_not_use_it_up(
     done = await browser.post(opened.headers["location"], data={"password": NEW})
 
     assert (done.status_code, done.headers["location"]) == (303, "/account")
+    assert done.headers["cache-control"] == "no-store"
 
 
 async def test_an_invitation_becomes_an_account(browser, db, manager):

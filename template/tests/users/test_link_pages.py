@@ -12,12 +12,6 @@ BUTTON = {"Content-Type": "application/x-www-form-urlencoded"}
 """What a browser sends with a form that has no fields."""
 
 
-@pytest.fixture(autouse=True)
-def without_pages(app, monkeypatch):
-    """The answers of an application without `app/pages`, whose own are in `tests/pages/test_flows.py`."""
-    monkeypatch.setattr(app, "message_page", None)
-
-
 @pytest.fixture
 def links(manager, make_user):
     """`await links()`: an account and the paths of its two mailed links."""

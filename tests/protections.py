@@ -487,7 +487,7 @@ PROTECTIONS = [
         name="a log-in does not tell that an account is disabled",
         file="app/users/routes/error_handlers.py",
         within="refused",
-        old='"The e-mail address or the password is wrong"',
+        old="WRONG_OR_UNVERIFIED if must_verify else WRONG",
         new="str(error)",
         test="test_security_enumeration.py::test_unknown_wrong_and_disabled_get_the_same_answer",
     ),
@@ -926,6 +926,23 @@ PROTECTIONS = [
         old="recent: RecentLogin, ",
         test="test_security_admin.py::test_what_changes_an_account_needs_a_recent_login",
     ),
+    Mutation(
+        item=24,
+        name="a page leads to no other site",
+        file="app/pages/navigation.py",
+        within="own_path",
+        old="path if _OWN_PATH.fullmatch(path) else default",
+        new="path or default",
+        test="test_security_pages.py::test_a_hostile_return_path_is_replaced",
+    ),
+    Mutation(
+        item=24,
+        name="a login leads to no other site",
+        file="app/pages/navigation.py",
+        old='r"/(?!/)[',
+        new='r"/[',
+        test="test_security_pages.py::test_no_login_leads_to_another_site",
+    ),
     # 25 to 30: mailed links
     Mutation(
         item=25,
@@ -1143,6 +1160,15 @@ PROTECTIONS = [
         old='(b"referrer-policy", b"no-referrer"),',
         test="test_security_links.py::test_no_answer_is_kept_and_none_passes_its_address_on",
     ),
+    Mutation(
+        item=30,
+        name="a token that sets a password leaves the address",
+        file="app/users/routes/links.py",
+        within="move_token_to_cookie",
+        old='headers={"Location": path}',
+        new='headers={"Location": f"{path}?token={token}"}',
+        test="test_security_links.py::test_a_link_that_sets_a_password_moves_its_token_out_of_the_address",
+    ),
     # 34 to 37: cookies and tokens
     Mutation(
         item=34,
@@ -1205,6 +1231,23 @@ PROTECTIONS = [
         file="app/users/routes/sessions.py",
         old="        Depends(require_same_origin),\n",
         test="test_security_cookies.py::test_another_site_cannot_log_a_browser_in",
+    ),
+    Mutation(
+        item=35,
+        name="another site sends no form of a page",
+        file="app/pages/routing.py",
+        old="dependencies=[Depends(require_same_origin)]",
+        new="dependencies=[]",
+        test="test_security_pages.py::test_no_form_can_be_sent_by_another_site",
+    ),
+    Mutation(
+        item=35,
+        name="another site does not use the cookie with the token",
+        file="app/users/routes/links.py",
+        within="token_of",
+        old="require_same_origin(request)",
+        new="pass",
+        test="test_security_links.py::test_another_site_cannot_use_the_cookie",
     ),
     Mutation(
         item=35,
@@ -2008,6 +2051,29 @@ PROTECTIONS = [
         old="    still: StillSuperuser,\n",
         test="test_security_slow_requests.py"
         "::test_a_superuser_who_was_one_when_the_request_began_invites_nobody",
+    ),
+    # The other sections: pages
+    Mutation(
+        name="a message is shown once",
+        file="app/pages/messages.py",
+        within="context",
+        old="    delete_cookie(request, _cookie_name(request), secure=_is_secure(request))\n",
+        test="test_flows.py::test_a_message_is_shown_once",
+    ),
+    Mutation(
+        name="a cookie holds the name of a message and never its text",
+        file="app/pages/messages.py",
+        within="context",
+        old='sentences().get(name, "")',
+        new="sentences().get(name, name)",
+        test="test_flows.py::test_a_forged_message_shows_nothing",
+    ),
+    Mutation(
+        name="a message is text and no HTML",
+        file="app/pages/templates/page.html",
+        old='role="status">{{ message }}<',
+        new='role="status">{{ message | safe }}<',
+        test="test_security_pages.py::test_a_message_is_text_and_no_html",
     ),
     # The other sections: logs
     Mutation(

@@ -110,8 +110,8 @@ SHIPPED_REVISION = '''"""users: a color of the template"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "users_0005"
-down_revision = "users_0004"
+revision = "users_0006"
+down_revision = "users_0005"
 branch_labels = None
 depends_on = None
 
@@ -245,6 +245,11 @@ SEAMS = [
         "app/pages/templates/profile.html",
         "fields",
         """{{ field("own_color", "Own color", value=values["own_color"], required=false) }}\n""",
+    ),
+    Seam(
+        "app/pages/templates/register.html",
+        "fields",
+        """{{ field("own_color", "Own color", value=own_color, required=false) }}\n""",
     ),
     _imports("app/pages/events.py"),
     Seam("app/pages/events.py", "events", '        "own": _("Something of its own"),\n'),

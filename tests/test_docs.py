@@ -170,29 +170,29 @@ NEWS = """## Unreleased
 ### Changed
 
 - The mail that verifies an address begins with a greeting (`app/users/emails/verify.txt`).
-- Accounts have a language: run `uv run app db upgrade` (`users_0005`).
+- Accounts have a time zone: run `uv run app db upgrade` (`users_0006`).
 
 ## 1.0.0
 """
-LANGUAGE = '''"""users: the language of a person"""
+TIME_ZONE = '''"""users: the time zone of a person"""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "users_0005"
-down_revision = "users_0004"
+revision = "users_0006"
+down_revision = "users_0005"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
     with op.batch_alter_table("users") as users:
-        users.add_column(sa.Column("language", sa.String(length=35), nullable=True))
+        users.add_column(sa.Column("time_zone", sa.String(length=64), nullable=True))
 
 
 def downgrade() -> None:
     with op.batch_alter_table("users") as users:
-        users.drop_column("language")
+        users.drop_column("time_zone")
 '''
 CHANGES = {
     "CHANGELOG.md": ("## Unreleased\n", NEWS),
@@ -203,7 +203,7 @@ CHANGES = {
     ),
     "template/app/users/models.py": (
         "\n    # Your own",
-        "    language: Mapped[str | None] = mapped_column(String(35), default=None)\n\n    # Your own",
+        "    time_zone: Mapped[str | None] = mapped_column(String(64), default=None)\n\n    # Your own",
     ),
     "template/app/users/sessions.py": ('"""\n', '"""\n# Mended in 1.1.0.\n'),
     "template/tests/test_smoke.py": ('"""\n', '"""\n# Mended in 1.1.0.\n'),
@@ -222,7 +222,7 @@ def owner(tmp_path: Path, env: dict[str, str]) -> Reader:
         text = (template / path).read_text("utf-8")
         assert old in text
         (template / path).write_text(text.replace(old, new, 1), "utf-8")
-    (template / "template/app/users/migrations/users_0005_language.py").write_text(LANGUAGE)
+    (template / "template/app/users/migrations/users_0006_time_zone.py").write_text(TIME_ZONE)
     commit(template, "The next version", tag="1.1.0")
     return Reader(project, env | {"TEMPLATE": str(template)})
 

@@ -74,7 +74,12 @@ def test_answers_tell_of_an_account_exactly_what_the_contract_says(
     assert set(registered) == set(me) == PUBLIC
     assert set(logged_in) == PUBLIC | {"access_token", "refresh_token", "expires_in", "token_type"}
     assert set(managed) == PUBLIC | {"created_at", "updated_at", "delete_after", "must_reset_password"}
-    assert set(export["account"]) == set(managed) | {"failed_logins", "password_version", "pending_email"}
+    assert set(export["account"]) == set(managed) | {
+        "failed_logins",
+        "language",
+        "password_version",
+        "pending_email",
+    }
 
 
 def test_the_suite_has_the_size_that_it_should(render: Render, python: Path):

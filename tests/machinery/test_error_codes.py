@@ -43,6 +43,7 @@ STATUSES = {
     "session_ended": 401,
     "superusers_only": 403,
     "timeout": 504,
+    "unknown_language": 400,
     "unstorable_value": 400,
     "unsupported_media_type": 415,
     "url_too_long": 414,

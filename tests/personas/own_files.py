@@ -8,7 +8,7 @@ from alembic import op
 revision = "5f0c7a9d1e21"
 down_revision = "app_0002"
 branch_labels = None
-depends_on = ["users_0004"]
+depends_on = ["users_0005"]
 
 
 def upgrade() -> None:
@@ -103,7 +103,7 @@ from alembic import op
 revision = "b51d06f5a3c4"
 down_revision = "app_0002"
 branch_labels = None
-depends_on = ["users_0004"]
+depends_on = ["users_0005"]
 
 
 def upgrade() -> None:
@@ -283,7 +283,7 @@ from alembic import op
 revision = "1f6f2f5d9a01"
 down_revision = "app_0002"
 branch_labels = None
-depends_on = ["users_0004"]
+depends_on = ["users_0005"]
 
 
 def upgrade() -> None:
@@ -370,4 +370,26 @@ import typer
 def greet(name: str) -> None:
     """Say hello."""
     typer.echo(f"Hello {name}.")
+'''
+
+
+OWN_LOOK_TESTS = '''"""The look of the company on every page."""
+
+import re
+
+
+async def test_every_page_has_the_claim_and_the_imprint(browser):
+    for path in ("/", "/login", "/register", "/nowhere"):
+        text = (await browser.get(path)).text
+        assert '<p class="claim">Paper, ink and more since 1998</p>' in text
+        assert '<p class="imprint">Initech Ltd, 1 High Street, Oxford</p>' in text
+
+
+async def test_the_stylesheet_is_the_own_one(browser):
+    path = re.search(r'href="(/static/app\\.[^"]+)"', (await browser.get("/")).text)
+
+    style = (await browser.get(path[1])).text
+
+    assert "--content: 34rem;" in style
+    assert ".imprint {" in style
 '''

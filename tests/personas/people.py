@@ -27,6 +27,7 @@ from .own_files import (
     ORDERS_PACKAGE,
     ORDERS_ROUTES,
     ORDERS_TESTS,
+    OWN_LOOK_TESTS,
     SERVED_BY,
     SERVED_BY_TESTS,
 )
@@ -424,6 +425,44 @@ OPERATIONS = Persona(
 )
 
 
+OWN_LOOK = Persona(
+    "a stylesheet and layout of their own",
+    (
+        instead(
+            "app/pages/static/app.css",
+            "  --content: 28rem;\n",
+            '  --content: 34rem;\n  --pico-font-family: "Atkinson Hyperlegible", system-ui, sans-serif;\n',
+        ),
+        instead(
+            "app/pages/static/app.css",
+            "h1 { font-size: 1.75rem; }\n",
+            "h1 { font-size: 2.25rem; letter-spacing: -.02em; }\n",
+        ),
+        at_the_end(
+            "app/pages/static/app.css",
+            ".imprint { color: var(--pico-muted-color); font-size: .875rem; text-align: center; }\n",
+        ),
+        instead(
+            "app/pages/templates/page.html",
+            '<meta name="robots" content="noindex">\n',
+            '<meta name="robots" content="noindex">\n<meta name="author" content="Initech Ltd">\n',
+        ),
+        instead(
+            "app/pages/templates/page.html",
+            "</nav>\n</header>\n",
+            '</nav>\n<p class="claim">Paper, ink and more since 1998</p>\n</header>\n',
+        ),
+        instead(
+            "app/pages/templates/page.html",
+            "</body>\n",
+            '<p class="imprint">Initech Ltd, 1 High Street, Oxford</p>\n</body>\n',
+        ),
+        added("tests/pages/test_own_look.py", OWN_LOOK_TESTS),
+    ),
+    tests=("tests/pages/test_flows.py", "tests/pages/test_security_pages.py"),
+)
+
+
 A_CONFLICT = Persona(
     "the very line that the fix changes",
     (instead(FIXED, 're.split(r"[\\s/]"', 're.split(r"[\\s/(]"'),),
@@ -479,6 +518,7 @@ PEOPLE = (
     A_LOOK_ALIKE,
     OTHER_LIMITS,
     OPERATIONS,
+    OWN_LOOK,
     EVERY_SEAM,
     A_CONFLICT,
 )

@@ -1,8 +1,9 @@
 """Translations: one `.po` file per language in `locales/`. English is the source.
 
 `uv run app i18n update fr` makes the file of a new language. `_("...")` marks a sentence for translation,
-in Python and in templates, which also have the block `trans`. `app/web/middleware.py` chooses the language of
-each request: the cookie that the page footer sets, or else Accept-Language.
+in Python and in templates, which also have the block `trans`. The sentences of error responses
+(`Problem(409, "...")`) need no mark. The language of a request is the one that its user has set
+(`User.language`), or else that of the browser's cookie, or else that of Accept-Language.
 """
 
 import io
@@ -22,7 +23,7 @@ from jinja2 import Environment
 
 SOURCE_LANGUAGE = "en"
 _LOCALES = Path(__file__).parent / "locales"
-_language: ContextVar[str] = ContextVar("language", default=SOURCE_LANGUAGE)
+_language: ContextVar[str | None] = ContextVar("language", default=None)
 
 
 @cache
@@ -51,10 +52,10 @@ def translations(language: str) -> NullTranslations:
 
 
 @lru_cache(maxsize=256)
-def language_for(accept_language: str) -> str:
-    """The best language for an Accept-Language header (RFC 9110, section 12.5.4); English if none matches."""
+def language_for(accept_language: str) -> str | None:
+    """The best language for an Accept-Language header (RFC 9110, section 12.5.4); None if none matches."""
     wanted = [code.replace("-", "_") for code in _by_quality(accept_language)]
-    return negotiate_locale(wanted, languages()) or SOURCE_LANGUAGE
+    return negotiate_locale(wanted, languages())
 
 
 def _by_quality(accept_language: str) -> Iterable[str]:
@@ -69,8 +70,8 @@ def _by_quality(accept_language: str) -> Iterable[str]:
 
 
 @contextmanager
-def using(language: str) -> Generator[None]:
-    """Translate into *language* within the block."""
+def using(language: str | None) -> Generator[None]:
+    """Translate into *language* within the block, or into English if it is None."""
     token = _language.set(language)
     try:
         yield
@@ -78,25 +79,36 @@ def using(language: str) -> Generator[None]:
         _language.reset(token)
 
 
+def use(language: str | None) -> None:
+    """Translate into *language* until the block of `using` ends. None or an unknown one changes nothing."""
+    if language in languages():
+        _language.set(language)
+
+
+def chosen_language() -> str | None:
+    """The code of the language that the user or the client has asked for, or None."""
+    return _language.get()
+
+
 def current_language() -> str:
     """The code of the language in use."""
-    return _language.get()
+    return _language.get() or SOURCE_LANGUAGE
 
 
 def gettext(sentence: str) -> str:
     """*sentence* in the language in use."""
     # The entry of the empty string is the header of the file.
-    return translations(_language.get()).gettext(sentence) if sentence else sentence
+    return translations(current_language()).gettext(sentence) if sentence else sentence
 
 
 def ngettext(one: str, many: str, count: int) -> str:
     """*one* or *many*, depending on *count*, in the language in use."""
-    return translations(_language.get()).ngettext(one, many, count)
+    return translations(current_language()).ngettext(one, many, count)
 
 
 def format_moment(moment: datetime) -> str:
     """Date and time of day as the language in use writes them, in UTC."""
-    return format_datetime(moment, "medium", tzinfo=UTC, locale=_language.get()) + " UTC"
+    return format_datetime(moment, "medium", tzinfo=UTC, locale=current_language()) + " UTC"
 
 
 def marked(sentence: str) -> str:

@@ -22,6 +22,18 @@ _METHODS = [
     ("**/pages/**.html", "jinja2"),
     ("**/emails/**", "jinja2"),
 ]
+_KEYWORDS = {
+    "_": None,
+    "N_": None,
+    "gettext": None,
+    "ngettext": (1, 2),
+    # The sentences of error responses, which `app/web/problems.py` translates.
+    "Problem": (2,),
+    "problem_response": (2,),
+    "invalid": (2,),
+    "FieldError": (2,),
+}
+"""Functions, and which of their parameters are sentences. None: the first one."""
 
 
 @cli.command()
@@ -69,7 +81,7 @@ def extracted() -> Catalog:
         PROJECT / "app",
         method_map=_METHODS,
         options_map={"**.html": {"extensions": "jinja2.ext.i18n", "trim_blocks": "true", "trimmed": "true"}},
-        keywords={"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)},
+        keywords=_KEYWORDS,
     )
     for filename, _line, message, comments, context in found:
         # Without line numbers, so that a file changes only when a sentence does.

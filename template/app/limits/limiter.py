@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol, Self
 
+from babel.units import format_unit
 from hawkapi import Request
 from hawkapi.responses.response import Response
 
+from app.i18n import N_, current_language
+from app.i18n import gettext as _
 from app.web import Problem, responds
 from app.web.client_ip import client_of
 from app.web.framework.application import services_of_request
@@ -152,19 +155,22 @@ def limited(text: str) -> Callable[[Request], Awaitable[None]]:
     return guard
 
 
-def too_many(seconds: float, *, detail: str = "Too many requests from your network.") -> Problem:
+def too_many(seconds: float, *, detail: str = N_("Too many requests from your network.")) -> Problem:
     """A 429 response (RFC 6585) with *detail* and the *seconds* until the next request is allowed."""
     whole = max(1, math.ceil(seconds))
-    return Problem(429, f"{detail} Try again in {_in_words(whole)}.", headers={"Retry-After": str(whole)})
+    sentence = _("{reason} Try again in {time}.").format(reason=_(detail), time=_in_words(whole))
+    return Problem(429, sentence, headers={"Retry-After": str(whole)})
 
 
 def _in_words(seconds: int) -> str:
-    if seconds == 1:
-        return "1 second"
-    if seconds <= 120:
-        return f"{seconds} seconds"
     minutes = math.ceil(seconds / 60)
-    return f"{minutes} minutes" if minutes <= 120 else f"{math.ceil(minutes / 60)} hours"
+    if seconds <= 120:
+        count, unit = seconds, "duration-second"
+    elif minutes <= 120:
+        count, unit = minutes, "duration-minute"
+    else:
+        count, unit = math.ceil(minutes / 60), "duration-hour"
+    return format_unit(count, unit, locale=current_language())
 
 
 def cannot_be_checked(request: Request, error: LimiterUnavailable) -> Response:

@@ -168,13 +168,16 @@ async def blank_expired(db: AsyncSession) -> None:
 
 
 async def dead_messages(
-    db: AsyncSession, *, before: int | None = None, limit: int | None = None
+    db: AsyncSession, *, before: int | None = None, since: int | None = None, limit: int | None = None
 ) -> list[OutboxMessage]:
-    """Mails that were set aside, with ids below *before*, newest first."""
+    """Mails that were set aside, with ids below *before*, newest first; or from *since* on, oldest first."""
     query = select(OutboxMessage).where(OutboxMessage.status == DEAD)
     if before is not None:
         query = query.where(OutboxMessage.id < before)
-    return list(await db.scalars(query.order_by(OutboxMessage.id.desc()).limit(limit)))
+    if since is not None:
+        query = query.where(OutboxMessage.id >= since)
+    order = OutboxMessage.id.desc() if since is None else OutboxMessage.id
+    return list(await db.scalars(query.order_by(order).limit(limit)))
 
 
 async def dead_message(db: AsyncSession, message_id: int) -> OutboxMessage | None:

@@ -45,6 +45,7 @@ def install(app: App) -> None:
     html.add_context(navigation.context)
     html.add_context(messages.context)
     app.error_page = errors.error_page
+    app.message_page = navigation.message_page
     app.include_router(files.router())
     for router in (
         home.router,

@@ -7,7 +7,6 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 
 from app.i18n import gettext as _
-from app.i18n import gettext as translated
 from app.web.html import html_page
 
 
@@ -19,7 +18,7 @@ def error_page(request: Request, problem: dict[str, Any]) -> Response:
         "error.html",
         status=status,
         reason=_title(status),
-        detail=translated(problem.get("detail") or ""),
+        detail=problem.get("detail") or "",
         # The path may contain the token of a mailed link.
         here="/",
     )

@@ -27,6 +27,7 @@ from app.users.exceptions import (
 )
 from app.users.models import User
 from app.users.schemas import ProfileUpdate
+from app.web.framework.field_errors import sentence_for
 from app.web.html import html_page
 
 # Your own imports go below; template updates never touch them.
@@ -126,7 +127,7 @@ def profile_update(form: ProfileForm) -> ProfileUpdate:
         return msgspec.convert(values, ProfileUpdate, strict=False)
     except msgspec.ValidationError as error:
         [detail] = format_msgspec_error(error)
-        raise InvalidProfile(detail.message, field=detail.field) from None
+        raise InvalidProfile(sentence_for(detail.message), field=detail.field) from None
 
 
 def show_again(

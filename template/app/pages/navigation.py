@@ -43,6 +43,11 @@ def redirect(
     return Response(b"", status_code=303, headers={"Location": path} | (headers or {}))
 
 
+def message_page(request: Request, message: str) -> Response:
+    """Show *message* once after a form of a mailed link. People without a login see it on the login page."""
+    return redirect(request, "/account", message=message)
+
+
 def own_path(path: str, default: str = "/account") -> str:
     """*path* if it is a path on this site, otherwise *default*.
 
@@ -55,9 +60,22 @@ def own_path(path: str, default: str = "/account") -> str:
 def next_page(request: Request, **position: object) -> str:
     """The path of the next page of a list: this one with its filters, at *position*. Empty if a position is
     None."""
-    if None in position.values():
-        return ""
-    return f"{request.path}?{urlencode(dict(parse_qsl(request.query_string.decode('latin-1'))) | position)}"
+    return "" if None in position.values() else _list_at(request, position)
+
+
+def previous_page(request: Request, **position: object) -> str:
+    """The path of the page before this one, at *position* (None: the first). Empty on the first page."""
+    return _list_at(request, position) if position.keys() & _query_of(request) else ""
+
+
+def _list_at(request: Request, position: dict[str, object]) -> str:
+    query = {name: value for name, value in (_query_of(request) | position).items() if value is not None}
+    return f"{request.path}?{urlencode(query)}" if query else request.path
+
+
+def _query_of(request: Request) -> dict[str, object]:
+    """The parameters that have a value."""
+    return dict(parse_qsl(request.query_string.decode("latin-1")))
 
 
 async def _visitor(request: Request, login: OptionalLogin) -> Login | None:

@@ -33,12 +33,14 @@ async def search(
     *,
     text: str = "",
     before: tuple[datetime, str] | None = None,
+    since: tuple[datetime, str] | None = None,
     limit: int = 50,
     **flags: bool | None,
 ) -> list[User]:
     """Accounts whose address contains *text* and whose columns equal *flags*, newest first.
 
-    *before*: `created_at` and id of the last account of the previous page.
+    *before*: `created_at` and id of the last account of the previous page. With *since*: accounts from there
+    on, oldest first.
     """
     query = select(self.model).where(self.model.email.contains(text.lower(), autoescape=True))
     for name, value in flags.items():
@@ -46,8 +48,12 @@ async def search(
             query = query.where(getattr(self.model, name).is_(value))
     if before is not None:
         query = query.where(tuple_(self.model.created_at, self.model.id) < before)
-    newest_first = query.order_by(self.model.created_at.desc(), self.model.id.desc())
-    return list(await db.scalars(newest_first.limit(limit)))
+    if since is not None:
+        oldest_first = query.where(tuple_(self.model.created_at, self.model.id) >= since)
+        query = oldest_first.order_by(self.model.created_at, self.model.id)
+    else:
+        query = query.order_by(self.model.created_at.desc(), self.model.id.desc())
+    return list(await db.scalars(query.limit(limit)))
 
 
 async def emails_by_id(self: "UserManager", db: AsyncSession, user_ids: Iterable[str]) -> dict[str, str]:
@@ -92,7 +98,7 @@ async def update(
     if is_active is False or is_superuser is False:
         await self.require_another_superuser(db, user)
     if not await self._lock(db, user):
-        raise NoSuchUser("The account does not exist.")
+        raise NoSuchUser(_("The account does not exist."))
     old_email, was_verified = user.email, user.is_verified
     if is_verified is None and email not in (None, old_email):
         is_verified = False
@@ -158,9 +164,9 @@ async def send_password_reset(self: "UserManager", db: AsyncSession, user: User)
         NoSuchUser: the account was deleted meanwhile.
     """
     if not await self._lock(db, user):
-        raise NoSuchUser("The account does not exist.")
+        raise NoSuchUser(_("The account does not exist."))
     if not user.is_active:
-        raise AccountDisabled("The account is disabled, so no mail is sent to it.")
+        raise AccountDisabled(_("The account is disabled, so no mail is sent to it."))
     if self._can_receive_mail(user):
         await self._mail_reset(user)
     audit.record(db, "password_reset_request", user.id, actor="")

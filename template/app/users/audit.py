@@ -114,14 +114,25 @@ async def browsers_of_logins(
 
 
 async def events_of(
-    db: AsyncSession, user_id: str | None = None, *, before: int | None = None, limit: int | None = None
+    db: AsyncSession,
+    user_id: str | None = None,
+    *,
+    before: int | None = None,
+    since: int | None = None,
+    limit: int | None = None,
 ) -> list[AuditEvent]:
-    """Events with ids below *before*, newest first, of one account or of all accounts."""
-    query = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
+    """Events with ids below *before*, newest first, of one account or of all accounts.
+
+    With *since*: events with ids from there on, oldest first.
+    """
+    order = AuditEvent.id.desc() if since is None else AuditEvent.id
+    query = select(AuditEvent).order_by(order).limit(limit)
     if user_id is not None:
         query = query.where(AuditEvent.user_id == user_id)
     if before is not None:
         query = query.where(AuditEvent.id < before)
+    if since is not None:
+        query = query.where(AuditEvent.id >= since)
     return list(await db.scalars(query))
 
 

@@ -16,8 +16,11 @@ from hawkapi import Depends, Request
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import i18n
 from app.database import Db, act_as, released, separate_transaction
 from app.database.reading import ReadOnlySession
+from app.i18n import N_
+from app.i18n import gettext as _
 from app.users.cookies import SECURE_NAME, device_cookie, session_cookie
 from app.users.exceptions import SessionEnded, TokenError, TooManyRequests
 from app.users.manager import UserManager
@@ -121,6 +124,8 @@ class Login:
 async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
     """The login that the request belongs to, or the error response if it has none.
 
+    From here on the sentences of the request are in the language that the user has set.
+
     An access token in `Authorization: Bearer` (RFC 6750) takes precedence over a cookie. A cookie is accepted
     only from pages of this application.
     """
@@ -133,15 +138,17 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
                 session, user = await users.sessions.by_token(db, cookie, kind=COOKIE)
             else:
                 return _unauthorized(
-                    "Log in first, then send the access token as Authorization: Bearer, or the cookie.",
+                    N_("Log in first, then send the access token as Authorization: Bearer, or the cookie."),
                     code="not_logged_in",
                 )
         except (TokenError, SessionEnded):
             return _unauthorized(
-                "The session has ended. Refresh the access token, or log in again.", code=SessionEnded.code
+                N_("The session has ended. Refresh the access token, or log in again."),
+                code=SessionEnded.code,
             )
         act_as(db, user.id, session.kind)
         note_user(request, user.id)
+        i18n.use(user.language)
         if users.sessions.is_due(session):
             await _write_down(users, db, session)
         return Login(user, session)
@@ -233,12 +240,9 @@ OptionalUser = Annotated[User | None, Depends(optional_user)]
 @responds({403: {"email_not_verified": "The e-mail address is not verified yet."}})
 async def verified_user(request: Request, user: CurrentUser) -> User:
     if not user.is_verified:
-        asking = _address_of(request, "/verify/request")
-        raise Problem(
-            403,
-            f"Verify your e-mail address first. Request a link with POST {asking}.",
-            code="email_not_verified",
-        )
+        sentence = _("Verify your e-mail address first. Request a link with POST {path}.")
+        path = _address_of(request, "/verify/request")
+        raise Problem(403, sentence.format(path=path), code="email_not_verified")
     return user
 
 
@@ -289,9 +293,10 @@ async def recent_login(request: Request, login: CurrentLogin, users: Users) -> U
         seconds = int(users.sessions.limits.recent.total_seconds())
         # The challenge of RFC 9470, but not its status 401: clients would refresh a valid token.
         challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
+        sentence = _("Confirm your password first, with POST {path}.")
         raise Problem(
             403,
-            f"Confirm your password first, with POST {_address_of(request, '/me/confirm')}.",
+            sentence.format(path=_address_of(request, "/me/confirm")),
             code="recent_login_required",
             headers={"WWW-Authenticate": challenge},
         )

@@ -1,5 +1,7 @@
 """Mails about an account. Their texts are the files in `emails/`; change them freely.
 
+A mail is in the language that its user has set, or else in that of the request that causes it.
+
 `emails/layout.html` is the frame of all HTML mails. While you develop, `/dev/mails` shows every mail.
 
 `send_verification_email` and `send_password_reset_email` accept your own renderer, template names, subject
@@ -7,11 +9,12 @@ and context, and any mailer. HawkAPI's mailer sends at once. `app.mail.Mailer.fo
 into the outbox, which sends it after the transaction is committed.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from babel.units import format_unit
 from hawkapi_mail import EmailMessage, TemplateRenderer
@@ -53,9 +56,22 @@ RESET_REQUIRED = N_(
 """The extra sentence in reset mails to an account that must set a new password."""
 
 
+def in_language_of_user[Mail: Callable[..., Awaitable[None]]](mail: Mail) -> Mail:
+    """Decorates a function that mails to a user, its first parameter, who may have set a language."""
+
+    @wraps(mail)
+    async def translated(user: User, *args: Any, **kwargs: Any) -> None:
+        with i18n.using(i18n.chosen_language()):
+            i18n.use(user.language)
+            await mail(user, *args, **kwargs)
+
+    return cast(Mail, translated)
+
+
 # What the hooks and the manager call
 
 
+@in_language_of_user
 async def mail_verification(user: User, token: str) -> None:
     """Put the mail that asks *user* to verify the address into the outbox."""
     services = services_of(user)
@@ -70,6 +86,7 @@ async def mail_verification(user: User, token: str) -> None:
     )
 
 
+@in_language_of_user
 async def mail_password_reset(user: User, token: str) -> None:
     """Put the mail with the link that sets a new password into the outbox."""
     services = services_of(user)
@@ -88,6 +105,7 @@ async def mail_password_reset(user: User, token: str) -> None:
     )
 
 
+@in_language_of_user
 async def mail_email_change(user: User, new_email: str, token: str) -> None:
     """Put the mail with the link that makes *new_email* the account's address into the outbox."""
     services = services_of(user)
@@ -192,6 +210,7 @@ NOTICES = {
 """The security notices, by event. Change the words freely. The text around them is in `emails/`."""
 
 
+@in_language_of_user
 async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None:
     """Put a security notice about *user* into the outbox: what happened, when, from where."""
     db = session_of(user)

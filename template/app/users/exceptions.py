@@ -6,6 +6,7 @@
 
 from hawkapi_auth import TokenError as TokenError
 
+from app.i18n import N_
 from app.i18n import gettext as _
 from app.users.models import User, UserSession
 
@@ -75,7 +76,7 @@ class HashingBusy(Exception):
 class TooManyRequests(Exception):
     """A rate limit is exceeded. The text says which. The next request is allowed in *seconds*."""
 
-    def __init__(self, seconds: float, sentence: str = "Too many requests from your network.") -> None:
+    def __init__(self, seconds: float, sentence: str = N_("Too many requests from your network.")) -> None:
         super().__init__(sentence)
         self.seconds = seconds
 
@@ -97,6 +98,16 @@ class RegistrationClosed(ValueError):
 
 class NoSuchInvitation(ValueError):
     """The invitation does not exist."""
+
+
+class UnknownLanguage(ValueError):
+    """The application is not translated into this language."""
+
+    code = "unknown_language"
+    field = "language"
+
+    def __init__(self) -> None:
+        super().__init__(_("The application is not available in this language."))
 
 
 class LastSuperuser(ValueError):

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import clock
 from app.clock import UTCDateTime
 from app.database import Base, released
+from app.i18n import gettext as _
 from app.users import audit
 from app.users.email_addresses import parse_email
 from app.users.exceptions import NoSuchInvitation, TokenError, UserAlreadyExists
@@ -116,7 +117,7 @@ async def invite(self: "UserManager", db: AsyncSession, *, email: str, invited_b
 async def withdraw_invitation(self: "UserManager", db: AsyncSession, invitation_id: str) -> None:
     """Withdraw an invitation, so that its link stops working. Raises `NoSuchInvitation`."""
     if not await self.invitations.remove(db, invitation_id):
-        raise NoSuchInvitation("The invitation does not exist.")
+        raise NoSuchInvitation(_("The invitation does not exist."))
     audit.record(db, "invitation_withdrawn", None, details={"invitation": invitation_id})
 
 

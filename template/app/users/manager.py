@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.database import act_as, client_of_session, released, session_of
+from app.i18n import chosen_language, languages
 from app.i18n import gettext as _
 from app.limits import LimiterUnavailable
 from app.users import administration, audit
@@ -45,6 +46,7 @@ from app.users.exceptions import (
     SessionReused,
     TokenError,
     TooManyRequests,
+    UnknownLanguage,
     UserAlreadyExists,
     WrongPassword,
 )
@@ -176,7 +178,7 @@ class UserManager:
         """Like `get_by_id`, but raises `NoSuchUser` instead of returning None."""
         user = await self.get_by_id(db, user_id)
         if user is None:
-            raise NoSuchUser("The account does not exist.")
+            raise NoSuchUser(_("The account does not exist."))
         return user
 
     # Registration
@@ -227,8 +229,8 @@ class UserManager:
     ) -> User:
         """Create an account. *extra* are your own columns.
 
-        Mail to an unverified address is discarded if its mailbox has received too many mails recently. The
-        user can request a new link later.
+        Its language is the one that the client asks for, if any. Mail to an unverified address is discarded
+        if its mailbox has received too many mails recently. The user can request a new link later.
 
         Raises:
             InvalidEmail, InvalidPassword: with a message for the user.
@@ -249,7 +251,7 @@ class UserManager:
             is_verified=is_verified,
             is_superuser=is_superuser,
             password_version=0,
-            **extra,
+            **{"language": chosen_language()} | extra,
         )
         db.add(user)
         await self._flush_unique(db, email)
@@ -592,7 +594,7 @@ class UserManager:
             (each for each in await self.sessions.of_user(db, user) if each.id == session_id), None
         )
         if session is None or not await self.sessions.revoke(db, session):
-            raise NoSuchSession("The session does not exist.")
+            raise NoSuchSession(_("The session does not exist."))
         audit.record(db, "session_end", user.id, details={"session": session_id})
 
     async def end_sessions(
@@ -640,13 +642,17 @@ class UserManager:
         return issued
 
     async def update_profile(self, db: AsyncSession, user: User, **changes: Any) -> User:
-        """Store the owner's *changes* of your own columns. Columns of the template cannot be changed here.
+        """Store the owner's *changes* of the language and of your own columns. Other columns of the template
+        cannot be changed here.
 
         Raises:
-            ValueError: a column of the template, such as is_superuser.
+            UnknownLanguage: nothing is changed.
+            ValueError: a column that only the manager changes, such as is_superuser.
         """
         if forbidden := TEMPLATE_COLUMNS & changes.keys():
             raise ValueError(f"ProfileUpdate must not have the fields {sorted(forbidden)}.")
+        if changes.get("language") not in (None, *languages()):
+            raise UnknownLanguage
         changed = {name for name, value in changes.items() if value != getattr(user, name)}
         for name in changed:
             setattr(user, name, changes[name])
@@ -723,7 +729,7 @@ class UserManager:
         owned = login is not None and login[0].id == user.id
         if not owned:
             if password is None:
-                raise OwnerRequired("Log in as the owner of the account, or send its password.")
+                raise OwnerRequired(_("Log in as the owner of the account, or send its password."))
             known = self._known_browser(browser, user)
             await self._require_password(db, user, password, "email_change", known=known)
         try:

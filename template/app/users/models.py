@@ -59,6 +59,8 @@ class User(Base):
     """Set by an administrator. The password is refused until the owner sets a new one with a mailed link."""
     pending_email: Mapped[str | None] = mapped_column(String(320), default=None)
     """The requested new address. It has no effect until its link is used."""
+    language: Mapped[str | None] = mapped_column(String(35), default=None)
+    """The code of the language of pages, errors and mails for this user. None: that of each request."""
     delete_after: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     """When the account is deleted permanently. Logging in before then cancels the deletion."""
     created_at: Mapped[datetime] = mapped_column(

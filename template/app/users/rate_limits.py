@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from app.i18n import N_
 from app.limits import Limiter, Rate
 from app.users.exceptions import TooManyRequests
 
@@ -74,8 +75,8 @@ LIMITS = {
     # Your own rows go below; template updates never touch them.
 }
 
-TOO_MANY_GUESSES = "Too many wrong passwords. If you do not know yours, set a new one by mail."
-OF_THE_ACCOUNT = "Too many requests for this account."
+TOO_MANY_GUESSES = N_("Too many wrong passwords. If you do not know yours, set a new one by mail.")
+OF_THE_ACCOUNT = N_("Too many requests for this account.")
 
 
 type _Bucket = tuple[str, Rate]

@@ -162,6 +162,12 @@ class ProfileUpdate(msgspec.Struct):
     `msgspec.UNSET`. Never add flags such as is_superuser, the password or the e-mail address.
     """
 
+    language: Annotated[
+        str | msgspec.UnsetType | None,
+        msgspec.Meta(
+            description="The language of errors, pages and mails, such as `de`. Null: that of each request.",
+        ),
+    ] = msgspec.UNSET
     # Your own profile fields go below; template updates never touch them.
 
 

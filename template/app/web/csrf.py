@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 from hawkapi import Request
 
+from app.i18n import gettext as _
 from app.web.framework.application import services_of_request
 from app.web.problems import Problem
 
@@ -31,12 +32,11 @@ def require_same_origin(request: Request) -> None:
     origin = _origin_of(services_of_request(request).settings.base_url)
     is_ours = site == "same-origin" if site is not None else request.headers.get("origin") == origin
     if not is_ours:
-        raise CrossSiteRequest(
-            403,
+        sentence = _(
             "Cross-site request refused. Requests authenticated by a cookie must come from pages of this"
-            f" application. Clients other than browsers must send the header Origin: {origin}",
-            code="cross_site_request",
+            " application. Clients other than browsers must send the header Origin: {origin}"
         )
+        raise CrossSiteRequest(403, sentence.format(origin=origin), code="cross_site_request")
 
 
 def _origin_of(address: str) -> str:

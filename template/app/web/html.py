@@ -100,6 +100,7 @@ class HtmlPages:
                 "Cache-Control": "no-store",
                 "Content-Language": language,
                 "Content-Security-Policy": self.policy(),
+                "Vary": "Accept-Language, Cookie",
             }
             | (headers or {}),
             content_type="text/html; charset=utf-8",

@@ -28,6 +28,8 @@ import msgspec
 from hawkapi.middleware.cors import CORSMiddleware
 
 from app import i18n
+from app.i18n import N_
+from app.i18n import gettext as _
 from app.settings import Settings
 from app.web.access_log import is_of_user, log_requests
 from app.web.cookies import COOKIES, read_cookies
@@ -192,20 +194,19 @@ def security_headers(app: Application, transport: bytes) -> Application:
 
 
 def choose_language(app: Application) -> Application:
-    """Translate into the language of the cookie `language`, or else of Accept-Language (`app/i18n.py`)."""
+    """Translate into the language of the cookie `language`, or else of Accept-Language (`app/i18n`).
+
+    A login replaces it by the language that the user has set (`app/users/dependencies.py`).
+    """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
-        language = _language_of(scope["headers"])
-        if language == i18n.SOURCE_LANGUAGE:
-            await app(scope, receive, send)
-            return
-        with i18n.using(language):
+        with i18n.using(_language_of(scope["headers"])):
             await app(scope, receive, send)
 
     return middleware
 
 
-def _language_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def _language_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     accepted = ""
     for name, value in headers:
         if name == b"cookie" and b"language=" in value:
@@ -214,7 +215,7 @@ def _language_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
                 return chosen
         elif name == b"accept-language":
             accepted = value.decode("latin-1")
-    return i18n.language_for(accepted) if accepted else i18n.SOURCE_LANGUAGE
+    return i18n.language_for(accepted) if accepted else None
 
 
 def errors_as_pages(app: Application) -> Application:
@@ -295,10 +296,10 @@ def check_host(app: Application, allowed: Iterable[str]) -> Application:
     def refusal(hosts: list[bytes]) -> str:
         if len(hosts) > 1:
             # A proxy may use a different one of them than this application (RFC 9112, section 3.2).
-            return "The request names more than one host."
+            return N_("The request names more than one host.")
         if not names or (hosts and (hosts[0] in as_sent or host_name(hosts[0].decode("latin-1")) in names)):
             return ""
-        return "This application does not serve this host name."
+        return N_("This application does not serve this host name.")
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] not in _EXEMPT:
@@ -334,11 +335,11 @@ def limit_size(app: Application, *, headers: int) -> Application:
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
         path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogatepass")
         if len(path) + len(scope["query_string"]) > MAX_URL_LENGTH:
-            response = problem_response(414, f"The URL is too long. The maximum is {MAX_URL_LENGTH} bytes.")
+            sentence = _("The URL is too long. The maximum is {count} bytes.")
+            response = problem_response(414, sentence.format(count=MAX_URL_LENGTH))
         elif sum([len(name) + len(value) for name, value in scope["headers"]]) > headers:
-            response = problem_response(
-                431, f"The headers are too large. The maximum is {headers} bytes in total."
-            )
+            sentence = _("The headers are too large. The maximum is {count} bytes in total.")
+            response = problem_response(431, sentence.format(count=headers))
         else:
             response = app
         await response(scope, receive, send)
@@ -369,9 +370,8 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
             if clock.is_receiving:
                 # The server would read the rest of the body as the next request.
                 headers = {"Connection": "close"} if scope.get("http_version", "1.1") < "2" else {}
-                refusal = problem_response(
-                    408, f"The body took longer than {body:g} s to arrive.", headers=headers
-                )
+                sentence = _("The body took longer than {seconds} s to arrive.")
+                refusal = problem_response(408, sentence.format(seconds=f"{body:g}"), headers=headers)
             else:
                 logger.error("a %s request was cancelled after %g s", scope["method"], response)
                 refusal = problem_response(504, "The request took too long and was cancelled.")

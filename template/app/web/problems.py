@@ -2,7 +2,7 @@
 
 Raise `Problem` (or the framework's `HTTPException`) from anywhere below a route. `problem_for` turns
 all other exceptions into responses. Every response has a `code`, which programs can rely on: its texts may
-change, its code does not.
+change, its code does not. The texts are in the language of the user or of the request (`app/i18n`).
 """
 
 import logging
@@ -18,13 +18,15 @@ from hawkapi.security.api_key import MissingCredentialError
 from hawkapi.validation.errors import RequestValidationError
 from sqlalchemy import exc as database_errors
 
+from app.i18n import N_, current_language
+from app.i18n import gettext as _
 from app.web.database_errors import taken_fields
 
 logger = logging.getLogger("app.web")
 
 PROBLEM_JSON = "application/problem+json"
-UNEXPECTED = "An unexpected error occurred and was logged."
-NOTHING_HERE = "There is no resource at this URL."
+UNEXPECTED = N_("An unexpected error occurred and was logged.")
+NOTHING_HERE = N_("There is no resource at this URL.")
 
 
 _DEFAULT_CODES = {
@@ -108,18 +110,23 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
     errors: list[FieldError] | None = None,
 ) -> Response:
-    """Build an error response. Every one of them comes from here."""
+    """Build an error response. Every one of them comes from here, in the language in use.
+
+    `code`, `type`, `title` and the names of the fields are for programs and stay as they are.
+    """
     body = ProblemDetails(
         title=HTTPStatus(status).phrase,
         status=status,
         code=code or default_code(status),
-        detail=detail or msgspec.UNSET,
-        errors=errors or msgspec.UNSET,
+        detail=_(detail) or msgspec.UNSET,
+        errors=[msgspec.structs.replace(each, message=_(each.message)) for each in errors or ()]
+        or msgspec.UNSET,
     )
+    language = {"Content-Language": current_language(), "Vary": "Accept, Accept-Language, Cookie"}
     return Response(
         msgspec.json.encode(body),
         status_code=status,
-        headers=dict(headers or {}),
+        headers=language | dict(headers or {}),
         content_type=PROBLEM_JSON,
     )
 
@@ -141,7 +148,8 @@ def problem_for(error: Exception) -> Response:
                 400, "The request is not valid.", code="validation_failed", errors=errors
             ).to_response()
         case RequestEntityTooLarge():
-            return problem_response(413, f"The body is too large. The maximum is {error.max_size} bytes.")
+            sentence = _("The body is too large. The maximum is {count} bytes.")
+            return problem_response(413, sentence.format(count=error.max_size))
         case MissingCredentialError():
             return problem_response(401, error.detail, code="not_logged_in", headers=error.headers)
         case ClientDisconnected():

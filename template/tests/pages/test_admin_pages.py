@@ -153,11 +153,16 @@ async def test_no_page_shows_a_secret(admin, admin_paths, rows):
 # Users
 
 
+def link_in(text, relation):
+    """Where the link to the next or the previous page leads to, or None."""
+    found = re.search(rf'<a href="([^"]+)" rel="{relation}">', text)
+    return found and found[1].replace("&amp;", "&")
+
+
 async def emails_on(browser, path):
     text = (await browser.get(path)).text
     found = re.findall(r'scope="row"><a href="/admin/users/[^"]+">([^@]+)@', text)
-    following = re.search(r'<a href="([^"]+)" rel="next">', text)
-    return found, following and following[1].replace("&amp;", "&")
+    return found, link_in(text, "next")
 
 
 @pytest.mark.parametrize(
@@ -198,6 +203,25 @@ async def test_the_next_page_keeps_the_filters(admin, ada, make_user):
 
     assert [len(page) for page in pages] == [2, 1]
     assert sorted(pages[0] + pages[1]) == ["user0", "user1", "user2"]
+
+
+async def test_the_previous_page_is_the_one_that_was_there_before(admin, make_user):
+    """With its filters, page by page, to the first one, which has none before it."""
+    for number in range(5):
+        await make_user(f"user{number}@example.com")
+    path, forward, back = "/admin?search=user&limit=2", [], []
+    while path:
+        last = path
+        emails, path = await emails_on(admin, path)
+        forward.append(emails)
+
+    path = last
+    while path:
+        back.append((await emails_on(admin, path))[0])
+        path = link_in((await admin.get(path)).text, "prev")
+
+    assert [len(page) for page in forward] == [2, 2, 1]
+    assert back == forward[::-1]
 
 
 # One user
@@ -354,10 +378,10 @@ async def test_the_log_shows_the_newest_first_and_of_one_account(admin, ada, db)
     assert names(whole)[:2] == ["Other", "Event51"]
     assert names(by_address) == names(by_id) == [f"Event{number}" for number in range(51, 1, -1)]
     assert names(unknown) == []
-    following = re.search(r'<a href="([^"]+)" rel="next">', by_address)
-    assert following is not None
-    older = (await admin.get(following[1].replace("&amp;", "&"))).text
+    older = (await admin.get(link_in(by_address, "next"))).text
     assert names(older) == ["Event1", "Event0"]
+    assert names((await admin.get(link_in(older, "prev"))).text) == names(by_address)
+    assert link_in(by_address, "prev") is None
 
 
 # Dead mails
@@ -428,3 +452,4 @@ async def test_the_list_of_dead_mails_has_pages(admin, make_dead_mail):
     assert first.count('scope="row"') == 50
     assert f'href="/admin/mails?before={mails[1].id}" rel="next"' in first
     assert second.count('scope="row"') == 1
+    assert (link_in(first, "prev"), link_in(second, "prev")) == (None, "/admin/mails")

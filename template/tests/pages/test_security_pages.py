@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from app.pages import messages
 from app.pages.forms import ProfileForm
 from app.users.rate_limits import Limit, Limits
 
@@ -35,6 +36,7 @@ ROWS = {
     "/account/password": "change_password",
     "/account/profile": "update_profile",
     "/account/export": "export",
+    "/language": "update_profile",
 }
 
 
@@ -123,6 +125,19 @@ async def test_no_login_leads_to_another_site(build_app, make_browser, make_user
         answer = await browser.post(path, data=form, headers={"Referer": "https://evil.example/"})
 
         assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+
+
+# Messages
+
+
+async def test_a_message_is_text_and_no_html(browser, monkeypatch):
+    monkeypatch.setattr(messages, "sentences", lambda: {"won": "<b>You have won</b>"})
+    browser.cookies.set("__Host-message", "won", domain="test.local", path="/")
+
+    text = (await browser.get("/login")).text
+
+    assert "&lt;b&gt;You have won&lt;/b&gt;" in text
+    assert "<b>You" not in text
 
 
 # 34, 35: cookies and forged forms

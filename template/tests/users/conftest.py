@@ -25,9 +25,20 @@ from app.users import TokenError, User, UserManager, UserSession, UserTokens
 from app.users.audit import AuditEvent
 from app.users.exceptions import OwnerRequired
 from app.users.passwords import hashing
+from app.users.routes import link_pages
 from app.users.sessions import IssuedSession
 from app.web import App
 from tests.conftest import PASSWORD, change_settings
+
+
+@pytest.fixture(autouse=True)
+def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The forms of mailed links get a page of their own, as in an application without `app/pages`.
+
+    What they get with it is in `tests/pages/test_flows.py`.
+    """
+    monkeypatch.setattr(link_pages, "shown_once", lambda request, message: None)  # type: ignore[misc]
+
 
 type Outbox = Callable[[], Awaitable[list[EmailMessage]]]
 

@@ -7,7 +7,6 @@ from tests.pages.test_security_pages import ROWS, pages_of
 
 UNLIMITED = {
     "/logout": "ends a session and reveals nothing",
-    "/language": "sets a cookie",
     "/account/sessions": "needs a recent password",
     "/account/delete": "needs a recent password",
 }

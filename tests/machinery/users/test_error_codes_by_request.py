@@ -156,6 +156,12 @@ async def test_invalid_email(client):
     shows(await client.post("/users/register", json=ACCOUNT | {"email": "ada"}), "invalid_email")
 
 
+async def test_unknown_language(client, make_user, login):
+    headers = login(await make_user())
+
+    shows(await client.patch("/users/me", json={"language": "tlh"}, headers=headers), "unknown_language")
+
+
 async def test_weak_password(client):
     shows(await client.post("/users/register", json=ACCOUNT | {"password": "short"}), "weak_password")
 

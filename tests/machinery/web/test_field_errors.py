@@ -1,12 +1,17 @@
 """All that is wrong with a body or a query is said at once, field by field."""
 
+import enum
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Literal
+from uuid import UUID
 
 import msgspec
 import pytest
 from hawkapi import Depends
 
 from app.web import FromForm, query
+from app.web.framework.field_errors import field_errors
 
 JSON = {"Content-Type": "application/json"}
 
@@ -179,3 +184,50 @@ async def test_every_parameter_of_a_query_is_named(web, http):
         ("limit", "invalid"),
         ("ids[1]", "invalid"),
     ]
+
+
+# The sentences
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "sentence"),
+    [
+        ("x" * 41, Annotated[str, msgspec.Meta(max_length=40)], "At most 40 characters are allowed."),
+        ("x", Annotated[str, msgspec.Meta(min_length=2)] | None, "At least 2 characters are required."),
+        ([1, 2], Annotated[list[int], msgspec.Meta(max_length=1)], "At most 1 entries are allowed."),
+        ([], Annotated[list[int], msgspec.Meta(min_length=1)], "At least 1 entries are required."),
+        ("5", Annotated[int, msgspec.Meta(le=4)], "The value must be at most 4."),
+        ("5", Annotated[int, msgspec.Meta(ge=6)], "The value must be at least 6."),
+        ("5.5", Annotated[float, msgspec.Meta(lt=5.5)], "The value must be less than 5.5."),
+        ("5.5", Annotated[float, msgspec.Meta(gt=5.5)], "The value must be greater than 5.5."),
+        ("5", Annotated[int, msgspec.Meta(multiple_of=2)], "It must be a multiple of 2."),
+        ("x", Annotated[str, msgspec.Meta(pattern="^[{]$")], "This does not have the required form."),
+        ("x", int | None, "This must be a whole number."),
+        ("x", float, "This must be a number."),
+        ("x", Decimal, "This must be a number."),
+        ("x", bool, "This must be true or false."),
+        (5, str, "This must be text."),
+        (5, list[int], "This must be a list."),
+        (5, dict[str, int], "This must be an object."),
+        ("secret", Colour, "This is not one of the accepted values."),
+        ("secret", Literal["a", "b"], "This is not one of the accepted values."),
+        ("x", datetime, "This must be a time such as 2026-11-25T08:30:00Z."),
+        ("x", date, "This must be a date such as 2026-11-25."),
+        ("x", UUID, "This value is not valid."),
+        ("x", timedelta, "This value is not valid."),
+        ("x", bytes, "This value is not valid."),
+        ({"low": 2, "high": 1}, Range, "low is more than high"),
+    ],
+    ids=str,
+)
+def test_people_get_a_sentence_and_no_message_of_the_parser(value, kind, sentence):
+    with pytest.raises(msgspec.ValidationError) as refused:
+        msgspec.convert(value, kind, strict=False)
+
+    [error] = field_errors(value, kind, refused.value, name="body", strict=False)
+
+    assert error.message == sentence

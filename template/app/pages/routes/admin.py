@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import Db
 from app.pages.events import name_of
 from app.pages.forms import REFUSALS, AccountChangeForm, problem_of
-from app.pages.navigation import Administrator, RecentAdministrator, next_page, redirect
+from app.pages.navigation import Administrator, RecentAdministrator, next_page, previous_page, redirect
 from app.pages.routing import PageRouter
 from app.users import Users
 from app.users.dependencies import Login, StillSuperuser
 from app.users.manager import UserManager
-from app.users.routes.admin import find_events, find_users
+from app.users.routes.admin import find_events, find_users, previous_cursor
 from app.users.schemas import EventQuery, ManagedUser, UserQuery, UserUpdate, managed, public_session
 from app.web import FromForm, Problem, query
 from app.web.html import html_page
@@ -61,6 +61,7 @@ async def users_page(
         accounts=page.items,
         filters=filters,
         next_page=next_page(request, cursor=page.next),
+        previous_page=previous_page(request, cursor=await previous_cursor(filters, users, db)),
     )
 
 

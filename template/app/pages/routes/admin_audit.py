@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db
 from app.pages.events import name_of
-from app.pages.navigation import Administrator, next_page
+from app.pages.navigation import Administrator, next_page, previous_page
 from app.pages.routing import PageRouter
 from app.users import Users
+from app.users.audit import events_of
 from app.users.manager import UserManager
 from app.users.routes.admin import find_events
 from app.users.schemas import EventQuery
@@ -42,7 +43,8 @@ async def audit_page(
 ) -> Response:
     """The events of all accounts or of one account, newest first."""
     user_id = await _id_of(filters.account.strip(), users, db)
-    page = await find_events(EventQuery(user_id=user_id, before=filters.before), db)
+    place = EventQuery(user_id=user_id, before=filters.before)
+    page = await find_events(place, db)
     ids = [each for event in page.items for each in (event.actor, event.user_id) if each]
     return html_page(
         request,
@@ -51,7 +53,16 @@ async def audit_page(
         events=[(event, name_of(event)) for event in page.items],
         emails=await users.emails_by_id(db, ids),
         next_page=next_page(request, before=page.next),
+        previous_page=previous_page(request, before=await _start_of_previous(place, db)),
     )
+
+
+async def _start_of_previous(page: EventQuery, db: AsyncSession) -> int | None:
+    """The `before` of the page before *page*. None if that is the first one, or if *page* is."""
+    if page.before is None:
+        return None
+    newer = await events_of(db, page.user_id, since=page.before, limit=page.limit + 1)
+    return newer[-1].id if len(newer) > page.limit else None
 
 
 async def _id_of(account: str, users: UserManager, db: AsyncSession) -> str | None:

@@ -9,10 +9,11 @@ from typing import Annotated
 import msgspec
 from hawkapi import Depends, Request
 from hawkapi.responses.response import Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db
 from app.mail import OutboxMessage, outbox
-from app.pages.navigation import Administrator, RecentAdministrator, next_page, redirect
+from app.pages.navigation import Administrator, RecentAdministrator, next_page, previous_page, redirect
 from app.pages.routing import PageRouter
 from app.users import Users, record
 from app.web import Problem, query
@@ -66,7 +67,16 @@ async def mails_page(
         mails=mails,
         emails=await users.emails_by_id(db, [mail.user_id for mail in mails if mail.user_id]),
         next_page=next_page(request, before=following),
+        previous_page=previous_page(request, before=await _start_of_previous(page.before, db)),
     )
+
+
+async def _start_of_previous(before: int | None, db: AsyncSession) -> int | None:
+    """The `before` of the page before this one. None if that is the first one, or if this one is."""
+    if before is None:
+        return None
+    newer = await outbox.dead_messages(db, since=before, limit=_PAGE + 1)
+    return newer[-1].id if len(newer) > _PAGE else None
 
 
 @router.get("/admin/mails/{message_id}")

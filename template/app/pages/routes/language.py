@@ -1,4 +1,7 @@
-"""Choose the language of the pages and e-mails. The footer of every page has the form."""
+"""Choose the language of the pages and e-mails. The footer of every page has the form.
+
+A cookie remembers it for this browser, and the account for everything else that its user does and gets.
+"""
 
 from typing import Annotated
 
@@ -7,8 +10,11 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 
 from app import i18n
-from app.pages.navigation import own_path, redirect
+from app.database import Db
+from app.pages.navigation import Visitor, own_path, redirect
 from app.pages.routing import PageRouter
+from app.users import Users
+from app.users.dependencies import limited_by
 from app.web import FromForm, set_cookie
 from app.web.framework.application import services_of_request
 from app.web.middleware import LANGUAGE_COOKIE
@@ -23,10 +29,14 @@ class LanguageForm(msgspec.Struct):
     next: str = ""
 
 
-@router.post("/language")
-async def choose_language(request: Request, form: Annotated[LanguageForm, FromForm()]) -> Response:
-    """Remember the language in this browser for a year."""
+@router.post("/language", dependencies=[limited_by("update_profile")])
+async def choose_language(
+    visitor: Visitor, request: Request, form: Annotated[LanguageForm, FromForm()], users: Users, db: Db
+) -> Response:
+    """Remember the language in this browser for a year, and in the account of a user who is logged in."""
     if form.language in i18n.languages():
         is_secure = services_of_request(request).settings.cookie_secure
         set_cookie(request, LANGUAGE_COOKIE, form.language, max_age=_YEAR, secure=is_secure)
+        if visitor is not None:
+            await users.update_profile(db, visitor.user, language=form.language)
     return redirect(request, own_path(form.next, "/"))

@@ -24,7 +24,8 @@ router = PageRouter()
 
 @router.get("/register")
 async def registration_page(visitor: Visitor, request: Request, users: Users) -> Response:
-    return html_page(request, "register.html", email="", errors={}, min_length=users.password_min_length)
+    empty = msgspec.structs.asdict(RegistrationForm())
+    return html_page(request, "register.html", **empty, errors={}, min_length=users.password_min_length)
 
 
 @router.post("/register", dependencies=[limited_by("register")])

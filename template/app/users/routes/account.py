@@ -34,6 +34,7 @@ from app.users.routes.errors import (
     INVALID_LINK,
     LAST_SUPERUSER,
     PASSWORD_REQUIRED,
+    UNKNOWN_LANGUAGE,
     WEAK_PASSWORD,
     WRONG_PASSWORD,
 )
@@ -68,6 +69,7 @@ async def me(user: CurrentUser) -> PublicUser:
 
 
 @router.patch("/me", status_code=200, dependencies=[limited_by("update_profile")])
+@responds(UNKNOWN_LANGUAGE)
 async def update_me(
     user: CurrentUser, body: ProfileUpdate, still: StillLoggedIn, users: Users, db: Db
 ) -> PublicUser:

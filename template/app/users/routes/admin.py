@@ -55,19 +55,40 @@ async def list_users(
 
 async def find_users(page: UserQuery, users: UserManager, db: AsyncSession) -> UserPage:
     """One page of the list of accounts."""
-    found = await users.search(
+    found = await _search(page, users, db, before=_from_cursor(page.cursor) if page.cursor else None)
+    shown = found[: page.limit]
+    following = _to_cursor(shown[-1]) if len(found) > page.limit else None
+    return UserPage([managed(user) for user in shown], following)
+
+
+async def previous_cursor(page: UserQuery, users: UserManager, db: AsyncSession) -> str | None:
+    """The cursor of the page before *page*. None if that is the first one, or if *page* is."""
+    if not page.cursor:
+        return None
+    newer = await _search(page, users, db, since=_from_cursor(page.cursor))
+    # The account of the cursor is the last one of that page, which begins `limit` accounts before.
+    return _to_cursor(newer[-1]) if len(newer) > page.limit else None
+
+
+async def _search(
+    page: UserQuery,
+    users: UserManager,
+    db: AsyncSession,
+    *,
+    before: tuple[datetime, str] | None = None,
+    since: tuple[datetime, str] | None = None,
+) -> list[User]:
+    return await users.search(
         db,
         text=page.search,
-        before=_from_cursor(page.cursor) if page.cursor else None,
+        before=before,
+        since=since,
         limit=page.limit + 1,
         is_active=page.is_active,
         is_verified=page.is_verified,
         is_superuser=page.is_superuser,
         must_reset_password=page.must_reset_password,
     )
-    shown = found[: page.limit]
-    following = _to_cursor(shown[-1]) if len(found) > page.limit else None
-    return UserPage([managed(user) for user in shown], following)
 
 
 @router.get("/audit", status_code=200)

@@ -3,6 +3,8 @@
 from hawkapi import Request
 from hawkapi.responses.response import Response
 
+from app import i18n
+from app.i18n import N_
 from app.limits import too_many
 from app.users.dependencies import resolve_user_manager
 from app.users.exceptions import (
@@ -22,6 +24,7 @@ from app.users.exceptions import (
     SessionEnded,
     TokenError,
     TooManyRequests,
+    UnknownLanguage,
     UserAlreadyExists,
     WrongPassword,
 )
@@ -33,6 +36,12 @@ from app.web.framework.parameters import sent_by_form
 
 # Your own imports go below; template updates never touch them.
 # isort: split
+
+
+WRONG = N_("The e-mail address or the password is wrong.")
+WRONG_OR_UNVERIFIED = N_(
+    "The e-mail address or the password is wrong, or the e-mail address is not verified yet."
+)
 
 
 def install_error_handlers(app: App) -> None:
@@ -50,8 +59,7 @@ def install_error_handlers(app: App) -> None:
         must_verify = users is not None and users.must_verify
         return Problem(
             401,
-            "The e-mail address or the password is wrong"
-            + (", or the e-mail address is not verified yet." if must_verify else "."),
+            WRONG_OR_UNVERIFIED if must_verify else WRONG,
             code=error.code,
             headers={"WWW-Authenticate": "Bearer"},
         ).to_response()
@@ -64,6 +72,10 @@ def install_error_handlers(app: App) -> None:
     async def invalid_password(request: Request, error: InvalidPassword) -> Response:
         return _invalid(error, error.reason)
 
+    @app.exception_handler(UnknownLanguage)
+    async def unknown_language(request: Request, error: UnknownLanguage) -> Response:
+        return _invalid(error, error.code)
+
     @app.exception_handler(WrongPassword)
     async def wrong_password(request: Request, error: WrongPassword) -> Response:
         # Not 401: the session is still valid, and a client would discard it.
@@ -74,7 +86,7 @@ def install_error_handlers(app: App) -> None:
     @app.exception_handler(OwnerRequired)
     async def owner_required(request: Request, error: OwnerRequired) -> Response:
         if sent_by_form(request):
-            return link_pages.email_change_form(request, "Enter your password.")
+            return link_pages.email_change_form(request, i18n.gettext("Enter your password."))
         return Problem(400, str(error), code=error.code).to_response()
 
     @app.exception_handler(SessionEnded)
@@ -138,10 +150,12 @@ def install_error_handlers(app: App) -> None:
 
     # Your own answers go below; template updates never touch them.
 
-    _ = (taken, refused, invalid_email, invalid_password, wrong_password, owner_required)
+    _ = (taken, refused, invalid_email, invalid_password, unknown_language, wrong_password, owner_required)
     _ = (session_ended, not_now, not_found, dead_link, cross_site, busy, closed, too_often)
 
 
-def _invalid(error: InvalidEmail | InvalidPassword | WrongPassword, reason: str) -> Response:
+def _invalid(
+    error: InvalidEmail | InvalidPassword | UnknownLanguage | WrongPassword, reason: str
+) -> Response:
     errors = [FieldError(error.field, str(error), reason)]
     return Problem(400, str(error), code=error.code, errors=errors).to_response()

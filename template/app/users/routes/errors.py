@@ -24,6 +24,7 @@ WEAK_PASSWORD = {
     400: {"weak_password": "It is not allowed: `errors` says why."}  # nosec B105 # pragma: allowlist secret
 }
 INVALID_EMAIL = {400: {"invalid_email": "The e-mail address is not valid."}}
+UNKNOWN_LANGUAGE = {400: {"unknown_language": "The application is not available in this language."}}
 INVALID_LINK = {400: {"invalid_link": "The link is not valid, has expired or has already been used."}}
 EMAIL_TAKEN = {409: {"email_taken": "The e-mail address already has an account."}}
 LAST_SUPERUSER = {409: {"last_superuser": "The account is the last active superuser."}}

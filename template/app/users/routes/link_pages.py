@@ -1,7 +1,8 @@
 """The pages that mailed links open, for applications without a front end. Their texts are in `pages/`.
 
 They have no script and load nothing from other sites. A form posts to the URL it was opened at, so the page
-does not contain the token. These pages are not used if VERIFY_URL, RESET_URL, EMAIL_CHANGE_URL and
+does not contain the token. With `app/pages`, a form that worked redirects to a page with a message, so that a
+reload does not send it again. These pages are not used if VERIFY_URL, RESET_URL, EMAIL_CHANGE_URL and
 INVITATION_URL point to your front end.
 """
 
@@ -26,7 +27,7 @@ def verify_form(request: Request, email: str, *, with_password: bool, problem: s
 
 
 def verified(request: Request, email: str) -> Response:
-    return html_page(request, "verified.html", email=email)
+    return shown_once(request, "email_verified") or html_page(request, "verified.html", email=email)
 
 
 def invitation_form(request: Request, email: str, min_length: int, problem: str = "") -> Response:
@@ -41,7 +42,9 @@ def invitation_form(request: Request, email: str, min_length: int, problem: str 
 
 
 def account_was_made(request: Request, email: str) -> Response:
-    return html_page(request, "account_made.html", email=email, status=201)
+    return shown_once(request, "account_made") or html_page(
+        request, "account_made.html", email=email, status=201
+    )
 
 
 def new_password_form(request: Request, email: str, min_length: int, problem: str = "") -> Response:
@@ -56,7 +59,7 @@ def new_password_form(request: Request, email: str, min_length: int, problem: st
 
 
 def password_was_set(request: Request, email: str) -> Response:
-    return html_page(request, "password_set.html", email=email)
+    return shown_once(request, "password_set") or html_page(request, "password_set.html", email=email)
 
 
 def password_again(request: Request, problem: str) -> Response:
@@ -69,7 +72,7 @@ def email_change_form(request: Request, problem: str = "") -> Response:
 
 
 def email_was_changed(request: Request, email: str) -> Response:
-    return html_page(request, "email_changed.html", email=email)
+    return shown_once(request, "email_changed") or html_page(request, "email_changed.html", email=email)
 
 
 def dead_link(request: Request) -> Response:
@@ -81,8 +84,14 @@ def dead_link(request: Request) -> Response:
 
 
 def link_is_sent(request: Request, email: str) -> Response:
-    return html_page(request, "link_sent.html", email=email, status=202)
+    return shown_once(request, "check_mail") or html_page(request, "link_sent.html", email=email, status=202)
 
 
 def try_later(request: Request, problem: str, headers: dict[str, str]) -> Response:
     return html_page(request, "try_later.html", status=429, headers=headers, problem=problem)
+
+
+def shown_once(request: Request, message: str) -> Response | None:
+    """A redirect to a page that shows *message*, or None if the application has no such page."""
+    message_page = request.scope["app"].message_page
+    return message_page(request, message) if message_page is not None else None

@@ -17,6 +17,7 @@ from hawkapi.responses.response import Response
 from hawkapi.routing.route import Route
 from hawkapi.routing.router import Router
 
+from app.i18n import gettext as _
 from app.services import Services
 from app.settings import Settings
 from app.web import middleware
@@ -65,6 +66,8 @@ class App(HawkAPI):
         """What the tags of the OpenAPI document are about, in the order in which /docs shows them."""
         self.error_page: Callable[[Request, dict[str, Any]], Response] | None = None
         """Makes the page that a browser gets instead of problem details. None: always problem details."""
+        self.message_page: Callable[[Request, str], Response] | None = None
+        """Redirects to a page that shows the message of this name once. None: there is no such page."""
         self._methods_of: dict[str, set[str]] = {}
         self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
         # The framework's documentation pages load scripts from a CDN, and its health routes respond with 500
@@ -163,7 +166,8 @@ class App(HawkAPI):
             return problem_response(503, MIGRATIONS_ARE_PENDING, code="migrations_pending")
         response = problem_for(error)
         if self.debug and response.status_code == 500:
-            return problem_response(500, f"{type(error).__name__}: {error}")
+            told = f"{type(error).__name__}: {error}"
+            return problem_response(500, told)
         return response
 
     def _is_in_development(self) -> bool:
@@ -264,7 +268,8 @@ class App(HawkAPI):
 
 def _wrong_method(allowed: Set[str]) -> Response:
     methods = ", ".join(sorted(allowed))
-    return problem_response(405, f"This URL only allows {methods}.", headers={"Allow": methods})
+    sentence = _("This URL only allows {methods}.").format(methods=methods)
+    return problem_response(405, sentence, headers={"Allow": methods})
 
 
 def _whole_body_or_error(receive: Any) -> Any:

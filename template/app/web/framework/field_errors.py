@@ -3,6 +3,7 @@
 This runs only after msgspec has refused a value, so valid requests cost nothing more.
 """
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from types import UnionType
@@ -11,12 +12,47 @@ from typing import Annotated, Any, TypeAliasType, Union, cast, get_args, get_ori
 import msgspec
 from hawkapi.validation.errors import format_msgspec_error
 
+from app.i18n import N_
+from app.i18n import gettext as _
 from app.web.problems import FieldError
 
 _MAX_ERRORS = 50
 _MAX_ITEMS = 1000
 _MAX_DEPTH = 6
 """Bounds for the work that one request can cause. What lies beyond is one error, that of msgspec."""
+
+
+_SENTENCES = [
+    (re.compile(pattern), sentence)
+    for pattern, sentence in (
+        (r"Object missing required field", N_("This field is required.")),
+        (r"Object contains unknown field", N_("This field is not accepted.")),
+        (r"Expected `str` of length <= (?P<limit>\d+)", N_("At most {limit} characters are allowed.")),
+        (r"Expected `str` of length >= (?P<limit>\d+)", N_("At least {limit} characters are required.")),
+        (r"Expected `\w+` of length <= (?P<limit>\d+)", N_("At most {limit} entries are allowed.")),
+        (r"Expected `\w+` of length >= (?P<limit>\d+)", N_("At least {limit} entries are required.")),
+        (r"Expected `\w+` <= (?P<limit>\S+)", N_("The value must be at most {limit}.")),
+        (r"Expected `\w+` >= (?P<limit>\S+)", N_("The value must be at least {limit}.")),
+        (r"Expected `\w+` < (?P<limit>\S+)", N_("The value must be less than {limit}.")),
+        (r"Expected `\w+` > (?P<limit>\S+)", N_("The value must be greater than {limit}.")),
+        (r"Expected `\w+` that's a multiple of (?P<limit>\S+)", N_("It must be a multiple of {limit}.")),
+        (r"Expected `str` matching regex", N_("This does not have the required form.")),
+        (r"Expected `int\b", N_("This must be a whole number.")),
+        (r"Expected `(?:float|decimal)\b|Invalid decimal", N_("This must be a number.")),
+        (r"Expected `bool\b", N_("This must be true or false.")),
+        (r"Expected `str\b", N_("This must be text.")),
+        (r"Expected `array\b", N_("This must be a list.")),
+        (r"Expected `object\b", N_("This must be an object.")),
+        (r"Invalid enum value", N_("This is not one of the accepted values.")),
+        (r"Invalid RFC3339 encoded datetime", N_("This must be a time such as 2026-11-25T08:30:00Z.")),
+        (r"Invalid RFC3339 encoded date", N_("This must be a date such as 2026-11-25.")),
+        (
+            r"Expected `|Invalid (?:UUID|base64|value|ISO|epoch|RFC)|.*out of range",
+            N_("This value is not valid."),
+        ),
+    )
+]
+"""What the messages of msgspec mean for people."""
 
 
 def field_errors(
@@ -71,7 +107,18 @@ def _errors_of_fields(
 
 def _told(error: msgspec.ValidationError, path: str) -> Iterator[FieldError]:
     for each in format_msgspec_error(error):
-        yield FieldError(path if each.field == "$" else _joined(path, each.field), each.message)
+        yield FieldError(path if each.field == "$" else _joined(path, each.field), sentence_for(each.message))
+
+
+def sentence_for(message: str) -> str:
+    """What *message* of msgspec means, for people. It does not quote the value, which may be a password.
+
+    Anything else is a sentence of a `__post_init__` of yours.
+    """
+    for pattern, sentence in _SENTENCES:
+        if found := pattern.match(message):
+            return _(sentence).format(**found.groupdict())
+    return _(message)
 
 
 def _joined(path: str, name: str) -> str:

@@ -198,7 +198,7 @@ def _convert(text: Any, annotation: Any, field: str) -> Any:
     except msgspec.ValidationError as error:
         raise _invalid(text, annotation, error, field, strict=False) from None
     if not _is_finite(value):
-        raise invalid(field, "Expected a finite number.")
+        raise invalid(field, "The number must be finite.")
     return value
 
 

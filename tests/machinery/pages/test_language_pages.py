@@ -1,0 +1,91 @@
+"""The language of the pages: chosen in the footer, for the browser and for the account."""
+
+import pytest
+from sqlalchemy import event
+
+EMAIL = "ada@example.com"
+
+
+@pytest.fixture
+def statements(app):
+    """The statements that the database has executed."""
+    found = []
+    engine = app.state.db.get().engine.sync_engine
+
+    def note(connection, cursor, statement, *_):
+        found.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield found
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def is_german(page):
+    return '<html lang="de">' in page.text and page.headers["content-language"] == "de"
+
+
+@pytest.fixture
+def stored(db, manager):
+    """`await stored()`: the account as it is in the database."""
+
+    async def read():
+        async with db.session(commit=False) as session:
+            return await manager.get_by_email(session, EMAIL)
+
+    return read
+
+
+async def test_the_footer_sets_it_for_browser_and_account(log_in, make_browser, make_user, stored):
+    user = await make_user(EMAIL)
+    browser, elsewhere = await log_in(user), await log_in(user)
+
+    answer = await browser.post("/language", data={"language": "de", "next": "/account"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    assert "language=de" in answer.headers["set-cookie"]
+    assert (await stored()).language == "de"
+    assert is_german(await browser.get("/account"))
+    assert is_german(await elsewhere.get("/account"))
+
+
+async def test_without_a_login_it_is_that_of_the_browser(browser):
+    await browser.post("/language", data={"language": "de"})
+
+    assert is_german(await browser.get("/login"))
+
+
+async def test_an_unknown_one_changes_nothing(log_in, make_user, stored):
+    browser = await log_in(await make_user(EMAIL, language="de"))
+
+    answer = await browser.post("/language", data={"language": "fr"})
+
+    assert answer.status_code == 303
+    assert "language=" not in answer.headers.get("set-cookie", "")
+    assert (await stored()).language == "de"
+
+
+async def test_the_setting_of_the_account_comes_before_the_browser(log_in, make_user):
+    browser = await log_in(await make_user(EMAIL, language="de"))
+    browser.cookies.set("language", "en", domain="test.local", path="/")
+
+    page = await browser.get("/account", headers={"Accept-Language": "en"})
+    error = await browser.get("/admin", headers={"Accept-Language": "en"})
+
+    assert is_german(page)
+    assert error.status_code == 403
+    assert is_german(error)
+
+
+async def test_a_page_reads_the_user_once_for_it(log_in, make_user, statements):
+    browsers = [
+        await log_in(await make_user(f"{language}@example.com", language=language))
+        for language in ("en", "de")
+    ]
+
+    counts = []
+    for browser in browsers:
+        statements.clear()
+        await browser.get("/account")
+        counts.append(len(statements))
+
+    assert counts[0] == counts[1] > 0

@@ -50,7 +50,7 @@ class Visitor:
         self.page.get_by_role("button", name=re.compile(f"^{re.escape(button)}")).click()
 
     def follow(self, link: str) -> None:
-        self.page.get_by_role("link", name=link, exact=True).click()
+        self.page.locator("main").get_by_role("link", name=link, exact=True).click()
 
     def sees(self, text: str) -> None:
         expect(self.page.locator("main")).to_contain_text(text)

@@ -42,6 +42,7 @@ import asyncio
 from hawkapi_mail import EmailMessage
 from sqlalchemy import update
 from app.cli.common import application
+from app.cli.sample_data import seed
 from app.mail import OutboxMessage, outbox
 
 async def prepare():
@@ -60,25 +61,38 @@ async def prepare():
             if "GET" in each.route.methods and is_page and not each.route.path.endswith("/html"):
                 print(each.route.path)
 
+seed()
 asyncio.run(prepare())
 """
-"""Sets mails aside, which takes their worker hours, and prints the paths of pages."""
+"""Adds the sample data, sets mails aside, which takes their worker hours, and prints the paths of pages."""
 
-pytestmark = pytest.mark.minutes
+# One process, so that the project is made once.
+pytestmark = [pytest.mark.minutes, pytest.mark.xdist_group("browser")]
+
+
+@pytest.fixture(scope="module")
+def project(render: Render, python: Path) -> Path:
+    """A project whose accounts have a profile."""
+    project = render()
+    add_profile(project)
+    environment = {"DATABASE_URL": f"sqlite+aiosqlite:///{project.parent / 'empty.db'}"}
+    for command in (("upgrade",), ("revision", "-m", "add a display name")):
+        run(python, "-m", "app.cli", "db", *command, cwd=project, env=environment)
+    return project
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, id=label, marks=pytest.mark.xdist_group(f"browser-{name}"))
-        for name, label in (("sqlite", "with JavaScript"), ("postgresql", "without JavaScript"))
+        pytest.param("sqlite", id="with JavaScript"),
+        pytest.param("postgresql", id="without JavaScript"),
     ],
 )
 def site(
-    request: pytest.FixtureRequest, render: Render, python: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, project: Path, python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """A project in development with sample data and a profile, served. One for each database."""
-    project, port, server = render(), free_port(), None
+    """The project in development with sample data, served. One for each database."""
+    port, server = free_port(), None
     database = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('data') / 'app.db'}"
     if request.param == "postgresql":
         server, name = request.getfixturevalue("postgresql"), f"app_{uuid4().hex[:8]}"
@@ -90,23 +104,16 @@ def site(
         "RATE_LIMITS": "false",
         "ENVIRONMENT": "development",
     }
-
-    def app(*arguments: str) -> None:
-        run(python, "-m", "app.cli", *arguments, cwd=project, env=environment)
-
-    add_profile(project)
-    app("db", "upgrade")
-    app("db", "revision", "-m", "add a display name")
-    app("db", "upgrade")
-    app("db", "seed")
-    routes = run(python, "-c", PREPARE, cwd=project, env=environment).split()
+    run(python, "-m", "app.cli", "db", "upgrade", cwd=project, env=environment)
+    prepared = run(python, "-c", PREPARE, cwd=project, env=environment)
+    routes = set(re.findall(r"^/.*$", prepared, re.MULTILINE))
     serve = (python, "-m", "app.cli", "serve", "--port", str(port))
     with (
         process(*serve, cwd=project, log=project / "serve.log", env=environment) as served,
         httpx.Client(base_url=url) as client,
     ):
         wait_for_server(client, served)
-        yield Site(url, set(routes), has_script=request.param == "sqlite")
+        yield Site(url, routes, has_script=request.param == "sqlite")
     if server is not None:
         drop_database(python, server, name)
 

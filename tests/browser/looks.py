@@ -22,6 +22,7 @@ options => axe.run(options).then(({violations, incomplete}) => {
   return [...violations, ...unreadable].flatMap(({id, nodes}) => nodes.map(node => `${id}: ${node.html}`));
 })
 """
+NEXT_FRAME = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 VIEWS = {
     "light": ("light", 1100, {}),
     # Only colours differ in the dark.
@@ -47,6 +48,8 @@ class Looker:
         for view, (scheme, width, options) in VIEWS.items():
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": 800})
+            # Scripts hear of another scheme or width before the next frame.
+            page.evaluate(NEXT_FRAME)
             self._problems += [f"{name} ({view}): axe {each}"[:300] for each in page.evaluate(FIND, options)]
             if self._folder is not None:
                 # The whole documentation would be a picture of 20,000 lines.

@@ -35,6 +35,8 @@ class HtmlPages:
             trim_blocks=True,
             lstrip_blocks=True,
             undefined=StrictUndefined,
+            # Looking at the files for each page takes time. `app dev` restarts when a template is saved.
+            auto_reload=False,
         )
         i18n.translate_templates(self._environment)
         self._context: list[Callable[[Request], dict[str, Any]]] = []

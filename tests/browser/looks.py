@@ -1,0 +1,130 @@
+"""How a page looks: to axe, on a phone, in the dark. And whether its HTML is valid."""
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+from conftest import REPOSITORY, missing
+from filelock import FileLock
+from playwright.sync_api import Page
+
+AXE = gzip.decompress((Path(__file__).parent / "axe.min.js.gz").read_bytes()).decode()
+FIND = """
+options => axe.run(options).then(({violations, incomplete}) => {
+  // Text in the colour of its background is not a violation to axe, but nobody can read it.
+  const isUnreadable = node => node.any.some(check => check.data?.messageKey === "equalRatio");
+  const unreadable = incomplete.map(each => ({id: each.id, nodes: each.nodes.filter(isUnreadable)}));
+  return [...violations, ...unreadable].flatMap(({id, nodes}) => nodes.map(node => `${id}: ${node.html}`));
+})
+"""
+NEXT_FRAME = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+VIEWS = {
+    "light": ("light", 1100, {}),
+    # Only colours differ in the dark.
+    "dark": ("dark", 1100, {"runOnly": ["color-contrast", "link-in-text-block"]}),
+    "phone": ("light", 360, {}),
+}
+NARROWEST = 320
+HTML_VALIDATE = "html-validate@10.9.0"
+
+
+class Looker:
+    """Looks at pages in all views, and keeps a picture of each if *folder* is given."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._problems: list[str] = []
+
+    def look(self, page: Page, name: str) -> None:
+        """Look at the page that is open."""
+        page.evaluate(AXE)
+        # So that no colour is on its way from one scheme to the other.
+        page.add_style_tag(content="* { transition: none !important }")
+        for view, (scheme, width, options) in VIEWS.items():
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 800})
+            # Scripts hear of another scheme or width before the next frame.
+            page.evaluate(NEXT_FRAME)
+            self._problems += [f"{name} ({view}): axe {each}"[:300] for each in page.evaluate(FIND, options)]
+            if self._folder is not None:
+                # The whole documentation would be a picture of 20,000 lines.
+                page.screenshot(path=self._folder / f"{name}-{view}.png", full_page=name != "docs")
+        page.set_viewport_size({"width": NARROWEST, "height": 800})
+        width = page.evaluate("document.documentElement.scrollWidth")
+        if width > NARROWEST:
+            self._problems.append(f"{name} scrolls sideways: {width} px")
+
+    def take_problems(self) -> list[str]:
+        """What was found since the last time."""
+        problems, self._problems = self._problems, []
+        return problems
+
+
+def name_of(route: str) -> str:
+    return re.sub(r"\W+", "-", route).strip("-") or "home"
+
+
+def pattern_of(path: str, routes: set[str]) -> str | None:
+    """The route of a page; a path without parameters before one with."""
+    for route in sorted(routes, key=lambda each: each.count("{")):
+        if re.fullmatch(re.sub(r"\{\w+(?::\w+)?\}", "[^/]+", route), path):
+            return route
+    return None
+
+
+def crawl(client: httpx.Client, routes: set[str]) -> Iterator[tuple[str, str, str]]:
+    """Each page that links lead to or that has no parameter, once for its route: route, path and HTML."""
+    todo = ["/", "/docs", "/nothing-here", *sorted(each for each in routes if "{" not in each)]
+    found: set[str] = set()
+    while todo:
+        path = todo.pop(0)
+        route = pattern_of(path, routes) or path
+        if route in found:
+            continue
+        response = client.get(path)
+        if response.is_redirect or "text/html" not in response.headers["content-type"]:
+            continue
+        found.add(route)
+        yield route, path, response.text
+        for link in re.findall(r'(?:href|src)="(/[^"#?]*)', response.text):
+            if pattern_of(link, routes) not in (None, *found):
+                todo.append(link)
+
+
+def html_validate() -> Path:
+    """The folder of html-validate, which is fetched once."""
+    npm = shutil.which("npm") or missing("npm is not installed")
+    folder = REPOSITORY / ".cache" / HTML_VALIDATE
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "ready").exists():
+            install = [
+                npm,
+                "install",
+                "--silent",
+                "--no-audit",
+                "--no-fund",
+                "--ignore-scripts",
+                HTML_VALIDATE,
+            ]
+            done = subprocess.run(install, cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode:
+                missing(f"npm could not fetch {HTML_VALIDATE}: {done.stderr.strip()[-300:]}")
+            (folder / "ready").touch()
+    return folder
+
+
+def invalid_html(tool: Path, folder: Path, rules: dict[str, str]) -> str:
+    """What html-validate says of the files in *folder*. Nothing if all are valid."""
+    config = folder.with_suffix(".json")
+    config.write_text(
+        json.dumps({"root": True, "extends": ["html-validate:standard"], "rules": rules}), "utf-8"
+    )
+    command = [tool / "node_modules" / ".bin" / "html-validate", "--config", config, folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr if done.returncode else ""

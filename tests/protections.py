@@ -115,7 +115,7 @@ PROTECTIONS = [
         file="app/users/passwords/policy.py",
         old="if len(password) > MAX_LENGTH:",
         new="if False:",
-        test="test_security_passwords.py::test_an_endless_password_is_refused_every_way",
+        test="test_security_passwords.py::test_an_overlong_password_is_refused_every_way",
     ),
     Mutation(
         item=1,
@@ -130,7 +130,7 @@ PROTECTIONS = [
                 new="verify_password(password[:50], hashed or",
             ),
         ),
-        test="test_security_passwords.py::test_a_long_password_is_taken_whole_every_way",
+        test="test_security_passwords.py::test_a_long_password_is_not_truncated_anywhere",
     ),
     Mutation(
         item=1,
@@ -145,7 +145,7 @@ PROTECTIONS = [
                 new="verify_password(password.strip(), hashed or",
             ),
         ),
-        test="test_security_passwords.py::test_what_looks_alike_is_another_password",
+        test="test_security_passwords.py::test_lookalike_passwords_are_different",
     ),
     Mutation(
         item=1,
@@ -163,7 +163,7 @@ PROTECTIONS = [
         new="    if password.islower():\n"
         '        raise InvalidPassword("The password needs a digit.")\n'
         "    if any(spelling in common",
-        test="test_security_passwords.py::test_no_kind_of_character_is_asked_for",
+        test="test_security_passwords.py::test_no_kind_of_character_is_required",
     ),
     Mutation(
         item=3,
@@ -171,7 +171,7 @@ PROTECTIONS = [
         file="app/users/passwords/policy.py",
         old="spellings(password.casefold())):",
         new="spellings(password)):",
-        test="test_security_passwords.py::test_every_password_of_the_list_is_refused",
+        test="test_security_passwords.py::test_every_common_password_is_refused",
     ),
     Mutation(
         item=3,
@@ -187,7 +187,7 @@ PROTECTIONS = [
         file="app/users/passwords/policy.py",
         old="any(spelling in common for spelling in spellings(password.casefold()))",
         new="password.casefold() in common",
-        test="test_security_passwords.py::test_such_a_password_is_refused_every_way",
+        test="test_security_passwords.py::test_a_decorated_common_password_is_refused_every_way",
     ),
     Mutation(
         item=3,
@@ -209,7 +209,7 @@ PROTECTIONS = [
         file="app/users/passwords/policy.py",
         old="if _is_little_more_than(words, password.casefold()):",
         new="if False:",
-        test="test_security_passwords.py::test_little_more_than_a_known_word_is_refused_every_way",
+        test="test_security_passwords.py::test_a_password_close_to_a_known_word_is_refused_every_way",
     ),
     Mutation(
         item=4,
@@ -217,7 +217,7 @@ PROTECTIONS = [
         file="app/users/passwords/policy.py",
         old="words={*words, *_with_parts(self.app_name)},",
         new="words=words,",
-        test="test_security_passwords.py::test_little_more_than_a_known_word_is_refused_every_way",
+        test="test_security_passwords.py::test_a_password_close_to_a_known_word_is_refused_every_way",
     ),
     Mutation(
         item=4,
@@ -225,7 +225,7 @@ PROTECTIONS = [
         file="app/users/passwords/policy.py",
         old='domain.rpartition(".")[0], *names)',
         new='domain.rpartition(".")[0])',
-        test="test_security_passwords.py::test_the_words_that_count",
+        test="test_security_passwords.py::test_the_known_words_are_extracted",
     ),
     Mutation(
         item=5,
@@ -241,7 +241,7 @@ PROTECTIONS = [
         file="app/users/passwords/pwned.py",
         old="self._range(digest[:5])",
         new="self._range(digest)",
-        test="test_security_passwords.py::test_five_digits_of_a_hash_are_all_that_leaves",
+        test="test_security_passwords.py::test_only_five_digits_of_a_hash_are_sent",
     ),
     Mutation(
         item=5,
@@ -249,7 +249,7 @@ PROTECTIONS = [
         file="app/users/passwords/pwned.py",
         old="            return False\n",
         new="            return True\n",
-        test="test_security_passwords.py::test_an_outage_keeps_nobody_from_setting_a_password",
+        test="test_security_passwords.py::test_an_outage_does_not_prevent_setting_a_password",
     ),
     Mutation(
         item=5,
@@ -257,7 +257,7 @@ PROTECTIONS = [
         file="app/users/__init__.py",
         old="if not settings.password_breach_url:",
         new="if False:",
-        test="test_security_passwords.py::test_without_the_setting_nobody_is_asked",
+        test="test_security_passwords.py::test_no_lookup_happens_without_the_setting",
     ),
     Mutation(
         item=6,
@@ -266,7 +266,7 @@ PROTECTIONS = [
         within="_require_password",
         old="if is_right and _accepts",
         new='if event == "password_change" or is_right and _accepts',
-        test="test_security_account.py::test_a_fresh_login_does_not_replace_the_current_password",
+        test="test_security_account.py::test_a_recent_login_does_not_replace_the_current_password",
     ),
     Mutation(
         item=6,
@@ -289,7 +289,7 @@ PROTECTIONS = [
         name="forms tell password managers what they ask for",
         file="app/users/pages/forms.html",
         old=' autocomplete="new-password"',
-        test="test_security_links.py::test_every_form_helps_password_managers",
+        test="test_security_links.py::test_every_form_is_annotated_for_password_managers",
     ),
     Mutation(
         item=7,
@@ -297,7 +297,7 @@ PROTECTIONS = [
         file="app/users/pages/forms.html",
         old='minlength="{{ min_length }}"',
         new='minlength="{{ min_length }}" maxlength="64"',
-        test="test_security_links.py::test_every_form_takes_what_is_pasted_as_it_is",
+        test="test_security_links.py::test_every_form_accepts_pasted_text_unchanged",
     ),
     Mutation(
         item=8,
@@ -306,7 +306,7 @@ PROTECTIONS = [
         within="_verified",
         old="if not user.is_active:",
         new="if not user.is_active or clock.now() - user.created_at > timedelta(days=90):",
-        test="test_security_passwords.py::test_a_password_does_not_grow_old",
+        test="test_security_passwords.py::test_passwords_do_not_expire",
     ),
     Mutation(
         item=8,
@@ -340,7 +340,7 @@ PROTECTIONS = [
         within="begin_attempt",
         old="if wait := await self._acquire(buckets):",
         new="if (wait := await self._acquire(buckets)) and False:",
-        test="test_security_guessing.py::test_after_too_many_wrong_passwords_even_the_right_one_waits",
+        test="test_security_guessing.py::test_too_many_wrong_passwords_block_the_right_one_too",
     ),
     Mutation(
         item=9,
@@ -349,8 +349,7 @@ PROTECTIONS = [
         within="uncount",
         old="await _refund(self._limiter, self._buckets)",
         new="await self._limiter.clear()",
-        test="test_security_guessing_details.py"
-        "::test_a_success_on_one_account_does_not_clear_the_count_of_the_address",
+        test="test_security_guessing_details.py::test_a_success_does_not_clear_the_count_of_the_address",
     ),
     Mutation(
         item=9,
@@ -365,7 +364,7 @@ PROTECTIONS = [
         name="a known browser has a count",
         file="app/users/rate_limits.py",
         old='*_buckets("wrong_password:browser", f"{account} {known}", limit.browser),',
-        test="test_security_guessing_details.py::test_a_known_browser_has_a_count_of_its_own",
+        test="test_security_guessing_details.py::test_a_known_browser_has_its_own_count",
     ),
     Mutation(
         item=10,
@@ -374,7 +373,7 @@ PROTECTIONS = [
         within="_begin_attempt",
         old="account, network = normalize_email(email),",
         new="account, network = email,",
-        test="test_security_guessing.py::test_all_ways_share_one_count",
+        test="test_security_guessing.py::test_all_routes_share_one_count",
     ),
     Mutation(
         item=10,
@@ -383,7 +382,7 @@ PROTECTIONS = [
         within="address_of",
         old="trusted = _trusted(scope)",
         new='trusted = [ip_network("0.0.0.0/0")]',
-        test="test_security_guessing_details.py::test_a_made_up_address_is_not_believed",
+        test="test_security_guessing_details.py::test_a_forged_client_address_is_ignored",
     ),
     Mutation(
         item=10,
@@ -400,7 +399,7 @@ PROTECTIONS = [
         within="confirm",
         old="known=session.id",
         new="known=str(uuid4())",
-        test="test_security_guessing.py::test_a_stolen_session_does_not_guess_the_password_without_end",
+        test="test_security_guessing.py::test_a_stolen_session_cannot_guess_the_password_without_limit",
     ),
     Mutation(
         item=10,
@@ -418,7 +417,7 @@ PROTECTIONS = [
         within="authenticate",
         old="known = self._known_browser(browser, user)",
         new='known = ""',
-        test="test_security_guessing.py::test_the_owner_gets_in_with_a_browser_that_was_used_before",
+        test="test_security_guessing.py::test_a_known_browser_lets_the_owner_in",
     ),
     Mutation(
         item=11,
@@ -426,7 +425,7 @@ PROTECTIONS = [
         file="app/users/rate_limits.py",
         old='account="10/15m, 100/d"',
         new='account="10/d"',
-        test="test_security_guessing.py::test_the_lock_of_strangers_ends_by_itself",
+        test="test_security_guessing.py::test_the_block_caused_by_strangers_expires",
     ),
     Mutation(
         item=12,
@@ -435,7 +434,7 @@ PROTECTIONS = [
         within="_may_mail",
         old="self.limits is None or",
         new="True or",
-        test="test_security_mails.py::test_a_mailbox_gets_no_more_than_so_many",
+        test="test_security_mails.py::test_mails_to_a_mailbox_are_limited",
     ),
     Mutation(
         item=12,
@@ -444,7 +443,7 @@ PROTECTIONS = [
         within="limited_by",
         old="await users.limits.count(row, ip=client_of(request).network)",
         new="pass",
-        test="test_security_mails.py::test_an_address_that_asks_for_everybody_is_refused",
+        test="test_security_mails.py::test_a_client_that_requests_mails_for_many_accounts_is_refused",
     ),
     Mutation(
         item=12,
@@ -452,7 +451,7 @@ PROTECTIONS = [
         file="app/users/rate_limits.py",
         old="            return False\n        return True",
         new="            raise\n        return True",
-        test="test_security_mails.py::test_the_answer_is_the_same_when_no_mail_goes_out",
+        test="test_security_mails.py::test_the_response_is_the_same_when_no_mail_is_sent",
     ),
     Mutation(
         item=12,
@@ -461,7 +460,7 @@ PROTECTIONS = [
         within="request_email_change",
         old='may_mail = await self._may_mail("request_email_change", new_email)',
         new="may_mail = True",
-        test="test_security_mails.py::test_many_accounts_that_ask_for_one_address_do_not_flood_its_mailbox",
+        test="test_security_mails.py::test_many_accounts_cannot_flood_a_mailbox_by_requesting_its_address",
     ),
     Mutation(
         item=12,
@@ -470,7 +469,7 @@ PROTECTIONS = [
         within="_notify",
         old='may_mail = self.limits is None or await self.limits.allows("notice", **who)',
         new="may_mail = True",
-        test="test_security_mails.py::test_logins_with_ever_other_browsers_do_not_flood_a_mailbox",
+        test="test_security_mails.py::test_logins_with_many_browsers_do_not_flood_a_mailbox",
     ),
     # 13 and 14: who has an account
     Mutation(
@@ -480,7 +479,7 @@ PROTECTIONS = [
         within="request_password_reset",
         old="await self._do_dummy_work(db)",
         new='raise NoSuchUser("The account does not exist.")',
-        test="test_security_enumeration.py::test_known_and_unknown_get_the_same_answer",
+        test="test_security_enumeration.py::test_known_and_unknown_get_the_same_response",
     ),
     Mutation(
         item=13,
@@ -489,7 +488,7 @@ PROTECTIONS = [
         within="refused",
         old='"The e-mail address or the password is wrong"',
         new="str(error)",
-        test="test_security_enumeration.py::test_unknown_wrong_and_disabled_get_the_same_answer",
+        test="test_security_enumeration.py::test_unknown_wrong_and_disabled_get_the_same_response",
     ),
     Mutation(
         item=13,
@@ -498,7 +497,7 @@ PROTECTIONS = [
         within="request_email_change",
         old="await self._do_dummy_work(db)",
         new='raise UserAlreadyExists("taken")',
-        test="test_security_enumeration.py::test_a_taken_and_a_free_new_address_get_the_same_answer",
+        test="test_security_enumeration.py::test_a_taken_and_a_free_new_address_get_the_same_response",
     ),
     Mutation(
         item=13,
@@ -507,7 +506,7 @@ PROTECTIONS = [
         within="register",
         old='if self.registration == "open":',
         new="if True:",
-        test="test_security_registration.py::test_a_new_and_a_taken_address_get_the_same_answer",
+        test="test_security_registration.py::test_a_new_and_a_taken_address_get_the_same_response",
     ),
     Mutation(
         item=14,
@@ -535,7 +534,7 @@ PROTECTIONS = [
         file="app/mail/mailer.py",
         old="        enqueue(\n",
         new='        await __import__("hawkapi_mail").InMemoryBackend().send(message)\n        enqueue(\n',
-        test="test_security_enumeration.py::test_no_mail_is_sent_while_anybody_waits_for_an_answer",
+        test="test_security_enumeration.py::test_no_mail_is_sent_before_the_response",
     ),
     Mutation(
         item=14,
@@ -544,7 +543,7 @@ PROTECTIONS = [
         within="register",
         old='await self.notify(user, "already_registered")',
         new="pass",
-        test="test_security_registration.py::test_a_new_and_a_taken_address_cost_the_same",
+        test="test_security_registration.py::test_a_new_and_a_taken_address_do_the_same_work",
     ),
     Mutation(
         item=14,
@@ -553,7 +552,7 @@ PROTECTIONS = [
         within="register",
         old="await self._mail_verification(user)",
         new="pass",
-        test="test_security_registration.py::test_a_new_and_a_taken_address_cost_the_same",
+        test="test_security_registration.py::test_a_new_and_a_taken_address_do_the_same_work",
     ),
     Mutation(
         item=14,
@@ -562,7 +561,7 @@ PROTECTIONS = [
         within="_do_dummy_work",
         old="if self.send_dummy_mail is not None:",
         new="if False:",
-        test="test_security_enumeration.py::test_known_and_unknown_render_and_store_alike",
+        test="test_security_enumeration.py::test_known_and_unknown_do_the_same_work",
     ),
     # 15 to 22: sessions
     Mutation(
@@ -571,7 +570,7 @@ PROTECTIONS = [
         file=SESSIONS,
         old="_SECRET_BYTES = 32",
         new="_SECRET_BYTES = 8",
-        test="test_security_session_tokens.py::test_a_token_is_32_bytes_of_the_systems_randomness",
+        test="test_security_session_tokens.py::test_a_token_is_32_bytes_of_system_randomness",
     ),
     Mutation(
         item=15,
@@ -580,7 +579,7 @@ PROTECTIONS = [
         within="issue",
         old="secrets.token_bytes(_SECRET_BYTES)",
         new='__import__("random").randbytes(_SECRET_BYTES)',
-        test="test_security_session_tokens.py::test_a_token_is_32_bytes_of_the_systems_randomness",
+        test="test_security_session_tokens.py::test_a_token_is_32_bytes_of_system_randomness",
     ),
     Mutation(
         item=15,
@@ -588,7 +587,7 @@ PROTECTIONS = [
         file=SESSIONS,
         old="return hashlib.sha256(secret).hexdigest()",
         new="return secret.hex()",
-        test="test_security_session_tokens.py::test_the_database_holds_the_hash_alone",
+        test="test_security_session_tokens.py::test_the_database_holds_only_the_hash",
     ),
     Mutation(
         item=15,
@@ -596,7 +595,7 @@ PROTECTIONS = [
         file=SESSIONS,
         old="return hashlib.sha256(secret).hexdigest()",
         new="return secret.hex()",
-        test="test_security_session_tokens.py::test_what_the_database_holds_is_no_cookie",
+        test="test_security_session_tokens.py::test_stored_values_are_not_valid_cookies",
     ),
     Mutation(
         item=15,
@@ -605,7 +604,7 @@ PROTECTIONS = [
         within="_parts",
         old="if not hmac.compare_digest(checksum, self._checksum(session_id, secret)):",
         new="if False:",
-        test="test_security_session_tokens.py::test_what_the_database_holds_is_no_refresh_token",
+        test="test_security_session_tokens.py::test_stored_values_are_not_valid_refresh_tokens",
     ),
     Mutation(
         item=16,
@@ -614,7 +613,7 @@ PROTECTIONS = [
         within="log_in",
         old="await self.sessions.revoke(db, former)",
         new="pass",
-        test="test_security_sessions.py::test_a_login_gives_a_new_cookie_and_the_old_one_is_dead",
+        test="test_security_sessions.py::test_a_login_replaces_the_cookie",
     ),
     Mutation(
         item=16,
@@ -622,7 +621,7 @@ PROTECTIONS = [
         file=SESSIONS,
         within="reissue",
         old=" or not await self.revoke(db, session)",
-        test="test_security_sessions.py::test_a_confirmation_gives_a_new_cookie_and_the_old_one_is_dead",
+        test="test_security_sessions.py::test_a_confirmation_replaces_the_cookie",
     ),
     Mutation(
         item=17,
@@ -632,8 +631,7 @@ PROTECTIONS = [
         old="return await self.sessions.issue(db, user, kind=kind, remember=remember)",
         new="issued = await self.sessions.issue(db, user, kind=kind, remember=remember)\n"
         "        return IssuedSession(issued.db, user, replaces or issued.token)",
-        test="test_security_sessions.py"
-        "::test_a_cookie_that_the_attacker_made_up_is_not_the_one_after_the_login",
+        test="test_security_sessions.py::test_a_login_does_not_adopt_an_invented_cookie",
     ),
     Mutation(
         item=17,
@@ -642,8 +640,7 @@ PROTECTIONS = [
         within="log_in",
         old="await self.sessions.revoke(db, former)",
         new="return IssuedSession(former, user, replaces)",
-        test="test_security_sessions.py"
-        "::test_a_cookie_of_the_attackers_own_login_is_not_the_one_after_the_login",
+        test="test_security_sessions.py::test_a_login_does_not_adopt_the_attackers_session_cookie",
     ),
     Mutation(
         item=18,
@@ -651,7 +648,7 @@ PROTECTIONS = [
         file=SESSIONS,
         within="is_alive",
         old="and now < session.last_seen_at + self.limits.idle",
-        test="test_security_sessions.py::test_a_session_that_nobody_uses_ends",
+        test="test_security_sessions.py::test_an_idle_session_ends",
     ),
     Mutation(
         item=18,
@@ -659,7 +656,7 @@ PROTECTIONS = [
         file=SESSIONS,
         within="is_alive",
         old="and now < session.expires_at",
-        test="test_security_sessions.py::test_a_session_that_is_used_all_the_time_ends_too",
+        test="test_security_sessions.py::test_a_busy_session_ends_too",
     ),
     Mutation(
         item=18,
@@ -677,7 +674,7 @@ PROTECTIONS = [
         within="log_out",
         old="if await self.sessions.revoke(db, session):",
         new="if True:",
-        test="test_security_sessions.py::test_what_was_logged_out_cannot_be_replayed",
+        test="test_security_sessions.py::test_a_logged_out_cookie_cannot_be_replayed",
     ),
     Mutation(
         item=19,
@@ -686,7 +683,7 @@ PROTECTIONS = [
         within="logout",
         old="login: OptionalLogin",
         new="login: CurrentLogin",
-        test="test_security_sessions.py::test_logging_out_works_when_logged_out_already",
+        test="test_security_sessions.py::test_logging_out_again_succeeds",
     ),
     Mutation(
         item=20,
@@ -695,7 +692,7 @@ PROTECTIONS = [
         within="is_alive",
         old="user.is_active\n            and session.revoked_at",
         new="session.revoked_at",
-        test="test_security_sessions.py::test_every_login_is_dead_when_the_account_is_disabled_by_hand",
+        test="test_security_sessions.py::test_disabling_the_account_in_the_database_ends_every_session",
     ),
     Mutation(
         item=20,
@@ -704,7 +701,7 @@ PROTECTIONS = [
         within="delete",
         old="await db.execute(this_one.execution_options(synchronize_session=False))",
         new="pass",
-        test="test_security_sessions.py::test_every_login_is_dead_on_the_next_request_when_the_account_is",
+        test="test_security_sessions.py::test_every_session_ends_when_the_account_is_deleted_or_disabled",
     ),
     Mutation(
         item=20,
@@ -712,7 +709,7 @@ PROTECTIONS = [
         file=ADMINISTRATION,
         within="_apply",
         old=' or changes.get("is_active") is False',
-        test="test_security_sessions.py::test_an_account_that_is_active_again_has_no_session_from_before",
+        test="test_security_sessions.py::test_a_reactivated_account_has_no_earlier_sessions",
     ),
     Mutation(
         item=21,
@@ -721,7 +718,7 @@ PROTECTIONS = [
         within="_apply",
         old="user.password_version = self.model.password_version + 1",
         new="pass",
-        test="test_security_overwritten_passwords.py::test_no_token_outlives_a_password_that_is_set_past_its_owner",
+        test="test_security_overwritten_passwords.py::test_a_password_set_in_code_invalidates_all_tokens",
     ),
     Mutation(
         item=21,
@@ -730,7 +727,7 @@ PROTECTIONS = [
         within="_apply",
         old='taken_away = taken_away or changes.get("must_reset_password") is True',
         new="pass",
-        test="test_security_required_reset.py::test_every_login_and_every_older_link_is_dead",
+        test="test_security_required_reset.py::test_every_session_and_older_link_stops_working",
     ),
     Mutation(
         item=21,
@@ -739,7 +736,7 @@ PROTECTIONS = [
         within="_set_password",
         old="password_version=user.password_version + 1",
         new="password_version=user.password_version",
-        test="test_security_token_table.py::test_an_event_ends_these_tokens_and_no_others",
+        test="test_security_token_table.py::test_each_event_invalidates_only_these_tokens",
     ),
     Mutation(
         item=22,
@@ -748,7 +745,7 @@ PROTECTIONS = [
         within="_end_surplus",
         old="if db.info.pop(_ALIVE, most) < most:",
         new="if db.info.pop(_ALIVE, most) >= 0:",
-        test="test_security_session_limit.py::test_one_login_more_ends_the_one_that_was_used_longest_ago",
+        test="test_security_session_limit.py::test_a_login_over_the_limit_ends_the_least_recently_used_session",
     ),
     Mutation(
         item=22,
@@ -757,7 +754,7 @@ PROTECTIONS = [
         within="revoke_surplus",
         old=".offset(self.limits.most - 1)",
         new=".offset(self.limits.most + 1)",
-        test="test_security_session_limit.py::test_many_logins_at_once_leave_no_more_than_the_limit",
+        test="test_security_session_limit.py::test_concurrent_logins_do_not_exceed_the_limit",
     ),
     Mutation(
         item=21,
@@ -765,8 +762,7 @@ PROTECTIONS = [
         file=SESSIONS,
         within="is_alive",
         old="and session.password_version == user.password_version",
-        test="test_security_account.py"
-        "::test_a_change_of_the_password_ends_every_session_and_gives_this_one_anew",
+        test="test_security_account.py::test_a_password_change_ends_every_session_and_renews_this_one",
     ),
     Mutation(
         item=21,
@@ -775,7 +771,7 @@ PROTECTIONS = [
         within="verify",
         old="if claims.password_version != password_version:",
         new="if False:",
-        test="test_security_account.py::test_a_change_of_the_password_ends_every_mailed_link",
+        test="test_security_account.py::test_a_password_change_invalidates_every_mailed_link",
     ),
     Mutation(
         item=21,
@@ -793,7 +789,7 @@ PROTECTIONS = [
         within="_verified",
         old="await self._lock(db, user) and user.password_version == version",
         new="await self._lock(db, user)",
-        test="test_security_races.py::test_a_login_that_a_reset_overtakes_gives_no_good_token",
+        test="test_security_races.py::test_a_login_overtaken_by_a_reset_gives_no_valid_token",
     ),
     Mutation(
         item=22,
@@ -801,7 +797,7 @@ PROTECTIONS = [
         file=SESSIONS,
         within="_alive",
         old="UserSession.user_id == user.id,",
-        test="test_security_account.py::test_nobody_ends_a_session_of_somebody_else",
+        test="test_security_account.py::test_nobody_can_end_another_users_session",
     ),
     Mutation(
         item=22,
@@ -810,7 +806,7 @@ PROTECTIONS = [
         within="end_session",
         old="if session is None or not await self.sessions.revoke(db, session):",
         new="if session is None:",
-        test="test_security_account.py::test_owners_see_their_sessions_and_end_one",
+        test="test_security_account.py::test_owners_list_their_sessions_and_end_one",
     ),
     # 23 and 24: superusers, and what needs a recent log-in
     Mutation(
@@ -820,7 +816,7 @@ PROTECTIONS = [
         within="end_sessions_of",
         old="await users.end_sessions(db, await users.require(db, user_id))",
         new="await users.require(db, user_id)",
-        test="test_security_admin.py::test_every_session_of_an_account_is_ended",
+        test="test_security_admin.py::test_every_session_of_an_account_can_be_ended",
     ),
     Mutation(
         item=23,
@@ -836,7 +832,7 @@ PROTECTIONS = [
                 new="is_active=body.is_active, email=body.email,",
             ),
         ),
-        test="test_security_admin.py::test_nothing_but_the_flags_can_be_set",
+        test="test_security_admin.py::test_superusers_can_set_only_the_flags",
     ),
     Mutation(
         item=23,
@@ -845,7 +841,7 @@ PROTECTIONS = [
         within="send_password_reset",
         old="return Accepted()",
         new="return Accepted(users.reset_token(user))",
-        test="test_security_admin.py::test_whoever_sends_a_reset_link_does_not_see_it",
+        test="test_security_admin.py::test_a_superuser_does_not_see_the_reset_link",
     ),
     Mutation(
         item=23,
@@ -854,7 +850,7 @@ PROTECTIONS = [
         within="require_another_superuser",
         old="if active == {user.id}:",
         new="if False:",
-        test="test_security_admin.py::test_the_last_superuser_stays_one",
+        test="test_security_admin.py::test_the_last_superuser_keeps_the_role",
     ),
     Mutation(
         item=23,
@@ -862,7 +858,7 @@ PROTECTIONS = [
         file=ADMINISTRATION,
         within="require_another_superuser",
         old="        .with_for_update()\n",
-        test="test_security_admin.py::test_of_two_superusers_who_demote_each_other_one_stays",
+        test="test_security_admin.py::test_two_superusers_cannot_both_demote_each_other",
         postgresql_only=True,
     ),
     Mutation(
@@ -872,7 +868,7 @@ PROTECTIONS = [
         within="recent_login",
         old="if not users.sessions.is_recent(login.session):",
         new="if False:",
-        test="test_security_account.py::test_an_old_login_is_asked_for_the_password_first",
+        test="test_security_account.py::test_an_old_login_must_enter_the_password_first",
     ),
     Mutation(
         item=24,
@@ -880,7 +876,7 @@ PROTECTIONS = [
         file="app/users/routes/account.py",
         within="delete_me",
         old="recent: RecentLogin, ",
-        test="test_security_account.py::test_an_old_login_is_asked_for_the_password_first",
+        test="test_security_account.py::test_an_old_login_must_enter_the_password_first",
     ),
     Mutation(
         item=24,
@@ -888,7 +884,7 @@ PROTECTIONS = [
         file="app/users/routes/admin.py",
         within="change_user",
         old="recent: RecentLogin,",
-        test="test_security_admin.py::test_what_changes_an_account_needs_a_recent_login",
+        test="test_security_admin.py::test_changing_an_account_requires_a_recent_login",
     ),
     Mutation(
         item=24,
@@ -899,7 +895,7 @@ PROTECTIONS = [
         new='    if target := request.query_params.get("next"):\n'
         '        raise __import__("hawkapi").HTTPException(303, headers={"Location": target})\n'
         "    cookie = session_cookie(request)",
-        test="test_security_account.py::test_no_answer_leads_to_an_address_that_the_request_names",
+        test="test_security_account.py::test_no_response_redirects_to_a_url_from_the_request",
     ),
     Mutation(
         item=24,
@@ -907,8 +903,7 @@ PROTECTIONS = [
         file="app/users/routes/admin.py",
         within="invite",
         old="    recent: RecentLogin,\n",
-        test="test_security_admin.py"
-        "::test_every_route_by_which_superusers_change_something_asks_for_a_recent_login",
+        test="test_security_admin.py::test_every_unsafe_superuser_route_requires_a_recent_login",
     ),
     Mutation(
         item=24,
@@ -916,7 +911,7 @@ PROTECTIONS = [
         file="app/users/routes/admin.py",
         within="withdraw_invitation",
         old="recent: RecentLogin, ",
-        test="test_security_admin.py::test_what_changes_an_account_needs_a_recent_login",
+        test="test_security_admin.py::test_changing_an_account_requires_a_recent_login",
     ),
     Mutation(
         item=24,
@@ -924,7 +919,7 @@ PROTECTIONS = [
         file="app/users/routes/admin.py",
         within="send_password_reset",
         old="recent: RecentLogin, ",
-        test="test_security_admin.py::test_what_changes_an_account_needs_a_recent_login",
+        test="test_security_admin.py::test_changing_an_account_requires_a_recent_login",
     ),
     # 25 to 30: mailed links
     Mutation(
@@ -934,7 +929,7 @@ PROTECTIONS = [
         within="change_email",
         old="if not owned:",
         new="if False:",
-        test="test_security_account.py::test_an_address_changes_by_its_link_and_its_owner_alone",
+        test="test_security_account.py::test_an_email_change_requires_the_link_and_the_owner",
     ),
     Mutation(
         item=25,
@@ -943,7 +938,7 @@ PROTECTIONS = [
         within="request_email_change",
         old="self._change_once(db, user, pending_email=new_email)",
         new="self._change_once(db, user, pending_email=new_email, email=new_email)",
-        test="test_security_account.py::test_an_address_changes_by_its_link_and_its_owner_alone",
+        test="test_security_account.py::test_an_email_change_requires_the_link_and_the_owner",
     ),
     Mutation(
         item=25,
@@ -951,7 +946,7 @@ PROTECTIONS = [
         file=MANAGER,
         within="change_email",
         old='await self._notify(user, "email_changed", to=old_email, is_verified=was_verified)',
-        test="test_security_account.py::test_an_address_changes_by_its_link_and_its_owner_alone",
+        test="test_security_account.py::test_an_email_change_requires_the_link_and_the_owner",
     ),
     Mutation(
         item=25,
@@ -960,7 +955,7 @@ PROTECTIONS = [
         within="change_email",
         old="except IntegrityError:",
         new="except ZeroDivisionError:",
-        test="test_security_account.py::test_an_address_that_somebody_took_meanwhile_is_refused",
+        test="test_security_account.py::test_a_concurrently_taken_address_is_refused",
     ),
     Mutation(
         item=26,
@@ -981,7 +976,7 @@ PROTECTIONS = [
         within="accept_invitation",
         old="if not await self.invitations.remove(db, invitation.id):",
         new="if False:",
-        test="test_security_links.py::test_a_link_works_once_in_whatever_way",
+        test="test_security_links.py::test_a_link_works_once_whichever_way_it_is_used",
     ),
     Mutation(
         item=26,
@@ -989,7 +984,7 @@ PROTECTIONS = [
         file=MANAGER,
         within="_change_once",
         old="self.model.password_version == user.password_version,",
-        test="test_security_links.py::test_of_two_uses_at_once_one_wins",
+        test="test_security_links.py::test_only_one_of_two_concurrent_uses_succeeds",
     ),
     Mutation(
         item=26,
@@ -998,7 +993,7 @@ PROTECTIONS = [
         within="verify",
         old="db, user, self.model.is_verified.is_(False), **values",
         new="db, user, **values",
-        test="test_security_links.py::test_of_two_uses_at_once_one_wins",
+        test="test_security_links.py::test_only_one_of_two_concurrent_uses_succeeds",
     ),
     Mutation(
         item=27,
@@ -1025,7 +1020,7 @@ PROTECTIONS = [
         within="verify",
         old="if email is not None and not",
         new="if False and not",
-        test="test_security_tokens.py::test_a_token_is_of_no_use_for_an_address_that_it_was_not_mailed_to",
+        test="test_security_tokens.py::test_a_token_works_only_for_the_address_it_was_mailed_to",
     ),
     Mutation(
         item=27,
@@ -1041,7 +1036,7 @@ PROTECTIONS = [
                 new="if False and not",
             ),
         ),
-        test="test_security_tokens.py::test_a_token_from_before_a_change_of_address_is_refused",
+        test="test_security_tokens.py::test_a_token_issued_before_an_email_change_is_refused",
     ),
     Mutation(
         item=27,
@@ -1069,7 +1064,7 @@ PROTECTIONS = [
                 "        await self._check_password(new_password, context_words(user.email, vars(user)))\n",
             ),
         ),
-        test="test_security_links.py::test_a_refused_password_does_not_spend_the_link",
+        test="test_security_links.py::test_a_refused_password_keeps_the_link_valid",
     ),
     Mutation(
         item=28,
@@ -1079,7 +1074,7 @@ PROTECTIONS = [
         old="        invitation = await self.invitations.of_token(db, token)\n",
         new="        invitation = await self.invitations.of_token(db, token)\n"
         "        await self.invitations.remove(db, invitation.id)\n",
-        test="test_security_links.py::test_a_refused_password_does_not_spend_the_link",
+        test="test_security_links.py::test_a_refused_password_keeps_the_link_valid",
     ),
     Mutation(
         item=28,
@@ -1088,7 +1083,7 @@ PROTECTIONS = [
         within="reset_password",
         old='        audit.record(db, "password_reset"',
         new='        await self.sessions.issue(db, user)\n        audit.record(db, "password_reset"',
-        test="test_security_links.py::test_a_link_logs_nobody_in",
+        test="test_security_links.py::test_a_link_does_not_log_in",
     ),
     Mutation(
         item=29,
@@ -1097,7 +1092,7 @@ PROTECTIONS = [
         within="verify",
         old="is_theirs = bool(password or known) or",
         new="is_theirs = True or",
-        test="test_security_registration.py::test_who_verifies_anothers_account_gets_it",
+        test="test_security_registration.py::test_verifying_an_account_created_by_someone_else_takes_it_over",
     ),
     Mutation(
         item=29,
@@ -1106,7 +1101,7 @@ PROTECTIONS = [
         within="_set_password",
         old="password_version=user.password_version + 1",
         new="password_version=user.password_version",
-        test="test_security_registration.py::test_who_resets_the_password_of_anothers_account_gets_it",
+        test="test_security_registration.py::test_resetting_the_password_of_such_an_account_takes_it_over",
     ),
     Mutation(
         item=29,
@@ -1115,7 +1110,7 @@ PROTECTIONS = [
         within="register_privately",
         old="remember_browser(request, users, None)",
         new="remember_browser(request, users, await users.get_by_email(db, body.email))",
-        test="test_security_registration.py::test_who_registers_again_does_not_confirm_anothers_password",
+        test="test_security_registration.py::test_registering_again_does_not_confirm_the_existing_password",
     ),
     Mutation(
         item=30,
@@ -1127,21 +1122,21 @@ PROTECTIONS = [
         '        state, link = scope["app"].state, f"http://{host}/users/password-reset/{{token}}"\n'
         '        state.settings = state.settings.model_copy(update={"reset_url": link})\n'
         "        await app(scope, receive, send)",
-        test="test_security_links.py::test_no_link_follows_the_request",
+        test="test_security_links.py::test_no_link_is_built_from_the_request",
     ),
     Mutation(
         item=30,
         name="no response of a link is kept",
         file="app/web/html.py",
         old='"Cache-Control": "no-store",',
-        test="test_security_links.py::test_no_answer_is_kept_and_none_passes_its_address_on",
+        test="test_security_links.py::test_no_response_is_cached_or_sends_a_referrer",
     ),
     Mutation(
         item=30,
         name="no page passes on the URL that it was opened at",
         file="app/web/middleware.py",
         old='(b"referrer-policy", b"no-referrer"),',
-        test="test_security_links.py::test_no_answer_is_kept_and_none_passes_its_address_on",
+        test="test_security_links.py::test_no_response_is_cached_or_sends_a_referrer",
     ),
     # 34 to 37: cookies and tokens
     Mutation(
@@ -1150,8 +1145,7 @@ PROTECTIONS = [
         file="app/web/cookies.py",
         old="http_only: bool = True",
         new="http_only: bool = False",
-        test="test_security_cookies.py"
-        "::test_the_cookie_is_out_of_reach_of_scripts_sites_hosts_and_plain_http",
+        test="test_security_cookies.py::test_the_cookie_is_protected_from_scripts_sites_hosts_and_plain_http",
     ),
     Mutation(
         item=34,
@@ -1159,8 +1153,7 @@ PROTECTIONS = [
         file="app/users/cookies.py",
         old='SECURE_NAME = "__Host-session"',
         new='SECURE_NAME = "session"',
-        test="test_security_cookies.py"
-        "::test_the_cookie_is_out_of_reach_of_scripts_sites_hosts_and_plain_http",
+        test="test_security_cookies.py::test_the_cookie_is_protected_from_scripts_sites_hosts_and_plain_http",
     ),
     Mutation(
         item=34,
@@ -1169,8 +1162,7 @@ PROTECTIONS = [
         within="give_cookie",
         old="secure=_is_secure(request),",
         new="secure=False,",
-        test="test_security_cookies.py"
-        "::test_the_cookie_is_out_of_reach_of_scripts_sites_hosts_and_plain_http",
+        test="test_security_cookies.py::test_the_cookie_is_protected_from_scripts_sites_hosts_and_plain_http",
     ),
     Mutation(
         item=34,
@@ -1179,7 +1171,7 @@ PROTECTIONS = [
         within="_name",
         old="SECURE_NAME if _is_secure(request) else PLAIN_NAME",
         new="SECURE_NAME",
-        test="test_security_cookies.py::test_plain_http_uses_another_name_and_only_by_setting",
+        test="test_security_cookies.py::test_plain_http_requires_a_setting_and_uses_another_name",
     ),
     Mutation(
         item=34,
@@ -1188,7 +1180,7 @@ PROTECTIONS = [
         within="read_cookies",
         old='name.strip(b" \\t").decode("latin-1")',
         new='name.decode("latin-1").strip()',
-        test="test_security_cookies.py::test_a_cookie_of_almost_the_same_name_is_no_session",
+        test="test_security_cookies.py::test_a_cookie_with_a_similar_name_is_not_a_session",
     ),
     Mutation(
         item=35,
@@ -1197,7 +1189,7 @@ PROTECTIONS = [
         within="find_login",
         old="require_same_origin(request)",
         new="pass",
-        test="test_security_cookies.py::test_no_unsafe_route_takes_a_cookie_from_another_site",
+        test="test_security_cookies.py::test_no_unsafe_route_accepts_a_cookie_from_another_site",
     ),
     Mutation(
         item=35,
@@ -1253,7 +1245,7 @@ PROTECTIONS = [
         within="_mac",
         old='b"\\0" + signed',
         new='b"\\0" + signed[9:]',
-        test="test_security_tokens.py::test_no_claim_of_a_mailed_token_may_be_another",
+        test="test_security_tokens.py::test_no_claim_of_a_mailed_token_may_differ",
     ),
     Mutation(
         item=36,
@@ -1270,7 +1262,7 @@ PROTECTIONS = [
         file=TOKENS,
         within="_issuer",
         old="""audience=f"{config.audience or 'app'}:{purpose}",""",
-        test="test_security_refresh.py::test_no_claim_may_be_another",
+        test="test_security_refresh.py::test_no_claim_may_differ",
     ),
     Mutation(
         item=36,
@@ -1295,7 +1287,7 @@ PROTECTIONS = [
         within="superuser",
         old="if not user.is_superuser:",
         new="if not superuser.__dict__.setdefault(user.id, user.is_superuser):",
-        test="test_security_refresh.py::test_a_change_of_role_acts_on_the_next_request",
+        test="test_security_refresh.py::test_a_role_change_applies_to_the_next_request",
     ),
     Mutation(
         item=37,
@@ -1303,7 +1295,7 @@ PROTECTIONS = [
         file=SESSIONS,
         old='self._key = derived_key(secret, "session").encode()',
         new="self._key = secrets.token_bytes(32)",
-        test="test_security_refresh.py::test_a_replay_is_known_after_a_restart",
+        test="test_security_refresh.py::test_a_replay_is_detected_after_a_restart",
     ),
     Mutation(
         item=37,
@@ -1319,7 +1311,7 @@ PROTECTIONS = [
         file=SESSIONS,
         within="rotate",
         old="UserSession.revoked_at.is_(None),",
-        test="test_security_refresh.py::test_a_refresh_that_a_log_out_overtakes_gives_no_tokens",
+        test="test_security_refresh.py::test_a_refresh_overtaken_by_a_logout_gives_no_tokens",
     ),
     Mutation(
         item=37,
@@ -1328,7 +1320,7 @@ PROTECTIONS = [
         within="_current_secret",
         old="if replaced_at is None or clock.now() >= replaced_at + self.limits.grace:",
         new="if replaced_at is None:",
-        test="test_security_refresh.py::test_a_replay_after_the_grace_ends_the_session_for_thief_and_owner",
+        test="test_security_refresh.py::test_a_replay_after_the_grace_period_ends_the_session_for_everyone",
     ),
     Mutation(
         item=37,
@@ -1337,7 +1329,7 @@ PROTECTIONS = [
         within="refresh",
         old="await db.commit()",
         new="pass",
-        test="test_security_refresh.py::test_a_replay_after_the_grace_ends_the_session_for_thief_and_owner",
+        test="test_security_refresh.py::test_a_replay_after_the_grace_period_ends_the_session_for_everyone",
     ),
     Mutation(
         item=37,
@@ -1346,7 +1338,7 @@ PROTECTIONS = [
         within="_current_secret",
         old="clock.now() >= replaced_at + self.limits.grace",
         new="True",
-        test="test_security_refresh.py::test_a_replay_inside_the_grace_revokes_nothing",
+        test="test_security_refresh.py::test_a_replay_within_the_grace_period_revokes_nothing",
     ),
     # 38 to 40: rights, logs, production
     Mutation(
@@ -1356,7 +1348,7 @@ PROTECTIONS = [
         within="Registration",
         old="password: NewPasswordText",
         new="password: NewPasswordText\n    is_superuser: bool = False",
-        test="test_security_admin.py::test_who_registers_is_an_ordinary_user_whatever_else_is_sent",
+        test="test_security_admin.py::test_registration_ignores_privilege_fields",
     ),
     Mutation(
         item=38,
@@ -1373,7 +1365,7 @@ PROTECTIONS = [
                 new="    user.is_superuser = body.is_superuser\n    return Accepted()",
             ),
         ),
-        test="test_security_admin.py::test_what_owners_send_makes_them_nothing_more",
+        test="test_security_admin.py::test_owners_cannot_raise_their_own_privileges",
     ),
     Mutation(
         item=38,
@@ -1382,7 +1374,7 @@ PROTECTIONS = [
         within="superuser",
         old="if not user.is_superuser:",
         new="if False:",
-        test="test_security_admin.py::test_an_ordinary_user_does_not_administrate",
+        test="test_security_admin.py::test_an_ordinary_user_is_refused",
     ),
     Mutation(
         item=39,
@@ -1391,7 +1383,7 @@ PROTECTIONS = [
         within="authenticate",
         old='outcome="failure", method="password")\n            if transaction_is_ours:',
         new='outcome="failure", method="password")\n            if False:',
-        test="test_security_audit.py::test_a_login_and_a_failed_one_are_written_down_once_each",
+        test="test_security_audit.py::test_a_login_and_a_failed_login_are_audited_once_each",
     ),
     Mutation(
         item=39,
@@ -1399,7 +1391,7 @@ PROTECTIONS = [
         file=MANAGER,
         within="authenticate",
         old='audit.record(db, "login", user.id, method="password")',
-        test="test_security_audit.py::test_a_login_and_a_failed_one_are_written_down_once_each",
+        test="test_security_audit.py::test_a_login_and_a_failed_login_are_audited_once_each",
     ),
     Mutation(
         item=39,
@@ -1409,7 +1401,7 @@ PROTECTIONS = [
         old="        await self.policy",
         new='        __import__("logging").getLogger("app.users").info("checking %s", password)\n'
         "        await self.policy",
-        test="test_security_audit.py::test_a_life_leaves_nothing_secret_in_the_log",
+        test="test_security_audit.py::test_the_life_of_an_account_leaves_no_secret_in_the_audit_log",
     ),
     Mutation(
         item=39,
@@ -1429,7 +1421,7 @@ PROTECTIONS = [
         new='    if given := request.query_params.get("access_token"):\n'
         "        return given\n"
         '    scheme, _, token = (request.headers.get("authorization") or "").partition(" ")',
-        test="test_security_audit.py::test_no_secret_is_taken_from_an_address",
+        test="test_security_audit.py::test_no_secret_is_accepted_in_a_url",
     ),
     Mutation(
         item=39,
@@ -1437,7 +1429,7 @@ PROTECTIONS = [
         file="app/database/__init__.py",
         old='{"hide_parameters": True}',
         new="{}",
-        test="test_security_audit.py::test_an_error_of_the_database_is_logged_without_what_was_to_be_written",
+        test="test_security_audit.py::test_a_database_error_is_logged_without_the_values",
     ),
     Mutation(
         item=39,
@@ -1455,7 +1447,7 @@ PROTECTIONS = [
         within="redact",
         old="text = pattern.sub(replacement, text)",
         new="pattern.sub(replacement, text)",
-        test="test_security_logs.py::test_a_hook_that_raises_with_a_secret_in_its_text_does_not_show_it",
+        test="test_security_logs.py::test_a_secret_in_the_error_of_a_hook_is_redacted",
     ),
     Mutation(
         item=39,
@@ -1463,7 +1455,7 @@ PROTECTIONS = [
         file="app/users/rate_limits.py",
         within="may_record",
         old='*_buckets(f"{event}:account", account, limit.account),',
-        test="test_security_refusals.py::test_an_account_whose_password_is_guessed_is_written_down_once",
+        test="test_security_refusals.py::test_blocked_guessing_is_audited_once_per_account",
     ),
     Mutation(
         item=39,
@@ -1472,7 +1464,7 @@ PROTECTIONS = [
         within="_begin_attempt",
         old='if await self.limits.may_record("guessing_blocked", ip=network, account=account):',
         new="if False:",
-        test="test_security_refusals.py::test_an_account_whose_password_is_guessed_is_written_down_once",
+        test="test_security_refusals.py::test_blocked_guessing_is_audited_once_per_account",
     ),
     Mutation(
         item=39,
@@ -1480,14 +1472,14 @@ PROTECTIONS = [
         file="app/users/rate_limits.py",
         within="may_record",
         old='*_buckets(f"{event}:ip", ip or "unknown", limit.ip),',
-        test="test_security_refusals.py::test_refused_links_are_written_down_once_for_a_network",
+        test="test_security_refusals.py::test_refused_links_are_audited_once_per_network",
     ),
     Mutation(
         item=39,
         name="requests of other sites are written down",
         file="app/users/routes/error_handlers.py",
         old='await note_refusal(request, resolve_user_manager(app), "cross_site_refused", "cookie")',
-        test="test_security_refusals.py::test_requests_of_other_sites_are_written_down_once_for_a_network",
+        test="test_security_refusals.py::test_cross_site_requests_are_audited_once_per_network",
     ),
     Mutation(
         item=39,
@@ -1496,7 +1488,7 @@ PROTECTIONS = [
         within="may_record",
         old="return not await self._acquire(buckets)",
         new="return True",
-        test="test_security_refusals.py::test_requests_of_other_sites_are_written_down_once_for_a_network",
+        test="test_security_refusals.py::test_cross_site_requests_are_audited_once_per_network",
     ),
     Mutation(
         item=40,
@@ -1504,14 +1496,14 @@ PROTECTIONS = [
         file="app/web/middleware.py",
         old="; form-action 'self'; frame-ancestors 'none'",
         new="; form-action 'self'",
-        test="test_security_headers.py::test_every_answer_tells_browsers_to_be_careful",
+        test="test_security_headers.py::test_every_response_has_the_security_headers",
     ),
     Mutation(
         item=40,
         name="browsers do not guess what a response is",
         file="app/web/middleware.py",
         old='(b"x-content-type-options", b"nosniff"),',
-        test="test_security_headers.py::test_every_answer_tells_browsers_to_be_careful",
+        test="test_security_headers.py::test_every_response_has_the_security_headers",
     ),
     Mutation(
         item=40,
@@ -1519,7 +1511,7 @@ PROTECTIONS = [
         file="app/web/middleware.py",
         old="strict_transport_security(settings)",
         new='b""',
-        test="test_security_headers.py::test_every_answer_tells_browsers_to_be_careful",
+        test="test_security_headers.py::test_every_response_has_the_security_headers",
     ),
     Mutation(
         item=40,
@@ -1527,7 +1519,7 @@ PROTECTIONS = [
         file="app/settings.py",
         old='lambda data: data.get("environment") != "production"',
         new="lambda data: True",
-        test="test_security_headers.py::test_the_documentation_is_closed_in_production",
+        test="test_security_headers.py::test_the_documentation_is_off_in_production",
     ),
     Mutation(
         item=40,
@@ -1554,7 +1546,7 @@ PROTECTIONS = [
         within="_unsafe",
         old='if not settings.base_url.startswith("https://"):',
         new="if False:",
-        test="test_security_production.py::test_production_does_not_start_with_what_travels_unencrypted",
+        test="test_security_production.py::test_production_does_not_start_with_unencrypted_connections",
     ),
     Mutation(
         item=40,
@@ -1562,7 +1554,7 @@ PROTECTIONS = [
         file="app/settings.py",
         within="_unsafe",
         old="yield from unencrypted(settings)",
-        test="test_security_production.py::test_production_does_not_start_with_what_travels_unencrypted",
+        test="test_security_production.py::test_production_does_not_start_with_unencrypted_connections",
     ),
     Mutation(
         name="production enforces the rate limits",
@@ -1570,7 +1562,7 @@ PROTECTIONS = [
         within="_unsafe",
         old="if not settings.rate_limits:",
         new="if False:",
-        test="test_settings.py::test_production_refuses_in_one_sentence",
+        test="test_settings.py::test_production_refuses_unsafe_settings_in_one_sentence",
     ),
     Mutation(
         item=40,
@@ -1579,7 +1571,7 @@ PROTECTIONS = [
         within="_unsafe",
         old="if not settings.cookie_secure:",
         new="if False:",
-        test="test_security_production.py::test_production_does_not_start_with_what_travels_unencrypted",
+        test="test_security_production.py::test_production_does_not_start_with_unencrypted_connections",
     ),
     Mutation(
         item=40,
@@ -1604,21 +1596,21 @@ PROTECTIONS = [
         file="app/web/middleware.py",
         old='if len(path) + len(scope["query_string"]) > MAX_URL_LENGTH:',
         new="if False:",
-        test="test_request_limits.py::test_an_address_has_8192_bytes_at_most",
+        test="test_request_limits.py::test_a_url_has_at_most_8192_bytes",
     ),
     Mutation(
         name="headers have a largest size",
         file="app/web/middleware.py",
         old='for name, value in scope["headers"]]) > headers:',
         new='for name, value in scope["headers"]]) < 0:',
-        test="test_request_limits.py::test_headers_have_max_header_size_bytes_at_most",
+        test="test_request_limits.py::test_headers_have_at_most_max_header_size_bytes",
     ),
     Mutation(
         name="a body has a largest size",
         file="app/main.py",
         old="max_body_size=settings.max_body_size,",
         new="max_body_size=10**9,",
-        test="test_register.py::test_a_body_that_is_too_large_is_refused_before_it_is_read",
+        test="test_register.py::test_an_oversized_body_is_refused_before_it_is_read",
     ),
     Mutation(
         name="a body has to arrive in time",
@@ -1626,21 +1618,21 @@ PROTECTIONS = [
         within="receive",
         old="self.limit.reschedule(began + self._body_left)",
         new="self.limit.reschedule(None)",
-        test="test_timeouts.py::test_a_body_that_drips_is_given_up",
+        test="test_timeouts.py::test_a_slow_body_times_out",
     ),
     Mutation(
         name="unknown host names are refused",
         file="app/web/middleware.py",
         old="app = check_host(app, settings.allowed_hosts)",
         new="app = check_host(app, [])",
-        test="test_hosts.py::test_another_name_is_refused",
+        test="test_hosts.py::test_any_other_host_name_is_refused",
     ),
     Mutation(
         name="pages of other sites send no cookie",
         file="app/web/middleware.py",
         old="allow_origins=settings.cors_origins,",
         new="allow_origins=settings.cors_origins,\n                allow_credentials=True,",
-        test="test_cors.py::test_a_preflight_allows_tokens_and_no_cookies",
+        test="test_cors.py::test_a_preflight_allows_tokens_but_no_cookies",
     ),
     Mutation(
         name="several processes in production share their limits",
@@ -1664,7 +1656,7 @@ PROTECTIONS = [
         within="still_logged_in",
         old="await users.sessions.by_id(db, login.session.id)",
         new="pass",
-        test="test_security_slow_requests.py::test_an_address_asked_for_by_a_login_that_was_ended_is_refused",
+        test="test_security_slow_requests.py::test_an_email_change_by_an_ended_session_is_refused",
     ),
     Mutation(
         name="a superuser who is none when the body has come gives no right",
@@ -1672,15 +1664,14 @@ PROTECTIONS = [
         within="still_superuser",
         old="return await superuser(login.user)",
         new="return login.user",
-        test="test_security_slow_requests.py"
-        "::test_a_superuser_who_was_one_when_the_request_began_gives_no_rights",
+        test="test_security_slow_requests.py::test_a_superuser_demoted_during_the_request_grants_no_rights",
     ),
     Mutation(
         name="the export leaves out what is nobody's business",
         file="app/users/export.py",
         old='if not column.info.get("secret")]',
         new="]",
-        test="test_export.py::test_nothing_secret_is_in_it",
+        test="test_export.py::test_the_export_has_no_secrets",
     ),
     Mutation(
         name="owners are told of a new browser",
@@ -1688,28 +1679,28 @@ PROTECTIONS = [
         within="_notify_of_unseen_browser",
         old='await self._notify(user, "new_sign_in")',
         new="pass",
-        test="test_notices.py::test_another_browser_is_told_once",
+        test="test_notices.py::test_a_new_browser_is_notified_once",
     ),
     Mutation(
         name="owners are told of a session that ended because its token came twice",
         file=MANAGER,
         within="refresh",
         old='await self._notify(reuse.user, "session_reuse")',
-        test="test_notices.py::test_the_owner_is_told_once",
+        test="test_notices.py::test_the_owner_is_notified_once",
     ),
     Mutation(
         name="owners are told of a new password",
         file=MANAGER,
         within="change_password",
         old='await self._notify(user, "password_changed")',
-        test="test_notices.py::test_the_owner_is_told_once",
+        test="test_notices.py::test_the_owner_is_notified_once",
     ),
     Mutation(
         name="whoever reads Redis learns nobody",
         file="app/limits/redis.py",
         old="bucket_name(key, rate, self._secret)",
         new="key",
-        test="test_redis_limiter.py::test_who_reads_redis_learns_nobody",
+        test="test_redis_limiter.py::test_redis_holds_no_readable_keys",
     ),
     Mutation(
         name="whoever fills the table of counts frees nobody",
@@ -1717,7 +1708,7 @@ PROTECTIONS = [
         within="_bucket_of",
         old='return f"shared {number} {rate.count}/{rate.interval}"',
         new="self._full_at.clear()\n        return name",
-        test="test_memory_limiter.py::test_filling_the_table_frees_nobody",
+        test="test_memory_limiter.py::test_filling_the_table_does_not_reset_any_count",
     ),
     # The other sections: guessing
     Mutation(
@@ -1733,7 +1724,7 @@ PROTECTIONS = [
         within="_proof",
         old=", str(password_version))",
         new=")",
-        test="test_security_guessing_details.py::test_the_browsers_of_a_thief_are_strangers_after_a_reset",
+        test="test_security_guessing_details.py::test_a_reset_makes_an_attackers_browser_unknown",
     ),
     Mutation(
         name="a browser that is not used is forgotten",
@@ -1741,7 +1732,7 @@ PROTECTIONS = [
         within="_is_current",
         old="return clock.now().timestamp() < int(made_at, 16) + LIFETIME.total_seconds()",
         new="return True",
-        test="test_security_guessing_details.py::test_a_browser_that_was_not_used_for_too_long_is_a_stranger",
+        test="test_security_guessing_details.py::test_a_long_unused_browser_is_unknown",
     ),
     Mutation(
         name="nobody makes a browser known for longer",
@@ -1771,7 +1762,7 @@ PROTECTIONS = [
                 new='self._mac("account", user_id)',
             ),
         ),
-        test="test_device_cookies.py::test_a_mark_of_another_browser_is_of_no_use",
+        test="test_device_cookies.py::test_a_mark_copied_from_another_browser_is_ignored",
     ),
     Mutation(
         name="the browser that changes the password stays known",
@@ -1785,15 +1776,14 @@ PROTECTIONS = [
         file="app/users/rate_limits.py",
         old='ip_and_account="8/15m, 20/d"',
         new='ip_and_account="8/15m"',
-        test="test_security_guessing_details.py::test_one_address_does_not_keep_the_owner_out",
+        test="test_security_guessing_details.py::test_one_address_cannot_lock_the_owner_out",
     ),
     Mutation(
         name="a hundred wrong passwords in a row lock the account",
         file=MANAGER,
         within="_accepts_password",
         old=" and (bool(known) or user.failed_logins < MAX_FAILED_LOGINS)",
-        test="test_security_guessing.py"
-        "::test_after_a_hundred_wrong_passwords_in_a_row_the_right_one_is_refused",
+        test="test_security_guessing.py::test_a_hundred_consecutive_wrong_passwords_lock_the_account",
     ),
     Mutation(
         name="of many wrong passwords at once each counts",
@@ -1801,7 +1791,7 @@ PROTECTIONS = [
         within="_count_failure",
         old="failed_logins=self.model.failed_logins + 1",
         new="failed_logins=user.failed_logins + 1 if user is not None else 0",
-        test="test_security_guessing_details.py::test_of_many_failures_at_once_each_counts",
+        test="test_security_guessing_details.py::test_concurrent_failures_all_count",
     ),
     Mutation(
         name="a success ends the row of wrong passwords",
@@ -1809,21 +1799,21 @@ PROTECTIONS = [
         within="_verified",
         old="await self._forget_failures(db, user)",
         new="pass",
-        test="test_security_guessing_details.py::test_a_success_ends_the_row_of_failures",
+        test="test_security_guessing_details.py::test_a_success_resets_the_consecutive_failures",
     ),
     Mutation(
         name="the owner of a locked account is told",
         file=MANAGER,
         within="_count_failure",
         old='await self._notify(user, "login_locked")',
-        test="test_security_guessing.py::test_the_owner_is_told_once_and_unlocks_by_mail",
+        test="test_security_guessing.py::test_the_owner_is_notified_once_and_unlocks_by_mail",
     ),
     Mutation(
         name="a new password unlocks the account",
         file=MANAGER,
         within="_set_password",
         old="failed_logins=0,",
-        test="test_security_guessing.py::test_the_owner_is_told_once_and_unlocks_by_mail",
+        test="test_security_guessing.py::test_the_owner_is_notified_once_and_unlocks_by_mail",
     ),
     Mutation(
         name="a known browser logs in to a locked account",
@@ -1845,7 +1835,7 @@ PROTECTIONS = [
         within="_bucket_of",
         old="% OVERFLOW",
         new="% 1",
-        test="test_memory_limiter.py::test_whoever_uses_up_a_shared_bucket_refuses_next_to_nobody_else",
+        test="test_memory_limiter.py::test_exhausting_a_shared_bucket_affects_few_other_keys",
     ),
     Mutation(
         name="nobody can tell who shares a bucket",
@@ -1853,7 +1843,7 @@ PROTECTIONS = [
         within="_bucket_of",
         old="bucket_name(key, rate, self._secret)",
         new="bucket_name(key, rate)",
-        test="test_memory_limiter.py::test_nobody_can_tell_who_shares_a_bucket",
+        test="test_memory_limiter.py::test_clients_cannot_tell_which_keys_share_a_bucket",
     ),
     # The other sections: mails, and who has an account
     Mutation(
@@ -1886,7 +1876,7 @@ PROTECTIONS = [
         within="_opens",
         old="self.must_verify and not user.is_verified",
         new="False",
-        test="test_security_registration.py::test_where_logins_require_it_an_address_is_verified_first",
+        test="test_security_registration.py::test_required_verification_blocks_login",
     ),
     Mutation(
         name="private registration is refused with logins that need no verification",
@@ -1910,7 +1900,7 @@ PROTECTIONS = [
                 new="remember_browser(request, users, user)",
             ),
         ),
-        test="test_security_registration.py::test_logging_in_does_not_tell_whether_the_address_was_new",
+        test="test_security_registration.py::test_login_does_not_reveal_whether_the_address_was_new",
     ),
     Mutation(
         name="an account that is not verified costs what a wrong password costs",
@@ -1920,7 +1910,7 @@ PROTECTIONS = [
         new='        if user is not None and self.registration == "private" and not user.is_verified:\n'
         '            raise InvalidCredentials("The address or the password is wrong.")\n'
         "        known = self._known_browser(browser, user)",
-        test="test_security_registration.py::test_an_unverified_account_costs_what_a_wrong_password_costs",
+        test="test_security_registration.py::test_an_unverified_account_does_the_work_of_a_wrong_password",
     ),
     Mutation(
         name="no letter outside ASCII stands for one of another account",
@@ -1937,7 +1927,7 @@ PROTECTIONS = [
         within="read_cookies",
         old='found.setdefault(name.strip(b" \\t").decode("latin-1"), _unquoted(value).decode("latin-1"))',
         new='found[name.strip(b" \\t").decode("latin-1")] = _unquoted(value).decode("latin-1")',
-        test="test_security_cookies.py::test_of_two_cookies_with_one_name_the_first_counts",
+        test="test_security_cookies.py::test_the_first_of_two_cookies_with_the_same_name_wins",
     ),
     Mutation(
         name="a cookie of almost the same name makes no browser known",
@@ -1945,7 +1935,7 @@ PROTECTIONS = [
         within="read_cookies",
         old='name.strip(b" \\t").decode("latin-1")',
         new='name.decode("latin-1").strip()',
-        test="test_security_cookies.py::test_a_cookie_of_almost_the_same_name_makes_no_browser_known",
+        test="test_security_cookies.py::test_a_cookie_with_a_similar_name_makes_no_browser_known",
     ),
     Mutation(
         name="cookies in several fields are read",
@@ -1953,14 +1943,14 @@ PROTECTIONS = [
         within="read_cookies",
         old='b";".join(fields)',
         new='b"".join(fields[-1:])',
-        test="test_security_cookies.py::test_cookies_in_several_fields_are_read",
+        test="test_security_cookies.py::test_cookies_in_several_headers_are_read",
     ),
     Mutation(
         name="a log-out has the browser clear what it stores",
         file="app/users/routes/sessions.py",
         old="""CLEARED = {"Clear-Site-Data": '"cache", "storage"'}""",
         new='CLEARED = {"Clear-Site-Data": ""}',
-        test="test_logout.py::test_the_browser_forgets_what_pages_have_stored",
+        test="test_logout.py::test_the_browser_storage_is_cleared",
     ),
     Mutation(
         name="an account has no more than so many sessions",
@@ -1968,7 +1958,7 @@ PROTECTIONS = [
         within="_end_surplus",
         old="ended = await self.sessions.revoke_surplus(db, user)",
         new="ended = 0",
-        test="test_security_session_limit.py::test_one_login_more_ends_the_one_that_was_used_longest_ago",
+        test="test_security_session_limit.py::test_a_login_over_the_limit_ends_the_least_recently_used_session",
     ),
     Mutation(
         name="owners are told of a session that ended because there were too many",
@@ -1976,7 +1966,7 @@ PROTECTIONS = [
         within="_end_surplus",
         old='await self._notify(user, "session_limit")',
         new="pass",
-        test="test_security_session_limit.py::test_the_owner_is_told",
+        test="test_security_session_limit.py::test_the_owner_is_notified",
     ),
     Mutation(
         name="a password that has to be replaced logs in nowhere",
@@ -1984,7 +1974,7 @@ PROTECTIONS = [
         within="_opens",
         old="return _accepts_password(user, known)",
         new="return bool(known) or user.failed_logins < MAX_FAILED_LOGINS",
-        test="test_security_required_reset.py::test_the_right_password_is_answered_as_a_wrong_one",
+        test="test_security_required_reset.py::test_the_right_password_gets_the_response_of_a_wrong_one",
     ),
     Mutation(
         name="a password that has to be replaced is a wrong one for links, too",
@@ -1992,22 +1982,21 @@ PROTECTIONS = [
         within="_require_password",
         old="if is_right and _accepts_password(user, known):",
         new="if is_right and (known or user.failed_logins < MAX_FAILED_LOGINS):",
-        test="test_security_required_reset.py::test_the_right_password_is_a_wrong_one_wherever_it_is_given",
+        test="test_security_required_reset.py::test_the_right_password_is_wrong_on_every_route",
     ),
     Mutation(
         name="a password that has to be replaced has no session",
         file=ADMINISTRATION,
         within="_apply",
         old='taken_away = taken_away or changes.get("must_reset_password") is True',
-        test="test_security_required_reset.py::test_every_login_and_every_older_link_is_dead",
+        test="test_security_required_reset.py::test_every_session_and_older_link_stops_working",
     ),
     Mutation(
         name="a superuser who is none when the body has come invites nobody",
         file="app/users/routes/admin.py",
         within="invite",
         old="    still: StillSuperuser,\n",
-        test="test_security_slow_requests.py"
-        "::test_a_superuser_who_was_one_when_the_request_began_invites_nobody",
+        test="test_security_slow_requests.py::test_a_superuser_demoted_during_the_request_invites_nobody",
     ),
     # The other sections: logs
     Mutation(
@@ -2016,20 +2005,20 @@ PROTECTIONS = [
         within="dead_link",
         old='if request.method == "POST":',
         new="if True:",
-        test="test_security_refusals.py::test_a_dead_link_that_is_only_opened_is_no_event",
+        test="test_security_refusals.py::test_opening_a_dead_link_is_not_audited",
     ),
     Mutation(
         name="nobody fills the log with accounts that do not exist",
         file="app/users/rate_limits.py",
         within="may_record",
         old='*_buckets(f"{event}:ip", ip or "unknown", limit.ip),',
-        test="test_security_refusals.py::test_nobody_fills_the_log_with_accounts_that_do_not_exist",
+        test="test_security_refusals.py::test_unknown_accounts_cannot_fill_the_log",
     ),
     Mutation(
         name="no row that the database refuses is logged",
         file="app/database/__init__.py",
         old="driver_errors.hide_values()",
-        test="test_driver_errors.py::test_the_log_holds_nothing_of_a_row_that_was_refused",
+        test="test_driver_errors.py::test_the_log_has_no_values_of_a_refused_row",
         postgresql_only=True,
     ),
     Mutation(
@@ -2038,7 +2027,7 @@ PROTECTIONS = [
         within="_without_values",
         old="if _quotes_a_value(adapted):",
         new="if False:",
-        test="test_driver_errors.py::test_the_log_holds_nothing_of_a_parameter_that_was_refused",
+        test="test_driver_errors.py::test_the_log_has_no_value_of_a_refused_parameter",
         postgresql_only=True,
     ),
     # The other sections: production, connections and files
@@ -2048,7 +2037,7 @@ PROTECTIONS = [
         within="looks_random",
         old="if any(text[period:] == text[:-period] for period in range(1, len(text) // 2 + 1)):",
         new="if False:",
-        test="test_randomness.py::test_what_is_not_random_is_seen",
+        test="test_randomness.py::test_predictable_secrets_are_detected",
     ),
     Mutation(
         name="a secret that is a row of the alphabet is refused",
@@ -2056,7 +2045,7 @@ PROTECTIONS = [
         within="looks_random",
         old="return 2 * len(packed) >= len(text)",
         new="return True",
-        test="test_randomness.py::test_what_is_not_random_is_seen",
+        test="test_randomness.py::test_predictable_secrets_are_detected",
     ),
     Mutation(
         name="production trusts no network that is much of the internet",
@@ -2064,7 +2053,7 @@ PROTECTIONS = [
         within="_unsafe",
         old="if _is_much_of_the_internet(network):",
         new="if False:",
-        test="test_settings.py::test_production_refuses_in_one_sentence",
+        test="test_settings.py::test_production_refuses_unsafe_settings_in_one_sentence",
     ),
     Mutation(
         name="production has no lifetime that is too long",
@@ -2080,7 +2069,7 @@ PROTECTIONS = [
         within="unencrypted",
         old="and not postgresql.is_encrypted(database):",
         new="and False:",
-        test="test_encryption.py::test_a_database_elsewhere_needs_tls",
+        test="test_encryption.py::test_a_remote_database_requires_tls",
     ),
     Mutation(
         name="a Redis on another host needs TLS",
@@ -2088,7 +2077,7 @@ PROTECTIONS = [
         within="unencrypted",
         old='if redis.drivername == "redis":',
         new="if False:",
-        test="test_encryption.py::test_a_redis_elsewhere_needs_tls",
+        test="test_encryption.py::test_a_remote_redis_requires_tls",
     ),
     Mutation(
         name="a mail server on another host needs TLS",
@@ -2096,27 +2085,27 @@ PROTECTIONS = [
         within="unencrypted",
         old='if settings.mail_backend == "smtp" and settings.smtp_security == "none":',
         new="if False:",
-        test="test_encryption.py::test_a_mail_server_elsewhere_needs_tls",
+        test="test_encryption.py::test_a_remote_mail_server_requires_tls",
     ),
     Mutation(
         name="connections that stay silent are closed",
         file="app/cli/server.py",
         old="HTTPModes.auto if settings.http2_enabled else HTTPModes.http1",
         new="HTTPModes.auto",
-        test="test_command_line.py::test_serve_closes_connections_that_stay_silent",
+        test="test_command_line.py::test_serve_closes_silent_connections",
     ),
     Mutation(
         name="files with secrets belong to their owner only",
         file="app/cli/permissions.py",
         old="OWNER_ONLY = 0o600",
         new="OWNER_ONLY = 0o644",
-        test="test_permissions.py::test_a_command_closes_both_files_and_says_so_once",
+        test="test_permissions.py::test_a_command_restricts_both_files_and_says_so_once",
     ),
     Mutation(
         name="a link that has expired is not sent",
         file="app/mail/outbox.py",
         old="return row.expires_at is not None and row.expires_at <= _now()",
         new="return False",
-        test="test_retention.py::test_a_link_that_has_expired_is_not_sent",
+        test="test_retention.py::test_an_expired_link_is_not_sent",
     ),
 ]

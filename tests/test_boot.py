@@ -56,7 +56,7 @@ def inbox() -> Iterator[Inbox]:
     controller.stop()
 
 
-def test_a_person_registers_verifies_and_resets_with_the_processes_of_production(
+def test_a_user_registers_verifies_and_resets_in_production(
     render: Render, python: Path, inbox: Inbox, database: str
 ):
     port = free_port()
@@ -107,9 +107,7 @@ def test_a_person_registers_verifies_and_resets_with_the_processes_of_production
     assert b"Subject: My app: Your password was changed" in inbox.mails[2]
 
 
-def test_a_hundred_refreshes_at_once_by_two_processes_leave_one_session(
-    render: Render, python: Path, postgresql: str
-):
+def test_a_hundred_concurrent_refreshes_leave_one_session(render: Render, python: Path, postgresql: str):
     port, name = free_port(), f"refresh_{uuid4().hex[:8]}"
     project = render()
     environment = {
@@ -145,7 +143,7 @@ def refresh(port: int, token: str) -> httpx.Response:
         return client.post("/users/token/refresh", json={"refresh_token": token})
 
 
-def test_dev_creates_what_is_missing_serves_and_prints_the_link(render: Render, python: Path, tmp_path: Path):
+def test_dev_creates_missing_files_serves_and_prints_the_link(render: Render, python: Path, tmp_path: Path):
     port = free_port()
     project = render()
     (project / ".env").unlink()
@@ -162,7 +160,7 @@ def test_dev_creates_what_is_missing_serves_and_prints_the_link(render: Render, 
     assert (project / "data" / "app.db").exists()
 
 
-def test_serve_refuses_an_unsafe_production_in_sentences(render: Render, python: Path):
+def test_serve_explains_why_it_refuses_an_unsafe_production(render: Render, python: Path):
     project = render()
 
     done = subprocess.run(

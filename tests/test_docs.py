@@ -112,7 +112,7 @@ def test_a_page_can_be_followed(reader: Reader, python: Path, page: str):
     reader.do("sh", "uv run app db upgrade && uv run app db check")
 
 
-def test_the_import_from_hawkapi_users_comes_and_goes_as_the_page_says(reader: Reader):
+def test_the_import_page_can_be_followed(reader: Reader):
     """The rest of the page is in test_import_hawkapi_users.py."""
     page = (DOCS / "from-hawkapi-users.md").read_text("utf-8")
     folders = [reader.project / each / "import_hawkapi_users" for each in ("app", "tests")]
@@ -127,7 +127,7 @@ def test_the_import_from_hawkapi_users_comes_and_goes_as_the_page_says(reader: R
     assert [folder.exists() for folder in folders] == [False, False]
 
 
-def test_the_page_of_errors_has_every_code():
+def test_the_errors_page_has_every_code():
     """tests/machinery/ shows that each of these codes has its status, and that there are no others."""
     page = (DOCS / "errors.md").read_text("utf-8")
     source = (REPOSITORY / "tests/machinery/test_error_codes.py").read_text("utf-8")
@@ -142,7 +142,7 @@ def test_the_page_of_errors_has_every_code():
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == known["FIELD_CODES"]
 
 
-def test_every_seed_is_named_as_one():
+def test_every_copied_once_file_is_documented():
     questions = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))
     rows = re.findall(r"^\| (?:seeds|example) \| (.*?) \|", (DOCS / "ownership.md").read_text("utf-8"), re.M)
 
@@ -151,7 +151,7 @@ def test_every_seed_is_named_as_one():
 
 
 @pytest.mark.parametrize("page", [REPOSITORY / "README.md", *DOCS.glob("*.md")], ids=lambda page: page.name)
-def test_every_link_leads_to_a_file(page: Path):
+def test_every_link_points_to_a_file(page: Path):
     links = re.findall(r"\]\(([^):#]+)\)", page.read_text("utf-8"))
 
     assert [link for link in links if not (page.parent / link).is_file()] == []
@@ -227,7 +227,7 @@ def owner(tmp_path: Path, env: dict[str, str]) -> Reader:
     return Reader(project, env | {"TEMPLATE": str(template)})
 
 
-def test_updates_go_as_the_page_says(owner: Reader):
+def test_the_updating_page_can_be_followed(owner: Reader):
     owner.do("sh", "uv run app db upgrade")
 
     owner.follow(DOCS / "updating.md")

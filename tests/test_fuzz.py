@@ -32,7 +32,7 @@ LEAST = 5_000 if EXAMPLES else 2_500
 
 
 @pytest.mark.minutes
-def test_every_request_gets_an_answer_of_the_document(
+def test_every_request_gets_a_documented_response(
     render: Render, python: Path, tools_python: Path, database: str, tmp_path: Path
 ):
     with served(render(), python, database) as url:

@@ -53,9 +53,7 @@ def test_the_suite_passes_on_postgresql(
     assert "skipped" not in summary.splitlines()[-1]
 
 
-def test_answers_tell_of_an_account_exactly_what_the_contract_says(
-    render: Render, python: Path, tmp_path: Path
-):
+def test_responses_reveal_exactly_what_the_contract_allows(render: Render, python: Path, tmp_path: Path):
     """The project's own tests let fields of its owner's be; a new project has none."""
     project = render()
     url = {"DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'app.db'}"}
@@ -77,7 +75,7 @@ def test_answers_tell_of_an_account_exactly_what_the_contract_says(
     assert set(export["account"]) == set(managed) | {"failed_logins", "password_version", "pending_email"}
 
 
-def test_the_suite_has_the_size_that_it_should(render: Render, python: Path):
+def test_the_suite_has_the_expected_size(render: Render, python: Path):
     project = render()
 
     collected = run(python, "-m", "pytest", "-q", "--collect-only", cwd=project).splitlines()[-1]
@@ -85,9 +83,7 @@ def test_the_suite_has_the_size_that_it_should(render: Render, python: Path):
     assert int(collected.split()[0]) >= 150
 
 
-def test_the_environment_of_the_tests_or_of_the_machine_does_not_reach_the_suite(
-    render: Render, python: Path
-):
+def test_the_suite_is_isolated_from_the_environment(render: Render, python: Path):
     project = render()
     odd = {
         "ENVIRONMENT": "production",

@@ -144,7 +144,7 @@ def in_project(project: Path, old_database: str, python: Path) -> Library:
 
 
 @pytest.mark.parametrize(("version", "table"), [("0.1.*", "accounts"), ("0.2.0", "users")])
-def test_people_log_in_with_their_passwords(
+def test_imported_users_log_in_with_their_passwords(
     library: Library, in_project: Library, follow: Follow, version: str, table: str
 ):
     accounts = library(table, "register", version=version)
@@ -166,7 +166,7 @@ def test_the_library_runs_on_the_imported_table(library: Library, follow: Follow
     assert library("users", "login") == [200, 200, 401]
 
 
-def test_own_columns_and_tables_come_along(library: Library, project: Path, follow: Follow):
+def test_custom_columns_and_tables_are_imported(library: Library, project: Path, follow: Follow):
     library("accounts", "register", "--own")
     (project / "app" / "orders").mkdir()
     (project / "app" / "orders" / "__init__.py").write_text(ORDERS.lstrip())
@@ -185,7 +185,9 @@ def test_own_columns_and_tables_come_along(library: Library, project: Path, foll
     follow("uv run app db check")
 
 
-def test_the_backup_is_the_old_database(library: Library, project: Path, old_database: str, follow: Follow):
+def test_the_backup_equals_the_old_database(
+    library: Library, project: Path, old_database: str, follow: Follow
+):
     if not shutil.which("pg_dump"):
         missing("pg_dump is not installed")
     library("accounts", "register")

@@ -23,7 +23,7 @@ def project(render: Render) -> Path:
     return add_machinery_tests(render())
 
 
-def test_none_of_its_files_replaces_one_of_the_project():
+def test_no_machinery_test_replaces_a_project_file():
     assert [name for name in FILES if (OWN / name).exists()] == []
 
 
@@ -42,9 +42,7 @@ def test_it_passes_on_sqlite(project: Path, python: Path, redis: str):
 
 
 @pytest.mark.minutes
-def test_what_uses_the_database_passes_on_postgresql(
-    project: Path, python: Path, postgresql: str, redis: str
-):
+def test_database_tests_pass_on_postgresql(project: Path, python: Path, postgresql: str, redis: str):
     environment = {"TEST_DATABASE_URL": postgresql, "TEST_REDIS_URL": redis, "REQUIRE_SERVICES": "1"}
     options = ["-p", "tests.only_with_the_database"]
 

@@ -107,7 +107,7 @@ def changes(old: Path, folder: Path, edits: tuple[Edit, ...]) -> Iterator[tuple[
                 yield edit, name
 
 
-def test_the_version_changes_every_file_but_what_is_released_or_packed(tmp_path: Path):
+def test_the_next_version_changes_every_changeable_file(tmp_path: Path):
     template = snapshot(tmp_path)
 
     release_everything(template)
@@ -120,7 +120,7 @@ def test_the_version_changes_every_file_but_what_is_released_or_packed(tmp_path:
 
 
 @pytest.mark.parametrize("persona", PEOPLE, ids=str)
-def test_what_does_not_merge_is_said_and_nothing_is_lost_in_silence(outcome_of: Outcomes, persona: Persona):
+def test_conflicts_are_reported_and_nothing_is_lost_silently(outcome_of: Outcomes, persona: Persona):
     outcome = outcome_of(persona)
 
     assert set(outcome.differences) <= set(outcome.unmerged)
@@ -134,7 +134,7 @@ def test_every_edit_at_a_seam_merges(outcome_of: Outcomes):
     assert [change for change in changes if change.at_seam and not change.is_merged] == []
 
 
-def test_the_share_that_merges_is_what_the_readme_says(
+def test_the_merged_share_matches_the_readme(
     outcome_of: Outcomes, record_property: Callable[[str, str], None]
 ):
     counted = [change for each in PEOPLE if each not in APART for change in outcome_of(each).changes]

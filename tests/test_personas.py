@@ -88,7 +88,7 @@ def reached_tests(persona: Persona, project: Path, old: Path) -> list[str]:
     return sorted(theirs | {path for path in named if (project / path).exists()})
 
 
-def test_the_tests_that_are_named_exist(versions: Versions):
+def test_the_named_tests_exist(versions: Versions):
     """Then those that a project does not have are those that its owner has deleted."""
     named = {path for persona in PEOPLE for path in (*LIFECYCLE, *TESTS_OF_THE_FIX, *persona.tests)}
 
@@ -96,7 +96,7 @@ def test_the_tests_that_are_named_exist(versions: Versions):
 
 
 @pytest.mark.parametrize("persona", [each for each in PEOPLE if each.has_migrations], ids=str)
-def test_what_was_stored_before_the_update_can_be_read_after_it(
+def test_data_stored_before_the_update_can_be_read_after_it(
     versions: Versions, tmp_path: Path, python: Path, database: str, persona: Persona
 ):
     project = project_of(versions.old, tmp_path / "project", *persona.edits)

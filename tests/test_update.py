@@ -80,7 +80,7 @@ def test_a_project_without_edits_updates_to_a_fresh_copy(
     assert run("git", "diff", "--name-only", "--diff-filter=U", cwd=project) == ""
 
 
-def test_an_update_leaves_alone_what_is_the_users(project: Path, update: Update):
+def test_an_update_does_not_touch_your_own_files(project: Path, update: Update):
     mine = {
         "README.md": "Mine.\n",
         "CHANGELOG.md": "Mine, too.\n",
@@ -105,7 +105,7 @@ def test_an_update_leaves_alone_what_is_the_users(project: Path, update: Update)
     assert "The manager's second version." in (project / "app" / "users" / "manager.py").read_text()
 
 
-def test_the_example_that_is_still_there_is_as_it_was(project: Path, update: Update):
+def test_an_example_that_is_kept_is_unchanged(project: Path, update: Update):
     before = (project / "app" / "notes" / "routes.py").read_text()
 
     update(project)

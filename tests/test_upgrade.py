@@ -57,7 +57,7 @@ def update(project: Path, python: Path, database: str) -> None:
     run(*uvx, "template-update", "--yes", "--skip-tests", cwd=project, env=env)
 
 
-def test_a_project_with_data_loses_nothing_and_logs_in_anew(project: Path, python: Path, database: str):
+def test_a_project_with_data_loses_nothing_but_sessions(project: Path, python: Path, database: str):
     def use(*requests: tuple[str, str, object, dict[str, str]]) -> list[tuple[int, dict[str, object]]]:
         output = run(python, "-c", USE, json.dumps(requests), cwd=project, env={"DATABASE_URL": database})
         return json.loads(output.splitlines()[-1])
@@ -91,7 +91,7 @@ def test_a_project_with_data_loses_nothing_and_logs_in_anew(project: Path, pytho
     assert len(sessions[1]) == 1
 
 
-def test_the_updated_project_is_what_a_new_one_is_but_for_what_is_its_own(project: Path, python: Path):
+def test_the_updated_project_is_a_fresh_copy_plus_its_own_files(project: Path, python: Path):
     update(project, python, f"sqlite+aiosqlite:///{project.with_name('app.db')}")
     fresh = project.with_name("fresh")
     copier("copy", "--quiet", "--defaults", project.with_name("template"), fresh, cwd=project.parent)

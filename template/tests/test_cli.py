@@ -149,7 +149,7 @@ def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feature
         sys.modules.pop(f"app.{folder.name}.commands", None)
 
 
-def test_a_features_commands_are_found(run: Run, feature: Feature):
+def test_the_commands_of_a_feature_are_found(run: Run, feature: Feature):
     feature("online_billing", BILLING)
 
     result = run("online-billing", "send", "7")
@@ -160,7 +160,7 @@ def test_a_features_commands_are_found(run: Run, feature: Feature):
 # app db
 
 
-def test_upgrade_makes_the_folder_and_the_tables(run: Run, database: Path):
+def test_upgrade_creates_the_folder_and_the_tables(run: Run, database: Path):
     result = run("db", "upgrade")
 
     assert result.exit_code == 0
@@ -326,7 +326,7 @@ type LogIn = Callable[..., str]
 LIVE = "SELECT count(*) FROM user_sessions WHERE revoked_at IS NULL"
 
 
-def test_an_account_is_deleted_when_asked_to(run: Run, populated: Path, query: Query):
+def test_yes_deletes_an_account_without_a_prompt(run: Run, populated: Path, query: Query):
     result = run("users", "delete", "ADA@example.com", "--yes")
 
     assert (result.exit_code, result.stdout) == (0, "Deleted ada@example.com.\n")
@@ -334,7 +334,7 @@ def test_an_account_is_deleted_when_asked_to(run: Run, populated: Path, query: Q
 
 
 @pytest.mark.parametrize("command", ["demote", "disable", "delete --yes"])
-def test_the_last_superuser_keeps_the_rights(run: Run, populated: Path, query: Query, command: str):
+def test_the_last_superuser_keeps_their_rights(run: Run, populated: Path, query: Query, command: str):
     sentence = refusal(run("users", *command.split(), "root@example.com"))
 
     assert sentence == "This is the last active superuser. Make another superuser first.\n"
@@ -342,7 +342,7 @@ def test_the_last_superuser_keeps_the_rights(run: Run, populated: Path, query: Q
     assert query("SELECT event FROM audit_events") == []
 
 
-def test_a_reset_is_sent_and_not_shown(run: Run, populated: Path, query: Query):
+def test_a_reset_link_is_mailed_but_not_printed(run: Run, populated: Path, query: Query):
     result = run("users", "send-reset", "ada@example.com")
 
     ((text,),) = query("SELECT message FROM mail_outbox")
@@ -352,7 +352,7 @@ def test_a_reset_is_sent_and_not_shown(run: Run, populated: Path, query: Query):
     assert token[1] not in result.output
 
 
-def test_a_new_password_is_required_and_waived(run: Run, log_in: LogIn, query: Query):
+def test_a_new_password_can_be_required_and_waived(run: Run, log_in: LogIn, query: Query):
     """Checklist 21."""
     log_in("ada@example.com")
     version = "SELECT password_version, must_reset_password FROM users WHERE email = 'ada@example.com'"
@@ -426,9 +426,7 @@ def test_everybody_is_logged_out(run: Run, log_in: LogIn, query: Query):
         ("delete ada@example.com --yes", "delete"),
     ],
 )
-def test_what_the_command_line_does_is_written_down_once(
-    run: Run, populated: Path, query: Query, command: str, event: str
-):
+def test_commands_are_audited_once(run: Run, populated: Path, query: Query, command: str, event: str):
     """Checklist 39."""
     run("users", *command.split(), stdin=PASSWORD)
 

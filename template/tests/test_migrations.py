@@ -153,7 +153,7 @@ def test_every_branch_has_a_label_and_one_head(config: Config) -> None:
     assert "without a label" not in heads
 
 
-def test_upgrading_makes_the_table_of_every_model(config: Config, empty_database: str) -> None:
+def test_upgrading_creates_the_table_of_every_model(config: Config, empty_database: str) -> None:
     command.upgrade(config, "heads")
 
     assert tables(empty_database) == {*Base.metadata.tables, "alembic_version"}
@@ -165,7 +165,7 @@ def test_the_migrations_and_the_models_agree(config: Config) -> None:
     command.check(config)
 
 
-def test_down_and_up_again(config: Config, empty_database: str) -> None:
+def test_downgrade_and_upgrade_restore_the_schema(config: Config, empty_database: str) -> None:
     command.upgrade(config, "heads")
 
     command.downgrade(config, "base")

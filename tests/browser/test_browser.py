@@ -129,7 +129,7 @@ def mailed_link(site: Site, address: str, kind: str) -> str:
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["javascript", "no-javascript"])
-def test_a_person_goes_through_every_flow(site: Site, chromium: Browser, script: bool):
+def test_a_user_goes_through_every_flow(site: Site, chromium: Browser, script: bool):
     context = chromium.new_context(base_url=site.base, java_script_enabled=script)
     page = context.new_page()
     email = f"eve-{uuid4().hex[:8]}@example.com"

@@ -70,7 +70,7 @@ def logged() -> Callable[[logging.Formatter, BaseException], str]:
 
 @FORMATTERS
 @VIOLATIONS
-async def test_the_log_holds_nothing_of_a_row_that_was_refused(db: Database, orders, logged, formatter, row):
+async def test_the_log_has_no_values_of_a_refused_row(db: Database, orders, logged, formatter, row):
     """Checklist 39; ASVS 16.2.5."""
     with pytest.raises(IntegrityError) as refused:
         async with db.session() as session:
@@ -82,9 +82,7 @@ async def test_the_log_holds_nothing_of_a_row_that_was_refused(db: Database, ord
 
 
 @VIOLATIONS
-async def test_with_debug_on_the_response_holds_nothing_of_it_either(
-    build_app: BuildApp, orders, row, caplog
-):
+async def test_the_debug_response_has_no_values_of_a_refused_row(build_app: BuildApp, orders, row, caplog):
     """Checklist 39; ASVS 16.2.5."""
     app = build_app(debug=True)
 
@@ -115,7 +113,7 @@ async def test_with_debug_on_the_response_holds_nothing_of_it_either(
         pytest.param("SELECT CAST(:value AS uuid)", id="an id that is not one"),
     ],
 )
-async def test_the_log_holds_nothing_of_a_parameter_that_was_refused(
+async def test_the_log_has_no_value_of_a_refused_parameter(
     db: Database, on_postgresql, logged, formatter, statement
 ):
     """Checklist 39; ASVS 16.2.5."""
@@ -128,7 +126,7 @@ async def test_the_log_holds_nothing_of_a_parameter_that_was_refused(
     assert VALUE not in line
 
 
-async def test_the_driver_keeps_nothing_of_a_row_that_was_refused(db: Database, on_postgresql, orders):
+async def test_the_driver_error_has_no_values_of_a_refused_row(db: Database, on_postgresql, orders):
     """Checklist 39: tools that report errors show the attributes of an exception."""
     with pytest.raises(IntegrityError) as refused:
         async with db.session() as session:

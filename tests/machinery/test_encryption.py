@@ -61,7 +61,7 @@ def refusal(**changes: object) -> str:
         "postgresql://u:hunter2@/app?service=db",
     ],
 )
-def test_a_database_elsewhere_needs_tls(url: str):
+def test_a_remote_database_requires_tls(url: str):
     """Checklist 40."""
     sentence = refusal(database_url=url)
 
@@ -69,7 +69,7 @@ def test_a_database_elsewhere_needs_tls(url: str):
     assert "hunter2" not in sentence
 
 
-def test_a_host_that_the_environment_names_counts(monkeypatch: pytest.MonkeyPatch):
+def test_a_host_named_by_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
     """asyncpg takes PGHOST where the URL names no host."""
     monkeypatch.setenv("PGHOST", "db.example.com")
 
@@ -77,7 +77,7 @@ def test_a_host_that_the_environment_names_counts(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("url", ["redis://cache.example.com", "redis://u:hunter2@10.0.0.7:6379/0"])
-def test_a_redis_elsewhere_needs_tls(url: str):
+def test_a_remote_redis_requires_tls(url: str):
     """Checklist 40."""
     sentence = refusal(redis_url=url)
 
@@ -85,12 +85,12 @@ def test_a_redis_elsewhere_needs_tls(url: str):
     assert "hunter2" not in sentence
 
 
-def test_a_mail_server_elsewhere_needs_tls():
+def test_a_remote_mail_server_requires_tls():
     """Checklist 40: links are secrets, with or without a login."""
     assert "SMTP_SECURITY: must be starttls or tls in production" in refusal(smtp_security="none")
 
 
-def test_a_password_needs_tls_wherever_the_mail_server_is():
+def test_a_mail_password_requires_tls_even_locally():
     """Checklist 40."""
     changes = {"smtp_host": "127.0.0.1", "smtp_security": "none", "smtp_password": "hunter2"}
 
@@ -101,7 +101,7 @@ def test_a_password_needs_tls_wherever_the_mail_server_is():
 
 
 @pytest.mark.parametrize("host", LOCAL)
-def test_this_machine_needs_no_tls(host: str):
+def test_the_local_machine_needs_no_tls(host: str):
     assert production(
         database_url=f"postgresql://{host}/app",
         redis_url=f"redis://{host}/0",
@@ -129,18 +129,18 @@ def test_sockets_and_files_need_no_tls(monkeypatch: pytest.MonkeyPatch, changes:
 
 @pytest.mark.parametrize("parameter", ["ssl", "sslmode"])
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
-def test_tls_is_accepted_in_the_words_of_asyncpg_and_of_libpq(parameter: str, mode: str):
+def test_tls_options_of_asyncpg_and_libpq_are_accepted(parameter: str, mode: str):
     settings = production(database_url=f"postgresql://db.example.com/app?{parameter}={mode}")
 
     url = make_url(settings.database_url.get_secret_value())
     assert url.query == {"ssl": mode}
 
 
-def test_redis_and_mail_may_be_anywhere_with_tls():
+def test_remote_redis_and_mail_are_accepted_with_tls():
     assert production(redis_url="rediss://cache.example.com", smtp_security="tls")
 
 
-def test_a_host_that_is_named_may_be_spoken_to_in_plain_text():
+def test_a_listed_host_may_be_used_without_tls():
     """As in a network of containers."""
     assert production(
         database_url="postgresql://Postgres/app",
@@ -151,13 +151,13 @@ def test_a_host_that_is_named_may_be_spoken_to_in_plain_text():
     )
 
 
-def test_only_the_host_that_is_named_may_be():
+def test_only_the_listed_host_may_be_used_without_tls():
     changes = {"database_url": "postgresql://postgres/app", "redis_url": "redis://redis/0"}
 
     assert "REDIS_URL: " in refusal(**changes, plaintext_hosts="postgres")
 
 
-def test_no_host_is_named_by_default():
+def test_no_host_is_listed_by_default():
     assert production().plaintext_hosts == []
 
 
@@ -170,7 +170,7 @@ def test_development_needs_no_tls():
 @pytest.mark.parametrize(
     "host", ["0.0.0.0", "::", "10.0.0.1", "192.168.0.1", "host.docker.internal", "127.1"]
 )
-def test_what_only_looks_local_is_not(host: str):
+def test_hosts_that_only_look_local_require_tls(host: str):
     assert not is_local(host)
 
 
@@ -185,7 +185,7 @@ def test_what_only_looks_local_is_not(host: str):
         ("postgresql:///app?host=/var/run/postgresql", ["/var/run/postgresql"]),
     ],
 )
-def test_every_host_of_a_database_is_known(url: str, hosts: list[str]):
+def test_every_host_of_a_database_url_is_checked(url: str, hosts: list[str]):
     assert hosts_of(make_url(url)) == hosts
 
 
@@ -237,7 +237,7 @@ SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)
 
 
 @pytest.mark.parametrize("parameter", ["ssl=require", "sslmode=require&channel_binding=require"])
-async def test_the_application_talks_to_no_database_without_tls(
+async def test_the_application_refuses_a_database_without_tls(
     server: ServerWithoutTLS, build_app, parameter: str
 ):
     """ASVS 12.3.1: the driver asks for TLS and sends nothing, neither name nor password, without it."""
@@ -252,7 +252,7 @@ async def test_the_application_talks_to_no_database_without_tls(
 
 @pytest.mark.parametrize("command", ["db upgrade", "db current", "users list"])
 @pytest.mark.parametrize("mode", ["ssl=require", "sslmode=require"])
-def test_neither_does_the_command_line(
+def test_the_command_line_refuses_a_database_without_tls(
     server: ServerWithoutTLS, monkeypatch: pytest.MonkeyPatch, command: str, mode: str
 ):
     monkeypatch.setenv("SECRET_KEY", PRODUCTION["secret_key"])
@@ -266,7 +266,7 @@ def test_neither_does_the_command_line(
     assert server.all_received() == {SSL_REQUEST, b""}
 
 
-def test_a_certificate_authority_that_is_missing_is_named(
+def test_a_missing_certificate_authority_is_named(
     server: ServerWithoutTLS, monkeypatch: pytest.MonkeyPatch, tmp_path
 ):
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -292,7 +292,7 @@ def test_a_certificate_authority_that_is_missing_is_named(
         "ssl=require&keepalives=1&keepalives_idle=30",
     ],
 )
-def test_what_has_no_effect_on_asyncpg_is_left_out(query: str):
+def test_options_without_effect_on_asyncpg_are_dropped(query: str):
     settings = production(database_url=f"postgres://u:p%40ss%25@db.example.com/app?{query}")
 
     assert settings.database_url.get_secret_value() == (
@@ -315,7 +315,7 @@ def test_what_has_no_effect_on_asyncpg_is_left_out(query: str):
     ],
 )
 @pytest.mark.parametrize("environment", ["development", "production", "test"])
-def test_what_would_fail_at_the_first_connection_is_refused_with_a_sentence(
+def test_options_that_would_fail_to_connect_are_refused_with_a_reason(
     environment: str, query: str, remedy: str
 ):
     with pytest.raises(ValidationError) as caught:

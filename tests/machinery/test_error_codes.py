@@ -110,5 +110,5 @@ def test_every_code_of_a_field_is_known():
     ("status", "code"),
     [(400, "bad_request"), (409, "conflict"), (429, "rate_limited"), (503, "service_unavailable")],
 )
-def test_a_problem_without_a_code_has_that_of_its_status(status, code):
+def test_a_problem_without_a_code_gets_the_code_of_its_status(status, code):
     assert default_code(status) == code

@@ -100,7 +100,7 @@ def revise(config: Config, message: str, **options: Any) -> Script:
 # The revisions
 
 
-def test_the_sql_can_be_read_before_it_runs(config: Config, empty_database: str) -> None:
+def test_the_sql_can_be_printed_before_it_runs(config: Config, empty_database: str) -> None:
     config.output_buffer = StringIO()
 
     # Those of the features: SQLite needs the database itself to change more of a table than a new column.
@@ -114,7 +114,7 @@ def test_the_sql_can_be_read_before_it_runs(config: Config, empty_database: str)
 
 
 @pytest.mark.usefixtures("new_table")
-def test_a_new_revision_can_be_applied_and_taken_back(config: Config, empty_database: str) -> None:
+def test_a_new_revision_can_be_applied_and_reverted(config: Config, empty_database: str) -> None:
     command.upgrade(config, "heads")
     revise(config, "add orders", autogenerate=True)
 
@@ -135,13 +135,13 @@ def test_a_revision_written_by_hand_continues_your_own_branch(config: Config, pr
     assert script.down_revision == before.revision
 
 
-def test_your_branch_names_the_features_that_it_builds_upon(config: Config) -> None:
+def test_your_branch_depends_on_the_features_it_uses(config: Config) -> None:
     first = ScriptDirectory.from_config(config).get_revision("app_0001")
 
     assert first.dependencies == ("users_0001", "mail_0001")
 
 
-def test_a_new_revision_names_what_the_features_have_added(config: Config) -> None:
+def test_a_new_revision_depends_on_new_feature_revisions(config: Config) -> None:
     revise(config, "up to date")
     revise(config, "shipped", head="users@head", rev_id="users_9999")
 
@@ -212,7 +212,7 @@ def orders_of_users() -> Iterator[Table]:
 
 
 @pytest.mark.usefixtures("foreign_keys_everywhere")
-def test_changing_a_table_keeps_the_rows_that_refer_to_it(
+def test_changing_a_table_keeps_the_rows_that_reference_it(
     config: Config, project: Path, empty_database: str, orders_of_users: Table
 ) -> None:
     command.upgrade(config, "heads")
@@ -300,7 +300,7 @@ def test_accounts_of_the_first_release_are_kept(config: Config, first_release: s
 
 
 @pytest.mark.usefixtures("foreign_keys_everywhere")
-def test_accounts_are_kept_on_the_way_back(config: Config, first_release: str) -> None:
+def test_accounts_are_kept_by_downgrades(config: Config, first_release: str) -> None:
     """What the older release has no place for goes, and nothing else."""
     command.upgrade(config, "users@head")
     now, later = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
@@ -343,7 +343,9 @@ def stored_mail(url: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("foreign_keys_everywhere")
-def test_mails_of_the_first_release_are_kept_on_the_way_and_back(config: Config, empty_database: str) -> None:
+def test_mails_of_the_first_release_are_kept_by_upgrade_and_downgrade(
+    config: Config, empty_database: str
+) -> None:
     command.upgrade(config, "mail_0001")
     columns = [Column(name, Base.metadata.tables["mail_outbox"].c[name].type) for name in MAIL]
     insert = Table("mail_outbox", MetaData(), *columns).insert().values(MAIL)

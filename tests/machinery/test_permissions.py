@@ -64,7 +64,7 @@ def mode_of(path: Path | str) -> int:
 
 
 @COMMANDS
-def test_a_command_closes_both_files_and_says_so_once(run: Run, database: Path, command: str):
+def test_a_command_restricts_both_files_and_says_so_once(run: Run, database: Path, command: str):
     first, second = run(command), run(command)
 
     assert (first.exit_code, second.exit_code) == (0, 0)
@@ -74,7 +74,7 @@ def test_a_command_closes_both_files_and_says_so_once(run: Run, database: Path, 
     assert "Changed the permissions" not in second.stderr
 
 
-def test_the_files_beside_the_database_are_closed_too(run: Run, database: Path):
+def test_the_journal_files_are_restricted_too(run: Run, database: Path):
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("CREATE TABLE open_to_all (id INTEGER)")
         beside = [Path(f"{database}-wal"), Path(f"{database}-shm")]
@@ -86,7 +86,7 @@ def test_the_files_beside_the_database_are_closed_too(run: Run, database: Path):
         assert [mode_of(path) for path in beside] == [0o600, 0o600]
 
 
-def test_a_new_database_is_closed_before_anything_is_in_it(run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_a_new_database_is_restricted_before_it_has_content(run: Run, monkeypatch: pytest.MonkeyPatch):
     seen: list[tuple[int, int]] = []
     connect = sqlite3.connect
 
@@ -100,7 +100,7 @@ def test_a_new_database_is_closed_before_anything_is_in_it(run: Run, monkeypatch
     assert seen[0] == (0o600, 0)
 
 
-def test_sqlite_gives_its_other_files_the_mode_of_the_database(run: Run):
+def test_sqlite_gives_its_journal_files_the_mode_of_the_database(run: Run):
     run("db upgrade")
 
     with closing(sqlite3.connect("data/app.db")) as connection:
@@ -112,7 +112,7 @@ def test_sqlite_gives_its_other_files_the_mode_of_the_database(run: Run):
 
 @COMMANDS
 @pytest.mark.parametrize("reason", [errno.EPERM, errno.EROFS], ids=["another owner", "read-only mount"])
-def test_a_file_that_cannot_be_changed_is_a_warning(
+def test_an_unchangeable_mode_causes_a_warning(
     run: Run, database: Path, monkeypatch: pytest.MonkeyPatch, command: str, reason: int
 ):
     def refuse(*_: object) -> None:
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_changed_is_a_warning(
     assert f"cannot be changed ({os.strerror(reason)}): let its owner run `chmod 600 .env`." in result.stderr
 
 
-def test_a_file_system_without_modes_is_a_warning(run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_system_without_modes_causes_a_warning(run: Run, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Path, "chmod", lambda *_: None)
 
     assert "its file system keeps no permissions" in run("db upgrade").stderr
@@ -142,7 +142,7 @@ def test_a_file_system_without_modes_is_a_warning(run: Run, monkeypatch: pytest.
         ("another", 0o666, 0o660),
     ],
 )
-def test_what_the_owner_may_do_stays_and_so_does_a_group_that_the_file_was_given_to(
+def test_owner_permissions_and_a_chosen_group_are_kept(
     run: Run, monkeypatch: pytest.MonkeyPatch, group: str, before: int, after: int
 ):
     """A service reads files that belong to an administrator and to its group."""
@@ -154,7 +154,7 @@ def test_what_the_owner_may_do_stays_and_so_does_a_group_that_the_file_was_given
     assert mode_of(".env") == after
 
 
-def test_nothing_is_done_on_windows(run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_modes_are_not_changed_on_windows(run: Run, monkeypatch: pytest.MonkeyPatch):
     settings = load_settings()
     monkeypatch.setattr("app.cli.permissions.os", SimpleNamespace(name="nt"))
 
@@ -163,7 +163,7 @@ def test_nothing_is_done_on_windows(run: Run, monkeypatch: pytest.MonkeyPatch):
     assert mode_of(".env") == 0o644
 
 
-def test_the_env_file_that_dev_makes_is_closed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_env_file_created_by_dev_is_restricted(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     Path(".env").unlink()
     Path(".env.example").write_text("SECRET_KEY=\nENVIRONMENT=test\n")
     monkeypatch.delenv("SECRET_KEY")

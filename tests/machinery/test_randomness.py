@@ -28,7 +28,7 @@ from app.settings_checks.randomness import looks_random
         "sk_live_xxxxxxxxxxxx_0a9f8b7c6d5e4f3a2b1c",
     ],
 )
-def test_what_is_not_random_is_seen(text: str):
+def test_predictable_secrets_are_detected(text: str):
     assert not looks_random(text)
 
 

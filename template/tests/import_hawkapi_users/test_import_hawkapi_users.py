@@ -270,7 +270,7 @@ def test_your_own_columns_are_kept_and_named(run_import: Import, database: str):
     assert "t" in everything(database)["users"][-1][0]
 
 
-def test_an_imported_time_equals_the_same_time_in_a_query(run_import: Import, database: str):
+def test_imported_times_match_in_queries(run_import: Import, database: str):
     """SQLite stores a time as text, and the library writes a full second as 05.000000."""
     create(database, library_table("users"), ACCOUNTS)
     same_time = select(func.count()).where(User.__table__.c.created_at == ACCOUNTS[0]["created_at"])
@@ -379,7 +379,7 @@ DIFFERENCES = {
 
 
 @pytest.mark.parametrize(("change", "difference"), DIFFERENCES.values(), ids=DIFFERENCES)
-def test_a_table_that_differs_from_the_librarys_is_refused_and_unchanged(
+def test_a_table_that_differs_from_the_librarys_is_refused_and_left_unchanged(
     run_import: Import, database: str, change: str, difference: str
 ):
     create(database, library_table("users"), ACCOUNTS)
@@ -419,7 +419,7 @@ def test_every_difference_is_listed(run_import: Import, database: str):
     assert "There is no unique index on email only" in sentence
 
 
-def test_another_primary_key_is_a_difference(run_import: Import, database: str):
+def test_a_different_primary_key_is_reported(run_import: Import, database: str):
     owner = Table("users", MetaData(), Column("email", String(320), primary_key=True))
     create(database, owner, [{"email": "ada@example.com"}])
 

@@ -107,7 +107,7 @@ async def test_opening_a_link_changes_nothing(open_link, link, contents, purpose
 
 
 @EACH
-async def test_a_link_that_was_opened_still_works(open_link, link, use, purpose):
+async def test_an_opened_link_still_works(open_link, link, use, purpose):
     """Checklist 26: else the first scanner would use it up."""
     mailed = await link(purpose)
     for method in METHODS:
@@ -119,7 +119,7 @@ async def test_a_link_that_was_opened_still_works(open_link, link, use, purpose)
 
 
 @EACH
-async def test_the_token_in_the_path_counts_before_one_in_the_body(client, link, purpose):
+async def test_a_token_in_the_path_wins_over_one_in_the_body(client, link, purpose):
     mailed = await link(purpose)
 
     answer = await client.post(mailed.address, json=mailed.good | {"token": "another"})
@@ -128,7 +128,7 @@ async def test_the_token_in_the_path_counts_before_one_in_the_body(client, link,
 
 
 @EACH
-async def test_a_request_without_a_token_is_told_that_it_needs_one(client, link, purpose):
+async def test_a_request_without_a_token_is_refused(client, link, purpose):
     mailed = await link(purpose)
 
     answer = await client.post(mailed.path, json=mailed.good)
@@ -139,7 +139,7 @@ async def test_a_request_without_a_token_is_told_that_it_needs_one(client, link,
 
 @EACH
 @WAYS
-async def test_a_link_works_once_in_whatever_way(link, use, contents, purpose, way):
+async def test_a_link_works_once_whichever_way_it_is_used(link, use, contents, purpose, way):
     """Checklist 26; ASVS 6.5.1."""
     mailed = await link(purpose)
 
@@ -154,7 +154,7 @@ async def test_a_link_works_once_in_whatever_way(link, use, contents, purpose, w
 
 @EACH
 @WAYS
-async def test_of_two_uses_at_once_one_wins(link, use, at_once, purpose, way):
+async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purpose, way):
     """Checklist 26. Who loses the race for an invitation may be told that there is an account by now."""
     mailed = await link(purpose)
 
@@ -170,7 +170,7 @@ async def test_of_two_uses_at_once_one_wins(link, use, at_once, purpose, way):
 @SETTING_A_PASSWORD
 @WAYS
 @pytest.mark.parametrize("password", [REFUSED["password"], "example-example"])
-async def test_a_refused_password_does_not_spend_the_link(link, use, contents, purpose, way, password):
+async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purpose, way, password):
     """Checklist 28: in every way, also when it is refused for the account that it is for."""
     mailed = await link(purpose)
     before = await contents()
@@ -186,7 +186,7 @@ async def test_a_refused_password_does_not_spend_the_link(link, use, contents, p
 
 @EACH
 @WAYS
-async def test_a_link_logs_nobody_in(link, use, session_rows, purpose, way):
+async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
     """Checklist 28: whoever reads a mail has the link and not the login."""
     mailed = await link(purpose)
 
@@ -222,7 +222,7 @@ def answers_of(client, open_link, use):
 
 @EACH
 @WAYS
-async def test_no_answer_is_kept_and_none_passes_its_address_on(link, answers_of, purpose, way):
+async def test_no_response_is_cached_or_sends_a_referrer(link, answers_of, purpose, way):
     """Checklist 30; ASVS 3.4.5, 14.3.2: pages and JSON, good and dead, also what is refused."""
     answers = await answers_of(await link(purpose), way)
 
@@ -233,7 +233,7 @@ async def test_no_answer_is_kept_and_none_passes_its_address_on(link, answers_of
 
 @EACH
 @WAYS
-async def test_nor_does_the_answer_of_a_limit(app, manager, link, use, purpose, way):
+async def test_a_rate_limited_response_sends_no_referrer(app, manager, link, use, purpose, way):
     """Checklist 30: 429."""
     manager.limits = Limits(app.state.limiter, LIMITS | {ROWS[purpose]: Limit(ip="1/h")})
     mailed = await link(purpose)
@@ -248,7 +248,7 @@ async def test_nor_does_the_answer_of_a_limit(app, manager, link, use, purpose, 
 
 @EACH
 @WAYS
-async def test_no_answer_holds_the_token_or_asks_for_anything_from_elsewhere(link, answers_of, purpose, way):
+async def test_no_response_has_the_token_or_loads_external_resources(link, answers_of, purpose, way):
     """Checklist 30: what a page loads from elsewhere learns where it is loaded from."""
     mailed = await link(purpose)
 
@@ -259,7 +259,7 @@ async def test_no_answer_holds_the_token_or_asks_for_anything_from_elsewhere(lin
 
 
 @SETTING_A_PASSWORD
-async def test_a_link_that_sets_a_password_moves_its_token_out_of_the_address(client, link, purpose):
+async def test_the_token_is_moved_out_of_the_url_of_a_password_form(client, link, purpose):
     """Checklist 30: neither the history nor the screen shows it. Only this browser has it, in a cookie."""
     mailed = await link(purpose)
 
@@ -300,7 +300,7 @@ async def test_another_site_cannot_use_the_cookie(client, link, purpose, headers
 
 
 @SETTING_A_PASSWORD
-async def test_the_page_of_no_link_is_that_of_a_dead_one(client, link, purpose):
+async def test_a_page_without_a_token_says_the_link_is_dead(client, link, purpose):
     mailed = await link(purpose)
 
     page = await client.get(mailed.path)
@@ -338,7 +338,7 @@ ELSEWHERE = pytest.mark.parametrize(
         ("/users/{id}/password-reset", {}),
     ],
 )
-async def test_no_link_follows_the_request(admin, manager, make_owner, outbox, path, body, headers):
+async def test_no_link_is_built_from_the_request(admin, manager, make_owner, outbox, path, body, headers):
     """Checklist 30 (CWE-640: poisoned links): BASE_URL alone decides, in every mail that has a link."""
     user = await make_owner("ada@example.com")
     path = path.format(id=user.id, token=manager.verify_token(user))
@@ -354,7 +354,9 @@ async def test_no_link_follows_the_request(admin, manager, make_owner, outbox, p
 
 
 @ELSEWHERE
-async def test_nor_does_the_mail_to_whoever_has_an_account_already(other_client, make_owner, outbox, headers):
+async def test_the_mail_to_an_existing_account_is_not_built_from_the_request(
+    other_client, make_owner, outbox, headers
+):
     """Checklist 30: REGISTRATION=private."""
     await make_owner("ada@example.com")
     client = await other_client(registration="private")
@@ -369,7 +371,7 @@ async def test_nor_does_the_mail_to_whoever_has_an_account_already(other_client,
 
 
 @EACH
-async def test_every_form_helps_password_managers(open_link, link, use, purpose):
+async def test_every_form_is_annotated_for_password_managers(open_link, link, use, purpose):
     """Checklist 7; ASVS 6.2.6, 6.2.7: also the form that is shown again after a mistake."""
     mailed = await link(purpose)
 
@@ -400,7 +402,7 @@ async def test_every_form_names_the_account_to_password_managers(open_link, link
     assert [page.count(field) for page in pages] == [1, 1]
 
 
-async def test_a_change_of_the_address_does_not_show_the_old_one(open_link, link, use):
+async def test_the_email_change_page_does_not_show_the_old_address(open_link, link, use):
     """A typo may have sent the link to a stranger."""
     mailed = await link("email-change")
 
@@ -410,7 +412,7 @@ async def test_a_change_of_the_address_does_not_show_the_old_one(open_link, link
 
 
 @EACH
-async def test_every_form_takes_what_is_pasted_as_it_is(open_link, link, use, purpose):
+async def test_every_form_accepts_pasted_text_unchanged(open_link, link, use, purpose):
     """Checklist 7; ASVS 6.2.7, 6.2.8: no script that forbids it, and no `maxlength` that cuts it off."""
     mailed = await link(purpose)
 
@@ -421,7 +423,7 @@ async def test_every_form_takes_what_is_pasted_as_it_is(open_link, link, use, pu
 
 
 @SETTING_A_PASSWORD
-async def test_a_form_takes_the_longest_password_there_can_be(client, link, use, purpose):
+async def test_a_form_accepts_the_longest_password(client, link, use, purpose):
     """Checklist 7: 128 characters, each of which is two to a browser that counts them."""
     mailed = await link(purpose)
     email = {"password-reset": "ada@example.com", "invitation": "guest@example.com"}[purpose]

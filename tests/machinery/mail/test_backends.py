@@ -38,7 +38,7 @@ async def test_the_console_shows_html_when_there_is_no_text(capsys: pytest.Captu
     assert "<p>Hello</p>" in capsys.readouterr().out
 
 
-async def test_a_console_that_cannot_show_a_letter_shows_the_rest() -> None:
+async def test_a_console_that_cannot_print_a_character_prints_the_rest() -> None:
     printed = BytesIO()
     screen = TextIOWrapper(printed, encoding="ascii")
 
@@ -150,7 +150,7 @@ async def test_smtp_delivers_the_mail(smtp: CarefulSMTPBackend, server: SMTPServ
         ("END", "552 too big", "SMTPDataError 552"),
     ],
 )
-async def test_a_refusal_for_good_is_final(
+async def test_a_permanent_refusal_is_final(
     smtp: CarefulSMTPBackend, server: SMTPServer, command: str, reply: str, error: str
 ) -> None:
     server.replies[command] = reply
@@ -171,7 +171,7 @@ async def test_a_refusal_for_good_is_final(
         ("EHLO", "554 no service", "SMTPHeloError 554"),
     ],
 )
-async def test_a_refusal_for_now_is_not_final(
+async def test_a_temporary_refusal_is_not_final(
     smtp: CarefulSMTPBackend, server: SMTPServer, command: str, reply: str, error: str
 ) -> None:
     server.replies |= {"HELO": "554 no service", command: reply}
@@ -183,7 +183,7 @@ async def test_a_refusal_for_now_is_not_final(
     assert str(caught.value) == error
 
 
-async def test_a_server_that_is_down_is_not_final(settings: Settings) -> None:
+async def test_an_unreachable_server_is_not_final(settings: Settings) -> None:
     nobody = {"mail_backend": "smtp", "smtp_host": "127.0.0.1", "smtp_port": 1, "smtp_security": "none"}
     backend = build_backend(settings.model_copy(update=nobody))
 
@@ -203,8 +203,6 @@ async def test_a_server_that_is_down_is_not_final(settings: Settings) -> None:
     ],
     ids=["line break in a header", "address outside ASCII", "no recipient", "no sender"],
 )
-async def test_a_mail_that_cannot_be_written_is_final(
-    smtp: CarefulSMTPBackend, parts: dict[str, str]
-) -> None:
+async def test_an_unserializable_mail_is_final(smtp: CarefulSMTPBackend, parts: dict[str, str]) -> None:
     with pytest.raises(Undeliverable):
         await smtp.send(mail(**parts))

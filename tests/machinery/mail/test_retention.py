@@ -75,7 +75,7 @@ async def rows(db: Database) -> list[OutboxMessage]:
 
 
 @pytest.mark.parametrize(("age", "left"), [(30 * DAY, 1), (30 * DAY + INSTANT, 0)], ids=str)
-async def test_a_mail_that_was_set_aside_goes_after_the_retention(
+async def test_a_dead_mail_is_deleted_after_the_retention(
     db: Database, write: Write, fail: Clean, set_clock: SetClock, clean: Clean, age: timedelta, left: int
 ) -> None:
     await write()
@@ -87,7 +87,7 @@ async def test_a_mail_that_was_set_aside_goes_after_the_retention(
     assert len(await rows(db)) == left
 
 
-async def test_the_retention_counts_from_when_the_mail_was_set_aside(
+async def test_the_retention_starts_when_the_mail_is_set_aside(
     db: Database, write: Write, fail: Clean, set_clock: SetClock, clean: Clean
 ) -> None:
     await write()
@@ -117,7 +117,7 @@ async def test_the_retention_is_a_setting(
     assert await rows(db) == []
 
 
-async def test_a_mail_that_waits_is_not_deleted_however_old_it_is(
+async def test_a_waiting_mail_is_never_deleted_for_its_age(
     db: Database, write: Write, set_clock: SetClock, clean: Clean
 ) -> None:
     await write()
@@ -132,7 +132,7 @@ async def test_a_mail_that_waits_is_not_deleted_however_old_it_is(
 # What holds a link
 
 
-async def test_a_mail_is_whole_as_long_as_its_link_is_good(
+async def test_a_mail_keeps_its_content_until_its_link_expires(
     db: Database, write: Write, set_clock: SetClock, clean: Clean
 ) -> None:
     await write(lifetime=3600)
@@ -144,7 +144,7 @@ async def test_a_mail_is_whole_as_long_as_its_link_is_good(
     assert (row.status, "t0ken" in row.message, row.expires_at) == ("pending", True, NOON + HOUR)
 
 
-async def test_a_mail_that_waits_is_set_aside_without_its_content_when_its_link_expires(
+async def test_a_waiting_mail_loses_its_content_when_its_link_expires(
     db: Database, write: Write, set_clock: SetClock, clean: Clean
 ) -> None:
     await write(lifetime=3600)
@@ -156,7 +156,7 @@ async def test_a_mail_that_waits_is_set_aside_without_its_content_when_its_link_
     assert (row.status, row.message, row.last_error, row.subject) == ("dead", "", EXPIRED, "Hello")
 
 
-async def test_a_mail_that_was_set_aside_loses_its_content_when_its_link_expires(
+async def test_a_dead_mail_loses_its_content_when_its_link_expires(
     db: Database, write: Write, fail: Clean, set_clock: SetClock, clean: Clean
 ) -> None:
     await write(lifetime=3600)
@@ -169,7 +169,7 @@ async def test_a_mail_that_was_set_aside_loses_its_content_when_its_link_expires
     assert (row.status, row.message, row.last_error) == ("dead", "", "refused")
 
 
-async def test_a_mail_that_came_too_late_goes_after_the_retention(
+async def test_an_expired_mail_is_deleted_after_the_retention(
     db: Database, write: Write, set_clock: SetClock, clean: Clean
 ) -> None:
     await write(lifetime=3600)
@@ -182,7 +182,7 @@ async def test_a_mail_that_came_too_late_goes_after_the_retention(
     assert await rows(db) == []
 
 
-async def test_two_workers_clean_at_once(
+async def test_two_workers_can_clean_up_concurrently(
     db: Database, write: Write, set_clock: SetClock, clean: Clean
 ) -> None:
     await write(lifetime=3600)
@@ -200,7 +200,7 @@ async def test_two_workers_clean_at_once(
 @pytest.mark.parametrize(
     ("age", "sent"), [(HOUR - INSTANT, ["Hello"]), (HOUR, [])], ids=["in time", "too late"]
 )
-async def test_a_link_that_has_expired_is_not_sent(
+async def test_an_expired_link_is_not_sent(
     db: Database, write: Write, set_clock: SetClock, age: timedelta, sent: list[str]
 ) -> None:
     await write(lifetime=3600)
@@ -224,7 +224,7 @@ async def test_the_worker_sets_an_expired_link_aside_without_its_content(
     assert (row.status, row.message, row.last_error) == ("dead", "", EXPIRED)
 
 
-async def test_a_mail_to_be_thrown_away_leaves_nothing_behind_when_it_is_late(
+async def test_an_expired_dummy_mail_leaves_nothing_behind(
     db: Database, write: Write, set_clock: SetClock
 ) -> None:
     await write(lifetime=3600, discard=True)
@@ -259,7 +259,7 @@ async def test_a_mail_of_an_older_version_is_sent(db: Database, as_before: Clean
     assert [mail.subject for mail in backend.sent] == ["Hello"]
 
 
-async def test_a_mail_that_an_older_version_set_aside_goes(
+async def test_a_dead_mail_of_an_older_version_is_deleted(
     db: Database, as_before: Clean, fail: Clean, set_clock: SetClock, clean: Clean
 ) -> None:
     await as_before()
@@ -271,7 +271,7 @@ async def test_a_mail_that_an_older_version_set_aside_goes(
     assert await rows(db) == []
 
 
-async def test_a_row_needs_no_more_than_an_older_version_writes(db: Database) -> None:
+async def test_rows_of_an_older_version_are_accepted(db: Database) -> None:
     """While the new version is rolled out, the older one still writes."""
     older = {"message": "x", "status": "pending", "attempts": 0, "last_error": ""}
     times = {"next_attempt_at": NOON, "created_at": NOON}

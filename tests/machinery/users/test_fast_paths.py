@@ -48,13 +48,13 @@ def bearer(tokens):
     return {"Authorization": f"Bearer {tokens['access_token']}"}
 
 
-async def test_an_account_registers_logs_in_and_is_known(http, tokens):
+async def test_registration_login_and_me_work(http, tokens):
     me = await http.get("/users/me", headers=bearer(tokens))
 
     assert (me.status_code, me.json()["email"]) == (200, "ada@example.com")
 
 
-async def test_me_is_answered_to_head(http, tokens):
+async def test_me_supports_head(http, tokens):
     me = await http.head("/users/me", headers=bearer(tokens))
 
     assert (me.status_code, me.content) == (200, b"")
@@ -77,7 +77,7 @@ async def test_a_wrong_password_is_refused(http, tokens):
     assert (await http.post("/users/login", json=ADA | {"password": "wrong"})).status_code == 401
 
 
-async def test_a_get_writes_down_when_a_session_was_seen(http, tokens, db, session_rows):
+async def test_a_get_records_when_a_session_was_seen(http, tokens, db, session_rows):
     """The bookkeeping of a GET has a transaction of its own."""
     before = clock.now() - timedelta(hours=1)
     async with db.session() as session:
@@ -89,7 +89,7 @@ async def test_a_get_writes_down_when_a_session_was_seen(http, tokens, db, sessi
     assert row.last_seen_at > before
 
 
-async def test_a_get_that_adds_a_row_is_no_success(other_app, http, accounts):
+async def test_a_get_that_adds_a_row_fails(other_app, http, accounts):
     @other_app.get("/adding", status_code=200)
     async def handler(db: Db) -> None:
         db.add(User(email="eve@example.com", hashed_password="x"))

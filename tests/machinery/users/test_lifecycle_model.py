@@ -701,7 +701,7 @@ def told(settings, migrated, quick_hashing, monkeypatch):
     Lifecycle.loop.close()
 
 
-def test_any_story_ends_as_the_model_says(told, database_url):
+def test_any_sequence_of_steps_matches_the_model(told, database_url):
     usual = "short" if database_url.startswith("sqlite") else "postgresql"
     name = os.environ.get("HYPOTHESIS_PROFILE", usual)
 

@@ -82,7 +82,7 @@ async def test_a_mail_belongs_to_its_account_and_expires_with_its_link(
     assert row.expires_at == (good_for and NOON + good_for)
 
 
-async def test_the_link_to_a_new_mailbox_expires_and_belongs_to_no_account(
+async def test_the_mail_to_a_new_address_expires_and_belongs_to_no_account(
     other_client, make_owner, visit, set_clock, rows
 ):
     """The mailbox is not that of the account yet; the notice to the present one is."""
@@ -109,7 +109,7 @@ async def test_an_invitation_expires(db, manager, set_clock, rows):
 
 
 @pytest.mark.parametrize("ask", [asks_for_verification, asks_for_a_reset])
-async def test_a_decoy_looks_like_the_mail_to_a_known_address(client, make_owner, set_clock, rows, ask):
+async def test_a_dummy_mail_looks_like_the_mail_to_a_known_address(client, make_owner, set_clock, rows, ask):
     """Checklist 14: only `user_id` and the content differ."""
     set_clock(NOON)
     known = await make_owner()
@@ -162,7 +162,7 @@ async def test_deleting_an_account_deletes_its_mails(
     assert [row.subject for row in await rows()] == left
 
 
-async def test_deleting_an_account_deletes_nobody_elses_mail(client, make_owner, visit, write, rows):
+async def test_deleting_an_account_keeps_other_accounts_mails(client, make_owner, visit, write, rows):
     await write(await make_owner("eve@example.com"), "for Eve")
     user = await make_owner()
 
@@ -222,7 +222,7 @@ async def test_an_account_is_not_deleted_while_a_superuser_sends_a_reset(
     assert await stored(user) is not None
 
 
-async def test_an_account_is_held_before_its_session_is_ended_for_a_replay(
+async def test_an_account_is_locked_before_its_session_is_ended_for_a_replay(
     client, manager, make_owner, visit, try_to_delete, set_clock, stored
 ):
     """In the order in which deleting locks them: the other way round the two would wait for each other."""

@@ -53,7 +53,7 @@ def kira(make_owner):
 
 
 @pytest.mark.parametrize("email", LOOKALIKES, ids=ascii)
-async def test_registering_refuses_a_lookalike(client, kira, accounts, email):
+async def test_registration_refuses_a_lookalike(client, kira, accounts, email):
     """Advisory 29."""
     await kira()
 
@@ -64,14 +64,14 @@ async def test_registering_refuses_a_lookalike(client, kira, accounts, email):
 
 
 @pytest.mark.parametrize("email", SPELLINGS, ids=ascii)
-async def test_registering_knows_every_spelling(client, kira, email):
+async def test_registration_recognizes_every_spelling(client, kira, email):
     """Advisory 29."""
     await kira()
 
     assert (await client.post("/users/register", json=NEW | {"email": email})).status_code == 409
 
 
-async def test_an_accent_makes_another_domain(client, kira, accounts):
+async def test_an_accent_makes_a_different_domain(client, kira, accounts):
     """Advisory 49."""
     await kira()
 
@@ -107,7 +107,7 @@ async def test_every_spelling_logs_in(client, kira, path, email):
 
 @pytest.mark.parametrize("path", ["/users/password-reset/request", "/users/verify/request"])
 @pytest.mark.parametrize("email", LOOKALIKES, ids=ascii)
-async def test_asking_for_a_link_with_a_lookalike_mails_nobody(client, kira, outbox, path, email):
+async def test_requesting_a_link_with_a_lookalike_sends_no_mail(client, kira, outbox, path, email):
     """Advisory 29; the response is the same as for an address without an account."""
     await kira()
 
@@ -119,7 +119,7 @@ async def test_asking_for_a_link_with_a_lookalike_mails_nobody(client, kira, out
 
 @pytest.mark.parametrize("path", ["/users/password-reset/request", "/users/verify/request"])
 @pytest.mark.parametrize("email", SPELLINGS, ids=ascii)
-async def test_a_link_goes_to_the_address_that_is_stored(client, kira, outbox, path, email):
+async def test_a_link_goes_to_the_stored_address(client, kira, outbox, path, email):
     """Advisory 29: not to the one that was typed."""
     await kira()
 
@@ -129,7 +129,7 @@ async def test_a_link_goes_to_the_address_that_is_stored(client, kira, outbox, p
 
 
 @pytest.mark.parametrize("email", LOOKALIKES, ids=ascii)
-async def test_an_address_is_not_changed_to_a_lookalike(
+async def test_an_address_cannot_be_changed_to_a_lookalike(
     client, kira, make_owner, begin_session, headers_of, outbox, email
 ):
     """Advisory 29."""
@@ -143,7 +143,7 @@ async def test_an_address_is_not_changed_to_a_lookalike(
 
 
 @pytest.mark.parametrize("email", LOOKALIKES, ids=ascii)
-async def test_a_lookalike_is_not_invited(admin, kira, email):
+async def test_a_lookalike_cannot_be_invited(admin, kira, email):
     """Advisory 29."""
     await kira()
 
@@ -153,7 +153,7 @@ async def test_a_lookalike_is_not_invited(admin, kira, email):
 
 
 @pytest.mark.parametrize("email", SPELLINGS, ids=ascii)
-async def test_an_invitation_knows_every_spelling(admin, kira, email):
+async def test_an_invitation_recognizes_every_spelling(admin, kira, email):
     """Advisory 29."""
     await kira()
 
@@ -172,7 +172,7 @@ async def test_the_manager_finds_nobody_by_a_lookalike(db, manager, kira, email)
 # Counting
 
 
-async def test_wrong_passwords_of_every_spelling_are_counted_together(client, kira):
+async def test_all_spellings_share_the_count_of_wrong_passwords(client, kira):
     """Advisory 49."""
     await kira()
 
@@ -201,7 +201,7 @@ async def test_wrong_passwords_of_lookalikes_are_not_counted_for_the_account(cli
         ("/users/verify/request", "request_verify"),
     ],
 )
-async def test_mails_of_every_spelling_are_counted_together(client, kira, outbox, path, handler):
+async def test_all_spellings_share_the_count_of_mails(client, kira, outbox, path, handler):
     """Advisory 49."""
     await kira()
 

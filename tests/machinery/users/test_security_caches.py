@@ -42,7 +42,7 @@ def crowd(db, manager, password_hash, monkeypatch):
 
 
 @pytest.mark.parametrize("remembered", [4096, 20], ids=["with room for all", "with room for some"])
-async def test_of_many_people_at_once_each_sees_their_own(client, crowd, manager, monkeypatch, remembered):
+async def test_concurrent_users_see_their_own_data(client, crowd, manager, monkeypatch, remembered):
     """Checklist 22. Advisory 38: nobody gets what another asked for, first and from every cache."""
     monkeypatch.setattr(tokens, "MAX_KNOWN", remembered)
     manager.tokens._known.clear()
@@ -61,7 +61,7 @@ async def test_of_many_people_at_once_each_sees_their_own(client, crowd, manager
     assert again[::-1] == expected
 
 
-async def test_of_many_people_at_once_each_changes_their_own(client, crowd, events):
+async def test_concurrent_users_change_their_own_data(client, crowd, events):
     """Checklist 22. Advisory 38, for what is written."""
     people = await crowd()
 

@@ -48,5 +48,5 @@ def test_each_item_has_tests_that_name_it(item: int) -> None:
     assert named - {test for number, test in NAMED if number == item} == set()
 
 
-def test_no_test_names_an_item_that_is_not_there() -> None:
+def test_no_test_names_a_missing_item() -> None:
     assert {number for number, _ in NAMED} == set(ROWS) == set(WITHOUT_A_SECOND_FACTOR)

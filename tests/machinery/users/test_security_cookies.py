@@ -106,7 +106,7 @@ def raw_statuses(app):
 # 34: attributes
 
 
-async def test_the_cookie_is_out_of_reach_of_scripts_sites_hosts_and_plain_http(
+async def test_the_cookie_is_protected_from_scripts_sites_hosts_and_plain_http(
     session_cookie, client, make_user, set_clock
 ):
     """Checklist 34; ASVS 3.3.1 to 3.3.4."""
@@ -129,7 +129,7 @@ async def test_the_cookie_is_out_of_reach_of_scripts_sites_hosts_and_plain_http(
         ("/users/logout", None),
     ],
 )
-async def test_every_answer_that_sets_it_sets_it_so(
+async def test_every_response_sets_it_with_these_attributes(
     session_cookie, client, make_user, begin_session, headers_of, path, body
 ):
     """Checklist 34."""
@@ -144,7 +144,7 @@ async def test_every_answer_that_sets_it_sets_it_so(
     assert "domain" not in cookie.lower()
 
 
-async def test_the_cookie_of_a_known_browser_is_as_far_out_of_reach(client, make_user):
+async def test_the_device_cookie_has_the_same_attributes(client, make_user):
     """Checklist 34: it logs nobody in, but a stranger who has it may guess passwords beside its owner."""
     await make_user("ada@example.com")
 
@@ -156,7 +156,7 @@ async def test_the_cookie_of_a_known_browser_is_as_far_out_of_reach(client, make
     assert set(attributes) == {"Path=/", "Secure", "HttpOnly", "SameSite=Lax", f"Max-Age={400 * 24 * 3600}"}
 
 
-async def test_plain_http_uses_another_name_and_only_by_setting(session_cookie, other_client, make_user):
+async def test_plain_http_requires_a_setting_and_uses_another_name(session_cookie, other_client, make_user):
     """Checklist 34. A `__Host-` cookie without Secure would be thrown away by the browser."""
     await make_user("ada@example.com")
     client = await other_client(cookie_secure=False)
@@ -169,7 +169,7 @@ async def test_plain_http_uses_another_name_and_only_by_setting(session_cookie, 
     assert "Secure" not in cookie
 
 
-async def test_the_address_by_which_it_is_reached_makes_no_cookie_plain(other_client, make_user):
+async def test_the_request_url_does_not_make_the_cookie_insecure(other_client, make_user):
     """Checklist 34: behind a proxy the application itself sees plain http."""
     await make_user("ada@example.com")
     client = await other_client(base_url="http://127.0.0.1:8000")
@@ -179,7 +179,7 @@ async def test_the_address_by_which_it_is_reached_makes_no_cookie_plain(other_cl
     assert "Secure" in answer.headers["set-cookie"].split("; ")
 
 
-async def test_the_secret_of_the_cookie_is_in_no_body(client, make_user, begin_session, headers_of):
+async def test_the_cookie_secret_is_in_no_body(client, make_user, begin_session, headers_of):
     """Checklist 34: HttpOnly would be for nothing."""
     issued = await begin_session(await make_user(), kind="cookie")
 
@@ -200,7 +200,7 @@ NO_SPACE_OF_HTTP = [b"\x85", b"\xa0", b"\x0b", b"\x0c", b"\x1f", b"\xc2\xa0"]
 
 
 @pytest.mark.parametrize("space", NO_SPACE_OF_HTTP)
-async def test_a_cookie_of_almost_the_same_name_is_no_session(client, make_user, begin_session, space):
+async def test_a_cookie_with_a_similar_name_is_not_a_session(client, make_user, begin_session, space):
     """Checklist 34; CWE-20: or any host of the domain logs the browser in to an account of its choice."""
     token = (await begin_session(await make_user(), kind="cookie")).token.encode()
 
@@ -211,7 +211,7 @@ async def test_a_cookie_of_almost_the_same_name_is_no_session(client, make_user,
 
 
 @pytest.mark.parametrize("space", NO_SPACE_OF_HTTP)
-async def test_a_cookie_of_almost_the_same_name_replaces_no_session(client, make_user, begin_session, space):
+async def test_a_cookie_with_a_similar_name_replaces_no_session(client, make_user, begin_session, space):
     """Checklist 34."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     own = (await begin_session(ada, kind="cookie")).token.encode()
@@ -224,7 +224,7 @@ async def test_a_cookie_of_almost_the_same_name_replaces_no_session(client, make
 
 
 @pytest.mark.parametrize("space", NO_SPACE_OF_HTTP)
-async def test_a_cookie_of_almost_the_same_name_makes_no_browser_known(
+async def test_a_cookie_with_a_similar_name_makes_no_browser_known(
     client, mailed_token, browser_of_answer, space
 ):
     """Checklist 29 and 34: or the password of whoever registered with the victim's address lives on."""
@@ -238,7 +238,7 @@ async def test_a_cookie_of_almost_the_same_name_makes_no_browser_known(
 
 
 @pytest.mark.parametrize("separator", ["; ", ";", " ;\t"])
-async def test_of_two_cookies_with_one_name_the_first_counts(client, make_user, begin_session, separator):
+async def test_the_first_of_two_cookies_with_the_same_name_wins(client, make_user, begin_session, separator):
     """Checklist 34: browsers send the one first whose path is longer, then the older (RFC 6265, 5.4)."""
     token = (await begin_session(await make_user(), kind="cookie")).token
     pairs = [f"__Host-session={token}", "__Host-session=x"]
@@ -249,7 +249,7 @@ async def test_of_two_cookies_with_one_name_the_first_counts(client, make_user, 
     assert (first.status_code, second.status_code) == (200, 401)
 
 
-async def test_cookies_in_several_fields_are_read(client, make_user, begin_session):
+async def test_cookies_in_several_headers_are_read(client, make_user, begin_session):
     """RFC 9113, section 8.2.3: clients of HTTP/2 send them so."""
     token = (await begin_session(await make_user(), kind="cookie")).token
     fields = [("Cookie", "theme=dark"), ("Cookie", f"__Host-session={token}"), ("Cookie", "language=en")]
@@ -282,7 +282,7 @@ SCHEMES = [b"", b"Bearer", b"bearer ", b"Bearer\t", b"Basic ", b"\xff ", b"Beare
 ODD_AUTHORIZATIONS = [scheme + value for scheme in SCHEMES for value in VALUES]
 
 
-async def test_no_odd_header_is_an_error_of_the_application(raw_statuses, manager, make_user):
+async def test_no_odd_header_causes_a_server_error(raw_statuses, manager, make_user):
     """Advisory 30. The page of a link reads the known browser, too."""
     page = f"/users/verify/{manager.verify_token(await make_user())}"
 
@@ -322,7 +322,9 @@ async def test_there_are_routes_to_protect(unsafe_operations):
 
 
 @pytest.mark.parametrize("headers", SOME_FOREIGN, ids=str)
-async def test_no_unsafe_route_takes_a_cookie_from_another_site(statuses_of, headers, accounts, session_rows):
+async def test_no_unsafe_route_accepts_a_cookie_from_another_site(
+    statuses_of, headers, accounts, session_rows
+):
     """Checklist 35; ASVS 3.5.1."""
     statuses = await statuses_of(headers)
 
@@ -332,7 +334,7 @@ async def test_no_unsafe_route_takes_a_cookie_from_another_site(statuses_of, hea
 
 
 @pytest.mark.parametrize("headers", SAME_ORIGIN, ids=str)
-async def test_every_unsafe_route_takes_a_cookie_from_its_own_pages(statuses_of, headers):
+async def test_every_unsafe_route_accepts_a_cookie_from_its_own_pages(statuses_of, headers):
     """Checklist 35: what refuses above is the origin and nothing else."""
     statuses = await statuses_of(headers)
 
@@ -352,7 +354,7 @@ async def test_another_site_cannot_log_a_browser_in(client, make_user, session_r
 
 
 @pytest.mark.parametrize("headers", SAME_ORIGIN, ids=str)
-async def test_its_own_pages_can(client, make_user, headers):
+async def test_its_own_pages_can_log_a_browser_in(client, make_user, headers):
     """Checklist 35."""
     await make_user("ada@example.com")
 
@@ -362,7 +364,7 @@ async def test_its_own_pages_can(client, make_user, headers):
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
-async def test_no_form_of_another_site_is_taken_for_json(client, make_user, content_type):
+async def test_no_form_of_another_site_is_read_as_json(client, make_user, content_type):
     """Checklist 35: these types need no CORS preflight."""
     await make_user("ada@example.com")
     body = b'{"email":"ada@example.com","password":"correct horse battery","x":"="}'
@@ -377,7 +379,7 @@ async def test_no_form_of_another_site_is_taken_for_json(client, make_user, cont
 
 
 @pytest.mark.parametrize("headers", SOME_FOREIGN, ids=str)
-async def test_reading_is_free(client, make_user, begin_session, headers_of, headers):
+async def test_safe_methods_need_no_origin(client, make_user, begin_session, headers_of, headers):
     """Checklist 35: a link from elsewhere opens the page of a user who is logged in."""
     cookie = headers_of(await begin_session(await make_user(), kind="cookie"))["Cookie"]
 
@@ -398,7 +400,7 @@ async def test_a_bearer_token_needs_no_origin(client, make_user, begin_session, 
 
 
 @pytest.mark.parametrize("authorization", ["", "x", "Bearer", "Bearer x", "Basic eDp5", "Cookie"])
-async def test_a_header_that_is_no_login_makes_no_exception_for_the_cookie(
+async def test_an_invalid_authorization_header_does_not_exempt_the_cookie(
     client, make_user, begin_session, headers_of, authorization
 ):
     """Checklist 35: exempt is whom a bearer token authenticates, not whoever sends the header."""
@@ -411,7 +413,7 @@ async def test_a_header_that_is_no_login_makes_no_exception_for_the_cookie(
     assert (await client.get("/users/me", headers={"Cookie": cookie})).status_code == 200
 
 
-async def test_with_both_the_bearer_token_alone_acts(client, make_user, begin_session, headers_of):
+async def test_the_bearer_token_wins_if_both_are_sent(client, make_user, begin_session, headers_of):
     """Checklist 35: a foreign page that has a token of its own does nothing with the victim's cookie."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     cookie, bearer = await begin_session(ada, kind="cookie"), await begin_session(eve)
@@ -423,7 +425,7 @@ async def test_with_both_the_bearer_token_alone_acts(client, make_user, begin_se
     assert (await client.get("/users/me", headers=headers_of(bearer))).status_code == 401
 
 
-async def test_a_refresh_is_no_matter_of_cookies(client, make_user, begin_session):
+async def test_a_refresh_ignores_cookies(client, make_user, begin_session):
     """Checklist 35: its token is in the body, and no browser puts it there by itself."""
     issued = await begin_session(await make_user())
 
@@ -446,7 +448,7 @@ async def test_a_refresh_is_no_matter_of_cookies(client, make_user, begin_sessio
         ("http://[::1]:8000", "http://[::1]:8000"),
     ],
 )
-async def test_the_origin_is_that_of_the_configured_address(other_client, make_user, base_url, origin):
+async def test_the_origin_comes_from_the_configured_url(other_client, make_user, base_url, origin):
     """Checklist 35. Browsers leave the port of the scheme out and write names in lower case (RFC 6454)."""
     await make_user("ada@example.com")
     client = await other_client(base_url=base_url)
@@ -457,7 +459,7 @@ async def test_the_origin_is_that_of_the_configured_address(other_client, make_u
 
 
 @pytest.mark.parametrize("extra", [{}, {"Sec-Fetch-Site": "cross-site"}], ids=str)
-async def test_another_site_is_refused_before_the_recent_login_is_asked_for(
+async def test_another_site_is_refused_before_the_recent_login_check(
     client, make_user, begin_session, headers_of, set_clock, extra
 ):
     """Checklist 35: the answer tells nothing about the session."""

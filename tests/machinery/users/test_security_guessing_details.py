@@ -76,7 +76,7 @@ def flood(guess):
 # The counts
 
 
-async def test_a_success_on_one_account_does_not_clear_the_count_of_the_address(at, guess, make_owner):
+async def test_a_success_does_not_clear_the_count_of_the_address(at, guess, make_owner):
     """Checklist 9: else whoever owns one account tries all others without end (allauth 65.8.1)."""
     await make_owner(EMAIL)
     others = [f"user{number}@example.com" for number in range(PER_ADDRESS)]
@@ -90,7 +90,7 @@ async def test_a_success_on_one_account_does_not_clear_the_count_of_the_address(
     assert after == [401, 429]
 
 
-async def test_what_is_refused_hashes_nothing(at, guess, make_owner, hash_calls):
+async def test_refused_attempts_hash_nothing(at, guess, make_owner, hash_calls):
     """Checklist 9."""
     await make_owner(EMAIL)
     for _ in range(PER_PAIR):
@@ -102,7 +102,7 @@ async def test_what_is_refused_hashes_nothing(at, guess, make_owner, hash_calls)
     assert hash_calls == []
 
 
-async def test_an_unknown_address_is_limited_as_a_known_one_is(guess, make_owner):
+async def test_unknown_and_known_addresses_are_limited_alike(guess, make_owner):
     """Checklist 9 and 13."""
     await make_owner(EMAIL)
 
@@ -154,7 +154,7 @@ def ways(at, manager, make_owner, visit, change):
 @pytest.mark.parametrize(
     "header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP"]
 )
-async def test_a_made_up_address_is_not_believed(guess, make_owner, header):
+async def test_a_forged_client_address_is_ignored(guess, make_owner, header):
     """Checklist 10."""
     await make_owner(EMAIL)
 
@@ -174,7 +174,7 @@ async def test_addresses_of_one_ipv6_network_count_as_one(guess, make_owner):
     assert statuses == [401] * PER_PAIR + [429]
 
 
-async def test_another_ipv6_network_is_another_address(guess, make_owner):
+async def test_different_ipv6_networks_count_separately(guess, make_owner):
     """Checklist 10."""
     await make_owner(EMAIL)
     for number in range(PER_PAIR):
@@ -186,7 +186,7 @@ async def test_another_ipv6_network_is_another_address(guess, make_owner):
 # Many at once, and the owner
 
 
-async def test_fifty_accounts_from_one_address(flood):
+async def test_guessing_fifty_accounts_from_one_address_is_limited(flood):
     """Checklist 9."""
     accounts = [f"user{number}@example.com" for number in range(50)]
 
@@ -195,7 +195,7 @@ async def test_fifty_accounts_from_one_address(flood):
     assert Counter(statuses) == {401: PER_ADDRESS, 429: 50 - PER_ADDRESS}
 
 
-async def test_a_known_browser_has_a_count_of_its_own(at, guess, make_owner, browser_of_answer):
+async def test_a_known_browser_has_its_own_count(at, guess, make_owner, browser_of_answer):
     """Checklist 9: a cookie that was stolen is no way round the limits."""
     await make_owner(EMAIL)
     browser = browser_of_answer(await at("198.51.100.7", "POST", "/users/login", json=RIGHT))
@@ -205,9 +205,7 @@ async def test_a_known_browser_has_a_count_of_its_own(at, guess, make_owner, bro
     assert statuses == [401] * PER_BROWSER + [429]
 
 
-async def test_a_browser_that_is_known_for_one_account_is_a_stranger_to_others(
-    at, guess, make_owner, browser_of_answer
-):
+async def test_a_browser_known_for_one_account_is_unknown_to_others(at, guess, make_owner, browser_of_answer):
     """Checklist 10: whoever has an account could try all others with its cookie."""
     await make_owner("eve@example.com")
     await make_owner(EMAIL)
@@ -242,7 +240,7 @@ async def test_all_known_browsers_of_an_account_share_a_count(guess, make_owner,
     assert Counter(statuses) == {401: ALL_BROWSERS, 429: 12 * PER_BROWSER - ALL_BROWSERS}
 
 
-async def test_the_browsers_of_a_thief_are_strangers_after_a_reset(
+async def test_a_reset_makes_an_attackers_browser_unknown(
     at, guess, manager, make_owner, new_browsers, browser_of_answer
 ):
     """Checklist 11: the thief knew the password; the owner takes the account back by mail."""
@@ -279,9 +277,7 @@ async def test_the_browser_that_changes_the_password_stays_known(
     assert owner.status_code == 200
 
 
-async def test_a_browser_that_was_not_used_for_too_long_is_a_stranger(
-    guess, make_owner, new_browsers, set_clock
-):
+async def test_a_long_unused_browser_is_unknown(guess, make_owner, new_browsers, set_clock):
     """Checklist 10."""
     await make_owner(EMAIL)
     [browser] = await new_browsers(1)
@@ -292,7 +288,7 @@ async def test_a_browser_that_was_not_used_for_too_long_is_a_stranger(
     assert statuses[-1] == 429
 
 
-async def test_one_address_does_not_keep_the_owner_out(at, guess, make_owner, set_clock):
+async def test_one_address_cannot_lock_the_owner_out(at, guess, make_owner, set_clock):
     """Checklist 11: one wrong password each 865 seconds, for two days, from one address."""
     await make_owner(EMAIL)
 
@@ -334,7 +330,7 @@ async def test_a_known_browser_logs_in_to_a_locked_account_and_unlocks_it(
     assert (await stored(user)).failed_logins == 0
 
 
-async def test_a_success_ends_the_row_of_failures(at, guess, make_owner, hundred_failures, stored):
+async def test_a_success_resets_the_consecutive_failures(at, guess, make_owner, hundred_failures, stored):
     """Checklist 9: only failures in a row count."""
     user = await make_owner(EMAIL)
     await hundred_failures(user)
@@ -357,7 +353,7 @@ async def test_wrong_passwords_of_a_known_browser_do_not_lock_the_account(
     assert (await stored(user)).failed_logins == 0
 
 
-async def test_of_many_failures_at_once_each_counts(flood, make_owner, stored):
+async def test_concurrent_failures_all_count(flood, make_owner, stored):
     """Checklist 9."""
     user = await make_owner(EMAIL)
 
@@ -366,7 +362,7 @@ async def test_of_many_failures_at_once_each_counts(flood, make_owner, stored):
     assert (await stored(user)).failed_logins == PER_ACCOUNT
 
 
-async def test_a_failure_is_no_change_of_the_account(guess, make_owner, stored):
+async def test_a_failure_does_not_change_the_account(guess, make_owner, stored):
     user = await make_owner(EMAIL)
 
     await guess("192.0.2.1")
@@ -375,7 +371,7 @@ async def test_a_failure_is_no_change_of_the_account(guess, make_owner, stored):
 
 
 @pytest.mark.parametrize("way", ["login", "link", "confirmation"])
-async def test_what_could_not_be_checked_is_not_counted(ways, manager, monkeypatch, way):
+async def test_unchecked_passwords_are_not_counted(ways, manager, monkeypatch, way):
     """Checklist 11: a server that is busy locks nobody out."""
     await ways.begin()
 
@@ -428,7 +424,7 @@ async def test_each_window_of_a_limit_is_counted_and_enforced(counted):
 
 
 @pytest.mark.parametrize("rates", ["1/m, 3/h", "3/h, 1/m"])
-async def test_what_one_window_refuses_does_not_count_for_the_other(counted, rates):
+async def test_attempts_refused_by_one_window_do_not_count_in_the_other(counted, rates):
     """Advisory 43. Checklist 11: who hammers at one account does not shut its owner out for longer."""
     allowed = counted(rates)
 

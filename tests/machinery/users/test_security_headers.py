@@ -48,7 +48,7 @@ def production(build_app, connected_to):
 
 
 @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
-async def test_every_answer_tells_browsers_to_be_careful(production, method, path, status):
+async def test_every_response_has_the_security_headers(production, method, path, status):
     """Checklist 40: ASVS 3.4.1, 3.4.3 to 3.4.6."""
     async with production() as client:
         answer = await client.request(method, path)
@@ -63,7 +63,7 @@ async def test_every_answer_tells_browsers_to_be_careful(production, method, pat
 
 @pytest.mark.parametrize("path", ["/users/verify/a", "/users/password-reset/a", "/users/email-change/a"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_no_answer_to_a_link_passes_its_token_on(client, method, path):
+async def test_no_response_to_a_link_leaks_its_token(client, method, path):
     """Checklist 30: ASVS 3.4.5, 14.3.2."""
     answer = await client.request(method, path)
 
@@ -75,7 +75,7 @@ async def test_no_answer_to_a_link_passes_its_token_on(client, method, path):
     "headers",
     [{"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}],
 )
-async def test_links_do_not_lead_where_a_request_says(client, make_user, outbox, headers):
+async def test_links_ignore_the_host_of_the_request(client, make_user, outbox, headers):
     """Checklist 30: they are built from BASE_URL."""
     user = await make_user()
 
@@ -86,7 +86,7 @@ async def test_links_do_not_lead_where_a_request_says(client, make_user, outbox,
     assert "evil.example" not in mail.text_body + (mail.html_body or "")
 
 
-async def test_production_answers_under_its_own_name_alone(production, make_user, outbox):
+async def test_production_accepts_only_its_own_host_names(production, make_user, outbox):
     """Checklist 30: a name that somebody made up does not reach the routes at all."""
     user = await make_user()
 
@@ -100,7 +100,7 @@ async def test_production_answers_under_its_own_name_alone(production, make_user
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
-async def test_the_documentation_is_closed_in_production(production, path):
+async def test_the_documentation_is_off_in_production(production, path):
     """Checklist 40: ASVS 13.4.5."""
     async with production() as client:
         assert (await client.get(path)).status_code == 404
@@ -158,7 +158,7 @@ def operations(app):
 
 
 @pytest.mark.parametrize("kind", ["bearer", "cookie"])
-async def test_no_cache_keeps_what_is_sent_to_a_user(
+async def test_responses_to_users_are_not_cached(
     client, operations, make_user, begin_session, headers_of, kind
 ):
     """Advisory 37: of every route, whatever it answers; ASVS 14.3.2."""
@@ -204,7 +204,7 @@ def own_route(build_app):
 
 @pytest.mark.parametrize("answer", OWN, ids=lambda answer: f"{answer.status_code} {answer.content_type}")
 @pytest.mark.parametrize("kind", ["bearer", "cookie"])
-async def test_no_cache_keeps_what_a_route_of_yours_sends_to_a_user(
+async def test_responses_of_your_own_routes_to_users_are_not_cached(
     own_route, connected_to, make_user, begin_session, headers_of, kind, answer
 ):
     """Advisory 37: pages and redirects have no Cache-Control of their own."""
@@ -217,7 +217,7 @@ async def test_no_cache_keeps_what_a_route_of_yours_sends_to_a_user(
     assert received.headers.get_list("cache-control") == ["no-store"]
 
 
-async def test_a_route_of_yours_may_let_the_browser_keep_it(
+async def test_your_own_route_may_allow_browser_caching(
     own_route, connected_to, make_user, begin_session, headers_of
 ):
     headers = headers_of(await begin_session(await make_user()))

@@ -79,7 +79,7 @@ def seen(answer):
     return answer.status_code, headers, answer.content
 
 
-async def test_a_route_of_yours_takes_it_for_nobody(build_app, dead_logins):
+async def test_your_own_route_treats_it_as_logged_out(build_app, dead_logins):
     """Advisory 33."""
     app = build_app()
 
@@ -94,7 +94,7 @@ async def test_a_route_of_yours_takes_it_for_nobody(build_app, dead_logins):
     assert {what: each.json() for what, each in answers.items()} == dict.fromkeys(dead_logins, "nobody")
 
 
-async def test_the_page_of_a_link_is_that_for_nobody(client, manager, stored, accounts, dead_logins):
+async def test_the_link_page_treats_it_as_logged_out(client, manager, stored, accounts, dead_logins):
     """Advisory 33: it asks for the password, which the owner who is logged in need not give."""
     ada = (await accounts())[0]
     path = f"/users/verify/{manager.verify_token(ada)}"
@@ -106,7 +106,7 @@ async def test_the_page_of_a_link_is_that_for_nobody(client, manager, stored, ac
     assert answers == dict.fromkeys(dead_logins, seen(nobody))
 
 
-async def test_a_new_address_is_confirmed_by_nobody(client, manager, change, accounts, dead_logins):
+async def test_an_email_change_treats_it_as_logged_out(client, manager, change, accounts, dead_logins):
     """Advisory 33: only its owner may, who is logged in or gives the password."""
     ada = (await accounts())[0]
     await change(ada, pending_email="new@example.com")
@@ -121,7 +121,7 @@ async def test_a_new_address_is_confirmed_by_nobody(client, manager, change, acc
 
 
 @pytest.mark.parametrize("header", ["Cookie", "Authorization"])
-async def test_a_registration_is_confirmed_by_nobody(client, mailed_token, header):
+async def test_a_verification_treats_it_as_logged_out(client, mailed_token, header):
     """Advisory 33: the password is dead then, since somebody else may have made the account."""
     await client.post("/users/register", json=ADA)
     value = {"Cookie": "__Host-session=x", "Authorization": "Bearer x"}[header]
@@ -132,7 +132,7 @@ async def test_a_registration_is_confirmed_by_nobody(client, mailed_token, heade
     assert (await client.post("/users/login", json=ADA)).status_code == 401
 
 
-async def test_a_log_out_logs_nobody_out(client, session_rows, dead_logins):
+async def test_logout_ends_no_session(client, session_rows, dead_logins):
     """Advisory 33."""
     before = {each.id: each.revoked_at for each in await session_rows()}
 
@@ -144,9 +144,7 @@ async def test_a_log_out_logs_nobody_out(client, session_rows, dead_logins):
     assert {each.id: each.revoked_at for each in await session_rows()} == before
 
 
-async def test_a_cookie_of_another_site_is_refused_where_a_login_is_optional(
-    client, manager, accounts, dead_logins
-):
+async def test_a_cross_site_cookie_is_refused_where_login_is_optional(client, manager, accounts, dead_logins):
     """Advisory 33: before anybody asks whether it is a login."""
     ada = (await accounts())[0]
     path = f"/users/verify/{manager.verify_token(ada)}"

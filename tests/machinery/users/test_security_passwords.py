@@ -117,7 +117,7 @@ async def test_a_short_password_is_refused_every_way(set_password, hash_calls, w
 
 @WAYS
 @pytest.mark.parametrize("password", ["pqzrvmwkd" * 14 + "pqz", "pqzrvmwkd" * 10_000], ids=len)
-async def test_an_endless_password_is_refused_every_way(set_password, hash_calls, way, password):
+async def test_an_overlong_password_is_refused_every_way(set_password, hash_calls, way, password):
     """Checklist 1: more than 128 characters cost no hash."""
     answer = await set_password(way, password)
 
@@ -128,7 +128,7 @@ async def test_an_endless_password_is_refused_every_way(set_password, hash_calls
 
 @WAYS
 @pytest.mark.parametrize("password", ["pq zrvmw" * 8, "pqzrv mwkd" * 10, "pq☃zrvmw" * 16], ids=len)
-async def test_a_long_password_is_taken_whole_every_way(set_password, log_in, way, password):
+async def test_a_long_password_is_not_truncated_anywhere(set_password, log_in, way, password):
     """Checklist 1: 64 and more characters, each of which counts (ASVS 6.2.9, 6.2.8)."""
     answer = await set_password(way, password)
 
@@ -151,7 +151,7 @@ async def test_a_long_password_is_taken_whole_every_way(set_password, log_in, wa
     ],
     ids=["case", "space after", "space before", "two spaces", "last of 100", "ligature", "composed"],
 )
-async def test_what_looks_alike_is_another_password(set_password, log_in, way, chosen, typed):
+async def test_lookalike_passwords_are_different(set_password, log_in, way, chosen, typed):
     """Checklist 1: no NFKC, no trimming, no folding of the case."""
     await set_password(way, chosen)
 
@@ -169,7 +169,7 @@ async def test_a_password_is_stored_as_argon2id(client, accounts):
 
 @WAYS
 @pytest.mark.parametrize("password", ["pqzrvmwkdhsjgtbxlcnf", "48105937261850394726", "    !!!!    ????    "])
-async def test_no_kind_of_character_is_asked_for(set_password, way, password):
+async def test_no_kind_of_character_is_required(set_password, way, password):
     """Checklist 2: 20 lower-case letters will do, and so will 20 digits."""
     answer = await set_password(way, password)
 
@@ -200,7 +200,7 @@ def is_little_more(password, words):
     return False
 
 
-def test_every_password_of_the_list_is_refused(common):
+def test_every_common_password_is_refused(common):
     """Checklist 3: at least 3,000 that have the default length; lower, upper and title case."""
     long = [password for password in common if len(password) >= 12]
     spelt = [*long, *map(str.upper, filter(str.isascii, long)), *map(str.title, filter(str.isascii, long))]
@@ -209,7 +209,7 @@ def test_every_password_of_the_list_is_refused(common):
     assert [each for each in spelt if not is_refused(each, common=common)] == []
 
 
-def test_a_lower_minimum_has_a_list_of_its_own(common):
+def test_a_lower_minimum_has_its_own_list(common):
     """Checklist 3: at least 3,000 of 8 to 11 characters, for PASSWORD_MIN_LENGTH=8."""
     short = [password for password in common if 8 <= len(password) < 12]
 
@@ -217,7 +217,7 @@ def test_a_lower_minimum_has_a_list_of_its_own(common):
     assert [each for each in short if not is_refused(each, min_length=8, common=common)] == []
 
 
-def test_the_list_is_written_as_it_is_compared(common):
+def test_the_list_is_stored_normalized(common):
     assert [each for each in common if each != each.casefold() or not 4 <= len(each) <= 128] == []
     assert LIST.is_relative_to(PROJECT / "app")
 
@@ -257,7 +257,7 @@ def test_a_common_password_is_no_better_with_digits_and_signs(common):
 
 @WAYS
 @pytest.mark.parametrize("password", ["password1234!", "P@55w0rd-2026", "qwerty123456!"])
-async def test_such_a_password_is_refused_every_way(set_password, hash_calls, way, password):
+async def test_a_decorated_common_password_is_refused_every_way(set_password, hash_calls, way, password):
     """Checklist 3."""
     answer = await set_password(way, password)
 
@@ -267,7 +267,7 @@ async def test_such_a_password_is_refused_every_way(set_password, hash_calls, wa
 
 
 @pytest.mark.parametrize("password", ["password1234!", "P@55w0rd-2026", "qwerty123456!"])
-def test_such_a_password_is_refused_by_the_command_line(create_by_cli, password):
+def test_a_decorated_common_password_is_refused_by_the_command_line(create_by_cli, password):
     """Checklist 3: with --password-stdin."""
     result = create_by_cli(password)
 
@@ -359,7 +359,7 @@ async def test_a_common_password_is_refused_by_an_update(manager, db, make_user)
             await manager.update(session, user, password=COMMON[0])
 
 
-async def test_a_common_password_of_eight_is_refused_where_eight_will_do(other_client):
+async def test_an_eight_character_common_password_is_refused_at_that_minimum(other_client):
     client = await other_client(password_min_length=8)
 
     answer = await client.post("/users/register", json={"email": ADDRESS, "password": "baseball"})
@@ -413,7 +413,7 @@ async def test_a_manager_without_a_policy_has_no_list(manager, db, quick_hashing
         "l0v3l4c3!18151852",
     ],
 )
-async def test_little_more_than_a_known_word_is_refused_every_way(set_password, hash_calls, way, password):
+async def test_a_password_close_to_a_known_word_is_refused_every_way(set_password, hash_calls, way, password):
     """Checklist 4: the application's name, and the owner's address and its parts (ASVS 6.2.11)."""
     answer = await set_password(way, password)
 
@@ -422,7 +422,7 @@ async def test_little_more_than_a_known_word_is_refused_every_way(set_password, 
     assert "hash" not in hash_calls
 
 
-def test_little_more_than_a_known_word_is_refused_by_the_command_line(create_by_cli):
+def test_a_password_close_to_a_known_word_is_refused_by_the_command_line(create_by_cli):
     """Checklist 4: with --password-stdin."""
     result = create_by_cli("Ada.Lovelace.1815")
 
@@ -444,7 +444,7 @@ def test_little_more_than_a_known_word_is_refused_by_the_command_line(create_by_
         "!!!!!!!!!!!! 1",
     ],
 )
-async def test_other_passwords_may_hold_the_words(set_password, way, password):
+async def test_longer_passwords_may_contain_the_words(set_password, way, password):
     """Checklist 4: eight characters beside them are enough, and none are asked for where there is none."""
     answer = await set_password(way, password)
 
@@ -458,11 +458,11 @@ def test_a_word_counts_in_any_spelling(password):
 
 
 @pytest.mark.parametrize("words", [[], [""], ["app"], ["☃☃☃☃"], ["something else"]])
-def test_a_password_without_a_word_in_it_is_never_refused(words):
+def test_a_password_without_known_words_is_accepted(words):
     check_password("app-1-app-2-app-3", words=words)
 
 
-def test_the_words_that_count():
+def test_the_known_words_are_extracted():
     """Checklist 4: the list, which app/users/passwords/policy.py documents (ASVS 6.1.2)."""
     names = {"full_name": "Grace Hopper", "username": "amazing_grace", "nickname": None, "phone": "12345678"}
 
@@ -479,7 +479,7 @@ def test_the_words_that_count():
     assert not context_words("g.hopper@mail.navy.mil", names) & {"mil", "12345678"}
 
 
-async def test_names_count_when_an_account_is_made(manager, db):
+async def test_names_are_checked_when_an_account_is_created(manager, db):
     """Checklist 4: columns of one's own that hold a name."""
     async with db.session() as session:
         with pytest.raises(InvalidPassword, match=LITTLE_MORE):
@@ -488,7 +488,7 @@ async def test_names_count_when_an_account_is_made(manager, db):
             )
 
 
-async def test_names_count_when_a_password_is_changed(manager, db, make_user):
+async def test_names_are_checked_when_a_password_is_changed(manager, db, make_user):
     """Checklist 4: those that the account has."""
     async with db.session() as session:
         user = await manager.get_by_id(session, (await make_user()).id)
@@ -497,7 +497,7 @@ async def test_names_count_when_a_password_is_changed(manager, db, make_user):
             await manager.update(session, user, password="Hopper Grace 1906")
 
 
-async def test_the_address_that_comes_with_a_password_counts(manager, db, make_user):
+async def test_the_submitted_address_is_checked(manager, db, make_user):
     async with db.session() as session:
         user = await manager.get_by_id(session, (await make_user()).id)
         with pytest.raises(InvalidPassword, match=LITTLE_MORE):
@@ -538,7 +538,7 @@ async def test_a_breached_password_is_refused_every_way(server, set_password, ha
 
 @pytest.mark.usefixtures("asking")
 @WAYS
-async def test_five_digits_of_a_hash_are_all_that_leaves(server, set_password, way):
+async def test_only_five_digits_of_a_hash_are_sent(server, set_password, way):
     """Checklist 5: the server learns neither the password nor whose it is."""
     await set_password(way, NEW)
 
@@ -550,7 +550,7 @@ async def test_five_digits_of_a_hash_are_all_that_leaves(server, set_password, w
 
 @pytest.mark.usefixtures("asking")
 @WAYS
-async def test_an_outage_keeps_nobody_from_setting_a_password(server, set_password, log_in, caplog, way):
+async def test_an_outage_does_not_prevent_setting_a_password(server, set_password, log_in, caplog, way):
     """Checklist 5: it fails open and writes one line (ASVS 16.5.2)."""
     server.status = "503 Service Unavailable"
 
@@ -566,7 +566,7 @@ async def test_an_outage_keeps_nobody_from_setting_a_password(server, set_passwo
 
 @pytest.mark.usefixtures("asking")
 @WAYS
-async def test_no_connection_is_held_while_the_server_is_asked(app, server, set_password, way):
+async def test_no_connection_is_held_during_the_breach_check(app, server, set_password, way):
     held = []
 
     async def look():
@@ -582,14 +582,14 @@ async def test_no_connection_is_held_while_the_server_is_asked(app, server, set_
 @pytest.mark.usefixtures("asking")
 @WAYS
 @pytest.mark.parametrize("password", ["short", COMMON[0], "Ada Lovelace 2026"])
-async def test_a_password_that_is_refused_anyhow_is_not_asked_about(server, set_password, way, password):
+async def test_an_already_refused_password_is_not_looked_up(server, set_password, way, password):
     await set_password(way, password)
 
     assert server.requests == []
 
 
 @pytest.mark.usefixtures("asking")
-async def test_nobody_asks_with_a_dead_link_or_a_wrong_password(server, client, make_owner, visit):
+async def test_a_dead_link_or_wrong_password_triggers_no_lookup(server, client, make_owner, visit):
     here = await visit(await make_owner())
     change = {"current_password": "wrong", "new_password": NEW}
 
@@ -603,7 +603,7 @@ async def test_nobody_asks_with_a_dead_link_or_a_wrong_password(server, client, 
 
 
 @pytest.mark.usefixtures("asking")
-async def test_a_taken_address_is_asked_about_as_a_free_one_is(server, client, make_user, hash_calls):
+async def test_taken_and_free_addresses_trigger_the_same_lookup(server, client, make_user, hash_calls):
     """Nobody learns from the server's log, or from how long it takes, which addresses have an account."""
     await make_user("taken@example.com")
 
@@ -625,12 +625,12 @@ async def test_the_setting_turns_the_check_on(server, other_client):
     assert server.requests[0].startswith(f"GET /range/{digest_of(NEW)[:5]} ")
 
 
-async def test_without_the_setting_nobody_is_asked(app):
+async def test_no_lookup_happens_without_the_setting(app):
     """Checklist 5: off by default."""
     assert app.state.users.policy.breaches is None
 
 
-def test_the_command_line_asks_too_and_goes_on_without_an_answer(create_by_cli, monkeypatch):
+def test_the_command_line_checks_too_and_tolerates_an_outage(create_by_cli, monkeypatch):
     """Checklist 5: nobody listens at this port."""
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("PASSWORD_BREACH_URL", "http://127.0.0.1:9/range/")
@@ -654,7 +654,7 @@ def test_the_command_line_asks_too_and_goes_on_without_an_answer(create_by_cli, 
     ],
     ids=["missing", "null", "empty", "new", "upper case"],
 )
-async def test_the_current_password_is_needed_just_after_a_login(client, make_owner, visit, stored, body):
+async def test_the_current_password_is_required_even_after_a_login(client, make_owner, visit, stored, body):
     """Checklist 6: a login that counts as recent does not stand in for it (ASVS 6.2.3)."""
     user = await make_owner()
     here = await visit(user)
@@ -680,7 +680,7 @@ async def test_a_refused_change_names_the_new_password(server, set_password, pas
 @pytest.mark.usefixtures("asking")
 @pytest.mark.parametrize("password", ["short", "x" * 129, COMMON[0], "Ada Lovelace 2026", NEW])
 @pytest.mark.parametrize("sent_as", ["json", "data"])
-async def test_a_refused_password_does_not_spend_the_link(
+async def test_a_refused_password_keeps_the_link_valid(
     server, client, manager, make_owner, log_in, session_rows, password, sent_as
 ):
     """Checklist 28: whatever it is refused for; and a reset logs nobody in."""
@@ -699,7 +699,7 @@ async def test_a_refused_password_does_not_spend_the_link(
 # What there is not
 
 
-async def test_a_password_does_not_grow_old(client, make_owner, set_clock, log_in):
+async def test_passwords_do_not_expire(client, make_owner, set_clock, log_in):
     """Checklist 8: it need not be changed from time to time (ASVS 6.2.10)."""
     await make_owner(ADDRESS)
     set_clock(datetime(2060, 1, 1, tzinfo=UTC))

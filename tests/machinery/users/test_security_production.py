@@ -36,13 +36,13 @@ PRODUCTION = {
         ("REDIS_URL", {"redis_url": "redis://cache.example.com"}),
     ],
 )
-def test_production_does_not_start_with_what_travels_unencrypted(name, unsafe):
+def test_production_does_not_start_with_unencrypted_connections(name, unsafe):
     """Checklist 40: pages, links, cookies and passwords go over https alone."""
     with pytest.raises(ValidationError, match=name):
         Settings(_env_file=None, **PRODUCTION | unsafe)
 
 
-def test_production_starts_with_what_is_safe():
+def test_production_starts_with_safe_connections():
     """Checklist 40: so that the test above is refused for what it changes."""
     assert not Settings(_env_file=None, **PRODUCTION).debug
 

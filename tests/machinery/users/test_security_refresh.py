@@ -55,7 +55,7 @@ def refresh(client):
 # 36: the access token
 
 
-async def test_a_token_with_the_right_claims_and_key_is_good(
+async def test_a_token_with_the_right_claims_and_key_is_accepted(
     make_user, begin_session, claims_of, key, status_of
 ):
     """So that the tests below are refused for what they change."""
@@ -98,7 +98,7 @@ async def test_the_key_of_another_purpose_is_refused(
     assert await status_of(jwt.encode(claims, other_key, "HS256")) == 401
 
 
-async def test_the_secret_itself_is_no_key(make_user, begin_session, claims_of, settings, status_of):
+async def test_the_secret_itself_is_not_a_key(make_user, begin_session, claims_of, settings, status_of):
     """Checklist 36."""
     claims = claims_of(await begin_session(await make_user()))
 
@@ -134,7 +134,7 @@ async def test_no_claim_may_be_missing(make_user, begin_session, claims_of, key,
     ],
     ids=str,
 )
-async def test_no_claim_may_be_another(make_user, begin_session, claims_of, key, status_of, changes):
+async def test_no_claim_may_differ(make_user, begin_session, claims_of, key, status_of, changes):
     """Checklist 36; ASVS 9.2.1 to 9.2.3. `sub` is the id, never an address."""
     await make_user("eve@example.com")
     claims = claims_of(await begin_session(await make_user("ada@example.com"))) | changes
@@ -158,7 +158,7 @@ async def test_the_session_of_a_cookie_is_refused(make_user, begin_session, clai
     assert await status_of(jwt.encode(claims, key, "HS256")) == 401
 
 
-async def test_a_claim_of_a_right_gives_none(client, make_user, begin_session, claims_of, key):
+async def test_a_claimed_right_is_ignored(client, make_user, begin_session, claims_of, key):
     """Checklist 36: roles are in the database alone."""
     claims = claims_of(await begin_session(await make_user())) | {"is_superuser": True, "scope": "admin"}
     token = jwt.encode(claims, key, "HS256")
@@ -169,7 +169,7 @@ async def test_a_claim_of_a_right_gives_none(client, make_user, begin_session, c
 
 
 @pytest.mark.parametrize(("is_superuser", "status"), [(True, 200), (False, 403)])
-async def test_a_change_of_role_acts_on_the_next_request(
+async def test_a_role_change_applies_to_the_next_request(
     client, make_user, begin_session, headers_of, change, is_superuser, status
 ):
     """Checklist 36: with a token from before."""
@@ -216,7 +216,7 @@ async def test_rotation_is_atomic(refresh, make_user, begin_session, overtake_re
     assert (await refresh(newest[0])).status_code == 200
 
 
-async def test_a_refresh_that_a_log_out_overtakes_gives_no_tokens(
+async def test_a_refresh_overtaken_by_a_logout_gives_no_tokens(
     client, refresh, make_user, begin_session, headers_of, overtake_refresh, session_rows
 ):
     """Checklist 37; CWE-367: a session that has ended meanwhile stays ended."""
@@ -231,7 +231,7 @@ async def test_a_refresh_that_a_log_out_overtakes_gives_no_tokens(
     assert row.replaced_tokens == "[]"
 
 
-async def test_many_uses_at_once_replace_the_token_once(
+async def test_concurrent_uses_replace_the_token_once(
     refresh, make_user, begin_session, at_once, session_rows
 ):
     """Checklist 37: and nobody is left with a dead one."""
@@ -251,7 +251,7 @@ async def test_many_uses_at_once_replace_the_token_once(
     assert row.revoked_at is None
 
 
-async def test_a_replay_after_the_grace_ends_the_session_for_thief_and_owner(
+async def test_a_replay_after_the_grace_period_ends_the_session_for_everyone(
     refresh, make_user, begin_session, headers_of, client, session_rows, events, set_clock
 ):
     """Checklist 37: and that is committed, although the answer is 401."""
@@ -270,7 +270,7 @@ async def test_a_replay_after_the_grace_ends_the_session_for_thief_and_owner(
     assert (await client.get("/users/me", headers=headers_of(stolen))).status_code == 401
 
 
-async def test_a_thief_who_is_faster_is_thrown_out_when_the_owner_comes(
+async def test_a_faster_attacker_is_logged_out_by_the_owners_refresh(
     refresh, make_user, begin_session, events, set_clock
 ):
     """Checklist 37: whichever of the two uses the old token second."""
@@ -288,7 +288,7 @@ async def test_a_thief_who_is_faster_is_thrown_out_when_the_owner_comes(
     assert [event.event for event in await events()] == [REUSED]
 
 
-async def test_a_replay_is_known_after_a_restart(
+async def test_a_replay_is_detected_after_a_restart(
     other_client, make_user, begin_session, set_clock, refresh, events
 ):
     """Checklist 37. Advisory 8: what was replaced stands in the database, not in the memory of a process."""
@@ -306,7 +306,7 @@ async def test_a_replay_is_known_after_a_restart(
     assert REUSED in [event.event for event in await events()]
 
 
-async def test_a_replay_inside_the_grace_revokes_nothing(
+async def test_a_replay_within_the_grace_period_revokes_nothing(
     refresh, make_user, begin_session, session_rows, events, set_clock
 ):
     """Checklist 37."""
@@ -338,7 +338,7 @@ async def test_a_replay_ends_no_other_login_of_the_user(
     assert [row.id for row in await session_rows() if row.revoked_at is None] == [other.session.id]
 
 
-async def test_a_replay_is_known_as_long_as_the_session_would_have_lasted(
+async def test_a_replay_is_detected_until_the_session_would_have_ended(
     refresh, manager, db, make_user, begin_session, session_rows, set_clock
 ):
     """Checklist 37: the worker removes no row that a replay could still meet."""

@@ -69,7 +69,7 @@ def is_column(node: ast.expr) -> bool:
 
 
 @EVERY_FILE
-def test_no_secret_is_compared_in_a_way_that_takes_longer_the_more_is_right(path: Path):
+def test_no_secret_is_compared_in_variable_time(path: Path):
     """Checklist 15; advisory 52. Use `hmac.compare_digest`."""
     assert list(compared(path)) == []
 
@@ -85,20 +85,20 @@ def test_no_secret_is_compared_in_a_way_that_takes_longer_the_more_is_right(path
     ],
     ids=lambda function: function.__qualname__,
 )
-def test_what_a_client_sends_is_compared_in_constant_time(function):
+def test_client_secrets_are_compared_in_constant_time(function):
     """Checklist 15; advisory 52."""
     assert "hmac.compare_digest(" in inspect.getsource(function)
 
 
 @pytest.mark.parametrize("function", [DeviceCookies.is_ours, DeviceCookies.id_for, DeviceCookies._is_current])
-def test_what_the_cookie_of_a_browser_proves_is_compared_in_constant_time(function):
+def test_device_cookies_are_compared_in_constant_time(function):
     """Checklist 15; advisory 52."""
     assert "_equal(" in inspect.getsource(function)
     assert "==" not in inspect.getsource(function)
 
 
 @EVERY_FILE
-def test_nothing_is_made_by_random_numbers_that_can_be_predicted(path: Path):
+def test_no_predictable_random_numbers_are_used(path: Path):
     """Checklist 15; advisory 52. Use `secrets`."""
     assert "random" not in imported(path)
 
@@ -113,7 +113,7 @@ def test_nothing_is_made_by_random_numbers_that_can_be_predicted(path: Path):
         "f(x, signature == s)",
     ],
 )
-def test_such_a_comparison_would_be_found(tmp_path: Path, code: str):
+def test_an_unsafe_comparison_would_be_found(tmp_path: Path, code: str):
     (tmp_path / "file.py").write_text(code)
 
     assert len(list(compared(tmp_path / "file.py"))) == 1
@@ -122,7 +122,7 @@ def test_such_a_comparison_would_be_found(tmp_path: Path, code: str):
 @pytest.mark.parametrize(
     "code", ["UserSession.secret_hash == row.secret_hash", "token == ''", "token is None"]
 )
-def test_what_the_database_compares_and_what_is_no_secret_would_not(tmp_path: Path, code: str):
+def test_database_and_public_comparisons_are_not_reported(tmp_path: Path, code: str):
     (tmp_path / "file.py").write_text(code)
 
     assert list(compared(tmp_path / "file.py")) == []

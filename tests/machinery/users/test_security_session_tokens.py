@@ -32,7 +32,7 @@ def status_of_refresh(client):
 # 15: what a token is made of, and what the database knows of it
 
 
-async def test_a_token_is_32_bytes_of_the_systems_randomness(make_user, begin_session, monkeypatch):
+async def test_a_token_is_32_bytes_of_system_randomness(make_user, begin_session, monkeypatch):
     """Checklist 15; ASVS 7.2.3."""
     asked = []
 
@@ -49,7 +49,7 @@ async def test_a_token_is_32_bytes_of_the_systems_randomness(make_user, begin_se
 
 
 @KINDS
-async def test_the_database_holds_the_hash_alone(make_user, begin_session, session_rows, kind):
+async def test_the_database_holds_only_the_hash(make_user, begin_session, session_rows, kind):
     """Checklist 15; ASVS 7.2.3, 11.5.1."""
     issued = await begin_session(await make_user(), kind=kind)
 
@@ -78,7 +78,7 @@ def forged():
     return make
 
 
-async def test_what_the_database_holds_is_no_cookie(
+async def test_stored_values_are_not_valid_cookies(
     client, make_user, begin_session, session_rows, forged, at_once
 ):
     """Checklist 15: a dump of the database logs nobody in."""
@@ -93,7 +93,7 @@ async def test_what_the_database_holds_is_no_cookie(
     assert statuses == [401] * 7
 
 
-async def test_what_the_database_holds_is_no_refresh_token(
+async def test_stored_values_are_not_valid_refresh_tokens(
     client, make_user, begin_session, session_rows, forged, at_once, headers_of, status_of
 ):
     """Checklist 15. Nor does it end the session."""
@@ -109,7 +109,7 @@ async def test_what_the_database_holds_is_no_refresh_token(
     assert await status_of(headers_of(issued)) == 200
 
 
-async def test_what_the_database_holds_of_replaced_tokens_is_worth_nothing(
+async def test_stored_values_of_replaced_tokens_are_useless(
     client, make_user, begin_session, session_rows, status_of_refresh, headers_of, status_of
 ):
     """Checklist 15."""
@@ -129,7 +129,7 @@ async def test_what_the_database_holds_of_replaced_tokens_is_worth_nothing(
 # 16: a new token whenever the password was given
 
 
-async def test_each_bearer_login_has_tokens_of_its_own(client, make_user, session_rows):
+async def test_each_bearer_login_has_its_own_tokens(client, make_user, session_rows):
     """Checklist 16."""
     await make_user("ada@example.com")
 
@@ -142,7 +142,7 @@ async def test_each_bearer_login_has_tokens_of_its_own(client, make_user, sessio
 # 17: fixation
 
 
-async def test_of_two_session_cookies_none_is_put_together(client, make_user, begin_session, headers_of):
+async def test_two_session_cookies_cannot_be_combined(client, make_user, begin_session, headers_of):
     """Checklist 17: a planted cookie beside the real one is at most taken for itself."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     of_ada = headers_of(await begin_session(ada, kind="cookie"))["Cookie"]

@@ -214,7 +214,7 @@ HEADERS = {
 
 @pytest.mark.parametrize(("purpose", "status"), [("access", 401)])
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
-async def test_a_token_does_not_bring_its_own_key(
+async def test_a_token_cannot_bring_its_own_key(
     manager, make_user, issue, attempt, attackers_server, purpose, status, header
 ):
     """Advisory 5: Authlib CVE-2026-27962, RFC 8725 3.10. No key of the header counts, and none is fetched."""
@@ -234,7 +234,7 @@ async def test_a_token_does_not_bring_its_own_key(
     [{"crit": ["x"], "x": 1}, {"crit": ["x"]}, {"crit": ["exp", "x"], "exp": 1}],
     ids=["unknown", "unknown and missing", "unknown beside exp"],
 )
-async def test_a_token_whose_header_is_critical_and_not_understood_is_refused(
+async def test_an_unknown_critical_header_is_refused(
     manager, make_user, issue, attempt, key_of, purpose, status, header
 ):
     """Advisory 7: PyJWT CVE-2026-32597, RFC 7515 4.1.11. With the right key and the right claims."""
@@ -257,7 +257,7 @@ CHANGES = {
 
 @MAILED
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-async def test_no_claim_of_a_mailed_token_may_be_another(manager, make_user, issue, attempt, purpose, change):
+async def test_no_claim_of_a_mailed_token_may_differ(manager, make_user, issue, attempt, purpose, change):
     """Checklist 36; ASVS 9.1.1, 9.2.1: all of it is signed."""
     user = await make_user("ada@example.com", pending_email="new@example.com")
     content = content_of(await issue(manager.tokens, purpose, user))
@@ -266,7 +266,7 @@ async def test_no_claim_of_a_mailed_token_may_be_another(manager, make_user, iss
 
 
 @MAILED
-async def test_only_this_signature_of_a_mailed_token_is_good(
+async def test_only_the_original_signature_of_a_mailed_token_is_valid(
     manager, make_user, issue, attempt, mac_of, purpose
 ):
     """Checklist 36; ASVS 9.1.2: with the right key and the right content."""
@@ -340,7 +340,7 @@ def move(manager, db, begin_session):
 
 
 @OF_AN_ACCOUNT
-async def test_a_token_from_before_a_change_of_address_is_refused(
+async def test_a_token_issued_before_an_email_change_is_refused(
     manager, make_user, issue, attempt, move, change, stored, purpose, status
 ):
     """Checklist 27."""
@@ -355,7 +355,7 @@ async def test_a_token_from_before_a_change_of_address_is_refused(
 
 
 @pytest.mark.parametrize("purpose", PATHS)
-async def test_a_token_is_of_no_use_for_an_address_that_it_was_not_mailed_to(
+async def test_a_token_works_only_for_the_address_it_was_mailed_to(
     manager, make_user, issue, attempt, accounts, purpose
 ):
     """Checklist 27: also where the address was changed by hand, which counts no version up."""
@@ -382,7 +382,7 @@ async def test_an_application_with_another_secret_accepts_nothing(other_client, 
 
 
 @pytest.mark.parametrize("path", ["/users/verify/request", "/users/password-reset/request"])
-async def test_no_answer_holds_a_mailed_token(client, make_user, mailed_token, path):
+async def test_no_response_has_a_mailed_token(client, make_user, mailed_token, path):
     await make_user("ada@example.com")
 
     answer = await client.post(path, json={"email": "ada@example.com"})
@@ -408,7 +408,7 @@ async def test_neither_tokens_nor_passwords_reach_the_log(client, mailed_token, 
     assert not any(secret in log for secret in secrets)
 
 
-async def test_the_secret_is_in_no_representation(app, manager, settings):
+async def test_the_secret_is_in_no_repr(app, manager, settings):
     """Checklist 39: `repr(JWTConfig)` of hawkapi-auth prints the secret."""
     secret = settings.secret_key.get_secret_value()
 
@@ -418,7 +418,7 @@ async def test_the_secret_is_in_no_representation(app, manager, settings):
     assert manager.tokens._access.config.secret not in for_people
 
 
-async def test_an_account_shows_no_hash_in_its_representation(make_user):
+async def test_the_repr_of_an_account_has_no_hash(make_user):
     """Checklist 39."""
     user = await make_user()
 

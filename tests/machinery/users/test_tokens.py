@@ -74,7 +74,7 @@ def token_of(content):
 
 
 @EACH
-def test_a_token_gives_its_user_back(tokens, purpose):
+def test_a_token_returns_its_user(tokens, purpose):
     assert CHECK[purpose](tokens, ISSUE[purpose](tokens)) == "u-1"
 
 
@@ -82,7 +82,7 @@ def test_a_token_gives_its_user_back(tokens, purpose):
 @pytest.mark.parametrize(
     "subject", ["7b9e0a4e-3f2f-4b7e-9f6a-0d7e5c1b2a39", "A" * 16, "ä", "0" * 36, "0" * 32]
 )
-def test_a_mail_token_names_any_id(tokens, purpose, subject):
+def test_a_mail_token_can_hold_any_id(tokens, purpose, subject):
     issuer = getattr(tokens, f"_{purpose}")
 
     assert issuer.peek(issuer.issue(subject)) == subject
@@ -100,7 +100,7 @@ def test_a_mail_token_is_short(tokens, purpose):
 
 
 @pytest.mark.parametrize(("made_for", "used_for"), PAIRS)
-def test_no_purpose_accepts_a_token_of_another(tokens, made_for, used_for):
+def test_no_purpose_accepts_a_token_for_another(tokens, made_for, used_for):
     with pytest.raises(TokenError):
         CHECK[used_for](tokens, ISSUE[made_for](tokens))
 
@@ -209,7 +209,7 @@ def test_a_mail_token_is_bound_to_password_version_and_address(tokens, purpose, 
 
 
 @pytest.mark.parametrize("purpose", ["verify", "reset"])
-def test_a_mail_token_of_no_address_is_refused_where_one_is_expected(tokens, purpose):
+def test_a_mail_token_without_an_address_is_refused_where_one_is_expected(tokens, purpose):
     issue = {"verify": tokens.issue_verify, "reset": tokens.issue_reset}[purpose]
 
     with pytest.raises(TokenError):
@@ -217,7 +217,7 @@ def test_a_mail_token_of_no_address_is_refused_where_one_is_expected(tokens, pur
 
 
 @EACH
-def test_a_token_shows_no_address(tokens, purpose):
+def test_a_token_does_not_reveal_the_address(tokens, purpose):
     """Links end up in histories and logs."""
     token = ISSUE[purpose](tokens)
     content = json.dumps(claims_of(token)).encode() if purpose == "access" else bytes_of(token)
@@ -253,7 +253,7 @@ def test_an_access_token_has_its_lifetime():
     assert claims["exp"] - claims["iat"] == 44
 
 
-def test_the_types_are_those_of_the_library():
+def test_the_types_match_the_library():
     assert (VERIFY_TYPE, RESET_TYPE) == ("email_verify", "password_reset")
 
 

@@ -34,7 +34,7 @@ async def test_head_of_an_error_has_its_headers_and_no_body(web, raw):
 
 
 @pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/posted", 405)])
-async def test_head_of_what_has_no_get_has_no_body(web, raw, path, status):
+async def test_head_without_a_get_route_has_no_body(web, raw, path, status):
     @web.post("/posted")
     async def handler() -> None: ...
 

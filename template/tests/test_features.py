@@ -1,4 +1,4 @@
-"""Features are found by themselves and installed after those that they require."""
+"""Features are found automatically and installed after those they require."""
 
 import importlib
 import sys
@@ -34,7 +34,7 @@ def test_circular_requirements_are_named() -> None:
 
 @pytest.fixture
 def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """`feature("billing", "...")`: a package beside those in `app/`, gone after the test."""
+    """`feature("billing", "...")`: another package in `app/`, removed after the test."""
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     before = set(sys.modules)
 
@@ -50,7 +50,7 @@ def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_feature_uses_what_another_has_installed(feature, settings) -> None:
-    """`billing` comes before `mail` in the alphabet."""
+    """`billing` comes before `mail` alphabetically."""
     feature(
         "billing",
         'REQUIRES = ("mail",)\n\ndef install(app):\n    app.state.billing = app.state.mail.default_sender\n',

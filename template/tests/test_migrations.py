@@ -1,4 +1,4 @@
-"""The migrations: up, down and up again, in agreement with the models, and each new revision in its place."""
+"""Migrations can be applied and reverted, agree with the models, and new revisions go where they belong."""
 
 import asyncio
 import shutil
@@ -46,7 +46,7 @@ def tables(url: str) -> set[str]:
 
 @pytest.fixture
 def empty_database(database_url: str, tmp_path: Path) -> Iterator[str]:
-    """The URL of a new database without a table, of the kind that the other tests use."""
+    """The URL of a new, empty database on the same server type as the other tests."""
     if database_url.startswith("sqlite"):
         yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
         return
@@ -59,7 +59,7 @@ def empty_database(database_url: str, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project, for revisions to be written into."""
+    """A copy of the project to write revisions into."""
     copy = tmp_path / "project"
     for folder in ("app", "migrations"):
         shutil.copytree(PROJECT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -77,7 +77,7 @@ def config(project: Path, empty_database: str) -> Config:
 
 @pytest.fixture
 def new_table() -> Iterator[Table]:
-    """A model that no revision knows of yet."""
+    """A model without a revision."""
     table = Table("orders_of_a_test", Base.metadata, Column("id", Integer, primary_key=True))
     yield table
     Base.metadata.remove(table)

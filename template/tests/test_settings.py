@@ -1,4 +1,4 @@
-"""Settings: where they come from, what is refused and how it is said, and that secrets stay secret."""
+"""Settings: where they come from, what is refused with which message, and that secrets stay secret."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -26,7 +26,7 @@ type SetEnvironment = Callable[..., None]
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
-    """`environment(DEBUG="true")`: these names and no other settings are in the environment."""
+    """`environment(DEBUG="true")`: the environment contains only these settings."""
 
     def replace(**values: str) -> None:
         for field in Settings.model_fields:
@@ -41,19 +41,19 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
 
 @pytest.fixture
 def env_file(tmp_path: Path) -> Path:
-    """A `.env` that is not there yet."""
+    """The path of a `.env` that does not exist yet."""
     return tmp_path / ".env"
 
 
 def problems(env_file: Path | None = None) -> list[str]:
-    """The lines of the error that loading ends with."""
+    """The lines of the error raised by loading."""
     with pytest.raises(SettingsError) as caught:
         load_settings(env_file)
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
 def problem_with(name: str, env_file: Path | None = None) -> str:
-    """The one problem there is, which has to be that of *name*."""
+    """The only problem, which must be about *name*."""
     (line,) = problems(env_file)
     assert line.startswith(f"{name}: ")
     return line
@@ -91,7 +91,7 @@ def test_the_environment_overrides_the_file(environment: SetEnvironment, env_fil
     assert (settings.smtp_port, settings.verify_ttl) == (27, 60)
 
 
-# Every problem at once, each in a sentence
+# All problems at once, each with a message
 
 
 def test_all_problems_are_reported_together(environment: SetEnvironment, env_file: Path):
@@ -124,7 +124,7 @@ def test_sessions_last_as_long_as_documented(environment: SetEnvironment):
     assert settings.cookie_secure
 
 
-# Names that the file gets wrong
+# Misspelled names in the file
 
 
 def test_an_unknown_name_is_reported_with_where_to_declare_it(env_file: Path):
@@ -269,7 +269,7 @@ def test_secrets_are_masked_in_every_view_of_the_settings(
     assert all(secret not in text for secret in ("k3y-", "hunter"))
 
 
-# What follows from others
+# Settings derived from others
 
 
 def test_links_point_to_this_application_by_default(environment: SetEnvironment):
@@ -282,7 +282,7 @@ def test_links_point_to_this_application_by_default(environment: SetEnvironment)
     assert settings.email_change_url == "https://app.example.com/accounts/email-change/{token}"
 
 
-# What the command line shows
+# Display on the command line
 
 
 @pytest.mark.parametrize("field", list(Settings.model_fields))

@@ -1,6 +1,6 @@
-"""One test for each package that you need not edit: it is there and does its work.
+"""One test for each package that you need not edit: it is installed and works.
 
-Their own tests are in the template's repository.
+The other tests of these packages are in the template's repository.
 """
 
 import logging

@@ -54,7 +54,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the database of this test is; it is not there yet."""
+    """The path of this test's database, which does not exist yet."""
     path = tmp_path / "data" / "app.db"
     set_environment(monkeypatch, path)
     monkeypatch.chdir(tmp_path)
@@ -92,7 +92,7 @@ def set_environment(patch: pytest.MonkeyPatch, database: Path) -> None:
 
 
 def refusal(result: Result) -> str:
-    """The sentence that a command ended with."""
+    """The message that the command ended with."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
@@ -552,14 +552,14 @@ def test_an_unknown_account_is_named(run: Run, migrated: Path, command: str):
     assert "uv run app users list" in sentence
 
 
-# app users, of accounts that are there
+# app users, with existing accounts
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
 
 @pytest.fixture(scope="module")
 def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
-    """The same with an account, ada, and a superuser, root; tests use copies of it."""
+    """The same with an account, ada, and a superuser, root. Tests use copies of it."""
     path = tmp_path_factory.mktemp("cli") / "populated.db"
     shutil.copy(migrated_file, path)
     with pytest.MonkeyPatch.context() as patch:
@@ -568,7 +568,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
             CliRunner().invoke(
                 cli, ["users", "create", address, "--password-stdin", *options], input=PASSWORD
             )
-    # Closed, so that nothing is left beside the file that is copied.
+    # Closed, so that no journal is left beside the copied file.
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM audit_events")
         connection.execute("DELETE FROM mail_outbox")
@@ -577,7 +577,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
 
 @pytest.fixture
 def populated(database: Path, populated_file: Path) -> Path:
-    """The database of this test, with the accounts of ada and of root."""
+    """The database of this test, with the accounts ada and root."""
     database.parent.mkdir()
     shutil.copy(populated_file, database)
     return database
@@ -585,7 +585,7 @@ def populated(database: Path, populated_file: Path) -> Path:
 
 @pytest.fixture
 def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
-    """`query("SELECT …")`: the rows that are in the database of this test."""
+    """`query("SELECT …")`: rows from the database of this test."""
 
     def rows(statement: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(database)) as connection:

@@ -53,7 +53,7 @@ def tables(url: str) -> set[str]:
 
 @pytest.fixture
 def empty_database(database_url: str, tmp_path: Path) -> Iterator[str]:
-    """The URL of a new database without a table, of the kind that the other tests use."""
+    """The URL of a new, empty database on the same server type as the other tests."""
     if database_url.startswith("sqlite"):
         yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
         return
@@ -66,7 +66,7 @@ def empty_database(database_url: str, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project, for revisions to be written into."""
+    """A copy of the project to write revisions into."""
     copy = tmp_path / "project"
     for folder in ("app", "migrations"):
         shutil.copytree(PROJECT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -84,7 +84,7 @@ def config(project: Path, empty_database: str) -> Config:
 
 @pytest.fixture
 def new_table() -> Iterator[Table]:
-    """A model that no revision knows of yet."""
+    """A model without a revision."""
     table = Table("orders_of_a_test", Base.metadata, Column("id", Integer, primary_key=True))
     yield table
     Base.metadata.remove(table)

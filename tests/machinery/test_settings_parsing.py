@@ -30,7 +30,7 @@ type SetEnvironment = Callable[..., None]
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
-    """`environment(DEBUG="true")`: these names and no other settings are in the environment."""
+    """`environment(DEBUG="true")`: the environment contains only these settings."""
 
     def replace(**values: str) -> None:
         for field in Settings.model_fields:
@@ -45,19 +45,19 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
 
 @pytest.fixture
 def env_file(tmp_path: Path) -> Path:
-    """A `.env` that is not there yet."""
+    """The path of a `.env` that does not exist yet."""
     return tmp_path / ".env"
 
 
 def problems(env_file: Path | None = None) -> list[str]:
-    """The lines of the error that loading ends with."""
+    """The lines of the error raised by loading."""
     with pytest.raises(SettingsError) as caught:
         load_settings(env_file)
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
 def problem_with(name: str, env_file: Path | None = None) -> str:
-    """The one problem there is, which has to be that of *name*."""
+    """The only problem, which must be about *name*."""
     (line,) = problems(env_file)
     assert line.startswith(f"{name}: ")
     return line
@@ -115,7 +115,7 @@ def test_settings_cannot_be_changed(environment: SetEnvironment):
         settings.debug = True  # type: ignore[misc]
 
 
-# Every problem at once, each in a sentence
+# All problems at once, each with a message
 
 
 def test_unsafe_and_invalid_values_are_reported_together(environment: SetEnvironment):
@@ -354,7 +354,7 @@ def test_an_invalid_proxy_network_is_explained(environment: SetEnvironment, valu
     )
 
 
-# Names that the file gets wrong
+# Misspelled names in the file
 
 
 @pytest.mark.parametrize(
@@ -445,7 +445,7 @@ def test_a_settings_object_built_in_code_does_not_show_secrets():
     assert too_short not in "".join(traceback.format_exception(caught.value))
 
 
-# What follows from others
+# Settings derived from others
 
 
 def test_configured_links_are_kept(environment: SetEnvironment):
@@ -533,7 +533,7 @@ def test_unsafe_values_are_reported_beside_invalid_ones_with_computed_defaults(
     }
 
 
-# What the command line shows
+# Display on the command line
 
 
 def test_describe_names_the_source_of_every_setting(environment: SetEnvironment, env_file: Path):

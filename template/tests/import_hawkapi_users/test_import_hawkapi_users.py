@@ -1,4 +1,4 @@
-"""`app import-hawkapi-users`: the table of hawkapi-users becomes this application's or stays as it was."""
+"""`app import-hawkapi-users` converts the table of hawkapi-users or leaves it unchanged."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ type Import = Callable[..., Result]
 
 
 def library_table(name: str, *own: Any) -> Table:
-    """The table that hawkapi-users creates, with columns that its user has added."""
+    """The table that hawkapi-users creates, with custom columns."""
     time = DateTime(timezone=True)
     return Table(
         name,
@@ -220,7 +220,7 @@ def test_accounts_are_imported_unchanged(run_import: Import, database: str, name
 
 
 def test_models_and_database_agree_after_the_import(database: str):
-    """Your own migrations run as well. There are no accounts, because a migration may not allow for any."""
+    """Your own migrations run as well. There are no accounts, because a migration may not expect any."""
     execute(database, library_table("accounts").create)
 
     imported = CliRunner().invoke(cli, ["import-hawkapi-users", "--table", "accounts", "--yes"])

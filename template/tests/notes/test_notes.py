@@ -1,4 +1,4 @@
-"""The notes: everybody sees and changes their own, and nobody else's."""
+"""The notes: users see and change only their own."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,7 @@ async def eve(make_user):
 
 @pytest.fixture
 def write(client, login):
-    """`await write(user, "title")`: that user's new note, as it was answered."""
+    """`await write(user, "title")`: the user's new note, as returned by the API."""
 
     async def note(user, title="A note", text="Its text"):
         body = {"title": title, "text": text}
@@ -205,7 +205,7 @@ async def test_an_impossible_id_is_not_found(client, ada, login, method, note_id
     ],
 )
 async def test_a_login_is_required(client, method, path):
-    """The guard stands before the body: what is sent is not even read."""
+    """The guard runs first: the body is not even read."""
     answer = await client.request(method, path, content=b"not even JSON")
 
     assert answer.status_code == 401

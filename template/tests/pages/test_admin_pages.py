@@ -1,4 +1,4 @@
-"""The administration on pages: who gets in, what each page shows, and what each form does."""
+"""The administration pages: who has access, what each page shows, and what each form does."""
 
 import re
 from datetime import timedelta
@@ -18,7 +18,7 @@ from tests.conftest import PASSWORD
 
 @pytest.fixture
 def begin_session(db, manager):
-    """`await begin_session(user)`: a session of a browser."""
+    """`await begin_session(user)`: a browser session."""
 
     async def begin(user):
         async with db.session() as session:
@@ -34,7 +34,7 @@ async def root(make_user):
 
 @pytest.fixture
 async def admin(log_in, root) -> httpx.AsyncClient:
-    """The browser of a superuser."""
+    """A superuser's browser."""
     return await log_in(root)
 
 
@@ -45,7 +45,7 @@ async def ada(make_user):
 
 @pytest.fixture
 def rows(db):
-    """`await rows(User)`: what the table holds now."""
+    """`await rows(User)`: the current rows of the table."""
 
     async def read(model):
         async with db.session(commit=False) as session:
@@ -56,7 +56,7 @@ def rows(db):
 
 @pytest.fixture
 def make_dead_mail(db):
-    """`await make_dead_mail()`: a mail that was set aside, with a link that is still good."""
+    """`await make_dead_mail()`: a mail that was set aside, with a link that still works."""
 
     async def make(**columns):
         content = '{"message": {"subject": "Reset", "text_body": "https://x/SECRET-TOKEN"}}'
@@ -77,17 +77,17 @@ def make_dead_mail(db):
 
 
 def message_of(answer):
-    """The name of the message that the next page shows."""
+    """The name of the message on the next page."""
     found = re.search(r"__Host-message=(\w+)", answer.headers.get("set-cookie", ""))
     return found and found[1]
 
 
-# Who gets in
+# Access
 
 
 @pytest.fixture
 async def admin_paths(app, ada, make_dead_mail):
-    """Method and path of every route, about an account and a mail that exist."""
+    """Method and path of every route, for an existing account and mail."""
     mail = await make_dead_mail()
     values = {"user_id": ada.id, "message_id": mail.id}
     routes = [route for route in app.routes if route.path.startswith("/admin")]

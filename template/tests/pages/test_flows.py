@@ -1,4 +1,4 @@
-"""What people do on the pages, from registration to deletion, without JavaScript."""
+"""What users do on the pages, from registration to deletion, without JavaScript."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The mailbox and the previews of mails: what they show, to whom, and that they exist in development only."""
+"""The mailbox and the mail previews: what they show and to whom, in development only."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +25,7 @@ type Send = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 async def browser(app: App, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application in development."""
+    """A client of an application in development mode."""
     values = settings.model_dump(exclude_unset=True)
     values |= {"environment": "development", "background_worker": "separate", "support_email": "help@test"}
     developed = create_app(Settings(_env_file=None, **values))  # type: ignore[call-arg]
@@ -37,7 +37,7 @@ async def browser(app: App, settings: Settings) -> AsyncIterator[httpx.AsyncClie
 
 @pytest.fixture
 def send_all(db: Database) -> Send:
-    """`await send_all()`: the worker of a developed application sends what waits."""
+    """`await send_all()`: the development worker sends all waiting mails."""
 
     async def send() -> None:
         await Worker(db, InMemoryBackend(), keep_sent=True).run_once()
@@ -122,7 +122,7 @@ async def test_a_cross_site_request_deletes_nothing(browser, send):
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "x@y"])
 async def test_a_foreign_host_name_gets_no_mail(browser, send, host):
-    """A site whose name leads to this machine (DNS rebinding) could read every link otherwise."""
+    """Otherwise a site whose name resolves to this machine (DNS rebinding) could read every link."""
     await send("Sent")
 
     answers = [await browser.get(path, headers={"Host": host}) for path in PATHS]
@@ -138,7 +138,7 @@ async def test_the_mailbox_is_available_at_any_local_address(browser, host):
 
 
 async def test_a_mail_in_its_frame_cannot_run_scripts(browser, send):
-    """A mail may contain text of strangers, such as what their browser calls itself."""
+    """A mail may contain text from strangers, such as their user agent."""
     await send("Hello", html="<script>alert(1)</script><p style='color:red'>Hi</p>")
     newest = (await browser.get("/dev/mailbox/newest")).json()["id"]
 
@@ -162,7 +162,7 @@ async def test_unknown_mails_are_404(browser, path):
 
 @pytest.mark.parametrize("path", [*PATHS, "/dev/mailbox/delete", "/dev/mails/verify"])
 async def test_the_mailbox_exists_only_in_development(client, path):
-    """Not even a 405, which would say that the route exists."""
+    """Not even a 405, which would reveal that the route exists."""
     answers = [await client.get(path), await client.post(path, headers=OURS)]
 
     assert [answer.status_code for answer in answers] == [404, 404]

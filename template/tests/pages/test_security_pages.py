@@ -1,4 +1,4 @@
-"""The pages as attackers meet them: forged forms, hostile addresses, guesses, caches."""
+"""The pages under attack: forged forms, hostile URLs, guessing and caches."""
 
 import re
 
@@ -39,7 +39,7 @@ ROWS = {
 
 
 def pages_of(app, method):
-    """The paths of all pages that take *method*. Routes of the API are in the OpenAPI document."""
+    """The paths of all pages that accept *method*. Routes of the API are in the OpenAPI document."""
     found = [each for each in app.endpoints if method in each.route.methods]
     return {
         each.route.path: each
@@ -49,7 +49,7 @@ def pages_of(app, method):
 
 
 def visible(answer):
-    """All that a browser sees of an answer, but for what is random or names the address that was typed."""
+    """Everything a browser sees of a response, except random values and the address that was entered."""
     text = re.sub(r"[a-z]+@example\.com", "x@example.com", answer.text)
     cookies = [
         re.sub(r"(__Host-device=)[^;]+", r"\1x", each) for each in answer.headers.get_list("set-cookie")
@@ -92,12 +92,12 @@ async def test_private_registration_does_not_reveal_who_is_registered(
     assert len({mail.subject for mail in await outbox()}) == 2
 
 
-# 24: where forms lead to
+# 24: where forms redirect to
 
 
 @pytest.mark.parametrize("next", HOSTILE)
 async def test_an_unsafe_return_path_is_replaced(browser, log_in, make_user, next):
-    """Checklist 24; advisory 14 (CWE-601): in the form, after the login, and for people who are logged in."""
+    """Checklist 24; advisory 14 (CWE-601): in the form, after the login, and for users already logged in."""
     user = await make_user("ada@example.com")
     signed_in = await log_in(user)
 
@@ -156,7 +156,7 @@ FORGED = pytest.mark.parametrize(
 
 @FORGED
 async def test_another_site_cannot_submit_any_form(app, log_in, make_user, browser, headers):
-    """Checklist 35: every form there is, the login included, with and without a session."""
+    """Checklist 35: every form, login included, with and without a session."""
     signed_in = await log_in(await make_user("ada@example.com", is_superuser=True))
     paths = [re.sub(r"\{[^}]+\}", "x", path) for path in pages_of(app, "POST")]
 
@@ -246,7 +246,7 @@ async def test_responses_with_a_cookie_or_a_login_are_not_cached(browser, log_in
 
 @pytest.mark.parametrize("path", sorted(ROWS))
 async def test_pages_and_json_routes_share_a_limit(app, manager, log_in, make_user, path):
-    """Checklist 10: 429 is a page that says when to try again."""
+    """Checklist 10: the 429 page says when to try again."""
     browser = await log_in(await make_user("ada@example.com"))
     manager.limits = Limits(app.state.limiter, {ROWS[path]: Limit(ip="1/h")})
     await browser.post(path, data={"email": "no address"})
@@ -259,7 +259,7 @@ async def test_pages_and_json_routes_share_a_limit(app, manager, log_in, make_us
 
 
 async def test_pages_and_json_routes_share_the_count_of_wrong_passwords(app, manager, browser, make_user):
-    """Checklist 9 and 10: the right password is refused, too, until the window is over."""
+    """Checklist 9 and 10: even the right password is refused until the window is over."""
     await make_user("ada@example.com")
     manager.limits = Limits(app.state.limiter, {"wrong_password": Limit(account="2/h")})
     await browser.post("/login", data=WRONG | {"email": "ada@example.com"})
@@ -277,7 +277,7 @@ async def test_pages_and_json_routes_share_the_count_of_wrong_passwords(app, man
     "path", ["/login", "/register", "/forgot", "/verify", "/confirm", "/account/password", "/account/email"]
 )
 async def test_every_field_is_annotated_for_password_managers(browser, log_in, make_user, path):
-    """Checklist 7: also the form that is shown again. No field cuts off what is pasted."""
+    """Checklist 7: also when the form is shown again. No field truncates pasted text."""
     signed_in = await log_in(await make_user("ada@example.com"))
     visitor = signed_in if path in ("/confirm",) or path.startswith("/account") else browser
 

@@ -1,4 +1,4 @@
-"""Hooks around what owners and administrators do: each once, in the transaction, undoing all by raising."""
+"""Hooks for changes by owners and administrators: called once, in a transaction they can abort."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def change_password(client):
 
 @pytest.fixture
 def admin(make_owner, visit):
-    """`await admin()`: what the requests of a superuser carry."""
+    """`await admin()`: the headers of a superuser's requests."""
 
     async def begin():
         root = await make_owner("root@example.com", id="root", is_superuser=True)
@@ -47,7 +47,7 @@ def admin(make_owner, visit):
     return begin
 
 
-# When they run, with what
+# When they run and with which arguments
 
 
 @KINDS
@@ -147,7 +147,7 @@ async def test_before_a_deletion_by_the_owner(client, manager, make_owner, visit
     seen = []
 
     async def hook(called):
-        # What belongs to the account is there still.
+        # The account's rows still exist.
         seen.append((called.id, len(await manager.sessions.of_user(session_of(called), called))))
 
     manager.on_before_delete = hook
@@ -193,7 +193,7 @@ async def test_no_hook_runs_for_refused_requests(
     assert seen == [[]] * 6
 
 
-# What they write, and what they undo
+# What they write and undo
 
 
 async def test_a_hook_writes_in_the_same_transaction(make_owner, visit, manager, change_password, accounts):

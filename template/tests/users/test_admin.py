@@ -1,4 +1,4 @@
-"""Administration: what superusers see of accounts and do with them, and that nobody else can."""
+"""Administration: what superusers, and only they, can see and do."""
 
 import re
 from base64 import urlsafe_b64encode
@@ -38,7 +38,7 @@ def read_all(admin, read_on):
 
 @pytest.fixture
 def make_users(make_user):
-    """`await make_users("ada", "bob", created_at=...)`: an account each, the last one the newest."""
+    """`await make_users("ada", "bob", created_at=...)`: one account per name, the last the newest."""
 
     async def make(*names, **columns):
         return [
@@ -123,7 +123,7 @@ async def test_every_account_is_on_exactly_one_page(read_all, make_users, limit,
     ],
 )
 async def test_the_list_can_be_searched_by_part_of_the_address(admin, make_users, search, found):
-    """% and _ stand for themselves."""
+    """% and _ are literal characters."""
     await make_users("ada", "50%", "axb", "a_b", "fifty")
 
     answer = await admin.get("/users", params={"search": search})
@@ -426,7 +426,7 @@ async def test_sending_a_reset_is_audited_once(admin, root, make_user, events):
 
 @pytest.fixture
 def happen(db, manager):
-    """`await happen(user, 3)`: so many events of that account."""
+    """`await happen(user, 3)`: record that many events of the account."""
     from app.users import record
 
     async def write(user, times=1):
@@ -502,7 +502,7 @@ async def test_invalid_log_parameters_are_refused(admin, query):
 
 
 async def test_attempts_by_unknown_users_are_logged(admin, client):
-    """Checklist 39: with address and browser, without what was typed."""
+    """Checklist 39: with IP address and browser, but without the input."""
     browser = {"User-Agent": "curl/8.5.0"}
     await client.post(
         "/users/login", json={"email": "secret@example.com", "password": "hunter2"}, headers=browser

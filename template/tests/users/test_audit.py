@@ -1,4 +1,4 @@
-"""The audit log: every event once, by whom and from where, failures included, nothing secret, for a time."""
+"""The audit log: each event once, with actor and origin, including failures but no secrets."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ INSTANT = timedelta(microseconds=1)
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-# What happens to the account with the id "ada", by itself or by the superuser "root"
+# Events of the account "ada", caused by its owner or by the superuser "root"
 
 
 async def logs_in(it):
@@ -270,7 +270,7 @@ FLOWS = pytest.mark.parametrize(
 
 
 class Life:
-    """What the flows above need; it is noon, and every request comes from Firefox."""
+    """What the flows above need. It is noon, and every request comes from Firefox."""
 
     def __init__(self, client, manager, change, set_clock):
         self.client, self.manager, self.change, self.set_clock = client, manager, change, set_clock
@@ -312,7 +312,7 @@ def begin(client, manager, change, set_clock, make_owner, visit):
 
 @pytest.fixture
 def lines(events):
-    """`await lines()`: the log, an event in a line: what, how, whose, by whom, shown by what."""
+    """`await lines()`: the log, one event per line: event, outcome, account, actor, credential."""
 
     async def read():
         return [
@@ -404,7 +404,7 @@ async def test_a_long_user_agent_is_cut(client, make_owner, events):
     assert (event.user_agent, event.browser) == ("x" * 512, "x" * 80)
 
 
-# What is undone
+# Rolled-back changes
 
 
 @pytest.mark.parametrize(
@@ -433,7 +433,7 @@ async def test_a_rolled_back_change_is_not_audited(begin, lines, manager, hook, 
     assert await lines() == []
 
 
-# For how long
+# Retention
 
 
 @pytest.mark.parametrize(
@@ -450,7 +450,7 @@ async def test_events_are_kept_for_the_configured_time(db, set_clock, do_task, e
     assert len(await events()) == kept
 
 
-# Events of one's own
+# Custom events
 
 
 async def test_a_project_can_record_its_own_events(client, manager, make_owner, lines):

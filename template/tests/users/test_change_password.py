@@ -1,4 +1,4 @@
-"""POST /users/me/password: the owner, who knows the current password, sets another one."""
+"""POST /users/me/password: the owner enters the current password and sets a new one."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def change_password(client):
-    """`await change_password(visit)`: what a front end sends; another body on demand."""
+    """`await change_password(visit)`: what a front end sends, optionally with another body."""
 
     async def send(visit, body=BODY, **headers):
         return await client.post("/users/me/password", json=body, headers=visit.headers | headers)
@@ -22,7 +22,7 @@ def change_password(client):
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in("password")`: the status of Ada's trying to log in."""
+    """`await log_in("password")`: the status of Ada's login attempt."""
 
     async def send(password):
         answer = await client.post("/users/login", json={"email": "ada@example.com", "password": password})
@@ -31,7 +31,7 @@ def log_in(client):
     return send
 
 
-# What comes of it
+# Effects
 
 
 @KINDS
@@ -104,7 +104,7 @@ async def test_other_users_sessions_continue(client, make_owner, visit, change_p
 async def test_the_lifetime_of_the_session_is_not_extended(
     client, make_owner, visit, change_password, set_clock
 ):
-    """Checklist 18: its absolute limit stays."""
+    """Checklist 18: the absolute limit does not move."""
     set_clock(NOON)
     here = await visit(await make_owner())
     set_clock(NOON + timedelta(days=1))
@@ -119,7 +119,7 @@ async def test_the_lifetime_of_the_session_is_not_extended(
     assert session["authenticated_at"] == "2030-05-02T12:00:00Z"
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize("wrong", ["", "wrong", NEW, OLD + " ", OLD.upper()])
@@ -190,7 +190,7 @@ async def test_another_site_cannot_use_the_cookie(make_owner, visit, change_pass
     assert (await stored(user)).hashed_password == user.hashed_password
 
 
-# What happens at the same time
+# Concurrent requests
 
 
 @KINDS

@@ -1,4 +1,4 @@
-"""POST /users/me/confirm: the password once more, so that the session counts as recently logged in."""
+"""POST /users/me/confirm: entering the password again makes the login recent."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,13 +14,13 @@ PASSWORD = {"password": "correct horse battery"}
 
 @pytest.fixture(autouse=True)
 def start(set_clock):
-    """Every test of this module begins at START."""
+    """Every test of this module starts at START."""
     set_clock(START)
 
 
 @pytest.fixture
 def confirm(client):
-    """`await confirm(headers, password="...")`: the answer to a confirmation."""
+    """`await confirm(headers, password="...")`: the response to a confirmation."""
 
     async def send(headers, **body):
         return await client.post("/users/me/confirm", json=PASSWORD | body, headers=headers)
@@ -30,7 +30,7 @@ def confirm(client):
 
 @pytest.fixture
 def status_of_export(client):
-    """`await status_of_export(headers)`: the status of a route that needs a recent login."""
+    """`await status_of_export(headers)`: the status of a route that requires a recent login."""
 
     async def ask(headers):
         return (await client.get("/users/me/export", headers=headers)).status_code
@@ -40,7 +40,7 @@ def status_of_export(client):
 
 @pytest.fixture
 def headers_of_session(headers_of, headers_of_answer):
-    """`headers_of_session(issued, answer)`: what its client sends after that answer."""
+    """`headers_of_session(issued, answer)`: what its client sends after that response."""
 
     def headers(issued, answer):
         return headers_of_answer(answer) if issued.session.kind == "cookie" else headers_of(issued)
@@ -176,7 +176,7 @@ async def test_a_confirmation_is_audited_once(
 async def test_a_wrong_password_changes_nothing(
     confirm, make_user, begin_session, headers_of, status_of, status_of_export, set_clock, kind, password
 ):
-    """400, not 401: the login is good."""
+    """400, not 401: the login itself is valid."""
     headers = headers_of(await begin_session(await make_user(), kind=kind))
     set_clock(START + DAY)
 
@@ -190,7 +190,7 @@ async def test_a_wrong_password_changes_nothing(
 
 
 async def test_a_wrong_password_is_audited(confirm, make_user, begin_session, headers_of, events):
-    """Committed, although the answer is an error."""
+    """Committed although the response is an error."""
     user = await make_user()
 
     await confirm(headers_of(await begin_session(user)), password="x")
@@ -316,7 +316,7 @@ async def test_a_session_ended_by_a_concurrent_password_change_stays_ended(
     kind,
     columns,
 ):
-    """The password that was right when the request came is the old one now."""
+    """The password that was correct when the request arrived has been replaced."""
     user = await make_user()
     issued = await begin_session(user, kind=kind)
     meanwhile(lambda: change(user, **columns))

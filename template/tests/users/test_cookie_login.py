@@ -1,4 +1,4 @@
-"""POST /users/login/cookie: the login of browsers."""
+"""POST /users/login/cookie: browser login."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in(remember=False)`: the answer to Ada's login in a browser; *cookie* is the old one."""
+    """`await log_in(remember=False)`: the response to Ada's login in a browser that sends *cookie*."""
 
     async def send(cookie=None, **body):
         headers = FROM_A_PAGE | ({"Cookie": cookie} if cookie else {})
@@ -36,7 +36,7 @@ def status_of(client):
     return ask
 
 
-# What it answers
+# The response
 
 
 async def test_the_response_has_the_public_account_and_no_token(log_in, make_user):
@@ -95,7 +95,7 @@ async def test_the_login_is_audited_once_and_sends_no_mail(log_in, make_user, ev
     assert await outbox() == []
 
 
-# Remembered or not
+# Remembered and unremembered logins
 
 
 @pytest.mark.parametrize("body", [{}, {"remember": True}], ids=str)
@@ -133,7 +133,7 @@ async def test_an_unremembered_login_ends_with_the_browser(session_cookie, log_i
     assert set(cookie.split("; ")[1:]) == {"Path=/", "SameSite=Lax", "Secure", "HttpOnly"}
 
 
-# Who does not get in
+# Refused logins
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ async def test_another_site_cannot_log_a_user_in(client, make_user, hash_calls, 
     assert hash_calls == []
 
 
-# The cookie from before
+# The previous cookie
 
 
 async def test_the_previous_cookie_stops_working(log_in, make_user, headers_of_answer, status_of):
@@ -199,7 +199,7 @@ async def test_the_previous_cookie_stops_working(log_in, make_user, headers_of_a
 async def test_another_users_previous_cookie_stops_working(
     log_in, make_user, begin_session, headers_of, status_of
 ):
-    """One browser has one login."""
+    """A browser has one login at a time."""
     await make_user("ada@example.com")
     of_eve = headers_of(await begin_session(await make_user("eve@example.com"), kind="cookie"))
 

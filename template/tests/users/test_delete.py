@@ -1,4 +1,4 @@
-"""DELETE /users/me: at once, or after DELETION_GRACE_DAYS, in which logging in takes it back."""
+"""DELETE /users/me: at once, or after DELETION_GRACE_DAYS, during which logging in cancels it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +32,7 @@ def delete(client):
 
 @pytest.fixture
 def deleted(manager, make_owner, visit, delete, set_clock):
-    """`await deleted("ada@example.com")`: an account that was deleted at noon, with a week of grace."""
+    """`await deleted("ada@example.com")`: an account deleted at noon, with a grace period of a week."""
 
     async def make(email="ada@example.com", **columns):
         manager.deletion_grace = WEEK
@@ -46,7 +46,7 @@ def deleted(manager, make_owner, visit, delete, set_clock):
 
 @pytest.fixture
 def sessions(db):
-    """`await sessions()`: how many rows the table of sessions has."""
+    """`await sessions()`: the number of rows in the sessions table."""
 
     async def count():
         async with db.session(commit=False) as session:
@@ -57,7 +57,7 @@ def sessions(db):
 
 @pytest.fixture
 def names(events):
-    """`await names()`: the events of the audit log, oldest first."""
+    """`await names()`: the event names of the audit log, oldest first."""
 
     async def read():
         return [(event.event, event.actor) for event in await events()]
@@ -126,7 +126,7 @@ async def test_the_address_is_free_again(client, make_owner, visit, delete):
     assert (await client.post("/users/register", json=ADA)).status_code == 201
 
 
-# Who may not
+# Refused deletions
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ async def test_the_last_superuser_cannot_delete_the_account(
     assert (await outbox(), await names()) == ([], [])
 
 
-# With a grace
+# With a grace period
 
 
 @KINDS

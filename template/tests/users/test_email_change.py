@@ -1,4 +1,4 @@
-"""POST /users/me/email, and the link that it mails: GET and POST /users/email-change/{token}."""
+"""POST /users/me/email and the link it mails: GET and POST /users/email-change/{token}."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
 
 @pytest.fixture
 def ask(client):
-    """`await ask(visit)`: what a front end sends to ask for another address; another body on demand."""
+    """`await ask(visit)`: what a front end sends to request a new address, optionally with another body."""
 
     async def send(visit, new_email=NEW, **headers):
         return await client.post(
@@ -30,7 +30,7 @@ def ask(client):
 
 @pytest.fixture
 def pending(manager, change):
-    """`await pending(user)`: the path of the link in the mail that the new address got."""
+    """`await pending(user)`: the path of the link mailed to the new address."""
 
     async def make(user, new_email=NEW):
         await change(user, pending_email=new_email)
@@ -41,7 +41,7 @@ def pending(manager, change):
 
 @pytest.fixture
 def address(stored):
-    """`await address(user)`: the address that the account has now."""
+    """`await address(user)`: the account's current address."""
 
     async def read(user):
         return (await stored(user)).email
@@ -88,7 +88,7 @@ async def test_the_new_address_does_not_log_in_before_its_link_is_used(
 
 
 async def test_a_requested_address_can_still_be_registered(client, make_owner, visit, ask):
-    """Or anybody could keep anybody from registering."""
+    """Otherwise anyone could block the registration of any address."""
     await ask(await visit(await make_owner()))
 
     answer = await client.post("/users/register", json=PASSWORD | {"email": NEW})
@@ -168,7 +168,7 @@ async def test_a_taken_address_gets_the_same_response_and_notice(make_owner, vis
 
 
 async def test_the_link_fails_once_the_address_is_taken(client, make_owner, visit, pending, address):
-    """Checklist 25: 400, not 500; both ways of showing who one is."""
+    """Checklist 25: 400, not 500, for both ways of authenticating."""
     user = await make_owner()
     here = await visit(user)
     link = await pending(user)
@@ -269,11 +269,11 @@ async def test_only_the_new_address_logs_in_afterwards(client, make_owner, pendi
     assert (old.status_code, new.status_code) == (401, 200)
 
 
-# Who cannot use it
+# Refused uses
 
 
 async def test_the_link_requires_a_login_or_the_password(client, make_owner, pending, address):
-    """It may have gone to a stranger by a slip of the pen."""
+    """A typo may have sent it to a stranger."""
     user = await make_owner()
     link = await pending(user)
 
@@ -323,7 +323,7 @@ async def test_another_site_cannot_use_the_link_with_the_cookie(client, make_own
     assert await address(user) == OLD
 
 
-# When the link is dead
+# Invalid links
 
 
 async def test_a_password_change_invalidates_the_link(client, make_owner, visit, pending, address):
@@ -349,7 +349,7 @@ async def test_a_reset_invalidates_the_link(client, manager, make_owner, pending
     assert (await client.post(link, json=new)).status_code == 400
 
 
-# The page behind the link
+# The page of the link
 
 
 async def test_a_dead_link_shows_an_explanation(client):

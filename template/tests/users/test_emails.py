@@ -1,4 +1,4 @@
-"""The two mails: what they say, where their links lead, and what of them can be replaced."""
+"""The two mails: what they say, where their links point, and what can be replaced."""
 
 from pathlib import Path
 
@@ -26,17 +26,17 @@ ASKING = pytest.mark.parametrize("purpose", ["verify", "password-reset"])
 
 @pytest.fixture
 def mailer():
-    """HawkAPI's own mailer: what code that used hawkapi-users passes."""
+    """HawkAPI's own mailer, as code written for hawkapi-users passes it."""
     return Mailer(backend=InMemoryBackend(), default_sender="Shop <shop@example.com>")
 
 
 @pytest.fixture
 def renderer():
-    """Templates of the user's own."""
+    """Custom templates."""
     return TemplateRenderer(directory=Path(__file__).parent / "templates")
 
 
-# What people get
+# What recipients get
 
 
 @ASKING
@@ -66,7 +66,7 @@ async def test_subject_sender_and_texts_name_the_application(other_client, make_
 
 @ASKING
 async def test_the_mail_states_the_configured_lifetime(other_client, make_user, outbox, purpose):
-    """The lifetime in a mail was a fixed text once, whatever the setting said."""
+    """The lifetime in a mail used to be a fixed text, whatever the setting said."""
     await make_user("ada@example.com")
     client = await other_client(verify_ttl=2700, reset_ttl=2700)
 
@@ -94,12 +94,12 @@ def test_a_lifetime_is_written_in_words(seconds, words):
     assert in_words(seconds) == words
 
 
-# Where the links lead
+# Where the links point
 
 
 @pytest.mark.parametrize(("purpose", "setting"), [("verify", "verify_url"), ("password-reset", "reset_url")])
 async def test_links_may_point_to_a_front_end(other_client, make_user, outbox, purpose, setting):
-    """example.com and hosts that end in it are addresses like others."""
+    """example.com and its subdomains are ordinary addresses."""
     await make_user("ada@example.com")
     client = await other_client(**{setting: "https://myexample.com/#/confirm?code={token}&x=1"})
 
@@ -110,7 +110,7 @@ async def test_links_may_point_to_a_front_end(other_client, make_user, outbox, p
     assert "&amp;x=1" in mail.html_body
 
 
-# What can be replaced
+# Customization
 
 
 @BOTH
@@ -172,11 +172,11 @@ async def test_the_built_in_texts_can_be_rendered_separately():
     assert "https://example.com/x" in text
 
 
-# Requests and the mail server
+# Mail server outages
 
 
 async def test_a_mail_server_outage_affects_no_request(other_client, outbox):
-    """The mail waits in the outbox, and nobody in the request."""
+    """The mail waits in the outbox; the request does not wait."""
     client = await other_client(mail_backend="smtp", smtp_host="127.0.0.1", smtp_port=1)
 
     answers = [

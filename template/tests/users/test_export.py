@@ -1,4 +1,4 @@
-"""GET /users/me/export: everything that is stored about a user, nothing secret, nothing of anybody else."""
+"""GET /users/me/export: everything stored about a user, without secrets or other users' data."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def export(client):
-    """`await export(visit)`: the answer that the owner gets."""
+    """`await export(visit)`: the owner's response."""
 
     async def read(visit):
         return await client.get("/users/me/export", headers=visit.headers)
@@ -27,7 +27,7 @@ def export(client):
 
 @pytest.fixture
 async def letters(create_table):
-    """A table of the project's own that refers to accounts twice, with a column that is nobody's business."""
+    """A custom table that references accounts twice and has a secret column."""
     return await create_table(
         "letters",
         Column("id", Integer, primary_key=True),

@@ -1,4 +1,4 @@
-"""Hooks of hawkapi-users: when they run, with what, what they write. The others: test_account_hooks.py."""
+"""Hooks of hawkapi-users: when they run, their arguments and writes. Others: test_account_hooks.py."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def record(manager):
     return replace
 
 
-# When they run, with what
+# When they run and with which arguments
 
 
 async def test_after_a_registration(client, record):
@@ -159,7 +159,7 @@ async def test_a_hook_finds_the_services_of_its_application(app, client, manager
 
 
 def test_every_hook_in_the_file_is_called():
-    """A name that is misspelt would do nothing, in silence."""
+    """A misspelled name would silently do nothing."""
     defined = {name for name in vars(hooks) if name.startswith("on_")}
 
     assert defined <= set(HOOKS)

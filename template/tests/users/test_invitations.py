@@ -1,4 +1,4 @@
-"""Invitations: mailed by a superuser or the command line, good for a week and for one use."""
+"""Invitations: mailed by a superuser or the command line, valid for a week and for one use."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ NEW = {"password": "a brand new password"}
 
 @pytest.fixture
 async def token(admin, mailed_token):
-    """What is in the link that Ada was mailed."""
+    """The token in the link mailed to Ada."""
     await admin.post("/users/invitations", json=ADA)
     return await mailed_token()
 
@@ -67,7 +67,7 @@ async def test_its_page_changes_nothing_and_its_form_creates_the_account(
 
 
 async def test_it_works_once_even_if_the_account_is_deleted(client, admin, token):
-    """The row is the use: without it the link would make the account anew."""
+    """The row records the use: without it the link would create the account again."""
     made = await client.post(f"/users/invitation/{token}", json=NEW)
     await admin.delete(f"/users/{made.json()['id']}")
 

@@ -1,6 +1,6 @@
-"""The last active superuser stays one, whoever tries to change that and in whatever way.
+"""The last active superuser cannot be removed in any way.
 
-Otherwise nobody could administrate any more without access to the server.
+Otherwise administration would require access to the server.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -55,7 +55,7 @@ EACH_WAY = pytest.mark.parametrize(
 
 @pytest.fixture
 def superusers(accounts):
-    """`await superusers()`: the addresses of those that are active and stay."""
+    """`await superusers()`: the addresses of superusers that are active and not scheduled for deletion."""
 
     async def read():
         return [
@@ -67,7 +67,7 @@ def superusers(accounts):
     return read
 
 
-# Each way, alone
+# Each way on its own
 
 
 @EACH_WAY

@@ -1,4 +1,4 @@
-"""What a browser sees behind a mailed link: opening it changes nothing, its button acts once."""
+"""The pages of mailed links: opening one changes nothing, its button works once."""
 
 import re
 
@@ -9,7 +9,7 @@ OWN = {"password": "correct horse battery"}
 NEW = {"password": "a brand new password"}
 
 BUTTON = {"Content-Type": "application/x-www-form-urlencoded"}
-"""What a browser sends with a form that has no fields."""
+"""What a browser sends for a form without fields."""
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def test_json_requests_get_json_responses(client, links):
 
 
 async def test_a_wrong_password_shows_the_form_and_its_explanation_again(client, links):
-    """Whoever does not know the password may leave it empty, and is still told so."""
+    """A user who does not know the password may leave the field empty, and the page still says so."""
     _, verify, _ = await links()
 
     refused = await client.post(verify, data={"password": "something else"})
@@ -168,7 +168,7 @@ async def test_the_pages_have_no_scripts_and_leak_nothing(client, open_link, lin
 
 
 async def test_the_token_is_not_in_its_page(open_link, links):
-    """The form posts to the address it was opened at."""
+    """The form posts to its own URL."""
     _, verify, reset = await links()
 
     pages = [await open_link(path) for path in (verify, reset)]

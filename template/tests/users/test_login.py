@@ -5,12 +5,12 @@ import pytest
 from hawkapi_auth import needs_rehash
 
 OLD_HASH = "$argon2id$v=19$m=8,t=1,p=1$dygR7TrHAO1PcC25GVSTYw$D+oW6hIw4UjktkGH6H9rSAU150JO9FUbQ6tSVGKJ0Tg"
-"""Of the same password, with parameters that were never good enough."""
+"""A hash of the same password with weak parameters."""
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 
 
 async def test_logging_in_returns_the_account_and_a_token(client, make_user):
-    """The response holds the account beside the token."""
+    """The response contains the account as well as the token."""
     user = await make_user("ada@example.com", is_verified=True)
 
     answer = await client.post("/users/login", json=ADA)
@@ -85,7 +85,7 @@ async def test_an_address_without_an_account_is_refused(client, email):
     ],
 )
 async def test_an_invalid_body_is_refused_without_hashing(client, hash_calls, body):
-    """A password of any length would be hashed otherwise."""
+    """Otherwise a password of any length would be hashed."""
     answer = await client.post("/users/login", json=body)
 
     assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""POST /users/logout: this session is over at once, and nothing else is."""
+"""POST /users/logout ends this session at once, and nothing else."""
 
 import pytest
 
@@ -7,7 +7,7 @@ KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
 
 @pytest.fixture
 def log_out(client):
-    """`await log_out(headers, refresh_token=...)`: the answer to a log-out."""
+    """`await log_out(headers, refresh_token=...)`: the response to a logout."""
 
     async def send(headers=None, **body):
         return await client.post("/users/logout", headers=headers, json=body or None)
@@ -17,7 +17,7 @@ def log_out(client):
 
 @pytest.fixture
 def is_alive(client, headers_of):
-    """`await is_alive(issued)`: whether the session answers requests."""
+    """`await is_alive(issued)`: whether the session still works."""
 
     async def ask(issued):
         return (await client.get("/users/me", headers=headers_of(issued))).status_code == 200
@@ -55,7 +55,7 @@ async def test_the_cookie_is_cleared(log_out, make_user, begin_session, headers_
 
 @KINDS
 async def test_the_browser_storage_is_cleared(log_out, make_user, begin_session, headers_of, kind):
-    """ASVS 14.3.1. With "cookies" it would forget `__Host-device`, and those of every host of the domain."""
+    """ASVS 14.3.1. "cookies" would also clear `__Host-device` and the cookies of every host of the domain."""
     issued = await begin_session(await make_user(), kind=kind)
 
     answer = await log_out(headers_of(issued))
@@ -65,7 +65,7 @@ async def test_the_browser_storage_is_cleared(log_out, make_user, begin_session,
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.test"}, {"Sec-Fetch-Site": "cross-site"}])
 async def test_another_site_cannot_clear_the_browser_storage(log_out, headers):
-    """A page of it can send this much, without a login: the cookie is SameSite=Lax."""
+    """Its pages can send this request, but without a login: the cookie is SameSite=Lax."""
     answer = await log_out(headers)
 
     assert answer.status_code == 204
@@ -133,7 +133,7 @@ async def test_an_invalid_body_is_refused(client, body):
     assert answer.status_code == 400
 
 
-# From elsewhere, and several at once
+# Cross-site and concurrent requests
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ NEW = "a brand new password"
 
 @pytest.fixture
 def changed(manager, db):
-    """`await changed(user, email=...)`: `UserManager.update` in a transaction of its own."""
+    """`await changed(user, email=...)`: `UserManager.update` in its own transaction."""
 
     async def update(user, **values):
         async with db.session() as session:
@@ -129,7 +129,7 @@ async def test_an_account_that_cannot_be_created_gets_a_reason(
 
 
 async def test_a_conflict_in_another_unique_column_is_not_blamed_on_the_address(manager, db, make_user):
-    """A clash of ids is a defect, and must not be answered as "this address is taken"."""
+    """A collision of ids is a defect and must not be reported as "this address is taken"."""
     user = await make_user("ada@example.com")
 
     async with db.session() as session:
@@ -159,7 +159,7 @@ async def test_refusals_have_distinct_exceptions(manager, db, make_user, email, 
 
 
 async def test_the_connection_is_released_while_hashing(manager, db, make_user, monkeypatch):
-    """No transaction is held open for the length of a hash."""
+    """No transaction stays open while a password is hashed."""
     await make_user("ada@example.com")
     seen = []
 
@@ -177,7 +177,7 @@ async def test_the_connection_is_released_while_hashing(manager, db, make_user, 
 
 @pytest.mark.parametrize("act", ["authenticate", "reset_password"])
 async def test_the_callers_transaction_is_left_open(manager, db, make_user, accounts, act):
-    """What the caller wrote before is not committed behind its back."""
+    """The caller's earlier writes are not committed implicitly."""
     user = await make_user("ada@example.com")
     arguments = {
         "authenticate": {"email": "ada@example.com", "password": PASSWORD},

@@ -1,4 +1,4 @@
-"""GET /users/me: who the access token belongs to, asked of the database each time."""
+"""GET /users/me: the user of the access token, read from the database each time."""
 
 import pytest
 
@@ -68,7 +68,7 @@ async def test_an_invalid_token_is_refused(client, headers):
 
 
 async def test_a_token_in_the_url_is_ignored(client, make_user, login):
-    """ASVS 14.2.1: addresses end up in logs."""
+    """ASVS 14.2.1: URLs end up in logs."""
     token = login(await make_user())["Authorization"].removeprefix("Bearer ")
 
     assert (await client.get("/users/me", params={"access_token": token})).status_code == 401

@@ -33,7 +33,7 @@ def log_in(client):
 
 @pytest.fixture
 def subjects(outbox):
-    """`await subjects()`: what the mails that wait are about, and for whom."""
+    """`await subjects()`: subjects and recipients of the waiting mails."""
 
     async def read():
         return [
@@ -43,7 +43,7 @@ def subjects(outbox):
     return read
 
 
-# What happens, and who is told
+# Events and who is notified
 
 
 async def changes_the_password(it):
@@ -112,7 +112,7 @@ async def logs_in_at_one_place_too_many(it):
 
 @pytest.fixture
 def it(client, other_client, manager, make_owner, visit, change, set_clock):
-    """What the flows above need; the owner is logged in, and every request comes from Firefox."""
+    """What the flows above need. The owner is logged in, and every request comes from Firefox."""
     client.headers["User-Agent"] = FIREFOX
     names = SimpleNamespace(
         client=client,
@@ -298,12 +298,12 @@ async def test_another_users_browser_is_unknown(make_owner, log_in, subjects):
     assert await subjects() == [("New sign-in", "ada@example.com")]
 
 
-# What the browser says of itself
+# The user agent
 
 
 @pytest.fixture
 def notice_for(make_owner, log_in, outbox):
-    """`await notice_for(agent)`: the notice about a sign-in with a browser that calls itself that."""
+    """`await notice_for(agent)`: the notice about a sign-in with that user agent."""
 
     async def read(user_agent):
         await make_owner()
@@ -346,7 +346,7 @@ async def test_an_empty_user_agent_is_an_unknown_browser(notice_for):
     assert "203.0.113.9, an unknown browser" in mail.text_body
 
 
-# Who is at the other end
+# The client's address
 
 
 @pytest.mark.parametrize(

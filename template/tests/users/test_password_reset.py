@@ -11,7 +11,7 @@ OLD = {"password": "correct horse battery"}
 
 @pytest.fixture
 def reset(client):
-    """`await reset(token)`: what a front end sends; another body on demand."""
+    """`await reset(token)`: what a front end sends, optionally with another body."""
 
     async def send(token, body=NEW):
         return await client.post(f"/users/password-reset/{token}", json=body)
@@ -19,7 +19,7 @@ def reset(client):
     return send
 
 
-# Asking for the link
+# Requesting the link
 
 
 async def test_a_request_mails_a_link_that_sets_a_new_password(client, make_user, mailed_token, reset):
@@ -130,7 +130,7 @@ async def test_a_dead_link_hashes_nothing(manager, make_user, reset, hash_calls)
 
 
 async def test_a_link_is_bound_to_its_address(manager, make_user, change, reset):
-    """Also when the address was changed past the manager (CLI, SQL, import)."""
+    """Also if the address was changed without the manager (SQL, import)."""
     user = await make_user("old@example.com")
     token = manager.reset_token(user)
     await change(user, email="new@example.com")
@@ -139,7 +139,7 @@ async def test_a_link_is_bound_to_its_address(manager, make_user, change, reset)
 
 
 async def test_a_disabled_account_cannot_reset(manager, make_user, change, reset, stored):
-    """A link is no way round an administrator's decision."""
+    """A link cannot override an administrator's decision."""
     user = await make_user()
     token = manager.reset_token(user)
     await change(user, is_active=False)
@@ -160,7 +160,7 @@ async def test_the_link_of_a_deleted_account_stops_working(manager, make_user, d
 
 
 async def test_a_link_resets_only_its_own_account(manager, make_user, reset, stored):
-    """Checklist 27: a token of user A is of no use for user B."""
+    """Checklist 27: a token of user A does not work for user B."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
 
     await reset(manager.reset_token(eve))

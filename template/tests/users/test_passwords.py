@@ -1,4 +1,4 @@
-"""Passwords: the rule they must meet, at every door, and that every character counts."""
+"""Passwords: the policy on every route, and that every character counts."""
 
 import pytest
 
@@ -21,7 +21,7 @@ ADA = {"email": "ada@example.com"}
     ],
 )
 def test_a_password_of_12_to_128_characters_is_accepted(password):
-    """Checklist 1 and 2; ASVS 6.2.1, 6.2.5, 6.2.9: any characters, no rule of composition."""
+    """Checklist 1 and 2; ASVS 6.2.1, 6.2.5, 6.2.9: any characters, no composition rules."""
     check_password(password)
 
 
@@ -40,7 +40,7 @@ def test_a_password_of_12_to_128_characters_is_accepted(password):
     ids=["empty", "11", "8 spaces", "11 emoji", "129", "9 MB", "surrogate", "NUL"],
 )
 def test_other_passwords_are_refused_with_a_sentence(password, words):
-    """An endless password would be hashed for an endless time."""
+    """Hashing a password of unlimited length could take unlimited time."""
     with pytest.raises(InvalidPassword, match=words):
         check_password(password)
 

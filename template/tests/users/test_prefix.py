@@ -1,4 +1,4 @@
-"""Where the routes are mounted, and what stands before all of them."""
+"""Where the routes are mounted, and what runs before all of them."""
 
 import httpx
 import pytest

@@ -1,7 +1,4 @@
-"""An exception in a hook undoes what the hook is about, the hook's own writing and every mail.
-
-What such a request wrote must not stay behind.
-"""
+"""An exception in a hook rolls back the request, the hook's own writes and every mail."""
 
 import pytest
 

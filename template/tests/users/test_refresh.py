@@ -1,4 +1,4 @@
-"""POST /users/token/refresh: rotation, the grace of two tabs, and what a second use later does."""
+"""POST /users/token/refresh: rotation, the grace period for tabs, and reuse after it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,13 +15,13 @@ GRACE, ABSOLUTE = 30 * SECOND, 90 * DAY
 
 @pytest.fixture(autouse=True)
 def start(set_clock):
-    """Every test of this module begins at START."""
+    """Every test of this module starts at START."""
     set_clock(START)
 
 
 @pytest.fixture
 def refresh(client):
-    """`await refresh(token)`: the answer to a refresh."""
+    """`await refresh(token)`: the response to a refresh."""
 
     async def send(token):
         return await client.post("/users/token/refresh", json={"refresh_token": token})
@@ -41,7 +41,7 @@ def rotate(refresh):
 
 @pytest.fixture
 def is_alive(client, headers_of):
-    """`await is_alive(issued)`: whether the session answers requests."""
+    """`await is_alive(issued)`: whether the session still works."""
 
     async def ask(issued):
         return (await client.get("/users/me", headers=headers_of(issued))).status_code == 200
@@ -49,7 +49,7 @@ def is_alive(client, headers_of):
     return ask
 
 
-# What it answers
+# The response
 
 
 async def test_a_refresh_returns_new_tokens(refresh, make_user, begin_session):
@@ -85,7 +85,7 @@ async def test_a_refresh_is_not_a_login(refresh, make_user, begin_session, event
     assert await outbox() == []
 
 
-# A second use within the grace
+# Reuse within the grace period
 
 
 @pytest.mark.parametrize("age", [timedelta(), GRACE - MICROSECOND], ids=str)
@@ -105,14 +105,14 @@ async def test_reuse_within_the_grace_period_returns_tokens_of_the_same_session(
     assert len(await session_rows()) == 1
 
 
-# A second use later
+# Reuse after the grace period
 
 
 @pytest.mark.parametrize("age", [GRACE, GRACE + MICROSECOND, 5 * DAY], ids=str)
 async def test_reuse_after_the_grace_period_ends_the_session(
     refresh, rotate, make_user, begin_session, is_alive, session_rows, set_clock, age
 ):
-    """Checklist 37: committed, although the answer is 401."""
+    """Checklist 37: committed although the response is 401."""
     issued = await begin_session(await make_user())
     newest = await rotate(issued.token)
 
@@ -161,7 +161,7 @@ async def test_the_grace_period_follows_the_setting(
     assert (await client.post("/users/token/refresh", json=body)).status_code == status
 
 
-# What is not refreshed
+# Sessions that cannot be refreshed
 
 
 @pytest.mark.parametrize("columns", [{"is_active": False}, {"password_version": 1}], ids=str)

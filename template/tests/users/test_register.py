@@ -23,7 +23,7 @@ async def test_a_new_account_is_active_and_unverified(client):
 
 
 async def test_the_account_and_its_mail_are_committed_before_the_response(client, accounts, outbox):
-    """Nothing is said to be done before the database has said so."""
+    """The response is not sent before the commit."""
     answer = await client.post("/users/register", json=ADA)
 
     (account,) = await accounts()
@@ -80,7 +80,7 @@ async def test_another_spelling_of_a_taken_address_is_a_conflict(client, make_us
     ],
 )
 async def test_an_invalid_address_is_refused(client, accounts, outbox, email):
-    """ASVS 2.2.1: what cannot receive mail is not stored."""
+    """ASVS 2.2.1: addresses that cannot receive mail are not stored."""
     answer = await client.post("/users/register", json=ADA | {"email": email})
 
     assert answer.status_code == 400
@@ -108,7 +108,7 @@ async def test_an_invalid_address_is_refused(client, accounts, outbox, email):
     ids=str,
 )
 async def test_an_unreadable_body_is_refused(client, accounts, body):
-    """Never a 500, and no words of a parser."""
+    """Never a 500, and no parser messages."""
     answer = await client.post("/users/register", content=body, headers=JSON)
 
     assert answer.status_code == 400
@@ -136,7 +136,7 @@ async def test_missing_and_mistyped_fields_are_named(client, body, field):
 
 
 async def test_an_oversized_body_is_refused_before_it_is_read(client, hash_calls):
-    """413, and nothing of it is hashed."""
+    """413, and nothing is hashed."""
     answer = await client.post("/users/register", json=ADA | {"password": "x" * 9_000_000})
 
     assert answer.status_code == 413

@@ -1,4 +1,4 @@
-"""Superusers: nobody else gets their rights, and they themselves neither see nor set a password."""
+"""Superusers: only they have their rights, and they can neither see nor set a password."""
 
 import asyncio
 from contextlib import suppress
@@ -27,7 +27,7 @@ APP = application()
 
 
 def operations_of_administration():
-    """Method and path of every operation with the tag, so that a new one is covered by itself."""
+    """Method and path of every operation with the tag, so that new ones are covered automatically."""
     return [
         (method.upper(), path)
         for path, item in APP.openapi()["paths"].items()
@@ -46,19 +46,19 @@ EVERY_CHANGE = pytest.mark.parametrize(
 CHANGES_BY_SUPERUSERS = [
     each for each in APP.endpoints if superuser in each.dependencies() and "GET" not in each.route.methods
 ]
-"""Every route of this application that superusers alone may use and that is not for reading, yours too."""
+"""Every unsafe route of this application that only superusers may use, your own included."""
 
 
 def name_of(endpoint):
     return f"{min(endpoint.route.methods)} {endpoint.route.path}"
 
 
-# Checklist 38: administration is for superusers alone
+# Checklist 38: administration is for superusers only
 
 
 @EVERY_OPERATION
 async def test_administration_requires_a_login(client, make_user, method, path):
-    """Checklist 38: the guard stands before the body, and what is sent is not even read."""
+    """Checklist 38: the guard runs first, and the body is not even read."""
     user = await make_user()
 
     answer = await client.request(
@@ -71,7 +71,7 @@ async def test_administration_requires_a_login(client, make_user, method, path):
 
 @EVERY_OPERATION
 async def test_an_ordinary_user_is_refused(client, make_user, login, method, path):
-    """Checklist 38; ASVS 8.2.1. Not even the account that is the user's own."""
+    """Checklist 38; ASVS 8.2.1. Not even the user's own account."""
     user = await make_user(is_verified=True)
 
     answer = await client.request(
@@ -133,7 +133,7 @@ async def test_an_unknown_account_is_not_found(admin, method, path):
 async def test_changing_an_account_requires_a_recent_login(
     admin, manager, db, make_user, events, set_clock, method, path, late, is_refused
 ):
-    """Checklist 24: superusers, too; for inviting and for sending a reset as well."""
+    """Checklist 24: this applies to superusers too, also for invitations and resets."""
     user = await make_user()
     async with db.session() as session:
         invitation, _ = await manager.invitations.make(session, "bob@example.com", invited_by="cli")
@@ -180,7 +180,7 @@ def test_every_such_route_checks_again_after_reading_its_body(endpoint):
     assert names.index(last[0]) > names.index(endpoint.body.name)
 
 
-# Checklist 38: nobody makes themselves more than they are
+# Checklist 38: no privilege escalation
 
 MORE = {
     "id": NOBODY,
@@ -255,7 +255,7 @@ async def test_a_password_reset_ignores_privilege_fields(client, manager, make_u
 
 @pytest.mark.parametrize("place", ["in the path", "in the body"])
 async def test_accepting_an_invitation_ignores_privilege_fields(client, manager, db, accounts, place):
-    """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915). The address is that of the invitation."""
+    """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915). The address comes from the invitation."""
     async with db.session() as session:
         _, token = await manager.invitations.make(session, "ada@example.com", invited_by="cli")
     body = MORE | {"password": "a brand new password", "email": "eve@example.com"}
@@ -287,7 +287,7 @@ async def test_other_links_ignore_privilege_fields(client, email_link, make_owne
     assert (now.password_version, now.delete_after) == (1, None)
 
 
-# Checklist 23: what superusers can do, and cannot
+# Checklist 23: what superusers can and cannot do
 
 
 @pytest.mark.parametrize(
@@ -395,11 +395,11 @@ async def test_every_session_of_every_account_can_be_ended(manager, db, make_use
     assert await hers() == await his() == [401, 401, 401]
 
 
-# Checklist 23: the last superuser. The ways there are, one by one: test_last_superuser.py
+# Checklist 23: the last superuser. test_last_superuser.py tests each way.
 
 
 async def test_the_last_superuser_keeps_the_role(admin, root, make_user, stored):
-    """Checklist 23: or nobody could administrate without access to the server."""
+    """Checklist 23: otherwise administration would require access to the server."""
     await make_user("disabled@example.com", is_superuser=True, is_active=False)
 
     answers = [
@@ -416,10 +416,9 @@ async def test_the_last_superuser_keeps_the_role(admin, root, make_user, stored)
 
 @pytest.fixture
 def side_by_side(manager, monkeypatch):
-    """Two who look for another superuser have both found one before either goes on.
+    """Lets both requests find another superuser before either continues.
 
-    Where one has to wait for the other that never happens, and after half a second they go on: a slower
-    machine fails no test.
+    If one has to wait for the other, both continue after half a second, so a slow machine fails no test.
     """
     look, looked, both = manager.require_another_superuser, [], asyncio.Event()
 
@@ -436,7 +435,7 @@ def side_by_side(manager, monkeypatch):
 
 @pytest.mark.usefixtures("side_by_side")
 async def test_two_superusers_cannot_both_demote_each_other(manager, db, make_user, accounts):
-    """Checklist 23; CWE-367: one waits for the other, and is then the last."""
+    """Checklist 23; CWE-367: one waits for the other and is then the last superuser."""
     users = [await make_user(email, is_superuser=True) for email in ("ada@example.com", "bob@example.com")]
 
     async def demote(user):

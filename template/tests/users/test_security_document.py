@@ -1,4 +1,4 @@
-"""SECURITY.md and the application say the same: limits, settings and keys. Change both at once."""
+"""SECURITY.md matches the application: limits, settings and keys. Change both together."""
 
 import hmac
 import re
@@ -13,7 +13,7 @@ SECURITY = (PROJECT / "SECURITY.md").read_text("utf-8")
 
 
 def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
-    """The rows of all tables whose first cell looks like that: what is in it, and the other cells."""
+    """The rows of all tables whose first cell matches: its content and the other cells."""
     for line in SECURITY.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if found := re.fullmatch(first_cell, cells[0]):
@@ -21,7 +21,7 @@ def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _named_in_code() -> set[str]:
-    """The purposes that stand as texts in calls of `derived_key`."""
+    """The literal purposes in calls of `derived_key`."""
     code = "".join(path.read_text("utf-8") for path in (PROJECT / "app").rglob("*.py"))
     return {f"user-tokens:{purpose}" for purpose in re.findall(r'derived_key\([^()]+, "([^"]+)"\)', code)}
 
@@ -34,7 +34,7 @@ def test_the_limits_match_the_code() -> None:
 
 
 def test_the_settings_match_their_defaults() -> None:
-    """app/settings.py; what `.env` says of one in a certain place is another matter."""
+    """app/settings.py; the values in a particular `.env` may differ."""
     stated = {name: float(cells[0]) for name, cells in _rows(r"`([A-Z_]+)`")}
     defaults = {name: Settings.model_fields[name.lower()].default for name in stated}
 
@@ -51,7 +51,7 @@ def test_the_maximum_lifetimes_match_the_code() -> None:
 
 
 def test_the_keys_match_the_code(build_app, monkeypatch) -> None:
-    """ASVS 11.1.2: app/users/tokens.py and whatever else calls `derived_key`, when it starts or by name."""
+    """ASVS 11.1.2: app/users/tokens.py and all other callers of `derived_key`."""
     derived: set[str] = set()
     derive = hmac.new
 

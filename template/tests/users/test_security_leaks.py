@@ -1,4 +1,4 @@
-"""What must not be learned from answers and logs."""
+"""What responses and logs must not reveal."""
 
 import pytest
 from sqlalchemy import insert
@@ -94,7 +94,7 @@ async def test_a_database_error_logs_no_values(client, manager, make_user, login
     ids=lambda body: type(body).__name__,
 )
 def test_no_repr_shows_a_password_or_a_token(body):
-    """Checklist 39; ASVS 16.2.5: a repr ends up in logs, and in the tracebacks of tools that show values."""
+    """Checklist 39; ASVS 16.2.5: reprs end up in logs and in tracebacks with values."""
     assert "a secret" not in repr(body)
     assert "a secret" not in str([body])
 

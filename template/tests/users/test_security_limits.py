@@ -1,4 +1,4 @@
-"""Every limit is declared on its route, names a row, and is enforced over HTTP (Checklist 9, 10, 12)."""
+"""Every limit is declared on its route, names a row and is enforced over HTTP (Checklist 9, 10, 12)."""
 
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ OWN_LIMITS = {
 }
 """Rows that something other than a route counts."""
 UNLIMITED = {("POST", "/users/logout"): "ends a session and reveals nothing"}
-"""Routes that change something without a limit, each with the reason."""
+"""Unsafe routes without a limit, each with the reason."""
 
 REQUESTS = {
     "register": ("POST", "/users/register"),
@@ -36,7 +36,7 @@ REQUESTS = {
     "accept_invitation": ("POST", "/users/invitation"),
     "export": ("GET", "/users/me/export"),
 }
-"""A request for each row. What it sends does not matter: the limit comes first."""
+"""A request for each row. Its content does not matter: the limit is checked first."""
 
 
 def users_routes(app):
@@ -57,13 +57,13 @@ def test_every_limit_is_declared_by_a_route(app, build_app):
 
     declared = {row for each in (*users_routes(app), *users_routes(private)) for row in rows_of(each)}
 
-    # A row of your own may wait for its route.
+    # Your own row may exist before its route.
     assert declared >= set(REQUESTS)
 
 
 @pytest.mark.parametrize("registration", ["open", "private"])
 def test_every_post_route_is_limited_or_for_superusers(build_app, registration):
-    """Renaming a handler changes nothing: a limit hangs on the route."""
+    """Renaming a handler changes nothing: limits belong to routes."""
     app = build_app(registration=registration)
 
     unlimited = {
@@ -103,7 +103,7 @@ def test_every_limit_has_a_request_in_this_test():
 
 
 async def test_routes_with_the_same_limit_share_its_counts(client, manager, app, set_clock):
-    """Checklist 10: the token in the path or in the body is one way."""
+    """Checklist 10: tokens in the path and in the body share a count."""
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
     manager.limits = Limits(app.state.limiter, {"verify": Limit(ip="1/h")})
 

@@ -1,4 +1,4 @@
-"""Mailed links as scanners, thieves and password managers meet them: opened, used twice, raced, passed on."""
+"""Mailed links and scanners, attackers and password managers: opened, used twice, raced, forwarded."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ASKS_FOR = {
     "email-change": "current-password",
     "invitation": "new-password",
 }
-"""Each link there is, by its path, and what its page asks for."""
+"""Each link by its path, and what its page asks for."""
 ROWS = {
     "verify": "verify",
     "password-reset": "reset_password",
@@ -32,7 +32,7 @@ METHODS = ["GET", "HEAD", "GET"]
 
 @dataclass(frozen=True)
 class Link:
-    """A good link, and the bodies that are accepted and refused with it."""
+    """A valid link, and the bodies it accepts and refuses."""
 
     path: str
     token: str
@@ -46,7 +46,7 @@ class Link:
 
 @pytest.fixture
 def link(db, manager, make_owner):
-    """`await link("verify")`: a link as it is mailed, of an account that was just made."""
+    """`await link("verify")`: a mailed link of a new account."""
 
     async def make(purpose):
         path = f"/users/{purpose}"
@@ -66,7 +66,7 @@ def link(db, manager, make_owner):
 
 @pytest.fixture
 def use(client):
-    """`await use("body", link, NEW)`: with the token in the path and JSON, as its page does, in a body."""
+    """`await use("body", link, NEW)`: use the link with the token in the path, in the form or in the body."""
 
     async def send(way, link, body):
         sends = {
@@ -81,7 +81,7 @@ def use(client):
 
 @pytest.fixture
 def contents(db):
-    """`await contents()`: every row of every table, but for the events about links that were refused."""
+    """`await contents()`: every row of every table, except events about refused links."""
 
     async def read():
         async with db.session(commit=False) as session:
@@ -108,7 +108,7 @@ async def test_opening_a_link_changes_nothing(open_link, link, contents, purpose
 
 @EACH
 async def test_an_opened_link_still_works(open_link, link, use, purpose):
-    """Checklist 26: else the first scanner would use it up."""
+    """Checklist 26: otherwise the first scanner would use it up."""
     mailed = await link(purpose)
     for method in METHODS:
         await open_link(mailed.address, method)
@@ -164,14 +164,14 @@ async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purp
     assert second in (400, 409)
 
 
-# 28: what is refused spends nothing
+# 28: refused requests do not use the link up
 
 
 @SETTING_A_PASSWORD
 @WAYS
 @pytest.mark.parametrize("password", [REFUSED["password"], "example-example"])
 async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purpose, way, password):
-    """Checklist 28: in every way, also when it is refused for the account that it is for."""
+    """Checklist 28: in every way, also if the reason is the account itself."""
     mailed = await link(purpose)
     before = await contents()
 
@@ -187,7 +187,7 @@ async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purp
 @EACH
 @WAYS
 async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
-    """Checklist 28: whoever reads a mail has the link and not the login."""
+    """Checklist 28: access to a mail gives the link, not the login."""
     mailed = await link(purpose)
 
     answer = await use(way, mailed, mailed.good)
@@ -198,12 +198,12 @@ async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
     assert "access_token" not in answer.text
 
 
-# 30: nobody else learns the address
+# 30: nobody else learns the URL
 
 
 @pytest.fixture
 def answers_of(client, open_link, use):
-    """`await answers_of(link, "form")`: those of a whole life, from the page to the dead link."""
+    """`await answers_of(link, "form")`: all responses of a link, from the page to the dead link."""
 
     async def collect(mailed, way):
         return [
@@ -223,7 +223,7 @@ def answers_of(client, open_link, use):
 @EACH
 @WAYS
 async def test_no_response_is_cached_or_sends_a_referrer(link, answers_of, purpose, way):
-    """Checklist 30; ASVS 3.4.5, 14.3.2: pages and JSON, good and dead, also what is refused."""
+    """Checklist 30; ASVS 3.4.5, 14.3.2: pages and JSON, valid and dead links, and refusals."""
     answers = await answers_of(await link(purpose), way)
 
     assert answers[3].is_success
@@ -249,7 +249,7 @@ async def test_a_rate_limited_response_sends_no_referrer(app, manager, link, use
 @EACH
 @WAYS
 async def test_no_response_has_the_token_or_loads_external_resources(link, answers_of, purpose, way):
-    """Checklist 30: what a page loads from elsewhere learns where it is loaded from."""
+    """Checklist 30: an external resource learns the URL of the page that loads it."""
     mailed = await link(purpose)
 
     texts = [answer.text + str(answer.headers) for answer in await answers_of(mailed, way)]
@@ -288,7 +288,7 @@ async def test_the_form_without_the_token_works_once(client, link, purpose):
 @SETTING_A_PASSWORD
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}])
 async def test_another_site_cannot_use_the_cookie(client, link, purpose, headers):
-    """Checklist 35: else it would choose the password."""
+    """Checklist 35: otherwise it would choose the password."""
     mailed = await link(purpose)
     cookie = {"Cookie": f"__Host-{purpose}={mailed.token}"}
 
@@ -311,7 +311,7 @@ async def test_a_page_without_a_token_says_the_link_is_dead(client, link, purpos
     assert "no longer works" in answer.text
 
 
-# 30: where mails lead
+# 30: where mailed links point
 
 ELSEWHERE = pytest.mark.parametrize(
     "headers",
@@ -339,7 +339,7 @@ ELSEWHERE = pytest.mark.parametrize(
     ],
 )
 async def test_no_link_is_built_from_the_request(admin, manager, make_owner, outbox, path, body, headers):
-    """Checklist 30 (CWE-640: poisoned links): BASE_URL alone decides, in every mail that has a link."""
+    """Checklist 30 (CWE-640: poisoned links): every mailed link is built from BASE_URL only."""
     user = await make_owner("ada@example.com")
     path = path.format(id=user.id, token=manager.verify_token(user))
 
@@ -393,7 +393,7 @@ async def test_every_form_is_annotated_for_password_managers(open_link, link, us
     ],
 )
 async def test_every_form_names_the_account_to_password_managers(open_link, link, use, purpose, email):
-    """Checklist 7: also after a mistake, in a field that people do not see."""
+    """Checklist 7: also after a mistake, in a hidden field."""
     mailed = await link(purpose)
 
     pages = [(await open_link(mailed.address)).text, (await use("form", mailed, mailed.bad)).text]
@@ -413,7 +413,7 @@ async def test_the_email_change_page_does_not_show_the_old_address(open_link, li
 
 @EACH
 async def test_every_form_accepts_pasted_text_unchanged(open_link, link, use, purpose):
-    """Checklist 7; ASVS 6.2.7, 6.2.8: no script that forbids it, and no `maxlength` that cuts it off."""
+    """Checklist 7; ASVS 6.2.7, 6.2.8: no script prevents it, and no `maxlength` truncates it."""
     mailed = await link(purpose)
 
     pages = [await open_link(mailed.address), await use("form", mailed, mailed.bad)]
@@ -424,7 +424,7 @@ async def test_every_form_accepts_pasted_text_unchanged(open_link, link, use, pu
 
 @SETTING_A_PASSWORD
 async def test_a_form_accepts_the_longest_password(client, link, use, purpose):
-    """Checklist 7: 128 characters, each of which is two to a browser that counts them."""
+    """Checklist 7: 128 characters that a browser counts as two each."""
     mailed = await link(purpose)
     email = {"password-reset": "ada@example.com", "invitation": "guest@example.com"}[purpose]
     password = {"password": "\N{HORSE}" * 128}

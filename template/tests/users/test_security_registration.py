@@ -1,4 +1,4 @@
-"""Registering: nobody learns who has an account, and nobody makes one for somebody else.
+"""Registration reveals no accounts, and nobody can create one for someone else.
 
 Checklist 13, 14 and 29; ASVS 6.3.8; CWE-204.
 """
@@ -22,7 +22,7 @@ async def private(other_client):
 
 
 def visible(answer):
-    """All that a client sees of an answer; of the cookie its shape."""
+    """Everything a client sees of a response, with only the shape of the cookie."""
     cookie = answer.headers["set-cookie"]
     headers = dict(answer.headers) | {"set-cookie": "", "x-request-id": ""}
     return answer.status_code, answer.content, headers, len(cookie), cookie.partition(";")[2]
@@ -66,7 +66,7 @@ async def test_a_new_address_gets_its_link(private, outbox):
 async def test_a_new_and_a_taken_address_do_the_same_work(
     private, make_user, hash_calls, rendered, outbox_rows, email, is_verified
 ):
-    """Checklist 14: one hash, one mail. Counted, since a clock is blind or wrong."""
+    """Checklist 14: one hash, one mail. Counted, because timing tests are blind or flaky."""
     await make_user("ada@example.com", is_verified=is_verified)
 
     await private.post("/users/register", json=ADA | {"email": email})
@@ -98,7 +98,7 @@ async def test_a_disabled_account_gets_no_mail_and_is_not_revealed(private, make
 
 
 async def test_an_owner_is_not_flooded_by_registrations(private, make_user, outbox):
-    """Checklist 12: the answer stays the same."""
+    """Checklist 12: the response stays the same."""
     await make_user("ada@example.com")
     most = Rate.parse(LIMITS["register"].mailbox).count
 
@@ -120,7 +120,7 @@ async def test_a_weak_password_gets_the_same_refusal(private, make_user, email):
 
 
 async def test_concurrent_registrations_create_one_account(private, accounts, at_once):
-    """Checklist 13: the losers of the race are told nothing."""
+    """Checklist 13: the losers of the race learn nothing."""
 
     statuses = await at_once(6, lambda: private.post("/users/register", json=ADA))
 
@@ -131,7 +131,7 @@ async def test_concurrent_registrations_create_one_account(private, accounts, at
 async def test_registering_a_taken_address_does_not_make_the_browser_known(
     private, client, manager, make_owner, stored, browser_of_answer
 ):
-    """Checklist 29: or its owner, trying to register, would confirm a password that is not theirs."""
+    """Checklist 29: otherwise an owner who tries to register would confirm someone else's password."""
     user = await make_owner("ada@example.com")
 
     answer = await private.post("/users/register", json=ADA)
@@ -143,7 +143,7 @@ async def test_registering_a_taken_address_does_not_make_the_browser_known(
 
 @pytest.fixture
 def all_statements():
-    """The SQL statements that any application has sent so far, each as its first word."""
+    """The SQL statements of all applications so far, each as its first word."""
     seen = []
 
     def note(connection, cursor, statement, *rest):
@@ -159,7 +159,7 @@ WAYS_TO_LOG_IN = ["/users/login", "/users/login/cookie"]
 
 @pytest.fixture
 def as_stranger(private, browser_of_answer):
-    """`await as_stranger("ada@example.com", path)`: register, log in, and eleven wrong passwords."""
+    """`await as_stranger("ada@example.com", path)`: register, log in and try eleven wrong passwords."""
 
     async def explore(email, path):
         own = {"email": email, "password": "a password of the attacker"}
@@ -178,7 +178,7 @@ def as_stranger(private, browser_of_answer):
 async def test_login_does_not_reveal_whether_the_address_was_new(
     as_stranger, app, make_owner, set_clock, path
 ):
-    """Checklist 13: neither a login that works nor the count of a known browser."""
+    """Checklist 13: neither a successful login nor the count of a known browser."""
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
     await make_owner("ada@example.com", is_verified=True)
 
@@ -294,12 +294,12 @@ async def test_closed_registration_is_refused(other_client, accounts, hash_calls
     assert hash_calls == []
 
 
-# An account that somebody else has made
+# An account that someone else created
 
 
 @pytest.fixture
 async def attacked(client, mailed_token):
-    """Somebody has made an account with Ada's address and is logged in; the link is in Ada's mailbox."""
+    """Someone has created an account with Ada's address and is logged in; the link is in Ada's mailbox."""
     await client.post("/users/register", json=ATTACK)
     link = await mailed_token()
     tokens = (await client.post("/users/login", json=ATTACK)).json()
@@ -309,7 +309,7 @@ async def attacked(client, mailed_token):
 
 @pytest.mark.parametrize("way", ["path", "body", "form"])
 async def test_verifying_an_account_created_by_someone_else_takes_it_over(client, attacked, status_of, way):
-    """Checklist 29: the attacker's password and sessions are dead."""
+    """Checklist 29: the attacker's password and sessions stop working."""
     link, session, refresh = attacked
     requests = {
         "path": lambda: client.post(f"/users/verify/{link}"),
@@ -338,7 +338,7 @@ async def test_verifying_such_an_account_mails_a_link_for_a_password(client, att
 async def test_resetting_the_password_of_such_an_account_takes_it_over(
     client, attacked, status_of, mailed_token
 ):
-    """Checklist 29: the way that a person takes who finds the address taken."""
+    """Checklist 29: what owners do when they find their address taken."""
     await client.post("/users/password-reset/request", json={"email": "ada@example.com"})
 
     await client.post(f"/users/password-reset/{await mailed_token()}", json=ADA)
@@ -351,7 +351,7 @@ async def test_resetting_the_password_of_such_an_account_takes_it_over(
 async def test_registering_again_does_not_confirm_the_existing_password(
     private, client, attacked, status_of, browser_of_answer
 ):
-    """Checklist 29: the owner tries to register, and opens the link of the attacker's registration."""
+    """Checklist 29: the owner tries to register and opens the link of the attacker's registration."""
     own = browser_of_answer(await private.post("/users/register", json=ADA))
 
     await client.post(f"/users/verify/{attacked[0]}", headers=own)
@@ -368,12 +368,12 @@ async def test_the_page_asks_another_browser_for_the_password(client, attacked):
     assert "created in another browser" in page.text
 
 
-# Whoever has made it keeps it
+# The creator keeps the account
 
 
 @pytest.fixture
 async def registered(client, mailed_token, browser_of_answer):
-    """Ada has registered: the link, and what shows that it is her browser."""
+    """Ada has registered: the link and the cookie of her browser."""
     answer = await client.post("/users/register", json=ADA)
     client.cookies.clear()
     return await mailed_token(), browser_of_answer(answer)
@@ -419,12 +419,12 @@ async def test_a_wrong_password_keeps_the_link_valid(client, registered, account
     assert (await client.post(f"/users/verify/{registered[0]}", json=ADA)).status_code == 200
 
 
-# An account that somebody else has made with an invited address
+# An account that someone else created with an invited address
 
 
 @pytest.mark.parametrize("way", ["path", "body", "form"])
 async def test_an_invitation_does_not_verify_an_account_created_otherwise(client, manager, db, accounts, way):
-    """Advisory 25. Checklist 29: neither verified nor given another password by the link."""
+    """Advisory 25. Checklist 29: the link neither verifies it nor changes its password."""
     async with db.session() as session:
         _, token = await manager.invitations.make(session, "ada@example.com", invited_by="cli")
     await client.post("/users/register", json=ATTACK)

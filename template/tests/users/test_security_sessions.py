@@ -1,4 +1,4 @@
-"""Session tokens as an attacker sees them: guessed, copied from the database, planted, replayed, kept."""
+"""Session tokens under attack: guessed, copied from the database, planted, replayed, kept."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,7 +31,7 @@ def status_of_refresh(client):
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in(cookie)`: Ada logs in with a browser that has *cookie*."""
+    """`await log_in(cookie)`: log Ada in with a browser that has *cookie*."""
 
     async def send(cookie=""):
         headers = FROM_A_PAGE | {"Cookie": cookie}
@@ -40,7 +40,7 @@ def log_in(client):
     return send
 
 
-# 16: a new token whenever the password was given
+# 16: a new token whenever the password is entered
 
 
 async def test_a_login_replaces_the_cookie(log_in, make_user, headers_of_answer, status_of):
@@ -179,12 +179,12 @@ async def test_logging_out_again_succeeds(client, make_user, begin_session, head
     assert [answer.status_code for answer in answers] == [204, 204, 204]
 
 
-# 20: the account is shut or gone
+# 20: the account is disabled or deleted
 
 
 @pytest.fixture
 def act(client, make_user, begin_session, headers_of):
-    """`await act("disable", headers, user)`: what is done to the account, and by whom."""
+    """`await act("disable", headers, user)`: perform the action on the account."""
 
     async def do(name, headers, user):
         root = await make_user("root@example.com", is_superuser=True)
@@ -219,7 +219,7 @@ async def test_every_session_ends_when_the_account_is_deleted_or_disabled(
 async def test_disabling_the_account_in_the_database_ends_every_session(
     make_user, begin_session, headers_of, status_of, status_of_refresh, change
 ):
-    """Checklist 20; ASVS 7.4.2: one UPDATE in the database is enough, which counts no version up."""
+    """Checklist 20; ASVS 7.4.2: a plain UPDATE in the database is enough."""
     user = await make_user("ada@example.com")
     bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
 
@@ -232,7 +232,7 @@ async def test_disabling_the_account_in_the_database_ends_every_session(
 async def test_a_reactivated_account_has_no_earlier_sessions(
     client, act, make_user, begin_session, headers_of, status_of, status_of_refresh, change
 ):
-    """Checklist 20: being disabled ends sessions, it does not suspend them."""
+    """Checklist 20: disabling ends sessions instead of suspending them."""
     user = await make_user("ada@example.com")
     bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
     await act("disabled", headers_of(bearer), user)

@@ -1,4 +1,4 @@
-"""GET and DELETE /users/me/sessions, DELETE /users/me/sessions/{id}: owners see and end their sessions."""
+"""GET and DELETE /users/me/sessions, DELETE /users/me/sessions/{id}: owners list and end their sessions."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -17,7 +17,7 @@ RECENT = pytest.mark.parametrize(
 
 @pytest.fixture
 def sessions(client):
-    """`await sessions(visit)`: the list that the owner gets."""
+    """`await sessions(visit)`: the owner's list."""
 
     async def read(visit):
         return (await client.get("/users/me/sessions", headers=visit.headers)).json()
@@ -27,7 +27,7 @@ def sessions(client):
 
 @pytest.fixture
 def statuses(client):
-    """`await statuses(here, there)`: what each of them gets for GET /users/me."""
+    """`await statuses(here, there)`: the status of GET /users/me for each."""
 
     async def read(*visits):
         return [(await client.get("/users/me", headers=each.headers)).status_code for each in visits]
@@ -108,7 +108,7 @@ async def test_other_users_sessions_are_not_shown(make_owner, visit, sessions):
 
 
 async def test_sessions_that_have_ended_are_not_shown(client, make_owner, visit, sessions, set_clock):
-    """Logged out, past its idle limit, past its absolute limit: one each, and one that is alive."""
+    """One session that was logged out, one past each limit, and one that still works."""
     user = await make_owner()
     set_clock(NOON)
     await visit(user)
@@ -127,7 +127,7 @@ async def test_listing_does_not_require_a_recent_login(make_owner, visit, sessio
     assert len(await sessions(here)) == 1
 
 
-# Ending one
+# Ending one session
 
 
 @KINDS
@@ -225,7 +225,7 @@ async def test_only_one_of_four_concurrent_requests_ends_a_session(
     assert len(await events()) == 1
 
 
-# Ending all others
+# Ending all other sessions
 
 
 @KINDS
@@ -250,7 +250,7 @@ async def test_ending_the_others_without_any_succeeds(client, make_owner, visit,
     assert await statuses(here) == [200]
 
 
-# Who may
+# Access
 
 
 @RECENT

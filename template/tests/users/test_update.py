@@ -1,4 +1,4 @@
-"""UserManager.update: what changes, and which tokens it ends."""
+"""UserManager.update: what changes, and which tokens it invalidates."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from app.users import InvalidEmail, InvalidPassword, UserAlreadyExists
 
 @pytest.fixture
 def update(manager, db):
-    """`await update(user, email=...)` in a transaction of its own."""
+    """`await update(user, email=...)` in its own transaction."""
 
     async def run(user, **values):
         async with db.session() as session:
@@ -84,7 +84,7 @@ async def test_an_empty_update_changes_nothing(make_user, stored, update):
     ],
 )
 async def test_an_invalid_update_changes_nothing(make_user, stored, update, values, error):
-    """A taken address is UserAlreadyExists, no error of the database."""
+    """A taken address raises UserAlreadyExists, not a database error."""
     await make_user("eve@example.com")
     user = await make_user("ada@example.com", is_verified=True)
 
@@ -99,7 +99,7 @@ async def test_an_invalid_update_changes_nothing(make_user, stored, update, valu
 async def test_the_index_catches_a_concurrently_taken_address(
     manager, make_user, stored, update, monkeypatch
 ):
-    """The look-up before cannot see what another transaction is adding."""
+    """The earlier lookup cannot see what another transaction is adding."""
     await make_user("eve@example.com")
     user = await make_user("ada@example.com")
 
@@ -115,7 +115,7 @@ async def test_the_index_catches_a_concurrently_taken_address(
 
 
 async def test_both_of_two_concurrent_changes_invalidate_tokens(manager, db, make_user, stored):
-    """A lost update of password_version would keep a token alive that was made between the two."""
+    """A lost update of password_version would keep a token valid that was created between the two."""
     user = await make_user()
     async with db.session() as session:
         early = await manager.get_by_id(session, user.id)

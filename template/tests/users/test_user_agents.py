@@ -1,4 +1,4 @@
-"""What browsers are called: enough to recognize one's own, and the same after an update."""
+"""Browser descriptions: recognizable to their owner and stable across updates."""
 
 import pytest
 
@@ -78,7 +78,7 @@ def test_a_browser_is_described_by_name_and_system(user_agent: str, name: str):
     ],
 )
 def test_a_browser_update_keeps_the_description(before: str, after: str):
-    """Or every update would be a notice of a new sign-in."""
+    """Otherwise every browser update would send a notice of a new sign-in."""
     assert browser_of(f"{WINDOWS}; {before}") == browser_of(f"{WINDOWS}; {after}")
 
 
@@ -104,7 +104,7 @@ def test_an_uninformative_user_agent_is_unknown(user_agent: str):
     ids=lambda value: value[:12],
 )
 def test_an_absurd_user_agent_is_shortened(user_agent: str):
-    """It goes into a column, and into a line of a mail."""
+    """It goes into a database column and a line of a mail."""
     assert 0 < len(browser_of(user_agent)) <= MAX_LENGTH
 
 

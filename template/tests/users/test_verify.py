@@ -7,7 +7,7 @@ ADA = {"email": "ada@example.com"}
 
 @pytest.fixture
 def verify(client):
-    """`await verify(token)`: what the link's button sends."""
+    """`await verify(token)`: what the button on the link's page sends."""
 
     async def send(token):
         return await client.post(f"/users/verify/{token}")
@@ -15,7 +15,7 @@ def verify(client):
     return send
 
 
-# Asking for the link
+# Requesting the link
 
 
 async def test_a_request_mails_a_link_that_verifies(client, make_user, stored, mailed_token, verify):
@@ -107,8 +107,7 @@ async def test_an_invalid_token_is_rejected(verify, token):
 
 
 async def test_a_link_is_bound_to_its_address(manager, make_user, change, verify, stored):
-    """A token mailed to bob must not verify victim, also when the address was changed past the manager (CLI,
-    SQL, import)."""
+    """A token mailed to bob must not verify victim, even after a change without the manager (SQL, import)."""
     user = await make_user("bob@example.com")
     token = manager.verify_token(user)
     await change(user, email="victim@example.com")
@@ -120,7 +119,7 @@ async def test_a_link_is_bound_to_its_address(manager, make_user, change, verify
 
 
 async def test_a_disabled_account_cannot_verify(manager, make_user, change, verify, stored):
-    """A link is no way round an administrator's decision."""
+    """A link cannot override an administrator's decision."""
     user = await make_user()
     token = manager.verify_token(user)
     await change(user, is_active=False)
@@ -141,7 +140,7 @@ async def test_the_link_of_a_deleted_account_stops_working(manager, make_user, d
 
 
 async def test_a_link_verifies_only_its_own_account(manager, make_user, verify, stored):
-    """Checklist 27: a token of user A is of no use for user B."""
+    """Checklist 27: a token of user A does not work for user B."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
 
     await verify(manager.verify_token(eve))

@@ -1,4 +1,4 @@
-"""What holds for every route of this application, yours too."""
+"""Invariants of every route of this application, your own included."""
 
 import typing
 

@@ -24,7 +24,7 @@ type Clean = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
-    """`set_clock(moment)`: from now on it is *moment*, and time stands still."""
+    """`set_clock(moment)`: freeze the clock at *moment*."""
     return lambda moment: monkeypatch.setattr(clock, "now", lambda: moment)
 
 

@@ -37,7 +37,7 @@ def read_all(admin, read_on):
 
 @pytest.fixture
 def make_users(make_user):
-    """`await make_users("ada", "bob", created_at=...)`: an account each, the last one the newest."""
+    """`await make_users("ada", "bob", created_at=...)`: one account per name, the last the newest."""
 
     async def make(*names, **columns):
         return [
@@ -155,7 +155,7 @@ async def test_two_concurrent_deletions_delete_once(admin, root, make_user, at_o
 
 @pytest.fixture
 def happen(db, manager):
-    """`await happen(user, 3)`: so many events of that account."""
+    """`await happen(user, 3)`: record that many events of the account."""
     from app.users import record
 
     async def write(user, times=1):

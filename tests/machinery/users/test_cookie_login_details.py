@@ -14,7 +14,7 @@ FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in(remember=False)`: the answer to Ada's login in a browser; *cookie* is the old one."""
+    """`await log_in(remember=False)`: the response to Ada's login in a browser that sends *cookie*."""
 
     async def send(cookie=None, **body):
         headers = FROM_A_PAGE | ({"Cookie": cookie} if cookie else {})
@@ -33,7 +33,7 @@ def status_of(client):
     return ask
 
 
-# The cookie from before
+# The previous cookie
 
 
 @pytest.mark.parametrize("value", ["", "x", "x.y", "x." + "A" * 64, '"quoted"', "x" * 3000])

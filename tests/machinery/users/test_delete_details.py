@@ -30,7 +30,7 @@ def delete(client):
 
 @pytest.fixture
 def deleted(manager, make_owner, visit, delete, set_clock):
-    """`await deleted("ada@example.com")`: an account that was deleted at noon, with a week of grace."""
+    """`await deleted("ada@example.com")`: an account deleted at noon, with a grace period of a week."""
 
     async def make(email="ada@example.com", **columns):
         manager.deletion_grace = WEEK
@@ -44,7 +44,7 @@ def deleted(manager, make_owner, visit, delete, set_clock):
 
 @pytest.fixture
 def names(events):
-    """`await names()`: the events of the audit log, oldest first."""
+    """`await names()`: the event names of the audit log, oldest first."""
 
     async def read():
         return [(event.event, event.actor) for event in await events()]
@@ -85,7 +85,7 @@ async def test_the_hook_runs_once_for_two_concurrent_deletions(manager, make_own
     assert called == ["ada@example.com"]
 
 
-# Who may not
+# Refused deletions
 
 
 @GRACES
@@ -120,7 +120,7 @@ async def test_a_superuser_scheduled_for_deletion_does_not_count(make_owner, vis
     assert answer.status_code == 409
 
 
-# With a grace
+# With a grace period
 
 
 async def test_a_wrong_password_does_not_cancel_the_deletion(client, deleted, stored):

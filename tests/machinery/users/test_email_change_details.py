@@ -14,7 +14,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def ask(client):
-    """`await ask(visit)`: what a front end sends to ask for another address; another body on demand."""
+    """`await ask(visit)`: what a front end sends to request a new address, optionally with another body."""
 
     async def send(visit, new_email=NEW, **headers):
         return await client.post(
@@ -26,7 +26,7 @@ def ask(client):
 
 @pytest.fixture
 def pending(manager, change):
-    """`await pending(user)`: the path of the link in the mail that the new address got."""
+    """`await pending(user)`: the path of the link mailed to the new address."""
 
     async def make(user, new_email=NEW):
         await change(user, pending_email=new_email)
@@ -37,7 +37,7 @@ def pending(manager, change):
 
 @pytest.fixture
 def address(stored):
-    """`await address(user)`: the address that the account has now."""
+    """`await address(user)`: the account's current address."""
 
     async def read(user):
         return (await stored(user)).email
@@ -143,7 +143,7 @@ async def test_the_password_is_accepted_despite_another_users_login(
     assert await address(user) == NEW
 
 
-# Who cannot use it
+# Refused uses
 
 
 async def test_an_ended_session_is_not_enough(client, make_owner, visit, pending, address):
@@ -172,7 +172,7 @@ async def test_a_wrong_password_shows_the_form_again(client, make_owner, pending
     assert answer.status_code == 200
 
 
-# When the link is dead
+# Invalid links
 
 
 @pytest.mark.parametrize("newer", ["newer@example.com", "eve@example.com"], ids=["free", "taken"])
@@ -288,7 +288,7 @@ async def test_an_invalid_token_is_refused_without_hashing(client, hash_calls, t
     assert hash_calls == []
 
 
-# The page behind the link
+# The page of the link
 
 
 async def test_the_page_has_no_script_and_leaks_nothing(client, make_owner, pending):

@@ -48,7 +48,7 @@ def take(manager, db):
 
 @pytest.fixture
 def superusers(accounts):
-    """`await superusers()`: the addresses of those that are active and stay."""
+    """`await superusers()`: the addresses of superusers that are active and not scheduled for deletion."""
 
     async def read():
         return [
@@ -60,7 +60,7 @@ def superusers(accounts):
     return read
 
 
-# Each way, alone
+# Each way on its own
 
 
 @pytest.mark.parametrize("columns", [{"is_active": False}, {"delete_after": DUE}], ids=str)

@@ -13,7 +13,7 @@ KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
 
 @pytest.fixture
 def log_out(client):
-    """`await log_out(headers, refresh_token=...)`: the answer to a log-out."""
+    """`await log_out(headers, refresh_token=...)`: the response to a logout."""
 
     async def send(headers=None, **body):
         return await client.post("/users/logout", headers=headers, json=body or None)
@@ -23,7 +23,7 @@ def log_out(client):
 
 @pytest.fixture
 def is_alive(client, headers_of):
-    """`await is_alive(issued)`: whether the session answers requests."""
+    """`await is_alive(issued)`: whether the session still works."""
 
     async def ask(issued):
         return (await client.get("/users/me", headers=headers_of(issued))).status_code == 200
@@ -167,7 +167,7 @@ async def test_a_replaced_refresh_token_also_logs_out(client, log_out, make_user
     assert not await is_alive(issued)
 
 
-# From elsewhere, and several at once
+# Cross-site and concurrent requests
 
 
 @KINDS

@@ -17,13 +17,13 @@ MICROSECOND = timedelta(microseconds=1)
 
 @pytest.fixture(autouse=True)
 def start(set_clock):
-    """Every test of this module begins at START."""
+    """Every test of this module starts at START."""
     set_clock(START)
 
 
 @pytest.fixture
 def refresh(client):
-    """`await refresh(token)`: the answer to a refresh."""
+    """`await refresh(token)`: the response to a refresh."""
 
     async def send(token):
         return await client.post("/users/token/refresh", json={"refresh_token": token})
@@ -43,7 +43,7 @@ def rotate(refresh):
 
 @pytest.fixture
 def is_alive(client, headers_of):
-    """`await is_alive(issued)`: whether the session answers requests."""
+    """`await is_alive(issued)`: whether the session still works."""
 
     async def ask(issued):
         return (await client.get("/users/me", headers=headers_of(issued))).status_code == 200
@@ -51,7 +51,7 @@ def is_alive(client, headers_of):
     return ask
 
 
-# What it answers
+# The response
 
 
 async def test_the_new_tokens_belong_to_the_same_session(
@@ -97,7 +97,7 @@ async def test_two_sessions_refresh_independently(refresh, make_user, begin_sess
     assert answers[0].json()["refresh_token"] != answers[1].json()["refresh_token"]
 
 
-# A second use within the grace
+# Reuse within the grace period
 
 
 async def test_reuse_within_the_grace_period_sends_no_notice(
@@ -175,7 +175,7 @@ async def chain(rotate, token, times):
     return token
 
 
-# A second use later
+# Reuse after the grace period
 
 
 async def test_reuse_of_a_long_replaced_token_ends_the_session(
@@ -220,7 +220,7 @@ async def test_the_response_does_not_reveal_the_reason(refresh, rotate, make_use
     assert dict(reused.headers) | random == dict(made_up.headers) | random
 
 
-# What is not refreshed
+# Sessions that cannot be refreshed
 
 
 @pytest.mark.parametrize(("age", "status"), [(IDLE - MICROSECOND, 200), (IDLE, 401)], ids=str)

@@ -16,7 +16,7 @@ WITHOUT_A_SECOND_FACTOR = [*range(1, 31), *range(34, 41)]
 
 
 def _rows(first_cell: str, text: str = SECURITY) -> Iterator[tuple[str, list[str]]]:
-    """The rows of all tables whose first cell looks like that: what is in it, and the other cells."""
+    """The rows of all tables whose first cell matches: its content and the other cells."""
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if found := re.fullmatch(first_cell, cells[0]):

@@ -54,7 +54,7 @@ def at(app, set_clock):
 
 @pytest.fixture
 def guess(at):
-    """`await guess("198.51.100.7")`: the status of a login with a wrong password from that address."""
+    """`await guess("198.51.100.7")`: the status of a login with a wrong password from that IP address."""
 
     async def send(address, email=EMAIL, path="/users/login", headers=OF_A_PAGE):
         answer = await at(address, "POST", path, json=WRONG | {"email": email}, headers=headers)
@@ -112,12 +112,12 @@ async def test_unknown_and_known_addresses_are_limited_alike(guess, make_owner):
     assert known == unknown
 
 
-# No way round them
+# No way around them
 
 
 @pytest.fixture
 def ways(at, manager, make_owner, visit, change):
-    """`await ways(name)`: a wrong password for Ada's account, given in that way; the status."""
+    """`await ways(name)`: the status of sending a wrong password for Ada's account in that way."""
     names = SimpleNamespace()
 
     async def begin():
@@ -183,7 +183,7 @@ async def test_different_ipv6_networks_count_separately(guess, make_owner):
     assert await guess("2001:db8:1:3::1") == 401
 
 
-# Many at once, and the owner
+# Distributed guessing and the owner
 
 
 async def test_guessing_fifty_accounts_from_one_address_is_limited(flood):
@@ -302,7 +302,7 @@ async def test_one_address_cannot_lock_the_owner_out(at, guess, make_owner, set_
     assert owner.status_code == 200
 
 
-# A hundred in a row
+# A hundred consecutive failures
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def claims_of(manager):
 
 @pytest.fixture
 def refresh(client):
-    """`await refresh(token)`: the answer to a refresh."""
+    """`await refresh(token)`: the response to a refresh."""
 
     async def send(token):
         return await client.post("/users/token/refresh", json={"refresh_token": token})

@@ -126,7 +126,7 @@ async def test_stored_values_of_replaced_tokens_are_useless(
     assert await status_of(headers_of(issued)) == 200
 
 
-# 16: a new token whenever the password was given
+# 16: a new token whenever the password is entered
 
 
 async def test_each_bearer_login_has_its_own_tokens(client, make_user, session_rows):

@@ -22,7 +22,7 @@ IDLE, ABSOLUTE, SHORT, RECENT = 14 * DAY, 90 * DAY, DAY, 10 * MINUTE
 
 @pytest.fixture(autouse=True)
 def start(set_clock):
-    """Every test of this module begins at START."""
+    """Every test of this module starts at START."""
     set_clock(START)
 
 

@@ -62,7 +62,7 @@ def lines_with(secrets: Iterable[str], lines: Iterable[str]) -> list[str]:
     """The *lines* that contain one of *secrets*."""
     lines = list(lines)
     text = "\n".join(lines)
-    # There are thousands of tokens. One without spaces can only be in a word of its length: few are that long.
+    # There are thousands of tokens. One without spaces can only be in a word of its length: few are so long.
     words = "\n".join({word for word in text.split() if len(word) >= _LONG})
     leaked = {
         secret

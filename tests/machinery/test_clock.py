@@ -1,4 +1,4 @@
-"""The time, and the column for it: a moment is stored and found exactly, on both databases."""
+"""The clock and its column type: times are stored exactly on both databases."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ TICK = timedelta(microseconds=1)
 
 
 class Tables(DeclarativeBase):
-    """Tables of these tests alone: no migration and no other test sees them."""
+    """Tables of these tests only, invisible to migrations and other tests."""
 
 
 class Event(Tables):
@@ -112,7 +112,7 @@ async def test_a_time_written_by_the_database_equals_the_one_read(events: Databa
 
 @pytest.fixture
 def orders() -> Iterator[None]:
-    """A model with a moment that no revision knows of yet."""
+    """A model with a time, without a revision."""
     table = Table(
         "orders_of_a_test", Base.metadata, Column("id", Integer, primary_key=True), Column("at", UTCDateTime)
     )
@@ -122,7 +122,7 @@ def orders() -> Iterator[None]:
 
 @pytest.mark.usefixtures("orders")
 def test_a_new_revision_does_not_import_the_application(migrated: str, tmp_path: Path):
-    """What is imported into a revision can never be changed again."""
+    """Code that a revision imports can never be changed again."""
     for folder in ("app", "migrations"):
         shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)

@@ -104,7 +104,7 @@ def refusal(result: Result) -> str:
 
 @pytest.fixture(scope="module")
 def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Processes find what an earlier one has compiled, which is most of the time that they need to start."""
+    """Processes reuse compiled bytecode, because compiling is most of their startup time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
@@ -113,7 +113,7 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @contextmanager
 def running(*arguments: str, cwd: Path = PROJECT) -> Iterator[subprocess.Popen[str]]:
-    """A process that is gone at the end of the block, whatever happens in it."""
+    """A process that is killed at the end of the block in any case."""
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", *arguments],
         cwd=cwd,
@@ -487,7 +487,7 @@ def test_an_invalid_user_is_refused(run: Run, migrated: Path, email: str, passwo
 
 
 def test_a_user_can_be_created_while_redis_is_down(run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch):
-    """Limits are against strangers: no command waits for one."""
+    """Limits are for strangers: no command waits for one."""
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
 
     assert run(*CREATE_ADA, stdin=PASSWORD).exit_code == 0
@@ -648,7 +648,7 @@ def test_a_disabled_account_gets_no_reset(run: Run, populated: Path, query: Quer
 
 
 def test_the_last_superuser_can_be_required_to_reset(run: Run, populated: Path, query: Query):
-    """The link is mailed to them; no other superuser is needed."""
+    """The link is mailed to them, so no other superuser is needed."""
     assert run("users", "require-reset", "root@example.com").exit_code == 0
     assert query("SELECT is_superuser, is_active FROM users WHERE email = 'root@example.com'") == [(1, 1)]
     assert query("SELECT count(*) FROM mail_outbox") == [(1,)]
@@ -774,7 +774,7 @@ def test_dev_is_not_for_production(run: Run):
 
 @pytest.mark.usefixtures("production")
 def test_several_processes_need_redis_in_production(run: Run):
-    """Each would allow as many attempts as the limits say."""
+    """Each process would count separately."""
     sentence = refusal(run("serve", "--workers", "4"))
 
     assert "4 times as much" in sentence
@@ -786,7 +786,7 @@ def test_several_processes_need_redis_in_production(run: Run):
 def test_one_process_or_redis_is_accepted_in_production(
     run: Run, monkeypatch: pytest.MonkeyPatch, workers: str, url: str
 ):
-    """It gets as far as to the database, which is not there."""
+    """It gets as far as connecting to the database, which does not exist."""
     monkeypatch.setenv("REDIS_URL", url)
 
     sentence = refusal(run("serve", "--workers", workers, "--port", str(free_port())))
@@ -845,7 +845,7 @@ def test_serve_logs_in_one_format_and_each_request_once(migrated: Path, monkeypa
         server.send_signal(signal.SIGTERM)
         output, _ = server.communicate(timeout=30)
 
-    # What comes before the first is what the command says to the person who typed it.
+    # The text before the first line is the command's own message.
     records = [json.loads(line) for line in output[output.index("{") :].splitlines() if line]
     assert {"_granian", "app.access"} <= {each["logger"] for each in records}
     [request] = [each for each in records if each.get("path") == "/nowhere"]
@@ -875,14 +875,14 @@ def test_serve_times_out_a_request_without_its_body(migrated: Path, monkeypatch:
 
 
 HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""What every connection of HTTP/2 begins with (RFC 9113, section 3.4)."""
+"""The HTTP/2 connection preface (RFC 9113, section 3.4)."""
 
 
 def received_until_closed(port: int, sent: bytes) -> bytes:
-    """What the server sends to a client that sends this and no more. Raises if the connection stays open."""
+    """What the server sends to a client that sends only this. Raises if the connection stays open."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(sent)
-        # Closing early, before it has read everything, may reset the connection.
+        # A server that closes before it has read everything may reset the connection.
         with suppress(ConnectionResetError):
             return b"".join(iter(lambda: connection.recv(65_536), b""))
     return b""
@@ -890,7 +890,7 @@ def received_until_closed(port: int, sent: bytes) -> bytes:
 
 @pytest.mark.usefixtures("bytecode")
 def test_serve_closes_silent_connections(migrated: Path, monkeypatch: pytest.MonkeyPatch):
-    """Checklist 40; CWE-400: or a few hundred of them take every descriptor of the process."""
+    """Checklist 40; CWE-400: otherwise a few hundred would use up all file descriptors."""
     monkeypatch.setenv("HEADER_TIMEOUT", "0.5")
     port = free_port()
     with running("serve", "--port", str(port)):
@@ -905,7 +905,7 @@ def test_serve_closes_silent_connections(migrated: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.usefixtures("bytecode")
 def test_serve_supports_http_2(migrated: Path, monkeypatch: pytest.MonkeyPatch):
-    """The connection is closed when its client is gone, although nothing says so."""
+    """The connection of a client that vanished silently is closed."""
     monkeypatch.setenv("HEADER_TIMEOUT", "0.5")
     monkeypatch.setenv("HTTP2_ENABLED", "true")
     port = free_port()
@@ -919,7 +919,7 @@ def test_serve_supports_http_2(migrated: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.usefixtures("bytecode")
 def test_serve_accepts_only_its_own_host_names(migrated: Path, monkeypatch: pytest.MonkeyPatch):
-    """Checklist 40; RFC 9112, section 3.2.2: a target may name the host, with and without the field Host."""
+    """Checklist 40; RFC 9112, section 3.2.2: the request target may name the host."""
     monkeypatch.setenv("ALLOWED_HOSTS", "app.example.org")
     ours, others = b"Host: app.example.org\r\n", b"Host: evil.example\r\n"
     end = b"Connection: close\r\n\r\n"
@@ -966,7 +966,7 @@ def test_the_worker_announces_itself_and_stops_on_a_signal(migrated: Path):
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project as it comes from git: without `.env` and without a database."""
+    """The project as cloned from git: without `.env` and database."""
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     ignored = shutil.ignore_patterns("__pycache__")
@@ -974,7 +974,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=ignored)
     for file in ("pyproject.toml", ".env.example"):
         shutil.copy(PROJECT / file, tmp_path)
-    # Whichever database was chosen for development, this test is to leave none behind.
+    # Whatever the development database is, this test must leave none behind.
     monkeypatch.setenv("DATABASE_URL", "sqlite+aiosqlite:///data/app.db")
     return tmp_path
 
@@ -1001,7 +1001,7 @@ def test_dev_creates_missing_files_serves_and_reloads(clone: Path):
 
 @pytest.fixture
 def hang_up_counts() -> Iterator[None]:
-    """Processes that the test starts do not ignore SIGHUP, which they inherit under `nohup`."""
+    """Processes started by the test must not ignore SIGHUP, as they would inherit under `nohup`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
@@ -1009,7 +1009,7 @@ def hang_up_counts() -> Iterator[None]:
 
 @pytest.mark.usefixtures("bytecode", "hang_up_counts")
 def test_dev_stops_when_its_terminal_closes(clone: Path):
-    """It is told so by SIGHUP, which Granian takes as a request to reload."""
+    """The signal is SIGHUP, which Granian handles as a reload."""
     port = free_port()
     with running("dev", "--port", str(port), cwd=clone) as server:
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/livez", "alive"))
@@ -1027,7 +1027,7 @@ def is_listening(port: int) -> bool:
 
 @contextmanager
 def at_a_terminal(*arguments: str, cwd: Path) -> Iterator[int]:
-    """A process that has a terminal; what reads what it prints there and types."""
+    """A process with a terminal, with methods to read its output and to type."""
     terminal, inside = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", *arguments],

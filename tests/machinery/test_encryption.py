@@ -1,4 +1,4 @@
-"""Connections that leave this machine need TLS in production (ASVS 12.3.1), and use it where asked to."""
+"""Connections that leave this machine require TLS in production (ASVS 12.3.1) and use it when told to."""
 
 import socket
 import struct
@@ -35,7 +35,7 @@ def production(**changes: object) -> Settings:
 
 
 def refusal(**changes: object) -> str:
-    """The one sentence that production is refused with."""
+    """The only message with which production is refused."""
     with pytest.raises(ValidationError) as caught:
         production(**changes)
     [error] = caught.value.errors()
@@ -70,7 +70,7 @@ def test_a_remote_database_requires_tls(url: str):
 
 
 def test_a_host_named_by_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
-    """asyncpg takes PGHOST where the URL names no host."""
+    """asyncpg uses PGHOST if the URL names no host."""
     monkeypatch.setenv("PGHOST", "db.example.com")
 
     assert "DATABASE_URL: " in refusal(database_url="postgresql:///app")
@@ -141,7 +141,7 @@ def test_remote_redis_and_mail_are_accepted_with_tls():
 
 
 def test_a_listed_host_may_be_used_without_tls():
-    """As in a network of containers."""
+    """For example in a container network."""
     assert production(
         database_url="postgresql://Postgres/app",
         redis_url="redis://redis/0",
@@ -189,11 +189,11 @@ def test_every_host_of_a_database_url_is_checked(url: str, hosts: list[str]):
     assert hosts_of(make_url(url)) == hosts
 
 
-# TLS is used where it is asked for
+# TLS is used when requested
 
 
 class ServerWithoutTLS:
-    """Speaks PostgreSQL as far as to say that it has no TLS, and keeps what it was sent."""
+    """A fake PostgreSQL server that refuses TLS and records what it receives."""
 
     def __init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -214,7 +214,7 @@ class ServerWithoutTLS:
                 self.received.append(connection.recv(65_536))
 
     def all_received(self) -> set[bytes]:
-        """All that clients have sent; they have to be gone."""
+        """Everything clients have sent; they must have disconnected."""
         self.close()
         return set(self.received)
 
@@ -233,14 +233,14 @@ def server() -> Iterator[ServerWithoutTLS]:
 
 
 SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)
-"""What a client asks first (PostgreSQL's documentation, 54.7)."""
+"""The client's first message (PostgreSQL's documentation, 54.7)."""
 
 
 @pytest.mark.parametrize("parameter", ["ssl=require", "sslmode=require&channel_binding=require"])
 async def test_the_application_refuses_a_database_without_tls(
     server: ServerWithoutTLS, build_app, parameter: str
 ):
-    """ASVS 12.3.1: the driver asks for TLS and sends nothing, neither name nor password, without it."""
+    """ASVS 12.3.1: the driver requests TLS and sends neither user name nor password without it."""
     app = build_app(database_url=f"postgresql://ada:hunter2@127.0.0.1:{server.port}/app?{parameter}")
 
     with pytest.raises(OperationalError, match="rejected SSL upgrade"):
@@ -281,7 +281,7 @@ def test_a_missing_certificate_authority_is_named(
     assert server.received == []
 
 
-# What else stands in the URL of a database
+# Other parameters of a database URL
 
 
 @pytest.mark.parametrize(

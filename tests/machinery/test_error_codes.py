@@ -1,4 +1,4 @@
-"""The codes of error responses are these. `docs/errors.md` of the template has the same."""
+"""The codes of error responses, as listed in the template's `docs/errors.md`."""
 
 import ast
 from collections.abc import Iterator
@@ -61,11 +61,11 @@ FIELD_CODES = {
     "password_too_short",
     "taken",
 }
-"""Of the entries of `errors`. An entry may also have the code of the response."""
+"""Codes of the entries in `errors`. An entry may also have the code of the response."""
 
 
 def nodes_of_source() -> Iterator[ast.AST]:
-    """Of all modules but those of the pages, whose errors are pages."""
+    """All modules except the pages, whose errors are pages."""
     folder = Path(package.__path__[0])
     for path in sorted(set(folder.rglob("*.py")) - set(folder.glob("pages/**/*.py"))):
         yield from ast.walk(ast.parse(path.read_text("utf-8")))

@@ -1,4 +1,4 @@
-"""The search that ends every run: it finds what it is to find."""
+"""The log check at the end of every run finds secrets."""
 
 import logging
 
@@ -26,7 +26,7 @@ def test_a_line_with_a_secret_is_found(secret, line):
 
 @pytest.mark.parametrize("secret", [TOKEN, "correct horse battery", "1234567", ""])
 def test_lines_without_secrets_are_not_reported(secret):
-    """1234567 is too short to be told from anything else."""
+    """1234567 is too short to be distinctive."""
     assert lines_with({secret}, ["GET /users/me 200", TOKEN[:-1], "correct horse", "1234567"]) == []
 
 

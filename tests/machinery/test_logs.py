@@ -1,4 +1,4 @@
-"""Log lines: their two forms, that nobody forges one, and that what looks like a secret is in none."""
+"""Log lines: the two formats, no forged lines, and redacted secrets."""
 
 import json
 import logging
@@ -38,13 +38,13 @@ def raised(error):
 
 @pytest.fixture
 def in_request():
-    """The code of the test runs within a request."""
+    """Run the test inside a request."""
     token = request_id.set("id-1")
     yield
     request_id.reset(token)
 
 
-# The two forms
+# The two formats
 
 
 def test_json_is_one_object_per_line(in_request):
@@ -205,7 +205,7 @@ def test_text_around_a_secret_is_kept():
     ["password='" + "\\" * 50_000, "cookie" * 20_000, "eyJ" * 30_000, "://" * 50_000, "DETAIL: " * 30_000],
 )
 def test_redaction_is_fast_for_any_text(text):
-    """A pattern that backtracks would not come to an end."""
+    """A backtracking pattern would never finish."""
     assert redact(text)
 
 

@@ -103,7 +103,7 @@ def revise(config: Config, message: str, **options: Any) -> Script:
 def test_the_sql_can_be_printed_before_it_runs(config: Config, empty_database: str) -> None:
     config.output_buffer = StringIO()
 
-    # Those of the features: SQLite needs the database itself to change more of a table than a new column.
+    # Only those of the features: for more than a new column SQLite needs the database itself.
     command.upgrade(config, "users@head", sql=True)
 
     assert "CREATE TABLE users" in config.output_buffer.getvalue()
@@ -262,7 +262,7 @@ ACCOUNTS = [
 
 
 def stored_accounts(url: str) -> list[dict[str, Any]]:
-    """The accounts in the columns that they have had from the beginning."""
+    """The accounts, with the columns of the first release."""
     columns = [Base.metadata.tables["users"].c[name] for name in ACCOUNTS[0]]
     query = select(*columns).order_by("id")
     return execute(url, lambda connection: [dict(row) for row in connection.execute(query).mappings()])
@@ -270,7 +270,7 @@ def stored_accounts(url: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def first_release(config: Config, empty_database: str, orders_of_users: Table) -> str:
-    """A database as the first release left it, with accounts and a table of the project's own."""
+    """A database of the first release, with accounts and a custom table."""
     command.upgrade(config, "users_0001")
 
     def fill(connection: Connection) -> None:
@@ -301,7 +301,7 @@ def test_accounts_of_the_first_release_are_kept(config: Config, first_release: s
 
 @pytest.mark.usefixtures("foreign_keys_everywhere")
 def test_accounts_are_kept_by_downgrades(config: Config, first_release: str) -> None:
-    """What the older release has no place for goes, and nothing else."""
+    """Only data that the older release cannot store is lost."""
     command.upgrade(config, "users@head")
     now, later = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
     login = {"id": "s", "user_id": "1", "kind": "bearer", "secret_hash": "x", "replaced_tokens": "[]"}
@@ -321,7 +321,7 @@ def test_accounts_are_kept_by_downgrades(config: Config, first_release: str) -> 
     assert orders(first_release) == ["1", "2"]
 
 
-# The outbox, with a mail that the first release has written
+# The outbox, with a mail of the first release
 
 MAIL = {
     "id": 7,
@@ -335,7 +335,7 @@ MAIL = {
 
 
 def stored_mail(url: str) -> dict[str, Any]:
-    """The one mail, in the columns that it has had from the beginning."""
+    """The only mail, with the columns of the first release."""
     columns = [Base.metadata.tables["mail_outbox"].c[name] for name in MAIL]
     found = execute(url, lambda connection: dict(connection.execute(select(*columns)).mappings().one()))
     times = {name: found[name].replace(tzinfo=UTC) for name in ("next_attempt_at", "created_at")}

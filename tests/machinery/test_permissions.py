@@ -1,4 +1,4 @@
-"""`.env` and the SQLite database are closed to other users of the machine (CWE-732), by every command."""
+"""Every command makes `.env` and the SQLite database inaccessible to other users (CWE-732)."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ type Run = Callable[[str], Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run("serve")` beside a `.env` as Copier makes it, as far as to where the server would run."""
+    """`run("serve")` with a `.env` as created by Copier, up to the start of the server."""
 
     async def nothing(*_: object) -> None:
         return None
@@ -39,7 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("app.cli.server._refuse_a_taken_port", lambda *_: None)
     monkeypatch.setattr("app.mail.build_worker", lambda *_: SimpleNamespace(run=nothing))
     monkeypatch.setattr("app.tasks.run", nothing)
-    # Or it would write to the terminal of this run, which is closed in the next test.
+    # Otherwise it would write to this run's output, which is closed in the next test.
     monkeypatch.setattr("app.logs.configure", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     Path(".env").write_text("ENVIRONMENT=test\n")
@@ -49,7 +49,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def database(run: Run) -> Path:
-    """A migrated database that another program made, for everybody to read."""
+    """A migrated, world-readable database created by another program."""
     file = Path("data/app.db")
     assert run("db upgrade").exit_code == 0
     with closing(sqlite3.connect(file)) as connection:
@@ -145,7 +145,7 @@ def test_a_file_system_without_modes_causes_a_warning(run: Run, monkeypatch: pyt
 def test_owner_permissions_and_a_chosen_group_are_kept(
     run: Run, monkeypatch: pytest.MonkeyPatch, group: str, before: int, after: int
 ):
-    """A service reads files that belong to an administrator and to its group."""
+    """A service may read files of an administrator through its group."""
     groups = {"own": Path(".env").stat().st_gid, "another": Path(".env").stat().st_gid + 1}
     monkeypatch.setattr(os, "getegid", lambda: groups[group])
     Path(".env").chmod(before)

@@ -1,4 +1,4 @@
-"""Settings in detail: where they come from, which values are taken, how a problem is reported."""
+"""Settings in detail: sources, accepted values and error messages."""
 
 import traceback
 from collections.abc import Callable

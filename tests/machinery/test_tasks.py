@@ -1,4 +1,4 @@
-"""Chores: called at their times until they are stopped, whatever one of them raises."""
+"""Periodic tasks: run at their intervals until stopped, whatever one of them raises."""
 
 import asyncio
 import sqlite3
@@ -15,7 +15,7 @@ HOUR = 3600.0
 
 
 class Counted:
-    """Something to do that counts its calls; `until(3)` waits for the third."""
+    """A task that counts its runs; `until(3)` waits for the third."""
 
     def __init__(self, *errors: Exception) -> None:
         self.calls = 0
@@ -41,7 +41,7 @@ def stop() -> asyncio.Event:
 
 @pytest.fixture
 def build(build_app: Callable[..., App]) -> Callable[..., App]:
-    """`build(do, background_worker="inline")`: an application with one task, that one."""
+    """`build(do, background_worker="inline")`: an application with that one task."""
 
     def make(do: Counted, seconds: float, **changes: Any) -> App:
         app = build_app(**changes)
@@ -88,7 +88,7 @@ async def test_a_failing_task_is_logged_and_retried(stop, caplog):
 
 
 async def test_a_missing_table_is_logged_once_without_a_traceback(stop, caplog):
-    """Every round would say the same until the migration has run."""
+    """Otherwise each round would log the same until the migration has run."""
     missing = OperationalError("SELECT", {}, sqlite3.OperationalError("no such table: tasks_of_this_test"))
     do = Counted(*[missing] * 3)
     running = asyncio.create_task(run([PeriodicTask("count", 0.001, do)], stop))
@@ -175,7 +175,7 @@ async def test_an_empty_task_list_finishes_at_once(stop):
         await run([], stop)
 
 
-# Where they are done
+# Where tasks run
 
 
 async def test_inline_tasks_run_with_the_application(build, started):

@@ -1,4 +1,4 @@
-"""`limited("10/m")` on a route: who is counted, what is answered, and what the document says."""
+"""`limited("10/m")` on a route: who is counted, the responses, and the OpenAPI document."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def limited_app(make_app) -> App:
-    """Its GET / allows three in an hour from each network."""
+    """Its GET / allows three requests an hour per network."""
     return make_app()
 
 
@@ -99,7 +99,7 @@ async def test_clients_without_a_known_address_share_a_count(limited_app: App, v
 
 @pytest.mark.parametrize("name", ["x-forwarded-for", "forwarded", "x-real-ip"])
 async def test_a_forged_header_does_not_change_the_client(http: httpx.AsyncClient, name: str):
-    """Checklist 10: a spoofed X-Forwarded-For gets around no limit."""
+    """Checklist 10: a spoofed X-Forwarded-For does not bypass the limit."""
     answers = [await http.get("/", headers={name: f"198.51.100.{each}"}) for each in range(4)]
 
     assert [each.status_code for each in answers] == [200, 200, 200, 429]
@@ -206,7 +206,7 @@ async def test_the_openapi_document_lists_the_responses(limited_app: App):
     ],
 )
 def test_the_wait_is_given_in_whole_seconds_and_in_words(seconds: float, header: str, words: str):
-    """Rounded up: whoever comes back then is not refused again."""
+    """Rounded up, so that a retry after it is not refused again."""
     problem = too_many(seconds, detail="Too many attempts for this account.")
 
     assert problem.headers == {"Retry-After": header}

@@ -1,7 +1,7 @@
-"""What every limiter does: the same tests for the one in memory and the one in Redis.
+"""The same tests for every limiter, in memory and in Redis.
 
-The clock of Redis cannot be set. There, time passes by moving what is stored into the past; what really
-passes meanwhile is far below the seconds that these tests distinguish.
+The clock of Redis cannot be set, so tests move the stored times into the past instead. The real time that
+passes meanwhile is too short to matter.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @dataclass
 class Case:
-    """A limiter, and how time passes for it."""
+    """A limiter and a way to let time pass for it."""
 
     limiter: Limiter
     sleep: Callable[[float], Awaitable[None]]
@@ -61,7 +61,7 @@ def limiter(case: Case) -> Limiter:
 
 
 async def takes(limiter: Limiter, number: int, key: str = "ada", rate: Rate = RATE) -> list[bool]:
-    """Which of so many takes are allowed."""
+    """Which of that many calls are allowed."""
     return [await limiter.acquire(key, rate) == 0.0 for _ in range(number)]
 
 
@@ -196,7 +196,7 @@ async def test_every_rate_allows_its_count(limiter: Limiter, rate: Rate):
 
 
 class Bucket:
-    """The textbook's token bucket, to compare with."""
+    """The textbook token bucket, for comparison."""
 
     def __init__(self, rate: Rate) -> None:
         self.rate, self.tokens = rate, float(rate.count)
@@ -216,7 +216,7 @@ class Bucket:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("rate", [RATE, Rate(1, 600), Rate(3, 300)], ids=str)
 async def test_it_agrees_with_a_token_bucket(case: Case, rate: Rate, seed: int):
-    """Time passes in quarters of what one take needs, so that real time decides nothing."""
+    """Time passes in quarters of one interval, so that real time does not matter."""
     dice, bucket = random.Random(seed), Bucket(rate)
     expected: list[float] = []
     found: list[float] = []

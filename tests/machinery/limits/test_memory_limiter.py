@@ -1,4 +1,4 @@
-"""The limiter in memory: it stays small, and nobody gets free by filling it."""
+"""The limiter in memory: it stays small, and filling it does not reset any limit."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,14 +12,14 @@ from app.limits.memory import OVERFLOW
 RATE = Rate.parse("2/m")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REFUSED_ALONG = 2
-"""Of ten thousand strangers those who fall into one bucket of 4,096 with the secret of the test."""
+"""Those of ten thousand strangers who share one of 4,096 buckets with the test's secret."""
 
 type SetClock = Callable[[float], None]
 
 
 @pytest.fixture(autouse=True)
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
-    """`set_clock(90)`: it is 90 seconds after noon; at first it is noon."""
+    """`set_clock(90)`: 90 seconds after noon, where the clock starts."""
 
     def set_to(seconds: float) -> None:
         moment = NOON + timedelta(seconds=seconds)
@@ -35,7 +35,7 @@ async def fill(limiter: MemoryLimiter, number: int) -> None:
 
 
 async def test_filling_the_table_does_not_reset_any_count():
-    """Checklist 9: an attacker who is limited cannot make the limiter forget."""
+    """Checklist 9: a limited attacker cannot make the limiter forget."""
     limiter = MemoryLimiter(max_keys=100)
     await limiter.acquire("mallory", RATE)
     await limiter.acquire("mallory", RATE)
@@ -80,7 +80,7 @@ async def test_most_keys_are_allowed_after_the_table_was_flooded():
 
 
 async def test_clients_cannot_tell_which_keys_share_a_bucket():
-    """Checklist 11: a key of its own for each limiter decides, and an attacker cannot aim."""
+    """Checklist 11: each limiter uses its own key, so an attacker cannot aim."""
     first, second = MemoryLimiter(max_keys=0), MemoryLimiter(max_keys=0)
     for number in range(OVERFLOW):
         await first.acquire(f"user {number}", Rate(1, 60))
@@ -144,7 +144,7 @@ async def test_no_call_removes_many_buckets(set_clock: SetClock):
 
 
 async def test_a_reused_bucket_is_kept(set_clock: SetClock):
-    """What the table says of the first use, is not the last word."""
+    """The table's entry for the first use may be outdated."""
     limiter = MemoryLimiter()
     await limiter.acquire("ada", RATE)
     set_clock(29)
@@ -191,7 +191,7 @@ async def test_time_is_counted_to_the_microsecond(set_clock: SetClock):
 
 
 async def test_concurrent_calls_are_counted_exactly():
-    """Sums of fractions would drift."""
+    """Sums of fractions drift."""
     limiter, rate = MemoryLimiter(), Rate(100_000, 7)
 
     allowed = sum([await limiter.acquire("ada", rate) == 0.0 for _ in range(100_010)])

@@ -1,4 +1,4 @@
-"""While Redis is away: requests are answered, nobody waits, and the limits are back as soon as it is."""
+"""While Redis is down, requests are served without waiting, and its limits apply again once it is back."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ RATE = Rate.parse("3/h")
 
 
 class Fragile(MemoryLimiter):
-    """A limiter that can be away. It counts how often it is asked."""
+    """A limiter that can be unavailable. It counts its calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ type SetTime = Callable[[float], None]
 
 @pytest.fixture(autouse=True)
 def set_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SetTime:
-    """`set_time(0.5)`: so many seconds later. By itself no time passes, but in a test with a `server`."""
+    """`set_time(0.5)`: that many seconds later. Otherwise time stands still, except with a `server`."""
 
     def set_to(seconds: float) -> None:
         monkeypatch.setattr(redis_limiter, "time", SimpleNamespace(monotonic=lambda: seconds))
@@ -164,7 +164,7 @@ async def test_limits_are_shared_again_when_redis_is_back(
 
 
 async def test_few_calls_wait_for_a_hanging_redis(fragile: Fragile, counting_alone: CircuitBreaker):
-    """Those that wait for their turn learn from those that had it."""
+    """Queued calls learn from those that ran before them."""
     fragile.is_away = True
     fragile.answering.clear()
 
@@ -204,11 +204,11 @@ async def test_outage_and_recovery_are_logged_once_each(
     ]
 
 
-# A Redis that does not answer
+# A hanging Redis
 
 
 async def test_a_hanging_redis_costs_one_timeout(make_app, visit, silent):
-    """Counted, not measured: the application tries once and not for each request."""
+    """Counted, not timed: the application tries once, not for each request."""
     async with visit(make_app(silent.url)) as client:
         statuses = [(await client.get("/")).status_code for _ in range(20)]
 
@@ -253,18 +253,18 @@ async def test_an_application_that_needs_redis_is_ready_only_with_redis(make_app
     assert (answer.status_code, answer.json()["checks"]) == (200, {"redis": True})
 
 
-# A Redis that goes and comes back under load
+# A Redis restart under load
 
 
 @asynccontextmanager
 async def load(client) -> AsyncIterator[list[int]]:
-    """Eight clients that ask without a pause; the statuses of what they were answered so far."""
+    """Eight clients that send requests without a pause; the statuses so far."""
     statuses: list[int] = []
 
     async def ask() -> None:
         while True:
             statuses.append((await client.get("/")).status_code)
-            # Without a network in between, nothing else would let the others run.
+            # Without a network, nothing else would let the other clients run.
             await asyncio.sleep(0.001)
 
     tasks = [asyncio.create_task(ask()) for _ in range(8)]
@@ -277,7 +277,7 @@ async def load(client) -> AsyncIterator[list[int]]:
 
 
 async def reach(statuses: list[int], number: int) -> None:
-    """Wait until so many more requests are answered."""
+    """Wait for that many more responses."""
     goal = len(statuses) + number
     while len(statuses) < goal:
         await asyncio.sleep(0.01)
@@ -296,7 +296,7 @@ async def is_counting(server) -> None:
 async def test_restarting_redis_under_load_causes_no_error(
     make_app, visit, server, caplog: pytest.LogCaptureFixture
 ):
-    """Checklist 9: limits hold while Redis is away, and those in Redis are in force within a second."""
+    """Checklist 9: limits apply while Redis is down, and those in Redis apply again within a second."""
     async with visit(make_app(server.url)) as client, load(client) as statuses:
         await reach(statuses, 50)
         server.kill()
@@ -308,8 +308,8 @@ async def test_restarting_redis_under_load_causes_no_error(
         await reach(statuses, 50)
 
     assert set(statuses) == {200, 429}
-    # Three by Redis, three by the process, three by the new Redis, which is empty. What Redis has counted but
-    # could not say any more is allowed to nobody.
+    # Three by Redis, three by the process, three by the new, empty Redis. A call that Redis counted but could
+    # not confirm is not allowed.
     assert before_the_return <= 6
     assert statuses.count(200) <= 9
     levels = [each.levelno for each in caplog.records if each.name == "app.limits"]

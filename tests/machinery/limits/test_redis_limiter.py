@@ -1,4 +1,4 @@
-"""The limiter in Redis: processes count together, nothing stays, nobody reads whose limits they are."""
+"""The limiter in Redis: processes share counts, keys expire, and nobody can read whose limits they are."""
 
 import asyncio
 import shutil
@@ -67,7 +67,7 @@ async def test_peeking_stores_nothing(connect, prefix):
 
 
 async def test_redis_holds_no_readable_keys(connect, prefix):
-    """Not even by guessing: the name depends on a secret of the application."""
+    """Not even by guessing: the name depends on the application's secret."""
     limiter = connect(secret="s3cret")
     await limiter.acquire("ada@example.com", RATE)
 
@@ -84,7 +84,7 @@ async def test_applications_with_different_secrets_count_separately(connect):
 
 
 async def test_the_clock_of_redis_is_used(connect, monkeypatch: pytest.MonkeyPatch):
-    """Processes on two machines need not agree about the time."""
+    """The clocks of two machines may differ."""
     first, second = connect(), connect()
     await first.acquire("ada", Rate(1, 60))
 
@@ -105,7 +105,7 @@ async def test_clearing_deletes_only_our_keys(connect, prefix):
 
 
 async def test_dead_idle_connections_cause_no_errors(connect):
-    """A restart of Redis, or a firewall that forgets: the next call opens a new one."""
+    """After a Redis restart, or if a firewall dropped the connection, the next call opens a new one."""
     limiter, other = connect(), connect()
     await asyncio.gather(*(limiter.acquire("ada", RATE) for _ in range(5)))
     for each in await limiter._redis.client_list():
@@ -118,13 +118,13 @@ async def test_dead_idle_connections_cause_no_errors(connect):
 
 
 async def test_a_connection_lost_during_a_call_causes_no_error(connect, dropping):
-    """Not every death shows before something is sent."""
+    """Some dead connections are noticed only when something is sent."""
     assert await connect(dropping.url).acquire("ada", RATE) == 0.0
     assert dropping.connections == 2
 
 
 async def test_a_cancelled_call_drops_its_response(connect):
-    """On a connection with an answer that nobody has read, the next would read it as its own."""
+    """If a response stayed unread, the next call on that connection would read it as its own."""
     limiter = connect()
     await limiter.acquire("ada", Rate(1, 3600))
     for turns in range(20):
@@ -171,7 +171,7 @@ async def test_a_server_that_is_not_redis_is_an_outage(connect, silent, question
 
 
 async def test_a_redis_error_is_an_outage(connect, make_server):
-    """It may be full, or a replica that only reads."""
+    """It may be full or a read-only replica."""
     server = make_server()
     limiter = connect(server.url)
     await limiter._redis.config_set("maxmemory", "1")
@@ -198,7 +198,7 @@ async def test_a_unix_socket_can_be_used(connect, make_server, tmp_path: Path):
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1 that nobody has signed; its key is in key.pem beside it."""
+    """A self-signed certificate for 127.0.0.1, with its key in key.pem beside it."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed, and this test needs a certificate")
     path = tmp_path / "certificate.pem"

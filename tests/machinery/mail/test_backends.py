@@ -1,4 +1,4 @@
-"""The backends: what they print and send, and which failures they call final."""
+"""The backends: what they print and send, and which failures are final."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -47,7 +47,7 @@ async def test_a_console_that_cannot_print_a_character_prints_the_rest() -> None
     assert b"Subject: Gr??e" in printed.getvalue()
 
 
-# The choice
+# Choosing a backend
 
 
 async def test_mail_backend_chooses_the_backend(settings: Settings) -> None:
@@ -88,7 +88,7 @@ async def test_the_smtp_settings_reach_the_backend(
 
 
 class SMTPServer:
-    """A server that accepts everything but what it was told to refuse."""
+    """A server that accepts everything except what it was told to refuse."""
 
     def __init__(self) -> None:
         self.replies: dict[str, str] = {}
@@ -122,7 +122,7 @@ async def server() -> AsyncIterator[SMTPServer]:
 
 @pytest.fixture
 def smtp(settings: Settings, server: SMTPServer) -> CarefulSMTPBackend:
-    """The SMTP backend, on the server."""
+    """The SMTP backend, connected to the server."""
     to_server = {"mail_backend": "smtp", "smtp_host": "127.0.0.1", "smtp_port": server.port}
     plain = {"smtp_security": "none", "smtp_username": "", "smtp_password": None, "smtp_timeout": 5}
     backend = build_backend(settings.model_copy(update=to_server | plain))

@@ -1,4 +1,4 @@
-"""The development mailbox: what the worker keeps, what leaves it alone, and what the console says."""
+"""The development mailbox: what the worker keeps and for how long, and what the console prints."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The outbox: a mail lives and dies with the transaction of its cause, and no two workers get it."""
+"""The outbox: a mail is stored with the transaction that causes it, and only one worker leases it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""How long the outbox keeps what: no link longer than it is good, no mail for ever. CWE-459."""
+"""How long the outbox keeps mails: no link after its expiry, no mail forever. CWE-459."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
 
 @pytest.fixture
 def write(app: App, db: Database, set_clock: SetClock) -> Write:
-    """`await write(lifetime=3600)`: a mail with a link that is written at noon."""
+    """`await write(lifetime=3600)`: a mail with a link, written at noon."""
 
     async def send(**options: object) -> None:
         set_clock(NOON)
@@ -45,7 +45,7 @@ def write(app: App, db: Database, set_clock: SetClock) -> Write:
 
 @pytest.fixture
 def fail(db: Database) -> Callable[[], Awaitable[None]]:
-    """`await fail()`: the mail that waits is set aside now."""
+    """`await fail()`: set the waiting mail aside now."""
 
     async def give_up() -> None:
         async with db.session() as session:
@@ -57,7 +57,7 @@ def fail(db: Database) -> Callable[[], Awaitable[None]]:
 
 @pytest.fixture
 def clean(app: App) -> Clean:
-    """`await clean()`: the task, once and now, of this application or of another."""
+    """`await clean()`: run the task once, for this application or another."""
 
     async def do(of: App = app) -> None:
         (task,) = [each for each in of.state.tasks if each.name == "clean the outbox"]
@@ -71,7 +71,7 @@ async def rows(db: Database) -> list[OutboxMessage]:
         return list(await session.scalars(select(OutboxMessage).order_by(OutboxMessage.id)))
 
 
-# What was set aside
+# Dead mails
 
 
 @pytest.mark.parametrize(("age", "left"), [(30 * DAY, 1), (30 * DAY + INSTANT, 0)], ids=str)
@@ -129,7 +129,7 @@ async def test_a_waiting_mail_is_never_deleted_for_its_age(
     assert (row.status, "t0ken" in row.message) == ("pending", True)
 
 
-# What holds a link
+# Mails with a link
 
 
 async def test_a_mail_keeps_its_content_until_its_link_expires(
@@ -235,12 +235,12 @@ async def test_an_expired_dummy_mail_leaves_nothing_behind(
     assert await rows(db) == []
 
 
-# Rows of older versions: nobody knows whose they are, or when their link expires
+# Rows of older versions: their account and the expiry of their link are unknown
 
 
 @pytest.fixture
 def as_before(db: Database, write: Write) -> Callable[[], Awaitable[None]]:
-    """`await as_before()`: a mail as version 0.1.0 has written it."""
+    """`await as_before()`: a mail as version 0.1.0 wrote it."""
 
     async def make() -> None:
         await write()
@@ -272,7 +272,7 @@ async def test_a_dead_mail_of_an_older_version_is_deleted(
 
 
 async def test_rows_of_an_older_version_are_accepted(db: Database) -> None:
-    """While the new version is rolled out, the older one still writes."""
+    """During a rollout the older version still writes rows."""
     older = {"message": "x", "status": "pending", "attempts": 0, "last_error": ""}
     times = {"next_attempt_at": NOON, "created_at": NOON}
 

@@ -1,4 +1,4 @@
-"""The worker: every mail once, again after a failure, aside after the last attempt, no secret in the log."""
+"""The worker sends each mail once, retries failures, gives up after the last attempt and logs no secret."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ DATABASE_IS_GONE = OperationalError("SELECT", {}, ConnectionError("gone"))
 
 
 class Sender:
-    """A backend that fails with the given errors, one each time, and then sends."""
+    """A backend that fails with each of the given errors in turn and then sends."""
 
     name = "test"
 
@@ -60,7 +60,7 @@ def write(db: Database) -> Write:
 
 @pytest.fixture
 def stop(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Ends `worker.run(stop)`, which waits for no whole second here."""
+    """Ends `worker.run(stop)`, whose waits are short here."""
     monkeypatch.setattr(worker, "IDLE", 0.01)
     monkeypatch.setattr(worker, "BUSY", 0.01)
     return asyncio.Event()
@@ -326,7 +326,7 @@ async def test_a_sent_mail_that_cannot_be_deleted_is_not_sent_again(
 
 
 class Hooks:
-    """What `install` needs of an application."""
+    """The parts of an application that `install` needs."""
 
     def __init__(self, db: Database, settings: Settings) -> None:
         self.state = SimpleNamespace(db=db, settings=settings, tasks=[])

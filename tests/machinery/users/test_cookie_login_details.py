@@ -1,5 +1,4 @@
-"""Logging in with a cookie, in detail: other cookies in the request, other tokens beside it, without
-https."""
+"""Cookie login in detail: other cookies and tokens in the request, and plain HTTP."""
 
 from datetime import UTC, datetime
 
@@ -65,7 +64,7 @@ async def test_six_concurrent_logins_each_get_a_session(
     assert sum(row.revoked_at is None for row in await session_rows()) == 6
 
 
-# Beside the cookie
+# Other credentials
 
 
 async def test_a_cookie_does_not_rescue_an_invalid_bearer_token(
@@ -85,13 +84,13 @@ async def test_a_bearer_token_wins_over_a_cookie(client, make_user, begin_sessio
     assert answer.json()["id"] == eve.id
 
 
-# Without https, in development
+# Plain HTTP, in development
 
 
 async def test_without_https_the_cookie_has_another_name_and_works(
     session_cookie, other_client, make_user, set_clock
 ):
-    """COOKIE_SECURE=false. The client keeps the cookie by itself, as a browser would."""
+    """COOKIE_SECURE=false. The client keeps the cookie, as a browser would."""
     set_clock(START)
     await make_user("ada@example.com")
     browser = await other_client(cookie_secure=False)
@@ -116,7 +115,7 @@ async def test_without_https_logout_clears_the_cookie(other_client, make_user):
 
 @pytest.mark.parametrize(("secure", "name"), [(True, "session"), (False, "__Host-session")])
 async def test_only_the_configured_cookie_name_is_read(other_client, make_user, begin_session, secure, name):
-    """Any host of the domain, and plain http, can set a cookie that has no `__Host-`."""
+    """Any host of the domain, and plain HTTP, can set a cookie without `__Host-`."""
     issued = await begin_session(await make_user(), kind="cookie")
     client = await other_client(cookie_secure=secure)
 

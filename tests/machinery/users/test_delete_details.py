@@ -1,4 +1,4 @@
-"""Deleting an account in detail: several at once, the grace to the microsecond, the worker."""
+"""Deleting an account in detail: concurrency, the exact grace period, the worker."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -215,7 +215,7 @@ async def test_a_login_is_refused_if_the_worker_deletes_the_account_meanwhile(
     assert await accounts() == []
 
 
-# Between the deletion by the owner and its end
+# During the grace period
 
 
 async def test_concurrent_logins_cancel_a_deletion_once(client, make_user, at_once, events, stored):
@@ -230,7 +230,7 @@ async def test_concurrent_logins_cancel_a_deletion_once(client, make_user, at_on
 
 @pytest.mark.parametrize("route", ["password-reset", "verify"])
 async def test_an_account_past_its_grace_period_gets_no_link(client, make_user, outbox, outbox_rows, route):
-    """Its link would not work; the work is done as for an unknown address. Checklist 13."""
+    """Its link would not work; the same work is done as for an unknown address. Checklist 13."""
     await make_user("ada@example.com", delete_after=clock.now())
 
     answer = await client.post(f"/users/{route}/request", json={"email": "ada@example.com"})

@@ -1,4 +1,4 @@
-"""The cookie of a known browser: made here, for some accounts, and of no use for logging in."""
+"""The device cookie: issued here, for certain accounts, and not usable for logging in."""
 
 from datetime import UTC, datetime, timedelta
 

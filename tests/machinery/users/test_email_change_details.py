@@ -134,7 +134,7 @@ async def test_only_one_of_a_registration_and_a_change_gets_the_address(
 async def test_the_password_is_accepted_despite_another_users_login(
     client, make_owner, visit, pending, address
 ):
-    """A browser that two people share."""
+    """Two users share a browser."""
     user, eve = await make_owner(), await visit(await make_owner("eve@example.com"), "cookie")
 
     answer = await client.post(await pending(user), json=PASSWORD, headers=eve.headers)

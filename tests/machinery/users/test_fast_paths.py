@@ -1,4 +1,4 @@
-"""DATABASE_FAST_PATHS: an account lives its life the same with them and without."""
+"""DATABASE_FAST_PATHS: an account behaves the same with and without them."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ async def http(other_app):
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def tokens(http):
-    """What Ada got when she logged in."""
+    """The response to Ada's login."""
     await http.post("/users/register", json=ADA)
     response = await http.post("/users/login", json=ADA)
     assert response.status_code == 200
@@ -78,7 +78,7 @@ async def test_a_wrong_password_is_refused(http, tokens):
 
 
 async def test_a_get_records_when_a_session_was_seen(http, tokens, db, session_rows):
-    """The bookkeeping of a GET has a transaction of its own."""
+    """The bookkeeping of a GET has its own transaction."""
     before = clock.now() - timedelta(hours=1)
     async with db.session() as session:
         await session.execute(update(UserSession).values(last_seen_at=before))

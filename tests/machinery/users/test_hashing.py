@@ -1,4 +1,4 @@
-"""Hashing: Argon2id in threads, so that it holds up neither the event loop nor, without end, a caller."""
+"""Hashing: Argon2id in threads, without blocking the event loop or letting callers wait forever."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ def hasher():
 
 
 class Held:
-    """Hashing that stands still until `release()`."""
+    """Hashing that blocks until `release()`."""
 
     def __init__(self):
         self._begun, self._released = threading.Event(), threading.Event()
@@ -34,7 +34,7 @@ class Held:
         return "a hash"
 
     async def begun(self):
-        """Wait until a thread has taken up a password."""
+        """Wait until a thread has started on a password."""
         await asyncio.to_thread(self._begun.wait, 10)
 
     def release(self):
@@ -67,13 +67,13 @@ def test_the_dummy_hash_costs_as_much_as_a_real_one():
 
 
 async def test_a_missing_user_has_no_password(hasher, monkeypatch):
-    """Whatever the decoy's password is."""
+    """Whatever the dummy password is."""
     monkeypatch.setattr(hashing, "verify_password", lambda password, hashed: True)
 
     assert not await hasher.verify("anything", None)
 
 
-# Hashing holds nobody up (field notes, defect 7)
+# Hashing does not block other requests
 
 
 async def test_the_event_loop_runs_while_a_password_is_hashed(hasher):

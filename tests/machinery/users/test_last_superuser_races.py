@@ -1,4 +1,4 @@
-"""Superusers who take each other's rights away at the same time: one is left (CWE-367)."""
+"""Superusers who demote each other concurrently: one is left (CWE-367)."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -79,7 +79,7 @@ async def test_an_unverified_superuser_counts(root, make_user, take, superusers)
     assert await superusers() == ["boss@example.com"]
 
 
-# Two who take them from each other at the same time
+# Two superusers who demote each other concurrently
 
 TAKING = pytest.mark.parametrize(
     ("method", "path", "body", "done"),
@@ -97,7 +97,7 @@ TAKING = pytest.mark.parametrize(
 async def test_only_one_of_two_mutual_demotions_succeeds(
     client, root, boss, login, superusers, method, path, body, done, attempt
 ):
-    """CWE-367. Who was overtaken gets 409, or is no administrator any more when the request is looked at."""
+    """CWE-367. The slower one gets 409, or is no longer an administrator when the request is handled."""
     heads, tails = login(root), login(boss)
 
     answers = await asyncio.gather(
@@ -148,7 +148,7 @@ async def test_one_superuser_is_left_after_concurrent_changes(
 
 
 async def test_stale_reads_do_not_decide(manager, db, root, boss, take, superusers):
-    """A race in slow motion: both accounts were read as superusers before one of them was demoted."""
+    """A race in slow motion: both accounts are read as superusers before one of them is demoted."""
     async with db.session() as session:
         stale, _ = await manager.require(session, root.id), await manager.require(session, boss.id)
         await session.commit()

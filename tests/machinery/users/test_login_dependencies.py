@@ -1,4 +1,4 @@
-"""What handlers ask for by type, on small routes of these tests' own: `user: CurrentUser` and the others."""
+"""Login dependencies such as `user: CurrentUser`, on small routes defined here."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ class Text(msgspec.Struct):
 
 
 def add_routes(app: App) -> None:
-    """GET and POST for each dependency, at `/try/<name>`, answering the id that it gives."""
+    """GET and POST for each dependency at `/try/<name>`, returning the id it provides."""
 
     @app.get("/try/current")
     async def current(user: CurrentUser) -> str:
@@ -135,9 +135,8 @@ def checked_out(extended):
 
 @pytest.fixture
 def slowly(extended):
-    """`await slowly(path, headers, look)`: POST whose body does not come; the status, and what *look()* saw.
-
-    When the application asks for the body, *look* is called and the client hangs up.
+    """`await slowly(path, headers, look)`: POST without its body; the status and the result of *look()*. When
+    the application waits for the body, *look* is called and the client disconnects.
     """
 
     async def call(path, headers, look=lambda: None):
@@ -170,7 +169,7 @@ def slowly(extended):
     return call
 
 
-# What each gives
+# What each provides
 
 
 @KINDS
@@ -286,7 +285,7 @@ async def test_a_recent_login_is_at_most_ten_minutes_old(
 
 
 async def test_an_old_login_is_reported_as_such(http, make_user, begin_session, headers_of, set_clock):
-    """RFC 9470: a front end tells it from a right that the user does not have."""
+    """RFC 9470: a front end can distinguish it from a missing right."""
     set_clock(START)
     headers = headers_of(await begin_session(await make_user()))
 
@@ -373,7 +372,7 @@ async def test_without_a_login_no_query_runs(http, sent):
 async def test_no_connection_is_held_while_the_body_is_read(
     slowly, checked_out, make_user, begin_session, headers_of, set_clock, kind, name, age
 ):
-    """Whoever sends slowly must not use up the pool, or keep SQLite's other writers waiting."""
+    """A slow client must not exhaust the pool or block SQLite's other writers."""
     set_clock(START)
     user = await make_user(is_verified=True, is_superuser=True)
     headers = headers_of(await begin_session(user, kind=kind))
@@ -398,7 +397,7 @@ async def test_no_connection_is_held_after_a_refusal(http, checked_out, make_use
 async def test_every_method_records_that_the_session_was_seen(
     http, make_user, begin_session, headers_of, session_rows, set_clock, kind, method, age, seen
 ):
-    """Once a minute. The pool has one connection: whoever held one and asked for another would hang."""
+    """Once a minute. The pool has one connection, so a request that needed a second one would hang."""
     set_clock(START)
     headers = headers_of(await begin_session(await make_user(), kind=kind))
 

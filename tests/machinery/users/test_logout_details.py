@@ -1,4 +1,4 @@
-"""Logging out in detail: what is no login, what browsers forget, several at once."""
+"""Logout in detail: invalid logins, cleared browser data, concurrency."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -158,7 +158,7 @@ async def test_a_login_wins_over_another_users_refresh_token(
 
 
 async def test_a_replaced_refresh_token_also_logs_out(client, log_out, make_user, begin_session, is_alive):
-    """A tab whose neighbour has refreshed: 204 says that the session is over, so it has to be."""
+    """Another tab has refreshed: 204 promises that the session is over, so it must be."""
     issued = await begin_session(await make_user())
     await client.post("/users/token/refresh", json={"refresh_token": issued.token})
 

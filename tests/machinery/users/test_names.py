@@ -46,7 +46,7 @@ OURS = [
     "VerifiedUser",
     "record",
 ]
-"""What projects name beside those of the library: dependencies of handlers, tables, errors."""
+"""Names that projects use in addition to the library's: dependencies, tables, errors."""
 
 FLAGS = ["is_active", "is_verified", "is_superuser"]
 
@@ -160,5 +160,5 @@ def test_the_table_has_the_columns_of_the_library():
 
 
 def test_a_module_of_users_can_be_imported_by_name():
-    """The routes have modules of the same names; `from app.users import sessions` means the sessions."""
+    """Route modules have the same names, but `from app.users import sessions` must not import those."""
     assert app.users.sessions.__name__ == "app.users.sessions"

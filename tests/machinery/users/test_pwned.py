@@ -1,4 +1,4 @@
-"""BreachCheck: what leaves, what counts, and that no failure of the server refuses a password."""
+"""BreachCheck: what is sent, what counts as breached, and that server failures never refuse a password."""
 
 import asyncio
 import gzip
@@ -34,7 +34,7 @@ async def never():
     await asyncio.Event().wait()
 
 
-# What counts
+# Breached passwords
 
 
 async def test_a_password_in_the_response_is_breached(server, check):
@@ -69,7 +69,7 @@ async def test_the_exact_password_is_checked(server, check, other):
     assert not await check.knows(other)
 
 
-# What leaves
+# The request
 
 
 async def test_only_five_digits_of_the_hash_are_sent(server, check):
@@ -94,7 +94,7 @@ async def test_a_cookie_of_the_server_is_not_sent_back(server, check):
 
 
 async def test_no_log_level_reveals_the_request(server, check, caplog):
-    """httpx writes the URL of every request."""
+    """httpx logs the URL of every request."""
     server.body = line_of(PASSWORD)
 
     with caplog.at_level(logging.DEBUG):
@@ -105,12 +105,12 @@ async def test_no_log_level_reveals_the_request(server, check, caplog):
     assert PASSWORD not in caplog.text
 
 
-# What goes wrong
+# Failures
 
 
 @pytest.fixture
 def passes_with_one_line(caplog):
-    """`await passes_with_one_line(check)`: the password passes; what the one line in the log says."""
+    """`await passes_with_one_line(check)`: the password is accepted; the only line in the log."""
 
     async def passes(check):
         with caplog.at_level(logging.DEBUG):

@@ -1,4 +1,4 @@
-"""Refreshing in detail: the grace to the microsecond, what is not refreshed, several at once."""
+"""Refreshing in detail: the exact grace period, refusals, concurrency."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -115,7 +115,7 @@ async def test_reuse_within_the_grace_period_sends_no_notice(
 async def test_a_token_replaced_twice_returns_the_current_one_within_its_grace_period(
     refresh, rotate, make_user, begin_session, set_clock
 ):
-    """R0 -> R1 -> R2, and the other tab still has R0."""
+    """R0 -> R1 -> R2, while the other tab still has R0."""
     first = (await begin_session(await make_user())).token
     second = await rotate(first)
     set_clock(START + 10 * SECOND)
@@ -157,7 +157,7 @@ async def test_reuse_does_not_extend_the_grace_period(refresh, rotate, make_user
 async def test_constant_refreshing_does_not_end_the_session_of_another_tab(
     refresh, rotate, make_user, begin_session, is_alive
 ):
-    """Checklist 37: within the grace nothing is revoked, however often the token was replaced."""
+    """Checklist 37: within the grace period nothing is revoked, however often the token was replaced."""
     issued = await begin_session(await make_user())
     await chain(rotate, issued.token, 40)
 
@@ -169,7 +169,7 @@ async def test_constant_refreshing_does_not_end_the_session_of_another_tab(
 
 
 async def chain(rotate, token, times):
-    """The token that comes of *token* after so many refreshes, each with the newest."""
+    """The token after that many refreshes of *token*, each with the newest."""
     for _ in range(times):
         token = await rotate(token)
     return token
@@ -181,7 +181,7 @@ async def chain(rotate, token, times):
 async def test_reuse_of_a_long_replaced_token_ends_the_session(
     refresh, rotate, make_user, begin_session, is_alive, set_clock
 ):
-    """The row has forgotten its hash: it has been replaced many times since."""
+    """The row no longer has its hash: the token was replaced many times since."""
     issued = await begin_session(await make_user())
     second = await rotate(issued.token)
     set_clock(START + DAY)
@@ -207,7 +207,7 @@ async def test_reuse_ends_only_its_own_session(
 
 
 async def test_the_response_does_not_reveal_the_reason(refresh, rotate, make_user, begin_session, set_clock):
-    """A thief must not learn more than somebody who has made a token up."""
+    """A thief must not learn more than someone who invents a token."""
     issued = await begin_session(await make_user())
     await rotate(issued.token)
 
@@ -233,7 +233,7 @@ async def test_an_idle_session_is_not_refreshed(refresh, make_user, begin_sessio
 
 
 async def test_a_revoked_session_is_not_refreshed(refresh, make_user, begin_session, change_session, events):
-    """Nor is it told a second time that it ended."""
+    """Its end is not reported a second time."""
     issued = await begin_session(await make_user())
     await change_session(issued.session, revoked_at=START)
 
@@ -251,7 +251,7 @@ async def test_a_session_of_a_deleted_user_is_not_refreshed(refresh, manager, db
 
 
 async def test_a_cookie_secret_is_not_a_refresh_token(refresh, make_user, begin_session, is_alive):
-    """A cookie that was stolen must not become a login without the checks of cookies."""
+    """A stolen cookie must not turn into a login without cookie checks."""
     issued = await begin_session(await make_user(), kind="cookie")
 
     assert (await refresh(issued.token)).status_code == 401
@@ -294,7 +294,7 @@ async def test_a_cookie_cannot_refresh(client, make_user, begin_session, headers
 
 
 async def test_a_forged_secret_for_a_real_id_ends_nothing(refresh, make_user, begin_session, is_alive):
-    """The id is public: it stands in lists and in access tokens."""
+    """The id is public: it is in lists and in access tokens."""
     issued = await begin_session(await make_user())
     made_up = base64.urlsafe_b64encode(bytes(48)).decode()
 
@@ -338,7 +338,7 @@ async def test_an_overlong_token_is_invalid(refresh):
     assert (await refresh("x" * 100_000)).status_code == 400
 
 
-# Several at once
+# Concurrency
 
 
 async def test_concurrent_refreshes_leave_one_session_with_a_working_token(
@@ -395,7 +395,7 @@ async def test_concurrent_refresh_and_logout_leave_no_session(
 async def test_a_refresh_overtaken_by_a_logout_returns_no_tokens(
     client, refresh, rotate, make_user, begin_session, overtake_refresh
 ):
-    """What has come of the token is known, but it is worth nothing any more."""
+    """The successor of the token is known but no longer valid."""
     issued = await begin_session(await make_user())
 
     async def refresh_and_log_out():

@@ -1,4 +1,4 @@
-"""What a stolen login is not enough for, what a new password or address ends. Checklist 6, 21, 22, 24, 25."""
+"""Limits of a stolen login, and what a new password or address ends. Checklist 6, 21, 22, 24, 25."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
 
 @pytest.fixture
 def alive(client):
-    """`await alive(here, there)`: which of these sessions are."""
+    """`await alive(here, there)`: which of these sessions still work."""
 
     async def read(*visits):
         return [(await client.get("/users/me", headers=each.headers)).status_code == 200 for each in visits]
@@ -24,9 +24,8 @@ def alive(client):
 
 @pytest.fixture
 def links(manager, email_link):
-    """`await links(user)`: every link that mails of this account hold, and what each is sent with.
-
-    Each twice, since the token may be sent in a body, too.
+    """`await links(user)`: every link mailed to this account and the body to send with it. Each appears
+    twice, because the token may also be sent in a body.
     """
 
     async def make(user):
@@ -139,7 +138,7 @@ async def test_a_reset_ends_every_session_and_every_mailed_link(
     assert (await stored(user)).password_version == 1
 
 
-# 22: owners see and end their sessions
+# 22: owners list and end their sessions
 
 
 @KINDS
@@ -170,7 +169,7 @@ async def test_nobody_can_end_another_users_session(client, make_owner, visit, a
     assert await alive(here, theirs) == [True, True]
 
 
-# 24: what needs a recent login
+# 24: routes that require a recent login
 
 ROUTES = pytest.mark.parametrize(
     ("method", "path", "body"),
@@ -245,7 +244,7 @@ async def test_entering_the_password_makes_the_login_recent(
 async def test_refreshing_does_not_make_the_login_recent(
     client, make_owner, visit, set_clock, method, path, body
 ):
-    """Checklist 18 and 24: a refresh token shows no password."""
+    """Checklist 18 and 24: a refresh token does not prove the password."""
     set_clock(NOON)
     user = await make_owner()
     here, there = await visit(user), await visit(user)
@@ -272,7 +271,7 @@ RETURNS = ["next", "return_to", "return_url", "redirect", "redirect_uri", "redir
 
 @pytest.mark.parametrize("target", FORGED)
 async def test_no_response_redirects_to_a_url_from_the_request(app, client, make_owner, visit, target):
-    """Checklist 24; ASVS 3.7.2: there are no return addresses, so there is nothing to check in one."""
+    """Checklist 24; ASVS 3.7.2: there are no return URLs to check."""
     cookie = (await visit(await make_owner(is_superuser=True), "cookie")).headers
     operations = [(method, path) for path, item in app.openapi()["paths"].items() for method in item]
     names = dict.fromkeys(RETURNS, target)
@@ -290,7 +289,7 @@ async def test_no_response_redirects_to_a_url_from_the_request(app, client, make
     "path", ["//evil.example", "//evil.example/..", "/%2f%2fevil.example/", "/users/me/"]
 )
 async def test_no_url_is_corrected_by_a_redirect(client, path):
-    """Checklist 24: a slash that is taken away, or two that are left, may make another host of a path."""
+    """Checklist 24: removing a slash, or keeping two, can turn a path into another host."""
     answer = await client.get(f"http://test{path}")
 
     assert not answer.is_redirect

@@ -1,4 +1,4 @@
-"""Spellings of an e-mail address: an account answers to its own and to no other, wherever one is typed.
+"""Spellings of an e-mail address: on every route an account is found only by its own.
 
 Advisories 29 and 49; CWE-178.
 """
@@ -22,7 +22,7 @@ SPELLINGS = [
     "kira@\uff4b\uff45\uff4c\uff56\uff49\uff4e.test",
     "kira@\u212aelvin.te\u017ft",
 ]
-"""Of one mailbox: IDNA maps the signs of a domain (UTS 46), so that mail to each of them arrives there."""
+"""Spellings of one mailbox: IDNA maps the characters of a domain (UTS 46), so mail to each arrives there."""
 LOOKALIKES = [
     "\u212aira@kelvin.test",
     "\u212aIRA@KELVIN.TEST",
@@ -43,12 +43,12 @@ LOOKALIKES = [
     "kira@kelvin\u2024test",
     "kira@xn--\u212aelvin.test",
 ]
-"""Not addresses. Unicode maps most of them to that of the account in one way or another."""
+"""Not addresses. Unicode maps most of them to the account's address in one way or another."""
 
 
 @pytest.fixture
 def kira(make_owner):
-    """`await kira()`: the account that the others look like."""
+    """`await kira()`: the account that the others resemble."""
     return lambda: make_owner(KIRA)
 
 
@@ -120,7 +120,7 @@ async def test_requesting_a_link_with_a_lookalike_sends_no_mail(client, kira, ou
 @pytest.mark.parametrize("path", ["/users/password-reset/request", "/users/verify/request"])
 @pytest.mark.parametrize("email", SPELLINGS, ids=ascii)
 async def test_a_link_goes_to_the_stored_address(client, kira, outbox, path, email):
-    """Advisory 29: not to the one that was typed."""
+    """Advisory 29: not to the address that was entered."""
     await kira()
 
     await client.post(path, json={"email": email})
@@ -162,7 +162,7 @@ async def test_an_invitation_recognizes_every_spelling(admin, kira, email):
 
 @pytest.mark.parametrize("email", LOOKALIKES, ids=ascii)
 async def test_the_manager_finds_nobody_by_a_lookalike(db, manager, kira, email):
-    """Advisory 29: the command line looks accounts up with it."""
+    """Advisory 29: the command line uses it to look accounts up."""
     await kira()
 
     async with db.session() as session:
@@ -235,7 +235,7 @@ ALIKE = [
 
 
 async def test_the_database_compares_addresses_as_python_does(db, make_user):
-    """Advisory 49: with another collation they would be one account, and each have limits of its own."""
+    """Advisory 49: with another collation they would be one account, each with its own limits."""
     stored = [(await make_user(email)).email for email in ALIKE]
 
     async with db.session() as session:

@@ -1,6 +1,6 @@
-"""Who did what is written down once, and no password or token gets into a log, a repr or a traceback.
+"""Each action is audited once, and no password or token gets into a log, a repr or a traceback.
 
-Checklist 39; ASVS 14.2.1, 16.2.1, 16.2.5, 16.3.1, 16.3.2. What is written down of each event: test_audit.py.
+Checklist 39; ASVS 14.2.1, 16.2.1, 16.2.5, 16.3.1, 16.3.2. test_audit.py tests what each event records.
 """
 
 import logging
@@ -21,9 +21,8 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
 
 @pytest.fixture
 def log():
-    """`log()`: all that was logged, DEBUG and tracebacks included; the test's own client left out.
-
-    A handler of its own: a level that `caplog` is given in a fixture is forgotten when the test begins.
+    """`log()`: everything that was logged, DEBUG and tracebacks included, except by the test client. It uses
+    its own handler, because a level that a fixture sets with `caplog` is reset when the test starts.
     """
     lines = []
     handler = logging.Handler()
@@ -58,7 +57,7 @@ async def test_a_login_and_a_failed_login_are_audited_once_each(client, make_own
 
 
 async def test_a_failed_login_with_an_unknown_address_does_not_store_it(client, events):
-    """Checklist 39: what was typed there may be a password."""
+    """Checklist 39: the input may be a password."""
     await client.post("/users/login", json={"email": SECRET, "password": SECRET})
 
     (event,) = await events()
@@ -149,7 +148,7 @@ async def test_the_repr_of_the_settings_does_not_show_the_key(settings):
 
 @pytest.mark.parametrize("parameter", ["password", "access_token", "refresh_token", "token"])
 async def test_no_secret_is_accepted_in_a_url(client, make_owner, visit, parameter):
-    """Checklist 39; ASVS 14.2.1: addresses end up in logs and histories."""
+    """Checklist 39; ASVS 14.2.1: URLs end up in logs and histories."""
     here = await visit(await make_owner())
     values = {"password": ADA["password"], "refresh_token": here.issued.token}
     token = here.headers["Authorization"].removeprefix("Bearer ")

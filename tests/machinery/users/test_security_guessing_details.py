@@ -1,4 +1,4 @@
-"""Wrong passwords in detail: known browsers, networks, a hundred in a row, several windows of one limit
+"""Wrong passwords in detail: known browsers, networks, consecutive failures, limits with several windows
 (Checklist 9, 10 and 11)."""
 
 import asyncio
@@ -77,7 +77,7 @@ def flood(guess):
 
 
 async def test_a_success_does_not_clear_the_count_of_the_address(at, guess, make_owner):
-    """Checklist 9: else whoever owns one account tries all others without end (allauth 65.8.1)."""
+    """Checklist 9: otherwise the owner of one account could try all others without limit (allauth 65.8.1)."""
     await make_owner(EMAIL)
     others = [f"user{number}@example.com" for number in range(PER_ADDRESS)]
 
@@ -166,7 +166,7 @@ async def test_a_forged_client_address_is_ignored(guess, make_owner, header):
 
 
 async def test_addresses_of_one_ipv6_network_count_as_one(guess, make_owner):
-    """Checklist 10: everybody has 2^64 of them."""
+    """Checklist 10: each customer has 2^64 of them."""
     await make_owner(EMAIL)
 
     statuses = [await guess(f"2001:db8:1:2::{number:x}") for number in range(PER_PAIR + 1)]
@@ -196,7 +196,7 @@ async def test_guessing_fifty_accounts_from_one_address_is_limited(flood):
 
 
 async def test_a_known_browser_has_its_own_count(at, guess, make_owner, browser_of_answer):
-    """Checklist 9: a cookie that was stolen is no way round the limits."""
+    """Checklist 9: a stolen cookie does not bypass the limits."""
     await make_owner(EMAIL)
     browser = browser_of_answer(await at("198.51.100.7", "POST", "/users/login", json=RIGHT))
 
@@ -206,7 +206,7 @@ async def test_a_known_browser_has_its_own_count(at, guess, make_owner, browser_
 
 
 async def test_a_browser_known_for_one_account_is_unknown_to_others(at, guess, make_owner, browser_of_answer):
-    """Checklist 10: whoever has an account could try all others with its cookie."""
+    """Checklist 10: otherwise the owner of an account could try all others with its cookie."""
     await make_owner("eve@example.com")
     await make_owner(EMAIL)
     own = RIGHT | {"email": "eve@example.com"}
@@ -219,7 +219,7 @@ async def test_a_browser_known_for_one_account_is_unknown_to_others(at, guess, m
 
 @pytest.fixture
 def new_browsers(at, browser_of_answer, app):
-    """`await new_browsers(12)`: what shows that each of twelve browsers has logged in to the account."""
+    """`await new_browsers(12)`: the device cookies of twelve browsers that have logged in to the account."""
 
     async def log_in(count):
         answers = [await at("198.51.100.7", "POST", "/users/login", json=RIGHT) for _ in range(count)]
@@ -229,7 +229,7 @@ def new_browsers(at, browser_of_answer, app):
 
 
 async def test_all_known_browsers_of_an_account_share_a_count(guess, make_owner, new_browsers):
-    """Checklist 9: or each log-in with a fresh browser would buy ten more guesses."""
+    """Checklist 9: otherwise each login with a new browser would allow ten more guesses."""
     await make_owner(EMAIL)
     browsers = await new_browsers(12)
 
@@ -243,7 +243,7 @@ async def test_all_known_browsers_of_an_account_share_a_count(guess, make_owner,
 async def test_a_reset_makes_an_attackers_browser_unknown(
     at, guess, manager, make_owner, new_browsers, browser_of_answer
 ):
-    """Checklist 11: the thief knew the password; the owner takes the account back by mail."""
+    """Checklist 11: the attacker knew the password; the owner recovers the account by mail."""
     user = await make_owner(EMAIL)
     of_the_thief = await new_browsers(12)
     new = {"password": "a brand new password"}
@@ -331,7 +331,7 @@ async def test_a_known_browser_logs_in_to_a_locked_account_and_unlocks_it(
 
 
 async def test_a_success_resets_the_consecutive_failures(at, guess, make_owner, hundred_failures, stored):
-    """Checklist 9: only failures in a row count."""
+    """Checklist 9: only consecutive failures count."""
     user = await make_owner(EMAIL)
     await hundred_failures(user)
 
@@ -344,7 +344,7 @@ async def test_a_success_resets_the_consecutive_failures(at, guess, make_owner, 
 async def test_wrong_passwords_of_a_known_browser_do_not_lock_the_account(
     guess, make_owner, new_browsers, stored
 ):
-    """Checklist 11: it has a count that strangers cannot use up, and strangers have one that it does not."""
+    """Checklist 11: strangers cannot exhaust its count, and it does not exhaust theirs."""
     user = await make_owner(EMAIL)
     [browser] = await new_browsers(1)
 
@@ -372,7 +372,7 @@ async def test_a_failure_does_not_change_the_account(guess, make_owner, stored):
 
 @pytest.mark.parametrize("way", ["login", "link", "confirmation"])
 async def test_unchecked_passwords_are_not_counted(ways, manager, monkeypatch, way):
-    """Checklist 11: a server that is busy locks nobody out."""
+    """Checklist 11: a busy server locks nobody out."""
     await ways.begin()
 
     async def busy(password, hashed):
@@ -387,13 +387,12 @@ async def test_unchecked_passwords_are_not_counted(ways, manager, monkeypatch, w
     assert afterwards in (400, 401)
 
 
-# Several windows of one limit
+# Limits with several windows
 
 
 @pytest.fixture
 def counted(set_clock):
-    """`allowed = counted("10/15m, 100/d")`, and `await allowed(NOON, 12)`: of so many guesses, how many are
-    checked then."""
+    """`allowed = counted("10/15m, 100/d")`; `await allowed(NOON, 12)`: how many of 12 guesses are checked."""
 
     def begin(rates):
         limits = Limits(MemoryLimiter(), {"wrong_password": Limit(account=rates)})
@@ -415,7 +414,7 @@ def counted(set_clock):
 
 
 async def test_each_window_of_a_limit_is_counted_and_enforced(counted):
-    """Advisory 43. Checklist 9: ten each quarter of an hour, until the hundred of the day are used up."""
+    """Advisory 43. Checklist 9: ten every 15 minutes, up to a hundred a day."""
     allowed = counted("10/15m, 100/d")
 
     numbers = [await allowed(NOON + timedelta(minutes=15 * quarter), 12) for quarter in range(12)]
@@ -425,7 +424,7 @@ async def test_each_window_of_a_limit_is_counted_and_enforced(counted):
 
 @pytest.mark.parametrize("rates", ["1/m, 3/h", "3/h, 1/m"])
 async def test_attempts_refused_by_one_window_do_not_count_in_the_other(counted, rates):
-    """Advisory 43. Checklist 11: who hammers at one account does not shut its owner out for longer."""
+    """Advisory 43. Checklist 11: continued guessing does not lock the owner out for longer."""
     allowed = counted(rates)
 
     assert [await allowed(NOON + timedelta(minutes=minute), 100) for minute in range(4)] == [1, 1, 1, 0]

@@ -1,4 +1,4 @@
-"""What answers say to browsers, and what production does not start with. Checklist 30 and 40."""
+"""Security headers, and what production refuses to start with. Checklist 30 and 40."""
 
 import re
 from hashlib import sha256
@@ -37,7 +37,7 @@ ANSWERS = [
 
 @pytest.fixture
 def connected_to():
-    """`async with connected_to(app) as client:` for an application of the test's own."""
+    """`async with connected_to(app) as client:` for an application created by the test."""
     return lambda app: httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="https://test")
 
 
@@ -87,7 +87,7 @@ async def test_links_ignore_the_host_of_the_request(client, make_user, outbox, h
 
 
 async def test_production_accepts_only_its_own_host_names(production, make_user, outbox):
-    """Checklist 30: a name that somebody made up does not reach the routes at all."""
+    """Checklist 30: a forged host name never reaches the routes."""
     user = await make_user()
 
     async with production() as client:
@@ -146,7 +146,7 @@ def test_production_does_not_start_with_a_placeholder_or_with_debug_on(monkeypat
 
 @pytest.fixture
 def operations(app):
-    """Every method and path of the users, and the pages behind mailed links."""
+    """Every method and path of the users routes and of the pages of mailed links."""
     documented = [
         (method.upper(), path)
         for path, of_path in app.openapi()["paths"].items()
@@ -161,7 +161,7 @@ def operations(app):
 async def test_responses_to_users_are_not_cached(
     client, operations, make_user, begin_session, headers_of, kind
 ):
-    """Advisory 37: of every route, whatever it answers; ASVS 14.3.2."""
+    """Advisory 37: every route, whatever its response; ASVS 14.3.2."""
     numbers = count()
 
     async def send(method, path):
@@ -188,7 +188,7 @@ OWN = [
 
 @pytest.fixture
 def own_route(build_app):
-    """`own_route(answer)`: an application whose `/mine` gives a user who is logged in that answer."""
+    """`own_route(answer)`: an application whose `/mine` returns that response to a logged-in user."""
 
     def build(answer):
         app = build_app()

@@ -1,4 +1,4 @@
-"""No password and no token comes into a log. Beside these, `tests/log_guard.py` looks through every run."""
+"""No password or token is logged. In addition, `tests/log_guard.py` checks every test run."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ OTHER = "a brand new password"
 
 @pytest.fixture
 def log():
-    """The records of everything that is logged, DEBUG too."""
+    """All log records, DEBUG included."""
     records = []
     handler = logging.Handler(logging.DEBUG)
     handler.emit = records.append
@@ -24,13 +24,13 @@ def log():
 
 @pytest.fixture
 def shown(log):
-    """`shown()`: all of that in one text, with nothing redacted."""
+    """`shown()`: all records as one text, unredacted."""
     return lambda: "\n".join(f"{each.getMessage()} {vars(each)}" for each in log)
 
 
 @pytest.fixture
 def access(log):
-    """`access()`: the lines of the requests."""
+    """`access()`: the lines of the access log."""
     return lambda: [each for each in log if each.name == "app.access"]
 
 
@@ -67,7 +67,7 @@ async def test_a_life_of_an_account_leaves_no_secret_in_the_log(client, make_own
 async def test_no_token_in_a_url_is_in_the_access_log(
     client, manager, make_user, shown, access, method, path
 ):
-    """Checklist 39: ASVS 14.2.1. Whether or not there is such a route."""
+    """Checklist 39: ASVS 14.2.1. Whether or not the route exists."""
     token = manager.reset_token(await make_user())
 
     await client.request(method, path.format(token))
@@ -107,7 +107,7 @@ async def test_the_access_log_names_nobody_without_a_login(client, make_user, ac
 
 
 async def test_all_lines_of_a_request_share_its_id(client, manager, make_user, login, log):
-    """Checklist 39: ASVS 16.2.1. The id is in each, and in the answer."""
+    """Checklist 39: ASVS 16.2.1. The id is in each line and in the response."""
     headers = login(await make_user())
     lines = []
     handler = logging.Handler()
@@ -130,7 +130,7 @@ async def test_all_lines_of_a_request_share_its_id(client, manager, make_user, l
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
 async def test_a_secret_in_the_error_of_a_hook_is_redacted(client, manager, make_owner, log, formatter):
-    """Checklist 39: ASVS 16.2.5. The second line of defence: what looks like a secret is redacted."""
+    """Checklist 39: ASVS 16.2.5. The second line of defence: text that looks like a secret is redacted."""
     user = await make_owner()
     made_up = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"  # pragma: allowlist secret
 

@@ -1,4 +1,4 @@
-"""A setting or a service that is missing opens nothing: the start is refused, or its default denies.
+"""A missing setting or service grants no access: startup is refused, or the default denies.
 
 Advisory 32; CWE-636.
 """
@@ -25,7 +25,7 @@ REQUIRED = {
     "SMTP_SECURITY": "starttls",
 }
 PRODUCTION = REQUIRED | {"ENVIRONMENT": "production"}
-"""As little as production starts with."""
+"""The minimum that production starts with."""
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ def connect(app):
 
 @pytest.fixture
 def load_from(monkeypatch):
-    """`load_from({"DEBUG": "true"})`: the settings that these variables and nothing else give."""
+    """`load_from({"DEBUG": "true"})`: the settings from these variables only."""
 
     def load(environment):
         with monkeypatch.context() as patch:
@@ -56,7 +56,7 @@ def load_from(monkeypatch):
 
 @pytest.fixture
 async def bare(app, build_app, quick_hashing):
-    """A client of the application with the settings that production cannot do without, and no others."""
+    """A client of an application with only the settings that production requires."""
     async with connect(build_app(**values_of(PRODUCTION))) as client:
         yield client
 
@@ -76,12 +76,12 @@ def test_production_does_not_start_without(load_from, name):
 
 @pytest.mark.parametrize("name", sorted({each.upper() for each in Settings.model_fields} - set(PRODUCTION)))
 def test_an_empty_setting_counts_as_missing(load_from, name):
-    """Advisory 32: the empty text is not "none", "nobody" or "everybody"."""
+    """Advisory 32: an empty value does not mean "none", "nobody" or "everybody"."""
     assert load_from(PRODUCTION | {name: ""}) == load_from(PRODUCTION)
 
 
 def test_production_does_not_start_with_an_empty_list_of_hosts(load_from):
-    """Advisory 32: it would be every host."""
+    """Advisory 32: it would allow every host."""
     with pytest.raises(SettingsError, match="ALLOWED_HOSTS: "):
         load_from(PRODUCTION | {"ALLOWED_HOSTS": " , "})
 
@@ -97,7 +97,7 @@ def test_an_empty_list_of_origins_or_proxies_allows_none(load_from, name):
 
 @pytest.mark.parametrize("environment", [PRODUCTION, {"SECRET_KEY": REQUIRED["SECRET_KEY"]}], ids=len)
 async def test_every_guarded_route_requires_a_login(app, build_app, environment):
-    """Advisory 32: also where ENVIRONMENT is missing, which means development."""
+    """Advisory 32: also without ENVIRONMENT, which means development."""
     guarded = [
         (method.upper(), re.sub(r"\{\w+\}", "1", path))
         for path, operations in app.openapi()["paths"].items()
@@ -197,7 +197,7 @@ async def test_sessions_end_with_default_lifetimes(bare, make_owner, set_clock, 
 
 
 async def test_a_guard_without_its_service_refuses_everyone(settings):
-    """Advisory 32: an application to which accounts and limits were not joined."""
+    """Advisory 32: an application without accounts and limits."""
     app = App(title="Bare", version="1.0.0", description="", max_body_size=1000, settings=settings)
 
     @app.get("/mine")

@@ -1,4 +1,5 @@
-"""One request overtakes another inside its transaction: nothing survives, nothing fails. CWE-362, CWE-833."""
+"""One request overtakes another in its transaction: no session survives, no request fails. CWE-362,
+CWE-833."""
 
 import asyncio
 
@@ -10,7 +11,7 @@ OURS = {"Origin": "http://test"}
 
 @pytest.fixture
 async def administrate(client, make_user, login):
-    """`administrate("DELETE", path)`: a superuser sends it, in a task that has begun."""
+    """`administrate("DELETE", path)`: a superuser's request, in a task that has started."""
     headers = login(await make_user("root@example.com", is_superuser=True))
 
     async def send(method, path):
@@ -23,9 +24,8 @@ async def administrate(client, make_user, login):
 
 @pytest.fixture
 def before_a_session_begins(manager, monkeypatch):
-    """`before_a_session_begins(act)`: `act()` runs in a login's transaction, before its session is there.
-
-    What `act()` returns is at `.result`.
+    """`before_a_session_begins(act)`: `act()` runs in a login's transaction, before its session exists.
+    `.result` is what `act()` returns.
     """
 
     def arrange(act):
@@ -105,7 +105,7 @@ async def test_an_account_deleted_during_a_change_is_not_found(
 
 
 async def test_a_password_reset_during_a_login_ends_it(client, manager, make_user, begin_session, stored):
-    """Checklist 21: the session belongs to the password that was given, and not to one that came since."""
+    """Checklist 21: the session belongs to the password that was entered, not to a newer one."""
     user = await make_user("ada@example.com")
     link = f"/users/password-reset/{manager.reset_token(user)}"
     cookie = {"Cookie": f"__Host-session={(await begin_session(user, kind='cookie')).token}"}

@@ -1,4 +1,4 @@
-"""A password that is set past its owner: no token outlives it. Advisory 50."""
+"""When code or SQL sets a password, no token survives. Advisory 50."""
 
 import asyncio
 from types import SimpleNamespace
@@ -62,7 +62,7 @@ async def test_a_password_set_in_code_invalidates_all_tokens(
 
 
 async def test_a_hash_written_directly_keeps_tokens_valid(client, db, make_owner, every_token):
-    """SECURITY.md says so, and what to write beside it."""
+    """SECURITY.md says so, and what else to update."""
     user = await make_owner()
     good = await every_token(user)
 

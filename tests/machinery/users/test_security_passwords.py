@@ -1,6 +1,5 @@
-"""Passwords that are easy to guess are refused wherever one is set, and nothing else is.
-
-Each refusal has its sentence, costs no hash and does not spend a mailed link.
+"""Passwords that are easy to guess are refused on every route, and no others. Each refusal has its own
+message, hashes nothing and keeps a mailed link valid.
 """
 
 import logging
@@ -38,7 +37,7 @@ KEY = "0123456789abcdef" * 4
 
 @pytest.fixture
 def set_password(client, manager, make_owner, visit):
-    """`await set_password("reset", password)`: the answer to setting it, one of the ways there are."""
+    """`await set_password("reset", password)`: the response to setting it in that way."""
 
     async def register(password):
         return await client.post("/users/register", json={"email": ADDRESS, "password": password})
@@ -99,7 +98,7 @@ def create_by_cli(app, migrated, monkeypatch):
 
 @pytest.mark.parametrize("length", [0, 1, 7])
 def test_a_minimum_below_eight_cannot_be_set(length):
-    """Checklist 1: a password of less than 8 characters is refused whatever is set (ASVS 6.2.1)."""
+    """Checklist 1: a password of less than 8 characters is refused, whatever the setting (ASVS 6.2.1)."""
     with pytest.raises(ValidationError, match="greater than or equal to 8"):
         Settings(_env_file=None, secret_key=KEY, password_min_length=length)  # type: ignore[call-arg]
 
@@ -129,7 +128,7 @@ async def test_an_overlong_password_is_refused_every_way(set_password, hash_call
 @WAYS
 @pytest.mark.parametrize("password", ["pq zrvmw" * 8, "pqzrv mwkd" * 10, "pq☃zrvmw" * 16], ids=len)
 async def test_a_long_password_is_not_truncated_anywhere(set_password, log_in, way, password):
-    """Checklist 1: 64 and more characters, each of which counts (ASVS 6.2.9, 6.2.8)."""
+    """Checklist 1: 64 and more characters, all significant (ASVS 6.2.9, 6.2.8)."""
     answer = await set_password(way, password)
 
     assert answer.status_code in (200, 201)
@@ -152,7 +151,7 @@ async def test_a_long_password_is_not_truncated_anywhere(set_password, log_in, w
     ids=["case", "space after", "space before", "two spaces", "last of 100", "ligature", "composed"],
 )
 async def test_lookalike_passwords_are_different(set_password, log_in, way, chosen, typed):
-    """Checklist 1: no NFKC, no trimming, no folding of the case."""
+    """Checklist 1: no NFKC, no trimming, no case folding."""
     await set_password(way, chosen)
 
     assert [await log_in(chosen), await log_in(typed)] == [200, 401]
@@ -170,7 +169,7 @@ async def test_a_password_is_stored_as_argon2id(client, accounts):
 @WAYS
 @pytest.mark.parametrize("password", ["pqzrvmwkdhsjgtbxlcnf", "48105937261850394726", "    !!!!    ????    "])
 async def test_no_kind_of_character_is_required(set_password, way, password):
-    """Checklist 2: 20 lower-case letters will do, and so will 20 digits."""
+    """Checklist 2: 20 lower-case letters are accepted, and so are 20 digits."""
     answer = await set_password(way, password)
 
     assert answer.status_code in (200, 201)
@@ -201,7 +200,7 @@ def is_little_more(password, words):
 
 
 def test_every_common_password_is_refused(common):
-    """Checklist 3: at least 3,000 that have the default length; lower, upper and title case."""
+    """Checklist 3: at least 3,000 of the default length, in lower, upper and title case."""
     long = [password for password in common if len(password) >= 12]
     spelt = [*long, *map(str.upper, filter(str.isascii, long)), *map(str.title, filter(str.isascii, long))]
 
@@ -294,7 +293,7 @@ def test_a_decorated_common_password_is_refused_by_the_command_line(create_by_cl
     ],
 )
 def test_a_good_password_may_have_digits_and_signs(common, password):
-    """Checklist 2 and 3: more than one word is no word of the list."""
+    """Checklist 2 and 3: several words are not on the list."""
     check_password(password, common=common)
 
 
@@ -334,7 +333,7 @@ def test_four_random_words_with_a_digit_are_accepted(common, between):
 @WAYS
 @pytest.mark.parametrize("password", COMMON)
 async def test_a_common_password_is_refused_every_way(set_password, hash_calls, way, password):
-    """Checklist 3: at registration, reset and change, and no hash is made."""
+    """Checklist 3: at registration, reset and change, without hashing."""
     answer = await set_password(way, password)
 
     assert answer.status_code == 400
@@ -352,7 +351,7 @@ def test_a_common_password_is_refused_by_the_command_line(create_by_cli, passwor
 
 
 async def test_a_common_password_is_refused_by_an_update(manager, db, make_user):
-    """Checklist 3: also by code of one's own."""
+    """Checklist 3: also from custom code."""
     async with db.session() as session:
         user = await manager.get_by_id(session, (await make_user()).id)
         with pytest.raises(InvalidPassword, match=ON_THE_LIST):
@@ -381,7 +380,7 @@ async def test_the_list_is_read_once(manager, monkeypatch):
 
 
 async def test_a_manager_without_a_policy_has_no_list(manager, db, quick_hashing):
-    """As the library hawkapi-users builds it: length and characters."""
+    """As hawkapi-users builds it: length and characters."""
     bare = UserManager(model=User, tokens=manager.tokens)
 
     async with db.session() as session:
@@ -392,7 +391,7 @@ async def test_a_manager_without_a_policy_has_no_list(manager, db, quick_hashing
     bare.hasher.close()
 
 
-# Words that are known about the owner
+# Known words about the owner
 
 
 @WAYS
@@ -445,7 +444,7 @@ def test_a_password_close_to_a_known_word_is_refused_by_the_command_line(create_
     ],
 )
 async def test_longer_passwords_may_contain_the_words(set_password, way, password):
-    """Checklist 4: eight characters beside them are enough, and none are asked for where there is none."""
+    """Checklist 4: eight other characters are enough, and none are required without such a word."""
     answer = await set_password(way, password)
 
     assert answer.status_code in (200, 201)
@@ -480,7 +479,7 @@ def test_the_known_words_are_extracted():
 
 
 async def test_names_are_checked_when_an_account_is_created(manager, db):
-    """Checklist 4: columns of one's own that hold a name."""
+    """Checklist 4: custom columns that contain a name."""
     async with db.session() as session:
         with pytest.raises(InvalidPassword, match=LITTLE_MORE):
             await manager.create(
@@ -489,7 +488,7 @@ async def test_names_are_checked_when_an_account_is_created(manager, db):
 
 
 async def test_names_are_checked_when_a_password_is_changed(manager, db, make_user):
-    """Checklist 4: those that the account has."""
+    """Checklist 4: the names stored in the account."""
     async with db.session() as session:
         user = await manager.get_by_id(session, (await make_user()).id)
         user.first_name, user.last_name = "Grace", "Hopper"
@@ -504,7 +503,7 @@ async def test_the_submitted_address_is_checked(manager, db, make_user):
             await manager.update(session, user, email="grace@navy.example", password="grace@navy.example")
 
 
-# Passwords of data breaches
+# Passwords from data breaches
 
 
 @pytest.fixture
@@ -516,7 +515,7 @@ async def server(monkeypatch):
 
 @pytest.fixture
 async def asking(server, manager):
-    """The application asks the server."""
+    """The application queries the server."""
     check = BreachCheck(server.url, timeout=5)
     manager.policy = replace(manager.policy, breaches=check)
     yield
@@ -526,7 +525,7 @@ async def asking(server, manager):
 @pytest.mark.usefixtures("asking")
 @WAYS
 async def test_a_breached_password_is_refused_every_way(server, set_password, hash_calls, way):
-    """Checklist 5: and no hash is made of it (ASVS 6.2.12)."""
+    """Checklist 5: without hashing it (ASVS 6.2.12)."""
     server.body = line_of(NEW)
 
     answer = await set_password(way, NEW)
@@ -551,7 +550,7 @@ async def test_only_five_digits_of_a_hash_are_sent(server, set_password, way):
 @pytest.mark.usefixtures("asking")
 @WAYS
 async def test_an_outage_does_not_prevent_setting_a_password(server, set_password, log_in, caplog, way):
-    """Checklist 5: it fails open and writes one line (ASVS 16.5.2)."""
+    """Checklist 5: it fails open and logs one line (ASVS 16.5.2)."""
     server.status = "503 Service Unavailable"
 
     with caplog.at_level(logging.INFO):
@@ -604,7 +603,7 @@ async def test_a_dead_link_or_wrong_password_triggers_no_lookup(server, client, 
 
 @pytest.mark.usefixtures("asking")
 async def test_taken_and_free_addresses_trigger_the_same_lookup(server, client, make_user, hash_calls):
-    """Nobody learns from the server's log, or from how long it takes, which addresses have an account."""
+    """Neither the server's log nor the response time reveals which addresses have an account."""
     await make_user("taken@example.com")
 
     for email in ["taken@example.com", "free@example.com"]:
@@ -631,7 +630,7 @@ async def test_no_lookup_happens_without_the_setting(app):
 
 
 def test_the_command_line_checks_too_and_tolerates_an_outage(create_by_cli, monkeypatch):
-    """Checklist 5: nobody listens at this port."""
+    """Checklist 5: nothing listens on this port."""
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("PASSWORD_BREACH_URL", "http://127.0.0.1:9/range/")
 
@@ -683,7 +682,7 @@ async def test_a_refused_change_names_the_new_password(server, set_password, pas
 async def test_a_refused_password_keeps_the_link_valid(
     server, client, manager, make_owner, log_in, session_rows, password, sent_as
 ):
-    """Checklist 28: whatever it is refused for; and a reset logs nobody in."""
+    """Checklist 28: whatever the reason; and a reset does not log in."""
     server.body = line_of(NEW)
     path = f"/users/password-reset/{manager.reset_token(await make_owner(ADDRESS))}"
 
@@ -696,11 +695,11 @@ async def test_a_refused_password_keeps_the_link_valid(
     assert await log_in("yet another password") == 200
 
 
-# What there is not
+# Deliberately missing features
 
 
 async def test_passwords_do_not_expire(client, make_owner, set_clock, log_in):
-    """Checklist 8: it need not be changed from time to time (ASVS 6.2.10)."""
+    """Checklist 8: passwords need not be changed periodically (ASVS 6.2.10)."""
     await make_owner(ADDRESS)
     set_clock(datetime(2060, 1, 1, tzinfo=UTC))
 
@@ -708,7 +707,7 @@ async def test_passwords_do_not_expire(client, make_owner, set_clock, log_in):
 
 
 def test_there_are_no_hints_and_no_secret_questions(app):
-    """Checklist 8: no column for one, and no field in any request or answer (ASVS 6.4.2)."""
+    """Checklist 8: no column for one, and no field in any request or response (ASVS 6.4.2)."""
     schemas = app.openapi()["components"]["schemas"].values()
     names = {
         *User.__table__.columns.keys(),
@@ -720,7 +719,7 @@ def test_there_are_no_hints_and_no_secret_questions(app):
 
 
 def test_a_fresh_database_has_no_account(tmp_path):
-    """Checklist 8: nobody can log in before somebody has registered (ASVS 6.3.2)."""
+    """Checklist 8: nobody can log in before someone registers (ASVS 6.3.2)."""
     config = Config(toml_file=PROJECT / "pyproject.toml")
     config.attributes["database_url"] = f"sqlite+aiosqlite:///{tmp_path / 'fresh.db'}"
 

@@ -1,4 +1,4 @@
-"""Several requests at once: the database decides, and exactly one of them wins. CWE-362, CWE-367."""
+"""Concurrent requests: the database decides, and exactly one of them wins. CWE-362, CWE-367."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ async def test_only_one_of_six_concurrent_registrations_succeeds(client, at_once
 async def test_an_address_taken_after_the_lookup_is_a_conflict(
     client, manager, make_user, accounts, outbox, monkeypatch
 ):
-    """The unique index decides, also where the look-up before it sees nobody."""
+    """The unique index decides, even if the earlier lookup found nobody."""
     await make_user("ada@example.com")
 
     async def sees_nobody(session, email):
@@ -60,7 +60,7 @@ async def test_different_addresses_register_concurrently(client, at_once, accoun
 
 
 async def test_only_one_of_four_uses_of_a_reset_link_succeeds(client, manager, make_user, at_once, stored):
-    """Checklist 26: a token that is only checked before the hash could be spent many times."""
+    """Checklist 26: a token checked only before hashing could be used several times."""
     user = await make_user()
     token = manager.reset_token(user)
 
@@ -98,7 +98,7 @@ async def test_only_one_of_four_uses_of_a_verification_link_succeeds(client, man
 
 
 async def test_only_one_of_two_accounts_gets_the_same_new_address(manager, db, make_user):
-    """Checklist 25: the loser gets UserAlreadyExists, not an error of the database."""
+    """Checklist 25: the loser gets UserAlreadyExists, not a database error."""
     users = [await make_user("ada@example.com"), await make_user("eve@example.com")]
 
     async def move(user):
@@ -116,7 +116,7 @@ async def test_only_one_of_two_accounts_gets_the_same_new_address(manager, db, m
 async def test_a_reset_fails_if_the_account_changes_during_hashing(
     manager, db, make_user, meanwhile, change, stored, columns
 ):
-    """The token was good before the hash, which takes a while."""
+    """The token was valid before hashing, which takes a while."""
     user = await make_user()
     meanwhile(lambda: change(user, **columns))
 
@@ -132,7 +132,7 @@ async def test_a_reset_fails_if_the_account_changes_during_hashing(
 async def test_renewing_an_old_hash_does_not_restore_an_old_password(
     manager, db, make_user, change, monkeypatch, client
 ):
-    """A login with the old password that began before a reset must not undo the reset."""
+    """A login with the old password that started before a reset must not undo the reset."""
     user = await make_user("ada@example.com")
     hash_ = manager.hasher.hash
     monkeypatch.setattr(manager.hasher, "is_outdated", lambda hashed: True)
@@ -166,7 +166,7 @@ async def test_a_login_overtaken_by_a_reset_gives_no_valid_token(
 async def test_an_account_deleted_during_login_causes_no_server_error(
     client, manager, db, make_user, accounts
 ):
-    """Checklist 20: nobody gets a session of an account that is gone."""
+    """Checklist 20: nobody gets a session of a deleted account."""
     user = await make_user("ada@example.com")
 
     async def delete():
@@ -190,7 +190,7 @@ async def test_an_account_deleted_during_login_causes_no_server_error(
 
 
 async def test_only_the_last_of_six_invitations_works(client, admin, at_once, outbox):
-    """Checklist 26: six mails, and one link that makes the account."""
+    """Checklist 26: six mails, and one link that creates the account."""
     statuses = await at_once(6, lambda: admin.post("/users/invitations", json={"email": ADA["email"]}))
     tokens = [re.search(r"/invitation/(\S+)", mail.text_body)[1] for mail in await outbox()]
     uses = [await client.post(f"/users/invitation/{token}", json=NEW) for token in tokens]
@@ -203,7 +203,7 @@ async def test_only_the_last_of_six_invitations_works(client, admin, at_once, ou
 async def test_parallel_requests_for_two_addresses_do_not_mix(
     client, make_owner, visit, at_once, outbox, stored, order
 ):
-    """Advisory 13. Checklist 25 and 27: the pending address may be another when a link is used."""
+    """Advisory 13. Checklist 25 and 27: the pending address may have changed when a link is used."""
     user = await make_owner("ada@example.com")
     headers = (await visit(user)).headers
     asked = iter(["a@example.com", "b@example.com"] * 2)

@@ -1,4 +1,4 @@
-"""Access and refresh tokens as an attacker sees them: forged, put together anew, copied and replayed."""
+"""Access and refresh tokens under attack: forged, recombined, copied and replayed."""
 
 import base64
 import json
@@ -27,13 +27,13 @@ def status_of(client):
 
 @pytest.fixture
 def key(settings):
-    """What access tokens are signed with."""
+    """The key that signs access tokens."""
     return derived_key(settings.secret_key.get_secret_value(), "access")
 
 
 @pytest.fixture
 def claims_of(manager):
-    """`claims_of(issued)`: what a good access token of the session claims."""
+    """`claims_of(issued)`: the claims of a valid access token of the session."""
 
     def claims(issued):
         token = manager.tokens.issue_access(issued.user.id, session_id=issued.session.id)
@@ -58,7 +58,7 @@ def refresh(client):
 async def test_a_token_with_the_right_claims_and_key_is_accepted(
     make_user, begin_session, claims_of, key, status_of
 ):
-    """So that the tests below are refused for what they change."""
+    """So the tokens of the tests below are refused for what they change."""
     claims = claims_of(await begin_session(await make_user()))
 
     assert await status_of(jwt.encode(claims, key, "HS256")) == 200
@@ -152,14 +152,14 @@ async def test_the_session_of_another_user_is_refused(make_user, begin_session, 
 
 
 async def test_the_session_of_a_cookie_is_refused(make_user, begin_session, claims_of, key, status_of):
-    """Checklist 36: nobody is given an access token for it."""
+    """Checklist 36: no access tokens are issued for it."""
     claims = claims_of(await begin_session(await make_user(), kind="cookie"))
 
     assert await status_of(jwt.encode(claims, key, "HS256")) == 401
 
 
 async def test_a_claimed_right_is_ignored(client, make_user, begin_session, claims_of, key):
-    """Checklist 36: roles are in the database alone."""
+    """Checklist 36: roles are stored only in the database."""
     claims = claims_of(await begin_session(await make_user())) | {"is_superuser": True, "scope": "admin"}
     token = jwt.encode(claims, key, "HS256")
 
@@ -172,7 +172,7 @@ async def test_a_claimed_right_is_ignored(client, make_user, begin_session, clai
 async def test_a_role_change_applies_to_the_next_request(
     client, make_user, begin_session, headers_of, change, is_superuser, status
 ):
-    """Checklist 36: with a token from before."""
+    """Checklist 36: with a token issued before."""
     user = await make_user(is_superuser=not is_superuser)
     headers = headers_of(await begin_session(user))
     await client.get("/users", headers=headers)
@@ -198,7 +198,7 @@ async def test_an_access_token_lasts_15_minutes_and_names_no_address(make_user, 
 
 
 async def test_rotation_is_atomic(refresh, make_user, begin_session, overtake_refresh, set_clock):
-    """Checklist 37; CWE-367: a use that two others overtake does not bring a replaced token back."""
+    """Checklist 37; CWE-367: a refresh overtaken by two others does not revive a replaced token."""
     set_clock(START)
     issued = await begin_session(await make_user())
     newest = []
@@ -219,7 +219,7 @@ async def test_rotation_is_atomic(refresh, make_user, begin_session, overtake_re
 async def test_a_refresh_overtaken_by_a_logout_gives_no_tokens(
     client, refresh, make_user, begin_session, headers_of, overtake_refresh, session_rows
 ):
-    """Checklist 37; CWE-367: a session that has ended meanwhile stays ended."""
+    """Checklist 37; CWE-367: a concurrently ended session stays ended."""
     issued = await begin_session(await make_user())
     overtake_refresh(lambda: client.post("/users/logout", headers=headers_of(issued)))
 
@@ -234,7 +234,7 @@ async def test_a_refresh_overtaken_by_a_logout_gives_no_tokens(
 async def test_concurrent_uses_replace_the_token_once(
     refresh, make_user, begin_session, at_once, session_rows
 ):
-    """Checklist 37: and nobody is left with a dead one."""
+    """Checklist 37: nobody is left with an invalid one."""
     issued = await begin_session(await make_user())
     answers = []
 
@@ -254,7 +254,7 @@ async def test_concurrent_uses_replace_the_token_once(
 async def test_a_replay_after_the_grace_period_ends_the_session_for_everyone(
     refresh, make_user, begin_session, headers_of, client, session_rows, events, set_clock
 ):
-    """Checklist 37: and that is committed, although the answer is 401."""
+    """Checklist 37: committed although the response is 401."""
     set_clock(START)
     stolen = await begin_session(await make_user())
     owners = (await refresh(stolen.token)).json()["refresh_token"]
@@ -291,7 +291,7 @@ async def test_a_faster_attacker_is_logged_out_by_the_owners_refresh(
 async def test_a_replay_is_detected_after_a_restart(
     other_client, make_user, begin_session, set_clock, refresh, events
 ):
-    """Checklist 37. Advisory 8: what was replaced stands in the database, not in the memory of a process."""
+    """Checklist 37. Advisory 8: replaced tokens are recorded in the database, not in a process's memory."""
     set_clock(START)
     stolen = (await begin_session(await make_user())).token
     present = (await refresh(stolen)).json()["refresh_token"]
@@ -341,7 +341,7 @@ async def test_a_replay_ends_no_other_login_of_the_user(
 async def test_a_replay_is_detected_until_the_session_would_have_ended(
     refresh, manager, db, make_user, begin_session, session_rows, set_clock
 ):
-    """Checklist 37: the worker removes no row that a replay could still meet."""
+    """Checklist 37: the worker removes no row that is needed to detect a replay."""
     set_clock(START)
     issued = await begin_session(await make_user())
     await refresh(issued.token)

@@ -1,6 +1,6 @@
-"""What is refused is written down: once for each account or network in a while, and committed all the same.
+"""Refusals are audited once per account or network and period, and committed although the request fails.
 
-Checklist 39; ASVS 16.3.1, 16.3.2, 16.3.3. An operator sees who is attacked, and nobody can fill the log.
+Checklist 39; ASVS 16.3.1, 16.3.2, 16.3.3. Operators see who is attacked, and nobody can fill the log.
 """
 
 from collections import Counter
@@ -42,7 +42,7 @@ def post(app, set_clock):
 
 @pytest.fixture
 def guess(post):
-    """`await guess(EMAIL, 12)`: so many wrong passwords from one address; the last status."""
+    """`await guess(EMAIL, 12)`: that many wrong passwords from one address; the last status."""
 
     async def send(email=EMAIL, times=PER_PAIR + 1, address=HERE, **options):
         for _ in range(times - 1):
@@ -62,11 +62,11 @@ def noted(events):
     return read
 
 
-# Passwords that are not looked at
+# Unchecked passwords
 
 
 async def test_blocked_guessing_is_audited_once_per_account(guess, make_owner, noted):
-    """Checklist 39: with the account, and where the guesses come from."""
+    """Checklist 39: with the account and the origin of the guesses."""
     user = await make_owner(EMAIL)
 
     status = await guess(times=PER_PAIR + 20)
@@ -78,7 +78,7 @@ async def test_blocked_guessing_is_audited_once_per_account(guess, make_owner, n
 
 
 async def test_many_networks_guessing_one_account_are_audited_once(guess, make_owner, noted):
-    """Checklist 39: what is counted is the account."""
+    """Checklist 39: the account is counted."""
     await make_owner(EMAIL)
 
     for number in range(30):
@@ -88,7 +88,7 @@ async def test_many_networks_guessing_one_account_are_audited_once(guess, make_o
 
 
 async def test_blocked_guessing_is_audited_again_after_the_window(guess, make_owner, noted, set_clock):
-    """Checklist 39: an attack that goes on is seen to go on."""
+    """Checklist 39: a continuing attack stays visible."""
     await make_owner(EMAIL)
     await guess()
     set_clock(NOON + WINDOW)
@@ -99,7 +99,7 @@ async def test_blocked_guessing_is_audited_again_after_the_window(guess, make_ow
 
 
 async def test_guessing_an_unknown_account_is_audited_the_same_way(guess, make_owner, noted, statements):
-    """Checklist 13, 14 and 39: the same statements, and nothing of the e-mail address."""
+    """Checklist 13, 14 and 39: the same statements, without the e-mail address."""
     await make_owner(EMAIL)
     work = []
     for email, address in ((EMAIL, HERE), ("nobody@example.com", THERE)):
@@ -129,7 +129,7 @@ async def test_guessing_with_a_stolen_session_is_audited(post, make_owner, visit
 
 
 async def test_a_network_refused_before_the_body_is_audited_once(guess, post, noted):
-    """Checklist 39: for whom it guesses, nobody knows then."""
+    """Checklist 39: the guessed account is not known at that point."""
     for number in range(PER_ADDRESS):
         await guess(f"user{number}@example.com", 1)
 
@@ -142,7 +142,7 @@ async def test_a_network_refused_before_the_body_is_audited_once(guess, post, no
 
 
 async def test_unknown_accounts_cannot_fill_the_log(guess, post, make_owner, browser_of_answer, noted):
-    """Checklist 39: a browser that is known for some account is refused after the body was read."""
+    """Checklist 39: a browser known for some account is refused after the body is read."""
     await make_owner(EMAIL)
     browser = browser_of_answer(await post("/users/login", json=RIGHT))
     for number in range(PER_ADDRESS):
@@ -159,7 +159,7 @@ async def test_unknown_accounts_cannot_fill_the_log(guess, post, make_owner, bro
 
 @pytest.fixture
 def dead_links(manager, make_owner):
-    """`await dead_links()`: the requests of all ways to send a link that was used already or is made up."""
+    """`await dead_links()`: requests with a used or forged link, in every way it can be sent."""
 
     async def make():
         used = manager.verify_token(await make_owner(EMAIL, is_verified=True))
@@ -221,7 +221,7 @@ async def test_opening_a_dead_link_is_not_audited(client, events):
 
 @pytest.fixture
 def cross_site(post, make_owner, visit):
-    """`await cross_site(way, HERE)`: another site makes a browser send a request."""
+    """`await cross_site(way, HERE)`: a cross-site request."""
 
     async def send(way, address=HERE):
         if way == "login":
@@ -281,7 +281,7 @@ async def test_a_refusal_that_cannot_be_audited_has_the_same_response(
 
 
 async def test_without_an_address_all_clients_count_as_one(app, client, noted):
-    """Checklist 39: behind a socket that tells no address, nobody fills the log either."""
+    """Checklist 39: behind a socket without addresses nobody can fill the log either."""
     client._transport.client = ("", 0)
 
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""An account that must set a new password: the right one counts as wrong until a mailed link has set another.
+"""An account that must set a new password: the right one counts as wrong until a mailed link sets another.
 
 ASVS 6.4.2, 7.4.3, 8.2.1.
 """
@@ -20,7 +20,7 @@ LOGINS = pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"]
 
 @pytest.fixture
 def require(admin):
-    """`await require(user)`: a superuser gives *user* the state; `value=False` takes it back."""
+    """`await require(user)`: a superuser requires a reset of *user*; `value=False` lifts it."""
 
     async def patch(user, *, value=True):
         return await admin.patch(f"/users/{user.id}", json={"must_reset_password": value})
@@ -29,7 +29,7 @@ def require(admin):
 
 
 def visible(answer):
-    """All that a client sees of an answer; the id of each request is another."""
+    """Everything a client sees of a response, except the request id."""
     return answer.status_code, answer.content, dict(answer.headers) | {"x-request-id": ""}
 
 
@@ -166,7 +166,7 @@ async def test_a_login_does_not_cancel_a_deletion(client, make_owner, require, s
     assert (await stored(user)).delete_after is not None
 
 
-# How its owner gets out of it
+# How the owner regains access
 
 
 async def test_the_owner_gets_a_link_that_sets_a_new_password(
@@ -243,7 +243,7 @@ async def test_requesting_a_link_does_not_reveal_it(client, make_owner, require,
     assert costs[0] == costs[1]
 
 
-# What takes it back, and what does not
+# What lifts it and what does not
 
 
 async def test_a_superuser_can_lift_it(client, make_owner, require):
@@ -287,7 +287,7 @@ async def test_verifying_the_address_does_not_lift_it(client, make_owner, requir
     assert (now.is_verified, now.must_reset_password) == (True, True)
 
 
-# Who gives it, and to whom
+# Requiring it
 
 
 async def test_it_is_shown_to_superusers_and_can_be_filtered(admin, make_owner, require):
@@ -302,7 +302,7 @@ async def test_it_is_shown_to_superusers_and_can_be_filtered(admin, make_owner, 
 
 
 async def test_it_can_be_required_of_the_last_active_superuser(client, admin, root, require, mailed_token):
-    """The mailed link needs no other superuser, so nobody is locked out for good."""
+    """The mailed link needs no other superuser, so nobody is locked out permanently."""
     given = await require(root)
     locked_out = await admin.get("/users")
     await client.post(f"/users/password-reset/{await mailed_token()}", json={"password": NEW})

@@ -1,4 +1,4 @@
-"""How many logins an account may have at once: the one that was used longest ago ends, and the owner is told.
+"""The limit on concurrent sessions: the least recently used one ends, and the owner is notified.
 
 ASVS 7.1.2. MAX_SESSIONS is 3 here.
 """
@@ -24,7 +24,7 @@ def at_most_three(manager, monkeypatch):
 
 @pytest.fixture
 def begin_at(visit, set_clock):
-    """`await begin_at(0, 1, 2, user=ada)`: sessions that began so many minutes after noon."""
+    """`await begin_at(0, 1, 2, user=ada)`: sessions that started that many minutes after noon."""
 
     async def begin(*minutes, user, kind="bearer"):
         begun = []
@@ -38,7 +38,7 @@ def begin_at(visit, set_clock):
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in()`: Ada logs in, with a cookie of another session perhaps."""
+    """`await log_in()`: log Ada in, optionally with the cookie of another session."""
 
     async def send(path="/users/login", **headers):
         answer = await client.post(path, json=ADA, headers=OWN_PAGE | headers)
@@ -50,7 +50,7 @@ def log_in(client):
 
 @pytest.fixture
 def alive(session_rows):
-    """`await alive()`: the ids of the sessions that nobody has revoked."""
+    """`await alive()`: the ids of unrevoked sessions."""
 
     async def read():
         return {row.id for row in await session_rows() if row.revoked_at is None}
@@ -187,7 +187,7 @@ async def test_concurrent_logins_do_not_exceed_the_limit(client, make_owner, at_
     assert len(await alive()) == 3
 
 
-# What is written down, and told
+# Audit and notices
 
 
 async def test_ended_sessions_are_audited(make_owner, begin_at, log_in, events):

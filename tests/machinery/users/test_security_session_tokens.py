@@ -1,5 +1,4 @@
-"""What a session token is made of and what the database knows of it; limits that nothing extends (Checklist
-15, 17 and 18)."""
+"""Session tokens, what the database stores, and limits that cannot be extended (Checklist 15, 17 and 18)."""
 
 import base64
 import hashlib
@@ -29,7 +28,7 @@ def status_of_refresh(client):
     return ask
 
 
-# 15: what a token is made of, and what the database knows of it
+# 15: the token and what the database stores
 
 
 async def test_a_token_is_32_bytes_of_system_randomness(make_user, begin_session, monkeypatch):
@@ -61,7 +60,7 @@ async def test_the_database_holds_only_the_hash(make_user, begin_session, sessio
 
 @pytest.fixture
 def forged():
-    """`forged(row, token)`: tokens that somebody makes who has read the database; *token* lends its seal."""
+    """`forged(row, token)`: tokens forged from the database; *token* provides the checksum."""
 
     def make(row, token):
         digest = bytes.fromhex(row.secret_hash)
@@ -81,7 +80,7 @@ def forged():
 async def test_stored_values_are_not_valid_cookies(
     client, make_user, begin_session, session_rows, forged, at_once
 ):
-    """Checklist 15: a dump of the database logs nobody in."""
+    """Checklist 15: a database dump does not allow logins."""
     issued = await begin_session(await make_user(), kind="cookie")
     [row] = await session_rows()
     tokens = iter(forged(row, issued.token))
@@ -143,7 +142,7 @@ async def test_each_bearer_login_has_its_own_tokens(client, make_user, session_r
 
 
 async def test_two_session_cookies_cannot_be_combined(client, make_user, begin_session, headers_of):
-    """Checklist 17: a planted cookie beside the real one is at most taken for itself."""
+    """Checklist 17: a planted cookie beside the real one is never combined with it."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     of_ada = headers_of(await begin_session(ada, kind="cookie"))["Cookie"]
     planted = headers_of(await begin_session(eve, kind="cookie"))["Cookie"]
@@ -205,7 +204,7 @@ async def test_refreshing_does_not_extend_the_absolute_limit(
 async def test_neither_use_nor_refreshing_makes_a_login_recent(
     client, make_user, begin_session, headers_of, session_rows, set_clock, refresh_until, use_until
 ):
-    """Checklist 18: `authenticated_at` moves when the password is given, and else never."""
+    """Checklist 18: `authenticated_at` moves only when the password is entered."""
     set_clock(START)
     issued = await begin_session(await make_user())
 

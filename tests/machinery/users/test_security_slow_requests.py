@@ -1,4 +1,4 @@
-"""The client decides when a body arrives. What happens meanwhile counts, and nobody waits for it."""
+"""The client decides when a body arrives. Changes made meanwhile apply, and nobody has to wait."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ def slowly(app):
 
 
 async def test_a_slow_request_with_a_dead_login_holds_no_lock(client, make_user, login, slowly):
-    """On SQLite it would be the write lock, and nobody could log in meanwhile."""
+    """On SQLite it would hold the write lock, and nobody could log in."""
     headers = login(await make_user("ada@example.com"))
     await client.post("/users/logout", headers=headers)
     others = []
@@ -116,7 +116,7 @@ async def test_a_superuser_whose_account_is_deleted_gets_no_server_error(client,
 async def test_a_superuser_demoted_during_the_request_grants_no_rights(
     client, make_user, login, slowly, stored, taken
 ):
-    """Checklist 20 and 36: else a request kept open would bring back what was taken away."""
+    """Checklist 20 and 36: otherwise a request kept open would restore revoked rights."""
     eve, accomplice = await make_user("eve@example.com", is_superuser=True), await make_user()
     admin, headers = login(await make_user("root@example.com", is_superuser=True)), login(eve)
 

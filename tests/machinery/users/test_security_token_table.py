@@ -1,4 +1,4 @@
-"""Every event against every kind of token: which are dead afterwards, and that the others are not.
+"""Every event against every kind of token: which ones it invalidates and which it does not.
 
 Advisory 36 (CVE-2026-28268: a reset deleted the wrong kind of token, and a cleanup was inverted).
 """
@@ -27,7 +27,7 @@ OF_THE_ACCOUNT = SESSIONS | LINKS
 EVERYTHING = OF_THE_ACCOUNT | INVITATION
 
 
-# What happens. `it.headers` are those of another session of the owner.
+# The events. `it.headers` belong to another session of the owner.
 
 
 async def nothing(it):
@@ -195,7 +195,7 @@ async def test_revoking_a_verification_invalidates_its_link(admin, make_owner, e
     assert await good() == INVITATION
 
 
-# The tasks: what has expired goes, at that very moment, and nothing else
+# The tasks: rows are deleted exactly when they expire
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def everything_that_expires(app, db, manager, make_owner, begin_session, set_clo
 
 @pytest.fixture
 def left(db):
-    """`await left()`: how many sessions, invitations, events, mails, and mails that have their content."""
+    """`await left()`: the numbers of sessions, invitations, events, mails and mails with content."""
 
     async def count():
         whole = select(func.count()).select_from(OutboxMessage).where(OutboxMessage.message != "")
@@ -257,7 +257,7 @@ def left(db):
 async def test_each_task_deletes_only_expired_rows(
     everything_that_expires, set_clock, do_task, left, age, expected
 ):
-    """Advisory 36: just before its time everything is there, and at its time it is gone."""
+    """Advisory 36: rows exist until just before their expiry and are deleted at it."""
     await everything_that_expires()
     set_clock(NOON + age)
 

@@ -1,4 +1,4 @@
-"""app/users/sessions.py by itself: what begins, finds, keeps and ends a session, exactly at its limits."""
+"""app/users/sessions.py on its own: starting, finding, keeping and ending sessions at their limits."""
 
 import base64
 import hashlib
@@ -28,7 +28,7 @@ def start(set_clock):
 
 @pytest.fixture
 def sessions(db, manager):
-    """`await sessions.by_id(...)`: a method of `Sessions`, in a transaction of its own."""
+    """`await sessions.by_id(...)`: a method of `Sessions` in its own transaction."""
 
     class Committed:
         def __getattr__(self, name):
@@ -271,7 +271,7 @@ async def test_last_seen_is_due_once_a_minute(manager, make_user, begin_session,
 async def test_last_seen_is_written_once_a_minute(
     sessions, make_user, begin_session, session_rows, set_clock, age, seen
 ):
-    """Also when many requests have found it due at once."""
+    """Even if concurrent requests find it due."""
     issued = await begin_session(await make_user())
 
     set_clock(START + age)
@@ -457,7 +457,7 @@ async def test_already_revoked_sessions_are_not_counted(
 async def test_an_idle_session_is_removed(
     sessions, make_user, begin_session, change_session, session_rows, set_clock, age, rows, revoked_at
 ):
-    """A revoked one stays as long: until then its tokens could be replayed, and have to be known."""
+    """A revoked session is kept that long: until then its tokens could be replayed and must be recognized."""
     issued = await begin_session(await make_user())
     await change_session(issued.session, revoked_at=revoked_at)
 
@@ -553,7 +553,7 @@ async def test_the_list_is_empty_after_a_new_password(sessions, make_user, begin
 async def test_the_list_shows_the_current_session_as_seen_now(
     client, make_user, begin_session, headers_of, set_clock
 ):
-    """Exact to the minute, also in the request that writes it down."""
+    """Exact to the minute, even in the request that records it."""
     issued = await begin_session(await make_user())
 
     set_clock(START + DAY)

@@ -1,4 +1,4 @@
-"""UserTokens: what a token is bound to, and what makes one worthless."""
+"""UserTokens: what a token is bound to and what invalidates it."""
 
 import base64
 import json
@@ -90,7 +90,7 @@ def test_a_mail_token_can_hold_any_id(tokens, purpose, subject):
 
 @EACH_MAILED
 def test_a_mail_token_is_short(tokens, purpose):
-    """A link fits into a line or two; as a JWT it had 430 characters."""
+    """A link fits on a line or two; as a JWT it had 430 characters."""
     issuer = getattr(tokens, f"_{purpose}")
 
     token = issuer.issue(UUID, password_version=7, email="a" * 200)
@@ -107,7 +107,7 @@ def test_no_purpose_accepts_a_token_for_another(tokens, made_for, used_for):
 
 @pytest.mark.parametrize(("made_for", "used_for"), [pair for pair in PAIRS if "access" not in pair])
 def test_each_purpose_has_its_own_key(tokens, made_for, used_for):
-    """Checklist 36: the right content under another purpose's key is worth nothing."""
+    """Checklist 36: the right content signed with another purpose's key is invalid."""
     getattr(tokens, f"_{made_for}")._audience = getattr(tokens, f"_{used_for}")._audience
 
     with pytest.raises(TokenError):
@@ -116,7 +116,7 @@ def test_each_purpose_has_its_own_key(tokens, made_for, used_for):
 
 @pytest.mark.parametrize(("made_for", "used_for"), [pair for pair in PAIRS if "access" not in pair])
 def test_each_purpose_has_its_own_audience(tokens, made_for, used_for):
-    """A second line: the same key for two purposes would not mix them up."""
+    """A second line of defence: even with the same key two purposes would not mix."""
     getattr(tokens, f"_{made_for}")._key = getattr(tokens, f"_{used_for}")._key
 
     with pytest.raises(TokenError):
@@ -134,7 +134,7 @@ def test_another_application_accepts_nothing(tokens, purpose, other):
 
 @EACH_MAILED
 def test_a_mail_token_with_any_byte_changed_is_refused(tokens, purpose):
-    """Checklist 36: expiry, user, version, address and signature are all under the signature."""
+    """Checklist 36: expiry, user, version and address are all signed."""
     content = bytes_of(ISSUE[purpose](tokens))
     changed = [content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :] for at in range(len(content))]
 
@@ -201,7 +201,7 @@ def test_an_access_token_that_lacks_a_claim_is_refused(tokens, claim):
     ids=str,
 )
 def test_a_mail_token_is_bound_to_password_version_and_address(tokens, purpose, bound_to):
-    """A token works for the password and the address that it was issued for only."""
+    """A token works only for the password and address it was issued for."""
     issue = {"verify": tokens.issue_verify, "reset": tokens.issue_reset}[purpose]
 
     with pytest.raises(TokenError):

@@ -1,4 +1,4 @@
-"""The tasks for accounts: forget sessions and events that are past their time, delete who is due."""
+"""The account tasks: remove expired sessions and events, and delete accounts that are due."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ DAY, INSTANT = timedelta(days=1), timedelta(microseconds=1)
 
 @pytest.fixture
 def session_ids(db):
-    """`await session_ids()`: the rows of the table of sessions."""
+    """`await session_ids()`: the ids in the sessions table."""
 
     async def read():
         async with db.session(commit=False) as session:
@@ -116,7 +116,7 @@ async def test_a_failed_deletion_keeps_the_account_and_is_retried(
     assert await stored(user) is None
 
 
-# Accounts whose grace has passed
+# Accounts past their grace period
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the users routes: rules for addresses and passwords, refusals of foreign sites."""
+"""The OpenAPI document of the users routes: rules for addresses and passwords, cross-site refusals."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_account_lookups_accept_any_text(app, schema):
     assert "format" not in app.openapi()["components"]["schemas"][schema]["properties"]["email"]
 
 
-# The refusal of a cookie that another site sent (checklist 35)
+# The refusal of a cross-site cookie (checklist 35)
 
 
 @pytest.mark.parametrize(

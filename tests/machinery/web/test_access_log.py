@@ -1,4 +1,4 @@
-"""The line of each request in the log, and the id that a request has in every line and in its answer."""
+"""The access log line of each request, and the request id in every line and in the response."""
 
 import asyncio
 import logging
@@ -66,7 +66,7 @@ def busy(app_with):
     return build
 
 
-# What is in the line
+# What is logged
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ async def test_the_client_is_the_one_behind_the_proxy(busy, raw, access_lines):
     assert [line.client for line in access_lines()] == ["198.51.100.7"]
 
 
-# What is not
+# What is not logged
 
 
 async def test_no_query_string_is_logged(busy, raw, access_lines):

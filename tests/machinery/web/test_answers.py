@@ -1,4 +1,4 @@
-"""Answers: streams and files work, 204 is empty, and exactly the fields of the response model leave."""
+"""Responses: streams and files work, 204 is empty, and exactly the fields of the response model are sent."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class Page(msgspec.Struct):
 
 
 class Row:
-    """Like a mapped object: attributes, no Struct and no dict."""
+    """Like a mapped object: attributes, neither Struct nor dict."""
 
     name = "a"
     password = "s3cret"
@@ -217,7 +217,7 @@ async def test_a_handler_may_allow_caching(web, http):
     ids=lambda response: f"{response.status_code} {response.content_type}",
 )
 async def test_responses_that_set_a_cookie_are_not_cached(web, http, response):
-    """Advisory 37: or the cache gives the cookie to others."""
+    """Advisory 37: otherwise a cache would give the cookie to others."""
 
     @web.get("/")
     async def handler(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The life of an application: two share nothing, a failed start is loud, a stop waits for requests."""
+"""The lifespan: two applications share nothing, a failed startup is logged, shutdown waits for requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""JSON bodies: whatever is sent, the answer is a 4xx that names the problem, or the value is right."""
+"""JSON bodies: whatever is sent, the value is correct or the response is a 4xx that names the problem."""
 
 from typing import Annotated, Any
 

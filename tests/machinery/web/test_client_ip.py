@@ -1,4 +1,4 @@
-"""Who sends a request: the address behind trusted proxies, and the browser, whatever anybody writes."""
+"""The client of a request: the address behind trusted proxies and the user agent, whatever is sent."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -17,7 +17,7 @@ CLIENT = "198.51.100.7"
 def client(
     *headers: tuple[bytes, bytes], peer: str | None = PEER, trusted: str = "", kind: str = "http"
 ) -> Any:
-    """What `client_of` says of a request from *peer*, with the given TRUSTED_PROXIES."""
+    """What `client_of` returns for a request from *peer*, with the given TRUSTED_PROXIES."""
     app = App(title="Test", version="1", description="", max_body_size=1000)
     networks = [ip_network(each) for each in trusted.split(",") if each]
     app.state.settings = Settings(
@@ -56,14 +56,14 @@ def forwarded(*lines: str) -> list[tuple[bytes, bytes]]:
     ],
 )
 def test_without_proxies_the_client_is_the_peer(peer: str | None, address: str):
-    """A peer behind a Unix socket has none. An address has one spelling."""
+    """A peer behind a Unix socket has no address. Addresses are normalized."""
     assert client(peer=peer).ip_address == address
 
 
 @pytest.mark.parametrize("lines", [[CLIENT], [f"{CLIENT}, {PEER}"], ["garbage"], [CLIENT, CLIENT]])
 @pytest.mark.parametrize("trusted", ["", "10.0.0.0/8", "203.0.113.8", "203.0.113.10/31", "2001:db8::/32"])
 def test_a_forwarded_address_from_an_untrusted_peer_is_ignored(lines: list[str], trusted: str):
-    """Checklist 10: a spoofed X-Forwarded-For makes nobody somebody else."""
+    """Checklist 10: a spoofed X-Forwarded-For does not change the client."""
     assert client(*forwarded(*lines), trusted=trusted).ip_address == PEER
 
 
@@ -97,13 +97,13 @@ def test_a_trusted_proxy_may_have_an_ipv6_address(peer: str, trusted: str):
         (f", ,{CLIENT}, ,", CLIENT),
         ("fe80::1%eth0", "fe80::1"),
         ("fe80::1%" + "x" * 500, "fe80::1"),
-        # Some proxies write the port, too.
+        # Some proxies add the port.
         ("198.51.100.7:4711", "198.51.100.7"),
         ("[2001:db8::7]:4711", "2001:db8::7"),
     ],
 )
 def test_a_forwarded_address_is_normalized(written: str, address: str):
-    """Not longer than an address can be: it goes into a column."""
+    """No longer than an IP address can be: it goes into a column."""
     assert client(*forwarded(written), trusted=PEER).ip_address == address
 
 
@@ -142,7 +142,7 @@ def test_an_almost_valid_address_is_ignored(written: str):
     ],
 )
 def test_the_last_untrusted_hop_is_the_client(lines: list[str], address: str):
-    """Each appends the address that asked it; what stands before that, the client may have written."""
+    """Each appends the address of its client. The client may have written anything before that."""
     assert client(*forwarded(*lines), trusted=f"{PEER},10.0.0.0/8").ip_address == address
 
 
@@ -152,7 +152,7 @@ def test_the_last_untrusted_hop_is_the_client(lines: list[str], address: str):
     ids=str,
 )
 def test_several_header_lines_are_one_list(lines: list[str]):
-    """RFC 9110, section 5.3. HAProxy adds a line of its own below what the client has sent."""
+    """RFC 9110, section 5.3. HAProxy adds its own line below the client's."""
     assert client(*forwarded(*lines), trusted=f"{PEER},10.0.0.0/8").ip_address == CLIENT
 
 
@@ -162,7 +162,7 @@ def test_other_headers_are_ignored(name: bytes):
     assert client((name, CLIENT.encode()), trusted=PEER).ip_address == PEER
 
 
-# The network: whom a limit counts
+# The network, which limits count
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_other_headers_are_ignored(name: bytes):
     ],
 )
 def test_the_network_is_an_ipv4_address_or_the_64_of_an_ipv6_address(address: str, network: str):
-    """One customer has all the addresses of a /64, and would have as many attempts."""
+    """One customer has all addresses of a /64 and would have as many attempts."""
     assert Client(address).network == network
 
 
@@ -219,7 +219,7 @@ def test_a_long_user_agent_header_is_cut(length: int):
 
 
 async def test_the_longest_values_fit_the_columns(app: App, make_user: Any, raw: Any):
-    """On PostgreSQL a text that is too long is an error, and so is a NUL."""
+    """On PostgreSQL a text that is too long or contains NUL is an error."""
     user = await make_user("ada@example.com", is_active=False)
     body = b'{"email": "ada@example.com", "password": "wrong"}'
 

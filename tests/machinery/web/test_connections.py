@@ -1,4 +1,4 @@
-"""The connection of a request is back in the pool before its answer leaves, whatever the answer is."""
+"""A request returns its connection to the pool before its response is sent, whatever the response."""
 
 import asyncio
 from typing import Annotated, Any

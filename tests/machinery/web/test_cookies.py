@@ -1,6 +1,5 @@
-"""Cookies: any number of them, on every answer, and none that breaks out of its header.
-
-Those of a request have the names that the browser knows them by, and no others.
+"""Cookies: any number on every response, and none can break out of its header. Request cookies have exactly
+the names that browsers use.
 """
 
 from typing import Annotated, Any
@@ -70,7 +69,7 @@ async def test_invalid_cookie_values_are_refused(web, http, name, value):
 
 @pytest.fixture
 def cookies_in(web, raw):
-    """`await cookies_in(b"a=1", b"b=2")`: what a handler finds in a request with these Cookie fields."""
+    """`await cookies_in(b"a=1", b"b=2")`: what a handler sees in a request with these Cookie headers."""
     found = []
 
     @web.get("/")
@@ -111,7 +110,7 @@ async def test_the_cookies_of_a_request_are_read(cookies_in, field, cookies):
     "space", [b"\x85", b"\xa0", b"\x0b", b"\x0c", b"\x1c", b"\x1f", b"\xc2\xa0", b"\xc2\x85"]
 )
 async def test_only_spaces_and_tabs_are_stripped_from_a_name(cookies_in, space):
-    """What HawkAPI 0.2.0 strips as well is another name to the browser, which lets any host set it."""
+    """HawkAPI 0.2.0 strips more, which for browsers is a different name that any host may set."""
     found = await cookies_in(space + b"__Host-a=1; __Host-b" + space + b"=2")
 
     assert set(found) == {space.decode("latin-1") + "__Host-a", "__Host-b" + space.decode("latin-1")}
@@ -122,7 +121,7 @@ async def test_the_first_cookie_of_a_name_wins(cookies_in):
 
 
 async def test_several_cookie_headers_are_one_list(cookies_in):
-    """HTTP/2 clients send each cookie in a field of its own (RFC 9113, section 8.2.3)."""
+    """HTTP/2 clients send each cookie in a separate header (RFC 9113, section 8.2.3)."""
     assert await cookies_in(b"a=1", b"b=2; c=3", b"") == {"a": "1", "b": "2", "c": "3"}
 
 

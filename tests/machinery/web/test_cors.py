@@ -1,4 +1,4 @@
-"""CORS_ORIGINS: which other sites' pages may ask, and read what they are answered, errors too."""
+"""CORS_ORIGINS: which other sites' pages may send requests and read responses, errors included."""
 
 import pytest
 from hawkapi import Request
@@ -11,7 +11,7 @@ PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-He
 
 @pytest.fixture
 def open_to(app_with, connected):
-    """`async with open_to([...]) as client:` a client of an application that these origins may ask."""
+    """`async with open_to([...]) as client:` a client of an application with these CORS_ORIGINS."""
 
     def build(origins, **settings):
         web = app_with(cors_origins=origins, **settings)

@@ -1,4 +1,4 @@
-"""Requests that another site made a browser send: refused, unless they only read. ASVS 3.5.1 to 3.5.3."""
+"""Cross-site requests are refused unless they only read. ASVS 3.5.1 to 3.5.3."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def check(method: str, headers: dict[str, str], base_url: str = "https://app.exa
 
 
 def status(*arguments: Any) -> int:
-    """What is answered; 200 where the request may go on."""
+    """The status of the response; 200 if the request is accepted."""
     try:
         check(*arguments)
     except Problem as problem:
@@ -94,7 +94,7 @@ def test_same_site_requests_are_accepted(headers: dict[str, str]):
 
 
 def test_a_browser_using_another_host_name_is_accepted():
-    """`Sec-Fetch-Site` compares with the address that was asked for, whatever BASE_URL is."""
+    """`Sec-Fetch-Site` is about the requested URL, whatever BASE_URL is."""
     assert status("POST", {"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:8000"}) == 200
 
 
@@ -111,7 +111,7 @@ def test_a_browser_using_another_host_name_is_accepted():
     ],
 )
 def test_the_origin_is_compared_with_the_one_of_base_url(base_url: str, origin: str):
-    """As browsers write it: lower case, without a path, without the port that goes without saying."""
+    """As browsers write it: in lower case, without a path or the default port."""
     assert status("POST", {"Origin": origin}, base_url) == 200
     assert status("POST", {"Origin": f"{origin}9"}, base_url) == 403
 

@@ -1,4 +1,4 @@
-"""What the database says about its schema: a missing migration, and unique values that are taken."""
+"""Database errors about the schema: missing migrations and duplicate values."""
 
 import logging
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Dependencies: once a request, told of the error, finished before the answer leaves, and never silent."""
+"""Dependencies: run once per request, see errors, finish before the response, and never hide errors."""
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
@@ -18,7 +18,7 @@ def seen() -> list[Any]:
 
 @pytest.fixture
 def watching(seen):
-    """A dependency with a `yield` that notes how the request ended."""
+    """A dependency with a `yield` that records how the request ended."""
 
     async def dependency(request: Request) -> AsyncGenerator[None]:
         try:

@@ -1,4 +1,4 @@
-"""The documentation: works offline, under a policy without exceptions, and can be off."""
+"""The documentation works offline under a strict policy and can be turned off."""
 
 import gzip
 import hashlib
@@ -14,7 +14,7 @@ from app.settings import Settings
 
 
 def make_settings(**values: Any) -> Settings:
-    """Settings that would do in production, but for *values*."""
+    """Settings valid in production, changed by *values*."""
     good = {
         "environment": "production",
         "secret_key": SecretStr(hashlib.sha256(b"the secret of the tests").hexdigest()),
@@ -36,7 +36,7 @@ def documented(web):
 
 
 async def links_of(http) -> list[str]:
-    """Everything that the page loads."""
+    """Everything the page loads."""
     page = (await http.get("/docs")).text
     return re.findall(r'<(?:link|script|img|iframe)[^>]*\s(?:href|src)="([^"]*)"', page)
 

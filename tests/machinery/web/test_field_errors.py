@@ -1,4 +1,4 @@
-"""All that is wrong with a body or a query is said at once, field by field."""
+"""All errors in a body or a query are reported at once, field by field."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""Forms and uploads: refused when malformed, and a file's content arrives whole, whatever is in it."""
+"""Forms and uploads: malformed ones are refused, and file contents arrive unchanged."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""Guards: nothing answers before them, whatever a handler looks like, and no body is read for strangers."""
+"""Guards run before any response, whatever the handler looks like, and before a body is read."""
 
 from functools import wraps
 from typing import Annotated, Any
@@ -166,7 +166,7 @@ async def test_a_sync_handler_runs_outside_the_event_loop(web, http):
 
 
 async def test_a_route_creates_its_middleware_once(web, http):
-    """HawkAPI makes one for each request, so that a limit would never be reached."""
+    """HawkAPI creates one for each request, so a limit would never be reached."""
 
     class Counter(Middleware):
         def __init__(self, app: Any, start: int) -> None:

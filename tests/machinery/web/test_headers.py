@@ -1,4 +1,4 @@
-"""Headers that every answer has, whoever gives it (ASVS 3.4)."""
+"""Headers of every response, whatever creates it (ASVS 3.4)."""
 
 import pytest
 from hawkapi import Request
@@ -20,7 +20,7 @@ PRODUCTION = {
 
 @pytest.fixture
 def answering(web):
-    """An application with one route for each kind of answer."""
+    """An application with one route for each kind of response."""
 
     @web.get("/200")
     async def success() -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Health routes: what a load balancer asks, without a word about the inside."""
+"""Health routes for load balancers, without internal details."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An exception outside an endpoint is an answer, too, and never the server's own."""
+"""An exception outside an endpoint also becomes a response of the application, not of the server."""
 
 import pytest
 from hawkapi.responses import StreamingResponse
@@ -8,7 +8,7 @@ from app.web import Problem
 
 @pytest.fixture
 def raising(web):
-    """`raising(error)`: the application gets a middleware that raises it."""
+    """`raising(error)`: add a middleware that raises it."""
 
     def add(error):
         class Raising:
@@ -69,7 +69,7 @@ async def test_an_error_in_the_application_itself_is_500(web, raw, monkeypatch, 
 
 
 async def test_a_broken_stream_is_cut_off_and_logged(web, raw, caplog):
-    """Were it ended in an orderly manner, the client would take what it has as complete."""
+    """If it ended normally, the client would consider it complete."""
 
     @web.get("/")
     async def handler() -> StreamingResponse:

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, and true of what the routes take and give."""
+"""The OpenAPI document is valid and matches what the routes accept and return."""
 
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ class Page(msgspec.Struct):
 
 
 def document(app: App) -> Any:
-    """The document of *app*, which is valid."""
+    """The document of *app*, validated."""
     found = app.openapi()
     validate(found)
     return found
@@ -229,7 +229,7 @@ def test_an_unannotated_handler_is_documented_without_guessing(web):
 
 
 def test_errors_of_any_request_are_documented(web):
-    """The host name, the time, and what is too large; without a body nothing of a body."""
+    """Errors about the host name, timeouts and sizes; without a body none about bodies."""
 
     @web.get("/things")
     async def handler(request: Request) -> int:

@@ -1,4 +1,4 @@
-"""The schemas of the OpenAPI document: what is checked is what is described."""
+"""The schemas of the OpenAPI document match the validation."""
 
 from datetime import date
 from decimal import Decimal
@@ -45,7 +45,7 @@ class Full(msgspec.Struct):
 
 
 def document(app: App) -> Any:
-    """The document of *app*, which is valid."""
+    """The document of *app*, validated."""
     found = app.openapi()
     validate(found)
     return found

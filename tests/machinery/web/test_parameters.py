@@ -1,4 +1,4 @@
-"""Query, header, cookie and path parameters: present, of their type and within their limits, or a 4xx."""
+"""Query, header, cookie and path parameters: present, of the right type and within limits, or a 4xx."""
 
 from datetime import date
 from enum import Enum

@@ -1,4 +1,4 @@
-"""Errors: each is problem details, says nothing of the inside, and is logged when it is ours."""
+"""Errors: each is problem details without internals, and is logged if it is a server error."""
 
 import logging
 from typing import Any

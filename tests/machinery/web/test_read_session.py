@@ -1,4 +1,4 @@
-"""The session of GET and HEAD: no transaction, and nothing of it is left on the connection afterwards."""
+"""The session of GET and HEAD: no transaction, and no state left on the connection."""
 
 import asyncio
 from typing import Any
@@ -41,7 +41,7 @@ async def test_each_statement_runs_on_its_own(stored, stored_http, thing):
 async def test_no_transaction_is_started(stored, stored_http, postgresql):
     @stored.get("/", status_code=200)
     async def handler(db: Db) -> list[str]:
-        return await moments(db)  # now() is the time at which the transaction began
+        return await moments(db)  # now() is the time at which the transaction started
 
     first, second = (await stored_http.get("/")).json()
     assert first != second
@@ -70,7 +70,7 @@ async def test_the_connection_starts_transactions_again_for_writes(stored, store
 
     assert (await stored_http.get("/")).json() == []
     assert (await stored_http.post("/")).status_code == 500
-    assert stored.state.db.get().engine.pool.checkedin() == 1  # both had the same connection
+    assert stored.state.db.get().engine.pool.checkedin() == 1  # both used the same connection
     assert (await stored_http.get("/")).json() == []
 
 

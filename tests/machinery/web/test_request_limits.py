@@ -1,4 +1,4 @@
-"""How large the address and the headers of a request may be; bodies are tested in test_bodies.py."""
+"""The maximum sizes of URL and headers; bodies are tested in test_bodies.py."""
 
 import pytest
 
@@ -7,7 +7,7 @@ TARGET = 8192
 
 @pytest.fixture
 def ask(app_with, raw):
-    """`await ask(path=..., query=..., headers=...)`: the answer of an application with the default limits."""
+    """`await ask(path=..., query=..., headers=...)`: the response with the default limits."""
 
     async def send(method="GET", path="/", query=b"", headers=(), **settings):
         web = app_with(**settings)

@@ -1,4 +1,4 @@
-"""Handlers that could not work are refused when they are registered, with a sentence that says what to do."""
+"""Unusable handlers are refused at registration, with a message that says what to do."""
 
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ class Thing(msgspec.Struct):
 
 
 class Foreign:
-    """A class that msgspec knows nothing of."""
+    """A class unknown to msgspec."""
 
 
 async def unresolved(thing: "NotImported") -> None: ...  # type: ignore[name-defined] # noqa: F821

@@ -1,4 +1,4 @@
-"""What the production server makes of the answers, byte by byte, and whether the connection goes on."""
+"""The bytes that the production server sends, and whether the connection stays open."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""SQLite: one trip to the connection's thread for a statement, with the results of the driver's cursor."""
+"""SQLite: one round trip to the connection's thread per statement, with the driver's results."""
 
 import aiosqlite
 import pytest
@@ -10,14 +10,14 @@ from app.database import Db
 
 @pytest.fixture(params=[True, False], ids=["fast", "plain"])
 def settings(settings, tmp_path, request):
-    """SQLite, whatever the other tests run on, with and without DATABASE_FAST_PATHS."""
+    """SQLite, whatever database the other tests use, with and without DATABASE_FAST_PATHS."""
     url = SecretStr(f"sqlite+aiosqlite:///{tmp_path / 'own.db'}")
     return settings.model_copy(update={"database_url": url, "database_fast_paths": request.param})
 
 
 @pytest.fixture
 def trips(monkeypatch):
-    """What was sent to threads of connections since the test began."""
+    """Calls sent to connection threads since the test started."""
     sent = []
     execute = aiosqlite.Connection._execute
 

@@ -1,4 +1,4 @@
-"""How long a body may take to arrive and an answer to begin, and what is left of what was given up."""
+"""How long a body may take to arrive and a response to start, and what a timeout leaves behind."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ START = {"type": "http.request", "body": b'{"a": ', "more_body": True}
 
 @pytest.fixture
 def speak():
-    """`await speak(app, receive)`: the messages that answer a POST whose body `receive` gives."""
+    """`await speak(app, receive)`: the response messages to a POST whose body comes from `receive`."""
 
     async def call(app, receive, http_version="1.1"):
         messages = []
@@ -44,7 +44,7 @@ def speak():
 
 @pytest.fixture
 def stalled(never):
-    """The beginning of a body, and then nothing."""
+    """The start of a body, and then nothing."""
     parts = iter([START])
 
     async def receive():
@@ -56,7 +56,7 @@ def stalled(never):
 
 @pytest.fixture
 def reading(app_with):
-    """`reading(body_timeout=0.05)`: an application with a route that takes a body."""
+    """`reading(body_timeout=0.05)`: an application with a route that reads a body."""
 
     def build(**settings):
         web = app_with(**settings)

@@ -1,4 +1,4 @@
-"""Committed before answered: one session a request, and its outcome known before the answer leaves."""
+"""One session per request, committed before the response is sent."""
 
 import asyncio
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""Values that a database cannot store are the client's mistake on every database: 400, never 500."""
+"""Values that a database cannot store are a client error on every database: 400, never 500."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""The protections that SECURITY.md states, each as a change that takes it away. `mutations.py` tries them.
+"""The protections in SECURITY.md, each as a change that removes it. `mutations.py` applies them.
 
-Each names the test that shows it: one of the row of the checklist where it has an `item`, else one of another
+Each names the test that shows it: one from the checklist row if it has an `item`, otherwise one from another
 section. The text to replace has to be in the file once, or once in the function *within*; keep it short, so
-that changes around it do not matter. What is left has to work in all other respects.
+that changes around it do not matter. The rest must still work in all other respects.
 """
 
 import ast
@@ -20,18 +20,18 @@ MAIL_TOKENS = "app/users/mail_tokens.py"
 
 
 class CannotBeApplied(LookupError):
-    """The text of a mutation is not in its file, or there more than once."""
+    """The text of a mutation is missing in its file or not unique."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """*new* in the place of *old*, in one file of a project."""
+    """Replaces *old* by *new* in one file of a project."""
 
     file: str
     old: str
     new: str = ""
     within: str = ""
-    """The function or class that *old* is looked for in; else it is the whole file."""
+    """The function or class to search for *old*; by default the whole file."""
 
     def in_text(self, text: str) -> str:
         """*text* of the file, changed. Raises `CannotBeApplied`."""
@@ -48,18 +48,18 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Mutation(Change):
-    """A protection that is taken away, and the test of the project that has to fail then."""
+    """A protection to remove, and the project's test that must fail then."""
 
     name: str
     """The protection, in words."""
     test: str
-    """As SECURITY.md names tests: file::function."""
+    """As in SECURITY.md: file::function."""
     item: int | None = None
     """The row of the checklist."""
     also: tuple[Change, ...] = ()
-    """What has to change with it, where two things hold one protection."""
+    """Further changes, if a protection has two parts."""
     postgresql_only: bool = False
-    """SQLite has one writer at a time, so nothing can be seen there."""
+    """SQLite has one writer at a time, so the race cannot occur there."""
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -72,7 +72,7 @@ class Mutation(Change):
             path.write_text(change.in_text(path.read_text("utf-8")), "utf-8")
 
     def has(self, text: str) -> bool:
-        """Whether it is the one, or one of those, that *text* means: a number is an item."""
+        """Whether *text* selects this mutation: a number is a checklist item."""
         if text.isdecimal():
             return self.item == int(text)
         return text.lower() in f"{self.name} {self.file} {self.test}".lower()
@@ -80,7 +80,7 @@ class Mutation(Change):
 
 @cache
 def _spans(text: str) -> dict[str, tuple[int, int]]:
-    """Where each function and class of a module begins and ends; (0, 0) for a name that several have."""
+    """The start and end of each function and class of a module; (0, 0) for an ambiguous name."""
     lines = text.splitlines(keepends=True)
     starts = [0, *accumulate(map(len, lines))]
     spans: dict[str, tuple[int, int]] = {}
@@ -103,7 +103,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=1,
-        name="no setting makes the minimum less than eight",
+        name="no setting lowers the minimum below eight",
         file="app/settings.py",
         old="int, Field(ge=8, le=128,",
         new="int, Field(ge=0, le=128,",
@@ -134,7 +134,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=1,
-        name="a password is kept as it was typed",
+        name="a password is hashed as typed",
         file="app/users/passwords/hashing.py",
         old="lambda: hash_password(password)",
         new="lambda: hash_password(password.strip())",
@@ -157,7 +157,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=2,
-        name="no kind of character is asked for",
+        name="no kind of character is required",
         file="app/users/passwords/policy.py",
         old="    if any(spelling in common",
         new="    if password.islower():\n"
@@ -175,7 +175,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=3,
-        name="digits and signs make a common password no better",
+        name="digits and signs do not improve a common password",
         file="app/users/passwords/policy.py",
         old="any(spelling in common for spelling in spellings(password.casefold()))",
         new="password.casefold() in common",
@@ -183,7 +183,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=3,
-        name="nor in any way in which a password is set",
+        name="the list applies wherever a password is set",
         file="app/users/passwords/policy.py",
         old="any(spelling in common for spelling in spellings(password.casefold()))",
         new="password.casefold() in common",
@@ -191,21 +191,21 @@ PROTECTIONS = [
     ),
     Mutation(
         item=3,
-        name="the application has the list of common passwords",
+        name="the application uses the list of common passwords",
         file="app/users/__init__.py",
         old="load_common=load_common_passwords,",
         test="test_security_passwords.py::test_a_common_password_is_refused_every_way",
     ),
     Mutation(
         item=3,
-        name="the command line has the list of common passwords",
+        name="the command line uses the list of common passwords",
         file="app/users/__init__.py",
         old="load_common=load_common_passwords,",
         test="test_security_passwords.py::test_a_common_password_is_refused_by_the_command_line",
     ),
     Mutation(
         item=4,
-        name="little more than a known word is refused",
+        name="a password close to a known word is refused",
         file="app/users/passwords/policy.py",
         old="if _is_little_more_than(words, password.casefold()):",
         new="if False:",
@@ -237,7 +237,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=5,
-        name="five digits of the hash leave and no more",
+        name="only five digits of the hash are sent",
         file="app/users/passwords/pwned.py",
         old="self._range(digest[:5])",
         new="self._range(digest)",
@@ -245,7 +245,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=5,
-        name="a server that is away stops nobody",
+        name="a breach server outage stops nobody",
         file="app/users/passwords/pwned.py",
         old="            return False\n",
         new="            return True\n",
@@ -253,7 +253,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=5,
-        name="without the setting no server is asked",
+        name="no lookup happens without the setting",
         file="app/users/__init__.py",
         old="if not settings.password_breach_url:",
         new="if False:",
@@ -261,7 +261,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=6,
-        name="a change of the password needs the current one",
+        name="a password change requires the current password",
         file=MANAGER,
         within="_require_password",
         old="if is_right and _accepts",
@@ -270,7 +270,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=6,
-        name="superusers set no password",
+        name="superusers cannot set a password",
         file="app/users/schemas.py",
         within="UserUpdate",
         old="is_superuser: bool | None = None",
@@ -286,14 +286,14 @@ PROTECTIONS = [
     ),
     Mutation(
         item=7,
-        name="forms tell password managers what they ask for",
+        name="forms are annotated for password managers",
         file="app/users/pages/forms.html",
         old=' autocomplete="new-password"',
         test="test_security_links.py::test_every_form_is_annotated_for_password_managers",
     ),
     Mutation(
         item=7,
-        name="forms cut nothing off",
+        name="forms do not truncate input",
         file="app/users/pages/forms.html",
         old='minlength="{{ min_length }}"',
         new='minlength="{{ min_length }}" maxlength="64"',
@@ -344,7 +344,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=9,
-        name="a success clears no count",
+        name="a success does not clear the counts",
         file="app/users/rate_limits.py",
         within="uncount",
         old="await _refund(self._limiter, self._buckets)",
@@ -353,7 +353,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=9,
-        name="an address that guesses is refused before its body is read",
+        name="a guessing client is refused before its body is read",
         file="app/users/dependencies.py",
         old="await users.limits.look_at_passwords(client_of(request).network)",
         new="pass",
@@ -361,14 +361,14 @@ PROTECTIONS = [
     ),
     Mutation(
         item=9,
-        name="a known browser has a count",
+        name="guesses with a known browser are counted",
         file="app/users/rate_limits.py",
         old='*_buckets("wrong_password:browser", f"{account} {known}", limit.browser),',
         test="test_security_guessing_details.py::test_a_known_browser_has_its_own_count",
     ),
     Mutation(
         item=10,
-        name="every spelling of an address shares one count",
+        name="all spellings of an address share a count",
         file=MANAGER,
         within="_begin_attempt",
         old="account, network = normalize_email(email),",
@@ -377,7 +377,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=10,
-        name="nobody but a proxy of ours says who the client is",
+        name="only a trusted proxy names the client",
         file="app/web/client_ip.py",
         within="address_of",
         old="trusted = _trusted(scope)",
@@ -386,7 +386,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=10,
-        name="the addresses of one IPv6 network are one",
+        name="addresses of one IPv6 network share a count",
         file="app/web/client_ip.py",
         old="(self.ip_address, 64)",
         new="(self.ip_address, 128)",
@@ -394,7 +394,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=10,
-        name="a stolen session does not guess without end",
+        name="guessing with a stolen session is limited",
         file=MANAGER,
         within="confirm",
         old="known=session.id",
@@ -412,7 +412,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=11,
-        name="a browser that was used before has a count of its own",
+        name="a known browser has its own count",
         file=MANAGER,
         within="authenticate",
         old="known = self._known_browser(browser, user)",
@@ -421,7 +421,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=11,
-        name="the lock that strangers cause ends by itself",
+        name="a block caused by strangers expires",
         file="app/users/rate_limits.py",
         old='account="10/15m, 100/d"',
         new='account="10/d"',
@@ -429,7 +429,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=12,
-        name="a mailbox gets only so many mails",
+        name="mails to a mailbox are limited",
         file=MANAGER,
         within="_may_mail",
         old="self.limits is None or",
@@ -438,7 +438,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=12,
-        name="an address asks for only so many mails",
+        name="mail requests of an IP address are limited",
         file="app/users/dependencies.py",
         within="limited_by",
         old="await users.limits.count(row, ip=client_of(request).network)",
@@ -447,7 +447,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=12,
-        name="the response does not tell that no mail was sent",
+        name="the response does not reveal that no mail was sent",
         file="app/users/rate_limits.py",
         old="            return False\n        return True",
         new="            raise\n        return True",
@@ -455,7 +455,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=12,
-        name="many accounts that ask for one address share the count of its mailbox",
+        name="accounts that request one address share its mailbox's count",
         file=MANAGER,
         within="request_email_change",
         old='may_mail = await self._may_mail("request_email_change", new_email)',
@@ -474,7 +474,7 @@ PROTECTIONS = [
     # 13 and 14: who has an account
     Mutation(
         item=13,
-        name="asking for a reset does not tell who has an account",
+        name="a reset request does not reveal who has an account",
         file=MANAGER,
         within="request_password_reset",
         old="await self._do_dummy_work(db)",
@@ -483,7 +483,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=13,
-        name="a log-in does not tell that an account is disabled",
+        name="login does not reveal that an account is disabled",
         file="app/users/routes/error_handlers.py",
         within="refused",
         old='"The e-mail address or the password is wrong"',
@@ -492,7 +492,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=13,
-        name="a change of the address does not tell who has an account",
+        name="an email change does not reveal who has an account",
         file=MANAGER,
         within="request_email_change",
         old="await self._do_dummy_work(db)",
@@ -501,7 +501,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=13,
-        name="private registration does not tell who has an account",
+        name="private registration does not reveal who has an account",
         file=MANAGER,
         within="register",
         old='if self.registration == "open":',
@@ -510,7 +510,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
-        name="a log-in to no account costs a hash, too",
+        name="login to an unknown account also costs a hash",
         file=MANAGER,
         within="_verified",
         old="is_right = await",
@@ -519,7 +519,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
-        name="registering a taken address costs a hash, too",
+        name="registering a taken address also costs a hash",
         file=MANAGER,
         within="create",
         old="        # Check and hash before the lookup",
@@ -530,7 +530,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
-        name="mail leaves after the response",
+        name="mail is sent after the response",
         file="app/mail/mailer.py",
         old="        enqueue(\n",
         new='        await __import__("hawkapi_mail").InMemoryBackend().send(message)\n        enqueue(\n',
@@ -538,7 +538,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
-        name="private registration of a taken address costs a mail, too",
+        name="private registration of a taken address also costs a mail",
         file=MANAGER,
         within="register",
         old='await self.notify(user, "already_registered")',
@@ -547,7 +547,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
-        name="private registration of an address that is not verified costs a mail, too",
+        name="private registration of an unverified address also costs a mail",
         file=MANAGER,
         within="register",
         old="await self._mail_verification(user)",
@@ -556,7 +556,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=14,
-        name="asking for a link for nobody costs a mail, too",
+        name="a link request for an unknown account also costs a mail",
         file=MANAGER,
         within="_do_dummy_work",
         old="if self.send_dummy_mail is not None:",
@@ -591,7 +591,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=15,
-        name="a copy of the database makes no cookie",
+        name="a database copy cannot forge a cookie",
         file=SESSIONS,
         old="return hashlib.sha256(secret).hexdigest()",
         new="return secret.hex()",
@@ -599,7 +599,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=15,
-        name="a made-up token ends no session",
+        name="a forged token ends no session",
         file=SESSIONS,
         within="_parts",
         old="if not hmac.compare_digest(checksum, self._checksum(session_id, secret)):",
@@ -608,7 +608,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=16,
-        name="a log-in ends the session that the browser had",
+        name="login ends the browser's previous session",
         file=MANAGER,
         within="log_in",
         old="await self.sessions.revoke(db, former)",
@@ -617,7 +617,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=16,
-        name="a confirmation ends the cookie from before",
+        name="a confirmation invalidates the previous cookie",
         file=SESSIONS,
         within="reissue",
         old=" or not await self.revoke(db, session)",
@@ -625,7 +625,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=17,
-        name="a cookie that was planted is not the one after the log-in",
+        name="login does not adopt a planted cookie",
         file=MANAGER,
         within="log_in",
         old="return await self.sessions.issue(db, user, kind=kind, remember=remember)",
@@ -635,7 +635,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=17,
-        name="a session that was planted is not the one after the log-in",
+        name="login does not adopt a planted session",
         file=MANAGER,
         within="log_in",
         old="await self.sessions.revoke(db, former)",
@@ -644,7 +644,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=18,
-        name="a session that nobody uses ends",
+        name="an idle session ends",
         file=SESSIONS,
         within="is_alive",
         old="and now < session.last_seen_at + self.limits.idle",
@@ -652,7 +652,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=18,
-        name="a session that is used ends",
+        name="a busy session ends",
         file=SESSIONS,
         within="is_alive",
         old="and now < session.expires_at",
@@ -660,7 +660,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=18,
-        name="refreshing makes no log-in recent",
+        name="refreshing does not make a login recent",
         file=SESSIONS,
         within="rotate",
         old="last_seen_at=now,",
@@ -669,7 +669,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=19,
-        name="a log-out ends the session in the database",
+        name="logout ends the session in the database",
         file=MANAGER,
         within="log_out",
         old="if await self.sessions.revoke(db, session):",
@@ -678,7 +678,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=19,
-        name="whoever is logged out may log out",
+        name="logging out twice succeeds",
         file="app/users/routes/sessions.py",
         within="logout",
         old="login: OptionalLogin",
@@ -687,7 +687,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=20,
-        name="a disabled account has no session",
+        name="disabling an account ends its sessions",
         file=SESSIONS,
         within="is_alive",
         old="user.is_active\n            and session.revoked_at",
@@ -705,7 +705,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=20,
-        name="an account that is active again has no session from before",
+        name="a reactivated account has no earlier sessions",
         file=ADMINISTRATION,
         within="_apply",
         old=' or changes.get("is_active") is False',
@@ -713,7 +713,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=21,
-        name="a password that is set past its owner ends every token",
+        name="a password set in code invalidates every token",
         file=ADMINISTRATION,
         within="_apply",
         old="user.password_version = self.model.password_version + 1",
@@ -731,7 +731,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=21,
-        name="each event ends the tokens that it should",
+        name="each event invalidates the right tokens",
         file=MANAGER,
         within="_set_password",
         old="password_version=user.password_version + 1",
@@ -740,7 +740,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=22,
-        name="an account has no more sessions than it may have",
+        name="a login over the session limit ends a session",
         file=MANAGER,
         within="_end_surplus",
         old="if db.info.pop(_ALIVE, most) < most:",
@@ -749,7 +749,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=22,
-        name="nor when it logs in many times at once",
+        name="concurrent logins do not exceed the session limit",
         file=SESSIONS,
         within="revoke_surplus",
         old=".offset(self.limits.most - 1)",
@@ -766,7 +766,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=21,
-        name="a new password ends every mailed link",
+        name="a new password invalidates every mailed link",
         file=MAIL_TOKENS,
         within="verify",
         old="if claims.password_version != password_version:",
@@ -784,7 +784,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=21,
-        name="a log-in with the old password that a reset overtakes is refused",
+        name="a login overtaken by a reset is refused",
         file=MANAGER,
         within="_verified",
         old="await self._lock(db, user) and user.password_version == version",
@@ -793,7 +793,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=22,
-        name="owners end their own sessions and no others",
+        name="owners can end only their own sessions",
         file=SESSIONS,
         within="_alive",
         old="UserSession.user_id == user.id,",
@@ -811,7 +811,7 @@ PROTECTIONS = [
     # 23 and 24: superusers, and what needs a recent log-in
     Mutation(
         item=23,
-        name="superusers end the sessions of an account",
+        name="superusers can end the sessions of an account",
         file="app/users/routes/admin.py",
         within="end_sessions_of",
         old="await users.end_sessions(db, await users.require(db, user_id))",
@@ -820,7 +820,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=23,
-        name="superusers set the flags and nothing else",
+        name="superusers can set only the flags",
         file="app/users/schemas.py",
         within="UserUpdate",
         old="is_superuser: bool | None = None",
@@ -836,7 +836,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=23,
-        name="superusers do not see the link that they send",
+        name="superusers do not see the reset link",
         file="app/users/routes/admin.py",
         within="send_password_reset",
         old="return Accepted()",
@@ -845,7 +845,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=23,
-        name="the last superuser stays one",
+        name="the last superuser cannot be demoted",
         file=ADMINISTRATION,
         within="require_another_superuser",
         old="if active == {user.id}:",
@@ -854,7 +854,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=23,
-        name="of two superusers who take it from each other one stays one",
+        name="two superusers cannot both demote each other",
         file=ADMINISTRATION,
         within="require_another_superuser",
         old="        .with_for_update()\n",
@@ -863,7 +863,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="an old log-in is not recent",
+        name="an old login is not recent",
         file="app/users/dependencies.py",
         within="recent_login",
         old="if not users.sessions.is_recent(login.session):",
@@ -872,7 +872,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="deleting the account needs a recent log-in",
+        name="deleting the account requires a recent login",
         file="app/users/routes/account.py",
         within="delete_me",
         old="recent: RecentLogin, ",
@@ -880,7 +880,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="changing an account as a superuser needs a recent log-in",
+        name="a superuser's changes require a recent login",
         file="app/users/routes/admin.py",
         within="change_user",
         old="recent: RecentLogin,",
@@ -888,7 +888,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="no response leads where the request says",
+        name="no response redirects to a URL from the request",
         file="app/users/routes/sessions.py",
         within="logout",
         old="    cookie = session_cookie(request)",
@@ -899,7 +899,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="inviting needs a recent log-in",
+        name="inviting requires a recent login",
         file="app/users/routes/admin.py",
         within="invite",
         old="    recent: RecentLogin,\n",
@@ -907,7 +907,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="withdrawing an invitation needs a recent log-in",
+        name="withdrawing an invitation requires a recent login",
         file="app/users/routes/admin.py",
         within="withdraw_invitation",
         old="recent: RecentLogin, ",
@@ -915,7 +915,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=24,
-        name="sending a reset needs a recent log-in",
+        name="sending a reset requires a recent login",
         file="app/users/routes/admin.py",
         within="send_password_reset",
         old="recent: RecentLogin, ",
@@ -924,7 +924,7 @@ PROTECTIONS = [
     # 25 to 30: mailed links
     Mutation(
         item=25,
-        name="the link alone does not change the address",
+        name="the link requires the owner to change the address",
         file=MANAGER,
         within="change_email",
         old="if not owned:",
@@ -933,7 +933,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=25,
-        name="the address changes when its link is used, and not before",
+        name="the address changes only when its link is used",
         file=MANAGER,
         within="request_email_change",
         old="self._change_once(db, user, pending_email=new_email)",
@@ -942,7 +942,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=25,
-        name="the old address is told of the change",
+        name="the old address is notified of the change",
         file=MANAGER,
         within="change_email",
         old='await self._notify(user, "email_changed", to=old_email, is_verified=was_verified)',
@@ -950,7 +950,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=25,
-        name="an address that was taken meanwhile is refused",
+        name="a concurrently taken address is refused",
         file=MANAGER,
         within="change_email",
         old="except IntegrityError:",
@@ -980,7 +980,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=26,
-        name="of two resets at once one wins",
+        name="only one of two concurrent resets succeeds",
         file=MANAGER,
         within="_change_once",
         old="self.model.password_version == user.password_version,",
@@ -988,7 +988,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=26,
-        name="of two verifications at once one wins",
+        name="only one of two concurrent verifications succeeds",
         file=MANAGER,
         within="verify",
         old="db, user, self.model.is_verified.is_(False), **values",
@@ -1006,7 +1006,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=27,
-        name="a token is for the one who is in it, by its signature",
+        name="the signature covers the user of a token",
         file=MAIL_TOKENS,
         within="_checked",
         old="if not hmac.compare_digest(mac, self._mac(signed)):",
@@ -1015,7 +1015,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=27,
-        name="a token is for the address that it was mailed to",
+        name="a token is for the address it was mailed to",
         file=MAIL_TOKENS,
         within="verify",
         old="if email is not None and not",
@@ -1024,7 +1024,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=27,
-        name="a token from before a change of the address is dead",
+        name="an email change invalidates older tokens",
         file=MANAGER,
         within="change_email",
         old="password_version=user.password_version + 1,",
@@ -1049,7 +1049,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=28,
-        name="a password is checked before the link to reset it is spent",
+        name="a refused password does not use the reset link up",
         file=MANAGER,
         within="reset_password",
         old="await self._check_password(new_password, context_words(user.email, vars(user)))\n",
@@ -1068,7 +1068,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=28,
-        name="a password is checked before an invitation is spent",
+        name="a refused password does not use the invitation up",
         file=INVITATIONS,
         within="accept_invitation",
         old="        invitation = await self.invitations.of_token(db, token)\n",
@@ -1078,7 +1078,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=28,
-        name="a link logs nobody in",
+        name="a link does not log in",
         file=MANAGER,
         within="reset_password",
         old='        audit.record(db, "password_reset"',
@@ -1087,7 +1087,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=29,
-        name="whoever verifies another's account gets it",
+        name="a verification takes over an account created by someone else",
         file=MANAGER,
         within="verify",
         old="is_theirs = bool(password or known) or",
@@ -1096,7 +1096,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=29,
-        name="whoever resets the password of another's account gets it",
+        name="a reset takes over an account created by someone else",
         file=MANAGER,
         within="_set_password",
         old="password_version=user.password_version + 1",
@@ -1105,7 +1105,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=29,
-        name="the cookie of a taken address makes no browser known",
+        name="registering a taken address makes no browser known",
         file="app/users/routes/registration.py",
         within="register_privately",
         old="remember_browser(request, users, None)",
@@ -1126,14 +1126,14 @@ PROTECTIONS = [
     ),
     Mutation(
         item=30,
-        name="no response of a link is kept",
+        name="responses to links are not cached",
         file="app/web/html.py",
         old='"Cache-Control": "no-store",',
         test="test_security_links.py::test_no_response_is_cached_or_sends_a_referrer",
     ),
     Mutation(
         item=30,
-        name="no page passes on the URL that it was opened at",
+        name="no page sends its URL as a referrer",
         file="app/web/middleware.py",
         old='(b"referrer-policy", b"no-referrer"),',
         test="test_security_links.py::test_no_response_is_cached_or_sends_a_referrer",
@@ -1141,7 +1141,7 @@ PROTECTIONS = [
     # 34 to 37: cookies and tokens
     Mutation(
         item=34,
-        name="no script reads the cookie",
+        name="scripts cannot read the cookie",
         file="app/web/cookies.py",
         old="http_only: bool = True",
         new="http_only: bool = False",
@@ -1149,7 +1149,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=34,
-        name="no other host sets the cookie",
+        name="no other host can set the cookie",
         file="app/users/cookies.py",
         old='SECURE_NAME = "__Host-session"',
         new='SECURE_NAME = "session"',
@@ -1157,7 +1157,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=34,
-        name="the cookie does not travel over plain http",
+        name="the cookie is not sent over plain HTTP",
         file="app/users/cookies.py",
         within="give_cookie",
         old="secure=_is_secure(request),",
@@ -1184,7 +1184,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=35,
-        name="another site does nothing with a cookie",
+        name="another site cannot use the cookie",
         file="app/users/dependencies.py",
         within="find_login",
         old="require_same_origin(request)",
@@ -1193,14 +1193,14 @@ PROTECTIONS = [
     ),
     Mutation(
         item=35,
-        name="another site logs no browser in",
+        name="another site cannot log a browser in",
         file="app/users/routes/sessions.py",
         old="        Depends(require_same_origin),\n",
         test="test_security_cookies.py::test_another_site_cannot_log_a_browser_in",
     ),
     Mutation(
         item=35,
-        name="another host of this site is another site",
+        name="another host of the domain is another site",
         file="app/web/csrf.py",
         old='site == "same-origin"',
         new='site in ("same-origin", "same-site")',
@@ -1232,7 +1232,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=36,
-        name="access tokens have every claim",
+        name="access tokens must have every claim",
         file=TOKENS,
         within="_checked",
         old='"iat": int, ',
@@ -1240,7 +1240,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=36,
-        name="all of a mailed token is signed",
+        name="a mailed token is signed completely",
         file=MAIL_TOKENS,
         within="_mac",
         old='b"\\0" + signed',
@@ -1291,7 +1291,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=37,
-        name="a replay is known after a restart",
+        name="a replay is detected after a restart",
         file=SESSIONS,
         old='self._key = derived_key(secret, "session").encode()',
         new="self._key = secrets.token_bytes(32)",
@@ -1299,7 +1299,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=37,
-        name="a refresh token is replaced only if it is still the present one",
+        name="only the current refresh token is rotated",
         file=SESSIONS,
         within="rotate",
         old="UserSession.secret_hash == session.secret_hash,",
@@ -1307,7 +1307,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=37,
-        name="a refresh brings no session back that has ended meanwhile",
+        name="a refresh does not revive a concurrently ended session",
         file=SESSIONS,
         within="rotate",
         old="UserSession.revoked_at.is_(None),",
@@ -1315,7 +1315,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=37,
-        name="a replaced refresh token is known again",
+        name="a replaced refresh token is recognized",
         file=SESSIONS,
         within="_current_secret",
         old="if replaced_at is None or clock.now() >= replaced_at + self.limits.grace:",
@@ -1333,7 +1333,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=37,
-        name="within the grace a second use is no replay",
+        name="reuse within the grace period is not a replay",
         file=SESSIONS,
         within="_current_secret",
         old="clock.now() >= replaced_at + self.limits.grace",
@@ -1343,7 +1343,7 @@ PROTECTIONS = [
     # 38 to 40: rights, logs, production
     Mutation(
         item=38,
-        name="registering sets no flag",
+        name="registration cannot set flags",
         file="app/users/schemas.py",
         within="Registration",
         old="password: NewPasswordText",
@@ -1352,7 +1352,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=38,
-        name="an owner sets no flag",
+        name="owners cannot set flags",
         file="app/users/schemas.py",
         within="EmailChange",
         old="new_email: NewEmailText",
@@ -1378,7 +1378,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="a failed log-in is written down although the response is an error",
+        name="a failed login is audited although the response is an error",
         file=MANAGER,
         within="authenticate",
         old='outcome="failure", method="password")\n            if transaction_is_ours:',
@@ -1387,7 +1387,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="a log-in is written down",
+        name="a login is audited",
         file=MANAGER,
         within="authenticate",
         old='audit.record(db, "login", user.id, method="password")',
@@ -1405,7 +1405,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="no token of a path is logged",
+        name="tokens in paths are not logged",
         file="app/web/framework/application.py",
         old='if result is not None and "token" in result.params:',
         new="if False:",
@@ -1414,7 +1414,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="no secret is taken from a URL",
+        name="no secret is accepted in a URL",
         file="app/users/dependencies.py",
         within="_access_token",
         old='    scheme, _, token = (request.headers.get("authorization") or "").partition(" ")',
@@ -1425,7 +1425,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="an error of the database shows no values",
+        name="a database error shows no values",
         file="app/database/__init__.py",
         old='{"hide_parameters": True}',
         new="{}",
@@ -1442,7 +1442,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="what looks like a secret is redacted",
+        name="text that looks like a secret is redacted",
         file="app/redaction.py",
         within="redact",
         old="text = pattern.sub(replacement, text)",
@@ -1451,7 +1451,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="guesses that are refused are written down once for an account",
+        name="refused guesses are audited once per account",
         file="app/users/rate_limits.py",
         within="may_record",
         old='*_buckets(f"{event}:account", account, limit.account),',
@@ -1459,7 +1459,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="guesses that are refused are written down",
+        name="refused guesses are audited",
         file=MANAGER,
         within="_begin_attempt",
         old='if await self.limits.may_record("guessing_blocked", ip=network, account=account):',
@@ -1468,7 +1468,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="refused links are written down once for a network",
+        name="refused links are audited once per network",
         file="app/users/rate_limits.py",
         within="may_record",
         old='*_buckets(f"{event}:ip", ip or "unknown", limit.ip),',
@@ -1476,14 +1476,14 @@ PROTECTIONS = [
     ),
     Mutation(
         item=39,
-        name="requests of other sites are written down",
+        name="cross-site requests are audited",
         file="app/users/routes/error_handlers.py",
         old='await note_refusal(request, resolve_user_manager(app), "cross_site_refused", "cookie")',
         test="test_security_refusals.py::test_cross_site_requests_are_audited_once_per_network",
     ),
     Mutation(
         item=39,
-        name="requests of other sites are written down once for a network",
+        name="cross-site requests are audited once per network",
         file="app/users/rate_limits.py",
         within="may_record",
         old="return not await self._acquire(buckets)",
@@ -1492,7 +1492,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=40,
-        name="no other site shows a response in a frame",
+        name="no other site can frame a response",
         file="app/web/middleware.py",
         old="; form-action 'self'; frame-ancestors 'none'",
         new="; form-action 'self'",
@@ -1500,14 +1500,14 @@ PROTECTIONS = [
     ),
     Mutation(
         item=40,
-        name="browsers do not guess what a response is",
+        name="browsers do not sniff content types",
         file="app/web/middleware.py",
         old='(b"x-content-type-options", b"nosniff"),',
         test="test_security_headers.py::test_every_response_has_the_security_headers",
     ),
     Mutation(
         item=40,
-        name="browsers keep to https",
+        name="browsers are told to use only HTTPS",
         file="app/web/middleware.py",
         old="strict_transport_security(settings)",
         new='b""',
@@ -1515,7 +1515,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=40,
-        name="the documentation is closed in production",
+        name="the documentation is off in production",
         file="app/settings.py",
         old='lambda data: data.get("environment") != "production"',
         new="lambda data: True",
@@ -1523,7 +1523,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=40,
-        name="a placeholder is no secret",
+        name="a placeholder is not accepted as a secret",
         file="app/settings.py",
         within="_unsafe",
         old="if not looks_random(secret):",
@@ -1532,7 +1532,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=40,
-        name="production does not debug",
+        name="debug mode is off in production",
         file="app/settings.py",
         within="_unsafe",
         old="if settings.debug:",
@@ -1541,7 +1541,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=40,
-        name="production is reached by https",
+        name="production requires HTTPS",
         file="app/settings.py",
         within="_unsafe",
         old='if not settings.base_url.startswith("https://"):',
@@ -1566,7 +1566,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=40,
-        name="the cookie of production is Secure",
+        name="the cookie is Secure in production",
         file="app/settings.py",
         within="_unsafe",
         old="if not settings.cookie_secure:",
@@ -1583,7 +1583,7 @@ PROTECTIONS = [
     ),
     Mutation(
         item=40,
-        name="there is no page for whoever is logged in",
+        name="the API returns no pages",
         file="app/users/routes/account.py",
         within="me",
         old="    return public(user)",
@@ -1592,28 +1592,28 @@ PROTECTIONS = [
     ),
     # The other sections: requests and responses
     Mutation(
-        name="a URL has a largest size",
+        name="the size of a URL is limited",
         file="app/web/middleware.py",
         old='if len(path) + len(scope["query_string"]) > MAX_URL_LENGTH:',
         new="if False:",
         test="test_request_limits.py::test_a_url_has_at_most_8192_bytes",
     ),
     Mutation(
-        name="headers have a largest size",
+        name="the size of headers is limited",
         file="app/web/middleware.py",
         old='for name, value in scope["headers"]]) > headers:',
         new='for name, value in scope["headers"]]) < 0:',
         test="test_request_limits.py::test_headers_have_at_most_max_header_size_bytes",
     ),
     Mutation(
-        name="a body has a largest size",
+        name="the size of a body is limited",
         file="app/main.py",
         old="max_body_size=settings.max_body_size,",
         new="max_body_size=10**9,",
         test="test_register.py::test_an_oversized_body_is_refused_before_it_is_read",
     ),
     Mutation(
-        name="a body has to arrive in time",
+        name="a body must arrive in time",
         file="app/web/middleware.py",
         within="receive",
         old="self.limit.reschedule(began + self._body_left)",
@@ -1628,7 +1628,7 @@ PROTECTIONS = [
         test="test_hosts.py::test_any_other_host_name_is_refused",
     ),
     Mutation(
-        name="pages of other sites send no cookie",
+        name="cross-site requests send no cookie",
         file="app/web/middleware.py",
         old="allow_origins=settings.cors_origins,",
         new="allow_origins=settings.cors_origins,\n                allow_credentials=True,",
@@ -1644,14 +1644,14 @@ PROTECTIONS = [
     ),
     # The other sections: what to know, and who is told
     Mutation(
-        name="nobody behind the application is taken for a proxy",
+        name="an untrusted client is not a proxy",
         file="app/settings.py",
         old="    ] = []\n    max_body_size",
         new='    ] = [IPv4Network("0.0.0.0/0")]\n    max_body_size',
         test="test_settings_parsing.py::test_no_proxy_is_trusted_by_default",
     ),
     Mutation(
-        name="a session that ended while the body was read asks for no address",
+        name="a session ended while the body is read cannot change the address",
         file="app/users/dependencies.py",
         within="still_logged_in",
         old="await users.sessions.by_id(db, login.session.id)",
@@ -1659,7 +1659,7 @@ PROTECTIONS = [
         test="test_security_slow_requests.py::test_an_email_change_by_an_ended_session_is_refused",
     ),
     Mutation(
-        name="a superuser who is none when the body has come gives no right",
+        name="a superuser demoted while the body is read grants no rights",
         file="app/users/dependencies.py",
         within="still_superuser",
         old="return await superuser(login.user)",
@@ -1667,14 +1667,14 @@ PROTECTIONS = [
         test="test_security_slow_requests.py::test_a_superuser_demoted_during_the_request_grants_no_rights",
     ),
     Mutation(
-        name="the export leaves out what is nobody's business",
+        name="the export omits secret columns",
         file="app/users/export.py",
         old='if not column.info.get("secret")]',
         new="]",
         test="test_export.py::test_the_export_has_no_secrets",
     ),
     Mutation(
-        name="owners are told of a new browser",
+        name="owners are notified of a new browser",
         file=MANAGER,
         within="_notify_of_unseen_browser",
         old='await self._notify(user, "new_sign_in")',
@@ -1682,28 +1682,28 @@ PROTECTIONS = [
         test="test_notices.py::test_a_new_browser_is_notified_once",
     ),
     Mutation(
-        name="owners are told of a session that ended because its token came twice",
+        name="owners are notified of a session ended by token reuse",
         file=MANAGER,
         within="refresh",
         old='await self._notify(reuse.user, "session_reuse")',
         test="test_notices.py::test_the_owner_is_notified_once",
     ),
     Mutation(
-        name="owners are told of a new password",
+        name="owners are notified of a new password",
         file=MANAGER,
         within="change_password",
         old='await self._notify(user, "password_changed")',
         test="test_notices.py::test_the_owner_is_notified_once",
     ),
     Mutation(
-        name="whoever reads Redis learns nobody",
+        name="Redis holds no readable keys",
         file="app/limits/redis.py",
         old="bucket_name(key, rate, self._secret)",
         new="key",
         test="test_redis_limiter.py::test_redis_holds_no_readable_keys",
     ),
     Mutation(
-        name="whoever fills the table of counts frees nobody",
+        name="filling the table does not reset counts",
         file="app/limits/memory.py",
         within="_bucket_of",
         old='return f"shared {number} {rate.count}/{rate.interval}"',
@@ -1719,7 +1719,7 @@ PROTECTIONS = [
         test="test_security_guessing_details.py::test_all_known_browsers_of_an_account_share_a_count",
     ),
     Mutation(
-        name="a new password makes the browsers of a thief strangers",
+        name="a new password makes an attacker's browser unknown",
         file="app/users/device_cookies.py",
         within="_proof",
         old=", str(password_version))",
@@ -1727,7 +1727,7 @@ PROTECTIONS = [
         test="test_security_guessing_details.py::test_a_reset_makes_an_attackers_browser_unknown",
     ),
     Mutation(
-        name="a browser that is not used is forgotten",
+        name="an unused browser is forgotten",
         file="app/users/device_cookies.py",
         within="_is_current",
         old="return clock.now().timestamp() < int(made_at, 16) + LIFETIME.total_seconds()",
@@ -1735,7 +1735,7 @@ PROTECTIONS = [
         test="test_security_guessing_details.py::test_a_long_unused_browser_is_unknown",
     ),
     Mutation(
-        name="nobody makes a browser known for longer",
+        name="the lifetime of a known browser cannot be extended",
         file="app/users/device_cookies.py",
         within="_proof",
         old="account, made_at, str(",
@@ -1743,7 +1743,7 @@ PROTECTIONS = [
         test="test_device_cookies.py::test_the_time_in_a_mark_cannot_be_moved",
     ),
     Mutation(
-        name="the mark of one browser makes no other known",
+        name="a mark cannot be copied to another browser",
         file="app/users/device_cookies.py",
         within="_proof",
         old='"known", browser, account',
@@ -1779,14 +1779,14 @@ PROTECTIONS = [
         test="test_security_guessing_details.py::test_one_address_cannot_lock_the_owner_out",
     ),
     Mutation(
-        name="a hundred wrong passwords in a row lock the account",
+        name="a hundred consecutive wrong passwords lock the account",
         file=MANAGER,
         within="_accepts_password",
         old=" and (bool(known) or user.failed_logins < MAX_FAILED_LOGINS)",
         test="test_security_guessing.py::test_a_hundred_consecutive_wrong_passwords_lock_the_account",
     ),
     Mutation(
-        name="of many wrong passwords at once each counts",
+        name="concurrent wrong passwords all count",
         file=MANAGER,
         within="_count_failure",
         old="failed_logins=self.model.failed_logins + 1",
@@ -1794,7 +1794,7 @@ PROTECTIONS = [
         test="test_security_guessing_details.py::test_concurrent_failures_all_count",
     ),
     Mutation(
-        name="a success ends the row of wrong passwords",
+        name="a success resets the consecutive failures",
         file=MANAGER,
         within="_verified",
         old="await self._forget_failures(db, user)",
@@ -1802,7 +1802,7 @@ PROTECTIONS = [
         test="test_security_guessing_details.py::test_a_success_resets_the_consecutive_failures",
     ),
     Mutation(
-        name="the owner of a locked account is told",
+        name="the owner of a locked account is notified",
         file=MANAGER,
         within="_count_failure",
         old='await self._notify(user, "login_locked")',
@@ -1823,14 +1823,14 @@ PROTECTIONS = [
         test="test_security_guessing_details.py::test_a_known_browser_logs_in_to_a_locked_account_and_unlocks_it",
     ),
     Mutation(
-        name="wrong passwords of a known browser lock nothing",
+        name="wrong passwords of a known browser do not lock the account",
         file=MANAGER,
         within="_count_failure",
         old="        if known:\n            return\n",
         test="test_security_guessing_details.py::test_wrong_passwords_of_a_known_browser_do_not_lock_the_account",
     ),
     Mutation(
-        name="while the table of counts is full strangers share many buckets",
+        name="strangers share many buckets while the table is full",
         file="app/limits/memory.py",
         within="_bucket_of",
         old="% OVERFLOW",
@@ -1838,7 +1838,7 @@ PROTECTIONS = [
         test="test_memory_limiter.py::test_exhausting_a_shared_bucket_affects_few_other_keys",
     ),
     Mutation(
-        name="nobody can tell who shares a bucket",
+        name="clients cannot tell who shares a bucket",
         file="app/limits/memory.py",
         within="_bucket_of",
         old="bucket_name(key, rate, self._secret)",
@@ -1855,7 +1855,7 @@ PROTECTIONS = [
         test="test_security_mails.py::test_sub_addresses_count_as_their_mailbox",
     ),
     Mutation(
-        name="registering mails no more to a mailbox that has got enough",
+        name="registration respects the mailbox limit",
         file=MANAGER,
         within="create",
         old="self.withhold(db, email)",
@@ -1863,7 +1863,7 @@ PROTECTIONS = [
         test="test_security_mails.py::test_registering_sub_addresses_does_not_flood_their_mailbox",
     ),
     Mutation(
-        name="an address that is not verified logs in nowhere where registration is private",
+        name="private registration blocks logins of unverified accounts",
         file=MANAGER,
         within="must_verify",
         old='self.login_requires_verification or self.registration == "private"',
@@ -1871,7 +1871,7 @@ PROTECTIONS = [
         test="test_manager.py::test_private_registration_requires_verification_in_any_case",
     ),
     Mutation(
-        name="an address that is not verified logs in nowhere where that is required",
+        name="required verification blocks logins of unverified accounts",
         file=MANAGER,
         within="_opens",
         old="self.must_verify and not user.is_verified",
@@ -1879,7 +1879,7 @@ PROTECTIONS = [
         test="test_security_registration.py::test_required_verification_blocks_login",
     ),
     Mutation(
-        name="private registration is refused with logins that need no verification",
+        name="private registration requires verification",
         file="app/settings.py",
         within="_contradictory",
         old='settings.registration == "private"',
@@ -1903,7 +1903,7 @@ PROTECTIONS = [
         test="test_security_registration.py::test_login_does_not_reveal_whether_the_address_was_new",
     ),
     Mutation(
-        name="an account that is not verified costs what a wrong password costs",
+        name="an unverified account does the work of a wrong password",
         file=MANAGER,
         within="authenticate",
         old="        known = self._known_browser(browser, user)",
@@ -1913,7 +1913,7 @@ PROTECTIONS = [
         test="test_security_registration.py::test_an_unverified_account_does_the_work_of_a_wrong_password",
     ),
     Mutation(
-        name="no letter outside ASCII stands for one of another account",
+        name="non-ASCII letters do not match another account",
         file="app/users/email_addresses.py",
         within="normalize_email",
         old='"".join(_lower(each) for each in address.strip())',
@@ -1922,7 +1922,7 @@ PROTECTIONS = [
     ),
     # The other sections: cookies and sessions
     Mutation(
-        name="of two cookies with one name the first counts",
+        name="the first of two cookies with the same name wins",
         file="app/web/cookies.py",
         within="read_cookies",
         old='found.setdefault(name.strip(b" \\t").decode("latin-1"), _unquoted(value).decode("latin-1"))',
@@ -1930,7 +1930,7 @@ PROTECTIONS = [
         test="test_security_cookies.py::test_the_first_of_two_cookies_with_the_same_name_wins",
     ),
     Mutation(
-        name="a cookie of almost the same name makes no browser known",
+        name="a cookie with a similar name makes no browser known",
         file="app/web/cookies.py",
         within="read_cookies",
         old='name.strip(b" \\t").decode("latin-1")',
@@ -1938,7 +1938,7 @@ PROTECTIONS = [
         test="test_security_cookies.py::test_a_cookie_with_a_similar_name_makes_no_browser_known",
     ),
     Mutation(
-        name="cookies in several fields are read",
+        name="cookies in several headers are read",
         file="app/web/cookies.py",
         within="read_cookies",
         old='b";".join(fields)',
@@ -1946,14 +1946,14 @@ PROTECTIONS = [
         test="test_security_cookies.py::test_cookies_in_several_headers_are_read",
     ),
     Mutation(
-        name="a log-out has the browser clear what it stores",
+        name="logout clears the browser storage",
         file="app/users/routes/sessions.py",
         old="""CLEARED = {"Clear-Site-Data": '"cache", "storage"'}""",
         new='CLEARED = {"Clear-Site-Data": ""}',
         test="test_logout.py::test_the_browser_storage_is_cleared",
     ),
     Mutation(
-        name="an account has no more than so many sessions",
+        name="the number of sessions is limited",
         file=MANAGER,
         within="_end_surplus",
         old="ended = await self.sessions.revoke_surplus(db, user)",
@@ -1961,7 +1961,7 @@ PROTECTIONS = [
         test="test_security_session_limit.py::test_a_login_over_the_limit_ends_the_least_recently_used_session",
     ),
     Mutation(
-        name="owners are told of a session that ended because there were too many",
+        name="owners are notified of a session ended by the limit",
         file=MANAGER,
         within="_end_surplus",
         old='await self._notify(user, "session_limit")',
@@ -1969,7 +1969,7 @@ PROTECTIONS = [
         test="test_security_session_limit.py::test_the_owner_is_notified",
     ),
     Mutation(
-        name="a password that has to be replaced logs in nowhere",
+        name="a password that must be reset does not log in",
         file=MANAGER,
         within="_opens",
         old="return _accepts_password(user, known)",
@@ -1977,7 +1977,7 @@ PROTECTIONS = [
         test="test_security_required_reset.py::test_the_right_password_gets_the_response_of_a_wrong_one",
     ),
     Mutation(
-        name="a password that has to be replaced is a wrong one for links, too",
+        name="a password that must be reset is wrong for links too",
         file=MANAGER,
         within="_require_password",
         old="if is_right and _accepts_password(user, known):",
@@ -1985,14 +1985,14 @@ PROTECTIONS = [
         test="test_security_required_reset.py::test_the_right_password_is_wrong_on_every_route",
     ),
     Mutation(
-        name="a password that has to be replaced has no session",
+        name="a password that must be reset ends sessions",
         file=ADMINISTRATION,
         within="_apply",
         old='taken_away = taken_away or changes.get("must_reset_password") is True',
         test="test_security_required_reset.py::test_every_session_and_older_link_stops_working",
     ),
     Mutation(
-        name="a superuser who is none when the body has come invites nobody",
+        name="a superuser demoted while the body is read invites nobody",
         file="app/users/routes/admin.py",
         within="invite",
         old="    still: StillSuperuser,\n",
@@ -2000,7 +2000,7 @@ PROTECTIONS = [
     ),
     # The other sections: logs
     Mutation(
-        name="a link that is only opened is no event",
+        name="opening a link is not audited",
         file="app/users/routes/error_handlers.py",
         within="dead_link",
         old='if request.method == "POST":',
@@ -2008,21 +2008,21 @@ PROTECTIONS = [
         test="test_security_refusals.py::test_opening_a_dead_link_is_not_audited",
     ),
     Mutation(
-        name="nobody fills the log with accounts that do not exist",
+        name="unknown accounts cannot fill the log",
         file="app/users/rate_limits.py",
         within="may_record",
         old='*_buckets(f"{event}:ip", ip or "unknown", limit.ip),',
         test="test_security_refusals.py::test_unknown_accounts_cannot_fill_the_log",
     ),
     Mutation(
-        name="no row that the database refuses is logged",
+        name="refused rows are not logged",
         file="app/database/__init__.py",
         old="driver_errors.hide_values()",
         test="test_driver_errors.py::test_the_log_has_no_values_of_a_refused_row",
         postgresql_only=True,
     ),
     Mutation(
-        name="no parameter that the database refuses is logged",
+        name="refused query parameters are not logged",
         file="app/database/driver_errors.py",
         within="_without_values",
         old="if _quotes_a_value(adapted):",
@@ -2032,7 +2032,7 @@ PROTECTIONS = [
     ),
     # The other sections: production, connections and files
     Mutation(
-        name="a secret that is a repetition is refused",
+        name="a repetitive secret is refused",
         file="app/settings_checks/randomness.py",
         within="looks_random",
         old="if any(text[period:] == text[:-period] for period in range(1, len(text) // 2 + 1)):",
@@ -2040,7 +2040,7 @@ PROTECTIONS = [
         test="test_randomness.py::test_predictable_secrets_are_detected",
     ),
     Mutation(
-        name="a secret that is a row of the alphabet is refused",
+        name="an alphabetical sequence is refused as a secret",
         file="app/settings_checks/randomness.py",
         within="looks_random",
         old="return 2 * len(packed) >= len(text)",
@@ -2048,7 +2048,7 @@ PROTECTIONS = [
         test="test_randomness.py::test_predictable_secrets_are_detected",
     ),
     Mutation(
-        name="production trusts no network that is much of the internet",
+        name="production refuses huge proxy networks",
         file="app/settings.py",
         within="_unsafe",
         old="if _is_much_of_the_internet(network):",
@@ -2056,7 +2056,7 @@ PROTECTIONS = [
         test="test_settings.py::test_production_refuses_unsafe_settings_in_one_sentence",
     ),
     Mutation(
-        name="production has no lifetime that is too long",
+        name="production limits lifetimes",
         file="app/settings.py",
         within="_unsafe",
         old="if getattr(settings, name) > longest:",
@@ -2064,7 +2064,7 @@ PROTECTIONS = [
         test="test_settings.py::test_production_refuses_a_lifetime_that_is_too_long",
     ),
     Mutation(
-        name="a database on another host needs TLS",
+        name="a remote database requires TLS",
         file="app/settings_checks/encryption.py",
         within="unencrypted",
         old="and not postgresql.is_encrypted(database):",
@@ -2072,7 +2072,7 @@ PROTECTIONS = [
         test="test_encryption.py::test_a_remote_database_requires_tls",
     ),
     Mutation(
-        name="a Redis on another host needs TLS",
+        name="a remote Redis requires TLS",
         file="app/settings_checks/encryption.py",
         within="unencrypted",
         old='if redis.drivername == "redis":',
@@ -2080,7 +2080,7 @@ PROTECTIONS = [
         test="test_encryption.py::test_a_remote_redis_requires_tls",
     ),
     Mutation(
-        name="a mail server on another host needs TLS",
+        name="a remote mail server requires TLS",
         file="app/settings_checks/encryption.py",
         within="unencrypted",
         old='if settings.mail_backend == "smtp" and settings.smtp_security == "none":',
@@ -2088,21 +2088,21 @@ PROTECTIONS = [
         test="test_encryption.py::test_a_remote_mail_server_requires_tls",
     ),
     Mutation(
-        name="connections that stay silent are closed",
+        name="silent connections are closed",
         file="app/cli/server.py",
         old="HTTPModes.auto if settings.http2_enabled else HTTPModes.http1",
         new="HTTPModes.auto",
         test="test_command_line.py::test_serve_closes_silent_connections",
     ),
     Mutation(
-        name="files with secrets belong to their owner only",
+        name="only the owner can read files with secrets",
         file="app/cli/permissions.py",
         old="OWNER_ONLY = 0o600",
         new="OWNER_ONLY = 0o644",
         test="test_permissions.py::test_a_command_restricts_both_files_and_says_so_once",
     ),
     Mutation(
-        name="a link that has expired is not sent",
+        name="an expired link is not sent",
         file="app/mail/outbox.py",
         old="return row.expires_at is not None and row.expires_at <= _now()",
         new="return False",

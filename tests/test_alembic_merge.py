@@ -1,4 +1,4 @@
-"""Who has used `alembic merge` is told how to undo it by the project's own tests, and it works as it says."""
+"""The project's tests tell users of `alembic merge` how to undo it, and the instructions work."""
 
 import re
 import subprocess
@@ -63,7 +63,7 @@ def test_two_heads_of_your_branch_can_be_merged_as_the_message_says(
 
 
 def failure_of(python: Path, project: Path) -> str:
-    """What the project's own tests say; they have to fail."""
+    """The output of the project's tests, which must fail."""
     done = subprocess.run(
         [python, *OWN_TESTS],
         cwd=project,

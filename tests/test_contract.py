@@ -1,4 +1,4 @@
-"""The contract with older versions holds (`contract.py`), and each part of it would be noticed.
+"""The contract with older versions holds (`contract.py`), and each kind of violation is detected.
 
 `versions/` has the recorded releases. Data written by them is in test_upgrade.py.
 """

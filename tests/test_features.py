@@ -1,4 +1,4 @@
-"""A feature that is turned off and on again leaves the project as it was, and every edit where it was."""
+"""Turning a feature off and on again restores the project and keeps every edit."""
 
 from pathlib import Path
 

@@ -1,6 +1,5 @@
-"""The list of `protections.py` fits the code, the tests and SECURITY.md as they are now.
-
-That each test fails without its protection, `mutations.py` shows: weekly, and when it is asked to.
+"""The list in `protections.py` matches the code, the tests and SECURITY.md. `mutations.py` checks that each
+test fails without its protection, weekly and on demand.
 """
 
 import ast
@@ -44,7 +43,7 @@ def test_no_name_is_left_undefined(tmp_path: Path):
     """Then anything would fail."""
     for number, mutation in enumerate(PROTECTIONS):
         for path, text in mutated(mutation).items():
-            # Of the others ruff reads none.
+            # Ruff does not read the others.
             (tmp_path / f"{number}_{Path(path).name}").write_text(text, "utf-8")
 
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821,F823", tmp_path]
@@ -63,7 +62,7 @@ def test_every_checklist_row_has_a_mutation():
 
 
 def test_every_test_in_the_checklist_has_a_mutation():
-    """What no mutation is tried with may pass without its protection."""
+    """A test without a mutation might pass without its protection."""
     tried = {(mutation.item, mutation.test) for mutation in PROTECTIONS}
 
     assert {(item, test) for item, tests in ROWS.items() for test in tests} - tried == set()
@@ -112,7 +111,7 @@ def test_only_a_failed_test_counts_as_killed(code: int, output: str, outcome: st
 
 
 def mutated(mutation: Mutation) -> dict[str, str]:
-    """The files of the template that *mutation* changes, by path, as it leaves them."""
+    """The template's files that *mutation* changes, by path, after the change."""
     texts: dict[str, str] = {}
     for change in mutation.changes:
         before = texts.get(change.file) or (TEMPLATE / change.file).read_text("utf-8")

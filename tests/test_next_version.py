@@ -1,9 +1,9 @@
-"""A version in which every file and every seam is changed: how many edits merge with no person's help.
+"""A version in which every file and every seam is changed: how many edits merge automatically.
 
-An edit is one change in one file that the template owns. Files of people's own, those that were copied once,
-and deletions are not counted: they always stay. What counts as merged is, to the byte, what the same edit is
-in a fresh project of that version; where another edit of the same file needs a person, it is made once more
-alone. Whatever does not merge has to be a conflict that git knows of: nothing is lost in silence.
+An edit is one change in one template-owned file. Users' own files, files copied once, and deletions are not
+counted: they always stay. An edit counts as merged if the file equals, byte for byte, the same edit in a
+fresh project of that version. If another edit of the same file conflicts, it is tried again separately.
+Whatever does not merge must be a conflict known to git: nothing is lost silently.
 """
 
 import pickle
@@ -21,7 +21,7 @@ from personas.updating import THEIRS, differences, project_of, unmerged, update,
 from test_render import files_of
 
 APART = (A_MOVE, A_CONFLICT, REFORMATTED)
-"""Not in the share: two are meant to need a person, and the third would be most of it with its 200 files."""
+"""Not counted: two are meant to conflict, and the third would dominate with its 200 files."""
 
 
 @dataclass
@@ -37,14 +37,14 @@ class Change:
 
 @dataclass
 class Outcome:
-    """What came of the edits of a persona."""
+    """The results of a persona's edits."""
 
     project: Path
     code: int
     said: str
     unmerged: list[str]
     differences: list[str]
-    """The files that are not as in a fresh project with the same edits."""
+    """The files that differ from a fresh project with the same edits."""
     changes: list[Change] = field(default_factory=list)
 
 
@@ -53,11 +53,11 @@ type Outcomes = Callable[[Persona], Outcome]
 
 @pytest.fixture(scope="session")
 def outcome_of(once: Once, tmp_path_factory: pytest.TempPathFactory, python: Path) -> Outcomes:
-    """What comes of an update to the next version."""
+    """The result of an update to the next version."""
     versions = versions_of(once, "next-version", release_everything, VERSION)
 
     def updated(edits: tuple[Edit, ...], *, migrate: bool = True) -> tuple[Outcome, list[Edit]]:
-        """What comes of these edits, and those of them that have no place in the new version."""
+        """The result of these edits, and those that have no place in the new version."""
         project = project_of(versions.old, tmp_path_factory.mktemp("persona") / "project", *edits)
         fresh = project_of(versions.new, project.parent / "fresh")
         unplaced = [edit for edit in edits if not has_place(edit, fresh)]

@@ -1,4 +1,4 @@
-"""What Copier writes: complete, well-formed, without secrets, for every combination of answers."""
+"""Copier's output: complete, well-formed, without secrets, for every combination of answers."""
 
 import ast
 import difflib
@@ -141,7 +141,7 @@ def test_pages_have_their_own_folders(render: Render):
     assert [name for name in project.keys() - without.keys() if not PAGES.match(name)] == []
     assert without.keys() - project.keys() == set()
     different = {name for name, content in without.items() if project[name] != content}
-    # The README says what a browser shows; it is the owner's, so an update does not change it.
+    # The README describes the pages; it belongs to the owner, so updates do not change it.
     assert different == {".env", ".copier-answers.yml", "README.md"}
 
 
@@ -258,7 +258,7 @@ def test_a_relative_template_path_causes_a_warning(template: Path, tmp_path: Pat
 
 def assert_well_formed(project: Path, files: dict[str, bytes]) -> None:
     for name, content in files.items():
-        # Vendored files stay as they were published, and a packed list is data: no text of Copier's.
+        # Vendored files stay as published, and a packed list is data: neither is a Copier template.
         text = "" if name.endswith(".gz") or VENDORED.search(name) else content.decode("utf-8")
         assert text.endswith("\n") or not text, f"{name} does not end its last line"
         assert not re.search(r"[ \t]+$|\n\n\n\n", text, re.MULTILINE), f"{name} has stray blanks"

@@ -1,4 +1,4 @@
-"""With what makes updates safe taken out, the tests of updates fail, and for the right reason."""
+"""Without the parts that make updates safe, the update tests fail for the right reason."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Seams: what people add below one and what the template adds above it never meet."""
+"""Seams: what users add below one never conflicts with what the template adds above it."""
 
 from collections import Counter
 from pathlib import Path

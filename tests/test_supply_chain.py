@@ -1,6 +1,5 @@
-"""What comes from elsewhere is named by its content, not by a tag that moves; code in the image is root's.
-
-No image is built here: the files that say how are read.
+"""External content is pinned by digest, not by a movable tag, and code in the image belongs to root. No image
+is built here: the build files are checked.
 """
 
 import json
@@ -27,13 +26,13 @@ def gitlab(render: Render) -> Path:
 
 
 def instructions(project: Path) -> list[str]:
-    """The instructions of the Dockerfile, each in one line."""
+    """The instructions of the Dockerfile, one per line."""
     text = (project / "Dockerfile").read_text().replace("\\\n", " ")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
 def images(project: Path) -> list[str]:
-    """What the Dockerfile begins with, its own stages left out."""
+    """The base images of the Dockerfile, without its own stages."""
     begins = [line.split()[1:] for line in instructions(project) if line.startswith("FROM ")]
     stages = {each[2] for each in begins if len(each) == 3}
     return [each[0] for each in begins if each[0] not in stages]
@@ -76,7 +75,7 @@ def test_one_image_has_one_digest_everywhere(github: Path, gitlab: Path):
 
 
 def test_the_code_in_the_image_belongs_to_root(github: Path):
-    """CWE-732: an attacker who takes the process over cannot change it. Only a folder for data is its own."""
+    """CWE-732: an attacker who takes over the process cannot change the code."""
     final = instructions(github)
     final = final[max(place for place, line in enumerate(final) if line.startswith("FROM ")) :]
 
@@ -89,7 +88,7 @@ def test_the_code_in_the_image_belongs_to_root(github: Path):
 
 
 def test_the_code_in_the_image_is_read_only(github: Path):
-    """A checkout with a strict umask would give an image that its user cannot read."""
+    """A checkout with a strict umask would produce an image that its user cannot read."""
     assert "RUN chmod -R u=rwX,go=rX ." in instructions(github)
 
 

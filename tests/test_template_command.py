@@ -1,7 +1,7 @@
-"""`uv run app template-update` in a project: it has uv run the update tool of the version to update to.
+"""`uv run app template-update` in a project: runs the update tool of the target version with uv.
 
-What the tool does is in test_template_update.py. Here uv is a script that writes down how it was called, but
-for the last tests, which go the whole way.
+test_template_update.py tests the tool itself. Here uv is a script that records its arguments, except in the
+last tests, which are end-to-end.
 """
 
 import shutil
@@ -25,7 +25,7 @@ TAGS = ["1.9.0", "1.10.0", "1.2.0", "2.0.0rc1", "2026-11-01-backup"]
 
 @dataclass
 class Project:
-    """A project whose template is a repository without anything but tags."""
+    """A project whose template is a repository with only tags."""
 
     folder: Path
     template: Path
@@ -98,7 +98,7 @@ def test_it_runs_the_tool_of_the_newest_release(project: Project):
         ("2.0.0rc1", "@2.0.0rc1"),
         ("0123abc", "@0123abc"),
         ("HEAD", ""),
-        # The newest tool knows what there is, and says so.
+        # The newest tool knows which versions exist and says so.
         ("7", ""),
     ],
 )
@@ -171,7 +171,7 @@ def test_a_path_may_start_with_the_home_folder(project: Project):
     assert project.source() == "@1.10.0"
 
 
-# What goes through
+# What is passed to the tool
 
 
 def test_options_are_passed_to_the_tool_unchanged(project: Project):
@@ -199,7 +199,7 @@ def test_help_names_every_option(project: Project):
     assert not (project.folder.parent / "arguments").exists()
 
 
-# What stands in the way
+# Obstacles
 
 
 def without_uv(project: Project) -> None:
@@ -263,11 +263,11 @@ def test_obstacles_are_explained(project: Project, made_wrong, sentence: str):
     assert not (project.folder.parent / "arguments").exists()
 
 
-# The whole way
+# End to end
 
 
 def release(template: Path, version: str) -> None:
-    """Add a version with another update tool, and with a change of the project."""
+    """Add a version with a different update tool and a change to the project."""
     command = template / "src" / "template_update" / "command.py"
     command.write_text(f"{command.read_text('utf-8')}\n\nprint('The tool of {version}.')\n", "utf-8")
     manager = template / "template" / "app" / "users" / "manager.py"
@@ -276,7 +276,7 @@ def release(template: Path, version: str) -> None:
 
 
 def app(project: Path, *command: str, **env: str) -> str:
-    """`uv run app`, as a person runs it: in an environment of the project's own."""
+    """`uv run app` as a user runs it, in the project's own environment."""
     return run(find_uv_bin(), "run", "app", *command, cwd=project, env=env)
 
 

@@ -1,6 +1,5 @@
-"""`template-update`, on a small template and a small project of it.
-
-Each test has a template with the tag 1.0.0, a project made of it, and then a change of either.
+"""`template-update` on a small template and project. Each test has a template with the tag 1.0.0, a project
+generated from it, and a change to either.
 """
 
 import os
@@ -51,7 +50,7 @@ slug: {type: str, when: false, default: my-app}
 
 
 class Repository:
-    """A folder in git, with a shorthand for what the tests do to it."""
+    """A git repository with shorthands for the tests."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -95,13 +94,13 @@ def copied(template: Path, folder: Path, version: str = "1.0.0", **answers: obje
 
 @pytest.fixture(autouse=True)
 def bare_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    """New repositories without the samples that git puts into each: there are many here."""
+    """Creates repositories without git's sample hooks, because there are many here."""
     monkeypatch.setenv("GIT_TEMPLATE_DIR", "")
 
 
 @pytest.fixture(scope="module")
 def first_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the template, tagged 1.0.0, and a project of it, for every test to copy."""
+    """A folder with the template, tagged 1.0.0, and a project, which every test copies."""
     folder = tmp_path_factory.mktemp("first")
     Repository(folder / "template").commit(dict(TEMPLATE), tag="1.0.0")
     copied(folder / "template", folder / "project")
@@ -131,7 +130,7 @@ type Run = Callable[..., Result]
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The commands that would have been run after the merge, in order; all of them end well."""
+    """The commands that would have run after the merge, in order; all of them succeed."""
     ran: list[str] = []
     monkeypatch.setattr(ProjectTools, "has", lambda tools, module: True)
     monkeypatch.setattr(ProjectTools, "run", lambda tools, *command: not ran.append(" ".join(command)))
@@ -140,7 +139,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def quick_copier(first_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copier in this process: starting it takes longer than what it has to do here."""
+    """Runs Copier in this process, because starting it takes longer than its work here."""
 
     def render(copies: list[rendering.Copy]) -> None:
         for copy in copies:
@@ -169,7 +168,7 @@ def update(update_with_copier: Run, quick_copier: None) -> Run:
 
 
 def fixed(line: int, *, text: str = LINES) -> str:
-    """*text* with one line as a newer version of the template has it."""
+    """*text* with one line changed, as in a newer version of the template."""
     return text.replace(f"line {line}\n", f"line {line}, mended\n")
 
 
@@ -355,7 +354,7 @@ def test_only_the_project_in_a_larger_repository_is_updated(
     assert everything.read("README.md") == "Of all.\n"
 
 
-# Whose is what
+# Ownership
 
 
 def test_your_own_files_are_kept_and_template_changes_shown(
@@ -409,7 +408,7 @@ def test_a_new_copied_once_file_is_added_by_its_first_version(
     assert project.read("app/hooks.py") == "# Yours.\n"
 
 
-# What needs a person
+# What needs attention
 
 
 def test_a_conflict_is_marked_and_reported(
@@ -499,7 +498,7 @@ def test_an_edited_file_that_the_template_dropped_is_kept(
     assert project.read("app/code.py") == LINES + "mine\n"
 
 
-# What comes after the merge
+# After the merge
 
 
 def test_after_the_update_the_database_is_migrated_and_checked(
@@ -719,7 +718,7 @@ def test_an_impossible_answer_is_refused(
     assert project.git("status", "--porcelain") == ""
 
 
-# Why it cannot go on
+# Why it cannot continue
 
 
 def uncommitted(project: Repository, template: Repository) -> None:

@@ -1,4 +1,4 @@
-"""From an earlier version: an update and the migrations keep every account, and what belongs to it.
+"""From an earlier version: an update and the migrations keep every account and its data.
 
 `before_sessions.tar.xz` is the template as it was before there were sessions. It was never released, so only
 the data of its projects matters here; `versions/` has what `test_contract.py` compares paths with.
@@ -35,7 +35,7 @@ EVE = {"email": "eve@example.com", "password": "another horse battery"}
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project of version 0.1.0; the template has gone on to what it is now, with the tag 1.0.0."""
+    """A project of version 0.1.0, while the template is the working tree, tagged 1.0.0."""
     template, project = tmp_path / "template", tmp_path / "project"
     template.mkdir()
     with tarfile.open(REPOSITORY / "tests" / "before_sessions.tar.xz") as archive:
@@ -51,7 +51,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def update(project: Path, python: Path, database: str) -> None:
-    """As docs/updating.md says for projects that do not have `app template-update` yet."""
+    """As docs/updating.md describes for projects without `app template-update`."""
     env = uv_in(python) | {"DATABASE_URL": database}
     uvx = [env["UV"], "tool", "run", "--from", project.with_name("template")]
     run(*uvx, "template-update", "--yes", "--skip-tests", cwd=project, env=env)
@@ -97,7 +97,7 @@ def test_the_updated_project_is_a_fresh_copy_plus_its_own_files(project: Path, p
     copier("copy", "--quiet", "--defaults", project.with_name("template"), fresh, cwd=project.parent)
 
     assert comparable(project) == comparable(fresh)
-    # The example is the project's own, and as old as the project.
+    # The example belongs to the project and is as old as it.
     (project / ".venv").symlink_to(python.parent.parent)
     run(python, "-m", "ruff", "check", cwd=project)
     run(python, "-m", "ruff", "format", "--check", cwd=project)

@@ -1,4 +1,4 @@
-"""The files of others that this repository carries: as recorded, with their licences, and renewable."""
+"""The vendored files: as recorded, with their licences, and updatable."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ with tarfile.open("p.tgz", "w:gz") as tar:
         member.size = len(text)
         tar.addfile(member, io.BytesIO(text.encode()))
 """
-"""Stands in for npm: the content of a package is its version."""
+"""A fake npm: the content of a package is its version."""
 
 
 def content_of(path: Path) -> bytes:

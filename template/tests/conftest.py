@@ -1,7 +1,7 @@
 """Fixtures for every test: one application on one real database, emptied after each test.
 
-SQLite in a temporary folder, or the PostgreSQL server that TEST_DATABASE_URL names (a database of its own is
-made there and dropped). One event loop serves the whole run; tests are plain `async def`.
+SQLite in a temporary folder, or the PostgreSQL server that TEST_DATABASE_URL names (a separate database is
+created there and dropped). One event loop serves the whole run; tests are plain `async def`.
 """
 
 import asyncio

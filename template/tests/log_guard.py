@@ -55,7 +55,7 @@ def watching() -> Iterator[None]:
         root.removeHandler(handler)
     assert is_there, "a test has changed the handlers or the level of the root logger and not put them back"
     found = lines_with(secrets, handler.lines)
-    assert not found, "a secret stands in the log: " + "\n".join(found)
+    assert not found, "a secret was logged: " + "\n".join(found)
 
 
 def lines_with(secrets: Iterable[str], lines: Iterable[str]) -> list[str]:

@@ -237,7 +237,7 @@ def test_a_user_is_promoted_disabled_and_enabled_again(run: Run, migrated: Path)
     assert run("users", "promote", "ADA@example.com").stdout == "ada@example.com is a superuser now.\n"
     assert "last active superuser" in refusal(run("users", "demote", "ada@example.com"))
     run("users", "create", "eve@example.com", "--superuser", "--password-stdin", stdin=PASSWORD)
-    assert run("users", "demote", "ada@example.com").stdout == "ada@example.com is no superuser any more.\n"
+    assert run("users", "demote", "ada@example.com").stdout == "ada@example.com is no longer a superuser.\n"
     assert run("users", "disable", "ada@example.com").stdout == "ada@example.com is disabled.\n"
     assert "ada@example.com  disabled, unverified\n" in run("users", "list").stdout
     assert run("users", "enable", "ada@example.com").exit_code == 0

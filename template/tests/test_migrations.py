@@ -94,15 +94,15 @@ def revise(config: Config, message: str, **options: Any) -> Script:
 
 MERGES_BRANCHES = """
 {path} merges the branches {branches}. The template's next migrations continue their own branch,
-which has no end of its own any more. (Two ends of one branch may be merged.) To undo it:
+which no longer has its own head. (Two heads of one branch may be merged.) To undo it:
 1. In every database, while the file is still there: uv run app db upgrade
 2. Delete the file. Where a revision says down_revision = "{revision}", write down_revision = "{parent}".
 3. In every database, before there is anything new: uv run alembic stamp --purge heads
 """
 
 SEVERAL_HEADS = """
-The branch {label} has several ends: {heads}. If both are yours: uv run alembic merge -m "merge" {heads}
-What you put into the folder of a feature belongs into migrations/versions, continuing the branch app.
+The branch {label} has several heads: {heads}. If both are yours: uv run alembic merge -m "merge" {heads}
+Move revisions that you put into a feature's folder to migrations/versions, on the branch app.
 """
 
 
@@ -111,7 +111,7 @@ def branches_of(scripts: ScriptDirectory, revision: str) -> set[str]:
 
 
 def merges_of_branches(scripts: ScriptDirectory) -> Iterator[str]:
-    """What to do about every revision that merges branches, as `alembic merge heads` writes one."""
+    """Instructions for every revision that merges branches, as `alembic merge heads` creates."""
     for script in scripts.walk_revisions():
         if script.is_merge_point and len(script.branch_labels) > 1:
             parents = [each for each in script.down_revision if "app" in branches_of(scripts, each)]
@@ -132,7 +132,7 @@ def heads_by_branch(scripts: ScriptDirectory) -> dict[str, list[str]]:
 
 
 def several_heads(heads: dict[str, list[str]]) -> Iterator[str]:
-    """What to do about every branch with several heads."""
+    """Instructions for every branch with several heads."""
     for label, found in heads.items():
         if len(found) > 1:
             yield SEVERAL_HEADS.format(label=label, heads=" ".join(found))

@@ -1,7 +1,7 @@
-"""The pages in a browser: every flow with JavaScript on and off, every page in light, dark and on a phone.
+"""The pages in a browser: every flow with and without JavaScript, every page in light, dark and mobile.
 
-Playwright drives the Chromium of the system. SCREENSHOTS=folder keeps a picture of each page. The flows run
-on both databases. Every page is looked at on SQLite only: the database does not change how a page looks.
+Playwright drives the Chromium of the system. SCREENSHOTS=folder saves a screenshot of each page. The flows
+run on both databases. Every page is checked on SQLite only, because the database does not affect its layout.
 
     uv run --group browser pytest tests/browser
 """

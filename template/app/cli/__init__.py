@@ -60,6 +60,6 @@ def options(
 def main() -> None:
     """The entry point that pyproject.toml names."""
     if (PROJECT / "pyproject.toml").exists():
-        # `.env` and a relative DATABASE_URL are the project's, wherever in it the command was typed.
+        # `.env` and a relative DATABASE_URL belong to the project, whatever the current directory is.
         os.chdir(PROJECT)
     cli()

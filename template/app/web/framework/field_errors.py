@@ -16,7 +16,7 @@ from app.web.problems import FieldError
 _MAX_ERRORS = 50
 _MAX_ITEMS = 1000
 _MAX_DEPTH = 6
-"""Bounds for the work that one request can cause. What lies beyond is one error, that of msgspec."""
+"""Limits on the work one request can cause. Anything beyond is reported as msgspec's single error."""
 
 
 def field_errors(

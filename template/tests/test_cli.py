@@ -337,7 +337,7 @@ def test_yes_deletes_an_account_without_a_prompt(run: Run, populated: Path, quer
 def test_the_last_superuser_keeps_their_rights(run: Run, populated: Path, query: Query, command: str):
     sentence = refusal(run("users", *command.split(), "root@example.com"))
 
-    assert sentence == "This is the last active superuser. Make another superuser first.\n"
+    assert sentence == "This is the last active superuser. Make another account a superuser first.\n"
     assert query("SELECT is_superuser, is_active FROM users WHERE email = 'root@example.com'") == [(1, 1)]
     assert query("SELECT event FROM audit_events") == []
 
@@ -365,7 +365,7 @@ def test_a_new_password_can_be_required_and_waived(run: Run, log_in: LogIn, quer
     token = re.search(r"/password-reset/([\w.-]+)", str(text))
     assert required.output == "ada@example.com must set a new password.\n"
     assert (state, "must reset the password" in listed) == ([(1, 1)], True)
-    assert waived.output == "ada@example.com may log in with the present password.\n"
+    assert waived.output == "ada@example.com may log in with the current password.\n"
     assert query(version) == [(1, 0)]
     assert token is not None
     assert token[1] not in required.output

@@ -35,7 +35,7 @@ cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")
 cli.command()(friendly_errors(settings))
 cli.command()(friendly_errors(openapi))
-# Options that this version does not know may be those of a newer update tool.
+# Unknown options may belong to a newer update tool.
 cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     template.template_update
 )

@@ -205,7 +205,7 @@ def require_reset(email: Email) -> None:
 @friendly_errors
 def waive_reset(email: Email) -> None:
     """Undo `require-reset`: the current password works again."""
-    _change(email, "may log in with the present password", must_reset_password=False)
+    _change(email, "may log in with the current password", must_reset_password=False)
 
 
 @cli.command()

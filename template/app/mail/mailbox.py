@@ -70,7 +70,7 @@ async def unsent(db: AsyncSession, status: str) -> int:
 
 
 async def empty(db: AsyncSession) -> None:
-    """Delete every mail in the mailbox. Mails that wait stay."""
+    """Delete every mail in the mailbox. Waiting mails are kept."""
     await db.execute(delete(OutboxMessage).where(OutboxMessage.status == SENT))
 
 

@@ -50,7 +50,7 @@ def taken_fields(error: BaseException) -> list[str]:
     """The columns of the unique constraint or index that *error* violates; empty for any other error.
 
     PostgreSQL names the constraint, so the columns come from the naming convention (`app/database`) or from
-    PostgreSQL's own: those of a constraint of several columns are one name, joined by underscores.
+    PostgreSQL's own. The columns of a composite constraint are returned as one name, joined by underscores.
     """
     if not isinstance(error, IntegrityError) or error.orig is None:
         return []

@@ -256,7 +256,7 @@ async def test_the_last_superuser_cannot_be_demoted_and_the_page_says_why(admin,
 
     for answer in answers:
         assert answer.status_code == 409
-        assert "This is the last active superuser. Make another superuser first." in answer.text
+        assert "This is the last active superuser. Make another account a superuser first." in answer.text
     assert [(user.is_superuser, user.is_active) for user in await rows(User)] == [(True, True)]
 
 

@@ -72,7 +72,7 @@ def superusers(accounts):
 
 @EACH_WAY
 async def test_the_last_superuser_cannot_be_demoted(root, take, superusers, how):
-    with pytest.raises(LastSuperuser, match="Make another superuser first"):
+    with pytest.raises(LastSuperuser, match="Make another account a superuser first"):
         await take(how, root)
 
     assert await superusers() == ["root@example.com"]

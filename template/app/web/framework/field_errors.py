@@ -28,7 +28,7 @@ def field_errors(
     """
     path = "" if _struct_in(annotation) else name
     found = list(islice(_errors(value, annotation, path, strict, _MAX_DEPTH), _MAX_ERRORS))
-    # JSON and `convert` differ in details, so `_errors` may accept what the decoder of JSON refused.
+    # JSON and `convert` differ in details, so `_errors` may accept a value that the JSON decoder refused.
     found = found or list(_told(first, path))
     return [msgspec.structs.replace(each, field=each.field or name) for each in found]
 

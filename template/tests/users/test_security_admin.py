@@ -166,13 +166,13 @@ async def test_an_old_login_is_refused_before_the_body_is_read(admin, root, set_
 
 @pytest.mark.parametrize("endpoint", CHANGES_BY_SUPERUSERS, ids=name_of)
 def test_every_unsafe_superuser_route_requires_a_recent_login(endpoint):
-    """Checklist 24. Put `recent: RecentLogin` behind `admin: Superuser` in the handler's signature."""
+    """Checklist 24. Put `recent: RecentLogin` after `admin: Superuser` in the handler's signature."""
     assert recent_login in endpoint.dependencies()
 
 
 @pytest.mark.parametrize("endpoint", [each for each in CHANGES_BY_SUPERUSERS if each.body], ids=name_of)
 def test_every_such_route_checks_again_after_reading_its_body(endpoint):
-    """Checklist 36. Put `still: StillSuperuser` behind the body in the handler's signature."""
+    """Checklist 36. Put `still: StillSuperuser` after the body in the handler's signature."""
     names = [name for name, _ in endpoint.steps]
     last = [name for name, step in endpoint.steps if getattr(step, "callable", None) is still_superuser]
 

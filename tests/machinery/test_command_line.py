@@ -797,7 +797,7 @@ def test_one_process_or_redis_is_accepted_in_production(
 def test_several_processes_without_redis_cause_a_warning_elsewhere(run: Run):
     sentence = refusal(run("serve", "--workers", "2", "--port", str(free_port())))
 
-    assert "Without REDIS_URL each of 2 processes counts alone" in sentence
+    assert "Without REDIS_URL 2 processes count separately" in sentence
     assert "There is no database yet" in sentence
 
 

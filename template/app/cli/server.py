@@ -143,7 +143,7 @@ def _refuse_a_taken_port(host: str, port: int) -> None:
 
 
 def _say_that_each_counts_alone(workers: int, environment: str) -> None:
-    what = f"Without REDIS_URL each of {workers} processes counts alone: limits allow {workers} times as much"
+    what = f"Without REDIS_URL {workers} processes count separately: limits allow {workers} times as much"
     if environment == "production":
         fail(f"{what}. Set REDIS_URL, or serve with --workers 1.")
     typer.secho(f"{what}; production refuses that.", fg=typer.colors.YELLOW, err=True)

@@ -1,8 +1,8 @@
 """A small HTTP/1.1 load generator: keep-alive connections, one request at a time on each.
 
-It shares the machine with the server it measures, so it costs as little as Python can: a process of its own,
-plain sockets, epoll, requests that are encoded once and answers that are only looked at for their status and
-their length. Run it as `run(port, request, ...)`, which starts the process and returns what it measured.
+It shares the machine with the server it measures, so it costs as little as Python can: a separate process,
+plain sockets, epoll, requests that are encoded once and responses of which only status and length are read.
+Run it as `run(port, request, ...)`, which starts the process and returns what it measured.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass
 class Load:
-    """What came back: how many answers of each status, and the seconds that each took."""
+    """The results: the number of responses by status, and the seconds each took."""
 
     seconds: float
     latencies: list[float]
@@ -27,7 +27,7 @@ class Load:
         return len(self.latencies) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """Latency in milliseconds that *share* of the requests stayed below."""
+        """The latency in milliseconds below which *share* of the requests stayed."""
         ordered = sorted(self.latencies)
         return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
@@ -44,7 +44,7 @@ def request(method: str, path: str, *, headers: dict[str, str] | None = None, bo
 
 
 def once(port: int, data: bytes) -> tuple[int, bytes]:
-    """Send *data* and return the status and the body of the answer."""
+    """Send *data* and return the status and the body of the response."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(data)
         answer = b""

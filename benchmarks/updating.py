@@ -1,8 +1,8 @@
 """How long an update takes: `app template-update` without the tests, and as a ratio to `copier update`.
 
-Run it from a clean checkout with `uv run python benchmarks/updating.py`. Seconds of the clock, since the
-command renders two versions at once: the fastest of several runs, in turns. It has to stay below 5 s on two
-idle cores.
+Run it from a clean checkout with `uv run python benchmarks/updating.py`. Wall-clock seconds, because the
+command renders two versions concurrently: the fastest of several alternating runs. It must stay below 5 s on
+two idle cores.
 """
 
 import os
@@ -38,7 +38,7 @@ def run(*command: str, cwd: Path) -> None:
 
 
 def two_versions(folder: Path) -> Path:
-    """A clone of this repository in which 1.1.0 changes one file of 1.0.0, and a project of 1.0.0."""
+    """A clone of this repository in which 1.1.0 changes one file, and a project of 1.0.0."""
     template, project = folder / "template", folder / "project"
     run("git", "clone", "--quiet", "--no-tags", str(REPOSITORY), str(template), cwd=folder)
     run("git", "tag", "1.0.0", cwd=template)

@@ -3,8 +3,8 @@
     uv run --group benchmarks python benchmarks/users_routes.py [--database-url postgresql+asyncpg://...]
 
 Renders a project with Copier and serves it, an application on hawkapi-users and one on fastapi-users, each
-with granian and one worker. They take turns, so that a machine that gets slower or faster does so for all.
-Prints ratios: only they mean anything on another machine. `--help` lists what else can be chosen.
+with granian and one worker. They take turns, so that changes in machine speed affect all of them. Prints
+ratios, because only they are comparable between machines. `--help` lists the other options.
 """
 
 import argparse
@@ -37,7 +37,7 @@ TRIVIAL = request("GET", "/healthz")
 
 @dataclass(frozen=True)
 class Kind:
-    """How one of the applications is installed, served and spoken to."""
+    """How one of the applications is installed, served and called."""
 
     name: str
     target: str
@@ -103,7 +103,7 @@ def render(project: Path) -> Path:
 
 @contextmanager
 def servers(project: Path, folder: Path, server_url: str | None) -> Iterator[list["Peer"]]:
-    """Every application, served. Each has a database of its own."""
+    """All applications, being served. Each has its own database."""
     secret = secrets.token_hex(32)
     urls: list[str] = []
     running: list[subprocess.Popen[bytes]] = []
@@ -207,11 +207,11 @@ class Peer:
         return (await run(self.port, *self._me, connections=CONNECTIONS, seconds=seconds)).require(200)
 
     async def logins(self, seconds: float) -> Load:
-        """Eight clients log in and nothing else happens."""
+        """Eight clients log in, without other load."""
         return (await run(self.port, self.kind.login, connections=8, seconds=seconds)).require(200)
 
     async def logins_and_trivial(self, seconds: float) -> tuple[Load, Load]:
-        """Eight clients log in; meanwhile four ask for a trivial route as fast as they can."""
+        """Eight clients log in; meanwhile four request a trivial route as fast as they can."""
         logins, trivial = await asyncio.gather(
             run(self.port, self.kind.login, connections=8, seconds=seconds),
             run(self.port, TRIVIAL, connections=4, seconds=seconds),

@@ -1,4 +1,4 @@
-"""Renews the files of others that this repository carries, from the npm registry.
+"""Updates the vendored files in this repository from the npm registry.
 
     uv run python scripts/vendor.py                          # write the recorded versions again
     uv run python scripts/vendor.py swagger-ui-dist@5.36.0   # another version of one package
@@ -34,7 +34,7 @@ def main(arguments: list[str], root: Path = ROOT, record: Path = RECORD) -> None
         for file in package["files"]:
             content = b"\n".join(contents[source] for source in file["sources"])
             if file["path"].endswith(".md"):
-                # No file of the template has blanks at the end of a line.
+                # No file of the template has trailing whitespace.
                 content = re.sub(rb"[ \t]+$", b"", content, flags=re.MULTILINE)
             digest = hashlib.sha256(content).hexdigest()
             if not is_new and file["sha256"] not in ("", digest):
@@ -60,7 +60,7 @@ def unpack(package: str) -> dict[str, bytes]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Leave a file alone that has the *content*: another zlib compresses it to other bytes."""
+    """Keep a file that already has this *content*: another zlib version would compress it differently."""
     if path.exists() and read(path) == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

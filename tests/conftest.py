@@ -1,7 +1,7 @@
-"""What the tests of the template share: a tagged snapshot of the working tree, renders of it, an environment.
+"""Shared by the tests of the template: a tagged snapshot of the working tree, renders of it, an environment.
 
-Copier is driven by its command line, as people drive it, on a copy of the working tree in a temporary folder.
-All generated projects run in one virtual environment, which is made once and kept in `.cache`.
+Copier runs from its command line on a copy of the working tree in a temporary folder. All generated projects
+run in one virtual environment, which is created once and kept in `.cache`.
 """
 
 import hashlib
@@ -29,13 +29,13 @@ MACHINERY = REPOSITORY / "tests" / "machinery"
 POSTGRESQL = "postgresql://root@127.0.0.1:5432/postgres"
 REDIS = "redis://127.0.0.1:6379/0"
 TOOLS = ["bandit==1.9.4", "detect-secrets==1.5.0", "pip-audit==2.10.1", "schemathesis==4.32.5"]
-"""Pinned: a new version of one may find more, and that is to be seen when it is asked for."""
+"""Pinned: a new version may find more, which should show only when it is updated deliberately."""
 
 type Render = Callable[..., Path]
 
 
 def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
-    """Run a command that has to succeed; its output, or all of it in the failure."""
+    """Run a command that must succeed and return its output; a failure shows all of it."""
     done = subprocess.run(
         [str(each) for each in command],
         cwd=cwd,
@@ -56,15 +56,15 @@ OF_THE_TESTS = {
     "VIRTUAL_ENV",
     "PYTHONPATH",
     "UV",
-    # Images of containers set it. Half of what these tests take would be compiling the same modules again.
+    # Container images set it. Half of the test time would be spent compiling the same modules again.
     "PYTHONDONTWRITEBYTECODE",
 }
 TEMPLATE_UPDATE = [sys.executable, "-m", "template_update"]
-"""The update tool as it is in the working tree. test_template_command.py has it run by uv, as people do."""
+"""The update tool in the working tree. test_template_command.py runs it with uv, as users do."""
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without what could reach a generated project's settings or git."""
+    """The environment without variables that could affect a generated project's settings or git."""
     kept = {name: value for name, value in os.environ.items() if name not in OF_THE_TESTS}
     identity = {
         f"GIT_{who}_{what}": value
@@ -75,7 +75,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def uv_in(python: Path) -> dict[str, str]:
-    """What makes `uv run` use the environment of this Python, as it is, in every project."""
+    """Variables that make `uv run` use this Python's environment unchanged in every project."""
     environment = str(python.parent.parent)
     return {"UV": find_uv_bin(), "UV_PROJECT_ENVIRONMENT": environment, "UV_NO_SYNC": "1"}
 
@@ -108,7 +108,7 @@ def copier(*arguments: str | Path, cwd: Path) -> str:
 
 
 def snapshot(folder: Path) -> Path:
-    """Copy the working tree, what git ignores left out, into a repository with the tag 1.0.0."""
+    """Copy the working tree, without ignored files, into a repository with the tag 1.0.0."""
     listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=REPOSITORY).split("\0")
     for name in filter(None, listed):
         if (REPOSITORY / name).is_file():
@@ -124,9 +124,8 @@ type Once = Callable[[str, Callable[[Path], object]], Path]
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """`once("template", fill)`: a folder that `fill(folder)` has filled, in whatever process asked first.
-
-    It is for all tests of the run, so a test that changes something copies it.
+    """`once("template", fill)`: a folder filled by `fill(folder)`, in whichever process asks first. All tests
+    of the run share it, so a test that changes something copies it.
     """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -136,7 +135,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
         folder.parent.mkdir(exist_ok=True)
         with FileLock(shared / "once" / f"{name}.lock"):
             if not ready.exists():
-                # Of somebody who did not come to the end.
+                # Left by a process that did not finish.
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
                 fill(folder)
@@ -148,7 +147,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 
 @pytest.fixture(scope="session")
 def template(once: Once) -> Path:
-    """A clone of this repository as it is now, tagged 1.0.0."""
+    """A clone of the working tree, tagged 1.0.0."""
     return once("template", snapshot)
 
 
@@ -156,7 +155,7 @@ def template(once: Once) -> Path:
 def render(template: Path, once: Once, tmp_path_factory: pytest.TempPathFactory) -> Render:
     """`render(database="postgresql")`: a new project with these answers, the others by default.
 
-    Copier is run once for the same answers, and each call gives a copy: what they share is the secret.
+    Copier runs once per set of answers, and each call returns a copy. The copies share the secret.
     """
 
     def make(**answers: str | bool) -> Path:
@@ -181,7 +180,7 @@ def project_of_template(template: Path, project: Path, **answers: str | bool) ->
 def add_machinery_tests(project: Path) -> Path:
     """Put the tests of `tests/machinery/` beside the project's own, and return *project*.
 
-    They test what owners do not edit, so a generated project does not carry them.
+    They test code that owners do not edit, so a generated project does not contain them.
     """
     shutil.copytree(MACHINERY, project / "tests", dirs_exist_ok=True)
     return project
@@ -189,24 +188,24 @@ def add_machinery_tests(project: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def python(render: Render) -> Path:
-    """The Python of an environment that holds what generated projects need."""
+    """The Python of an environment with the dependencies of generated projects."""
     return python_of_project(render())
 
 
 def python_of_project(project: Path) -> Path:
-    """The Python of an environment that holds what *project* needs."""
+    """The Python of an environment with the dependencies of *project*."""
     pyproject = project / "pyproject.toml"
     return environment_of("project", pyproject.read_bytes(), "-r", pyproject, "--group", f"{pyproject}:dev")
 
 
 @pytest.fixture(scope="session")
 def tools_python() -> Path:
-    """The Python of an environment of the tools' own, whose dependencies need not fit the project's."""
+    """The Python of a separate environment for tools, whose dependencies may conflict with the project's."""
     return environment_of("tools", " ".join(TOOLS).encode(), *TOOLS)
 
 
 def environment_of(name: str, contents: bytes, *packages: str | Path) -> Path:
-    """The Python of an environment with *packages*, made when there is none for *contents* yet."""
+    """The Python of an environment with *packages*, created if there is none for *contents* yet."""
     key = hashlib.sha256(contents + sys.version.encode()).hexdigest()[:16]
     environment = REPOSITORY / ".cache" / f"{name}-{key}"
     environment.parent.mkdir(exist_ok=True)
@@ -250,7 +249,7 @@ def answers(port: int) -> bool:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database that does not exist yet, on each server: `app db upgrade` has to make it."""
+    """The URL of a database on each server that does not exist yet: `app db upgrade` must create it."""
     if request.param == "sqlite":
         yield f"sqlite+aiosqlite:///{tmp_path / 'app.db'}"
         return
@@ -264,7 +263,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def process(
     *command: str | Path, cwd: Path, log: Path, env: dict[str, str], stop: int = signal.SIGTERM
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that runs while the block does; it has to end well when it gets the signal *stop*."""
+    """Run a command during the block. It must exit successfully on the signal *stop*."""
     with log.open("wb") as output:
         running = subprocess.Popen(
             command,
@@ -311,7 +310,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests have measured with `record_property("measured", ...)`, for people to see."""
+    """Print what tests measured with `record_property("measured", ...)`."""
     reports = [each for outcome in ("passed", "failed") for each in terminalreporter.stats.get(outcome, [])]
     for report in reports:
         for name, value in report.user_properties:

@@ -1,4 +1,4 @@
-"""What a new version owes to the projects of older ones: they are updated, not made anew.
+"""What a new version owes to existing projects, which are updated, not generated again.
 
 Paths, questions, defaults and released migrations are an API (docs/releasing.md).
 """
@@ -15,20 +15,20 @@ REVISIONS = re.compile(r"template/(app/\w+/migrations|migrations/versions)/\w+\.
 
 
 def violations(old: Path, new: Path) -> list[str]:
-    """What of the template in the folder *old* is not as it was in *new*, a sentence each."""
+    """Incompatible changes from the template in the folder *old* to *new*, one sentence each."""
     return [*_lost_paths(old, new), *_changed_questions(old, new), *_changed_revisions(old, new)]
 
 
 def _lost_paths(old: Path, new: Path) -> Iterator[str]:
     for path in sorted(_paths(old) - _paths(new)):
-        yield f"{path} is gone: people's changes to it, or the fixes for it, would be lost."
+        yield f"{path} is gone: users' changes to it, or fixes for it, would be lost."
 
 
 def _changed_questions(old: Path, new: Path) -> Iterator[str]:
     after = _questions(new)
     for name, question in _questions(old).items():
         if name not in after:
-            yield f"The question {name} is gone: its answers are in people's projects."
+            yield f"The question {name} is gone: existing projects have answers to it."
             continue
         for part in ("type", "default", "when"):
             if question.get(part) != after[name].get(part):
@@ -37,13 +37,13 @@ def _changed_questions(old: Path, new: Path) -> Iterator[str]:
             yield f"The question {name} lacks the choices {', '.join(sorted(lost))}."
     for name in after.keys() - _questions(old).keys():
         if "default" not in after[name]:
-            yield f"The question {name} is new and has no default: nobody has answered it."
+            yield f"The question {name} is new and has no default: existing projects have no answer."
 
 
 def _changed_revisions(old: Path, new: Path) -> Iterator[str]:
     for path in sorted(filter(REVISIONS.fullmatch, _paths(old) & _paths(new))):
         if _hash(old / path) != _hash(new / path):
-            yield f"{path} is released and has changed: databases that had it will never have the change."
+            yield f"{path} is released and has changed: databases that applied it will never get the change."
 
 
 def _paths(folder: Path) -> set[str]:

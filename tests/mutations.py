@@ -1,12 +1,12 @@
-"""Take one protection of a new project away at a time: the test that SECURITY.md names for it has to fail.
+"""Remove one protection of a new project at a time: the test that SECURITY.md names for it must fail.
 
     uv run python tests/mutations.py                          # every protection, in minutes
     uv run python tests/mutations.py --only cookie            # those that have this word somewhere
     uv run python tests/mutations.py --database postgresql    # the same on PostgreSQL
 
-`protections.py` is the list. A mutation is killed when the test fails with an assertion. It has SURVIVED when
-the test passes: the test does not show the protection, so mend the test or name another. It is BROKEN when
-something else fails: its text is not in the file, or the application does not work any more; adapt it then.
+`protections.py` is the list. A mutation is killed if the test fails with an assertion. It has SURVIVED if the
+test passes: the test does not show the protection, so fix the test or name another. It is BROKEN if something
+else fails: its text is not in the file, or the application no longer works. Adapt it then.
 """
 
 import argparse
@@ -43,7 +43,7 @@ KILLED, SURVIVED, BROKEN, SKIPPED = "killed", "SURVIVED", "BROKEN", "skipped"
 NOT_AN_ASSERTION = re.compile(
     r"\b(NameError|UnboundLocalError|AttributeError|KeyError|TypeError|ImportError|ModuleNotFoundError): "
 )
-"""In a traceback or in the log: the mutation has broken the code, and anything would fail."""
+"""In a traceback or in the log: the mutation broke the code, so any test would fail."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Laboratory:
         self._python = python_of_project(self._project)
 
     def require_passing(self, mutations: Iterable[Mutation]) -> None:
-        """Every test that is named passes, and none is skipped, while nothing has been changed."""
+        """All named tests pass on the unchanged project, and none is skipped."""
         databases = {self._database_for(each) for each in mutations}
         for database in sorted(databases):
             tests = {each.test for each in mutations if self._database_for(each) == database}
@@ -133,14 +133,14 @@ class Laboratory:
 
 
 def path_of(project: Path, test: str) -> str:
-    """The node id of *test*, which SECURITY.md names by its file alone, without the folder."""
+    """The node id of *test*, which SECURITY.md names without the folder."""
     name, _, function = test.partition("::")
     [path] = (project / "tests").rglob(name)
     return f"{path.relative_to(project)}::{function}"
 
 
 def outcome_of(done: subprocess.CompletedProcess[str]) -> str:
-    """1 is the exit code of pytest for tests that failed; a failing fixture is an error and no failure."""
+    """1 is pytest's exit code for failed tests; a failing fixture is an error, not a failure."""
     if done.returncode == 0:
         return SURVIVED
     has_failed = done.returncode == 1 and re.search(r"^FAILED tests/", done.stdout, re.MULTILINE)
@@ -148,7 +148,7 @@ def outcome_of(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def examine(mutations: list[Mutation], database: str) -> list[Result]:
-    """What becomes of each mutation, two at a time."""
+    """The outcome of each mutation, two at a time."""
     skipped = [each for each in mutations if each.postgresql_only and not answers(5432)]
     chosen = [each for each in mutations if each not in skipped]
     results = [Result(each, SKIPPED, 0.0, "no PostgreSQL answers on 127.0.0.1:5432") for each in skipped]
@@ -183,7 +183,7 @@ def main() -> int:
     try:
         results = examine(mutations, options.database)
     except pytest.fail.Exception as error:
-        # What the helpers of the tests end with, when the project cannot be made.
+        # Raised by the test helpers if the project cannot be created.
         sys.exit(str(error))
     bad = [each for each in results if each.outcome in (SURVIVED, BROKEN) or is_required(each)]
     for each in bad:

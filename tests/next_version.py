@@ -1,9 +1,9 @@
-"""A synthetic next version of the template: every file is changed, and every seam has got a neighbour.
+"""A synthetic next version of the template: every file is changed, and a line is added at every seam.
 
-What a new version changes cannot be known, so this changes everything a little, where such changes are: the
-docstring or comment at the top, a line in every third function and in the middle of every class and text, a
-function more at the end, and something above every seam. It is made from the text alone and knows nothing of
-what people edit. Released migrations stay, as they must.
+Future changes are unknown, so this changes everything a little in typical places: the docstring or comment at
+the top, a line in every third function and in the middle of every class and text, another function at the
+end, and something above every seam. It is generated from the text only, without knowledge of users' edits.
+Released migrations stay unchanged, as they must.
 """
 
 import ast
@@ -22,7 +22,7 @@ NEWS = "This is what the next version says."
 NOT_CHANGED = re.compile(
     r"app/\w+/migrations/|migrations/versions/|.*\.gz$|tests/users/templates/|\{\{_copier_conf"
 )
-"""What is released for good, packed, text of a test, or Copier's own."""
+"""Released migrations, packed files, texts in tests, and Copier's own files."""
 
 _FUNCTION = '''
 
@@ -99,7 +99,7 @@ def _places(scope: ast.Module | ast.ClassDef, lines: list[str]) -> Iterator[int]
 
 
 def _middle(statements: list[ast.stmt], lines: list[str]) -> Iterator[int]:
-    """The line of the statement in the middle, if it begins one and is no docstring."""
+    """The line of the statement in the middle, if it starts one and is not a docstring."""
     found = [each for each in statements if not _is_text(each)]
     if found:
         middle = found[len(found) // 2]

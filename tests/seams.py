@@ -1,7 +1,7 @@
-"""Every seam of the template: where it is, and what somebody would add there. Of one mind with `template/`.
+"""Every seam of the template: where it is, and what a user would add there. Must match `template/`.
 
-A seam is a comment that no version changes. The template adds above it and people add below, so that the two
-never meet. All the samples together keep a project valid and its tests green.
+A seam is a comment that no version changes. The template adds lines above it and users add lines below, so
+they never conflict. With all samples a project is still valid and its tests pass.
 """
 
 import re
@@ -15,15 +15,15 @@ PHRASE = "go below; template updates never touch them."
 
 @dataclass(frozen=True)
 class Seam:
-    """One place for lines of people's own."""
+    """One place for users' own lines."""
 
     path: str
     """In a generated project."""
     things: str
     own: str
-    """What somebody adds below it: whole lines."""
+    """Lines that a user adds below it."""
     another: str = ""
-    """What a later version of the template adds above it, where it cannot be *own* under another name."""
+    """Lines that a later version adds above it, if they cannot be *own* under another name."""
 
     @property
     def sentence(self) -> str:
@@ -31,7 +31,7 @@ class Seam:
 
     @property
     def shipped(self) -> str:
-        """What a later version of the template adds above it: whole lines."""
+        """Lines that a later version of the template adds above it."""
         renamed = self.own
         for name, other in (("own", "shipped"), ("Own", "Shipped"), ("OWN", "SHIPPED")):
             renamed = renamed.replace(name, other)
@@ -52,7 +52,7 @@ class Seam:
     def _parts(self, text: str) -> tuple[str, str, str]:
         lines = text.splitlines(keepends=True)
         [at] = [number for number, line in enumerate(lines) if self.sentence in line]
-        # A seam of imports has a second line, which keeps ruff from sorting those of both sides together.
+        # An import seam has a second line, which keeps ruff from sorting both sides together.
         end = at + 2 if self.things == "imports" else at + 1
         return "".join(lines[:at]), "".join(lines[at:end]), "".join(lines[end:])
 
@@ -125,7 +125,7 @@ def downgrade() -> None:
     with op.batch_alter_table("users") as users:
         users.drop_column("shipped_color")
 '''
-"""For the column that the template adds, where no other revision does that."""
+"""For the column that the template adds, if no other revision adds it."""
 
 
 def _imports(path: str) -> Seam:
@@ -322,7 +322,7 @@ def own(email: Email) -> None:
         "fixtures",
         '\n\n@pytest.fixture\ndef own() -> str:\n    """Something of your own."""\n    return "own"\n',
     ),
-    # What is around it
+    # Other files
     Seam("pyproject.toml", "dependencies", '    "packaging>=24",\n', '    "idna>=3.10,<4",\n'),
     Seam("pyproject.toml", "scripts", 'own = "app.cli:main"\n'),
     Seam("pyproject.toml", "tools", '    "pluggy>=1.6",\n', '    "iniconfig>=2,<3",\n'),

@@ -1,4 +1,4 @@
-"""Who has used `alembic merge` is told how to undo it by the project's own tests, and it works as it says."""
+"""The project's tests tell users of `alembic merge` how to undo it, and the instructions work."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from conftest import Render, clean_environment, run
 OWN_TESTS = ("-m", "pytest", "-q", "-n", "0", "tests/test_migrations.py", "-k", "merges or label")
 
 
-def test_merged_branches_are_undone_as_the_test_says(render: Render, python: Path, database: str):
+def test_merged_branches_can_be_undone_as_the_message_says(render: Render, python: Path, database: str):
     project = render()
     url = {"DATABASE_URL": database}
     app, alembic = (python, "-m", "app.cli"), (python, "-m", "alembic")
@@ -40,7 +40,7 @@ def test_merged_branches_are_undone_as_the_test_says(render: Render, python: Pat
     assert sorted(re.findall(r"\w+_\d{4}(?= \()", current)) == ["mail_0002", "users_0005"]
 
 
-def test_two_ends_of_your_own_branch_are_merged_as_the_test_says(
+def test_two_heads_of_your_branch_can_be_merged_as_the_message_says(
     render: Render, python: Path, tmp_path: Path
 ):
     project = render()
@@ -63,7 +63,7 @@ def test_two_ends_of_your_own_branch_are_merged_as_the_test_says(
 
 
 def failure_of(python: Path, project: Path) -> str:
-    """What the project's own tests say; they have to fail."""
+    """The output of the project's tests, which must fail."""
     done = subprocess.run(
         [python, *OWN_TESTS],
         cwd=project,

@@ -9,7 +9,7 @@ import tomllib
 from conftest import Render, run
 
 
-def test_the_documented_command_lists_what_runs(render: Render):
+def test_the_documented_command_lists_the_installed_packages(render: Render):
     project = render()
     [command] = re.findall(r"^uv (export .*)$", (project / "README.md").read_text(), re.MULTILINE)
     metadata = tomllib.loads((project / "pyproject.toml").read_text())

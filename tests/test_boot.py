@@ -1,4 +1,4 @@
-"""A generated project as people use it: real processes, HTTP, a mail server, a person who follows links."""
+"""A generated project as users run it: real processes, HTTP, a mail server, and links that are followed."""
 
 import re
 import signal
@@ -29,7 +29,7 @@ OTHER_PASSWORD = "another horse battery"
 
 
 class Inbox:
-    """Keeps what the mail server takes."""
+    """Keeps the mails that the server receives."""
 
     def __init__(self) -> None:
         self.mails: list[bytes] = []
@@ -39,7 +39,7 @@ class Inbox:
         return "250 OK"
 
     def link(self, number: int) -> str:
-        """The link in mail *number*, once it has come."""
+        """The link in mail *number*, once it has arrived."""
         wait_until(lambda: len(self.mails) >= number, f"mail {number}")
         mail = message_from_bytes(self.mails[number - 1], policy=policy.default)
         text = mail.get_body(("plain",)).get_content()
@@ -56,7 +56,7 @@ def inbox() -> Iterator[Inbox]:
     controller.stop()
 
 
-def test_a_person_registers_verifies_and_resets_with_the_processes_of_production(
+def test_a_user_registers_verifies_and_resets_in_production(
     render: Render, python: Path, inbox: Inbox, database: str
 ):
     port = free_port()
@@ -69,7 +69,7 @@ def test_a_person_registers_verifies_and_resets_with_the_processes_of_production
         "MAIL_BACKEND": "smtp",
         "SMTP_HOST": "127.0.0.1",
         "SMTP_PORT": str(inbox.port),
-        # So that the client, unlike browsers, keeps cookies of an address without https.
+        # Makes the client, unlike browsers, keep cookies for a plain HTTP address.
         "COOKIE_SECURE": "false",
     }
     run(python, "-m", "app.cli", "db", "upgrade", cwd=project, env=environment)
@@ -107,9 +107,7 @@ def test_a_person_registers_verifies_and_resets_with_the_processes_of_production
     assert b"Subject: My app: Your password was changed" in inbox.mails[2]
 
 
-def test_a_hundred_refreshes_at_once_by_two_processes_leave_one_session(
-    render: Render, python: Path, postgresql: str
-):
+def test_a_hundred_concurrent_refreshes_leave_one_session(render: Render, python: Path, postgresql: str):
     port, name = free_port(), f"refresh_{uuid4().hex[:8]}"
     project = render()
     environment = {
@@ -128,7 +126,7 @@ def test_a_hundred_refreshes_at_once_by_two_processes_leave_one_session(
         first = client.post("/users/login", json=ACCOUNT).json()["refresh_token"]
 
         with ThreadPoolExecutor(100) as pool:
-            # A connection of its own for each, so that both processes get some.
+            # A separate connection for each, so that both processes get some.
             answers = list(pool.map(lambda _: refresh(port, first), range(100)))
 
         pairs = [answer.json() for answer in answers]
@@ -145,7 +143,7 @@ def refresh(port: int, token: str) -> httpx.Response:
         return client.post("/users/token/refresh", json={"refresh_token": token})
 
 
-def test_dev_creates_what_is_missing_serves_and_prints_the_link(render: Render, python: Path, tmp_path: Path):
+def test_dev_creates_missing_files_serves_and_prints_the_link(render: Render, python: Path, tmp_path: Path):
     port = free_port()
     project = render()
     (project / ".env").unlink()
@@ -162,7 +160,7 @@ def test_dev_creates_what_is_missing_serves_and_prints_the_link(render: Render, 
     assert (project / "data" / "app.db").exists()
 
 
-def test_serve_refuses_an_unsafe_production_in_sentences(render: Render, python: Path):
+def test_serve_explains_why_it_refuses_an_unsafe_production(render: Render, python: Path):
     project = render()
 
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The contract with older versions holds (`contract.py`), and each part of it would be noticed.
+"""The contract with older versions holds (`contract.py`), and each kind of violation is detected.
 
 `versions/` has the recorded releases. Data written by them is in test_upgrade.py.
 """
@@ -18,16 +18,14 @@ RELEASES = sorted((REPOSITORY / "tests" / "versions").glob("*.tar.xz"))
 
 
 @pytest.mark.parametrize("archive", RELEASES, ids=lambda archive: archive.name.removesuffix(".tar.xz"))
-def test_nothing_that_a_released_version_promised_is_taken_back(
-    archive: Path, template: Path, tmp_path: Path
-):
+def test_no_released_promise_is_broken(archive: Path, template: Path, tmp_path: Path):
     with tarfile.open(archive) as released:
         released.extractall(tmp_path, filter="data")
 
     assert violations(tmp_path, template) == []
 
 
-def test_there_is_a_released_version_to_compare_with():
+def test_a_released_version_exists():
     assert RELEASES
 
 
@@ -65,7 +63,7 @@ def replacing(path: str, old: str, new: str) -> Callable[[Path], object]:
         ),
     ],
 )
-def test_what_breaks_the_contract_is_noticed(
+def test_breaking_changes_are_detected(
     template: Path, tmp_path: Path, change: Callable[[Path], object], sentence: str
 ):
     new = tmp_path / "new"
@@ -85,7 +83,7 @@ def test_every_heading_of_the_changelog_is_a_version():
     assert [Version(each) for each in headings[1:]] == sorted(map(Version, headings[1:]), reverse=True)
 
 
-def test_every_entry_of_the_changelog_names_files_that_there_are():
+def test_every_changelog_entry_names_existing_files():
     changelog = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
     entries = re.split(r"^- ", changelog, flags=re.MULTILINE)[1:]
 

@@ -1,8 +1,7 @@
-"""Follows the pages of `docs/`: whatever they say to do is done, in a new project, and has to work.
+"""Follows the pages of `docs/` in a new project: every instruction must work.
 
-The fenced blocks of a page are carried out in their order: `sh` is run, `diff` applied, `text` has to be in
-what the last command printed, and a block below a line with nothing but a path is written to that file.
-Others are for reading.
+The fenced blocks of a page are processed in order: `sh` is run, `diff` applied, `text` must be in the output
+of the last command, and a block below a line with only a path is written to that file. Others are ignored.
 """
 
 import ast
@@ -35,7 +34,7 @@ exec "$UV" tool run "$@"
 
 @dataclass
 class Reader:
-    """Somebody who does in *project* what a page says."""
+    """A reader who follows a page in *project*."""
 
     project: Path
     env: dict[str, str]
@@ -74,7 +73,7 @@ class Reader:
 
 @pytest.fixture
 def env(python: Path, database: str, tmp_path: Path) -> dict[str, str]:
-    """The machine of the reader: `uv` and `uvx`, and a database of one kind or the other."""
+    """The reader's machine: `uv`, `uvx` and one kind of database."""
     bin = tmp_path / "bin"
     bin.mkdir()
     for name, script in {"uv": UV.format(python=shlex.quote(str(python))), "uvx": UVX}.items():
@@ -90,7 +89,7 @@ def env(python: Path, database: str, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def reader(render: Render, env: dict[str, str]) -> Reader:
-    """Somebody with a new project, which is committed."""
+    """A reader with a new, committed project."""
     reader = Reader(render(), env)
     reader.do("sh", "git init --quiet && git add --all && git commit --quiet --message Generated")
     return reader
@@ -105,14 +104,14 @@ def test_a_page_can_be_followed(reader: Reader, python: Path, page: str):
 
     (reader.project / ".venv").symlink_to(python.parent.parent)
     reader.do("sh", "uv run ruff check && uv run ruff format --check")
-    # The files are the same on every database, and this takes longer than all the rest.
+    # The files are the same on every database, and this takes longer than everything else.
     if reader.env["DATABASE_URL"].startswith("sqlite"):
         reader.do("sh", "uv run pyright")
         reader.do("text", "0 errors, 0 warnings")
     reader.do("sh", "uv run app db upgrade && uv run app db check")
 
 
-def test_the_import_from_hawkapi_users_comes_and_goes_as_the_page_says(reader: Reader):
+def test_the_import_page_can_be_followed(reader: Reader):
     """The rest of the page is in test_import_hawkapi_users.py."""
     page = (DOCS / "from-hawkapi-users.md").read_text("utf-8")
     folders = [reader.project / each / "import_hawkapi_users" for each in ("app", "tests")]
@@ -127,7 +126,7 @@ def test_the_import_from_hawkapi_users_comes_and_goes_as_the_page_says(reader: R
     assert [folder.exists() for folder in folders] == [False, False]
 
 
-def test_the_page_of_errors_has_every_code():
+def test_the_errors_page_has_every_code():
     """tests/machinery/ shows that each of these codes has its status, and that there are no others."""
     page = (DOCS / "errors.md").read_text("utf-8")
     source = (REPOSITORY / "tests/machinery/test_error_codes.py").read_text("utf-8")
@@ -142,7 +141,7 @@ def test_the_page_of_errors_has_every_code():
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == known["FIELD_CODES"]
 
 
-def test_every_seed_is_named_as_one():
+def test_every_copied_once_file_is_documented():
     questions = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))
     rows = re.findall(r"^\| (?:seeds|example) \| (.*?) \|", (DOCS / "ownership.md").read_text("utf-8"), re.M)
 
@@ -151,7 +150,7 @@ def test_every_seed_is_named_as_one():
 
 
 @pytest.mark.parametrize("page", [REPOSITORY / "README.md", *DOCS.glob("*.md")], ids=lambda page: page.name)
-def test_every_link_leads_to_a_file(page: Path):
+def test_every_link_points_to_a_file(page: Path):
     links = re.findall(r"\]\(([^):#]+)\)", page.read_text("utf-8"))
 
     assert [link for link in links if not (page.parent / link).is_file()] == []
@@ -208,12 +207,12 @@ CHANGES = {
     "template/app/users/sessions.py": ('"""\n', '"""\n# Mended in 1.1.0.\n'),
     "template/tests/test_smoke.py": ('"""\n', '"""\n# Mended in 1.1.0.\n'),
 }
-"""What the version after this one has changed, as the page tells."""
+"""The changes of the next version, as described on the page."""
 
 
 @pytest.fixture
 def owner(tmp_path: Path, env: dict[str, str]) -> Reader:
-    """Somebody with a project of version 1.0.0, while the template has gone on to 1.1.0."""
+    """A reader with a project of version 1.0.0 while the template is at 1.1.0."""
     template, project = tmp_path / "template", tmp_path / "project"
     template.mkdir()
     snapshot(template)
@@ -227,7 +226,7 @@ def owner(tmp_path: Path, env: dict[str, str]) -> Reader:
     return Reader(project, env | {"TEMPLATE": str(template)})
 
 
-def test_updates_go_as_the_page_says(owner: Reader):
+def test_the_updating_page_can_be_followed(owner: Reader):
     owner.do("sh", "uv run app db upgrade")
 
     owner.follow(DOCS / "updating.md")

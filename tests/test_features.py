@@ -1,4 +1,4 @@
-"""A feature that is turned off and on again leaves the project as it was, and every edit where it was."""
+"""Turning a feature off and on again restores the project and keeps every edit."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ IMPORT = ["app/import_hawkapi_users", "tests/import_hawkapi_users"]
     ],
     ids=" ".join,
 )
-def test_off_and_on_again_is_as_before(
+def test_turning_a_feature_off_and_on_restores_it(
     render: Render,
     tmp_path: Path,
     python: Path,
@@ -54,7 +54,7 @@ def test_off_and_on_again_is_as_before(
     assert run("git", "diff", "--stat", before, cwd=project) == ""
 
 
-def test_an_edited_file_of_a_feature_stays_when_it_is_turned_off_and_that_is_said(
+def test_an_edited_file_of_a_disabled_feature_is_kept_and_reported(
     render: Render, tmp_path: Path, python: Path
 ):
     edit = instead("Dockerfile", "EXPOSE 8000\n", "EXPOSE 9000\n")

@@ -1,7 +1,7 @@
 """A served project against its own OpenAPI document: schemathesis makes the requests, with all its checks.
 
-How it logs in, and the few answers that no schema can express, are in tests/fuzz/. FUZZ_EXAMPLES=100 makes a
-long run of it, of ten thousand requests at least, with a seed of its own.
+Logins and the few responses that no schema can express are in tests/fuzz/. FUZZ_EXAMPLES=100 makes a long run
+with at least ten thousand requests and its own seed.
 """
 
 import json
@@ -28,11 +28,11 @@ FUZZ = REPOSITORY / "tests" / "fuzz"
 LOGINS = ["nobody", "ada", "root"]
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
 LEAST = 5_000 if EXAMPLES else 2_500
-"""Requests to one database, those of all logins together."""
+"""Requests to one database, for all logins together."""
 
 
 @pytest.mark.minutes
-def test_every_request_gets_an_answer_of_the_document(
+def test_every_request_gets_a_documented_response(
     render: Render, python: Path, tools_python: Path, database: str, tmp_path: Path
 ):
     with served(render(), python, database) as url:
@@ -44,7 +44,7 @@ def test_every_request_gets_an_answer_of_the_document(
     cases = [each.report["test_cases"]["generated"] for each in runs]
     print(f"{dict(zip(LOGINS, cases, strict=True))}, {sum(cases)} requests in all")
     assert sum(cases) >= LEAST
-    # Not one operation that was never let through, of which nothing but its refusals would have been seen.
+    # Every operation must have succeeded at least once, or only its refusals would be tested.
     assert set().union(*(each.succeeded for each in runs)) >= operations_of(document)
 
 
@@ -62,13 +62,13 @@ def test_a_defect_is_found(render: Render, python: Path, tools_python: Path, tmp
 
 @dataclass
 class Run:
-    """What schemathesis has done, and what it says of it."""
+    """The schemathesis run and its output."""
 
     status: int
     output: str
     report: dict
     succeeded: set[tuple[str, str]]
-    """The operations, as method and path, that have answered with a success."""
+    """The operations, as method and path, that succeeded at least once."""
 
 
 @contextmanager

@@ -16,7 +16,7 @@ SMALLEST: dict[str, object] = {
     "example": False,
     "project_name": 'Ada\'s "best" Bücher 🦅',
 }
-# In one process, since another test runs beside this one.
+# In one process, because another test runs at the same time.
 ALL = ["-q", "-n", "0", "--all"]
 PROJECTS = pytest.mark.parametrize("answers", [LARGEST, SMALLEST], ids=["everything", "least"])
 
@@ -36,7 +36,7 @@ def test_the_suite_passes_on_sqlite(render: Render, python: Path, answers: dict[
 
     summary = run(python, "-m", "pytest", *ALL, cwd=project).splitlines()[-1]
 
-    # What is about PostgreSQL alone says so there; below nothing may be skipped.
+    # Tests for PostgreSQL only say so; otherwise nothing may be skipped.
     assert "failed" not in summary
 
 
@@ -53,10 +53,8 @@ def test_the_suite_passes_on_postgresql(
     assert "skipped" not in summary.splitlines()[-1]
 
 
-def test_answers_tell_of_an_account_exactly_what_the_contract_says(
-    render: Render, python: Path, tmp_path: Path
-):
-    """The project's own tests let fields of its owner's be; a new project has none."""
+def test_responses_reveal_exactly_what_the_contract_allows(render: Render, python: Path, tmp_path: Path):
+    """The project's tests allow custom fields; a new project has none."""
     project = render()
     url = {"DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'app.db'}"}
 
@@ -82,7 +80,7 @@ def test_answers_tell_of_an_account_exactly_what_the_contract_says(
     }
 
 
-def test_the_suite_has_the_size_that_it_should(render: Render, python: Path):
+def test_the_suite_has_the_expected_size(render: Render, python: Path):
     project = render()
 
     collected = run(python, "-m", "pytest", "-q", "--collect-only", cwd=project).splitlines()[-1]
@@ -90,9 +88,7 @@ def test_the_suite_has_the_size_that_it_should(render: Render, python: Path):
     assert int(collected.split()[0]) >= 150
 
 
-def test_the_environment_of_the_tests_or_of_the_machine_does_not_reach_the_suite(
-    render: Render, python: Path
-):
+def test_the_suite_is_isolated_from_the_environment(render: Render, python: Path):
     project = render()
     odd = {
         "ENVIRONMENT": "production",

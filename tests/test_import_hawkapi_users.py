@@ -1,4 +1,4 @@
-"""`docs/from-hawkapi-users.md`, followed to the letter with databases that the real libraries have made."""
+"""Follows `docs/from-hawkapi-users.md` exactly, with databases created by the real libraries."""
 
 import json
 import os
@@ -21,7 +21,7 @@ PEOPLE = [
     {"email": "eve@example.com", "password": "kitten"},
     {"email": "kim@bücher.example", "password": "another horse battery"},
 ]
-"""Those of `library.py`. The last one is disabled."""
+"""The accounts of `library.py`. The last one is disabled."""
 
 CREATE_DATABASE = """
 import asyncio, sys, asyncpg
@@ -103,7 +103,7 @@ def library(old_database: str) -> Library:
 
 @pytest.fixture
 def old_database(request: pytest.FixtureRequest, project: Path, database: str, python: Path) -> Iterator[str]:
-    """The URL of a database without a table: data/app.db of the project, or on a PostgreSQL server."""
+    """The URL of an empty database: data/app.db of the project, or one on a PostgreSQL server."""
     if database.startswith("sqlite"):
         (project / "data").mkdir()
         yield f"sqlite+aiosqlite:///{project / 'data' / 'app.db'}"
@@ -123,7 +123,7 @@ type Follow = Callable[[str], str]
 
 @pytest.fixture
 def follow(project: Path, old_database: str, python: Path, tmp_path: Path) -> Follow:
-    """Carry a block of the page out; `uv run` is the shared environment, and the answer is yes."""
+    """Run a block of the page; `uv run` uses the shared environment, and prompts are answered with yes."""
     uv = tmp_path / "bin" / "uv"
     uv.parent.mkdir()
     uv.write_text(UV.format(python=python))
@@ -134,7 +134,7 @@ def follow(project: Path, old_database: str, python: Path, tmp_path: Path) -> Fo
 
 @pytest.fixture
 def in_project(project: Path, old_database: str, python: Path) -> Library:
-    """`in_project(READ)`: what a program prints that uses the generated application and the database."""
+    """`in_project(READ)`: the output of a program that uses the generated application and the database."""
 
     def call(program: str, *arguments: str) -> Any:
         env = {"DATABASE_URL": old_database}
@@ -144,7 +144,7 @@ def in_project(project: Path, old_database: str, python: Path) -> Library:
 
 
 @pytest.mark.parametrize(("version", "table"), [("0.1.*", "accounts"), ("0.2.0", "users")])
-def test_people_log_in_with_their_passwords(
+def test_imported_users_log_in_with_their_passwords(
     library: Library, in_project: Library, follow: Follow, version: str, table: str
 ):
     accounts = library(table, "register", version=version)
@@ -166,7 +166,7 @@ def test_the_library_runs_on_the_imported_table(library: Library, follow: Follow
     assert library("users", "login") == [200, 200, 401]
 
 
-def test_own_columns_and_tables_come_along(library: Library, project: Path, follow: Follow):
+def test_custom_columns_and_tables_are_imported(library: Library, project: Path, follow: Follow):
     library("accounts", "register", "--own")
     (project / "app" / "orders").mkdir()
     (project / "app" / "orders" / "__init__.py").write_text(ORDERS.lstrip())
@@ -185,7 +185,9 @@ def test_own_columns_and_tables_come_along(library: Library, project: Path, foll
     follow("uv run app db check")
 
 
-def test_the_backup_is_the_old_database(library: Library, project: Path, old_database: str, follow: Follow):
+def test_the_backup_equals_the_old_database(
+    library: Library, project: Path, old_database: str, follow: Follow
+):
     if not shutil.which("pg_dump"):
         missing("pg_dump is not installed")
     library("accounts", "register")

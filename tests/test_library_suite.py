@@ -1,4 +1,4 @@
-"""The tests of the library hawkapi-users 0.2.0, turned on a generated project.
+"""The tests of the library hawkapi-users 0.2.0, run against a generated project.
 
 Their imports are changed and their conftest.py is replaced (`tests/library_suite/conftest.py`), nothing else.
 """
@@ -21,7 +21,7 @@ def library_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the library's tests, from its source distribution."""
     folder = tmp_path_factory.mktemp("library")
     download = ["download", "--quiet", "--no-deps", "--no-binary", ":all:", SOURCE]
-    # The tests' own pip: another Python's may be too old for the library, or not there.
+    # The pip of the test environment: another one may be missing or too old for the library.
     command = [sys.executable, "-m", "pip", *download]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     archives = list(folder.glob("*.tar.gz"))
@@ -41,7 +41,7 @@ def test_every_test_of_the_library_passes(render: Render, python: Path, library_
         (target / module.name).write_text(
             source.replace("from hawkapi_users import", "from app.users import"), "utf-8"
         )
-    # In the place of the project's own, which would give other fixtures.
+    # Replaces the project's conftest.py, which has other fixtures.
     shutil.copy(REPOSITORY / "tests" / "library_suite" / "conftest.py", target / "conftest.py")
 
     output = run(python, "-m", "pytest", "-q", "tests/library", cwd=project)

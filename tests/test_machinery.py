@@ -1,8 +1,8 @@
-"""The tests of what owners do not edit, run in a generated project: all on SQLite, and again on PostgreSQL
-those that use the database.
+"""The machinery tests, run in a generated project: all on SQLite, and those that use the database also on
+PostgreSQL.
 
-`tests/machinery/` mirrors the `tests/` of a project and uses its fixtures. `tests/run_machinery.py` runs some
-of them by hand.
+`tests/machinery/` mirrors the `tests/` of a project and uses its fixtures. `tests/run_machinery.py` runs
+selected tests manually.
 """
 
 import re
@@ -13,7 +13,7 @@ from conftest import MACHINERY, REPOSITORY, Render, add_machinery_tests, run
 
 OWN = REPOSITORY / "template" / "tests"
 FILES = sorted(str(path.relative_to(MACHINERY)) for path in MACHINERY.rglob("*.py"))
-# In one process, since another test runs beside this one.
+# In one process, because another test runs at the same time.
 PYTEST = ["-m", "pytest", "-p", "tests.documented_errors", "-q", "-n", "0", "--all"]
 TESTS = [f"tests/{name}" for name in FILES if Path(name).name.startswith("test_")]
 
@@ -23,7 +23,7 @@ def project(render: Render) -> Path:
     return add_machinery_tests(render())
 
 
-def test_none_of_its_files_replaces_one_of_the_project():
+def test_no_machinery_test_replaces_a_project_file():
     assert [name for name in FILES if (OWN / name).exists()] == []
 
 
@@ -42,9 +42,7 @@ def test_it_passes_on_sqlite(project: Path, python: Path, redis: str):
 
 
 @pytest.mark.minutes
-def test_what_uses_the_database_passes_on_postgresql(
-    project: Path, python: Path, postgresql: str, redis: str
-):
+def test_database_tests_pass_on_postgresql(project: Path, python: Path, postgresql: str, redis: str):
     environment = {"TEST_DATABASE_URL": postgresql, "TEST_REDIS_URL": redis, "REQUIRE_SERVICES": "1"}
     options = ["-p", "tests.only_with_the_database"]
 

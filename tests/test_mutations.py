@@ -1,6 +1,5 @@
-"""The list of `protections.py` fits the code, the tests and SECURITY.md as they are now.
-
-That each test fails without its protection, `mutations.py` shows: weekly, and when it is asked to.
+"""The list in `protections.py` matches the code, the tests and SECURITY.md. `mutations.py` checks that each
+test fails without its protection, weekly and on demand.
 """
 
 import ast
@@ -32,7 +31,7 @@ def test_it_can_be_applied(mutation: Mutation):
 
 
 @EACH
-def test_its_test_is_there_and_is_the_one_that_the_checklist_names(mutation: Mutation):
+def test_its_test_exists_and_is_named_by_the_checklist(mutation: Mutation):
     name, _, function = mutation.test.partition("::")
     [path] = [*(TEMPLATE / "tests").rglob(name), *MACHINERY.rglob(name)]
 
@@ -40,11 +39,11 @@ def test_its_test_is_there_and_is_the_one_that_the_checklist_names(mutation: Mut
     assert mutation.item is None or mutation.test in ROWS[mutation.item]
 
 
-def test_no_name_is_undefined_in_what_is_left(tmp_path: Path):
+def test_no_name_is_left_undefined(tmp_path: Path):
     """Then anything would fail."""
     for number, mutation in enumerate(PROTECTIONS):
         for path, text in mutated(mutation).items():
-            # Of the others ruff reads none.
+            # Ruff does not read the others.
             (tmp_path / f"{number}_{Path(path).name}").write_text(text, "utf-8")
 
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821,F823", tmp_path]
@@ -53,17 +52,17 @@ def test_no_name_is_undefined_in_what_is_left(tmp_path: Path):
     assert done.returncode == 0, done.stdout
 
 
-def test_there_are_at_least_sixty_and_no_two_have_one_name():
+def test_there_are_at_least_sixty_with_unique_names():
     assert len({mutation.name for mutation in PROTECTIONS}) == len(PROTECTIONS) >= 60
 
 
-def test_every_row_of_the_checklist_has_one():
+def test_every_checklist_row_has_a_mutation():
     assert set(ROWS) - {mutation.item for mutation in PROTECTIONS} == set()
     assert len(ROWS) == 37
 
 
-def test_every_test_that_the_checklist_names_has_one():
-    """What no mutation is tried with may pass without its protection."""
+def test_every_test_in_the_checklist_has_a_mutation():
+    """A test without a mutation might pass without its protection."""
     tried = {(mutation.item, mutation.test) for mutation in PROTECTIONS}
 
     assert {(item, test) for item, tests in ROWS.items() for test in tests} - tried == set()
@@ -78,14 +77,14 @@ def test_every_test_that_the_checklist_names_has_one():
         ("b = 1\n", "f", 0),
     ],
 )
-def test_a_change_without_its_one_place_says_that_it_has_to_be_adapted(text: str, within: str, found: int):
+def test_a_mutation_that_no_longer_applies_says_so(text: str, within: str, found: int):
     change = Change(file="app/x.py", old="b = 1", new="b = 2", within=within)
 
     with pytest.raises(CannotBeApplied, match=rf"(?s)is {found} times in .*adapt.*b = 1"):
         change.in_text(text)
 
 
-def test_a_change_within_a_function_leaves_the_others_alone():
+def test_a_mutation_of_a_function_leaves_others_unchanged():
     text = "def f():\n    b = 1\n\n\nasync def g():\n    b = 1\n\n\nclass H:\n    b = 1\n"
 
     changed = Change(file="app/x.py", old="b = 1", new="b = 2", within="g").in_text(text)
@@ -107,12 +106,12 @@ def test_a_change_within_a_function_leaves_the_others_alone():
         (5, "no tests ran", BROKEN),
     ],
 )
-def test_a_failed_test_alone_counts_as_killed(code: int, output: str, outcome: str):
+def test_only_a_failed_test_counts_as_killed(code: int, output: str, outcome: str):
     assert outcome_of(subprocess.CompletedProcess([], code, output)) == outcome
 
 
 def mutated(mutation: Mutation) -> dict[str, str]:
-    """The files of the template that *mutation* changes, by path, as it leaves them."""
+    """The template's files that *mutation* changes, by path, after the change."""
     texts: dict[str, str] = {}
     for change in mutation.changes:
         before = texts.get(change.file) or (TEMPLATE / change.file).read_text("utf-8")

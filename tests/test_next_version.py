@@ -1,9 +1,9 @@
-"""A version in which every file and every seam is changed: how many edits merge with no person's help.
+"""A version in which every file and every seam is changed: how many edits merge automatically.
 
-An edit is one change in one file that the template owns. Files of people's own, those that were copied once,
-and deletions are not counted: they always stay. What counts as merged is, to the byte, what the same edit is
-in a fresh project of that version; where another edit of the same file needs a person, it is made once more
-alone. Whatever does not merge has to be a conflict that git knows of: nothing is lost in silence.
+An edit is one change in one template-owned file. Users' own files, files copied once, and deletions are not
+counted: they always stay. An edit counts as merged if the file equals, byte for byte, the same edit in a
+fresh project of that version. If another edit of the same file conflicts, it is tried again separately.
+Whatever does not merge must be a conflict known to git: nothing is lost silently.
 """
 
 import pickle
@@ -21,7 +21,7 @@ from personas.updating import THEIRS, differences, project_of, unmerged, update,
 from test_render import files_of
 
 APART = (A_MOVE, A_CONFLICT, REFORMATTED)
-"""Not in the share: two are meant to need a person, and the third would be most of it with its 200 files."""
+"""Not counted: two are meant to conflict, and the third would dominate with its 200 files."""
 
 
 @dataclass
@@ -37,14 +37,14 @@ class Change:
 
 @dataclass
 class Outcome:
-    """What came of the edits of a persona."""
+    """The results of a persona's edits."""
 
     project: Path
     code: int
     said: str
     unmerged: list[str]
     differences: list[str]
-    """The files that are not as in a fresh project with the same edits."""
+    """The files that differ from a fresh project with the same edits."""
     changes: list[Change] = field(default_factory=list)
 
 
@@ -53,11 +53,11 @@ type Outcomes = Callable[[Persona], Outcome]
 
 @pytest.fixture(scope="session")
 def outcome_of(once: Once, tmp_path_factory: pytest.TempPathFactory, python: Path) -> Outcomes:
-    """What comes of an update to the next version."""
+    """The result of an update to the next version."""
     versions = versions_of(once, "next-version", release_everything, VERSION)
 
     def updated(edits: tuple[Edit, ...], *, migrate: bool = True) -> tuple[Outcome, list[Edit]]:
-        """What comes of these edits, and those of them that have no place in the new version."""
+        """The result of these edits, and those that have no place in the new version."""
         project = project_of(versions.old, tmp_path_factory.mktemp("persona") / "project", *edits)
         fresh = project_of(versions.new, project.parent / "fresh")
         unplaced = [edit for edit in edits if not has_place(edit, fresh)]
@@ -107,7 +107,7 @@ def changes(old: Path, folder: Path, edits: tuple[Edit, ...]) -> Iterator[tuple[
                 yield edit, name
 
 
-def test_the_version_changes_every_file_but_what_is_released_or_packed(tmp_path: Path):
+def test_the_next_version_changes_every_changeable_file(tmp_path: Path):
     template = snapshot(tmp_path)
 
     release_everything(template)
@@ -120,7 +120,7 @@ def test_the_version_changes_every_file_but_what_is_released_or_packed(tmp_path:
 
 
 @pytest.mark.parametrize("persona", PEOPLE, ids=str)
-def test_what_does_not_merge_is_said_and_nothing_is_lost_in_silence(outcome_of: Outcomes, persona: Persona):
+def test_conflicts_are_reported_and_nothing_is_lost_silently(outcome_of: Outcomes, persona: Persona):
     outcome = outcome_of(persona)
 
     assert set(outcome.differences) <= set(outcome.unmerged)
@@ -134,7 +134,7 @@ def test_every_edit_at_a_seam_merges(outcome_of: Outcomes):
     assert [change for change in changes if change.at_seam and not change.is_merged] == []
 
 
-def test_the_share_that_merges_is_what_the_readme_says(
+def test_the_merged_share_matches_the_readme(
     outcome_of: Outcomes, record_property: Callable[[str, str], None]
 ):
     counted = [change for each in PEOPLE if each not in APART for change in outcome_of(each).changes]

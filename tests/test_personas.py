@@ -1,8 +1,8 @@
-"""Projects that people have edited get a fix: it arrives, and every edit is where it was.
+"""Edited projects get a fix: it arrives, and every edit is kept.
 
-What has to come of an update is an equation: a project of the old version with somebody's edits, updated, is
-to the byte a project of the new version with the same edits. The single claims stand beside it, so that a
-failure reads well.
+The rule for an update is an equation: a project of the old version with edits, updated, equals byte for byte
+a project of the new version with the same edits. The individual claims are tested too, so that failures are
+readable.
 """
 
 import json
@@ -35,7 +35,7 @@ TESTS = re.compile(r"(tests/(?:.+/)?)(?:(test_\w+\.py)|conftest\.py)")
 
 @pytest.fixture(scope="session")
 def versions(once: Once) -> Versions:
-    """Of the version before the fix and of the one with it."""
+    """Projects of the versions before and with the fix."""
     return versions_of(once, "the-fix", release_fix, VERSION)
 
 
@@ -68,17 +68,16 @@ def test_the_fix_arrives_and_every_edit_stays(
 
 
 def migrate(project: Path, python: Path) -> str:
-    """Make a new database and compare it with the models; what that says."""
+    """Create a new database, compare it with the models and return the output."""
     url = {"DATABASE_URL": f"sqlite+aiosqlite:///{project.parent / 'resolved.db'}"}
     run(python, "-m", "app.cli", "db", "upgrade", cwd=project, env=url)
     return run(python, "-m", "app.cli", "db", "check", cwd=project, env=url)
 
 
 def reached_tests(persona: Persona, project: Path, old: Path) -> list[str]:
-    """What the edits and the fix can reach, and every test that either has added or changed.
-
-    The equation is about every file; the tests are about whether the edits and the fix go together. All of
-    them are run where the edits are all over the project.
+    """Tests that the edits and the fix can affect, and every test that either added or changed. The equation
+    covers every file; the tests check that the edits and the fix work together. If the edits are all over the
+    project, all tests run.
     """
     before = files_of(old)
     changed = [name for name, content in files_of(project).items() if before.get(name) != content]
@@ -88,15 +87,15 @@ def reached_tests(persona: Persona, project: Path, old: Path) -> list[str]:
     return sorted(theirs | {path for path in named if (project / path).exists()})
 
 
-def test_the_tests_that_are_named_exist(versions: Versions):
-    """Then those that a project does not have are those that its owner has deleted."""
+def test_the_named_tests_exist(versions: Versions):
+    """So tests missing from a project are those its owner deleted."""
     named = {path for persona in PEOPLE for path in (*LIFECYCLE, *TESTS_OF_THE_FIX, *persona.tests)}
 
     assert [path for path in sorted(named) if not (versions.new / path).exists()] == []
 
 
 @pytest.mark.parametrize("persona", [each for each in PEOPLE if each.has_migrations], ids=str)
-def test_what_was_stored_before_the_update_can_be_read_after_it(
+def test_data_stored_before_the_update_can_be_read_after_it(
     versions: Versions, tmp_path: Path, python: Path, database: str, persona: Persona
 ):
     project = project_of(versions.old, tmp_path / "project", *persona.edits)
@@ -123,5 +122,5 @@ def test_what_was_stored_before_the_update_can_be_read_after_it(
 
 
 def related_records(export: tuple[int, dict[str, object]]) -> dict[str, object]:
-    """What of an export no request changes."""
+    """The parts of an export that no request changes."""
     return {name: rows for name, rows in export[1]["related_records"].items() if name != "user_sessions"}

@@ -1,4 +1,4 @@
-"""What Copier writes: complete, well-formed, without secrets, for every combination of answers."""
+"""Copier's output: complete, well-formed, without secrets, for every combination of answers."""
 
 import ast
 import difflib
@@ -73,7 +73,7 @@ def test_every_combination_is_complete_and_well_formed(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_that_is_accepted_gives_a_working_project(render: Render, python: Path, name: str):
+def test_every_accepted_name_gives_a_working_project(render: Render, python: Path, name: str):
     project = render(project_name=name, project_description=name, author_name=name)
 
     assert_well_formed(project, files_of(project))
@@ -99,7 +99,7 @@ def test_every_name_that_is_accepted_gives_a_working_project(render: Render, pyt
         ("database=mysql", "Invalid choice"),
     ],
 )
-def test_an_answer_that_cannot_work_is_refused_with_a_reason(
+def test_an_invalid_answer_is_refused_with_a_reason(
     template: Path, tmp_path: Path, answer: str, sentence: str
 ):
     command = [
@@ -121,7 +121,7 @@ def test_an_answer_that_cannot_work_is_refused_with_a_reason(
     assert not (tmp_path / "p" / "pyproject.toml").exists()
 
 
-def test_the_import_from_hawkapi_users_is_two_folders_that_no_other_file_mentions(render: Render):
+def test_the_import_consists_of_two_unreferenced_folders(render: Render):
     without, project = files_of(render()), files_of(render(from_hawkapi_users=True))
 
     added = project.keys() - without.keys()
@@ -135,24 +135,24 @@ def test_the_import_from_hawkapi_users_is_two_folders_that_no_other_file_mention
     assert [name for name, content in without.items() if words.search(content)] == [".copier-answers.yml"]
 
 
-def test_pages_are_folders_of_their_own(render: Render):
+def test_pages_have_their_own_folders(render: Render):
     without, project = files_of(render(pages=False)), files_of(render())
 
     assert [name for name in project.keys() - without.keys() if not PAGES.match(name)] == []
     assert without.keys() - project.keys() == set()
     different = {name for name, content in without.items() if project[name] != content}
-    # The README says what a browser shows; it is the owner's, so an update does not change it.
+    # The README describes the pages; it belongs to the owner, so updates do not change it.
     assert different == {".env", ".copier-answers.yml", "README.md"}
 
 
-def test_the_command_line_has_the_import_only_when_it_was_asked_for(render: Render, python: Path):
+def test_the_import_command_exists_only_if_requested(render: Render, python: Path):
     without, project = render(), render(from_hawkapi_users=True)
 
     assert "import-hawkapi-users" not in run(python, "-m", "app.cli", "--help", cwd=without)
     assert "import-hawkapi-users" in run(python, "-m", "app.cli", "--help", cwd=project)
 
 
-def test_two_renders_differ_in_the_secret_alone(template: Path, tmp_path: Path):
+def test_two_renders_differ_only_in_the_secret(template: Path, tmp_path: Path):
     first, second = (files_of(project_of_template(template, tmp_path / name)) for name in ("one", "other"))
 
     different = [name for name in first | second if first.get(name) != second.get(name)]
@@ -165,7 +165,7 @@ def test_two_renders_differ_in_the_secret_alone(template: Path, tmp_path: Path):
     assert [line[:13] for line in changed] == ["- SECRET_KEY=", "+ SECRET_KEY="]
 
 
-def test_the_secret_is_nowhere_but_in_the_env_file(render: Render):
+def test_the_secret_is_only_in_the_env_file(render: Render):
     files = files_of(render())
 
     secret = re.search(rb"SECRET_KEY=([0-9a-f]{64})\n", files.pop(".env")).group(1)
@@ -173,7 +173,7 @@ def test_the_secret_is_nowhere_but_in_the_env_file(render: Render):
     assert b".env\n" in files[".gitignore"]
 
 
-def test_the_example_of_the_env_file_names_every_setting_and_no_other(render: Render, python: Path):
+def test_env_example_lists_exactly_the_settings(render: Render, python: Path):
     project = render()
 
     code = "import json, app.settings as s; print(json.dumps([f.upper() for f in s.Settings.model_fields]))"
@@ -236,7 +236,7 @@ def test_nothing_needs_trust_and_jinja_stays_where_it_belongs():
     assert [path for path in python_files if re.search(r"\{\{|\{%", path.read_text("utf-8"))] == []
 
 
-def test_the_message_after_the_copy_shows_four_commands_at_most(template: Path, tmp_path: Path):
+def test_the_message_after_the_copy_shows_at_most_four_commands(template: Path, tmp_path: Path):
     printed = copier("copy", "--defaults", template, tmp_path / "p", cwd=tmp_path)
 
     message = printed.partition("is ready. Next:")[2]
@@ -247,7 +247,7 @@ def test_the_message_after_the_copy_shows_four_commands_at_most(template: Path, 
 
 
 @pytest.mark.parametrize("is_relative", [True, False])
-def test_a_relative_path_of_the_template_is_warned_about(template: Path, tmp_path: Path, is_relative: bool):
+def test_a_relative_template_path_causes_a_warning(template: Path, tmp_path: Path, is_relative: bool):
     """`app template-update` cannot use it."""
     source = Path(os.path.relpath(template, tmp_path)) if is_relative else template
 
@@ -258,7 +258,7 @@ def test_a_relative_path_of_the_template_is_warned_about(template: Path, tmp_pat
 
 def assert_well_formed(project: Path, files: dict[str, bytes]) -> None:
     for name, content in files.items():
-        # Vendored files stay as they were published, and a packed list is data: no text of Copier's.
+        # Vendored files stay as published, and a packed list is data: neither is a Copier template.
         text = "" if name.endswith(".gz") or VENDORED.search(name) else content.decode("utf-8")
         assert text.endswith("\n") or not text, f"{name} does not end its last line"
         assert not re.search(r"[ \t]+$|\n\n\n\n", text, re.MULTILINE), f"{name} has stray blanks"

@@ -1,4 +1,4 @@
-"""With what makes updates safe taken out, the tests of updates fail, and for the right reason."""
+"""Without the parts that make updates safe, the update tests fail for the right reason."""
 
 import shutil
 import subprocess
@@ -20,9 +20,7 @@ COPIERS_OWN_UPDATE = instead(
 NO_HOOK = instead("migrations/env.py", '"process_revision_directives": place_revision, ', "")
 
 
-def test_copiers_own_update_puts_an_edit_into_a_look_alike_in_silence(
-    once: Once, tmp_path: Path, python: Path
-):
+def test_copiers_own_update_silently_misplaces_an_edit(once: Once, tmp_path: Path, python: Path):
     shutil.copytree(REPOSITORY / "src", tmp_path / "src")
     COPIERS_OWN_UPDATE.make(tmp_path / "src")
     versions = versions_of(once, "the-fix", release_fix, VERSION)
@@ -39,7 +37,7 @@ def test_copiers_own_update_puts_an_edit_into_a_look_alike_in_silence(
     assert emails.index(f"def {LOOK_ALIKE}_reminder(") < place < emails.index(f"def {LOOK_ALIKE}(")
 
 
-def test_without_the_hook_of_the_migrations_their_tests_fail(render: Render, tmp_path: Path, python: Path):
+def test_migration_tests_fail_without_the_migration_hook(render: Render, tmp_path: Path, python: Path):
     project = project_of(render(), tmp_path / "project", NO_HOOK)
 
     done = subprocess.run(

@@ -1,6 +1,6 @@
 """A new project under the scanners that a security team runs first: bandit, detect-secrets and pip-audit.
-
-Each has a test that it would have found something: one that is silent for another reason proves nothing.
+Each also has a test that it does find something, because a scanner that is silent for another reason proves
+nothing.
 """
 
 import json
@@ -15,12 +15,12 @@ import pytest
 from conftest import REPOSITORY, Render, clean_environment, commit, run
 
 NO_SECRETS = r"^(postgres|password|correct horse battery)$"
-"""What the examples say in place of one: the password of a database on the reader's own machine, the word
-itself in the shape of a URL, and that of a person in the README."""
+"""Placeholders in examples: the password of a local database, the word itself in a URL, and a user's password
+in the README."""
 ABOUT_PASSWORDS = ["KeywordDetector", "BasicAuthDetector"]
-"""Detectors of a text beside the word "password", or in a URL. The tests have made-up ones on every page;
-keys, tokens and whatever looks random are looked for there, too."""
-# Made of two parts, or this file would be found.
+"""Detectors of text beside the word "password" or in a URL. The tests contain invented ones everywhere, but
+are scanned for keys, tokens and random text too."""
+# In two parts, otherwise this file would be reported.
 PLANTED_KEY = "AKIA" + "QYLPMN5HHHFPZAM2"
 PLANTED_CALL = """
 import subprocess
@@ -32,7 +32,7 @@ def run(command: str) -> int:
 
 @pytest.fixture(scope="module")
 def project(render: Render) -> Path:
-    """A new project as its owner would commit it: without `.env`, which holds the secret and git ignores."""
+    """A new project as its owner would commit it: without the ignored `.env` and its secret."""
     project = render(from_hawkapi_users=True)
     run("git", "init", "--quiet", cwd=project)
     commit(project, "A new project")
@@ -117,7 +117,7 @@ def bandit(
 
 
 def secrets(python: Path, project: Path) -> list[tuple[str, str]]:
-    """File and sort of each finding in what git tracks."""
+    """File and kind of each finding in tracked files."""
     return [
         *detected(python, project, "--exclude-files", "^tests/"),
         *detected(python, project, *without(ABOUT_PASSWORDS), "tests"),
@@ -146,9 +146,8 @@ def locked(project: Path, *groups: str) -> Path:
 
 
 def audit(python: Path, requirements: Path, *options: str) -> list[str]:
-    """The packages with a known vulnerability; skipped where pip-audit cannot get at what is known.
-
-    No service of ours is missing then, so REQUIRE_SERVICES does not make it a failure.
+    """The packages with a known vulnerability; skipped if pip-audit cannot reach its database.
+    REQUIRE_SERVICES does not make this a failure, because no service of ours is missing.
     """
     audit = ["--requirement", str(requirements), "--disable-pip", "--format", "json", *options]
     done = tool(python, "pip-audit", *audit, cwd=requirements.parent)
@@ -160,7 +159,7 @@ def audit(python: Path, requirements: Path, *options: str) -> list[str]:
     for each in json.loads(done.stdout)["dependencies"]:
         (unknown if "skip_reason" in each else audited).append(each)
     if unknown and not audited:
-        # A mirror of the registry has the packages, and not the page with what is known about them.
+        # A mirror of the registry has the packages but not the vulnerability data.
         pytest.skip(f"pip-audit cannot reach its data: {unknown[0]['skip_reason']}, and so for all others")
     assert unknown == []
     return [each["name"] for each in audited if each["vulns"]]

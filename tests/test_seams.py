@@ -1,4 +1,4 @@
-"""Seams: what people add below one and what the template adds above it never meet."""
+"""Seams: what users add below one never conflicts with what the template adds above it."""
 
 from collections import Counter
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_every_seam_of_the_template_is_listed():
 
 
 @pytest.mark.parametrize("ci", ["github", "gitlab"])
-def test_lines_on_both_sides_of_every_seam_merge(tmp_path: Path, python: Path, ci: str):
+def test_lines_added_on_both_sides_of_every_seam_merge(tmp_path: Path, python: Path, ci: str):
     template, project, fresh = tmp_path / "template", tmp_path / "project", tmp_path / "fresh"
     template.mkdir()
     snapshot(template)

@@ -1,6 +1,5 @@
-"""What comes from elsewhere is named by its content, not by a tag that moves; code in the image is root's.
-
-No image is built here: the files that say how are read.
+"""External content is pinned by digest, not by a movable tag, and code in the image belongs to root. No image
+is built here: the build files are checked.
 """
 
 import json
@@ -27,23 +26,23 @@ def gitlab(render: Render) -> Path:
 
 
 def instructions(project: Path) -> list[str]:
-    """The instructions of the Dockerfile, each in one line."""
+    """The instructions of the Dockerfile, one per line."""
     text = (project / "Dockerfile").read_text().replace("\\\n", " ")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
 def images(project: Path) -> list[str]:
-    """What the Dockerfile begins with, its own stages left out."""
+    """The base images of the Dockerfile, without its own stages."""
     begins = [line.split()[1:] for line in instructions(project) if line.startswith("FROM ")]
     stages = {each[2] for each in begins if len(each) == 3}
     return [each[0] for each in begins if each[0] not in stages]
 
 
-def test_the_dockerfile_names_its_image_by_digest(github: Path):
+def test_the_dockerfile_pins_its_image_by_digest(github: Path):
     assert [bool(BY_DIGEST.fullmatch(each)) for each in images(github)] == [True]
 
 
-def test_compose_names_every_image_by_digest(github: Path):
+def test_compose_pins_every_image_by_digest(github: Path):
     services = yaml.safe_load((github / "compose.yaml").read_text())["services"]
 
     named = [service["image"] for service in services.values() if "image" in service]
@@ -51,7 +50,7 @@ def test_compose_names_every_image_by_digest(github: Path):
     assert [each for each in named if not BY_DIGEST.fullmatch(each)] == []
 
 
-def test_the_workflow_names_actions_by_commit_and_images_by_digest(github: Path):
+def test_the_workflow_pins_actions_by_commit_and_images_by_digest(github: Path):
     text = (github / ".github" / "workflows" / "ci.yml").read_text()
 
     actions = re.findall(r"uses: .*", text)
@@ -61,7 +60,7 @@ def test_the_workflow_names_actions_by_commit_and_images_by_digest(github: Path)
     assert [each for each in named if not BY_DIGEST.fullmatch(each)] == []
 
 
-def test_gitlab_names_every_image_by_digest(gitlab: Path):
+def test_gitlab_pins_every_image_by_digest(gitlab: Path):
     named = re.findall(r"(?:image|name): (.*)", (gitlab / ".gitlab-ci.yml").read_text())
 
     assert len(named) == 3
@@ -75,8 +74,8 @@ def test_one_image_has_one_digest_everywhere(github: Path, gitlab: Path):
     assert len({name.partition("@")[0] for name in named}) == len(named)
 
 
-def test_the_code_in_the_image_is_roots(github: Path):
-    """CWE-732: an attacker who takes the process over cannot change it. Only a folder for data is its own."""
+def test_the_code_in_the_image_belongs_to_root(github: Path):
+    """CWE-732: an attacker who takes over the process cannot change the code."""
     final = instructions(github)
     final = final[max(place for place, line in enumerate(final) if line.startswith("FROM ")) :]
 
@@ -88,12 +87,12 @@ def test_the_code_in_the_image_is_roots(github: Path):
     assert final.index("COPY --from=build /srv /srv") < final.index("USER app")
 
 
-def test_the_code_in_the_image_may_be_read_and_not_written(github: Path):
-    """A checkout with a strict umask would give an image that its user cannot read."""
+def test_the_code_in_the_image_is_read_only(github: Path):
+    """A checkout with a strict umask would produce an image that its user cannot read."""
     assert "RUN chmod -R u=rwX,go=rX ." in instructions(github)
 
 
-def test_one_floor_of_copier_is_named_everywhere():
+def test_the_minimum_copier_version_is_the_same_everywhere():
     floor = yaml.safe_load((REPOSITORY / "copier.yml").read_text())["_min_copier_version"]
     files = ["README.md", "docs/from-hawkapi-users.md", "pyproject.toml", "benchmarks/updating.py"]
 
@@ -102,7 +101,7 @@ def test_one_floor_of_copier_is_named_everywhere():
     assert named == [[floor]] * len(files)
 
 
-def test_pyjwt_is_a_dependency_with_both_bounds(github: Path):
+def test_pyjwt_has_lower_and_upper_bounds(github: Path):
     """Advisory 7: before 2.12 it accepted unknown critical headers (CVE-2026-32597)."""
     metadata = tomllib.loads((github / "pyproject.toml").read_text())
 

@@ -1,7 +1,7 @@
-"""`uv run app template-update` in a project: it has uv run the update tool of the version to update to.
+"""`uv run app template-update` in a project: runs the update tool of the target version with uv.
 
-What the tool does is in test_template_update.py. Here uv is a script that writes down how it was called, but
-for the last tests, which go the whole way.
+test_template_update.py tests the tool itself. Here uv is a script that records its arguments, except in the
+last tests, which are end-to-end.
 """
 
 import shutil
@@ -25,7 +25,7 @@ TAGS = ["1.9.0", "1.10.0", "1.2.0", "2.0.0rc1", "2026-11-01-backup"]
 
 @dataclass
 class Project:
-    """A project whose template is a repository without anything but tags."""
+    """A project whose template is a repository with only tags."""
 
     folder: Path
     template: Path
@@ -98,17 +98,17 @@ def test_it_runs_the_tool_of_the_newest_release(project: Project):
         ("2.0.0rc1", "@2.0.0rc1"),
         ("0123abc", "@0123abc"),
         ("HEAD", ""),
-        # The newest tool knows what there is, and says so.
+        # The newest tool knows which versions exist and says so.
         ("7", ""),
     ],
 )
-def test_it_runs_the_tool_of_the_version_that_is_asked_for(project: Project, to: str, version: str):
+def test_it_runs_the_tool_of_the_requested_version(project: Project, to: str, version: str):
     project.update("--to", to)
 
     assert project.source() == version
 
 
-def test_tags_with_a_v_are_versions(project: Project):
+def test_tags_with_a_v_prefix_are_versions(project: Project):
     run("git", "tag", "v1.11.0", cwd=project.template)
 
     project.update()
@@ -138,7 +138,7 @@ REMOTE = {
 
 
 @pytest.mark.parametrize(("source", "url"), REMOTE.items(), ids=REMOTE)
-def test_a_template_on_another_host_is_found_as_copier_finds_it(project: Project, source: str, url: str):
+def test_template_urls_resolve_as_in_copier(project: Project, source: str, url: str):
     project.is_from(source)
     project.env |= {
         "GIT_CONFIG_COUNT": "1",
@@ -151,7 +151,7 @@ def test_a_template_on_another_host_is_found_as_copier_finds_it(project: Project
     assert project.source() == f"git+{url}@1.10.0"
 
 
-def test_a_path_may_hold_any_character(project: Project):
+def test_a_path_may_contain_any_character(project: Project):
     elsewhere = project.folder.parent / "a long name, with spaces and an @ and 'quotes'" / "that YAML folds"
     elsewhere.parent.mkdir()
     project.template = project.template.rename(elsewhere)
@@ -162,7 +162,7 @@ def test_a_path_may_hold_any_character(project: Project):
     assert project.source() == "@1.10.0"
 
 
-def test_a_path_may_begin_in_the_home_folder(project: Project):
+def test_a_path_may_start_with_the_home_folder(project: Project):
     project.is_from("~/template")
     project.env["HOME"] = str(project.template.parent)
 
@@ -171,10 +171,10 @@ def test_a_path_may_begin_in_the_home_folder(project: Project):
     assert project.source() == "@1.10.0"
 
 
-# What goes through
+# What is passed to the tool
 
 
-def test_options_go_to_the_tool_as_they_are(project: Project):
+def test_options_are_passed_to_the_tool_unchanged(project: Project):
     options = ["--check", "--answers", "docker=false", "--answers=ci=none", "--newer-option"]
 
     project.update(*options, "--to=1.9.0")
@@ -182,7 +182,7 @@ def test_options_go_to_the_tool_as_they_are(project: Project):
     assert project.arguments()[5:] == ["--to", "1.9.0", *options]
 
 
-def test_the_tool_runs_in_the_folder_of_the_project_and_its_exit_code_goes_through(project: Project):
+def test_the_tool_runs_in_the_project_folder_and_returns_its_exit_code(project: Project):
     done = project.update()
 
     assert done.returncode == 3
@@ -199,7 +199,7 @@ def test_help_names_every_option(project: Project):
     assert not (project.folder.parent / "arguments").exists()
 
 
-# What stands in the way
+# Obstacles
 
 
 def without_uv(project: Project) -> None:
@@ -252,7 +252,7 @@ def without_development_tools(project: Project) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_what_stands_in_the_way_is_said(project: Project, made_wrong, sentence: str):
+def test_obstacles_are_explained(project: Project, made_wrong, sentence: str):
     made_wrong(project)
 
     done = project.update()
@@ -263,11 +263,11 @@ def test_what_stands_in_the_way_is_said(project: Project, made_wrong, sentence: 
     assert not (project.folder.parent / "arguments").exists()
 
 
-# The whole way
+# End to end
 
 
 def release(template: Path, version: str) -> None:
-    """Add a version with another update tool, and with a change of the project."""
+    """Add a version with a different update tool and a change to the project."""
     command = template / "src" / "template_update" / "command.py"
     command.write_text(f"{command.read_text('utf-8')}\n\nprint('The tool of {version}.')\n", "utf-8")
     manager = template / "template" / "app" / "users" / "manager.py"
@@ -276,11 +276,11 @@ def release(template: Path, version: str) -> None:
 
 
 def app(project: Path, *command: str, **env: str) -> str:
-    """`uv run app`, as a person runs it: in an environment of the project's own."""
+    """`uv run app` as a user runs it, in the project's own environment."""
     return run(find_uv_bin(), "run", "app", *command, cwd=project, env=env)
 
 
-def test_the_newest_tool_updates_the_project_and_needs_no_network_for_a_template_on_disk(
+def test_the_newest_tool_updates_from_a_local_template_offline(
     tmp_path: Path,
 ):
     template, project = tmp_path / "the template @ home", tmp_path / "project"

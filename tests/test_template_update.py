@@ -1,6 +1,5 @@
-"""`template-update`, on a small template and a small project of it.
-
-Each test has a template with the tag 1.0.0, a project made of it, and then a change of either.
+"""`template-update` on a small template and project. Each test has a template with the tag 1.0.0, a project
+generated from it, and a change to either.
 """
 
 import os
@@ -51,7 +50,7 @@ slug: {type: str, when: false, default: my-app}
 
 
 class Repository:
-    """A folder in git, with a shorthand for what the tests do to it."""
+    """A git repository with shorthands for the tests."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -95,13 +94,13 @@ def copied(template: Path, folder: Path, version: str = "1.0.0", **answers: obje
 
 @pytest.fixture(autouse=True)
 def bare_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    """New repositories without the samples that git puts into each: there are many here."""
+    """Creates repositories without git's sample hooks, because there are many here."""
     monkeypatch.setenv("GIT_TEMPLATE_DIR", "")
 
 
 @pytest.fixture(scope="module")
 def first_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the template, tagged 1.0.0, and a project of it, for every test to copy."""
+    """A folder with the template, tagged 1.0.0, and a project, which every test copies."""
     folder = tmp_path_factory.mktemp("first")
     Repository(folder / "template").commit(dict(TEMPLATE), tag="1.0.0")
     copied(folder / "template", folder / "project")
@@ -131,7 +130,7 @@ type Run = Callable[..., Result]
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The commands that would have been run after the merge, in order; all of them end well."""
+    """The commands that would have run after the merge, in order; all of them succeed."""
     ran: list[str] = []
     monkeypatch.setattr(ProjectTools, "has", lambda tools, module: True)
     monkeypatch.setattr(ProjectTools, "run", lambda tools, *command: not ran.append(" ".join(command)))
@@ -140,7 +139,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def quick_copier(first_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Copier in this process: starting it takes longer than what it has to do here."""
+    """Runs Copier in this process, because starting it takes longer than its work here."""
 
     def render(copies: list[rendering.Copy]) -> None:
         for copy in copies:
@@ -169,14 +168,14 @@ def update(update_with_copier: Run, quick_copier: None) -> Run:
 
 
 def fixed(line: int, *, text: str = LINES) -> str:
-    """*text* with one line as a newer version of the template has it."""
+    """*text* with one line changed, as in a newer version of the template."""
     return text.replace(f"line {line}\n", f"line {line}, mended\n")
 
 
 # What is merged
 
 
-def test_an_untouched_project_becomes_what_a_new_one_is(
+def test_an_unedited_project_becomes_a_fresh_copy(
     template: Repository, project: Repository, update_with_copier: Run, tmp_path: Path
 ) -> None:
     template.commit(
@@ -196,7 +195,7 @@ def test_an_untouched_project_becomes_what_a_new_one_is(
     assert project.tree() | {".env": b""} == fresh | {".env": b""}
 
 
-def test_what_both_changed_in_different_lines_is_merged(
+def test_changes_to_different_lines_are_merged(
     template: Repository, project: Repository, update: Run
 ) -> None:
     project.commit({"app/code.py": LINES.replace("line 10\n", "line 10\nmine\n")})
@@ -208,7 +207,7 @@ def test_what_both_changed_in_different_lines_is_merged(
     assert project.read("app/code.py") == fixed(12, text=LINES.replace("line 10\n", "line 10\nmine\n"))
 
 
-def test_an_edit_stays_in_its_function_though_another_looks_alike(
+def test_an_edit_stays_in_its_function_despite_a_similar_one(
     template: Repository, project: Repository, update: Run
 ) -> None:
     alike = "def {}():\n    a = 1\n    b = 2\n    c = 3\n    return a\n\n\n"
@@ -227,7 +226,7 @@ def test_an_edit_stays_in_its_function_though_another_looks_alike(
     )
 
 
-def test_a_binary_file_of_yours_stays(template: Repository, project: Repository, update: Run) -> None:
+def test_your_own_binary_file_is_kept(template: Repository, project: Repository, update: Run) -> None:
     template.commit({"template/app/list.gz": b"\0one"}, tag="1.0.1")
     update()
     project.commit({"app/list.gz": b"\0mine", "logo.png": b"\0\1\2"})
@@ -264,7 +263,7 @@ def second():
 """
 
 
-def test_a_project_that_is_formatted_to_another_width_is_merged_in_it(
+def test_a_project_with_another_line_length_keeps_it(
     template: Repository, project: Repository, update: Run
 ) -> None:
     template.commit({"template/app/calls.py": CALLS, "template/app/odd.py": CALLS}, tag="1.0.1")
@@ -284,7 +283,7 @@ def test_a_project_that_is_formatted_to_another_width_is_merged_in_it(
     assert project.read("app/new.py") == NARROW.replace('"a fourth one"', '"a fifth one"')
 
 
-def test_the_ruff_of_the_project_formats_if_it_has_one(
+def test_the_projects_ruff_is_used_if_present(
     template: Repository, project: Repository, update: Run, tmp_path: Path
 ) -> None:
     ruff = project.folder / ".venv" / "bin" / "ruff"
@@ -326,7 +325,7 @@ def test_everything_is_staged_and_nothing_committed(
     assert "_commit: 1.1.0\n" in project.read(".copier-answers.yml")
 
 
-def test_the_next_update_goes_on_from_there(template: Repository, project: Repository, update: Run) -> None:
+def test_the_next_update_continues_from_there(template: Repository, project: Repository, update: Run) -> None:
     project.commit({"app/code.py": LINES.replace("line 20\n", "mine\n")})
     template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
     update()
@@ -339,7 +338,7 @@ def test_the_next_update_goes_on_from_there(template: Repository, project: Repos
     assert project.read("app/code.py") == fixed(9, text=fixed(3)).replace("line 20\n", "mine\n")
 
 
-def test_a_project_inside_a_larger_repository_is_updated_alone(
+def test_only_the_project_in_a_larger_repository_is_updated(
     template: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update: Run
 ) -> None:
     copied(template.folder, tmp_path / "all" / "services" / "shop")
@@ -355,10 +354,10 @@ def test_a_project_inside_a_larger_repository_is_updated_alone(
     assert everything.read("README.md") == "Of all.\n"
 
 
-# Whose is what
+# Ownership
 
 
-def test_what_is_yours_alone_stays_and_its_change_is_shown(
+def test_your_own_files_are_kept_and_template_changes_shown(
     template: Repository, project: Repository, update: Run
 ) -> None:
     secret = project.read(".env")
@@ -378,7 +377,7 @@ def test_what_is_yours_alone_stays_and_its_change_is_shown(
 
 
 @pytest.mark.parametrize("name", ["README.md", "app/notes.py"])
-def test_what_is_copied_once_and_was_deleted_does_not_come_back(
+def test_a_deleted_copied_once_file_is_not_restored(
     template: Repository, project: Repository, update: Run, name: str
 ) -> None:
     project.commit({name: None})
@@ -389,7 +388,7 @@ def test_what_is_copied_once_and_was_deleted_does_not_come_back(
     assert (result.exit_code, name in project.tree()) == (0, False)
 
 
-def test_a_missing_env_file_is_not_made(template: Repository, project: Repository, update: Run) -> None:
+def test_a_missing_env_file_is_not_created(template: Repository, project: Repository, update: Run) -> None:
     (project.folder / ".env").unlink()
     template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
 
@@ -398,7 +397,7 @@ def test_a_missing_env_file_is_not_made(template: Repository, project: Repositor
     assert ".env" not in project.tree()
 
 
-def test_a_file_that_is_to_be_yours_comes_with_the_version_that_has_it_first(
+def test_a_new_copied_once_file_is_added_by_its_first_version(
     template: Repository, project: Repository, update: Run
 ) -> None:
     listed = TEMPLATE["copier.yml"].replace("/.env,", "/.env, /app/hooks.py,")
@@ -409,10 +408,10 @@ def test_a_file_that_is_to_be_yours_comes_with_the_version_that_has_it_first(
     assert project.read("app/hooks.py") == "# Yours.\n"
 
 
-# What needs a person
+# What needs attention
 
 
-def test_a_conflict_is_marked_and_said(
+def test_a_conflict_is_marked_and_reported(
     template: Repository, project: Repository, update: Run, ran: list[str]
 ) -> None:
     project.commit({"app/code.py": LINES.replace("line 3\n", "mine\n")})
@@ -429,7 +428,7 @@ def test_a_conflict_is_marked_and_said(
     assert ran == []
 
 
-def test_a_binary_file_that_both_changed_is_a_conflict(
+def test_a_binary_file_changed_on_both_sides_is_a_conflict(
     template: Repository, project: Repository, update: Run
 ) -> None:
     template.commit({"template/app/list.gz": b"\0one"}, tag="1.0.1")
@@ -444,7 +443,7 @@ def test_a_binary_file_that_both_changed_is_a_conflict(
     assert project.tree()["app/list.gz"] == b"\0mine"
 
 
-def test_a_file_that_both_added_is_a_conflict_and_none_of_it_lost(
+def test_a_file_added_on_both_sides_is_a_conflict_without_loss(
     template: Repository, project: Repository, update: Run
 ) -> None:
     project.commit({"app/new.py": "mine = 1\n"})
@@ -457,7 +456,7 @@ def test_a_file_that_both_added_is_a_conflict_and_none_of_it_lost(
     assert "theirs = 2\n" in project.read("app/new.py")
 
 
-def test_a_change_to_a_file_that_was_moved_follows_it_and_is_said(
+def test_a_change_to_a_moved_file_follows_it_and_is_reported(
     template: Repository, project: Repository, update: Run, ran: list[str]
 ) -> None:
     project.commit({"app/code.py": None, "app/mine/core.py": LINES})
@@ -472,7 +471,7 @@ def test_a_change_to_a_file_that_was_moved_follows_it_and_is_said(
 
 
 @pytest.mark.parametrize(("name", "exit_code"), [("app/code.py", 1), ("tests/test_code.py", 0)])
-def test_a_change_to_a_file_that_was_deleted_is_said(
+def test_a_change_to_a_deleted_file_is_reported(
     template: Repository, project: Repository, update: Run, name: str, exit_code: int
 ) -> None:
     project.commit({name: None})
@@ -486,7 +485,7 @@ def test_a_change_to_a_file_that_was_deleted_is_said(
     assert "+line 3, mended" in project.git(*shown[1].split())
 
 
-def test_what_the_template_gave_up_stays_where_it_was_edited(
+def test_an_edited_file_that_the_template_dropped_is_kept(
     template: Repository, project: Repository, update: Run
 ) -> None:
     project.commit({"app/code.py": LINES + "mine\n"})
@@ -499,10 +498,10 @@ def test_what_the_template_gave_up_stays_where_it_was_edited(
     assert project.read("app/code.py") == LINES + "mine\n"
 
 
-# What comes after the merge
+# After the merge
 
 
-def test_then_the_database_is_migrated_and_everything_checked(
+def test_after_the_update_the_database_is_migrated_and_checked(
     template: Repository, update: Run, ran: list[str]
 ) -> None:
     template.commit({"template/migrations/0002.py": "# Two.\n"}, tag="1.1.0")
@@ -513,7 +512,7 @@ def test_then_the_database_is_migrated_and_everything_checked(
     assert ran == ["app.cli db upgrade", "app.cli db check", "ruff check --quiet", "pytest -q -n 2"]
 
 
-def test_without_an_answer_nothing_is_migrated_and_that_is_said(
+def test_without_confirmation_nothing_is_migrated_and_that_is_reported(
     template: Repository, update: Run, ran: list[str]
 ) -> None:
     template.commit({"template/migrations/0002.py": "# Two.\n"}, tag="1.1.0")
@@ -525,7 +524,9 @@ def test_without_an_answer_nothing_is_migrated_and_that_is_said(
     assert ran == ["ruff check --quiet"]
 
 
-def test_what_fails_then_is_said(template: Repository, update: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_after_the_update_are_reported(
+    template: Repository, update: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
     monkeypatch.setattr(ProjectTools, "run", lambda tools, *command: command[0] != "pytest")
 
@@ -562,7 +563,7 @@ CHANGES = """# Changelog
 """
 
 
-def test_it_says_what_the_changelog_says_security_first(template: Repository, update: Run) -> None:
+def test_it_prints_the_changelog_with_security_first(template: Repository, update: Run) -> None:
     template.commit({"CHANGELOG.md": CHANGES}, tag="1.2.0")
 
     output = update().output
@@ -573,7 +574,7 @@ def test_it_says_what_the_changelog_says_security_first(template: Repository, up
     assert "Not yet." not in output
 
 
-def test_with_nothing_new_it_says_so(project: Repository, update: Run) -> None:
+def test_it_says_if_nothing_is_new(project: Repository, update: Run) -> None:
     result = update()
 
     assert result.exit_code == 0
@@ -581,16 +582,14 @@ def test_with_nothing_new_it_says_so(project: Repository, update: Run) -> None:
     assert project.git("status", "--porcelain") == ""
 
 
-def test_a_version_before_the_release_is_not_for_everybody(template: Repository, update: Run) -> None:
+def test_prereleases_are_skipped_by_default(template: Repository, update: Run) -> None:
     template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0rc1")
 
     assert "Nothing to pull" in update().output
     assert "From 1.0.0 to 1.1.0rc1" in update("--to", "1.1.0rc1").output
 
 
-def test_it_goes_to_the_version_that_is_asked_for(
-    template: Repository, project: Repository, update: Run
-) -> None:
+def test_it_updates_to_the_requested_version(template: Repository, project: Repository, update: Run) -> None:
     template.commit({"template/app/code.py": fixed(3)}, tag="v1.1.0")
     template.commit({"template/app/code.py": fixed(4)}, tag="v1.2.0")
 
@@ -599,7 +598,7 @@ def test_it_goes_to_the_version_that_is_asked_for(
     assert project.read("app/code.py") == fixed(3)
 
 
-def test_it_goes_to_a_commit_that_has_no_tag(template: Repository, project: Repository, update: Run) -> None:
+def test_it_updates_to_an_untagged_commit(template: Repository, project: Repository, update: Run) -> None:
     template.commit({"template/app/code.py": fixed(3)})
 
     result = update("--to", "HEAD")
@@ -609,7 +608,7 @@ def test_it_goes_to_a_commit_that_has_no_tag(template: Repository, project: Repo
     assert f"_commit: {template.git('describe', '--tags').strip()}\n" in project.read(".copier-answers.yml")
 
 
-def test_without_any_tag_it_goes_to_the_newest_commit(
+def test_without_tags_it_updates_to_the_newest_commit(
     template: Repository, project: Repository, update: Run
 ) -> None:
     first = template.git("rev-parse", "1.0.0").strip()
@@ -623,7 +622,7 @@ def test_without_any_tag_it_goes_to_the_newest_commit(
     assert project.read("app/code.py") == fixed(3)
 
 
-def test_a_version_whose_tag_got_a_v_is_still_found(
+def test_a_version_whose_tag_gained_a_v_is_still_found(
     template: Repository, project: Repository, update_with_copier: Run
 ) -> None:
     template.git("tag", "v1.0.0", "1.0.0")
@@ -636,7 +635,7 @@ def test_a_version_whose_tag_got_a_v_is_still_found(
 
 
 @pytest.mark.parametrize("conflicts", [False, True])
-def test_check_tells_and_touches_nothing(
+def test_check_reports_and_changes_nothing(
     template: Repository, project: Repository, update: Run, conflicts: bool
 ) -> None:
     project.commit({"app/code.py": LINES.replace("line 3\n", "mine\n")})
@@ -653,14 +652,14 @@ def test_check_tells_and_touches_nothing(
     assert (project.tree(), project.git("status", "--porcelain")) == (before, "")
 
 
-def test_check_has_nothing_to_tell_when_there_is_nothing(update: Run) -> None:
+def test_check_succeeds_if_nothing_is_new(update: Run) -> None:
     assert update("--check").exit_code == 0
 
 
 # Another answer
 
 
-def test_a_feature_is_turned_off_and_on_again(project: Repository, update: Run) -> None:
+def test_a_feature_can_be_turned_off_and_on(project: Repository, update: Run) -> None:
     before = project.tree()
 
     off = update("--answers", "docker=false")
@@ -673,7 +672,7 @@ def test_a_feature_is_turned_off_and_on_again(project: Repository, update: Run) 
     assert project.tree() == before
 
 
-def test_a_feature_whose_files_were_edited_is_not_thrown_away(project: Repository, update: Run) -> None:
+def test_edited_files_of_a_disabled_feature_are_kept(project: Repository, update: Run) -> None:
     project.commit({"Dockerfile": "FROM mine\n"})
 
     result = update("--answers", "docker=false")
@@ -683,7 +682,7 @@ def test_a_feature_whose_files_were_edited_is_not_thrown_away(project: Repositor
     assert project.read("Dockerfile") == "FROM mine\n"
 
 
-def test_another_answer_leaves_the_version(template: Repository, project: Repository, update: Run) -> None:
+def test_changing_an_answer_keeps_the_version(template: Repository, project: Repository, update: Run) -> None:
     template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
 
     update("--answers", "docker=false")
@@ -692,7 +691,7 @@ def test_another_answer_leaves_the_version(template: Repository, project: Reposi
     assert project.read("app/code.py") == LINES
 
 
-def test_an_answer_that_is_given_already_changes_nothing(project: Repository, update: Run) -> None:
+def test_repeating_an_answer_changes_nothing(project: Repository, update: Run) -> None:
     result = update("--answers", "docker=true")
 
     assert (result.exit_code, "Nothing to pull" in result.output) == (0, True)
@@ -709,7 +708,7 @@ def test_an_answer_that_is_given_already_changes_nothing(project: Repository, up
         ("example=false", "copied only once"),
     ],
 )
-def test_an_answer_that_cannot_be_is_refused(
+def test_an_impossible_answer_is_refused(
     project: Repository, update_with_copier: Run, change: str, sentence: str
 ) -> None:
     result = update_with_copier("--answers", change)
@@ -719,7 +718,7 @@ def test_an_answer_that_cannot_be_is_refused(
     assert project.git("status", "--porcelain") == ""
 
 
-# Why it cannot go on
+# Why it cannot continue
 
 
 def uncommitted(project: Repository, template: Repository) -> None:
@@ -773,7 +772,7 @@ def without_the_tag(project: Repository, template: Repository) -> None:
         (without_the_tag, "has no version 1.0.0"),
     ],
 )
-def test_what_stands_in_the_way_is_said(
+def test_obstacles_are_explained(
     template: Repository,
     project: Repository,
     update: Run,
@@ -790,7 +789,7 @@ def test_what_stands_in_the_way_is_said(
     assert project.tree() == before
 
 
-def test_without_uv_it_says_how_to_get_it(
+def test_without_uv_it_says_how_to_install_it(
     project: Repository, update: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("UV", raising=False)
@@ -802,9 +801,7 @@ def test_without_uv_it_says_how_to_get_it(
     assert "`pip install uv`" in result.output
 
 
-def test_a_version_that_there_is_not_is_refused_with_those_there_are(
-    template: Repository, update: Run
-) -> None:
+def test_an_unknown_version_is_refused_with_a_list(template: Repository, update: Run) -> None:
     template.commit(tag="1.1.0")
 
     result = update("--to", "7")
@@ -824,9 +821,7 @@ def test_an_older_version_is_refused(template: Repository, project: Repository, 
     assert "Use git to go back." in result.output
 
 
-def test_what_is_in_the_way_of_a_new_file_is_not_overwritten(
-    template: Repository, project: Repository, update: Run
-) -> None:
+def test_untracked_files_are_not_overwritten(template: Repository, project: Repository, update: Run) -> None:
     project.commit({".gitignore": ".env\n/local\n"})
     project.commit()
     (project.folder / "local").write_text("mine")

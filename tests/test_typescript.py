@@ -1,4 +1,4 @@
-"""A TypeScript client that uses the routes compiles with the types made of the OpenAPI document."""
+"""A TypeScript client that uses the routes compiles with types generated from the OpenAPI document."""
 
 import json
 import os

@@ -1,6 +1,6 @@
-"""`template-update`: a project without edits becomes what a fresh copy is; what is the user's stays.
+"""`template-update`: an unedited project becomes a fresh copy, and the user's own files are kept.
 
-`copier update` alone does the same to such a project. What people edit is in test_personas.py.
+`copier update` does the same for such a project. test_personas.py tests edited projects.
 """
 
 import re
@@ -27,12 +27,12 @@ def update(request: pytest.FixtureRequest, python: Path) -> Update:
 
 @pytest.fixture(scope="session")
 def two_versions(once: Once) -> Path:
-    """A folder with a template of two versions, and a project of the first one, as it was generated."""
+    """A folder with a template of two versions and an unedited project of the first."""
     return once("two-versions", make_two_versions)
 
 
 def make_two_versions(folder: Path) -> None:
-    """0.9.0 is the working tree; 1.0.0 has changes and an addition in every class of files."""
+    """0.9.0 is the working tree; 1.0.0 has changes and an addition in every category of files."""
     template = folder / "template"
     template.mkdir()
     snapshot(template)
@@ -80,7 +80,7 @@ def test_a_project_without_edits_updates_to_a_fresh_copy(
     assert run("git", "diff", "--name-only", "--diff-filter=U", cwd=project) == ""
 
 
-def test_an_update_leaves_alone_what_is_the_users(project: Path, update: Update):
+def test_an_update_does_not_touch_your_own_files(project: Path, update: Update):
     mine = {
         "README.md": "Mine.\n",
         "CHANGELOG.md": "Mine, too.\n",
@@ -105,7 +105,7 @@ def test_an_update_leaves_alone_what_is_the_users(project: Path, update: Update)
     assert "The manager's second version." in (project / "app" / "users" / "manager.py").read_text()
 
 
-def test_the_example_that_is_still_there_is_as_it_was(project: Path, update: Update):
+def test_an_example_that_is_kept_is_unchanged(project: Path, update: Update):
     before = (project / "app" / "notes" / "routes.py").read_text()
 
     update(project)
@@ -119,5 +119,5 @@ NOT_COMPARED = re.compile(rf"\.git/.*|data/.*|.*__pycache__/.*|\.ruff_cache/.*|{
 
 
 def comparable(project: Path) -> dict[str, bytes]:
-    """What an update answers for: not git's own files, a machine's secrets, or what is the user's alone."""
+    """The files an update is responsible for: not git's, a machine's secrets or the user's own."""
     return {name: content for name, content in files_of(project).items() if not NOT_COMPARED.fullmatch(name)}

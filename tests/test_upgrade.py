@@ -1,4 +1,4 @@
-"""From an earlier version: an update and the migrations keep every account, and what belongs to it.
+"""From an earlier version: an update and the migrations keep every account and its data.
 
 `before_sessions.tar.xz` is the template as it was before there were sessions. It was never released, so only
 the data of its projects matters here; `versions/` has what `test_contract.py` compares paths with.
@@ -35,7 +35,7 @@ EVE = {"email": "eve@example.com", "password": "another horse battery"}
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project of version 0.1.0; the template has gone on to what it is now, with the tag 1.0.0."""
+    """A project of version 0.1.0, while the template is the working tree, tagged 1.0.0."""
     template, project = tmp_path / "template", tmp_path / "project"
     template.mkdir()
     with tarfile.open(REPOSITORY / "tests" / "before_sessions.tar.xz") as archive:
@@ -51,13 +51,13 @@ def project(tmp_path: Path) -> Path:
 
 
 def update(project: Path, python: Path, database: str) -> None:
-    """As docs/updating.md says for projects that do not have `app template-update` yet."""
+    """As docs/updating.md describes for projects without `app template-update`."""
     env = uv_in(python) | {"DATABASE_URL": database}
     uvx = [env["UV"], "tool", "run", "--from", project.with_name("template")]
     run(*uvx, "template-update", "--yes", "--skip-tests", cwd=project, env=env)
 
 
-def test_a_project_with_data_loses_nothing_and_logs_in_anew(project: Path, python: Path, database: str):
+def test_a_project_with_data_loses_nothing_but_sessions(project: Path, python: Path, database: str):
     def use(*requests: tuple[str, str, object, dict[str, str]]) -> list[tuple[int, dict[str, object]]]:
         output = run(python, "-c", USE, json.dumps(requests), cwd=project, env={"DATABASE_URL": database})
         return json.loads(output.splitlines()[-1])
@@ -91,13 +91,13 @@ def test_a_project_with_data_loses_nothing_and_logs_in_anew(project: Path, pytho
     assert len(sessions[1]) == 1
 
 
-def test_the_updated_project_is_what_a_new_one_is_but_for_what_is_its_own(project: Path, python: Path):
+def test_the_updated_project_is_a_fresh_copy_plus_its_own_files(project: Path, python: Path):
     update(project, python, f"sqlite+aiosqlite:///{project.with_name('app.db')}")
     fresh = project.with_name("fresh")
     copier("copy", "--quiet", "--defaults", project.with_name("template"), fresh, cwd=project.parent)
 
     assert comparable(project) == comparable(fresh)
-    # The example is the project's own, and as old as the project.
+    # The example belongs to the project and is as old as it.
     (project / ".venv").symlink_to(python.parent.parent)
     run(python, "-m", "ruff", "check", cwd=project)
     run(python, "-m", "ruff", "format", "--check", cwd=project)

@@ -1,4 +1,4 @@
-"""The files of others that this repository carries: as recorded, with their licences, and renewable."""
+"""The vendored files: as recorded, with their licences, and updatable."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ with tarfile.open("p.tgz", "w:gz") as tar:
         member.size = len(text)
         tar.addfile(member, io.BytesIO(text.encode()))
 """
-"""Stands in for npm: the content of a package is its version."""
+"""A fake npm: the content of a package is its version."""
 
 
 def content_of(path: Path) -> bytes:
@@ -32,12 +32,12 @@ def content_of(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize(("package", "file"), FILES, ids=[file["path"] for _, file in FILES])
-def test_a_file_is_as_recorded(package: str, file: dict):
+def test_a_file_matches_its_record(package: str, file: dict):
     assert hashlib.sha256(content_of(ROOT / file["path"])).hexdigest() == file["sha256"]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_package_comes_with_its_licence_and_shows_its_version(package: str):
+def test_a_package_has_its_licence_and_version(package: str):
     files = PACKAGES[package]["files"]
     texts = {Path(file["path"]).name: content_of(ROOT / file["path"]).decode() for file in files}
 
@@ -57,7 +57,7 @@ def test_the_bill_of_materials_names_the_version(package: str, name: str):
     assert f"{name} {PACKAGES[package]['version']}" in words
 
 
-def test_the_template_carries_little():
+def test_the_vendored_files_are_small():
     size = sum((ROOT / file["path"]).stat().st_size for _, file in FILES if "template/" in file["path"])
 
     assert size < 600_000
@@ -93,7 +93,7 @@ def record(tmp_path: Path) -> Path:
     return path
 
 
-def test_another_version_is_written_and_recorded(record: Path, tmp_path: Path):
+def test_a_new_version_is_written_and_recorded(record: Path, tmp_path: Path):
     assert renew(tmp_path, "@of/others@2.0.0").returncode == 0
 
     package = json.loads(record.read_text())["@of/others"]
@@ -103,7 +103,7 @@ def test_another_version_is_written_and_recorded(record: Path, tmp_path: Path):
     assert (tmp_path / "LICENSE.md").read_text() == "MIT\n"
 
 
-def test_a_package_that_is_not_the_recorded_one_is_refused(record: Path, tmp_path: Path):
+def test_a_package_that_differs_from_its_record_is_refused(record: Path, tmp_path: Path):
     record.write_text(record.read_text().replace(hashlib.sha256(b"1.0.0").hexdigest(), "0" * 64))
 
     done = renew(tmp_path)
@@ -113,5 +113,5 @@ def test_a_package_that_is_not_the_recorded_one_is_refused(record: Path, tmp_pat
     assert content_of(tmp_path / "a.js.gz") == b"1.0.0"
 
 
-def test_a_package_that_is_not_listed_is_refused(record: Path, tmp_path: Path):
+def test_an_unlisted_package_is_refused(record: Path, tmp_path: Path):
     assert "left-pad" in renew(tmp_path, "left-pad@1.0.0").stderr

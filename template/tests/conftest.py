@@ -1,7 +1,7 @@
 """Fixtures for every test: one application on one real database, emptied after each test.
 
-SQLite in a temporary folder, or the PostgreSQL server that TEST_DATABASE_URL names (a database of its own is
-made there and dropped). One event loop serves the whole run; tests are plain `async def`.
+SQLite in a temporary folder, or the PostgreSQL server that TEST_DATABASE_URL names (a separate database is
+created there and dropped). One event loop serves the whole run; tests are plain `async def`.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from tests.log_guard import watching
 # isort: split
 
 PROJECT = Path(__file__).parent.parent
-# What is set in the shell or on a CI machine has no say in the tests.
+# Tests must not depend on the shell's or the CI machine's environment.
 for field in Settings.model_fields:
     os.environ.pop(field.upper(), None)
 
@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes seconds; runs with --all, or when it is named by its id")
-    # So early, since pytest puts the level that it finds back after each test.
+    # Set here because pytest restores the level it finds after each test.
     logging.getLogger().setLevel(logging.DEBUG)
 
 
@@ -68,7 +68,7 @@ def log_guard() -> Iterator[None]:
 
 
 PASSWORD = "correct horse battery"
-"""The password of every user that a test does not give another."""
+"""The password of every user unless a test sets a different one."""
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +86,7 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     url = make_url(server).set(drivername="postgresql+asyncpg", database=f"test_{uuid4().hex[:12]}")
     _run_on_server(server, f'CREATE DATABASE "{url.database}"')
-    # Nothing of it has to outlive a crash of the server, and a commit that waits for the disk takes longer.
+    # This data need not survive a server crash, and waiting for the disk slows every commit down.
     _run_on_server(server, f'ALTER DATABASE "{url.database}" SET synchronous_commit = off')
     yield url.render_as_string(hide_password=False)
     _run_on_server(server, f'DROP DATABASE "{url.database}" WITH (FORCE)')
@@ -110,17 +110,17 @@ def settings(database_url: str) -> Settings:
 
 
 def make_settings(**values: object) -> Settings:
-    """Settings with *values*, which nothing in the environment can change."""
+    """Settings with *values*, whatever the environment contains."""
     defaults: dict[str, object] = {
         "environment": "test",
         "secret_key": SecretStr(sha256(b"the secret of the tests").hexdigest()),
         "mail_backend": "memory",
         "base_url": "http://test",
-        # Several processes test at once, and the server has room for 100 connections in all.
+        # Several test processes share the server's limit of 100 connections.
         "database_pool_size": 8,
-        # Tests of production, too, run against the servers that are there.
+        # Tests of production settings run against the same servers.
         "plaintext_hosts": _hosts_of_servers(),
-        # Most tests log in with an address that is not verified, whatever the default of the project is.
+        # Most tests log in with an unverified address, whatever the project's default is.
         "login_requires_verification": values.get("registration") == "private",
     }
     return Settings(_env_file=None, **(defaults | values))  # type: ignore[call-arg]
@@ -155,7 +155,7 @@ async def started_app(settings: Settings, migrated: str) -> AsyncIterator[App]:
 
 @pytest.fixture
 async def app(started_app: App) -> AsyncIterator[App]:
-    """The application; its tables are emptied after each test, and its limits forgotten."""
+    """The application; its tables and limits are cleared after each test."""
     yield started_app
     await started_app.state.limiter.clear()
     async with started_app.state.db.session() as session:
@@ -211,7 +211,7 @@ type Login = Callable[[User], dict[str, str]]
 
 @pytest.fixture
 def login(manager: UserManager, database_url: str) -> Login:
-    """`headers=login(user)`: what a request of a logged-in user carries; each call begins a session."""
+    """`headers=login(user)`: the headers of a logged-in user's request; each call begins a session."""
 
     async def begin(user: User) -> str:
         engine = create_async_engine(database_url, poolclass=NullPool)
@@ -221,7 +221,7 @@ def login(manager: UserManager, database_url: str) -> Login:
         return manager.tokens.issue_access(user.id, session_id=issued.session.id)
 
     def headers(user: User) -> dict[str, str]:
-        # A loop of its own, so that a test need not await this.
+        # A separate event loop, so that tests need not await this.
         with ThreadPoolExecutor(1) as thread:
             token = thread.submit(asyncio.run, begin(user)).result()
         return {"Authorization": f"Bearer {token}"}
@@ -234,7 +234,7 @@ type Outbox = Callable[[], Awaitable[list[EmailMessage]]]
 
 @pytest.fixture
 def outbox(db: Database) -> Outbox:
-    """`await outbox()`: the mails that wait to be sent, oldest first; those to be thrown away left out."""
+    """`await outbox()`: the mails waiting to be sent, oldest first, without dummy mails."""
 
     async def messages() -> list[EmailMessage]:
         async with db.session(commit=False) as session:
@@ -264,7 +264,7 @@ async def lifespan(app: App) -> AsyncIterator[None]:
 
 @pytest.fixture
 def started() -> Callable[[App], AbstractAsyncContextManager[None]]:
-    """`async with started(app):` while it runs as under a server."""
+    """`async with started(app):` runs *app* as a server would."""
     return lifespan
 
 

@@ -1,8 +1,7 @@
-"""Whether any secret of any test has come into the log: the whole run is looked through at its end.
+"""Checks at the end of the test run whether any test logged a secret.
 
-Every record counts, DEBUG too, as the code logs it: without the redaction of `app/logs.py`, which would hide
-what this looks for. Secrets are noted where the application makes or takes them. Each process of pytest-xdist
-looks through what it has run itself.
+Every record is checked as the code logged it, DEBUG included, before `app/logs.py` redacts it. Secrets are
+recorded where the application creates or accepts them. Each pytest-xdist process checks its own tests.
 """
 
 import logging
@@ -19,15 +18,15 @@ from app.users.sessions import Sessions
 from app.users.tokens import UserTokens
 
 SHORTEST = 8
-"""Characters. A shorter secret would be found in words that have nothing to do with it."""
+"""In characters. A shorter secret would also match unrelated words."""
 _LONG = 40
 
 _OTHER_SIDE = ("httpx", "httpcore", "mail.log")
-"""Loggers of the clients and servers that the tests talk to the application with."""
+"""Loggers of the test clients and servers."""
 
 
 class Lines(logging.Handler):
-    """Every different text that was logged."""
+    """The distinct texts that were logged."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -45,10 +44,7 @@ def _extra(record: logging.LogRecord) -> str:
 
 @contextmanager
 def watching() -> Iterator[None]:
-    """Fails at the end of the block when a secret that was used in it stands in the log.
-
-    The root logger has to be at DEBUG.
-    """
+    """Fails at the end of the block if a secret used in it was logged. The root logger must be at DEBUG."""
     secrets: set[str] = set()
     handler = Lines()
     root = logging.getLogger()
@@ -59,15 +55,14 @@ def watching() -> Iterator[None]:
         root.removeHandler(handler)
     assert is_there, "a test has changed the handlers or the level of the root logger and not put them back"
     found = lines_with(secrets, handler.lines)
-    assert not found, "a secret stands in the log: " + "\n".join(found)
+    assert not found, "a secret was logged: " + "\n".join(found)
 
 
 def lines_with(secrets: Iterable[str], lines: Iterable[str]) -> list[str]:
-    """Those of *lines* that hold one of *secrets*."""
+    """The *lines* that contain one of *secrets*."""
     lines = list(lines)
     text = "\n".join(lines)
-    # Thousands of tokens are looked for. One without spaces can only stand in a word that is as long, and of
-    # these there are few.
+    # There are thousands of tokens. One without spaces can only be in a word of its length: few are so long.
     words = "\n".join({word for word in text.split() if len(word) >= _LONG})
     leaked = {
         secret
@@ -80,7 +75,7 @@ def lines_with(secrets: Iterable[str], lines: Iterable[str]) -> list[str]:
 
 @contextmanager
 def noting(secrets: set[str]) -> Iterator[None]:
-    """Adds every token that is made, and every password that is hashed or verified, to *secrets*."""
+    """Adds every token that is created and every password that is hashed or verified to *secrets*."""
     with pytest.MonkeyPatch.context() as patch:
 
         def note(owner: type, name: str, secret_of: Callable[[Any, tuple[Any, ...]], str]) -> None:

@@ -1,4 +1,4 @@
-"""The command line: what each command does, and that what goes wrong is said in a sentence."""
+"""The command line: what each command does, and that errors are explained."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the database of this test is; it is not there yet."""
+    """The path of this test's database, which does not exist yet."""
     path = tmp_path / "data" / "app.db"
     set_environment(monkeypatch, path)
     monkeypatch.chdir(tmp_path)
@@ -90,7 +90,7 @@ def set_environment(patch: pytest.MonkeyPatch, database: Path) -> None:
 
 
 def refusal(result: Result) -> str:
-    """The sentence that a command ended with."""
+    """The message that the command ended with."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
@@ -149,7 +149,7 @@ def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feature
         sys.modules.pop(f"app.{folder.name}.commands", None)
 
 
-def test_a_features_commands_are_found(run: Run, feature: Feature):
+def test_the_commands_of_a_feature_are_found(run: Run, feature: Feature):
     feature("online_billing", BILLING)
 
     result = run("online-billing", "send", "7")
@@ -160,7 +160,7 @@ def test_a_features_commands_are_found(run: Run, feature: Feature):
 # app db
 
 
-def test_upgrade_makes_the_folder_and_the_tables(run: Run, database: Path):
+def test_upgrade_creates_the_folder_and_the_tables(run: Run, database: Path):
     result = run("db", "upgrade")
 
     assert result.exit_code == 0
@@ -237,7 +237,7 @@ def test_a_user_is_promoted_disabled_and_enabled_again(run: Run, migrated: Path)
     assert run("users", "promote", "ADA@example.com").stdout == "ada@example.com is a superuser now.\n"
     assert "last active superuser" in refusal(run("users", "demote", "ada@example.com"))
     run("users", "create", "eve@example.com", "--superuser", "--password-stdin", stdin=PASSWORD)
-    assert run("users", "demote", "ada@example.com").stdout == "ada@example.com is no superuser any more.\n"
+    assert run("users", "demote", "ada@example.com").stdout == "ada@example.com is no longer a superuser.\n"
     assert run("users", "disable", "ada@example.com").stdout == "ada@example.com is disabled.\n"
     assert "ada@example.com  disabled, unverified\n" in run("users", "list").stdout
     assert run("users", "enable", "ada@example.com").exit_code == 0
@@ -260,14 +260,14 @@ def test_the_list_is_searched_and_limited(run: Run, migrated: Path):
     assert "No such account." in none.stderr
 
 
-# app users, of accounts that are there
+# app users, with existing accounts
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
 
 @pytest.fixture(scope="module")
 def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
-    """The same with an account, ada, and a superuser, root; tests use copies of it."""
+    """The same with an account, ada, and a superuser, root. Tests use copies of it."""
     path = tmp_path_factory.mktemp("cli") / "populated.db"
     shutil.copy(migrated_file, path)
     with pytest.MonkeyPatch.context() as patch:
@@ -276,7 +276,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
             CliRunner().invoke(
                 cli, ["users", "create", address, "--password-stdin", *options], input=PASSWORD
             )
-    # Closed, so that nothing is left beside the file that is copied.
+    # Closed, so that no journal is left beside the copied file.
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM audit_events")
         connection.execute("DELETE FROM mail_outbox")
@@ -285,7 +285,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
 
 @pytest.fixture
 def populated(database: Path, populated_file: Path) -> Path:
-    """The database of this test, with the accounts of ada and of root."""
+    """The database of this test, with the accounts ada and root."""
     database.parent.mkdir()
     shutil.copy(populated_file, database)
     return database
@@ -293,7 +293,7 @@ def populated(database: Path, populated_file: Path) -> Path:
 
 @pytest.fixture
 def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
-    """`query("SELECT …")`: the rows that are in the database of this test."""
+    """`query("SELECT …")`: rows from the database of this test."""
 
     def rows(statement: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(database)) as connection:
@@ -326,7 +326,7 @@ type LogIn = Callable[..., str]
 LIVE = "SELECT count(*) FROM user_sessions WHERE revoked_at IS NULL"
 
 
-def test_an_account_is_deleted_when_asked_to(run: Run, populated: Path, query: Query):
+def test_yes_deletes_an_account_without_a_prompt(run: Run, populated: Path, query: Query):
     result = run("users", "delete", "ADA@example.com", "--yes")
 
     assert (result.exit_code, result.stdout) == (0, "Deleted ada@example.com.\n")
@@ -334,15 +334,15 @@ def test_an_account_is_deleted_when_asked_to(run: Run, populated: Path, query: Q
 
 
 @pytest.mark.parametrize("command", ["demote", "disable", "delete --yes"])
-def test_the_last_superuser_keeps_the_rights(run: Run, populated: Path, query: Query, command: str):
+def test_the_last_superuser_keeps_their_rights(run: Run, populated: Path, query: Query, command: str):
     sentence = refusal(run("users", *command.split(), "root@example.com"))
 
-    assert sentence == "This is the last active superuser. Make another superuser first.\n"
+    assert sentence == "This is the last active superuser. Make another account a superuser first.\n"
     assert query("SELECT is_superuser, is_active FROM users WHERE email = 'root@example.com'") == [(1, 1)]
     assert query("SELECT event FROM audit_events") == []
 
 
-def test_a_reset_is_sent_and_not_shown(run: Run, populated: Path, query: Query):
+def test_a_reset_link_is_mailed_but_not_printed(run: Run, populated: Path, query: Query):
     result = run("users", "send-reset", "ada@example.com")
 
     ((text,),) = query("SELECT message FROM mail_outbox")
@@ -352,7 +352,7 @@ def test_a_reset_is_sent_and_not_shown(run: Run, populated: Path, query: Query):
     assert token[1] not in result.output
 
 
-def test_a_new_password_is_required_and_waived(run: Run, log_in: LogIn, query: Query):
+def test_a_new_password_can_be_required_and_waived(run: Run, log_in: LogIn, query: Query):
     """Checklist 21."""
     log_in("ada@example.com")
     version = "SELECT password_version, must_reset_password FROM users WHERE email = 'ada@example.com'"
@@ -365,7 +365,7 @@ def test_a_new_password_is_required_and_waived(run: Run, log_in: LogIn, query: Q
     token = re.search(r"/password-reset/([\w.-]+)", str(text))
     assert required.output == "ada@example.com must set a new password.\n"
     assert (state, "must reset the password" in listed) == ([(1, 1)], True)
-    assert waived.output == "ada@example.com may log in with the present password.\n"
+    assert waived.output == "ada@example.com may log in with the current password.\n"
     assert query(version) == [(1, 0)]
     assert token is not None
     assert token[1] not in required.output
@@ -426,9 +426,7 @@ def test_everybody_is_logged_out(run: Run, log_in: LogIn, query: Query):
         ("delete ada@example.com --yes", "delete"),
     ],
 )
-def test_what_the_command_line_does_is_written_down_once(
-    run: Run, populated: Path, query: Query, command: str, event: str
-):
+def test_commands_are_audited_once(run: Run, populated: Path, query: Query, command: str, event: str):
     """Checklist 39."""
     run("users", *command.split(), stdin=PASSWORD)
 

@@ -1,4 +1,4 @@
-"""Features are found by themselves and installed after those that they require."""
+"""Features are found automatically and installed after those they require."""
 
 import importlib
 import sys
@@ -10,22 +10,22 @@ import app as package
 from app.main import FeatureError, create_app, in_order, load_features
 
 
-def test_a_feature_comes_after_those_that_it_requires() -> None:
+def test_a_feature_follows_the_features_it_requires() -> None:
     required = {"billing": ("mail", "users"), "mail": (), "users": ("limits", "mail"), "limits": ()}
 
     assert in_order(required) == ["limits", "mail", "users", "billing"]
 
 
-def test_what_requires_nothing_is_in_alphabetical_order() -> None:
+def test_independent_features_are_in_alphabetical_order() -> None:
     assert in_order({"c": (), "a": (), "b": ()}) == ["a", "b", "c"]
 
 
-def test_a_feature_that_is_missing_is_named() -> None:
+def test_a_missing_feature_is_named() -> None:
     with pytest.raises(FeatureError, match="app/billing requires the feature 'mial'"):
         in_order({"billing": ("mial",), "mail": ()})
 
 
-def test_features_that_require_each_other_are_named() -> None:
+def test_circular_requirements_are_named() -> None:
     with pytest.raises(
         FeatureError, match=r"app/(a requires app/b requires app/a|b requires app/a requires app/b)"
     ):
@@ -34,7 +34,7 @@ def test_features_that_require_each_other_are_named() -> None:
 
 @pytest.fixture
 def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """`feature("billing", "...")`: a package beside those in `app/`, gone after the test."""
+    """`feature("billing", "...")`: another package in `app/`, removed after the test."""
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     before = set(sys.modules)
 
@@ -50,7 +50,7 @@ def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_feature_uses_what_another_has_installed(feature, settings) -> None:
-    """`billing` comes before `mail` in the alphabet."""
+    """`billing` comes before `mail` alphabetically."""
     feature(
         "billing",
         'REQUIRES = ("mail",)\n\ndef install(app):\n    app.state.billing = app.state.mail.default_sender\n',

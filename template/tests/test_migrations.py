@@ -1,4 +1,4 @@
-"""The migrations: up, down and up again, in agreement with the models, and each new revision in its place."""
+"""Migrations can be applied and reverted, agree with the models, and new revisions go where they belong."""
 
 import asyncio
 import shutil
@@ -46,7 +46,7 @@ def tables(url: str) -> set[str]:
 
 @pytest.fixture
 def empty_database(database_url: str, tmp_path: Path) -> Iterator[str]:
-    """The URL of a new database without a table, of the kind that the other tests use."""
+    """The URL of a new, empty database on the same server type as the other tests."""
     if database_url.startswith("sqlite"):
         yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
         return
@@ -59,7 +59,7 @@ def empty_database(database_url: str, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project, for revisions to be written into."""
+    """A copy of the project to write revisions into."""
     copy = tmp_path / "project"
     for folder in ("app", "migrations"):
         shutil.copytree(PROJECT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -77,7 +77,7 @@ def config(project: Path, empty_database: str) -> Config:
 
 @pytest.fixture
 def new_table() -> Iterator[Table]:
-    """A model that no revision knows of yet."""
+    """A model without a revision."""
     table = Table("orders_of_a_test", Base.metadata, Column("id", Integer, primary_key=True))
     yield table
     Base.metadata.remove(table)
@@ -94,15 +94,15 @@ def revise(config: Config, message: str, **options: Any) -> Script:
 
 MERGES_BRANCHES = """
 {path} merges the branches {branches}. The template's next migrations continue their own branch,
-which has no end of its own any more. (Two ends of one branch may be merged.) To undo it:
+which no longer has its own head. (Two heads of one branch may be merged.) To undo it:
 1. In every database, while the file is still there: uv run app db upgrade
 2. Delete the file. Where a revision says down_revision = "{revision}", write down_revision = "{parent}".
 3. In every database, before there is anything new: uv run alembic stamp --purge heads
 """
 
 SEVERAL_HEADS = """
-The branch {label} has several ends: {heads}. If both are yours: uv run alembic merge -m "merge" {heads}
-What you put into the folder of a feature belongs into migrations/versions, continuing the branch app.
+The branch {label} has several heads: {heads}. If both are yours: uv run alembic merge -m "merge" {heads}
+Move revisions that you put into a feature's folder to migrations/versions, on the branch app.
 """
 
 
@@ -111,7 +111,7 @@ def branches_of(scripts: ScriptDirectory, revision: str) -> set[str]:
 
 
 def merges_of_branches(scripts: ScriptDirectory) -> Iterator[str]:
-    """What to do about every revision that merges branches, as `alembic merge heads` writes one."""
+    """Instructions for every revision that merges branches, as `alembic merge heads` creates."""
     for script in scripts.walk_revisions():
         if script.is_merge_point and len(script.branch_labels) > 1:
             parents = [each for each in script.down_revision if "app" in branches_of(scripts, each)]
@@ -132,7 +132,7 @@ def heads_by_branch(scripts: ScriptDirectory) -> dict[str, list[str]]:
 
 
 def several_heads(heads: dict[str, list[str]]) -> Iterator[str]:
-    """What to do about every branch with several heads."""
+    """Instructions for every branch with several heads."""
     for label, found in heads.items():
         if len(found) > 1:
             yield SEVERAL_HEADS.format(label=label, heads=" ".join(found))
@@ -153,7 +153,7 @@ def test_every_branch_has_a_label_and_one_head(config: Config) -> None:
     assert "without a label" not in heads
 
 
-def test_upgrading_makes_the_table_of_every_model(config: Config, empty_database: str) -> None:
+def test_upgrading_creates_the_table_of_every_model(config: Config, empty_database: str) -> None:
     command.upgrade(config, "heads")
 
     assert tables(empty_database) == {*Base.metadata.tables, "alembic_version"}
@@ -165,7 +165,7 @@ def test_the_migrations_and_the_models_agree(config: Config) -> None:
     command.check(config)
 
 
-def test_down_and_up_again(config: Config, empty_database: str) -> None:
+def test_downgrade_and_upgrade_restore_the_schema(config: Config, empty_database: str) -> None:
     command.upgrade(config, "heads")
 
     command.downgrade(config, "base")

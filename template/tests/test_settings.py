@@ -1,4 +1,4 @@
-"""Settings: where they come from, what is refused and how it is said, and that secrets stay secret."""
+"""Settings: where they come from, what is refused with which message, and that secrets stay secret."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -26,7 +26,7 @@ type SetEnvironment = Callable[..., None]
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
-    """`environment(DEBUG="true")`: these names and no other settings are in the environment."""
+    """`environment(DEBUG="true")`: the environment contains only these settings."""
 
     def replace(**values: str) -> None:
         for field in Settings.model_fields:
@@ -41,19 +41,19 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
 
 @pytest.fixture
 def env_file(tmp_path: Path) -> Path:
-    """A `.env` that is not there yet."""
+    """The path of a `.env` that does not exist yet."""
     return tmp_path / ".env"
 
 
 def problems(env_file: Path | None = None) -> list[str]:
-    """The lines of the error that loading ends with."""
+    """The lines of the error raised by loading."""
     with pytest.raises(SettingsError) as caught:
         load_settings(env_file)
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
 def problem_with(name: str, env_file: Path | None = None) -> str:
-    """The one problem there is, which has to be that of *name*."""
+    """The only problem, which must be about *name*."""
     (line,) = problems(env_file)
     assert line.startswith(f"{name}: ")
     return line
@@ -72,17 +72,17 @@ def test_development_needs_a_secret_key_and_nothing_else(environment: SetEnviron
     assert settings.database_url.get_secret_value() == "sqlite+aiosqlite:///data/app.db"
 
 
-def test_a_missing_secret_key_is_named_with_the_place_where_it_belongs():
+def test_the_error_for_a_missing_secret_key_says_where_to_set_it():
     assert ".env" in problem_with("SECRET_KEY")
 
 
-def test_the_file_is_read(env_file: Path):
+def test_the_env_file_is_read(env_file: Path):
     env_file.write_text(f"SECRET_KEY={KEY}\nAPP_NAME='Café \"Ünïcode\" 🦅'\n", "utf-8")
 
     assert load_settings(env_file).app_name == 'Café "Ünïcode" 🦅'
 
 
-def test_the_environment_comes_before_the_file(environment: SetEnvironment, env_file: Path):
+def test_the_environment_overrides_the_file(environment: SetEnvironment, env_file: Path):
     env_file.write_text(f"SECRET_KEY={KEY}\nSMTP_PORT=26\nVERIFY_TTL=60\n")
     environment(SMTP_PORT="27")
 
@@ -91,10 +91,10 @@ def test_the_environment_comes_before_the_file(environment: SetEnvironment, env_
     assert (settings.smtp_port, settings.verify_ttl) == (27, 60)
 
 
-# Every problem at once, each in a sentence
+# All problems at once, each with a message
 
 
-def test_every_problem_is_named_at_once(environment: SetEnvironment, env_file: Path):
+def test_all_problems_are_reported_together(environment: SetEnvironment, env_file: Path):
     env_file.write_text("SMTP_PASWORD=hunter2\nthis is no setting\n")
     environment(SECRET_KEY="short", DEBUG="ture", SMTP_PORT="99999", BASE_URL="nowhere")
 
@@ -124,10 +124,10 @@ def test_sessions_last_as_long_as_documented(environment: SetEnvironment):
     assert settings.cookie_secure
 
 
-# Names that the file gets wrong
+# Misspelled names in the file
 
 
-def test_a_name_like_no_other_is_reported_with_the_place_for_it(env_file: Path):
+def test_an_unknown_name_is_reported_with_where_to_declare_it(env_file: Path):
     env_file.write_text(f"SECRET_KEY={KEY}\nWEATHER=fine\n")
 
     assert "app/settings.py" in problem_with("WEATHER", env_file)
@@ -136,7 +136,7 @@ def test_a_name_like_no_other_is_reported_with_the_place_for_it(env_file: Path):
 # Production
 
 
-def test_a_complete_production_is_accepted(environment: SetEnvironment):
+def test_a_complete_production_configuration_is_accepted(environment: SetEnvironment):
     environment(**PRODUCTION)
 
     assert load_settings(None).environment == "production"
@@ -182,7 +182,9 @@ def test_a_complete_production_is_accepted(environment: SetEnvironment):
         ("TRUSTED_PROXIES", {"TRUSTED_PROXIES": "fc00::/6"}),
     ],
 )
-def test_production_refuses_in_one_sentence(environment: SetEnvironment, name: str, changes: dict[str, str]):
+def test_production_refuses_unsafe_settings_in_one_sentence(
+    environment: SetEnvironment, name: str, changes: dict[str, str]
+):
     environment(**PRODUCTION | changes)
 
     problem = problem_with(name)
@@ -209,7 +211,7 @@ def test_production_accepts_the_longest_lifetimes(environment: SetEnvironment):
     assert {name: getattr(settings, name) for name in MAX_IN_PRODUCTION} == MAX_IN_PRODUCTION
 
 
-def test_every_lifetime_has_a_longest():
+def test_every_lifetime_has_a_maximum():
     """`Seconds` without more allows ten years."""
     lifetimes = {name for name, field in Settings.model_fields.items() if Le(3650 * DAY) in field.metadata}
 
@@ -217,7 +219,7 @@ def test_every_lifetime_has_a_longest():
 
 
 @pytest.mark.parametrize("name", ["development", "test"])
-def test_what_production_refuses_is_allowed_elsewhere(environment: SetEnvironment, name: str):
+def test_values_refused_in_production_are_allowed_elsewhere(environment: SetEnvironment, name: str):
     unsafe = {"DEBUG": "true", "MAIL_BACKEND": "memory", "COOKIE_SECURE": "false"}
     environment(ENVIRONMENT=name, SECRET_KEY="change-me" * 4, **unsafe)
 
@@ -259,7 +261,7 @@ def settings(environment: SetEnvironment) -> Settings:
     [repr, str, lambda each: str(each.model_dump()), lambda each: each.model_dump_json(), describe],
     ids=["repr", "str", "model_dump", "model_dump_json", "describe"],
 )
-def test_secrets_are_masked_wherever_settings_are_shown(
+def test_secrets_are_masked_in_every_view_of_the_settings(
     settings: Settings, shown: Callable[[Settings], object]
 ):
     text = str(shown(settings))
@@ -267,10 +269,10 @@ def test_secrets_are_masked_wherever_settings_are_shown(
     assert all(secret not in text for secret in ("k3y-", "hunter"))
 
 
-# What follows from others
+# Settings derived from others
 
 
-def test_links_lead_to_this_application_by_default(environment: SetEnvironment):
+def test_links_point_to_this_application_by_default(environment: SetEnvironment):
     environment(SECRET_KEY=KEY, BASE_URL="https://app.example.com/", USERS_PREFIX="/accounts")
 
     settings = load_settings(None)
@@ -280,7 +282,7 @@ def test_links_lead_to_this_application_by_default(environment: SetEnvironment):
     assert settings.email_change_url == "https://app.example.com/accounts/email-change/{token}"
 
 
-# What the command line shows
+# Display on the command line
 
 
 @pytest.mark.parametrize("field", list(Settings.model_fields))

@@ -1,6 +1,6 @@
-"""One test for each package that you need not edit: it is there and does its work.
+"""One test for each package that you need not edit: it is installed and works.
 
-Their own tests are in the template's repository.
+The other tests of these packages are in the template's repository.
 """
 
 import logging
@@ -18,7 +18,7 @@ from app.web import Problem
 from tests.conftest import PASSWORD, make_client
 
 
-async def test_web_answers_errors_as_problem_details_with_safe_headers(client):
+async def test_errors_are_problem_details_with_safe_headers(client):
     answer = await client.get("/nowhere")
 
     assert answer.status_code == 404
@@ -27,7 +27,7 @@ async def test_web_answers_errors_as_problem_details_with_safe_headers(client):
     assert len(answer.headers["x-request-id"]) == 32
 
 
-async def test_limits_answer_429(build_app):
+async def test_exceeding_a_limit_returns_429(build_app):
     app = build_app()
 
     @app.get("/rare")
@@ -54,7 +54,7 @@ async def test_mail_is_sent_by_the_worker(app, db, outbox, settings):
     assert await outbox() == []
 
 
-async def test_a_request_that_fails_leaves_nothing_in_the_database(app, db, build_app):
+async def test_a_failed_request_leaves_nothing_in_the_database(app, db, build_app):
     failing = build_app()
 
     @failing.post("/users-of-a-test")

@@ -1,4 +1,4 @@
-"""What schemathesis cannot know of this application: what is good just now, and what a 400 means."""
+"""What schemathesis cannot know about this application: currently valid values and the meaning of a 400."""
 
 import itertools
 import os
@@ -19,14 +19,14 @@ LINKS = {
     for path in (f"/users/{name}", f"/users/{name}/{{token}}")
 }
 BY_A_RULE = {"email", "new_email", "password", "current_password", "new_password", "cursor"}
-"""What is text for JSON Schema and has a rule, or a right value, that it cannot express."""
+"""Text fields with a rule or a correct value that JSON Schema cannot express."""
 
 _turns = itertools.count()
 
 
 @schemathesis.hook
 def before_load_schema(context, document):
-    """An answer that stands for every status would hide the undocumented ones."""
+    """A default response for every status would hide undocumented ones."""
     for operations in document["paths"].values():
         for operation in operations.values():
             operation["responses"].pop("default", None)
@@ -34,9 +34,8 @@ def before_load_schema(context, document):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Every second request that fits the document carries what an owner has: a password, a link, a token.
-
-    What is made up is refused by the first line that looks at it, and what comes after would not be tried.
+    """Every second valid request carries real credentials: a password, a link, a token. Generated ones are
+    refused by the first check, so later code would not be reached.
     """
     if case.meta is None or not case.meta.generation.mode.is_positive or next(_turns) % 2:
         return
@@ -53,7 +52,7 @@ def before_call(context, case, kwargs):
 
 
 def related_records(case):
-    """A note or a session of whoever sends the request, if it is about one."""
+    """The sender's own note or session, if the request is about one."""
     owner = {"headers": {"Authorization": case.headers["Authorization"]}, "timeout": 10}
     if "note_id" in case.path_parameters:
         return {"note_id": requests.post(f"{URL}/notes", json={"title": "A note"}, **owner).json()["id"]}
@@ -64,24 +63,25 @@ def related_records(case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Which failures count. What is let through is promised by the application's own documents."""
+    """Which failures count. Exceptions are documented by the application."""
     return not (is_refused_by_a_rule(failure, case, response) or is_of_another_route(failure, case))
 
 
 def is_refused_by_a_rule(failure, case, response):
-    """A 400 for what fits the schema: none can tell a good link, or the right password, from another text."""
+    """A 400 for a schema-valid request: a schema cannot distinguish a valid link or the right password from
+    other text."""
     if failure.code != "ST202" or response.status_code != 400:
         return False
     if case.path in LINKS:
         return True
     if "The character U+0000 is not accepted." in response.text:
-        # PostgreSQL cannot store it, wherever in a body it stands.
+        # PostgreSQL cannot store it, wherever in a body it is.
         return True
     return any(each["field"] in BY_A_RULE for each in response.json().get("errors", []))
 
 
 def is_of_another_route(failure, case):
-    """A GET of a page behind a mailed link: it is for people and not in the document."""
+    """A GET of a mailed link's page, which is for people and not in the document."""
     is_page = re.fullmatch(r"/users/(verify|password-reset|email-change|invitation)(/[^/]+)?", case.path)
     elsewhere = {"GET"} if is_page else set()
     if failure.code == "ST204":

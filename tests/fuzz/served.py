@@ -1,8 +1,8 @@
-"""The application as tests/test_fuzz.py serves it: its settings say how, and this file what no setting can.
+"""The application as served by tests/test_fuzz.py, with changes that no setting can make.
 
-Hashing costs next to nothing, no limit refuses a request for how many came before it, and two routes of this
-file's own give what a person would have: a login, whatever the last request has done to the last one, and a
-link that is still good. They are not in the document, so nothing is fuzzed here but the application itself.
+Hashing costs almost nothing, no rate limit applies, and two extra routes provide what a user would have: a
+login, whatever the last request did to the previous one, and a link that still works. They are not in the
+document, so only the application itself is fuzzed.
 """
 
 import os
@@ -23,7 +23,7 @@ _cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 class Account(msgspec.Struct):
-    """What the owner of an account knows, and has in the mailbox; the names are those of the requests."""
+    """What the owner of an account knows or finds in the mailbox, named like the request fields."""
 
     user_id: str
     email: str
@@ -48,7 +48,7 @@ app.state.users.limits = None
 
 @app.post("/fuzz/{kind}", status_code=201, include_in_schema=False)
 async def make_account(request: Request, kind: str, users: Users, db: Db) -> Account:
-    """A new account, logged in and with a link of each sort: of a newcomer, a user or a superuser."""
+    """A new logged-in account with a link of each kind, for a new user, a user or a superuser."""
     user = await users.create(
         db,
         email=f"{token_hex(8)}@example.com",
@@ -84,12 +84,12 @@ if os.environ.get("FUZZ_DEFECTS"):
 
     @app.get("/defects/error", status_code=200)
     async def fails(name: str) -> Thing:
-        """Answers 500 to a name that is not ASCII"""
+        """Returns 500 for a name that is not ASCII"""
         return Thing(name.encode("ascii").decode())
 
     @app.get("/defects/status", status_code=200)
     async def answers_otherwise(name: str) -> Thing:
-        """Answers what the document does not know"""
+        """Returns an undocumented status"""
         raise Problem(410, "Nobody has written this down.")
 
     @secured_by("bearer", {"type": "http", "scheme": "bearer"})
@@ -97,5 +97,5 @@ if os.environ.get("FUZZ_DEFECTS"):
 
     @app.get("/defects/login", status_code=200, dependencies=[Depends(ask_nobody)])
     async def asks_nobody(name: str) -> Thing:
-        """Says that it needs a login and does not look for one"""
+        """Documents a login but does not check it"""
         return Thing(name)

@@ -1,4 +1,4 @@
-"""In place of the library suite's own conftest.py: the generated application instead of a plain HawkAPI."""
+"""Replaces the library suite's conftest.py: uses the generated application instead of a plain HawkAPI."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,7 +1,4 @@
-"""No error response without a code, and none with a code that its route does not document.
-
-A plugin of pytest (`-p tests.documented_errors`), which looks at every response of the run.
-"""
+"""Pytest plugin (`-p tests.documented_errors`): every error response has a code that its route documents."""
 
 import json
 import re

@@ -1,6 +1,5 @@
-"""A pytest plugin that leaves out the tests without a database: `-p tests.only_with_the_database`.
-
-What they say is the same whatever database there is, so one run of them is enough.
+"""A pytest plugin that skips tests without a database: `-p tests.only_with_the_database`. Their result does
+not depend on the database, so one run is enough.
 """
 
 import inspect
@@ -15,6 +14,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def uses_the_database(item: pytest.Item) -> bool:
-    """Whether *item* gets the database from a fixture, or looks for its server itself."""
+    """Whether *item* uses the database, through a fixture or directly."""
     assert isinstance(item, pytest.Function)
     return "database_url" in item.fixturenames or "TEST_DATABASE_URL" in inspect.getsource(item.function)

@@ -1,4 +1,4 @@
-"""The time, and the column for it: a moment is stored and found exactly, on both databases."""
+"""The clock and its column type: times are stored exactly on both databases."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ TICK = timedelta(microseconds=1)
 
 
 class Tables(DeclarativeBase):
-    """Tables of these tests alone: no migration and no other test sees them."""
+    """Tables of these tests only, invisible to migrations and other tests."""
 
 
 class Event(Tables):
@@ -64,7 +64,7 @@ def test_now_is_in_utc():
     "moment",
     [NOON, NOON + TICK, NOON - TICK, datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)],
 )
-async def test_a_moment_comes_back_exactly_and_in_utc(events: Database, moment: datetime):
+async def test_a_time_is_restored_exactly_and_in_utc(events: Database, moment: datetime):
     await store(events, moment)
 
     (found,) = await read(events)
@@ -73,7 +73,7 @@ async def test_a_moment_comes_back_exactly_and_in_utc(events: Database, moment: 
     assert found.utcoffset() == timedelta(0)
 
 
-async def test_a_moment_of_another_zone_is_the_same_moment(events: Database):
+async def test_a_time_in_another_zone_is_the_same_time(events: Database):
     in_tokyo = NOON.astimezone(timezone(timedelta(hours=9)))
     await store(events, in_tokyo)
 
@@ -81,13 +81,13 @@ async def test_a_moment_of_another_zone_is_the_same_moment(events: Database):
     assert await read(events, Event.at == in_tokyo) == [NOON]
 
 
-async def test_no_moment_is_none(events: Database):
+async def test_a_missing_time_is_none(events: Database):
     await store(events, None)
 
     assert await read(events) == [None]
 
 
-async def test_moments_are_compared_and_ordered_to_the_microsecond(events: Database):
+async def test_times_are_compared_and_ordered_to_the_microsecond(events: Database):
     second = timedelta(seconds=1)
     await store(events, NOON + TICK, NOON, NOON + second, NOON - TICK)
 
@@ -97,7 +97,7 @@ async def test_moments_are_compared_and_ordered_to_the_microsecond(events: Datab
     assert await read(events, Event.at > NOON) == [NOON + TICK, NOON + second]
 
 
-async def test_a_moment_that_the_database_wrote_equals_what_was_read(events: Database):
+async def test_a_time_written_by_the_database_equals_the_one_read(events: Database):
     """SQLite compares texts, and its CURRENT_TIMESTAMP writes no fractions of a second."""
     async with events.session() as session:
         await session.execute(insert(Event).values(id=1))
@@ -112,7 +112,7 @@ async def test_a_moment_that_the_database_wrote_equals_what_was_read(events: Dat
 
 @pytest.fixture
 def orders() -> Iterator[None]:
-    """A model with a moment that no revision knows of yet."""
+    """A model with a time, without a revision."""
     table = Table(
         "orders_of_a_test", Base.metadata, Column("id", Integer, primary_key=True), Column("at", UTCDateTime)
     )
@@ -121,8 +121,8 @@ def orders() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("orders")
-def test_a_new_revision_does_not_depend_on_the_column_of_its_day(migrated: str, tmp_path: Path):
-    """What is imported into a revision can never be changed again."""
+def test_a_new_revision_does_not_import_the_application(migrated: str, tmp_path: Path):
+    """Code that a revision imports can never be changed again."""
     for folder in ("app", "migrations"):
         shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)

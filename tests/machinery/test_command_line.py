@@ -54,7 +54,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the database of this test is; it is not there yet."""
+    """The path of this test's database, which does not exist yet."""
     path = tmp_path / "data" / "app.db"
     set_environment(monkeypatch, path)
     monkeypatch.chdir(tmp_path)
@@ -92,7 +92,7 @@ def set_environment(patch: pytest.MonkeyPatch, database: Path) -> None:
 
 
 def refusal(result: Result) -> str:
-    """The sentence that a command ended with."""
+    """The message that the command ended with."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
@@ -104,7 +104,7 @@ def refusal(result: Result) -> str:
 
 @pytest.fixture(scope="module")
 def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Processes find what an earlier one has compiled, which is most of the time that they need to start."""
+    """Processes reuse compiled bytecode, because compiling is most of their startup time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
@@ -113,7 +113,7 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @contextmanager
 def running(*arguments: str, cwd: Path = PROJECT) -> Iterator[subprocess.Popen[str]]:
-    """A process that is gone at the end of the block, whatever happens in it."""
+    """A process that is killed at the end of the block in any case."""
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", *arguments],
         cwd=cwd,
@@ -219,7 +219,7 @@ def test_help_and_version_need_no_settings(tmp_path: Path):
     assert shown["--version"].strip() == __version__
 
 
-def test_the_command_line_does_not_load_the_application_to_explain_itself():
+def test_help_does_not_load_the_application():
     heavy = {"alembic", "hawkapi", "pydantic", "sqlalchemy"}
     code = "import sys, app.cli; print(*sys.modules)"
 
@@ -232,7 +232,7 @@ def test_the_command_line_does_not_load_the_application_to_explain_itself():
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["db", "downgrade"], ["serve", "--port", "0"]])
-def test_a_wrong_use_is_explained_with_exit_code_2(run: Run, arguments: list[str]):
+def test_incorrect_usage_is_explained_with_exit_code_2(run: Run, arguments: list[str]):
     assert run(*arguments).exit_code == 2
 
 
@@ -292,7 +292,7 @@ def test_help_lists_a_feature_by_the_first_line_of_its_docstring_without_importi
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
-def test_a_features_commands_explain_themselves(run: Run, feature: Feature, option: str):
+def test_the_commands_of_a_feature_explain_themselves(run: Run, feature: Feature, option: str):
     feature("online_billing", BILLING)
 
     shown = run("online-billing", option).stdout
@@ -359,7 +359,7 @@ def test_wrong_settings_are_named_by_every_command(
     ],
     ids=" ".join,
 )
-def test_a_database_that_is_not_there_is_not_made_by_looking(
+def test_read_only_commands_do_not_create_a_database(
     run: Run, database: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ):
     monkeypatch.setattr("app.cli.server._refuse_a_taken_port", lambda *_: None)
@@ -368,7 +368,7 @@ def test_a_database_that_is_not_there_is_not_made_by_looking(
     assert not database.exists()
 
 
-def test_tables_that_are_missing_are_named(run: Run, database: Path):
+def test_missing_tables_are_named(run: Run, database: Path):
     database.parent.mkdir()
     database.touch()
 
@@ -376,7 +376,7 @@ def test_tables_that_are_missing_are_named(run: Run, database: Path):
 
 
 @pytest.mark.skipif("TEST_DATABASE_URL" not in os.environ, reason="needs a PostgreSQL server")
-def test_a_database_that_a_server_lacks_is_made_and_migrated(run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_database_is_created_and_migrated(run: Run, monkeypatch: pytest.MonkeyPatch):
     server = make_url(os.environ["TEST_DATABASE_URL"])
     url = server.set(database=f"test_{uuid4().hex[:12]}").render_as_string(hide_password=False)
     monkeypatch.setenv("DATABASE_URL", url)
@@ -390,9 +390,7 @@ def test_a_database_that_a_server_lacks_is_made_and_migrated(run: Run, monkeypat
 
 
 @pytest.mark.parametrize("arguments", [["users", "list"], ["db", "upgrade"], ["db", "current"]], ids=" ".join)
-def test_a_server_that_does_not_answer_is_named(
-    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
-):
+def test_an_unresponsive_server_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]):
     monkeypatch.setenv("DATABASE_URL", f"postgresql://ada:hunter2@127.0.0.1:{free_port()}/app")
 
     sentence = refusal(run(*arguments))
@@ -401,7 +399,7 @@ def test_a_server_that_does_not_answer_is_named(
     assert "hunter2" not in sentence
 
 
-def test_an_error_that_is_nobodys_fault_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_an_unexpected_error_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch):
     def bug(*_: object) -> None:
         raise ZeroDivisionError
 
@@ -410,7 +408,7 @@ def test_an_error_that_is_nobodys_fault_keeps_its_traceback(run: Run, monkeypatc
     assert isinstance(run("settings").exception, ZeroDivisionError)
 
 
-def test_fail_ends_with_the_sentence(capsys: pytest.CaptureFixture[str]):
+def test_fail_prints_the_message_and_exits(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(Exception) as caught:
         fail("It does not work.")
 
@@ -421,7 +419,7 @@ def test_fail_ends_with_the_sentence(capsys: pytest.CaptureFixture[str]):
 # app db
 
 
-def test_down_and_up_again(run: Run, migrated: Path):
+def test_downgrade_and_upgrade_restore_the_schema(run: Run, migrated: Path):
     assert run("db", "downgrade", "base").exit_code == 0
     assert "uv run app db upgrade" in refusal(run("users", "list"))
     assert run("db", "upgrade").exit_code == 0
@@ -429,11 +427,11 @@ def test_down_and_up_again(run: Run, migrated: Path):
 
 
 @pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
-def test_a_revision_that_does_not_exist_is_named(run: Run, migrated: Path, direction: str):
+def test_an_unknown_revision_is_reported(run: Run, migrated: Path, direction: str):
     assert "nonsense" in refusal(run("db", direction, "nonsense"))
 
 
-def test_models_and_migrations_that_differ_fail_the_check(run: Run, migrated: Path):
+def test_the_check_fails_if_models_and_migrations_differ(run: Run, migrated: Path):
     from sqlalchemy import Column, Integer, Table
 
     from app.database import Base
@@ -461,7 +459,7 @@ def test_a_revision_without_changes_is_not_written(run: Run, migrated: Path):
 # app users
 
 
-def test_a_user_is_created_with_a_password_that_is_typed_twice(run: Run, migrated: Path):
+def test_a_user_is_created_with_a_password_typed_twice(run: Run, migrated: Path):
     typed = f"{PASSWORD}\nsomething else\n{PASSWORD}\n{PASSWORD}\n"
 
     result = run("users", "create", "Ada@Example.com", "--superuser", "--verified", stdin=typed)
@@ -481,27 +479,27 @@ def test_a_user_is_created_with_a_password_that_is_typed_twice(run: Run, migrate
         ("nobody", PASSWORD, "must have an @-sign"),
     ],
 )
-def test_a_user_that_cannot_be_is_refused(run: Run, migrated: Path, email: str, password: str, sentence: str):
+def test_an_invalid_user_is_refused(run: Run, migrated: Path, email: str, password: str, sentence: str):
     result = run("users", "create", email, "--password-stdin", stdin=f"{password}\n")
 
     assert sentence in refusal(result)
     assert "No accounts yet." in run("users", "list").stderr
 
 
-def test_a_user_is_created_while_redis_is_away(run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch):
-    """Limits are against strangers: no command waits for one."""
+def test_a_user_can_be_created_while_redis_is_down(run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch):
+    """Limits are for strangers: no command waits for one."""
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
 
     assert run(*CREATE_ADA, stdin=PASSWORD).exit_code == 0
 
 
-def test_an_address_is_taken_once(run: Run, migrated: Path):
+def test_an_address_can_be_used_only_once(run: Run, migrated: Path):
     run(*CREATE_ADA, stdin=PASSWORD)
 
     assert "ada@example.com already has an account." in refusal(run(*CREATE_ADA, stdin=PASSWORD))
 
 
-def test_a_password_is_no_argument(run: Run, migrated: Path):
+def test_a_password_cannot_be_an_argument(run: Run, migrated: Path):
     assert run("users", "create", "ada@example.com", PASSWORD).exit_code == 2
     assert run("users", "create", "ada@example.com", "--password", PASSWORD).exit_code == 2
 
@@ -522,7 +520,7 @@ def test_a_password_is_no_argument(run: Run, migrated: Path):
     ],
 )
 @pytest.mark.parametrize("email", ["\u212aira@example.com", "k\u0131ra@example.com", "kira\uff20example.com"])
-def test_no_command_takes_another_spelling_for_an_account(run: Run, migrated: Path, command: str, email: str):
+def test_no_command_accepts_a_lookalike_address(run: Run, migrated: Path, command: str, email: str):
     """Advisory 29: U+212A is a k in lower case, U+0131 an i in upper case, U+FF20 a wide @."""
     run("users", "create", "kira@example.com", "--password-stdin", stdin=PASSWORD)
 
@@ -547,21 +545,21 @@ def test_no_command_takes_another_spelling_for_an_account(run: Run, migrated: Pa
         "audit",
     ],
 )
-def test_an_account_that_nobody_has_is_named(run: Run, migrated: Path, command: str):
+def test_an_unknown_account_is_named(run: Run, migrated: Path, command: str):
     sentence = refusal(run("users", *command.split(), "eve@example.com"))
 
     assert "No account has the address eve@example.com." in sentence
     assert "uv run app users list" in sentence
 
 
-# app users, of accounts that are there
+# app users, with existing accounts
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
 
 @pytest.fixture(scope="module")
 def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
-    """The same with an account, ada, and a superuser, root; tests use copies of it."""
+    """The same with an account, ada, and a superuser, root. Tests use copies of it."""
     path = tmp_path_factory.mktemp("cli") / "populated.db"
     shutil.copy(migrated_file, path)
     with pytest.MonkeyPatch.context() as patch:
@@ -570,7 +568,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
             CliRunner().invoke(
                 cli, ["users", "create", address, "--password-stdin", *options], input=PASSWORD
             )
-    # Closed, so that nothing is left beside the file that is copied.
+    # Closed, so that no journal is left beside the copied file.
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM audit_events")
         connection.execute("DELETE FROM mail_outbox")
@@ -579,7 +577,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
 
 @pytest.fixture
 def populated(database: Path, populated_file: Path) -> Path:
-    """The database of this test, with the accounts of ada and of root."""
+    """The database of this test, with the accounts ada and root."""
     database.parent.mkdir()
     shutil.copy(populated_file, database)
     return database
@@ -587,7 +585,7 @@ def populated(database: Path, populated_file: Path) -> Path:
 
 @pytest.fixture
 def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
-    """`query("SELECT …")`: the rows that are in the database of this test."""
+    """`query("SELECT …")`: rows from the database of this test."""
 
     def rows(statement: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(database)) as connection:
@@ -621,7 +619,7 @@ LIVE = "SELECT count(*) FROM user_sessions WHERE revoked_at IS NULL"
 
 
 @pytest.mark.parametrize("answer", ["y\n", "yes\n"])
-def test_an_account_is_deleted_after_a_yes(run: Run, populated: Path, query: Query, answer: str):
+def test_an_account_is_deleted_after_confirmation(run: Run, populated: Path, query: Query, answer: str):
     result = run("users", "delete", "ada@example.com", stdin=answer)
 
     assert result.exit_code == 0
@@ -630,7 +628,7 @@ def test_an_account_is_deleted_after_a_yes(run: Run, populated: Path, query: Que
 
 
 @pytest.mark.parametrize("answer", ["n\n", "no\n", "\n", ""])
-def test_an_account_is_kept_after_anything_but_a_yes(run: Run, populated: Path, query: Query, answer: str):
+def test_an_account_is_kept_without_confirmation(run: Run, populated: Path, query: Query, answer: str):
     result = run("users", "delete", "ada@example.com", stdin=answer)
 
     assert result.exit_code == 1
@@ -649,14 +647,14 @@ def test_a_disabled_account_gets_no_reset(run: Run, populated: Path, query: Quer
     assert query("SELECT count(*) FROM mail_outbox") == [(0,)]
 
 
-def test_the_last_superuser_may_be_asked_for_a_new_password(run: Run, populated: Path, query: Query):
-    """The link is mailed to them; no other superuser is needed."""
+def test_the_last_superuser_can_be_required_to_reset(run: Run, populated: Path, query: Query):
+    """The link is mailed to them, so no other superuser is needed."""
     assert run("users", "require-reset", "root@example.com").exit_code == 0
     assert query("SELECT is_superuser, is_active FROM users WHERE email = 'root@example.com'") == [(1, 1)]
     assert query("SELECT count(*) FROM mail_outbox") == [(1,)]
 
 
-def test_an_account_that_is_logged_in_nowhere_has_no_sessions(run: Run, populated: Path):
+def test_a_logged_out_account_has_no_sessions(run: Run, populated: Path):
     result = run("users", "sessions", "ada@example.com")
 
     assert (result.exit_code, result.stdout) == (0, "")
@@ -664,7 +662,9 @@ def test_an_account_that_is_logged_in_nowhere_has_no_sessions(run: Run, populate
 
 
 @pytest.mark.parametrize("arguments", [[], ["ada@example.com", "--everybody"]], ids=["neither", "both"])
-def test_whose_sessions_end_has_to_be_said(run: Run, log_in: LogIn, query: Query, arguments: list[str]):
+def test_ending_sessions_requires_an_account_or_all(
+    run: Run, log_in: LogIn, query: Query, arguments: list[str]
+):
     log_in("ada@example.com")
 
     assert (
@@ -674,7 +674,7 @@ def test_whose_sessions_end_has_to_be_said(run: Run, log_in: LogIn, query: Query
 
 
 @pytest.mark.parametrize("command", ["list", "sessions ada@example.com", "audit", "audit ada@example.com"])
-def test_looking_is_not_written_down(run: Run, populated: Path, query: Query, command: str):
+def test_read_only_commands_are_not_audited(run: Run, populated: Path, query: Query, command: str):
     assert run("users", *command.split()).exit_code == 0
     assert query("SELECT event FROM audit_events") == []
 
@@ -686,7 +686,7 @@ def test_an_empty_audit_log_says_so(run: Run, populated: Path):
 
 
 @pytest.mark.usefixtures("bytecode")
-def test_a_reader_that_has_seen_enough_is_no_error(run: Run, populated: Path):
+def test_a_closed_pipe_is_not_an_error(run: Run, populated: Path):
     for command in ("disable", "enable"):
         run("users", command, "ada@example.com")
     shown = subprocess.Popen(
@@ -709,20 +709,20 @@ def test_a_reader_that_has_seen_enough_is_no_error(run: Run, populated: Path):
 # app settings, app openapi
 
 
-def test_the_openapi_document_is_written(run: Run, tmp_path: Path):
+def test_the_openapi_document_is_written_to_a_file(run: Run, tmp_path: Path):
     result = run("openapi", "--output", str(tmp_path / "openapi.json"))
 
     assert result.exit_code == 0
     assert "/users/login" in json.loads((tmp_path / "openapi.json").read_text("utf-8"))["paths"]
 
 
-def test_a_file_that_cannot_be_written_is_named(run: Run, tmp_path: Path):
+def test_an_unwritable_file_is_named(run: Run, tmp_path: Path):
     target = tmp_path / "nowhere" / "openapi.json"
 
     assert f"{target} cannot be written" in refusal(run("openapi", "--output", str(target)))
 
 
-async def test_a_command_closes_what_the_application_holds_open(
+async def test_a_command_closes_the_resources_of_the_application(
     migrated: Path, monkeypatch: pytest.MonkeyPatch
 ):
     closed: list[str] = []
@@ -740,7 +740,7 @@ async def test_a_command_closes_what_the_application_holds_open(
 
 
 @pytest.mark.parametrize("command", ["dev", "serve"])
-def test_a_port_that_is_taken_is_named(run: Run, migrated: Path, command: str):
+def test_a_port_in_use_is_named(run: Run, migrated: Path, command: str):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -774,7 +774,7 @@ def test_dev_is_not_for_production(run: Run):
 
 @pytest.mark.usefixtures("production")
 def test_several_processes_need_redis_in_production(run: Run):
-    """Each would allow as many attempts as the limits say."""
+    """Each process would count separately."""
     sentence = refusal(run("serve", "--workers", "4"))
 
     assert "4 times as much" in sentence
@@ -783,10 +783,10 @@ def test_several_processes_need_redis_in_production(run: Run):
 
 @pytest.mark.usefixtures("production")
 @pytest.mark.parametrize(("workers", "url"), [("4", "redis://127.0.0.1:6379/0"), ("1", "")])
-def test_one_process_or_redis_is_enough_in_production(
+def test_one_process_or_redis_is_accepted_in_production(
     run: Run, monkeypatch: pytest.MonkeyPatch, workers: str, url: str
 ):
-    """It gets as far as to the database, which is not there."""
+    """It gets as far as connecting to the database, which does not exist."""
     monkeypatch.setenv("REDIS_URL", url)
 
     sentence = refusal(run("serve", "--workers", workers, "--port", str(free_port())))
@@ -794,19 +794,19 @@ def test_one_process_or_redis_is_enough_in_production(
     assert "There is no database yet" in sentence
 
 
-def test_several_processes_without_redis_are_warned_of_elsewhere(run: Run):
+def test_several_processes_without_redis_cause_a_warning_elsewhere(run: Run):
     sentence = refusal(run("serve", "--workers", "2", "--port", str(free_port())))
 
-    assert "Without REDIS_URL each of 2 processes counts alone" in sentence
+    assert "Without REDIS_URL 2 processes count separately" in sentence
     assert "There is no database yet" in sentence
 
 
-def test_one_process_without_redis_is_not_warned_of(run: Run):
+def test_one_process_without_redis_causes_no_warning(run: Run):
     assert "REDIS_URL" not in refusal(run("serve", "--port", str(free_port())))
 
 
 @pytest.mark.usefixtures("bytecode")
-def test_serve_warns_outside_production_answers_and_stops_when_asked(migrated: Path):
+def test_serve_warns_outside_production_and_stops_on_a_signal(migrated: Path):
     port = free_port()
     with running("serve", "--port", str(port)) as server:
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz", '"ready"'))
@@ -821,7 +821,7 @@ def test_serve_warns_outside_production_answers_and_stops_when_asked(migrated: P
     ("base_url", "links"), [("", "http://127.0.0.1:{}"), ("http://a.test", "http://a.test")]
 )
 @pytest.mark.parametrize("command", ["dev", "serve"])
-def test_links_lead_to_the_port_unless_base_url_is_set(
+def test_links_use_the_port_unless_base_url_is_set(
     run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch, command: str, base_url: str, links: str
 ):
     served: list[Settings] = []
@@ -836,9 +836,7 @@ def test_links_lead_to_the_port_unless_base_url_is_set(
 
 
 @pytest.mark.usefixtures("bytecode")
-def test_serve_logs_every_line_in_one_form_and_each_request_once(
-    migrated: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_serve_logs_in_one_format_and_each_request_once(migrated: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LOG_FORMAT", "json")
     port = free_port()
     with running("serve", "--port", str(port)) as server:
@@ -847,7 +845,7 @@ def test_serve_logs_every_line_in_one_form_and_each_request_once(
         server.send_signal(signal.SIGTERM)
         output, _ = server.communicate(timeout=30)
 
-    # What comes before the first is what the command says to the person who typed it.
+    # The text before the first line is the command's own message.
     records = [json.loads(line) for line in output[output.index("{") :].splitlines() if line]
     assert {"_granian", "app.access"} <= {each["logger"] for each in records}
     [request] = [each for each in records if each.get("path") == "/nowhere"]
@@ -857,7 +855,7 @@ def test_serve_logs_every_line_in_one_form_and_each_request_once(
 
 
 @pytest.mark.usefixtures("bytecode")
-def test_serve_gives_a_request_up_whose_body_does_not_come(migrated: Path, monkeypatch: pytest.MonkeyPatch):
+def test_serve_times_out_a_request_without_its_body(migrated: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("BODY_TIMEOUT", "0.2")
     port = free_port()
     head = (
@@ -877,22 +875,22 @@ def test_serve_gives_a_request_up_whose_body_does_not_come(migrated: Path, monke
 
 
 HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""What every connection of HTTP/2 begins with (RFC 9113, section 3.4)."""
+"""The HTTP/2 connection preface (RFC 9113, section 3.4)."""
 
 
 def received_until_closed(port: int, sent: bytes) -> bytes:
-    """What the server sends to a client that sends this and no more. Raises if the connection stays open."""
+    """What the server sends to a client that sends only this. Raises if the connection stays open."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(sent)
-        # Closing early, before it has read everything, may reset the connection.
+        # A server that closes before it has read everything may reset the connection.
         with suppress(ConnectionResetError):
             return b"".join(iter(lambda: connection.recv(65_536), b""))
     return b""
 
 
 @pytest.mark.usefixtures("bytecode")
-def test_serve_closes_connections_that_stay_silent(migrated: Path, monkeypatch: pytest.MonkeyPatch):
-    """Checklist 40; CWE-400: or a few hundred of them take every descriptor of the process."""
+def test_serve_closes_silent_connections(migrated: Path, monkeypatch: pytest.MonkeyPatch):
+    """Checklist 40; CWE-400: otherwise a few hundred would use up all file descriptors."""
     monkeypatch.setenv("HEADER_TIMEOUT", "0.5")
     port = free_port()
     with running("serve", "--port", str(port)):
@@ -906,8 +904,8 @@ def test_serve_closes_connections_that_stay_silent(migrated: Path, monkeypatch: 
 
 
 @pytest.mark.usefixtures("bytecode")
-def test_serve_speaks_http_2_where_it_is_wanted(migrated: Path, monkeypatch: pytest.MonkeyPatch):
-    """The connection is closed when its client is gone, although nothing says so."""
+def test_serve_supports_http_2(migrated: Path, monkeypatch: pytest.MonkeyPatch):
+    """The connection of a client that vanished silently is closed."""
     monkeypatch.setenv("HEADER_TIMEOUT", "0.5")
     monkeypatch.setenv("HTTP2_ENABLED", "true")
     port = free_port()
@@ -920,10 +918,8 @@ def test_serve_speaks_http_2_where_it_is_wanted(migrated: Path, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("bytecode")
-def test_serve_answers_under_its_own_name_only_however_a_request_says_it(
-    migrated: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """Checklist 40; RFC 9112, section 3.2.2: a target may name the host, with and without the field Host."""
+def test_serve_accepts_only_its_own_host_names(migrated: Path, monkeypatch: pytest.MonkeyPatch):
+    """Checklist 40; RFC 9112, section 3.2.2: the request target may name the host."""
     monkeypatch.setenv("ALLOWED_HOSTS", "app.example.org")
     ours, others = b"Host: app.example.org\r\n", b"Host: evil.example\r\n"
     end = b"Connection: close\r\n\r\n"
@@ -956,7 +952,7 @@ def test_serve_answers_under_its_own_name_only_however_a_request_says_it(
 
 
 @pytest.mark.usefixtures("bytecode")
-def test_the_worker_says_that_it_runs_and_stops_when_asked(migrated: Path):
+def test_the_worker_announces_itself_and_stops_on_a_signal(migrated: Path):
     with running("worker") as worker:
         assert worker.stdout is not None
         first_line = worker.stdout.readline()
@@ -970,7 +966,7 @@ def test_the_worker_says_that_it_runs_and_stops_when_asked(migrated: Path):
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project as it comes from git: without `.env` and without a database."""
+    """The project as cloned from git: without `.env` and database."""
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     ignored = shutil.ignore_patterns("__pycache__")
@@ -978,13 +974,13 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=ignored)
     for file in ("pyproject.toml", ".env.example"):
         shutil.copy(PROJECT / file, tmp_path)
-    # Whichever database was chosen for development, this test is to leave none behind.
+    # Whatever the development database is, this test must leave none behind.
     monkeypatch.setenv("DATABASE_URL", "sqlite+aiosqlite:///data/app.db")
     return tmp_path
 
 
 @pytest.mark.usefixtures("bytecode")
-def test_dev_makes_what_is_missing_serves_and_loads_what_is_saved(clone: Path):
+def test_dev_creates_missing_files_serves_and_reloads(clone: Path):
     port = free_port()
     document = f"http://127.0.0.1:{port}/openapi.json"
     main = clone / "app" / "main.py"
@@ -1005,15 +1001,15 @@ def test_dev_makes_what_is_missing_serves_and_loads_what_is_saved(clone: Path):
 
 @pytest.fixture
 def hang_up_counts() -> Iterator[None]:
-    """Processes that the test starts do not ignore SIGHUP, which they inherit under `nohup`."""
+    """Processes started by the test must not ignore SIGHUP, as they would inherit under `nohup`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.usefixtures("bytecode", "hang_up_counts")
-def test_dev_ends_with_its_terminal(clone: Path):
-    """It is told so by SIGHUP, which Granian takes as a request to reload."""
+def test_dev_stops_when_its_terminal_closes(clone: Path):
+    """The signal is SIGHUP, which Granian handles as a reload."""
     port = free_port()
     with running("dev", "--port", str(port), cwd=clone) as server:
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/livez", "alive"))
@@ -1031,7 +1027,7 @@ def is_listening(port: int) -> bool:
 
 @contextmanager
 def at_a_terminal(*arguments: str, cwd: Path) -> Iterator[int]:
-    """A process that has a terminal; what reads what it prints there and types."""
+    """A process with a terminal, with methods to read its output and to type."""
     terminal, inside = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", *arguments],
@@ -1082,9 +1078,7 @@ def test_a_breakpoint_opens_the_debugger_at_the_terminal(clone: Path):
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-def test_a_breakpoint_without_a_terminal_is_passed_over(
-    monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path
-):
+def test_a_breakpoint_without_a_terminal_is_skipped(monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path):
     monkeypatch.setattr("app.cli.debugger._TERMINAL", tmp_path / "none")
     monkeypatch.setenv("PYTHONBREAKPOINT", "app.cli.debugger.set_trace")
 

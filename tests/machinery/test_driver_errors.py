@@ -1,4 +1,4 @@
-"""What an error of the database says, in a log or with DEBUG on, holds nothing of what was to be written."""
+"""Database errors contain no values, neither in the log nor in a DEBUG response."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -28,7 +28,7 @@ VIOLATIONS = pytest.mark.parametrize(
 
 @pytest.fixture
 async def orders(app: App) -> AsyncIterator[Table]:
-    """A table that refuses rows for every reason there is; it has one row."""
+    """A table with every kind of constraint and one row."""
     table = Table(
         "orders_of_a_test",
         Base.metadata,
@@ -49,7 +49,7 @@ async def orders(app: App) -> AsyncIterator[Table]:
 
 @pytest.fixture
 def on_postgresql(db: Database) -> None:
-    """SQLite takes any text for a number."""
+    """SQLite accepts any text as a number."""
     if db.get().engine.dialect.name != "postgresql":
         pytest.skip("an error of PostgreSQL")
 
@@ -70,7 +70,7 @@ def logged() -> Callable[[logging.Formatter, BaseException], str]:
 
 @FORMATTERS
 @VIOLATIONS
-async def test_the_log_holds_nothing_of_a_row_that_was_refused(db: Database, orders, logged, formatter, row):
+async def test_the_log_has_no_values_of_a_refused_row(db: Database, orders, logged, formatter, row):
     """Checklist 39; ASVS 16.2.5."""
     with pytest.raises(IntegrityError) as refused:
         async with db.session() as session:
@@ -82,9 +82,7 @@ async def test_the_log_holds_nothing_of_a_row_that_was_refused(db: Database, ord
 
 
 @VIOLATIONS
-async def test_with_debug_on_the_response_holds_nothing_of_it_either(
-    build_app: BuildApp, orders, row, caplog
-):
+async def test_the_debug_response_has_no_values_of_a_refused_row(build_app: BuildApp, orders, row, caplog):
     """Checklist 39; ASVS 16.2.5."""
     app = build_app(debug=True)
 
@@ -95,7 +93,7 @@ async def test_with_debug_on_the_response_holds_nothing_of_it_either(
     async with make_client(app) as client:
         answer = await client.post("/orders")
 
-    # A value that is taken is the client's to change; the others are faults of ours.
+    # Clients can fix a duplicate value; all other errors are our defects.
     told = (
         (409, "already taken", "unique constraint")
         if row["email"] == VALUE
@@ -115,7 +113,7 @@ async def test_with_debug_on_the_response_holds_nothing_of_it_either(
         pytest.param("SELECT CAST(:value AS uuid)", id="an id that is not one"),
     ],
 )
-async def test_the_log_holds_nothing_of_a_parameter_that_was_refused(
+async def test_the_log_has_no_value_of_a_refused_parameter(
     db: Database, on_postgresql, logged, formatter, statement
 ):
     """Checklist 39; ASVS 16.2.5."""
@@ -128,8 +126,8 @@ async def test_the_log_holds_nothing_of_a_parameter_that_was_refused(
     assert VALUE not in line
 
 
-async def test_the_driver_keeps_nothing_of_a_row_that_was_refused(db: Database, on_postgresql, orders):
-    """Checklist 39: tools that report errors show the attributes of an exception."""
+async def test_the_driver_error_has_no_values_of_a_refused_row(db: Database, on_postgresql, orders):
+    """Checklist 39: error reporting tools show the attributes of an exception."""
     with pytest.raises(IntegrityError) as refused:
         async with db.session() as session:
             await session.execute(insert(orders).values(email=VALUE, item="taken"))

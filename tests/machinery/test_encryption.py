@@ -1,4 +1,4 @@
-"""Connections that leave this machine need TLS in production (ASVS 12.3.1), and use it where asked to."""
+"""Connections that leave this machine require TLS in production (ASVS 12.3.1) and use it when told to."""
 
 import socket
 import struct
@@ -35,7 +35,7 @@ def production(**changes: object) -> Settings:
 
 
 def refusal(**changes: object) -> str:
-    """The one sentence that production is refused with."""
+    """The only message with which production is refused."""
     with pytest.raises(ValidationError) as caught:
         production(**changes)
     [error] = caught.value.errors()
@@ -61,7 +61,7 @@ def refusal(**changes: object) -> str:
         "postgresql://u:hunter2@/app?service=db",
     ],
 )
-def test_a_database_elsewhere_needs_tls(url: str):
+def test_a_remote_database_requires_tls(url: str):
     """Checklist 40."""
     sentence = refusal(database_url=url)
 
@@ -69,15 +69,15 @@ def test_a_database_elsewhere_needs_tls(url: str):
     assert "hunter2" not in sentence
 
 
-def test_a_host_that_the_environment_names_counts(monkeypatch: pytest.MonkeyPatch):
-    """asyncpg takes PGHOST where the URL names no host."""
+def test_a_host_named_by_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
+    """asyncpg uses PGHOST if the URL names no host."""
     monkeypatch.setenv("PGHOST", "db.example.com")
 
     assert "DATABASE_URL: " in refusal(database_url="postgresql:///app")
 
 
 @pytest.mark.parametrize("url", ["redis://cache.example.com", "redis://u:hunter2@10.0.0.7:6379/0"])
-def test_a_redis_elsewhere_needs_tls(url: str):
+def test_a_remote_redis_requires_tls(url: str):
     """Checklist 40."""
     sentence = refusal(redis_url=url)
 
@@ -85,12 +85,12 @@ def test_a_redis_elsewhere_needs_tls(url: str):
     assert "hunter2" not in sentence
 
 
-def test_a_mail_server_elsewhere_needs_tls():
+def test_a_remote_mail_server_requires_tls():
     """Checklist 40: links are secrets, with or without a login."""
     assert "SMTP_SECURITY: must be starttls or tls in production" in refusal(smtp_security="none")
 
 
-def test_a_password_needs_tls_wherever_the_mail_server_is():
+def test_a_mail_password_requires_tls_even_locally():
     """Checklist 40."""
     changes = {"smtp_host": "127.0.0.1", "smtp_security": "none", "smtp_password": "hunter2"}
 
@@ -101,7 +101,7 @@ def test_a_password_needs_tls_wherever_the_mail_server_is():
 
 
 @pytest.mark.parametrize("host", LOCAL)
-def test_this_machine_needs_no_tls(host: str):
+def test_the_local_machine_needs_no_tls(host: str):
     assert production(
         database_url=f"postgresql://{host}/app",
         redis_url=f"redis://{host}/0",
@@ -129,19 +129,19 @@ def test_sockets_and_files_need_no_tls(monkeypatch: pytest.MonkeyPatch, changes:
 
 @pytest.mark.parametrize("parameter", ["ssl", "sslmode"])
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
-def test_tls_is_accepted_in_the_words_of_asyncpg_and_of_libpq(parameter: str, mode: str):
+def test_tls_options_of_asyncpg_and_libpq_are_accepted(parameter: str, mode: str):
     settings = production(database_url=f"postgresql://db.example.com/app?{parameter}={mode}")
 
     url = make_url(settings.database_url.get_secret_value())
     assert url.query == {"ssl": mode}
 
 
-def test_redis_and_mail_may_be_anywhere_with_tls():
+def test_remote_redis_and_mail_are_accepted_with_tls():
     assert production(redis_url="rediss://cache.example.com", smtp_security="tls")
 
 
-def test_a_host_that_is_named_may_be_spoken_to_in_plain_text():
-    """As in a network of containers."""
+def test_a_listed_host_may_be_used_without_tls():
+    """For example in a container network."""
     assert production(
         database_url="postgresql://Postgres/app",
         redis_url="redis://redis/0",
@@ -151,13 +151,13 @@ def test_a_host_that_is_named_may_be_spoken_to_in_plain_text():
     )
 
 
-def test_only_the_host_that_is_named_may_be():
+def test_only_the_listed_host_may_be_used_without_tls():
     changes = {"database_url": "postgresql://postgres/app", "redis_url": "redis://redis/0"}
 
     assert "REDIS_URL: " in refusal(**changes, plaintext_hosts="postgres")
 
 
-def test_no_host_is_named_by_default():
+def test_no_host_is_listed_by_default():
     assert production().plaintext_hosts == []
 
 
@@ -170,7 +170,7 @@ def test_development_needs_no_tls():
 @pytest.mark.parametrize(
     "host", ["0.0.0.0", "::", "10.0.0.1", "192.168.0.1", "host.docker.internal", "127.1"]
 )
-def test_what_only_looks_local_is_not(host: str):
+def test_hosts_that_only_look_local_require_tls(host: str):
     assert not is_local(host)
 
 
@@ -185,15 +185,15 @@ def test_what_only_looks_local_is_not(host: str):
         ("postgresql:///app?host=/var/run/postgresql", ["/var/run/postgresql"]),
     ],
 )
-def test_every_host_of_a_database_is_known(url: str, hosts: list[str]):
+def test_every_host_of_a_database_url_is_checked(url: str, hosts: list[str]):
     assert hosts_of(make_url(url)) == hosts
 
 
-# TLS is used where it is asked for
+# TLS is used when requested
 
 
 class ServerWithoutTLS:
-    """Speaks PostgreSQL as far as to say that it has no TLS, and keeps what it was sent."""
+    """A fake PostgreSQL server that refuses TLS and records what it receives."""
 
     def __init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -214,7 +214,7 @@ class ServerWithoutTLS:
                 self.received.append(connection.recv(65_536))
 
     def all_received(self) -> set[bytes]:
-        """All that clients have sent; they have to be gone."""
+        """Everything clients have sent; they must have disconnected."""
         self.close()
         return set(self.received)
 
@@ -233,14 +233,14 @@ def server() -> Iterator[ServerWithoutTLS]:
 
 
 SSL_REQUEST = struct.pack("!ii", 8, 80_877_103)
-"""What a client asks first (PostgreSQL's documentation, 54.7)."""
+"""The client's first message (PostgreSQL's documentation, 54.7)."""
 
 
 @pytest.mark.parametrize("parameter", ["ssl=require", "sslmode=require&channel_binding=require"])
-async def test_the_application_talks_to_no_database_without_tls(
+async def test_the_application_refuses_a_database_without_tls(
     server: ServerWithoutTLS, build_app, parameter: str
 ):
-    """ASVS 12.3.1: the driver asks for TLS and sends nothing, neither name nor password, without it."""
+    """ASVS 12.3.1: the driver requests TLS and sends neither user name nor password without it."""
     app = build_app(database_url=f"postgresql://ada:hunter2@127.0.0.1:{server.port}/app?{parameter}")
 
     with pytest.raises(OperationalError, match="rejected SSL upgrade"):
@@ -252,7 +252,7 @@ async def test_the_application_talks_to_no_database_without_tls(
 
 @pytest.mark.parametrize("command", ["db upgrade", "db current", "users list"])
 @pytest.mark.parametrize("mode", ["ssl=require", "sslmode=require"])
-def test_neither_does_the_command_line(
+def test_the_command_line_refuses_a_database_without_tls(
     server: ServerWithoutTLS, monkeypatch: pytest.MonkeyPatch, command: str, mode: str
 ):
     monkeypatch.setenv("SECRET_KEY", PRODUCTION["secret_key"])
@@ -266,7 +266,7 @@ def test_neither_does_the_command_line(
     assert server.all_received() == {SSL_REQUEST, b""}
 
 
-def test_a_certificate_authority_that_is_missing_is_named(
+def test_a_missing_certificate_authority_is_named(
     server: ServerWithoutTLS, monkeypatch: pytest.MonkeyPatch, tmp_path
 ):
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -281,7 +281,7 @@ def test_a_certificate_authority_that_is_missing_is_named(
     assert server.received == []
 
 
-# What else stands in the URL of a database
+# Other parameters of a database URL
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_a_certificate_authority_that_is_missing_is_named(
         "ssl=require&keepalives=1&keepalives_idle=30",
     ],
 )
-def test_what_has_no_effect_on_asyncpg_is_left_out(query: str):
+def test_options_without_effect_on_asyncpg_are_dropped(query: str):
     settings = production(database_url=f"postgres://u:p%40ss%25@db.example.com/app?{query}")
 
     assert settings.database_url.get_secret_value() == (
@@ -315,7 +315,7 @@ def test_what_has_no_effect_on_asyncpg_is_left_out(query: str):
     ],
 )
 @pytest.mark.parametrize("environment", ["development", "production", "test"])
-def test_what_would_fail_at_the_first_connection_is_refused_with_a_sentence(
+def test_options_that_would_fail_to_connect_are_refused_with_a_reason(
     environment: str, query: str, remedy: str
 ):
     with pytest.raises(ValidationError) as caught:

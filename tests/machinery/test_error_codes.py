@@ -1,4 +1,4 @@
-"""The codes of error responses are these. `docs/errors.md` of the template has the same."""
+"""The codes of error responses, as listed in the template's `docs/errors.md`."""
 
 import ast
 from collections.abc import Iterator
@@ -62,11 +62,11 @@ FIELD_CODES = {
     "password_too_short",
     "taken",
 }
-"""Of the entries of `errors`. An entry may also have the code of the response."""
+"""Codes of the entries in `errors`. An entry may also have the code of the response."""
 
 
 def nodes_of_source() -> Iterator[ast.AST]:
-    """Of all modules but those of the pages, whose errors are pages."""
+    """All modules except the pages, whose errors are pages."""
     folder = Path(package.__path__[0])
     for path in sorted(set(folder.rglob("*.py")) - set(folder.glob("pages/**/*.py"))):
         yield from ast.walk(ast.parse(path.read_text("utf-8")))
@@ -111,5 +111,5 @@ def test_every_code_of_a_field_is_known():
     ("status", "code"),
     [(400, "bad_request"), (409, "conflict"), (429, "rate_limited"), (503, "service_unavailable")],
 )
-def test_a_problem_without_a_code_has_that_of_its_status(status, code):
+def test_a_problem_without_a_code_gets_the_code_of_its_status(status, code):
     assert default_code(status) == code

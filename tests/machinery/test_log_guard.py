@@ -1,4 +1,4 @@
-"""The search that ends every run: it finds what it is to find."""
+"""The log check at the end of every run finds secrets."""
 
 import logging
 
@@ -20,17 +20,17 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ." + "c2lnbmF0dXJl" * 4  # pragm
         ("a passphrase with spaces, longer than forty", "(a passphrase with spaces, longer than forty)"),
     ],
 )
-def test_a_line_that_holds_a_secret_is_found(secret, line):
+def test_a_line_with_a_secret_is_found(secret, line):
     assert lines_with({"something else", secret}, ["before", line, "after"]) == [line]
 
 
 @pytest.mark.parametrize("secret", [TOKEN, "correct horse battery", "1234567", ""])
-def test_lines_without_one_are_not(secret):
-    """1234567 is too short to be told from anything else."""
+def test_lines_without_secrets_are_not_reported(secret):
+    """1234567 is too short to be distinctive."""
     assert lines_with({secret}, ["GET /users/me 200", TOKEN[:-1], "correct horse", "1234567"]) == []
 
 
-def test_what_is_logged_is_kept_as_the_code_logs_it():
+def test_records_are_kept_as_logged():
     lines = Lines()
     error = ValueError("password=in the exception")
     record = logging.LogRecord(
@@ -44,7 +44,7 @@ def test_what_is_logged_is_kept_as_the_code_logs_it():
     assert all(each in line for each in ("Bearer abc", "password=in the exception", "/in/a/field"))
 
 
-def test_what_the_clients_of_the_tests_log_does_not_count():
+def test_records_of_the_test_clients_are_ignored():
     lines = Lines()
 
     lines.handle(logging.LogRecord("httpx", logging.INFO, "f.py", 1, "GET /verify/token", (), None))

@@ -1,4 +1,4 @@
-"""Log lines: their two forms, that nobody forges one, and that what looks like a secret is in none."""
+"""Log lines: the two formats, no forged lines, and redacted secrets."""
 
 import json
 import logging
@@ -38,16 +38,16 @@ def raised(error):
 
 @pytest.fixture
 def in_request():
-    """The code of the test runs within a request."""
+    """Run the test inside a request."""
     token = request_id.set("id-1")
     yield
     request_id.reset(token)
 
 
-# The two forms
+# The two formats
 
 
-def test_json_is_an_object_on_a_line(in_request):
+def test_json_is_one_object_per_line(in_request):
     line = JsonFormatter().format(record("user %s", "ada", status=200, user=None))
 
     assert "\n" not in line
@@ -62,18 +62,18 @@ def test_json_is_an_object_on_a_line(in_request):
     }
 
 
-def test_text_is_a_line_to_read(in_request):
+def test_text_is_one_readable_line(in_request):
     line = TextFormatter().format(record("user %s", "ada", status=200, user=None))
 
     assert line == "2023-11-14T22:13:20.123Z WARNING app.test user ada status=200 request_id=id-1"
 
 
 @pytest.mark.parametrize("formatter", FORMATTERS)
-def test_outside_requests_there_is_no_id(formatter):
+def test_there_is_no_request_id_outside_requests(formatter):
     assert "request_id" not in formatter.format(record())
 
 
-def test_json_has_the_traceback_in_a_field():
+def test_json_has_a_traceback_field():
     line = JsonFormatter().format(record(error=raised(ValueError("wrong"))))
 
     assert "\n" not in line
@@ -81,7 +81,7 @@ def test_json_has_the_traceback_in_a_field():
     assert json.loads(line)["exc_info"].endswith("ValueError: wrong")
 
 
-def test_text_has_the_traceback_below():
+def test_text_has_the_traceback_below_the_line():
     first, *rest = TextFormatter().format(record(error=raised(ValueError("wrong")))).splitlines()
 
     assert first.endswith("a message")
@@ -91,7 +91,7 @@ def test_text_has_the_traceback_below():
 
 @pytest.mark.parametrize("value", [object(), {"a": object()}, b"bytes", {1, 2}, float("nan"), "\ud800"])
 @pytest.mark.parametrize("formatter", FORMATTERS)
-def test_no_value_keeps_a_line_from_being_written(formatter, value):
+def test_any_value_can_be_logged(formatter, value):
     line = formatter.format(record("%s", value, value=value, password=value))
 
     assert line.encode("utf-8")
@@ -105,7 +105,7 @@ def test_no_value_keeps_a_line_from_being_written(formatter, value):
     "character", ["\n", "\r", "\r\n", "\0", "\x1b[2K", "\x08", "\x85", "\u2028", "\u202e", "\x7f"]
 )
 @pytest.mark.parametrize("formatter", FORMATTERS)
-def test_what_a_client_sends_begins_no_line(formatter, character):
+def test_client_input_cannot_start_a_new_line(formatter, character):
     """CWE-117."""
     forged = f"/a{character}2023-11-14T22:13:20.123Z INFO app.access GET /forged 200"
 
@@ -115,7 +115,7 @@ def test_what_a_client_sends_begins_no_line(formatter, character):
     assert len(line.splitlines()) == 1
 
 
-def test_nor_does_the_text_of_an_exception():
+def test_an_exception_message_cannot_start_a_new_line():
     error = raised(ValueError("x\n2023-11-14T22:13:20.123Z INFO app.test forged\r\x1b[2K"))
 
     _, *rest = TextFormatter().format(record(error=error)).splitlines()
@@ -161,7 +161,7 @@ SECRET = "hunter2-and-more"
     ],
 )
 @pytest.mark.parametrize("formatter", FORMATTERS)
-def test_what_looks_like_a_secret_is_redacted(formatter, text, secret):
+def test_text_that_looks_like_a_secret_is_redacted(formatter, text, secret):
     """Checklist 39; ASVS 16.2.5."""
     inside = formatter.format(record(text, error=raised(ValueError(text)), field=text, nested={"a": [text]}))
 
@@ -170,7 +170,7 @@ def test_what_looks_like_a_secret_is_redacted(formatter, text, secret):
 
 
 @pytest.mark.parametrize("name", ["password", "new_password", "Cookie", "Authorization", "refresh_token"])
-def test_a_field_with_the_name_of_a_secret_is_redacted(name):
+def test_a_field_named_like_a_secret_is_redacted(name):
     line = JsonFormatter().format(record(**{name: SECRET}, nested={name: [SECRET]}))
 
     assert json.loads(line)[name] == "[redacted]"
@@ -189,11 +189,11 @@ def test_a_field_with_the_name_of_a_secret_is_redacted(name):
         "a cookie of another site",
     ],
 )
-def test_what_holds_none_stays_as_it_is(text):
+def test_text_without_secrets_is_unchanged(text):
     assert redact(text) == text
 
 
-def test_what_stands_around_a_secret_stays():
+def test_text_around_a_secret_is_kept():
     assert redact(f"before password={SECRET}, after") == "before password=[redacted], after"
     assert redact(f"postgresql://ada:{SECRET}@db/app") == "postgresql://[redacted]@db/app"
     assert redact(f"a\nDETAIL:  Key ({SECRET}).\n[SQL: b]") == "a\nDETAIL:  [redacted]\n[SQL: b]"
@@ -204,8 +204,8 @@ def test_what_stands_around_a_secret_stays():
     "text",
     ["password='" + "\\" * 50_000, "cookie" * 20_000, "eyJ" * 30_000, "://" * 50_000, "DETAIL: " * 30_000],
 )
-def test_no_text_takes_long_to_look_through(text):
-    """A pattern that backtracks would not come to an end."""
+def test_redaction_is_fast_for_any_text(text):
+    """A backtracking pattern would never finish."""
     assert redact(text)
 
 
@@ -213,13 +213,13 @@ def test_no_text_takes_long_to_look_through(text):
 
 
 @pytest.mark.parametrize(("chosen", "formatter"), [("json", "JsonFormatter"), ("text", "TextFormatter")])
-def test_the_form_is_a_setting(settings, chosen, formatter):
+def test_the_log_format_is_a_setting(settings, chosen, formatter):
     changed = settings.model_copy(update={"log_format": chosen})
 
     assert logs.configuration(changed)["formatters"]["line"]["()"] == f"app.logs.{formatter}"
 
 
-def test_the_application_of_servers_logs_as_it_is_set(monkeypatch):
+def test_the_served_application_uses_the_log_settings(monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "0123456789abcdef" * 4)
     monkeypatch.setenv("LOG_FORMAT", "json")
     monkeypatch.setenv("LOG_LEVEL", "warning")
@@ -236,7 +236,7 @@ def test_the_application_of_servers_logs_as_it_is_set(monkeypatch):
     assert [(line["logger"], line["message"]) for line in lines] == [("mine", "yes"), ("_granian", "granian")]
 
 
-def test_an_application_that_is_built_leaves_the_log_alone(build_app):
+def test_building_an_application_does_not_configure_logging(build_app):
     before = list(logging.getLogger().handlers)
 
     build_app(log_format="json")

@@ -53,7 +53,7 @@ def tables(url: str) -> set[str]:
 
 @pytest.fixture
 def empty_database(database_url: str, tmp_path: Path) -> Iterator[str]:
-    """The URL of a new database without a table, of the kind that the other tests use."""
+    """The URL of a new, empty database on the same server type as the other tests."""
     if database_url.startswith("sqlite"):
         yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
         return
@@ -66,7 +66,7 @@ def empty_database(database_url: str, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project, for revisions to be written into."""
+    """A copy of the project to write revisions into."""
     copy = tmp_path / "project"
     for folder in ("app", "migrations"):
         shutil.copytree(PROJECT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -84,7 +84,7 @@ def config(project: Path, empty_database: str) -> Config:
 
 @pytest.fixture
 def new_table() -> Iterator[Table]:
-    """A model that no revision knows of yet."""
+    """A model without a revision."""
     table = Table("orders_of_a_test", Base.metadata, Column("id", Integer, primary_key=True))
     yield table
     Base.metadata.remove(table)
@@ -100,10 +100,10 @@ def revise(config: Config, message: str, **options: Any) -> Script:
 # The revisions
 
 
-def test_the_sql_can_be_read_before_it_runs(config: Config, empty_database: str) -> None:
+def test_the_sql_can_be_printed_before_it_runs(config: Config, empty_database: str) -> None:
     config.output_buffer = StringIO()
 
-    # Those of the features: SQLite needs the database itself to change more of a table than a new column.
+    # Only those of the features: for more than a new column SQLite needs the database itself.
     command.upgrade(config, "users@head", sql=True)
 
     assert "CREATE TABLE users" in config.output_buffer.getvalue()
@@ -114,7 +114,7 @@ def test_the_sql_can_be_read_before_it_runs(config: Config, empty_database: str)
 
 
 @pytest.mark.usefixtures("new_table")
-def test_a_new_revision_can_be_applied_and_taken_back(config: Config, empty_database: str) -> None:
+def test_a_new_revision_can_be_applied_and_reverted(config: Config, empty_database: str) -> None:
     command.upgrade(config, "heads")
     revise(config, "add orders", autogenerate=True)
 
@@ -135,13 +135,13 @@ def test_a_revision_written_by_hand_continues_your_own_branch(config: Config, pr
     assert script.down_revision == before.revision
 
 
-def test_your_branch_names_the_features_that_it_builds_upon(config: Config) -> None:
+def test_your_branch_depends_on_the_features_it_uses(config: Config) -> None:
     first = ScriptDirectory.from_config(config).get_revision("app_0001")
 
     assert first.dependencies == ("users_0001", "mail_0001")
 
 
-def test_a_new_revision_names_what_the_features_have_added(config: Config) -> None:
+def test_a_new_revision_depends_on_new_feature_revisions(config: Config) -> None:
     revise(config, "up to date")
     revise(config, "shipped", head="users@head", rev_id="users_9999")
 
@@ -212,7 +212,7 @@ def orders_of_users() -> Iterator[Table]:
 
 
 @pytest.mark.usefixtures("foreign_keys_everywhere")
-def test_changing_a_table_keeps_the_rows_that_refer_to_it(
+def test_changing_a_table_keeps_the_rows_that_reference_it(
     config: Config, project: Path, empty_database: str, orders_of_users: Table
 ) -> None:
     command.upgrade(config, "heads")
@@ -262,7 +262,7 @@ ACCOUNTS = [
 
 
 def stored_accounts(url: str) -> list[dict[str, Any]]:
-    """The accounts in the columns that they have had from the beginning."""
+    """The accounts, with the columns of the first release."""
     columns = [Base.metadata.tables["users"].c[name] for name in ACCOUNTS[0]]
     query = select(*columns).order_by("id")
     return execute(url, lambda connection: [dict(row) for row in connection.execute(query).mappings()])
@@ -270,7 +270,7 @@ def stored_accounts(url: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def first_release(config: Config, empty_database: str, orders_of_users: Table) -> str:
-    """A database as the first release left it, with accounts and a table of the project's own."""
+    """A database of the first release, with accounts and a custom table."""
     command.upgrade(config, "users_0001")
 
     def fill(connection: Connection) -> None:
@@ -300,8 +300,8 @@ def test_accounts_of_the_first_release_are_kept(config: Config, first_release: s
 
 
 @pytest.mark.usefixtures("foreign_keys_everywhere")
-def test_accounts_are_kept_on_the_way_back(config: Config, first_release: str) -> None:
-    """What the older release has no place for goes, and nothing else."""
+def test_accounts_are_kept_by_downgrades(config: Config, first_release: str) -> None:
+    """Only data that the older release cannot store is lost."""
     command.upgrade(config, "users@head")
     now, later = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
     login = {"id": "s", "user_id": "1", "kind": "bearer", "secret_hash": "x", "replaced_tokens": "[]"}
@@ -321,7 +321,7 @@ def test_accounts_are_kept_on_the_way_back(config: Config, first_release: str) -
     assert orders(first_release) == ["1", "2"]
 
 
-# The outbox, with a mail that the first release has written
+# The outbox, with a mail of the first release
 
 MAIL = {
     "id": 7,
@@ -335,7 +335,7 @@ MAIL = {
 
 
 def stored_mail(url: str) -> dict[str, Any]:
-    """The one mail, in the columns that it has had from the beginning."""
+    """The only mail, with the columns of the first release."""
     columns = [Base.metadata.tables["mail_outbox"].c[name] for name in MAIL]
     found = execute(url, lambda connection: dict(connection.execute(select(*columns)).mappings().one()))
     times = {name: found[name].replace(tzinfo=UTC) for name in ("next_attempt_at", "created_at")}
@@ -343,7 +343,9 @@ def stored_mail(url: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("foreign_keys_everywhere")
-def test_mails_of_the_first_release_are_kept_on_the_way_and_back(config: Config, empty_database: str) -> None:
+def test_mails_of_the_first_release_are_kept_by_upgrade_and_downgrade(
+    config: Config, empty_database: str
+) -> None:
     command.upgrade(config, "mail_0001")
     columns = [Column(name, Base.metadata.tables["mail_outbox"].c[name].type) for name in MAIL]
     insert = Table("mail_outbox", MetaData(), *columns).insert().values(MAIL)

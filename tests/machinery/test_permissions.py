@@ -1,4 +1,4 @@
-"""`.env` and the SQLite database are closed to other users of the machine (CWE-732), by every command."""
+"""Every command makes `.env` and the SQLite database inaccessible to other users (CWE-732)."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ type Run = Callable[[str], Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run("serve")` beside a `.env` as Copier makes it, as far as to where the server would run."""
+    """`run("serve")` with a `.env` as created by Copier, up to the start of the server."""
 
     async def nothing(*_: object) -> None:
         return None
@@ -39,7 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("app.cli.server._refuse_a_taken_port", lambda *_: None)
     monkeypatch.setattr("app.mail.build_worker", lambda *_: SimpleNamespace(run=nothing))
     monkeypatch.setattr("app.tasks.run", nothing)
-    # Or it would write to the terminal of this run, which is closed in the next test.
+    # Otherwise it would write to this run's output, which is closed in the next test.
     monkeypatch.setattr("app.logs.configure", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     Path(".env").write_text("ENVIRONMENT=test\n")
@@ -49,7 +49,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def database(run: Run) -> Path:
-    """A migrated database that another program made, for everybody to read."""
+    """A migrated, world-readable database created by another program."""
     file = Path("data/app.db")
     assert run("db upgrade").exit_code == 0
     with closing(sqlite3.connect(file)) as connection:
@@ -64,7 +64,7 @@ def mode_of(path: Path | str) -> int:
 
 
 @COMMANDS
-def test_a_command_closes_both_files_and_says_so_once(run: Run, database: Path, command: str):
+def test_a_command_restricts_both_files_and_says_so_once(run: Run, database: Path, command: str):
     first, second = run(command), run(command)
 
     assert (first.exit_code, second.exit_code) == (0, 0)
@@ -74,7 +74,7 @@ def test_a_command_closes_both_files_and_says_so_once(run: Run, database: Path, 
     assert "Changed the permissions" not in second.stderr
 
 
-def test_the_files_beside_the_database_are_closed_too(run: Run, database: Path):
+def test_the_journal_files_are_restricted_too(run: Run, database: Path):
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("CREATE TABLE open_to_all (id INTEGER)")
         beside = [Path(f"{database}-wal"), Path(f"{database}-shm")]
@@ -86,7 +86,7 @@ def test_the_files_beside_the_database_are_closed_too(run: Run, database: Path):
         assert [mode_of(path) for path in beside] == [0o600, 0o600]
 
 
-def test_a_new_database_is_closed_before_anything_is_in_it(run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_a_new_database_is_restricted_before_it_has_content(run: Run, monkeypatch: pytest.MonkeyPatch):
     seen: list[tuple[int, int]] = []
     connect = sqlite3.connect
 
@@ -100,7 +100,7 @@ def test_a_new_database_is_closed_before_anything_is_in_it(run: Run, monkeypatch
     assert seen[0] == (0o600, 0)
 
 
-def test_sqlite_gives_its_other_files_the_mode_of_the_database(run: Run):
+def test_sqlite_gives_its_journal_files_the_mode_of_the_database(run: Run):
     run("db upgrade")
 
     with closing(sqlite3.connect("data/app.db")) as connection:
@@ -112,7 +112,7 @@ def test_sqlite_gives_its_other_files_the_mode_of_the_database(run: Run):
 
 @COMMANDS
 @pytest.mark.parametrize("reason", [errno.EPERM, errno.EROFS], ids=["another owner", "read-only mount"])
-def test_a_file_that_cannot_be_changed_is_a_warning(
+def test_an_unchangeable_mode_causes_a_warning(
     run: Run, database: Path, monkeypatch: pytest.MonkeyPatch, command: str, reason: int
 ):
     def refuse(*_: object) -> None:
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_changed_is_a_warning(
     assert f"cannot be changed ({os.strerror(reason)}): let its owner run `chmod 600 .env`." in result.stderr
 
 
-def test_a_file_system_without_modes_is_a_warning(run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_system_without_modes_causes_a_warning(run: Run, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Path, "chmod", lambda *_: None)
 
     assert "its file system keeps no permissions" in run("db upgrade").stderr
@@ -142,10 +142,10 @@ def test_a_file_system_without_modes_is_a_warning(run: Run, monkeypatch: pytest.
         ("another", 0o666, 0o660),
     ],
 )
-def test_what_the_owner_may_do_stays_and_so_does_a_group_that_the_file_was_given_to(
+def test_owner_permissions_and_a_chosen_group_are_kept(
     run: Run, monkeypatch: pytest.MonkeyPatch, group: str, before: int, after: int
 ):
-    """A service reads files that belong to an administrator and to its group."""
+    """A service may read files of an administrator through its group."""
     groups = {"own": Path(".env").stat().st_gid, "another": Path(".env").stat().st_gid + 1}
     monkeypatch.setattr(os, "getegid", lambda: groups[group])
     Path(".env").chmod(before)
@@ -154,7 +154,7 @@ def test_what_the_owner_may_do_stays_and_so_does_a_group_that_the_file_was_given
     assert mode_of(".env") == after
 
 
-def test_nothing_is_done_on_windows(run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_modes_are_not_changed_on_windows(run: Run, monkeypatch: pytest.MonkeyPatch):
     settings = load_settings()
     monkeypatch.setattr("app.cli.permissions.os", SimpleNamespace(name="nt"))
 
@@ -163,7 +163,7 @@ def test_nothing_is_done_on_windows(run: Run, monkeypatch: pytest.MonkeyPatch):
     assert mode_of(".env") == 0o644
 
 
-def test_the_env_file_that_dev_makes_is_closed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_env_file_created_by_dev_is_restricted(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     Path(".env").unlink()
     Path(".env.example").write_text("SECRET_KEY=\nENVIRONMENT=test\n")
     monkeypatch.delenv("SECRET_KEY")

@@ -1,4 +1,4 @@
-"""Objects without the ORM's loaders: the same as with them."""
+"""Objects loaded without the ORM's loaders equal those loaded with them."""
 
 from collections.abc import AsyncIterator
 
@@ -12,7 +12,7 @@ from app.users import User, UserSession
 
 
 class Tables(DeclarativeBase):
-    """Tables of these tests alone."""
+    """Tables of these tests only."""
 
 
 class Author(Tables):
@@ -69,18 +69,18 @@ async def session(request) -> AsyncIterator[AsyncSession]:
     await engine.dispose()
 
 
-async def test_every_column_is_there(session):
+async def test_every_column_is_loaded(session):
     book, author = await by_id(Book).one(session, ONE)
 
     assert (book.id, book.name, book.author_name) == (1, "Notes", "Ada")
     assert (author.name, author.born) == ("Ada", 1815)
 
 
-async def test_no_match_is_none(session):
+async def test_a_missing_row_is_none(session):
     assert await by_id(Book).one(session, {"id": 2}) is None
 
 
-async def test_the_objects_are_those_of_the_session(session):
+async def test_the_objects_belong_to_the_session(session):
     book, author = await by_id(Book).one(session, ONE)
 
     assert inspect(book).persistent
@@ -90,7 +90,7 @@ async def test_the_objects_are_those_of_the_session(session):
     assert await by_id(Book).one(session, ONE) == (book, author)
 
 
-async def test_a_change_is_written(session):
+async def test_a_change_is_flushed(session):
     book, _ = await by_id(Book).one(session, ONE)
     book.name = "Other notes"
 
@@ -99,7 +99,7 @@ async def test_a_change_is_written(session):
     assert await session.scalar(select(Book.name)) == "Other notes"
 
 
-async def test_a_change_that_is_not_written_yet_is_kept(session):
+async def test_an_unflushed_change_is_kept(session):
     book, _ = await by_id(Book).one(session, ONE)
     book.name = "Other notes"
 
@@ -108,7 +108,7 @@ async def test_a_change_that_is_not_written_yet_is_kept(session):
     assert again.name == "Other notes"
 
 
-async def test_what_a_rollback_has_unloaded_is_read_again(session):
+async def test_objects_expired_by_a_rollback_are_reloaded(session):
     await by_id(Book).one(session, ONE)
     await session.rollback()
 
@@ -126,19 +126,19 @@ async def test_an_object_can_be_deleted(session):
     assert await by_id(Book).one(session, ONE) is None
 
 
-async def test_a_relationship_that_is_loaded_at_once_is(session):
+async def test_an_eager_relationship_is_loaded(session):
     eager, author = await by_id(Eager).one(session, ONE)
 
     assert eager.author is author
 
 
-async def test_a_column_that_is_loaded_later_is_not_loaded(session):
+async def test_a_deferred_column_is_not_loaded(session):
     row, _ = await by_id(Deferring).one(session, ONE)
 
     assert "long" in inspect(row).unloaded
 
 
-async def test_whoever_listens_to_loading_hears_of_it(session):
+async def test_load_events_are_dispatched(session):
     heard = []
 
     def hear(target, context):
@@ -151,7 +151,7 @@ async def test_whoever_listens_to_loading_hears_of_it(session):
     assert heard == [book]
 
 
-def test_the_tables_of_a_login_are_plain():
+def test_the_tables_of_a_login_use_the_fast_path():
     joined = Joined(User, UserSession, on=User.id == UserSession.user_id, where=User.id == "")
 
     assert len(joined._columns[1]) == 2

@@ -35,7 +35,7 @@ async def test_the_sample_data_shows_every_kind_of_account(db, manager) -> None:
     assert counts[2:] == [2, 1]
 
 
-async def test_people_can_log_in_and_see_their_sessions(db, manager, client) -> None:
+async def test_sample_users_can_log_in_and_see_their_sessions(db, manager, client) -> None:
     async with db.session() as session:
         await sample_data._add(session, manager)
 
@@ -48,14 +48,14 @@ async def test_people_can_log_in_and_see_their_sessions(db, manager, client) -> 
     assert len(sessions["items"] if isinstance(sessions, dict) else sessions) > 1
 
 
-async def test_nothing_is_mailed(db, manager, outbox) -> None:
+async def test_sample_data_sends_no_mail(db, manager, outbox) -> None:
     async with db.session() as session:
         await sample_data._add(session, manager)
 
     assert await outbox() == []
 
 
-async def test_nothing_lies_in_the_future_but_what_should(db, manager) -> None:
+async def test_only_expected_times_lie_in_the_future(db, manager) -> None:
     async with db.session() as session:
         await sample_data._add(session, manager)
 

@@ -1,4 +1,4 @@
-"""Settings in detail: where they come from, which values are taken, how a problem is reported."""
+"""Settings in detail: sources, accepted values and error messages."""
 
 import traceback
 from collections.abc import Callable
@@ -30,7 +30,7 @@ type SetEnvironment = Callable[..., None]
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
-    """`environment(DEBUG="true")`: these names and no other settings are in the environment."""
+    """`environment(DEBUG="true")`: the environment contains only these settings."""
 
     def replace(**values: str) -> None:
         for field in Settings.model_fields:
@@ -45,19 +45,19 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> SetEnvironment:
 
 @pytest.fixture
 def env_file(tmp_path: Path) -> Path:
-    """A `.env` that is not there yet."""
+    """The path of a `.env` that does not exist yet."""
     return tmp_path / ".env"
 
 
 def problems(env_file: Path | None = None) -> list[str]:
-    """The lines of the error that loading ends with."""
+    """The lines of the error raised by loading."""
     with pytest.raises(SettingsError) as caught:
         load_settings(env_file)
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
 def problem_with(name: str, env_file: Path | None = None) -> str:
-    """The one problem there is, which has to be that of *name*."""
+    """The only problem, which must be about *name*."""
     (line,) = problems(env_file)
     assert line.startswith(f"{name}: ")
     return line
@@ -77,28 +77,26 @@ def test_empty_values_count_as_unset(environment: SetEnvironment, env_file: Path
     assert settings.verify_url.startswith(settings.base_url)
 
 
-def test_a_file_that_is_missing_is_no_problem(environment: SetEnvironment, env_file: Path):
+def test_a_missing_file_is_allowed(environment: SetEnvironment, env_file: Path):
     environment(SECRET_KEY=KEY)
 
     assert load_settings(env_file).debug is False
 
 
-def test_a_byte_order_mark_and_windows_line_ends_do_not_matter(env_file: Path):
+def test_a_byte_order_mark_and_windows_line_endings_are_accepted(env_file: Path):
     env_file.write_bytes(b"\xef\xbb\xbf" + f"SECRET_KEY={KEY}\r\nDEBUG=true\r\n".encode())
 
     assert load_settings(env_file).debug is True
 
 
-def test_a_file_that_is_not_text_is_refused_in_a_sentence(env_file: Path):
+def test_a_binary_file_is_refused_with_a_reason(env_file: Path):
     env_file.write_bytes(b"\xff\xfeS\x00E\x00")
 
     with pytest.raises(SettingsError, match=r"\.env cannot be read as UTF-8 text"):
         load_settings(env_file)
 
 
-def test_a_file_that_may_not_be_read_is_refused_in_a_sentence(
-    env_file: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_an_unreadable_file_is_refused_with_a_reason(env_file: Path, monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
@@ -117,10 +115,10 @@ def test_settings_cannot_be_changed(environment: SetEnvironment):
         settings.debug = True  # type: ignore[misc]
 
 
-# Every problem at once, each in a sentence
+# All problems at once, each with a message
 
 
-def test_what_production_refuses_is_named_beside_a_value_that_is_wrong(environment: SetEnvironment):
+def test_unsafe_and_invalid_values_are_reported_together(environment: SetEnvironment):
     environment(ENVIRONMENT="production", SECRET_KEY="changeme" * 4, DEBUG="true", SMTP_PORT="x")
 
     names = {line.partition(":")[0] for line in problems()}
@@ -244,7 +242,7 @@ def test_what_production_refuses_is_named_beside_a_value_that_is_wrong(environme
         ("DOCS_ENABLED", "maybe"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused(environment: SetEnvironment, name: str, value: str):
+def test_an_invalid_value_is_refused(environment: SetEnvironment, name: str, value: str):
     environment(**{"SECRET_KEY": KEY} | {name: value})
 
     assert "hunter2" not in problem_with(name)
@@ -287,7 +285,7 @@ def test_a_value_that_cannot_be_is_refused(environment: SetEnvironment, name: st
         ("PLAINTEXT_HOSTS", " Postgres ,redis,, [2001:DB8::1]", ["postgres", "redis", "2001:db8::1"]),
     ],
 )
-def test_a_value_that_can_be_is_taken(environment: SetEnvironment, name: str, value: str, expected: object):
+def test_a_valid_value_is_accepted(environment: SetEnvironment, name: str, value: str, expected: object):
     environment(**{"SECRET_KEY": KEY, name: value})
 
     assert getattr(load_settings(None), name.lower()) == expected
@@ -303,9 +301,7 @@ def test_a_value_that_can_be_is_taken(environment: SetEnvironment, name: str, va
         ("sqlite+aiosqlite:///:memory:", "sqlite+aiosqlite:///:memory:"),
     ],
 )
-def test_the_database_url_gets_the_driver_that_is_installed(
-    environment: SetEnvironment, url: str, expected: str
-):
+def test_the_database_url_gets_the_installed_driver(environment: SetEnvironment, url: str, expected: str):
     environment(SECRET_KEY=KEY, DATABASE_URL=url)
 
     assert load_settings(None).database_url.get_secret_value() == expected
@@ -350,7 +346,7 @@ def test_no_proxy_is_trusted_by_default(environment: SetEnvironment):
 
 
 @pytest.mark.parametrize("value", ["proxy.example.com", "10.0.0.1/8", "*"])
-def test_a_proxy_that_is_no_network_is_explained(environment: SetEnvironment, value: str):
+def test_an_invalid_proxy_network_is_explained(environment: SetEnvironment, value: str):
     environment(SECRET_KEY=KEY, TRUSTED_PROXIES=value)
 
     assert problem_with("TRUSTED_PROXIES") == (
@@ -358,7 +354,7 @@ def test_a_proxy_that_is_no_network_is_explained(environment: SetEnvironment, va
     )
 
 
-# Names that the file gets wrong
+# Misspelled names in the file
 
 
 @pytest.mark.parametrize(
@@ -387,7 +383,7 @@ def test_a_name_without_a_value_is_reported(env_file: Path):
     assert "write DEBUG=value" in problem_with("DEBUG", env_file)
 
 
-def test_names_in_the_environment_may_be_anything(environment: SetEnvironment):
+def test_unknown_names_in_the_environment_are_ignored(environment: SetEnvironment):
     environment(SECRET_KEY=KEY, SMTP_PASWORD="x")
 
     assert load_settings(None).smtp_password is None
@@ -406,7 +402,7 @@ def test_names_in_the_environment_may_be_anything(environment: SetEnvironment):
     ],
     ids=["this machine", "private", "Akamai", "Cloudflare"],
 )
-def test_production_accepts_the_networks_that_proxies_have(environment: SetEnvironment, networks: str):
+def test_production_accepts_usual_proxy_networks(environment: SetEnvironment, networks: str):
     environment(**PRODUCTION | {"TRUSTED_PROXIES": networks})
 
     assert ",".join(str(each) for each in load_settings(None).trusted_proxies) == networks
@@ -440,7 +436,7 @@ def test_secrets_are_not_in_a_traceback(environment: SetEnvironment, env_file: P
     assert all(secret not in text for secret in ("k3y-", "hunter2", "hunter4"))
 
 
-def test_a_settings_object_made_by_hand_does_not_show_them_either():
+def test_a_settings_object_built_in_code_does_not_show_secrets():
     too_short = "k3y-"[::-1]
 
     with pytest.raises(ValueError, match="secret_key") as caught:
@@ -449,10 +445,10 @@ def test_a_settings_object_made_by_hand_does_not_show_them_either():
     assert too_short not in "".join(traceback.format_exception(caught.value))
 
 
-# What follows from others
+# Settings derived from others
 
 
-def test_links_that_are_set_stay_as_they_are(environment: SetEnvironment):
+def test_configured_links_are_kept(environment: SetEnvironment):
     environment(SECRET_KEY=KEY, VERIFY_URL="https://front.example.com/v/{token}")
 
     settings = load_settings(None)
@@ -471,7 +467,7 @@ def test_links_that_are_set_stay_as_they_are(environment: SetEnvironment):
     ],
     ids=["development", "test", "production", "set"],
 )
-def test_the_environment_decides_about_the_worker_and_the_docs(
+def test_the_defaults_of_worker_and_docs_depend_on_the_environment(
     environment: SetEnvironment, values: dict[str, str], worker: str, docs: bool
 ):
     environment(**values)
@@ -517,13 +513,13 @@ def test_production_logs_for_machines(environment: SetEnvironment, values: dict[
     assert (settings.log_format, settings.log_level) == (form, "INFO")
 
 
-def test_no_other_site_may_ask_by_default(environment: SetEnvironment):
+def test_no_cors_origin_is_allowed_by_default(environment: SetEnvironment):
     environment(**PRODUCTION)
 
     assert load_settings(None).cors_origins == []
 
 
-def test_what_production_refuses_is_named_beside_wrong_values_whose_default_depends(
+def test_unsafe_values_are_reported_beside_invalid_ones_with_computed_defaults(
     environment: SetEnvironment,
 ):
     environment(ENVIRONMENT="production", SECRET_KEY=KEY, ALLOWED_HOSTS="*", LOG_FORMAT="xml")
@@ -537,7 +533,7 @@ def test_what_production_refuses_is_named_beside_wrong_values_whose_default_depe
     }
 
 
-# What the command line shows
+# Display on the command line
 
 
 def test_describe_names_the_source_of_every_setting(environment: SetEnvironment, env_file: Path):
@@ -554,7 +550,7 @@ def test_describe_names_the_source_of_every_setting(environment: SetEnvironment,
     assert rows["SMTP_PASSWORD"] == ("", "default")
 
 
-def test_describe_shows_which_database_it_is(settings: Settings):
+def test_describe_shows_the_database(settings: Settings):
     rows = {name: value for name, value, _ in describe(settings, None)}
 
     assert rows["DATABASE_URL"] == "postgresql+asyncpg://ada:***@db.example.com/app"
@@ -573,7 +569,7 @@ def test_describe_shows_which_database_it_is(settings: Settings):
         ("unix://ada:hunter2@/run/redis.sock", "unix://ada:***@/run/redis.sock"),
     ],
 )
-def test_every_address_of_a_redis_is_taken_and_shown(environment: SetEnvironment, url: str, shown: str):
+def test_every_kind_of_redis_url_is_accepted_and_shown(environment: SetEnvironment, url: str, shown: str):
     environment(SECRET_KEY=KEY, REDIS_URL=url)
 
     settings = load_settings(None)
@@ -583,7 +579,7 @@ def test_every_address_of_a_redis_is_taken_and_shown(environment: SetEnvironment
     assert {name: value for name, value, _ in describe(settings, None)}["REDIS_URL"] == shown
 
 
-def test_there_is_no_redis_by_default_and_its_outage_stops_nobody(environment: SetEnvironment):
+def test_redis_is_unset_by_default_and_its_outage_is_tolerated(environment: SetEnvironment):
     environment(SECRET_KEY=KEY)
 
     settings = load_settings(None)

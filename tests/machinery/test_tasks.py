@@ -1,4 +1,4 @@
-"""Chores: called at their times until they are stopped, whatever one of them raises."""
+"""Periodic tasks: run at their intervals until stopped, whatever one of them raises."""
 
 import asyncio
 import sqlite3
@@ -15,7 +15,7 @@ HOUR = 3600.0
 
 
 class Counted:
-    """Something to do that counts its calls; `until(3)` waits for the third."""
+    """A task that counts its runs; `until(3)` waits for the third."""
 
     def __init__(self, *errors: Exception) -> None:
         self.calls = 0
@@ -41,7 +41,7 @@ def stop() -> asyncio.Event:
 
 @pytest.fixture
 def build(build_app: Callable[..., App]) -> Callable[..., App]:
-    """`build(do, background_worker="inline")`: an application with one task, that one."""
+    """`build(do, background_worker="inline")`: an application with that one task."""
 
     def make(do: Counted, seconds: float, **changes: Any) -> App:
         app = build_app(**changes)
@@ -51,7 +51,7 @@ def build(build_app: Callable[..., App]) -> Callable[..., App]:
     return make
 
 
-async def test_a_task_is_done_at_the_start_and_again(stop):
+async def test_a_task_runs_at_startup_and_again(stop):
     do = Counted()
     running = asyncio.create_task(run([PeriodicTask("count", 0.001, do)], stop))
 
@@ -62,7 +62,7 @@ async def test_a_task_is_done_at_the_start_and_again(stop):
     assert do.calls >= 3
 
 
-async def test_it_waits_for_its_time(stop):
+async def test_a_task_waits_for_its_interval(stop):
     slow, quick = Counted(), Counted()
     running = asyncio.create_task(
         run([PeriodicTask("slow", HOUR, slow), PeriodicTask("quick", 0.001, quick)], stop)
@@ -75,7 +75,7 @@ async def test_it_waits_for_its_time(stop):
     assert slow.calls == 1
 
 
-async def test_one_that_raises_is_logged_and_called_again(stop, caplog):
+async def test_a_failing_task_is_logged_and_retried(stop, caplog):
     do = Counted(ValueError("first"), ValueError("second"))
     running = asyncio.create_task(run([PeriodicTask("count", 0.001, do)], stop))
 
@@ -87,8 +87,8 @@ async def test_one_that_raises_is_logged_and_called_again(stop, caplog):
     assert said == ["the task 'count' failed; next try in 0 s"] * 2
 
 
-async def test_a_table_that_is_missing_is_logged_once_without_a_traceback(stop, caplog):
-    """Every round would say the same until the migration has run."""
+async def test_a_missing_table_is_logged_once_without_a_traceback(stop, caplog):
+    """Otherwise each round would log the same until the migration has run."""
     missing = OperationalError("SELECT", {}, sqlite3.OperationalError("no such table: tasks_of_this_test"))
     do = Counted(*[missing] * 3)
     running = asyncio.create_task(run([PeriodicTask("count", 0.001, do)], stop))
@@ -102,7 +102,7 @@ async def test_a_table_that_is_missing_is_logged_once_without_a_traceback(stop, 
     assert record.exc_info is None
 
 
-async def test_one_that_raises_keeps_no_other_from_its_work(stop, caplog):
+async def test_a_failing_task_does_not_block_others(stop, caplog):
     broken, sound = Counted(*[OSError()] * 1000), Counted()
     running = asyncio.create_task(
         run([PeriodicTask("broken", 0.001, broken), PeriodicTask("sound", 0.001, sound)], stop)
@@ -115,7 +115,7 @@ async def test_one_that_raises_keeps_no_other_from_its_work(stop, caplog):
     assert sound.calls >= 3
 
 
-async def test_one_that_takes_its_time_keeps_no_other_from_its_work(stop):
+async def test_a_slow_task_does_not_block_others(stop):
     held, sound = asyncio.Event(), Counted()
 
     async def hold() -> None:
@@ -133,7 +133,7 @@ async def test_one_that_takes_its_time_keeps_no_other_from_its_work(stop):
     assert sound.calls >= 3
 
 
-async def test_stop_ends_them_at_once(stop):
+async def test_stop_ends_tasks_at_once(stop):
     do = Counted()
     running = asyncio.create_task(run([PeriodicTask("count", HOUR, do)], stop))
     await do.until(1)
@@ -145,7 +145,7 @@ async def test_stop_ends_them_at_once(stop):
     assert do.calls == 1
 
 
-async def test_what_has_begun_is_finished(stop):
+async def test_a_running_task_finishes(stop):
     begun, finished = asyncio.Event(), []
 
     async def work() -> None:
@@ -170,15 +170,15 @@ async def test_a_stop_before_the_start_does_nothing(stop):
     assert do.calls == 0
 
 
-async def test_no_chores_are_done_at_once(stop):
+async def test_an_empty_task_list_finishes_at_once(stop):
     async with asyncio.timeout(1):
         await run([], stop)
 
 
-# Where they are done
+# Where tasks run
 
 
-async def test_inline_they_are_done_while_the_application_runs(build, started):
+async def test_inline_tasks_run_with_the_application(build, started):
     do = Counted()
 
     async with started(build(do, 0.001, background_worker="inline")):
@@ -189,7 +189,7 @@ async def test_inline_they_are_done_while_the_application_runs(build, started):
     assert do.calls == done
 
 
-async def test_inline_they_are_done_again_after_a_second_start(build, started):
+async def test_inline_tasks_run_again_after_a_restart(build, started):
     do = Counted()
     app = build(do, HOUR, background_worker="inline")
 
@@ -201,7 +201,7 @@ async def test_inline_they_are_done_again_after_a_second_start(build, started):
     assert do.calls == 2
 
 
-async def test_separate_they_are_left_to_the_worker(build, started):
+async def test_separate_tasks_are_left_to_the_worker(build, started):
     do = Counted()
 
     async with started(build(do, 0.001, background_worker="separate")):

@@ -49,7 +49,7 @@ def test_a_translation_has_the_placeholders_of_its_sentence():
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_no_sentence_of_a_template_is_left_out(path):
+def test_every_sentence_of_a_template_is_extracted(path):
     text = path.read_text("utf-8")
 
     for part in (
@@ -90,14 +90,14 @@ def test_the_best_language_is_chosen(accepted, language):
     assert i18n.language_for(accepted) == language
 
 
-async def test_a_page_is_in_the_language_of_the_browser(client):
+async def test_pages_use_the_language_of_the_browser(client):
     page = await client.get("/users/verify/x", headers={"Accept-Language": "de"})
 
     assert page.headers["content-language"] == "de"
     assert "Dieser Link funktioniert nicht mehr" in page.text
 
 
-async def test_the_chosen_language_comes_before_that_of_the_browser(client):
+async def test_the_chosen_language_overrides_the_browser(client):
     headers = {"Accept-Language": "en", "Cookie": "language=de"}
 
     page = await client.get("/users/verify/x", headers=headers)
@@ -105,7 +105,7 @@ async def test_the_chosen_language_comes_before_that_of_the_browser(client):
     assert page.headers["content-language"] == "de"
 
 
-async def test_an_unknown_language_is_that_of_the_browser(client):
+async def test_an_unknown_choice_falls_back_to_the_browser(client):
     headers = {"Accept-Language": "de", "Cookie": "language=../../x"}
 
     page = await client.get("/users/verify/x", headers=headers)
@@ -205,7 +205,7 @@ def test_a_language_is_added_by_its_code(tmp_path):
     assert "Log in" in checked.stdout
 
 
-def test_an_update_of_what_is_up_to_date_changes_nothing(tmp_path):
+def test_updating_an_up_to_date_catalog_changes_nothing(tmp_path):
     path = tmp_path / "de.po"
     path.write_bytes((LOCALES / "de.po").read_bytes())
 
@@ -215,7 +215,7 @@ def test_an_update_of_what_is_up_to_date_changes_nothing(tmp_path):
     assert run(tmp_path, "check").returncode == 0
 
 
-def test_what_is_no_language_is_refused_with_a_sentence(tmp_path):
+def test_an_invalid_language_is_refused_with_a_reason(tmp_path):
     refused = run(tmp_path, "update", "klingonese")
 
     assert refused.returncode == 1
@@ -223,5 +223,5 @@ def test_what_is_no_language_is_refused_with_a_sentence(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_commands_are_those_of_the_project():
+def test_the_commands_match_the_project():
     assert commands.LOCALES == PROJECT / "app" / "i18n" / "locales"

@@ -1,1 +1,1 @@
-"""People who edited their project before an update came: who they are, and what they changed."""
+"""Users who edited their project before an update: who they are and what they changed."""

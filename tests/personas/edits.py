@@ -1,6 +1,6 @@
-"""The kinds of edits that people make. Each finds its place by text, so it can be made in any version.
+"""The kinds of edits that users make. Each is located by text, so it works in any version.
 
-An edit that does not find its place fails: it would otherwise count as kept.
+An edit whose place is not found fails, because it would otherwise count as kept.
 """
 
 import re
@@ -15,7 +15,7 @@ from seams import Seam
 
 @dataclass(frozen=True)
 class Edit:
-    """One change in one place of a project, or in all places of one kind."""
+    """One change in one place of a project, or in all places of a kind."""
 
     what: str
     make: Callable[[Path], None]
@@ -23,14 +23,14 @@ class Edit:
     at_seam: bool = False
     """It is below a comment that says "your own … go below"."""
     is_formatting: bool = False
-    """It changes how lines are broken, everywhere, and nothing else."""
+    """It only changes how lines are broken, everywhere."""
 
     def __str__(self) -> str:
         return self.what
 
 
 class NoSuchPlace(LookupError):
-    """The text that an edit is anchored on is missing or not the only one of its kind."""
+    """The text that an edit is anchored on is missing or not unique."""
 
 
 def below(path: str, things: str, own: str) -> Edit:
@@ -39,7 +39,7 @@ def below(path: str, things: str, own: str) -> Edit:
 
 
 def at(seam: Seam) -> Edit:
-    """What somebody adds at a seam."""
+    """Lines added at a seam."""
 
     def make(project: Path) -> None:
         path = project / seam.path
@@ -49,7 +49,7 @@ def at(seam: Seam) -> Edit:
 
 
 def instead(path: str, old: str, new: str, within: str = "") -> Edit:
-    """*new* in the place of the text *old*, the only one of the file or of what begins with *within*."""
+    """Replaces *old*, which must be unique in the file or below *within*, by *new*."""
 
     def make(project: Path) -> None:
         text = (project / path).read_text("utf-8")
@@ -77,7 +77,7 @@ def after(path: str, line: str, *lines: str) -> Edit:
 
 
 def at_the_end(path: str, text: str) -> Edit:
-    """*text* as the last of a file, where most people put what is new."""
+    """Appends *text* to a file, where most users put new code."""
 
     def make(project: Path) -> None:
         before = (project / path).read_text("utf-8")
@@ -87,7 +87,7 @@ def at_the_end(path: str, text: str) -> Edit:
 
 
 def added(path: str, text: str) -> Edit:
-    """A file of the person's own."""
+    """The user's own file."""
 
     def make(project: Path) -> None:
         if (project / path).exists():
@@ -99,7 +99,7 @@ def added(path: str, text: str) -> Edit:
 
 
 def deleted(*paths: str) -> Edit:
-    """Files that the person has no use for."""
+    """Files that the user does not need."""
 
     def make(project: Path) -> None:
         for path in paths:
@@ -109,7 +109,7 @@ def deleted(*paths: str) -> Edit:
 
 
 def moved(path: str, to: str) -> Edit:
-    """A file in another place, and every import of it changed."""
+    """Moves a file and changes every import of it."""
 
     def make(project: Path) -> None:
         (project / to).parent.mkdir(parents=True, exist_ok=True)
@@ -118,14 +118,14 @@ def moved(path: str, to: str) -> Edit:
         for source in _python_files(project):
             text = source.read_text("utf-8")
             _write_if_other(source, text, re.sub(rf"\b{old}\b", new, text))
-        # Imports stand in the order of their names.
+        # Imports are sorted by name.
         _ruff(project, "check", "--quiet", "--select", "I", "--fix")
 
     return Edit(f"{path}: moved to {to}", make)
 
 
 def reformatted(width: int) -> Edit:
-    """The whole project with lines of another length."""
+    """The whole project formatted to another line length."""
 
     def make(project: Path) -> None:
         pyproject = project / "pyproject.toml"
@@ -138,7 +138,7 @@ def reformatted(width: int) -> Edit:
 
 
 def format_again(project: Path) -> None:
-    """What the person's own formatter does to code that has just arrived."""
+    """Formats updated code with the user's formatter."""
     _ruff(project, "format", "--quiet")
 
 

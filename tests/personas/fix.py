@@ -1,7 +1,7 @@
-"""Version 1.1.0 of the template: a security fix as one comes, made in a clone for the tests.
+"""Version 1.1.0 of the template: a typical security fix, made in a clone for the tests.
 
-Two functions change, a test with them, a column comes with its migration, and a function is added above one
-that looks like it, which is where the default settings of `copier update` lose their way.
+Two functions and a test change, a column is added with its migration, and a function is added above a similar
+one, where the default settings of `copier update` fail.
 """
 
 from pathlib import Path
@@ -12,9 +12,9 @@ from .edits import added, after, at_the_end, instead
 
 FIXED = "app/users/user_agents.py"
 FIX = 'return "".join(character for character in word if character.isprintable())'
-"""What a project has to have in `FIXED` after the update."""
+"""What `FIXED` must contain in a project after the update."""
 SENTENCE = "Security: what a browser calls itself can no longer hold control characters"
-"""What the changelog says of it."""
+"""Its changelog entry."""
 
 VERSION = "1.1.0"
 TESTS = (
@@ -24,10 +24,10 @@ TESTS = (
     "tests/users/test_change_password.py",
     "tests/users/test_password_reset.py",
 )
-"""Those that the fix can reach."""
+"""The tests that the fix can affect."""
 
 LOOK_ALIKE = "mail_email_change"
-"""The function in `app/users/emails.py` above which one of the same shape is added."""
+"""The function in `app/users/emails.py` above which a similar one is added."""
 
 _REMINDER = '''async def mail_email_change_reminder(user: User, new_email: str, token: str) -> None:
     """Put another mail with the link that makes *new_email* the account's address into the outbox."""

@@ -24,7 +24,7 @@ def downgrade() -> None:
 NICKNAME_TESTS = '''"""Nicknames: given at registration, seen by their owner."""
 
 
-async def test_whoever_registers_may_have_a_nickname(client, quick_hashing):
+async def test_registration_accepts_a_nickname(client, quick_hashing):
     body = {"email": "ada@example.com", "password": "correct horse battery", "nickname": "Countess"}
 
     answer = await client.post("/users/register", json=body)
@@ -32,7 +32,7 @@ async def test_whoever_registers_may_have_a_nickname(client, quick_hashing):
     assert answer.json()["nickname"] == "Countess"
 
 
-async def test_a_nickname_is_no_part_of_the_password(client, quick_hashing):
+async def test_a_password_must_not_contain_the_nickname(client, quick_hashing):
     body = {"email": "ada@example.com", "password": "Countess123!", "nickname": "Countess"}
 
     answer = await client.post("/users/register", json=body)
@@ -51,7 +51,7 @@ async def count_devices(login: CurrentLogin, users: Users, db: Db) -> Devices:
 DEVICES_TESTS = '''"""GET /users/me/devices: how many browsers and apps an account is logged in with."""
 
 
-async def test_it_counts_the_logins(client, make_user, login):
+async def test_it_counts_logins(client, make_user, login):
     user = await make_user("ada@example.com")
     login(user)
 
@@ -60,7 +60,7 @@ async def test_it_counts_the_logins(client, make_user, login):
     assert answer.json() == {"count": 2}
 
 
-async def test_it_needs_a_login(client):
+async def test_a_login_is_required(client):
     assert (await client.get("/users/me/devices")).status_code == 401
 '''
 
@@ -135,7 +135,7 @@ ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 pytestmark = pytest.mark.usefixtures("quick_hashing")
 
 
-async def test_whoever_registers_is_a_customer(client, db):
+async def test_registration_creates_a_customer(client, db):
     user = (await client.post("/users/register", json=ADA)).json()
 
     async with db.session() as session:
@@ -143,7 +143,7 @@ async def test_whoever_registers_is_a_customer(client, db):
     assert [(each.user_id, each.plan) for each in customers] == [(user["id"], "free")]
 
 
-async def test_whoever_could_not_register_is_none(client, db):
+async def test_a_failed_registration_creates_no_customer(client, db):
     await client.post("/users/register", json=ADA)
 
     await client.post("/users/register", json=ADA)
@@ -175,7 +175,7 @@ class ServedBy:
 SERVED_BY_TESTS = '''"""Every answer says who serves it."""
 
 
-async def test_an_answer_says_who_serves_it(client):
+async def test_a_response_names_its_server(client):
     answer = await client.get("/livez")
 
     assert answer.headers["x-served-by"] == "initech"
@@ -266,7 +266,7 @@ async def list_orders(user: CurrentUser, db: Db) -> list[int]:
 ORDERS_TESTS = '''"""Orders belong to whoever made them."""
 
 
-async def test_an_order_is_in_the_list_of_its_owner_alone(client, make_user, login):
+async def test_an_order_is_listed_only_for_its_owner(client, make_user, login):
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
 
     made = await client.post("/orders", json=[{"sku": "tea", "pieces": 2}], headers=login(ada))

@@ -1,7 +1,7 @@
-"""The personas: each a set of edits that somebody made to a project, and what an update says to them.
+"""The personas: each is a set of edits that a user made to a project, and the update's messages for them.
 
-The edits are what such people do: below seams where there is one, in the middle of functions and texts where
-there is none. None was chosen for what the next versions change, and all keep the project's suite green.
+The edits are realistic: below a seam where there is one, otherwise in the middle of functions and texts. None
+was chosen with the next versions in mind, and all keep the project's suite green.
 """
 
 from dataclasses import dataclass
@@ -35,17 +35,17 @@ from .own_files import (
 
 @dataclass(frozen=True)
 class Persona:
-    """Somebody who edited their project."""
+    """A user who edited their project."""
 
     name: str
     edits: tuple[Edit, ...]
     sentence: str = ""
-    """What the update to the fix says to them, and ends with 1, because they have something to do."""
+    """What the update to the fix reports, with exit code 1, because they have something to do."""
     conflicts: tuple[str, ...] = ()
-    """The files that they have to resolve then."""
+    """The files that they must resolve then."""
     has_migrations: bool = False
     tests: tuple[str, ...] = ()
-    """Those of the project's that the edits can reach, beside `LIFECYCLE` and those that they change."""
+    """The project's tests that the edits can affect, in addition to `LIFECYCLE` and those they change."""
 
     def __str__(self) -> str:
         return self.name
@@ -61,7 +61,7 @@ LIFECYCLE = (
     "tests/users/test_login.py",
     "tests/users/test_delete.py",
 )
-"""What every project has to pass, whatever was edited: once through the life of an account."""
+"""What every project must pass, whatever was edited: the life of an account."""
 
 
 A_COLUMN = Persona(
@@ -500,7 +500,7 @@ MOST_OF_THEM = Persona(
     ),
     tests=ALL_TESTS,
 )
-"""Its edits are counted above, so it is none of the PEOPLE."""
+"""Its edits are counted above, so it is not one of the PEOPLE."""
 
 PEOPLE = (
     A_COLUMN,

@@ -1,7 +1,6 @@
-"""`template-update`, with which Copier renders a version once for all projects that have the same answers.
-
-Their secrets aside, it writes the same files each time, and that takes longer than the rest of an update.
-Tests of the whole way, Copier included, are in test_update.py, test_seams.py and test_docs.py.
+"""`template-update`, with each version rendered once for all projects with the same answers. Except for the
+secret, Copier writes the same files each time, and this takes longer than the rest of an update. End-to-end
+tests, Copier included, are in test_update.py, test_seams.py and test_docs.py.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ from template_update.command import main
 
 ANSWERS = yaml.safe_load(Path(".copier-answers.yml").read_text("utf-8"))
 RENDERED = Path(ANSWERS["_src_path"]).parent / "rendered"
-"""Beside the template, no version of which is changed any more."""
+"""Beside the template, whose versions no longer change."""
 
 render_anew = rendering.render
 

@@ -1,4 +1,4 @@
-"""An update as people make it, and what has to come of it."""
+"""An update as users run it, and its expected result."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ THEIRS = re.compile(
     r"\.git/|\.env$|README\.md$|CHANGELOG\.md$|app/users/hooks\.py$"
     r"|app/notes/|tests/notes/|migrations/versions/"
 )
-"""What an update never touches: a secret of the machine, the seeds, the example, their own migrations."""
+"""What an update never touches: the secret, the seeds, the example, the project's own migrations."""
 
 RENDERING_ONCE = Path(__file__).with_name("rendering_once.py")
 
@@ -42,7 +42,7 @@ def update(
     migrate: bool = True,
     env: dict[str, str] | None = None,
 ) -> tuple[int, str]:
-    """Update to the newest version, as people do: the exit code, and all that was printed."""
+    """Update to the newest version, as users do: the exit code and the output."""
     url = database or f"sqlite+aiosqlite:///{project.parent / f'{project.name}.db'}"
     command = [sys.executable, "-P", RENDERING_ONCE, "--skip-tests", *(["--yes"] if migrate else [])]
     done = subprocess.run(
@@ -59,27 +59,25 @@ def update(
 
 
 def unmerged(project: Path) -> list[str]:
-    """The files that git wants somebody to look at."""
+    """The files that git reports as unmerged."""
     return run("git", "diff", "--name-only", "--diff-filter=U", cwd=project).splitlines()
 
 
 def with_markers(project: Path) -> list[str]:
-    """The files in which a conflict is left."""
+    """The files with conflict markers."""
     return [name for name, content in files_of(project).items() if b"\n<<<<<<< " in b"\n" + content]
 
 
 def resolve(project: Path, fresh: Path, conflicts: Iterable[str]) -> None:
-    """What the person writes into the files that conflict."""
+    """Resolves conflicts as the user would."""
     for name in conflicts:
         shutil.copy2(fresh / name, project / name)
         run("git", "add", "--", name, cwd=project)
 
 
 def differences(project: Path, fresh: Path, before: dict[str, bytes]) -> list[str]:
-    """The files that are not as they should be after an update.
-
-    What the template owns has to be as in *fresh*, a project of the new version with the same edits; what is
-    theirs alone as it was *before*.
+    """The files that are wrong after an update. Template-owned files must equal those in *fresh*, a project
+    of the new version with the same edits. The user's own files must be as *before*.
     """
     actual = _compared(files_of(project))
     theirs = {name: content for name, content in before.items() if THEIRS.match(name)}
@@ -89,20 +87,20 @@ def differences(project: Path, fresh: Path, before: dict[str, bytes]) -> list[st
 
 
 def _compared(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Without git's own files and what tools make."""
+    """Without git's own files and files that tools create."""
     return {name: content for name, content in files.items() if not MADE.search(name)}
 
 
 @dataclass(frozen=True)
 class Versions:
-    """Projects of a version and of the one after it, as rendered, all answers by default."""
+    """Projects of a version and the next one, as rendered with default answers."""
 
     old: Path
     new: Path
 
 
 def versions_of(once: Once, name: str, release: Callable[[Path], object], version: str) -> Versions:
-    """Of 1.0.0, which is the working tree, and of *version*, which `release(template)` adds to a clone."""
+    """Projects of 1.0.0, the working tree, and of *version*, which `release(template)` adds to a clone."""
 
     def fill(folder: Path) -> None:
         (folder / "template").mkdir()

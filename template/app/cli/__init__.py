@@ -35,7 +35,7 @@ cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")
 cli.command()(friendly_errors(settings))
 cli.command()(friendly_errors(openapi))
-# Options that this version does not know may be those of a newer update tool.
+# Unknown options may belong to a newer update tool.
 cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     template.template_update
 )
@@ -60,6 +60,6 @@ def options(
 def main() -> None:
     """The entry point that pyproject.toml names."""
     if (PROJECT / "pyproject.toml").exists():
-        # `.env` and a relative DATABASE_URL are the project's, wherever in it the command was typed.
+        # `.env` and a relative DATABASE_URL belong to the project, whatever the current directory is.
         os.chdir(PROJECT)
     cli()

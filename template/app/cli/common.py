@@ -43,7 +43,7 @@ def friendly_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except BrokenPipeError:
-            # Whoever reads the output has read enough (`| head`). Click ends the process quietly.
+            # The reader closed the pipe (`| head`). Click exits quietly.
             raise
         except Exception as error:
             sentence = _sentence(error)

@@ -46,7 +46,7 @@ def create_database(settings: "Settings") -> None:
     file = sqlite_file(settings)
     if file is not None and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Before SQLite makes it for everybody to read; the files that SQLite puts beside it get its mode.
+        # SQLite would make it readable for everyone. Its journal files get the same mode.
         file.touch(OWNER_ONLY)
 
 
@@ -101,7 +101,7 @@ def pending(settings: "Settings") -> set[str]:
             await engine.dispose()
 
     scripts = ScriptDirectory.from_config(alembic_config(settings))
-    # The table names the tips alone; what they depend on has been applied as well.
+    # The table lists only the heads. The revisions they depend on have been applied too.
     applied = {script.revision for script in scripts.get_all_current(tuple(asyncio.run(read())))}
     return {head for head in scripts.get_heads() if head not in applied}
 

@@ -1,4 +1,4 @@
-"""`.env` and the SQLite database are for their owner only: no other user of the machine reads them (CWE-732).
+"""Makes `.env` and the SQLite database readable only by their owner (CWE-732).
 
 Neither git nor Copier preserves mode 0600, so the commands that run the application set it. Template-owned.
 """
@@ -20,10 +20,10 @@ _OWNER_AND_GROUP = 0o660
 
 
 def keep_private(settings: "Settings") -> None:
-    """Take `.env` and the SQLite database away from other users of this machine, and say so.
+    """Deny other users of this machine access to `.env` and the SQLite database, and say so.
 
-    A file that cannot be changed, since another user owns it or the disk is read-only, is a warning: the
-    application can run with it. Windows has no modes.
+    If a file cannot be changed, because another user owns it or the disk is read-only, a warning is printed
+    and the application runs anyway. Windows has no modes.
     """
     if os.name == "nt":
         return
@@ -48,8 +48,8 @@ def _tighten(path: Path) -> bool:
     """Whether other users could read *path*, and no longer can."""
     status = path.stat()
     is_ours = (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
-    # A file that was given to another user or group is shared with that group on purpose, with a service for
-    # example, which would not start without it.
+    # A file with another owner or group is shared with that group on purpose, for example with a service that
+    # needs it to start.
     allowed = OWNER_ONLY if is_ours else _OWNER_AND_GROUP
     mode = stat.S_IMODE(status.st_mode)
     if mode & ~allowed == 0:

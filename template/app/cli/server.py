@@ -68,7 +68,7 @@ def serve(
     from app.settings import load_settings
 
     settings = load_settings()
-    # A feature that is missing is a sentence here; in a server's process it would be a traceback.
+    # Report a missing feature as a message here. In a server process it would be a traceback.
     load_features()
     if settings.environment != "production":
         typer.secho(
@@ -143,14 +143,14 @@ def _refuse_a_taken_port(host: str, port: int) -> None:
 
 
 def _say_that_each_counts_alone(workers: int, environment: str) -> None:
-    what = f"Without REDIS_URL each of {workers} processes counts alone: limits allow {workers} times as much"
+    what = f"Without REDIS_URL {workers} processes count separately: limits allow {workers} times as much"
     if environment == "production":
         fail(f"{what}. Set REDIS_URL, or serve with --workers 1.")
     typer.secho(f"{what}; production refuses that.", fg=typer.colors.YELLOW, err=True)
 
 
 def _with_links_to_this_server(settings: "Settings", host: str, port: int) -> "Settings":
-    """The settings whose links, in mails for example, lead to this server unless BASE_URL is set."""
+    """The settings with links (for example in mails) that point to this server unless BASE_URL is set."""
     from app.settings import load_settings
 
     if "base_url" in settings.model_fields_set:
@@ -188,27 +188,27 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
     from app import logs
 
     if reload:
-        # A forked worker would go on with the modules that migrating has loaded into this process.
+        # A forked worker would keep the modules that the migrations loaded into this process.
         multiprocessing.set_start_method("spawn", force=True)
     server = Server(
         "app.asgi:app",
         address=host,
         port=port,
         interface=Interfaces.ASGI,
-        # To tell the versions apart Granian waits for the first bytes, without a limit of time (CWE-400).
+        # To detect the HTTP version, Granian waits for the first bytes without a timeout (CWE-400).
         http=HTTPModes.auto if settings.http2_enabled else HTTPModes.http1,
         workers=workers,
         reload=reload,
         reload_paths=[PROJECT / "app"] if reload else None,
-        # A file that is saved half-way must not end `app dev`: the next save mends it.
+        # A broken file must not end `app dev`: the next save may fix it.
         reload_ignore_worker_failure=reload,
         respawn_failed_workers=not reload,
-        # Without a limit a request that hangs would keep a stopped process for ever.
+        # Without a limit, a hanging request would keep a stopping process alive forever.
         workers_kill_timeout=5 if reload else 30,
-        # Whoever sends headers slowly or without end is cut off here: the application's own limits, which
-        # answer in words, see a request when its headers are complete.
+        # Clients that send headers slowly or endlessly are cut off here. The application's own limits, which
+        # send an error message, apply once the headers are complete.
         http1_settings=HTTP1Settings(header_read_timeout=round(settings.header_timeout * 1000)),
-        # A client that does not reply to a PING either is gone, or only holds the connection.
+        # A client that does not reply to a PING either is gone or only holds the connection open.
         http2_settings=HTTP2Settings(
             max_headers_size=4 * settings.max_header_size,
             keep_alive_interval=round(settings.header_timeout * 1000),
@@ -223,7 +223,7 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
 
 def _end_with_the_terminal(server: "AbstractServer[Any]") -> None:
     """Stop *server* on SIGHUP, which Granian takes as a request to reload: it would keep its port."""
-    # `nohup` ignores the signal, and that must last.
+    # Under `nohup` the signal is ignored and must stay ignored.
     is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
     def stop(*_: object) -> None:

@@ -22,7 +22,7 @@ _AS_URL = {
     r"^gl:/*": "https://gitlab.com/",
     r"^([\w.-]+@[\w.-]+):/*": r"ssh://\1/",
 }
-"""Other ways to write a URL that Copier and git understand, and uv does not."""
+"""URL notations that Copier and git understand but uv does not."""
 
 
 def template_update(
@@ -31,13 +31,13 @@ def template_update(
         str, typer.Option(metavar="VERSION", help="Update to this version instead of the newest.")
     ] = "",
 ) -> None:
-    """Merge what is new in the template into this project, beside what you changed.
+    """Merge a new version of the template into this project, alongside your changes.
 
-    The git tree has to be clean. Exit code 1: something needs a person, and a sentence says what.
+    The git tree must be clean. Exit code 1: something needs your attention; the output says what.
 
     More options, which the template's update tool reads:
-    --check only tells what is new, and whether it would conflict (exit code 2);
-    --answers NAME=VALUE changes an answer, such as docker=false, and leaves the version as it is;
+    --check only reports what is new and whether it would conflict (exit code 2);
+    --answers NAME=VALUE changes an answer, such as docker=false, and keeps the version;
     --yes migrates the database without asking;
     --skip-tests does not run the tests.
     """

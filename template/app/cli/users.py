@@ -30,7 +30,7 @@ async def _transaction() -> AsyncGenerator[tuple["UserManager", "AsyncSession"]]
 
     async with application() as app, app.state.db.session() as db:
         act_as(db, "cli")
-        # Limits are against strangers, and a command must not need Redis.
+        # Limits are for strangers, and a command must not need Redis.
         app.state.users.limits = None
         yield app.state.users, db
 
@@ -162,7 +162,7 @@ def enable(email: Email) -> None:
 @friendly_errors
 def demote(email: Email) -> None:
     """Remove a superuser's rights. The last active superuser cannot be demoted."""
-    _change(email, "is no superuser any more", is_superuser=False)
+    _change(email, "is no longer a superuser", is_superuser=False)
 
 
 @cli.command()
@@ -205,7 +205,7 @@ def require_reset(email: Email) -> None:
 @friendly_errors
 def waive_reset(email: Email) -> None:
     """Undo `require-reset`: the current password works again."""
-    _change(email, "may log in with the present password", must_reset_password=False)
+    _change(email, "may log in with the current password", must_reset_password=False)
 
 
 @cli.command()

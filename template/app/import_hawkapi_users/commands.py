@@ -191,6 +191,6 @@ def _reason(error: DBAPIError) -> str:
         return f"Another program uses the database. Stop the old application and run this again. ({text})"
     return (
         f"A migration failed: {text}. If it is your own migration and the database already has what it"
-        " creates, name it with --applied. If something of the old application has the same name as"
-        " something of the template, rename it."
+        " creates, name it with --applied. If the old application and the template use the same name,"
+        " rename yours."
     )

@@ -39,7 +39,7 @@ def mailbox_url(settings: Settings) -> str:
 
 async def keep(db: AsyncSession, ids: Iterable[int]) -> None:
     """Keep these rows, whose mails were sent."""
-    # Without an account and an expiry, what deletes other mails leaves these alone.
+    # Without an account and an expiry, nothing that deletes other mails deletes these.
     values = {"status": SENT, "next_attempt_at": clock.now(), "user_id": None, "expires_at": None}
     statement = update(OutboxMessage).where(OutboxMessage.id.in_(list(ids))).values(**values)
     await db.execute(statement.execution_options(synchronize_session=False))
@@ -70,7 +70,7 @@ async def unsent(db: AsyncSession, status: str) -> int:
 
 
 async def empty(db: AsyncSession) -> None:
-    """Delete every mail in the mailbox. Mails that wait stay."""
+    """Delete every mail in the mailbox. Waiting mails are kept."""
     await db.execute(delete(OutboxMessage).where(OutboxMessage.status == SENT))
 
 

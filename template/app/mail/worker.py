@@ -24,16 +24,16 @@ from app.web.database_errors import log_missing_migration
 logger = logging.getLogger("app.mail")
 
 IDLE = 1.0
-"""Seconds between two looks at an empty outbox."""
+"""Seconds between checks of an empty outbox."""
 BUSY = 0.2
-"""Seconds to the next look right after a mail, because more may follow soon."""
+"""Seconds until the next check after a mail, because more may follow soon."""
 MAX_PAUSE = 30.0
-"""The maximum number of seconds between two tries while the database is unavailable."""
+"""The maximum number of seconds between attempts while the database is unavailable."""
 FIRST_RETRY = 10.0
 """Seconds before the second attempt. The delay doubles with each further attempt, plus or minus 20
 percent."""
 MAX_RETRY = 3600.0
-"""The maximum number of seconds between two attempts."""
+"""The maximum number of seconds between attempts to send a mail."""
 
 
 class Worker:

@@ -27,10 +27,10 @@ class PageRouter(Router):
         return super().add_route(path, handler, **options)
 
     def action(self, path: str, *, page: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Handle a form that is sent to *path*, which is no page itself. Opening *path* leads to *page*.
+        """Handle a form that is sent to *path*, which is not a page itself. Opening *path* leads to *page*.
 
-        A browser opens *path* if the login or the password check was too old for the form: after that, the
-        form is not sent again. *page* has the parameters of *path*, for example `/things/{thing_id}`.
+        A browser opens *path* after a login or password check that interrupted the form. The form is not sent
+        again. *page* has the parameters of *path*, for example `/things/{thing_id}`.
         """
 
         async def open_page(login: SignedIn, request: Request) -> Response:

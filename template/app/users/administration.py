@@ -225,4 +225,4 @@ async def require_another_superuser(self: "UserManager", db: AsyncSession, user:
     )
     active = set(await db.scalars(others))
     if active == {user.id}:
-        raise LastSuperuser(_("This is the last active superuser. Make another superuser first."))
+        raise LastSuperuser(_("This is the last active superuser. Make another account a superuser first."))

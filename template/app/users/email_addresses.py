@@ -29,7 +29,7 @@ def parse_email(address: str) -> str:
             test_environment=True,
         )
     except EmailNotValidError as error:
-        # The library explains in English what is wrong.
+        # The library's message is in English.
         in_english = i18n.current_language() == i18n.SOURCE_LANGUAGE
         sentence = str(error) if in_english else _("This is not a valid e-mail address.")
         raise InvalidEmail(sentence) from None

@@ -311,7 +311,7 @@ async def send_password_reset_email(
 def _common(db: AsyncSession, user_id: str = "") -> dict[str, Any]:
     """What the layout shows, and when and with what browser the mail was requested.
 
-    *user_id*: the account that the mail is about. What an administrator or a command did is no request.
+    *user_id*: the account that the mail is about. Actions of an administrator or a command are not requests.
     """
     settings, client = services_of_session(db).settings, client_of_session(db)
     is_request = actor_of(db).id in ("", user_id) and client.ip_address

@@ -14,9 +14,9 @@ from app.web.database_errors import lacks_migration
 logger = logging.getLogger("app.users")
 
 CLEANING = 600.0
-"""Seconds between two clean-ups of expired sessions, invitations and events."""
+"""Seconds between clean-ups of expired sessions, invitations and events."""
 DELETING = 60.0
-"""Seconds between two checks for accounts whose deletion grace period has passed."""
+"""Seconds between checks for accounts whose deletion grace period has passed."""
 
 _MAX_FAILURES = 20
 """After this many failures in one run, the cause is not a single account. Give up until the next run."""

@@ -190,5 +190,5 @@ def _checked(issuer: TokenIssuer, token: str) -> dict[str, Any]:
     claims = issuer.verify_access(token)
     required = {"exp": int, "iat": int, "sub": str, "sid": str}
     if not all(isinstance(claims.get(name), kind) for name, kind in required.items()) or not claims["sub"]:
-        raise TokenError("token misses a claim")
+        raise TokenError("token lacks a claim")
     return claims

@@ -1,5 +1,4 @@
-"""The HTTP tools that routes use. Template-owned: fixes for HawkAPI's defects arrive through `copier
-update`."""
+"""The HTTP tools that routes use. Template-owned: updates bring fixes for HawkAPI's defects."""
 
 from app.web import docs, health
 from app.web.cookies import delete_cookie, set_cookie

@@ -31,7 +31,7 @@ class Client:
 
 
 def client_of(request: Request) -> Client:
-    """The client of *request*. X-Forwarded-For is believed only if TRUSTED_PROXIES wrote it."""
+    """The client of *request*. X-Forwarded-For is trusted only if TRUSTED_PROXIES wrote it."""
     agent = request.headers.get("user-agent") or ""
     printable = agent if agent.isprintable() else "".join(each for each in agent if each.isprintable())
     return Client(address_of(request.scope), printable[:MAX_USER_AGENT])
@@ -48,7 +48,7 @@ def address_of(scope: Scope) -> str:
 
 
 def is_from_proxy(scope: Scope) -> bool:
-    """Whether the connection comes from one of TRUSTED_PROXIES, so that its headers can be believed."""
+    """Whether the connection comes from one of TRUSTED_PROXIES, so that its headers can be trusted."""
     trusted = _trusted(scope)
     return bool(trusted) and _is_one_of(_plain(_peer(scope)), trusted)
 
@@ -66,7 +66,7 @@ def _trusted(scope: Scope) -> list[IPv4Network | IPv6Network]:
 def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]) -> str:
     """Each proxy appends the address of its client, so read the list from the end.
 
-    The first address that is not a trusted proxy is the client. Anyone may have written those before it.
+    The first address that is not a trusted proxy is the client. The entries before it may be forged.
     """
     address = _plain(peer)
     for each in reversed([part for part in forwarded.split(",") if part.strip()]):

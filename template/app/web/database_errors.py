@@ -1,4 +1,4 @@
-"""What an error of the database says about its schema, without values of rows. Template-owned."""
+"""What a database error says about the schema, without row values. Template-owned."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ MIGRATIONS_ARE_PENDING = (
 _UNDEFINED_TABLE, _UNDEFINED_COLUMN, _UNIQUE_VIOLATION = "42P01", "42703", "23505"
 """SQLSTATEs (appendix A of PostgreSQL's documentation)."""
 _QUIET_SECONDS = 600
-"""The same missing table or column is not logged again for so long."""
+"""Seconds before the same missing table or column is logged again."""
 
 
 def lacks_migration(error: BaseException) -> bool:
@@ -50,7 +50,7 @@ def taken_fields(error: BaseException) -> list[str]:
     """The columns of the unique constraint or index that *error* violates; empty for any other error.
 
     PostgreSQL names the constraint, so the columns come from the naming convention (`app/database`) or from
-    PostgreSQL's own: those of a constraint of several columns are one name, joined by underscores.
+    PostgreSQL's own. The columns of a composite constraint are returned as one name, joined by underscores.
     """
     if not isinstance(error, IntegrityError) or error.orig is None:
         return []

@@ -1,4 +1,4 @@
-"""`app import-hawkapi-users`: the table of hawkapi-users becomes this application's or stays as it was."""
+"""`app import-hawkapi-users` converts the table of hawkapi-users or leaves it unchanged."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ type Import = Callable[..., Result]
 
 
 def library_table(name: str, *own: Any) -> Table:
-    """The table that hawkapi-users creates, with columns that its user has added."""
+    """The table that hawkapi-users creates, with custom columns."""
     time = DateTime(timezone=True)
     return Table(
         name,
@@ -220,7 +220,7 @@ def test_accounts_are_imported_unchanged(run_import: Import, database: str, name
 
 
 def test_models_and_database_agree_after_the_import(database: str):
-    """Your own migrations run as well. There are no accounts, because a migration may not allow for any."""
+    """Your own migrations run as well. There are no accounts, because a migration may not expect any."""
     execute(database, library_table("accounts").create)
 
     imported = CliRunner().invoke(cli, ["import-hawkapi-users", "--table", "accounts", "--yes"])
@@ -270,7 +270,7 @@ def test_your_own_columns_are_kept_and_named(run_import: Import, database: str):
     assert "t" in everything(database)["users"][-1][0]
 
 
-def test_an_imported_time_equals_the_same_time_in_a_query(run_import: Import, database: str):
+def test_imported_times_match_in_queries(run_import: Import, database: str):
     """SQLite stores a time as text, and the library writes a full second as 05.000000."""
     create(database, library_table("users"), ACCOUNTS)
     same_time = select(func.count()).where(User.__table__.c.created_at == ACCOUNTS[0]["created_at"])
@@ -379,7 +379,7 @@ DIFFERENCES = {
 
 
 @pytest.mark.parametrize(("change", "difference"), DIFFERENCES.values(), ids=DIFFERENCES)
-def test_a_table_that_differs_from_the_librarys_is_refused_and_unchanged(
+def test_a_table_that_differs_from_the_librarys_is_refused_and_left_unchanged(
     run_import: Import, database: str, change: str, difference: str
 ):
     create(database, library_table("users"), ACCOUNTS)
@@ -419,7 +419,7 @@ def test_every_difference_is_listed(run_import: Import, database: str):
     assert "There is no unique index on email only" in sentence
 
 
-def test_another_primary_key_is_a_difference(run_import: Import, database: str):
+def test_a_different_primary_key_is_reported(run_import: Import, database: str):
     owner = Table("users", MetaData(), Column("email", String(320), primary_key=True))
     create(database, owner, [{"email": "ada@example.com"}])
 

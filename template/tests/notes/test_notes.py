@@ -1,4 +1,4 @@
-"""The notes: everybody sees and changes their own, and nobody else's."""
+"""The notes: users see and change only their own."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,7 @@ async def eve(make_user):
 
 @pytest.fixture
 def write(client, login):
-    """`await write(user, "title")`: that user's new note, as it was answered."""
+    """`await write(user, "title")`: the user's new note, as returned by the API."""
 
     async def note(user, title="A note", text="Its text"):
         body = {"title": title, "text": text}
@@ -49,7 +49,7 @@ async def test_a_note_may_have_no_text_and_any_characters(client, ada, login):
     assert answer.json()["text"] == ""
 
 
-async def test_a_note_tells_when_it_was_written(ada, write):
+async def test_a_note_shows_when_it_was_written(ada, write):
     note = await write(ada)
 
     written = datetime.fromisoformat(note["created_at"])
@@ -85,7 +85,7 @@ async def test_the_owner_in_the_body_is_ignored(client, ada, eve, login):
     assert (await client.get("/notes", headers=login(ada))).json() == []
 
 
-async def test_writing_needs_a_verified_address(client, make_user, login):
+async def test_writing_requires_a_verified_address(client, make_user, login):
     headers = login(await make_user("bob@example.com", is_verified=False))
 
     written = await client.post("/notes", json={"title": "Milk"}, headers=headers)
@@ -98,13 +98,13 @@ async def test_writing_needs_a_verified_address(client, make_user, login):
 # The list
 
 
-async def test_the_list_holds_your_own_oldest_first(client, ada, eve, login, write):
+async def test_the_list_shows_only_your_own_notes_oldest_first(client, ada, eve, login, write):
     first, _, second = await write(ada, "first"), await write(eve, "hers"), await write(ada, "second")
 
     assert (await client.get("/notes", headers=login(ada))).json() == [first, second]
 
 
-async def test_the_list_is_read_page_by_page(client, ada, login, write):
+async def test_the_list_is_paginated(client, ada, login, write):
     notes = [await write(ada, title) for title in ("one", "two", "three")]
 
     first = await client.get("/notes", params={"limit": 2}, headers=login(ada))
@@ -133,7 +133,7 @@ async def test_a_deleted_note_is_gone(client, ada, login, write):
     assert (await client.get("/notes", headers=login(ada))).json() == []
 
 
-async def test_all_notes_are_deleted_at_once_and_nobody_elses(client, ada, eve, login, write):
+async def test_deleting_all_notes_deletes_only_your_own(client, ada, eve, login, write):
     _, _, hers = await write(ada, "one"), await write(ada, "two"), await write(eve, "hers")
 
     answer = await client.delete("/notes", headers=login(ada))
@@ -146,7 +146,7 @@ async def test_all_notes_are_deleted_at_once_and_nobody_elses(client, ada, eve, 
 @pytest.mark.parametrize(
     ("early", "status", "left"), [(timedelta(microseconds=1), 204, 0), (timedelta(0), 403, 1)]
 )
-async def test_deleting_all_notes_needs_a_recent_login(
+async def test_deleting_all_notes_requires_a_recent_login(
     client, ada, login, write, manager, monkeypatch, early, status, left
 ):
     await write(ada)
@@ -161,7 +161,7 @@ async def test_deleting_all_notes_needs_a_recent_login(
     assert len((await client.get("/notes", headers=headers)).json()) == left
 
 
-async def test_notes_go_with_their_owners_account(ada, write, manager, db):
+async def test_deleting_the_account_deletes_its_notes(ada, write, manager, db):
     await write(ada)
 
     async with db.session() as session:
@@ -175,7 +175,7 @@ async def test_notes_go_with_their_owners_account(ada, write, manager, db):
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_somebody_elses_note_looks_as_if_it_did_not_exist(client, ada, eve, login, write, method):
+async def test_another_users_note_is_not_found(client, ada, eve, login, write, method):
     note = await write(ada)
 
     theirs = await client.request(method, f"/notes/{note['id']}", headers=login(eve))
@@ -188,7 +188,7 @@ async def test_somebody_elses_note_looks_as_if_it_did_not_exist(client, ada, eve
 
 @pytest.mark.parametrize("note_id", ["0", "-1", "x", "1.5", "9223372036854775807", "9223372036854775808"])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_an_id_that_cannot_be_is_not_found(client, ada, login, method, note_id):
+async def test_an_impossible_id_is_not_found(client, ada, login, method, note_id):
     answer = await client.request(method, f"/notes/{note_id}", headers=login(ada))
 
     assert answer.status_code == 404
@@ -204,14 +204,14 @@ async def test_an_id_that_cannot_be_is_not_found(client, ada, login, method, not
         ("DELETE", "/notes/1"),
     ],
 )
-async def test_nobody_gets_in_without_a_login(client, method, path):
-    """The guard stands before the body: what is sent is not even read."""
+async def test_a_login_is_required(client, method, path):
+    """The guard runs first: the body is not even read."""
     answer = await client.request(method, path, content=b"not even JSON")
 
     assert answer.status_code == 401
 
 
-async def test_a_disabled_account_reaches_its_notes_no_more(client, ada, login, db):
+async def test_a_disabled_account_cannot_access_its_notes(client, ada, login, db):
     headers = login(ada)
     async with db.session() as session:
         (await session.get_one(type(ada), ada.id)).is_active = False

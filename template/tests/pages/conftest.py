@@ -1,4 +1,4 @@
-"""Fixtures of the tests of pages: browsers that keep cookies, with and without a login."""
+"""Fixtures for the page tests: browsers that keep cookies, with and without a login."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -61,7 +61,7 @@ type MailedPath = Callable[[], Awaitable[str]]
 
 @pytest.fixture
 def mailed_path(outbox: Callable[[], Awaitable[list[EmailMessage]]]) -> MailedPath:
-    """`await mailed_path()`: where the link of the newest mail leads to."""
+    """`await mailed_path()`: the path of the link in the newest mail."""
 
     async def path() -> str:
         found = re.search(r"https?://[^/\s]+(/\S+)", (await outbox())[-1].text_body)

@@ -1,4 +1,4 @@
-"""The administration on pages: who gets in, what each page shows, and what each form does."""
+"""The administration pages: who has access, what each page shows, and what each form does."""
 
 import re
 from datetime import timedelta
@@ -18,7 +18,7 @@ from tests.conftest import PASSWORD
 
 @pytest.fixture
 def begin_session(db, manager):
-    """`await begin_session(user)`: a session of a browser."""
+    """`await begin_session(user)`: a browser session."""
 
     async def begin(user):
         async with db.session() as session:
@@ -34,7 +34,7 @@ async def root(make_user):
 
 @pytest.fixture
 async def admin(log_in, root) -> httpx.AsyncClient:
-    """The browser of a superuser."""
+    """A superuser's browser."""
     return await log_in(root)
 
 
@@ -45,7 +45,7 @@ async def ada(make_user):
 
 @pytest.fixture
 def rows(db):
-    """`await rows(User)`: what the table holds now."""
+    """`await rows(User)`: the current rows of the table."""
 
     async def read(model):
         async with db.session(commit=False) as session:
@@ -56,7 +56,7 @@ def rows(db):
 
 @pytest.fixture
 def make_dead_mail(db):
-    """`await make_dead_mail()`: a mail that was set aside, with a link that is still good."""
+    """`await make_dead_mail()`: a mail that was set aside, with a link that still works."""
 
     async def make(**columns):
         content = '{"message": {"subject": "Reset", "text_body": "https://x/SECRET-TOKEN"}}'
@@ -77,17 +77,17 @@ def make_dead_mail(db):
 
 
 def message_of(answer):
-    """The name of the message that the next page shows."""
+    """The name of the message on the next page."""
     found = re.search(r"__Host-message=(\w+)", answer.headers.get("set-cookie", ""))
     return found and found[1]
 
 
-# Who gets in
+# Access
 
 
 @pytest.fixture
 async def admin_paths(app, ada, make_dead_mail):
-    """Method and path of every route, about an account and a mail that exist."""
+    """Method and path of every route, for an existing account and mail."""
     mail = await make_dead_mail()
     values = {"user_id": ada.id, "message_id": mail.id}
     routes = [route for route in app.routes if route.path.startswith("/admin")]
@@ -98,7 +98,7 @@ async def admin_paths(app, ada, make_dead_mail):
     ]
 
 
-async def test_every_page_leads_visitors_to_the_login_and_back(browser, admin_paths):
+async def test_every_page_sends_visitors_to_the_login_and_back(browser, admin_paths):
     assert len(admin_paths) > 15
 
     for method, path in admin_paths:
@@ -107,7 +107,7 @@ async def test_every_page_leads_visitors_to_the_login_and_back(browser, admin_pa
         assert answer.headers["location"].startswith("/login?next=%2Fadmin"), (method, path)
 
 
-async def test_every_page_refuses_ordinary_users_with_a_page(log_in, ada, admin_paths):
+async def test_every_page_shows_ordinary_users_an_error_page(log_in, ada, admin_paths):
     browser = await log_in(ada)
     for method, path in admin_paths:
         answer = await browser.request(method, path, follow_redirects=method == "GET")
@@ -115,7 +115,7 @@ async def test_every_page_refuses_ordinary_users_with_a_page(log_in, ada, admin_
         assert "This page is for administrators only." in answer.text
 
 
-async def test_every_form_refuses_other_sites(admin, admin_paths, ada, rows):
+async def test_every_form_refuses_cross_site_requests(admin, admin_paths, ada, rows):
     for method, path in admin_paths:
         if method == "POST":
             answer = await admin.post(path, data={}, headers={"Sec-Fetch-Site": "cross-site"})
@@ -124,7 +124,7 @@ async def test_every_form_refuses_other_sites(admin, admin_paths, ada, rows):
     assert [mail.status for mail in await rows(OutboxMessage)] == [DEAD]
 
 
-async def test_every_form_asks_for_the_password_after_a_while(admin, admin_paths, db, rows):
+async def test_every_form_requires_a_recent_login(admin, admin_paths, db, rows):
     async with db.session() as session:
         an_hour_ago = clock.now() - timedelta(hours=1)
         await session.execute(update(UserSession).values(authenticated_at=an_hour_ago))
@@ -177,7 +177,7 @@ async def emails_on(browser, path):
         ("search=ada&is_superuser=true", set()),
     ],
 )
-async def test_users_are_found(admin, ada, make_user, query, found):
+async def test_the_search_finds_users(admin, ada, make_user, query, found):
     await make_user("eve@example.com", is_active=False, must_reset_password=True)
 
     emails, _ = await emails_on(admin, f"/admin?{query}")
@@ -185,7 +185,7 @@ async def test_users_are_found(admin, ada, make_user, query, found):
     assert set(emails) == found
 
 
-async def test_the_filter_shows_what_was_asked_for(admin):
+async def test_the_filter_shows_only_matching_users(admin):
     text = (await admin.get('/admin?search="><b>&is_active=false')).text
 
     assert 'value="&#34;&gt;&lt;b&gt;"' in text
@@ -252,13 +252,13 @@ async def test_a_button_changes_the_account(admin, make_user, rows, change, befo
     assert message_of(answer) == f"account_{change}"
 
 
-async def test_a_change_that_does_not_exist_changes_nothing(admin, ada):
+async def test_an_unknown_change_changes_nothing(admin, ada):
     answer = await admin.post(f"/admin/users/{ada.id}", data={"change": "hashed_password"})
 
     assert answer.status_code == 400
 
 
-async def test_the_page_of_an_account_shows_sessions_and_events(admin, root, ada, begin_session, db):
+async def test_the_account_page_shows_sessions_and_events(admin, root, ada, begin_session, db):
     await begin_session(ada)
     async with db.session() as session:
         record(session, "tested_event", ada.id, actor=root.id, details={"reason": "<b>"})
@@ -271,7 +271,7 @@ async def test_the_page_of_an_account_shows_sessions_and_events(admin, root, ada
     assert f'<a href="/admin/users/{root.id}">root@example.com</a>' in text
 
 
-async def test_the_last_superuser_stays_one_and_the_page_says_why(admin, root, rows):
+async def test_the_last_superuser_cannot_be_demoted_and_the_page_says_why(admin, root, rows):
     answers = [
         await admin.post(f"/admin/users/{root.id}", data={"change": "demoted"}),
         await admin.post(f"/admin/users/{root.id}", data={"change": "disabled"}),
@@ -280,11 +280,11 @@ async def test_the_last_superuser_stays_one_and_the_page_says_why(admin, root, r
 
     for answer in answers:
         assert answer.status_code == 409
-        assert "This is the last active superuser. Make another superuser first." in answer.text
+        assert "This is the last active superuser. Make another account a superuser first." in answer.text
     assert [(user.is_superuser, user.is_active) for user in await rows(User)] == [(True, True)]
 
 
-async def test_a_reset_is_mailed_to_the_owner(admin, ada, outbox):
+async def test_a_reset_link_is_mailed_to_the_owner(admin, ada, outbox):
     answer = await admin.post(f"/admin/users/{ada.id}/password-reset")
 
     assert message_of(answer) == "account_reset_sent"
@@ -301,7 +301,7 @@ async def test_a_disabled_account_gets_no_mail_and_the_page_says_why(admin, make
     assert await rows(OutboxMessage) == []
 
 
-async def test_sessions_are_ended_one_by_one_and_all_at_once(admin, ada, log_in, begin_session):
+async def test_sessions_can_be_ended_one_by_one_or_all_at_once(admin, ada, log_in, begin_session):
     one, two, three = await begin_session(ada), await log_in(ada), await log_in(ada)
     path = f"/admin/users/{ada.id}/sessions"
 
@@ -316,7 +316,7 @@ async def test_sessions_are_ended_one_by_one_and_all_at_once(admin, ada, log_in,
     assert [(await each.get("/account")).status_code for each in (two, three)] == [303, 303]
 
 
-async def test_deleting_asks_first_and_names_the_account(admin, ada, rows):
+async def test_deleting_asks_for_confirmation_and_names_the_account(admin, ada, rows):
     page = await admin.get(f"/admin/users/{ada.id}/delete")
     assert "<strong>ada@example.com</strong>" in page.text
     assert len(await rows(User)) == 2
@@ -331,7 +331,7 @@ async def test_deleting_asks_first_and_names_the_account(admin, ada, rows):
 # Invitations
 
 
-async def test_people_are_invited_and_invitations_withdrawn(admin, outbox):
+async def test_invitations_can_be_sent_and_withdrawn(admin, outbox):
     answer = await admin.post("/admin/invitations", data={"email": "New@Example.com"})
     assert message_of(answer) == "invited"
     assert [message.to for message in await outbox()] == [["new@example.com"]]
@@ -349,7 +349,7 @@ async def test_people_are_invited_and_invitations_withdrawn(admin, outbox):
     ("email", "sentence"),
     [("ada@example.com", "This e-mail address already has an account."), ("nonsense", "must have an @-sign")],
 )
-async def test_an_invitation_that_cannot_be_is_refused_on_the_form(admin, ada, outbox, email, sentence):
+async def test_an_invalid_invitation_is_refused_on_the_form(admin, ada, outbox, email, sentence):
     answer = await admin.post("/admin/invitations", data={"email": email})
 
     assert answer.status_code == 400
@@ -361,7 +361,7 @@ async def test_an_invitation_that_cannot_be_is_refused_on_the_form(admin, ada, o
 # The audit log
 
 
-async def test_the_log_shows_the_newest_first_and_of_one_account(admin, ada, db):
+async def test_the_log_shows_newest_first_and_filters_by_account(admin, ada, db):
     async with db.session() as session:
         for number in range(52):
             record(session, f"event{number}", ada.id)
@@ -398,7 +398,7 @@ async def test_a_dead_mail_is_shown_without_its_text(admin, ada, make_dead_mail)
         assert "SECRET" not in text
 
 
-async def test_mails_that_wait_are_not_listed(admin, make_dead_mail):
+async def test_waiting_mails_are_not_listed(admin, make_dead_mail):
     mail = await make_dead_mail(status="pending")
 
     assert "No mail was set aside." in (await admin.get("/admin/mails")).text
@@ -407,7 +407,7 @@ async def test_mails_that_wait_are_not_listed(admin, make_dead_mail):
         assert (await admin.request(method, f"/admin/mails/{mail.id}{path}")).status_code == 404
 
 
-async def test_a_dead_mail_is_sent_again(admin, root, make_dead_mail, db, rows):
+async def test_a_dead_mail_can_be_resent(admin, root, make_dead_mail, db, rows):
     mail = await make_dead_mail()
 
     answer = await admin.post(f"/admin/mails/{mail.id}/retry")
@@ -422,7 +422,7 @@ async def test_a_dead_mail_is_sent_again(admin, root, make_dead_mail, db, rows):
 
 
 @pytest.mark.parametrize("gone", [{"message": ""}, {"expires_at": clock.now() - timedelta(seconds=1)}])
-async def test_a_mail_whose_link_has_expired_is_not_sent_again(admin, make_dead_mail, rows, gone):
+async def test_a_mail_with_an_expired_link_cannot_be_resent(admin, make_dead_mail, rows, gone):
     mail = await make_dead_mail(**gone)
 
     page = (await admin.get(f"/admin/mails/{mail.id}")).text
@@ -433,7 +433,7 @@ async def test_a_mail_whose_link_has_expired_is_not_sent_again(admin, make_dead_
     assert [row.status for row in await rows(OutboxMessage)] == [DEAD]
 
 
-async def test_a_dead_mail_is_dropped(admin, make_dead_mail, rows):
+async def test_a_dead_mail_can_be_discarded(admin, make_dead_mail, rows):
     kept, mail = await make_dead_mail(), await make_dead_mail()
 
     answer = await admin.post(f"/admin/mails/{mail.id}/drop")
@@ -443,7 +443,7 @@ async def test_a_dead_mail_is_dropped(admin, make_dead_mail, rows):
     assert [event.event for event in await rows(AuditEvent)] == ["mail_dropped"]
 
 
-async def test_the_list_of_dead_mails_has_pages(admin, make_dead_mail):
+async def test_the_list_of_dead_mails_is_paginated(admin, make_dead_mail):
     mails = [await make_dead_mail() for _ in range(51)]
 
     first = (await admin.get("/admin/mails")).text

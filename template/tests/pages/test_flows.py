@@ -1,4 +1,4 @@
-"""What people do on the pages, from registration to deletion, without JavaScript."""
+"""What users do on the pages, from registration to deletion, without JavaScript."""
 
 import re
 from datetime import timedelta
@@ -19,7 +19,7 @@ async def follow(browser, answer):
     return await browser.get(answer.headers["location"])
 
 
-async def test_a_person_registers_confirms_and_logs_in(browser, mailed_path):
+async def test_a_user_registers_verifies_and_logs_in(browser, mailed_path):
     registered = await follow(browser, await browser.post("/register", data=ADA))
     link = await mailed_path()
     confirmation = await browser.get(link)
@@ -49,7 +49,7 @@ async def test_a_forged_message_shows_nothing(browser):
     assert "You have won" not in (await browser.get("/login")).text
 
 
-async def test_the_login_leads_back_to_where_the_person_came_from(browser, make_user):
+async def test_login_returns_to_the_requested_page(browser, make_user):
     await make_user(EMAIL)
 
     asked = await browser.get("/account/sessions")
@@ -100,9 +100,7 @@ async def test_a_forgotten_password_is_set_with_a_mailed_link(browser, make_user
     assert "at least 12 characters" in refused.text
 
 
-async def test_a_scanner_that_opens_the_link_does_not_use_it_up(
-    browser, make_browser, make_user, mailed_path
-):
+async def test_opening_the_link_does_not_use_it_up(browser, make_browser, make_user, mailed_path):
     """Checklist 26: GET and HEAD, twice, following every redirect."""
     await make_user(EMAIL)
     await browser.post("/forgot", data={"email": EMAIL})
@@ -117,7 +115,7 @@ async def test_a_scanner_that_opens_the_link_does_not_use_it_up(
     assert done.headers["cache-control"] == "no-store"
 
 
-async def test_an_invitation_becomes_an_account(browser, db, manager):
+async def test_an_invitation_creates_an_account(browser, db, manager):
     async with db.session() as session:
         _, token = await manager.invitations.make(session, EMAIL, invited_by="cli")
 
@@ -166,7 +164,7 @@ async def test_a_new_link_for_a_dead_one_is_confirmed_on_a_page_of_its_own(brows
 
 
 @pytest.mark.parametrize("new_email", ["nonsense", EMAIL])
-async def test_a_refused_address_is_explained_at_its_field(log_in, make_user, new_email):
+async def test_a_refused_address_is_explained_next_to_its_field(log_in, make_user, new_email):
     browser = await log_in(await make_user(EMAIL))
 
     answer = await browser.post("/account/email", data={"new_email": new_email})
@@ -197,7 +195,7 @@ async def test_a_new_password_ends_the_other_sessions(log_in, make_user):
         ({}, "new_password"),
     ],
 )
-async def test_a_refused_password_is_explained_at_its_field(log_in, make_user, form, field):
+async def test_a_refused_password_is_explained_next_to_its_field(log_in, make_user, form, field):
     """Checklist 6."""
     browser = await log_in(await make_user(EMAIL))
 
@@ -208,7 +206,7 @@ async def test_a_refused_password_is_explained_at_its_field(log_in, make_user, f
     assert PASSWORD not in answer.text
 
 
-async def test_a_person_sees_and_ends_sessions(log_in, make_user):
+async def test_a_user_lists_and_ends_sessions(log_in, make_user):
     """Checklist 22."""
     user = await make_user(EMAIL)
     browser, second, third = await log_in(user), await log_in(user), await log_in(user)
@@ -227,7 +225,7 @@ async def test_a_person_sees_and_ends_sessions(log_in, make_user):
     assert [(await each.get("/account")).status_code for each in (browser, second, third)] == [200, 303, 303]
 
 
-async def test_nobody_ends_the_session_of_somebody_else(log_in, make_user, db, manager):
+async def test_a_user_cannot_end_another_users_session(log_in, make_user, db, manager):
     """Checklist 22."""
     ada, eve = await make_user(EMAIL), await make_user("eve@example.com")
     victim, browser = await log_in(ada), await log_in(eve)
@@ -240,7 +238,7 @@ async def test_nobody_ends_the_session_of_somebody_else(log_in, make_user, db, m
     assert (await victim.get("/account")).status_code == 200
 
 
-async def test_the_activity_is_told_in_sentences_and_pages(log_in, make_user, db):
+async def test_the_activity_is_described_in_words_and_paginated(log_in, make_user, db):
     browser = await log_in(user := await make_user(EMAIL))
     async with db.session() as session:
         record(session, "password_change", user.id)
@@ -269,7 +267,7 @@ async def test_the_export_is_a_file(log_in, make_user):
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_a_person_deletes_the_account(log_in, make_user):
+async def test_a_user_deletes_the_account(log_in, make_user):
     browser = await log_in(await make_user(EMAIL))
 
     page = await browser.get("/account/delete")
@@ -281,7 +279,7 @@ async def test_a_person_deletes_the_account(log_in, make_user):
     assert login.status_code == 400
 
 
-async def test_the_last_superuser_is_told_why_not(log_in, make_user):
+async def test_the_last_superuser_is_told_why_deletion_is_refused(log_in, make_user):
     browser = await log_in(await make_user(EMAIL, is_superuser=True))
 
     answer = await browser.post("/account/delete")
@@ -290,7 +288,7 @@ async def test_the_last_superuser_is_told_why_not(log_in, make_user):
     assert "This is the last active superuser." in answer.text
 
 
-async def test_a_deletion_that_waits_says_so(log_in, make_user, manager):
+async def test_a_scheduled_deletion_is_announced(log_in, make_user, manager):
     manager.deletion_grace = timedelta(days=14)
     browser = await log_in(await make_user(EMAIL))
 
@@ -303,7 +301,9 @@ async def test_a_deletion_that_waits_says_so(log_in, make_user, manager):
     assert "You are logged in." in again.text
 
 
-async def test_what_needs_a_recent_password_asks_for_it_and_leads_back(log_in, make_user, manager, db):
+async def test_pages_that_require_a_recent_login_ask_for_the_password_and_return(
+    log_in, make_user, manager, db
+):
     """Checklist 24. A form is not sent again: its page opens."""
     browser = await log_in(user := await make_user(EMAIL))
     async with db.session() as session:

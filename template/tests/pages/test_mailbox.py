@@ -1,4 +1,4 @@
-"""The mailbox and the previews of mails: what they show, to whom, and that they exist in development only."""
+"""The mailbox and the mail previews: what they show and to whom, in development only."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +25,7 @@ type Send = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 async def browser(app: App, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application in development."""
+    """A client of an application in development mode."""
     values = settings.model_dump(exclude_unset=True)
     values |= {"environment": "development", "background_worker": "separate", "support_email": "help@test"}
     developed = create_app(Settings(_env_file=None, **values))  # type: ignore[call-arg]
@@ -37,7 +37,7 @@ async def browser(app: App, settings: Settings) -> AsyncIterator[httpx.AsyncClie
 
 @pytest.fixture
 def send_all(db: Database) -> Send:
-    """`await send_all()`: the worker of a developed application sends what waits."""
+    """`await send_all()`: the development worker sends all waiting mails."""
 
     async def send() -> None:
         await Worker(db, InMemoryBackend(), keep_sent=True).run_once()
@@ -58,7 +58,7 @@ def send(db: Database, send_all: Send) -> Send:
     return write_and_send
 
 
-async def test_a_mail_is_shown_as_html_as_text_and_as_source(browser, send_all):
+async def test_a_mail_is_shown_as_html_text_and_source(browser, send_all):
     await browser.post("/users/register", json=ADA)
     await send_all()
     newest = (await browser.get("/dev/mailbox/newest")).json()["id"]
@@ -87,11 +87,11 @@ async def test_the_newest_mail_is_on_top_and_open(browser, send):
     assert '<h2 id="subject">The second</h2>' in page
 
 
-async def test_an_empty_mailbox_says_how_to_get_a_mail(browser):
+async def test_an_empty_mailbox_explains_how_to_get_a_mail(browser):
     assert "No mails yet." in (await browser.get("/dev/mailbox")).text
 
 
-async def test_a_mail_that_waits_is_said_and_not_shown(browser):
+async def test_waiting_mails_are_counted_but_not_shown(browser):
     await browser.post("/users/register", json=ADA)
 
     page = (await browser.get("/dev/mailbox")).text
@@ -100,7 +100,7 @@ async def test_a_mail_that_waits_is_said_and_not_shown(browser):
     assert "Confirm your e-mail address" not in page
 
 
-async def test_everything_is_deleted_but_what_waits(browser, send, outbox):
+async def test_everything_but_waiting_mails_is_deleted(browser, send, outbox):
     await send("Sent")
     await browser.post("/users/register", json=ADA)
 
@@ -111,7 +111,7 @@ async def test_everything_is_deleted_but_what_waits(browser, send, outbox):
     assert len(await outbox()) == 1
 
 
-async def test_another_site_deletes_nothing(browser, send):
+async def test_a_cross_site_request_deletes_nothing(browser, send):
     await send("Sent")
 
     answer = await browser.post("/dev/mailbox/delete", headers={"Sec-Fetch-Site": "cross-site"})
@@ -122,7 +122,7 @@ async def test_another_site_deletes_nothing(browser, send):
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "x@y"])
 async def test_a_foreign_host_name_gets_no_mail(browser, send, host):
-    """A site whose name leads to this machine (DNS rebinding) could read every link otherwise."""
+    """Otherwise a site whose name resolves to this machine (DNS rebinding) could read every link."""
     await send("Sent")
 
     answers = [await browser.get(path, headers={"Host": host}) for path in PATHS]
@@ -133,12 +133,12 @@ async def test_a_foreign_host_name_gets_no_mail(browser, send, host):
 @pytest.mark.parametrize(
     "host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "app.localhost", "192.168.1.7"]
 )
-async def test_a_developer_gets_the_mailbox_at_any_address_of_the_machine(browser, host):
+async def test_the_mailbox_is_available_at_any_local_address(browser, host):
     assert (await browser.get("/dev/mailbox", headers={"Host": host})).status_code == 200
 
 
-async def test_a_mail_in_its_frame_can_do_nothing(browser, send):
-    """A mail may contain text of strangers, such as what their browser calls itself."""
+async def test_a_mail_in_its_frame_cannot_run_scripts(browser, send):
+    """A mail may contain text from strangers, such as their user agent."""
     await send("Hello", html="<script>alert(1)</script><p style='color:red'>Hi</p>")
     newest = (await browser.get("/dev/mailbox/newest")).json()["id"]
 
@@ -156,13 +156,13 @@ async def test_a_mail_in_its_frame_can_do_nothing(browser, send):
 
 
 @pytest.mark.parametrize("path", ["/dev/mailbox/0", "/dev/mailbox/0/html", "/dev/mails/nothing"])
-async def test_what_is_not_there_is_a_404(browser, path):
+async def test_unknown_mails_are_404(browser, path):
     assert (await browser.get(path)).status_code == 404
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/dev/mailbox/delete", "/dev/mails/verify"])
-async def test_outside_development_there_is_no_mailbox(client, path):
-    """Not even a 405, which would say that the route exists."""
+async def test_the_mailbox_exists_only_in_development(client, path):
+    """Not even a 405, which would reveal that the route exists."""
     answers = [await client.get(path), await client.post(path, headers=OURS)]
 
     assert [answer.status_code for answer in answers] == [404, 404]

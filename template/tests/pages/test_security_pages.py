@@ -1,4 +1,4 @@
-"""The pages as attackers meet them: forged forms, hostile addresses, guesses, caches."""
+"""The pages under attack: forged forms, hostile URLs, guessing and caches."""
 
 import re
 
@@ -41,7 +41,7 @@ ROWS = {
 
 
 def pages_of(app, method):
-    """The paths of all pages that take *method*. Routes of the API are in the OpenAPI document."""
+    """The paths of all pages that accept *method*. Routes of the API are in the OpenAPI document."""
     found = [each for each in app.endpoints if method in each.route.methods]
     return {
         each.route.path: each
@@ -51,7 +51,7 @@ def pages_of(app, method):
 
 
 def visible(answer):
-    """All that a browser sees of an answer, but for what is random or names the address that was typed."""
+    """Everything a browser sees of a response, except random values and the address that was entered."""
     text = re.sub(r"[a-z]+@example\.com", "x@example.com", answer.text)
     cookies = [
         re.sub(r"(__Host-device=)[^;]+", r"\1x", each) for each in answer.headers.get_list("set-cookie")
@@ -77,7 +77,7 @@ async def test_known_and_unknown_addresses_get_the_same_page(make_browser, make_
     assert visible(answers[0]) == visible(answers[1]) == visible(answers[2])
 
 
-async def test_private_registration_does_not_tell_who_is_registered(
+async def test_private_registration_does_not_reveal_who_is_registered(
     build_app, make_browser, make_user, outbox
 ):
     """Checklist 13: REGISTRATION=private. The mails differ."""
@@ -94,12 +94,12 @@ async def test_private_registration_does_not_tell_who_is_registered(
     assert len({mail.subject for mail in await outbox()}) == 2
 
 
-# 24: where forms lead to
+# 24: where forms redirect to
 
 
 @pytest.mark.parametrize("next", HOSTILE)
-async def test_a_hostile_return_path_is_replaced(browser, log_in, make_user, next):
-    """Checklist 24; advisory 14 (CWE-601): in the form, after the login, and for people who are logged in."""
+async def test_an_unsafe_return_path_is_replaced(browser, log_in, make_user, next):
+    """Checklist 24; advisory 14 (CWE-601): in the form, after the login, and for users already logged in."""
     user = await make_user("ada@example.com")
     signed_in = await log_in(user)
 
@@ -115,7 +115,7 @@ async def test_a_hostile_return_path_is_replaced(browser, log_in, make_user, nex
 
 
 @pytest.mark.parametrize("hosts", [[], ["test"]])
-async def test_no_login_leads_to_another_site(build_app, make_browser, make_user, hosts):
+async def test_login_never_redirects_to_another_site(build_app, make_browser, make_user, hosts):
     """Checklist 24; advisory 48: also if ALLOWED_HOSTS allows any host."""
     await make_user("ada@example.com")
     browser = await make_browser(build_app(allowed_hosts=hosts))
@@ -143,7 +143,7 @@ async def test_a_message_is_text_and_no_html(browser, monkeypatch):
 # 34, 35: cookies and forged forms
 
 
-async def test_the_cookie_of_a_login_is_bound_to_this_host(browser, make_user):
+async def test_the_session_cookie_is_bound_to_this_host(browser, make_user):
     """Checklist 34."""
     await make_user("ada@example.com")
 
@@ -170,8 +170,8 @@ FORGED = pytest.mark.parametrize(
 
 
 @FORGED
-async def test_no_form_can_be_sent_by_another_site(app, log_in, make_user, browser, headers):
-    """Checklist 35: every form there is, the login included, with and without a session."""
+async def test_another_site_cannot_submit_any_form(app, log_in, make_user, browser, headers):
+    """Checklist 35: every form, login included, with and without a session."""
     signed_in = await log_in(await make_user("ada@example.com", is_superuser=True))
     paths = [re.sub(r"\{[^}]+\}", "x", path) for path in pages_of(app, "POST")]
 
@@ -193,7 +193,7 @@ async def test_no_form_can_be_sent_by_another_site(app, log_in, make_user, brows
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_every_page_of_the_account_needs_a_login(app, browser, method):
+async def test_every_account_page_requires_a_login(app, browser, method):
     paths = [path for path in pages_of(app, method) if path.startswith(("/account", "/admin", "/confirm"))]
 
     answers = {
@@ -208,7 +208,7 @@ async def test_every_page_of_the_account_needs_a_login(app, browser, method):
     assert all(each.headers["location"].startswith("/login?next=%2F") for each in answers.values())
 
 
-async def test_every_page_of_a_login_has_a_button_to_log_out(app, log_in, make_user):
+async def test_every_page_behind_a_login_has_a_logout_button(app, log_in, make_user):
     """Checklist 40; ASVS 7.4.4."""
     browser = await log_in(await make_user("ada@example.com", is_superuser=True))
     pages = {path: await browser.get(path) for path in pages_of(app, "GET") if "{" not in path}
@@ -220,7 +220,7 @@ async def test_every_page_of_a_login_has_a_button_to_log_out(app, log_in, make_u
     ] == []
 
 
-async def test_a_profile_without_fields_has_no_page(log_in, make_user):
+async def test_an_empty_profile_has_no_page(log_in, make_user):
     browser = await log_in(await make_user("ada@example.com"))
 
     status = (await browser.get("/account/profile")).status_code
@@ -231,7 +231,7 @@ async def test_a_profile_without_fields_has_no_page(log_in, make_user):
 # 37: caches
 
 
-async def test_nothing_with_a_cookie_or_a_login_is_kept(browser, log_in, make_user):
+async def test_responses_with_a_cookie_or_a_login_are_not_cached(browser, log_in, make_user):
     """Advisory 37; checklist 30: pages, redirects and errors."""
     user = await make_user("ada@example.com")
     signed_in = await log_in(user)
@@ -260,8 +260,8 @@ async def test_nothing_with_a_cookie_or_a_login_is_kept(browser, log_in, make_us
 
 
 @pytest.mark.parametrize("path", sorted(ROWS))
-async def test_a_limit_counts_pages_and_json_together(app, manager, log_in, make_user, path):
-    """Checklist 10: 429 is a page that says when to try again."""
+async def test_pages_and_json_routes_share_a_limit(app, manager, log_in, make_user, path):
+    """Checklist 10: the 429 page says when to try again."""
     browser = await log_in(await make_user("ada@example.com"))
     manager.limits = Limits(app.state.limiter, {ROWS[path]: Limit(ip="1/h")})
     await browser.post(path, data={"email": "no address"})
@@ -273,8 +273,8 @@ async def test_a_limit_counts_pages_and_json_together(app, manager, log_in, make
     assert int(answer.headers["retry-after"]) > 3000
 
 
-async def test_wrong_passwords_on_pages_and_by_json_are_counted_together(app, manager, browser, make_user):
-    """Checklist 9 and 10: the right password is refused, too, until the window is over."""
+async def test_pages_and_json_routes_share_the_count_of_wrong_passwords(app, manager, browser, make_user):
+    """Checklist 9 and 10: even the right password is refused until the window is over."""
     await make_user("ada@example.com")
     manager.limits = Limits(app.state.limiter, {"wrong_password": Limit(account="2/h")})
     await browser.post("/login", data=WRONG | {"email": "ada@example.com"})
@@ -291,8 +291,8 @@ async def test_wrong_passwords_on_pages_and_by_json_are_counted_together(app, ma
 @pytest.mark.parametrize(
     "path", ["/login", "/register", "/forgot", "/verify", "/confirm", "/account/password", "/account/email"]
 )
-async def test_every_field_helps_password_managers(browser, log_in, make_user, path):
-    """Checklist 7: also the form that is shown again. No field cuts off what is pasted."""
+async def test_every_field_is_annotated_for_password_managers(browser, log_in, make_user, path):
+    """Checklist 7: also when the form is shown again. No field truncates pasted text."""
     signed_in = await log_in(await make_user("ada@example.com"))
     visitor = signed_in if path in ("/confirm",) or path.startswith("/account") else browser
 

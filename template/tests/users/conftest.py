@@ -1,4 +1,4 @@
-"""Fixtures of the users tests: links from mails, cheap hashes, expired tokens, a second application."""
+"""Fixtures for the users tests: mailed links, cheap hashes, expired tokens, a second application."""
 
 import asyncio
 import re
@@ -45,7 +45,7 @@ type Outbox = Callable[[], Awaitable[list[EmailMessage]]]
 
 @pytest.fixture
 def mailed_token(outbox: Outbox) -> Callable[[], Awaitable[str]]:
-    """`await mailed_token()`: the token in the link of the newest mail, found as a reader would."""
+    """`await mailed_token()`: the token in the link of the newest mail."""
 
     async def token() -> str:
         newest = (await outbox())[-1]
@@ -61,7 +61,7 @@ type OpenLink = Callable[..., Awaitable[httpx.Response]]
 
 @pytest.fixture
 def open_link(client: httpx.AsyncClient) -> OpenLink:
-    """`await open_link(address)`: the page of a mailed link, after the redirect that hides its token."""
+    """`await open_link(url)`: the page of a mailed link, after the redirect that hides its token."""
 
     async def opened(address: str, method: str = "GET") -> httpx.Response:
         answer = await client.request(method, address)
@@ -86,7 +86,7 @@ def stored(db: Database) -> Callable[[User], Awaitable[User | None]]:
 
 @pytest.fixture
 def accounts(db: Database) -> Callable[[], Awaitable[list[User]]]:
-    """`await accounts()`: every account there is."""
+    """`await accounts()`: all accounts."""
 
     async def read() -> list[User]:
         async with db.session(commit=False) as session:
@@ -97,7 +97,7 @@ def accounts(db: Database) -> Callable[[], Awaitable[list[User]]]:
 
 @pytest.fixture
 def change(db: Database) -> Callable[..., Awaitable[None]]:
-    """`await change(user, is_active=False)`: write columns past the manager and its rules."""
+    """`await change(user, is_active=False)`: write columns directly, bypassing the manager's rules."""
 
     async def write(user: User, **columns: object) -> None:
         async with db.session() as session:
@@ -124,7 +124,7 @@ def begin_session(db: Database, manager: UserManager) -> BeginSession:
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """`set_clock(moment)`: from now on it is *moment*, and time stands still."""
+    """`set_clock(moment)`: freeze the clock at *moment*."""
 
     def set_to(moment: datetime) -> None:
         monkeypatch.setattr(clock, "now", lambda: moment)
@@ -145,7 +145,7 @@ def events(db: Database) -> Callable[[], Awaitable[list[AuditEvent]]]:
 
 @pytest.fixture
 def expired_tokens(manager: UserManager) -> UserTokens:
-    """Issues what the application would have issued some time ago: right in all but its age."""
+    """Issues tokens as of some time ago: valid except for their age."""
     ttls = ("verify", "reset", "email_change", "invitation", "access")
     return UserTokens(replace(manager.tokens.config, **{f"{each}_ttl_seconds": -1 for each in ttls}))
 
@@ -157,13 +157,13 @@ REAL_HASHING = {name: getattr(hashing, name) for name in ("hash_password", "need
 
 @pytest.fixture(scope="session")
 def password_hash() -> str:
-    """Of the users that `make_user` makes; verifying it costs next to nothing."""
+    """The password hash of the users that `make_user` creates, cheap to verify."""
     return QUICK_HASH
 
 
 @pytest.fixture(autouse=True)
 def quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 with next to no work; `real_hashing` is for tests that are about the hash itself."""
+    """Argon2 at minimal cost. Tests about hashing itself use `real_hashing`."""
     monkeypatch.setattr(hashing, "hash_password", _quick.hash)
     monkeypatch.setattr(hashing, "needs_rehash", _quick.check_needs_rehash)
     monkeypatch.setattr(hashing, "DUMMY_HASH", QUICK_HASH)
@@ -209,7 +209,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def outbox_rows(db: Database) -> Callable[[], Awaitable[int]]:
-    """`await outbox_rows()`: how many rows the outbox has, those to be thrown away included."""
+    """`await outbox_rows()`: the number of rows in the outbox, dummy mails included."""
 
     async def count() -> int:
         async with db.session(commit=False) as session:
@@ -261,7 +261,7 @@ async def connected(app: App) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def at_once() -> Callable[..., Awaitable[list[int]]]:
-    """`await at_once(6, send)`: run `send()` six times concurrently; the statuses, sorted."""
+    """`await at_once(6, send)`: run `send()` six times concurrently and return the sorted statuses."""
 
     async def run(times: int, send: Callable[[], Awaitable[httpx.Response]]) -> list[int]:
         answers = await asyncio.gather(*(send() for _ in range(times)))
@@ -272,7 +272,7 @@ def at_once() -> Callable[..., Awaitable[list[int]]]:
 
 @pytest.fixture
 def headers_of(manager: UserManager) -> Callable[[IssuedSession], dict[str, str]]:
-    """`headers=headers_of(issued)`: what a client of that session sends: its cookie, or an access token."""
+    """`headers=headers_of(issued)`: what a client of that session sends, its cookie or an access token."""
 
     def headers(issued: IssuedSession) -> dict[str, str]:
         if issued.session.kind == "cookie":
@@ -285,7 +285,7 @@ def headers_of(manager: UserManager) -> Callable[[IssuedSession], dict[str, str]
 
 @pytest.fixture
 def session_rows(db: Database) -> Callable[[], Awaitable[list[UserSession]]]:
-    """`await session_rows()`: every session there is, those that are over included, oldest first."""
+    """`await session_rows()`: all sessions, ended ones included, oldest first."""
 
     async def read() -> list[UserSession]:
         async with db.session(commit=False) as session:
@@ -296,7 +296,7 @@ def session_rows(db: Database) -> Callable[[], Awaitable[list[UserSession]]]:
 
 @pytest.fixture
 def change_session(db: Database) -> Callable[..., Awaitable[None]]:
-    """`await change_session(issued.session, kind="cookie")`: write columns of a session past its module."""
+    """`await change_session(issued.session, kind="cookie")`: write columns of a session directly."""
 
     async def write(row: UserSession, **columns: object) -> None:
         async with db.session() as session:
@@ -309,7 +309,7 @@ def change_session(db: Database) -> Callable[..., Awaitable[None]]:
 
 @pytest.fixture
 def session_cookie() -> Callable[[httpx.Response], str]:
-    """`session_cookie(answer)`: the one Set-Cookie of *answer* that is about the session."""
+    """`session_cookie(answer)`: the only Set-Cookie of *answer* for the session."""
 
     def find(answer: httpx.Response) -> str:
         cookies = answer.headers.get_list("set-cookie")
@@ -321,7 +321,7 @@ def session_cookie() -> Callable[[httpx.Response], str]:
 
 @pytest.fixture
 def browser_of_answer() -> Callable[[httpx.Response], dict[str, str]]:
-    """`headers=browser_of_answer(answer)`: what shows that it is the browser that *answer* was sent to."""
+    """`headers=browser_of_answer(answer)`: the device cookie of the browser that received *answer*."""
 
     def headers(answer: httpx.Response) -> dict[str, str]:
         cookies = answer.headers.get_list("set-cookie")
@@ -346,7 +346,7 @@ def headers_of_answer(
 
 @pytest.fixture
 async def root(make_user: Callable[..., Awaitable[User]]) -> User:
-    """The superuser that `admin` is logged in as; older than every other account of a test."""
+    """The superuser that `admin` is logged in as, the oldest account of a test."""
     return await make_user("root@example.com", is_superuser=True, created_at=datetime(2020, 1, 1, tzinfo=UTC))
 
 
@@ -367,7 +367,7 @@ async def admin(
 def logins(
     client: httpx.AsyncClient, manager: UserManager, begin_session: BeginSession
 ) -> Callable[[User], Awaitable[Callable[[], Awaitable[list[int]]]]]:
-    """`try_all = await logins(user)` logs in; `await try_all()`: how access, cookie, refresh are answered."""
+    """`try_all = await logins(user)` logs in; `await try_all()`: the statuses for access, cookie, refresh."""
 
     async def begin(user: User) -> Callable[[], Awaitable[list[int]]]:
         bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
@@ -395,8 +395,10 @@ def every_token(
     begin_session: BeginSession,
     change: Callable[..., Awaitable[None]],
 ) -> Callable[[User], Awaitable[Callable[[], Awaitable[set[str]]]]]:
-    """`good = await every_token(user)`: a token of each kind, and an invitation of somebody else's address;
-    `await good()`: the kinds that are good still."""
+    """`good = await every_token(user)`: a token of each kind, and an invitation for another address.
+
+    `await good()`: the kinds that still work.
+    """
 
     async def issue(user: User) -> Callable[[], Awaitable[set[str]]]:
         await change(user, pending_email="new@example.com")
@@ -422,7 +424,7 @@ def every_token(
                 try:
                     await check(session, token=token)
                 except OwnerRequired:
-                    # The token of a change of address is good, and not enough.
+                    # The email-change token is valid but not sufficient.
                     return True
                 except TokenError:
                     return False
@@ -447,7 +449,7 @@ def every_token(
 
 @pytest.fixture
 def make_owner(db: Database, quick_hashing: None) -> Callable[..., Awaitable[User]]:
-    """As `make_user`; verifying the password costs next to nothing."""
+    """Like `make_user`, with a password that is cheap to verify."""
 
     async def make(email: str = "ada@example.com", **columns: object) -> User:
         async with db.session() as session:
@@ -460,7 +462,7 @@ def make_owner(db: Database, quick_hashing: None) -> Callable[..., Awaitable[Use
 
 @dataclass(frozen=True)
 class Visit:
-    """A session, and what the requests of its client carry."""
+    """A session and the headers of its client's requests."""
 
     issued: IssuedSession
     headers: dict[str, str]
@@ -468,7 +470,7 @@ class Visit:
 
 @pytest.fixture
 def visit(begin_session: BeginSession, manager: UserManager) -> Callable[..., Awaitable[Visit]]:
-    """`headers=(await visit(user, "cookie")).headers`: a request of a new session of *user*."""
+    """`headers=(await visit(user, "cookie")).headers`: headers of a new session of *user*."""
 
     async def begin(user: User, kind: str = "bearer") -> Visit:
         issued = await begin_session(user, kind=kind)
@@ -487,7 +489,7 @@ type CreateTable = Callable[..., Awaitable[Table]]
 
 @pytest.fixture
 async def create_table(app: App) -> AsyncIterator[CreateTable]:
-    """`await create_table("orders", Column(...))`: a table of the project's own, gone after the test."""
+    """`await create_table("orders", Column(...))`: a custom table, dropped after the test."""
     engine, tables = app.state.db.get().engine, []
 
     async def create(name: str, *columns: Column[Any]) -> Table:
@@ -505,7 +507,7 @@ async def create_table(app: App) -> AsyncIterator[CreateTable]:
 
 @pytest.fixture
 def do_task(app: App) -> Callable[[str], Awaitable[None]]:
-    """`await do_task("clean")`: what the worker does from time to time, once and now."""
+    """`await do_task("clean")`: run a periodic task of the worker once."""
 
     async def do(name: str) -> None:
         (task,) = [each for each in app.state.tasks if each.name == name]
@@ -538,7 +540,7 @@ def meanwhile(manager: UserManager, monkeypatch: pytest.MonkeyPatch) -> Callable
 
 @pytest.fixture
 def overtake_refresh(manager: UserManager, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`overtake_refresh(act)`: `act()` happens between the reading and the writing of the next refresh."""
+    """`overtake_refresh(act)`: `act()` happens between the read and the write of the next refresh."""
 
     def arrange(act: Callable[[], Awaitable[object]]) -> None:
         by_id = manager.sessions.by_id
@@ -579,12 +581,12 @@ def email_link(
 
 
 class Refused(Exception):
-    """What a hook of these tests raises."""
+    """Raised by the hooks of these tests."""
 
 
 @pytest.fixture
 def fail(manager: UserManager) -> Callable[..., None]:
-    """`fail("on_after_login")`: that hook writes a row, sends a mail, and raises."""
+    """`fail("on_after_login")`: make that hook write a row, send a mail and raise."""
 
     def replace(name: str, error: type[Exception] | Exception = Refused) -> None:
         async def hook(user: User, *rest: object) -> None:

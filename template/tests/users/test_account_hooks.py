@@ -1,4 +1,4 @@
-"""Hooks around what owners and administrators do: each once, in the transaction, undoing all by raising."""
+"""Hooks for changes by owners and administrators: called once, in a transaction they can abort."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def change_password(client):
 
 @pytest.fixture
 def admin(make_owner, visit):
-    """`await admin()`: what the requests of a superuser carry."""
+    """`await admin()`: the headers of a superuser's requests."""
 
     async def begin():
         root = await make_owner("root@example.com", id="root", is_superuser=True)
@@ -47,7 +47,7 @@ def admin(make_owner, visit):
     return begin
 
 
-# When they run, with what
+# When they run and with which arguments
 
 
 @KINDS
@@ -73,7 +73,7 @@ async def test_after_a_logout_with_the_refresh_token(client, make_owner, visit, 
     assert [called.id for (called,) in seen] == [user.id]
 
 
-async def test_of_four_logouts_at_once_one_calls_it(client, make_owner, visit, calls, at_once):
+async def test_four_concurrent_logouts_call_it_once(client, make_owner, visit, calls, at_once):
     here = await visit(await make_owner())
     seen = calls("on_after_logout")
 
@@ -84,7 +84,7 @@ async def test_of_four_logouts_at_once_one_calls_it(client, make_owner, visit, c
 
 
 @KINDS
-async def test_after_a_change_of_the_password(make_owner, visit, calls, change_password, kind):
+async def test_after_a_password_change(make_owner, visit, calls, change_password, kind):
     user = await make_owner()
     here = await visit(user, kind)
     seen = calls("on_after_change_password")
@@ -94,7 +94,7 @@ async def test_after_a_change_of_the_password(make_owner, visit, calls, change_p
     assert [(called.id, called.password_version) for (called,) in seen] == [(user.id, 1)]
 
 
-async def test_after_another_address_was_asked_for_with_a_token_that_works(client, make_owner, visit, calls):
+async def test_after_an_email_change_request_with_a_working_token(client, make_owner, visit, calls):
     user = await make_owner()
     here = await visit(user)
     seen = calls("on_after_request_email_change")
@@ -107,7 +107,7 @@ async def test_after_another_address_was_asked_for_with_a_token_that_works(clien
     assert answer.status_code == 200
 
 
-async def test_not_for_an_address_that_is_taken(client, make_owner, visit, calls):
+async def test_not_for_a_taken_address(client, make_owner, visit, calls):
     await make_owner("eve@example.com")
     here = await visit(await make_owner())
     seen = calls("on_after_request_email_change")
@@ -117,7 +117,7 @@ async def test_not_for_an_address_that_is_taken(client, make_owner, visit, calls
     assert seen == []
 
 
-async def test_after_the_address_was_changed(client, make_owner, email_link, calls):
+async def test_after_an_email_change(client, make_owner, email_link, calls):
     user = await make_owner()
     link = await email_link(user)
     seen = calls("on_after_change_email")
@@ -130,7 +130,7 @@ async def test_after_the_address_was_changed(client, make_owner, email_link, cal
     ]
 
 
-async def test_after_an_update_with_what_changed(client, make_owner, admin, calls):
+async def test_after_an_update_with_the_changes(client, make_owner, admin, calls):
     await make_owner(id="ada")
     headers = await admin()
     seen = calls("on_after_update")
@@ -147,7 +147,7 @@ async def test_before_a_deletion_by_the_owner(client, manager, make_owner, visit
     seen = []
 
     async def hook(called):
-        # What belongs to the account is there still.
+        # The account's rows still exist.
         seen.append((called.id, len(await manager.sessions.of_user(session_of(called), called))))
 
     manager.on_before_delete = hook
@@ -168,7 +168,9 @@ async def test_before_a_deletion_by_an_administrator(client, make_owner, admin, 
     assert [called.id for (called,) in seen] == ["ada"]
 
 
-async def test_none_runs_for_what_was_refused(client, make_owner, visit, calls, change_password, email_link):
+async def test_no_hook_runs_for_refused_requests(
+    client, make_owner, visit, calls, change_password, email_link
+):
     user = await make_owner(is_superuser=True)
     here = await visit(user)
     names = (
@@ -191,7 +193,7 @@ async def test_none_runs_for_what_was_refused(client, make_owner, visit, calls, 
     assert seen == [[]] * 6
 
 
-# What they write, and what they undo
+# What they write and undo
 
 
 async def test_a_hook_writes_in_the_same_transaction(make_owner, visit, manager, change_password, accounts):
@@ -218,7 +220,7 @@ async def test_a_raising_hook_undoes_the_logout(client, make_owner, visit, fail,
 
 
 @KINDS
-async def test_a_raising_hook_undoes_the_change_of_the_password(
+async def test_a_raising_hook_undoes_the_password_change(
     client, make_owner, visit, fail, change_password, stored, accounts, outbox, kind
 ):
     user = await make_owner()
@@ -233,7 +235,7 @@ async def test_a_raising_hook_undoes_the_change_of_the_password(
     assert (len(await accounts()), await outbox()) == (1, [])
 
 
-async def test_a_raising_hook_undoes_the_asking_for_another_address(
+async def test_a_raising_hook_undoes_the_email_change_request(
     client, make_owner, visit, fail, stored, accounts, outbox
 ):
     user = await make_owner()
@@ -247,7 +249,7 @@ async def test_a_raising_hook_undoes_the_asking_for_another_address(
     assert (len(await accounts()), await outbox()) == (1, [])
 
 
-async def test_a_raising_hook_undoes_the_change_of_the_address_and_spends_no_link(
+async def test_a_raising_hook_undoes_the_email_change_and_keeps_the_link_valid(
     client, manager, make_owner, visit, fail, email_link, stored, outbox
 ):
     user = await make_owner()
@@ -289,7 +291,7 @@ async def test_a_raising_hook_keeps_the_account(client, make_owner, visit, fail,
     assert (len(await accounts()), await outbox()) == (1, [])
 
 
-async def test_a_hook_may_refuse_with_an_answer_of_its_own(client, make_owner, visit, fail, stored):
+async def test_a_hook_may_refuse_with_its_own_response(client, make_owner, visit, fail, stored):
     user = await make_owner()
     fail("on_before_delete", Problem(409, "Pay your bill first."))
 

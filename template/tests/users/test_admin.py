@@ -1,4 +1,4 @@
-"""Administration: what superusers see of accounts and do with them, and that nobody else can."""
+"""Administration: what superusers, and only they, can see and do."""
 
 import re
 from base64 import urlsafe_b64encode
@@ -38,7 +38,7 @@ def read_all(admin, read_on):
 
 @pytest.fixture
 def make_users(make_user):
-    """`await make_users("ada", "bob", created_at=...)`: an account each, the last one the newest."""
+    """`await make_users("ada", "bob", created_at=...)`: one account per name, the last the newest."""
 
     async def make(*names, **columns):
         return [
@@ -66,7 +66,7 @@ async def test_the_list_shows_accounts_newest_first(admin, root, make_users, mak
     assert answer.json()["next"] is None
 
 
-async def test_the_list_shows_of_an_account_what_is_no_secret(admin, make_user):
+async def test_the_list_shows_no_secrets(admin, make_user):
     due = datetime(2030, 1, 2, tzinfo=UTC)
     user = await make_user(
         is_verified=True,
@@ -101,7 +101,7 @@ async def test_the_list_shows_of_an_account_what_is_no_secret(admin, make_user):
         (6, [["eve", "dan", "cat", "bob", "ada", "root"]]),
     ],
 )
-async def test_the_pages_hold_every_account_once(read_all, make_users, limit, pages):
+async def test_every_account_is_on_exactly_one_page(read_all, make_users, limit, pages):
     await make_users("ada", "bob", "cat", "dan", "eve")
 
     assert [names_of(page) for page in await read_all(limit=limit)] == pages
@@ -122,8 +122,8 @@ async def test_the_pages_hold_every_account_once(read_all, make_users, limit, pa
         ("'", []),
     ],
 )
-async def test_the_list_is_searched_by_a_part_of_the_address(admin, make_users, search, found):
-    """% and _ stand for themselves."""
+async def test_the_list_can_be_searched_by_part_of_the_address(admin, make_users, search, found):
+    """% and _ are literal characters."""
     await make_users("ada", "50%", "axb", "a_b", "fifty")
 
     answer = await admin.get("/users", params={"search": search})
@@ -145,7 +145,7 @@ async def test_the_list_is_searched_by_a_part_of_the_address(admin, make_users, 
         ("is_verified=true&is_active=false", []),
     ],
 )
-async def test_the_list_is_filtered(admin, make_user, query, found):
+async def test_the_list_can_be_filtered(admin, make_user, query, found):
     await make_user("plain@example.com", created_at=NOON)
     await make_user("disabled@example.com", created_at=NOON + timedelta(hours=1), is_active=False)
     await make_user("verified@example.com", created_at=NOON + timedelta(hours=2), is_verified=True)
@@ -158,7 +158,7 @@ async def test_the_list_is_filtered(admin, make_user, query, found):
     "query",
     ["limit=0", "limit=101", "limit=x", "limit=", "is_active=maybe", "is_superuser=2", "search=" + "x" * 321],
 )
-async def test_an_invalid_list_is_refused(admin, query):
+async def test_invalid_list_parameters_are_refused(admin, query):
     answer = await admin.get(f"/users?{query}")
 
     assert answer.status_code == 400
@@ -173,7 +173,7 @@ def cursor(content):
 
 
 @pytest.mark.parametrize("user_id", ["x", "0", "%20", "%F0%9F%A6%85", "x" * 3000, "' OR 1=1 --"])
-async def test_an_id_that_cannot_be_is_not_found(admin, user_id):
+async def test_an_impossible_id_is_not_found(admin, user_id):
     assert (await admin.get(f"/users/{user_id}")).status_code == 404
 
 
@@ -198,7 +198,7 @@ async def test_an_account_is_read(admin, make_user):
 
 @pytest.mark.parametrize("flag", ["is_active", "is_verified", "is_superuser", "must_reset_password"])
 @pytest.mark.parametrize("value", [True, False])
-async def test_a_flag_is_changed_alone(admin, make_user, stored, flag, value):
+async def test_changing_a_flag_changes_nothing_else(admin, make_user, stored, flag, value):
     user = await make_user(**{flag: not value})
     before = (await admin.get(f"/users/{user.id}")).json()
 
@@ -209,7 +209,7 @@ async def test_a_flag_is_changed_alone(admin, make_user, stored, flag, value):
     assert getattr(await stored(user), flag) is value
 
 
-async def test_a_change_is_written_down_once_with_who_did_it(admin, root, make_user, events):
+async def test_a_change_is_audited_once_with_its_actor(admin, root, make_user, events):
     """Checklist 39."""
     user = await make_user()
 
@@ -222,7 +222,7 @@ async def test_a_change_is_written_down_once_with_who_did_it(admin, root, make_u
 
 
 @pytest.mark.parametrize("body", [{}, {"is_active": None}, {"is_active": True}, {"email": "eve@example.com"}])
-async def test_a_change_of_nothing_changes_nothing(client, admin, make_user, login, stored, events, body):
+async def test_an_empty_change_changes_nothing(client, admin, make_user, login, stored, events, body):
     user = await make_user("ada@example.com")
     headers = login(user)
 
@@ -259,7 +259,7 @@ async def test_an_invalid_change_changes_nothing(admin, make_user, stored, body)
     assert (await stored(user)).is_active
 
 
-async def test_a_promotion_acts_at_once(client, admin, make_user, login):
+async def test_a_promotion_takes_effect_at_once(client, admin, make_user, login):
     """Checklist 36: roles are read from the database."""
     user = await make_user()
     headers = login(user)
@@ -269,7 +269,7 @@ async def test_a_promotion_acts_at_once(client, admin, make_user, login):
     assert (await client.get("/users", headers=headers)).status_code == 200
 
 
-async def test_a_demotion_acts_at_once(client, admin, make_user, login):
+async def test_a_demotion_takes_effect_at_once(client, admin, make_user, login):
     """Checklist 36: roles are read from the database."""
     user = await make_user(is_superuser=True)
     headers = login(user)
@@ -280,13 +280,13 @@ async def test_a_demotion_acts_at_once(client, admin, make_user, login):
     assert (await client.get("/users/me", headers=headers)).status_code == 200
 
 
-async def test_logins_that_nothing_has_ended_are_good(make_user, logins):
+async def test_untouched_logins_stay_valid(make_user, logins):
     try_all = await logins(await make_user())
 
     assert await try_all() == [200, 200, 200]
 
 
-async def test_disabling_and_enabling_kills_mailed_links(admin, client, manager, make_user):
+async def test_disabling_and_enabling_invalidates_mailed_links(admin, client, manager, make_user):
     user = await make_user()
     token = manager.reset_token(user)
 
@@ -297,7 +297,7 @@ async def test_disabling_and_enabling_kills_mailed_links(admin, client, manager,
     assert answer.status_code == 400
 
 
-async def test_taking_a_verification_away_ends_sessions(admin, make_user, logins):
+async def test_revoking_the_verification_ends_sessions(admin, make_user, logins):
     user = await make_user(is_verified=True)
     try_all = await logins(user)
 
@@ -306,7 +306,7 @@ async def test_taking_a_verification_away_ends_sessions(admin, make_user, logins
     assert await try_all() == [401, 401, 401]
 
 
-async def test_administrators_who_disable_themselves_are_out(admin, root, make_user):
+async def test_administrators_who_disable_themselves_are_logged_out(admin, root, make_user):
     await make_user("boss@example.com", is_superuser=True)
 
     answer = await admin.patch(f"/users/{root.id}", json={"is_active": False})
@@ -327,9 +327,7 @@ async def test_a_deleted_account_is_gone(admin, make_user, stored, logins):
     assert await try_all() == [401, 401, 401]
 
 
-async def test_deleting_takes_effect_at_once_also_where_owners_have_a_grace(
-    other_client, root, make_user, stored, login
-):
+async def test_deletion_by_an_administrator_has_no_grace_period(other_client, root, make_user, stored, login):
     client = await other_client(deletion_grace_days=30)
     user = await make_user()
 
@@ -363,7 +361,7 @@ async def test_administrators_recognize_their_own_session(admin, root, begin_ses
     assert sorted(each["is_current"] for each in shown) == [False, True]
 
 
-async def test_sessions_that_are_over_are_not_shown(admin, manager, db, make_user, begin_session):
+async def test_ended_sessions_are_not_shown(admin, manager, db, make_user, begin_session):
     user = await make_user()
     ended, live = await begin_session(user), await begin_session(user)
     async with db.session() as session:
@@ -379,7 +377,7 @@ async def test_administrators_can_end_their_own_sessions(admin, root):
     assert (await admin.get("/users")).status_code == 401
 
 
-async def test_ending_sessions_is_written_down_once(admin, root, make_user, begin_session, events):
+async def test_ending_sessions_is_audited_once(admin, root, make_user, begin_session, events):
     """Checklist 39."""
     user = await make_user()
     await begin_session(user)
@@ -394,7 +392,7 @@ async def test_ending_sessions_is_written_down_once(admin, root, make_user, begi
 # Reset: POST /users/{id}/password-reset
 
 
-async def test_sending_a_reset_changes_nothing_by_itself(admin, make_user, logins, stored):
+async def test_sending_a_reset_does_not_change_the_account(admin, make_user, logins, stored):
     user = await make_user()
     try_all = await logins(user)
 
@@ -413,7 +411,7 @@ async def test_a_disabled_account_gets_no_reset(admin, make_user, outbox, outbox
     assert await outbox_rows() == 0
 
 
-async def test_sending_a_reset_is_written_down_once(admin, root, make_user, events):
+async def test_sending_a_reset_is_audited_once(admin, root, make_user, events):
     """Checklist 39."""
     user = await make_user()
 
@@ -428,7 +426,7 @@ async def test_sending_a_reset_is_written_down_once(admin, root, make_user, even
 
 @pytest.fixture
 def happen(db, manager):
-    """`await happen(user, 3)`: so many events of that account."""
+    """`await happen(user, 3)`: record that many events of the account."""
     from app.users import record
 
     async def write(user, times=1):
@@ -465,7 +463,7 @@ async def test_an_event_is_shown(admin, make_user, happen, events):
     ]
 
 
-async def test_the_log_of_one_account_holds_no_others(read_all, make_user, happen):
+async def test_the_log_of_an_account_has_no_other_accounts_events(read_all, make_user, happen):
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     await happen(ada, 2)
     await happen(eve)
@@ -487,7 +485,7 @@ async def test_the_log_outlives_the_account(admin, make_user, happen):
     assert [item["event"] for item in page["items"]] == ["delete", "tested"]
 
 
-async def test_an_account_that_never_was_has_no_log(admin, make_user, happen):
+async def test_an_unknown_account_has_no_log(admin, make_user, happen):
     await happen(await make_user())
 
     answer = await admin.get("/users/audit", params={"user_id": NOBODY})
@@ -499,12 +497,12 @@ async def test_an_account_that_never_was_has_no_log(admin, make_user, happen):
     "query",
     ["limit=0", "limit=101", "before=0", "before=x", "before=9223372036854775808", "user_id=" + "x" * 37],
 )
-async def test_an_invalid_page_of_the_log_is_refused(admin, query):
+async def test_invalid_log_parameters_are_refused(admin, query):
     assert (await admin.get(f"/users/audit?{query}")).status_code == 400
 
 
-async def test_what_somebody_unknown_tried_is_in_the_log(admin, client):
-    """Checklist 39: with address and browser, without what was typed."""
+async def test_attempts_by_unknown_users_are_logged(admin, client):
+    """Checklist 39: with IP address and browser, but without the input."""
     browser = {"User-Agent": "curl/8.5.0"}
     await client.post(
         "/users/login", json={"email": "secret@example.com", "password": "hunter2"}, headers=browser

@@ -1,4 +1,4 @@
-"""The audit log: every event once, by whom and from where, failures included, nothing secret, for a time."""
+"""The audit log: each event once, with actor and origin, including failures but no secrets."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ INSTANT = timedelta(microseconds=1)
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-# What happens to the account with the id "ada", by itself or by the superuser "root"
+# Events of the account "ada", caused by its owner or by the superuser "root"
 
 
 async def logs_in(it):
@@ -270,7 +270,7 @@ FLOWS = pytest.mark.parametrize(
 
 
 class Life:
-    """What the flows above need; it is noon, and every request comes from Firefox."""
+    """What the flows above need. It is noon, and every request comes from Firefox."""
 
     def __init__(self, client, manager, change, set_clock):
         self.client, self.manager, self.change, self.set_clock = client, manager, change, set_clock
@@ -312,7 +312,7 @@ def begin(client, manager, change, set_clock, make_owner, visit):
 
 @pytest.fixture
 def lines(events):
-    """`await lines()`: the log, an event in a line: what, how, whose, by whom, shown by what."""
+    """`await lines()`: the log, one event per line: event, outcome, account, actor, credential."""
 
     async def read():
         return [
@@ -327,7 +327,7 @@ def lines(events):
 
 
 @FLOWS
-async def test_what_happens_is_written_down_once(begin, lines, happens, expected):
+async def test_each_event_is_audited_once(begin, lines, happens, expected):
     """Checklist 39; failures too, though they are answered 400 and 401."""
     await happens(await begin())
 
@@ -335,9 +335,7 @@ async def test_what_happens_is_written_down_once(begin, lines, happens, expected
 
 
 @FLOWS
-async def test_it_is_written_down_with_time_address_and_browser_and_nothing_secret(
-    begin, events, happens, expected
-):
+async def test_an_event_has_time_address_and_browser_but_no_secret(begin, events, happens, expected):
     """Checklist 39; ASVS 16.2.1 and 16.2.5: no password, token, hash or mail address in any column."""
     it = await begin()
 
@@ -351,14 +349,14 @@ async def test_it_is_written_down_with_time_address_and_browser_and_nothing_secr
     assert [secret for secret in it.secrets if secret in text] == []
 
 
-async def test_a_registration_is_written_down(client, lines):
+async def test_a_registration_is_audited(client, lines):
     answer = await client.post("/users/register", json=ADA)
 
     user_id = answer.json()["id"]
     assert await lines() == [f"register success {user_id} by {user_id} -"]
 
 
-async def test_a_deletion_that_is_taken_back_is_written_down(begin, change, lines):
+async def test_a_cancelled_deletion_is_audited(begin, change, lines):
     it = await begin()
     await change(it.ada, delete_after=NOON + INSTANT)
 
@@ -370,7 +368,7 @@ async def test_a_deletion_that_is_taken_back_is_written_down(begin, change, line
     ]
 
 
-async def test_a_deletion_by_the_worker_is_written_down(begin, change, do_task, events, lines):
+async def test_a_deletion_by_the_worker_is_audited(begin, change, do_task, events, lines):
     it = await begin()
     await change(it.ada, delete_after=NOON)
 
@@ -381,14 +379,14 @@ async def test_a_deletion_by_the_worker_is_written_down(begin, change, do_task, 
     assert (event.ip_address, event.user_agent, event.at) == ("", "", NOON)
 
 
-async def test_the_details_say_what_was_changed(begin, events):
+async def test_the_details_list_the_changed_fields(begin, events):
     await is_changed_by_an_administrator(await begin())
 
     (event,) = await events()
     assert msgspec.json.decode(event.details) == {"changed": ["is_active"], "is_active": False}
 
 
-async def test_the_details_say_which_session(begin, events):
+async def test_the_details_identify_the_session(begin, events):
     it = await begin()
 
     await ends_a_session(it)
@@ -397,7 +395,7 @@ async def test_the_details_say_which_session(begin, events):
     assert msgspec.json.decode(event.details) == {"session": it.other_session}
 
 
-async def test_what_a_browser_says_of_itself_is_cut(client, make_owner, events):
+async def test_a_long_user_agent_is_cut(client, make_owner, events):
     await make_owner()
 
     await client.post("/users/login", json=ADA, headers={"User-Agent": "x" * 5000})
@@ -406,7 +404,7 @@ async def test_what_a_browser_says_of_itself_is_cut(client, make_owner, events):
     assert (event.user_agent, event.browser) == ("x" * 512, "x" * 80)
 
 
-# What is undone
+# Rolled-back changes
 
 
 @pytest.mark.parametrize(
@@ -424,7 +422,7 @@ async def test_what_a_browser_says_of_itself_is_cut(client, make_owner, events):
         ("on_before_delete", deletes_the_account),
     ],
 )
-async def test_what_was_undone_did_not_happen(begin, lines, manager, hook, happens):
+async def test_a_rolled_back_change_is_not_audited(begin, lines, manager, hook, happens):
     async def refuse(*arguments):
         raise RuntimeError
 
@@ -435,13 +433,13 @@ async def test_what_was_undone_did_not_happen(begin, lines, manager, hook, happe
     assert await lines() == []
 
 
-# For how long
+# Retention
 
 
 @pytest.mark.parametrize(
     ("age", "kept"), [(timedelta(days=365), 1), (timedelta(days=365) + INSTANT, 0)], ids=str
 )
-async def test_events_are_kept_for_the_time_of_the_setting(db, set_clock, do_task, events, age, kept):
+async def test_events_are_kept_for_the_configured_time(db, set_clock, do_task, events, age, kept):
     set_clock(NOON)
     async with db.session() as session:
         record(session, "login", "ada")
@@ -452,10 +450,10 @@ async def test_events_are_kept_for_the_time_of_the_setting(db, set_clock, do_tas
     assert len(await events()) == kept
 
 
-# Events of one's own
+# Custom events
 
 
-async def test_a_project_writes_down_events_of_its_own(client, manager, make_owner, lines):
+async def test_a_project_can_record_its_own_events(client, manager, make_owner, lines):
     async def hook(user):
         record(session_of(user), "greeted", user.id)
 

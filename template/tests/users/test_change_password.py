@@ -1,4 +1,4 @@
-"""POST /users/me/password: the owner, who knows the current password, sets another one."""
+"""POST /users/me/password: the owner enters the current password and sets a new one."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def change_password(client):
-    """`await change_password(visit)`: what a front end sends; another body on demand."""
+    """`await change_password(visit)`: what a front end sends, optionally with another body."""
 
     async def send(visit, body=BODY, **headers):
         return await client.post("/users/me/password", json=body, headers=visit.headers | headers)
@@ -22,7 +22,7 @@ def change_password(client):
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in("password")`: the status of Ada's trying to log in."""
+    """`await log_in("password")`: the status of Ada's login attempt."""
 
     async def send(password):
         answer = await client.post("/users/login", json={"email": "ada@example.com", "password": password})
@@ -31,13 +31,11 @@ def log_in(client):
     return send
 
 
-# What comes of it
+# Effects
 
 
 @KINDS
-async def test_the_new_password_takes_the_place_of_the_old_one(
-    make_owner, visit, change_password, log_in, kind
-):
+async def test_the_new_password_replaces_the_old_one(make_owner, visit, change_password, log_in, kind):
     here = await visit(await make_owner(), kind)
 
     answer = await change_password(here)
@@ -74,7 +72,7 @@ async def test_a_browser_gets_a_new_cookie_that_works_and_no_tokens(
 
 
 @KINDS
-async def test_what_authenticated_this_session_before_is_dead(
+async def test_the_previous_credentials_of_this_session_stop_working(
     client, make_owner, visit, change_password, kind
 ):
     """Checklist 16 and 21."""
@@ -85,7 +83,7 @@ async def test_what_authenticated_this_session_before_is_dead(
     assert (await client.get("/users/me", headers=here.headers)).status_code == 401
 
 
-async def test_the_refresh_token_from_before_is_dead(client, make_owner, visit, change_password):
+async def test_the_previous_refresh_token_stops_working(client, make_owner, visit, change_password):
     here = await visit(await make_owner())
 
     await change_password(here)
@@ -95,7 +93,7 @@ async def test_the_refresh_token_from_before_is_dead(client, make_owner, visit, 
 
 
 @KINDS
-async def test_sessions_of_others_go_on(client, make_owner, visit, change_password, kind):
+async def test_other_users_sessions_continue(client, make_owner, visit, change_password, kind):
     eve = await visit(await make_owner("eve@example.com"), kind)
 
     await change_password(await visit(await make_owner("ada@example.com")))
@@ -103,8 +101,10 @@ async def test_sessions_of_others_go_on(client, make_owner, visit, change_passwo
     assert (await client.get("/users/me", headers=eve.headers)).status_code == 200
 
 
-async def test_the_session_begins_no_new_life(client, make_owner, visit, change_password, set_clock):
-    """Checklist 18: its absolute limit stays."""
+async def test_the_lifetime_of_the_session_is_not_extended(
+    client, make_owner, visit, change_password, set_clock
+):
+    """Checklist 18: the absolute limit does not move."""
     set_clock(NOON)
     here = await visit(await make_owner())
     set_clock(NOON + timedelta(days=1))
@@ -119,7 +119,7 @@ async def test_the_session_begins_no_new_life(client, make_owner, visit, change_
     assert session["authenticated_at"] == "2030-05-02T12:00:00Z"
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize("wrong", ["", "wrong", NEW, OLD + " ", OLD.upper()])
@@ -139,7 +139,7 @@ async def test_a_wrong_current_password_changes_nothing(
 
 
 @pytest.mark.parametrize("refused", ["", "short", "x" * 129], ids=len)
-async def test_a_new_password_that_may_not_be_used_changes_nothing_and_costs_no_hash(
+async def test_a_refused_new_password_changes_nothing_and_is_not_hashed(
     make_owner, visit, change_password, stored, hash_calls, refused
 ):
     user = await make_owner()
@@ -173,16 +173,14 @@ async def test_a_malformed_body_is_refused(make_owner, visit, change_password, b
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_nobody_gets_in_without_a_login(client):
+async def test_a_login_is_required(client):
     answer = await client.post("/users/me/password", content=b"not even JSON")
 
     assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
-async def test_another_site_cannot_send_it_with_the_cookie(
-    make_owner, visit, change_password, stored, headers
-):
+async def test_another_site_cannot_use_the_cookie(make_owner, visit, change_password, stored, headers):
     """Checklist 35."""
     user = await make_owner()
 
@@ -192,11 +190,11 @@ async def test_another_site_cannot_send_it_with_the_cookie(
     assert (await stored(user)).hashed_password == user.hashed_password
 
 
-# What happens at the same time
+# Concurrent requests
 
 
 @KINDS
-async def test_of_four_changes_at_once_one_wins(
+async def test_only_one_of_four_concurrent_changes_succeeds(
     make_owner, visit, change_password, at_once, stored, outbox, kind
 ):
     user = await make_owner()
@@ -210,9 +208,7 @@ async def test_of_four_changes_at_once_one_wins(
     assert len(await outbox()) == 1
 
 
-async def test_of_two_sessions_that_change_it_at_once_one_wins(
-    make_owner, visit, change_password, at_once, stored
-):
+async def test_only_one_of_two_sessions_changes_it(make_owner, visit, change_password, at_once, stored):
     user = await make_owner()
     visits = iter([await visit(user), await visit(user, "cookie")])
 
@@ -226,7 +222,7 @@ async def test_of_two_sessions_that_change_it_at_once_one_wins(
 @pytest.mark.parametrize(
     "columns", [{"is_active": False}, {"password_version": 1}, {"email": "new@example.com"}], ids=str
 )
-async def test_an_account_that_changed_meanwhile_keeps_its_password(
+async def test_a_concurrently_changed_account_keeps_its_password(
     make_owner, visit, change_password, meanwhile, change, stored, outbox, columns
 ):
     user = await make_owner()
@@ -240,7 +236,7 @@ async def test_an_account_that_changed_meanwhile_keeps_its_password(
     assert await outbox() == []
 
 
-async def test_a_session_that_was_ended_meanwhile_sets_no_password(
+async def test_a_concurrently_ended_session_sets_no_password(
     client, make_owner, visit, change_password, meanwhile, stored, outbox
 ):
     user = await make_owner()
@@ -258,7 +254,7 @@ async def test_a_session_that_was_ended_meanwhile_sets_no_password(
     assert await outbox() == []
 
 
-async def test_an_account_that_was_deleted_meanwhile_stays_deleted(
+async def test_a_concurrently_deleted_account_stays_deleted(
     client, manager, db, make_owner, visit, change_password, meanwhile, accounts
 ):
     user = await make_owner()

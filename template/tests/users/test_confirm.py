@@ -1,4 +1,4 @@
-"""POST /users/me/confirm: the password once more, so that the session counts as recently logged in."""
+"""POST /users/me/confirm: entering the password again makes the login recent."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,13 +14,13 @@ PASSWORD = {"password": "correct horse battery"}
 
 @pytest.fixture(autouse=True)
 def start(set_clock):
-    """Every test of this module begins at START."""
+    """Every test of this module starts at START."""
     set_clock(START)
 
 
 @pytest.fixture
 def confirm(client):
-    """`await confirm(headers, password="...")`: the answer to a confirmation."""
+    """`await confirm(headers, password="...")`: the response to a confirmation."""
 
     async def send(headers, **body):
         return await client.post("/users/me/confirm", json=PASSWORD | body, headers=headers)
@@ -30,7 +30,7 @@ def confirm(client):
 
 @pytest.fixture
 def status_of_export(client):
-    """`await status_of_export(headers)`: the status of a route that needs a recent login."""
+    """`await status_of_export(headers)`: the status of a route that requires a recent login."""
 
     async def ask(headers):
         return (await client.get("/users/me/export", headers=headers)).status_code
@@ -40,7 +40,7 @@ def status_of_export(client):
 
 @pytest.fixture
 def headers_of_session(headers_of, headers_of_answer):
-    """`headers_of_session(issued, answer)`: what its client sends after that answer."""
+    """`headers_of_session(issued, answer)`: what its client sends after that response."""
 
     def headers(issued, answer):
         return headers_of_answer(answer) if issued.session.kind == "cookie" else headers_of(issued)
@@ -48,7 +48,7 @@ def headers_of_session(headers_of, headers_of_answer):
     return headers
 
 
-async def test_a_bearer_session_is_recent_again_and_keeps_its_tokens(
+async def test_a_bearer_session_becomes_recent_and_keeps_its_tokens(
     confirm, make_user, begin_session, headers_of, status_of_export, set_clock
 ):
     headers = headers_of(await begin_session(await make_user()))
@@ -62,7 +62,7 @@ async def test_a_bearer_session_is_recent_again_and_keeps_its_tokens(
     assert (before, await status_of_export(headers)) == (403, 200)
 
 
-async def test_a_cookie_session_is_recent_again_with_a_new_cookie(
+async def test_a_cookie_session_becomes_recent_and_gets_a_new_cookie(
     confirm, make_user, begin_session, headers_of, headers_of_answer, status_of_export, set_clock
 ):
     headers = headers_of(await begin_session(await make_user(), kind="cookie"))
@@ -77,7 +77,7 @@ async def test_a_cookie_session_is_recent_again_with_a_new_cookie(
 
 @KINDS
 @pytest.mark.parametrize(("age", "status"), [(RECENT - MICROSECOND, 200), (RECENT, 403)], ids=str)
-async def test_it_counts_for_ten_minutes(
+async def test_a_confirmation_lasts_ten_minutes(
     confirm,
     make_user,
     begin_session,
@@ -98,7 +98,7 @@ async def test_it_counts_for_ten_minutes(
     assert await status_of_export(headers) == status
 
 
-async def test_the_old_cookie_is_dead(confirm, make_user, begin_session, headers_of, status_of):
+async def test_the_old_cookie_stops_working(confirm, make_user, begin_session, headers_of, status_of):
     """Checklist 16."""
     headers = headers_of(await begin_session(await make_user(), kind="cookie"))
 
@@ -107,7 +107,7 @@ async def test_the_old_cookie_is_dead(confirm, make_user, begin_session, headers
     assert await status_of(headers) == 401
 
 
-async def test_the_new_cookie_lasts_as_long_as_the_old_one_would_have(
+async def test_the_new_cookie_expires_when_the_old_one_would_have(
     confirm, make_user, begin_session, headers_of, session_rows, set_clock
 ):
     """Checklist 18."""
@@ -127,7 +127,7 @@ async def test_the_new_cookie_lasts_as_long_as_the_old_one_would_have(
     }
 
 
-async def test_a_cookie_that_goes_with_the_browser_still_does(
+async def test_a_session_cookie_stays_a_session_cookie(
     confirm, make_user, begin_session, headers_of, headers_of_answer, status_of, set_clock
 ):
     issued = await begin_session(await make_user(), kind="cookie", remember=False)
@@ -141,7 +141,7 @@ async def test_a_cookie_that_goes_with_the_browser_still_does(
 
 
 @KINDS
-async def test_other_sessions_are_no_more_recent(
+async def test_other_sessions_do_not_become_recent(
     confirm, make_user, begin_session, headers_of, status_of, status_of_export, set_clock, kind
 ):
     user = await make_user()
@@ -155,7 +155,9 @@ async def test_other_sessions_are_no_more_recent(
 
 
 @KINDS
-async def test_it_is_audited_once(confirm, make_user, begin_session, headers_of, events, outbox, kind):
+async def test_a_confirmation_is_audited_once(
+    confirm, make_user, begin_session, headers_of, events, outbox, kind
+):
     user = await make_user()
 
     await confirm(headers_of(await begin_session(user, kind=kind)))
@@ -174,7 +176,7 @@ async def test_it_is_audited_once(confirm, make_user, begin_session, headers_of,
 async def test_a_wrong_password_changes_nothing(
     confirm, make_user, begin_session, headers_of, status_of, status_of_export, set_clock, kind, password
 ):
-    """400, not 401: the login is good."""
+    """400, not 401: the login itself is valid."""
     headers = headers_of(await begin_session(await make_user(), kind=kind))
     set_clock(START + DAY)
 
@@ -188,7 +190,7 @@ async def test_a_wrong_password_changes_nothing(
 
 
 async def test_a_wrong_password_is_audited(confirm, make_user, begin_session, headers_of, events):
-    """Committed, although the answer is an error."""
+    """Committed although the response is an error."""
     user = await make_user()
 
     await confirm(headers_of(await begin_session(user)), password="x")
@@ -208,7 +210,7 @@ async def test_the_password_of_another_account_is_wrong(
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer x"}], ids=str)
-async def test_without_a_login_no_password_is_checked(confirm, make_user, hash_calls, headers):
+async def test_no_password_is_checked_without_a_login(confirm, make_user, hash_calls, headers):
     await make_user()
 
     assert (await confirm(headers)).status_code == 401
@@ -216,7 +218,7 @@ async def test_without_a_login_no_password_is_checked(confirm, make_user, hash_c
 
 
 @KINDS
-async def test_a_session_that_is_over_is_not_confirmed(
+async def test_an_ended_session_cannot_be_confirmed(
     confirm, make_user, begin_session, headers_of, hash_calls, set_clock, kind
 ):
     headers = headers_of(await begin_session(await make_user(), kind=kind))
@@ -240,7 +242,7 @@ async def test_an_invalid_body_is_refused_without_hashing(
 # Races
 
 
-async def test_of_six_confirmations_of_one_cookie_one_gets_a_new_cookie(
+async def test_only_one_of_six_concurrent_confirmations_gets_a_new_cookie(
     confirm, make_user, begin_session, headers_of, at_once, session_rows
 ):
     issued = await begin_session(await make_user(), kind="cookie")
@@ -251,7 +253,7 @@ async def test_of_six_confirmations_of_one_cookie_one_gets_a_new_cookie(
     assert sum(row.revoked_at is None for row in await session_rows()) == 1
 
 
-async def test_confirmations_of_a_bearer_session_do_not_hinder_each_other(
+async def test_concurrent_confirmations_of_a_bearer_session_all_succeed(
     confirm, make_user, begin_session, headers_of, at_once, status_of
 ):
     headers = headers_of(await begin_session(await make_user()))
@@ -276,7 +278,7 @@ def meanwhile(manager, monkeypatch):
     return arrange
 
 
-async def test_a_cookie_that_is_logged_out_meanwhile_is_not_replaced(
+async def test_a_concurrently_logged_out_cookie_is_not_replaced(
     client, confirm, make_user, begin_session, headers_of, meanwhile, session_rows
 ):
     headers = headers_of(await begin_session(await make_user(), kind="cookie"))
@@ -289,7 +291,7 @@ async def test_a_cookie_that_is_logged_out_meanwhile_is_not_replaced(
     assert all(row.revoked_at is not None for row in await session_rows())
 
 
-async def test_a_bearer_session_that_is_logged_out_meanwhile_stays_so(
+async def test_a_concurrently_logged_out_bearer_session_stays_logged_out(
     client, confirm, make_user, begin_session, headers_of, meanwhile, status_of
 ):
     headers = headers_of(await begin_session(await make_user()))
@@ -302,7 +304,7 @@ async def test_a_bearer_session_that_is_logged_out_meanwhile_stays_so(
 
 @KINDS
 @pytest.mark.parametrize("columns", [{"password_version": 1}, {"is_active": False}], ids=str)
-async def test_a_session_that_ends_with_the_password_meanwhile_stays_so(
+async def test_a_session_ended_by_a_concurrent_password_change_stays_ended(
     confirm,
     make_user,
     begin_session,
@@ -314,7 +316,7 @@ async def test_a_session_that_ends_with_the_password_meanwhile_stays_so(
     kind,
     columns,
 ):
-    """The password that was right when the request came is the old one now."""
+    """The password that was correct when the request arrived has been replaced."""
     user = await make_user()
     issued = await begin_session(user, kind=kind)
     meanwhile(lambda: change(user, **columns))
@@ -325,7 +327,7 @@ async def test_a_session_that_ends_with_the_password_meanwhile_stays_so(
 
 
 @KINDS
-async def test_an_account_that_is_deleted_meanwhile_is_not_confirmed(
+async def test_a_concurrently_deleted_account_is_not_confirmed(
     confirm, manager, db, make_user, begin_session, headers_of, meanwhile, session_rows, kind
 ):
     user = await make_user()

@@ -1,4 +1,4 @@
-"""POST /users/login/cookie: the login of browsers."""
+"""POST /users/login/cookie: browser login."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in(remember=False)`: the answer to Ada's login in a browser; *cookie* is the old one."""
+    """`await log_in(remember=False)`: the response to Ada's login in a browser that sends *cookie*."""
 
     async def send(cookie=None, **body):
         headers = FROM_A_PAGE | ({"Cookie": cookie} if cookie else {})
@@ -36,10 +36,10 @@ def status_of(client):
     return ask
 
 
-# What it answers
+# The response
 
 
-async def test_it_answers_the_public_account_and_no_token(log_in, make_user):
+async def test_the_response_has_the_public_account_and_no_token(log_in, make_user):
     user = await make_user("ada@example.com", is_verified=True)
 
     answer = await log_in()
@@ -56,7 +56,7 @@ async def test_it_answers_the_public_account_and_no_token(log_in, make_user):
     assert not {"access_token", "refresh_token"} & set(answer.json())
 
 
-async def test_the_cookie_is_good_for_the_next_request(client, log_in, make_user, headers_of_answer):
+async def test_the_cookie_authenticates_the_next_request(client, log_in, make_user, headers_of_answer):
     user = await make_user("ada@example.com")
 
     headers = headers_of_answer(await log_in())
@@ -75,7 +75,7 @@ async def test_the_cookie_has_every_attribute_that_protects_it(session_cookie, l
     assert set(attributes) == {"Path=/", "SameSite=Lax", "Secure", "HttpOnly", f"Max-Age={90 * 24 * 3600}"}
 
 
-async def test_the_session_is_one_of_a_cookie(log_in, make_user, session_rows):
+async def test_the_session_is_a_cookie_session(log_in, make_user, session_rows):
     user = await make_user("ada@example.com")
 
     await log_in()
@@ -95,7 +95,7 @@ async def test_the_login_is_audited_once_and_sends_no_mail(log_in, make_user, ev
     assert await outbox() == []
 
 
-# Remembered or not
+# Remembered and unremembered logins
 
 
 @pytest.mark.parametrize("body", [{}, {"remember": True}], ids=str)
@@ -113,7 +113,7 @@ async def test_a_login_is_remembered(
 
 
 @pytest.mark.parametrize(("age", "status"), [(DAY - MICROSECOND, 200), (DAY, 401)], ids=str)
-async def test_a_login_that_is_not_remembered_lasts_a_day(
+async def test_an_unremembered_login_lasts_a_day(
     log_in, make_user, headers_of_answer, status_of, set_clock, age, status
 ):
     await make_user("ada@example.com")
@@ -125,7 +125,7 @@ async def test_a_login_that_is_not_remembered_lasts_a_day(
     assert await status_of(headers) == status
 
 
-async def test_a_login_that_is_not_remembered_goes_with_the_browser(session_cookie, log_in, make_user):
+async def test_an_unremembered_login_ends_with_the_browser(session_cookie, log_in, make_user):
     await make_user("ada@example.com")
 
     cookie = session_cookie(await log_in(remember=False))
@@ -133,7 +133,7 @@ async def test_a_login_that_is_not_remembered_goes_with_the_browser(session_cook
     assert set(cookie.split("; ")[1:]) == {"Path=/", "SameSite=Lax", "Secure", "HttpOnly"}
 
 
-# Who does not get in
+# Refused logins
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ async def test_an_invalid_body_is_refused_without_hashing(log_in, make_user, has
 
 
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.test"}])
-async def test_another_site_cannot_log_somebody_in(client, make_user, hash_calls, headers):
+async def test_another_site_cannot_log_a_user_in(client, make_user, hash_calls, headers):
     """Login CSRF: the victim would work in the attacker's account."""
     await make_user("ada@example.com")
 
@@ -183,10 +183,10 @@ async def test_another_site_cannot_log_somebody_in(client, make_user, hash_calls
     assert hash_calls == []
 
 
-# The cookie from before
+# The previous cookie
 
 
-async def test_the_cookie_from_before_is_dead(log_in, make_user, headers_of_answer, status_of):
+async def test_the_previous_cookie_stops_working(log_in, make_user, headers_of_answer, status_of):
     await make_user("ada@example.com")
     old = headers_of_answer(await log_in())
 
@@ -196,10 +196,10 @@ async def test_the_cookie_from_before_is_dead(log_in, make_user, headers_of_answ
     assert await status_of(new) == 200
 
 
-async def test_the_cookie_of_somebody_else_is_dead_too(
+async def test_another_users_previous_cookie_stops_working(
     log_in, make_user, begin_session, headers_of, status_of
 ):
-    """One browser has one login."""
+    """A browser has one login at a time."""
     await make_user("ada@example.com")
     of_eve = headers_of(await begin_session(await make_user("eve@example.com"), kind="cookie"))
 
@@ -208,7 +208,7 @@ async def test_the_cookie_of_somebody_else_is_dead_too(
     assert await status_of(of_eve) == 401
 
 
-async def test_a_login_that_fails_leaves_the_cookie_from_before(
+async def test_a_failed_login_keeps_the_previous_cookie(
     log_in, make_user, begin_session, headers_of, status_of
 ):
     before = headers_of(await begin_session(await make_user("ada@example.com"), kind="cookie"))
@@ -218,9 +218,7 @@ async def test_a_login_that_fails_leaves_the_cookie_from_before(
     assert await status_of(before) == 200
 
 
-async def test_the_sessions_of_other_browsers_live_on(
-    log_in, make_user, begin_session, headers_of, status_of
-):
+async def test_sessions_of_other_browsers_continue(log_in, make_user, begin_session, headers_of, status_of):
     user = await make_user("ada@example.com")
     others = [headers_of(await begin_session(user, kind=kind)) for kind in ("cookie", "bearer")]
 

@@ -1,4 +1,4 @@
-"""DELETE /users/me: at once, or after DELETION_GRACE_DAYS, in which logging in takes it back."""
+"""DELETE /users/me: at once, or after DELETION_GRACE_DAYS, during which logging in cancels it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +32,7 @@ def delete(client):
 
 @pytest.fixture
 def deleted(manager, make_owner, visit, delete, set_clock):
-    """`await deleted("ada@example.com")`: an account that was deleted at noon, with a week of grace."""
+    """`await deleted("ada@example.com")`: an account deleted at noon, with a grace period of a week."""
 
     async def make(email="ada@example.com", **columns):
         manager.deletion_grace = WEEK
@@ -46,7 +46,7 @@ def deleted(manager, make_owner, visit, delete, set_clock):
 
 @pytest.fixture
 def sessions(db):
-    """`await sessions()`: how many rows the table of sessions has."""
+    """`await sessions()`: the number of rows in the sessions table."""
 
     async def count():
         async with db.session(commit=False) as session:
@@ -57,7 +57,7 @@ def sessions(db):
 
 @pytest.fixture
 def names(events):
-    """`await names()`: the events of the audit log, oldest first."""
+    """`await names()`: the event names of the audit log, oldest first."""
 
     async def read():
         return [(event.event, event.actor) for event in await events()]
@@ -69,7 +69,7 @@ def names(events):
 
 
 @KINDS
-async def test_the_account_and_its_sessions_are_gone(
+async def test_the_account_and_its_sessions_are_deleted(
     make_owner, visit, delete, accounts, sessions, client, kind
 ):
     """Checklist 20."""
@@ -84,7 +84,7 @@ async def test_the_account_and_its_sessions_are_gone(
     assert (await accounts(), await sessions()) == ([], 0)
 
 
-async def test_the_refresh_token_and_the_password_are_of_no_use(client, make_owner, visit, delete):
+async def test_the_refresh_token_and_the_password_stop_working(client, make_owner, visit, delete):
     """Checklist 20."""
     here = await visit(await make_owner())
     await delete(here)
@@ -102,7 +102,7 @@ async def test_the_browser_is_told_to_forget_its_cookie(make_owner, visit, delet
     assert "Max-Age=0" in answer.headers["set-cookie"]
 
 
-async def test_what_is_in_the_audit_log_stays(make_owner, visit, delete, client, names):
+async def test_the_audit_log_is_kept(make_owner, visit, delete, client, names):
     user = await make_owner()
     await client.post("/users/login", json=ADA)
 
@@ -111,7 +111,7 @@ async def test_what_is_in_the_audit_log_stays(make_owner, visit, delete, client,
     assert await names() == [("login", user.id), ("delete", user.id)]
 
 
-async def test_nobody_else_loses_anything(client, make_owner, visit, delete, accounts):
+async def test_other_accounts_are_unaffected(client, make_owner, visit, delete, accounts):
     eve = await visit(await make_owner("eve@example.com"))
 
     await delete(await visit(await make_owner()))
@@ -126,14 +126,14 @@ async def test_the_address_is_free_again(client, make_owner, visit, delete):
     assert (await client.post("/users/register", json=ADA)).status_code == 201
 
 
-# Who may not
+# Refused deletions
 
 
 @pytest.mark.parametrize(
     ("age", "status"), [(timedelta(minutes=10) - INSTANT, 204), (timedelta(minutes=10), 403)], ids=str
 )
 @KINDS
-async def test_it_needs_a_recent_login(make_owner, visit, delete, set_clock, stored, kind, age, status):
+async def test_a_recent_login_is_required(make_owner, visit, delete, set_clock, stored, kind, age, status):
     """Checklist 24."""
     set_clock(NOON)
     user = await make_owner()
@@ -146,12 +146,12 @@ async def test_it_needs_a_recent_login(make_owner, visit, delete, set_clock, sto
     assert (await stored(user) is None) == (status == 204)
 
 
-async def test_nobody_gets_in_without_a_login(client):
+async def test_a_login_is_required(client):
     assert (await client.delete("/users/me")).status_code == 401
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
-async def test_another_site_cannot_send_it_with_the_cookie(make_owner, visit, delete, stored, headers):
+async def test_another_site_cannot_use_the_cookie(make_owner, visit, delete, stored, headers):
     """Checklist 35."""
     user = await make_owner()
 
@@ -163,7 +163,7 @@ async def test_another_site_cannot_send_it_with_the_cookie(make_owner, visit, de
 
 @GRACES
 @KINDS
-async def test_the_last_superuser_stays(
+async def test_the_last_superuser_cannot_delete_the_account(
     manager, client, make_owner, visit, delete, outbox, names, kind, grace
 ):
     manager.deletion_grace = grace
@@ -178,11 +178,11 @@ async def test_the_last_superuser_stays(
     assert (await outbox(), await names()) == ([], [])
 
 
-# With a grace
+# With a grace period
 
 
 @KINDS
-async def test_every_session_is_dead_at_once_and_the_account_is_kept(
+async def test_every_session_ends_at_once_and_the_account_is_kept(
     client, manager, make_owner, visit, delete, set_clock, stored, kind
 ):
     """Checklist 20."""
@@ -199,7 +199,7 @@ async def test_every_session_is_dead_at_once_and_the_account_is_kept(
     assert (await stored(user)).delete_after == NOON + WEEK
 
 
-async def test_the_grace_is_a_setting(other_client, make_owner, visit, set_clock, stored):
+async def test_the_grace_period_is_a_setting(other_client, make_owner, visit, set_clock, stored):
     set_clock(NOON)
     user = await make_owner()
     here = await visit(user)
@@ -210,7 +210,7 @@ async def test_the_grace_is_a_setting(other_client, make_owner, visit, set_clock
     assert (await stored(user)).delete_after == NOON + timedelta(days=3)
 
 
-async def test_mailed_links_are_dead_at_once(client, manager, make_owner, deleted):
+async def test_mailed_links_stop_working_at_once(client, manager, make_owner, deleted):
     user = await deleted()
 
     answers = [
@@ -222,7 +222,9 @@ async def test_mailed_links_are_dead_at_once(client, manager, make_owner, delete
 
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
-async def test_logging_in_before_the_end_takes_it_back(client, deleted, set_clock, stored, do_task, path):
+async def test_logging_in_during_the_grace_period_cancels_the_deletion(
+    client, deleted, set_clock, stored, do_task, path
+):
     user = await deleted()
     set_clock(NOON + WEEK - INSTANT)
 
@@ -237,7 +239,9 @@ async def test_logging_in_before_the_end_takes_it_back(client, deleted, set_cloc
 # The worker
 
 
-async def test_the_worker_deletes_it_at_the_end(deleted, set_clock, do_task, stored, sessions, names):
+async def test_the_worker_deletes_it_after_the_grace_period(
+    deleted, set_clock, do_task, stored, sessions, names
+):
     user = await deleted()
     set_clock(NOON + WEEK)
 
@@ -263,7 +267,7 @@ async def test_the_hook_runs_before_the_worker_deletes(manager, deleted, set_clo
     assert called == [user.id]
 
 
-async def test_what_refers_to_an_account_and_does_not_go_with_it_keeps_it(
+async def test_a_row_without_on_delete_cascade_keeps_the_account(
     make_owner, visit, delete, create_table, db, stored, outbox
 ):
     user = await make_owner()

@@ -1,4 +1,4 @@
-"""POST /users/me/email, and the link that it mails: GET and POST /users/email-change/{token}."""
+"""POST /users/me/email and the link it mails: GET and POST /users/email-change/{token}."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
 
 @pytest.fixture
 def ask(client):
-    """`await ask(visit)`: what a front end sends to ask for another address; another body on demand."""
+    """`await ask(visit)`: what a front end sends to request a new address, optionally with another body."""
 
     async def send(visit, new_email=NEW, **headers):
         return await client.post(
@@ -30,7 +30,7 @@ def ask(client):
 
 @pytest.fixture
 def pending(manager, change):
-    """`await pending(user)`: the path of the link in the mail that the new address got."""
+    """`await pending(user)`: the path of the link mailed to the new address."""
 
     async def make(user, new_email=NEW):
         await change(user, pending_email=new_email)
@@ -41,7 +41,7 @@ def pending(manager, change):
 
 @pytest.fixture
 def address(stored):
-    """`await address(user)`: the address that the account has now."""
+    """`await address(user)`: the account's current address."""
 
     async def read(user):
         return (await stored(user)).email
@@ -53,7 +53,7 @@ def address(stored):
 
 
 @KINDS
-async def test_asking_mails_a_link_to_the_new_address_that_works(
+async def test_a_request_mails_a_working_link_to_the_new_address(
     client, make_owner, visit, ask, mailed_token, outbox, address, kind
 ):
     user = await make_owner()
@@ -70,7 +70,7 @@ async def test_asking_mails_a_link_to_the_new_address_that_works(
     assert await address(user) == NEW
 
 
-async def test_the_new_address_is_of_no_use_before_its_link_is(
+async def test_the_new_address_does_not_log_in_before_its_link_is_used(
     client, make_owner, visit, ask, address, outbox
 ):
     """Checklist 25."""
@@ -87,8 +87,8 @@ async def test_the_new_address_is_of_no_use_before_its_link_is(
     assert await address(user) == OLD
 
 
-async def test_an_address_that_is_only_asked_for_can_be_registered(client, make_owner, visit, ask):
-    """Or anybody could keep anybody from registering."""
+async def test_a_requested_address_can_still_be_registered(client, make_owner, visit, ask):
+    """Otherwise anyone could block the registration of any address."""
     await ask(await visit(await make_owner()))
 
     answer = await client.post("/users/register", json=PASSWORD | {"email": NEW})
@@ -96,9 +96,7 @@ async def test_an_address_that_is_only_asked_for_can_be_registered(client, make_
     assert answer.status_code == 201
 
 
-async def test_the_old_address_is_told_when_and_from_where_it_was_asked_for(
-    make_owner, visit, ask, outbox, set_clock
-):
+async def test_the_old_address_is_notified_of_the_request(make_owner, visit, ask, outbox, set_clock):
     """Checklist 25."""
     set_clock(NOON)
 
@@ -116,7 +114,7 @@ async def test_the_old_address_is_told_when_and_from_where_it_was_asked_for(
     ids=str,
 )
 @KINDS
-async def test_it_needs_a_recent_login(make_owner, visit, ask, set_clock, stored, kind, age, status):
+async def test_a_recent_login_is_required(make_owner, visit, ask, set_clock, stored, kind, age, status):
     """Checklist 24."""
     set_clock(NOON)
     user = await make_owner()
@@ -129,14 +127,14 @@ async def test_it_needs_a_recent_login(make_owner, visit, ask, set_clock, stored
     assert (await stored(user)).pending_email == {202: NEW, 403: None}[status]
 
 
-async def test_nobody_asks_without_a_login(client):
+async def test_a_request_requires_a_login(client):
     answer = await client.post("/users/me/email", content=b"not even JSON")
 
     assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
-async def test_another_site_cannot_ask_with_the_cookie(make_owner, visit, ask, outbox, headers):
+async def test_another_site_cannot_request_it_with_the_cookie(make_owner, visit, ask, outbox, headers):
     """Checklist 35."""
     answer = await ask(await visit(await make_owner(), "cookie"), **headers)
 
@@ -145,7 +143,7 @@ async def test_another_site_cannot_ask_with_the_cookie(make_owner, visit, ask, o
 
 
 @pytest.mark.parametrize("new_email", ["", "x", "x@", "x@y@z", "new@example.com\0", " ADA@Example.com ", OLD])
-async def test_what_is_no_new_address_is_refused(make_owner, visit, ask, outbox, new_email):
+async def test_invalid_or_unchanged_addresses_are_refused(make_owner, visit, ask, outbox, new_email):
     answer = await ask(await visit(await make_owner()), new_email)
 
     assert answer.status_code == 400
@@ -155,7 +153,7 @@ async def test_what_is_no_new_address_is_refused(make_owner, visit, ask, outbox,
 # A taken address
 
 
-async def test_a_taken_address_is_answered_and_told_alike(make_owner, visit, ask, outbox):
+async def test_a_taken_address_gets_the_same_response_and_notice(make_owner, visit, ask, outbox):
     """Checklist 13."""
     await make_owner("eve@example.com")
     here = await visit(await make_owner())
@@ -169,10 +167,8 @@ async def test_a_taken_address_is_answered_and_told_alike(make_owner, visit, ask
     assert [mail.all_recipients() for mail in await outbox()] == [[OLD], [NEW], [OLD]]
 
 
-async def test_an_address_that_was_taken_meanwhile_is_a_dead_link(
-    client, make_owner, visit, pending, address
-):
-    """Checklist 25: 400, not 500; both ways of showing who one is."""
+async def test_the_link_fails_once_the_address_is_taken(client, make_owner, visit, pending, address):
+    """Checklist 25: 400, not 500, for both ways of authenticating."""
     user = await make_owner()
     here = await visit(user)
     link = await pending(user)
@@ -193,7 +189,7 @@ async def test_an_address_that_was_taken_meanwhile_is_a_dead_link(
 
 
 @KINDS
-async def test_the_owner_who_is_logged_in_uses_it(client, make_owner, visit, pending, kind):
+async def test_a_logged_in_owner_uses_the_link(client, make_owner, visit, pending, kind):
     user = await make_owner()
     here = await visit(user, kind)
 
@@ -210,7 +206,7 @@ async def test_the_owner_who_is_logged_in_uses_it(client, make_owner, visit, pen
     assert answer.json() == answer.json() | expected
 
 
-async def test_the_owner_who_is_not_logged_in_gives_the_password(client, make_owner, pending, address):
+async def test_a_logged_out_owner_enters_the_password(client, make_owner, pending, address):
     user = await make_owner()
 
     answer = await client.post(await pending(user), json=PASSWORD)
@@ -219,7 +215,7 @@ async def test_the_owner_who_is_not_logged_in_gives_the_password(client, make_ow
     assert await address(user) == NEW
 
 
-async def test_the_form_of_the_page_takes_the_password(client, make_owner, pending, address):
+async def test_the_form_accepts_the_password(client, make_owner, pending, address):
     user = await make_owner()
 
     answer = await client.post(await pending(user), data=PASSWORD)
@@ -231,7 +227,7 @@ async def test_the_form_of_the_page_takes_the_password(client, make_owner, pendi
 
 
 @KINDS
-async def test_this_session_goes_on_and_every_other_ends(client, make_owner, visit, pending, kind):
+async def test_this_session_continues_and_every_other_ends(client, make_owner, visit, pending, kind):
     """Checklist 21."""
     user = await make_owner()
     here, there, elsewhere = await visit(user, kind), await visit(user), await visit(user, "cookie")
@@ -242,7 +238,7 @@ async def test_this_session_goes_on_and_every_other_ends(client, make_owner, vis
     assert [answer.status_code for answer in answers] == [200, 401, 401]
 
 
-async def test_the_password_instead_of_a_login_ends_every_session(client, make_owner, visit, pending):
+async def test_using_the_password_ends_every_session(client, make_owner, visit, pending):
     user = await make_owner()
     here = await visit(user)
 
@@ -251,9 +247,7 @@ async def test_the_password_instead_of_a_login_ends_every_session(client, make_o
     assert (await client.get("/users/me", headers=here.headers)).status_code == 401
 
 
-async def test_the_old_address_is_told_when_and_from_where_it_was_changed(
-    client, make_owner, pending, outbox, set_clock
-):
+async def test_the_old_address_is_notified_of_the_change(client, make_owner, pending, outbox, set_clock):
     """Checklist 25."""
     set_clock(NOON)
     link = await pending(await make_owner())
@@ -266,7 +260,7 @@ async def test_the_old_address_is_told_when_and_from_where_it_was_changed(
     assert "203.0.113.9, Firefox on Windows" in notice.text_body
 
 
-async def test_afterwards_the_new_address_logs_in_and_the_old_one_does_not(client, make_owner, pending):
+async def test_only_the_new_address_logs_in_afterwards(client, make_owner, pending):
     await client.post(await pending(await make_owner()), json=PASSWORD)
 
     old = await client.post("/users/login", json=PASSWORD | {"email": OLD})
@@ -275,11 +269,11 @@ async def test_afterwards_the_new_address_logs_in_and_the_old_one_does_not(clien
     assert (old.status_code, new.status_code) == (401, 200)
 
 
-# Who cannot use it
+# Refused uses
 
 
-async def test_the_link_alone_is_not_enough(client, make_owner, pending, address):
-    """It may have gone to a stranger by a slip of the pen."""
+async def test_the_link_requires_a_login_or_the_password(client, make_owner, pending, address):
+    """A typo may have sent it to a stranger."""
     user = await make_owner()
     link = await pending(user)
 
@@ -295,7 +289,7 @@ async def test_the_link_alone_is_not_enough(client, make_owner, pending, address
 
 
 @KINDS
-async def test_somebody_elses_login_is_not_enough(client, make_owner, visit, pending, address, kind):
+async def test_another_users_login_is_not_enough(client, make_owner, visit, pending, address, kind):
     """Checklist 25 and 27."""
     user = await make_owner()
     eve = await visit(await make_owner("eve@example.com"), kind)
@@ -306,7 +300,7 @@ async def test_somebody_elses_login_is_not_enough(client, make_owner, visit, pen
     assert await address(user) == OLD
 
 
-async def test_a_wrong_password_is_refused_and_spends_nothing(client, make_owner, pending, address):
+async def test_a_wrong_password_is_refused_and_keeps_the_link_valid(client, make_owner, pending, address):
     user = await make_owner()
     link = await pending(user)
 
@@ -318,7 +312,7 @@ async def test_a_wrong_password_is_refused_and_spends_nothing(client, make_owner
     assert answer.status_code == 200
 
 
-async def test_another_site_cannot_use_it_with_the_cookie(client, make_owner, visit, pending, address):
+async def test_another_site_cannot_use_the_link_with_the_cookie(client, make_owner, visit, pending, address):
     """Checklist 35."""
     user = await make_owner()
     here = await visit(user, "cookie")
@@ -329,10 +323,10 @@ async def test_another_site_cannot_use_it_with_the_cookie(client, make_owner, vi
     assert await address(user) == OLD
 
 
-# When the link is dead
+# Invalid links
 
 
-async def test_it_dies_with_a_password_change(client, make_owner, visit, pending, address):
+async def test_a_password_change_invalidates_the_link(client, make_owner, visit, pending, address):
     """Checklist 21."""
     user = await make_owner()
     link = await pending(user)
@@ -345,7 +339,7 @@ async def test_it_dies_with_a_password_change(client, make_owner, visit, pending
     assert await address(user) == OLD
 
 
-async def test_it_dies_with_a_reset(client, manager, make_owner, pending):
+async def test_a_reset_invalidates_the_link(client, manager, make_owner, pending):
     """Checklist 21."""
     user = await make_owner()
     link = await pending(user)
@@ -355,10 +349,10 @@ async def test_it_dies_with_a_reset(client, manager, make_owner, pending):
     assert (await client.post(link, json=new)).status_code == 400
 
 
-# The page behind the link
+# The page of the link
 
 
-async def test_a_dead_link_is_a_page_that_says_so(client):
+async def test_a_dead_link_shows_an_explanation(client):
     answer = await client.get("/users/email-change/x")
 
     assert answer.status_code == 400

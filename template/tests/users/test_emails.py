@@ -1,4 +1,4 @@
-"""The two mails: what they say, where their links lead, and what of them can be replaced."""
+"""The two mails: what they say, where their links point, and what can be replaced."""
 
 from pathlib import Path
 
@@ -26,21 +26,21 @@ ASKING = pytest.mark.parametrize("purpose", ["verify", "password-reset"])
 
 @pytest.fixture
 def mailer():
-    """HawkAPI's own mailer: what code that used hawkapi-users passes."""
+    """HawkAPI's own mailer, as code written for hawkapi-users passes it."""
     return Mailer(backend=InMemoryBackend(), default_sender="Shop <shop@example.com>")
 
 
 @pytest.fixture
 def renderer():
-    """Templates of the user's own."""
+    """Custom templates."""
     return TemplateRenderer(directory=Path(__file__).parent / "templates")
 
 
-# What people get
+# What recipients get
 
 
 @ASKING
-async def test_text_and_html_hold_the_same_link(client, make_user, outbox, mailed_token, purpose):
+async def test_text_and_html_have_the_same_link(client, make_user, outbox, mailed_token, purpose):
     await make_user("ada@example.com")
     await client.post(f"/users/{purpose}/request", json={"email": "ada@example.com"})
 
@@ -65,8 +65,8 @@ async def test_subject_sender_and_texts_name_the_application(other_client, make_
 
 
 @ASKING
-async def test_the_lifetime_in_the_mail_is_the_one_in_force(other_client, make_user, outbox, purpose):
-    """The lifetime in a mail was a fixed text once, whatever the setting said."""
+async def test_the_mail_states_the_configured_lifetime(other_client, make_user, outbox, purpose):
+    """The lifetime in a mail used to be a fixed text, whatever the setting said."""
     await make_user("ada@example.com")
     client = await other_client(verify_ttl=2700, reset_ttl=2700)
 
@@ -90,16 +90,16 @@ async def test_the_lifetime_in_the_mail_is_the_one_in_force(other_client, make_u
         (172800, "2 days"),
     ],
 )
-def test_a_lifetime_in_words(seconds, words):
+def test_a_lifetime_is_written_in_words(seconds, words):
     assert in_words(seconds) == words
 
 
-# Where the links lead
+# Where the links point
 
 
 @pytest.mark.parametrize(("purpose", "setting"), [("verify", "verify_url"), ("password-reset", "reset_url")])
-async def test_links_may_lead_to_a_front_end(other_client, make_user, outbox, purpose, setting):
-    """example.com and hosts that end in it are addresses like others."""
+async def test_links_may_point_to_a_front_end(other_client, make_user, outbox, purpose, setting):
+    """example.com and its subdomains are ordinary addresses."""
     await make_user("ada@example.com")
     client = await other_client(**{setting: "https://myexample.com/#/confirm?code={token}&x=1"})
 
@@ -110,11 +110,11 @@ async def test_links_may_lead_to_a_front_end(other_client, make_user, outbox, pu
     assert "&amp;x=1" in mail.html_body
 
 
-# What can be replaced
+# Customization
 
 
 @BOTH
-async def test_any_mailer_will_do(mailer, send, link_argument, link_name):
+async def test_any_mailer_works(mailer, send, link_argument, link_name):
     await send(mailer, to="ada@example.com", token="t0ken", **{link_argument: LINK})
 
     (mail,) = mailer.backend.sent
@@ -148,7 +148,7 @@ async def test_renderer_templates_subject_sender_and_context(
 
 
 @BOTH
-async def test_the_context_may_bring_its_own_link(mailer, send, link_argument, link_name):
+async def test_the_context_may_provide_its_own_link(mailer, send, link_argument, link_name):
     await send(
         mailer,
         to="ada@example.com",
@@ -166,17 +166,17 @@ async def test_a_link_without_a_place_for_the_token_is_refused(mailer, send, lin
         await send(mailer, to="ada@example.com", token="t0ken", **{link_argument: "https://example.com"})
 
 
-async def test_the_built_in_texts_can_be_rendered_alone():
+async def test_the_built_in_texts_can_be_rendered_separately():
     text = await default_renderer().render_async("verify.txt", verify_url="https://example.com/x")
 
     assert "https://example.com/x" in text
 
 
-# Requests and the mail server
+# Mail server outages
 
 
-async def test_an_outage_of_the_mail_server_touches_no_request(other_client, outbox):
-    """The mail waits in the outbox, and nobody in the request."""
+async def test_a_mail_server_outage_affects_no_request(other_client, outbox):
+    """The mail waits in the outbox; the request does not wait."""
     client = await other_client(mail_backend="smtp", smtp_host="127.0.0.1", smtp_port=1)
 
     answers = [

@@ -1,4 +1,4 @@
-"""GET /users/me/export: everything that is stored about a user, nothing secret, nothing of anybody else."""
+"""GET /users/me/export: everything stored about a user, without secrets or other users' data."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def export(client):
-    """`await export(visit)`: the answer that the owner gets."""
+    """`await export(visit)`: the owner's response."""
 
     async def read(visit):
         return await client.get("/users/me/export", headers=visit.headers)
@@ -27,7 +27,7 @@ def export(client):
 
 @pytest.fixture
 async def letters(create_table):
-    """A table of the project's own that refers to accounts twice, with a column that is nobody's business."""
+    """A custom table that references accounts twice and has a secret column."""
     return await create_table(
         "letters",
         Column("id", Integer, primary_key=True),
@@ -51,7 +51,7 @@ def write(db, letters):
     return send
 
 
-async def test_it_holds_the_account(make_owner, visit, export, set_clock):
+async def test_the_export_has_the_account(make_owner, visit, export, set_clock):
     set_clock(NOON)
     user = await make_owner(is_verified=True, pending_email="new@example.com")
 
@@ -73,7 +73,7 @@ async def test_it_holds_the_account(make_owner, visit, export, set_clock):
     assert answer.json()["account"] == answer.json()["account"] | expected
 
 
-async def test_it_holds_every_column_that_is_not_secret(make_owner, visit, export):
+async def test_the_export_has_every_column_that_is_not_secret(make_owner, visit, export):
     answer = (await export(await visit(await make_owner()))).json()
 
     columns = {column.name for column in User.__table__.columns}
@@ -85,7 +85,7 @@ async def test_it_holds_every_column_that_is_not_secret(make_owner, visit, expor
     }
 
 
-async def test_it_holds_the_sessions(make_owner, visit, export):
+async def test_the_export_has_the_sessions(make_owner, visit, export):
     user = await make_owner()
     here, there = await visit(user), await visit(user, "cookie")
 
@@ -98,7 +98,7 @@ async def test_it_holds_the_sessions(make_owner, visit, export):
     }
 
 
-async def test_it_holds_the_audit_log(client, make_owner, visit, export):
+async def test_the_export_has_the_audit_log(client, make_owner, visit, export):
     user = await make_owner()
     await client.post("/users/login", json=ADA | {"password": "wrong"}, headers={"User-Agent": "curl/8"})
     await client.post("/users/login", json=ADA)
@@ -112,7 +112,7 @@ async def test_it_holds_the_audit_log(client, make_owner, visit, export):
     assert (events[1]["ip_address"], events[1]["user_agent"]) == ("203.0.113.9", "curl/8")
 
 
-async def test_nothing_secret_is_in_it(client, make_owner, visit, export, stored, manager, db):
+async def test_the_export_has_no_secrets(client, make_owner, visit, export, stored, manager, db):
     user = await make_owner()
     here, there = await visit(user), await visit(user, "cookie")
     await client.post("/users/token/refresh", json={"refresh_token": (await visit(user)).issued.token})
@@ -128,7 +128,7 @@ async def test_nothing_secret_is_in_it(client, make_owner, visit, export, stored
     assert here.headers["Authorization"].partition(" ")[2] not in text
 
 
-async def test_a_table_of_ones_own_that_refers_to_accounts_is_in_it(make_owner, visit, export, write):
+async def test_the_export_has_custom_tables_that_reference_accounts(make_owner, visit, export, write):
     ada, eve = await make_owner(), await make_owner("eve@example.com")
     await write(id=1, sender_id=ada.id)
     await write(id=2, sender_id=eve.id, reader_id=ada.id)
@@ -144,7 +144,7 @@ async def test_a_table_of_ones_own_that_refers_to_accounts_is_in_it(make_owner, 
     ]
 
 
-async def test_nothing_of_anybody_else_is_in_it(client, make_owner, visit, export, write):
+async def test_the_export_has_no_other_users_data(client, make_owner, visit, export, write):
     ada, eve = await make_owner(), await make_owner("eve@example.com")
     theirs = await visit(eve)
     await client.post("/users/login", json=ADA | {"email": "eve@example.com"})
@@ -166,7 +166,7 @@ async def test_nothing_of_anybody_else_is_in_it(client, make_owner, visit, expor
     ids=str,
 )
 @KINDS
-async def test_it_needs_a_recent_login(make_owner, visit, export, set_clock, kind, age, status):
+async def test_a_recent_login_is_required(make_owner, visit, export, set_clock, kind, age, status):
     """Checklist 24."""
     set_clock(NOON)
     here = await visit(await make_owner(), kind)
@@ -177,5 +177,5 @@ async def test_it_needs_a_recent_login(make_owner, visit, export, set_clock, kin
     assert answer.status_code == status
 
 
-async def test_nobody_gets_it_without_a_login(client):
+async def test_the_export_requires_a_login(client):
     assert (await client.get("/users/me/export")).status_code == 401

@@ -1,4 +1,4 @@
-"""Hooks of hawkapi-users: when they run, with what, what they write. The others: test_account_hooks.py."""
+"""Hooks of hawkapi-users: when they run, their arguments and writes. Others: test_account_hooks.py."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def record(manager):
     return replace
 
 
-# When they run, with what
+# When they run and with which arguments
 
 
 async def test_after_a_registration(client, record):
@@ -54,7 +54,7 @@ async def test_after_a_login(client, make_user, record):
         ("on_after_forgot_password", "/users/password-reset/request", "/users/password-reset/", NEW),
     ],
 )
-async def test_after_a_request_with_a_token_that_works(
+async def test_after_a_request_with_a_working_token(
     client, make_user, record, hook, request_path, use_path, body
 ):
     user = await make_user("ada@example.com")
@@ -85,7 +85,7 @@ async def test_after_a_reset(client, manager, make_user, record):
     assert [(called.id, called.password_version) for (called,) in calls] == [(user.id, 1)]
 
 
-async def test_none_runs_for_what_was_refused(client, make_user, record):
+async def test_no_hook_runs_for_refused_requests(client, make_user, record):
     await make_user("ada@example.com")
     hooks_called = [record(name) for name in ("on_after_register", "on_after_login", "on_after_verify")]
 
@@ -111,7 +111,7 @@ async def test_a_manager_without_hooks_works(client, manager, outbox):
     assert await outbox() == []
 
 
-async def test_a_hook_that_the_file_lacks_does_nothing(monkeypatch, other_client, outbox):
+async def test_a_missing_hook_does_nothing(monkeypatch, other_client, outbox):
     monkeypatch.delattr(hooks, "on_after_register")
     client = await other_client()
 
@@ -121,7 +121,7 @@ async def test_a_hook_that_the_file_lacks_does_nothing(monkeypatch, other_client
     assert await outbox() == []
 
 
-async def test_an_account_that_is_verified_from_the_start_gets_no_verification_mail(manager, db, outbox):
+async def test_an_account_created_as_verified_gets_no_verification_mail(manager, db, outbox):
     async with db.session() as session:
         await manager.create(session, **ADA, is_verified=True)
 
@@ -158,8 +158,8 @@ async def test_a_hook_finds_the_services_of_its_application(app, client, manager
 # Names
 
 
-def test_every_hook_in_the_file_is_one_that_is_called():
-    """A name that is misspelt would do nothing, in silence."""
+def test_every_hook_in_the_file_is_called():
+    """A misspelled name would silently do nothing."""
     defined = {name for name in vars(hooks) if name.startswith("on_")}
 
     assert defined <= set(HOOKS)

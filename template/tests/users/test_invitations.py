@@ -1,4 +1,4 @@
-"""Invitations: mailed by a superuser or the command line, good for a week and for one use."""
+"""Invitations: mailed by a superuser or the command line, valid for a week and for one use."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ NEW = {"password": "a brand new password"}
 
 @pytest.fixture
 async def token(admin, mailed_token):
-    """What is in the link that Ada was mailed."""
+    """The token in the link mailed to Ada."""
     await admin.post("/users/invitations", json=ADA)
     return await mailed_token()
 
@@ -33,7 +33,7 @@ async def test_an_invitation_is_mailed_and_listed_without_its_token(admin, root,
 
 
 @pytest.mark.parametrize("way", ["path", "body"])
-async def test_it_makes_a_verified_account_with_a_password_of_ones_own(client, token, way):
+async def test_it_creates_a_verified_account_with_a_chosen_password(client, token, way):
     requests = {
         "path": lambda: client.post(f"/users/invitation/{token}", json=NEW),
         "body": lambda: client.post("/users/invitation", json=NEW | {"token": token}),
@@ -52,7 +52,7 @@ async def test_it_works_where_registration_is_closed(other_client, token):
     assert (await client.post(f"/users/invitation/{token}", json=NEW)).status_code == 201
 
 
-async def test_its_page_changes_nothing_and_its_form_makes_the_account(
+async def test_its_page_changes_nothing_and_its_form_creates_the_account(
     client, open_link, token, accounts, root
 ):
     page = await open_link(f"/users/invitation/{token}")
@@ -66,8 +66,8 @@ async def test_its_page_changes_nothing_and_its_form_makes_the_account(
     assert "ada@example.com" in made.text
 
 
-async def test_it_works_once_even_if_the_account_is_gone(client, admin, token):
-    """The row is the use: without it the link would make the account anew."""
+async def test_it_works_once_even_if_the_account_is_deleted(client, admin, token):
+    """The row records the use: without it the link would create the account again."""
     made = await client.post(f"/users/invitation/{token}", json=NEW)
     await admin.delete(f"/users/{made.json()['id']}")
 
@@ -76,7 +76,7 @@ async def test_it_works_once_even_if_the_account_is_gone(client, admin, token):
     assert again.status_code == 400
 
 
-async def test_of_many_uses_at_once_one_makes_the_account(client, open_link, token, at_once, accounts):
+async def test_concurrent_uses_create_one_account(client, open_link, token, at_once, accounts):
     statuses = await at_once(4, lambda: client.post(f"/users/invitation/{token}", json=NEW))
 
     assert statuses[0] == 201
@@ -99,7 +99,7 @@ async def test_it_expires(client, token, set_clock, app):
     assert (await client.post(f"/users/invitation/{token}", json=NEW)).status_code == 400
 
 
-async def test_what_has_expired_is_not_listed(token, set_clock, app, db):
+async def test_expired_invitations_are_not_listed(token, set_clock, app, db):
     set_clock(clock.now() + timedelta(seconds=app.state.settings.invitation_ttl))
 
     async with db.session(commit=False) as session:
@@ -108,7 +108,7 @@ async def test_what_has_expired_is_not_listed(token, set_clock, app, db):
     assert usable == []
 
 
-async def test_what_has_expired_is_removed_by_the_worker(token, set_clock, app, do_task, db):
+async def test_the_worker_removes_expired_invitations(token, set_clock, app, do_task, db):
     set_clock(clock.now() + timedelta(seconds=app.state.settings.invitation_ttl))
 
     await do_task("clean")
@@ -117,7 +117,7 @@ async def test_what_has_expired_is_removed_by_the_worker(token, set_clock, app, 
         assert await session.scalar(select(func.count()).select_from(UserInvitation)) == 0
 
 
-async def test_a_newer_one_takes_the_place_of_an_older_one(client, admin, token, mailed_token):
+async def test_a_newer_invitation_replaces_an_older_one(client, admin, token, mailed_token):
     await admin.post("/users/invitations", json=ADA)
     newer = await mailed_token()
 
@@ -138,7 +138,7 @@ async def test_it_can_be_withdrawn(client, admin, token):
     assert (await client.post(f"/users/invitation/{token}", json=NEW)).status_code == 400
 
 
-async def test_who_has_an_account_is_not_invited(admin, make_user, outbox):
+async def test_an_existing_account_cannot_be_invited(admin, make_user, outbox):
     await make_user("ada@example.com")
 
     answer = await admin.post("/users/invitations", json=ADA)
@@ -147,7 +147,7 @@ async def test_who_has_an_account_is_not_invited(admin, make_user, outbox):
     assert await outbox() == []
 
 
-async def test_who_has_registered_meanwhile_is_told_so(client, token):
+async def test_an_invited_user_who_has_registered_is_told_so(client, token):
     await client.post("/users/register", json=ADA | NEW)
 
     answer = await client.post(f"/users/invitation/{token}", json=NEW)
@@ -159,18 +159,18 @@ async def test_who_has_registered_meanwhile_is_told_so(client, token):
 
 
 @pytest.mark.parametrize("email", ["", "x", "a@b@c", "ada@example.com\r\nBcc: eve@example.com"])
-async def test_what_is_no_address_is_not_invited(admin, email):
+async def test_an_invalid_address_cannot_be_invited(admin, email):
     assert (await admin.post("/users/invitations", json={"email": email})).status_code == 400
 
 
 @pytest.mark.parametrize("wrong", ["verify_token", "reset_token"])
-async def test_a_link_for_something_else_makes_no_account(client, manager, make_user, wrong):
+async def test_a_link_for_another_purpose_creates_no_account(client, manager, make_user, wrong):
     token = getattr(manager, wrong)(await make_user("eve@example.com"))
 
     assert (await client.post(f"/users/invitation/{token}", json=NEW)).status_code == 400
 
 
-async def test_it_is_of_no_use_for_anything_else(client, token):
+async def test_it_has_no_other_use(client, token):
     answers = [
         await client.post(f"/users/verify/{token}"),
         await client.post(f"/users/password-reset/{token}", json=NEW),

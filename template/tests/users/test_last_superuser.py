@@ -1,6 +1,6 @@
-"""The last active superuser stays one, whoever tries to change that and in whatever way.
+"""The last active superuser cannot be removed in any way.
 
-Otherwise nobody could administrate any more without access to the server.
+Otherwise administration would require access to the server.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -55,7 +55,7 @@ EACH_WAY = pytest.mark.parametrize(
 
 @pytest.fixture
 def superusers(accounts):
-    """`await superusers()`: the addresses of those that are active and stay."""
+    """`await superusers()`: the addresses of superusers that are active and not scheduled for deletion."""
 
     async def read():
         return [
@@ -67,26 +67,26 @@ def superusers(accounts):
     return read
 
 
-# Each way, alone
+# Each way on its own
 
 
 @EACH_WAY
-async def test_the_last_one_keeps_the_rights(root, take, superusers, how):
-    with pytest.raises(LastSuperuser, match="Make another superuser first"):
+async def test_the_last_superuser_cannot_be_demoted(root, take, superusers, how):
+    with pytest.raises(LastSuperuser, match="Make another account a superuser first"):
         await take(how, root)
 
     assert await superusers() == ["root@example.com"]
 
 
 @EACH_WAY
-async def test_one_of_two_can_lose_them(root, boss, take, superusers, how):
+async def test_one_of_two_superusers_can_be_demoted(root, boss, take, superusers, how):
     await take(how, root)
 
     assert await superusers() == ["boss@example.com"]
 
 
 @EACH_WAY
-async def test_somebody_without_them_has_nothing_to_lose(root, make_user, take, superusers, how):
+async def test_demoting_an_ordinary_user_is_allowed(root, make_user, take, superusers, how):
     await take(how, await make_user("ada@example.com"))
 
     assert await superusers() == ["root@example.com"]
@@ -96,7 +96,7 @@ async def test_somebody_without_them_has_nothing_to_lose(root, make_user, take, 
 @pytest.mark.parametrize(
     "columns", [{"is_active": False}, {"delete_after": DUE}, {"is_superuser": False}], ids=str
 )
-async def test_one_who_is_out_of_office_does_not_count(root, make_user, take, superusers, how, columns):
+async def test_a_disabled_superuser_does_not_count(root, make_user, take, superusers, how, columns):
     await make_user("boss@example.com", **{"is_superuser": True} | columns)
 
     with pytest.raises(LastSuperuser):
@@ -121,7 +121,7 @@ async def test_one_who_is_out_of_office_does_not_count(root, make_user, take, su
     ids=str,
 )
 @pytest.mark.parametrize("grace", [0, 7])
-async def test_a_request_that_would_take_them_away_is_refused(
+async def test_a_request_to_demote_the_last_superuser_is_refused(
     other_client, root, login, stored, events, outbox, method, path, body, grace
 ):
     client, headers = await other_client(deletion_grace_days=grace), login(root)
@@ -137,7 +137,7 @@ async def test_a_request_that_would_take_them_away_is_refused(
     assert (await events(), await outbox()) == ([], [])
 
 
-async def test_other_changes_of_the_last_one_are_made(client, root, login, stored):
+async def test_the_last_superuser_can_be_changed_otherwise(client, root, login, stored):
     flags = {"is_active": True, "is_superuser": True, "is_verified": True}
 
     answer = await client.patch(f"/users/{root.id}", json=flags, headers=login(root))

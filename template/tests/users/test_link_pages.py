@@ -1,4 +1,4 @@
-"""What a browser sees behind a mailed link: opening it changes nothing, its button acts once."""
+"""The pages of mailed links: opening one changes nothing, its button works once."""
 
 import re
 
@@ -9,7 +9,7 @@ OWN = {"password": "correct horse battery"}
 NEW = {"password": "a brand new password"}
 
 BUTTON = {"Content-Type": "application/x-www-form-urlencoded"}
-"""What a browser sends with a form that has no fields."""
+"""What a browser sends for a form without fields."""
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def links(manager, make_user):
     return make
 
 
-async def test_the_button_verifies_once_and_answers_a_page(client, links, stored):
+async def test_the_button_verifies_once_and_returns_a_page(client, links, stored):
     user, verify, _ = await links()
 
     answers = [await client.post(verify, headers=BUTTON) for _ in range(2)]
@@ -38,7 +38,7 @@ async def test_the_button_verifies_once_and_answers_a_page(client, links, stored
     assert (await stored(user)).is_verified
 
 
-async def test_the_form_sets_the_password_once_and_answers_a_page(client, links):
+async def test_the_form_sets_the_password_once_and_returns_a_page(client, links):
     _, _, reset = await links()
 
     answers = [await client.post(reset, data=NEW) for _ in range(2)]
@@ -59,7 +59,7 @@ async def test_a_form_keeps_every_character_of_the_password(client, links):
     assert login.status_code == 200
 
 
-async def test_json_is_answered_with_json(client, links):
+async def test_json_requests_get_json_responses(client, links):
     _, verify, reset = await links()
 
     answers = [await client.post(verify, json=OWN), await client.post(reset, json=NEW)]
@@ -69,7 +69,7 @@ async def test_json_is_answered_with_json(client, links):
 
 
 async def test_a_wrong_password_shows_the_form_and_its_explanation_again(client, links):
-    """Whoever does not know the password may leave it empty, and is still told so."""
+    """A user who does not know the password may leave the field empty, and the page still says so."""
     _, verify, _ = await links()
 
     refused = await client.post(verify, data={"password": "something else"})
@@ -81,7 +81,7 @@ async def test_a_wrong_password_shows_the_form_and_its_explanation_again(client,
     assert "something else" not in refused.text
 
 
-async def test_a_refused_password_shows_the_form_again_and_spends_nothing(client, links):
+async def test_a_refused_password_shows_the_form_again_and_keeps_the_link_valid(client, links):
     """Checklist 28."""
     _, _, reset = await links()
 
@@ -106,7 +106,7 @@ async def test_a_malformed_form_is_refused(client, links, body):
 
 
 @pytest.mark.parametrize("path", ["/users/verify/x", "/users/password-reset/x"])
-async def test_a_dead_link_is_a_page_that_says_so(client, path):
+async def test_a_dead_link_shows_an_explanation(client, path):
     answer = await client.get(path)
 
     assert answer.status_code == 400
@@ -115,7 +115,7 @@ async def test_a_dead_link_is_a_page_that_says_so(client, path):
 
 
 @pytest.mark.parametrize("kind", ["verify", "password-reset"])
-async def test_a_dead_link_leads_to_a_new_one(client, make_user, outbox, kind):
+async def test_a_dead_link_offers_a_new_one(client, make_user, outbox, kind):
     await make_user("ada@example.com")
     page = await client.get(f"/users/{kind}/x")
     form = re.search(r'<form method="post" action="([^"]+)">', page.text)
@@ -128,7 +128,7 @@ async def test_a_dead_link_leads_to_a_new_one(client, make_user, outbox, kind):
     assert [mail.to for mail in await outbox()] == [["ada@example.com"]]
 
 
-async def test_an_expired_link_is_a_page_that_says_so(client, make_user, expired_tokens):
+async def test_an_expired_link_shows_an_explanation(client, make_user, expired_tokens):
     user = await make_user()
     verify = expired_tokens.issue_verify(user.id, password_version=0, email=user.email)
     reset = expired_tokens.issue_reset(user.id, password_version=0, email=user.email)
@@ -144,7 +144,7 @@ async def test_an_expired_link_is_a_page_that_says_so(client, make_user, expired
     assert all("no longer works" in answer.text for answer in answers)
 
 
-async def test_the_pages_ask_nothing_of_the_browser_and_leak_nothing(client, open_link, links):
+async def test_the_pages_have_no_scripts_and_leak_nothing(client, open_link, links):
     """Checklist 30; ASVS 3.4.3, 3.4.5, 14.3.2."""
     _, verify, reset = await links()
 
@@ -168,7 +168,7 @@ async def test_the_pages_ask_nothing_of_the_browser_and_leak_nothing(client, ope
 
 
 async def test_the_token_is_not_in_its_page(open_link, links):
-    """The form posts to the address it was opened at."""
+    """The form posts to its own URL."""
     _, verify, reset = await links()
 
     pages = [await open_link(path) for path in (verify, reset)]
@@ -177,7 +177,7 @@ async def test_the_token_is_not_in_its_page(open_link, links):
     assert all('<form method="post">' in page.text for page in pages)
 
 
-async def test_the_minimum_on_the_page_is_the_one_in_force(other_client, links):
+async def test_the_page_states_the_configured_minimum(other_client, links):
     _, _, reset = await links()
     client = await other_client(password_min_length=9)
     opened = await client.get(reset)

@@ -5,12 +5,12 @@ import pytest
 from hawkapi_auth import needs_rehash
 
 OLD_HASH = "$argon2id$v=19$m=8,t=1,p=1$dygR7TrHAO1PcC25GVSTYw$D+oW6hIw4UjktkGH6H9rSAU150JO9FUbQ6tSVGKJ0Tg"
-"""Of the same password, with parameters that were never good enough."""
+"""A hash of the same password with weak parameters."""
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 
 
-async def test_logging_in_answers_the_account_and_a_token(client, make_user):
-    """The response holds the account beside the token."""
+async def test_logging_in_returns_the_account_and_a_token(client, make_user):
+    """The response contains the account as well as the token."""
     user = await make_user("ada@example.com", is_verified=True)
 
     answer = await client.post("/users/login", json=ADA)
@@ -31,7 +31,7 @@ async def test_logging_in_answers_the_account_and_a_token(client, make_user):
     assert body == body | expected
 
 
-async def test_the_token_is_good_for_the_next_request(client, make_user):
+async def test_the_token_authenticates_the_next_request(client, make_user):
     await make_user("ada@example.com")
     token = (await client.post("/users/login", json=ADA)).json()["access_token"]
 
@@ -46,7 +46,7 @@ async def test_an_unverified_account_may_log_in(client, make_user):
     assert (await client.post("/users/login", json=ADA)).status_code == 200
 
 
-async def test_the_address_may_be_spelled_in_any_way(client, make_user):
+async def test_any_spelling_of_the_address_logs_in(client, make_user):
     await make_user("ada@example.com")
 
     answer = await client.post("/users/login", json=ADA | {"email": " ADA@Example.com"})
@@ -55,7 +55,7 @@ async def test_the_address_may_be_spelled_in_any_way(client, make_user):
 
 
 @pytest.mark.parametrize("password", ["", "x", "correct horse batterY", "correct horse battery ", "x" * 1024])
-async def test_another_password_is_refused(client, make_user, password):
+async def test_a_wrong_password_is_refused(client, make_user, password):
     await make_user("ada@example.com")
 
     answer = await client.post("/users/login", json=ADA | {"password": password})
@@ -85,7 +85,7 @@ async def test_an_address_without_an_account_is_refused(client, email):
     ],
 )
 async def test_an_invalid_body_is_refused_without_hashing(client, hash_calls, body):
-    """A password of any length would be hashed otherwise."""
+    """Otherwise a password of any length would be hashed."""
     answer = await client.post("/users/login", json=body)
 
     assert answer.status_code == 400
@@ -116,7 +116,7 @@ async def test_a_hash_with_old_parameters_is_renewed(client, make_user, change, 
     assert (await client.post("/users/login", json=ADA)).status_code == 200
 
 
-async def test_renewing_the_hash_ends_no_token(client, make_user, change, stored):
+async def test_renewing_the_hash_keeps_tokens_valid(client, make_user, change, stored):
     user = await make_user("ada@example.com")
     await change(user, hashed_password=OLD_HASH)
     await client.post("/users/login", json=ADA)

@@ -1,4 +1,4 @@
-"""POST /users/logout: this session is over at once, and nothing else is."""
+"""POST /users/logout ends this session at once, and nothing else."""
 
 import pytest
 
@@ -7,7 +7,7 @@ KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
 
 @pytest.fixture
 def log_out(client):
-    """`await log_out(headers, refresh_token=...)`: the answer to a log-out."""
+    """`await log_out(headers, refresh_token=...)`: the response to a logout."""
 
     async def send(headers=None, **body):
         return await client.post("/users/logout", headers=headers, json=body or None)
@@ -17,7 +17,7 @@ def log_out(client):
 
 @pytest.fixture
 def is_alive(client, headers_of):
-    """`await is_alive(issued)`: whether the session answers requests."""
+    """`await is_alive(issued)`: whether the session still works."""
 
     async def ask(issued):
         return (await client.get("/users/me", headers=headers_of(issued))).status_code == 200
@@ -26,7 +26,7 @@ def is_alive(client, headers_of):
 
 
 @KINDS
-async def test_the_session_is_over_at_once(log_out, make_user, begin_session, headers_of, is_alive, kind):
+async def test_the_session_ends_at_once(log_out, make_user, begin_session, headers_of, is_alive, kind):
     issued = await begin_session(await make_user(), kind=kind)
 
     answer = await log_out(headers_of(issued))
@@ -35,7 +35,7 @@ async def test_the_session_is_over_at_once(log_out, make_user, begin_session, he
     assert not await is_alive(issued)
 
 
-async def test_the_refresh_token_is_dead_too(client, log_out, make_user, begin_session, headers_of):
+async def test_the_refresh_token_stops_working(client, log_out, make_user, begin_session, headers_of):
     issued = await begin_session(await make_user())
 
     await log_out(headers_of(issued))
@@ -44,7 +44,7 @@ async def test_the_refresh_token_is_dead_too(client, log_out, make_user, begin_s
     assert answer.status_code == 401
 
 
-async def test_the_browser_forgets_the_cookie(log_out, make_user, begin_session, headers_of):
+async def test_the_cookie_is_cleared(log_out, make_user, begin_session, headers_of):
     issued = await begin_session(await make_user(), kind="cookie")
 
     [cookie] = (await log_out(headers_of(issued))).headers.get_list("set-cookie")
@@ -54,10 +54,8 @@ async def test_the_browser_forgets_the_cookie(log_out, make_user, begin_session,
 
 
 @KINDS
-async def test_the_browser_forgets_what_pages_have_stored(
-    log_out, make_user, begin_session, headers_of, kind
-):
-    """ASVS 14.3.1. With "cookies" it would forget `__Host-device`, and those of every host of the domain."""
+async def test_the_browser_storage_is_cleared(log_out, make_user, begin_session, headers_of, kind):
+    """ASVS 14.3.1. "cookies" would also clear `__Host-device` and the cookies of every host of the domain."""
     issued = await begin_session(await make_user(), kind=kind)
 
     answer = await log_out(headers_of(issued))
@@ -66,8 +64,8 @@ async def test_the_browser_forgets_what_pages_have_stored(
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.test"}, {"Sec-Fetch-Site": "cross-site"}])
-async def test_another_site_cannot_clear_what_pages_have_stored(log_out, headers):
-    """A page of it can send this much, without a login: the cookie is SameSite=Lax."""
+async def test_another_site_cannot_clear_the_browser_storage(log_out, headers):
+    """Its pages can send this request, but without a login: the cookie is SameSite=Lax."""
     answer = await log_out(headers)
 
     assert answer.status_code == 204
@@ -75,7 +73,7 @@ async def test_another_site_cannot_clear_what_pages_have_stored(log_out, headers
 
 
 @KINDS
-async def test_other_sessions_live_on(log_out, make_user, begin_session, headers_of, is_alive, kind):
+async def test_other_sessions_continue(log_out, make_user, begin_session, headers_of, is_alive, kind):
     user, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     issued = await begin_session(user, kind=kind)
     others = [await begin_session(user), await begin_session(user, kind="cookie"), await begin_session(eve)]
@@ -86,7 +84,7 @@ async def test_other_sessions_live_on(log_out, make_user, begin_session, headers
 
 
 @KINDS
-async def test_it_is_audited_once_and_hooked_once(
+async def test_logout_is_audited_once_and_calls_the_hook_once(
     log_out, manager, make_user, begin_session, headers_of, events, kind
 ):
     user = await make_user()
@@ -111,7 +109,7 @@ async def test_it_is_audited_once_and_hooked_once(
 
 
 @KINDS
-async def test_a_second_time_is_as_good(log_out, make_user, begin_session, headers_of, kind):
+async def test_logging_out_twice_succeeds(log_out, make_user, begin_session, headers_of, kind):
     issued = await begin_session(await make_user(), kind=kind)
     await log_out(headers_of(issued))
 
@@ -121,7 +119,7 @@ async def test_a_second_time_is_as_good(log_out, make_user, begin_session, heade
 # With the refresh token
 
 
-async def test_the_refresh_token_alone_logs_out(log_out, make_user, begin_session, is_alive):
+async def test_the_refresh_token_is_enough_to_log_out(log_out, make_user, begin_session, is_alive):
     issued = await begin_session(await make_user())
 
     assert (await log_out(refresh_token=issued.token)).status_code == 204
@@ -135,13 +133,15 @@ async def test_an_invalid_body_is_refused(client, body):
     assert answer.status_code == 400
 
 
-# From elsewhere, and several at once
+# Cross-site and concurrent requests
 
 
 @pytest.mark.parametrize(
     "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}], ids=str
 )
-async def test_another_site_logs_nobody_out(log_out, make_user, begin_session, headers_of, is_alive, headers):
+async def test_another_site_cannot_log_a_user_out(
+    log_out, make_user, begin_session, headers_of, is_alive, headers
+):
     issued = await begin_session(await make_user(), kind="cookie")
 
     answer = await log_out(headers_of(issued) | headers)

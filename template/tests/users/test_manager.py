@@ -19,7 +19,7 @@ NEW = "a brand new password"
 
 @pytest.fixture
 def changed(manager, db):
-    """`await changed(user, email=...)`: `UserManager.update` in a transaction of its own."""
+    """`await changed(user, email=...)`: `UserManager.update` in its own transaction."""
 
     async def update(user, **values):
         async with db.session() as session:
@@ -58,7 +58,7 @@ async def test_an_account_is_found_by_its_id(manager, db, make_user):
 # create
 
 
-async def test_code_may_set_every_flag(manager, db, accounts):
+async def test_the_manager_can_set_every_flag(manager, db, accounts):
     async with db.session() as session:
         await manager.create(
             session,
@@ -76,7 +76,7 @@ async def test_code_may_set_every_flag(manager, db, accounts):
 
 
 @pytest.mark.parametrize("mode", ["open", "private"])
-async def test_who_registers_may_fill_columns_of_your_own(manager, db, accounts, mode):
+async def test_registration_can_fill_custom_columns(manager, db, accounts, mode):
     manager.registration = mode
     async with db.session() as session:
         await manager.register(session, email="ada@example.com", password=PASSWORD, id="an id of your own")
@@ -88,7 +88,7 @@ async def test_who_registers_may_fill_columns_of_your_own(manager, db, accounts,
     ("mode", "setting", "expected"),
     [("open", False, False), ("open", True, True), ("closed", False, False), ("private", True, True)],
 )
-async def test_who_must_verify_is_a_setting(manager, mode, setting, expected):
+async def test_required_verification_is_a_setting(manager, mode, setting, expected):
     manager.registration, manager.login_requires_verification = mode, setting
 
     assert manager.must_verify == expected
@@ -100,7 +100,7 @@ async def test_private_registration_requires_verification_in_any_case(manager):
     assert manager.must_verify
 
 
-async def test_who_was_invited_may_fill_columns_of_your_own(manager, db, accounts):
+async def test_an_invitation_can_fill_custom_columns(manager, db, accounts):
     async with db.session() as session:
         _, token = await manager.invitations.make(session, "ada@example.com", invited_by="cli")
         await manager.accept_invitation(session, token=token, password=PASSWORD, id="an id of your own")
@@ -116,7 +116,9 @@ async def test_who_was_invited_may_fill_columns_of_your_own(manager, db, account
         ({"email": "eve@example.com", "password": "short"}, InvalidPassword),
     ],
 )
-async def test_what_cannot_be_created_says_why(manager, db, make_user, accounts, values, error):
+async def test_an_account_that_cannot_be_created_gets_a_reason(
+    manager, db, make_user, accounts, values, error
+):
     await make_user("ada@example.com")
 
     async with db.session() as session:
@@ -126,8 +128,8 @@ async def test_what_cannot_be_created_says_why(manager, db, make_user, accounts,
     assert len(await accounts()) == 1
 
 
-async def test_another_unique_column_is_not_taken_for_the_address(manager, db, make_user):
-    """A clash of ids is a defect, and must not be answered as "this address is taken"."""
+async def test_a_conflict_in_another_unique_column_is_not_blamed_on_the_address(manager, db, make_user):
+    """A collision of ids is a defect and must not be reported as "this address is taken"."""
     user = await make_user("ada@example.com")
 
     async with db.session() as session:
@@ -147,7 +149,7 @@ async def test_another_unique_column_is_not_taken_for_the_address(manager, db, m
         ("disabled@example.com", "another long password", InvalidCredentials),
     ],
 )
-async def test_refusals_are_told_apart_in_code(manager, db, make_user, email, password, error):
+async def test_refusals_have_distinct_exceptions(manager, db, make_user, email, password, error):
     await make_user("ada@example.com")
     await make_user("disabled@example.com", is_active=False)
 
@@ -156,8 +158,8 @@ async def test_refusals_are_told_apart_in_code(manager, db, make_user, email, pa
             await manager.authenticate(session, email=email, password=password)
 
 
-async def test_the_connection_is_given_back_while_hashing(manager, db, make_user, monkeypatch):
-    """No transaction is held open for the length of a hash."""
+async def test_the_connection_is_released_while_hashing(manager, db, make_user, monkeypatch):
+    """No transaction stays open while a password is hashed."""
     await make_user("ada@example.com")
     seen = []
 
@@ -174,8 +176,8 @@ async def test_the_connection_is_given_back_while_hashing(manager, db, make_user
 
 
 @pytest.mark.parametrize("act", ["authenticate", "reset_password"])
-async def test_a_callers_own_transaction_is_left_open(manager, db, make_user, accounts, act):
-    """What the caller wrote before is not committed behind its back."""
+async def test_the_callers_transaction_is_left_open(manager, db, make_user, accounts, act):
+    """The caller's earlier writes are not committed implicitly."""
     user = await make_user("ada@example.com")
     arguments = {
         "authenticate": {"email": "ada@example.com", "password": PASSWORD},
@@ -194,7 +196,7 @@ async def test_a_callers_own_transaction_is_left_open(manager, db, make_user, ac
 
 
 @pytest.mark.parametrize("method", ["verify", "reset_password"])
-async def test_a_token_of_nobody_is_a_token_error(manager, db, method):
+async def test_a_token_of_an_unknown_user_is_a_token_error(manager, db, method):
     token = {
         "verify": {"token": manager.tokens.issue_verify("nobody")},
         "reset_password": {"token": manager.tokens.issue_reset("nobody"), "new_password": NEW},
@@ -205,7 +207,7 @@ async def test_a_token_of_nobody_is_a_token_error(manager, db, method):
             await getattr(manager, method)(session, **token[method])
 
 
-async def test_the_answered_account_shows_what_was_changed(manager, db, make_user):
+async def test_the_returned_account_has_the_changes(manager, db, make_user):
     user = await make_user()
 
     async with db.session() as session:
@@ -218,7 +220,7 @@ async def test_the_answered_account_shows_what_was_changed(manager, db, make_use
 # delete
 
 
-async def test_a_deleted_account_is_gone_and_its_address_free(manager, db, make_user):
+async def test_deleting_an_account_frees_its_address(manager, db, make_user):
     user = await make_user("ada@example.com")
 
     async with db.session() as session:
@@ -229,9 +231,7 @@ async def test_a_deleted_account_is_gone_and_its_address_free(manager, db, make_
     assert again.id != user.id
 
 
-async def test_a_password_that_is_replaced_while_its_hash_is_computed_logs_nobody_in(
-    manager, make_user, db, monkeypatch
-):
+async def test_a_password_replaced_during_hashing_does_not_log_in(manager, make_user, db, monkeypatch):
     user = await make_user("ada@example.com")
     verify = manager.hasher.verify
 

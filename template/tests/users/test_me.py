@@ -1,9 +1,9 @@
-"""GET /users/me: who the access token belongs to, asked of the database each time."""
+"""GET /users/me: the user of the access token, read from the database each time."""
 
 import pytest
 
 
-async def test_it_answers_the_public_account(client, make_user, login):
+async def test_the_response_has_the_public_account(client, make_user, login):
     user = await make_user("ada@example.com", is_superuser=True)
 
     answer = await client.get("/users/me", headers=login(user))
@@ -20,7 +20,7 @@ async def test_it_answers_the_public_account(client, make_user, login):
     assert not {"hashed_password", "password_version", "pending_email"} & set(answer.json())
 
 
-async def test_everybody_sees_themselves(client, make_user, login):
+async def test_each_user_sees_their_own_account(client, make_user, login):
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
 
     answers = [await client.get("/users/me", headers=login(user)) for user in (ada, eve)]
@@ -28,7 +28,7 @@ async def test_everybody_sees_themselves(client, make_user, login):
     assert [answer.json()["email"] for answer in answers] == ["ada@example.com", "eve@example.com"]
 
 
-async def test_head_answers_like_get_without_a_body(client, make_user, login):
+async def test_head_matches_get_without_a_body(client, make_user, login):
     answer = await client.head("/users/me", headers=login(await make_user()))
 
     assert (answer.status_code, answer.content) == (200, b"")
@@ -59,7 +59,7 @@ async def test_the_name_of_the_scheme_is_case_insensitive(client, make_user, log
     ],
     ids=str,
 )
-async def test_without_a_good_token_there_is_nobody(client, headers):
+async def test_an_invalid_token_is_refused(client, headers):
     answer = await client.get("/users/me", headers=headers)
 
     assert answer.status_code == 401
@@ -67,8 +67,8 @@ async def test_without_a_good_token_there_is_nobody(client, headers):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_token_in_the_address_is_not_taken(client, make_user, login):
-    """ASVS 14.2.1: addresses end up in logs."""
+async def test_a_token_in_the_url_is_ignored(client, make_user, login):
+    """ASVS 14.2.1: URLs end up in logs."""
     token = login(await make_user())["Authorization"].removeprefix("Bearer ")
 
     assert (await client.get("/users/me", params={"access_token": token})).status_code == 401
@@ -84,7 +84,7 @@ async def test_an_expired_token_is_refused(client, make_user, begin_session, exp
     assert answer.status_code == 401
 
 
-async def test_a_token_dies_when_the_account_is_disabled(client, make_user, login, change):
+async def test_disabling_the_account_invalidates_its_token(client, make_user, login, change):
     """Checklist 20; ASVS 7.4.2."""
     user = await make_user()
     headers = login(user)
@@ -93,7 +93,7 @@ async def test_a_token_dies_when_the_account_is_disabled(client, make_user, logi
     assert (await client.get("/users/me", headers=headers)).status_code == 401
 
 
-async def test_a_token_dies_with_the_account(client, make_user, login, manager, db):
+async def test_deleting_the_account_invalidates_its_token(client, make_user, login, manager, db):
     """Checklist 20; ASVS 7.4.2."""
     user = await make_user()
     headers = login(user)
@@ -103,7 +103,7 @@ async def test_a_token_dies_with_the_account(client, make_user, login, manager, 
     assert (await client.get("/users/me", headers=headers)).status_code == 401
 
 
-async def test_a_token_dies_when_the_password_is_reset(client, make_user, login, manager):
+async def test_a_password_reset_invalidates_the_token(client, make_user, login, manager):
     """Checklist 21; ASVS 7.4.3: an access token does not outlive the password."""
     user = await make_user()
     headers = login(user)
@@ -116,7 +116,9 @@ async def test_a_token_dies_when_the_password_is_reset(client, make_user, login,
 
 
 @pytest.mark.parametrize("changes", [{"email": "new@example.com"}, {"password": "a brand new password"}])
-async def test_a_token_dies_when_address_or_password_change(client, make_user, login, manager, db, changes):
+async def test_a_change_of_address_or_password_invalidates_the_token(
+    client, make_user, login, manager, db, changes
+):
     """Checklist 21, ASVS 7.4.3."""
     user = await make_user()
     headers = login(user)
@@ -126,7 +128,7 @@ async def test_a_token_dies_when_address_or_password_change(client, make_user, l
     assert (await client.get("/users/me", headers=headers)).status_code == 401
 
 
-async def test_a_change_of_role_acts_at_once(client, make_user, login, change):
+async def test_a_role_change_takes_effect_at_once(client, make_user, login, change):
     """Checklist 36: roles are read from the database, not from the token."""
     user = await make_user(is_superuser=True)
     headers = login(user)

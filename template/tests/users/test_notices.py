@@ -33,7 +33,7 @@ def log_in(client):
 
 @pytest.fixture
 def subjects(outbox):
-    """`await subjects()`: what the mails that wait are about, and for whom."""
+    """`await subjects()`: subjects and recipients of the waiting mails."""
 
     async def read():
         return [
@@ -43,7 +43,7 @@ def subjects(outbox):
     return read
 
 
-# What happens, and who is told
+# Events and who is notified
 
 
 async def changes_the_password(it):
@@ -112,7 +112,7 @@ async def logs_in_at_one_place_too_many(it):
 
 @pytest.fixture
 def it(client, other_client, manager, make_owner, visit, change, set_clock):
-    """What the flows above need; the owner is logged in, and every request comes from Firefox."""
+    """What the flows above need. The owner is logged in, and every request comes from Firefox."""
     client.headers["User-Agent"] = FIREFOX
     names = SimpleNamespace(
         client=client,
@@ -162,14 +162,14 @@ def flows():
 
 
 @FLOWS
-async def test_the_owner_is_told_once(it, subjects, happens, subject):
+async def test_the_owner_is_notified_once(it, subjects, happens, subject):
     await happens(await it())
 
     assert await subjects() == [(subject, "ada@example.com")]
 
 
 @FLOWS
-async def test_a_notice_says_when_from_where_and_with_what_browser(it, outbox, happens, subject):
+async def test_a_notice_has_time_address_and_browser(it, outbox, happens, subject):
     await happens(await it())
 
     (mail,) = await outbox()
@@ -181,7 +181,7 @@ async def test_a_notice_says_when_from_where_and_with_what_browser(it, outbox, h
 
 
 @FLOWS
-async def test_a_notice_holds_nothing_secret_and_no_link(it, outbox, happens, subject):
+async def test_a_notice_has_no_secret_and_no_link(it, outbox, happens, subject):
     names = await it()
 
     await happens(names)
@@ -198,18 +198,18 @@ async def test_a_notice_holds_nothing_secret_and_no_link(it, outbox, happens, su
     assert "eve@example.com" not in text
 
 
-def test_every_notice_has_a_flow_that_is_tested_here(flows):
+def test_every_notice_has_a_flow_tested_here(flows):
     assert {notice.heading for notice in NOTICES.values()} == flows
 
 
-async def test_the_end_of_the_grace_is_in_the_notice(it, outbox):
+async def test_the_notice_states_the_end_of_the_grace_period(it, outbox):
     await deletes_the_account_with_a_grace(await it())
 
     (mail,) = await outbox()
     assert "Log in before 2030-05-08 12:00 UTC to keep it." in mail.text_body
 
 
-async def test_the_worker_that_deletes_an_account_tells_its_owner(it, set_clock, do_task, subjects):
+async def test_the_owner_is_notified_when_the_worker_deletes_the_account(it, set_clock, do_task, subjects):
     await deletes_the_account_with_a_grace(await it())
     set_clock(NOON + timedelta(days=7))
 
@@ -218,7 +218,7 @@ async def test_the_worker_that_deletes_an_account_tells_its_owner(it, set_clock,
     assert await subjects() == [("Your account was deleted", "ada@example.com")]
 
 
-async def test_what_was_refused_is_told_nobody(it, outbox):
+async def test_a_refused_change_sends_no_notice(it, outbox):
     names = await it()
 
     await names.client.post("/users/login", json=ADA | {"password": "wrong"})
@@ -231,7 +231,7 @@ async def test_what_was_refused_is_told_nobody(it, outbox):
     assert await outbox() == []
 
 
-async def test_what_was_undone_is_told_nobody(it, manager, outbox):
+async def test_a_rolled_back_change_sends_no_notice(it, manager, outbox):
     async def hook(user):
         raise RuntimeError
 
@@ -245,7 +245,7 @@ async def test_what_was_undone_is_told_nobody(it, manager, outbox):
 # A new sign-in
 
 
-async def test_the_first_login_is_no_news(make_owner, log_in, outbox):
+async def test_the_first_login_sends_no_notice(make_owner, log_in, outbox):
     await make_owner()
 
     await log_in(FIREFOX)
@@ -255,7 +255,7 @@ async def test_the_first_login_is_no_news(make_owner, log_in, outbox):
 
 @pytest.mark.parametrize("again", [FIREFOX, FIREFOX_LATER], ids=["the same", "a later version of it"])
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
-async def test_a_browser_that_was_there_before_is_no_news(make_owner, log_in, outbox, again, path):
+async def test_a_known_browser_sends_no_notice(make_owner, log_in, outbox, again, path):
     await make_owner()
     await log_in(FIREFOX)
 
@@ -265,7 +265,7 @@ async def test_a_browser_that_was_there_before_is_no_news(make_owner, log_in, ou
 
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
-async def test_another_browser_is_told_once(make_owner, log_in, outbox, path):
+async def test_a_new_browser_is_notified_once(make_owner, log_in, outbox, path):
     await make_owner()
     await log_in(FIREFOX)
 
@@ -277,7 +277,7 @@ async def test_another_browser_is_told_once(make_owner, log_in, outbox, path):
     assert "Safari on Mac OS X" in mail.text_body
 
 
-async def test_a_failed_login_makes_no_browser_known(make_owner, log_in, subjects):
+async def test_a_failed_login_does_not_make_the_browser_known(make_owner, log_in, subjects):
     await make_owner()
     await log_in(FIREFOX)
     await log_in(SAFARI, password="wrong")
@@ -287,7 +287,7 @@ async def test_a_failed_login_makes_no_browser_known(make_owner, log_in, subject
     assert await subjects() == [("New sign-in", "ada@example.com")]
 
 
-async def test_somebody_elses_browser_is_another(make_owner, log_in, subjects):
+async def test_another_users_browser_is_unknown(make_owner, log_in, subjects):
     await make_owner()
     await make_owner("eve@example.com")
     await log_in(FIREFOX)
@@ -298,12 +298,12 @@ async def test_somebody_elses_browser_is_another(make_owner, log_in, subjects):
     assert await subjects() == [("New sign-in", "ada@example.com")]
 
 
-# What the browser says of itself
+# The user agent
 
 
 @pytest.fixture
 def notice_for(make_owner, log_in, outbox):
-    """`await notice_for(agent)`: the notice about a sign-in with a browser that calls itself that."""
+    """`await notice_for(agent)`: the notice about a sign-in with that user agent."""
 
     async def read(user_agent):
         await make_owner()
@@ -318,21 +318,21 @@ def notice_for(make_owner, log_in, outbox):
 @pytest.mark.parametrize(
     "agent", ["<script>alert(1)</script>", '<img src="x">', "<a href=x>", "&lt;b&gt;", "\"'><b>"]
 )
-async def test_markup_in_it_is_escaped(notice_for, agent):
+async def test_markup_in_the_user_agent_is_escaped(notice_for, agent):
     mail = await notice_for(agent)
 
     assert not re.search(r"<(script|img|a|b)\b", mail.html_body)
     assert "&lt;" in mail.html_body or "&amp;lt;" in mail.html_body
 
 
-async def test_its_length_is_cut(notice_for):
+async def test_a_long_user_agent_is_shortened(notice_for):
     mail = await notice_for("y" * 5000)
 
     assert "y" * 80 in mail.text_body
     assert "y" * 81 not in mail.text_body + mail.html_body
 
 
-async def test_it_cannot_write_lines_of_its_own(notice_for):
+async def test_a_user_agent_cannot_add_lines(notice_for):
     mail = await notice_for(b"Nice\x0b\x1b\x85\xe2\x80\xa8Account: x\tBrowser")
 
     line = re.search(r"^From: (.*)$", mail.text_body, re.MULTILINE)[1]
@@ -340,13 +340,13 @@ async def test_it_cannot_write_lines_of_its_own(notice_for):
     assert line.isprintable()
 
 
-async def test_a_browser_that_says_nothing_is_an_unknown_one(notice_for):
+async def test_an_empty_user_agent_is_an_unknown_browser(notice_for):
     mail = await notice_for("")
 
     assert "203.0.113.9, an unknown browser" in mail.text_body
 
 
-# Who is at the other end
+# The client's address
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ async def test_a_browser_that_says_nothing_is_an_unknown_one(notice_for):
     [("", "203.0.113.9"), ("203.0.113.0/24", "198.51.100.7")],
     ids=["nobody", "a proxy"],
 )
-async def test_an_address_is_believed_to_a_proxy_of_ours_alone(
+async def test_a_forwarded_address_is_trusted_only_from_a_trusted_proxy(
     other_client, make_owner, log_in, outbox, proxies, address
 ):
     """Checklist 10."""

@@ -11,7 +11,7 @@ OLD = {"password": "correct horse battery"}
 
 @pytest.fixture
 def reset(client):
-    """`await reset(token)`: what a front end sends; another body on demand."""
+    """`await reset(token)`: what a front end sends, optionally with another body."""
 
     async def send(token, body=NEW):
         return await client.post(f"/users/password-reset/{token}", json=body)
@@ -19,10 +19,10 @@ def reset(client):
     return send
 
 
-# Asking for the link
+# Requesting the link
 
 
-async def test_asking_mails_a_link_that_sets_a_new_password(client, make_user, mailed_token, reset):
+async def test_a_request_mails_a_link_that_sets_a_new_password(client, make_user, mailed_token, reset):
     await make_user("ada@example.com")
 
     asked = await client.post("/users/password-reset/request", json=ADA)
@@ -34,7 +34,7 @@ async def test_asking_mails_a_link_that_sets_a_new_password(client, make_user, m
     assert (await client.post("/users/login", json=ADA | NEW)).status_code == 200
 
 
-async def test_asking_changes_nothing(client, make_user, stored):
+async def test_a_request_changes_nothing(client, make_user, stored):
     user = await make_user("ada@example.com")
 
     await client.post("/users/password-reset/request", json=ADA)
@@ -43,7 +43,7 @@ async def test_asking_changes_nothing(client, make_user, stored):
     assert (await client.post("/users/login", json=ADA | OLD)).status_code == 200
 
 
-async def test_the_link_goes_to_the_account_and_nobody_else(client, make_user, outbox):
+async def test_the_link_goes_only_to_the_account(client, make_user, outbox):
     await make_user("eve@example.com")
     await make_user("ada@example.com")
 
@@ -80,7 +80,7 @@ async def test_an_invalid_request_is_refused(client, body):
 # Using the link
 
 
-async def test_a_reset_ends_every_older_link(manager, make_user, client, reset):
+async def test_a_reset_invalidates_every_older_link(manager, make_user, client, reset):
     """Checklist 21."""
     user = await make_user()
     other_reset, verification = manager.reset_token(user), manager.verify_token(user)
@@ -103,7 +103,7 @@ async def test_a_password_can_be_reset_again(client, make_user, mailed_token, re
 
 
 @pytest.mark.parametrize("body", [{}, {"password": None}, {"password": 1}, {"password": "x" * 1025}, []])
-async def test_an_invalid_body_does_not_spend_the_link(manager, make_user, reset, body):
+async def test_an_invalid_body_keeps_the_link_valid(manager, make_user, reset, body):
     token = manager.reset_token(await make_user())
 
     refused = await reset(token, body)
@@ -113,14 +113,14 @@ async def test_an_invalid_body_does_not_spend_the_link(manager, make_user, reset
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "%00", "%FF", "%ED%A0%80", "x" * 5000, "..%2f", "ü"])
-async def test_what_is_no_token_is_refused(reset, token):
+async def test_an_invalid_token_is_rejected(reset, token):
     answer = await reset(token)
 
     assert answer.status_code in (400, 404)
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_dead_link_costs_no_hash(manager, make_user, reset, hash_calls):
+async def test_a_dead_link_hashes_nothing(manager, make_user, reset, hash_calls):
     disabled = await make_user(is_active=False)
 
     answers = [await reset("x"), await reset(manager.reset_token(disabled))]
@@ -129,8 +129,8 @@ async def test_a_dead_link_costs_no_hash(manager, make_user, reset, hash_calls):
     assert hash_calls == []
 
 
-async def test_a_link_is_bound_to_its_address_by_itself(manager, make_user, change, reset):
-    """Also when the address was changed past the manager (CLI, SQL, import)."""
+async def test_a_link_is_bound_to_its_address(manager, make_user, change, reset):
+    """Also if the address was changed without the manager (SQL, import)."""
     user = await make_user("old@example.com")
     token = manager.reset_token(user)
     await change(user, email="new@example.com")
@@ -139,7 +139,7 @@ async def test_a_link_is_bound_to_its_address_by_itself(manager, make_user, chan
 
 
 async def test_a_disabled_account_cannot_reset(manager, make_user, change, reset, stored):
-    """A link is no way round an administrator's decision."""
+    """A link cannot override an administrator's decision."""
     user = await make_user()
     token = manager.reset_token(user)
     await change(user, is_active=False)
@@ -150,7 +150,7 @@ async def test_a_disabled_account_cannot_reset(manager, make_user, change, reset
     assert (await stored(user)).hashed_password == user.hashed_password
 
 
-async def test_the_link_of_a_deleted_account_is_dead(manager, make_user, db, reset):
+async def test_the_link_of_a_deleted_account_stops_working(manager, make_user, db, reset):
     user = await make_user()
     token = manager.reset_token(user)
     async with db.session() as session:
@@ -159,8 +159,8 @@ async def test_the_link_of_a_deleted_account_is_dead(manager, make_user, db, res
     assert (await reset(token)).status_code == 400
 
 
-async def test_a_link_resets_its_own_account_alone(manager, make_user, reset, stored):
-    """Checklist 27: a token of user A is of no use for user B."""
+async def test_a_link_resets_only_its_own_account(manager, make_user, reset, stored):
+    """Checklist 27: a token of user A does not work for user B."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
 
     await reset(manager.reset_token(eve))

@@ -1,4 +1,4 @@
-"""Where the routes are mounted, and what stands before all of them."""
+"""Where the routes are mounted, and what runs before all of them."""
 
 import httpx
 import pytest
@@ -31,7 +31,7 @@ def connect(app):
 
 
 @pytest.mark.parametrize("prefix", ["/accounts", "/api/v1/users"])
-async def test_everything_moves_with_the_prefix(other_client, mailed_token, prefix):
+async def test_every_route_uses_the_prefix(other_client, mailed_token, prefix):
     client = await other_client(users_prefix=prefix)
 
     registered = await client.post(f"{prefix}/register", json=ADA)
@@ -46,13 +46,13 @@ async def test_everything_moves_with_the_prefix(other_client, mailed_token, pref
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_nothing_stays_at_the_old_place(other_client, method, path):
+async def test_no_route_remains_without_the_prefix(other_client, method, path):
     client = await other_client(users_prefix="/accounts")
 
     assert (await client.request(method, f"/users{path}")).status_code == 404
 
 
-async def test_the_mailed_link_leads_to_the_new_place(other_client, outbox):
+async def test_the_mailed_link_uses_the_prefix(other_client, outbox):
     client = await other_client(users_prefix="/accounts", base_url="https://shop.example")
 
     await client.post("/accounts/register", json=ADA)
@@ -62,7 +62,7 @@ async def test_the_mailed_link_leads_to_the_new_place(other_client, outbox):
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_a_rate_limiter_stands_before_every_route(bare, manager, method, path):
+async def test_every_route_has_a_rate_limiter(bare, manager, method, path):
     """Also before registration, verification and the mailed links."""
 
     async def refuse(request):

@@ -1,4 +1,4 @@
-"""The profile: columns of your own that their owner changes, and nothing else."""
+"""The profile: owners change your own columns and nothing else."""
 
 import pytest
 
@@ -29,7 +29,7 @@ async def test_other_fields_are_ignored(client, make_user, login, stored):
     assert {name: getattr(now, name) for name in TEMPLATE_COLUMNS} == before
 
 
-def test_no_field_is_one_of_the_template():
+def test_profile_fields_do_not_overlap_the_template():
     """Checklist 38: `ProfileUpdate` is for your own columns."""
     fields = set(ProfileUpdate.__struct_fields__)
 
@@ -38,8 +38,8 @@ def test_no_field_is_one_of_the_template():
 
 
 @pytest.mark.parametrize("column", sorted(TEMPLATE_COLUMNS))
-async def test_the_manager_refuses_the_columns_of_the_template(manager, make_user, db, column):
-    """Checklist 38: also if somebody adds such a field."""
+async def test_the_manager_refuses_to_update_template_columns(manager, make_user, db, column):
+    """Checklist 38: even if someone adds such a field."""
     user = await make_user("ada@example.com")
 
     async with db.session() as session:
@@ -47,5 +47,5 @@ async def test_the_manager_refuses_the_columns_of_the_template(manager, make_use
             await manager.update_profile(session, user, **{column: True})
 
 
-async def test_a_profile_needs_a_login(client):
+async def test_the_profile_requires_a_login(client):
     assert (await client.patch("/users/me", json={})).status_code == 401

@@ -1,7 +1,4 @@
-"""An exception in a hook undoes what the hook is about, the hook's own writing and every mail.
-
-What such a request wrote must not stay behind.
-"""
+"""An exception in a hook rolls back the request, the hook's own writes and every mail."""
 
 import pytest
 
@@ -22,7 +19,7 @@ async def test_a_raising_hook_undoes_the_registration(client, fail, accounts, ou
     assert await outbox() == []
 
 
-async def test_a_registration_that_was_undone_can_be_tried_again(client, manager, fail):
+async def test_an_undone_registration_can_be_retried(client, manager, fail):
     fail("on_after_register")
     await client.post("/users/register", json=ADA)
     manager.on_after_register = None
@@ -30,7 +27,7 @@ async def test_a_registration_that_was_undone_can_be_tried_again(client, manager
     assert (await client.post("/users/register", json=ADA)).status_code == 201
 
 
-async def test_a_hook_may_refuse_with_an_answer_of_its_own(client, fail, accounts):
+async def test_a_hook_may_refuse_with_its_own_response(client, fail, accounts):
     fail("on_after_register", Problem(403, "By invitation only."))
 
     answer = await client.post("/users/register", json=ADA)
@@ -50,7 +47,7 @@ async def test_a_raising_hook_undoes_the_login(client, make_user, fail, accounts
     assert await outbox() == []
 
 
-async def test_a_raising_hook_undoes_the_verification_and_spends_no_link(
+async def test_a_raising_hook_undoes_the_verification_and_keeps_the_link_valid(
     client, manager, make_user, fail, stored, outbox
 ):
     user = await make_user("ada@example.com")
@@ -67,7 +64,7 @@ async def test_a_raising_hook_undoes_the_verification_and_spends_no_link(
     assert waiting == []
 
 
-async def test_a_raising_hook_undoes_the_reset_and_spends_no_link(
+async def test_a_raising_hook_undoes_the_reset_and_keeps_the_link_valid(
     client, manager, make_user, fail, stored, outbox
 ):
     user = await make_user("ada@example.com")

@@ -1,4 +1,4 @@
-"""POST /users/token/refresh: rotation, the grace of two tabs, and what a second use later does."""
+"""POST /users/token/refresh: rotation, the grace period for tabs, and reuse after it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,13 +15,13 @@ GRACE, ABSOLUTE = 30 * SECOND, 90 * DAY
 
 @pytest.fixture(autouse=True)
 def start(set_clock):
-    """Every test of this module begins at START."""
+    """Every test of this module starts at START."""
     set_clock(START)
 
 
 @pytest.fixture
 def refresh(client):
-    """`await refresh(token)`: the answer to a refresh."""
+    """`await refresh(token)`: the response to a refresh."""
 
     async def send(token):
         return await client.post("/users/token/refresh", json={"refresh_token": token})
@@ -41,7 +41,7 @@ def rotate(refresh):
 
 @pytest.fixture
 def is_alive(client, headers_of):
-    """`await is_alive(issued)`: whether the session answers requests."""
+    """`await is_alive(issued)`: whether the session still works."""
 
     async def ask(issued):
         return (await client.get("/users/me", headers=headers_of(issued))).status_code == 200
@@ -49,10 +49,10 @@ def is_alive(client, headers_of):
     return ask
 
 
-# What it answers
+# The response
 
 
-async def test_it_answers_a_new_pair(refresh, make_user, begin_session):
+async def test_a_refresh_returns_new_tokens(refresh, make_user, begin_session):
     issued = await begin_session(await make_user())
 
     answer = await refresh(issued.token)
@@ -64,9 +64,7 @@ async def test_it_answers_a_new_pair(refresh, make_user, begin_session):
     assert pair["refresh_token"] != issued.token
 
 
-async def test_a_refresh_moves_the_idle_limit_alone(
-    rotate, make_user, begin_session, session_rows, set_clock
-):
+async def test_a_refresh_moves_only_the_idle_limit(rotate, make_user, begin_session, session_rows, set_clock):
     issued = await begin_session(await make_user())
 
     set_clock(START + DAY)
@@ -78,7 +76,7 @@ async def test_a_refresh_moves_the_idle_limit_alone(
     assert row.expires_at == START + ABSOLUTE
 
 
-async def test_a_refresh_is_no_login(refresh, make_user, begin_session, events, outbox):
+async def test_a_refresh_is_not_a_login(refresh, make_user, begin_session, events, outbox):
     issued = await begin_session(await make_user())
 
     await refresh(issued.token)
@@ -87,11 +85,11 @@ async def test_a_refresh_is_no_login(refresh, make_user, begin_session, events, 
     assert await outbox() == []
 
 
-# A second use within the grace
+# Reuse within the grace period
 
 
 @pytest.mark.parametrize("age", [timedelta(), GRACE - MICROSECOND], ids=str)
-async def test_a_second_use_within_the_grace_answers_a_pair_of_the_same_session(
+async def test_reuse_within_the_grace_period_returns_tokens_of_the_same_session(
     client, refresh, rotate, make_user, begin_session, session_rows, set_clock, age
 ):
     """Two tabs refresh at once. Checklist 37."""
@@ -107,14 +105,14 @@ async def test_a_second_use_within_the_grace_answers_a_pair_of_the_same_session(
     assert len(await session_rows()) == 1
 
 
-# A second use later
+# Reuse after the grace period
 
 
 @pytest.mark.parametrize("age", [GRACE, GRACE + MICROSECOND, 5 * DAY], ids=str)
-async def test_a_second_use_after_the_grace_ends_the_session(
+async def test_reuse_after_the_grace_period_ends_the_session(
     refresh, rotate, make_user, begin_session, is_alive, session_rows, set_clock, age
 ):
-    """Checklist 37: committed, although the answer is 401."""
+    """Checklist 37: committed although the response is 401."""
     issued = await begin_session(await make_user())
     newest = await rotate(issued.token)
 
@@ -129,7 +127,7 @@ async def test_a_second_use_after_the_grace_ends_the_session(
     assert (await refresh(newest)).status_code == 401
 
 
-async def test_a_second_use_is_audited_once_and_mailed_once(
+async def test_reuse_is_audited_once_and_mailed_once(
     refresh, rotate, make_user, begin_session, events, outbox, set_clock
 ):
     user = await make_user("ada@example.com")
@@ -151,7 +149,9 @@ async def test_a_second_use_is_audited_once_and_mailed_once(
 
 
 @pytest.mark.parametrize(("age", "status"), [(4 * SECOND, 200), (5 * SECOND, 401)], ids=str)
-async def test_the_grace_follows_the_setting(other_client, make_user, begin_session, set_clock, age, status):
+async def test_the_grace_period_follows_the_setting(
+    other_client, make_user, begin_session, set_clock, age, status
+):
     client = await other_client(refresh_grace=5)
     body = {"refresh_token": (await begin_session(await make_user())).token}
     await client.post("/users/token/refresh", json=body)
@@ -161,11 +161,11 @@ async def test_the_grace_follows_the_setting(other_client, make_user, begin_sess
     assert (await client.post("/users/token/refresh", json=body)).status_code == status
 
 
-# What is not refreshed
+# Sessions that cannot be refreshed
 
 
 @pytest.mark.parametrize("columns", [{"is_active": False}, {"password_version": 1}], ids=str)
-async def test_a_session_whose_user_changed_is_not_refreshed(
+async def test_a_session_ended_by_an_account_change_is_not_refreshed(
     refresh, make_user, begin_session, change, columns
 ):
     """Checklist 20, 21."""
@@ -177,7 +177,9 @@ async def test_a_session_whose_user_changed_is_not_refreshed(
     assert (await refresh(issued.token)).status_code == 401
 
 
-async def test_a_reset_password_ends_the_refresh_token(client, refresh, manager, make_user, begin_session):
+async def test_a_password_reset_invalidates_the_refresh_token(
+    client, refresh, manager, make_user, begin_session
+):
     """Checklist 21."""
     user = await make_user()
     issued = await begin_session(user)
@@ -189,7 +191,7 @@ async def test_a_reset_password_ends_the_refresh_token(client, refresh, manager,
 
 
 @pytest.mark.parametrize("token", ["", ".", "x", "x.", ".x", "x.y", "x.y.z", "ä.ä", "x." + "A" * 64])
-async def test_what_is_no_token_is_refused(refresh, token):
+async def test_an_invalid_token_is_rejected(refresh, token):
     answer = await refresh(token)
 
     assert answer.status_code == 401

@@ -22,8 +22,8 @@ async def test_a_new_account_is_active_and_unverified(client):
     assert account == account | expected
 
 
-async def test_the_account_and_its_mail_are_there_when_it_answers(client, accounts, outbox):
-    """Nothing is said to be done before the database has said so."""
+async def test_the_account_and_its_mail_are_committed_before_the_response(client, accounts, outbox):
+    """The response is not sent before the commit."""
     answer = await client.post("/users/register", json=ADA)
 
     (account,) = await accounts()
@@ -32,7 +32,7 @@ async def test_the_account_and_its_mail_are_there_when_it_answers(client, accoun
     assert mail.to == ["ada@example.com"]
 
 
-async def test_an_address_has_one_spelling(client, accounts):
+async def test_addresses_are_normalized(client, accounts):
     await client.post("/users/register", json=ADA | {"email": "  Ada@EXAMPLE.com "})
 
     assert [account.email for account in await accounts()] == ["ada@example.com"]
@@ -49,7 +49,7 @@ async def test_a_taken_address_is_a_conflict(client, make_user, accounts, outbox
     assert await outbox() == []
 
 
-async def test_a_taken_address_in_another_spelling_is_a_conflict(client, make_user):
+async def test_another_spelling_of_a_taken_address_is_a_conflict(client, make_user):
     await make_user("ada@example.com")
 
     answer = await client.post("/users/register", json=ADA | {"email": "ADA@Example.Com"})
@@ -79,8 +79,8 @@ async def test_a_taken_address_in_another_spelling_is_a_conflict(client, make_us
         "ada@" + "example." * 40 + "com",
     ],
 )
-async def test_what_is_no_address_is_refused(client, accounts, outbox, email):
-    """ASVS 2.2.1: what cannot receive mail is not stored."""
+async def test_an_invalid_address_is_refused(client, accounts, outbox, email):
+    """ASVS 2.2.1: addresses that cannot receive mail are not stored."""
     answer = await client.post("/users/register", json=ADA | {"email": email})
 
     assert answer.status_code == 400
@@ -107,8 +107,8 @@ async def test_what_is_no_address_is_refused(client, accounts, outbox, email):
     ],
     ids=str,
 )
-async def test_a_body_that_cannot_be_read_is_refused(client, accounts, body):
-    """Never a 500, and no words of a parser."""
+async def test_an_unreadable_body_is_refused(client, accounts, body):
+    """Never a 500, and no parser messages."""
     answer = await client.post("/users/register", content=body, headers=JSON)
 
     assert answer.status_code == 400
@@ -128,15 +128,15 @@ async def test_a_body_that_cannot_be_read_is_refused(client, accounts, body):
         ({"email": "ada@example.com", "password": {}}, "password"),
     ],
 )
-async def test_a_field_that_is_missing_or_of_another_type_is_named(client, body, field):
+async def test_missing_and_mistyped_fields_are_named(client, body, field):
     answer = await client.post("/users/register", json=body)
 
     assert answer.status_code == 400
     assert field in answer.text
 
 
-async def test_a_body_that_is_too_large_is_refused_before_it_is_read(client, hash_calls):
-    """413, and nothing of it is hashed."""
+async def test_an_oversized_body_is_refused_before_it_is_read(client, hash_calls):
+    """413, and nothing is hashed."""
     answer = await client.post("/users/register", json=ADA | {"password": "x" * 9_000_000})
 
     assert answer.status_code == 413
@@ -149,7 +149,7 @@ async def test_a_body_that_is_not_json_is_refused(client):
     assert answer.status_code == 415
 
 
-async def test_what_was_sent_is_not_echoed(client):
+async def test_submitted_values_are_not_echoed(client):
     answer = await client.post("/users/register", json={"email": "<script>@x", "password": "sesame" * 50})
 
     assert "script" not in answer.text

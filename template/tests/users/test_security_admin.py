@@ -1,4 +1,4 @@
-"""Superusers: nobody else gets their rights, and they themselves neither see nor set a password."""
+"""Superusers: only they have their rights, and they can neither see nor set a password."""
 
 import asyncio
 from contextlib import suppress
@@ -27,7 +27,7 @@ APP = application()
 
 
 def operations_of_administration():
-    """Method and path of every operation with the tag, so that a new one is covered by itself."""
+    """Method and path of every operation with the tag, so that new ones are covered automatically."""
     return [
         (method.upper(), path)
         for path, item in APP.openapi()["paths"].items()
@@ -46,19 +46,19 @@ EVERY_CHANGE = pytest.mark.parametrize(
 CHANGES_BY_SUPERUSERS = [
     each for each in APP.endpoints if superuser in each.dependencies() and "GET" not in each.route.methods
 ]
-"""Every route of this application that superusers alone may use and that is not for reading, yours too."""
+"""Every unsafe route of this application that only superusers may use, your own included."""
 
 
 def name_of(endpoint):
     return f"{min(endpoint.route.methods)} {endpoint.route.path}"
 
 
-# Checklist 38: administration is for superusers alone
+# Checklist 38: administration is for superusers only
 
 
 @EVERY_OPERATION
-async def test_nobody_administrates_without_a_login(client, make_user, method, path):
-    """Checklist 38: the guard stands before the body, and what is sent is not even read."""
+async def test_administration_requires_a_login(client, make_user, method, path):
+    """Checklist 38: the guard runs first, and the body is not even read."""
     user = await make_user()
 
     answer = await client.request(
@@ -70,8 +70,8 @@ async def test_nobody_administrates_without_a_login(client, make_user, method, p
 
 
 @EVERY_OPERATION
-async def test_an_ordinary_user_does_not_administrate(client, make_user, login, method, path):
-    """Checklist 38; ASVS 8.2.1. Not even the account that is the user's own."""
+async def test_an_ordinary_user_is_refused(client, make_user, login, method, path):
+    """Checklist 38; ASVS 8.2.1. Not even the user's own account."""
     user = await make_user(is_verified=True)
 
     answer = await client.request(
@@ -86,9 +86,7 @@ async def test_an_ordinary_user_does_not_administrate(client, make_user, login, 
 
 
 @OF_ONE_ACCOUNT
-async def test_an_ordinary_user_does_not_learn_which_accounts_there_are(
-    client, make_user, login, method, path
-):
+async def test_an_ordinary_user_cannot_tell_which_accounts_exist(client, make_user, login, method, path):
     """Checklist 38."""
     user, other = await make_user("ada@example.com"), await make_user("eve@example.com")
     headers = login(user)
@@ -103,7 +101,7 @@ async def test_an_ordinary_user_does_not_learn_which_accounts_there_are(
 
 
 @EVERY_OPERATION
-async def test_a_superuser_who_is_one_no_more_is_refused_at_once(admin, root, change, method, path):
+async def test_a_demoted_superuser_is_refused_at_once(admin, root, change, method, path):
     """Checklist 36: roles are read from the database."""
     await change(root, is_superuser=False)
 
@@ -113,7 +111,7 @@ async def test_a_superuser_who_is_one_no_more_is_refused_at_once(admin, root, ch
 
 
 @EVERY_OPERATION
-async def test_a_superuser_who_is_disabled_is_nobody(admin, root, change, method, path):
+async def test_a_disabled_superuser_is_logged_out(admin, root, change, method, path):
     """Checklist 20; ASVS 7.4.2."""
     await change(root, is_active=False)
 
@@ -123,7 +121,7 @@ async def test_a_superuser_who_is_disabled_is_nobody(admin, root, change, method
 
 
 @OF_ONE_ACCOUNT
-async def test_an_account_that_does_not_exist_is_not_found(admin, method, path):
+async def test_an_unknown_account_is_not_found(admin, method, path):
     answer = await admin.request(method, path.format(user_id=NOBODY), json={})
 
     assert answer.status_code == 404
@@ -132,10 +130,10 @@ async def test_an_account_that_does_not_exist_is_not_found(admin, method, path):
 
 @EVERY_CHANGE
 @pytest.mark.parametrize(("late", "is_refused"), [(timedelta(microseconds=-1), False), (timedelta(0), True)])
-async def test_what_changes_an_account_needs_a_recent_login(
+async def test_changing_an_account_requires_a_recent_login(
     admin, manager, db, make_user, events, set_clock, method, path, late, is_refused
 ):
-    """Checklist 24: superusers, too; for inviting and for sending a reset as well."""
+    """Checklist 24: this applies to superusers too, also for invitations and resets."""
     user = await make_user()
     async with db.session() as session:
         invitation, _ = await manager.invitations.make(session, "bob@example.com", invited_by="cli")
@@ -167,14 +165,14 @@ async def test_an_old_login_is_refused_before_the_body_is_read(admin, root, set_
 
 
 @pytest.mark.parametrize("endpoint", CHANGES_BY_SUPERUSERS, ids=name_of)
-def test_every_route_by_which_superusers_change_something_asks_for_a_recent_login(endpoint):
-    """Checklist 24. Put `recent: RecentLogin` behind `admin: Superuser` in the handler's signature."""
+def test_every_unsafe_superuser_route_requires_a_recent_login(endpoint):
+    """Checklist 24. Put `recent: RecentLogin` after `admin: Superuser` in the handler's signature."""
     assert recent_login in endpoint.dependencies()
 
 
 @pytest.mark.parametrize("endpoint", [each for each in CHANGES_BY_SUPERUSERS if each.body], ids=name_of)
-def test_every_such_route_with_a_body_looks_again_when_that_has_come(endpoint):
-    """Checklist 36. Put `still: StillSuperuser` behind the body in the handler's signature."""
+def test_every_such_route_checks_again_after_reading_its_body(endpoint):
+    """Checklist 36. Put `still: StillSuperuser` after the body in the handler's signature."""
     names = [name for name, _ in endpoint.steps]
     last = [name for name, step in endpoint.steps if getattr(step, "callable", None) is still_superuser]
 
@@ -182,7 +180,7 @@ def test_every_such_route_with_a_body_looks_again_when_that_has_come(endpoint):
     assert names.index(last[0]) > names.index(endpoint.body.name)
 
 
-# Checklist 38: nobody makes themselves more than they are
+# Checklist 38: no privilege escalation
 
 MORE = {
     "id": NOBODY,
@@ -202,7 +200,7 @@ MORE = {
 @pytest.mark.parametrize(
     "more", [{name: value} for name, value in MORE.items()] + [MORE], ids=lambda more: str(list(more))
 )
-async def test_who_registers_is_an_ordinary_user_whatever_else_is_sent(client, accounts, more):
+async def test_registration_ignores_privilege_fields(client, accounts, more):
     """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915)."""
     answer = await client.post(
         "/users/register", json={"email": "ada@example.com", "password": PASSWORD} | more
@@ -230,7 +228,7 @@ async def test_who_registers_is_an_ordinary_user_whatever_else_is_sent(client, a
         ("/users/password-reset/request", {"email": "ada@example.com"}, 202),
     ],
 )
-async def test_what_owners_send_makes_them_nothing_more(client, make_user, login, stored, path, body, status):
+async def test_owners_cannot_raise_their_own_privileges(client, make_user, login, stored, path, body, status):
     """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915)."""
     user = await make_user("ada@example.com")
 
@@ -242,7 +240,7 @@ async def test_what_owners_send_makes_them_nothing_more(client, make_user, login
     assert now.delete_after is None
 
 
-async def test_who_sets_a_new_password_with_a_link_becomes_nothing_more(client, manager, make_user, stored):
+async def test_a_password_reset_ignores_privilege_fields(client, manager, make_user, stored):
     """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915)."""
     user = await make_user()
 
@@ -256,10 +254,8 @@ async def test_who_sets_a_new_password_with_a_link_becomes_nothing_more(client, 
 
 
 @pytest.mark.parametrize("place", ["in the path", "in the body"])
-async def test_who_accepts_an_invitation_is_an_ordinary_user_whatever_else_is_sent(
-    client, manager, db, accounts, place
-):
-    """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915). The address is that of the invitation."""
+async def test_accepting_an_invitation_ignores_privilege_fields(client, manager, db, accounts, place):
+    """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915). The address comes from the invitation."""
     async with db.session() as session:
         _, token = await manager.invitations.make(session, "ada@example.com", invited_by="cli")
     body = MORE | {"password": "a brand new password", "email": "eve@example.com"}
@@ -277,9 +273,7 @@ async def test_who_accepts_an_invitation_is_an_ordinary_user_whatever_else_is_se
 
 
 @pytest.mark.parametrize("place", ["in the path", "in the body"])
-async def test_who_uses_another_link_becomes_nothing_more(
-    client, email_link, make_owner, visit, stored, place
-):
+async def test_other_links_ignore_privilege_fields(client, email_link, make_owner, visit, stored, place):
     """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915)."""
     user = await make_owner()
     path, _, token = (await email_link(user)).rpartition("/")
@@ -293,7 +287,7 @@ async def test_who_uses_another_link_becomes_nothing_more(
     assert (now.password_version, now.delete_after) == (1, None)
 
 
-# Checklist 23: what superusers can do, and cannot
+# Checklist 23: what superusers can and cannot do
 
 
 @pytest.mark.parametrize(
@@ -311,7 +305,7 @@ async def test_who_uses_another_link_becomes_nothing_more(
     ],
     ids=str,
 )
-async def test_nothing_but_the_flags_can_be_set(admin, make_user, stored, body):
+async def test_superusers_can_set_only_the_flags(admin, make_user, stored, body):
     """Checklist 23 and 38; ASVS 6.4.6."""
     user = await make_user("ada@example.com")
 
@@ -326,7 +320,7 @@ async def test_nothing_but_the_flags_can_be_set(admin, make_user, stored, body):
 
 
 @EVERY_OPERATION
-async def test_no_answer_to_a_superuser_holds_a_secret(admin, make_user, begin_session, method, path):
+async def test_no_response_to_a_superuser_has_a_secret(admin, make_user, begin_session, method, path):
     """Checklist 23 and 39; ASVS 6.4.6."""
     user = await make_user("ada@example.com")
     begun = await begin_session(user)
@@ -351,7 +345,7 @@ async def test_no_answer_to_a_superuser_holds_a_secret(admin, make_user, begin_s
     assert [secret for secret in secrets if secret in shown] == []
 
 
-async def test_whoever_sends_a_reset_link_does_not_see_it(admin, make_user, mailed_token):
+async def test_a_superuser_does_not_see_the_reset_link(admin, make_user, mailed_token):
     """Checklist 23; ASVS 6.4.6."""
     user = await make_user()
 
@@ -375,7 +369,7 @@ async def test_a_reset_link_is_sent_to_the_owner(admin, client, make_user, outbo
     assert (await outbox())[0].to == ["ada@example.com"]
 
 
-async def test_every_session_of_an_account_is_ended(admin, make_user, logins):
+async def test_every_session_of_an_account_can_be_ended(admin, make_user, logins):
     """Checklist 23; ASVS 7.4.5."""
     user, other = await make_user("ada@example.com"), await make_user("eve@example.com")
     hers, others = await logins(user), await logins(other)
@@ -387,7 +381,7 @@ async def test_every_session_of_an_account_is_ended(admin, make_user, logins):
     assert await others() == [200, 200, 200]
 
 
-async def test_every_session_of_everybody_is_ended(manager, db, make_user, logins):
+async def test_every_session_of_every_account_can_be_ended(manager, db, make_user, logins):
     """Checklist 23; ASVS 7.4.5. `app users end-sessions --everybody`."""
     hers, his = (
         await logins(await make_user("ada@example.com")),
@@ -401,11 +395,11 @@ async def test_every_session_of_everybody_is_ended(manager, db, make_user, login
     assert await hers() == await his() == [401, 401, 401]
 
 
-# Checklist 23: the last superuser. The ways there are, one by one: test_last_superuser.py
+# Checklist 23: the last superuser. test_last_superuser.py tests each way.
 
 
-async def test_the_last_superuser_stays_one(admin, root, make_user, stored):
-    """Checklist 23: or nobody could administrate without access to the server."""
+async def test_the_last_superuser_keeps_the_role(admin, root, make_user, stored):
+    """Checklist 23: otherwise administration would require access to the server."""
     await make_user("disabled@example.com", is_superuser=True, is_active=False)
 
     answers = [
@@ -422,10 +416,9 @@ async def test_the_last_superuser_stays_one(admin, root, make_user, stored):
 
 @pytest.fixture
 def side_by_side(manager, monkeypatch):
-    """Two who look for another superuser have both found one before either goes on.
+    """Lets both requests find another superuser before either continues.
 
-    Where one has to wait for the other that never happens, and after half a second they go on: a slower
-    machine fails no test.
+    If one has to wait for the other, both continue after half a second, so a slow machine fails no test.
     """
     look, looked, both = manager.require_another_superuser, [], asyncio.Event()
 
@@ -441,8 +434,8 @@ def side_by_side(manager, monkeypatch):
 
 
 @pytest.mark.usefixtures("side_by_side")
-async def test_of_two_superusers_who_demote_each_other_one_stays(manager, db, make_user, accounts):
-    """Checklist 23; CWE-367: one waits for the other, and is then the last."""
+async def test_two_superusers_cannot_both_demote_each_other(manager, db, make_user, accounts):
+    """Checklist 23; CWE-367: one waits for the other and is then the last superuser."""
     users = [await make_user(email, is_superuser=True) for email in ("ada@example.com", "bob@example.com")]
 
     async def demote(user):

@@ -1,4 +1,4 @@
-"""SECURITY.md and the application say the same: limits, settings and keys. Change both at once."""
+"""SECURITY.md matches the application: limits, settings and keys. Change both together."""
 
 import hmac
 import re
@@ -13,7 +13,7 @@ SECURITY = (PROJECT / "SECURITY.md").read_text("utf-8")
 
 
 def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
-    """The rows of all tables whose first cell looks like that: what is in it, and the other cells."""
+    """The rows of all tables whose first cell matches: its content and the other cells."""
     for line in SECURITY.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if found := re.fullmatch(first_cell, cells[0]):
@@ -21,20 +21,20 @@ def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _named_in_code() -> set[str]:
-    """The purposes that stand as texts in calls of `derived_key`."""
+    """The literal purposes in calls of `derived_key`."""
     code = "".join(path.read_text("utf-8") for path in (PROJECT / "app").rglob("*.py"))
     return {f"user-tokens:{purpose}" for purpose in re.findall(r'derived_key\([^()]+, "([^"]+)"\)', code)}
 
 
-def test_the_limits_are_those_in_force() -> None:
+def test_the_limits_match_the_code() -> None:
     """app/users/rate_limits.py, each row with its name and its six rates."""
     stated = {name: Limit(*cells[:6]) for name, cells in _rows(r"`([a-z_]+)`")}
 
     assert stated == LIMITS
 
 
-def test_the_values_of_settings_are_their_defaults() -> None:
-    """app/settings.py; what `.env` says of one in a certain place is another matter."""
+def test_the_settings_match_their_defaults() -> None:
+    """app/settings.py; the values in a particular `.env` may differ."""
     stated = {name: float(cells[0]) for name, cells in _rows(r"`([A-Z_]+)`")}
     defaults = {name: Settings.model_fields[name.lower()].default for name in stated}
 
@@ -42,7 +42,7 @@ def test_the_values_of_settings_are_their_defaults() -> None:
     assert stated == defaults
 
 
-def test_the_longest_lifetimes_are_those_that_production_accepts() -> None:
+def test_the_maximum_lifetimes_match_the_code() -> None:
     """app/settings.py; ASVS 7.1.1."""
     sentence = re.compile(r"in production (\d+) at most")
     said = {name: sentence.search(cells[1]) for name, cells in _rows(r"`([A-Z_]+)`")}
@@ -50,8 +50,8 @@ def test_the_longest_lifetimes_are_those_that_production_accepts() -> None:
     assert {name.lower(): int(each[1]) for name, each in said.items() if each} == MAX_IN_PRODUCTION
 
 
-def test_the_keys_are_those_that_the_application_derives(build_app, monkeypatch) -> None:
-    """ASVS 11.1.2: app/users/tokens.py and whatever else calls `derived_key`, when it starts or by name."""
+def test_the_keys_match_the_code(build_app, monkeypatch) -> None:
+    """ASVS 11.1.2: app/users/tokens.py and all other callers of `derived_key`."""
     derived: set[str] = set()
     derive = hmac.new
 
@@ -65,5 +65,5 @@ def test_the_keys_are_those_that_the_application_derives(build_app, monkeypatch)
     assert {name for name, _ in _rows(r"`(user-tokens:[^`]+)`")} == derived | _named_in_code()
 
 
-def test_what_is_not_defended_is_said() -> None:
+def test_the_document_says_what_is_not_defended() -> None:
     assert "\n## What is not defended\n" in SECURITY

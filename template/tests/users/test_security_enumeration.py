@@ -1,7 +1,7 @@
-"""Nobody learns from an answer which addresses have an account: equal answers for equal work.
+"""No response reveals which addresses have an account: same response, same work.
 
-Work is counted (hashes, mails rendered, rows written, statements sent), never timed: a clock in a test is
-either blind or fails for no reason. Checklist 13 and 14; ASVS 6.3.8; CWE-204, CWE-208.
+Work is counted (hashes, mails rendered, rows written, statements sent), never timed: timing tests are
+either blind or flaky. Checklist 13 and 14; ASVS 6.3.8; CWE-204, CWE-208.
 """
 
 import pytest
@@ -24,17 +24,17 @@ SILENT = pytest.mark.parametrize(
 
 
 def visible(answer):
-    """All that a client sees of an answer."""
-    # The id is random, whatever was asked.
+    """Everything a client sees of a response."""
+    # The id is random.
     return answer.status_code, answer.content, dict(answer.headers) | {"x-request-id": ""}
 
 
-# Asking for a link
+# Requesting a link
 
 
 @ASKING
-async def test_known_and_unknown_get_the_same_answer(client, make_user, path):
-    """Checklist 13: forgot and resend. Status, body, headers and cookies."""
+async def test_known_and_unknown_get_the_same_response(client, make_user, path):
+    """Checklist 13: forgotten password and resent link. Status, body, headers and cookies."""
     await make_user("ada@example.com")
 
     known = await client.post(path, json={"email": "ada@example.com"})
@@ -45,7 +45,7 @@ async def test_known_and_unknown_get_the_same_answer(client, make_user, path):
 
 
 @SILENT
-async def test_accounts_that_get_no_mail_get_the_same_answer(client, make_user, path, account):
+async def test_accounts_that_get_no_mail_get_the_same_response(client, make_user, path, account):
     """Checklist 13."""
     await make_user("ada@example.com")
     await make_user("silent@example.com", **account)
@@ -57,8 +57,8 @@ async def test_accounts_that_get_no_mail_get_the_same_answer(client, make_user, 
 
 
 @ASKING
-async def test_known_and_unknown_render_and_store_alike(client, make_user, rendered, outbox_rows, path):
-    """Checklist 13 and 14: an unknown address is answered no sooner."""
+async def test_known_and_unknown_do_the_same_work(client, make_user, rendered, outbox_rows, path):
+    """Checklist 13 and 14: the response for an unknown address is no faster."""
     await make_user("ada@example.com")
     await client.post(path, json={"email": "ada@example.com"})
     known = (len(rendered), await outbox_rows())
@@ -70,7 +70,7 @@ async def test_known_and_unknown_render_and_store_alike(client, make_user, rende
 
 
 @SILENT
-async def test_accounts_that_get_no_mail_render_and_store_alike(
+async def test_accounts_that_get_no_mail_do_the_same_work(
     client, make_user, rendered, outbox_rows, path, account
 ):
     """Checklist 13."""
@@ -96,14 +96,14 @@ async def test_known_and_unknown_send_the_same_statements(client, make_user, sta
 
 
 @ASKING
-async def test_nobody_gets_a_mail_for_an_unknown_address(client, outbox, path):
+async def test_an_unknown_address_sends_no_mail(client, outbox, path):
     await client.post(path, json={"email": "eve@example.com"})
 
     assert await outbox() == []
 
 
 @ASKING
-async def test_asking_hashes_nothing(client, make_user, hash_calls, path):
+async def test_a_request_hashes_nothing(client, make_user, hash_calls, path):
     """Checklist 14."""
     await make_user("ada@example.com")
 
@@ -117,7 +117,7 @@ async def test_asking_hashes_nothing(client, make_user, hash_calls, path):
 
 
 @LOGINS
-async def test_unknown_wrong_and_disabled_get_the_same_answer(client, make_user, path):
+async def test_unknown_wrong_and_disabled_get_the_same_response(client, make_user, path):
     """Checklist 13: login."""
     await make_user("ada@example.com")
     await make_user("disabled@example.com", is_active=False)
@@ -143,7 +143,7 @@ async def test_each_failed_login_verifies_exactly_one_hash(client, make_user, ha
     assert hash_calls == ["verify_password"]
 
 
-async def test_a_login_verifies_no_more_than_that(client, make_user, hash_calls):
+async def test_a_successful_login_verifies_one_hash(client, make_user, hash_calls):
     """Checklist 14."""
     await make_user("ada@example.com")
 
@@ -157,7 +157,7 @@ async def test_a_login_verifies_no_more_than_that(client, make_user, hash_calls)
 
 @pytest.mark.parametrize("email", ["ada@example.com", "eve@example.com"])
 async def test_a_taken_and_a_free_address_hash_once(client, make_user, hash_calls, email):
-    """Checklist 14: without the hash a taken address is answered sooner."""
+    """Checklist 14: without the hash the response for a taken address would be faster."""
     await make_user("ada@example.com")
 
     await client.post("/users/register", json=PASSWORD | {"email": email})
@@ -165,10 +165,10 @@ async def test_a_taken_and_a_free_address_hash_once(client, make_user, hash_call
     assert hash_calls == ["hash"]
 
 
-# Moving to another address
+# Changing the address
 
 
-async def test_a_taken_and_a_free_new_address_get_the_same_answer(client, make_user, login):
+async def test_a_taken_and_a_free_new_address_get_the_same_response(client, make_user, login):
     """Checklist 13: change of the address."""
     await make_user("taken@example.com")
     headers = login(await make_user("ada@example.com"))
@@ -183,7 +183,7 @@ async def test_a_taken_and_a_free_new_address_get_the_same_answer(client, make_u
 # Links
 
 
-async def test_a_link_of_nobody_and_a_used_one_get_the_same_answer(client, manager, make_user):
+async def test_an_unknown_and_a_used_link_get_the_same_response(client, manager, make_user):
     """Checklist 13: links."""
     token = manager.verify_token(await make_user())
     await client.post(f"/users/verify/{token}")
@@ -198,10 +198,8 @@ async def test_a_link_of_nobody_and_a_used_one_get_the_same_answer(client, manag
 # Mail
 
 
-async def test_no_mail_is_sent_while_anybody_waits_for_an_answer(
-    client, db, settings, make_user, login, monkeypatch
-):
-    """Checklist 14: it leaves from the outbox, or how long an answer takes would tell who gets one."""
+async def test_no_mail_is_sent_before_the_response(client, db, settings, make_user, login, monkeypatch):
+    """Checklist 14: it is sent from the outbox, or the response time would reveal who gets one."""
     sent = []
 
     async def send(self, message):

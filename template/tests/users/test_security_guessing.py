@@ -1,4 +1,4 @@
-"""Wrong passwords are counted, in whatever way they are given, and the owner still gets in.
+"""Wrong passwords are counted on every route, and the owner can still log in.
 
 Checklist 9, 10 and 11; ASVS 6.1.1, 6.3.1, 6.3.4; CWE-307. Nothing here waits: the clock stands still.
 """
@@ -53,7 +53,7 @@ def at(app, set_clock):
 
 @pytest.fixture
 def guess(at):
-    """`await guess("198.51.100.7")`: the status of a login with a wrong password from that address."""
+    """`await guess("198.51.100.7")`: the status of a login with a wrong password from that IP address."""
 
     async def send(address, email=EMAIL, path="/users/login", headers=OF_A_PAGE):
         answer = await at(address, "POST", path, json=WRONG | {"email": email}, headers=headers)
@@ -75,7 +75,7 @@ def flood(guess):
 # The counts
 
 
-async def test_after_too_many_wrong_passwords_even_the_right_one_waits(at, guess, make_owner):
+async def test_too_many_wrong_passwords_block_the_right_one_too(at, guess, make_owner):
     """Checklist 9; ASVS 6.3.1."""
     await make_owner(EMAIL)
 
@@ -89,7 +89,7 @@ async def test_after_too_many_wrong_passwords_even_the_right_one_waits(at, guess
     assert "Try again in 113 seconds." in right.json()["detail"]
 
 
-async def test_after_the_time_that_was_named_it_is_checked_again(at, guess, make_owner, set_clock):
+async def test_passwords_are_checked_again_after_retry_after(at, guess, make_owner, set_clock):
     """Checklist 9."""
     await make_owner(EMAIL)
     for _ in range(PER_PAIR):
@@ -104,7 +104,7 @@ async def test_after_the_time_that_was_named_it_is_checked_again(at, guess, make
     assert (early.status_code, late.status_code) == (429, 200)
 
 
-async def test_right_passwords_are_not_counted(at, make_owner):
+async def test_correct_passwords_are_not_counted(at, make_owner):
     """Checklist 9."""
     await make_owner(EMAIL)
 
@@ -114,7 +114,7 @@ async def test_right_passwords_are_not_counted(at, make_owner):
 
 
 async def test_an_address_is_refused_before_the_body_is_read(at, guess):
-    """Checklist 9: what is over the limit costs neither memory nor a hash."""
+    """Checklist 9: requests over the limit cost neither memory nor a hash."""
     for number in range(PER_ADDRESS):
         await guess("198.51.100.7", f"user{number}@example.com")
 
@@ -123,12 +123,12 @@ async def test_an_address_is_refused_before_the_body_is_read(at, guess):
     assert answer.status_code == 429
 
 
-# No way round them
+# No way around them
 
 
 @pytest.fixture
 def ways(at, manager, make_owner, visit, change):
-    """`await ways(name)`: a wrong password for Ada's account, given in that way; the status."""
+    """`await ways(name)`: the status of sending a wrong password for Ada's account in that way."""
     names = SimpleNamespace()
 
     async def begin():
@@ -175,8 +175,8 @@ WITHOUT_A_LOGIN = [
 
 @pytest.mark.parametrize("first", WITHOUT_A_LOGIN)
 @pytest.mark.parametrize("second", WITHOUT_A_LOGIN)
-async def test_all_ways_share_one_count(ways, first, second):
-    """Checklist 10; ASVS 6.3.4: JSON and form, login and link, however the address is written."""
+async def test_all_routes_share_one_count(ways, first, second):
+    """Checklist 10; ASVS 6.3.4: JSON and form, login and link, any spelling of the address."""
     await ways.begin()
 
     used_up = [await ways.give(first) for _ in range(PER_PAIR)]
@@ -186,7 +186,7 @@ async def test_all_ways_share_one_count(ways, first, second):
 
 
 @pytest.mark.parametrize("way", ["confirmation", "change"])
-async def test_a_stolen_session_does_not_guess_the_password_without_end(ways, way):
+async def test_a_stolen_session_cannot_guess_the_password_without_limit(ways, way):
     """Checklist 10."""
     await ways.begin()
 
@@ -196,7 +196,7 @@ async def test_a_stolen_session_does_not_guess_the_password_without_end(ways, wa
 
 
 async def test_wrong_passwords_in_a_session_count_for_the_account(ways, guess):
-    """Checklist 10: a session is no second count to guess with."""
+    """Checklist 10: a session does not add a second count to guess with."""
     await ways.begin()
 
     for _ in range(PER_ACCOUNT):
@@ -205,10 +205,10 @@ async def test_wrong_passwords_in_a_session_count_for_the_account(ways, guess):
     assert await guess("203.0.113.77") == 429
 
 
-# Many at once, and the owner
+# Distributed guessing and the owner
 
 
-async def test_one_account_from_fifty_addresses(flood, make_owner):
+async def test_guessing_one_account_from_fifty_addresses_is_limited(flood, make_owner):
     """Checklist 9 and 11."""
     await make_owner(EMAIL)
 
@@ -218,10 +218,8 @@ async def test_one_account_from_fifty_addresses(flood, make_owner):
 
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
-async def test_the_owner_gets_in_with_a_browser_that_was_used_before(
-    at, flood, make_owner, browser_of_answer, path
-):
-    """Checklist 11; ASVS 6.1.1. Strangers use up the account's count and that of the owner's address."""
+async def test_a_known_browser_lets_the_owner_in(at, flood, make_owner, browser_of_answer, path):
+    """Checklist 11; ASVS 6.1.1. Strangers exhaust the counts of the account and of the owner's address."""
     await make_owner(EMAIL)
     browser = browser_of_answer(await at("198.51.100.7", "POST", path, json=RIGHT, headers=OF_A_PAGE))
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
@@ -233,8 +231,8 @@ async def test_the_owner_gets_in_with_a_browser_that_was_used_before(
     assert (stranger.status_code, owner.status_code) == (429, 200)
 
 
-async def test_the_owner_goes_on_confirming_while_strangers_guess(flood, at, visit, make_owner):
-    """Checklist 11: a session is known for its account, too."""
+async def test_the_owner_can_confirm_while_strangers_guess(flood, at, visit, make_owner):
+    """Checklist 11: a session also makes its browser known."""
     user = await make_owner(EMAIL)
     headers = (await visit(user)).headers
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
@@ -246,10 +244,10 @@ async def test_the_owner_goes_on_confirming_while_strangers_guess(flood, at, vis
     assert answer.status_code == 204
 
 
-async def test_a_reset_lets_the_owner_in_with_a_new_browser(
+async def test_a_reset_lets_the_owner_log_in_with_a_new_browser(
     at, flood, manager, make_owner, browser_of_answer
 ):
-    """Checklist 11: who reads the account's mail need not wait for strangers."""
+    """Checklist 11: the owner of the mailbox need not wait for strangers."""
     user = await make_owner(EMAIL)
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
     new = {"password": "a brand new password"}
@@ -260,8 +258,8 @@ async def test_a_reset_lets_the_owner_in_with_a_new_browser(
     assert answer.status_code == 200
 
 
-async def test_the_lock_of_strangers_ends_by_itself(at, flood, make_owner, set_clock):
-    """Checklist 11: the account's count comes back at its rate, and nobody has to unlock anything."""
+async def test_the_block_caused_by_strangers_expires(at, flood, make_owner, set_clock):
+    """Checklist 11: the account's count refills at its rate, without manual unlocking."""
     await make_owner(EMAIL)
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
 
@@ -271,7 +269,7 @@ async def test_the_lock_of_strangers_ends_by_itself(at, flood, make_owner, set_c
     assert answer.status_code == 200
 
 
-# A hundred in a row
+# A hundred consecutive failures
 
 
 @pytest.fixture
@@ -285,7 +283,7 @@ def hundred_failures(change):
 
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
-async def test_after_a_hundred_wrong_passwords_in_a_row_the_right_one_is_refused(
+async def test_a_hundred_consecutive_wrong_passwords_lock_the_account(
     at, guess, make_owner, hundred_failures, path
 ):
     """Checklist 9; NIST SP 800-63B-4, 3.2.2. The response is that for a wrong password."""
@@ -297,10 +295,10 @@ async def test_after_a_hundred_wrong_passwords_in_a_row_the_right_one_is_refused
     assert (right.status_code, right.content) == (401, before.content)
 
 
-async def test_the_owner_is_told_once_and_unlocks_by_mail(
+async def test_the_owner_is_notified_once_and_unlocks_by_mail(
     at, guess, manager, make_owner, hundred_failures, outbox, stored
 ):
-    """Checklist 11: the way out needs no administrator."""
+    """Checklist 11: unlocking needs no administrator."""
     user = await make_owner(EMAIL)
     await hundred_failures(user)
     for number in range(3):

@@ -1,4 +1,4 @@
-"""What must not be learned from answers and logs."""
+"""What responses and logs must not reveal."""
 
 import pytest
 from sqlalchemy import insert
@@ -9,9 +9,7 @@ from app.users.models import SECRET
 
 
 @pytest.mark.parametrize("address", ["taken@example.com", "free@example.com"])
-async def test_the_export_does_not_tell_whether_the_new_address_has_an_account(
-    client, make_user, login, address
-):
+async def test_the_export_does_not_reveal_whether_the_new_address_is_taken(client, make_user, login, address):
     """Checklist 13; ASVS 6.3.8."""
     await make_user("taken@example.com")
     headers = login(await make_user("ada@example.com"))
@@ -26,7 +24,7 @@ async def test_the_export_does_not_tell_whether_the_new_address_has_an_account(
 
 
 @pytest.mark.parametrize("address", ["taken@example.com", "free@example.com"])
-async def test_asking_for_an_address_writes_the_account_whether_or_not_it_is_taken(
+async def test_an_email_change_request_writes_the_same_for_a_taken_address(
     client, make_user, login, statements, address
 ):
     """Checklist 13; ASVS 6.3.8."""
@@ -39,7 +37,7 @@ async def test_asking_for_an_address_writes_the_account_whether_or_not_it_is_tak
     assert statements.count("UPDATE") == 1
 
 
-async def test_an_error_of_the_database_shows_no_values_in_the_log(client, manager, make_user, login, caplog):
+async def test_a_database_error_logs_no_values(client, manager, make_user, login, caplog):
     """Checklist 39; ASVS 16.2.5."""
     headers = login(await make_user("ada@example.com"))
 
@@ -96,7 +94,7 @@ async def test_an_error_of_the_database_shows_no_values_in_the_log(client, manag
     ids=lambda body: type(body).__name__,
 )
 def test_no_repr_shows_a_password_or_a_token(body):
-    """Checklist 39; ASVS 16.2.5: a repr ends up in logs, and in the tracebacks of tools that show values."""
+    """Checklist 39; ASVS 16.2.5: reprs end up in logs and in tracebacks with values."""
     assert "a secret" not in repr(body)
     assert "a secret" not in str([body])
 
@@ -104,7 +102,7 @@ def test_no_repr_shows_a_password_or_a_token(body):
 @pytest.mark.parametrize(
     "schema", [schemas.PublicUser, schemas.ManagedUser, schemas.LoggedIn, schemas.PasswordChanged]
 )
-def test_no_view_of_an_account_has_a_field_that_is_nobodys_business(schema):
+def test_no_view_of_an_account_has_an_internal_field(schema):
     """Checklist 13; ASVS 15.3.1. Fields of your own are yours to show; these columns are not."""
     marked = {column.name for column in User.__table__.columns if column.info == SECRET}
 
@@ -112,7 +110,7 @@ def test_no_view_of_an_account_has_a_field_that_is_nobodys_business(schema):
     assert not {*marked, "password_version", "pending_email"} & set(schema.__struct_fields__)
 
 
-async def test_the_export_does_not_tell_where_an_administrator_works(client, make_user, login):
+async def test_the_export_does_not_reveal_an_administrators_address(client, make_user, login):
     user = await make_user("ada@example.com")
     admin = login(await make_user("root@example.com", is_superuser=True))
     await client.patch(f"/users/{user.id}", headers=admin, json={"is_verified": True})

@@ -1,4 +1,4 @@
-"""Every limit is declared on its route, names a row, and is enforced over HTTP (Checklist 9, 10, 12)."""
+"""Every limit is declared on its route, names a row and is enforced over HTTP (Checklist 9, 10, 12)."""
 
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ OWN_LIMITS = {
 }
 """Rows that something other than a route counts."""
 UNLIMITED = {("POST", "/users/logout"): "ends a session and reveals nothing"}
-"""Routes that change something without a limit, each with the reason."""
+"""Unsafe routes without a limit, each with the reason."""
 
 REQUESTS = {
     "register": ("POST", "/users/register"),
@@ -36,7 +36,7 @@ REQUESTS = {
     "accept_invitation": ("POST", "/users/invitation"),
     "export": ("GET", "/users/me/export"),
 }
-"""A request for each row. What it sends does not matter: the limit comes first."""
+"""A request for each row. Its content does not matter: the limit is checked first."""
 
 
 def users_routes(app):
@@ -47,23 +47,23 @@ def rows_of(endpoint):
     return {row for each in endpoint.dependencies() if (row := getattr(each, "limit", None))}
 
 
-def test_a_row_that_is_not_there_fails_at_import():
+def test_an_undefined_limit_fails_at_import():
     with pytest.raises(LookupError, match="There is no limit 'exprot'"):
         limited_by("exprot")
 
 
-def test_every_row_is_declared_by_a_route(app, build_app):
+def test_every_limit_is_declared_by_a_route(app, build_app):
     private = build_app(registration="private")
 
     declared = {row for each in (*users_routes(app), *users_routes(private)) for row in rows_of(each)}
 
-    # A row of your own may wait for its route.
+    # Your own row may exist before its route.
     assert declared >= set(REQUESTS)
 
 
 @pytest.mark.parametrize("registration", ["open", "private"])
-def test_every_post_of_the_users_routes_is_limited_or_for_superusers(build_app, registration):
-    """Renaming a handler changes nothing: a limit hangs on the route."""
+def test_every_post_route_is_limited_or_for_superusers(build_app, registration):
+    """Renaming a handler changes nothing: limits belong to routes."""
     app = build_app(registration=registration)
 
     unlimited = {
@@ -75,7 +75,7 @@ def test_every_post_of_the_users_routes_is_limited_or_for_superusers(build_app, 
     assert unlimited == set(UNLIMITED)
 
 
-def test_every_route_that_logs_in_looks_at_wrong_passwords_first(app):
+def test_every_route_that_takes_a_password_checks_the_guessing_limit_first(app):
     """Checklist 9."""
     looking = {each.route.path for each in users_routes(app) if within_wrong_passwords in each.dependencies()}
 
@@ -83,7 +83,7 @@ def test_every_route_that_logs_in_looks_at_wrong_passwords_first(app):
 
 
 @pytest.mark.parametrize("row", sorted(REQUESTS))
-async def test_each_row_is_enforced(client, manager, app, make_user, login, set_clock, row):
+async def test_each_limit_is_enforced(client, manager, app, make_user, login, set_clock, row):
     """Checklist 10 and 12: 429 with Retry-After for the third request of two an hour."""
     headers = login(await make_user()) | {"Origin": "http://test"}
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
@@ -98,12 +98,12 @@ async def test_each_row_is_enforced(client, manager, app, make_user, login, set_
     assert responses[2].headers["content-type"] == "application/problem+json"
 
 
-def test_every_row_of_a_route_has_a_request_here():
+def test_every_limit_has_a_request_in_this_test():
     assert set(REQUESTS) <= set(LIMITS) - OWN_LIMITS
 
 
-async def test_routes_with_one_row_share_its_counts(client, manager, app, set_clock):
-    """Checklist 10: the token in the path or in the body is one way."""
+async def test_routes_with_the_same_limit_share_its_counts(client, manager, app, set_clock):
+    """Checklist 10: tokens in the path and in the body share a count."""
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
     manager.limits = Limits(app.state.limiter, {"verify": Limit(ip="1/h")})
 

@@ -1,4 +1,4 @@
-"""Mailed links as scanners, thieves and password managers meet them: opened, used twice, raced, passed on."""
+"""Mailed links and scanners, attackers and password managers: opened, used twice, raced, forwarded."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ASKS_FOR = {
     "email-change": "current-password",
     "invitation": "new-password",
 }
-"""Each link there is, by its path, and what its page asks for."""
+"""Each link by its path, and what its page asks for."""
 ROWS = {
     "verify": "verify",
     "password-reset": "reset_password",
@@ -32,7 +32,7 @@ METHODS = ["GET", "HEAD", "GET"]
 
 @dataclass(frozen=True)
 class Link:
-    """A good link, and the bodies that are accepted and refused with it."""
+    """A valid link, and the bodies it accepts and refuses."""
 
     path: str
     token: str
@@ -46,7 +46,7 @@ class Link:
 
 @pytest.fixture
 def link(db, manager, make_owner):
-    """`await link("verify")`: a link as it is mailed, of an account that was just made."""
+    """`await link("verify")`: a mailed link of a new account."""
 
     async def make(purpose):
         path = f"/users/{purpose}"
@@ -66,7 +66,7 @@ def link(db, manager, make_owner):
 
 @pytest.fixture
 def use(client):
-    """`await use("body", link, NEW)`: with the token in the path and JSON, as its page does, in a body."""
+    """`await use("body", link, NEW)`: use the link with the token in the path, in the form or in the body."""
 
     async def send(way, link, body):
         sends = {
@@ -81,7 +81,7 @@ def use(client):
 
 @pytest.fixture
 def contents(db):
-    """`await contents()`: every row of every table, but for the events about links that were refused."""
+    """`await contents()`: every row of every table, except events about refused links."""
 
     async def read():
         async with db.session(commit=False) as session:
@@ -107,8 +107,8 @@ async def test_opening_a_link_changes_nothing(open_link, link, contents, purpose
 
 
 @EACH
-async def test_a_link_that_was_opened_still_works(open_link, link, use, purpose):
-    """Checklist 26: else the first scanner would use it up."""
+async def test_an_opened_link_still_works(open_link, link, use, purpose):
+    """Checklist 26: otherwise the first scanner would use it up."""
     mailed = await link(purpose)
     for method in METHODS:
         await open_link(mailed.address, method)
@@ -119,7 +119,7 @@ async def test_a_link_that_was_opened_still_works(open_link, link, use, purpose)
 
 
 @EACH
-async def test_the_token_in_the_path_counts_before_one_in_the_body(client, link, purpose):
+async def test_a_token_in_the_path_wins_over_one_in_the_body(client, link, purpose):
     mailed = await link(purpose)
 
     answer = await client.post(mailed.address, json=mailed.good | {"token": "another"})
@@ -128,7 +128,7 @@ async def test_the_token_in_the_path_counts_before_one_in_the_body(client, link,
 
 
 @EACH
-async def test_a_request_without_a_token_is_told_that_it_needs_one(client, link, purpose):
+async def test_a_request_without_a_token_is_refused(client, link, purpose):
     mailed = await link(purpose)
 
     answer = await client.post(mailed.path, json=mailed.good)
@@ -139,7 +139,7 @@ async def test_a_request_without_a_token_is_told_that_it_needs_one(client, link,
 
 @EACH
 @WAYS
-async def test_a_link_works_once_in_whatever_way(link, use, contents, purpose, way):
+async def test_a_link_works_once_whichever_way_it_is_used(link, use, contents, purpose, way):
     """Checklist 26; ASVS 6.5.1."""
     mailed = await link(purpose)
 
@@ -154,7 +154,7 @@ async def test_a_link_works_once_in_whatever_way(link, use, contents, purpose, w
 
 @EACH
 @WAYS
-async def test_of_two_uses_at_once_one_wins(link, use, at_once, purpose, way):
+async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purpose, way):
     """Checklist 26. Who loses the race for an invitation may be told that there is an account by now."""
     mailed = await link(purpose)
 
@@ -164,14 +164,14 @@ async def test_of_two_uses_at_once_one_wins(link, use, at_once, purpose, way):
     assert second in (400, 409)
 
 
-# 28: what is refused spends nothing
+# 28: refused requests do not use the link up
 
 
 @SETTING_A_PASSWORD
 @WAYS
 @pytest.mark.parametrize("password", [REFUSED["password"], "example-example"])
-async def test_a_refused_password_does_not_spend_the_link(link, use, contents, purpose, way, password):
-    """Checklist 28: in every way, also when it is refused for the account that it is for."""
+async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purpose, way, password):
+    """Checklist 28: in every way, also if the reason is the account itself."""
     mailed = await link(purpose)
     before = await contents()
 
@@ -186,8 +186,8 @@ async def test_a_refused_password_does_not_spend_the_link(link, use, contents, p
 
 @EACH
 @WAYS
-async def test_a_link_logs_nobody_in(link, use, session_rows, purpose, way):
-    """Checklist 28: whoever reads a mail has the link and not the login."""
+async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
+    """Checklist 28: access to a mail gives the link, not the login."""
     mailed = await link(purpose)
 
     answer = await use(way, mailed, mailed.good)
@@ -198,12 +198,12 @@ async def test_a_link_logs_nobody_in(link, use, session_rows, purpose, way):
     assert "access_token" not in answer.text
 
 
-# 30: nobody else learns the address
+# 30: nobody else learns the URL
 
 
 @pytest.fixture
 def answers_of(client, open_link, use):
-    """`await answers_of(link, "form")`: those of a whole life, from the page to the dead link."""
+    """`await answers_of(link, "form")`: all responses of a link, from the page to the dead link."""
 
     async def collect(mailed, way):
         return [
@@ -222,8 +222,8 @@ def answers_of(client, open_link, use):
 
 @EACH
 @WAYS
-async def test_no_answer_is_kept_and_none_passes_its_address_on(link, answers_of, purpose, way):
-    """Checklist 30; ASVS 3.4.5, 14.3.2: pages and JSON, good and dead, also what is refused."""
+async def test_no_response_is_cached_or_sends_a_referrer(link, answers_of, purpose, way):
+    """Checklist 30; ASVS 3.4.5, 14.3.2: pages and JSON, valid and dead links, and refusals."""
     answers = await answers_of(await link(purpose), way)
 
     assert answers[3].is_success
@@ -233,7 +233,7 @@ async def test_no_answer_is_kept_and_none_passes_its_address_on(link, answers_of
 
 @EACH
 @WAYS
-async def test_nor_does_the_answer_of_a_limit(app, manager, link, use, purpose, way):
+async def test_a_rate_limited_response_sends_no_referrer(app, manager, link, use, purpose, way):
     """Checklist 30: 429."""
     manager.limits = Limits(app.state.limiter, LIMITS | {ROWS[purpose]: Limit(ip="1/h")})
     mailed = await link(purpose)
@@ -248,8 +248,8 @@ async def test_nor_does_the_answer_of_a_limit(app, manager, link, use, purpose, 
 
 @EACH
 @WAYS
-async def test_no_answer_holds_the_token_or_asks_for_anything_from_elsewhere(link, answers_of, purpose, way):
-    """Checklist 30: what a page loads from elsewhere learns where it is loaded from."""
+async def test_no_response_has_the_token_or_loads_external_resources(link, answers_of, purpose, way):
+    """Checklist 30: an external resource learns the URL of the page that loads it."""
     mailed = await link(purpose)
 
     texts = [answer.text + str(answer.headers) for answer in await answers_of(mailed, way)]
@@ -259,7 +259,7 @@ async def test_no_answer_holds_the_token_or_asks_for_anything_from_elsewhere(lin
 
 
 @SETTING_A_PASSWORD
-async def test_a_link_that_sets_a_password_moves_its_token_out_of_the_address(client, link, purpose):
+async def test_the_token_is_moved_out_of_the_url_of_a_password_form(client, link, purpose):
     """Checklist 30: neither the history nor the screen shows it. Only this browser has it, in a cookie."""
     mailed = await link(purpose)
 
@@ -288,7 +288,7 @@ async def test_the_form_without_the_token_works_once(client, link, purpose):
 @SETTING_A_PASSWORD
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}])
 async def test_another_site_cannot_use_the_cookie(client, link, purpose, headers):
-    """Checklist 35: else it would choose the password."""
+    """Checklist 35: otherwise it would choose the password."""
     mailed = await link(purpose)
     cookie = {"Cookie": f"__Host-{purpose}={mailed.token}"}
 
@@ -300,7 +300,7 @@ async def test_another_site_cannot_use_the_cookie(client, link, purpose, headers
 
 
 @SETTING_A_PASSWORD
-async def test_the_page_of_no_link_is_that_of_a_dead_one(client, link, purpose):
+async def test_a_page_without_a_token_says_the_link_is_dead(client, link, purpose):
     mailed = await link(purpose)
 
     page = await client.get(mailed.path)
@@ -311,7 +311,7 @@ async def test_the_page_of_no_link_is_that_of_a_dead_one(client, link, purpose):
     assert "no longer works" in answer.text
 
 
-# 30: where mails lead
+# 30: where mailed links point
 
 ELSEWHERE = pytest.mark.parametrize(
     "headers",
@@ -338,8 +338,8 @@ ELSEWHERE = pytest.mark.parametrize(
         ("/users/{id}/password-reset", {}),
     ],
 )
-async def test_no_link_follows_the_request(admin, manager, make_owner, outbox, path, body, headers):
-    """Checklist 30 (CWE-640: poisoned links): BASE_URL alone decides, in every mail that has a link."""
+async def test_no_link_is_built_from_the_request(admin, manager, make_owner, outbox, path, body, headers):
+    """Checklist 30 (CWE-640: poisoned links): every mailed link is built from BASE_URL only."""
     user = await make_owner("ada@example.com")
     path = path.format(id=user.id, token=manager.verify_token(user))
 
@@ -354,7 +354,9 @@ async def test_no_link_follows_the_request(admin, manager, make_owner, outbox, p
 
 
 @ELSEWHERE
-async def test_nor_does_the_mail_to_whoever_has_an_account_already(other_client, make_owner, outbox, headers):
+async def test_the_mail_to_an_existing_account_is_not_built_from_the_request(
+    other_client, make_owner, outbox, headers
+):
     """Checklist 30: REGISTRATION=private."""
     await make_owner("ada@example.com")
     client = await other_client(registration="private")
@@ -369,7 +371,7 @@ async def test_nor_does_the_mail_to_whoever_has_an_account_already(other_client,
 
 
 @EACH
-async def test_every_form_helps_password_managers(open_link, link, use, purpose):
+async def test_every_form_is_annotated_for_password_managers(open_link, link, use, purpose):
     """Checklist 7; ASVS 6.2.6, 6.2.7: also the form that is shown again after a mistake."""
     mailed = await link(purpose)
 
@@ -391,7 +393,7 @@ async def test_every_form_helps_password_managers(open_link, link, use, purpose)
     ],
 )
 async def test_every_form_names_the_account_to_password_managers(open_link, link, use, purpose, email):
-    """Checklist 7: also after a mistake, in a field that people do not see."""
+    """Checklist 7: also after a mistake, in a hidden field."""
     mailed = await link(purpose)
 
     pages = [(await open_link(mailed.address)).text, (await use("form", mailed, mailed.bad)).text]
@@ -400,7 +402,7 @@ async def test_every_form_names_the_account_to_password_managers(open_link, link
     assert [page.count(field) for page in pages] == [1, 1]
 
 
-async def test_a_change_of_the_address_does_not_show_the_old_one(open_link, link, use):
+async def test_the_email_change_page_does_not_show_the_old_address(open_link, link, use):
     """A typo may have sent the link to a stranger."""
     mailed = await link("email-change")
 
@@ -410,8 +412,8 @@ async def test_a_change_of_the_address_does_not_show_the_old_one(open_link, link
 
 
 @EACH
-async def test_every_form_takes_what_is_pasted_as_it_is(open_link, link, use, purpose):
-    """Checklist 7; ASVS 6.2.7, 6.2.8: no script that forbids it, and no `maxlength` that cuts it off."""
+async def test_every_form_accepts_pasted_text_unchanged(open_link, link, use, purpose):
+    """Checklist 7; ASVS 6.2.7, 6.2.8: no script prevents it, and no `maxlength` truncates it."""
     mailed = await link(purpose)
 
     pages = [await open_link(mailed.address), await use("form", mailed, mailed.bad)]
@@ -421,8 +423,8 @@ async def test_every_form_takes_what_is_pasted_as_it_is(open_link, link, use, pu
 
 
 @SETTING_A_PASSWORD
-async def test_a_form_takes_the_longest_password_there_can_be(client, link, use, purpose):
-    """Checklist 7: 128 characters, each of which is two to a browser that counts them."""
+async def test_a_form_accepts_the_longest_password(client, link, use, purpose):
+    """Checklist 7: 128 characters that a browser counts as two each."""
     mailed = await link(purpose)
     email = {"password-reset": "ada@example.com", "invitation": "guest@example.com"}[purpose]
     password = {"password": "\N{HORSE}" * 128}

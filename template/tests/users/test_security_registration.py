@@ -1,4 +1,4 @@
-"""Registering: nobody learns who has an account, and nobody makes one for somebody else.
+"""Registration reveals no accounts, and nobody can create one for someone else.
 
 Checklist 13, 14 and 29; ASVS 6.3.8; CWE-204.
 """
@@ -22,7 +22,7 @@ async def private(other_client):
 
 
 def visible(answer):
-    """All that a client sees of an answer; of the cookie its shape."""
+    """Everything a client sees of a response, with only the shape of the cookie."""
     cookie = answer.headers["set-cookie"]
     headers = dict(answer.headers) | {"set-cookie": "", "x-request-id": ""}
     return answer.status_code, answer.content, headers, len(cookie), cookie.partition(";")[2]
@@ -31,7 +31,7 @@ def visible(answer):
 # REGISTRATION=private
 
 
-async def test_a_new_and_a_taken_address_get_the_same_answer(private, make_user):
+async def test_a_new_and_a_taken_address_get_the_same_response(private, make_user):
     """Checklist 13."""
     await make_user("ada@example.com")
 
@@ -42,7 +42,7 @@ async def test_a_new_and_a_taken_address_get_the_same_answer(private, make_user)
     assert visible(taken) == visible(new)
 
 
-async def test_the_mail_tells_the_owner_of_a_taken_address(private, make_user, outbox):
+async def test_the_owner_of_a_taken_address_is_notified(private, make_user, outbox):
     """Checklist 13."""
     await make_user("ada@example.com", is_verified=True)
 
@@ -63,10 +63,10 @@ async def test_a_new_address_gets_its_link(private, outbox):
 
 @pytest.mark.parametrize("email", ["ada@example.com", "eve@example.com"])
 @pytest.mark.parametrize("is_verified", [False, True])
-async def test_a_new_and_a_taken_address_cost_the_same(
+async def test_a_new_and_a_taken_address_do_the_same_work(
     private, make_user, hash_calls, rendered, outbox_rows, email, is_verified
 ):
-    """Checklist 14: one hash, one mail. Counted, since a clock is blind or wrong."""
+    """Checklist 14: one hash, one mail. Counted, because timing tests are blind or flaky."""
     await make_user("ada@example.com", is_verified=is_verified)
 
     await private.post("/users/register", json=ADA | {"email": email})
@@ -85,7 +85,7 @@ async def test_a_taken_address_keeps_its_password(private, client, make_owner):
     assert (attack.status_code, owner.status_code) == (401, 200)
 
 
-async def test_a_disabled_account_gets_no_mail_and_shows_nothing(private, make_user, outbox, outbox_rows):
+async def test_a_disabled_account_gets_no_mail_and_is_not_revealed(private, make_user, outbox, outbox_rows):
     """Checklist 13."""
     await make_user("ada@example.com", is_active=False)
 
@@ -98,7 +98,7 @@ async def test_a_disabled_account_gets_no_mail_and_shows_nothing(private, make_u
 
 
 async def test_an_owner_is_not_flooded_by_registrations(private, make_user, outbox):
-    """Checklist 12: the answer stays the same."""
+    """Checklist 12: the response stays the same."""
     await make_user("ada@example.com")
     most = Rate.parse(LIMITS["register"].mailbox).count
 
@@ -109,7 +109,7 @@ async def test_an_owner_is_not_flooded_by_registrations(private, make_user, outb
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "eve@example.com"])
-async def test_a_bad_password_is_refused_alike(private, make_user, email):
+async def test_a_weak_password_gets_the_same_refusal(private, make_user, email):
     """Checklist 13."""
     await make_user("ada@example.com")
 
@@ -119,8 +119,8 @@ async def test_a_bad_password_is_refused_alike(private, make_user, email):
     assert "at least 12 characters" in answer.json()["detail"]
 
 
-async def test_of_many_at_once_one_makes_the_account(private, accounts, at_once):
-    """Checklist 13: the losers of the race are told nothing."""
+async def test_concurrent_registrations_create_one_account(private, accounts, at_once):
+    """Checklist 13: the losers of the race learn nothing."""
 
     statuses = await at_once(6, lambda: private.post("/users/register", json=ADA))
 
@@ -128,10 +128,10 @@ async def test_of_many_at_once_one_makes_the_account(private, accounts, at_once)
     assert len(await accounts()) == 1
 
 
-async def test_the_cookie_of_a_taken_address_makes_no_browser_known(
+async def test_registering_a_taken_address_does_not_make_the_browser_known(
     private, client, manager, make_owner, stored, browser_of_answer
 ):
-    """Checklist 29: or its owner, trying to register, would confirm a password that is not theirs."""
+    """Checklist 29: otherwise an owner who tries to register would confirm someone else's password."""
     user = await make_owner("ada@example.com")
 
     answer = await private.post("/users/register", json=ADA)
@@ -143,7 +143,7 @@ async def test_the_cookie_of_a_taken_address_makes_no_browser_known(
 
 @pytest.fixture
 def all_statements():
-    """The SQL statements that any application has sent so far, each as its first word."""
+    """The SQL statements of all applications so far, each as its first word."""
     seen = []
 
     def note(connection, cursor, statement, *rest):
@@ -159,7 +159,7 @@ WAYS_TO_LOG_IN = ["/users/login", "/users/login/cookie"]
 
 @pytest.fixture
 def as_stranger(private, browser_of_answer):
-    """`await as_stranger("ada@example.com", path)`: register, log in, and eleven wrong passwords."""
+    """`await as_stranger("ada@example.com", path)`: register, log in and try eleven wrong passwords."""
 
     async def explore(email, path):
         own = {"email": email, "password": "a password of the attacker"}
@@ -175,10 +175,10 @@ def as_stranger(private, browser_of_answer):
 
 
 @pytest.mark.parametrize("path", WAYS_TO_LOG_IN)
-async def test_logging_in_does_not_tell_whether_the_address_was_new(
+async def test_login_does_not_reveal_whether_the_address_was_new(
     as_stranger, app, make_owner, set_clock, path
 ):
-    """Checklist 13: neither a login that works nor the count of a known browser."""
+    """Checklist 13: neither a successful login nor the count of a known browser."""
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
     await make_owner("ada@example.com", is_verified=True)
 
@@ -190,7 +190,7 @@ async def test_logging_in_does_not_tell_whether_the_address_was_new(
     assert [status for status, *_ in new] == [202, *[401] * 8, *[429] * 4]
 
 
-async def test_an_unverified_account_costs_what_a_wrong_password_costs(private, hash_calls, all_statements):
+async def test_an_unverified_account_does_the_work_of_a_wrong_password(private, hash_calls, all_statements):
     """Checklist 14: one hash and the same statements."""
     await private.post("/users/register", json=ADA)
     hash_calls.clear()
@@ -206,7 +206,7 @@ async def test_an_unverified_account_costs_what_a_wrong_password_costs(private, 
     assert unverified == wrong
 
 
-async def test_after_verifying_with_the_password_it_logs_in(private, mailed_token):
+async def test_verifying_with_the_password_allows_login(private, mailed_token):
     await private.post("/users/register", json=ADA)
     before = await private.post("/users/login", json=ADA)
 
@@ -217,7 +217,7 @@ async def test_after_verifying_with_the_password_it_logs_in(private, mailed_toke
     assert (await private.post("/users/login", json=ADA)).status_code == 200
 
 
-async def test_a_reset_verifies_the_address_that_it_was_mailed_to(private, mailed_token, accounts):
+async def test_a_reset_verifies_the_address_it_was_mailed_to(private, mailed_token, accounts):
     await private.post("/users/register", json=ADA)
     await private.post("/users/password-reset/request", json={"email": ADA["email"]})
 
@@ -247,7 +247,7 @@ async def verified_only(other_client):
     return await other_client(registration="open", login_requires_verification=True)
 
 
-async def test_where_logins_require_it_an_address_is_verified_first(verified_only, mailed_token):
+async def test_required_verification_blocks_login(verified_only, mailed_token):
     await verified_only.post("/users/register", json=ADA)
     before = await verified_only.post("/users/login", json=ADA)
     wrong = await verified_only.post("/users/login", json=ADA | {"password": "a wrong password"})
@@ -260,7 +260,7 @@ async def test_where_logins_require_it_an_address_is_verified_first(verified_onl
     assert (await verified_only.post("/users/login", json=ADA)).status_code == 200
 
 
-async def test_where_logins_require_it_a_reset_verifies(verified_only, mailed_token, accounts):
+async def test_a_reset_satisfies_required_verification(verified_only, mailed_token, accounts):
     await verified_only.post("/users/register", json=ADA)
     await verified_only.post("/users/password-reset/request", json={"email": ADA["email"]})
     new = {"token": await mailed_token(), "password": "another good password"}
@@ -271,7 +271,7 @@ async def test_where_logins_require_it_a_reset_verifies(verified_only, mailed_to
     assert user.is_verified
 
 
-async def test_where_logins_do_not_require_it_an_address_need_not_be_verified(client):
+async def test_optional_verification_does_not_block_login(client):
     await client.post("/users/register", json=ADA)
 
     assert (await client.post("/users/login", json=ADA)).status_code == 200
@@ -280,7 +280,7 @@ async def test_where_logins_do_not_require_it_an_address_need_not_be_verified(cl
 # REGISTRATION=closed
 
 
-async def test_nobody_registers_where_it_is_closed(other_client, accounts, hash_calls):
+async def test_closed_registration_is_refused(other_client, accounts, hash_calls):
     client = await other_client(registration="closed")
 
     answer = await client.post("/users/register", json=ADA)
@@ -294,12 +294,12 @@ async def test_nobody_registers_where_it_is_closed(other_client, accounts, hash_
     assert hash_calls == []
 
 
-# An account that somebody else has made
+# An account that someone else created
 
 
 @pytest.fixture
 async def attacked(client, mailed_token):
-    """Somebody has made an account with Ada's address and is logged in; the link is in Ada's mailbox."""
+    """Someone has created an account with Ada's address and is logged in; the link is in Ada's mailbox."""
     await client.post("/users/register", json=ATTACK)
     link = await mailed_token()
     tokens = (await client.post("/users/login", json=ATTACK)).json()
@@ -308,8 +308,8 @@ async def attacked(client, mailed_token):
 
 
 @pytest.mark.parametrize("way", ["path", "body", "form"])
-async def test_who_verifies_anothers_account_gets_it(client, attacked, status_of, way):
-    """Checklist 29: the attacker's password and sessions are dead."""
+async def test_verifying_an_account_created_by_someone_else_takes_it_over(client, attacked, status_of, way):
+    """Checklist 29: the attacker's password and sessions stop working."""
     link, session, refresh = attacked
     requests = {
         "path": lambda: client.post(f"/users/verify/{link}"),
@@ -325,7 +325,7 @@ async def test_who_verifies_anothers_account_gets_it(client, attacked, status_of
     assert (await client.post("/users/login", json=ATTACK)).status_code == 401
 
 
-async def test_and_is_mailed_the_link_for_a_password(client, attacked, mailed_token):
+async def test_verifying_such_an_account_mails_a_link_for_a_password(client, attacked, mailed_token):
     """Checklist 29."""
     await client.post(f"/users/verify/{attacked[0]}")
 
@@ -335,8 +335,10 @@ async def test_and_is_mailed_the_link_for_a_password(client, attacked, mailed_to
     assert (await client.post("/users/login", json=ADA)).status_code == 200
 
 
-async def test_who_resets_the_password_of_anothers_account_gets_it(client, attacked, status_of, mailed_token):
-    """Checklist 29: the way that a person takes who finds the address taken."""
+async def test_resetting_the_password_of_such_an_account_takes_it_over(
+    client, attacked, status_of, mailed_token
+):
+    """Checklist 29: what owners do when they find their address taken."""
     await client.post("/users/password-reset/request", json={"email": "ada@example.com"})
 
     await client.post(f"/users/password-reset/{await mailed_token()}", json=ADA)
@@ -346,10 +348,10 @@ async def test_who_resets_the_password_of_anothers_account_gets_it(client, attac
     assert (await client.post(f"/users/verify/{attacked[0]}")).status_code == 400
 
 
-async def test_who_registers_again_does_not_confirm_anothers_password(
+async def test_registering_again_does_not_confirm_the_existing_password(
     private, client, attacked, status_of, browser_of_answer
 ):
-    """Checklist 29: the owner tries to register, and opens the link of the attacker's registration."""
+    """Checklist 29: the owner tries to register and opens the link of the attacker's registration."""
     own = browser_of_answer(await private.post("/users/register", json=ADA))
 
     await client.post(f"/users/verify/{attacked[0]}", headers=own)
@@ -358,7 +360,7 @@ async def test_who_registers_again_does_not_confirm_anothers_password(
     assert (await client.post("/users/login", json=ATTACK)).status_code == 401
 
 
-async def test_the_page_asks_for_the_password_where_the_account_was_made_elsewhere(client, attacked):
+async def test_the_page_asks_another_browser_for_the_password(client, attacked):
     """Checklist 29."""
     page = await client.get(f"/users/verify/{attacked[0]}")
 
@@ -366,12 +368,12 @@ async def test_the_page_asks_for_the_password_where_the_account_was_made_elsewhe
     assert "created in another browser" in page.text
 
 
-# Whoever has made it keeps it
+# The creator keeps the account
 
 
 @pytest.fixture
 async def registered(client, mailed_token, browser_of_answer):
-    """Ada has registered: the link, and what shows that it is her browser."""
+    """Ada has registered: the link and the cookie of her browser."""
     answer = await client.post("/users/register", json=ADA)
     client.cookies.clear()
     return await mailed_token(), browser_of_answer(answer)
@@ -388,14 +390,14 @@ async def test_the_browser_that_registered_verifies_with_a_button(client, regist
     assert (await client.post("/users/login", json=ADA)).status_code == 200
 
 
-async def test_another_browser_keeps_the_password_by_giving_it(client, registered):
+async def test_another_browser_keeps_the_password_by_entering_it(client, registered):
     answer = await client.post(f"/users/verify/{registered[0]}", json={"password": ADA["password"]})
 
     assert answer.json()["is_verified"] is True
     assert (await client.post("/users/login", json=ADA)).status_code == 200
 
 
-async def test_a_login_of_the_owner_keeps_the_password_and_the_session(client, registered, status_of):
+async def test_a_logged_in_owner_keeps_the_password_and_the_session(client, registered, status_of):
     access = (await client.post("/users/login", json=ADA)).json()["access_token"]
     session = {"Authorization": f"Bearer {access}"}
     client.cookies.clear()
@@ -406,7 +408,7 @@ async def test_a_login_of_the_owner_keeps_the_password_and_the_session(client, r
     assert (await client.post("/users/login", json=ADA)).status_code == 200
 
 
-async def test_a_wrong_password_spends_no_link(client, registered, accounts):
+async def test_a_wrong_password_keeps_the_link_valid(client, registered, accounts):
     refused = await client.post(f"/users/verify/{registered[0]}", json={"password": "another password"})
     form = await client.post(f"/users/verify/{registered[0]}", data={"password": "another password"})
     [user] = await accounts()
@@ -417,14 +419,12 @@ async def test_a_wrong_password_spends_no_link(client, registered, accounts):
     assert (await client.post(f"/users/verify/{registered[0]}", json=ADA)).status_code == 200
 
 
-# An account that somebody else has made with an invited address
+# An account that someone else created with an invited address
 
 
 @pytest.mark.parametrize("way", ["path", "body", "form"])
-async def test_an_invitation_does_not_prove_an_account_that_was_made_in_another_way(
-    client, manager, db, accounts, way
-):
-    """Advisory 25. Checklist 29: neither verified nor given another password by the link."""
+async def test_an_invitation_does_not_verify_an_account_created_otherwise(client, manager, db, accounts, way):
+    """Advisory 25. Checklist 29: the link neither verifies it nor changes its password."""
     async with db.session() as session:
         _, token = await manager.invitations.make(session, "ada@example.com", invited_by="cli")
     await client.post("/users/register", json=ATTACK)

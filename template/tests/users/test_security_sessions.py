@@ -1,4 +1,4 @@
-"""Session tokens as an attacker sees them: guessed, copied from the database, planted, replayed, kept."""
+"""Session tokens under attack: guessed, copied from the database, planted, replayed, kept."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -31,7 +31,7 @@ def status_of_refresh(client):
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in(cookie)`: Ada logs in with a browser that has *cookie*."""
+    """`await log_in(cookie)`: log Ada in with a browser that has *cookie*."""
 
     async def send(cookie=""):
         headers = FROM_A_PAGE | {"Cookie": cookie}
@@ -40,12 +40,10 @@ def log_in(client):
     return send
 
 
-# 16: a new token whenever the password was given
+# 16: a new token whenever the password is entered
 
 
-async def test_a_login_gives_a_new_cookie_and_the_old_one_is_dead(
-    log_in, make_user, headers_of_answer, status_of
-):
+async def test_a_login_replaces_the_cookie(log_in, make_user, headers_of_answer, status_of):
     """Checklist 16; ASVS 7.2.4."""
     await make_user("ada@example.com")
     old = headers_of_answer(await log_in())
@@ -56,9 +54,7 @@ async def test_a_login_gives_a_new_cookie_and_the_old_one_is_dead(
     assert (await status_of(old), await status_of(new)) == (401, 200)
 
 
-async def test_a_confirmation_gives_a_new_cookie_and_the_old_one_is_dead(
-    client, log_in, make_user, headers_of_answer, status_of
-):
+async def test_a_confirmation_replaces_the_cookie(client, log_in, make_user, headers_of_answer, status_of):
     """Checklist 16; ASVS 7.2.4: re-authentication."""
     await make_user("ada@example.com")
     old = headers_of_answer(await log_in())
@@ -70,9 +66,7 @@ async def test_a_confirmation_gives_a_new_cookie_and_the_old_one_is_dead(
     assert (await status_of(old), await status_of(new)) == (401, 200)
 
 
-async def test_a_new_password_gives_a_new_cookie_and_the_old_one_is_dead(
-    client, log_in, make_user, headers_of_answer, status_of
-):
+async def test_a_new_password_replaces_the_cookie(client, log_in, make_user, headers_of_answer, status_of):
     """Checklist 16, 21; ASVS 7.2.4, 7.4.3."""
     await make_user("ada@example.com")
     old = headers_of_answer(await log_in())
@@ -88,9 +82,7 @@ async def test_a_new_password_gives_a_new_cookie_and_the_old_one_is_dead(
 # 17: fixation
 
 
-async def test_a_cookie_that_the_attacker_made_up_is_not_the_one_after_the_login(
-    log_in, make_user, headers_of_answer, status_of
-):
+async def test_a_login_does_not_adopt_an_invented_cookie(log_in, make_user, headers_of_answer, status_of):
     """Checklist 17."""
     await make_user("ada@example.com")
     planted = f"__Host-session=00000000-0000-4000-8000-000000000000.{'A' * 64}"
@@ -102,7 +94,7 @@ async def test_a_cookie_that_the_attacker_made_up_is_not_the_one_after_the_login
     assert await status_of({"Cookie": planted}) == 401
 
 
-async def test_a_cookie_of_the_attackers_own_login_is_not_the_one_after_the_login(
+async def test_a_login_does_not_adopt_the_attackers_session_cookie(
     client, log_in, make_user, begin_session, headers_of, headers_of_answer, status_of
 ):
     """Checklist 17: the attacker has logged in and planted the cookie in the victim's browser."""
@@ -120,7 +112,7 @@ async def test_a_cookie_of_the_attackers_own_login_is_not_the_one_after_the_logi
 
 @KINDS
 @pytest.mark.parametrize(("age", "status"), [(IDLE - MICROSECOND, 200), (IDLE, 401)], ids=str)
-async def test_a_session_that_nobody_uses_ends(
+async def test_an_idle_session_ends(
     make_user, begin_session, headers_of, status_of, set_clock, kind, age, status
 ):
     """Checklist 18; ASVS 7.3.1."""
@@ -149,7 +141,7 @@ def use_until(client, set_clock, headers_of):
 
 @KINDS
 @pytest.mark.parametrize(("age", "status"), [(ABSOLUTE - MICROSECOND, 200), (ABSOLUTE, 401)], ids=str)
-async def test_a_session_that_is_used_all_the_time_ends_too(
+async def test_a_busy_session_ends_too(
     make_user, begin_session, headers_of, status_of, set_clock, use_until, kind, age, status
 ):
     """Checklist 18; ASVS 7.3.2: use moves the idle limit and never the absolute one."""
@@ -165,7 +157,7 @@ async def test_a_session_that_is_used_all_the_time_ends_too(
 
 
 @KINDS
-async def test_what_was_logged_out_cannot_be_replayed(
+async def test_a_logged_out_cookie_cannot_be_replayed(
     client, make_user, begin_session, headers_of, status_of, kind
 ):
     """Checklist 19; ASVS 7.4.1."""
@@ -178,7 +170,7 @@ async def test_what_was_logged_out_cannot_be_replayed(
 
 
 @KINDS
-async def test_logging_out_works_when_logged_out_already(client, make_user, begin_session, headers_of, kind):
+async def test_logging_out_again_succeeds(client, make_user, begin_session, headers_of, kind):
     """Checklist 19."""
     headers = headers_of(await begin_session(await make_user(), kind=kind))
 
@@ -187,12 +179,12 @@ async def test_logging_out_works_when_logged_out_already(client, make_user, begi
     assert [answer.status_code for answer in answers] == [204, 204, 204]
 
 
-# 20: the account is shut or gone
+# 20: the account is disabled or deleted
 
 
 @pytest.fixture
 def act(client, make_user, begin_session, headers_of):
-    """`await act("disable", headers, user)`: what is done to the account, and by whom."""
+    """`await act("disable", headers, user)`: perform the action on the account."""
 
     async def do(name, headers, user):
         root = await make_user("root@example.com", is_superuser=True)
@@ -209,7 +201,7 @@ def act(client, make_user, begin_session, headers_of):
 
 
 @pytest.mark.parametrize("name", ["disabled", "deleted by a superuser", "deleted by its owner"])
-async def test_every_login_is_dead_on_the_next_request_when_the_account_is(
+async def test_every_session_ends_when_the_account_is_deleted_or_disabled(
     act, make_user, begin_session, headers_of, status_of, status_of_refresh, name
 ):
     """Checklist 20; ASVS 7.4.2."""
@@ -224,10 +216,10 @@ async def test_every_login_is_dead_on_the_next_request_when_the_account_is(
     assert await status_of_refresh(bearer.token) == 401
 
 
-async def test_every_login_is_dead_when_the_account_is_disabled_by_hand(
+async def test_disabling_the_account_in_the_database_ends_every_session(
     make_user, begin_session, headers_of, status_of, status_of_refresh, change
 ):
-    """Checklist 20; ASVS 7.4.2: one UPDATE in the database is enough, which counts no version up."""
+    """Checklist 20; ASVS 7.4.2: a plain UPDATE in the database is enough."""
     user = await make_user("ada@example.com")
     bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
 
@@ -237,10 +229,10 @@ async def test_every_login_is_dead_when_the_account_is_disabled_by_hand(
     assert await status_of_refresh(bearer.token) == 401
 
 
-async def test_an_account_that_is_active_again_has_no_session_from_before(
+async def test_a_reactivated_account_has_no_earlier_sessions(
     client, act, make_user, begin_session, headers_of, status_of, status_of_refresh, change
 ):
-    """Checklist 20: being disabled ends sessions, it does not suspend them."""
+    """Checklist 20: disabling ends sessions instead of suspending them."""
     user = await make_user("ada@example.com")
     bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
     await act("disabled", headers_of(bearer), user)
@@ -251,7 +243,7 @@ async def test_an_account_that_is_active_again_has_no_session_from_before(
     assert await status_of_refresh(bearer.token) == 401
 
 
-async def test_the_sessions_of_others_live_on(act, make_user, begin_session, headers_of, status_of):
+async def test_sessions_of_other_users_continue(act, make_user, begin_session, headers_of, status_of):
     """Checklist 20."""
     user, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     of_ada, of_eve = await begin_session(user), await begin_session(eve)

@@ -1,4 +1,4 @@
-"""GET and DELETE /users/me/sessions, DELETE /users/me/sessions/{id}: owners see and end their sessions."""
+"""GET and DELETE /users/me/sessions, DELETE /users/me/sessions/{id}: owners list and end their sessions."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -17,7 +17,7 @@ RECENT = pytest.mark.parametrize(
 
 @pytest.fixture
 def sessions(client):
-    """`await sessions(visit)`: the list that the owner gets."""
+    """`await sessions(visit)`: the owner's list."""
 
     async def read(visit):
         return (await client.get("/users/me/sessions", headers=visit.headers)).json()
@@ -27,7 +27,7 @@ def sessions(client):
 
 @pytest.fixture
 def statuses(client):
-    """`await statuses(here, there)`: what each of them gets for GET /users/me."""
+    """`await statuses(here, there)`: the status of GET /users/me for each."""
 
     async def read(*visits):
         return [(await client.get("/users/me", headers=each.headers)).status_code for each in visits]
@@ -66,7 +66,7 @@ async def test_a_session_is_shown_with_device_address_and_times(client, make_own
 
 
 @KINDS
-async def test_the_session_that_asks_is_marked(make_owner, visit, sessions, kind):
+async def test_the_current_session_is_marked(make_owner, visit, sessions, kind):
     user = await make_owner()
     here, there = await visit(user, kind), await visit(user)
 
@@ -75,7 +75,7 @@ async def test_the_session_that_asks_is_marked(make_owner, visit, sessions, kind
     assert shown == {here.issued.session.id: True, there.issued.session.id: False}
 
 
-async def test_the_last_used_comes_first(make_owner, visit, sessions, set_clock):
+async def test_the_most_recently_used_session_comes_first(make_owner, visit, sessions, set_clock):
     user = await make_owner()
     set_clock(NOON)
     here = await visit(user)
@@ -90,7 +90,7 @@ async def test_the_last_used_comes_first(make_owner, visit, sessions, set_clock)
     assert [each["id"] for each in shown] == [each.issued.session.id for each in (here, third, second)]
 
 
-async def test_nothing_secret_is_shown(client, make_owner, visit):
+async def test_no_secret_is_shown(client, make_owner, visit):
     here = await visit(await make_owner())
 
     text = (await client.get("/users/me/sessions", headers=here.headers)).text
@@ -100,15 +100,15 @@ async def test_nothing_secret_is_shown(client, make_owner, visit):
     assert here.issued.token.partition(".")[2] not in text
 
 
-async def test_nobody_elses_are_shown(make_owner, visit, sessions):
+async def test_other_users_sessions_are_not_shown(make_owner, visit, sessions):
     here = await visit(await make_owner())
     await visit(await make_owner("eve@example.com"))
 
     assert [each["id"] for each in await sessions(here)] == [here.issued.session.id]
 
 
-async def test_what_is_over_is_not_shown(client, make_owner, visit, sessions, set_clock):
-    """Logged out, past its idle limit, past its absolute limit: one each, and one that is alive."""
+async def test_sessions_that_have_ended_are_not_shown(client, make_owner, visit, sessions, set_clock):
+    """One session that was logged out, one past each limit, and one that still works."""
     user = await make_owner()
     set_clock(NOON)
     await visit(user)
@@ -119,7 +119,7 @@ async def test_what_is_over_is_not_shown(client, make_owner, visit, sessions, se
     assert [each["id"] for each in await sessions(here)] == [here.issued.session.id]
 
 
-async def test_seeing_them_takes_no_recent_login(make_owner, visit, sessions, set_clock):
+async def test_listing_does_not_require_a_recent_login(make_owner, visit, sessions, set_clock):
     set_clock(NOON)
     here = await visit(await make_owner())
     set_clock(NOON + timedelta(days=1))
@@ -127,11 +127,11 @@ async def test_seeing_them_takes_no_recent_login(make_owner, visit, sessions, se
     assert len(await sessions(here)) == 1
 
 
-# Ending one
+# Ending one session
 
 
 @KINDS
-async def test_one_that_is_ended_is_dead_at_once_and_the_others_live(
+async def test_ending_a_session_takes_effect_at_once_and_keeps_the_others(
     client, make_owner, visit, statuses, sessions, kind
 ):
     """Checklist 22."""
@@ -145,7 +145,7 @@ async def test_one_that_is_ended_is_dead_at_once_and_the_others_live(
     assert lost.issued.session.id not in {each["id"] for each in await sessions(here)}
 
 
-async def test_the_refresh_token_of_an_ended_one_is_dead(client, make_owner, visit):
+async def test_the_refresh_token_of_an_ended_session_stops_working(client, make_owner, visit):
     user = await make_owner()
     here, lost = await visit(user), await visit(user)
     await client.delete(f"/users/me/sessions/{lost.issued.session.id}", headers=here.headers)
@@ -155,7 +155,7 @@ async def test_the_refresh_token_of_an_ended_one_is_dead(client, make_owner, vis
     assert answer.status_code == 401
 
 
-async def test_the_current_one_can_be_ended(client, make_owner, visit, statuses):
+async def test_the_current_session_can_be_ended(client, make_owner, visit, statuses):
     here = await visit(await make_owner())
 
     answer = await client.delete(f"/users/me/sessions/{here.issued.session.id}", headers=here.headers)
@@ -164,7 +164,7 @@ async def test_the_current_one_can_be_ended(client, make_owner, visit, statuses)
     assert await statuses(here) == [401]
 
 
-async def test_somebody_elses_looks_as_if_it_did_not_exist(client, make_owner, visit, statuses):
+async def test_another_users_session_is_not_found(client, make_owner, visit, statuses):
     """Checklist 22."""
     here = await visit(await make_owner())
     theirs = await visit(await make_owner("eve@example.com"))
@@ -179,7 +179,7 @@ async def test_somebody_elses_looks_as_if_it_did_not_exist(client, make_owner, v
     assert await statuses(theirs) == [200]
 
 
-async def test_a_superuser_ends_nobody_elses_here(client, make_owner, visit, statuses):
+async def test_a_superuser_cannot_end_another_users_session_here(client, make_owner, visit, statuses):
     admin = await visit(await make_owner("root@example.com", is_superuser=True))
     theirs = await visit(await make_owner())
 
@@ -190,7 +190,7 @@ async def test_a_superuser_ends_nobody_elses_here(client, make_owner, visit, sta
 
 
 @pytest.mark.parametrize("session_id", ["x", "0", "%00", "%FF", "x" * 3000])
-async def test_an_id_that_cannot_be_is_not_found(client, make_owner, visit, session_id):
+async def test_an_impossible_id_is_not_found(client, make_owner, visit, session_id):
     here = await visit(await make_owner())
 
     answer = await client.delete(f"/users/me/sessions/{session_id}", headers=here.headers)
@@ -199,7 +199,7 @@ async def test_an_id_that_cannot_be_is_not_found(client, make_owner, visit, sess
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_one_that_is_over_is_not_found(client, make_owner, visit):
+async def test_an_ended_session_is_not_found(client, make_owner, visit):
     user = await make_owner()
     here, lost = await visit(user), await visit(user)
 
@@ -211,7 +211,9 @@ async def test_one_that_is_over_is_not_found(client, make_owner, visit):
     assert [answer.status_code for answer in answers] == [204, 404]
 
 
-async def test_of_four_who_end_one_at_once_one_does(client, make_owner, visit, at_once, events):
+async def test_only_one_of_four_concurrent_requests_ends_a_session(
+    client, make_owner, visit, at_once, events
+):
     user = await make_owner()
     here, lost = await visit(user), await visit(user)
 
@@ -223,11 +225,11 @@ async def test_of_four_who_end_one_at_once_one_does(client, make_owner, visit, a
     assert len(await events()) == 1
 
 
-# Ending all others
+# Ending all other sessions
 
 
 @KINDS
-async def test_every_other_one_ends(client, make_owner, visit, statuses, kind):
+async def test_ending_the_others_ends_every_other_session(client, make_owner, visit, statuses, kind):
     """Checklist 22."""
     user = await make_owner()
     here, there, elsewhere = await visit(user, kind), await visit(user), await visit(user, "cookie")
@@ -239,7 +241,7 @@ async def test_every_other_one_ends(client, make_owner, visit, statuses, kind):
     assert await statuses(here, there, elsewhere, eve) == [200, 401, 401, 200]
 
 
-async def test_ending_others_where_there_are_none_is_fine(client, make_owner, visit, statuses):
+async def test_ending_the_others_without_any_succeeds(client, make_owner, visit, statuses):
     here = await visit(await make_owner())
 
     answer = await client.delete("/users/me/sessions", headers=here.headers)
@@ -248,13 +250,13 @@ async def test_ending_others_where_there_are_none_is_fine(client, make_owner, vi
     assert await statuses(here) == [200]
 
 
-# Who may
+# Access
 
 
 @RECENT
 @KINDS
 @pytest.mark.parametrize("path", ["/users/me/sessions", "/users/me/sessions/{}"])
-async def test_ending_needs_a_recent_login(
+async def test_ending_requires_a_recent_login(
     client, make_owner, visit, set_clock, statuses, path, kind, age, status
 ):
     """Checklist 22: after re-authentication."""
@@ -273,13 +275,13 @@ async def test_ending_needs_a_recent_login(
     ("method", "path"),
     [("GET", "/users/me/sessions"), ("DELETE", "/users/me/sessions"), ("DELETE", "/users/me/sessions/x")],
 )
-async def test_nobody_gets_in_without_a_login(client, method, path):
+async def test_a_login_is_required(client, method, path):
     assert (await client.request(method, path)).status_code == 401
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
 @pytest.mark.parametrize("path", ["/users/me/sessions", "/users/me/sessions/{}"])
-async def test_another_site_cannot_end_them_with_the_cookie(
+async def test_another_site_cannot_end_sessions_with_the_cookie(
     client, make_owner, visit, statuses, path, headers
 ):
     """Checklist 35."""

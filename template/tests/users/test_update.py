@@ -1,4 +1,4 @@
-"""UserManager.update: what changes, and which tokens it ends."""
+"""UserManager.update: what changes, and which tokens it invalidates."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from app.users import InvalidEmail, InvalidPassword, UserAlreadyExists
 
 @pytest.fixture
 def update(manager, db):
-    """`await update(user, email=...)` in a transaction of its own."""
+    """`await update(user, email=...)` in its own transaction."""
 
     async def run(user, **values):
         async with db.session() as session:
@@ -16,7 +16,7 @@ def update(manager, db):
     return run
 
 
-async def test_a_new_address_is_unverified_and_ends_tokens(make_user, stored, update):
+async def test_a_new_address_is_unverified_and_invalidates_tokens(make_user, stored, update):
     user = await make_user("ada@example.com", is_verified=True)
 
     await update(user, email=" Countess@Example.com")
@@ -42,7 +42,7 @@ async def test_the_same_address_in_another_spelling_changes_nothing(make_user, s
     assert (now.is_verified, now.password_version) == (True, 0)
 
 
-async def test_a_new_password_ends_tokens(make_user, stored, update, client):
+async def test_a_new_password_invalidates_tokens(make_user, stored, update, client):
     user = await make_user("ada@example.com")
 
     await update(user, password="a brand new password")
@@ -54,7 +54,7 @@ async def test_a_new_password_ends_tokens(make_user, stored, update, client):
 
 @pytest.mark.parametrize("flag", ["is_active", "is_verified", "is_superuser"])
 @pytest.mark.parametrize("value", [True, False])
-async def test_a_flag_is_set_alone(make_user, stored, update, flag, value):
+async def test_setting_a_flag_changes_nothing_else(make_user, stored, update, flag, value):
     await make_user("root@example.com", is_superuser=True)
     user = await make_user(**{flag: not value})
 
@@ -63,7 +63,7 @@ async def test_a_flag_is_set_alone(make_user, stored, update, flag, value):
     assert getattr(await stored(user), flag) is value
 
 
-async def test_nothing_given_changes_nothing(make_user, stored, update):
+async def test_an_empty_update_changes_nothing(make_user, stored, update):
     user = await make_user(is_verified=True, is_superuser=True)
 
     await update(user)
@@ -83,8 +83,8 @@ async def test_nothing_given_changes_nothing(make_user, stored, update):
         ({"email": "new@example.com", "password": "short"}, InvalidPassword),
     ],
 )
-async def test_what_cannot_be_changed_changes_nothing(make_user, stored, update, values, error):
-    """A taken address is UserAlreadyExists, no error of the database."""
+async def test_an_invalid_update_changes_nothing(make_user, stored, update, values, error):
+    """A taken address raises UserAlreadyExists, not a database error."""
     await make_user("eve@example.com")
     user = await make_user("ada@example.com", is_verified=True)
 
@@ -96,10 +96,10 @@ async def test_what_cannot_be_changed_changes_nothing(make_user, stored, update,
     assert (now.hashed_password, now.password_version) == (user.hashed_password, 0)
 
 
-async def test_an_address_taken_meanwhile_is_found_by_the_index(
+async def test_the_index_catches_a_concurrently_taken_address(
     manager, make_user, stored, update, monkeypatch
 ):
-    """The look-up before cannot see what another transaction is adding."""
+    """The earlier lookup cannot see what another transaction is adding."""
     await make_user("eve@example.com")
     user = await make_user("ada@example.com")
 
@@ -114,8 +114,8 @@ async def test_an_address_taken_meanwhile_is_found_by_the_index(
     assert (await stored(user)).email == "ada@example.com"
 
 
-async def test_each_of_two_changes_at_once_ends_tokens(manager, db, make_user, stored):
-    """A lost update of password_version would keep a token alive that was made between the two."""
+async def test_both_of_two_concurrent_changes_invalidate_tokens(manager, db, make_user, stored):
+    """A lost update of password_version would keep a token valid that was created between the two."""
     user = await make_user()
     async with db.session() as session:
         early = await manager.get_by_id(session, user.id)
@@ -129,7 +129,7 @@ async def test_each_of_two_changes_at_once_ends_tokens(manager, db, make_user, s
     assert early.password_version == 2
 
 
-async def test_taking_the_verification_away_ends_tokens(make_user, stored, update):
+async def test_revoking_the_verification_invalidates_tokens(make_user, stored, update):
     user = await make_user(is_verified=True)
 
     await update(user, is_verified=False)

@@ -1,4 +1,4 @@
-"""What browsers are called: enough to recognize one's own, and the same after an update."""
+"""Browser descriptions: recognizable to their owner and stable across updates."""
 
 import pytest
 
@@ -66,7 +66,7 @@ CHROME_OS = "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0)"
     ],
     ids=lambda value: value[-30:],
 )
-def test_a_browser_is_called_by_its_name_and_system(user_agent: str, name: str):
+def test_a_browser_is_described_by_name_and_system(user_agent: str, name: str):
     assert browser_of(user_agent) == name
 
 
@@ -77,13 +77,13 @@ def test_a_browser_is_called_by_its_name_and_system(user_agent: str, name: str):
         (f") {APPLE} Chrome/126.0.0.0 Safari/537.36", f") {APPLE} Chrome/199.1.2.3 Safari/537.36"),
     ],
 )
-def test_an_update_makes_no_other_browser_of_it(before: str, after: str):
-    """Or every update would be a notice of a new sign-in."""
+def test_a_browser_update_keeps_the_description(before: str, after: str):
+    """Otherwise every browser update would send a notice of a new sign-in."""
     assert browser_of(f"{WINDOWS}; {before}") == browser_of(f"{WINDOWS}; {after}")
 
 
 @pytest.mark.parametrize("user_agent", ["", " ", "/", " /1.0", "//////"])
-def test_what_says_nothing_is_unknown(user_agent: str):
+def test_an_uninformative_user_agent_is_unknown(user_agent: str):
     assert browser_of(user_agent) == UNKNOWN
 
 
@@ -103,8 +103,8 @@ def test_what_says_nothing_is_unknown(user_agent: str):
     ],
     ids=lambda value: value[:12],
 )
-def test_the_absurd_has_a_name_that_fits(user_agent: str):
-    """It goes into a column, and into a line of a mail."""
+def test_an_absurd_user_agent_is_shortened(user_agent: str):
+    """It goes into a database column and a line of a mail."""
     assert 0 < len(browser_of(user_agent)) <= MAX_LENGTH
 
 
@@ -117,5 +117,5 @@ def test_the_absurd_has_a_name_that_fits(user_agent: str):
         ("", "an unknown browser"),
     ],
 )
-def test_an_unknown_browser_is_called_by_its_first_word(user_agent, name):
+def test_an_unknown_browser_is_described_by_its_first_word(user_agent, name):
     assert browser_of(user_agent) == name

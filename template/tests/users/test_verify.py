@@ -7,7 +7,7 @@ ADA = {"email": "ada@example.com"}
 
 @pytest.fixture
 def verify(client):
-    """`await verify(token)`: what the link's button sends."""
+    """`await verify(token)`: what the button on the link's page sends."""
 
     async def send(token):
         return await client.post(f"/users/verify/{token}")
@@ -15,10 +15,10 @@ def verify(client):
     return send
 
 
-# Asking for the link
+# Requesting the link
 
 
-async def test_asking_mails_a_link_that_verifies(client, make_user, stored, mailed_token, verify):
+async def test_a_request_mails_a_link_that_verifies(client, make_user, stored, mailed_token, verify):
     user = await make_user("ada@example.com")
 
     asked = await client.post("/users/verify/request", json=ADA)
@@ -29,7 +29,7 @@ async def test_asking_mails_a_link_that_verifies(client, make_user, stored, mail
     assert (await stored(user)).is_verified
 
 
-async def test_the_link_goes_to_the_account_and_nobody_else(client, make_user, outbox):
+async def test_the_link_goes_only_to_the_account(client, make_user, outbox):
     await make_user("eve@example.com")
     await make_user("ada@example.com")
 
@@ -75,9 +75,7 @@ async def test_the_link_of_the_registration_verifies(client, mailed_token, verif
     assert answer.json()["is_verified"] is True
 
 
-async def test_a_used_link_does_not_verify_again_what_was_unverified_since(
-    manager, make_user, verify, stored, db
-):
+async def test_a_used_link_does_not_verify_again(manager, make_user, verify, stored, db):
     """An administrator's decision outlives the link."""
     user = await make_user()
     token = manager.verify_token(user)
@@ -91,7 +89,7 @@ async def test_a_used_link_does_not_verify_again_what_was_unverified_since(
     assert not (await stored(user)).is_verified
 
 
-async def test_of_two_links_the_second_is_dead_when_the_first_was_used(manager, make_user, verify):
+async def test_using_one_link_invalidates_the_other(manager, make_user, verify):
     user = await make_user()
     tokens = [manager.verify_token(user), manager.verify_token(user)]
 
@@ -101,16 +99,15 @@ async def test_of_two_links_the_second_is_dead_when_the_first_was_used(manager, 
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "%00", "%FF", "%ED%A0%80", "x" * 5000, "..%2f", "ü"])
-async def test_what_is_no_token_is_refused(verify, token):
+async def test_an_invalid_token_is_rejected(verify, token):
     answer = await verify(token)
 
     assert answer.status_code in (400, 404)
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_link_is_bound_to_its_address_by_itself(manager, make_user, change, verify, stored):
-    """A token mailed to bob must not verify victim, also when the address was changed past the manager (CLI,
-    SQL, import)."""
+async def test_a_link_is_bound_to_its_address(manager, make_user, change, verify, stored):
+    """A token mailed to bob must not verify victim, even after a change without the manager (SQL, import)."""
     user = await make_user("bob@example.com")
     token = manager.verify_token(user)
     await change(user, email="victim@example.com")
@@ -122,7 +119,7 @@ async def test_a_link_is_bound_to_its_address_by_itself(manager, make_user, chan
 
 
 async def test_a_disabled_account_cannot_verify(manager, make_user, change, verify, stored):
-    """A link is no way round an administrator's decision."""
+    """A link cannot override an administrator's decision."""
     user = await make_user()
     token = manager.verify_token(user)
     await change(user, is_active=False)
@@ -133,7 +130,7 @@ async def test_a_disabled_account_cannot_verify(manager, make_user, change, veri
     assert not (await stored(user)).is_verified
 
 
-async def test_the_link_of_a_deleted_account_is_dead(manager, make_user, db, verify):
+async def test_the_link_of_a_deleted_account_stops_working(manager, make_user, db, verify):
     user = await make_user()
     token = manager.verify_token(user)
     async with db.session() as session:
@@ -142,8 +139,8 @@ async def test_the_link_of_a_deleted_account_is_dead(manager, make_user, db, ver
     assert (await verify(token)).status_code == 400
 
 
-async def test_a_link_verifies_its_own_account_alone(manager, make_user, verify, stored):
-    """Checklist 27: a token of user A is of no use for user B."""
+async def test_a_link_verifies_only_its_own_account(manager, make_user, verify, stored):
+    """Checklist 27: a token of user A does not work for user B."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
 
     await verify(manager.verify_token(eve))

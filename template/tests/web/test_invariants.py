@@ -1,4 +1,4 @@
-"""What holds for every route of this application, yours too."""
+"""Invariants of every route of this application, your own included."""
 
 import typing
 
@@ -22,11 +22,11 @@ def whole(settings) -> App:
     return create_app(settings)
 
 
-def test_no_route_is_answered_before_its_guards(whole):
+def test_no_route_responds_before_its_guards(whole):
     assert [route.path for route in whole.routes if route._static_response or route._trivial] == []
 
 
-def test_every_route_went_through_the_platform(whole):
+def test_every_route_is_wrapped(whole):
     assert [each.route for each in whole.endpoints] == list(whole.routes)
 
 
@@ -34,7 +34,7 @@ def test_every_annotation_resolves(whole):
     assert all(typing.get_type_hints(each.handler, include_extras=True) for each in whole.endpoints)
 
 
-def test_the_framework_is_left_to_read_no_parameter(whole):
+def test_the_framework_reads_no_parameters(whole):
     left = [
         spec for route in whole.routes for spec in route._handler_plan.params if spec.source not in _BY_DESIGN
     ]
@@ -42,15 +42,15 @@ def test_the_framework_is_left_to_read_no_parameter(whole):
     assert left == []
 
 
-def test_every_route_that_answers_with_data_says_with_which(whole):
+def test_every_route_that_returns_data_declares_its_type(whole):
     assert [each.route.path for each in whole.endpoints if each.response_type is typing.Any] == []
 
 
-def test_the_document_of_the_application_is_valid(whole):
+def test_the_openapi_document_is_valid(whole):
     validate(whole.openapi())
 
 
-def test_every_operation_has_an_id_of_its_own(whole):
+def test_every_operation_has_a_unique_id(whole):
     operations = [each for path in whole.openapi()["paths"].values() for each in path.values()]
     identifiers = [each["operationId"] for each in operations]
 

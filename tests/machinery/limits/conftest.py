@@ -1,6 +1,6 @@
-"""Fixtures for the limits: a Redis to share, Redis servers to stop and start again, small applications.
+"""Fixtures for the limits: a shared Redis, Redis servers that tests restart, small applications.
 
-The shared Redis is the one that TEST_REDIS_URL names; without it, `redis-server` is started on a free port.
+TEST_REDIS_URL names the shared Redis; without it, `redis-server` is started on a free port.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """A Redis of a test's own. It keeps nothing on disk, so a restarted one is empty."""
+    """A Redis for one test. It keeps nothing on disk, so a restarted one is empty."""
 
     def __init__(self, folder: Path, *options: str, url: str | None = None) -> None:
         self.port = free_port()
@@ -53,7 +53,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Returns when it responds."""
         self._process = subprocess.Popen(
             ["redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self._options],
             cwd=self._folder,
@@ -76,7 +76,7 @@ class RedisServer:
         self._process = None
 
     def hang(self) -> None:
-        """It still accepts connections, and answers nothing."""
+        """It still accepts connections but never responds."""
         self._send(signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -87,7 +87,7 @@ class RedisServer:
             self._process.send_signal(number)
 
     def names(self) -> list[str]:
-        """Every key that it holds."""
+        """All keys."""
         with redis.Redis.from_url(self.url, decode_responses=True) as client:
             return sorted(client.scan_iter())
 
@@ -97,7 +97,7 @@ type MakeServer = Callable[..., RedisServer]
 
 @pytest.fixture(scope="session")
 def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeServer]:
-    """`make_server()`: a Redis that this test alone has; killed at the end of the run."""
+    """`make_server()`: a Redis for this test only, killed at the end of the run."""
     if shutil.which("redis-server") is None:
         missing("redis-server is not installed, and this test stops and starts one of its own")
     servers: list[RedisServer] = []
@@ -123,7 +123,7 @@ def server(make_server: MakeServer) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def redis_url(request: pytest.FixtureRequest) -> str:
-    """A Redis that others may use, too: keys need a prefix of their own."""
+    """A Redis that others may use too: keys need their own prefix."""
     given = os.environ.get("TEST_REDIS_URL")
     if given:
         return given
@@ -139,7 +139,7 @@ def prefix() -> str:
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redis has so long for an answer that no machine is too slow."""
+    """The timeout is long enough for slow machines."""
     monkeypatch.setattr("app.limits.redis._STEP_TIMEOUT", 30)
     monkeypatch.setattr("app.limits.redis._TIMEOUT", 60)
 
@@ -149,7 +149,7 @@ type Connect = Callable[..., RedisLimiter]
 
 @pytest.fixture
 async def connect(redis_url: str, prefix: str, patience: None) -> AsyncIterator[Connect]:
-    """`connect()`: one more client of the shared Redis, with the keys of this test."""
+    """`connect()`: another client of the shared Redis, with the keys of this test."""
     async with AsyncExitStack() as stack:
 
         def make(url: str = redis_url, **options: str) -> RedisLimiter:
@@ -158,7 +158,7 @@ async def connect(redis_url: str, prefix: str, patience: None) -> AsyncIterator[
             return limiter
 
         yield make
-        # What is left behind expires.
+        # Leftover keys expire.
         with suppress(LimiterUnavailable):
             await make().clear()
 
@@ -193,7 +193,7 @@ type Visit = Callable[..., httpx.AsyncClient]
 
 @pytest.fixture
 def visit() -> Visit:
-    """`async with visit(app, "203.0.113.9") as client:` requests from this address."""
+    """`async with visit(app, "203.0.113.9") as client:` sends requests from this address."""
 
     def connected(app: App, address: str = "203.0.113.9") -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app=app, client=(address, 50000))
@@ -203,7 +203,7 @@ def visit() -> Visit:
 
 
 class FakeRedis:
-    """Something that accepts connections, counts them, says *greeting* and never answers."""
+    """A server that accepts and counts connections, sends *greeting* and never responds."""
 
     greeting = b""
 
@@ -231,7 +231,7 @@ class FakeRedis:
 
 
 class DroppingRedis(FakeRedis):
-    """Its first connection ends as soon as something is asked; the others allow everything."""
+    """Its first connection closes at the first command; the others allow everything."""
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while self.connections > 1 and await reader.read(1000):
@@ -241,7 +241,7 @@ class DroppingRedis(FakeRedis):
 
 @pytest.fixture
 async def silent(patience: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeRedis]:
-    """A Redis that hangs from the start. Nobody waits for it as long as for one that answers."""
+    """A Redis that hangs from the start, with a short timeout."""
     monkeypatch.setattr("app.limits.redis._STEP_TIMEOUT", 0.2)
     monkeypatch.setattr("app.limits.redis._TIMEOUT", 0.4)
     async with FakeRedis().listening() as fake:
@@ -257,5 +257,5 @@ async def dropping() -> AsyncIterator[FakeRedis]:
 
 @pytest.fixture
 def unused() -> int:
-    """A port that nobody listens on."""
+    """A port without a listener."""
     return free_port()

@@ -1,4 +1,4 @@
-"""`limited("10/m")` on a route: who is counted, what is answered, and what the document says."""
+"""`limited("10/m")` on a route: who is counted, the responses, and the OpenAPI document."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def limited_app(make_app) -> App:
-    """Its GET / allows three in an hour from each network."""
+    """Its GET / allows three requests an hour per network."""
     return make_app()
 
 
@@ -43,7 +43,7 @@ async def statuses(client: httpx.AsyncClient, *paths: str, **options: Any) -> li
     return [(await client.get(path, **options)).status_code for path in paths]
 
 
-async def test_what_is_too_many_is_refused_and_says_when_to_come_back(http: httpx.AsyncClient):
+async def test_requests_over_the_limit_are_refused_with_retry_after(http: httpx.AsyncClient):
     await statuses(http, *"///")
 
     answer = await http.get("/")
@@ -65,7 +65,7 @@ async def test_with_rate_limits_off_nothing_is_refused(make_app, visit):
         assert await statuses(client, *"/////") == [200] * 5
 
 
-async def test_whoever_comes_back_then_is_answered(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch):
+async def test_a_client_that_waits_is_served_again(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch):
     await statuses(http, *"////")
 
     monkeypatch.setattr(clock, "now", lambda: NOON + timedelta(seconds=1200))
@@ -73,14 +73,14 @@ async def test_whoever_comes_back_then_is_answered(http: httpx.AsyncClient, monk
     assert await statuses(http, *"//") == [200, 429]
 
 
-async def test_each_network_is_counted_alone(limited_app: App, http: httpx.AsyncClient, visit):
+async def test_each_network_is_counted_separately(limited_app: App, http: httpx.AsyncClient, visit):
     await statuses(http, *"////")
 
     async with visit(limited_app, "203.0.113.10") as other:
         assert await statuses(other, *"////") == [200, 200, 200, 429]
 
 
-async def test_the_addresses_of_one_ipv6_customer_are_one(limited_app: App, visit):
+async def test_addresses_of_one_ipv6_network_share_a_count(limited_app: App, visit):
     for number in range(3):
         async with visit(limited_app, f"2001:db8::{number}") as one:
             await one.get("/")
@@ -92,20 +92,20 @@ async def test_the_addresses_of_one_ipv6_customer_are_one(limited_app: App, visi
         assert (await statuses(same, "/"), await statuses(other, "/")) == ([429], [200])
 
 
-async def test_clients_whose_address_is_not_known_are_one(limited_app: App, visit):
+async def test_clients_without_a_known_address_share_a_count(limited_app: App, visit):
     async with visit(limited_app, "testclient") as first, visit(limited_app, "") as second:
         assert await statuses(first, *"//") + await statuses(second, *"//") == [200, 200, 200, 429]
 
 
 @pytest.mark.parametrize("name", ["x-forwarded-for", "forwarded", "x-real-ip"])
-async def test_a_made_up_header_makes_nobody_somebody_else(http: httpx.AsyncClient, name: str):
-    """Checklist 10: a spoofed X-Forwarded-For gets around no limit."""
+async def test_a_forged_header_does_not_change_the_client(http: httpx.AsyncClient, name: str):
+    """Checklist 10: a spoofed X-Forwarded-For does not bypass the limit."""
     answers = [await http.get("/", headers={name: f"198.51.100.{each}"}) for each in range(4)]
 
     assert [each.status_code for each in answers] == [200, 200, 200, 429]
 
 
-async def test_behind_a_proxy_its_clients_are_counted(make_app, visit):
+async def test_clients_behind_a_proxy_are_counted_separately(make_app, visit):
     app = make_app(trusted_proxies=[ip_network("203.0.113.9")])
     ada, bob = {"x-forwarded-for": "198.51.100.1"}, {"x-forwarded-for": "198.51.100.2"}
     async with visit(app) as proxy:
@@ -113,7 +113,7 @@ async def test_behind_a_proxy_its_clients_are_counted(make_app, visit):
         assert await statuses(proxy, "/", headers=bob) == [200]
 
 
-async def test_each_route_is_counted_alone_and_by_its_pattern(limited_app: App, http: httpx.AsyncClient):
+async def test_each_route_is_counted_separately_by_its_pattern(limited_app: App, http: httpx.AsyncClient):
     guard = Depends(limited("2/h"))
 
     @limited_app.get("/things/{name}", dependencies=[guard])
@@ -149,7 +149,7 @@ async def test_head_counts_like_get(http: httpx.AsyncClient):
     assert heads + await statuses(http, "/") == [200, 200, 200, 429]
 
 
-async def test_two_limits_both_hold(limited_app: App, http: httpx.AsyncClient):
+async def test_two_limits_are_both_enforced(limited_app: App, http: httpx.AsyncClient):
     guards = [Depends(limited("2/m")), Depends(limited("3/h"))]
 
     @limited_app.get("/both", dependencies=guards)
@@ -180,12 +180,12 @@ async def test_it_refuses_before_the_body_is_read(limited_app: App, http: httpx.
 
 
 @pytest.mark.parametrize("text", ["10", "often", "0/m"])
-def test_a_rate_that_is_none_is_refused_when_it_is_written(text: str):
+def test_an_invalid_rate_is_refused_at_definition(text: str):
     with pytest.raises(ValueError):
         limited(text)
 
 
-async def test_the_document_names_the_answers(limited_app: App):
+async def test_the_openapi_document_lists_the_responses(limited_app: App):
     responses = limited_app.openapi()["paths"]["/"]["get"]["responses"]
 
     assert {"429", "503"} <= set(responses)
@@ -205,8 +205,8 @@ async def test_the_document_names_the_answers(limited_app: App):
         (86_400, "86400", "24 hours"),
     ],
 )
-def test_the_time_is_said_in_whole_seconds_and_in_words(seconds: float, header: str, words: str):
-    """Rounded up: whoever comes back then is not refused again."""
+def test_the_wait_is_given_in_whole_seconds_and_in_words(seconds: float, header: str, words: str):
+    """Rounded up, so that a retry after it is not refused again."""
     problem = too_many(seconds, detail="Too many attempts for this account.")
 
     assert problem.headers == {"Retry-After": header}
@@ -220,7 +220,7 @@ async def test_without_redis_it_counts_in_memory(limited_app: App):
     assert isinstance(limited_app.state.limiter, MemoryLimiter)
 
 
-async def test_two_applications_count_apart(make_app, visit):
+async def test_two_applications_count_separately(make_app, visit):
     first, second = make_app(), make_app()
     await first.state.limiter.acquire("ada", Rate(1, 60))
 

@@ -1,7 +1,7 @@
-"""What every limiter does: the same tests for the one in memory and the one in Redis.
+"""The same tests for every limiter, in memory and in Redis.
 
-The clock of Redis cannot be set. There, time passes by moving what is stored into the past; what really
-passes meanwhile is far below the seconds that these tests distinguish.
+The clock of Redis cannot be set, so tests move the stored times into the past instead. The real time that
+passes meanwhile is too short to matter.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @dataclass
 class Case:
-    """A limiter, and how time passes for it."""
+    """A limiter and a way to let time pass for it."""
 
     limiter: Limiter
     sleep: Callable[[float], Awaitable[None]]
@@ -61,27 +61,27 @@ def limiter(case: Case) -> Limiter:
 
 
 async def takes(limiter: Limiter, number: int, key: str = "ada", rate: Rate = RATE) -> list[bool]:
-    """Which of so many takes are allowed."""
+    """Which of that many calls are allowed."""
     return [await limiter.acquire(key, rate) == 0.0 for _ in range(number)]
 
 
-async def test_all_may_come_at_once_and_no_more(limiter: Limiter):
+async def test_a_full_burst_is_allowed_and_no_more(limiter: Limiter):
     assert await takes(limiter, 13) == [True] * 10 + [False] * 3
 
 
-async def test_whoever_is_refused_learns_when_the_next_is_allowed(limiter: Limiter):
+async def test_a_refusal_says_when_the_next_call_is_allowed(limiter: Limiter):
     await takes(limiter, 10)
 
     assert await limiter.acquire("ada", RATE) == pytest.approx(90, abs=1)
 
 
-async def test_what_is_refused_is_not_counted(limiter: Limiter):
+async def test_refused_calls_are_not_counted(limiter: Limiter):
     await takes(limiter, 200)
 
     assert await limiter.acquire("ada", RATE) == pytest.approx(90, abs=1)
 
 
-async def test_when_the_wait_is_over_one_is_allowed(case: Case):
+async def test_one_call_is_allowed_after_the_wait(case: Case):
     await takes(case.limiter, 10)
 
     await case.sleep(88)
@@ -91,7 +91,7 @@ async def test_when_the_wait_is_over_one_is_allowed(case: Case):
     assert before + await takes(case.limiter, 2) == [False, True, False]
 
 
-async def test_after_its_time_all_are_there_again_and_no_more(case: Case):
+async def test_a_bucket_refills_completely_and_no_further(case: Case):
     await takes(case.limiter, 10)
 
     await case.sleep(RATE.seconds)
@@ -99,7 +99,7 @@ async def test_after_its_time_all_are_there_again_and_no_more(case: Case):
     assert await takes(case.limiter, 12) == [True] * 10 + [False] * 2
 
 
-async def test_a_long_pause_saves_nothing_up(case: Case):
+async def test_a_long_pause_saves_up_no_extra_calls(case: Case):
     await takes(case.limiter, 1)
 
     await case.sleep(100 * RATE.seconds)
@@ -107,7 +107,7 @@ async def test_a_long_pause_saves_nothing_up(case: Case):
     assert await takes(case.limiter, 12) == [True] * 10 + [False] * 2
 
 
-async def test_half_of_the_time_brings_half(case: Case):
+async def test_half_the_time_refills_half_the_bucket(case: Case):
     await takes(case.limiter, 10)
 
     await case.sleep(RATE.seconds / 2)
@@ -115,14 +115,14 @@ async def test_half_of_the_time_brings_half(case: Case):
     assert await takes(case.limiter, 7) == [True] * 5 + [False] * 2
 
 
-async def test_looking_counts_nothing(limiter: Limiter):
+async def test_peeking_counts_nothing(limiter: Limiter):
     looks = [await limiter.peek("ada", RATE) for _ in range(50)]
 
     assert looks == [0.0] * 50
     assert await takes(limiter, 11) == [True] * 10 + [False]
 
 
-async def test_looking_says_what_taking_would(limiter: Limiter):
+async def test_peeking_returns_what_taking_would(limiter: Limiter):
     await takes(limiter, 9)
     before = await limiter.peek("ada", RATE)
     await takes(limiter, 1)
@@ -131,7 +131,7 @@ async def test_looking_says_what_taking_would(limiter: Limiter):
     assert await limiter.peek("ada", RATE) == pytest.approx(90, abs=1)
 
 
-async def test_what_is_given_back_can_be_taken_again(limiter: Limiter):
+async def test_refunded_calls_can_be_taken_again(limiter: Limiter):
     await takes(limiter, 10)
 
     await limiter.refund("ada", RATE)
@@ -141,7 +141,7 @@ async def test_what_is_given_back_can_be_taken_again(limiter: Limiter):
 
 
 @pytest.mark.parametrize("taken", [0, 1, 3])
-async def test_giving_back_makes_nothing_more_than_full(limiter: Limiter, taken: int):
+async def test_a_refund_does_not_overfill_the_bucket(limiter: Limiter, taken: int):
     await takes(limiter, taken)
 
     for _ in range(5):
@@ -150,26 +150,26 @@ async def test_giving_back_makes_nothing_more_than_full(limiter: Limiter, taken:
     assert await takes(limiter, 11) == [True] * 10 + [False]
 
 
-async def test_each_key_is_counted_alone(limiter: Limiter):
+async def test_each_key_is_counted_separately(limiter: Limiter):
     await takes(limiter, 10, "ada")
 
     assert await takes(limiter, 11, "bob") == [True] * 10 + [False]
 
 
-async def test_each_rate_of_a_key_is_counted_alone(limiter: Limiter):
+async def test_each_rate_of_a_key_is_counted_separately(limiter: Limiter):
     """`3/s` and `100/d` for the same client are two limits."""
     await takes(limiter, 10)
 
     assert await takes(limiter, 3, rate=Rate.parse("2/h")) == [True, True, False]
 
 
-async def test_of_a_hundred_at_once_ten_are_allowed(limiter: Limiter):
+async def test_ten_of_a_hundred_concurrent_calls_are_allowed(limiter: Limiter):
     waits = await asyncio.gather(*(limiter.acquire("ada", RATE) for _ in range(100)))
 
     assert waits.count(0.0) == 10
 
 
-async def test_everything_can_be_forgotten(limiter: Limiter):
+async def test_all_counts_can_be_cleared(limiter: Limiter):
     await takes(limiter, 10, "ada")
     await takes(limiter, 10, "bob")
 
@@ -196,7 +196,7 @@ async def test_every_rate_allows_its_count(limiter: Limiter, rate: Rate):
 
 
 class Bucket:
-    """The textbook's token bucket, to compare with."""
+    """The textbook token bucket, for comparison."""
 
     def __init__(self, rate: Rate) -> None:
         self.rate, self.tokens = rate, float(rate.count)
@@ -216,7 +216,7 @@ class Bucket:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("rate", [RATE, Rate(1, 600), Rate(3, 300)], ids=str)
 async def test_it_agrees_with_a_token_bucket(case: Case, rate: Rate, seed: int):
-    """Time passes in quarters of what one take needs, so that real time decides nothing."""
+    """Time passes in quarters of one interval, so that real time does not matter."""
     dice, bucket = random.Random(seed), Bucket(rate)
     expected: list[float] = []
     found: list[float] = []

@@ -1,4 +1,4 @@
-"""The limiter in memory: it stays small, and nobody gets free by filling it."""
+"""The limiter in memory: it stays small, and filling it does not reset any limit."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,14 +12,14 @@ from app.limits.memory import OVERFLOW
 RATE = Rate.parse("2/m")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REFUSED_ALONG = 2
-"""Of ten thousand strangers those who fall into one bucket of 4,096 with the secret of the test."""
+"""Those of ten thousand strangers who share one of 4,096 buckets with the test's secret."""
 
 type SetClock = Callable[[float], None]
 
 
 @pytest.fixture(autouse=True)
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
-    """`set_clock(90)`: it is 90 seconds after noon; at first it is noon."""
+    """`set_clock(90)`: 90 seconds after noon, where the clock starts."""
 
     def set_to(seconds: float) -> None:
         moment = NOON + timedelta(seconds=seconds)
@@ -34,8 +34,8 @@ async def fill(limiter: MemoryLimiter, number: int) -> None:
         await limiter.acquire(f"filler {each}", RATE)
 
 
-async def test_filling_the_table_frees_nobody():
-    """Checklist 9: an attacker who is limited cannot make the limiter forget."""
+async def test_filling_the_table_does_not_reset_any_count():
+    """Checklist 9: a limited attacker cannot make the limiter forget."""
     limiter = MemoryLimiter(max_keys=100)
     await limiter.acquire("mallory", RATE)
     await limiter.acquire("mallory", RATE)
@@ -45,7 +45,7 @@ async def test_filling_the_table_frees_nobody():
     assert await limiter.acquire("mallory", RATE) == 30.0
 
 
-async def test_while_the_table_is_full_a_new_key_is_limited_all_the_same():
+async def test_a_new_key_is_limited_even_while_the_table_is_full():
     """Checklist 9."""
     limiter = MemoryLimiter(max_keys=100)
     await fill(limiter, 100)
@@ -55,7 +55,7 @@ async def test_while_the_table_is_full_a_new_key_is_limited_all_the_same():
     assert waits == [0.0, 0.0, 30.0]
 
 
-async def test_whoever_uses_up_a_shared_bucket_refuses_next_to_nobody_else():
+async def test_exhausting_a_shared_bucket_affects_few_other_keys():
     """Checklist 11; CWE-400. Strangers share 4,096 buckets; the key says which, and is a constant here."""
     limiter = MemoryLimiter(max_keys=100, secret=b"a secret of this test")
     await fill(limiter, 100)
@@ -69,7 +69,7 @@ async def test_whoever_uses_up_a_shared_bucket_refuses_next_to_nobody_else():
     assert others.count(0.0) == 10_000 - REFUSED_ALONG
 
 
-async def test_a_whole_table_and_a_thousand_strangers_later_most_others_are_let_in():
+async def test_most_keys_are_allowed_after_the_table_was_flooded():
     """Checklist 11; CWE-400."""
     limiter = MemoryLimiter(max_keys=100, secret=b"a secret of this test")
     await fill(limiter, 1000)
@@ -79,8 +79,8 @@ async def test_a_whole_table_and_a_thousand_strangers_later_most_others_are_let_
     assert others.count(0.0) > 970
 
 
-async def test_nobody_can_tell_who_shares_a_bucket():
-    """Checklist 11: a key of its own for each limiter decides, and an attacker cannot aim."""
+async def test_clients_cannot_tell_which_keys_share_a_bucket():
+    """Checklist 11: each limiter uses its own key, so an attacker cannot aim."""
     first, second = MemoryLimiter(max_keys=0), MemoryLimiter(max_keys=0)
     for number in range(OVERFLOW):
         await first.acquire(f"user {number}", Rate(1, 60))
@@ -92,7 +92,7 @@ async def test_nobody_can_tell_who_shares_a_bucket():
     ]
 
 
-async def test_what_went_into_a_shared_bucket_is_given_back_to_it():
+async def test_a_call_counted_in_a_shared_bucket_is_refunded_there():
     limiter = MemoryLimiter(max_keys=100)
     await fill(limiter, 100)
     await limiter.acquire("ada", RATE)
@@ -103,7 +103,7 @@ async def test_what_went_into_a_shared_bucket_is_given_back_to_it():
     assert [await limiter.acquire("ada", RATE) for _ in range(2)] == [0.0, 30.0]
 
 
-async def test_it_holds_no_more_than_it_may():
+async def test_the_table_never_exceeds_its_maximum():
     limiter = MemoryLimiter(max_keys=100)
 
     await fill(limiter, 40_000)
@@ -111,7 +111,7 @@ async def test_it_holds_no_more_than_it_may():
     assert OVERFLOW < len(limiter) <= 100 + OVERFLOW
 
 
-async def test_buckets_that_are_full_again_make_room(set_clock: SetClock):
+async def test_refilled_buckets_make_room(set_clock: SetClock):
     limiter = MemoryLimiter(max_keys=100)
     await fill(limiter, 100)
     set_clock(61)
@@ -121,7 +121,7 @@ async def test_buckets_that_are_full_again_make_room(set_clock: SetClock):
     assert waits == [0.0, 0.0, 0.0]
 
 
-async def test_buckets_that_are_full_again_are_forgotten_without_need(set_clock: SetClock):
+async def test_refilled_buckets_are_removed_before_the_table_is_full(set_clock: SetClock):
     limiter = MemoryLimiter()
     await fill(limiter, 1000)
     set_clock(61)
@@ -132,7 +132,7 @@ async def test_buckets_that_are_full_again_are_forgotten_without_need(set_clock:
     assert len(limiter) == 0
 
 
-async def test_no_call_forgets_many(set_clock: SetClock):
+async def test_no_call_removes_many_buckets(set_clock: SetClock):
     """The event loop waits for it."""
     limiter = MemoryLimiter()
     await fill(limiter, 1000)
@@ -143,8 +143,8 @@ async def test_no_call_forgets_many(set_clock: SetClock):
     assert 900 < len(limiter) < 1000
 
 
-async def test_a_bucket_that_is_used_again_is_kept(set_clock: SetClock):
-    """What the table says of the first use, is not the last word."""
+async def test_a_reused_bucket_is_kept(set_clock: SetClock):
+    """The table's entry for the first use may be outdated."""
     limiter = MemoryLimiter()
     await limiter.acquire("ada", RATE)
     set_clock(29)
@@ -156,7 +156,7 @@ async def test_a_bucket_that_is_used_again_is_kept(set_clock: SetClock):
     assert await limiter.acquire("ada", RATE) == 29.0
 
 
-async def test_what_is_refused_or_looked_at_takes_no_room():
+async def test_refused_and_peeked_keys_take_no_room():
     limiter = MemoryLimiter()
     await limiter.acquire("ada", Rate(1, 60))
 
@@ -168,7 +168,7 @@ async def test_what_is_refused_or_looked_at_takes_no_room():
 
 
 @pytest.mark.parametrize("hours", [1, 24, 24 * 365])
-async def test_a_clock_that_is_set_back_locks_nobody_out(set_clock: SetClock, hours: int):
+async def test_setting_the_clock_back_locks_nobody_out(set_clock: SetClock, hours: int):
     limiter = MemoryLimiter()
     await limiter.acquire("ada", RATE)
     await limiter.acquire("ada", RATE)
@@ -190,8 +190,8 @@ async def test_time_is_counted_to_the_microsecond(set_clock: SetClock):
     assert (before, await limiter.acquire("ada", RATE)) == (0.000001, 0.0)
 
 
-async def test_many_at_once_are_counted_exactly():
-    """Sums of fractions would drift."""
+async def test_concurrent_calls_are_counted_exactly():
+    """Sums of fractions drift."""
     limiter, rate = MemoryLimiter(), Rate(100_000, 7)
 
     allowed = sum([await limiter.acquire("ada", rate) == 0.0 for _ in range(100_010)])

@@ -1,4 +1,4 @@
-"""While Redis is away: requests are answered, nobody waits, and the limits are back as soon as it is."""
+"""While Redis is down, requests are served without waiting, and its limits apply again once it is back."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ RATE = Rate.parse("3/h")
 
 
 class Fragile(MemoryLimiter):
-    """A limiter that can be away. It counts how often it is asked."""
+    """A limiter that can be unavailable. It counts its calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ type SetTime = Callable[[float], None]
 
 @pytest.fixture(autouse=True)
 def set_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SetTime:
-    """`set_time(0.5)`: so many seconds later. By itself no time passes, but in a test with a `server`."""
+    """`set_time(0.5)`: that many seconds later. Otherwise time stands still, except with a `server`."""
 
     def set_to(seconds: float) -> None:
         monkeypatch.setattr(redis_limiter, "time", SimpleNamespace(monotonic=lambda: seconds))
@@ -79,14 +79,14 @@ def set_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 # The circuit breaker
 
 
-async def test_while_it_is_there_the_shared_limiter_counts(fragile: Fragile, counting_alone: CircuitBreaker):
+async def test_redis_counts_while_it_is_available(fragile: Fragile, counting_alone: CircuitBreaker):
     waits = [await counting_alone.acquire("ada", RATE) for _ in range(4)]
 
     assert waits[:3] == [0.0] * 3
     assert await fragile.peek("ada", RATE) > 0
 
 
-async def test_while_it_is_away_the_process_counts_alone(fragile: Fragile, counting_alone: CircuitBreaker):
+async def test_each_process_counts_while_redis_is_down(fragile: Fragile, counting_alone: CircuitBreaker):
     fragile.is_away = True
 
     allowed = [await counting_alone.acquire("ada", RATE) == 0.0 for _ in range(5)]
@@ -94,7 +94,7 @@ async def test_while_it_is_away_the_process_counts_alone(fragile: Fragile, count
     assert allowed == [True, True, True, False, False]
 
 
-async def test_what_was_taken_alone_is_given_back_alone(fragile: Fragile, counting_alone: CircuitBreaker):
+async def test_calls_counted_locally_are_refunded_locally(fragile: Fragile, counting_alone: CircuitBreaker):
     fragile.is_away = True
     await counting_alone.acquire("ada", Rate(1, 60))
 
@@ -104,7 +104,7 @@ async def test_what_was_taken_alone_is_given_back_alone(fragile: Fragile, counti
 
 
 @pytest.mark.parametrize("question", ["acquire", "peek"])
-async def test_while_it_is_away_nothing_is_allowed_where_that_is_wanted(
+async def test_calls_can_be_refused_while_redis_is_down(
     fragile: Fragile, refusing: CircuitBreaker, question: str
 ):
     fragile.is_away = True
@@ -113,13 +113,13 @@ async def test_while_it_is_away_nothing_is_allowed_where_that_is_wanted(
         await getattr(refusing, question)("ada", RATE)
 
 
-async def test_what_cannot_be_given_back_stops_nobody(fragile: Fragile, refusing: CircuitBreaker):
+async def test_a_failed_refund_raises_nothing(fragile: Fragile, refusing: CircuitBreaker):
     fragile.is_away = True
 
     await refusing.refund("ada", RATE)
 
 
-async def test_it_is_not_asked_again_at_once(
+async def test_redis_is_not_retried_at_once(
     fragile: Fragile, counting_alone: CircuitBreaker, set_time: SetTime
 ):
     fragile.is_away = True
@@ -132,7 +132,7 @@ async def test_it_is_not_asked_again_at_once(
     assert fragile.asked == 1
 
 
-async def test_after_each_pause_one_call_tries(
+async def test_one_call_retries_after_each_pause(
     fragile: Fragile, counting_alone: CircuitBreaker, set_time: SetTime
 ):
     fragile.is_away = True
@@ -148,7 +148,7 @@ async def test_after_each_pause_one_call_tries(
     assert fragile.asked == 2
 
 
-async def test_the_limits_are_shared_again_when_it_is_back(
+async def test_limits_are_shared_again_when_redis_is_back(
     fragile: Fragile, counting_alone: CircuitBreaker, set_time: SetTime
 ):
     for _ in range(3):
@@ -163,8 +163,8 @@ async def test_the_limits_are_shared_again_when_it_is_back(
     assert await counting_alone.acquire("ada", RATE) > 0
 
 
-async def test_one_that_hangs_is_not_waited_for_by_all(fragile: Fragile, counting_alone: CircuitBreaker):
-    """Those that wait for their turn learn from those that had it."""
+async def test_few_calls_wait_for_a_hanging_redis(fragile: Fragile, counting_alone: CircuitBreaker):
+    """Queued calls learn from those that ran before them."""
     fragile.is_away = True
     fragile.answering.clear()
 
@@ -177,7 +177,7 @@ async def test_one_that_hangs_is_not_waited_for_by_all(fragile: Fragile, countin
     assert waits.count(0.0) == 3
 
 
-async def test_a_request_that_is_cancelled_keeps_nobody_out(fragile: Fragile, counting_alone: CircuitBreaker):
+async def test_a_cancelled_probe_does_not_block_other_calls(fragile: Fragile, counting_alone: CircuitBreaker):
     fragile.answering.clear()
     takes = [asyncio.create_task(counting_alone.acquire("ada", RATE)) for _ in range(100)]
     await asyncio.sleep(0)
@@ -189,7 +189,7 @@ async def test_a_request_that_is_cancelled_keeps_nobody_out(fragile: Fragile, co
     assert await counting_alone.acquire("bob", RATE) == 0.0
 
 
-async def test_going_and_coming_back_are_logged_once_each(
+async def test_outage_and_recovery_are_logged_once_each(
     fragile: Fragile, counting_alone: CircuitBreaker, set_time: SetTime, caplog: pytest.LogCaptureFixture
 ):
     for away, seconds in [(False, 0), (True, 1), (True, 2), (True, 3), (False, 4), (False, 5)]:
@@ -204,11 +204,11 @@ async def test_going_and_coming_back_are_logged_once_each(
     ]
 
 
-# A Redis that does not answer
+# A hanging Redis
 
 
-async def test_a_redis_that_hangs_costs_one_timeout(make_app, visit, silent):
-    """Counted, not measured: the application tries once and not for each request."""
+async def test_a_hanging_redis_costs_one_timeout(make_app, visit, silent):
+    """Counted, not timed: the application tries once, not for each request."""
     async with visit(make_app(silent.url)) as client:
         statuses = [(await client.get("/")).status_code for _ in range(20)]
 
@@ -216,7 +216,7 @@ async def test_a_redis_that_hangs_costs_one_timeout(make_app, visit, silent):
     assert statuses == [200] * 3 + [429] * 17
 
 
-async def test_of_many_requests_at_once_few_wait_for_a_redis_that_hangs(make_app, visit, silent):
+async def test_few_of_many_concurrent_requests_wait_for_a_hanging_redis(make_app, visit, silent):
     async with visit(make_app(silent.url)) as client:
         answers = await asyncio.gather(*(client.get("/") for _ in range(100)))
 
@@ -224,7 +224,7 @@ async def test_of_many_requests_at_once_few_wait_for_a_redis_that_hangs(make_app
     assert sorted(each.status_code for each in answers) == [200] * 3 + [429] * 97
 
 
-async def test_while_redis_is_away_the_answer_may_be_503(make_app, visit, silent):
+async def test_requests_can_get_503_while_redis_is_down(make_app, visit, silent):
     async with visit(make_app(silent.url, redis_outage="refuse")) as client:
         answer = await client.get("/")
 
@@ -237,7 +237,7 @@ async def test_while_redis_is_away_the_answer_may_be_503(make_app, visit, silent
 @pytest.mark.parametrize(
     ("outage", "status", "checks"), [("memory", 200, {}), ("refuse", 503, {"redis": False})]
 )
-async def test_an_application_that_can_count_alone_is_ready(
+async def test_an_application_that_counts_locally_is_ready(
     make_app, visit, silent, outage: str, status: int, checks: dict[str, bool]
 ):
     async with visit(make_app(silent.url, redis_outage=outage)) as client:
@@ -246,25 +246,25 @@ async def test_an_application_that_can_count_alone_is_ready(
     assert (answer.status_code, answer.json()["checks"]) == (status, checks)
 
 
-async def test_an_application_that_refuses_is_ready_with_redis(make_app, visit, redis_url, patience):
+async def test_an_application_that_needs_redis_is_ready_only_with_redis(make_app, visit, redis_url, patience):
     async with visit(make_app(redis_url, redis_outage="refuse")) as client:
         answer = await client.get("/readyz")
 
     assert (answer.status_code, answer.json()["checks"]) == (200, {"redis": True})
 
 
-# A Redis that goes and comes back under load
+# A Redis restart under load
 
 
 @asynccontextmanager
 async def load(client) -> AsyncIterator[list[int]]:
-    """Eight clients that ask without a pause; the statuses of what they were answered so far."""
+    """Eight clients that send requests without a pause; the statuses so far."""
     statuses: list[int] = []
 
     async def ask() -> None:
         while True:
             statuses.append((await client.get("/")).status_code)
-            # Without a network in between, nothing else would let the others run.
+            # Without a network, nothing else would let the other clients run.
             await asyncio.sleep(0.001)
 
     tasks = [asyncio.create_task(ask()) for _ in range(8)]
@@ -277,7 +277,7 @@ async def load(client) -> AsyncIterator[list[int]]:
 
 
 async def reach(statuses: list[int], number: int) -> None:
-    """Wait until so many more requests are answered."""
+    """Wait for that many more responses."""
     goal = len(statuses) + number
     while len(statuses) < goal:
         await asyncio.sleep(0.01)
@@ -293,10 +293,10 @@ async def is_counting(server) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_killed_and_restarted_under_load_it_is_no_error_and_counts_again(
+async def test_restarting_redis_under_load_causes_no_error(
     make_app, visit, server, caplog: pytest.LogCaptureFixture
 ):
-    """Checklist 9: limits hold while Redis is away, and those in Redis are in force within a second."""
+    """Checklist 9: limits apply while Redis is down, and those in Redis apply again within a second."""
     async with visit(make_app(server.url)) as client, load(client) as statuses:
         await reach(statuses, 50)
         server.kill()
@@ -308,8 +308,8 @@ async def test_killed_and_restarted_under_load_it_is_no_error_and_counts_again(
         await reach(statuses, 50)
 
     assert set(statuses) == {200, 429}
-    # Three by Redis, three by the process, three by the new Redis, which is empty. What Redis has counted but
-    # could not say any more is allowed to nobody.
+    # Three by Redis, three by the process, three by the new, empty Redis. A call that Redis counted but could
+    # not confirm is not allowed.
     assert before_the_return <= 6
     assert statuses.count(200) <= 9
     levels = [each.levelno for each in caplog.records if each.name == "app.limits"]
@@ -317,7 +317,7 @@ async def test_killed_and_restarted_under_load_it_is_no_error_and_counts_again(
     assert len(levels) < 10
 
 
-async def test_killed_and_restarted_under_load_it_refuses_meanwhile(make_app, visit, server):
+async def test_requests_are_refused_while_redis_restarts(make_app, visit, server):
     app = make_app(server.url, redis_outage="refuse")
     async with visit(app) as client, load(client) as statuses:
         await reach(statuses, 50)
@@ -334,7 +334,7 @@ async def test_killed_and_restarted_under_load_it_refuses_meanwhile(make_app, vi
     assert statuses.count(200) <= 6
 
 
-async def test_hanging_for_a_while_under_load_it_is_no_error_and_forgets_nothing(
+async def test_a_redis_hang_under_load_causes_no_error_and_loses_no_counts(
     make_app, visit, server, caplog: pytest.LogCaptureFixture
 ):
     async with visit(make_app(server.url)) as client, load(client) as statuses:
@@ -350,6 +350,6 @@ async def test_hanging_for_a_while_under_load_it_is_no_error_and_forgets_nothing
     assert statuses.count(200) <= 6
 
 
-def test_a_return_is_seen_within_a_second():
-    """Checklist 9. The longest that nobody asks Redis, and the longest that the one who asks it may take."""
+def test_recovery_is_noticed_within_a_second():
+    """Checklist 9. The longest pause between probes of Redis plus the longest time a probe may take."""
     assert redis_limiter._PAUSE + redis_limiter._TIMEOUT < 1

@@ -1,4 +1,4 @@
-"""Rates: so many in so long, and a sentence for what is none."""
+"""Rates: a count in a period, and error messages for invalid ones."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from app.limits import Rate
         ("007/01m", 7, 60),
     ],
 )
-def test_a_rate_is_written_in_short(text: str, count: int, seconds: int):
+def test_a_rate_has_a_short_notation(text: str, count: int, seconds: int):
     assert Rate.parse(text) == Rate(count, seconds)
 
 
@@ -27,25 +27,25 @@ WRONG_UNITS = ["10/m/ip", "10/15min", "10/M", "10/y", "10/m\n5/h"]
 
 
 @pytest.mark.parametrize("text", [*WRONG, *WRONG_UNITS])
-def test_what_is_no_rate_is_explained(text: str):
+def test_an_invalid_rate_is_explained(text: str):
     with pytest.raises(ValueError, match="such as 10/15m or 5/h"):
         Rate.parse(text)
 
 
 @pytest.mark.parametrize("text", ["0/m", "1000001/m"])
-def test_a_count_that_makes_no_sense_is_explained(text: str):
+def test_an_invalid_count_is_explained(text: str):
     with pytest.raises(ValueError, match="allows 1 to 1_000_000"):
         Rate.parse(text)
 
 
 @pytest.mark.parametrize("text", ["1/0s", "1/367d", f"1/{10**30}d"])
-def test_a_time_that_makes_no_sense_is_explained(text: str):
+def test_an_invalid_period_is_explained(text: str):
     with pytest.raises(ValueError, match="366 days"):
         Rate.parse(text)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_number_that_makes_no_sense_is_explained(seconds: float):
+def test_an_invalid_number_is_explained(seconds: float):
     with pytest.raises(ValueError, match="366 days"):
         Rate(1, seconds)
 
@@ -54,6 +54,6 @@ def test_a_number_that_makes_no_sense_is_explained(seconds: float):
     ("rate", "interval"),
     [(Rate(10, 900), 90_000_000), (Rate(3, 1), 333_334), (Rate(1_000_000, 1), 1), (Rate(1_000_000, 0.1), 1)],
 )
-def test_the_time_between_two_is_rounded_up(rate: Rate, interval: int):
-    """Never more is allowed than the rate says."""
+def test_the_interval_is_rounded_up(rate: Rate, interval: int):
+    """Never more than the rate is allowed."""
     assert rate.interval == interval

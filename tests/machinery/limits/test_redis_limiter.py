@@ -1,4 +1,4 @@
-"""The limiter in Redis: processes count together, nothing stays, nobody reads whose limits they are."""
+"""The limiter in Redis: processes share counts, keys expire, and nobody can read whose limits they are."""
 
 import asyncio
 import shutil
@@ -39,7 +39,7 @@ async def test_the_script_is_loaded_again_after_a_flush(connect):
     assert [await limiter.acquire("ada", RATE) == 0.0 for _ in range(2)] == [True, False]
 
 
-async def test_nothing_stays_longer_than_it_counts(connect, prefix):
+async def test_keys_expire_when_they_no_longer_count(connect, prefix):
     limiter = connect()
     for _ in range(3):
         await limiter.acquire("ada", RATE)
@@ -49,7 +49,7 @@ async def test_nothing_stays_longer_than_it_counts(connect, prefix):
     assert 269_000 < await limiter._redis.pttl(name) <= 270_000
 
 
-async def test_what_is_given_back_in_full_is_gone(connect, prefix):
+async def test_a_fully_refunded_key_is_deleted(connect, prefix):
     limiter = connect()
     await limiter.acquire("ada", RATE)
 
@@ -58,7 +58,7 @@ async def test_what_is_given_back_in_full_is_gone(connect, prefix):
     assert await stored(limiter, prefix) == []
 
 
-async def test_looking_stores_nothing(connect, prefix):
+async def test_peeking_stores_nothing(connect, prefix):
     limiter = connect()
 
     await limiter.peek("ada", RATE)
@@ -66,8 +66,8 @@ async def test_looking_stores_nothing(connect, prefix):
     assert await stored(limiter, prefix) == []
 
 
-async def test_who_reads_redis_learns_nobody(connect, prefix):
-    """Not even by guessing: the name depends on a secret of the application."""
+async def test_redis_holds_no_readable_keys(connect, prefix):
+    """Not even by guessing: the name depends on the application's secret."""
     limiter = connect(secret="s3cret")
     await limiter.acquire("ada@example.com", RATE)
 
@@ -77,14 +77,14 @@ async def test_who_reads_redis_learns_nobody(connect, prefix):
     assert not name.endswith(bucket_name("ada@example.com", RATE))
 
 
-async def test_applications_with_other_secrets_do_not_count_together(connect):
+async def test_applications_with_different_secrets_count_separately(connect):
     await connect(secret="one").acquire("ada", Rate(1, 60))
 
     assert await connect(secret="two").acquire("ada", Rate(1, 60)) == 0.0
 
 
-async def test_the_clock_is_that_of_redis(connect, monkeypatch: pytest.MonkeyPatch):
-    """Processes on two machines need not agree about the time."""
+async def test_the_clock_of_redis_is_used(connect, monkeypatch: pytest.MonkeyPatch):
+    """The clocks of two machines may differ."""
     first, second = connect(), connect()
     await first.acquire("ada", Rate(1, 60))
 
@@ -93,7 +93,7 @@ async def test_the_clock_is_that_of_redis(connect, monkeypatch: pytest.MonkeyPat
     assert await second.acquire("ada", Rate(1, 60)) == pytest.approx(60, abs=5)
 
 
-async def test_only_what_is_ours_is_forgotten(connect, prefix):
+async def test_clearing_deletes_only_our_keys(connect, prefix):
     others = connect(prefix=f"{prefix}others:")
     ours = connect(prefix=f"{prefix}ours:")
     await others.acquire("ada", Rate(1, 60))
@@ -104,8 +104,8 @@ async def test_only_what_is_ours_is_forgotten(connect, prefix):
     assert len(await stored(others, prefix)) == 1
 
 
-async def test_connections_that_died_unused_cost_nobody_anything(connect):
-    """A restart of Redis, or a firewall that forgets: the next call opens a new one."""
+async def test_dead_idle_connections_cause_no_errors(connect):
+    """After a Redis restart, or if a firewall dropped the connection, the next call opens a new one."""
     limiter, other = connect(), connect()
     await asyncio.gather(*(limiter.acquire("ada", RATE) for _ in range(5)))
     for each in await limiter._redis.client_list():
@@ -117,14 +117,14 @@ async def test_connections_that_died_unused_cost_nobody_anything(connect):
     assert waits.count(0.0) == 5
 
 
-async def test_a_connection_that_dies_under_a_call_costs_nobody_anything(connect, dropping):
-    """Not every death shows before something is sent."""
+async def test_a_connection_lost_during_a_call_causes_no_error(connect, dropping):
+    """Some dead connections are noticed only when something is sent."""
     assert await connect(dropping.url).acquire("ada", RATE) == 0.0
     assert dropping.connections == 2
 
 
-async def test_a_call_that_is_cancelled_leaves_its_answer_to_nobody(connect):
-    """On a connection with an answer that nobody has read, the next would read it as its own."""
+async def test_a_cancelled_call_drops_its_response(connect):
+    """If a response stayed unread, the next call on that connection would read it as its own."""
     limiter = connect()
     await limiter.acquire("ada", Rate(1, 3600))
     for turns in range(20):
@@ -148,7 +148,7 @@ async def test_a_restarted_redis_counts_at_the_first_call(connect, server):
     assert [await limiter.acquire("ada", Rate(2, 60)) == 0.0 for _ in range(3)] == [True, True, False]
 
 
-async def test_nobody_at_the_address_is_an_outage(connect, server):
+async def test_a_refused_connection_is_an_outage(connect, server):
     server.kill()
     limiter = connect(server.url.replace("//", "//ada:hunter2@"))
 
@@ -162,9 +162,7 @@ async def test_nobody_at_the_address_is_an_outage(connect, server):
 @pytest.mark.parametrize(
     "greeting", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$5\r\nhel", b"+OK\r\n", b"\xff"]
 )
-async def test_whoever_does_not_speak_like_redis_is_an_outage(
-    connect, silent, question: str, greeting: bytes
-):
+async def test_a_server_that_is_not_redis_is_an_outage(connect, silent, question: str, greeting: bytes):
     silent.greeting = greeting
     limiter = connect(silent.url)
 
@@ -172,8 +170,8 @@ async def test_whoever_does_not_speak_like_redis_is_an_outage(
         await getattr(limiter, question)("ada", RATE)
 
 
-async def test_a_redis_that_refuses_is_an_outage(connect, make_server):
-    """It may be full, or a replica that only reads."""
+async def test_a_redis_error_is_an_outage(connect, make_server):
+    """It may be full or a read-only replica."""
     server = make_server()
     limiter = connect(server.url)
     await limiter._redis.config_set("maxmemory", "1")
@@ -191,7 +189,7 @@ async def test_a_password_is_sent(connect, make_server):
         await connect(server.url).acquire("ada", RATE)
 
 
-async def test_a_unix_socket_is_an_address(connect, make_server, tmp_path: Path):
+async def test_a_unix_socket_can_be_used(connect, make_server, tmp_path: Path):
     url = f"unix://{tmp_path}/redis.sock?db=1"
     make_server("--port", "0", "--unixsocket", f"{tmp_path}/redis.sock", url=url)
 
@@ -200,7 +198,7 @@ async def test_a_unix_socket_is_an_address(connect, make_server, tmp_path: Path)
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1 that nobody has signed; its key is in key.pem beside it."""
+    """A self-signed certificate for 127.0.0.1, with its key in key.pem beside it."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed, and this test needs a certificate")
     path = tmp_path / "certificate.pem"
@@ -219,9 +217,7 @@ def certificate(tmp_path: Path) -> Path:
     return path
 
 
-async def test_tls_is_spoken_and_the_certificate_checked(
-    connect, make_server, certificate: Path, unused: int
-):
+async def test_tls_is_used_and_the_certificate_checked(connect, make_server, certificate: Path, unused: int):
     url = f"rediss://127.0.0.1:{unused}/0"
     trusting = f"{url}?ssl_ca_certs={certificate}"
     files = ["--tls-cert-file", certificate, "--tls-key-file", certificate.with_name("key.pem")]

@@ -1,4 +1,4 @@
-"""The backends: what they print and send, and which failures they call final."""
+"""The backends: what they print and send, and which failures are final."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def test_the_console_shows_html_when_there_is_no_text(capsys: pytest.Captu
     assert "<p>Hello</p>" in capsys.readouterr().out
 
 
-async def test_a_console_that_cannot_show_a_letter_shows_the_rest() -> None:
+async def test_a_console_that_cannot_print_a_character_prints_the_rest() -> None:
     printed = BytesIO()
     screen = TextIOWrapper(printed, encoding="ascii")
 
@@ -47,7 +47,7 @@ async def test_a_console_that_cannot_show_a_letter_shows_the_rest() -> None:
     assert b"Subject: Gr??e" in printed.getvalue()
 
 
-# The choice
+# Choosing a backend
 
 
 async def test_mail_backend_chooses_the_backend(settings: Settings) -> None:
@@ -88,7 +88,7 @@ async def test_the_smtp_settings_reach_the_backend(
 
 
 class SMTPServer:
-    """A server that accepts everything but what it was told to refuse."""
+    """A server that accepts everything except what it was told to refuse."""
 
     def __init__(self) -> None:
         self.replies: dict[str, str] = {}
@@ -122,7 +122,7 @@ async def server() -> AsyncIterator[SMTPServer]:
 
 @pytest.fixture
 def smtp(settings: Settings, server: SMTPServer) -> CarefulSMTPBackend:
-    """The SMTP backend, on the server."""
+    """The SMTP backend, connected to the server."""
     to_server = {"mail_backend": "smtp", "smtp_host": "127.0.0.1", "smtp_port": server.port}
     plain = {"smtp_security": "none", "smtp_username": "", "smtp_password": None, "smtp_timeout": 5}
     backend = build_backend(settings.model_copy(update=to_server | plain))
@@ -150,7 +150,7 @@ async def test_smtp_delivers_the_mail(smtp: CarefulSMTPBackend, server: SMTPServ
         ("END", "552 too big", "SMTPDataError 552"),
     ],
 )
-async def test_a_refusal_for_good_is_final(
+async def test_a_permanent_refusal_is_final(
     smtp: CarefulSMTPBackend, server: SMTPServer, command: str, reply: str, error: str
 ) -> None:
     server.replies[command] = reply
@@ -171,7 +171,7 @@ async def test_a_refusal_for_good_is_final(
         ("EHLO", "554 no service", "SMTPHeloError 554"),
     ],
 )
-async def test_a_refusal_for_now_is_not_final(
+async def test_a_temporary_refusal_is_not_final(
     smtp: CarefulSMTPBackend, server: SMTPServer, command: str, reply: str, error: str
 ) -> None:
     server.replies |= {"HELO": "554 no service", command: reply}
@@ -183,7 +183,7 @@ async def test_a_refusal_for_now_is_not_final(
     assert str(caught.value) == error
 
 
-async def test_a_server_that_is_down_is_not_final(settings: Settings) -> None:
+async def test_an_unreachable_server_is_not_final(settings: Settings) -> None:
     nobody = {"mail_backend": "smtp", "smtp_host": "127.0.0.1", "smtp_port": 1, "smtp_security": "none"}
     backend = build_backend(settings.model_copy(update=nobody))
 
@@ -203,8 +203,6 @@ async def test_a_server_that_is_down_is_not_final(settings: Settings) -> None:
     ],
     ids=["line break in a header", "address outside ASCII", "no recipient", "no sender"],
 )
-async def test_a_mail_that_cannot_be_written_is_final(
-    smtp: CarefulSMTPBackend, parts: dict[str, str]
-) -> None:
+async def test_an_unserializable_mail_is_final(smtp: CarefulSMTPBackend, parts: dict[str, str]) -> None:
     with pytest.raises(Undeliverable):
         await smtp.send(mail(**parts))

@@ -1,4 +1,4 @@
-"""The development mailbox: what the worker keeps, what leaves it alone, and what the console says."""
+"""The development mailbox: what the worker keeps and for how long, and what the console prints."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -57,7 +57,7 @@ async def test_a_sent_mail_is_kept_and_not_sent_again(db, write, send) -> None:
     assert await subjects(db) == ["second", "first"]
 
 
-async def test_a_sent_mail_waits_no_more(db, write, send) -> None:
+async def test_a_sent_mail_no_longer_waits(db, write, send) -> None:
     await write("first")
     await send()
 
@@ -67,7 +67,7 @@ async def test_a_sent_mail_waits_no_more(db, write, send) -> None:
         assert [await kept.unsent(session, each) for each in ("pending", "dead")] == [0, 0]
 
 
-async def test_a_mail_that_is_thrown_away_is_not_kept(db, write, send) -> None:
+async def test_a_dummy_mail_is_not_kept(db, write, send) -> None:
     await write("nobody", discard=True)
 
     await send()
@@ -75,7 +75,7 @@ async def test_a_mail_that_is_thrown_away_is_not_kept(db, write, send) -> None:
     assert await rows(db) == []
 
 
-async def test_a_mail_that_failed_is_not_in_the_mailbox(db, write) -> None:
+async def test_a_failed_mail_is_not_in_the_mailbox(db, write) -> None:
     class Failing(InMemoryBackend):
         async def send(self, message: EmailMessage) -> None:  # type: ignore[override]
             raise SendError("down")
@@ -121,7 +121,7 @@ async def test_a_kept_mail_is_removed_after_the_retention(db, write, send) -> No
     assert await subjects(db) == []
 
 
-async def test_a_worker_that_could_not_say_so_keeps_it_later(db, write, monkeypatch) -> None:
+async def test_a_mail_that_could_not_be_kept_is_kept_later(db, write, monkeypatch) -> None:
     await write("first")
     worker = Worker(db, backend := InMemoryBackend(), keep_sent=True)
     keep = kept.keep
@@ -155,7 +155,7 @@ async def test_mails_are_kept_in_development_only(
     assert await subjects(db) == (["first"] if url else [])
 
 
-async def test_without_the_pages_nothing_is_kept(settings: Settings, monkeypatch) -> None:
+async def test_no_mail_is_kept_without_the_pages(settings: Settings, monkeypatch) -> None:
     monkeypatch.setattr(kept, "find_spec", lambda name: None)
 
     assert kept.mailbox_url(settings.model_copy(update={"environment": "development"})) == ""
@@ -165,7 +165,7 @@ def text(body: str) -> EmailMessage:
     return EmailMessage.build(subject="Confirm", sender="us@shop.example", to="ada@example.com", text=body)
 
 
-async def test_the_console_says_that_a_mail_came_and_its_link(settings: Settings, capsys) -> None:
+async def test_the_console_announces_a_mail_and_its_link(settings: Settings, capsys) -> None:
     changes = {"environment": "development", "mail_backend": "console"}
     console = build_backend(settings.model_copy(update=changes))
 
@@ -177,7 +177,7 @@ async def test_the_console_says_that_a_mail_came_and_its_link(settings: Settings
     assert "Dear" not in printed
 
 
-async def test_the_console_leads_to_the_mailbox_when_a_mail_has_no_link(capsys) -> None:
+async def test_the_console_links_to_the_mailbox_for_a_mail_without_a_link(capsys) -> None:
     await ConsoleBackend(mailbox_url="http://test/dev/mailbox").send(text("Your password was changed."))
 
     printed = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The outbox: a mail lives and dies with the transaction of its cause, and no two workers get it."""
+"""The outbox: a mail is stored with the transaction that causes it, and only one worker leases it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -51,7 +51,7 @@ async def test_a_mail_disappears_with_its_transaction(db: Database, outbox: Outb
     assert await outbox() == []
 
 
-async def test_a_mail_comes_back_as_it_was(db: Database, outbox: Outbox) -> None:
+async def test_a_mail_is_restored_unchanged(db: Database, outbox: Outbox) -> None:
     message = EmailMessage.build(
         subject="Größe \0 🎈",
         sender="a@example.com",
@@ -101,7 +101,7 @@ async def test_a_mail_has_its_message_id_and_date_before_it_is_sent(db: Database
     ("sender", "domain"),
     [("us@büro.example", "xn--bro-hoa.example"), ("nobody", "localhost"), ("us@a..b", "localhost")],
 )
-async def test_any_sender_gives_a_message_id_that_can_be_sent(
+async def test_any_sender_yields_a_valid_message_id(
     db: Database, outbox: Outbox, sender: str, domain: str
 ) -> None:
     async with db.session() as session:
@@ -111,7 +111,7 @@ async def test_any_sender_gives_a_message_id_that_can_be_sent(
     assert stored.message_id.endswith(f"@{domain}>")
 
 
-async def test_a_mail_to_be_thrown_away_is_a_row_like_any_other(db: Database, outbox: Outbox) -> None:
+async def test_a_dummy_mail_is_a_row_like_any_other(db: Database, outbox: Outbox) -> None:
     async with db.session() as session:
         enqueue(session, mail())
         enqueue(session, mail(), discard=True)
@@ -157,7 +157,7 @@ async def test_a_function_that_sends_mail_takes_either_mailer(db: Database, outb
 # Leasing
 
 
-async def test_a_leased_mail_is_nobody_elses(db: Database) -> None:
+async def test_a_leased_mail_cannot_be_leased_again(db: Database) -> None:
     async with db.session() as session:
         enqueue(session, mail())
 
@@ -169,7 +169,7 @@ async def test_a_leased_mail_is_nobody_elses(db: Database) -> None:
     assert (len(first), len(second)) == (1, 0)
 
 
-async def test_leases_taken_at_the_same_time_share_nothing(db: Database) -> None:
+async def test_concurrent_leases_do_not_overlap(db: Database) -> None:
     async with db.session() as session:
         for number in range(40):
             enqueue(session, mail(f"{number}"))
@@ -183,7 +183,7 @@ async def test_leases_taken_at_the_same_time_share_nothing(db: Database) -> None
     assert sorted(chain(*taken)) == [row.id for row in await rows(db)]
 
 
-async def test_a_mail_is_free_again_when_its_lease_is_over(db: Database) -> None:
+async def test_a_mail_can_be_leased_again_after_its_lease(db: Database) -> None:
     async with db.session() as session:
         enqueue(session, mail())
     async with db.session() as session:
@@ -195,7 +195,7 @@ async def test_a_mail_is_free_again_when_its_lease_is_over(db: Database) -> None
     assert again.attempts == 2
 
 
-async def test_what_is_due_longest_is_leased_first(db: Database) -> None:
+async def test_the_longest_overdue_mail_is_leased_first(db: Database) -> None:
     now = datetime.now(UTC)
     async with db.session() as session:
         session.add(OutboxMessage(message="late", next_attempt_at=now - MINUTE))
@@ -210,7 +210,7 @@ async def test_what_is_due_longest_is_leased_first(db: Database) -> None:
     assert [row.message for row in first + second + third] == ["early", "late"]
 
 
-async def test_a_mail_that_was_set_aside_is_not_leased(db: Database) -> None:
+async def test_a_dead_mail_is_not_leased(db: Database) -> None:
     async with db.session() as session:
         enqueue(session, mail())
     async with db.session() as session:
@@ -223,7 +223,7 @@ async def test_a_mail_that_was_set_aside_is_not_leased(db: Database) -> None:
     assert leased == []
 
 
-async def test_who_lost_the_lease_changes_nothing(db: Database) -> None:
+async def test_a_worker_that_lost_its_lease_changes_nothing(db: Database) -> None:
     async with db.session() as session:
         enqueue(session, mail())
     async with db.session() as session:

@@ -1,4 +1,4 @@
-"""How long the outbox keeps what: no link longer than it is good, no mail for ever. CWE-459."""
+"""How long the outbox keeps mails: no link after its expiry, no mail forever. CWE-459."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,13 +24,13 @@ type Clean = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
-    """`set_clock(moment)`: from now on it is *moment*, and time stands still."""
+    """`set_clock(moment)`: freeze the clock at *moment*."""
     return lambda moment: monkeypatch.setattr(clock, "now", lambda: moment)
 
 
 @pytest.fixture
 def write(app: App, db: Database, set_clock: SetClock) -> Write:
-    """`await write(lifetime=3600)`: a mail with a link that is written at noon."""
+    """`await write(lifetime=3600)`: a mail with a link, written at noon."""
 
     async def send(**options: object) -> None:
         set_clock(NOON)
@@ -45,7 +45,7 @@ def write(app: App, db: Database, set_clock: SetClock) -> Write:
 
 @pytest.fixture
 def fail(db: Database) -> Callable[[], Awaitable[None]]:
-    """`await fail()`: the mail that waits is set aside now."""
+    """`await fail()`: set the waiting mail aside now."""
 
     async def give_up() -> None:
         async with db.session() as session:
@@ -57,7 +57,7 @@ def fail(db: Database) -> Callable[[], Awaitable[None]]:
 
 @pytest.fixture
 def clean(app: App) -> Clean:
-    """`await clean()`: the task, once and now, of this application or of another."""
+    """`await clean()`: run the task once, for this application or another."""
 
     async def do(of: App = app) -> None:
         (task,) = [each for each in of.state.tasks if each.name == "clean the outbox"]
@@ -71,11 +71,11 @@ async def rows(db: Database) -> list[OutboxMessage]:
         return list(await session.scalars(select(OutboxMessage).order_by(OutboxMessage.id)))
 
 
-# What was set aside
+# Dead mails
 
 
 @pytest.mark.parametrize(("age", "left"), [(30 * DAY, 1), (30 * DAY + INSTANT, 0)], ids=str)
-async def test_a_mail_that_was_set_aside_goes_after_the_retention(
+async def test_a_dead_mail_is_deleted_after_the_retention(
     db: Database, write: Write, fail: Clean, set_clock: SetClock, clean: Clean, age: timedelta, left: int
 ) -> None:
     await write()
@@ -87,7 +87,7 @@ async def test_a_mail_that_was_set_aside_goes_after_the_retention(
     assert len(await rows(db)) == left
 
 
-async def test_the_retention_counts_from_when_the_mail_was_set_aside(
+async def test_the_retention_starts_when_the_mail_is_set_aside(
     db: Database, write: Write, fail: Clean, set_clock: SetClock, clean: Clean
 ) -> None:
     await write()
@@ -117,7 +117,7 @@ async def test_the_retention_is_a_setting(
     assert await rows(db) == []
 
 
-async def test_a_mail_that_waits_is_not_deleted_however_old_it_is(
+async def test_a_waiting_mail_is_never_deleted_for_its_age(
     db: Database, write: Write, set_clock: SetClock, clean: Clean
 ) -> None:
     await write()
@@ -129,10 +129,10 @@ async def test_a_mail_that_waits_is_not_deleted_however_old_it_is(
     assert (row.status, "t0ken" in row.message) == ("pending", True)
 
 
-# What holds a link
+# Mails with a link
 
 
-async def test_a_mail_is_whole_as_long_as_its_link_is_good(
+async def test_a_mail_keeps_its_content_until_its_link_expires(
     db: Database, write: Write, set_clock: SetClock, clean: Clean
 ) -> None:
     await write(lifetime=3600)
@@ -144,7 +144,7 @@ async def test_a_mail_is_whole_as_long_as_its_link_is_good(
     assert (row.status, "t0ken" in row.message, row.expires_at) == ("pending", True, NOON + HOUR)
 
 
-async def test_a_mail_that_waits_is_set_aside_without_its_content_when_its_link_expires(
+async def test_a_waiting_mail_loses_its_content_when_its_link_expires(
     db: Database, write: Write, set_clock: SetClock, clean: Clean
 ) -> None:
     await write(lifetime=3600)
@@ -156,7 +156,7 @@ async def test_a_mail_that_waits_is_set_aside_without_its_content_when_its_link_
     assert (row.status, row.message, row.last_error, row.subject) == ("dead", "", EXPIRED, "Hello")
 
 
-async def test_a_mail_that_was_set_aside_loses_its_content_when_its_link_expires(
+async def test_a_dead_mail_loses_its_content_when_its_link_expires(
     db: Database, write: Write, fail: Clean, set_clock: SetClock, clean: Clean
 ) -> None:
     await write(lifetime=3600)
@@ -169,7 +169,7 @@ async def test_a_mail_that_was_set_aside_loses_its_content_when_its_link_expires
     assert (row.status, row.message, row.last_error) == ("dead", "", "refused")
 
 
-async def test_a_mail_that_came_too_late_goes_after_the_retention(
+async def test_an_expired_mail_is_deleted_after_the_retention(
     db: Database, write: Write, set_clock: SetClock, clean: Clean
 ) -> None:
     await write(lifetime=3600)
@@ -182,7 +182,7 @@ async def test_a_mail_that_came_too_late_goes_after_the_retention(
     assert await rows(db) == []
 
 
-async def test_two_workers_clean_at_once(
+async def test_two_workers_can_clean_up_concurrently(
     db: Database, write: Write, set_clock: SetClock, clean: Clean
 ) -> None:
     await write(lifetime=3600)
@@ -200,7 +200,7 @@ async def test_two_workers_clean_at_once(
 @pytest.mark.parametrize(
     ("age", "sent"), [(HOUR - INSTANT, ["Hello"]), (HOUR, [])], ids=["in time", "too late"]
 )
-async def test_a_link_that_has_expired_is_not_sent(
+async def test_an_expired_link_is_not_sent(
     db: Database, write: Write, set_clock: SetClock, age: timedelta, sent: list[str]
 ) -> None:
     await write(lifetime=3600)
@@ -224,7 +224,7 @@ async def test_the_worker_sets_an_expired_link_aside_without_its_content(
     assert (row.status, row.message, row.last_error) == ("dead", "", EXPIRED)
 
 
-async def test_a_mail_to_be_thrown_away_leaves_nothing_behind_when_it_is_late(
+async def test_an_expired_dummy_mail_leaves_nothing_behind(
     db: Database, write: Write, set_clock: SetClock
 ) -> None:
     await write(lifetime=3600, discard=True)
@@ -235,12 +235,12 @@ async def test_a_mail_to_be_thrown_away_leaves_nothing_behind_when_it_is_late(
     assert await rows(db) == []
 
 
-# Rows of older versions: nobody knows whose they are, or when their link expires
+# Rows of older versions: their account and the expiry of their link are unknown
 
 
 @pytest.fixture
 def as_before(db: Database, write: Write) -> Callable[[], Awaitable[None]]:
-    """`await as_before()`: a mail as version 0.1.0 has written it."""
+    """`await as_before()`: a mail as version 0.1.0 wrote it."""
 
     async def make() -> None:
         await write()
@@ -259,7 +259,7 @@ async def test_a_mail_of_an_older_version_is_sent(db: Database, as_before: Clean
     assert [mail.subject for mail in backend.sent] == ["Hello"]
 
 
-async def test_a_mail_that_an_older_version_set_aside_goes(
+async def test_a_dead_mail_of_an_older_version_is_deleted(
     db: Database, as_before: Clean, fail: Clean, set_clock: SetClock, clean: Clean
 ) -> None:
     await as_before()
@@ -271,8 +271,8 @@ async def test_a_mail_that_an_older_version_set_aside_goes(
     assert await rows(db) == []
 
 
-async def test_a_row_needs_no_more_than_an_older_version_writes(db: Database) -> None:
-    """While the new version is rolled out, the older one still writes."""
+async def test_rows_of_an_older_version_are_accepted(db: Database) -> None:
+    """During a rollout the older version still writes rows."""
     older = {"message": "x", "status": "pending", "attempts": 0, "last_error": ""}
     times = {"next_attempt_at": NOON, "created_at": NOON}
 

@@ -1,4 +1,4 @@
-"""The worker: every mail once, again after a failure, aside after the last attempt, no secret in the log."""
+"""The worker sends each mail once, retries failures, gives up after the last attempt and logs no secret."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ DATABASE_IS_GONE = OperationalError("SELECT", {}, ConnectionError("gone"))
 
 
 class Sender:
-    """A backend that fails with the given errors, one each time, and then sends."""
+    """A backend that fails with each of the given errors in turn and then sends."""
 
     name = "test"
 
@@ -60,7 +60,7 @@ def write(db: Database) -> Write:
 
 @pytest.fixture
 def stop(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Ends `worker.run(stop)`, which waits for no whole second here."""
+    """Ends `worker.run(stop)`, whose waits are short here."""
     monkeypatch.setattr(worker, "IDLE", 0.01)
     monkeypatch.setattr(worker, "BUSY", 0.01)
     return asyncio.Event()
@@ -77,7 +77,7 @@ async def until_empty(db: Database) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_waits_is_sent_and_deleted(db: Database, write: Write) -> None:
+async def test_waiting_mails_are_sent_and_deleted(db: Database, write: Write) -> None:
     await write("first", "second")
     sender = Sender()
 
@@ -88,7 +88,7 @@ async def test_what_waits_is_sent_and_deleted(db: Database, write: Write) -> Non
     assert await rows(db) == []
 
 
-async def test_an_empty_outbox_is_nothing_to_do(db: Database) -> None:
+async def test_an_empty_outbox_sends_nothing(db: Database) -> None:
     assert await Worker(db, Sender()).run_once() == 0
 
 
@@ -102,7 +102,7 @@ async def test_three_workers_send_every_mail_once(db: Database, write: Write) ->
     assert sorted(sender.sent, key=int) == subjects
 
 
-async def test_a_mail_to_be_thrown_away_is_deleted_unsent(db: Database, write: Write) -> None:
+async def test_a_dummy_mail_is_deleted_unsent(db: Database, write: Write) -> None:
     await write("decoy", discard=True)
     sender = Sender()
 
@@ -112,7 +112,7 @@ async def test_a_mail_to_be_thrown_away_is_deleted_unsent(db: Database, write: W
     assert await rows(db) == []
 
 
-async def test_a_mail_carries_the_same_id_at_every_attempt(db: Database, write: Write) -> None:
+async def test_a_mail_has_the_same_id_on_every_attempt(db: Database, write: Write) -> None:
     await write("hello")
     sender = Sender(SendError("down"), SendError("down"))
 
@@ -125,7 +125,7 @@ async def test_a_mail_carries_the_same_id_at_every_attempt(db: Database, write: 
 # Failing
 
 
-async def test_a_mail_that_failed_is_tried_again_later(db: Database, write: Write) -> None:
+async def test_a_failed_mail_is_retried_later(db: Database, write: Write) -> None:
     await write("hello")
 
     await Worker(db, Sender(SendError("SMTPConnectError"))).run_once()
@@ -136,7 +136,7 @@ async def test_a_mail_that_failed_is_tried_again_later(db: Database, write: Writ
     assert timedelta(seconds=5) < wait < timedelta(seconds=15)
 
 
-async def test_each_wait_is_longer_than_the_one_before(db: Database, write: Write) -> None:
+async def test_each_wait_is_longer_than_the_last(db: Database, write: Write) -> None:
     await write("hello")
     async with db.session() as session:
         await session.execute(update(OutboxMessage).values(attempts=3))
@@ -147,7 +147,7 @@ async def test_each_wait_is_longer_than_the_one_before(db: Database, write: Writ
     assert row.next_attempt_at.replace(tzinfo=UTC) - datetime.now(UTC) > timedelta(seconds=60)
 
 
-async def test_a_mail_that_failed_is_sent_at_the_next_attempt(db: Database, write: Write) -> None:
+async def test_a_failed_mail_is_sent_on_the_next_attempt(db: Database, write: Write) -> None:
     await write("hello")
     sender = Sender(SendError("down"), ConnectionError())
 
@@ -168,7 +168,7 @@ async def test_a_mail_is_set_aside_after_its_last_attempt(db: Database, write: W
     assert sender.sent == []
 
 
-async def test_a_mail_that_cannot_be_delivered_is_set_aside_at_once(db: Database, write: Write) -> None:
+async def test_an_undeliverable_mail_is_set_aside_at_once(db: Database, write: Write) -> None:
     await write("hello", "next")
     sender = Sender(Undeliverable("SMTPDataError 550"))
 
@@ -179,7 +179,7 @@ async def test_a_mail_that_cannot_be_delivered_is_set_aside_at_once(db: Database
     assert sender.sent == ["next"]
 
 
-async def test_a_send_that_hangs_is_given_up(db: Database, write: Write) -> None:
+async def test_a_hanging_send_times_out(db: Database, write: Write) -> None:
     class Hanging(Sender):
         async def send(self, message: EmailMessage) -> SendResult:
             return await asyncio.Future()
@@ -192,7 +192,7 @@ async def test_a_send_that_hangs_is_given_up(db: Database, write: Write) -> None
     assert (row.status, row.last_error) == ("pending", "TimeoutError")
 
 
-async def test_a_mail_that_ends_the_worker_each_time_is_set_aside(db: Database, write: Write) -> None:
+async def test_a_mail_that_keeps_killing_the_worker_is_set_aside(db: Database, write: Write) -> None:
     await write("poison")
     async with db.session() as session:
         await session.execute(update(OutboxMessage).values(attempts=8))
@@ -205,7 +205,7 @@ async def test_a_mail_that_ends_the_worker_each_time_is_set_aside(db: Database, 
     assert sender.sent == []
 
 
-async def test_a_row_that_cannot_be_read_is_set_aside(db: Database, write: Write) -> None:
+async def test_an_unreadable_row_is_set_aside(db: Database, write: Write) -> None:
     async with db.session() as session:
         session.add(OutboxMessage(message='{"message": 1}'))
     await write("next")
@@ -238,7 +238,7 @@ async def test_no_secret_gets_into_the_log_or_the_table(
 # Running
 
 
-async def test_a_running_worker_sends_what_comes_until_it_is_stopped(
+async def test_a_running_worker_sends_new_mails_until_stopped(
     db: Database, write: Write, stop: asyncio.Event
 ) -> None:
     sender = Sender()
@@ -254,7 +254,7 @@ async def test_a_running_worker_sends_what_comes_until_it_is_stopped(
     assert sender.sent == ["first", "second", "closed"]
 
 
-async def test_a_send_that_has_begun_is_finished_before_the_end(
+async def test_a_send_in_progress_finishes_before_shutdown(
     db: Database, write: Write, stop: asyncio.Event
 ) -> None:
     class StopsMeanwhile(Sender):
@@ -272,7 +272,7 @@ async def test_a_send_that_has_begun_is_finished_before_the_end(
     assert [row.attempts for row in await rows(db)] == [0]
 
 
-async def test_a_worker_outlives_an_outage_of_the_database(
+async def test_a_worker_survives_a_database_outage(
     db: Database,
     write: Write,
     stop: asyncio.Event,
@@ -326,7 +326,7 @@ async def test_a_sent_mail_that_cannot_be_deleted_is_not_sent_again(
 
 
 class Hooks:
-    """What `install` needs of an application."""
+    """The parts of an application that `install` needs."""
 
     def __init__(self, db: Database, settings: Settings) -> None:
         self.state = SimpleNamespace(db=db, settings=settings, tasks=[])

@@ -1,6 +1,6 @@
-"""Every form of the pages has the limit of the JSON route that does the same, or a reason for none.
+"""Every form has the limit of the JSON route that does the same, or a reason for having none.
 
-Checklist 10. `tests/pages/test_security_pages.py` shows that the limits hold.
+Checklist 10. `tests/pages/test_security_pages.py` tests that the limits are enforced.
 """
 
 from tests.pages.test_security_pages import ROWS, pages_of
@@ -12,7 +12,7 @@ UNLIMITED = {
 }
 """Forms without a limit, each with the reason."""
 ELSEWHERE = ("/admin", "/dev")
-"""Pages for superusers, and those that exist in development only."""
+"""Pages for superusers and development-only pages."""
 
 
 def test_every_form_has_a_limit_or_a_reason(app):

@@ -1,4 +1,4 @@
-"""A stand-in for a server of breached passwords, on a socket of its own; it writes down what it was sent."""
+"""A fake server of breached passwords on its own socket, which records its requests."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ def line_of(password: str, count: int = 7) -> bytes:
 
 
 class BreachServer:
-    """`async with BreachServer() as server:`; set `body` and the others to what it is to answer."""
+    """`async with BreachServer() as server:`; set `body` and the other attributes to choose its response."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []

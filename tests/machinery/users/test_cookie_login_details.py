@@ -1,5 +1,4 @@
-"""Logging in with a cookie, in detail: other cookies in the request, other tokens beside it, without
-https."""
+"""Cookie login in detail: other cookies and tokens in the request, and plain HTTP."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +13,7 @@ FROM_A_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in(remember=False)`: the answer to Ada's login in a browser; *cookie* is the old one."""
+    """`await log_in(remember=False)`: the response to Ada's login in a browser that sends *cookie*."""
 
     async def send(cookie=None, **body):
         headers = FROM_A_PAGE | ({"Cookie": cookie} if cookie else {})
@@ -33,17 +32,17 @@ def status_of(client):
     return ask
 
 
-# The cookie from before
+# The previous cookie
 
 
 @pytest.mark.parametrize("value", ["", "x", "x.y", "x." + "A" * 64, '"quoted"', "x" * 3000])
-async def test_a_cookie_that_is_none_does_not_hinder(log_in, make_user, value):
+async def test_an_invalid_cookie_does_not_prevent_a_login(log_in, make_user, value):
     await make_user("ada@example.com")
 
     assert (await log_in(cookie=f"__Host-session={value}")).status_code == 200
 
 
-async def test_a_refresh_token_in_the_cookie_ends_nothing(
+async def test_a_refresh_token_in_the_cookie_ends_no_session(
     log_in, make_user, begin_session, headers_of, status_of
 ):
     bearer = await begin_session(await make_user("ada@example.com"))
@@ -53,7 +52,7 @@ async def test_a_refresh_token_in_the_cookie_ends_nothing(
     assert await status_of(headers_of(bearer)) == 200
 
 
-async def test_of_six_logins_at_once_each_has_a_session_and_the_old_one_is_dead(
+async def test_six_concurrent_logins_each_get_a_session(
     log_in, make_user, begin_session, headers_of, at_once, status_of, session_rows
 ):
     before = headers_of(await begin_session(await make_user("ada@example.com"), kind="cookie"))
@@ -65,10 +64,10 @@ async def test_of_six_logins_at_once_each_has_a_session_and_the_old_one_is_dead(
     assert sum(row.revoked_at is None for row in await session_rows()) == 6
 
 
-# Beside the cookie
+# Other credentials
 
 
-async def test_a_bad_bearer_token_is_not_made_good_by_a_cookie(
+async def test_a_cookie_does_not_rescue_an_invalid_bearer_token(
     make_user, begin_session, headers_of, status_of
 ):
     cookie = headers_of(await begin_session(await make_user(), kind="cookie"))
@@ -76,7 +75,7 @@ async def test_a_bad_bearer_token_is_not_made_good_by_a_cookie(
     assert await status_of(cookie | {"Authorization": "Bearer x"}) == 401
 
 
-async def test_a_bearer_token_counts_before_a_cookie(client, make_user, begin_session, headers_of):
+async def test_a_bearer_token_wins_over_a_cookie(client, make_user, begin_session, headers_of):
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     cookie, bearer = await begin_session(ada, kind="cookie"), await begin_session(eve)
 
@@ -85,13 +84,13 @@ async def test_a_bearer_token_counts_before_a_cookie(client, make_user, begin_se
     assert answer.json()["id"] == eve.id
 
 
-# Without https, in development
+# Plain HTTP, in development
 
 
 async def test_without_https_the_cookie_has_another_name_and_works(
     session_cookie, other_client, make_user, set_clock
 ):
-    """COOKIE_SECURE=false. The client keeps the cookie by itself, as a browser would."""
+    """COOKIE_SECURE=false. The client keeps the cookie, as a browser would."""
     set_clock(START)
     await make_user("ada@example.com")
     browser = await other_client(cookie_secure=False)
@@ -104,7 +103,7 @@ async def test_without_https_the_cookie_has_another_name_and_works(
     assert (await browser.get("/users/me")).status_code == 200
 
 
-async def test_without_https_logging_out_takes_the_cookie_away(other_client, make_user):
+async def test_without_https_logout_clears_the_cookie(other_client, make_user):
     await make_user("ada@example.com")
     browser = await other_client(cookie_secure=False)
     await browser.post("/users/login/cookie", json=ADA, headers=FROM_A_PAGE)
@@ -115,10 +114,8 @@ async def test_without_https_logging_out_takes_the_cookie_away(other_client, mak
 
 
 @pytest.mark.parametrize(("secure", "name"), [(True, "session"), (False, "__Host-session")])
-async def test_the_name_of_the_other_setting_is_not_read(
-    other_client, make_user, begin_session, secure, name
-):
-    """Any host of the domain, and plain http, can set a cookie that has no `__Host-`."""
+async def test_only_the_configured_cookie_name_is_read(other_client, make_user, begin_session, secure, name):
+    """Any host of the domain, and plain HTTP, can set a cookie without `__Host-`."""
     issued = await begin_session(await make_user(), kind="cookie")
     client = await other_client(cookie_secure=secure)
 

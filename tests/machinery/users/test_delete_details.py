@@ -1,4 +1,4 @@
-"""Deleting an account in detail: several at once, the grace to the microsecond, the worker."""
+"""Deleting an account in detail: concurrency, the exact grace period, the worker."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def delete(client):
 
 @pytest.fixture
 def deleted(manager, make_owner, visit, delete, set_clock):
-    """`await deleted("ada@example.com")`: an account that was deleted at noon, with a week of grace."""
+    """`await deleted("ada@example.com")`: an account deleted at noon, with a grace period of a week."""
 
     async def make(email="ada@example.com", **columns):
         manager.deletion_grace = WEEK
@@ -44,7 +44,7 @@ def deleted(manager, make_owner, visit, delete, set_clock):
 
 @pytest.fixture
 def names(events):
-    """`await names()`: the events of the audit log, oldest first."""
+    """`await names()`: the event names of the audit log, oldest first."""
 
     async def read():
         return [(event.event, event.actor) for event in await events()]
@@ -56,7 +56,7 @@ def names(events):
 
 
 @GRACES
-async def test_deleting_at_once_from_many_places_happens_once(
+async def test_concurrent_deletions_happen_once(
     manager, make_owner, visit, delete, at_once, outbox, names, grace
 ):
     manager.deletion_grace = grace
@@ -71,7 +71,7 @@ async def test_deleting_at_once_from_many_places_happens_once(
     assert len(await outbox()) == 1
 
 
-async def test_the_hook_before_it_runs_once_though_two_delete_it(manager, make_owner, visit, delete, at_once):
+async def test_the_hook_runs_once_for_two_concurrent_deletions(manager, make_owner, visit, delete, at_once):
     here = await visit(await make_owner())
     called = []
 
@@ -85,11 +85,11 @@ async def test_the_hook_before_it_runs_once_though_two_delete_it(manager, make_o
     assert called == ["ada@example.com"]
 
 
-# Who may not
+# Refused deletions
 
 
 @GRACES
-async def test_a_superuser_beside_another_may_go(manager, make_owner, visit, delete, grace):
+async def test_one_of_two_superusers_may_delete_the_account(manager, make_owner, visit, delete, grace):
     manager.deletion_grace = grace
     await make_owner("eve@example.com", is_superuser=True)
 
@@ -99,7 +99,9 @@ async def test_a_superuser_beside_another_may_go(manager, make_owner, visit, del
 
 
 @GRACES
-async def test_of_two_superusers_who_go_at_once_one_stays(manager, make_owner, visit, delete, at_once, grace):
+async def test_two_superusers_cannot_both_delete_their_accounts(
+    manager, make_owner, visit, delete, at_once, grace
+):
     manager.deletion_grace = grace
     emails = ("ada@example.com", "eve@example.com")
     visits = iter([await visit(await make_owner(email, is_superuser=True)) for email in emails])
@@ -109,7 +111,7 @@ async def test_of_two_superusers_who_go_at_once_one_stays(manager, make_owner, v
     assert statuses == [204, 409]
 
 
-async def test_a_superuser_who_is_about_to_go_does_not_count(make_owner, visit, delete, deleted):
+async def test_a_superuser_scheduled_for_deletion_does_not_count(make_owner, visit, delete, deleted):
     last = await make_owner("eve@example.com", is_superuser=True)
     await deleted(is_superuser=True)
 
@@ -118,10 +120,10 @@ async def test_a_superuser_who_is_about_to_go_does_not_count(make_owner, visit, 
     assert answer.status_code == 409
 
 
-# With a grace
+# With a grace period
 
 
-async def test_a_wrong_password_does_not_take_it_back(client, deleted, stored):
+async def test_a_wrong_password_does_not_cancel_the_deletion(client, deleted, stored):
     user = await deleted()
 
     answer = await client.post("/users/login", json=ADA | {"password": "wrong"})
@@ -130,7 +132,7 @@ async def test_a_wrong_password_does_not_take_it_back(client, deleted, stored):
     assert (await stored(user)).delete_after == NOON + WEEK
 
 
-async def test_an_account_that_was_disabled_meanwhile_is_not_taken_back(client, deleted, change, stored):
+async def test_a_disabled_account_cannot_cancel_its_deletion(client, deleted, change, stored):
     user = await deleted()
     await change(user, is_active=False)
 
@@ -140,7 +142,7 @@ async def test_an_account_that_was_disabled_meanwhile_is_not_taken_back(client, 
     assert (await stored(user)).delete_after == NOON + WEEK
 
 
-async def test_at_the_end_nobody_logs_in_any_more_though_no_worker_came_by(
+async def test_nobody_logs_in_after_the_grace_period_even_without_a_worker(
     client, deleted, set_clock, stored
 ):
     user = await deleted()
@@ -152,7 +154,7 @@ async def test_at_the_end_nobody_logs_in_any_more_though_no_worker_came_by(
     assert (await stored(user)).delete_after == NOON + WEEK
 
 
-async def test_at_the_end_the_account_looks_as_if_it_did_not_exist(client, deleted, set_clock):
+async def test_after_the_grace_period_the_account_seems_not_to_exist(client, deleted, set_clock):
     await deleted()
     set_clock(NOON + WEEK)
 
@@ -162,7 +164,7 @@ async def test_at_the_end_the_account_looks_as_if_it_did_not_exist(client, delet
     assert (gone.status_code, gone.content) == (nobody.status_code, nobody.content)
 
 
-async def test_a_reset_does_not_take_it_back(client, manager, deleted, stored):
+async def test_a_reset_does_not_cancel_the_deletion(client, manager, deleted, stored):
     user = await stored(await deleted())
 
     await client.post(f"/users/password-reset/{manager.reset_token(user)}", json={"password": "x" * 12})
@@ -173,7 +175,7 @@ async def test_a_reset_does_not_take_it_back(client, manager, deleted, stored):
 # The worker
 
 
-async def test_the_worker_leaves_the_account_until_the_end(deleted, set_clock, do_task, stored):
+async def test_the_worker_keeps_the_account_until_the_grace_period_ends(deleted, set_clock, do_task, stored):
     user = await deleted()
     set_clock(NOON + WEEK - INSTANT)
 
@@ -182,7 +184,7 @@ async def test_the_worker_leaves_the_account_until_the_end(deleted, set_clock, d
     assert await stored(user) is not None
 
 
-async def test_two_workers_delete_each_account_once(
+async def test_two_workers_delete_each_account_only_once(
     deleted, set_clock, change, do_task, accounts, names, outbox
 ):
     users = [await deleted(f"ada{number}@example.com") for number in range(4)]
@@ -196,7 +198,7 @@ async def test_two_workers_delete_each_account_once(
     assert len([mail for mail in await outbox() if "was deleted" in mail.subject]) == 3
 
 
-async def test_a_login_that_the_worker_overtakes_is_refused(
+async def test_a_login_is_refused_if_the_worker_deletes_the_account_meanwhile(
     client, deleted, set_clock, do_task, meanwhile, accounts
 ):
     await deleted()
@@ -213,10 +215,10 @@ async def test_a_login_that_the_worker_overtakes_is_refused(
     assert await accounts() == []
 
 
-# Between the deletion by the owner and its end
+# During the grace period
 
 
-async def test_logins_at_once_take_a_deletion_back_once(client, make_user, at_once, events, stored):
+async def test_concurrent_logins_cancel_a_deletion_once(client, make_user, at_once, events, stored):
     user = await make_user("ada@example.com", delete_after=clock.now() + timedelta(days=1))
 
     statuses = await at_once(5, lambda: client.post("/users/login", json=ADA))
@@ -227,8 +229,8 @@ async def test_logins_at_once_take_a_deletion_back_once(client, make_user, at_on
 
 
 @pytest.mark.parametrize("route", ["password-reset", "verify"])
-async def test_an_account_whose_grace_has_passed_gets_no_link(client, make_user, outbox, outbox_rows, route):
-    """Its link would not work; the work is done as for an unknown address. Checklist 13."""
+async def test_an_account_past_its_grace_period_gets_no_link(client, make_user, outbox, outbox_rows, route):
+    """Its link would not work; the same work is done as for an unknown address. Checklist 13."""
     await make_user("ada@example.com", delete_after=clock.now())
 
     answer = await client.post(f"/users/{route}/request", json={"email": "ada@example.com"})

@@ -1,4 +1,4 @@
-"""The cookie of a known browser: made here, for some accounts, and of no use for logging in."""
+"""The device cookie: issued here, for certain accounts, and not usable for logging in."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,14 +16,14 @@ def browsers(set_clock):
     return DeviceCookies(SECRET)
 
 
-def test_a_browser_is_known_for_the_accounts_it_was_used_with(browsers):
+def test_a_browser_is_known_for_the_accounts_that_used_it(browsers):
     cookie = browsers.remember(browsers.remember("", "ada", 0), "eve", 3)
 
     assert browsers.id_for(cookie, "ada", 0) == browsers.id_for(cookie, "eve", 3) != ""
     assert browsers.id_for(cookie, "bob", 0) == ""
 
 
-def test_each_browser_is_another(browsers):
+def test_each_browser_is_distinct(browsers):
     first, second = browsers.remember("", "ada", 0), browsers.remember("", "ada", 0)
 
     assert browsers.id_for(first, "ada", 0) != browsers.id_for(second, "ada", 0)
@@ -38,13 +38,13 @@ def test_the_oldest_account_is_forgotten(browsers):
     assert browsers.id_for(cookie, "user 0", 0) != ""
 
 
-def test_to_remember_twice_changes_nothing(browsers):
+def test_remembering_twice_changes_nothing(browsers):
     cookie = browsers.remember("", "ada", 0)
 
     assert browsers.remember(cookie, "ada", 0) == cookie
 
 
-def test_a_new_password_makes_the_browser_a_stranger(browsers):
+def test_a_new_password_makes_the_browser_unknown(browsers):
     cookie = browsers.remember("", "ada", 0)
 
     assert browsers.id_for(cookie, "ada", 1) == ""
@@ -59,7 +59,7 @@ def test_remembering_again_replaces_the_mark_of_the_old_password(browsers):
     assert len(renewed) == len(cookie)
 
 
-def test_a_browser_that_is_not_used_is_forgotten(browsers, set_clock):
+def test_an_unused_browser_is_forgotten(browsers, set_clock):
     cookie = browsers.remember("", "ada", 0)
 
     set_clock(NOON + LIFETIME - timedelta(seconds=1))
@@ -83,20 +83,20 @@ def test_the_time_in_a_mark_cannot_be_moved(browsers, set_clock):
 
 
 @pytest.mark.parametrize("cookie", ["", ".", "..", "x", "x.y", "x.y.z", "é.ü.ö", "a" * 5000, "\udcff.x"])
-def test_nonsense_is_no_browser(browsers, cookie):
+def test_an_invalid_cookie_is_ignored(browsers, cookie):
     assert not browsers.is_ours(cookie)
     assert browsers.id_for(cookie, "ada", 0) == ""
 
 
 @pytest.mark.parametrize("mark", ["", "x", "é" * 52, "x" * 52, "\udcff"])
-def test_nonsense_after_the_seal_is_no_mark(browsers, mark):
+def test_trailing_data_after_the_checksum_is_ignored(browsers, mark):
     sealed = browsers.remember("", "ada", 0).rpartition(".")[0]
 
     assert browsers.is_ours(f"{sealed}.{mark}")
     assert browsers.id_for(f"{sealed}.{mark}", "ada", 0) == ""
 
 
-def test_a_mark_of_another_browser_is_of_no_use(browsers):
+def test_a_mark_copied_from_another_browser_is_ignored(browsers):
     own, other = browsers.remember("", "eve", 0), browsers.remember("", "ada", 0)
 
     forged = f"{own}.{other.split('.')[2]}"
@@ -104,13 +104,13 @@ def test_a_mark_of_another_browser_is_of_no_use(browsers):
     assert browsers.id_for(forged, "ada", 0) == ""
 
 
-def test_another_secret_knows_nobody(browsers):
+def test_another_secret_invalidates_every_mark(browsers):
     cookie = browsers.remember("", "ada", 0)
 
     assert not DeviceCookies("f" * 64).is_ours(cookie)
 
 
-async def test_the_cookie_logs_nobody_in(client, make_user, browser_of_answer):
+async def test_the_cookie_does_not_log_in(client, make_user, browser_of_answer):
     await make_user("ada@example.com")
     body = {"email": "ada@example.com", "password": "correct horse battery"}
     browser = browser_of_answer(await client.post("/users/login", json=body))
@@ -119,7 +119,7 @@ async def test_the_cookie_logs_nobody_in(client, make_user, browser_of_answer):
     assert (await client.get("/users/me", headers=browser)).status_code == 401
 
 
-async def test_the_cookie_is_protected_as_that_of_the_session(client, make_user):
+async def test_the_cookie_is_protected_like_the_session_cookie(client, make_user):
     await make_user("ada@example.com")
     body = {"email": "ada@example.com", "password": "correct horse battery"}
 

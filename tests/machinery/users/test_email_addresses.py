@@ -1,4 +1,4 @@
-"""E-mail addresses: what is one, and the one spelling of each."""
+"""E-mail addresses: validation and normalization."""
 
 import pytest
 
@@ -64,19 +64,19 @@ def test_a_sub_address_counts_as_its_mailbox(address, mailbox):
 
 
 @pytest.mark.parametrize(("typed", "stored"), SPELLINGS)
-def test_an_address_has_one_spelling(typed, stored):
+def test_addresses_are_normalized(typed, stored):
     assert parse_email(typed) == stored
     assert normalize_email(typed) == stored
 
 
 @pytest.mark.parametrize(("typed", "stored"), SPELLINGS)
-def test_the_one_spelling_stays_as_it_is(typed, stored):
+def test_a_normalized_address_is_unchanged(typed, stored):
     assert parse_email(stored) == stored
 
 
 @pytest.mark.parametrize("typed", NO_ADDRESSES)
-def test_what_is_no_address_is_refused_with_a_sentence(typed):
-    """What cannot receive mail is refused with a sentence."""
+def test_an_invalid_address_is_refused_with_a_reason(typed):
+    """Addresses that cannot receive mail are refused with a message."""
     with pytest.raises(InvalidEmail, match=r"\w+ \w+"):
         parse_email(typed)
 
@@ -84,17 +84,17 @@ def test_what_is_no_address_is_refused_with_a_sentence(typed):
 @pytest.mark.parametrize(
     "typed", ["\u212aate@example.com", "ada@xn--e\u212aample.com", "\u212a", "ada@exam\u200bple.\u212aom"]
 )
-def test_no_letter_of_another_alphabet_becomes_one_of_ascii(typed):
+def test_letters_of_other_alphabets_are_not_mapped_to_ascii(typed):
     """CWE-178: U+212A, the Kelvin sign, is a k in lower case."""
     assert normalize_email(typed) == typed
 
 
 @pytest.mark.parametrize("typed", NO_ADDRESSES)
-def test_looking_for_what_is_no_address_raises_nothing(typed):
+def test_looking_up_an_invalid_address_raises_nothing(typed):
     assert normalize_email(typed) == typed.strip().lower()
 
 
-def test_an_address_of_254_characters_fits_and_one_more_does_not():
+def test_an_address_has_at_most_254_characters():
     """RFC 5321, erratum 1690."""
     longest = "a@" + ".".join(["d" * 62] * 3 + ["d" * 59, "com"])
 

@@ -14,7 +14,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def ask(client):
-    """`await ask(visit)`: what a front end sends to ask for another address; another body on demand."""
+    """`await ask(visit)`: what a front end sends to request a new address, optionally with another body."""
 
     async def send(visit, new_email=NEW, **headers):
         return await client.post(
@@ -26,7 +26,7 @@ def ask(client):
 
 @pytest.fixture
 def pending(manager, change):
-    """`await pending(user)`: the path of the link in the mail that the new address got."""
+    """`await pending(user)`: the path of the link mailed to the new address."""
 
     async def make(user, new_email=NEW):
         await change(user, pending_email=new_email)
@@ -37,7 +37,7 @@ def pending(manager, change):
 
 @pytest.fixture
 def address(stored):
-    """`await address(user)`: the address that the account has now."""
+    """`await address(user)`: the account's current address."""
 
     async def read(user):
         return (await stored(user)).email
@@ -48,9 +48,7 @@ def address(stored):
 # Asking
 
 
-async def test_the_link_leads_to_the_front_end_that_the_settings_name(
-    other_client, make_owner, visit, outbox
-):
+async def test_the_link_points_to_the_configured_front_end(other_client, make_owner, visit, outbox):
     here = await visit(await make_owner())
     client = await other_client(
         email_change_url="https://shop.example.org/#/email?code={token}", email_change_ttl=2700
@@ -65,7 +63,7 @@ async def test_the_link_leads_to_the_front_end_that_the_settings_name(
 
 
 @pytest.mark.parametrize("new_email", ["x", OLD])
-async def test_the_answer_names_the_field(make_owner, visit, ask, new_email):
+async def test_the_response_names_the_field(make_owner, visit, ask, new_email):
     answer = await ask(await visit(await make_owner()), new_email)
 
     assert [error["field"] for error in answer.json()["errors"]] == ["new_email"]
@@ -85,7 +83,7 @@ async def test_a_malformed_body_is_refused(client, make_owner, visit, body):
 # A taken address
 
 
-async def test_a_taken_address_costs_the_same_work(make_owner, visit, ask, rendered, outbox_rows, statements):
+async def test_a_taken_address_does_the_same_work(make_owner, visit, ask, rendered, outbox_rows, statements):
     """Checklist 13; CWE-208."""
     await make_owner("eve@example.com")
     here = await visit(await make_owner())
@@ -101,7 +99,7 @@ async def test_a_taken_address_costs_the_same_work(make_owner, visit, ask, rende
     assert await outbox_rows() == 2 * taken[2]
 
 
-async def test_of_two_accounts_that_move_to_one_address_at_once_one_wins(
+async def test_only_one_of_two_accounts_gets_a_contested_address(
     client, make_owner, pending, at_once, accounts
 ):
     """Checklist 25."""
@@ -113,7 +111,9 @@ async def test_of_two_accounts_that_move_to_one_address_at_once_one_wins(
     assert [user.email == NEW for user in await accounts()].count(True) == 1
 
 
-async def test_of_a_registration_and_a_move_at_once_one_wins(client, make_owner, pending, at_once, accounts):
+async def test_only_one_of_a_registration_and_a_change_gets_the_address(
+    client, make_owner, pending, at_once, accounts
+):
     link = await pending(await make_owner())
     requests = iter(
         [
@@ -131,10 +131,10 @@ async def test_of_a_registration_and_a_move_at_once_one_wins(client, make_owner,
 # Using the link
 
 
-async def test_the_password_counts_also_beside_somebody_elses_login(
+async def test_the_password_is_accepted_despite_another_users_login(
     client, make_owner, visit, pending, address
 ):
-    """A browser that two people share."""
+    """Two users share a browser."""
     user, eve = await make_owner(), await visit(await make_owner("eve@example.com"), "cookie")
 
     answer = await client.post(await pending(user), json=PASSWORD, headers=eve.headers)
@@ -143,10 +143,10 @@ async def test_the_password_counts_also_beside_somebody_elses_login(
     assert await address(user) == NEW
 
 
-# Who cannot use it
+# Refused uses
 
 
-async def test_a_login_that_is_over_is_not_enough(client, make_owner, visit, pending, address):
+async def test_an_ended_session_is_not_enough(client, make_owner, visit, pending, address):
     user = await make_owner()
     here = await visit(user)
     link = await pending(user)
@@ -172,11 +172,13 @@ async def test_a_wrong_password_shows_the_form_again(client, make_owner, pending
     assert answer.status_code == 200
 
 
-# When the link is dead
+# Invalid links
 
 
 @pytest.mark.parametrize("newer", ["newer@example.com", "eve@example.com"], ids=["free", "taken"])
-async def test_a_newer_request_kills_an_older_link(client, make_owner, visit, ask, pending, address, newer):
+async def test_a_newer_request_invalidates_an_older_link(
+    client, make_owner, visit, ask, pending, address, newer
+):
     await make_owner("eve@example.com")
     user = await make_owner()
     here = await visit(user)
@@ -201,7 +203,7 @@ async def test_two_links_to_one_address_work_once_between_them(client, make_owne
     assert [answer.status_code for answer in answers] == [200, 400]
 
 
-async def test_asking_for_an_account_that_is_disabled_meanwhile_mails_nothing(
+async def test_a_request_for_a_concurrently_disabled_account_mails_nothing(
     make_owner, visit, ask, manager, change, outbox, stored, monkeypatch
 ):
     user = await make_owner()
@@ -226,7 +228,7 @@ async def test_asking_for_an_account_that_is_disabled_meanwhile_mails_nothing(
 @pytest.mark.parametrize(
     "columns", [{"is_active": False}, {"pending_email": None}, {"delete_after": NOON}], ids=str
 )
-async def test_it_dies_with_what_it_stands_on(
+async def test_a_change_of_the_account_invalidates_the_link(
     client, make_owner, pending, change, address, set_clock, columns
 ):
     user = await make_owner()
@@ -238,7 +240,7 @@ async def test_it_dies_with_what_it_stands_on(
     assert await address(user) == OLD
 
 
-async def test_the_link_of_a_deleted_account_is_dead(client, manager, db, make_owner, pending):
+async def test_the_link_of_a_deleted_account_stops_working(client, manager, db, make_owner, pending):
     user = await make_owner()
     link = await pending(user)
     async with db.session() as session:
@@ -252,7 +254,7 @@ async def test_the_link_of_a_deleted_account_is_dead(client, manager, db, make_o
     [{"is_active": False}, {"pending_email": "newer@example.com"}, {"password_version": 1}],
     ids=str,
 )
-async def test_an_account_that_changes_while_its_password_is_checked_does_not_move(
+async def test_a_concurrent_change_stops_the_email_change(
     client, make_owner, pending, meanwhile, change, address, columns
 ):
     user = await make_owner()
@@ -263,7 +265,7 @@ async def test_an_account_that_changes_while_its_password_is_checked_does_not_mo
     assert await address(user) == OLD
 
 
-async def test_it_is_of_no_use_for_anything_else(client, make_owner, pending, stored):
+async def test_it_has_no_other_use(client, make_owner, pending, stored):
     """Checklist 27."""
     user = await make_owner()
     token = (await pending(user)).rpartition("/")[2]
@@ -279,14 +281,14 @@ async def test_it_is_of_no_use_for_anything_else(client, make_owner, pending, st
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "e" * 5000, "%00", "%FF"])
-async def test_nonsense_is_refused_and_costs_no_hash(client, hash_calls, token):
+async def test_an_invalid_token_is_refused_without_hashing(client, hash_calls, token):
     answer = await client.post(f"/users/email-change/{token}", json=PASSWORD)
 
     assert answer.status_code == 400
     assert hash_calls == []
 
 
-# The page behind the link
+# The page of the link
 
 
 async def test_the_page_has_no_script_and_leaks_nothing(client, make_owner, pending):

@@ -1,4 +1,4 @@
-"""Every code of an error response: a request that gets it. Each test has the name of its code."""
+"""For every error code, a request that gets it. Each test is named after its code."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -231,7 +231,7 @@ async def test_account_in_use(admin, make_owner, create_table, db):
 
 @pytest.fixture
 def failing(build_app):
-    """`await failing(handler, request_timeout=1)`: what a route answers that has this handler."""
+    """`await failing(handler, request_timeout=1)`: the response of a route with this handler."""
 
     async def ask(handler: Any, headers: Any = None, **settings: Any) -> Any:
         app: App = build_app(**settings)

@@ -1,4 +1,4 @@
-"""DATABASE_FAST_PATHS: an account lives its life the same with them and without."""
+"""DATABASE_FAST_PATHS: an account behaves the same with and without them."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ async def http(other_app):
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def tokens(http):
-    """What Ada got when she logged in."""
+    """The response to Ada's login."""
     await http.post("/users/register", json=ADA)
     response = await http.post("/users/login", json=ADA)
     assert response.status_code == 200
@@ -48,13 +48,13 @@ def bearer(tokens):
     return {"Authorization": f"Bearer {tokens['access_token']}"}
 
 
-async def test_an_account_registers_logs_in_and_is_known(http, tokens):
+async def test_registration_login_and_me_work(http, tokens):
     me = await http.get("/users/me", headers=bearer(tokens))
 
     assert (me.status_code, me.json()["email"]) == (200, "ada@example.com")
 
 
-async def test_me_is_answered_to_head(http, tokens):
+async def test_me_supports_head(http, tokens):
     me = await http.head("/users/me", headers=bearer(tokens))
 
     assert (me.status_code, me.content) == (200, b"")
@@ -77,8 +77,8 @@ async def test_a_wrong_password_is_refused(http, tokens):
     assert (await http.post("/users/login", json=ADA | {"password": "wrong"})).status_code == 401
 
 
-async def test_a_get_writes_down_when_a_session_was_seen(http, tokens, db, session_rows):
-    """The bookkeeping of a GET has a transaction of its own."""
+async def test_a_get_records_when_a_session_was_seen(http, tokens, db, session_rows):
+    """The bookkeeping of a GET has its own transaction."""
     before = clock.now() - timedelta(hours=1)
     async with db.session() as session:
         await session.execute(update(UserSession).values(last_seen_at=before))
@@ -89,7 +89,7 @@ async def test_a_get_writes_down_when_a_session_was_seen(http, tokens, db, sessi
     assert row.last_seen_at > before
 
 
-async def test_a_get_that_adds_a_row_is_no_success(other_app, http, accounts):
+async def test_a_get_that_adds_a_row_fails(other_app, http, accounts):
     @other_app.get("/adding", status_code=200)
     async def handler(db: Db) -> None:
         db.add(User(email="eve@example.com", hashed_password="x"))

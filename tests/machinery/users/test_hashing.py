@@ -1,4 +1,4 @@
-"""Hashing: Argon2id in threads, so that it holds up neither the event loop nor, without end, a caller."""
+"""Hashing: Argon2id in threads, without blocking the event loop or letting callers wait forever."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ def hasher():
 
 
 class Held:
-    """Hashing that stands still until `release()`."""
+    """Hashing that blocks until `release()`."""
 
     def __init__(self):
         self._begun, self._released = threading.Event(), threading.Event()
@@ -34,7 +34,7 @@ class Held:
         return "a hash"
 
     async def begun(self):
-        """Wait until a thread has taken up a password."""
+        """Wait until a thread has started on a password."""
         await asyncio.to_thread(self._begun.wait, 10)
 
     def release(self):
@@ -62,21 +62,21 @@ async def test_a_hash_is_argon2id_with_the_parameters_in_use(hasher):
     assert not await hasher.verify("correct horse batterx", hashed)
 
 
-def test_the_decoy_costs_what_a_real_hash_costs():
+def test_the_dummy_hash_costs_as_much_as_a_real_one():
     assert not needs_rehash(DUMMY_HASH)
 
 
-async def test_nobody_has_no_password(hasher, monkeypatch):
-    """Whatever the decoy's password is."""
+async def test_a_missing_user_has_no_password(hasher, monkeypatch):
+    """Whatever the dummy password is."""
     monkeypatch.setattr(hashing, "verify_password", lambda password, hashed: True)
 
     assert not await hasher.verify("anything", None)
 
 
-# Hashing holds nobody up (field notes, defect 7)
+# Hashing does not block other requests
 
 
-async def test_the_event_loop_goes_on_while_a_password_is_hashed(hasher):
+async def test_the_event_loop_runs_while_a_password_is_hashed(hasher):
     turns = 0
     hashing = asyncio.create_task(hasher.hash("correct horse battery"))
     while not hashing.done():
@@ -86,7 +86,7 @@ async def test_the_event_loop_goes_on_while_a_password_is_hashed(hasher):
     assert turns > 20
 
 
-async def test_other_requests_are_answered_while_a_password_is_hashed(client, held):
+async def test_other_requests_are_served_while_a_password_is_hashed(client, held):
     registering = asyncio.create_task(
         client.post("/users/register", json=ADA | {"password": "correct horse battery"})
     )
@@ -101,7 +101,7 @@ async def test_other_requests_are_answered_while_a_password_is_hashed(client, he
     assert (await registering).status_code == 201
 
 
-async def test_beyond_the_queue_it_is_busy_at_once_and_then_drains(hasher, held):
+async def test_a_full_queue_is_busy_at_once_and_then_drains(hasher, held):
     waiting = [asyncio.create_task(hasher.hash("x")) for _ in range(2)]
     await held.begun()
 
@@ -113,7 +113,7 @@ async def test_beyond_the_queue_it_is_busy_at_once_and_then_drains(hasher, held)
     assert await hasher.hash("x") == "a hash"
 
 
-async def test_a_caller_who_went_away_keeps_the_place_until_the_work_ends(hasher, held):
+async def test_a_cancelled_caller_keeps_the_slot_until_the_work_ends(hasher, held):
     waiting = [asyncio.create_task(hasher.hash("x")) for _ in range(2)]
     await held.begun()
     waiting[0].cancel()
@@ -127,7 +127,7 @@ async def test_a_caller_who_went_away_keeps_the_place_until_the_work_ends(hasher
     assert await hasher.hash("x") == "a hash"
 
 
-async def test_a_failing_hash_gives_its_place_back(hasher, monkeypatch):
+async def test_a_failing_hash_releases_its_slot(hasher, monkeypatch):
     def fail(password):
         raise MemoryError
 
@@ -137,7 +137,7 @@ async def test_a_failing_hash_gives_its_place_back(hasher, monkeypatch):
     assert [type(outcome) for (outcome,) in outcomes] == [MemoryError] * 3
 
 
-async def test_a_saturated_application_says_when_to_come_back(other_client, held, accounts):
+async def test_a_saturated_application_sends_retry_after(other_client, held, accounts):
     client = await other_client(hash_threads=1, hash_queue=0)
     first = asyncio.create_task(
         client.post("/users/register", json=ADA | {"password": "correct horse battery"})

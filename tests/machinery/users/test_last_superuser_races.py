@@ -1,4 +1,4 @@
-"""Superusers who take each other's rights away at the same time: one is left (CWE-367)."""
+"""Superusers who demote each other concurrently: one is left (CWE-367)."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ def take(manager, db):
 
 @pytest.fixture
 def superusers(accounts):
-    """`await superusers()`: the addresses of those that are active and stay."""
+    """`await superusers()`: the addresses of superusers that are active and not scheduled for deletion."""
 
     async def read():
         return [
@@ -60,12 +60,12 @@ def superusers(accounts):
     return read
 
 
-# Each way, alone
+# Each way on its own
 
 
 @pytest.mark.parametrize("columns", [{"is_active": False}, {"delete_after": DUE}], ids=str)
 @pytest.mark.parametrize("how", ["demoted", "disabled", "deleted"])
-async def test_one_who_is_out_of_office_can_lose_them(root, make_user, take, superusers, how, columns):
+async def test_a_disabled_superuser_can_be_demoted(root, make_user, take, superusers, how, columns):
     await take(how, await make_user("boss@example.com", is_superuser=True, **columns))
 
     assert await superusers() == ["root@example.com"]
@@ -79,7 +79,7 @@ async def test_an_unverified_superuser_counts(root, make_user, take, superusers)
     assert await superusers() == ["boss@example.com"]
 
 
-# Two who take them from each other at the same time
+# Two superusers who demote each other concurrently
 
 TAKING = pytest.mark.parametrize(
     ("method", "path", "body", "done"),
@@ -94,10 +94,10 @@ TAKING = pytest.mark.parametrize(
 
 @TAKING
 @pytest.mark.parametrize("attempt", range(4))
-async def test_of_two_who_take_them_from_each_other_one_succeeds(
+async def test_only_one_of_two_mutual_demotions_succeeds(
     client, root, boss, login, superusers, method, path, body, done, attempt
 ):
-    """CWE-367. Who was overtaken gets 409, or is no administrator any more when the request is looked at."""
+    """CWE-367. The slower one gets 409, or is no longer an administrator when the request is handled."""
     heads, tails = login(root), login(boss)
 
     answers = await asyncio.gather(
@@ -113,7 +113,7 @@ async def test_of_two_who_take_them_from_each_other_one_succeeds(
 
 @pytest.mark.parametrize("grace", [0, 7])
 @pytest.mark.parametrize("attempt", range(3))
-async def test_of_two_who_leave_at_the_same_time_one_stays(
+async def test_one_of_two_leaving_superusers_stays(
     other_client, root, boss, login, superusers, grace, attempt
 ):
     """CWE-367."""
@@ -128,7 +128,9 @@ async def test_of_two_who_leave_at_the_same_time_one_stays(
 
 
 @pytest.mark.parametrize("attempt", range(3))
-async def test_of_several_ways_at_once_one_is_left(client, make_user, root, boss, login, superusers, attempt):
+async def test_one_superuser_is_left_after_concurrent_changes(
+    client, make_user, root, boss, login, superusers, attempt
+):
     """CWE-367."""
     third = await make_user("third@example.com", is_superuser=True)
     by_root, by_boss, by_third = login(root), login(boss), login(third)
@@ -145,8 +147,8 @@ async def test_of_several_ways_at_once_one_is_left(client, make_user, root, boss
     assert len(await superusers()) == 1
 
 
-async def test_what_was_read_before_does_not_decide(manager, db, root, boss, take, superusers):
-    """A race in slow motion: both accounts were read as superusers before one of them was demoted."""
+async def test_stale_reads_do_not_decide(manager, db, root, boss, take, superusers):
+    """A race in slow motion: both accounts are read as superusers before one of them is demoted."""
     async with db.session() as session:
         stale, _ = await manager.require(session, root.id), await manager.require(session, boss.id)
         await session.commit()

@@ -1,9 +1,9 @@
-"""The lifecycle against a model of it: whatever people do to accounts, in any order, with all old tokens.
+"""The account lifecycle compared with a model: any actions in any order, with all old tokens.
 
-Hypothesis makes up the stories, the model below says in plain Python what must come of each step, and after
-each one every session, link and password that there ever was is tried. Time stands still but where a story
-lets it pass. HYPOTHESIS_PROFILE=long tells many more stories, other ones each time; one that fails is shown
-with its steps.
+Hypothesis generates sequences of steps. The model below predicts in plain Python the result of each step, and
+after each step every session, link and password that ever existed is tried. Time passes only where a step
+says so. HYPOTHESIS_PROFILE=long runs many more sequences, different ones each time. A failing sequence is
+shown with its steps.
 """
 
 import asyncio
@@ -42,11 +42,11 @@ from app.users.passwords import hashing
 from app.web import App
 
 CALM: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-"""A machine that is slow just now is no defect."""
+"""A slow machine is not a defect."""
 PROFILES = {
-    # Always the same stories: a change is judged by what it breaks, not by its luck.
+    # Always the same sequences, so that a failure depends on the change and not on luck.
     "short": profile(max_examples=40, stateful_step_count=30, derandomize=True, database=None, **CALM),
-    # The first of them, where each request takes longer.
+    # Fewer where each request takes longer.
     "postgresql": profile(max_examples=12, stateful_step_count=30, derandomize=True, database=None, **CALM),
     "long": profile(max_examples=500, stateful_step_count=30, print_blob=True, **CALM),
 }
@@ -76,7 +76,7 @@ EVERYTHING = {
     "delete 204",
     "delete own account 204",
 }
-"""What has to happen in one of the many stories. The few of the short run cannot have everything."""
+"""What must happen in at least one of many sequences. The few of a short run cannot cover everything."""
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 GRACE = timedelta(seconds=30)
@@ -100,9 +100,9 @@ class Account:
     email: str
     password: str
     browser: str
-    """The cookie of the browser that has registered it."""
+    """The cookie of the browser that registered it."""
     has_password: bool = True
-    """Or it is known to nobody: the address was verified by somebody who has not shown whose it is."""
+    """Or it is unknown: the address was verified by someone who did not prove ownership of the account."""
     exists: bool = True
     is_active: bool = True
     is_verified: bool = False
@@ -119,9 +119,9 @@ class Session:
     authenticated: datetime
     seen: datetime
     access: dict[str, datetime] = field(default_factory=dict)
-    """Access tokens, all that there were, and when each expires; a cookie session has none."""
+    """All access tokens so far with their expiry; a cookie session has none."""
     replaced_tokens: dict[str, datetime] = field(default_factory=dict)
-    """Refresh tokens that were replaced, and when."""
+    """Replaced refresh tokens, and when they were replaced."""
     is_over: bool = False
 
     @property
@@ -131,7 +131,7 @@ class Session:
 
 @dataclass(eq=False)
 class Link:
-    """What a mail held. It dies with the address and the password that the account had."""
+    """A mailed token. It stops working when the account's address or password changes."""
 
     account: Account
     purpose: str
@@ -173,7 +173,7 @@ class World:
         return True
 
     def saw(self, session: Session) -> None:
-        """A request of *session* was answered."""
+        """A request of *session* succeeded."""
         if self.now - session.seen >= SEEN_EVERY:
             session.seen = self.now
 
@@ -184,7 +184,8 @@ class World:
                 session.is_over = True
 
     def renounce(self, account: Account, except_session: Session | None = None) -> None:
-        """What was given out before is worth nothing: another password or address, or the account is shut."""
+        """Everything issued before stops working: password or address changed, or the account was
+        disabled."""
         self.end(account, except_session)
         for link in self.links:
             if link.account is account:
@@ -195,21 +196,21 @@ class World:
         self.renounce(account)
 
 
-# The stories
+# The steps
 
 numbers = st.integers(min_value=0, max_value=999)
-"""Which one of those that there are: the remainder counts."""
+"""Chooses one of the existing items, by the remainder."""
 mostly = st.sampled_from([True, True, True, False])
 
 
 def _one_of[T](things: list[T], number: int, is_good: Callable[[T], object]) -> T:
-    """One of those that are still good, mostly: of the others there are ever more."""
+    """Mostly one that still works, because the others keep growing in number."""
     good = [each for each in things if is_good(each)] if number % 4 < 3 else []
     return (good or things)[number % len(good or things)]
 
 
 class Lifecycle(RuleBasedStateMachine):
-    """One story. The application and what it runs in are made once for all stories, by the test below."""
+    """One sequence. The test below creates the application and its event loop once for all sequences."""
 
     app: App
     loop: asyncio.AbstractEventLoop
@@ -219,14 +220,14 @@ class Lifecycle(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        # Of the class: the clock is that of the story that is being told.
+        # On the class: the clock belongs to the current sequence.
         type(self).world = World()
         self.buried: list[Link] = []
         self.turn = 0
 
     @initialize()
     def begin(self) -> None:
-        """A superuser, and two who have registered and logged in, with links and tokens of every sort."""
+        """A superuser and two registered, logged-in users, with links and tokens of every kind."""
         self.loop.run_until_complete(self._empty())
         for email, path in zip(ADDRESSES, ["/login", "/login/cookie"], strict=False):
             self._register(email, PASSWORDS[0])
@@ -254,7 +255,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     async def _send(self, method: str, path: str, **options: object) -> httpx.Response:
         answer = await self.client.request(method, f"/users{path}", **options)
-        # A browser is what a story says it is; the client keeps no cookie of its own.
+        # The steps choose the browser; the client keeps no cookies.
         self.client.cookies.clear()
         return answer
 
@@ -262,13 +263,13 @@ class Lifecycle(RuleBasedStateMachine):
         return self.loop.run_until_complete(self._send(method, path, **options))
 
     def expect(self, status: int, event: str, answer: httpx.Response) -> bool:
-        """Whether *event* has happened, and has been answered as the model says."""
+        """Whether *event* happened and got the response the model predicts."""
         assert answer.status_code == status, f"{event}: {status} expected, {answer.status_code} {answer.text}"
         self.happened[f"{event} {status}"] += 1
         return status < 300
 
     async def _mails(self) -> list[tuple[str, str, str]]:
-        """Purpose, token and address of the links that were mailed since the last time."""
+        """Purpose, token and address of the links mailed since the last call."""
         async with self.app.state.db.session() as session:
             mails = await pending_messages(session)
             await session.execute(Base.metadata.tables["mail_outbox"].delete())
@@ -278,7 +279,7 @@ class Lifecycle(RuleBasedStateMachine):
         return [(link[1], link[2], to) for to, link in found if link is not None]
 
     def links_of(self, account: Account | None, *expected: tuple[str, str]) -> None:
-        """Take what was mailed, which has to be what the model says: purpose and address of each link."""
+        """Collect the mails, whose purposes and addresses must match the model."""
         mailed = self.loop.run_until_complete(self._mails())
         assert [(purpose, address) for purpose, _, address in mailed] == list(expected)
         for purpose, token, address in mailed:
@@ -290,7 +291,7 @@ class Lifecycle(RuleBasedStateMachine):
         return {"Authorization": f"Bearer {list(session.access)[-1]}"}
 
     def admits(self, session: Session) -> bool:
-        """Whether the newest thing that *session* has shows a login; then it is being used now."""
+        """Whether the newest credential of *session* works; this counts as a use."""
         if session.is_cookie:
             is_open = self.world.is_alive(session)
         else:
@@ -300,13 +301,13 @@ class Lifecycle(RuleBasedStateMachine):
         return is_open
 
     def guarded(self, session: Session, *, recent: bool = True) -> int | None:
-        """The status with which a request of *session* is turned away at the door, or None."""
+        """The status with which the login check refuses *session*, or None."""
         if not self.admits(session):
             return 401
         return 403 if recent and not self.world.is_recent(session) else None
 
     def started(self, account: Account, answer: httpx.Response, after: Session | None = None) -> Session:
-        """The session that *answer* has begun; *after*: that it has taken the place of."""
+        """The session that *answer* started; *after*: the session it replaces."""
         now = self.world.now
         began = after.began if after is not None else now
         cookie = answer.cookies.get("__Host-session")
@@ -331,11 +332,11 @@ class Lifecycle(RuleBasedStateMachine):
     def links_for(self, purpose: str) -> list[Link]:
         return [each for each in self.world.links if each.purpose == purpose]
 
-    # Steps that could do nothing more would fill the stories.
+    # Otherwise steps without effect would fill the sequences.
     has_accounts = precondition(lambda self: any(each.exists for each in self.world.accounts))
     has_sessions = precondition(lambda self: any(map(self.world.is_alive, self.world.sessions)))
 
-    # An account comes into being
+    # Creating accounts
 
     @rule(number=numbers, password=st.sampled_from(PASSWORDS))
     def register(self, number: int, password: str) -> None:
@@ -397,7 +398,7 @@ class Lifecycle(RuleBasedStateMachine):
         email = _one_of(ADDRESSES, number, self.world.account_of)
         account = self.world.account_of(email)
         cookies = [each for each in self.world.sessions if each.is_cookie]
-        # The browser may be logged in already, as whomever.
+        # The browser may already be logged in as anyone.
         former = cookies[number % len(cookies)] if cookies and is_anew else None
         self._log_in("/login/cookie", email, account.password if account else PASSWORDS[0], former)
 
@@ -548,7 +549,7 @@ class Lifecycle(RuleBasedStateMachine):
             login = logins[-1] if logins else None
         if login is not None:
             headers = self.headers(login)
-            # Of another's login it is known only that it is none of the owner's.
+            # Another user's login is only known not to be the owner's.
             login = login if self.admits(login) and login.account is account else None
         is_owner = login is not None or proof == "password"
         works = self.world.works(link) and is_owner
@@ -557,7 +558,7 @@ class Lifecycle(RuleBasedStateMachine):
             account.email, account.pending_email, account.is_verified = link.address, None, True
             self.world.renounce(account, except_session=login)
 
-    # The end, and what a superuser does
+    # Deletion and actions of a superuser
 
     @has_sessions
     @rule(number=numbers)
@@ -649,7 +650,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @invariant()
     def dead_links_are_dead(self) -> None:
-        """Those that have just died, and three of the others by turns; at the end of a story all of them."""
+        """Those that just ended and three of the others in turn; at the end of a sequence all of them."""
         dead = [each for each in self.world.links if not self.world.works(each)]
         fresh = [each for each in dead if each not in self.buried]
         old = [each for each in dead if each in self.buried]
@@ -664,7 +665,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     async def _try_links(self, links: list[Link]) -> None:
         for link in links:
-            # With what would be enough if the link were good.
+            # With everything a valid link would need.
             password = link.account.password if link.purpose == "email-change" else PASSWORDS[0]
             body = None if link.purpose == "verify" else {"password": password}
             answer = await self._send("POST", f"/{link.purpose}/{link.token}", json=body)
@@ -673,7 +674,7 @@ class Lifecycle(RuleBasedStateMachine):
 
 @pytest.fixture
 def told(settings, migrated, quick_hashing, monkeypatch):
-    """The stories' own application and event loop, and a time that they decide."""
+    """The application, event loop and clock of the sequences."""
 
     class Now(datetime):
         @classmethod
@@ -687,7 +688,7 @@ def told(settings, migrated, quick_hashing, monkeypatch):
     monkeypatch.setattr(jwt.api_jwt, "datetime", Now)
     monkeypatch.setattr(hashing, "DUMMY_HASH", hashing.hash_password("nobody knows"))
     Lifecycle.app = create_app(settings)
-    # They have tests of their own; here they would end every story.
+    # They have their own tests; here they would end every sequence.
     Lifecycle.app.state.users.limits = None
     Lifecycle.loop = asyncio.new_event_loop()
     Lifecycle.client = httpx.AsyncClient(
@@ -701,7 +702,7 @@ def told(settings, migrated, quick_hashing, monkeypatch):
     Lifecycle.loop.close()
 
 
-def test_any_story_ends_as_the_model_says(told, database_url):
+def test_any_sequence_of_steps_matches_the_model(told, database_url):
     usual = "short" if database_url.startswith("sqlite") else "postgresql"
     name = os.environ.get("HYPOTHESIS_PROFILE", usual)
 

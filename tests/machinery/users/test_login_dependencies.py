@@ -1,4 +1,4 @@
-"""What handlers ask for by type, on small routes of these tests' own: `user: CurrentUser` and the others."""
+"""Login dependencies such as `user: CurrentUser`, on small routes defined here."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ class Text(msgspec.Struct):
 
 
 def add_routes(app: App) -> None:
-    """GET and POST for each dependency, at `/try/<name>`, answering the id that it gives."""
+    """GET and POST for each dependency at `/try/<name>`, returning the id it provides."""
 
     @app.get("/try/current")
     async def current(user: CurrentUser) -> str:
@@ -135,9 +135,8 @@ def checked_out(extended):
 
 @pytest.fixture
 def slowly(extended):
-    """`await slowly(path, headers, look)`: POST whose body does not come; the status, and what *look()* saw.
-
-    When the application asks for the body, *look* is called and the client hangs up.
+    """`await slowly(path, headers, look)`: POST without its body; the status and the result of *look()*. When
+    the application waits for the body, *look* is called and the client disconnects.
     """
 
     async def call(path, headers, look=lambda: None):
@@ -170,12 +169,12 @@ def slowly(extended):
     return call
 
 
-# What each gives
+# What each provides
 
 
 @KINDS
 @pytest.mark.parametrize("name", ["current", "verified", "super", "optional"])
-async def test_it_gives_the_user(http, make_user, begin_session, headers_of, kind, name):
+async def test_the_dependency_provides_the_user(http, make_user, begin_session, headers_of, kind, name):
     user = await make_user(is_verified=True, is_superuser=True)
     headers = headers_of(await begin_session(user, kind=kind))
 
@@ -190,7 +189,7 @@ async def test_it_gives_the_user(http, make_user, begin_session, headers_of, kin
 
 @KINDS
 @pytest.mark.parametrize("name", ["session", "recent"])
-async def test_it_gives_the_session(http, make_user, begin_session, headers_of, kind, name):
+async def test_the_dependency_provides_the_session(http, make_user, begin_session, headers_of, kind, name):
     issued = await begin_session(await make_user(), kind=kind)
     headers = headers_of(issued)
 
@@ -224,7 +223,7 @@ async def test_without_a_login_it_is_401(http, name, headers):
     [{}, {"Authorization": "Bearer x"}, {"Cookie": "__Host-session=x", "Sec-Fetch-Site": "same-origin"}],
     ids=str,
 )
-async def test_where_it_is_optional_it_is_nobody(http, headers):
+async def test_an_optional_login_is_none(http, headers):
     answers = [
         await http.get("/try/optional", headers=headers),
         await http.post("/try/optional", headers=headers, json={}),
@@ -234,7 +233,7 @@ async def test_where_it_is_optional_it_is_nobody(http, headers):
 
 
 @pytest.mark.parametrize("columns", [{"is_active": False}, {"password_version": 1}], ids=str)
-async def test_where_it_is_optional_a_login_that_is_over_is_nobody(
+async def test_an_optional_login_is_none_for_an_ended_session(
     http, make_user, begin_session, headers_of, change, columns
 ):
     user = await make_user()
@@ -246,7 +245,7 @@ async def test_where_it_is_optional_a_login_that_is_over_is_nobody(
 
 @EACH
 @pytest.mark.parametrize("columns", [{"is_active": False}, {"password_version": 1}], ids=str)
-async def test_a_login_that_is_over_is_401(http, make_user, begin_session, headers_of, change, name, columns):
+async def test_an_ended_session_is_401(http, make_user, begin_session, headers_of, change, name, columns):
     user = await make_user(is_verified=True, is_superuser=True)
     headers = headers_of(await begin_session(user))
     await change(user, **columns)
@@ -261,7 +260,7 @@ async def test_a_login_that_is_over_is_401(http, make_user, begin_session, heade
         ("super", {"is_verified": True, "is_superuser": False}),
     ],
 )
-async def test_whoever_may_not_is_403(http, make_user, begin_session, headers_of, name, columns):
+async def test_insufficient_rights_are_403(http, make_user, begin_session, headers_of, name, columns):
     headers = headers_of(await begin_session(await make_user(**columns)))
 
     answers = [
@@ -274,7 +273,7 @@ async def test_whoever_may_not_is_403(http, make_user, begin_session, headers_of
 
 @KINDS
 @pytest.mark.parametrize(("age", "status"), [(10 * MINUTE - MICROSECOND, 200), (10 * MINUTE, 403)], ids=str)
-async def test_a_recent_login_is_ten_minutes_old_at_most(
+async def test_a_recent_login_is_at_most_ten_minutes_old(
     http, make_user, begin_session, headers_of, set_clock, kind, age, status
 ):
     set_clock(START)
@@ -285,8 +284,8 @@ async def test_a_recent_login_is_ten_minutes_old_at_most(
     assert (await http.get("/try/recent", headers=headers)).status_code == status
 
 
-async def test_a_login_that_is_not_recent_says_so(http, make_user, begin_session, headers_of, set_clock):
-    """RFC 9470: a front end tells it from a right that the user does not have."""
+async def test_an_old_login_is_reported_as_such(http, make_user, begin_session, headers_of, set_clock):
+    """RFC 9470: a front end can distinguish it from a missing right."""
     set_clock(START)
     headers = headers_of(await begin_session(await make_user()))
 
@@ -308,7 +307,7 @@ async def test_it_refuses_before_the_body_is_read(slowly, name):
 
 
 @pytest.mark.parametrize("name", ["verified", "super"])
-async def test_it_refuses_whoever_may_not_before_the_body_is_read(
+async def test_it_refuses_insufficient_rights_before_the_body_is_read(
     slowly, make_user, begin_session, headers_of, name
 ):
     headers = headers_of(await begin_session(await make_user()))
@@ -318,7 +317,7 @@ async def test_it_refuses_whoever_may_not_before_the_body_is_read(
     assert (statuses, seen) == ([403], [])
 
 
-async def test_it_refuses_a_login_that_is_not_recent_before_the_body_is_read(
+async def test_it_refuses_an_old_login_before_the_body_is_read(
     slowly, make_user, begin_session, headers_of, set_clock
 ):
     set_clock(START)
@@ -359,7 +358,7 @@ async def test_user_and_session_come_in_one_query(
     assert sent == ["SELECT"]
 
 
-async def test_without_a_login_nothing_is_asked(http, sent):
+async def test_without_a_login_no_query_runs(http, sent):
     await http.get("/try/current")
     await http.get("/try/current", headers={"Authorization": "Bearer x"})
     await http.get("/try/current", headers={"Cookie": "__Host-session=x.y"})
@@ -373,7 +372,7 @@ async def test_without_a_login_nothing_is_asked(http, sent):
 async def test_no_connection_is_held_while_the_body_is_read(
     slowly, checked_out, make_user, begin_session, headers_of, set_clock, kind, name, age
 ):
-    """Whoever sends slowly must not use up the pool, or keep SQLite's other writers waiting."""
+    """A slow client must not exhaust the pool or block SQLite's other writers."""
     set_clock(START)
     user = await make_user(is_verified=True, is_superuser=True)
     headers = headers_of(await begin_session(user, kind=kind))
@@ -395,10 +394,10 @@ async def test_no_connection_is_held_after_a_refusal(http, checked_out, make_use
 @KINDS
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(("age", "seen"), [(MINUTE - MICROSECOND, timedelta()), (MINUTE, MINUTE)], ids=str)
-async def test_every_method_writes_down_that_the_session_was_seen(
+async def test_every_method_records_that_the_session_was_seen(
     http, make_user, begin_session, headers_of, session_rows, set_clock, kind, method, age, seen
 ):
-    """Once a minute. The pool has one connection: whoever held one and asked for another would hang."""
+    """Once a minute. The pool has one connection, so a request that needed a second one would hang."""
     set_clock(START)
     headers = headers_of(await begin_session(await make_user(), kind=kind))
 
@@ -410,7 +409,7 @@ async def test_every_method_writes_down_that_the_session_was_seen(
     assert row.last_seen_at == START + seen
 
 
-async def test_it_is_written_down_although_the_answer_is_an_error(
+async def test_it_is_recorded_even_if_the_response_is_an_error(
     http, make_user, begin_session, headers_of, session_rows, set_clock
 ):
     set_clock(START)
@@ -424,7 +423,7 @@ async def test_it_is_written_down_although_the_answer_is_an_error(
     assert row.last_seen_at == START + MINUTE
 
 
-async def test_many_at_once_write_it_down_with_one_connection(
+async def test_concurrent_requests_record_it_with_one_connection(
     http, make_user, begin_session, headers_of, at_once, session_rows, set_clock
 ):
     set_clock(START)
@@ -438,7 +437,7 @@ async def test_many_at_once_write_it_down_with_one_connection(
     assert row.last_seen_at == START + MINUTE
 
 
-async def test_a_session_that_is_over_is_not_seen(
+async def test_an_ended_session_is_not_recorded_as_seen(
     http, make_user, begin_session, headers_of, session_rows, set_clock
 ):
     set_clock(START)
@@ -465,24 +464,24 @@ async def test_a_session_that_is_over_is_not_seen(
         ("recent", {"401", "403"}),
     ],
 )
-async def test_it_is_shown_in_the_document(extended, method, name, statuses):
+async def test_the_login_is_documented(extended, method, name, statuses):
     operation = extended.openapi()["paths"][f"/try/{name}"][method]
 
     assert sorted(map(str, operation["security"])) == ["{'bearer': []}", "{'session': []}"]
     assert statuses <= set(operation["responses"])
 
 
-async def test_what_needs_no_right_shows_no_403_for_reading(extended):
+async def test_reading_without_special_rights_documents_no_403(extended):
     operation = extended.openapi()["paths"]["/try/current"]["get"]
 
     assert "403" not in operation["responses"]
 
 
-async def test_a_login_that_is_optional_is_never_answered_401(extended):
+async def test_an_optional_login_never_returns_401(extended):
     assert "401" not in extended.openapi()["paths"]["/try/optional"]["get"]["responses"]
 
 
-async def test_a_login_that_is_optional_says_so_in_the_document(extended):
+async def test_an_optional_login_is_documented_as_optional(extended):
     operation = extended.openapi()["paths"]["/try/optional"]["get"]
 
     assert {} in operation["security"]
@@ -490,7 +489,7 @@ async def test_a_login_that_is_optional_says_so_in_the_document(extended):
     assert {"session": []} in operation["security"]
 
 
-async def test_the_schemes_are_described(extended):
+async def test_the_security_schemes_are_documented(extended):
     schemes = extended.openapi()["components"]["securitySchemes"]
 
     assert (schemes["bearer"]["type"], schemes["bearer"]["scheme"]) == ("http", "bearer")

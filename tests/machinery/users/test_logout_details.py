@@ -1,4 +1,4 @@
-"""Logging out in detail: what is no login, what browsers forget, several at once."""
+"""Logout in detail: invalid logins, cleared browser data, concurrency."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
 
 @pytest.fixture
 def log_out(client):
-    """`await log_out(headers, refresh_token=...)`: the answer to a log-out."""
+    """`await log_out(headers, refresh_token=...)`: the response to a logout."""
 
     async def send(headers=None, **body):
         return await client.post("/users/logout", headers=headers, json=body or None)
@@ -23,7 +23,7 @@ def log_out(client):
 
 @pytest.fixture
 def is_alive(client, headers_of):
-    """`await is_alive(issued)`: whether the session answers requests."""
+    """`await is_alive(issued)`: whether the session still works."""
 
     async def ask(issued):
         return (await client.get("/users/me", headers=headers_of(issued))).status_code == 200
@@ -31,7 +31,7 @@ def is_alive(client, headers_of):
     return ask
 
 
-async def test_another_site_clears_nothing_with_the_cookie_either(
+async def test_another_site_cannot_clear_anything_with_the_cookie(
     log_out, make_user, begin_session, headers_of
 ):
     cookie = headers_of(await begin_session(await make_user(), kind="cookie"))["Cookie"]
@@ -42,7 +42,7 @@ async def test_another_site_clears_nothing_with_the_cookie_either(
     assert "clear-site-data" not in answer.headers
 
 
-async def test_who_logs_out_with_an_expired_access_token_clears_it_too(log_out, make_user, begin_session):
+async def test_logout_with_an_expired_access_token_clears_it_too(log_out, make_user, begin_session):
     issued = await begin_session(await make_user())
 
     answer = await log_out(refresh_token=issued.token)
@@ -50,7 +50,7 @@ async def test_who_logs_out_with_an_expired_access_token_clears_it_too(log_out, 
     assert answer.headers["clear-site-data"] == '"cache", "storage"'
 
 
-async def test_a_bearer_session_has_no_cookie_to_forget(log_out, make_user, begin_session, headers_of):
+async def test_a_bearer_session_has_no_cookie_to_clear(log_out, make_user, begin_session, headers_of):
     issued = await begin_session(await make_user())
 
     assert "set-cookie" not in (await log_out(headers_of(issued))).headers
@@ -59,9 +59,7 @@ async def test_a_bearer_session_has_no_cookie_to_forget(log_out, make_user, begi
 # Logged out already
 
 
-async def test_a_cookie_that_is_over_is_forgotten_all_the_same(
-    log_out, make_user, begin_session, headers_of, set_clock
-):
+async def test_an_expired_cookie_is_still_cleared(log_out, make_user, begin_session, headers_of, set_clock):
     set_clock(START)
     issued = await begin_session(await make_user(), kind="cookie")
 
@@ -77,12 +75,12 @@ async def test_a_cookie_that_is_over_is_forgotten_all_the_same(
     [{}, {"Authorization": "Bearer x"}, {"Cookie": "__Host-session=x", "Sec-Fetch-Site": "same-origin"}],
     ids=str,
 )
-async def test_without_a_login_there_is_nothing_to_do(log_out, events, headers):
+async def test_logout_without_a_login_does_nothing(log_out, events, headers):
     assert (await log_out(headers)).status_code == 204
     assert await events() == []
 
 
-async def test_a_session_that_has_expired_is_not_audited(
+async def test_logout_of_an_expired_session_is_not_audited(
     log_out, make_user, begin_session, headers_of, events, set_clock
 ):
     set_clock(START)
@@ -108,7 +106,7 @@ def expired_headers(expired_tokens):
     return headers
 
 
-async def test_the_refresh_token_logs_out_whose_access_token_has_expired(
+async def test_the_refresh_token_logs_out_after_the_access_token_expired(
     log_out, make_user, begin_session, expired_headers, is_alive, events
 ):
     user = await make_user()
@@ -123,14 +121,14 @@ async def test_the_refresh_token_logs_out_whose_access_token_has_expired(
 
 
 @pytest.mark.parametrize("token", ["", "x", "x.y", "x." + "A" * 64])
-async def test_what_is_no_refresh_token_ends_nothing(log_out, make_user, begin_session, is_alive, token):
+async def test_an_invalid_refresh_token_ends_nothing(log_out, make_user, begin_session, is_alive, token):
     issued = await begin_session(await make_user())
 
     assert (await log_out(refresh_token=token)).status_code == 204
     assert await is_alive(issued)
 
 
-async def test_a_made_up_secret_for_a_right_id_ends_nothing(log_out, make_user, begin_session, is_alive):
+async def test_a_forged_secret_for_a_real_id_ends_nothing(log_out, make_user, begin_session, is_alive):
     issued = await begin_session(await make_user())
 
     answer = await log_out(refresh_token=f"{issued.session.id}.{'A' * 64}")
@@ -147,7 +145,7 @@ async def test_the_secret_of_a_cookie_in_the_body_ends_nothing(log_out, make_use
     assert await is_alive(issued)
 
 
-async def test_a_login_goes_before_the_refresh_token_of_another(
+async def test_a_login_wins_over_another_users_refresh_token(
     log_out, make_user, begin_session, headers_of, is_alive
 ):
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
@@ -159,10 +157,8 @@ async def test_a_login_goes_before_the_refresh_token_of_another(
     assert await is_alive(of_eve)
 
 
-async def test_a_refresh_token_that_was_replaced_logs_out_as_well(
-    client, log_out, make_user, begin_session, is_alive
-):
-    """A tab whose neighbour has refreshed: 204 says that the session is over, so it has to be."""
+async def test_a_replaced_refresh_token_also_logs_out(client, log_out, make_user, begin_session, is_alive):
+    """Another tab has refreshed: 204 promises that the session is over, so it must be."""
     issued = await begin_session(await make_user())
     await client.post("/users/token/refresh", json={"refresh_token": issued.token})
 
@@ -171,11 +167,11 @@ async def test_a_refresh_token_that_was_replaced_logs_out_as_well(
     assert not await is_alive(issued)
 
 
-# From elsewhere, and several at once
+# Cross-site and concurrent requests
 
 
 @KINDS
-async def test_of_six_log_outs_at_once_one_is_audited(
+async def test_six_concurrent_logouts_are_audited_once(
     log_out, make_user, begin_session, headers_of, at_once, events, is_alive, kind
 ):
     issued = await begin_session(await make_user(), kind=kind)

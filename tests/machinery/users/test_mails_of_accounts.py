@@ -1,4 +1,4 @@
-"""Which account a mail in the outbox belongs to: it is deleted with the account and part of its export."""
+"""Mails in the outbox belong to an account, are deleted with it and are part of its export."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def rows(db):
-    """`await rows()`: the outbox, oldest first, the mails to be thrown away included."""
+    """`await rows()`: the outbox, oldest first, dummy mails included."""
 
     async def read():
         async with db.session(commit=False) as session:
@@ -43,7 +43,7 @@ def write(app, db):
     return send
 
 
-# Whose it is
+# The owner of a mail
 
 
 async def asks_for_verification(client, user, headers):
@@ -82,10 +82,10 @@ async def test_a_mail_belongs_to_its_account_and_expires_with_its_link(
     assert row.expires_at == (good_for and NOON + good_for)
 
 
-async def test_the_link_to_a_new_mailbox_expires_and_belongs_to_no_account(
+async def test_the_mail_to_a_new_address_expires_and_belongs_to_no_account(
     other_client, make_owner, visit, set_clock, rows
 ):
-    """The mailbox is not that of the account yet; the notice to the present one is."""
+    """The mailbox is not the account's yet; the notice goes to the current address."""
     set_clock(NOON)
     client = await other_client(email_change_ttl=300)
     user = await make_owner()
@@ -109,7 +109,7 @@ async def test_an_invitation_expires(db, manager, set_clock, rows):
 
 
 @pytest.mark.parametrize("ask", [asks_for_verification, asks_for_a_reset])
-async def test_a_decoy_looks_like_the_mail_to_a_known_address(client, make_owner, set_clock, rows, ask):
+async def test_a_dummy_mail_looks_like_the_mail_to_a_known_address(client, make_owner, set_clock, rows, ask):
     """Checklist 14: only `user_id` and the content differ."""
     set_clock(NOON)
     known = await make_owner()
@@ -153,7 +153,7 @@ async def by_sql(it):
 async def test_deleting_an_account_deletes_its_mails(
     client, manager, db, make_owner, visit, write, rows, status, deleted, left
 ):
-    """Only the notice about the deletion outlives it."""
+    """Only the notice about the deletion remains."""
     user = await make_owner()
     await write(user, status=status)
 
@@ -162,7 +162,7 @@ async def test_deleting_an_account_deletes_its_mails(
     assert [row.subject for row in await rows()] == left
 
 
-async def test_deleting_an_account_deletes_nobody_elses_mail(client, make_owner, visit, write, rows):
+async def test_deleting_an_account_keeps_other_accounts_mails(client, make_owner, visit, write, rows):
     await write(await make_owner("eve@example.com"), "for Eve")
     user = await make_owner()
 
@@ -173,7 +173,7 @@ async def test_deleting_an_account_deletes_nobody_elses_mail(client, make_owner,
 
 @pytest.fixture
 def try_to_delete(database_url):
-    """`await try_to_delete(user)`: another connection deletes the account, if no one holds it just now."""
+    """`await try_to_delete(user)`: another connection deletes the account, unless it is locked."""
     at_once = {"timeout": 0.1} if "sqlite" in database_url else {"server_settings": {"lock_timeout": "100"}}
     engine = create_async_engine(database_url, poolclass=NullPool, connect_args=at_once)
 
@@ -189,7 +189,7 @@ def try_to_delete(database_url):
 async def test_an_account_is_not_deleted_while_a_mail_to_it_is_written(
     client, manager, make_owner, try_to_delete, stored, outbox, path
 ):
-    """The mail would refer to nothing, and the response be 500."""
+    """Otherwise the mail would reference a missing account and the response would be 500."""
     user = await make_owner()
 
     async def hook(user, token):
@@ -222,10 +222,10 @@ async def test_an_account_is_not_deleted_while_a_superuser_sends_a_reset(
     assert await stored(user) is not None
 
 
-async def test_an_account_is_held_before_its_session_is_ended_for_a_replay(
+async def test_an_account_is_locked_before_its_session_is_ended_for_a_replay(
     client, manager, make_owner, visit, try_to_delete, set_clock, stored
 ):
-    """In the order in which deleting locks them: the other way round the two would wait for each other."""
+    """In the order in which deletion locks them: the reverse order would deadlock."""
     set_clock(NOON)
     user = await make_owner()
     body = {"refresh_token": (await visit(user)).issued.token}
@@ -252,7 +252,7 @@ async def test_an_account_is_held_before_its_session_is_ended_for_a_replay(
 async def test_the_export_shows_the_mails_of_an_account_without_their_content(
     client, make_owner, visit, write, status
 ):
-    """Checklist 39: no link is in it."""
+    """Checklist 39: without links."""
     user = await make_owner()
     await write(user, status=status)
     await write(await make_owner("eve@example.com"), "for Eve")

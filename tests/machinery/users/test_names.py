@@ -46,7 +46,7 @@ OURS = [
     "VerifiedUser",
     "record",
 ]
-"""What projects name beside those of the library: dependencies of handlers, tables, errors."""
+"""Names that projects use in addition to the library's: dependencies, tables, errors."""
 
 FLAGS = ["is_active", "is_verified", "is_superuser"]
 
@@ -54,7 +54,7 @@ MAIL = ["sender", "subject", "template", "text_template", "renderer", "context"]
 
 
 @pytest.mark.parametrize("name", NAMES + OURS)
-def test_a_name_is_there(name):
+def test_every_name_exists(name):
     assert name in app.users.__all__
     assert hasattr(app.users, name)
 
@@ -89,7 +89,7 @@ def test_a_name_is_there(name):
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
 )
-def test_a_call_as_the_library_takes_it_fits(function, positional, keywords):
+def test_calls_written_for_the_library_work(function, positional, keywords):
     signature = inspect.signature(function)
     first = [None] if "self" in signature.parameters else []
 
@@ -113,7 +113,7 @@ def test_a_call_as_the_library_takes_it_fits(function, positional, keywords):
         "on_before_delete",
     ],
 )
-def test_a_hook_is_an_attribute_that_may_be_given_or_assigned(hook):
+def test_a_hook_can_be_passed_or_assigned(hook):
     options: dict[str, Any] = {hook: print}
     tokens = UserTokens(UserTokenConfig(secret="x" * 32))
 
@@ -123,7 +123,7 @@ def test_a_hook_is_an_attribute_that_may_be_given_or_assigned(hook):
     assert getattr(given, hook) is print
 
 
-def test_the_token_config_takes_what_the_librarys_takes():
+def test_the_token_config_accepts_the_librarys_arguments():
     config = UserTokenConfig(
         secret="x" * 32,
         algorithm="HS512",
@@ -138,7 +138,7 @@ def test_the_token_config_takes_what_the_librarys_takes():
     assert tokens.verify_email_token(tokens.issue_verify("u-1")) == "u-1"
 
 
-def test_errors_are_of_the_kinds_of_the_library():
+def test_errors_have_the_types_of_the_library():
     assert issubclass(app.users.UserAlreadyExists, ValueError)
     assert issubclass(app.users.InvalidCredentials, ValueError)
     assert issubclass(app.users.InactiveUser, ValueError)
@@ -159,6 +159,6 @@ def test_the_table_has_the_columns_of_the_library():
     }
 
 
-def test_a_module_of_users_is_found_under_its_name():
-    """The routes have modules of the same names; `from app.users import sessions` means the sessions."""
+def test_a_module_of_users_can_be_imported_by_name():
+    """Route modules have the same names, but `from app.users import sessions` must not import those."""
     assert app.users.sessions.__name__ == "app.users.sessions"

@@ -1,4 +1,4 @@
-"""BreachCheck: what leaves, what counts, and that no failure of the server refuses a password."""
+"""BreachCheck: what is sent, what counts as breached, and that server failures never refuse a password."""
 
 import asyncio
 import gzip
@@ -34,16 +34,16 @@ async def never():
     await asyncio.Event().wait()
 
 
-# What counts
+# Breached passwords
 
 
-async def test_a_password_in_its_range_is_known(server, check):
+async def test_a_password_in_the_response_is_breached(server, check):
     server.body = PADDING + line_of(PASSWORD) + line_of("another")
 
     assert await check.knows(PASSWORD)
 
 
-async def test_a_password_that_is_not_in_its_range_is_not(server, check):
+async def test_a_password_missing_from_the_response_is_not_breached(server, check):
     server.body = line_of("another")
 
     assert not await check.knows(PASSWORD)
@@ -56,23 +56,23 @@ async def test_a_line_with_the_count_0_is_padding(server, check):
 
 
 @pytest.mark.parametrize("change", [bytes.lower, bytes.strip, lambda line: line.replace(b"\r", b"")])
-async def test_servers_may_write_a_line_their_own_way(server, check, change):
+async def test_other_line_formats_are_accepted(server, check, change):
     server.body = change(line_of(PASSWORD))
 
     assert await check.knows(PASSWORD)
 
 
 @pytest.mark.parametrize("other", ["A brand new password", "a brand new password "])
-async def test_the_very_password_is_asked_about(server, check, other):
+async def test_the_exact_password_is_checked(server, check, other):
     server.body = line_of(PASSWORD)
 
     assert not await check.knows(other)
 
 
-# What leaves
+# The request
 
 
-async def test_five_digits_leave_and_nothing_else_of_the_password(server, check):
+async def test_only_five_digits_of_the_hash_are_sent(server, check):
     await check.knows(PASSWORD)
 
     (request,) = server.requests
@@ -93,8 +93,8 @@ async def test_a_cookie_of_the_server_is_not_sent_back(server, check):
     assert "cookie" not in server.requests[1].lower()
 
 
-async def test_no_log_of_any_level_tells_what_was_asked_for(server, check, caplog):
-    """httpx writes the URL of every request."""
+async def test_no_log_level_reveals_the_request(server, check, caplog):
+    """httpx logs the URL of every request."""
     server.body = line_of(PASSWORD)
 
     with caplog.at_level(logging.DEBUG):
@@ -105,12 +105,12 @@ async def test_no_log_of_any_level_tells_what_was_asked_for(server, check, caplo
     assert PASSWORD not in caplog.text
 
 
-# What goes wrong
+# Failures
 
 
 @pytest.fixture
 def passes_with_one_line(caplog):
-    """`await passes_with_one_line(check)`: the password passes; what the one line in the log says."""
+    """`await passes_with_one_line(check)`: the password is accepted; the only line in the log."""
 
     async def passes(check):
         with caplog.at_level(logging.DEBUG):
@@ -128,7 +128,7 @@ def passes_with_one_line(caplog):
 
 
 @pytest.mark.parametrize("status", ["503 Service Unavailable", "429 Too Many Requests", "404 Not Found"])
-async def test_an_error_of_the_server(server, check, passes_with_one_line, status):
+async def test_a_server_error_is_tolerated(server, check, passes_with_one_line, status):
     server.status, server.body = status, line_of(PASSWORD)
 
     assert status[:3] in await passes_with_one_line(check)
@@ -155,19 +155,19 @@ async def test_a_redirect_is_not_followed(server, check, passes_with_one_line):
     ],
     ids=["empty", "html", "one bad line", "whole hash", "no colon", "negative", "binary", "packed"],
 )
-async def test_an_answer_that_is_no_range(server, check, passes_with_one_line, body):
+async def test_an_invalid_response_is_tolerated(server, check, passes_with_one_line, body):
     server.body = body
 
     assert "the response is" in await passes_with_one_line(check)
 
 
-async def test_an_answer_without_end(server, check, passes_with_one_line):
+async def test_an_endless_response_is_cut_off(server, check, passes_with_one_line):
     server.body = line_of(PASSWORD) * (MAX_ANSWER // 30)
 
     assert f"more than {MAX_ANSWER} bytes" in await passes_with_one_line(check)
 
 
-async def test_a_packed_answer_is_never_unpacked(server, check, passes_with_one_line):
+async def test_a_compressed_response_is_never_decompressed(server, check, passes_with_one_line):
     """A kilobyte could become a gigabyte."""
     server.headers = "content-encoding: gzip\r\n"
     server.body = gzip.compress(line_of(PASSWORD) * 1000)
@@ -176,19 +176,19 @@ async def test_a_packed_answer_is_never_unpacked(server, check, passes_with_one_
 
 
 @pytest.mark.parametrize("part", ["before_answer", "before_body"])
-async def test_a_server_that_does_not_answer_in_time(server, passes_with_one_line, part):
+async def test_a_slow_server_times_out(server, passes_with_one_line, part):
     setattr(server, part, never)
 
     assert "TimeoutError" in await passes_with_one_line(BreachCheck(server.url, timeout=0.2))
 
 
-async def test_a_server_that_breaks_off(server, check, passes_with_one_line):
+async def test_a_broken_connection_is_tolerated(server, check, passes_with_one_line):
     server.headers = "content-length: 100000\r\n"
 
     assert "ProtocolError" in await passes_with_one_line(check)
 
 
-async def test_nobody_there(server, check, passes_with_one_line):
+async def test_an_unreachable_server_is_tolerated(server, check, passes_with_one_line):
     await server.__aexit__()
 
     assert "ConnectError" in await passes_with_one_line(check)

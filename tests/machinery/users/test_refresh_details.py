@@ -1,4 +1,4 @@
-"""Refreshing in detail: the grace to the microsecond, what is not refreshed, several at once."""
+"""Refreshing in detail: the exact grace period, refusals, concurrency."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -17,13 +17,13 @@ MICROSECOND = timedelta(microseconds=1)
 
 @pytest.fixture(autouse=True)
 def start(set_clock):
-    """Every test of this module begins at START."""
+    """Every test of this module starts at START."""
     set_clock(START)
 
 
 @pytest.fixture
 def refresh(client):
-    """`await refresh(token)`: the answer to a refresh."""
+    """`await refresh(token)`: the response to a refresh."""
 
     async def send(token):
         return await client.post("/users/token/refresh", json={"refresh_token": token})
@@ -43,7 +43,7 @@ def rotate(refresh):
 
 @pytest.fixture
 def is_alive(client, headers_of):
-    """`await is_alive(issued)`: whether the session answers requests."""
+    """`await is_alive(issued)`: whether the session still works."""
 
     async def ask(issued):
         return (await client.get("/users/me", headers=headers_of(issued))).status_code == 200
@@ -51,10 +51,12 @@ def is_alive(client, headers_of):
     return ask
 
 
-# What it answers
+# The response
 
 
-async def test_the_new_pair_is_of_the_same_session(client, refresh, make_user, begin_session, session_rows):
+async def test_the_new_tokens_belong_to_the_same_session(
+    client, refresh, make_user, begin_session, session_rows
+):
     user = await make_user()
     issued = await begin_session(user)
 
@@ -68,7 +70,7 @@ async def test_the_new_pair_is_of_the_same_session(client, refresh, make_user, b
     assert len(await session_rows()) == 1
 
 
-async def test_each_new_token_gives_the_next(refresh, rotate, make_user, begin_session):
+async def test_each_new_token_can_be_refreshed(refresh, rotate, make_user, begin_session):
     first = (await begin_session(await make_user())).token
     second = await rotate(first)
     third = await rotate(second)
@@ -77,7 +79,7 @@ async def test_each_new_token_gives_the_next(refresh, rotate, make_user, begin_s
     assert len({first, second, third}) == 3
 
 
-async def test_an_access_token_from_before_stays_good(is_alive, rotate, make_user, begin_session):
+async def test_the_previous_access_token_stays_valid(is_alive, rotate, make_user, begin_session):
     issued = await begin_session(await make_user())
 
     await rotate(issued.token)
@@ -85,7 +87,7 @@ async def test_an_access_token_from_before_stays_good(is_alive, rotate, make_use
     assert await is_alive(issued)
 
 
-async def test_two_sessions_refresh_side_by_side(refresh, make_user, begin_session, is_alive, set_clock):
+async def test_two_sessions_refresh_independently(refresh, make_user, begin_session, is_alive, set_clock):
     user = await make_user()
     first, second = await begin_session(user), await begin_session(user)
 
@@ -95,10 +97,10 @@ async def test_two_sessions_refresh_side_by_side(refresh, make_user, begin_sessi
     assert answers[0].json()["refresh_token"] != answers[1].json()["refresh_token"]
 
 
-# A second use within the grace
+# Reuse within the grace period
 
 
-async def test_a_second_use_within_the_grace_is_nothing_to_tell(
+async def test_reuse_within_the_grace_period_sends_no_notice(
     refresh, rotate, make_user, begin_session, events, outbox
 ):
     issued = await begin_session(await make_user())
@@ -110,10 +112,10 @@ async def test_a_second_use_within_the_grace_is_nothing_to_tell(
     assert await outbox() == []
 
 
-async def test_a_token_that_was_replaced_twice_answers_the_present_one_within_its_grace(
+async def test_a_token_replaced_twice_returns_the_current_one_within_its_grace_period(
     refresh, rotate, make_user, begin_session, set_clock
 ):
-    """R0 -> R1 -> R2, and the other tab still has R0."""
+    """R0 -> R1 -> R2, while the other tab still has R0."""
     first = (await begin_session(await make_user())).token
     second = await rotate(first)
     set_clock(START + 10 * SECOND)
@@ -126,7 +128,7 @@ async def test_a_token_that_was_replaced_twice_answers_the_present_one_within_it
     assert (await refresh(third)).status_code == 200
 
 
-async def test_each_replaced_token_has_a_grace_of_its_own(
+async def test_each_replaced_token_has_its_own_grace_period(
     refresh, rotate, make_user, begin_session, set_clock, is_alive
 ):
     issued = await begin_session(await make_user())
@@ -141,9 +143,7 @@ async def test_each_replaced_token_has_a_grace_of_its_own(
     assert not await is_alive(issued)
 
 
-async def test_a_second_use_does_not_make_the_grace_longer(
-    refresh, rotate, make_user, begin_session, set_clock
-):
+async def test_reuse_does_not_extend_the_grace_period(refresh, rotate, make_user, begin_session, set_clock):
     issued = await begin_session(await make_user())
     await rotate(issued.token)
     set_clock(START + 20 * SECOND)
@@ -154,10 +154,10 @@ async def test_a_second_use_does_not_make_the_grace_longer(
     assert (await refresh(issued.token)).status_code == 401
 
 
-async def test_a_client_that_refreshes_without_end_does_not_end_the_session_of_its_other_tab(
+async def test_constant_refreshing_does_not_end_the_session_of_another_tab(
     refresh, rotate, make_user, begin_session, is_alive
 ):
-    """Checklist 37: within the grace nothing is revoked, however often the token was replaced."""
+    """Checklist 37: within the grace period nothing is revoked, however often the token was replaced."""
     issued = await begin_session(await make_user())
     await chain(rotate, issued.token, 40)
 
@@ -169,19 +169,19 @@ async def test_a_client_that_refreshes_without_end_does_not_end_the_session_of_i
 
 
 async def chain(rotate, token, times):
-    """The token that comes of *token* after so many refreshes, each with the newest."""
+    """The token after that many refreshes of *token*, each with the newest."""
     for _ in range(times):
         token = await rotate(token)
     return token
 
 
-# A second use later
+# Reuse after the grace period
 
 
-async def test_a_token_that_was_replaced_long_ago_ends_the_session_too(
+async def test_reuse_of_a_long_replaced_token_ends_the_session(
     refresh, rotate, make_user, begin_session, is_alive, set_clock
 ):
-    """The row has forgotten its hash: it has been replaced many times since."""
+    """The row no longer has its hash: the token was replaced many times since."""
     issued = await begin_session(await make_user())
     second = await rotate(issued.token)
     set_clock(START + DAY)
@@ -193,7 +193,7 @@ async def test_a_token_that_was_replaced_long_ago_ends_the_session_too(
     assert not await is_alive(issued)
 
 
-async def test_a_second_use_ends_one_session_and_no_other(
+async def test_reuse_ends_only_its_own_session(
     refresh, rotate, make_user, begin_session, is_alive, set_clock
 ):
     user = await make_user()
@@ -206,8 +206,8 @@ async def test_a_second_use_ends_one_session_and_no_other(
     assert await is_alive(other)
 
 
-async def test_the_answer_does_not_tell_why(refresh, rotate, make_user, begin_session, set_clock):
-    """A thief must not learn more than somebody who has made a token up."""
+async def test_the_response_does_not_reveal_the_reason(refresh, rotate, make_user, begin_session, set_clock):
+    """A thief must not learn more than someone who invents a token."""
     issued = await begin_session(await make_user())
     await rotate(issued.token)
 
@@ -220,13 +220,11 @@ async def test_the_answer_does_not_tell_why(refresh, rotate, make_user, begin_se
     assert dict(reused.headers) | random == dict(made_up.headers) | random
 
 
-# What is not refreshed
+# Sessions that cannot be refreshed
 
 
 @pytest.mark.parametrize(("age", "status"), [(IDLE - MICROSECOND, 200), (IDLE, 401)], ids=str)
-async def test_a_session_that_idled_is_not_refreshed(
-    refresh, make_user, begin_session, set_clock, age, status
-):
+async def test_an_idle_session_is_not_refreshed(refresh, make_user, begin_session, set_clock, age, status):
     issued = await begin_session(await make_user())
 
     set_clock(START + age)
@@ -235,7 +233,7 @@ async def test_a_session_that_idled_is_not_refreshed(
 
 
 async def test_a_revoked_session_is_not_refreshed(refresh, make_user, begin_session, change_session, events):
-    """Nor is it told a second time that it ended."""
+    """Its end is not reported a second time."""
     issued = await begin_session(await make_user())
     await change_session(issued.session, revoked_at=START)
 
@@ -243,7 +241,7 @@ async def test_a_revoked_session_is_not_refreshed(refresh, make_user, begin_sess
     assert await events() == []
 
 
-async def test_a_session_whose_user_is_gone_is_not_refreshed(refresh, manager, db, make_user, begin_session):
+async def test_a_session_of_a_deleted_user_is_not_refreshed(refresh, manager, db, make_user, begin_session):
     user = await make_user()
     issued = await begin_session(user)
     async with db.session() as session:
@@ -252,15 +250,15 @@ async def test_a_session_whose_user_is_gone_is_not_refreshed(refresh, manager, d
     assert (await refresh(issued.token)).status_code == 401
 
 
-async def test_the_secret_of_a_cookie_is_no_refresh_token(refresh, make_user, begin_session, is_alive):
-    """A cookie that was stolen must not become a login without the checks of cookies."""
+async def test_a_cookie_secret_is_not_a_refresh_token(refresh, make_user, begin_session, is_alive):
+    """A stolen cookie must not turn into a login without cookie checks."""
     issued = await begin_session(await make_user(), kind="cookie")
 
     assert (await refresh(issued.token)).status_code == 401
     assert await is_alive(issued)
 
 
-async def test_a_refresh_token_is_no_cookie(client, refresh, make_user, begin_session):
+async def test_a_refresh_token_is_not_a_cookie(client, refresh, make_user, begin_session):
     issued = await begin_session(await make_user())
 
     answer = await client.get("/users/me", headers={"Cookie": f"__Host-session={issued.token}"})
@@ -269,7 +267,7 @@ async def test_a_refresh_token_is_no_cookie(client, refresh, make_user, begin_se
     assert (await refresh(issued.token)).status_code == 200
 
 
-async def test_a_refresh_token_is_no_access_token(client, make_user, begin_session):
+async def test_a_refresh_token_is_not_an_access_token(client, make_user, begin_session):
     issued = await begin_session(await make_user())
 
     answer = await client.get("/users/me", headers={"Authorization": f"Bearer {issued.token}"})
@@ -277,7 +275,9 @@ async def test_a_refresh_token_is_no_access_token(client, make_user, begin_sessi
     assert answer.status_code == 401
 
 
-async def test_an_access_token_is_no_refresh_token(refresh, make_user, begin_session, headers_of, is_alive):
+async def test_an_access_token_is_not_a_refresh_token(
+    refresh, make_user, begin_session, headers_of, is_alive
+):
     issued = await begin_session(await make_user())
     access_token = headers_of(issued)["Authorization"].removeprefix("Bearer ")
 
@@ -285,7 +285,7 @@ async def test_an_access_token_is_no_refresh_token(refresh, make_user, begin_ses
     assert await is_alive(issued)
 
 
-async def test_a_cookie_alone_refreshes_nothing(client, make_user, begin_session, headers_of):
+async def test_a_cookie_cannot_refresh(client, make_user, begin_session, headers_of):
     issued = await begin_session(await make_user(), kind="cookie")
 
     answer = await client.post("/users/token/refresh", json={}, headers=headers_of(issued))
@@ -293,8 +293,8 @@ async def test_a_cookie_alone_refreshes_nothing(client, make_user, begin_session
     assert answer.status_code == 400
 
 
-async def test_a_made_up_secret_for_a_right_id_ends_nothing(refresh, make_user, begin_session, is_alive):
-    """The id is public: it stands in lists and in access tokens."""
+async def test_a_forged_secret_for_a_real_id_ends_nothing(refresh, make_user, begin_session, is_alive):
+    """The id is public: it is in lists and in access tokens."""
     issued = await begin_session(await make_user())
     made_up = base64.urlsafe_b64encode(bytes(48)).decode()
 
@@ -302,7 +302,7 @@ async def test_a_made_up_secret_for_a_right_id_ends_nothing(refresh, make_user, 
     assert await is_alive(issued)
 
 
-async def test_the_right_secret_for_another_id_ends_nothing(refresh, make_user, begin_session, is_alive):
+async def test_a_real_secret_for_another_id_ends_nothing(refresh, make_user, begin_session, is_alive):
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     of_ada, of_eve = await begin_session(ada), await begin_session(eve)
 
@@ -334,14 +334,14 @@ async def test_a_body_without_a_token_is_invalid(client, body):
     assert answer.status_code == 400
 
 
-async def test_an_endless_token_is_invalid(refresh):
+async def test_an_overlong_token_is_invalid(refresh):
     assert (await refresh("x" * 100_000)).status_code == 400
 
 
-# Several at once
+# Concurrency
 
 
-async def test_many_refreshes_of_one_token_leave_one_session_whose_token_works(
+async def test_concurrent_refreshes_leave_one_session_with_a_working_token(
     client, refresh, make_user, begin_session, at_once, session_rows
 ):
     issued = await begin_session(await make_user())
@@ -360,7 +360,7 @@ async def test_many_refreshes_of_one_token_leave_one_session_whose_token_works(
     assert [row.revoked_at for row in await session_rows()] == [None]
 
 
-async def test_of_many_uses_after_the_grace_one_is_audited_and_mailed(
+async def test_concurrent_reuse_is_audited_and_mailed_once(
     refresh, rotate, make_user, begin_session, at_once, events, outbox, set_clock
 ):
     issued = await begin_session(await make_user())
@@ -374,7 +374,7 @@ async def test_of_many_uses_after_the_grace_one_is_audited_and_mailed(
     assert len(await outbox()) == 1
 
 
-async def test_a_refresh_and_a_logout_at_once_leave_no_session(
+async def test_concurrent_refresh_and_logout_leave_no_session(
     client, refresh, make_user, begin_session, headers_of, at_once, is_alive
 ):
     issued = await begin_session(await make_user())
@@ -392,10 +392,10 @@ async def test_a_refresh_and_a_logout_at_once_leave_no_session(
     assert (await refresh(issued.token)).status_code == 401
 
 
-async def test_a_refresh_that_another_and_a_log_out_overtake_answers_no_pair(
+async def test_a_refresh_overtaken_by_a_logout_returns_no_tokens(
     client, refresh, rotate, make_user, begin_session, overtake_refresh
 ):
-    """What has come of the token is known, but it is worth nothing any more."""
+    """The successor of the token is known but no longer valid."""
     issued = await begin_session(await make_user())
 
     async def refresh_and_log_out():
@@ -406,7 +406,7 @@ async def test_a_refresh_that_another_and_a_log_out_overtake_answers_no_pair(
     assert (await refresh(issued.token)).status_code == 401
 
 
-async def test_of_two_who_find_a_second_use_at_once_one_writes_it_down(
+async def test_two_concurrent_detections_of_reuse_are_audited_once(
     refresh, rotate, make_user, begin_session, overtake_refresh, set_clock, events, outbox
 ):
     issued = await begin_session(await make_user())

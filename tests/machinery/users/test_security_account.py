@@ -1,4 +1,4 @@
-"""What a stolen login is not enough for, what a new password or address ends. Checklist 6, 21, 22, 24, 25."""
+"""Limits of a stolen login, and what a new password or address ends. Checklist 6, 21, 22, 24, 25."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
 
 @pytest.fixture
 def alive(client):
-    """`await alive(here, there)`: which of these sessions are."""
+    """`await alive(here, there)`: which of these sessions still work."""
 
     async def read(*visits):
         return [(await client.get("/users/me", headers=each.headers)).status_code == 200 for each in visits]
@@ -24,9 +24,8 @@ def alive(client):
 
 @pytest.fixture
 def links(manager, email_link):
-    """`await links(user)`: every link that mails of this account hold, and what each is sent with.
-
-    Each twice, since the token may be sent in a body, too.
+    """`await links(user)`: every link mailed to this account and the body to send with it. Each appears
+    twice, because the token may also be sent in a body.
     """
 
     async def make(user):
@@ -46,7 +45,7 @@ def links(manager, email_link):
 
 @pytest.mark.parametrize("current", [None, "", "wrong", NEW])
 @KINDS
-async def test_a_fresh_login_does_not_replace_the_current_password(
+async def test_a_recent_login_does_not_replace_the_current_password(
     client, make_owner, visit, stored, kind, current
 ):
     """Checklist 6; ASVS 6.2.3."""
@@ -63,7 +62,7 @@ async def test_a_fresh_login_does_not_replace_the_current_password(
     assert (await stored(user)).hashed_password == user.hashed_password
 
 
-async def test_the_current_password_cannot_be_left_out(client, make_owner, visit, stored):
+async def test_the_current_password_cannot_be_omitted(client, make_owner, visit, stored):
     """Checklist 6; ASVS 6.2.3."""
     user = await make_owner()
 
@@ -92,7 +91,7 @@ async def test_there_is_no_other_way_to_set_a_password(client, make_owner, visit
 
 
 @KINDS
-async def test_a_change_of_the_password_ends_every_session_and_gives_this_one_anew(
+async def test_a_password_change_ends_every_session_and_renews_this_one(
     client, make_owner, visit, alive, kind
 ):
     """Checklist 21; ASVS 7.4.3."""
@@ -109,7 +108,7 @@ async def test_a_change_of_the_password_ends_every_session_and_gives_this_one_an
     assert (await client.get("/users/me", headers=given)).status_code == 200
 
 
-async def test_a_change_of_the_password_ends_every_mailed_link(client, make_owner, visit, links, stored):
+async def test_a_password_change_invalidates_every_mailed_link(client, make_owner, visit, links, stored):
     """Checklist 21."""
     user = await make_owner()
     mailed = await links(user)
@@ -139,11 +138,11 @@ async def test_a_reset_ends_every_session_and_every_mailed_link(
     assert (await stored(user)).password_version == 1
 
 
-# 22: owners see and end their sessions
+# 22: owners list and end their sessions
 
 
 @KINDS
-async def test_owners_see_their_sessions_and_end_one(client, make_owner, visit, alive, kind):
+async def test_owners_list_their_sessions_and_end_one(client, make_owner, visit, alive, kind):
     """Checklist 22; ASVS 7.5.2."""
     user = await make_owner()
     here, there = await visit(user, kind), await visit(user)
@@ -158,7 +157,7 @@ async def test_owners_see_their_sessions_and_end_one(client, make_owner, visit, 
 
 
 @KINDS
-async def test_nobody_ends_a_session_of_somebody_else(client, make_owner, visit, alive, kind):
+async def test_nobody_can_end_another_users_session(client, make_owner, visit, alive, kind):
     """Checklist 22."""
     here = await visit(await make_owner(), kind)
     theirs = await visit(await make_owner("eve@example.com"), kind)
@@ -170,7 +169,7 @@ async def test_nobody_ends_a_session_of_somebody_else(client, make_owner, visit,
     assert await alive(here, theirs) == [True, True]
 
 
-# 24: what needs a recent login
+# 24: routes that require a recent login
 
 ROUTES = pytest.mark.parametrize(
     ("method", "path", "body"),
@@ -186,7 +185,7 @@ ROUTES = pytest.mark.parametrize(
 
 @ROUTES
 @KINDS
-async def test_an_old_login_is_asked_for_the_password_first(
+async def test_an_old_login_must_enter_the_password_first(
     client, make_owner, visit, set_clock, events, outbox, kind, method, path, body
 ):
     """Checklist 22 and 24; ASVS 7.5.1. The challenge is that of RFC 9470."""
@@ -208,7 +207,7 @@ async def test_an_old_login_is_asked_for_the_password_first(
 
 
 @ROUTES
-async def test_a_login_is_recent_until_then(client, make_owner, visit, set_clock, method, path, body):
+async def test_a_login_is_recent_until_the_limit(client, make_owner, visit, set_clock, method, path, body):
     """Checklist 24."""
     set_clock(NOON)
     user = await make_owner()
@@ -223,7 +222,9 @@ async def test_a_login_is_recent_until_then(client, make_owner, visit, set_clock
 
 
 @ROUTES
-async def test_the_password_makes_it_recent_again(client, make_owner, visit, set_clock, method, path, body):
+async def test_entering_the_password_makes_the_login_recent(
+    client, make_owner, visit, set_clock, method, path, body
+):
     """Checklist 24."""
     set_clock(NOON)
     user = await make_owner()
@@ -240,8 +241,10 @@ async def test_the_password_makes_it_recent_again(client, make_owner, visit, set
 
 
 @ROUTES
-async def test_refreshing_does_not(client, make_owner, visit, set_clock, method, path, body):
-    """Checklist 18 and 24: a refresh token shows no password."""
+async def test_refreshing_does_not_make_the_login_recent(
+    client, make_owner, visit, set_clock, method, path, body
+):
+    """Checklist 18 and 24: a refresh token does not prove the password."""
     set_clock(NOON)
     user = await make_owner()
     here, there = await visit(user), await visit(user)
@@ -267,8 +270,8 @@ RETURNS = ["next", "return_to", "return_url", "redirect", "redirect_uri", "redir
 
 
 @pytest.mark.parametrize("target", FORGED)
-async def test_no_answer_leads_to_an_address_that_the_request_names(app, client, make_owner, visit, target):
-    """Checklist 24; ASVS 3.7.2: there are no return addresses, so there is nothing to check in one."""
+async def test_no_response_redirects_to_a_url_from_the_request(app, client, make_owner, visit, target):
+    """Checklist 24; ASVS 3.7.2: there are no return URLs to check."""
     cookie = (await visit(await make_owner(is_superuser=True), "cookie")).headers
     operations = [(method, path) for path, item in app.openapi()["paths"].items() for method in item]
     names = dict.fromkeys(RETURNS, target)
@@ -285,15 +288,15 @@ async def test_no_answer_leads_to_an_address_that_the_request_names(app, client,
 @pytest.mark.parametrize(
     "path", ["//evil.example", "//evil.example/..", "/%2f%2fevil.example/", "/users/me/"]
 )
-async def test_no_address_is_put_right_by_sending_the_browser_elsewhere(client, path):
-    """Checklist 24: a slash that is taken away, or two that are left, may make another host of a path."""
+async def test_no_url_is_corrected_by_a_redirect(client, path):
+    """Checklist 24: removing a slash, or keeping two, can turn a path into another host."""
     answer = await client.get(f"http://test{path}")
 
     assert not answer.is_redirect
     assert "location" not in answer.headers
 
 
-async def test_no_parameter_is_an_address_to_return_to(app):
+async def test_no_parameter_is_a_return_url(app):
     """Checklist 24."""
     operations = [each for item in app.openapi()["paths"].values() for each in item.values()]
     names = {parameter["name"] for each in operations for parameter in each.get("parameters", [])}
@@ -306,7 +309,7 @@ async def test_no_parameter_is_an_address_to_return_to(app):
 
 
 @pytest.mark.parametrize("place", ["in the path", "in the body"])
-async def test_an_address_changes_by_its_link_and_its_owner_alone(
+async def test_an_email_change_requires_the_link_and_the_owner(
     client, make_owner, visit, outbox, email_link, stored, set_clock, place
 ):
     """Checklist 25; ASVS 6.3.7."""
@@ -331,9 +334,7 @@ async def test_an_address_changes_by_its_link_and_its_owner_alone(
     assert said == [(True, True), (True, True)]
 
 
-async def test_an_address_that_somebody_took_meanwhile_is_refused(
-    client, make_owner, visit, email_link, stored
-):
+async def test_a_concurrently_taken_address_is_refused(client, make_owner, visit, email_link, stored):
     """Checklist 25: no 500."""
     user = await make_owner()
     link = await email_link(user)

@@ -1,4 +1,4 @@
-"""Spellings of an e-mail address: an account answers to its own and to no other, wherever one is typed.
+"""Spellings of an e-mail address: on every route an account is found only by its own.
 
 Advisories 29 and 49; CWE-178.
 """
@@ -22,7 +22,7 @@ SPELLINGS = [
     "kira@\uff4b\uff45\uff4c\uff56\uff49\uff4e.test",
     "kira@\u212aelvin.te\u017ft",
 ]
-"""Of one mailbox: IDNA maps the signs of a domain (UTS 46), so that mail to each of them arrives there."""
+"""Spellings of one mailbox: IDNA maps the characters of a domain (UTS 46), so mail to each arrives there."""
 LOOKALIKES = [
     "\u212aira@kelvin.test",
     "\u212aIRA@KELVIN.TEST",
@@ -43,17 +43,17 @@ LOOKALIKES = [
     "kira@kelvin\u2024test",
     "kira@xn--\u212aelvin.test",
 ]
-"""Not addresses. Unicode maps most of them to that of the account in one way or another."""
+"""Not addresses. Unicode maps most of them to the account's address in one way or another."""
 
 
 @pytest.fixture
 def kira(make_owner):
-    """`await kira()`: the account that the others look like."""
+    """`await kira()`: the account that the others resemble."""
     return lambda: make_owner(KIRA)
 
 
 @pytest.mark.parametrize("email", LOOKALIKES, ids=ascii)
-async def test_registering_refuses_a_lookalike(client, kira, accounts, email):
+async def test_registration_refuses_a_lookalike(client, kira, accounts, email):
     """Advisory 29."""
     await kira()
 
@@ -64,14 +64,14 @@ async def test_registering_refuses_a_lookalike(client, kira, accounts, email):
 
 
 @pytest.mark.parametrize("email", SPELLINGS, ids=ascii)
-async def test_registering_knows_every_spelling(client, kira, email):
+async def test_registration_recognizes_every_spelling(client, kira, email):
     """Advisory 29."""
     await kira()
 
     assert (await client.post("/users/register", json=NEW | {"email": email})).status_code == 409
 
 
-async def test_an_accent_makes_another_domain(client, kira, accounts):
+async def test_an_accent_makes_a_different_domain(client, kira, accounts):
     """Advisory 49."""
     await kira()
 
@@ -107,7 +107,7 @@ async def test_every_spelling_logs_in(client, kira, path, email):
 
 @pytest.mark.parametrize("path", ["/users/password-reset/request", "/users/verify/request"])
 @pytest.mark.parametrize("email", LOOKALIKES, ids=ascii)
-async def test_asking_for_a_link_with_a_lookalike_mails_nobody(client, kira, outbox, path, email):
+async def test_requesting_a_link_with_a_lookalike_sends_no_mail(client, kira, outbox, path, email):
     """Advisory 29; the response is the same as for an address without an account."""
     await kira()
 
@@ -119,8 +119,8 @@ async def test_asking_for_a_link_with_a_lookalike_mails_nobody(client, kira, out
 
 @pytest.mark.parametrize("path", ["/users/password-reset/request", "/users/verify/request"])
 @pytest.mark.parametrize("email", SPELLINGS, ids=ascii)
-async def test_a_link_goes_to_the_address_that_is_stored(client, kira, outbox, path, email):
-    """Advisory 29: not to the one that was typed."""
+async def test_a_link_goes_to_the_stored_address(client, kira, outbox, path, email):
+    """Advisory 29: not to the address that was entered."""
     await kira()
 
     await client.post(path, json={"email": email})
@@ -129,7 +129,7 @@ async def test_a_link_goes_to_the_address_that_is_stored(client, kira, outbox, p
 
 
 @pytest.mark.parametrize("email", LOOKALIKES, ids=ascii)
-async def test_an_address_is_not_changed_to_a_lookalike(
+async def test_an_address_cannot_be_changed_to_a_lookalike(
     client, kira, make_owner, begin_session, headers_of, outbox, email
 ):
     """Advisory 29."""
@@ -143,7 +143,7 @@ async def test_an_address_is_not_changed_to_a_lookalike(
 
 
 @pytest.mark.parametrize("email", LOOKALIKES, ids=ascii)
-async def test_a_lookalike_is_not_invited(admin, kira, email):
+async def test_a_lookalike_cannot_be_invited(admin, kira, email):
     """Advisory 29."""
     await kira()
 
@@ -153,7 +153,7 @@ async def test_a_lookalike_is_not_invited(admin, kira, email):
 
 
 @pytest.mark.parametrize("email", SPELLINGS, ids=ascii)
-async def test_an_invitation_knows_every_spelling(admin, kira, email):
+async def test_an_invitation_recognizes_every_spelling(admin, kira, email):
     """Advisory 29."""
     await kira()
 
@@ -162,7 +162,7 @@ async def test_an_invitation_knows_every_spelling(admin, kira, email):
 
 @pytest.mark.parametrize("email", LOOKALIKES, ids=ascii)
 async def test_the_manager_finds_nobody_by_a_lookalike(db, manager, kira, email):
-    """Advisory 29: the command line looks accounts up with it."""
+    """Advisory 29: the command line uses it to look accounts up."""
     await kira()
 
     async with db.session() as session:
@@ -172,7 +172,7 @@ async def test_the_manager_finds_nobody_by_a_lookalike(db, manager, kira, email)
 # Counting
 
 
-async def test_wrong_passwords_of_every_spelling_are_counted_together(client, kira):
+async def test_all_spellings_share_the_count_of_wrong_passwords(client, kira):
     """Advisory 49."""
     await kira()
 
@@ -201,7 +201,7 @@ async def test_wrong_passwords_of_lookalikes_are_not_counted_for_the_account(cli
         ("/users/verify/request", "request_verify"),
     ],
 )
-async def test_mails_of_every_spelling_are_counted_together(client, kira, outbox, path, handler):
+async def test_all_spellings_share_the_count_of_mails(client, kira, outbox, path, handler):
     """Advisory 49."""
     await kira()
 
@@ -235,7 +235,7 @@ ALIKE = [
 
 
 async def test_the_database_compares_addresses_as_python_does(db, make_user):
-    """Advisory 49: with another collation they would be one account, and each have limits of its own."""
+    """Advisory 49: with another collation they would be one account, each with its own limits."""
     stored = [(await make_user(email)).email for email in ALIKE]
 
     async with db.session() as session:

@@ -1,6 +1,6 @@
-"""Who did what is written down once, and no password or token gets into a log, a repr or a traceback.
+"""Each action is audited once, and no password or token gets into a log, a repr or a traceback.
 
-Checklist 39; ASVS 14.2.1, 16.2.1, 16.2.5, 16.3.1, 16.3.2. What is written down of each event: test_audit.py.
+Checklist 39; ASVS 14.2.1, 16.2.1, 16.2.5, 16.3.1, 16.3.2. test_audit.py tests what each event records.
 """
 
 import logging
@@ -21,9 +21,8 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
 
 @pytest.fixture
 def log():
-    """`log()`: all that was logged, DEBUG and tracebacks included; the test's own client left out.
-
-    A handler of its own: a level that `caplog` is given in a fixture is forgotten when the test begins.
+    """`log()`: everything that was logged, DEBUG and tracebacks included, except by the test client. It uses
+    its own handler, because a level that a fixture sets with `caplog` is reset when the test starts.
     """
     lines = []
     handler = logging.Handler()
@@ -34,7 +33,7 @@ def log():
     logging.getLogger().removeHandler(handler)
 
 
-async def test_a_login_and_a_failed_one_are_written_down_once_each(client, make_owner, events):
+async def test_a_login_and_a_failed_login_are_audited_once_each(client, make_owner, events):
     """Checklist 39: time in UTC, user, address, browser, method, outcome."""
     user = await make_owner()
     client.headers["User-Agent"] = FIREFOX
@@ -57,8 +56,8 @@ async def test_a_login_and_a_failed_one_are_written_down_once_each(client, make_
     assert login.at.astimezone(UTC).utcoffset() == timedelta()
 
 
-async def test_the_failure_of_an_unknown_address_keeps_nothing_of_the_address(client, events):
-    """Checklist 39: what was typed there may be a password."""
+async def test_a_failed_login_with_an_unknown_address_does_not_store_it(client, events):
+    """Checklist 39: the input may be a password."""
     await client.post("/users/login", json={"email": SECRET, "password": SECRET})
 
     (event,) = await events()
@@ -66,7 +65,9 @@ async def test_the_failure_of_an_unknown_address_keeps_nothing_of_the_address(cl
     assert SECRET not in str(vars(event))
 
 
-async def test_a_life_leaves_nothing_secret_in_the_log(client, make_owner, visit, outbox, log):
+async def test_the_life_of_an_account_leaves_no_secret_in_the_audit_log(
+    client, make_owner, visit, outbox, log
+):
     """Checklist 39."""
     user = await make_owner()
     here, browser = await visit(user), await visit(user, "cookie")
@@ -95,9 +96,7 @@ async def test_a_life_leaves_nothing_secret_in_the_log(client, make_owner, visit
     assert "@example.com" not in said
 
 
-async def test_an_error_of_the_database_is_logged_without_what_was_to_be_written(
-    client, manager, make_owner, log
-):
+async def test_a_database_error_is_logged_without_the_values(client, manager, make_owner, log):
     """Checklist 39: the hash of a password, the hash of a session, the link in a mail."""
     await make_owner("taken@example.com", id="taken")
 
@@ -115,7 +114,7 @@ async def test_an_error_of_the_database_is_logged_without_what_was_to_be_written
     assert SECRET not in answer.text
 
 
-async def test_an_error_in_a_hook_is_logged_without_password_and_token(client, manager, make_owner, log):
+async def test_a_hook_error_is_logged_without_password_and_token(client, manager, make_owner, log):
     """Checklist 39; a traceback shows lines of code and no values."""
 
     async def hook(user, token):
@@ -148,8 +147,8 @@ async def test_the_repr_of_the_settings_does_not_show_the_key(settings):
 
 
 @pytest.mark.parametrize("parameter", ["password", "access_token", "refresh_token", "token"])
-async def test_no_secret_is_taken_from_an_address(client, make_owner, visit, parameter):
-    """Checklist 39; ASVS 14.2.1: addresses end up in logs and histories."""
+async def test_no_secret_is_accepted_in_a_url(client, make_owner, visit, parameter):
+    """Checklist 39; ASVS 14.2.1: URLs end up in logs and histories."""
     here = await visit(await make_owner())
     values = {"password": ADA["password"], "refresh_token": here.issued.token}
     token = here.headers["Authorization"].removeprefix("Bearer ")

@@ -1,4 +1,4 @@
-"""What requests share must not mix people up. Advisory 38 (CVE-2026-40155)."""
+"""State shared by requests must not mix users up. Advisory 38 (CVE-2026-40155)."""
 
 import asyncio
 
@@ -12,8 +12,8 @@ PEOPLE = 200
 
 @pytest.fixture
 def crowd(db, manager, password_hash, monkeypatch):
-    """`await crowd()`: 200 people, a pair of id and headers each: half with a cookie, half with a token."""
-    # On a machine that is busy otherwise, the last of them waits longer for a connection than people would.
+    """`await crowd()`: id and headers of 200 users, half with a cookie, half with a token."""
+    # On a busy machine the last one waits a long time for a connection.
     monkeypatch.setattr(db.get().engine.pool, "_timeout", 120)
 
     def headers_of(issued):
@@ -42,8 +42,8 @@ def crowd(db, manager, password_hash, monkeypatch):
 
 
 @pytest.mark.parametrize("remembered", [4096, 20], ids=["with room for all", "with room for some"])
-async def test_of_many_people_at_once_each_sees_their_own(client, crowd, manager, monkeypatch, remembered):
-    """Checklist 22. Advisory 38: nobody gets what another asked for, first and from every cache."""
+async def test_concurrent_users_see_their_own_data(client, crowd, manager, monkeypatch, remembered):
+    """Checklist 22. Advisory 38: nobody gets another user's data, neither at first nor from a cache."""
     monkeypatch.setattr(tokens, "MAX_KNOWN", remembered)
     manager.tokens._known.clear()
     people = await crowd()
@@ -61,7 +61,7 @@ async def test_of_many_people_at_once_each_sees_their_own(client, crowd, manager
     assert again[::-1] == expected
 
 
-async def test_of_many_people_at_once_each_changes_their_own(client, crowd, events):
+async def test_concurrent_users_change_their_own_data(client, crowd, events):
     """Checklist 22. Advisory 38, for what is written."""
     people = await crowd()
 

@@ -1,5 +1,4 @@
-"""Each item of the checklist in SECURITY.md has tests that name it, the project's and those of the
-machinery."""
+"""Each checklist item in SECURITY.md has tests that name it, in the project or in the machinery."""
 
 import ast
 import re
@@ -16,7 +15,7 @@ WITHOUT_A_SECOND_FACTOR = [*range(1, 31), *range(34, 41)]
 
 
 def _rows(first_cell: str, text: str = SECURITY) -> Iterator[tuple[str, list[str]]]:
-    """The rows of all tables whose first cell looks like that: what is in it, and the other cells."""
+    """The rows of all tables whose first cell matches: its content and the other cells."""
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if found := re.fullmatch(first_cell, cells[0]):
@@ -24,7 +23,7 @@ def _rows(first_cell: str, text: str = SECURITY) -> Iterator[tuple[str, list[str
 
 
 def _named_in_tests() -> Iterator[tuple[int, str]]:
-    """Each item that the docstring of a test begins with, and that test as file::function."""
+    """Each item named at the start of a test's docstring, with that test as file::function."""
     for path in sorted(TESTS.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
@@ -40,7 +39,7 @@ ROWS = {int(item): cells for item, cells in _rows(r"(\d+)", CHECKLIST)}
 
 @pytest.mark.parametrize("item", WITHOUT_A_SECOND_FACTOR)
 def test_each_item_has_tests_that_name_it(item: int) -> None:
-    """A row names some of them, at least one; all are found by `grep "Checklist 5" tests`."""
+    """A row names at least one of them; `grep "Checklist 5" tests` finds all."""
     _, tests = ROWS[item]
 
     named = set(re.findall(r"`([^`]+)`", tests))
@@ -48,5 +47,5 @@ def test_each_item_has_tests_that_name_it(item: int) -> None:
     assert named - {test for number, test in NAMED if number == item} == set()
 
 
-def test_no_test_names_an_item_that_is_not_there() -> None:
+def test_no_test_names_a_missing_item() -> None:
     assert {number for number, _ in NAMED} == set(ROWS) == set(WITHOUT_A_SECOND_FACTOR)

@@ -1,4 +1,4 @@
-"""The cookie as an attacker sees it: read by scripts, sent by other sites, set by other hosts."""
+"""The cookie under attack: read by scripts, sent by other sites, set by other hosts."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -37,12 +37,12 @@ FOREIGN = [
 
 
 SOME_FOREIGN = [{}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.test"}]
-"""One of each kind, where what is asked is whether the check is there; what it checks, the login shows."""
+"""One route of each kind, to test that the check exists; the login tests what it checks."""
 
 
 @pytest.fixture
 def unsafe_operations(app):
-    """Every method and path of the application that changes something for whoever has a cookie."""
+    """Every method and path of the application that changes something and accepts a cookie."""
     return [
         (method.upper(), path)
         for path, operations in app.openapi()["paths"].items()
@@ -53,9 +53,8 @@ def unsafe_operations(app):
 
 @pytest.fixture
 def statuses_of(client, make_user, begin_session, headers_of, unsafe_operations):
-    """`await statuses_of(extra)`: the status of every such operation, sent with a superuser's cookie.
-
-    Each by a superuser of its own, who has just logged in, so that nothing else refuses it.
+    """`await statuses_of(extra)`: the status of every such operation, sent with a superuser's cookie. Each
+    uses a new, recently logged-in superuser, so that nothing else refuses it.
     """
     numbers = count()
 
@@ -106,7 +105,7 @@ def raw_statuses(app):
 # 34: attributes
 
 
-async def test_the_cookie_is_out_of_reach_of_scripts_sites_hosts_and_plain_http(
+async def test_the_cookie_is_protected_from_scripts_sites_hosts_and_plain_http(
     session_cookie, client, make_user, set_clock
 ):
     """Checklist 34; ASVS 3.3.1 to 3.3.4."""
@@ -129,7 +128,7 @@ async def test_the_cookie_is_out_of_reach_of_scripts_sites_hosts_and_plain_http(
         ("/users/logout", None),
     ],
 )
-async def test_every_answer_that_sets_it_sets_it_so(
+async def test_every_response_sets_it_with_these_attributes(
     session_cookie, client, make_user, begin_session, headers_of, path, body
 ):
     """Checklist 34."""
@@ -144,8 +143,8 @@ async def test_every_answer_that_sets_it_sets_it_so(
     assert "domain" not in cookie.lower()
 
 
-async def test_the_cookie_of_a_known_browser_is_as_far_out_of_reach(client, make_user):
-    """Checklist 34: it logs nobody in, but a stranger who has it may guess passwords beside its owner."""
+async def test_the_device_cookie_has_the_same_attributes(client, make_user):
+    """Checklist 34: it does not log in, but a stranger who has it could guess passwords like the owner."""
     await make_user("ada@example.com")
 
     answer = await client.post("/users/login/cookie", json=ADA, headers=SAME_ORIGIN[0])
@@ -156,8 +155,8 @@ async def test_the_cookie_of_a_known_browser_is_as_far_out_of_reach(client, make
     assert set(attributes) == {"Path=/", "Secure", "HttpOnly", "SameSite=Lax", f"Max-Age={400 * 24 * 3600}"}
 
 
-async def test_plain_http_uses_another_name_and_only_by_setting(session_cookie, other_client, make_user):
-    """Checklist 34. A `__Host-` cookie without Secure would be thrown away by the browser."""
+async def test_plain_http_requires_a_setting_and_uses_another_name(session_cookie, other_client, make_user):
+    """Checklist 34. Browsers reject a `__Host-` cookie without Secure."""
     await make_user("ada@example.com")
     client = await other_client(cookie_secure=False)
 
@@ -169,8 +168,8 @@ async def test_plain_http_uses_another_name_and_only_by_setting(session_cookie, 
     assert "Secure" not in cookie
 
 
-async def test_the_address_by_which_it_is_reached_makes_no_cookie_plain(other_client, make_user):
-    """Checklist 34: behind a proxy the application itself sees plain http."""
+async def test_the_request_url_does_not_make_the_cookie_insecure(other_client, make_user):
+    """Checklist 34: behind a proxy the application itself sees plain HTTP."""
     await make_user("ada@example.com")
     client = await other_client(base_url="http://127.0.0.1:8000")
 
@@ -179,8 +178,8 @@ async def test_the_address_by_which_it_is_reached_makes_no_cookie_plain(other_cl
     assert "Secure" in answer.headers["set-cookie"].split("; ")
 
 
-async def test_the_secret_of_the_cookie_is_in_no_body(client, make_user, begin_session, headers_of):
-    """Checklist 34: HttpOnly would be for nothing."""
+async def test_the_cookie_secret_is_in_no_body(client, make_user, begin_session, headers_of):
+    """Checklist 34: otherwise HttpOnly would be useless."""
     issued = await begin_session(await make_user(), kind="cookie")
 
     answers = [
@@ -192,16 +191,16 @@ async def test_the_secret_of_the_cookie_is_in_no_body(client, make_user, begin_s
     assert not any(issued.token.partition(".")[2] in answer.text for answer in answers)
 
 
-# 34: cookies that another host of the domain has set
+# 34: cookies set by another host of the domain
 
 
 NO_SPACE_OF_HTTP = [b"\x85", b"\xa0", b"\x0b", b"\x0c", b"\x1f", b"\xc2\xa0"]
-"""Python strips them from text. To a browser they belong to the name, which then lacks the prefix."""
+"""Python strips them from text. For a browser they are part of the name, which then lacks the prefix."""
 
 
 @pytest.mark.parametrize("space", NO_SPACE_OF_HTTP)
-async def test_a_cookie_of_almost_the_same_name_is_no_session(client, make_user, begin_session, space):
-    """Checklist 34; CWE-20: or any host of the domain logs the browser in to an account of its choice."""
+async def test_a_cookie_with_a_similar_name_is_not_a_session(client, make_user, begin_session, space):
+    """Checklist 34; CWE-20: otherwise any host of the domain could log the browser in."""
     token = (await begin_session(await make_user(), kind="cookie")).token.encode()
 
     before = await client.get("/users/me", headers={b"Cookie": space + b"__Host-session=" + token})
@@ -211,7 +210,7 @@ async def test_a_cookie_of_almost_the_same_name_is_no_session(client, make_user,
 
 
 @pytest.mark.parametrize("space", NO_SPACE_OF_HTTP)
-async def test_a_cookie_of_almost_the_same_name_replaces_no_session(client, make_user, begin_session, space):
+async def test_a_cookie_with_a_similar_name_replaces_no_session(client, make_user, begin_session, space):
     """Checklist 34."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     own = (await begin_session(ada, kind="cookie")).token.encode()
@@ -224,10 +223,11 @@ async def test_a_cookie_of_almost_the_same_name_replaces_no_session(client, make
 
 
 @pytest.mark.parametrize("space", NO_SPACE_OF_HTTP)
-async def test_a_cookie_of_almost_the_same_name_makes_no_browser_known(
+async def test_a_cookie_with_a_similar_name_makes_no_browser_known(
     client, mailed_token, browser_of_answer, space
 ):
-    """Checklist 29 and 34: or the password of whoever registered with the victim's address lives on."""
+    """Checklist 29 and 34: otherwise an attacker who registered the victim's address could keep a
+    password."""
     attacker = await client.post("/users/register", json=ADA)
     cookie = space + browser_of_answer(attacker)["Cookie"].encode()
 
@@ -238,8 +238,8 @@ async def test_a_cookie_of_almost_the_same_name_makes_no_browser_known(
 
 
 @pytest.mark.parametrize("separator", ["; ", ";", " ;\t"])
-async def test_of_two_cookies_with_one_name_the_first_counts(client, make_user, begin_session, separator):
-    """Checklist 34: browsers send the one first whose path is longer, then the older (RFC 6265, 5.4)."""
+async def test_the_first_of_two_cookies_with_the_same_name_wins(client, make_user, begin_session, separator):
+    """Checklist 34: browsers send the longer path first, then the older cookie (RFC 6265, 5.4)."""
     token = (await begin_session(await make_user(), kind="cookie")).token
     pairs = [f"__Host-session={token}", "__Host-session=x"]
 
@@ -249,8 +249,8 @@ async def test_of_two_cookies_with_one_name_the_first_counts(client, make_user, 
     assert (first.status_code, second.status_code) == (200, 401)
 
 
-async def test_cookies_in_several_fields_are_read(client, make_user, begin_session):
-    """RFC 9113, section 8.2.3: clients of HTTP/2 send them so."""
+async def test_cookies_in_several_headers_are_read(client, make_user, begin_session):
+    """RFC 9113, section 8.2.3: HTTP/2 clients do this."""
     token = (await begin_session(await make_user(), kind="cookie")).token
     fields = [("Cookie", "theme=dark"), ("Cookie", f"__Host-session={token}"), ("Cookie", "language=en")]
 
@@ -282,7 +282,7 @@ SCHEMES = [b"", b"Bearer", b"bearer ", b"Bearer\t", b"Basic ", b"\xff ", b"Beare
 ODD_AUTHORIZATIONS = [scheme + value for scheme in SCHEMES for value in VALUES]
 
 
-async def test_no_odd_header_is_an_error_of_the_application(raw_statuses, manager, make_user):
+async def test_no_odd_header_causes_a_server_error(raw_statuses, manager, make_user):
     """Advisory 30. The page of a link reads the known browser, too."""
     page = f"/users/verify/{manager.verify_token(await make_user())}"
 
@@ -296,11 +296,11 @@ async def test_no_odd_header_is_an_error_of_the_application(raw_statuses, manage
     assert list(seen.values()) == [{401}, {401}, {200}, {200}], seen
 
 
-# 35: requests that another site makes a browser send
+# 35: cross-site requests
 
 
 async def test_there_are_routes_to_protect(unsafe_operations):
-    """Checklist 35: so that the tests below cannot pass with an empty list."""
+    """Checklist 35: otherwise the tests below could pass with an empty list."""
     assert {
         ("POST", "/users/logout"),
         ("POST", "/users/me/confirm"),
@@ -322,7 +322,9 @@ async def test_there_are_routes_to_protect(unsafe_operations):
 
 
 @pytest.mark.parametrize("headers", SOME_FOREIGN, ids=str)
-async def test_no_unsafe_route_takes_a_cookie_from_another_site(statuses_of, headers, accounts, session_rows):
+async def test_no_unsafe_route_accepts_a_cookie_from_another_site(
+    statuses_of, headers, accounts, session_rows
+):
     """Checklist 35; ASVS 3.5.1."""
     statuses = await statuses_of(headers)
 
@@ -332,8 +334,8 @@ async def test_no_unsafe_route_takes_a_cookie_from_another_site(statuses_of, hea
 
 
 @pytest.mark.parametrize("headers", SAME_ORIGIN, ids=str)
-async def test_every_unsafe_route_takes_a_cookie_from_its_own_pages(statuses_of, headers):
-    """Checklist 35: what refuses above is the origin and nothing else."""
+async def test_every_unsafe_route_accepts_a_cookie_from_its_own_pages(statuses_of, headers):
+    """Checklist 35: the refusals above are due to the origin only."""
     statuses = await statuses_of(headers)
 
     assert not {401, 403} & set(statuses.values()), statuses
@@ -341,7 +343,7 @@ async def test_every_unsafe_route_takes_a_cookie_from_its_own_pages(statuses_of,
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 async def test_another_site_cannot_log_a_browser_in(client, make_user, session_rows, headers):
-    """Checklist 35: login CSRF; the browser need not have a cookie yet."""
+    """Checklist 35: login CSRF; the browser may not have a cookie yet."""
     await make_user("ada@example.com")
 
     answer = await client.post("/users/login/cookie", json=ADA, headers=headers)
@@ -352,7 +354,7 @@ async def test_another_site_cannot_log_a_browser_in(client, make_user, session_r
 
 
 @pytest.mark.parametrize("headers", SAME_ORIGIN, ids=str)
-async def test_its_own_pages_can(client, make_user, headers):
+async def test_its_own_pages_can_log_a_browser_in(client, make_user, headers):
     """Checklist 35."""
     await make_user("ada@example.com")
 
@@ -362,7 +364,7 @@ async def test_its_own_pages_can(client, make_user, headers):
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
-async def test_no_form_of_another_site_is_taken_for_json(client, make_user, content_type):
+async def test_no_form_of_another_site_is_read_as_json(client, make_user, content_type):
     """Checklist 35: these types need no CORS preflight."""
     await make_user("ada@example.com")
     body = b'{"email":"ada@example.com","password":"correct horse battery","x":"="}'
@@ -377,8 +379,8 @@ async def test_no_form_of_another_site_is_taken_for_json(client, make_user, cont
 
 
 @pytest.mark.parametrize("headers", SOME_FOREIGN, ids=str)
-async def test_reading_is_free(client, make_user, begin_session, headers_of, headers):
-    """Checklist 35: a link from elsewhere opens the page of a user who is logged in."""
+async def test_safe_methods_need_no_origin(client, make_user, begin_session, headers_of, headers):
+    """Checklist 35: a link from another site opens the page of a logged-in user."""
     cookie = headers_of(await begin_session(await make_user(), kind="cookie"))["Cookie"]
 
     answer = await client.get("/users/me", headers={"Cookie": cookie} | headers)
@@ -388,7 +390,7 @@ async def test_reading_is_free(client, make_user, begin_session, headers_of, hea
 
 @pytest.mark.parametrize("headers", SOME_FOREIGN, ids=str)
 async def test_a_bearer_token_needs_no_origin(client, make_user, begin_session, headers_of, headers):
-    """Checklist 35: no browser sends it by itself."""
+    """Checklist 35: browsers do not send it automatically."""
     issued = await begin_session(await make_user())
 
     answer = await client.post("/users/logout", headers=headers_of(issued) | headers)
@@ -398,10 +400,10 @@ async def test_a_bearer_token_needs_no_origin(client, make_user, begin_session, 
 
 
 @pytest.mark.parametrize("authorization", ["", "x", "Bearer", "Bearer x", "Basic eDp5", "Cookie"])
-async def test_a_header_that_is_no_login_makes_no_exception_for_the_cookie(
+async def test_an_invalid_authorization_header_does_not_exempt_the_cookie(
     client, make_user, begin_session, headers_of, authorization
 ):
-    """Checklist 35: exempt is whom a bearer token authenticates, not whoever sends the header."""
+    """Checklist 35: only a valid bearer token is exempt, not the header itself."""
     issued = await begin_session(await make_user(), kind="cookie")
     cookie = headers_of(issued)["Cookie"]
 
@@ -411,8 +413,8 @@ async def test_a_header_that_is_no_login_makes_no_exception_for_the_cookie(
     assert (await client.get("/users/me", headers={"Cookie": cookie})).status_code == 200
 
 
-async def test_with_both_the_bearer_token_alone_acts(client, make_user, begin_session, headers_of):
-    """Checklist 35: a foreign page that has a token of its own does nothing with the victim's cookie."""
+async def test_the_bearer_token_wins_if_both_are_sent(client, make_user, begin_session, headers_of):
+    """Checklist 35: a foreign page with its own token cannot use the victim's cookie."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     cookie, bearer = await begin_session(ada, kind="cookie"), await begin_session(eve)
     headers = {"Cookie": headers_of(cookie)["Cookie"], "Sec-Fetch-Site": "cross-site"} | headers_of(bearer)
@@ -423,8 +425,8 @@ async def test_with_both_the_bearer_token_alone_acts(client, make_user, begin_se
     assert (await client.get("/users/me", headers=headers_of(bearer))).status_code == 401
 
 
-async def test_a_refresh_is_no_matter_of_cookies(client, make_user, begin_session):
-    """Checklist 35: its token is in the body, and no browser puts it there by itself."""
+async def test_a_refresh_ignores_cookies(client, make_user, begin_session):
+    """Checklist 35: its token is in the body, where browsers do not put it automatically."""
     issued = await begin_session(await make_user())
 
     answer = await client.post(
@@ -446,8 +448,8 @@ async def test_a_refresh_is_no_matter_of_cookies(client, make_user, begin_sessio
         ("http://[::1]:8000", "http://[::1]:8000"),
     ],
 )
-async def test_the_origin_is_that_of_the_configured_address(other_client, make_user, base_url, origin):
-    """Checklist 35. Browsers leave the port of the scheme out and write names in lower case (RFC 6454)."""
+async def test_the_origin_comes_from_the_configured_url(other_client, make_user, base_url, origin):
+    """Checklist 35. Browsers omit the default port and write host names in lower case (RFC 6454)."""
     await make_user("ada@example.com")
     client = await other_client(base_url=base_url)
 
@@ -457,10 +459,10 @@ async def test_the_origin_is_that_of_the_configured_address(other_client, make_u
 
 
 @pytest.mark.parametrize("extra", [{}, {"Sec-Fetch-Site": "cross-site"}], ids=str)
-async def test_another_site_is_refused_before_the_recent_login_is_asked_for(
+async def test_another_site_is_refused_before_the_recent_login_check(
     client, make_user, begin_session, headers_of, set_clock, extra
 ):
-    """Checklist 35: the answer tells nothing about the session."""
+    """Checklist 35: the response reveals nothing about the session."""
     set_clock(START)
     cookie = headers_of(await begin_session(await make_user(), kind="cookie"))["Cookie"]
 

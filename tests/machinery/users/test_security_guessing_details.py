@@ -1,4 +1,4 @@
-"""Wrong passwords in detail: known browsers, networks, a hundred in a row, several windows of one limit
+"""Wrong passwords in detail: known browsers, networks, consecutive failures, limits with several windows
 (Checklist 9, 10 and 11)."""
 
 import asyncio
@@ -54,7 +54,7 @@ def at(app, set_clock):
 
 @pytest.fixture
 def guess(at):
-    """`await guess("198.51.100.7")`: the status of a login with a wrong password from that address."""
+    """`await guess("198.51.100.7")`: the status of a login with a wrong password from that IP address."""
 
     async def send(address, email=EMAIL, path="/users/login", headers=OF_A_PAGE):
         answer = await at(address, "POST", path, json=WRONG | {"email": email}, headers=headers)
@@ -76,8 +76,8 @@ def flood(guess):
 # The counts
 
 
-async def test_a_success_on_one_account_does_not_clear_the_count_of_the_address(at, guess, make_owner):
-    """Checklist 9: else whoever owns one account tries all others without end (allauth 65.8.1)."""
+async def test_a_success_does_not_clear_the_count_of_the_address(at, guess, make_owner):
+    """Checklist 9: otherwise the owner of one account could try all others without limit (allauth 65.8.1)."""
     await make_owner(EMAIL)
     others = [f"user{number}@example.com" for number in range(PER_ADDRESS)]
 
@@ -90,7 +90,7 @@ async def test_a_success_on_one_account_does_not_clear_the_count_of_the_address(
     assert after == [401, 429]
 
 
-async def test_what_is_refused_hashes_nothing(at, guess, make_owner, hash_calls):
+async def test_refused_attempts_hash_nothing(at, guess, make_owner, hash_calls):
     """Checklist 9."""
     await make_owner(EMAIL)
     for _ in range(PER_PAIR):
@@ -102,7 +102,7 @@ async def test_what_is_refused_hashes_nothing(at, guess, make_owner, hash_calls)
     assert hash_calls == []
 
 
-async def test_an_unknown_address_is_limited_as_a_known_one_is(guess, make_owner):
+async def test_unknown_and_known_addresses_are_limited_alike(guess, make_owner):
     """Checklist 9 and 13."""
     await make_owner(EMAIL)
 
@@ -112,12 +112,12 @@ async def test_an_unknown_address_is_limited_as_a_known_one_is(guess, make_owner
     assert known == unknown
 
 
-# No way round them
+# No way around them
 
 
 @pytest.fixture
 def ways(at, manager, make_owner, visit, change):
-    """`await ways(name)`: a wrong password for Ada's account, given in that way; the status."""
+    """`await ways(name)`: the status of sending a wrong password for Ada's account in that way."""
     names = SimpleNamespace()
 
     async def begin():
@@ -154,7 +154,7 @@ def ways(at, manager, make_owner, visit, change):
 @pytest.mark.parametrize(
     "header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP"]
 )
-async def test_a_made_up_address_is_not_believed(guess, make_owner, header):
+async def test_a_forged_client_address_is_ignored(guess, make_owner, header):
     """Checklist 10."""
     await make_owner(EMAIL)
 
@@ -166,7 +166,7 @@ async def test_a_made_up_address_is_not_believed(guess, make_owner, header):
 
 
 async def test_addresses_of_one_ipv6_network_count_as_one(guess, make_owner):
-    """Checklist 10: everybody has 2^64 of them."""
+    """Checklist 10: each customer has 2^64 of them."""
     await make_owner(EMAIL)
 
     statuses = [await guess(f"2001:db8:1:2::{number:x}") for number in range(PER_PAIR + 1)]
@@ -174,7 +174,7 @@ async def test_addresses_of_one_ipv6_network_count_as_one(guess, make_owner):
     assert statuses == [401] * PER_PAIR + [429]
 
 
-async def test_another_ipv6_network_is_another_address(guess, make_owner):
+async def test_different_ipv6_networks_count_separately(guess, make_owner):
     """Checklist 10."""
     await make_owner(EMAIL)
     for number in range(PER_PAIR):
@@ -183,10 +183,10 @@ async def test_another_ipv6_network_is_another_address(guess, make_owner):
     assert await guess("2001:db8:1:3::1") == 401
 
 
-# Many at once, and the owner
+# Distributed guessing and the owner
 
 
-async def test_fifty_accounts_from_one_address(flood):
+async def test_guessing_fifty_accounts_from_one_address_is_limited(flood):
     """Checklist 9."""
     accounts = [f"user{number}@example.com" for number in range(50)]
 
@@ -195,8 +195,8 @@ async def test_fifty_accounts_from_one_address(flood):
     assert Counter(statuses) == {401: PER_ADDRESS, 429: 50 - PER_ADDRESS}
 
 
-async def test_a_known_browser_has_a_count_of_its_own(at, guess, make_owner, browser_of_answer):
-    """Checklist 9: a cookie that was stolen is no way round the limits."""
+async def test_a_known_browser_has_its_own_count(at, guess, make_owner, browser_of_answer):
+    """Checklist 9: a stolen cookie does not bypass the limits."""
     await make_owner(EMAIL)
     browser = browser_of_answer(await at("198.51.100.7", "POST", "/users/login", json=RIGHT))
 
@@ -205,10 +205,8 @@ async def test_a_known_browser_has_a_count_of_its_own(at, guess, make_owner, bro
     assert statuses == [401] * PER_BROWSER + [429]
 
 
-async def test_a_browser_that_is_known_for_one_account_is_a_stranger_to_others(
-    at, guess, make_owner, browser_of_answer
-):
-    """Checklist 10: whoever has an account could try all others with its cookie."""
+async def test_a_browser_known_for_one_account_is_unknown_to_others(at, guess, make_owner, browser_of_answer):
+    """Checklist 10: otherwise the owner of an account could try all others with its cookie."""
     await make_owner("eve@example.com")
     await make_owner(EMAIL)
     own = RIGHT | {"email": "eve@example.com"}
@@ -221,7 +219,7 @@ async def test_a_browser_that_is_known_for_one_account_is_a_stranger_to_others(
 
 @pytest.fixture
 def new_browsers(at, browser_of_answer, app):
-    """`await new_browsers(12)`: what shows that each of twelve browsers has logged in to the account."""
+    """`await new_browsers(12)`: the device cookies of twelve browsers that have logged in to the account."""
 
     async def log_in(count):
         answers = [await at("198.51.100.7", "POST", "/users/login", json=RIGHT) for _ in range(count)]
@@ -231,7 +229,7 @@ def new_browsers(at, browser_of_answer, app):
 
 
 async def test_all_known_browsers_of_an_account_share_a_count(guess, make_owner, new_browsers):
-    """Checklist 9: or each log-in with a fresh browser would buy ten more guesses."""
+    """Checklist 9: otherwise each login with a new browser would allow ten more guesses."""
     await make_owner(EMAIL)
     browsers = await new_browsers(12)
 
@@ -242,10 +240,10 @@ async def test_all_known_browsers_of_an_account_share_a_count(guess, make_owner,
     assert Counter(statuses) == {401: ALL_BROWSERS, 429: 12 * PER_BROWSER - ALL_BROWSERS}
 
 
-async def test_the_browsers_of_a_thief_are_strangers_after_a_reset(
+async def test_a_reset_makes_an_attackers_browser_unknown(
     at, guess, manager, make_owner, new_browsers, browser_of_answer
 ):
-    """Checklist 11: the thief knew the password; the owner takes the account back by mail."""
+    """Checklist 11: the attacker knew the password; the owner recovers the account by mail."""
     user = await make_owner(EMAIL)
     of_the_thief = await new_browsers(12)
     new = {"password": "a brand new password"}
@@ -279,9 +277,7 @@ async def test_the_browser_that_changes_the_password_stays_known(
     assert owner.status_code == 200
 
 
-async def test_a_browser_that_was_not_used_for_too_long_is_a_stranger(
-    guess, make_owner, new_browsers, set_clock
-):
+async def test_a_long_unused_browser_is_unknown(guess, make_owner, new_browsers, set_clock):
     """Checklist 10."""
     await make_owner(EMAIL)
     [browser] = await new_browsers(1)
@@ -292,7 +288,7 @@ async def test_a_browser_that_was_not_used_for_too_long_is_a_stranger(
     assert statuses[-1] == 429
 
 
-async def test_one_address_does_not_keep_the_owner_out(at, guess, make_owner, set_clock):
+async def test_one_address_cannot_lock_the_owner_out(at, guess, make_owner, set_clock):
     """Checklist 11: one wrong password each 865 seconds, for two days, from one address."""
     await make_owner(EMAIL)
 
@@ -306,7 +302,7 @@ async def test_one_address_does_not_keep_the_owner_out(at, guess, make_owner, se
     assert owner.status_code == 200
 
 
-# A hundred in a row
+# A hundred consecutive failures
 
 
 @pytest.fixture
@@ -334,8 +330,8 @@ async def test_a_known_browser_logs_in_to_a_locked_account_and_unlocks_it(
     assert (await stored(user)).failed_logins == 0
 
 
-async def test_a_success_ends_the_row_of_failures(at, guess, make_owner, hundred_failures, stored):
-    """Checklist 9: only failures in a row count."""
+async def test_a_success_resets_the_consecutive_failures(at, guess, make_owner, hundred_failures, stored):
+    """Checklist 9: only consecutive failures count."""
     user = await make_owner(EMAIL)
     await hundred_failures(user)
 
@@ -348,7 +344,7 @@ async def test_a_success_ends_the_row_of_failures(at, guess, make_owner, hundred
 async def test_wrong_passwords_of_a_known_browser_do_not_lock_the_account(
     guess, make_owner, new_browsers, stored
 ):
-    """Checklist 11: it has a count that strangers cannot use up, and strangers have one that it does not."""
+    """Checklist 11: strangers cannot exhaust its count, and it does not exhaust theirs."""
     user = await make_owner(EMAIL)
     [browser] = await new_browsers(1)
 
@@ -357,7 +353,7 @@ async def test_wrong_passwords_of_a_known_browser_do_not_lock_the_account(
     assert (await stored(user)).failed_logins == 0
 
 
-async def test_of_many_failures_at_once_each_counts(flood, make_owner, stored):
+async def test_concurrent_failures_all_count(flood, make_owner, stored):
     """Checklist 9."""
     user = await make_owner(EMAIL)
 
@@ -366,7 +362,7 @@ async def test_of_many_failures_at_once_each_counts(flood, make_owner, stored):
     assert (await stored(user)).failed_logins == PER_ACCOUNT
 
 
-async def test_a_failure_is_no_change_of_the_account(guess, make_owner, stored):
+async def test_a_failure_does_not_change_the_account(guess, make_owner, stored):
     user = await make_owner(EMAIL)
 
     await guess("192.0.2.1")
@@ -375,8 +371,8 @@ async def test_a_failure_is_no_change_of_the_account(guess, make_owner, stored):
 
 
 @pytest.mark.parametrize("way", ["login", "link", "confirmation"])
-async def test_what_could_not_be_checked_is_not_counted(ways, manager, monkeypatch, way):
-    """Checklist 11: a server that is busy locks nobody out."""
+async def test_unchecked_passwords_are_not_counted(ways, manager, monkeypatch, way):
+    """Checklist 11: a busy server locks nobody out."""
     await ways.begin()
 
     async def busy(password, hashed):
@@ -391,13 +387,12 @@ async def test_what_could_not_be_checked_is_not_counted(ways, manager, monkeypat
     assert afterwards in (400, 401)
 
 
-# Several windows of one limit
+# Limits with several windows
 
 
 @pytest.fixture
 def counted(set_clock):
-    """`allowed = counted("10/15m, 100/d")`, and `await allowed(NOON, 12)`: of so many guesses, how many are
-    checked then."""
+    """`allowed = counted("10/15m, 100/d")`; `await allowed(NOON, 12)`: how many of 12 guesses are checked."""
 
     def begin(rates):
         limits = Limits(MemoryLimiter(), {"wrong_password": Limit(account=rates)})
@@ -419,7 +414,7 @@ def counted(set_clock):
 
 
 async def test_each_window_of_a_limit_is_counted_and_enforced(counted):
-    """Advisory 43. Checklist 9: ten each quarter of an hour, until the hundred of the day are used up."""
+    """Advisory 43. Checklist 9: ten every 15 minutes, up to a hundred a day."""
     allowed = counted("10/15m, 100/d")
 
     numbers = [await allowed(NOON + timedelta(minutes=15 * quarter), 12) for quarter in range(12)]
@@ -428,8 +423,8 @@ async def test_each_window_of_a_limit_is_counted_and_enforced(counted):
 
 
 @pytest.mark.parametrize("rates", ["1/m, 3/h", "3/h, 1/m"])
-async def test_what_one_window_refuses_does_not_count_for_the_other(counted, rates):
-    """Advisory 43. Checklist 11: who hammers at one account does not shut its owner out for longer."""
+async def test_attempts_refused_by_one_window_do_not_count_in_the_other(counted, rates):
+    """Advisory 43. Checklist 11: continued guessing does not lock the owner out for longer."""
     allowed = counted(rates)
 
     assert [await allowed(NOON + timedelta(minutes=minute), 100) for minute in range(4)] == [1, 1, 1, 0]

@@ -1,4 +1,4 @@
-"""What answers say to browsers, and what production does not start with. Checklist 30 and 40."""
+"""Security headers, and what production refuses to start with. Checklist 30 and 40."""
 
 import re
 from hashlib import sha256
@@ -37,7 +37,7 @@ ANSWERS = [
 
 @pytest.fixture
 def connected_to():
-    """`async with connected_to(app) as client:` for an application of the test's own."""
+    """`async with connected_to(app) as client:` for an application created by the test."""
     return lambda app: httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="https://test")
 
 
@@ -48,7 +48,7 @@ def production(build_app, connected_to):
 
 
 @pytest.mark.parametrize(("method", "path", "status"), ANSWERS)
-async def test_every_answer_tells_browsers_to_be_careful(production, method, path, status):
+async def test_every_response_has_the_security_headers(production, method, path, status):
     """Checklist 40: ASVS 3.4.1, 3.4.3 to 3.4.6."""
     async with production() as client:
         answer = await client.request(method, path)
@@ -63,7 +63,7 @@ async def test_every_answer_tells_browsers_to_be_careful(production, method, pat
 
 @pytest.mark.parametrize("path", ["/users/verify/a", "/users/password-reset/a", "/users/email-change/a"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_no_answer_to_a_link_passes_its_token_on(client, method, path):
+async def test_no_response_to_a_link_leaks_its_token(client, method, path):
     """Checklist 30: ASVS 3.4.5, 14.3.2."""
     answer = await client.request(method, path)
 
@@ -75,7 +75,7 @@ async def test_no_answer_to_a_link_passes_its_token_on(client, method, path):
     "headers",
     [{"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}],
 )
-async def test_links_do_not_lead_where_a_request_says(client, make_user, outbox, headers):
+async def test_links_ignore_the_host_of_the_request(client, make_user, outbox, headers):
     """Checklist 30: they are built from BASE_URL."""
     user = await make_user()
 
@@ -86,8 +86,8 @@ async def test_links_do_not_lead_where_a_request_says(client, make_user, outbox,
     assert "evil.example" not in mail.text_body + (mail.html_body or "")
 
 
-async def test_production_answers_under_its_own_name_alone(production, make_user, outbox):
-    """Checklist 30: a name that somebody made up does not reach the routes at all."""
+async def test_production_accepts_only_its_own_host_names(production, make_user, outbox):
+    """Checklist 30: a forged host name never reaches the routes."""
     user = await make_user()
 
     async with production() as client:
@@ -100,7 +100,7 @@ async def test_production_answers_under_its_own_name_alone(production, make_user
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
-async def test_the_documentation_is_closed_in_production(production, path):
+async def test_the_documentation_is_off_in_production(production, path):
     """Checklist 40: ASVS 13.4.5."""
     async with production() as client:
         assert (await client.get(path)).status_code == 404
@@ -146,7 +146,7 @@ def test_production_does_not_start_with_a_placeholder_or_with_debug_on(monkeypat
 
 @pytest.fixture
 def operations(app):
-    """Every method and path of the users, and the pages behind mailed links."""
+    """Every method and path of the users routes and of the pages of mailed links."""
     documented = [
         (method.upper(), path)
         for path, of_path in app.openapi()["paths"].items()
@@ -158,10 +158,10 @@ def operations(app):
 
 
 @pytest.mark.parametrize("kind", ["bearer", "cookie"])
-async def test_no_cache_keeps_what_is_sent_to_a_user(
+async def test_responses_to_users_are_not_cached(
     client, operations, make_user, begin_session, headers_of, kind
 ):
-    """Advisory 37: of every route, whatever it answers; ASVS 14.3.2."""
+    """Advisory 37: every route, whatever its response; ASVS 14.3.2."""
     numbers = count()
 
     async def send(method, path):
@@ -188,7 +188,7 @@ OWN = [
 
 @pytest.fixture
 def own_route(build_app):
-    """`own_route(answer)`: an application whose `/mine` gives a user who is logged in that answer."""
+    """`own_route(answer)`: an application whose `/mine` returns that response to a logged-in user."""
 
     def build(answer):
         app = build_app()
@@ -204,7 +204,7 @@ def own_route(build_app):
 
 @pytest.mark.parametrize("answer", OWN, ids=lambda answer: f"{answer.status_code} {answer.content_type}")
 @pytest.mark.parametrize("kind", ["bearer", "cookie"])
-async def test_no_cache_keeps_what_a_route_of_yours_sends_to_a_user(
+async def test_responses_of_your_own_routes_to_users_are_not_cached(
     own_route, connected_to, make_user, begin_session, headers_of, kind, answer
 ):
     """Advisory 37: pages and redirects have no Cache-Control of their own."""
@@ -217,7 +217,7 @@ async def test_no_cache_keeps_what_a_route_of_yours_sends_to_a_user(
     assert received.headers.get_list("cache-control") == ["no-store"]
 
 
-async def test_a_route_of_yours_may_let_the_browser_keep_it(
+async def test_your_own_route_may_allow_browser_caching(
     own_route, connected_to, make_user, begin_session, headers_of
 ):
     headers = headers_of(await begin_session(await make_user()))

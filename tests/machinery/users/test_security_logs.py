@@ -1,4 +1,4 @@
-"""No password and no token comes into a log. Beside these, `tests/log_guard.py` looks through every run."""
+"""No password or token is logged. In addition, `tests/log_guard.py` checks every test run."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ OTHER = "a brand new password"
 
 @pytest.fixture
 def log():
-    """The records of everything that is logged, DEBUG too."""
+    """All log records, DEBUG included."""
     records = []
     handler = logging.Handler(logging.DEBUG)
     handler.emit = records.append
@@ -24,13 +24,13 @@ def log():
 
 @pytest.fixture
 def shown(log):
-    """`shown()`: all of that in one text, with nothing redacted."""
+    """`shown()`: all records as one text, unredacted."""
     return lambda: "\n".join(f"{each.getMessage()} {vars(each)}" for each in log)
 
 
 @pytest.fixture
 def access(log):
-    """`access()`: the lines of the requests."""
+    """`access()`: the lines of the access log."""
     return lambda: [each for each in log if each.name == "app.access"]
 
 
@@ -64,10 +64,10 @@ async def test_a_life_of_an_account_leaves_no_secret_in_the_log(client, make_own
     ["/users/verify/{}", "/users/password-reset/{}", "/users/email-change/{}", "/user/verify/{}", "/{}"],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT"])
-async def test_no_token_of_an_address_is_in_the_line_of_its_request(
+async def test_no_token_in_a_url_is_in_the_access_log(
     client, manager, make_user, shown, access, method, path
 ):
-    """Checklist 39: ASVS 14.2.1. Whether or not there is such a route."""
+    """Checklist 39: ASVS 14.2.1. Whether or not the route exists."""
     token = manager.reset_token(await make_user())
 
     await client.request(method, path.format(token))
@@ -77,7 +77,7 @@ async def test_no_token_of_an_address_is_in_the_line_of_its_request(
 
 
 @pytest.mark.parametrize("name", ["token", "password", "access_token"])
-async def test_nothing_of_a_query_is_logged(client, shown, access, name):
+async def test_query_strings_are_not_logged(client, shown, access, name):
     """Checklist 39: ASVS 14.2.1."""
     await client.get(f"/users/me?{name}={PASSWORD}")
 
@@ -86,7 +86,7 @@ async def test_nothing_of_a_query_is_logged(client, shown, access, name):
 
 
 @pytest.mark.parametrize("kind", ["bearer", "cookie"])
-async def test_the_line_of_a_request_names_who_has_sent_it(client, make_user, visit, access, kind):
+async def test_the_access_log_names_the_user(client, make_user, visit, access, kind):
     """Checklist 39: ASVS 16.2.1."""
     user = await make_user()
 
@@ -97,7 +97,7 @@ async def test_the_line_of_a_request_names_who_has_sent_it(client, make_user, vi
 
 
 @pytest.mark.parametrize("header", ["Bearer nonsense", "Basic nonsense", ""])
-async def test_the_line_of_a_request_without_a_login_names_nobody(client, make_user, access, header):
+async def test_the_access_log_names_nobody_without_a_login(client, make_user, access, header):
     """Checklist 39: ASVS 16.2.1."""
     await make_user()
 
@@ -106,8 +106,8 @@ async def test_the_line_of_a_request_without_a_login_names_nobody(client, make_u
     assert [(line.user, line.status) for line in access()] == [(None, 401)]
 
 
-async def test_one_line_leads_to_all_others_of_its_request(client, manager, make_user, login, log):
-    """Checklist 39: ASVS 16.2.1. The id is in each, and in the answer."""
+async def test_all_lines_of_a_request_share_its_id(client, manager, make_user, login, log):
+    """Checklist 39: ASVS 16.2.1. The id is in each line and in the response."""
     headers = login(await make_user())
     lines = []
     handler = logging.Handler()
@@ -129,10 +129,8 @@ async def test_one_line_leads_to_all_others_of_its_request(client, manager, make
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
-async def test_a_hook_that_raises_with_a_secret_in_its_text_does_not_show_it(
-    client, manager, make_owner, log, formatter
-):
-    """Checklist 39: ASVS 16.2.5. The second line of defence: what looks like a secret is redacted."""
+async def test_a_secret_in_the_error_of_a_hook_is_redacted(client, manager, make_owner, log, formatter):
+    """Checklist 39: ASVS 16.2.5. The second line of defence: text that looks like a secret is redacted."""
     user = await make_owner()
     made_up = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"  # pragma: allowlist secret
 

@@ -1,4 +1,4 @@
-"""Nobody's mailbox is flooded, and a limit on mails does not tell who has an account.
+"""No mailbox can be flooded, and limits on mails do not reveal who has an account.
 
 Checklist 12; ASVS 2.4.1.
 """
@@ -19,7 +19,7 @@ ASKING = pytest.mark.parametrize("path", ["/users/verify/request", "/users/passw
 
 @pytest.fixture
 def ask(app):
-    """`await ask(path, email, "198.51.100.7")`: somebody at that address asks for a mail to *email*."""
+    """`await ask(path, email, "198.51.100.7")`: a client at that IP address requests a mail to *email*."""
 
     async def send(path, email=EMAIL, address="198.51.100.7", **more):
         transport = httpx.ASGITransport(app=app, client=(address, 50000))
@@ -30,13 +30,13 @@ def ask(app):
 
 
 def visible(answer):
-    """All that a client sees of an answer; the id of each request is another."""
+    """Everything a client sees of a response, except the request id."""
     return answer.status_code, answer.content, dict(answer.headers) | {"x-request-id": ""}
 
 
 @ASKING
-async def test_a_mailbox_gets_no_more_than_so_many(ask, make_user, outbox, path):
-    """Checklist 12: whoever asks, from wherever."""
+async def test_mails_to_a_mailbox_are_limited(ask, make_user, outbox, path):
+    """Checklist 12: whoever requests it, from any address."""
     await make_user(EMAIL)
 
     for number in range(PER_MAILBOX + 3):
@@ -46,8 +46,8 @@ async def test_a_mailbox_gets_no_more_than_so_many(ask, make_user, outbox, path)
 
 
 @ASKING
-async def test_the_answer_is_the_same_when_no_mail_goes_out(ask, make_user, outbox_rows, path):
-    """Checklist 12 and 13: the same answer for the same work."""
+async def test_the_response_is_the_same_when_no_mail_is_sent(ask, make_user, outbox_rows, path):
+    """Checklist 12 and 13: same response, same work."""
     await make_user(EMAIL)
 
     answers = [await ask(path) for _ in range(PER_MAILBOX + 1)]
@@ -57,7 +57,7 @@ async def test_the_answer_is_the_same_when_no_mail_goes_out(ask, make_user, outb
 
 
 @ASKING
-async def test_an_unknown_mailbox_is_answered_alike(ask, make_user, path):
+async def test_an_unknown_mailbox_gets_the_same_response(ask, make_user, path):
     """Checklist 12 and 13."""
     await make_user(EMAIL)
 
@@ -68,8 +68,8 @@ async def test_an_unknown_mailbox_is_answered_alike(ask, make_user, path):
 
 
 @ASKING
-async def test_an_address_that_asks_for_everybody_is_refused(ask, path):
-    """Checklist 12: known and unknown alike, and before the body is read."""
+async def test_a_client_that_requests_mails_for_many_accounts_is_refused(ask, path):
+    """Checklist 12: for known and unknown accounts, before the body is read."""
     answers = [await ask(path, f"user{number}@example.com") for number in range(PER_ADDRESS + 1)]
 
     assert {answer.status_code for answer in answers[:-1]} == {202}
@@ -78,7 +78,7 @@ async def test_an_address_that_asks_for_everybody_is_refused(ask, path):
     assert "Try again in" in answers[-1].json()["detail"]
 
 
-async def test_nobody_keeps_an_administrator_from_sending_a_reset(ask, admin, make_user, outbox):
+async def test_strangers_cannot_stop_an_administrator_from_sending_a_reset(ask, admin, make_user, outbox):
     """Checklist 12 and 23."""
     user = await make_user(EMAIL)
     for _ in range(PER_MAILBOX):
@@ -90,7 +90,7 @@ async def test_nobody_keeps_an_administrator_from_sending_a_reset(ask, admin, ma
     assert len(await outbox()) == PER_MAILBOX + 1
 
 
-async def test_an_owner_who_asks_for_ever_other_addresses_is_refused(client, make_user, login):
+async def test_an_owner_who_requests_many_new_addresses_is_refused(client, make_user, login):
     """Checklist 12: each of them gets a mail."""
     headers = login(await make_user())
     most = Rate.parse(LIMITS["request_email_change"].account).count
@@ -103,12 +103,12 @@ async def test_an_owner_who_asks_for_ever_other_addresses_is_refused(client, mak
     assert [answer.status_code for answer in answers] == [202] * most + [429]
 
 
-# One mailbox, whoever asks and however it is written
+# One mailbox, whoever requests the mail and however it is spelled
 
 
 @pytest.fixture
 def move(app, visit):
-    """`await move(user, new_email, "198.51.100.7")`: the account asks for another address, from that one."""
+    """`await move(user, new_email, "198.51.100.7")`: request an email change from that IP address."""
 
     async def send(user, new_email, address="198.51.100.7"):
         headers = (await visit(user)).headers
@@ -121,7 +121,7 @@ def move(app, visit):
 
 @pytest.fixture
 def mails_to(outbox):
-    """`await mails_to("ada")`: how many mails wait for addresses that begin like that."""
+    """`await mails_to("ada")`: the number of waiting mails to addresses that start with it."""
 
     async def count(name):
         recipients = [each for mail in await outbox() for each in mail.all_recipients()]
@@ -130,8 +130,8 @@ def mails_to(outbox):
     return count
 
 
-async def test_many_accounts_that_ask_for_one_address_do_not_flood_its_mailbox(make_owner, move, mails_to):
-    """Checklist 12: forty from eight accounts, and the answer stays the same."""
+async def test_many_accounts_cannot_flood_a_mailbox_by_requesting_its_address(make_owner, move, mails_to):
+    """Checklist 12: forty from eight accounts, with the same response."""
     accounts = [await make_owner(f"eve{number}@example.net", is_verified=True) for number in range(8)]
 
     answers = [
@@ -144,7 +144,7 @@ async def test_many_accounts_that_ask_for_one_address_do_not_flood_its_mailbox(m
     assert await mails_to("ada") == Rate.parse(LIMITS["request_email_change"].mailbox).count
 
 
-async def test_a_change_of_address_costs_the_same_when_no_link_goes_out(
+async def test_an_email_change_does_the_same_work_when_no_link_is_sent(
     make_owner, move, rendered, outbox_rows, statements
 ):
     """Checklist 12 and 13."""
@@ -162,7 +162,7 @@ async def test_a_change_of_address_costs_the_same_when_no_link_goes_out(
 
 @ASKING
 async def test_sub_addresses_count_as_their_mailbox(ask, make_user, mails_to, path):
-    """Checklist 12: an attacker would have no end of them."""
+    """Checklist 12: an attacker could create any number of them."""
     for number in range(PER_MAILBOX + 2):
         await make_user(f"ada+{number}@example.com")
 
@@ -186,7 +186,7 @@ async def test_changes_to_sub_addresses_count_as_their_mailbox(make_owner, move,
 async def test_registering_sub_addresses_does_not_flood_their_mailbox(
     other_client, accounts, mails_to, outbox_rows, registration, status
 ):
-    """Checklist 12: the accounts are made, and can ask for their link later."""
+    """Checklist 12: the accounts are created and can request their link later."""
     client = await other_client(registration=registration)
     body = {"password": "correct horse battery"}
 
@@ -200,8 +200,8 @@ async def test_registering_sub_addresses_does_not_flood_their_mailbox(
     assert await mails_to("ada") == PER_MAILBOX
 
 
-async def test_an_account_that_got_no_mail_asks_for_its_link(client, ask, mails_to):
-    """Checklist 12: nobody is stranded."""
+async def test_an_account_that_got_no_mail_can_request_its_link(client, ask, mails_to):
+    """Checklist 12: nobody is left without a link."""
     body = {"password": "correct horse battery"}
     for number in range(PER_MAILBOX + 1):
         await client.post("/users/register", json=body | {"email": f"ada+{number}@example.com"})
@@ -211,8 +211,8 @@ async def test_an_account_that_got_no_mail_asks_for_its_link(client, ask, mails_
     assert await mails_to(f"ada+{PER_MAILBOX}@") == 1
 
 
-async def test_a_password_that_is_refused_does_not_count(client, mails_to):
-    """Checklist 12: whoever needs some tries to find a good one gets the mail all the same."""
+async def test_a_refused_password_does_not_count(client, mails_to):
+    """Checklist 12: users who need several attempts to find an acceptable password still get the mail."""
     for _ in range(PER_MAILBOX + 1):
         await client.post("/users/register", json={"email": EMAIL, "password": "short"})
 
@@ -221,8 +221,8 @@ async def test_a_password_that_is_refused_does_not_count(client, mails_to):
     assert await mails_to("ada") == 1
 
 
-async def test_what_a_hook_of_yours_mails_to_a_new_account_is_bounded_too(client, manager, mails_to):
-    """Checklist 12: `hooks.py` decides what is mailed, and not how often. Mail to others goes out."""
+async def test_mails_of_your_own_hook_to_a_new_account_are_limited_too(client, manager, mails_to):
+    """Checklist 12: `hooks.py` decides what is mailed, not how often. Mail to others is sent."""
 
     async def hook(user):
         services = services_of(user)
@@ -256,10 +256,10 @@ def log_in_with(client):
 
 
 @pytest.mark.parametrize("is_verified", [False, True])
-async def test_logins_with_ever_other_browsers_do_not_flood_a_mailbox(
+async def test_logins_with_many_browsers_do_not_flood_a_mailbox(
     make_owner, log_in_with, mails_to, is_verified
 ):
-    """Checklist 12: an attacker who has registered with another's address knows the password."""
+    """Checklist 12: an attacker who registered with someone else's address knows the password."""
     await make_owner(EMAIL, is_verified=is_verified)
 
     answers = [await log_in_with(f"Browser{number}") for number in range(UNPROVEN + 4)]
@@ -268,7 +268,7 @@ async def test_logins_with_ever_other_browsers_do_not_flood_a_mailbox(
     assert await mails_to("ada") == UNPROVEN
 
 
-async def test_accounts_of_one_mailbox_share_the_count_of_notices_until_they_are_verified(
+async def test_unverified_accounts_of_one_mailbox_share_the_count_of_notices(
     make_owner, log_in_with, mails_to
 ):
     """Checklist 12."""
@@ -282,7 +282,7 @@ async def test_accounts_of_one_mailbox_share_the_count_of_notices_until_they_are
 
 
 async def test_strangers_do_not_use_up_the_notices_of_a_verified_account(make_owner, log_in_with, mails_to):
-    """Checklist 12: or its owner would not be told of what matters."""
+    """Checklist 12: otherwise its owner would miss important notices."""
     await make_owner(EMAIL, is_verified=True)
     await make_owner("ada+x@example.com")
     for number in range(UNPROVEN + 2):
@@ -308,10 +308,10 @@ async def test_one_kind_of_notice_does_not_use_up_another(client, make_owner, lo
     assert len(await outbox()) == PER_KIND + 1
 
 
-async def test_the_old_address_of_a_verified_account_is_told_whatever_strangers_do(
+async def test_strangers_cannot_stop_the_notice_to_a_verified_old_address(
     client, make_owner, log_in_with, email_link, mails_to
 ):
-    """Checklist 12 and 25: the account is unverified no more when the notice goes to its old address."""
+    """Checklist 12 and 25: the account is already verified when the notice goes to its old address."""
     user = await make_owner(EMAIL, is_verified=True)
     await make_owner("ada+x@example.com")
     for number in range(UNPROVEN + 2):
@@ -322,10 +322,10 @@ async def test_the_old_address_of_a_verified_account_is_told_whatever_strangers_
     assert await mails_to("ada@") == 1
 
 
-async def test_accounts_that_move_away_do_not_flood_the_mailbox_that_they_leave(
+async def test_accounts_that_change_address_do_not_flood_the_old_mailbox(
     client, make_owner, email_link, mails_to, change
 ):
-    """Checklist 12: they are verified by moving, and were not before."""
+    """Checklist 12: the email change verifies them; before they were unverified."""
     for number in range(UNPROVEN + 2):
         user = await make_owner(f"ada+{number}@example.com")
         await client.post(await email_link(user), json={"password": "correct horse battery"})
@@ -334,10 +334,10 @@ async def test_accounts_that_move_away_do_not_flood_the_mailbox_that_they_leave(
     assert await mails_to("ada") == UNPROVEN
 
 
-async def test_an_owner_is_told_while_nothing_can_be_counted(
+async def test_an_owner_is_notified_while_counting_is_unavailable(
     make_owner, manager, log_in_with, mails_to, monkeypatch
 ):
-    """Checklist 12: a limiter that is away undoes nothing, and hides nothing."""
+    """Checklist 12: an unavailable limiter rolls back nothing and suppresses no notice."""
     await make_owner(EMAIL)
     await log_in_with("Browser1")
     allows = manager.limits.allows

@@ -1,4 +1,4 @@
-"""A setting or a service that is missing opens nothing: the start is refused, or its default denies.
+"""A missing setting or service grants no access: startup is refused, or the default denies.
 
 Advisory 32; CWE-636.
 """
@@ -25,7 +25,7 @@ REQUIRED = {
     "SMTP_SECURITY": "starttls",
 }
 PRODUCTION = REQUIRED | {"ENVIRONMENT": "production"}
-"""As little as production starts with."""
+"""The minimum that production starts with."""
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ def connect(app):
 
 @pytest.fixture
 def load_from(monkeypatch):
-    """`load_from({"DEBUG": "true"})`: the settings that these variables and nothing else give."""
+    """`load_from({"DEBUG": "true"})`: the settings from these variables only."""
 
     def load(environment):
         with monkeypatch.context() as patch:
@@ -56,7 +56,7 @@ def load_from(monkeypatch):
 
 @pytest.fixture
 async def bare(app, build_app, quick_hashing):
-    """A client of the application with the settings that production cannot do without, and no others."""
+    """A client of an application with only the settings that production requires."""
     async with connect(build_app(**values_of(PRODUCTION))) as client:
         yield client
 
@@ -75,19 +75,19 @@ def test_production_does_not_start_without(load_from, name):
 
 
 @pytest.mark.parametrize("name", sorted({each.upper() for each in Settings.model_fields} - set(PRODUCTION)))
-def test_an_empty_setting_is_one_that_is_missing(load_from, name):
-    """Advisory 32: the empty text is not "none", "nobody" or "everybody"."""
+def test_an_empty_setting_counts_as_missing(load_from, name):
+    """Advisory 32: an empty value does not mean "none", "nobody" or "everybody"."""
     assert load_from(PRODUCTION | {name: ""}) == load_from(PRODUCTION)
 
 
 def test_production_does_not_start_with_an_empty_list_of_hosts(load_from):
-    """Advisory 32: it would be every host."""
+    """Advisory 32: it would allow every host."""
     with pytest.raises(SettingsError, match="ALLOWED_HOSTS: "):
         load_from(PRODUCTION | {"ALLOWED_HOSTS": " , "})
 
 
 @pytest.mark.parametrize("name", ["CORS_ORIGINS", "TRUSTED_PROXIES"])
-def test_an_empty_list_of_others_lets_in_no_others(load_from, name):
+def test_an_empty_list_of_origins_or_proxies_allows_none(load_from, name):
     """Advisory 32."""
     assert load_from(PRODUCTION | {name: " , "}) == load_from(PRODUCTION)
 
@@ -96,8 +96,8 @@ def test_an_empty_list_of_others_lets_in_no_others(load_from, name):
 
 
 @pytest.mark.parametrize("environment", [PRODUCTION, {"SECRET_KEY": REQUIRED["SECRET_KEY"]}], ids=len)
-async def test_no_guarded_route_answers_without_a_login(app, build_app, environment):
-    """Advisory 32: also where ENVIRONMENT is missing, which means development."""
+async def test_every_guarded_route_requires_a_login(app, build_app, environment):
+    """Advisory 32: also without ENVIRONMENT, which means development."""
     guarded = [
         (method.upper(), re.sub(r"\{\w+\}", "1", path))
         for path, operations in app.openapi()["paths"].items()
@@ -122,7 +122,9 @@ async def test_no_guarded_route_answers_without_a_login(app, build_app, environm
         ("MAX_HEADER_SIZE", "GET", "/users/me", {"X-Long": "a" * 17_000}, 431),
     ],
 )
-async def test_what_a_missing_setting_would_allow_is_refused(bare, missing, method, path, headers, status):
+async def test_requests_that_a_missing_setting_would_allow_are_refused(
+    bare, missing, method, path, headers, status
+):
     """Advisory 32."""
     answer = await bare.request(method, path, headers={"Origin": "https://evil.example"} | headers)
 
@@ -142,7 +144,7 @@ async def test_a_body_that_a_missing_setting_would_allow_is_refused(bare, missin
     assert (await bare.post("/users/register", json=body)).status_code == status
 
 
-async def test_without_cookie_secure_the_cookie_is_secure(bare, make_owner):
+async def test_the_cookie_is_secure_by_default(bare, make_owner):
     """Advisory 32."""
     await make_owner("ada@example.com")
 
@@ -157,14 +159,14 @@ async def test_without_cookie_secure_the_cookie_is_secure(bare, make_owner):
         assert {"Secure", "HttpOnly"} <= set(cookie.split("; "))
 
 
-async def test_without_trusted_proxies_no_header_is_believed(bare, events):
+async def test_forwarded_headers_are_ignored_by_default(bare, events):
     """Advisory 32 and 35."""
     await bare.post("/users/login", json=ADA, headers={"X-Forwarded-For": "198.51.100.7"})
 
     assert [each.ip_address for each in await events()] == ["203.0.113.9"]
 
 
-async def test_without_redis_wrong_passwords_are_counted(bare, make_owner):
+async def test_wrong_passwords_are_counted_without_redis(bare, make_owner):
     """Advisory 32: by the process itself."""
     await make_owner("ada@example.com")
 
@@ -175,7 +177,7 @@ async def test_without_redis_wrong_passwords_are_counted(bare, make_owner):
 
 
 @pytest.mark.parametrize("remember", [True, False])
-async def test_without_lifetimes_a_session_ends(bare, make_owner, set_clock, headers_of_answer, remember):
+async def test_sessions_end_with_default_lifetimes(bare, make_owner, set_clock, headers_of_answer, remember):
     """Advisory 32."""
     set_clock(START)
     await make_owner("ada@example.com")
@@ -194,8 +196,8 @@ async def test_without_lifetimes_a_session_ends(bare, make_owner, set_clock, hea
 # The services
 
 
-async def test_a_guard_whose_service_is_missing_lets_nobody_in(settings):
-    """Advisory 32: an application to which accounts and limits were not joined."""
+async def test_a_guard_without_its_service_refuses_everyone(settings):
+    """Advisory 32: an application without accounts and limits."""
     app = App(title="Bare", version="1.0.0", description="", max_body_size=1000, settings=settings)
 
     @app.get("/mine")

@@ -1,4 +1,4 @@
-"""A login that is none, where one is optional: it never gives more than no login does.
+"""An invalid login, where login is optional, never grants more than no login.
 
 Advisory 33; CWE-287.
 """
@@ -17,7 +17,7 @@ OWN_PAGES = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.fixture
 async def dead_logins(make_owner, begin_session, change, change_session, manager, expired_tokens, set_clock):
-    """What is sent to show a login that is none, by what is wrong with it: the headers of the request."""
+    """Headers of invalid logins, by what is wrong with them."""
     ada, eve = await make_owner("ada@example.com"), await make_owner("eve@example.com")
     disabled = await make_owner("disabled@example.com")
     set_clock(START - timedelta(days=91))
@@ -74,12 +74,12 @@ async def dead_logins(make_owner, begin_session, change, change_session, manager
 
 
 def seen(answer):
-    """All that tells one answer from another; the log has the number of each."""
+    """Everything that distinguishes one response from another, except the request id."""
     headers = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
     return answer.status_code, headers, answer.content
 
 
-async def test_a_route_of_yours_takes_it_for_nobody(build_app, dead_logins):
+async def test_your_own_route_treats_it_as_logged_out(build_app, dead_logins):
     """Advisory 33."""
     app = build_app()
 
@@ -94,8 +94,8 @@ async def test_a_route_of_yours_takes_it_for_nobody(build_app, dead_logins):
     assert {what: each.json() for what, each in answers.items()} == dict.fromkeys(dead_logins, "nobody")
 
 
-async def test_the_page_of_a_link_is_that_for_nobody(client, manager, stored, accounts, dead_logins):
-    """Advisory 33: it asks for the password, which the owner who is logged in need not give."""
+async def test_the_link_page_treats_it_as_logged_out(client, manager, stored, accounts, dead_logins):
+    """Advisory 33: it asks for the password, which a logged-in owner need not enter."""
     ada = (await accounts())[0]
     path = f"/users/verify/{manager.verify_token(ada)}"
 
@@ -106,8 +106,8 @@ async def test_the_page_of_a_link_is_that_for_nobody(client, manager, stored, ac
     assert answers == dict.fromkeys(dead_logins, seen(nobody))
 
 
-async def test_a_new_address_is_confirmed_by_nobody(client, manager, change, accounts, dead_logins):
-    """Advisory 33: only its owner may, who is logged in or gives the password."""
+async def test_an_email_change_treats_it_as_logged_out(client, manager, change, accounts, dead_logins):
+    """Advisory 33: only its owner may, logged in or with the password."""
     ada = (await accounts())[0]
     await change(ada, pending_email="new@example.com")
     path = f"/users/email-change/{manager.email_change_token(ada, 'new@example.com')}"
@@ -121,8 +121,8 @@ async def test_a_new_address_is_confirmed_by_nobody(client, manager, change, acc
 
 
 @pytest.mark.parametrize("header", ["Cookie", "Authorization"])
-async def test_a_registration_is_confirmed_by_nobody(client, mailed_token, header):
-    """Advisory 33: the password is dead then, since somebody else may have made the account."""
+async def test_a_verification_treats_it_as_logged_out(client, mailed_token, header):
+    """Advisory 33: the password stops working, because someone else may have created the account."""
     await client.post("/users/register", json=ADA)
     value = {"Cookie": "__Host-session=x", "Authorization": "Bearer x"}[header]
 
@@ -132,7 +132,7 @@ async def test_a_registration_is_confirmed_by_nobody(client, mailed_token, heade
     assert (await client.post("/users/login", json=ADA)).status_code == 401
 
 
-async def test_a_log_out_logs_nobody_out(client, session_rows, dead_logins):
+async def test_logout_ends_no_session(client, session_rows, dead_logins):
     """Advisory 33."""
     before = {each.id: each.revoked_at for each in await session_rows()}
 
@@ -144,10 +144,8 @@ async def test_a_log_out_logs_nobody_out(client, session_rows, dead_logins):
     assert {each.id: each.revoked_at for each in await session_rows()} == before
 
 
-async def test_a_cookie_of_another_site_is_refused_where_a_login_is_optional(
-    client, manager, accounts, dead_logins
-):
-    """Advisory 33: before anybody asks whether it is a login."""
+async def test_a_cross_site_cookie_is_refused_where_login_is_optional(client, manager, accounts, dead_logins):
+    """Advisory 33: before the login itself is checked."""
     ada = (await accounts())[0]
     path = f"/users/verify/{manager.verify_token(ada)}"
 

@@ -1,4 +1,5 @@
-"""One request overtakes another inside its transaction: nothing survives, nothing fails. CWE-362, CWE-833."""
+"""One request overtakes another in its transaction: no session survives, no request fails. CWE-362,
+CWE-833."""
 
 import asyncio
 
@@ -10,7 +11,7 @@ OURS = {"Origin": "http://test"}
 
 @pytest.fixture
 async def administrate(client, make_user, login):
-    """`administrate("DELETE", path)`: a superuser sends it, in a task that has begun."""
+    """`administrate("DELETE", path)`: a superuser's request, in a task that has started."""
     headers = login(await make_user("root@example.com", is_superuser=True))
 
     async def send(method, path):
@@ -23,9 +24,8 @@ async def administrate(client, make_user, login):
 
 @pytest.fixture
 def before_a_session_begins(manager, monkeypatch):
-    """`before_a_session_begins(act)`: `act()` runs in a login's transaction, before its session is there.
-
-    What `act()` returns is at `.result`.
+    """`before_a_session_begins(act)`: `act()` runs in a login's transaction, before its session exists.
+    `.result` is what `act()` returns.
     """
 
     def arrange(act):
@@ -40,7 +40,7 @@ def before_a_session_begins(manager, monkeypatch):
     return arrange
 
 
-async def test_a_login_goes_before_a_deletion_that_comes_in_its_middle(
+async def test_a_deletion_during_a_login_waits_for_it(
     client, make_user, administrate, before_a_session_begins, stored
 ):
     user = await make_user("ada@example.com")
@@ -53,7 +53,7 @@ async def test_a_login_goes_before_a_deletion_that_comes_in_its_middle(
     assert await stored(user) is None
 
 
-async def test_a_new_cookie_and_a_deletion_do_not_wait_for_each_other(
+async def test_renewing_a_cookie_and_a_deletion_do_not_deadlock(
     client, make_user, begin_session, administrate, before_a_session_begins, stored
 ):
     user = await make_user("ada@example.com")
@@ -68,7 +68,7 @@ async def test_a_new_cookie_and_a_deletion_do_not_wait_for_each_other(
     assert await stored(user) is None
 
 
-async def test_a_session_that_is_being_replaced_ends_with_all_others(
+async def test_a_session_being_replaced_ends_with_all_others(
     client, db, manager, make_user, begin_session, administrate, before_a_session_begins
 ):
     """Checklist 23."""
@@ -85,7 +85,7 @@ async def test_a_session_that_is_being_replaced_ends_with_all_others(
         assert await manager.sessions.of_user(session, user) == []
 
 
-async def test_an_account_that_is_deleted_while_a_superuser_changes_it_is_not_found(
+async def test_an_account_deleted_during_a_change_is_not_found(
     client, manager, make_user, login, monkeypatch
 ):
     user = await make_user("ada@example.com")
@@ -104,10 +104,8 @@ async def test_an_account_that_is_deleted_while_a_superuser_changes_it_is_not_fo
     assert answer.status_code == 404
 
 
-async def test_a_login_in_whose_middle_the_password_is_reset_is_over(
-    client, manager, make_user, begin_session, stored
-):
-    """Checklist 21: the session belongs to the password that was given, and not to one that came since."""
+async def test_a_password_reset_during_a_login_ends_it(client, manager, make_user, begin_session, stored):
+    """Checklist 21: the session belongs to the password that was entered, not to a newer one."""
     user = await make_user("ada@example.com")
     link = f"/users/password-reset/{manager.reset_token(user)}"
     cookie = {"Cookie": f"__Host-session={(await begin_session(user, kind='cookie')).token}"}

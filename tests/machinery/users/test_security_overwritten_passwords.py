@@ -1,4 +1,4 @@
-"""A password that is set past its owner: no token outlives it. Advisory 50."""
+"""When code or SQL sets a password, no token survives. Advisory 50."""
 
 import asyncio
 from types import SimpleNamespace
@@ -49,7 +49,7 @@ async def by_sql_as_the_page_says(it):
 
 
 @pytest.mark.parametrize("overwritten", [by_the_manager, by_the_command_line, by_sql_as_the_page_says])
-async def test_no_token_outlives_a_password_that_is_set_past_its_owner(
+async def test_a_password_set_in_code_invalidates_all_tokens(
     db, manager, command, make_owner, every_token, overwritten
 ):
     """Checklist 21. Advisory 50."""
@@ -61,10 +61,8 @@ async def test_no_token_outlives_a_password_that_is_set_past_its_owner(
     assert await good() == INVITATION
 
 
-async def test_a_hash_that_is_written_alone_ends_the_password_and_no_token(
-    client, db, make_owner, every_token
-):
-    """SECURITY.md says so, and what to write beside it."""
+async def test_a_hash_written_directly_keeps_tokens_valid(client, db, make_owner, every_token):
+    """SECURITY.md says so, and what else to update."""
     user = await make_owner()
     good = await every_token(user)
 

@@ -1,6 +1,5 @@
-"""Passwords that are easy to guess are refused wherever one is set, and nothing else is.
-
-Each refusal has its sentence, costs no hash and does not spend a mailed link.
+"""Passwords that are easy to guess are refused on every route, and no others. Each refusal has its own
+message, hashes nothing and keeps a mailed link valid.
 """
 
 import logging
@@ -38,7 +37,7 @@ KEY = "0123456789abcdef" * 4
 
 @pytest.fixture
 def set_password(client, manager, make_owner, visit):
-    """`await set_password("reset", password)`: the answer to setting it, one of the ways there are."""
+    """`await set_password("reset", password)`: the response to setting it in that way."""
 
     async def register(password):
         return await client.post("/users/register", json={"email": ADDRESS, "password": password})
@@ -99,7 +98,7 @@ def create_by_cli(app, migrated, monkeypatch):
 
 @pytest.mark.parametrize("length", [0, 1, 7])
 def test_a_minimum_below_eight_cannot_be_set(length):
-    """Checklist 1: a password of less than 8 characters is refused whatever is set (ASVS 6.2.1)."""
+    """Checklist 1: a password of less than 8 characters is refused, whatever the setting (ASVS 6.2.1)."""
     with pytest.raises(ValidationError, match="greater than or equal to 8"):
         Settings(_env_file=None, secret_key=KEY, password_min_length=length)  # type: ignore[call-arg]
 
@@ -117,7 +116,7 @@ async def test_a_short_password_is_refused_every_way(set_password, hash_calls, w
 
 @WAYS
 @pytest.mark.parametrize("password", ["pqzrvmwkd" * 14 + "pqz", "pqzrvmwkd" * 10_000], ids=len)
-async def test_an_endless_password_is_refused_every_way(set_password, hash_calls, way, password):
+async def test_an_overlong_password_is_refused_every_way(set_password, hash_calls, way, password):
     """Checklist 1: more than 128 characters cost no hash."""
     answer = await set_password(way, password)
 
@@ -128,8 +127,8 @@ async def test_an_endless_password_is_refused_every_way(set_password, hash_calls
 
 @WAYS
 @pytest.mark.parametrize("password", ["pq zrvmw" * 8, "pqzrv mwkd" * 10, "pq☃zrvmw" * 16], ids=len)
-async def test_a_long_password_is_taken_whole_every_way(set_password, log_in, way, password):
-    """Checklist 1: 64 and more characters, each of which counts (ASVS 6.2.9, 6.2.8)."""
+async def test_a_long_password_is_not_truncated_anywhere(set_password, log_in, way, password):
+    """Checklist 1: 64 and more characters, all significant (ASVS 6.2.9, 6.2.8)."""
     answer = await set_password(way, password)
 
     assert answer.status_code in (200, 201)
@@ -151,8 +150,8 @@ async def test_a_long_password_is_taken_whole_every_way(set_password, log_in, wa
     ],
     ids=["case", "space after", "space before", "two spaces", "last of 100", "ligature", "composed"],
 )
-async def test_what_looks_alike_is_another_password(set_password, log_in, way, chosen, typed):
-    """Checklist 1: no NFKC, no trimming, no folding of the case."""
+async def test_lookalike_passwords_are_different(set_password, log_in, way, chosen, typed):
+    """Checklist 1: no NFKC, no trimming, no case folding."""
     await set_password(way, chosen)
 
     assert [await log_in(chosen), await log_in(typed)] == [200, 401]
@@ -169,8 +168,8 @@ async def test_a_password_is_stored_as_argon2id(client, accounts):
 
 @WAYS
 @pytest.mark.parametrize("password", ["pqzrvmwkdhsjgtbxlcnf", "48105937261850394726", "    !!!!    ????    "])
-async def test_no_kind_of_character_is_asked_for(set_password, way, password):
-    """Checklist 2: 20 lower-case letters will do, and so will 20 digits."""
+async def test_no_kind_of_character_is_required(set_password, way, password):
+    """Checklist 2: 20 lower-case letters are accepted, and so are 20 digits."""
     answer = await set_password(way, password)
 
     assert answer.status_code in (200, 201)
@@ -200,8 +199,8 @@ def is_little_more(password, words):
     return False
 
 
-def test_every_password_of_the_list_is_refused(common):
-    """Checklist 3: at least 3,000 that have the default length; lower, upper and title case."""
+def test_every_common_password_is_refused(common):
+    """Checklist 3: at least 3,000 of the default length, in lower, upper and title case."""
     long = [password for password in common if len(password) >= 12]
     spelt = [*long, *map(str.upper, filter(str.isascii, long)), *map(str.title, filter(str.isascii, long))]
 
@@ -209,7 +208,7 @@ def test_every_password_of_the_list_is_refused(common):
     assert [each for each in spelt if not is_refused(each, common=common)] == []
 
 
-def test_a_lower_minimum_has_a_list_of_its_own(common):
+def test_a_lower_minimum_has_its_own_list(common):
     """Checklist 3: at least 3,000 of 8 to 11 characters, for PASSWORD_MIN_LENGTH=8."""
     short = [password for password in common if 8 <= len(password) < 12]
 
@@ -217,7 +216,7 @@ def test_a_lower_minimum_has_a_list_of_its_own(common):
     assert [each for each in short if not is_refused(each, min_length=8, common=common)] == []
 
 
-def test_the_list_is_written_as_it_is_compared(common):
+def test_the_list_is_stored_normalized(common):
     assert [each for each in common if each != each.casefold() or not 4 <= len(each) <= 128] == []
     assert LIST.is_relative_to(PROJECT / "app")
 
@@ -257,7 +256,7 @@ def test_a_common_password_is_no_better_with_digits_and_signs(common):
 
 @WAYS
 @pytest.mark.parametrize("password", ["password1234!", "P@55w0rd-2026", "qwerty123456!"])
-async def test_such_a_password_is_refused_every_way(set_password, hash_calls, way, password):
+async def test_a_decorated_common_password_is_refused_every_way(set_password, hash_calls, way, password):
     """Checklist 3."""
     answer = await set_password(way, password)
 
@@ -267,7 +266,7 @@ async def test_such_a_password_is_refused_every_way(set_password, hash_calls, wa
 
 
 @pytest.mark.parametrize("password", ["password1234!", "P@55w0rd-2026", "qwerty123456!"])
-def test_such_a_password_is_refused_by_the_command_line(create_by_cli, password):
+def test_a_decorated_common_password_is_refused_by_the_command_line(create_by_cli, password):
     """Checklist 3: with --password-stdin."""
     result = create_by_cli(password)
 
@@ -294,7 +293,7 @@ def test_such_a_password_is_refused_by_the_command_line(create_by_cli, password)
     ],
 )
 def test_a_good_password_may_have_digits_and_signs(common, password):
-    """Checklist 2 and 3: more than one word is no word of the list."""
+    """Checklist 2 and 3: several words are not on the list."""
     check_password(password, common=common)
 
 
@@ -334,7 +333,7 @@ def test_four_random_words_with_a_digit_are_accepted(common, between):
 @WAYS
 @pytest.mark.parametrize("password", COMMON)
 async def test_a_common_password_is_refused_every_way(set_password, hash_calls, way, password):
-    """Checklist 3: at registration, reset and change, and no hash is made."""
+    """Checklist 3: at registration, reset and change, without hashing."""
     answer = await set_password(way, password)
 
     assert answer.status_code == 400
@@ -352,14 +351,14 @@ def test_a_common_password_is_refused_by_the_command_line(create_by_cli, passwor
 
 
 async def test_a_common_password_is_refused_by_an_update(manager, db, make_user):
-    """Checklist 3: also by code of one's own."""
+    """Checklist 3: also from custom code."""
     async with db.session() as session:
         user = await manager.get_by_id(session, (await make_user()).id)
         with pytest.raises(InvalidPassword, match=ON_THE_LIST):
             await manager.update(session, user, password=COMMON[0])
 
 
-async def test_a_common_password_of_eight_is_refused_where_eight_will_do(other_client):
+async def test_an_eight_character_common_password_is_refused_at_that_minimum(other_client):
     client = await other_client(password_min_length=8)
 
     answer = await client.post("/users/register", json={"email": ADDRESS, "password": "baseball"})
@@ -381,7 +380,7 @@ async def test_the_list_is_read_once(manager, monkeypatch):
 
 
 async def test_a_manager_without_a_policy_has_no_list(manager, db, quick_hashing):
-    """As the library hawkapi-users builds it: length and characters."""
+    """As hawkapi-users builds it: length and characters."""
     bare = UserManager(model=User, tokens=manager.tokens)
 
     async with db.session() as session:
@@ -392,7 +391,7 @@ async def test_a_manager_without_a_policy_has_no_list(manager, db, quick_hashing
     bare.hasher.close()
 
 
-# Words that are known about the owner
+# Known words about the owner
 
 
 @WAYS
@@ -413,7 +412,7 @@ async def test_a_manager_without_a_policy_has_no_list(manager, db, quick_hashing
         "l0v3l4c3!18151852",
     ],
 )
-async def test_little_more_than_a_known_word_is_refused_every_way(set_password, hash_calls, way, password):
+async def test_a_password_close_to_a_known_word_is_refused_every_way(set_password, hash_calls, way, password):
     """Checklist 4: the application's name, and the owner's address and its parts (ASVS 6.2.11)."""
     answer = await set_password(way, password)
 
@@ -422,7 +421,7 @@ async def test_little_more_than_a_known_word_is_refused_every_way(set_password, 
     assert "hash" not in hash_calls
 
 
-def test_little_more_than_a_known_word_is_refused_by_the_command_line(create_by_cli):
+def test_a_password_close_to_a_known_word_is_refused_by_the_command_line(create_by_cli):
     """Checklist 4: with --password-stdin."""
     result = create_by_cli("Ada.Lovelace.1815")
 
@@ -444,8 +443,8 @@ def test_little_more_than_a_known_word_is_refused_by_the_command_line(create_by_
         "!!!!!!!!!!!! 1",
     ],
 )
-async def test_other_passwords_may_hold_the_words(set_password, way, password):
-    """Checklist 4: eight characters beside them are enough, and none are asked for where there is none."""
+async def test_longer_passwords_may_contain_the_words(set_password, way, password):
+    """Checklist 4: eight other characters are enough, and none are required without such a word."""
     answer = await set_password(way, password)
 
     assert answer.status_code in (200, 201)
@@ -458,11 +457,11 @@ def test_a_word_counts_in_any_spelling(password):
 
 
 @pytest.mark.parametrize("words", [[], [""], ["app"], ["☃☃☃☃"], ["something else"]])
-def test_a_password_without_a_word_in_it_is_never_refused(words):
+def test_a_password_without_known_words_is_accepted(words):
     check_password("app-1-app-2-app-3", words=words)
 
 
-def test_the_words_that_count():
+def test_the_known_words_are_extracted():
     """Checklist 4: the list, which app/users/passwords/policy.py documents (ASVS 6.1.2)."""
     names = {"full_name": "Grace Hopper", "username": "amazing_grace", "nickname": None, "phone": "12345678"}
 
@@ -479,8 +478,8 @@ def test_the_words_that_count():
     assert not context_words("g.hopper@mail.navy.mil", names) & {"mil", "12345678"}
 
 
-async def test_names_count_when_an_account_is_made(manager, db):
-    """Checklist 4: columns of one's own that hold a name."""
+async def test_names_are_checked_when_an_account_is_created(manager, db):
+    """Checklist 4: custom columns that contain a name."""
     async with db.session() as session:
         with pytest.raises(InvalidPassword, match=LITTLE_MORE):
             await manager.create(
@@ -488,8 +487,8 @@ async def test_names_count_when_an_account_is_made(manager, db):
             )
 
 
-async def test_names_count_when_a_password_is_changed(manager, db, make_user):
-    """Checklist 4: those that the account has."""
+async def test_names_are_checked_when_a_password_is_changed(manager, db, make_user):
+    """Checklist 4: the names stored in the account."""
     async with db.session() as session:
         user = await manager.get_by_id(session, (await make_user()).id)
         user.first_name, user.last_name = "Grace", "Hopper"
@@ -497,14 +496,14 @@ async def test_names_count_when_a_password_is_changed(manager, db, make_user):
             await manager.update(session, user, password="Hopper Grace 1906")
 
 
-async def test_the_address_that_comes_with_a_password_counts(manager, db, make_user):
+async def test_the_submitted_address_is_checked(manager, db, make_user):
     async with db.session() as session:
         user = await manager.get_by_id(session, (await make_user()).id)
         with pytest.raises(InvalidPassword, match=LITTLE_MORE):
             await manager.update(session, user, email="grace@navy.example", password="grace@navy.example")
 
 
-# Passwords of data breaches
+# Passwords from data breaches
 
 
 @pytest.fixture
@@ -516,7 +515,7 @@ async def server(monkeypatch):
 
 @pytest.fixture
 async def asking(server, manager):
-    """The application asks the server."""
+    """The application queries the server."""
     check = BreachCheck(server.url, timeout=5)
     manager.policy = replace(manager.policy, breaches=check)
     yield
@@ -526,7 +525,7 @@ async def asking(server, manager):
 @pytest.mark.usefixtures("asking")
 @WAYS
 async def test_a_breached_password_is_refused_every_way(server, set_password, hash_calls, way):
-    """Checklist 5: and no hash is made of it (ASVS 6.2.12)."""
+    """Checklist 5: without hashing it (ASVS 6.2.12)."""
     server.body = line_of(NEW)
 
     answer = await set_password(way, NEW)
@@ -538,7 +537,7 @@ async def test_a_breached_password_is_refused_every_way(server, set_password, ha
 
 @pytest.mark.usefixtures("asking")
 @WAYS
-async def test_five_digits_of_a_hash_are_all_that_leaves(server, set_password, way):
+async def test_only_five_digits_of_a_hash_are_sent(server, set_password, way):
     """Checklist 5: the server learns neither the password nor whose it is."""
     await set_password(way, NEW)
 
@@ -550,8 +549,8 @@ async def test_five_digits_of_a_hash_are_all_that_leaves(server, set_password, w
 
 @pytest.mark.usefixtures("asking")
 @WAYS
-async def test_an_outage_keeps_nobody_from_setting_a_password(server, set_password, log_in, caplog, way):
-    """Checklist 5: it fails open and writes one line (ASVS 16.5.2)."""
+async def test_an_outage_does_not_prevent_setting_a_password(server, set_password, log_in, caplog, way):
+    """Checklist 5: it fails open and logs one line (ASVS 16.5.2)."""
     server.status = "503 Service Unavailable"
 
     with caplog.at_level(logging.INFO):
@@ -566,7 +565,7 @@ async def test_an_outage_keeps_nobody_from_setting_a_password(server, set_passwo
 
 @pytest.mark.usefixtures("asking")
 @WAYS
-async def test_no_connection_is_held_while_the_server_is_asked(app, server, set_password, way):
+async def test_no_connection_is_held_during_the_breach_check(app, server, set_password, way):
     held = []
 
     async def look():
@@ -582,14 +581,14 @@ async def test_no_connection_is_held_while_the_server_is_asked(app, server, set_
 @pytest.mark.usefixtures("asking")
 @WAYS
 @pytest.mark.parametrize("password", ["short", COMMON[0], "Ada Lovelace 2026"])
-async def test_a_password_that_is_refused_anyhow_is_not_asked_about(server, set_password, way, password):
+async def test_an_already_refused_password_is_not_looked_up(server, set_password, way, password):
     await set_password(way, password)
 
     assert server.requests == []
 
 
 @pytest.mark.usefixtures("asking")
-async def test_nobody_asks_with_a_dead_link_or_a_wrong_password(server, client, make_owner, visit):
+async def test_a_dead_link_or_wrong_password_triggers_no_lookup(server, client, make_owner, visit):
     here = await visit(await make_owner())
     change = {"current_password": "wrong", "new_password": NEW}
 
@@ -603,8 +602,8 @@ async def test_nobody_asks_with_a_dead_link_or_a_wrong_password(server, client, 
 
 
 @pytest.mark.usefixtures("asking")
-async def test_a_taken_address_is_asked_about_as_a_free_one_is(server, client, make_user, hash_calls):
-    """Nobody learns from the server's log, or from how long it takes, which addresses have an account."""
+async def test_taken_and_free_addresses_trigger_the_same_lookup(server, client, make_user, hash_calls):
+    """Neither the server's log nor the response time reveals which addresses have an account."""
     await make_user("taken@example.com")
 
     for email in ["taken@example.com", "free@example.com"]:
@@ -625,13 +624,13 @@ async def test_the_setting_turns_the_check_on(server, other_client):
     assert server.requests[0].startswith(f"GET /range/{digest_of(NEW)[:5]} ")
 
 
-async def test_without_the_setting_nobody_is_asked(app):
+async def test_no_lookup_happens_without_the_setting(app):
     """Checklist 5: off by default."""
     assert app.state.users.policy.breaches is None
 
 
-def test_the_command_line_asks_too_and_goes_on_without_an_answer(create_by_cli, monkeypatch):
-    """Checklist 5: nobody listens at this port."""
+def test_the_command_line_checks_too_and_tolerates_an_outage(create_by_cli, monkeypatch):
+    """Checklist 5: nothing listens on this port."""
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("PASSWORD_BREACH_URL", "http://127.0.0.1:9/range/")
 
@@ -654,7 +653,7 @@ def test_the_command_line_asks_too_and_goes_on_without_an_answer(create_by_cli, 
     ],
     ids=["missing", "null", "empty", "new", "upper case"],
 )
-async def test_the_current_password_is_needed_just_after_a_login(client, make_owner, visit, stored, body):
+async def test_the_current_password_is_required_even_after_a_login(client, make_owner, visit, stored, body):
     """Checklist 6: a login that counts as recent does not stand in for it (ASVS 6.2.3)."""
     user = await make_owner()
     here = await visit(user)
@@ -680,10 +679,10 @@ async def test_a_refused_change_names_the_new_password(server, set_password, pas
 @pytest.mark.usefixtures("asking")
 @pytest.mark.parametrize("password", ["short", "x" * 129, COMMON[0], "Ada Lovelace 2026", NEW])
 @pytest.mark.parametrize("sent_as", ["json", "data"])
-async def test_a_refused_password_does_not_spend_the_link(
+async def test_a_refused_password_keeps_the_link_valid(
     server, client, manager, make_owner, log_in, session_rows, password, sent_as
 ):
-    """Checklist 28: whatever it is refused for; and a reset logs nobody in."""
+    """Checklist 28: whatever the reason; and a reset does not log in."""
     server.body = line_of(NEW)
     path = f"/users/password-reset/{manager.reset_token(await make_owner(ADDRESS))}"
 
@@ -696,11 +695,11 @@ async def test_a_refused_password_does_not_spend_the_link(
     assert await log_in("yet another password") == 200
 
 
-# What there is not
+# Deliberately missing features
 
 
-async def test_a_password_does_not_grow_old(client, make_owner, set_clock, log_in):
-    """Checklist 8: it need not be changed from time to time (ASVS 6.2.10)."""
+async def test_passwords_do_not_expire(client, make_owner, set_clock, log_in):
+    """Checklist 8: passwords need not be changed periodically (ASVS 6.2.10)."""
     await make_owner(ADDRESS)
     set_clock(datetime(2060, 1, 1, tzinfo=UTC))
 
@@ -708,7 +707,7 @@ async def test_a_password_does_not_grow_old(client, make_owner, set_clock, log_i
 
 
 def test_there_are_no_hints_and_no_secret_questions(app):
-    """Checklist 8: no column for one, and no field in any request or answer (ASVS 6.4.2)."""
+    """Checklist 8: no column for one, and no field in any request or response (ASVS 6.4.2)."""
     schemas = app.openapi()["components"]["schemas"].values()
     names = {
         *User.__table__.columns.keys(),
@@ -720,7 +719,7 @@ def test_there_are_no_hints_and_no_secret_questions(app):
 
 
 def test_a_fresh_database_has_no_account(tmp_path):
-    """Checklist 8: nobody can log in before somebody has registered (ASVS 6.3.2)."""
+    """Checklist 8: nobody can log in before someone registers (ASVS 6.3.2)."""
     config = Config(toml_file=PROJECT / "pyproject.toml")
     config.attributes["database_url"] = f"sqlite+aiosqlite:///{tmp_path / 'fresh.db'}"
 

@@ -1,4 +1,4 @@
-"""What production demands, beside what test_security_headers.py shows. Checklist 40."""
+"""What production requires, in addition to test_security_headers.py. Checklist 40."""
 
 from hashlib import sha256
 
@@ -36,19 +36,19 @@ PRODUCTION = {
         ("REDIS_URL", {"redis_url": "redis://cache.example.com"}),
     ],
 )
-def test_production_does_not_start_with_what_travels_unencrypted(name, unsafe):
-    """Checklist 40: pages, links, cookies and passwords go over https alone."""
+def test_production_does_not_start_with_unencrypted_connections(name, unsafe):
+    """Checklist 40: pages, links, cookies and passwords use only HTTPS."""
     with pytest.raises(ValidationError, match=name):
         Settings(_env_file=None, **PRODUCTION | unsafe)
 
 
-def test_production_starts_with_what_is_safe():
-    """Checklist 40: so that the test above is refused for what it changes."""
+def test_production_starts_with_safe_connections():
+    """Checklist 40: so the settings of the test above are refused for what it changes."""
     assert not Settings(_env_file=None, **PRODUCTION).debug
 
 
 async def test_the_api_has_no_pages(app, client, make_user, begin_session, headers_of):
-    """Checklist 40; ASVS 7.4.4. The pages of `app/pages` have a button to log out: `tests/pages` tests it."""
+    """Checklist 40; ASVS 7.4.4. The pages of `app/pages` have a logout button, which `tests/pages` tests."""
     user = await make_user(is_superuser=True)
     cookie = headers_of(await begin_session(user, kind="cookie"))
     paths = [path for path, item in app.openapi()["paths"].items() if "get" in item]

@@ -1,4 +1,4 @@
-"""Several requests at once: the database decides, and exactly one of them wins. CWE-362, CWE-367."""
+"""Concurrent requests: the database decides, and exactly one of them wins. CWE-362, CWE-367."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 NEW = {"password": "a brand new password"}
 
 
-async def test_of_six_registrations_one_wins(client, at_once, accounts, outbox):
+async def test_only_one_of_six_concurrent_registrations_succeeds(client, at_once, accounts, outbox):
     """One account, and 409 for the others, never a 500."""
     statuses = await at_once(6, lambda: client.post("/users/register", json=ADA))
 
@@ -20,10 +20,10 @@ async def test_of_six_registrations_one_wins(client, at_once, accounts, outbox):
     assert len(await outbox()) == 1
 
 
-async def test_an_address_taken_since_the_look_up_is_a_conflict(
+async def test_an_address_taken_after_the_lookup_is_a_conflict(
     client, manager, make_user, accounts, outbox, monkeypatch
 ):
-    """The unique index decides, also where the look-up before it sees nobody."""
+    """The unique index decides, even if the earlier lookup found nobody."""
     await make_user("ada@example.com")
 
     async def sees_nobody(session, email):
@@ -38,7 +38,7 @@ async def test_an_address_taken_since_the_look_up_is_a_conflict(
     assert await outbox() == []
 
 
-async def test_of_six_spellings_of_an_address_one_wins(client, at_once, accounts):
+async def test_only_one_of_six_spellings_of_an_address_is_registered(client, at_once, accounts):
     """The unique index is on the normalized address."""
     spellings = iter(["ada@X.org", "Ada@x.org", "ADA@x.org", " ada@x.org", "aDA@x.org", "adA@x.ORG"])
 
@@ -48,7 +48,7 @@ async def test_of_six_spellings_of_an_address_one_wins(client, at_once, accounts
     assert len(await accounts()) == 1
 
 
-async def test_different_addresses_register_side_by_side(client, at_once, accounts):
+async def test_different_addresses_register_concurrently(client, at_once, accounts):
     addresses = iter(range(6))
 
     statuses = await at_once(
@@ -59,8 +59,8 @@ async def test_different_addresses_register_side_by_side(client, at_once, accoun
     assert len(await accounts()) == 6
 
 
-async def test_of_four_uses_of_a_reset_link_one_wins(client, manager, make_user, at_once, stored):
-    """Checklist 26: a token that is only checked before the hash could be spent many times."""
+async def test_only_one_of_four_uses_of_a_reset_link_succeeds(client, manager, make_user, at_once, stored):
+    """Checklist 26: a token checked only before hashing could be used several times."""
     user = await make_user()
     token = manager.reset_token(user)
 
@@ -70,7 +70,7 @@ async def test_of_four_uses_of_a_reset_link_one_wins(client, manager, make_user,
     assert (await stored(user)).password_version == 1
 
 
-async def test_of_four_reset_links_used_at_once_one_wins(client, manager, make_user, at_once):
+async def test_only_one_of_four_reset_links_succeeds(client, manager, make_user, at_once):
     """Checklist 26: several links of one account."""
     user = await make_user()
 
@@ -81,7 +81,7 @@ async def test_of_four_reset_links_used_at_once_one_wins(client, manager, make_u
     assert statuses == [200, 400, 400, 400]
 
 
-async def test_of_four_uses_of_a_verification_link_one_wins(client, manager, make_user, at_once):
+async def test_only_one_of_four_uses_of_a_verification_link_succeeds(client, manager, make_user, at_once):
     """Checklist 26: the hook runs once."""
     token = manager.verify_token(await make_user())
     verified = []
@@ -97,8 +97,8 @@ async def test_of_four_uses_of_a_verification_link_one_wins(client, manager, mak
     assert len(verified) == 1
 
 
-async def test_of_two_accounts_that_move_to_one_address_one_wins(manager, db, make_user):
-    """Checklist 25: the loser gets UserAlreadyExists, not an error of the database."""
+async def test_only_one_of_two_accounts_gets_the_same_new_address(manager, db, make_user):
+    """Checklist 25: the loser gets UserAlreadyExists, not a database error."""
     users = [await make_user("ada@example.com"), await make_user("eve@example.com")]
 
     async def move(user):
@@ -113,10 +113,10 @@ async def test_of_two_accounts_that_move_to_one_address_one_wins(manager, db, ma
 @pytest.mark.parametrize(
     "columns", [{"is_active": False}, {"email": "new@example.com"}, {"password_version": 1}], ids=str
 )
-async def test_a_reset_does_not_act_on_an_account_that_changed_while_hashing(
+async def test_a_reset_fails_if_the_account_changes_during_hashing(
     manager, db, make_user, meanwhile, change, stored, columns
 ):
-    """The token was good before the hash, which takes a while."""
+    """The token was valid before hashing, which takes a while."""
     user = await make_user()
     meanwhile(lambda: change(user, **columns))
 
@@ -129,10 +129,10 @@ async def test_a_reset_does_not_act_on_an_account_that_changed_while_hashing(
     assert (await stored(user)).hashed_password == user.hashed_password
 
 
-async def test_renewing_an_old_hash_does_not_bring_an_old_password_back(
+async def test_renewing_an_old_hash_does_not_restore_an_old_password(
     manager, db, make_user, change, monkeypatch, client
 ):
-    """A login with the old password that began before a reset must not undo the reset."""
+    """A login with the old password that started before a reset must not undo the reset."""
     user = await make_user("ada@example.com")
     hash_ = manager.hasher.hash
     monkeypatch.setattr(manager.hasher, "is_outdated", lambda hashed: True)
@@ -150,7 +150,7 @@ async def test_renewing_an_old_hash_does_not_bring_an_old_password_back(
             await manager.authenticate(session, **ADA)
 
 
-async def test_a_login_that_a_reset_overtakes_gives_no_good_token(
+async def test_a_login_overtaken_by_a_reset_gives_no_valid_token(
     client, manager, make_user, meanwhile, change
 ):
     """Checklist 21: a token that is issued meanwhile must not outlive the old password."""
@@ -163,10 +163,10 @@ async def test_a_login_that_a_reset_overtakes_gives_no_good_token(
     assert answer.status_code == 401
 
 
-async def test_an_account_that_is_deleted_while_its_owner_logs_in_gives_no_error(
+async def test_an_account_deleted_during_login_causes_no_server_error(
     client, manager, db, make_user, accounts
 ):
-    """Checklist 20: nobody gets a session of an account that is gone."""
+    """Checklist 20: nobody gets a session of a deleted account."""
     user = await make_user("ada@example.com")
 
     async def delete():
@@ -189,8 +189,8 @@ async def test_an_account_that_is_deleted_while_its_owner_logs_in_gives_no_error
     assert await accounts() == []
 
 
-async def test_of_six_invitations_of_one_address_the_last_one_works(client, admin, at_once, outbox):
-    """Checklist 26: six mails, and one link that makes the account."""
+async def test_only_the_last_of_six_invitations_works(client, admin, at_once, outbox):
+    """Checklist 26: six mails, and one link that creates the account."""
     statuses = await at_once(6, lambda: admin.post("/users/invitations", json={"email": ADA["email"]}))
     tokens = [re.search(r"/invitation/(\S+)", mail.text_body)[1] for mail in await outbox()]
     uses = [await client.post(f"/users/invitation/{token}", json=NEW) for token in tokens]
@@ -200,10 +200,10 @@ async def test_of_six_invitations_of_one_address_the_last_one_works(client, admi
 
 
 @pytest.mark.parametrize("order", [1, -1])
-async def test_of_parallel_requests_for_two_addresses_no_link_gives_the_other(
+async def test_parallel_requests_for_two_addresses_do_not_mix(
     client, make_owner, visit, at_once, outbox, stored, order
 ):
-    """Advisory 13. Checklist 25 and 27: the pending address may be another when a link is used."""
+    """Advisory 13. Checklist 25 and 27: the pending address may have changed when a link is used."""
     user = await make_owner("ada@example.com")
     headers = (await visit(user)).headers
     asked = iter(["a@example.com", "b@example.com"] * 2)

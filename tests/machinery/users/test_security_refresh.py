@@ -1,4 +1,4 @@
-"""Access and refresh tokens as an attacker sees them: forged, put together anew, copied and replayed."""
+"""Access and refresh tokens under attack: forged, recombined, copied and replayed."""
 
 import base64
 import json
@@ -27,13 +27,13 @@ def status_of(client):
 
 @pytest.fixture
 def key(settings):
-    """What access tokens are signed with."""
+    """The key that signs access tokens."""
     return derived_key(settings.secret_key.get_secret_value(), "access")
 
 
 @pytest.fixture
 def claims_of(manager):
-    """`claims_of(issued)`: what a good access token of the session claims."""
+    """`claims_of(issued)`: the claims of a valid access token of the session."""
 
     def claims(issued):
         token = manager.tokens.issue_access(issued.user.id, session_id=issued.session.id)
@@ -44,7 +44,7 @@ def claims_of(manager):
 
 @pytest.fixture
 def refresh(client):
-    """`await refresh(token)`: the answer to a refresh."""
+    """`await refresh(token)`: the response to a refresh."""
 
     async def send(token):
         return await client.post("/users/token/refresh", json={"refresh_token": token})
@@ -55,10 +55,10 @@ def refresh(client):
 # 36: the access token
 
 
-async def test_a_token_with_the_right_claims_and_key_is_good(
+async def test_a_token_with_the_right_claims_and_key_is_accepted(
     make_user, begin_session, claims_of, key, status_of
 ):
-    """So that the tests below are refused for what they change."""
+    """So the tokens of the tests below are refused for what they change."""
     claims = claims_of(await begin_session(await make_user()))
 
     assert await status_of(jwt.encode(claims, key, "HS256")) == 200
@@ -98,7 +98,7 @@ async def test_the_key_of_another_purpose_is_refused(
     assert await status_of(jwt.encode(claims, other_key, "HS256")) == 401
 
 
-async def test_the_secret_itself_is_no_key(make_user, begin_session, claims_of, settings, status_of):
+async def test_the_secret_itself_is_not_a_key(make_user, begin_session, claims_of, settings, status_of):
     """Checklist 36."""
     claims = claims_of(await begin_session(await make_user()))
 
@@ -134,7 +134,7 @@ async def test_no_claim_may_be_missing(make_user, begin_session, claims_of, key,
     ],
     ids=str,
 )
-async def test_no_claim_may_be_another(make_user, begin_session, claims_of, key, status_of, changes):
+async def test_no_claim_may_differ(make_user, begin_session, claims_of, key, status_of, changes):
     """Checklist 36; ASVS 9.2.1 to 9.2.3. `sub` is the id, never an address."""
     await make_user("eve@example.com")
     claims = claims_of(await begin_session(await make_user("ada@example.com"))) | changes
@@ -152,14 +152,14 @@ async def test_the_session_of_another_user_is_refused(make_user, begin_session, 
 
 
 async def test_the_session_of_a_cookie_is_refused(make_user, begin_session, claims_of, key, status_of):
-    """Checklist 36: nobody is given an access token for it."""
+    """Checklist 36: no access tokens are issued for it."""
     claims = claims_of(await begin_session(await make_user(), kind="cookie"))
 
     assert await status_of(jwt.encode(claims, key, "HS256")) == 401
 
 
-async def test_a_claim_of_a_right_gives_none(client, make_user, begin_session, claims_of, key):
-    """Checklist 36: roles are in the database alone."""
+async def test_a_claimed_right_is_ignored(client, make_user, begin_session, claims_of, key):
+    """Checklist 36: roles are stored only in the database."""
     claims = claims_of(await begin_session(await make_user())) | {"is_superuser": True, "scope": "admin"}
     token = jwt.encode(claims, key, "HS256")
 
@@ -169,10 +169,10 @@ async def test_a_claim_of_a_right_gives_none(client, make_user, begin_session, c
 
 
 @pytest.mark.parametrize(("is_superuser", "status"), [(True, 200), (False, 403)])
-async def test_a_change_of_role_acts_on_the_next_request(
+async def test_a_role_change_applies_to_the_next_request(
     client, make_user, begin_session, headers_of, change, is_superuser, status
 ):
-    """Checklist 36: with a token from before."""
+    """Checklist 36: with a token issued before."""
     user = await make_user(is_superuser=not is_superuser)
     headers = headers_of(await begin_session(user))
     await client.get("/users", headers=headers)
@@ -198,7 +198,7 @@ async def test_an_access_token_lasts_15_minutes_and_names_no_address(make_user, 
 
 
 async def test_rotation_is_atomic(refresh, make_user, begin_session, overtake_refresh, set_clock):
-    """Checklist 37; CWE-367: a use that two others overtake does not bring a replaced token back."""
+    """Checklist 37; CWE-367: a refresh overtaken by two others does not revive a replaced token."""
     set_clock(START)
     issued = await begin_session(await make_user())
     newest = []
@@ -216,10 +216,10 @@ async def test_rotation_is_atomic(refresh, make_user, begin_session, overtake_re
     assert (await refresh(newest[0])).status_code == 200
 
 
-async def test_a_refresh_that_a_log_out_overtakes_gives_no_tokens(
+async def test_a_refresh_overtaken_by_a_logout_gives_no_tokens(
     client, refresh, make_user, begin_session, headers_of, overtake_refresh, session_rows
 ):
-    """Checklist 37; CWE-367: a session that has ended meanwhile stays ended."""
+    """Checklist 37; CWE-367: a concurrently ended session stays ended."""
     issued = await begin_session(await make_user())
     overtake_refresh(lambda: client.post("/users/logout", headers=headers_of(issued)))
 
@@ -231,10 +231,10 @@ async def test_a_refresh_that_a_log_out_overtakes_gives_no_tokens(
     assert row.replaced_tokens == "[]"
 
 
-async def test_many_uses_at_once_replace_the_token_once(
+async def test_concurrent_uses_replace_the_token_once(
     refresh, make_user, begin_session, at_once, session_rows
 ):
-    """Checklist 37: and nobody is left with a dead one."""
+    """Checklist 37: nobody is left with an invalid one."""
     issued = await begin_session(await make_user())
     answers = []
 
@@ -251,10 +251,10 @@ async def test_many_uses_at_once_replace_the_token_once(
     assert row.revoked_at is None
 
 
-async def test_a_replay_after_the_grace_ends_the_session_for_thief_and_owner(
+async def test_a_replay_after_the_grace_period_ends_the_session_for_everyone(
     refresh, make_user, begin_session, headers_of, client, session_rows, events, set_clock
 ):
-    """Checklist 37: and that is committed, although the answer is 401."""
+    """Checklist 37: committed although the response is 401."""
     set_clock(START)
     stolen = await begin_session(await make_user())
     owners = (await refresh(stolen.token)).json()["refresh_token"]
@@ -270,7 +270,7 @@ async def test_a_replay_after_the_grace_ends_the_session_for_thief_and_owner(
     assert (await client.get("/users/me", headers=headers_of(stolen))).status_code == 401
 
 
-async def test_a_thief_who_is_faster_is_thrown_out_when_the_owner_comes(
+async def test_a_faster_attacker_is_logged_out_by_the_owners_refresh(
     refresh, make_user, begin_session, events, set_clock
 ):
     """Checklist 37: whichever of the two uses the old token second."""
@@ -288,10 +288,10 @@ async def test_a_thief_who_is_faster_is_thrown_out_when_the_owner_comes(
     assert [event.event for event in await events()] == [REUSED]
 
 
-async def test_a_replay_is_known_after_a_restart(
+async def test_a_replay_is_detected_after_a_restart(
     other_client, make_user, begin_session, set_clock, refresh, events
 ):
-    """Checklist 37. Advisory 8: what was replaced stands in the database, not in the memory of a process."""
+    """Checklist 37. Advisory 8: replaced tokens are recorded in the database, not in a process's memory."""
     set_clock(START)
     stolen = (await begin_session(await make_user())).token
     present = (await refresh(stolen)).json()["refresh_token"]
@@ -306,7 +306,7 @@ async def test_a_replay_is_known_after_a_restart(
     assert REUSED in [event.event for event in await events()]
 
 
-async def test_a_replay_inside_the_grace_revokes_nothing(
+async def test_a_replay_within_the_grace_period_revokes_nothing(
     refresh, make_user, begin_session, session_rows, events, set_clock
 ):
     """Checklist 37."""
@@ -338,10 +338,10 @@ async def test_a_replay_ends_no_other_login_of_the_user(
     assert [row.id for row in await session_rows() if row.revoked_at is None] == [other.session.id]
 
 
-async def test_a_replay_is_known_as_long_as_the_session_would_have_lasted(
+async def test_a_replay_is_detected_until_the_session_would_have_ended(
     refresh, manager, db, make_user, begin_session, session_rows, set_clock
 ):
-    """Checklist 37: the worker removes no row that a replay could still meet."""
+    """Checklist 37: the worker removes no row that is needed to detect a replay."""
     set_clock(START)
     issued = await begin_session(await make_user())
     await refresh(issued.token)

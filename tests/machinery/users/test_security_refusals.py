@@ -1,6 +1,6 @@
-"""What is refused is written down: once for each account or network in a while, and committed all the same.
+"""Refusals are audited once per account or network and period, and committed although the request fails.
 
-Checklist 39; ASVS 16.3.1, 16.3.2, 16.3.3. An operator sees who is attacked, and nobody can fill the log.
+Checklist 39; ASVS 16.3.1, 16.3.2, 16.3.3. Operators see who is attacked, and nobody can fill the log.
 """
 
 from collections import Counter
@@ -42,7 +42,7 @@ def post(app, set_clock):
 
 @pytest.fixture
 def guess(post):
-    """`await guess(EMAIL, 12)`: so many wrong passwords from one address; the last status."""
+    """`await guess(EMAIL, 12)`: that many wrong passwords from one address; the last status."""
 
     async def send(email=EMAIL, times=PER_PAIR + 1, address=HERE, **options):
         for _ in range(times - 1):
@@ -62,11 +62,11 @@ def noted(events):
     return read
 
 
-# Passwords that are not looked at
+# Unchecked passwords
 
 
-async def test_an_account_whose_password_is_guessed_is_written_down_once(guess, make_owner, noted):
-    """Checklist 39: with the account, and where the guesses come from."""
+async def test_blocked_guessing_is_audited_once_per_account(guess, make_owner, noted):
+    """Checklist 39: with the account and the origin of the guesses."""
     user = await make_owner(EMAIL)
 
     status = await guess(times=PER_PAIR + 20)
@@ -77,8 +77,8 @@ async def test_an_account_whose_password_is_guessed_is_written_down_once(guess, 
     assert (event.actor, event.ip_address) == ("", HERE)
 
 
-async def test_many_networks_that_guess_for_one_account_are_written_down_once(guess, make_owner, noted):
-    """Checklist 39: what is counted is the account."""
+async def test_many_networks_guessing_one_account_are_audited_once(guess, make_owner, noted):
+    """Checklist 39: the account is counted."""
     await make_owner(EMAIL)
 
     for number in range(30):
@@ -87,8 +87,8 @@ async def test_many_networks_that_guess_for_one_account_are_written_down_once(gu
     assert len(await noted("guessing_blocked")) == 1
 
 
-async def test_after_the_window_it_is_written_down_again(guess, make_owner, noted, set_clock):
-    """Checklist 39: an attack that goes on is seen to go on."""
+async def test_blocked_guessing_is_audited_again_after_the_window(guess, make_owner, noted, set_clock):
+    """Checklist 39: a continuing attack stays visible."""
     await make_owner(EMAIL)
     await guess()
     set_clock(NOON + WINDOW)
@@ -98,8 +98,8 @@ async def test_after_the_window_it_is_written_down_again(guess, make_owner, note
     assert [event.at for event in await noted("guessing_blocked")] == [NOON, NOON + WINDOW]
 
 
-async def test_an_unknown_account_is_written_down_alike(guess, make_owner, noted, statements):
-    """Checklist 13, 14 and 39: the same statements, and nothing of the e-mail address."""
+async def test_guessing_an_unknown_account_is_audited_the_same_way(guess, make_owner, noted, statements):
+    """Checklist 13, 14 and 39: the same statements, without the e-mail address."""
     await make_owner(EMAIL)
     work = []
     for email, address in ((EMAIL, HERE), ("nobody@example.com", THERE)):
@@ -117,7 +117,7 @@ async def test_an_unknown_account_is_written_down_alike(guess, make_owner, noted
     assert "example.com" not in str(vars(known)) + str(vars(unknown))
 
 
-async def test_a_stolen_session_that_guesses_is_written_down(post, make_owner, visit, noted):
+async def test_guessing_with_a_stolen_session_is_audited(post, make_owner, visit, noted):
     """Checklist 39."""
     user = await make_owner(EMAIL)
     headers = (await visit(user)).headers
@@ -128,8 +128,8 @@ async def test_a_stolen_session_that_guesses_is_written_down(post, make_owner, v
     assert (event.user_id, event.actor) == (user.id, user.id)
 
 
-async def test_a_network_that_is_refused_before_the_body_is_read_is_written_down_once(guess, post, noted):
-    """Checklist 39: for whom it guesses, nobody knows then."""
+async def test_a_network_refused_before_the_body_is_audited_once(guess, post, noted):
+    """Checklist 39: the guessed account is not known at that point."""
     for number in range(PER_ADDRESS):
         await guess(f"user{number}@example.com", 1)
 
@@ -141,10 +141,8 @@ async def test_a_network_that_is_refused_before_the_body_is_read_is_written_down
     assert msgspec.json.decode(event.details) == {"route": "login"}
 
 
-async def test_nobody_fills_the_log_with_accounts_that_do_not_exist(
-    guess, post, make_owner, browser_of_answer, noted
-):
-    """Checklist 39: a browser that is known for some account is refused after the body was read."""
+async def test_unknown_accounts_cannot_fill_the_log(guess, post, make_owner, browser_of_answer, noted):
+    """Checklist 39: a browser known for some account is refused after the body is read."""
     await make_owner(EMAIL)
     browser = browser_of_answer(await post("/users/login", json=RIGHT))
     for number in range(PER_ADDRESS):
@@ -161,7 +159,7 @@ async def test_nobody_fills_the_log_with_accounts_that_do_not_exist(
 
 @pytest.fixture
 def dead_links(manager, make_owner):
-    """`await dead_links()`: the requests of all ways to send a link that was used already or is made up."""
+    """`await dead_links()`: requests with a used or forged link, in every way it can be sent."""
 
     async def make():
         used = manager.verify_token(await make_owner(EMAIL, is_verified=True))
@@ -183,7 +181,7 @@ def dead_links(manager, make_owner):
 
 
 @pytest.mark.parametrize("way", range(10))
-async def test_a_refused_link_is_written_down(post, dead_links, noted, way):
+async def test_a_refused_link_is_audited(post, dead_links, noted, way):
     """Checklist 39: without the token."""
     path, options = (await dead_links())[way]
 
@@ -199,7 +197,7 @@ async def test_a_refused_link_is_written_down(post, dead_links, noted, way):
     assert "ey" + "J" not in str(vars(event))
 
 
-async def test_refused_links_are_written_down_once_for_a_network(post, dead_links, noted, set_clock):
+async def test_refused_links_are_audited_once_per_network(post, dead_links, noted, set_clock):
     """Checklist 39."""
     for path, options in await dead_links():
         await post(path, **options)
@@ -210,7 +208,7 @@ async def test_refused_links_are_written_down_once_for_a_network(post, dead_link
     assert Counter(event.ip_address for event in await noted("link_refused")) == {HERE: 2, THERE: 1}
 
 
-async def test_a_dead_link_that_is_only_opened_is_no_event(client, events):
+async def test_opening_a_dead_link_is_not_audited(client, events):
     """Mail scanners open links, and people open old ones."""
     answer = await client.get("/users/password-reset/made-up")
 
@@ -223,7 +221,7 @@ async def test_a_dead_link_that_is_only_opened_is_no_event(client, events):
 
 @pytest.fixture
 def cross_site(post, make_owner, visit):
-    """`await cross_site(way, HERE)`: another site makes a browser send a request."""
+    """`await cross_site(way, HERE)`: a cross-site request."""
 
     async def send(way, address=HERE):
         if way == "login":
@@ -237,7 +235,7 @@ def cross_site(post, make_owner, visit):
 
 
 @pytest.mark.parametrize(("way", "route"), [("login", "login_with_cookie"), ("cookie", "logout")])
-async def test_a_request_of_another_site_is_written_down(cross_site, noted, way, route):
+async def test_a_cross_site_request_is_audited(cross_site, noted, way, route):
     """Checklist 35 and 39."""
     answer = await cross_site(way)
 
@@ -250,7 +248,7 @@ async def test_a_request_of_another_site_is_written_down(cross_site, noted, way,
     assert msgspec.json.decode(event.details) == {"route": route}
 
 
-async def test_requests_of_other_sites_are_written_down_once_for_a_network(cross_site, noted, set_clock):
+async def test_cross_site_requests_are_audited_once_per_network(cross_site, noted, set_clock):
     """Checklist 39."""
     for _ in range(5):
         await cross_site("login")
@@ -265,7 +263,7 @@ async def test_requests_of_other_sites_are_written_down_once_for_a_network(cross
 
 
 @pytest.mark.parametrize("error", [LimiterUnavailable("away"), OperationalError("INSERT", {}, OSError())])
-async def test_a_refusal_that_cannot_be_written_down_is_the_same_response(
+async def test_a_refusal_that_cannot_be_audited_has_the_same_response(
     post, cross_site, events, monkeypatch, error
 ):
     before = [await post("/users/verify/made-up", THERE), await cross_site("login", THERE)]
@@ -283,7 +281,7 @@ async def test_a_refusal_that_cannot_be_written_down_is_the_same_response(
 
 
 async def test_without_an_address_all_clients_count_as_one(app, client, noted):
-    """Checklist 39: behind a socket that tells no address, nobody fills the log either."""
+    """Checklist 39: behind a socket without addresses nobody can fill the log either."""
     client._transport.client = ("", 0)
 
     for _ in range(3):

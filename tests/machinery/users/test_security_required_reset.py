@@ -1,4 +1,4 @@
-"""An account that must set a new password: the right one counts as wrong until a mailed link has set another.
+"""An account that must set a new password: the right one counts as wrong until a mailed link sets another.
 
 ASVS 6.4.2, 7.4.3, 8.2.1.
 """
@@ -20,7 +20,7 @@ LOGINS = pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"]
 
 @pytest.fixture
 def require(admin):
-    """`await require(user)`: a superuser gives *user* the state; `value=False` takes it back."""
+    """`await require(user)`: a superuser requires a reset of *user*; `value=False` lifts it."""
 
     async def patch(user, *, value=True):
         return await admin.patch(f"/users/{user.id}", json={"must_reset_password": value})
@@ -29,14 +29,14 @@ def require(admin):
 
 
 def visible(answer):
-    """All that a client sees of an answer; the id of each request is another."""
+    """Everything a client sees of a response, except the request id."""
     return answer.status_code, answer.content, dict(answer.headers) | {"x-request-id": ""}
 
 
 # What it ends
 
 
-async def test_every_login_and_every_older_link_is_dead(
+async def test_every_session_and_older_link_stops_working(
     client, make_owner, logins, manager, change, stored, require
 ):
     """Checklist 21; ASVS 7.4.3."""
@@ -56,7 +56,7 @@ async def test_every_login_and_every_older_link_is_dead(
 
 
 @LOGINS
-async def test_the_right_password_is_answered_as_a_wrong_one(client, make_owner, require, path):
+async def test_the_right_password_gets_the_response_of_a_wrong_one(client, make_owner, require, path):
     """Checklist 13."""
     await require(await make_owner())
 
@@ -69,7 +69,7 @@ async def test_the_right_password_is_answered_as_a_wrong_one(client, make_owner,
 
 
 @LOGINS
-async def test_the_right_password_costs_what_a_wrong_one_costs(
+async def test_the_right_password_does_the_work_of_a_wrong_one(
     client, make_owner, require, hash_calls, statements, path
 ):
     """Checklist 14; CWE-208."""
@@ -96,7 +96,7 @@ async def test_the_right_password_counts_as_a_wrong_one(client, make_owner, requ
     assert answers[-1].status_code == 429
 
 
-async def test_the_right_password_is_written_down_as_a_failed_login(client, make_owner, require, events):
+async def test_the_right_password_is_audited_as_a_failed_login(client, make_owner, require, events):
     """Checklist 39."""
     user = await make_owner()
     await require(user)
@@ -130,9 +130,7 @@ async def moves_to_another_address(it, password):
 @pytest.mark.parametrize(
     "use", [confirms_the_password, changes_the_password, verifies_the_address, moves_to_another_address]
 )
-async def test_the_right_password_is_a_wrong_one_wherever_it_is_given(
-    client, manager, make_owner, visit, stored, use
-):
+async def test_the_right_password_is_wrong_on_every_route(client, manager, make_owner, visit, stored, use):
     """Checklist 6. Even with a session that should not be there."""
     user = await make_owner(must_reset_password=True, pending_email="new@example.com")
     headers = (await visit(user)).headers
@@ -147,7 +145,9 @@ async def test_the_right_password_is_a_wrong_one_wherever_it_is_given(
 
 
 @LOGINS
-async def test_a_login_that_the_state_overtakes_is_refused(client, make_owner, meanwhile, require, path):
+async def test_a_login_is_refused_if_the_reset_is_required_meanwhile(
+    client, make_owner, meanwhile, require, path
+):
     """Checklist 21; CWE-367."""
     user = await make_owner()
     meanwhile(lambda: require(user))
@@ -157,7 +157,7 @@ async def test_a_login_that_the_state_overtakes_is_refused(client, make_owner, m
     assert answer.status_code == 401
 
 
-async def test_a_login_does_not_take_a_deletion_back(client, make_owner, require, stored):
+async def test_a_login_does_not_cancel_a_deletion(client, make_owner, require, stored):
     user = await make_owner(delete_after=datetime(2999, 1, 1, tzinfo=UTC))
     await require(user)
 
@@ -166,7 +166,7 @@ async def test_a_login_does_not_take_a_deletion_back(client, make_owner, require
     assert (await stored(user)).delete_after is not None
 
 
-# How its owner gets out of it
+# How the owner regains access
 
 
 async def test_the_owner_gets_a_link_that_sets_a_new_password(
@@ -194,7 +194,7 @@ async def test_the_mail_explains_why(make_owner, require, outbox):
     assert re.search(r"Set a new password\n\n.*\n\nOpen this link", mail.text_body)
 
 
-async def test_a_mail_without_the_state_says_nothing_of_it(client, make_owner, outbox):
+async def test_an_ordinary_mail_does_not_mention_it(client, make_owner, outbox):
     await make_owner()
 
     await client.post("/users/password-reset/request", json={"email": EMAIL})
@@ -205,7 +205,7 @@ async def test_a_mail_without_the_state_says_nothing_of_it(client, make_owner, o
     assert mail.text_body.startswith("Set a new password\n\nOpen this link")
 
 
-async def test_a_link_that_the_owner_asks_for_does_it_too(client, make_owner, require, mailed_token):
+async def test_a_requested_link_lifts_it_too(client, make_owner, require, mailed_token):
     await require(await make_owner())
     await client.post("/users/password-reset/request", json={"email": EMAIL})
 
@@ -214,7 +214,7 @@ async def test_a_link_that_the_owner_asks_for_does_it_too(client, make_owner, re
     assert (await client.post("/users/login", json=RIGHT | {"password": NEW})).status_code == 200
 
 
-async def test_a_refused_password_leaves_the_state_and_the_link(
+async def test_a_refused_password_keeps_the_requirement_and_the_link(
     client, make_owner, require, mailed_token, stored
 ):
     """Checklist 28."""
@@ -229,7 +229,7 @@ async def test_a_refused_password_leaves_the_state_and_the_link(
     assert (await client.post(f"/users/password-reset/{token}", json={"password": NEW})).status_code == 200
 
 
-async def test_asking_for_a_link_tells_nobody_of_the_state(client, make_owner, require, statements):
+async def test_requesting_a_link_does_not_reveal_it(client, make_owner, require, statements):
     """Checklist 13 and 14."""
     await require(await make_owner())
     answers, costs = [], []
@@ -243,10 +243,10 @@ async def test_asking_for_a_link_tells_nobody_of_the_state(client, make_owner, r
     assert costs[0] == costs[1]
 
 
-# What takes it back, and what does not
+# What lifts it and what does not
 
 
-async def test_a_superuser_takes_it_back(client, make_owner, require):
+async def test_a_superuser_can_lift_it(client, make_owner, require):
     user = await make_owner()
     await require(user)
 
@@ -267,7 +267,7 @@ async def test_a_superuser_takes_it_back(client, make_owner, require):
     ],
     ids=str,
 )
-async def test_no_other_change_takes_it_back(make_owner, require, db, manager, stored, values):
+async def test_no_other_change_lifts_it(make_owner, require, db, manager, stored, values):
     user = await make_owner()
     await require(user)
 
@@ -277,7 +277,7 @@ async def test_no_other_change_takes_it_back(make_owner, require, db, manager, s
     assert (await stored(user)).must_reset_password is True
 
 
-async def test_verifying_the_address_does_not_take_it_back(client, make_owner, require, manager, stored):
+async def test_verifying_the_address_does_not_lift_it(client, make_owner, require, manager, stored):
     user = await make_owner()
     await require(user)
 
@@ -287,10 +287,10 @@ async def test_verifying_the_address_does_not_take_it_back(client, make_owner, r
     assert (now.is_verified, now.must_reset_password) == (True, True)
 
 
-# Who gives it, and to whom
+# Requiring it
 
 
-async def test_it_is_shown_to_superusers_and_can_be_looked_for(admin, make_owner, require):
+async def test_it_is_shown_to_superusers_and_can_be_filtered(admin, make_owner, require):
     user = await make_owner()
     await make_owner("eve@example.com")
 
@@ -301,8 +301,8 @@ async def test_it_is_shown_to_superusers_and_can_be_looked_for(admin, make_owner
     assert [each["email"] for each in found.json()["items"]] == [EMAIL]
 
 
-async def test_the_last_active_superuser_may_be_given_it(client, admin, root, require, mailed_token):
-    """The mailed link needs no other superuser, so nobody is locked out for good."""
+async def test_it_can_be_required_of_the_last_active_superuser(client, admin, root, require, mailed_token):
+    """The mailed link needs no other superuser, so nobody is locked out permanently."""
     given = await require(root)
     locked_out = await admin.get("/users")
     await client.post(f"/users/password-reset/{await mailed_token()}", json={"password": NEW})
@@ -312,7 +312,7 @@ async def test_the_last_active_superuser_may_be_given_it(client, admin, root, re
     assert login.json()["is_superuser"] is True
 
 
-async def test_it_is_written_down_and_the_hook_is_called(make_owner, root, require, manager, events):
+async def test_it_is_audited_and_calls_the_hook(make_owner, root, require, manager, events):
     """Checklist 39."""
     user, seen = await make_owner(), []
 
@@ -329,7 +329,7 @@ async def test_it_is_written_down_and_the_hook_is_called(make_owner, root, requi
     assert seen == [(user.id, {"must_reset_password"})]
 
 
-async def test_giving_it_twice_mails_once(make_owner, require, outbox):
+async def test_requiring_it_twice_mails_once(make_owner, require, outbox):
     user = await make_owner()
 
     await require(user)
@@ -338,7 +338,7 @@ async def test_giving_it_twice_mails_once(make_owner, require, outbox):
     assert len(await outbox()) == 1
 
 
-async def test_a_disabled_account_gets_no_mail_and_keeps_the_state(
+async def test_a_disabled_account_gets_no_mail_and_keeps_the_requirement(
     client, admin, make_owner, require, outbox
 ):
     user = await make_owner(is_active=False)

@@ -1,4 +1,4 @@
-"""How many logins an account may have at once: the one that was used longest ago ends, and the owner is told.
+"""The limit on concurrent sessions: the least recently used one ends, and the owner is notified.
 
 ASVS 7.1.2. MAX_SESSIONS is 3 here.
 """
@@ -24,7 +24,7 @@ def at_most_three(manager, monkeypatch):
 
 @pytest.fixture
 def begin_at(visit, set_clock):
-    """`await begin_at(0, 1, 2, user=ada)`: sessions that began so many minutes after noon."""
+    """`await begin_at(0, 1, 2, user=ada)`: sessions that started that many minutes after noon."""
 
     async def begin(*minutes, user, kind="bearer"):
         begun = []
@@ -38,7 +38,7 @@ def begin_at(visit, set_clock):
 
 @pytest.fixture
 def log_in(client):
-    """`await log_in()`: Ada logs in, with a cookie of another session perhaps."""
+    """`await log_in()`: log Ada in, optionally with the cookie of another session."""
 
     async def send(path="/users/login", **headers):
         answer = await client.post(path, json=ADA, headers=OWN_PAGE | headers)
@@ -50,7 +50,7 @@ def log_in(client):
 
 @pytest.fixture
 def alive(session_rows):
-    """`await alive()`: the ids of the sessions that nobody has revoked."""
+    """`await alive()`: the ids of unrevoked sessions."""
 
     async def read():
         return {row.id for row in await session_rows() if row.revoked_at is None}
@@ -59,7 +59,7 @@ def alive(session_rows):
 
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
-async def test_one_login_more_ends_the_one_that_was_used_longest_ago(
+async def test_a_login_over_the_limit_ends_the_least_recently_used_session(
     make_owner, begin_at, log_in, status_of, path
 ):
     """Checklist 22; ASVS 7.1.2."""
@@ -72,7 +72,7 @@ async def test_one_login_more_ends_the_one_that_was_used_longest_ago(
     assert [await status_of(each.headers) for each in (first, second, third)] == [200, 401, 200]
 
 
-async def test_its_cookie_and_its_refresh_token_are_dead_too(
+async def test_the_cookie_and_refresh_token_of_the_ended_session_stop_working(
     client, make_owner, begin_at, log_in, set_clock, status_of
 ):
     user = await make_owner()
@@ -109,7 +109,7 @@ async def test_the_limit_is_fifty_by_default(manager, other_client, make_owner, 
     assert [row.revoked_at is None for row in await session_rows()].count(True) == 50
 
 
-async def test_what_is_over_does_not_count(
+async def test_ended_sessions_do_not_count(
     make_owner, begin_at, log_in, alive, change_session, set_clock, outbox
 ):
     revoked, expired, idle, other, good = await begin_at(0, 1, 2, 3, 4, user=await make_owner())
@@ -125,7 +125,7 @@ async def test_what_is_over_does_not_count(
     assert await outbox() == []
 
 
-async def test_logging_in_again_in_the_same_browser_takes_the_place_of_the_former_login(
+async def test_logging_in_again_in_the_same_browser_replaces_its_session(
     make_owner, begin_at, log_in, alive, outbox
 ):
     first, second, here = await begin_at(0, 1, 2, user=await make_owner(), kind="cookie")
@@ -137,7 +137,7 @@ async def test_logging_in_again_in_the_same_browser_takes_the_place_of_the_forme
     assert await outbox() == []
 
 
-async def test_nobody_else_loses_a_login(make_owner, begin_at, log_in, status_of):
+async def test_other_users_keep_their_sessions(make_owner, begin_at, log_in, status_of):
     [theirs] = await begin_at(0, user=await make_owner("eve@example.com"))
     await begin_at(1, 2, 3, user=await make_owner())
 
@@ -154,7 +154,7 @@ async def test_a_wrong_password_ends_nothing(client, make_owner, begin_at, alive
     assert len(await alive()) == 3
 
 
-async def test_a_login_that_is_undone_ends_nothing(manager, make_owner, begin_at, log_in, alive, monkeypatch):
+async def test_a_rolled_back_login_ends_nothing(manager, make_owner, begin_at, log_in, alive, monkeypatch):
     await begin_at(0, 1, 2, user=await make_owner())
 
     async def fail(*arguments, **options):
@@ -167,7 +167,7 @@ async def test_a_login_that_is_undone_ends_nothing(manager, make_owner, begin_at
     assert len(await alive()) == 3
 
 
-async def test_a_lower_limit_holds_from_the_next_login_on(manager, make_owner, visit, log_in, alive):
+async def test_a_lower_limit_applies_from_the_next_login(manager, make_owner, visit, log_in, alive):
     user = await make_owner()
     for _ in range(8):
         await visit(user)
@@ -177,7 +177,7 @@ async def test_a_lower_limit_holds_from_the_next_login_on(manager, make_owner, v
     assert len(await alive()) == 3
 
 
-async def test_many_logins_at_once_leave_no_more_than_the_limit(client, make_owner, at_once, alive):
+async def test_concurrent_logins_do_not_exceed_the_limit(client, make_owner, at_once, alive):
     """Checklist 22; CWE-362."""
     await make_owner()
 
@@ -187,10 +187,10 @@ async def test_many_logins_at_once_leave_no_more_than_the_limit(client, make_own
     assert len(await alive()) == 3
 
 
-# What is written down, and told
+# Audit and notices
 
 
-async def test_what_was_ended_is_written_down(make_owner, begin_at, log_in, events):
+async def test_ended_sessions_are_audited(make_owner, begin_at, log_in, events):
     """Checklist 39; ASVS 16.2.1."""
     user = await make_owner()
     first, *_ = await begin_at(0, 1, 2, user=user)
@@ -202,7 +202,7 @@ async def test_what_was_ended_is_written_down(make_owner, begin_at, log_in, even
     assert json.loads(event.details) == {"sessions": [first.issued.session.id]}
 
 
-async def test_the_owner_is_told(make_owner, begin_at, log_in, outbox):
+async def test_the_owner_is_notified(make_owner, begin_at, log_in, outbox):
     await begin_at(0, 1, 2, user=await make_owner())
 
     await log_in()
@@ -212,7 +212,7 @@ async def test_the_owner_is_told(make_owner, begin_at, log_in, outbox):
     assert mail.subject == "HawkAPI app: Too many sessions"
 
 
-async def test_the_owner_is_told_once_a_day(make_owner, begin_at, log_in, set_clock, outbox):
+async def test_the_owner_is_notified_once_a_day(make_owner, begin_at, log_in, set_clock, outbox):
     """Checklist 12."""
     await begin_at(0, 1, 2, user=await make_owner())
 
@@ -226,7 +226,9 @@ async def test_the_owner_is_told_once_a_day(make_owner, begin_at, log_in, set_cl
     assert (on_the_first_day, len(await outbox())) == (1, 2)
 
 
-async def test_a_mail_for_one_account_keeps_none_from_another(client, make_owner, begin_at, log_in, outbox):
+async def test_a_notice_for_one_account_does_not_suppress_another(
+    client, make_owner, begin_at, log_in, outbox
+):
     await begin_at(0, 1, 2, user=await make_owner())
     await begin_at(0, 1, 2, user=await make_owner("eve@example.com"))
 
@@ -240,7 +242,7 @@ async def test_a_mail_for_one_account_keeps_none_from_another(client, make_owner
 
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
-async def test_an_ordinary_login_costs_no_query_of_its_own(make_user, log_in, statements, path):
+async def test_an_ordinary_login_needs_no_extra_query(make_user, log_in, statements, path):
     await make_user()
     await log_in()
     statements.clear()

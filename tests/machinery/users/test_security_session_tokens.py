@@ -1,5 +1,4 @@
-"""What a session token is made of and what the database knows of it; limits that nothing extends (Checklist
-15, 17 and 18)."""
+"""Session tokens, what the database stores, and limits that cannot be extended (Checklist 15, 17 and 18)."""
 
 import base64
 import hashlib
@@ -29,10 +28,10 @@ def status_of_refresh(client):
     return ask
 
 
-# 15: what a token is made of, and what the database knows of it
+# 15: the token and what the database stores
 
 
-async def test_a_token_is_32_bytes_of_the_systems_randomness(make_user, begin_session, monkeypatch):
+async def test_a_token_is_32_bytes_of_system_randomness(make_user, begin_session, monkeypatch):
     """Checklist 15; ASVS 7.2.3."""
     asked = []
 
@@ -49,7 +48,7 @@ async def test_a_token_is_32_bytes_of_the_systems_randomness(make_user, begin_se
 
 
 @KINDS
-async def test_the_database_holds_the_hash_alone(make_user, begin_session, session_rows, kind):
+async def test_the_database_holds_only_the_hash(make_user, begin_session, session_rows, kind):
     """Checklist 15; ASVS 7.2.3, 11.5.1."""
     issued = await begin_session(await make_user(), kind=kind)
 
@@ -61,7 +60,7 @@ async def test_the_database_holds_the_hash_alone(make_user, begin_session, sessi
 
 @pytest.fixture
 def forged():
-    """`forged(row, token)`: tokens that somebody makes who has read the database; *token* lends its seal."""
+    """`forged(row, token)`: tokens forged from the database; *token* provides the checksum."""
 
     def make(row, token):
         digest = bytes.fromhex(row.secret_hash)
@@ -78,10 +77,10 @@ def forged():
     return make
 
 
-async def test_what_the_database_holds_is_no_cookie(
+async def test_stored_values_are_not_valid_cookies(
     client, make_user, begin_session, session_rows, forged, at_once
 ):
-    """Checklist 15: a dump of the database logs nobody in."""
+    """Checklist 15: a database dump does not allow logins."""
     issued = await begin_session(await make_user(), kind="cookie")
     [row] = await session_rows()
     tokens = iter(forged(row, issued.token))
@@ -93,7 +92,7 @@ async def test_what_the_database_holds_is_no_cookie(
     assert statuses == [401] * 7
 
 
-async def test_what_the_database_holds_is_no_refresh_token(
+async def test_stored_values_are_not_valid_refresh_tokens(
     client, make_user, begin_session, session_rows, forged, at_once, headers_of, status_of
 ):
     """Checklist 15. Nor does it end the session."""
@@ -109,7 +108,7 @@ async def test_what_the_database_holds_is_no_refresh_token(
     assert await status_of(headers_of(issued)) == 200
 
 
-async def test_what_the_database_holds_of_replaced_tokens_is_worth_nothing(
+async def test_stored_values_of_replaced_tokens_are_useless(
     client, make_user, begin_session, session_rows, status_of_refresh, headers_of, status_of
 ):
     """Checklist 15."""
@@ -126,10 +125,10 @@ async def test_what_the_database_holds_of_replaced_tokens_is_worth_nothing(
     assert await status_of(headers_of(issued)) == 200
 
 
-# 16: a new token whenever the password was given
+# 16: a new token whenever the password is entered
 
 
-async def test_each_bearer_login_has_tokens_of_its_own(client, make_user, session_rows):
+async def test_each_bearer_login_has_its_own_tokens(client, make_user, session_rows):
     """Checklist 16."""
     await make_user("ada@example.com")
 
@@ -142,8 +141,8 @@ async def test_each_bearer_login_has_tokens_of_its_own(client, make_user, sessio
 # 17: fixation
 
 
-async def test_of_two_session_cookies_none_is_put_together(client, make_user, begin_session, headers_of):
-    """Checklist 17: a planted cookie beside the real one is at most taken for itself."""
+async def test_two_session_cookies_cannot_be_combined(client, make_user, begin_session, headers_of):
+    """Checklist 17: a planted cookie beside the real one is never combined with it."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     of_ada = headers_of(await begin_session(ada, kind="cookie"))["Cookie"]
     planted = headers_of(await begin_session(eve, kind="cookie"))["Cookie"]
@@ -205,7 +204,7 @@ async def test_refreshing_does_not_extend_the_absolute_limit(
 async def test_neither_use_nor_refreshing_makes_a_login_recent(
     client, make_user, begin_session, headers_of, session_rows, set_clock, refresh_until, use_until
 ):
-    """Checklist 18: `authenticated_at` moves when the password is given, and else never."""
+    """Checklist 18: `authenticated_at` moves only when the password is entered."""
     set_clock(START)
     issued = await begin_session(await make_user())
 

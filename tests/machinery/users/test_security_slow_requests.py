@@ -1,4 +1,4 @@
-"""The client decides when a body arrives. What happens meanwhile counts, and nobody waits for it."""
+"""The client decides when a body arrives. Changes made meanwhile apply, and nobody has to wait."""
 
 import asyncio
 import json
@@ -44,8 +44,8 @@ def slowly(app):
     return send
 
 
-async def test_whoever_sends_slowly_with_a_dead_login_holds_no_lock(client, make_user, login, slowly):
-    """On SQLite it would be the write lock, and nobody could log in meanwhile."""
+async def test_a_slow_request_with_a_dead_login_holds_no_lock(client, make_user, login, slowly):
+    """On SQLite it would hold the write lock, and nobody could log in."""
     headers = login(await make_user("ada@example.com"))
     await client.post("/users/logout", headers=headers)
     others = []
@@ -60,9 +60,7 @@ async def test_whoever_sends_slowly_with_a_dead_login_holds_no_lock(client, make
     assert others == [200]
 
 
-async def test_a_wrong_password_beside_a_dead_login_is_written_down(
-    client, manager, make_user, login, events
-):
+async def test_a_wrong_password_with_a_dead_login_is_audited(client, manager, make_user, login, events):
     """Checklist 39."""
     user = await make_user(pending_email="new@example.com")
     headers = login(user)
@@ -75,7 +73,7 @@ async def test_a_wrong_password_beside_a_dead_login_is_written_down(
     assert [(each.event, each.outcome) for each in await events()][1:] == [("email_change", "failure")]
 
 
-async def test_an_address_asked_for_by_a_deleted_account_is_refused(client, make_user, login, slowly):
+async def test_an_email_change_of_a_deleted_account_is_refused(client, make_user, login, slowly):
     user = await make_user()
     admin, headers = login(await make_user("root@example.com", is_superuser=True)), login(user)
 
@@ -87,9 +85,7 @@ async def test_an_address_asked_for_by_a_deleted_account_is_refused(client, make
     assert status == 401
 
 
-async def test_an_address_asked_for_by_a_login_that_a_reset_ended_is_refused(
-    client, manager, make_user, login, slowly, stored
-):
+async def test_an_email_change_after_a_reset_is_refused(client, manager, make_user, login, slowly, stored):
     """Checklist 21."""
     user = await make_user()
     headers = login(user)
@@ -104,9 +100,7 @@ async def test_an_address_asked_for_by_a_login_that_a_reset_ended_is_refused(
     assert (await stored(user)).pending_email is None
 
 
-async def test_a_superuser_who_changes_an_account_that_was_their_own_gets_no_error(
-    client, make_user, login, slowly
-):
+async def test_a_superuser_whose_account_is_deleted_gets_no_server_error(client, make_user, login, slowly):
     user = await make_user("eve@example.com", is_superuser=True)
     admin, headers = login(await make_user("root@example.com", is_superuser=True)), login(user)
 
@@ -119,10 +113,10 @@ async def test_a_superuser_who_changes_an_account_that_was_their_own_gets_no_err
 
 
 @pytest.mark.parametrize("taken", [{"is_superuser": False}, {"is_active": False}], ids=str)
-async def test_a_superuser_who_was_one_when_the_request_began_gives_no_rights(
+async def test_a_superuser_demoted_during_the_request_grants_no_rights(
     client, make_user, login, slowly, stored, taken
 ):
-    """Checklist 20 and 36: else a request kept open would bring back what was taken away."""
+    """Checklist 20 and 36: otherwise a request kept open would restore revoked rights."""
     eve, accomplice = await make_user("eve@example.com", is_superuser=True), await make_user()
     admin, headers = login(await make_user("root@example.com", is_superuser=True)), login(eve)
 
@@ -136,7 +130,7 @@ async def test_a_superuser_who_was_one_when_the_request_began_gives_no_rights(
 
 
 @pytest.mark.parametrize("taken", [{"is_superuser": False}, {"is_active": False}], ids=str)
-async def test_a_superuser_who_was_one_when_the_request_began_invites_nobody(
+async def test_a_superuser_demoted_during_the_request_invites_nobody(
     client, make_user, login, slowly, outbox, taken
 ):
     """Checklist 20 and 36."""
@@ -152,9 +146,7 @@ async def test_a_superuser_who_was_one_when_the_request_began_invites_nobody(
     assert await outbox() == []
 
 
-async def test_an_address_asked_for_by_a_login_that_was_ended_is_refused(
-    client, make_user, login, slowly, stored
-):
+async def test_an_email_change_by_an_ended_session_is_refused(client, make_user, login, slowly, stored):
     """Checklist 19."""
     user = await make_user()
     headers = login(user)

@@ -1,4 +1,4 @@
-"""Every event against every kind of token: which are dead afterwards, and that the others are not.
+"""Every event against every kind of token: which ones it invalidates and which it does not.
 
 Advisory 36 (CVE-2026-28268: a reset deleted the wrong kind of token, and a cleanup was inverted).
 """
@@ -27,7 +27,7 @@ OF_THE_ACCOUNT = SESSIONS | LINKS
 EVERYTHING = OF_THE_ACCOUNT | INVITATION
 
 
-# What happens. `it.headers` are those of another session of the owner.
+# The events. `it.headers` belong to another session of the owner.
 
 
 async def nothing(it):
@@ -152,7 +152,7 @@ async def has_the_invitation_withdrawn(it):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-async def test_an_event_ends_these_tokens_and_no_others(
+async def test_each_event_invalidates_only_these_tokens(
     client, admin, manager, make_owner, visit, every_token, happens, status, dead
 ):
     """Checklist 21 and 27. Advisory 36."""
@@ -167,7 +167,7 @@ async def test_an_event_ends_these_tokens_and_no_others(
     assert await good() == EVERYTHING - dead
 
 
-async def test_what_happens_to_another_account_ends_nothing(
+async def test_events_of_other_accounts_invalidate_nothing(
     client, admin, manager, make_owner, visit, every_token
 ):
     """Advisory 36."""
@@ -184,7 +184,7 @@ async def test_what_happens_to_another_account_ends_nothing(
     assert await good() == EVERYTHING
 
 
-async def test_taking_a_verification_back_ends_the_link_that_gave_it(admin, make_owner, every_token, change):
+async def test_revoking_a_verification_invalidates_its_link(admin, make_owner, every_token, change):
     """Advisory 36."""
     user = await make_owner(EMAIL)
     good = await every_token(user)
@@ -195,7 +195,7 @@ async def test_taking_a_verification_back_ends_the_link_that_gave_it(admin, make
     assert await good() == INVITATION
 
 
-# The tasks: what has expired goes, at that very moment, and nothing else
+# The tasks: rows are deleted exactly when they expire
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def everything_that_expires(app, db, manager, make_owner, begin_session, set_clo
 
 @pytest.fixture
 def left(db):
-    """`await left()`: how many sessions, invitations, events, mails, and mails that have their content."""
+    """`await left()`: the numbers of sessions, invitations, events, mails and mails with content."""
 
     async def count():
         whole = select(func.count()).select_from(OutboxMessage).where(OutboxMessage.message != "")
@@ -254,10 +254,10 @@ def left(db):
     ],
     ids=str,
 )
-async def test_a_task_deletes_what_has_expired_and_nothing_else(
+async def test_each_task_deletes_only_expired_rows(
     everything_that_expires, set_clock, do_task, left, age, expected
 ):
-    """Advisory 36: just before its time everything is there, and at its time it is gone."""
+    """Advisory 36: rows exist until just before their expiry and are deleted at it."""
     await everything_that_expires()
     set_clock(NOON + age)
 
@@ -268,7 +268,7 @@ async def test_a_task_deletes_what_has_expired_and_nothing_else(
     assert await left() == expected
 
 
-async def test_what_the_chores_leave_is_good(make_owner, every_token, set_clock, do_task):
+async def test_rows_that_the_tasks_keep_still_work(make_owner, every_token, set_clock, do_task):
     """Advisory 36. Half an hour later the access token has expired by itself."""
     set_clock(NOON)
     good = await every_token(await make_owner(EMAIL))

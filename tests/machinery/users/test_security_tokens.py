@@ -1,4 +1,4 @@
-"""Tokens over HTTP: of use for one purpose, for one account, and seen nowhere but in their mail."""
+"""Tokens over HTTP: valid for one purpose and one account, and visible only in their mail."""
 
 import base64
 import hmac
@@ -36,9 +36,8 @@ BODIES = {"verify": {}, "reset": NEW, "email-change": {"password": PASSWORD}, "i
 
 @pytest.fixture(params=["in the path", "in the body"])
 def attempt(client, request):
-    """`await attempt("reset", token)`: the status of using a token for a purpose.
-
-    Each test runs twice, since each link may be used in two ways.
+    """`await attempt("reset", token)`: the status of using a token for a purpose. Each test runs twice,
+    because each link can be used in two ways.
     """
 
     async def use(purpose, token):
@@ -57,10 +56,8 @@ def attempt(client, request):
 
 @pytest.fixture
 def issue(db, manager, begin_session):
-    """`await issue(tokens, "reset", user)`: a token as the application makes it.
-
-    An invitation is not for *user* but for somebody who has no account yet. *mailed_to*: the address, if it
-    is not the one that the token is for now.
+    """`await issue(tokens, "reset", user)`: a token as the application creates it. An invitation is not for
+    *user* but for someone without an account. *mailed_to*: the address, if it differs from the current one.
     """
 
     async def make(tokens, purpose, user, mailed_to=None):
@@ -86,7 +83,7 @@ def issue(db, manager, begin_session):
 
 @pytest.fixture
 def key_of(settings):
-    """`key_of("reset")`: what tokens of this purpose are signed with."""
+    """`key_of("reset")`: the key that signs tokens of this purpose."""
     secret = settings.secret_key.get_secret_value()
     types = {"verify": VERIFY_TYPE, "reset": RESET_TYPE, "email-change": EMAIL_CHANGE_TYPE}
     types |= {"invitation": INVITATION_TYPE, "access": ACCESS_TYPE}
@@ -94,7 +91,7 @@ def key_of(settings):
 
 
 def signed(header, claims, key):
-    """A token as a program makes it that refuses nothing, with HS256 and whatever is in *header*."""
+    """A token without any checks, with HS256 and whatever is in *header*."""
     parts = [json.dumps(part).encode() for part in ({"alg": "HS256", "typ": "JWT"} | header, claims)]
     text = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
     signature = hmac.digest(key.encode(), text.encode(), "sha256")
@@ -134,7 +131,7 @@ OF_AN_ACCOUNT = pytest.mark.parametrize(
 
 @pytest.mark.parametrize("purpose", REFUSED)
 async def test_a_token_works_for_its_purpose(manager, make_user, issue, attempt, purpose):
-    """So that the tests below are refused for what they change."""
+    """So the tokens of the tests below are refused for what they change."""
     token = await issue(manager.tokens, purpose, await make_user(pending_email="new@example.com"))
 
     assert await attempt(purpose, token) in (200, 201)
@@ -187,7 +184,7 @@ async def test_another_algorithm_is_refused(
 
 @pytest.fixture
 def attackers_server():
-    """A server that an attacker names; nothing may connect to it."""
+    """A server named by an attacker; nothing may connect to it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         yield server
@@ -214,10 +211,10 @@ HEADERS = {
 
 @pytest.mark.parametrize(("purpose", "status"), [("access", 401)])
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
-async def test_a_token_does_not_bring_its_own_key(
+async def test_a_token_cannot_bring_its_own_key(
     manager, make_user, issue, attempt, attackers_server, purpose, status, header
 ):
-    """Advisory 5: Authlib CVE-2026-27962, RFC 8725 3.10. No key of the header counts, and none is fetched."""
+    """Advisory 5: Authlib CVE-2026-27962, RFC 8725 3.10. Keys in the header are neither used nor fetched."""
     user = await make_user(pending_email="new@example.com")
     claims = jwt.decode(await issue(manager.tokens, purpose, user), options={"verify_signature": False})
     url = f"http://127.0.0.1:{attackers_server.getsockname()[1]}"
@@ -234,7 +231,7 @@ async def test_a_token_does_not_bring_its_own_key(
     [{"crit": ["x"], "x": 1}, {"crit": ["x"]}, {"crit": ["exp", "x"], "exp": 1}],
     ids=["unknown", "unknown and missing", "unknown beside exp"],
 )
-async def test_a_token_whose_header_is_critical_and_not_understood_is_refused(
+async def test_an_unknown_critical_header_is_refused(
     manager, make_user, issue, attempt, key_of, purpose, status, header
 ):
     """Advisory 7: PyJWT CVE-2026-32597, RFC 7515 4.1.11. With the right key and the right claims."""
@@ -257,7 +254,7 @@ CHANGES = {
 
 @MAILED
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-async def test_no_claim_of_a_mailed_token_may_be_another(manager, make_user, issue, attempt, purpose, change):
+async def test_no_claim_of_a_mailed_token_may_differ(manager, make_user, issue, attempt, purpose, change):
     """Checklist 36; ASVS 9.1.1, 9.2.1: all of it is signed."""
     user = await make_user("ada@example.com", pending_email="new@example.com")
     content = content_of(await issue(manager.tokens, purpose, user))
@@ -266,7 +263,7 @@ async def test_no_claim_of_a_mailed_token_may_be_another(manager, make_user, iss
 
 
 @MAILED
-async def test_only_this_signature_of_a_mailed_token_is_good(
+async def test_only_the_original_signature_of_a_mailed_token_is_valid(
     manager, make_user, issue, attempt, mac_of, purpose
 ):
     """Checklist 36; ASVS 9.1.2: with the right key and the right content."""
@@ -303,7 +300,7 @@ async def test_an_access_token_rewritten_for_another_account_is_refused(manager,
 
 
 async def test_a_token_acts_on_its_own_account_whoever_sends_it(client, manager, make_user, login, stored):
-    """Checklist 27: another's login beside it changes nothing."""
+    """Checklist 27: another user's login does not change this."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
 
     answer = await client.post(f"/users/verify/{manager.verify_token(ada)}", headers=login(eve))
@@ -325,7 +322,7 @@ async def test_an_expired_token_is_refused(
 
 @pytest.fixture
 def move(manager, db, begin_session):
-    """`await move(user)`: the owner, logged in elsewhere, makes another address the account's."""
+    """`await move(user)`: the owner changes the address in another session."""
 
     async def change_email(user):
         elsewhere = await begin_session(user)
@@ -340,7 +337,7 @@ def move(manager, db, begin_session):
 
 
 @OF_AN_ACCOUNT
-async def test_a_token_from_before_a_change_of_address_is_refused(
+async def test_a_token_issued_before_an_email_change_is_refused(
     manager, make_user, issue, attempt, move, change, stored, purpose, status
 ):
     """Checklist 27."""
@@ -355,10 +352,10 @@ async def test_a_token_from_before_a_change_of_address_is_refused(
 
 
 @pytest.mark.parametrize("purpose", PATHS)
-async def test_a_token_is_of_no_use_for_an_address_that_it_was_not_mailed_to(
+async def test_a_token_works_only_for_the_address_it_was_mailed_to(
     manager, make_user, issue, attempt, accounts, purpose
 ):
-    """Checklist 27: also where the address was changed by hand, which counts no version up."""
+    """Checklist 27: also if the address was changed in the database."""
     user = await make_user(pending_email="new@example.com")
     token = await issue(manager.tokens, purpose, user, mailed_to="another@example.com")
 
@@ -382,7 +379,7 @@ async def test_an_application_with_another_secret_accepts_nothing(other_client, 
 
 
 @pytest.mark.parametrize("path", ["/users/verify/request", "/users/password-reset/request"])
-async def test_no_answer_holds_a_mailed_token(client, make_user, mailed_token, path):
+async def test_no_response_has_a_mailed_token(client, make_user, mailed_token, path):
     await make_user("ada@example.com")
 
     answer = await client.post(path, json={"email": "ada@example.com"})
@@ -408,7 +405,7 @@ async def test_neither_tokens_nor_passwords_reach_the_log(client, mailed_token, 
     assert not any(secret in log for secret in secrets)
 
 
-async def test_the_secret_is_in_no_representation(app, manager, settings):
+async def test_the_secret_is_in_no_repr(app, manager, settings):
     """Checklist 39: `repr(JWTConfig)` of hawkapi-auth prints the secret."""
     secret = settings.secret_key.get_secret_value()
 
@@ -418,7 +415,7 @@ async def test_the_secret_is_in_no_representation(app, manager, settings):
     assert manager.tokens._access.config.secret not in for_people
 
 
-async def test_an_account_shows_no_hash_in_its_representation(make_user):
+async def test_the_repr_of_an_account_has_no_hash(make_user):
     """Checklist 39."""
     user = await make_user()
 

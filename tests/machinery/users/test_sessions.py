@@ -1,4 +1,4 @@
-"""app/users/sessions.py by itself: what begins, finds, keeps and ends a session, exactly at its limits."""
+"""app/users/sessions.py on its own: starting, finding, keeping and ending sessions at their limits."""
 
 import base64
 import hashlib
@@ -22,13 +22,13 @@ IDLE, ABSOLUTE, SHORT, RECENT = 14 * DAY, 90 * DAY, DAY, 10 * MINUTE
 
 @pytest.fixture(autouse=True)
 def start(set_clock):
-    """Every test of this module begins at START."""
+    """Every test of this module starts at START."""
     set_clock(START)
 
 
 @pytest.fixture
 def sessions(db, manager):
-    """`await sessions.by_id(...)`: a method of `Sessions`, in a transaction of its own."""
+    """`await sessions.by_id(...)`: a method of `Sessions` in its own transaction."""
 
     class Committed:
         def __getattr__(self, name):
@@ -63,7 +63,7 @@ def secret_of(issued):
 # Issuing
 
 
-async def test_a_session_begins_now_and_has_its_absolute_limit(make_user, begin_session, session_rows):
+async def test_a_session_starts_now_with_its_absolute_limit(make_user, begin_session, session_rows):
     user = await make_user()
 
     issued = await begin_session(user)
@@ -74,13 +74,13 @@ async def test_a_session_begins_now_and_has_its_absolute_limit(make_user, begin_
     assert (row.expires_at, row.revoked_at) == (START + ABSOLUTE, None)
 
 
-async def test_a_session_that_is_not_remembered_has_a_day(make_user, begin_session):
+async def test_an_unremembered_session_lasts_a_day(make_user, begin_session):
     issued = await begin_session(await make_user(), remember=False)
 
     assert issued.session.expires_at == START + SHORT
 
 
-async def test_a_session_that_is_not_remembered_has_no_more_than_the_others(db, make_user):
+async def test_an_unremembered_session_lasts_no_longer_than_others(db, make_user):
     user = await make_user()
     short = Sessions("x" * 32, SessionLimits(absolute=timedelta(hours=1)))
 
@@ -90,7 +90,7 @@ async def test_a_session_that_is_not_remembered_has_no_more_than_the_others(db, 
     assert issued.session.expires_at == START + timedelta(hours=1)
 
 
-async def test_a_session_holds_the_address_and_the_browser_of_its_login(client, make_user, session_rows):
+async def test_a_session_has_the_address_and_browser_of_its_login(client, make_user, session_rows):
     await make_user("ada@example.com")
     body = {"email": "ada@example.com", "password": "correct horse battery"}
 
@@ -100,7 +100,7 @@ async def test_a_session_holds_the_address_and_the_browser_of_its_login(client, 
     assert (row.ip_address, row.user_agent) == ("203.0.113.9", "Telescope/3.1")
 
 
-async def test_an_endless_browser_name_is_cut(client, make_user, session_rows):
+async def test_an_overlong_user_agent_is_cut(client, make_user, session_rows):
     await make_user("ada@example.com")
     body = {"email": "ada@example.com", "password": "correct horse battery"}
 
@@ -110,7 +110,7 @@ async def test_an_endless_browser_name_is_cut(client, make_user, session_rows):
     assert row.user_agent == "x" * 512
 
 
-async def test_the_row_holds_the_hash_and_nothing_of_the_secret(make_user, begin_session, session_rows):
+async def test_the_row_holds_only_the_hash_of_the_secret(make_user, begin_session, session_rows):
     """Checklist 15."""
     issued = await begin_session(await make_user())
 
@@ -166,7 +166,7 @@ async def test_a_session_is_found_by_its_token(sessions, make_user, begin_sessio
 
 
 @pytest.mark.parametrize(("kind", "other"), [("bearer", "cookie"), ("cookie", "bearer")])
-async def test_a_token_of_one_kind_is_none_of_the_other(sessions, make_user, begin_session, kind, other):
+async def test_a_token_of_one_kind_is_not_of_the_other(sessions, make_user, begin_session, kind, other):
     issued = await begin_session(await make_user(), kind=kind)
 
     with pytest.raises(SessionEnded):
@@ -196,7 +196,7 @@ async def test_a_token_of_one_kind_is_none_of_the_other(sessions, make_user, beg
         lambda token: "x" * 5000,
     ],
 )
-async def test_a_token_that_was_spoilt_finds_nothing(sessions, make_user, begin_session, spoil):
+async def test_a_corrupted_token_finds_nothing(sessions, make_user, begin_session, spoil):
     issued = await begin_session(await make_user())
 
     with pytest.raises(SessionEnded):
@@ -226,7 +226,7 @@ async def test_a_token_sealed_with_another_secret_key_finds_nothing(db, make_use
 
 
 @pytest.mark.parametrize(("age", "alive"), [(SHORT - MICROSECOND, True), (SHORT, False)])
-async def test_a_session_that_is_not_remembered_ends_after_a_day(
+async def test_an_unremembered_session_ends_after_a_day(
     make_user, begin_session, set_clock, is_alive, age, alive
 ):
     issued = await begin_session(await make_user(), remember=False)
@@ -237,7 +237,7 @@ async def test_a_session_that_is_not_remembered_ends_after_a_day(
 
 
 @pytest.mark.parametrize("columns", [{"is_active": False}, {"password_version": 1}], ids=str)
-async def test_a_session_ends_with_what_it_was_for(make_user, begin_session, change, is_alive, columns):
+async def test_a_session_ends_when_its_account_changes(make_user, begin_session, change, is_alive, columns):
     user = await make_user()
     issued = await begin_session(user)
 
@@ -246,9 +246,7 @@ async def test_a_session_ends_with_what_it_was_for(make_user, begin_session, cha
     assert not await is_alive(issued)
 
 
-async def test_a_session_lives_on_when_its_user_is_changed_otherwise(
-    make_user, begin_session, change, is_alive
-):
+async def test_a_session_survives_other_changes_to_its_user(make_user, begin_session, change, is_alive):
     user = await make_user()
     issued = await begin_session(user)
 
@@ -261,7 +259,7 @@ async def test_a_session_lives_on_when_its_user_is_changed_otherwise(
 
 
 @pytest.mark.parametrize(("age", "due"), [(MINUTE - MICROSECOND, False), (MINUTE, True)])
-async def test_that_it_was_seen_is_due_once_a_minute(manager, make_user, begin_session, set_clock, age, due):
+async def test_last_seen_is_due_once_a_minute(manager, make_user, begin_session, set_clock, age, due):
     issued = await begin_session(await make_user())
 
     set_clock(START + age)
@@ -270,10 +268,10 @@ async def test_that_it_was_seen_is_due_once_a_minute(manager, make_user, begin_s
 
 
 @pytest.mark.parametrize(("age", "seen"), [(MINUTE - MICROSECOND, timedelta()), (MINUTE, MINUTE)])
-async def test_it_is_written_down_once_a_minute(
+async def test_last_seen_is_written_once_a_minute(
     sessions, make_user, begin_session, session_rows, set_clock, age, seen
 ):
-    """Also when many requests have found it due at once."""
+    """Even if concurrent requests find it due."""
     issued = await begin_session(await make_user())
 
     set_clock(START + age)
@@ -283,7 +281,7 @@ async def test_it_is_written_down_once_a_minute(
     assert row.last_seen_at == START + seen
 
 
-async def test_a_slow_request_does_not_set_the_time_back(
+async def test_a_slow_request_does_not_move_last_seen_back(
     sessions, make_user, begin_session, change_session, session_rows, set_clock
 ):
     issued = await begin_session(await make_user())
@@ -296,7 +294,9 @@ async def test_a_slow_request_does_not_set_the_time_back(
     assert row.last_seen_at == START + 10 * MINUTE
 
 
-async def test_being_seen_moves_no_other_time(sessions, make_user, begin_session, session_rows, set_clock):
+async def test_updating_last_seen_changes_no_other_time(
+    sessions, make_user, begin_session, session_rows, set_clock
+):
     """Checklist 18."""
     issued = await begin_session(await make_user())
 
@@ -317,7 +317,7 @@ async def test_a_login_is_recent_for_ten_minutes(manager, make_user, begin_sessi
     assert manager.sessions.is_recent(issued.session) is recent
 
 
-async def test_a_bearer_session_that_is_confirmed_keeps_its_token_and_its_limit(
+async def test_a_confirmed_bearer_session_keeps_its_token_and_limit(
     sessions, make_user, begin_session, session_rows, set_clock
 ):
     issued = await begin_session(await make_user())
@@ -332,7 +332,7 @@ async def test_a_bearer_session_that_is_confirmed_keeps_its_token_and_its_limit(
     assert (row.created_at, row.expires_at) == (START, START + ABSOLUTE)
 
 
-async def test_a_cookie_session_that_is_confirmed_is_replaced_within_its_limit(
+async def test_a_confirmed_cookie_session_is_replaced_within_its_limit(
     sessions, make_user, begin_session, is_alive, set_clock
 ):
     """Checklist 16."""
@@ -347,9 +347,7 @@ async def test_a_cookie_session_that_is_confirmed_is_replaced_within_its_limit(
     assert (row.created_at, row.expires_at) == (START, START + SHORT)
 
 
-async def test_a_session_that_ended_meanwhile_is_not_replaced(
-    sessions, make_user, begin_session, session_rows
-):
+async def test_a_concurrently_ended_session_is_not_replaced(sessions, make_user, begin_session, session_rows):
     issued = await begin_session(await make_user(), kind="cookie")
     row, user = await sessions.by_id(issued.session.id)
     await sessions.revoke(row)
@@ -360,7 +358,7 @@ async def test_a_session_that_ended_meanwhile_is_not_replaced(
     assert len(await session_rows()) == 1
 
 
-async def test_a_session_that_was_removed_meanwhile_is_not_confirmed(
+async def test_a_concurrently_removed_session_is_not_confirmed(
     sessions, db, make_user, begin_session, session_rows
 ):
     issued = await begin_session(await make_user())
@@ -374,7 +372,7 @@ async def test_a_session_that_was_removed_meanwhile_is_not_confirmed(
     assert await session_rows() == []
 
 
-async def test_a_session_can_be_kept_over_a_change(sessions, make_user, begin_session, change, is_alive):
+async def test_a_session_can_survive_a_change(sessions, make_user, begin_session, change, is_alive):
     user = await make_user()
     kept, other = await begin_session(user), await begin_session(user)
     await change(user, password_version=1)
@@ -389,7 +387,7 @@ async def test_a_session_can_be_kept_over_a_change(sessions, make_user, begin_se
 # Ending
 
 
-async def test_a_revoked_session_is_over_at_once(sessions, make_user, begin_session, is_alive):
+async def test_a_revoked_session_ends_at_once(sessions, make_user, begin_session, is_alive):
     user = await make_user()
     ended, other = await begin_session(user), await begin_session(user)
 
@@ -419,7 +417,7 @@ async def test_all_sessions_of_a_user_are_revoked_at_once(sessions, make_user, b
     assert [await is_alive(each) for each in (first, second, of_another)] == [False, False, True]
 
 
-async def test_all_sessions_but_one_are_revoked(sessions, make_user, begin_session, is_alive):
+async def test_all_sessions_except_one_can_be_revoked(sessions, make_user, begin_session, is_alive):
     user = await make_user()
     first, second, kept = await begin_session(user), await begin_session(user), await begin_session(user)
 
@@ -428,7 +426,7 @@ async def test_all_sessions_but_one_are_revoked(sessions, make_user, begin_sessi
     assert [await is_alive(each) for each in (first, second, kept)] == [False, False, True]
 
 
-async def test_the_sessions_of_everybody_are_revoked(sessions, make_user, begin_session, is_alive):
+async def test_the_sessions_of_all_users_can_be_revoked(sessions, make_user, begin_session, is_alive):
     of_ada = await begin_session(await make_user("ada@example.com"))
     of_eve = await begin_session(await make_user("eve@example.com"))
 
@@ -437,7 +435,7 @@ async def test_the_sessions_of_everybody_are_revoked(sessions, make_user, begin_
     assert [await is_alive(each) for each in (of_ada, of_eve)] == [False, False]
 
 
-async def test_what_was_revoked_before_is_not_counted_again(
+async def test_already_revoked_sessions_are_not_counted(
     sessions, make_user, begin_session, session_rows, set_clock
 ):
     user = await make_user()
@@ -456,10 +454,10 @@ async def test_what_was_revoked_before_is_not_counted_again(
 
 @pytest.mark.parametrize(("age", "rows"), [(IDLE - MICROSECOND, 1), (IDLE, 0)])
 @pytest.mark.parametrize("revoked_at", [None, START], ids=["alive", "revoked"])
-async def test_a_session_is_removed_when_it_has_idled_too_long(
+async def test_an_idle_session_is_removed(
     sessions, make_user, begin_session, change_session, session_rows, set_clock, age, rows, revoked_at
 ):
-    """A revoked one stays as long: until then its tokens could be replayed, and have to be known."""
+    """A revoked session is kept that long: until then its tokens could be replayed and must be recognized."""
     issued = await begin_session(await make_user())
     await change_session(issued.session, revoked_at=revoked_at)
 
@@ -471,7 +469,7 @@ async def test_a_session_is_removed_when_it_has_idled_too_long(
 
 @pytest.mark.parametrize(("age", "rows"), [(ABSOLUTE - MICROSECOND, 1), (ABSOLUTE, 0)])
 @pytest.mark.parametrize("revoked_at", [None, START], ids=["alive", "revoked"])
-async def test_a_session_is_removed_when_its_time_is_over(
+async def test_a_session_is_removed_at_its_absolute_limit(
     sessions, make_user, begin_session, change_session, session_rows, set_clock, age, rows, revoked_at
 ):
     issued = await begin_session(await make_user())
@@ -483,9 +481,7 @@ async def test_a_session_is_removed_when_its_time_is_over(
     assert len(await session_rows()) == rows
 
 
-async def test_removing_touches_nothing_that_is_alive(
-    sessions, make_user, begin_session, session_rows, set_clock
-):
+async def test_removal_keeps_live_sessions(sessions, make_user, begin_session, session_rows, set_clock):
     user = await make_user()
     await begin_session(user, remember=False)
     alive = await begin_session(user)
@@ -496,7 +492,7 @@ async def test_removing_touches_nothing_that_is_alive(
     assert [row.id for row in await session_rows()] == [alive.session.id]
 
 
-async def test_the_worker_removes_what_has_expired(app, make_user, begin_session, session_rows, set_clock):
+async def test_the_worker_removes_expired_sessions(app, make_user, begin_session, session_rows, set_clock):
     await begin_session(await make_user())
     [clean] = [task for task in app.state.tasks if task.name == "clean"]
 
@@ -509,7 +505,7 @@ async def test_the_worker_removes_what_has_expired(app, make_user, begin_session
 # The list
 
 
-async def test_the_list_holds_the_live_sessions_of_one_user_the_last_used_first(
+async def test_the_list_has_the_live_sessions_of_a_user_by_last_use(
     sessions, make_user, begin_session, change_session
 ):
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
@@ -524,7 +520,7 @@ async def test_the_list_holds_the_live_sessions_of_one_user_the_last_used_first(
 
 
 @pytest.mark.parametrize(("age", "length"), [(IDLE - MICROSECOND, 1), (IDLE, 0)])
-async def test_the_list_ends_with_the_idle_limit(sessions, make_user, begin_session, set_clock, age, length):
+async def test_idle_sessions_are_not_listed(sessions, make_user, begin_session, set_clock, age, length):
     user = await make_user()
     await begin_session(user)
 
@@ -534,7 +530,7 @@ async def test_the_list_ends_with_the_idle_limit(sessions, make_user, begin_sess
 
 
 @pytest.mark.parametrize(("age", "length"), [(SHORT - MICROSECOND, 1), (SHORT, 0)])
-async def test_the_list_ends_with_the_absolute_limit(
+async def test_sessions_past_the_absolute_limit_are_not_listed(
     sessions, make_user, begin_session, set_clock, age, length
 ):
     user = await make_user()
@@ -554,10 +550,10 @@ async def test_the_list_is_empty_after_a_new_password(sessions, make_user, begin
     assert await sessions.of_user(user) == []
 
 
-async def test_the_list_shows_the_session_that_asks_as_seen_now(
+async def test_the_list_shows_the_current_session_as_seen_now(
     client, make_user, begin_session, headers_of, set_clock
 ):
-    """Exact to the minute, also in the request that writes it down."""
+    """Exact to the minute, even in the request that records it."""
     issued = await begin_session(await make_user())
 
     set_clock(START + DAY)

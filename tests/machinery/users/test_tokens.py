@@ -1,4 +1,4 @@
-"""UserTokens: what a token is bound to, and what makes one worthless."""
+"""UserTokens: what a token is bound to and what invalidates it."""
 
 import base64
 import json
@@ -74,7 +74,7 @@ def token_of(content):
 
 
 @EACH
-def test_a_token_gives_its_user_back(tokens, purpose):
+def test_a_token_returns_its_user(tokens, purpose):
     assert CHECK[purpose](tokens, ISSUE[purpose](tokens)) == "u-1"
 
 
@@ -82,7 +82,7 @@ def test_a_token_gives_its_user_back(tokens, purpose):
 @pytest.mark.parametrize(
     "subject", ["7b9e0a4e-3f2f-4b7e-9f6a-0d7e5c1b2a39", "A" * 16, "ä", "0" * 36, "0" * 32]
 )
-def test_a_mail_token_names_any_id(tokens, purpose, subject):
+def test_a_mail_token_can_hold_any_id(tokens, purpose, subject):
     issuer = getattr(tokens, f"_{purpose}")
 
     assert issuer.peek(issuer.issue(subject)) == subject
@@ -90,7 +90,7 @@ def test_a_mail_token_names_any_id(tokens, purpose, subject):
 
 @EACH_MAILED
 def test_a_mail_token_is_short(tokens, purpose):
-    """A link fits into a line or two; as a JWT it had 430 characters."""
+    """A link fits on a line or two; as a JWT it had 430 characters."""
     issuer = getattr(tokens, f"_{purpose}")
 
     token = issuer.issue(UUID, password_version=7, email="a" * 200)
@@ -100,14 +100,14 @@ def test_a_mail_token_is_short(tokens, purpose):
 
 
 @pytest.mark.parametrize(("made_for", "used_for"), PAIRS)
-def test_no_purpose_accepts_a_token_of_another(tokens, made_for, used_for):
+def test_no_purpose_accepts_a_token_for_another(tokens, made_for, used_for):
     with pytest.raises(TokenError):
         CHECK[used_for](tokens, ISSUE[made_for](tokens))
 
 
 @pytest.mark.parametrize(("made_for", "used_for"), [pair for pair in PAIRS if "access" not in pair])
 def test_each_purpose_has_its_own_key(tokens, made_for, used_for):
-    """Checklist 36: the right content under another purpose's key is worth nothing."""
+    """Checklist 36: the right content signed with another purpose's key is invalid."""
     getattr(tokens, f"_{made_for}")._audience = getattr(tokens, f"_{used_for}")._audience
 
     with pytest.raises(TokenError):
@@ -116,7 +116,7 @@ def test_each_purpose_has_its_own_key(tokens, made_for, used_for):
 
 @pytest.mark.parametrize(("made_for", "used_for"), [pair for pair in PAIRS if "access" not in pair])
 def test_each_purpose_has_its_own_audience(tokens, made_for, used_for):
-    """A second line: the same key for two purposes would not mix them up."""
+    """A second line of defence: even with one key, tokens of two purposes would differ."""
     getattr(tokens, f"_{made_for}")._key = getattr(tokens, f"_{used_for}")._key
 
     with pytest.raises(TokenError):
@@ -134,7 +134,7 @@ def test_another_application_accepts_nothing(tokens, purpose, other):
 
 @EACH_MAILED
 def test_a_mail_token_with_any_byte_changed_is_refused(tokens, purpose):
-    """Checklist 36: expiry, user, version, address and signature are all under the signature."""
+    """Checklist 36: expiry, user, version and address are all signed."""
     content = bytes_of(ISSUE[purpose](tokens))
     changed = [content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :] for at in range(len(content))]
 
@@ -201,7 +201,7 @@ def test_an_access_token_that_lacks_a_claim_is_refused(tokens, claim):
     ids=str,
 )
 def test_a_mail_token_is_bound_to_password_version_and_address(tokens, purpose, bound_to):
-    """A token works for the password and the address that it was issued for only."""
+    """A token works only for the password and address it was issued for."""
     issue = {"verify": tokens.issue_verify, "reset": tokens.issue_reset}[purpose]
 
     with pytest.raises(TokenError):
@@ -209,7 +209,7 @@ def test_a_mail_token_is_bound_to_password_version_and_address(tokens, purpose, 
 
 
 @pytest.mark.parametrize("purpose", ["verify", "reset"])
-def test_a_mail_token_of_no_address_is_refused_where_one_is_expected(tokens, purpose):
+def test_a_mail_token_without_an_address_is_refused_where_one_is_expected(tokens, purpose):
     issue = {"verify": tokens.issue_verify, "reset": tokens.issue_reset}[purpose]
 
     with pytest.raises(TokenError):
@@ -217,7 +217,7 @@ def test_a_mail_token_of_no_address_is_refused_where_one_is_expected(tokens, pur
 
 
 @EACH
-def test_a_token_shows_no_address(tokens, purpose):
+def test_a_token_does_not_reveal_the_address(tokens, purpose):
     """Links end up in histories and logs."""
     token = ISSUE[purpose](tokens)
     content = json.dumps(claims_of(token)).encode() if purpose == "access" else bytes_of(token)
@@ -253,7 +253,7 @@ def test_an_access_token_has_its_lifetime():
     assert claims["exp"] - claims["iat"] == 44
 
 
-def test_the_types_are_those_of_the_library():
+def test_the_types_match_the_library():
     assert (VERIFY_TYPE, RESET_TYPE) == ("email_verify", "password_reset")
 
 

@@ -1,4 +1,4 @@
-"""The tasks for accounts: forget sessions and events that are past their time, delete who is due."""
+"""The account tasks: remove expired sessions and events, and delete accounts that are due."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ DAY, INSTANT = timedelta(days=1), timedelta(microseconds=1)
 
 @pytest.fixture
 def session_ids(db):
-    """`await session_ids()`: the rows of the table of sessions."""
+    """`await session_ids()`: the ids in the sessions table."""
 
     async def read():
         async with db.session(commit=False) as session:
@@ -24,12 +24,12 @@ def session_ids(db):
     return read
 
 
-def test_the_chores_of_accounts_are_there(app):
+def test_the_account_tasks_are_registered(app):
     assert {"clean", "delete due accounts"} <= {task.name for task in app.state.tasks}
 
 
 @pytest.mark.parametrize(("age", "left"), [(14 * DAY - INSTANT, 1), (14 * DAY, 0)], ids=str)
-async def test_a_session_goes_when_it_was_not_seen_for_too_long(
+async def test_a_long_unseen_session_is_removed(
     make_user, begin_session, set_clock, do_task, session_ids, age, left
 ):
     set_clock(NOON)
@@ -42,7 +42,7 @@ async def test_a_session_goes_when_it_was_not_seen_for_too_long(
 
 
 @pytest.mark.parametrize(("age", "left"), [(DAY - INSTANT, 1), (DAY, 0)], ids=str)
-async def test_a_session_goes_at_its_absolute_limit(
+async def test_a_session_past_its_absolute_limit_is_removed(
     make_user, begin_session, set_clock, do_task, session_ids, age, left
 ):
     set_clock(NOON)
@@ -55,7 +55,7 @@ async def test_a_session_goes_at_its_absolute_limit(
 
 
 @pytest.mark.parametrize(("age", "left"), [(14 * DAY - INSTANT, 1), (14 * DAY, 0)], ids=str)
-async def test_a_revoked_session_stays_while_its_token_could_be_tried_again(
+async def test_a_revoked_session_is_kept_while_its_token_could_be_replayed(
     manager, db, make_user, begin_session, set_clock, do_task, session_ids, age, left
 ):
     set_clock(NOON)
@@ -82,7 +82,9 @@ async def test_the_retention_of_events_is_a_setting(build_app, db, set_clock, ev
     assert await events() == []
 
 
-async def test_two_workers_clean_at_once(make_user, begin_session, set_clock, do_task, session_ids):
+async def test_two_workers_can_clean_up_concurrently(
+    make_user, begin_session, set_clock, do_task, session_ids
+):
     set_clock(NOON)
     user = await make_user()
     await begin_session(user)
@@ -94,7 +96,7 @@ async def test_two_workers_clean_at_once(make_user, begin_session, set_clock, do
     assert await session_ids() == set()
 
 
-async def test_a_failing_deletion_leaves_the_account_and_is_tried_again(
+async def test_a_failed_deletion_keeps_the_account_and_is_retried(
     manager, make_user, set_clock, do_task, stored, events, outbox
 ):
     user = await make_user(delete_after=NOON)
@@ -114,7 +116,7 @@ async def test_a_failing_deletion_leaves_the_account_and_is_tried_again(
     assert await stored(user) is None
 
 
-# Accounts whose grace has passed
+# Accounts past their grace period
 
 
 @pytest.fixture
@@ -122,7 +124,7 @@ def delete_due_accounts(app):
     return next(task.do for task in app.state.tasks if task.name == "delete due accounts")
 
 
-async def test_an_account_that_cannot_be_deleted_does_not_keep_the_others(
+async def test_a_failed_deletion_does_not_block_other_deletions(
     manager, make_user, stored, delete_due_accounts, caplog
 ):
     kept = await make_user("kept@example.com", delete_after=clock.now() - timedelta(days=2))

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the users routes: rules for addresses and passwords, refusals of foreign sites."""
+"""The OpenAPI document of the users routes: rules for addresses and passwords, cross-site refusals."""
 
 import pytest
 
@@ -12,14 +12,14 @@ import pytest
         ("PasswordChange", "new_password"),
     ],
 )
-def test_a_new_password_has_its_limits(app, schema, field):
+def test_a_new_password_documents_its_limits(app, schema, field):
     described = app.openapi()["components"]["schemas"][schema]["properties"][field]
 
     assert (described["minLength"], described["maxLength"]) == (8, 128)
 
 
 @pytest.mark.parametrize("path", ["/verify", "/password-reset", "/email-change", "/invitation"])
-def test_a_mailed_link_is_described_alike_with_its_token_in_the_path_and_in_the_body(app, path):
+def test_a_mailed_link_is_documented_for_path_and_body(app, path):
     paths = app.openapi()["paths"]
 
     in_body, in_path = paths[f"/users{path}"]["post"], paths[f"/users{path}/{{token}}"]["post"]
@@ -29,16 +29,16 @@ def test_a_mailed_link_is_described_alike_with_its_token_in_the_path_and_in_the_
 
 
 @pytest.mark.parametrize(("schema", "field"), [("Registration", "email"), ("EmailChange", "new_email")])
-def test_a_new_address_is_one(app, schema, field):
+def test_a_new_address_is_documented_as_an_email(app, schema, field):
     assert app.openapi()["components"]["schemas"][schema]["properties"][field]["format"] == "email"
 
 
 @pytest.mark.parametrize("schema", ["Credentials", "EmailRequest"])
-def test_any_text_is_answered_alike_where_an_account_is_looked_for(app, schema):
+def test_account_lookups_accept_any_text(app, schema):
     assert "format" not in app.openapi()["components"]["schemas"][schema]["properties"]["email"]
 
 
-# The refusal of a cookie that another site sent (checklist 35)
+# The refusal of a cross-site cookie (checklist 35)
 
 
 @pytest.mark.parametrize(
@@ -51,5 +51,5 @@ def test_any_text_is_answered_alike_where_an_account_is_looked_for(app, schema):
         ("/users/token/refresh", "post", False),
     ],
 )
-def test_unsafe_routes_with_a_cookie_name_403(app, path, method, is_named):
+def test_unsafe_routes_with_a_cookie_document_403(app, path, method, is_named):
     assert ("403" in app.openapi()["paths"][path][method]["responses"]) == is_named

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the platform: small applications, spoken to over httpx or in raw ASGI."""
+"""Fixtures for the tests of `app/web`: small applications, called with httpx or raw ASGI."""
 
 import asyncio
 import logging
@@ -25,13 +25,13 @@ def make_app(title: str = "Test") -> App:
 
 
 def connect(app: App) -> httpx.AsyncClient:
-    """A client that fails the test when an exception leaves the application."""
+    """A client that fails the test if an exception escapes the application."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
 
 
 @pytest.fixture
 def new_app() -> Callable[..., App]:
-    """`new_app()`: one more empty application."""
+    """`new_app()`: another empty application."""
     return make_app
 
 
@@ -43,7 +43,7 @@ def web() -> App:
 
 @pytest.fixture
 def app_with() -> Callable[..., App]:
-    """`app_with(body_timeout=0.05)`: an empty application that holds requests to these settings."""
+    """`app_with(body_timeout=0.05)`: an empty application with these settings."""
 
     def build(**values: Any) -> App:
         settings = Settings(_env_file=None, **(SETTINGS | values))  # type: ignore[call-arg]
@@ -54,7 +54,7 @@ def app_with() -> Callable[..., App]:
 
 @pytest.fixture
 def never() -> Callable[[], Awaitable[None]]:
-    """`await never()`: something that does not come to an end, until it is cancelled."""
+    """`await never()`: wait until cancelled."""
 
     async def wait() -> None:
         await asyncio.Event().wait()
@@ -83,7 +83,7 @@ async def http(web: App) -> AsyncIterator[httpx.AsyncClient]:
 
 @dataclass
 class Answer:
-    """What an application sent, message by message."""
+    """The messages that an application sent."""
 
     messages: list[Any] = field(default_factory=list)
     seen_at_start: list[Any] = field(default_factory=list)
@@ -115,7 +115,7 @@ async def raw_call(
     query: bytes = b"",
     look: Callable[[], Any] = lambda: None,
 ) -> Answer:
-    """Speak ASGI with *app*, as a server would; *look* is called when the answer starts."""
+    """Send *app* an ASGI request as a server would; *look* is called when the response starts."""
     answer = Answer()
     waiting = iter((*incoming, *({"type": "http.disconnect"},) * 100))
 
@@ -151,7 +151,7 @@ def raw() -> Callable[..., Awaitable[Answer]]:
 
 
 class Tables(DeclarativeBase):
-    """Tables of these tests alone: no migration and no other test sees them."""
+    """Tables of these tests only, invisible to migrations and other tests."""
 
 
 class Shelf(Tables):
@@ -164,7 +164,7 @@ class Thing(Tables):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(50), unique=True)
     number: Mapped[int | None]
-    # Checked by COMMIT and not before: a transaction can fail there although every statement went well.
+    # Checked only at COMMIT, so a transaction can fail although every statement succeeded.
     shelf_id: Mapped[int | None] = mapped_column(
         ForeignKey("web_test_shelves.id", deferrable=True, initially="DEFERRED")
     )
@@ -172,7 +172,7 @@ class Thing(Tables):
 
 @pytest.fixture
 def thing() -> type[Thing]:
-    """The mapped class of the table that `stored` has."""
+    """The mapped class of the table in `stored`."""
     return Thing
 
 

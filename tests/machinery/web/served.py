@@ -1,4 +1,4 @@
-"""An application for a real server, started by test_server.py in a process of its own."""
+"""An application for a real server, started by test_server.py in a separate process."""
 
 from hawkapi.responses import StreamingResponse
 

@@ -1,4 +1,4 @@
-"""The line of each request in the log, and the id that a request has in every line and in its answer."""
+"""The access log line of each request, and the request id in every line and in the response."""
 
 import asyncio
 import logging
@@ -66,7 +66,7 @@ def busy(app_with):
     return build
 
 
-# What is in the line
+# What is logged
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ async def test_a_request_has_one_line(busy, raw, access_lines, method, path, sta
         ("GET", "/a\0b", 400, {}),
     ],
 )
-async def test_a_request_that_is_refused_has_one_too(busy, raw, access_lines, method, path, status, settings):
+async def test_a_refused_request_has_a_line_too(busy, raw, access_lines, method, path, status, settings):
     await raw(busy(**settings), method, path)
 
     [line] = access_lines()
     assert (line.method, line.path, line.status) == (method, path, status)
 
 
-async def test_a_middleware_that_raises_leaves_the_line(busy, raw, access_lines):
+async def test_a_raising_middleware_still_leaves_a_line(busy, raw, access_lines):
     web = busy()
 
     class Raising:
@@ -124,7 +124,7 @@ async def test_a_middleware_that_raises_leaves_the_line(busy, raw, access_lines)
     assert [line.status for line in access_lines()] == [500]
 
 
-async def test_a_preflight_has_one_too(busy, raw, access_lines):
+async def test_a_preflight_has_a_line_too(busy, raw, access_lines):
     origin = [(b"origin", b"https://front.example")]
 
     await raw(busy(cors_origins=["https://front.example"]), "OPTIONS", "/ok", headers=origin)
@@ -132,7 +132,7 @@ async def test_a_preflight_has_one_too(busy, raw, access_lines):
     assert [line.status for line in access_lines()] == [200]
 
 
-async def test_a_stream_that_breaks_is_logged_with_the_status_that_was_sent(web, raw, access_lines):
+async def test_a_broken_stream_is_logged_with_the_status_sent(web, raw, access_lines):
     @web.get("/")
     async def handler() -> StreamingResponse:
         async def chunks():
@@ -147,7 +147,7 @@ async def test_a_stream_that_breaks_is_logged_with_the_status_that_was_sent(web,
     assert [(line.status, line.bytes) for line in access_lines()] == [(200, 3)]
 
 
-async def test_a_client_that_goes_away_in_its_body_is_499(busy, raw, access_lines):
+async def test_a_client_that_disconnects_during_the_body_is_499(busy, raw, access_lines):
     headers = [(b"content-type", b"application/json")]
 
     await raw(busy(), "POST", "/body", incoming=DROPPED, headers=headers)
@@ -155,7 +155,7 @@ async def test_a_client_that_goes_away_in_its_body_is_499(busy, raw, access_line
     assert [line.status for line in access_lines()] == [499]
 
 
-async def test_a_request_that_is_cancelled_before_its_answer_is_499(busy, raw, access_lines):
+async def test_a_request_cancelled_before_its_response_is_499(busy, raw, access_lines):
     request = asyncio.create_task(raw(busy(), "GET", "/wait"))
     await asyncio.sleep(0)
 
@@ -166,7 +166,7 @@ async def test_a_request_that_is_cancelled_before_its_answer_is_499(busy, raw, a
     assert [line.status for line in access_lines()] == [499]
 
 
-async def test_what_runs_after_the_answer_does_not_count(web, raw, access_lines):
+async def test_time_after_the_response_is_not_counted(web, raw, access_lines):
     seen = []
 
     class After:
@@ -190,7 +190,7 @@ async def test_the_client_is_the_one_behind_the_proxy(busy, raw, access_lines):
     assert [line.client for line in access_lines()] == ["198.51.100.7"]
 
 
-# What is not
+# What is not logged
 
 
 async def test_no_query_string_is_logged(busy, raw, access_lines):
@@ -220,13 +220,13 @@ async def test_a_token_in_the_path_is_not_logged(busy, raw, access_lines, method
         ("//", "//"),
     ],
 )
-async def test_nor_is_one_at_an_address_that_is_misspelt(busy, raw, access_lines, path, logged):
+async def test_a_token_in_a_misspelled_path_is_not_logged(busy, raw, access_lines, path, logged):
     await raw(busy(), "GET", path)
 
     assert [line.path for line in access_lines()] == [logged]
 
 
-async def test_a_path_without_end_is_not_logged_without_end(busy, raw, access_lines):
+async def test_a_long_path_is_cut(busy, raw, access_lines):
     await raw(busy(), "GET", "/a" * 4000)
 
     assert [len(line.path) for line in access_lines()] == [1024]
@@ -235,7 +235,7 @@ async def test_a_path_without_end_is_not_logged_without_end(busy, raw, access_li
 # The id
 
 
-async def test_every_answer_has_an_id_of_its_own(busy, raw):
+async def test_every_response_has_its_own_id(busy, raw):
     web = busy()
 
     answers = [
@@ -261,7 +261,7 @@ async def test_code_that_logs_for_a_request_has_its_id(app_with, raw):
     assert request_id.get() == ""
 
 
-async def test_requests_at_once_do_not_mix_their_ids(app_with, raw):
+async def test_concurrent_requests_keep_their_own_ids(app_with, raw):
     web, meeting = app_with(), asyncio.Barrier(10)
 
     @web.get("/")
@@ -277,14 +277,14 @@ async def test_requests_at_once_do_not_mix_their_ids(app_with, raw):
 
 
 @pytest.mark.parametrize("given", [b"abc", b"A-1._", b"a" * 64])
-async def test_a_clean_id_of_a_proxy_is_taken(busy, raw, given):
+async def test_a_valid_id_from_a_proxy_is_used(busy, raw, given):
     answer = await raw(busy(**TRUSTED), "GET", "/ok", headers=[(b"x-request-id", given)])
 
     assert answer.headers[b"x-request-id"] == given
 
 
 @pytest.mark.parametrize("given", [b"", b"a" * 65, b"a b", b"a\nb", b"abc\n", b"a;b", b"\xe4", b'a"b'])
-async def test_another_one_is_not(busy, raw, given):
+async def test_an_invalid_id_from_a_proxy_is_replaced(busy, raw, given):
     answer = await raw(busy(**TRUSTED), "GET", "/ok", headers=[(b"x-request-id", given)])
 
     assert answer.headers[b"x-request-id"] != given
@@ -292,7 +292,7 @@ async def test_another_one_is_not(busy, raw, given):
 
 
 @pytest.mark.parametrize("settings", [{}, {"trusted_proxies": [ip_network("203.0.113.8")]}])
-async def test_nobody_else_gives_an_id(busy, raw, settings):
+async def test_an_id_from_any_other_client_is_replaced(busy, raw, settings):
     answer = await raw(busy(**settings), "GET", "/ok", headers=[(b"x-request-id", b"abc")])
 
     assert answer.headers[b"x-request-id"] != b"abc"

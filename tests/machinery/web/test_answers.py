@@ -1,4 +1,4 @@
-"""Answers: streams and files work, 204 is empty, and exactly the fields of the response model leave."""
+"""Responses: streams and files work, 204 is empty, and exactly the fields of the response model are sent."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class Page(msgspec.Struct):
 
 
 class Row:
-    """Like a mapped object: attributes, no Struct and no dict."""
+    """Like a mapped object: attributes, neither Struct nor dict."""
 
     name = "a"
     password = "s3cret"
@@ -72,7 +72,7 @@ async def test_server_sent_events_arrive(web, http):
     assert answer.text == "event: greeting\ndata: hello\n\n"
 
 
-async def test_a_response_class_of_ones_own_is_sent_as_it_is(web, http):
+async def test_a_custom_response_class_is_sent_unchanged(web, http):
     class Teapot:
         status_code = 418
 
@@ -98,7 +98,7 @@ async def test_a_redirect_arrives(web, http):
 
 
 @pytest.mark.parametrize("result", [None, Response(status_code=204), JSONResponse({"a": 1}, status_code=204)])
-async def test_204_has_no_body_and_no_header_that_speaks_of_one(web, raw, result):
+async def test_204_has_no_body_and_no_body_headers(web, raw, result):
     @web.delete("/", status_code=204)
     async def handler() -> Response:
         return result
@@ -109,7 +109,7 @@ async def test_204_has_no_body_and_no_header_that_speaks_of_one(web, raw, result
     assert not answer.headers.keys() & {b"content-type", b"content-length", b"transfer-encoding"}
 
 
-async def test_none_is_answered_204_where_no_status_was_given(web, http):
+async def test_none_becomes_204_without_an_explicit_status(web, http):
     @web.get("/")
     async def handler() -> None: ...
 
@@ -140,7 +140,7 @@ async def test_304_has_no_body(web, raw):
         pytest.param(Public, {"name": "a", "password": "s3cret"}, {"name": "a"}, id="a dict"),
     ],
 )
-async def test_no_more_than_the_response_model_leaves(web, http, model, result, expected):
+async def test_only_fields_of_the_response_model_are_sent(web, http, model, result, expected):
     async def handler() -> Any:
         return result
 
@@ -157,7 +157,7 @@ async def test_the_return_annotation_is_the_response_model(web, http):
     assert (await http.get("/")).json() == {"name": "a"}
 
 
-async def test_an_answer_that_breaks_its_model_is_500_and_not_400(web, http):
+async def test_an_invalid_response_is_500_not_400(web, http):
     @web.get("/")
     async def handler() -> Public:
         return {"name": 1}  # type: ignore[return-value]
@@ -166,7 +166,7 @@ async def test_an_answer_that_breaks_its_model_is_500_and_not_400(web, http):
 
 
 @pytest.mark.parametrize("kind", [Response, JSONResponse])
-async def test_a_line_break_cannot_end_a_header(web, raw, kind):
+async def test_a_line_break_cannot_split_a_header(web, raw, kind):
     @web.get("/")
     async def handler() -> Any:
         return kind("", headers={"Location": "/a\r\nSet-Cookie: admin=1\0"})
@@ -177,7 +177,7 @@ async def test_a_line_break_cannot_end_a_header(web, raw, kind):
     assert b"set-cookie" not in answer.headers
 
 
-async def test_the_request_is_there_under_its_name(web, http):
+async def test_the_request_can_be_injected_by_name(web, http):
     @web.get("/")
     async def handler(request: Request) -> str:
         return request.path
@@ -185,7 +185,7 @@ async def test_the_request_is_there_under_its_name(web, http):
     assert (await http.get("/")).json() == "/"
 
 
-async def test_data_is_not_stored_by_caches(web, http):
+async def test_json_is_not_cached(web, http):
     """RFC 6749, section 5.1; ASVS 14.3.2."""
 
     @web.get("/")
@@ -197,7 +197,7 @@ async def test_data_is_not_stored_by_caches(web, http):
     assert [answer.headers["cache-control"] for answer in answers] == ["no-store", "no-store"]
 
 
-async def test_a_handler_may_let_caches_store(web, http):
+async def test_a_handler_may_allow_caching(web, http):
     @web.get("/")
     async def handler() -> JSONResponse:
         return JSONResponse({"a": 1}, headers={"Cache-Control": "max-age=60"})
@@ -216,8 +216,8 @@ async def test_a_handler_may_let_caches_store(web, http):
     ],
     ids=lambda response: f"{response.status_code} {response.content_type}",
 )
-async def test_what_sets_a_cookie_is_stored_by_no_cache(web, http, response):
-    """Advisory 37: or the cache gives the cookie to others."""
+async def test_responses_that_set_a_cookie_are_not_cached(web, http, response):
+    """Advisory 37: otherwise a cache would give the cookie to others."""
 
     @web.get("/")
     async def handler(request: Request) -> Response:
@@ -233,7 +233,7 @@ async def test_what_sets_a_cookie_is_stored_by_no_cache(web, http, response):
 @pytest.mark.parametrize(
     "error", [Problem(403, "No.", headers={"Cache-Control": "public"}), RuntimeError("no")]
 )
-async def test_nor_is_an_error_that_sets_one(web, http, error):
+async def test_an_error_that_sets_a_cookie_is_not_cached(web, http, error):
     """Advisory 37."""
 
     @web.get("/")
@@ -244,7 +244,7 @@ async def test_nor_is_an_error_that_sets_one(web, http, error):
     assert (await http.get("/")).headers.get_list("cache-control") == ["no-store"]
 
 
-async def test_what_is_no_data_keeps_its_headers(web, http):
+async def test_other_responses_keep_their_headers(web, http):
     @web.get("/")
     async def handler() -> Response:
         return Response("x", content_type="text/css")

@@ -1,4 +1,4 @@
-"""The life of an application: two share nothing, a failed start is loud, a stop waits for requests."""
+"""The lifespan: two applications share nothing, a failed startup is logged, shutdown waits for requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -103,7 +103,7 @@ def test_two_applications_share_no_state(new_app):
     assert not hasattr(second.state, "service")
 
 
-async def test_a_start_that_fails_is_logged_in_full(web, caplog):
+async def test_a_failed_startup_is_logged_in_full(web, caplog):
     @web.on_startup
     async def connect_to_something() -> None:
         raise RuntimeError("no route to host")
@@ -115,7 +115,7 @@ async def test_a_start_that_fails_is_logged_in_full(web, caplog):
     assert "Traceback" in caplog.text
 
 
-async def test_a_plain_function_can_run_at_the_start(web):
+async def test_a_plain_function_can_run_at_startup(web):
     seen: list[str] = []
     web.on_startup(lambda: seen.append("started"))
 
@@ -123,7 +123,7 @@ async def test_a_plain_function_can_run_at_the_start(web):
         assert seen == ["started"]
 
 
-async def test_the_stop_waits_for_requests_before_the_database_closes(stored_in, raw):
+async def test_shutdown_waits_for_requests_before_closing_the_database(stored_in, raw):
     app = stored_in("waiting")
     inside, go_on, order = asyncio.Event(), asyncio.Event(), []
 
@@ -158,7 +158,7 @@ async def test_the_stop_waits_for_requests_before_the_database_closes(stored_in,
         pytest.param("postgresql+asyncpg://nobody:s3cret@localhost:1/nothing", id="postgresql by name"),
     ],
 )
-async def test_without_its_database_the_answer_is_503_and_says_when_to_come_back(web, http, settings, url):
+async def test_without_its_database_it_returns_503_with_retry_after(web, http, settings, url):
     add_database(web, settings, url)
 
     @web.get("/")

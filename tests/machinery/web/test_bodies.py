@@ -1,4 +1,4 @@
-"""JSON bodies: whatever is sent, the answer is a 4xx that names the problem, or the value is right."""
+"""JSON bodies: whatever is sent, the value is correct or the response is a 4xx that names the problem."""
 
 from typing import Annotated, Any
 
@@ -56,7 +56,7 @@ async def test_a_body_arrives_as_its_struct(things, http):
         pytest.param(b'{"na\\u0000me": "a"}', id="escaped NUL in a name"),
     ],
 )
-async def test_a_body_that_is_not_good_is_400(things, http, content):
+async def test_an_invalid_body_is_400(things, http, content):
     answer = await http.post("/", content=content, headers=JSON)
 
     assert answer.status_code == 400
@@ -77,13 +77,13 @@ async def test_nesting_far_deeper_than_the_stack_is_400(new_app, connected):
     assert answer.status_code == 400
 
 
-async def test_an_escaped_backslash_before_u0000_is_no_nul(things, http):
+async def test_an_escaped_backslash_before_u0000_is_not_nul(things, http):
     answer = await http.post("/", content=rb'{"name": "a\\u0000"}', headers=JSON)
 
     assert answer.json()["name"] == r"a\u0000"
 
 
-async def test_of_duplicate_keys_the_last_counts(things, http):
+async def test_the_last_duplicate_key_wins(things, http):
     answer = await http.post("/", content=b'{"name": "a", "name": "b"}', headers=JSON)
 
     assert answer.json()["name"] == "b"
@@ -96,7 +96,7 @@ async def test_an_unknown_field_is_400_where_the_struct_forbids_it(web, http):
     assert (await http.post("/", json={"name": "a", "admin": True})).status_code == 400
 
 
-async def test_the_answer_names_the_field_and_does_not_echo_the_value(things, http):
+async def test_the_response_names_the_field_without_its_value(things, http):
     answer = await http.post("/", json={"name": "correct horse battery staple"})
 
     assert answer.json()["errors"][0]["field"] == "name"
@@ -111,13 +111,13 @@ async def test_a_body_of_another_type_is_415(things, http, media_type):
 
 
 @pytest.mark.parametrize("media_type", ["application/json; charset=utf-8", "APPLICATION/JSON", "a/b+json"])
-async def test_every_kind_of_json_is_taken(things, http, media_type):
+async def test_every_json_media_type_is_accepted(things, http, media_type):
     answer = await http.post("/", content=b'{"name": "a"}', headers={"Content-Type": media_type})
 
     assert answer.status_code == 200
 
 
-async def test_a_list_is_a_body(web, http):
+async def test_a_body_can_be_a_list(web, http):
     @web.post("/", status_code=200)
     async def handler(body: list[Thing]) -> int:
         return len(body)
@@ -125,7 +125,7 @@ async def test_a_list_is_a_body(web, http):
     assert (await http.post("/", json=[{"name": "a"}, {"name": "b"}])).json() == 2
 
 
-async def test_a_dict_is_a_body(web, http):
+async def test_a_body_can_be_a_dict(web, http):
     @web.post("/", status_code=200)
     async def handler(body: dict[str, int]) -> dict[str, int]:
         return body
@@ -142,11 +142,11 @@ async def test_an_optional_body_arrives(web, http):
     assert (await http.post("/")).json() is True
 
 
-async def test_a_body_that_is_too_large_is_413(things, http):
+async def test_an_oversized_body_is_413(things, http):
     assert (await http.post("/", content=b" " * 1001, headers=JSON)).status_code == 413
 
 
-async def test_a_body_that_is_too_large_is_413_for_a_handler_that_reads_it_itself(web, http):
+async def test_an_oversized_body_read_by_the_handler_is_413(web, http):
     @web.post("/")
     async def handler(request: Request) -> int:
         return len(await request.body())
@@ -155,7 +155,7 @@ async def test_a_body_that_is_too_large_is_413_for_a_handler_that_reads_it_itsel
 
 
 @pytest.mark.parametrize("content", [b"{", b'"\xff"', b'"\\ud800"', b"[" * 900, b""])
-async def test_json_that_a_handler_reads_itself_is_400_when_malformed(web, http, content):
+async def test_malformed_json_read_by_the_handler_is_400(web, http, content):
     @web.post("/")
     async def handler(request: Request) -> None:
         await request.json()
@@ -163,7 +163,7 @@ async def test_json_that_a_handler_reads_itself_is_400_when_malformed(web, http,
     assert (await http.post("/", content=content)).status_code == 400
 
 
-async def test_an_upload_that_breaks_off_is_not_taken_for_complete(web, raw):
+async def test_a_truncated_upload_is_not_complete(web, raw):
     taken: list[bytes] = []
 
     @web.post("/")
@@ -176,7 +176,7 @@ async def test_an_upload_that_breaks_off_is_not_taken_for_complete(web, raw):
     assert (answer.status, taken) == (400, [])
 
 
-async def test_a_json_body_that_breaks_off_is_not_taken_for_complete(things, raw):
+async def test_a_truncated_json_body_is_not_complete(things, raw):
     first = {"type": "http.request", "body": b'{"name": "a"}', "more_body": True}
     answer = await raw(
         things, "POST", "/", incoming=[first], headers=[(b"content-type", b"application/json")]

@@ -1,4 +1,4 @@
-"""Who sends a request: the address behind trusted proxies, and the browser, whatever anybody writes."""
+"""The client of a request: the address behind trusted proxies and the user agent, whatever is sent."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -17,7 +17,7 @@ CLIENT = "198.51.100.7"
 def client(
     *headers: tuple[bytes, bytes], peer: str | None = PEER, trusted: str = "", kind: str = "http"
 ) -> Any:
-    """What `client_of` says of a request from *peer*, with the given TRUSTED_PROXIES."""
+    """What `client_of` returns for a request from *peer*, with the given TRUSTED_PROXIES."""
     app = App(title="Test", version="1", description="", max_body_size=1000)
     networks = [ip_network(each) for each in trusted.split(",") if each]
     app.state.settings = Settings(
@@ -55,20 +55,20 @@ def forwarded(*lines: str) -> list[tuple[bytes, bytes]]:
         (None, ""),
     ],
 )
-def test_without_proxies_it_is_whoever_is_connected(peer: str | None, address: str):
-    """A peer behind a Unix socket has none. An address has one spelling."""
+def test_without_proxies_the_client_is_the_peer(peer: str | None, address: str):
+    """A peer behind a Unix socket has no address. Addresses are normalized."""
     assert client(peer=peer).ip_address == address
 
 
 @pytest.mark.parametrize("lines", [[CLIENT], [f"{CLIENT}, {PEER}"], ["garbage"], [CLIENT, CLIENT]])
 @pytest.mark.parametrize("trusted", ["", "10.0.0.0/8", "203.0.113.8", "203.0.113.10/31", "2001:db8::/32"])
-def test_a_forwarded_address_of_a_stranger_is_not_believed(lines: list[str], trusted: str):
-    """Checklist 10: a spoofed X-Forwarded-For makes nobody somebody else."""
+def test_a_forwarded_address_from_an_untrusted_peer_is_ignored(lines: list[str], trusted: str):
+    """Checklist 10: a spoofed X-Forwarded-For does not change the client."""
     assert client(*forwarded(*lines), trusted=trusted).ip_address == PEER
 
 
 @pytest.mark.parametrize("trusted", [PEER, "203.0.113.0/24", f"10.0.0.0/8,{PEER}", f"::1,{PEER}/32"])
-def test_a_trusted_proxy_says_who_the_client_is(trusted: str):
+def test_a_trusted_proxy_names_the_client(trusted: str):
     assert client(*forwarded(CLIENT), trusted=trusted).ip_address == CLIENT
 
 
@@ -97,18 +97,18 @@ def test_a_trusted_proxy_may_have_an_ipv6_address(peer: str, trusted: str):
         (f", ,{CLIENT}, ,", CLIENT),
         ("fe80::1%eth0", "fe80::1"),
         ("fe80::1%" + "x" * 500, "fe80::1"),
-        # Some proxies write the port, too.
+        # Some proxies add the port.
         ("198.51.100.7:4711", "198.51.100.7"),
         ("[2001:db8::7]:4711", "2001:db8::7"),
     ],
 )
-def test_a_forwarded_address_has_one_spelling(written: str, address: str):
-    """Not longer than an address can be: it goes into a column."""
+def test_a_forwarded_address_is_normalized(written: str, address: str):
+    """No longer than an IP address can be: it goes into a column."""
     assert client(*forwarded(written), trusted=PEER).ip_address == address
 
 
 @pytest.mark.parametrize("written", ["", " ", ",", "unknown", "_hidden", "127.1", "1", "é", "x" * 8000])
-def test_what_is_no_address_leaves_the_proxy_as_the_client(written: str):
+def test_an_invalid_forwarded_address_leaves_the_proxy_as_client(written: str):
     assert client(*forwarded(written), trusted=PEER).ip_address == PEER
 
 
@@ -122,7 +122,7 @@ def test_what_is_no_address_leaves_the_proxy_as_the_client(written: str):
         "'; DROP TABLE users;--",
     ],
 )
-def test_what_is_nearly_an_address_is_none(written: str):
+def test_an_almost_valid_address_is_ignored(written: str):
     assert client(*forwarded(written), trusted=PEER).ip_address == PEER
 
 
@@ -141,8 +141,8 @@ def test_what_is_nearly_an_address_is_none(written: str):
         (["10.0.0.3, 10.0.0.2, 10.0.0.1"], "10.0.0.3"),
     ],
 )
-def test_of_several_proxies_the_last_stranger_is_the_client(lines: list[str], address: str):
-    """Each appends the address that asked it; what stands before that, the client may have written."""
+def test_the_last_untrusted_hop_is_the_client(lines: list[str], address: str):
+    """Each appends the address of its client. The client may have written anything before that."""
     assert client(*forwarded(*lines), trusted=f"{PEER},10.0.0.0/8").ip_address == address
 
 
@@ -151,18 +151,18 @@ def test_of_several_proxies_the_last_stranger_is_the_client(lines: list[str], ad
     [["1.1.1.1", CLIENT], ["1.1.1.1, 10.0.0.9", CLIENT, "10.0.0.1"], [CLIENT, "10.0.0.1"], [CLIENT, ""]],
     ids=str,
 )
-def test_several_lines_are_one_list(lines: list[str]):
-    """RFC 9110, section 5.3. HAProxy adds a line of its own below what the client has sent."""
+def test_several_header_lines_are_one_list(lines: list[str]):
+    """RFC 9110, section 5.3. HAProxy adds its own line below the client's."""
     assert client(*forwarded(*lines), trusted=f"{PEER},10.0.0.0/8").ip_address == CLIENT
 
 
 @pytest.mark.parametrize("name", [b"forwarded", b"x-real-ip", b"cf-connecting-ip", b"x-client-ip", b"via"])
-def test_other_headers_say_nothing(name: bytes):
+def test_other_headers_are_ignored(name: bytes):
     """Not every proxy overwrites them."""
     assert client((name, CLIENT.encode()), trusted=PEER).ip_address == PEER
 
 
-# The network: whom a limit counts
+# The network, which limits count
 
 
 @pytest.mark.parametrize(
@@ -178,14 +178,14 @@ def test_other_headers_say_nothing(name: bytes):
     ],
 )
 def test_the_network_is_an_ipv4_address_or_the_64_of_an_ipv6_address(address: str, network: str):
-    """One customer has all the addresses of a /64, and would have as many attempts."""
+    """One customer has all addresses of a /64 and would have as many attempts."""
     assert Client(address).network == network
 
 
 @pytest.mark.parametrize(
     ("peer", "network"), [("::ffff:203.0.113.9", PEER), ("2001:DB8:0:0:5::", "2001:db8::/64"), (None, "")]
 )
-def test_the_network_is_that_of_the_client(peer: str | None, network: str):
+def test_the_network_is_derived_from_the_client(peer: str | None, network: str):
     assert client(peer=peer).network == network
 
 
@@ -205,21 +205,21 @@ def test_the_network_is_that_of_the_client(peer: str | None, network: str):
     ],
     ids=repr,
 )
-def test_the_browser_is_kept_without_what_cannot_be_shown(sent: bytes, kept: str):
+def test_unprintable_characters_are_removed_from_the_user_agent(sent: bytes, kept: str):
     assert client((b"user-agent", sent)).user_agent == kept
 
 
-def test_no_browser_is_an_empty_one():
+def test_a_missing_user_agent_is_empty():
     assert client().user_agent == ""
 
 
 @pytest.mark.parametrize("length", [MAX_USER_AGENT - 1, MAX_USER_AGENT, MAX_USER_AGENT + 1, 100_000])
-def test_a_long_browser_is_cut(length: int):
+def test_a_long_user_agent_header_is_cut(length: int):
     assert client((b"user-agent", b"x" * length)).user_agent == "x" * min(length, MAX_USER_AGENT)
 
 
-async def test_the_worst_that_can_be_sent_fits_into_the_tables(app: App, make_user: Any, raw: Any):
-    """On PostgreSQL a text that is too long is an error, and so is a NUL."""
+async def test_the_longest_values_fit_the_columns(app: App, make_user: Any, raw: Any):
+    """On PostgreSQL a text that is too long or contains NUL is an error."""
     user = await make_user("ada@example.com", is_active=False)
     body = b'{"email": "ada@example.com", "password": "wrong"}'
 

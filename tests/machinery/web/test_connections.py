@@ -1,4 +1,4 @@
-"""The connection of a request is back in the pool before its answer leaves, whatever the answer is."""
+"""A request returns its connection to the pool before its response is sent, whatever the response."""
 
 import asyncio
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ def checked_out(app: Any) -> int:
     return app.state.db.get().engine.pool.checkedout()
 
 
-async def test_it_is_free_when_a_success_is_sent(stored, raw, thing):
+async def test_the_connection_is_released_when_a_success_is_sent(stored, raw, thing):
     @stored.post("/")
     async def handler(db: Db) -> None:
         db.add(thing(name="a"))
@@ -30,7 +30,7 @@ async def test_it_is_free_when_a_success_is_sent(stored, raw, thing):
 
 @pytest.mark.parametrize("error", [Problem(404, "No."), RuntimeError()])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_it_is_free_when_an_error_is_sent(stored, raw, thing, error, method):
+async def test_the_connection_is_released_when_an_error_is_sent(stored, raw, thing, error, method):
     async def handler(db: Db) -> None:
         await db.scalar(select(thing.id))
         raise error
@@ -41,7 +41,7 @@ async def test_it_is_free_when_an_error_is_sent(stored, raw, thing, error, metho
     assert answer.seen_at_start == [0]
 
 
-async def test_it_is_free_when_a_later_dependency_refuses(stored, raw, thing):
+async def test_the_connection_is_released_when_a_later_dependency_refuses(stored, raw, thing):
     async def nobody(request: Request) -> None:
         raise Problem(403, "No.")
 
@@ -56,7 +56,7 @@ async def test_it_is_free_when_a_later_dependency_refuses(stored, raw, thing):
     assert (answer.status, answer.seen_at_start) == (403, [0])
 
 
-async def test_it_is_free_while_a_stream_is_sent(stored, raw, thing):
+async def test_the_connection_is_released_while_a_stream_is_sent(stored, raw, thing):
     @stored.get("/")
     async def handler(db: Db) -> StreamingResponse:
         await db.scalar(select(thing.id))
@@ -71,7 +71,7 @@ async def test_it_is_free_while_a_stream_is_sent(stored, raw, thing):
     assert answer.body == b"0"
 
 
-async def test_a_request_that_is_cancelled_gives_its_connection_back(stored, raw, thing):
+async def test_a_cancelled_request_releases_its_connection(stored, raw, thing):
     inside = asyncio.Event()
 
     @stored.post("/")
@@ -91,7 +91,7 @@ async def test_a_request_that_is_cancelled_gives_its_connection_back(stored, raw
         assert await session.scalar(select(func.count()).select_from(thing)) == 0
 
 
-async def test_many_refused_requests_do_not_use_up_the_pool(stored, stored_http, thing):
+async def test_many_refused_requests_do_not_exhaust_the_pool(stored, stored_http, thing):
     @stored.get("/")
     async def handler(db: Db) -> None:
         await db.scalar(select(thing.id))
@@ -102,7 +102,7 @@ async def test_many_refused_requests_do_not_use_up_the_pool(stored, stored_http,
     assert {each.status_code for each in answers} == {403}
 
 
-def test_the_password_of_the_database_is_in_no_repr(new_app, settings):
+def test_the_database_password_is_in_no_repr(new_app, settings):
     app = new_app()
     app.state.settings = settings.model_copy(
         update={"database_url": SecretStr("postgresql+asyncpg://ada:the-password@127.0.0.1/shop")}

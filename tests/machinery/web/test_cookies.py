@@ -1,6 +1,5 @@
-"""Cookies: any number of them, on every answer, and none that breaks out of its header.
-
-Those of a request have the names that the browser knows them by, and no others.
+"""Cookies: any number on every response, and none can break out of its header. Request cookies have exactly
+the names that browsers use.
 """
 
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from hawkapi.validation.constraints import Cookie
 from app.web import Problem, delete_cookie, set_cookie
 
 
-async def test_an_answer_carries_several_cookies(web, http):
+async def test_a_response_can_set_several_cookies(web, http):
     @web.get("/")
     async def handler(request: Request) -> JSONResponse:
         set_cookie(request, "first", "1")
@@ -28,7 +27,7 @@ async def test_an_answer_carries_several_cookies(web, http):
     ]
 
 
-async def test_an_error_carries_them_too(web, http):
+async def test_an_error_can_set_several_cookies(web, http):
     @web.get("/")
     async def handler(request: Request) -> None:
         delete_cookie(request, "session")
@@ -55,7 +54,7 @@ async def test_cookies_belong_to_one_request(web, http):
 @pytest.mark.parametrize(
     ("name", "value"), [("a b", "1"), ("a", "1; Domain=x"), ("a", "1\r\nX: y"), ("", "1"), ("ä", "1")]
 )
-async def test_what_a_cookie_cannot_hold_is_refused(web, http, name, value):
+async def test_invalid_cookie_values_are_refused(web, http, name, value):
     @web.get("/")
     async def handler(request: Request) -> str:
         with pytest.raises(ValueError, match="RFC 6265"):
@@ -70,7 +69,7 @@ async def test_what_a_cookie_cannot_hold_is_refused(web, http, name, value):
 
 @pytest.fixture
 def cookies_in(web, raw):
-    """`await cookies_in(b"a=1", b"b=2")`: what a handler finds in a request with these Cookie fields."""
+    """`await cookies_in(b"a=1", b"b=2")`: what a handler sees in a request with these Cookie headers."""
     found = []
 
     @web.get("/")
@@ -110,26 +109,26 @@ async def test_the_cookies_of_a_request_are_read(cookies_in, field, cookies):
 @pytest.mark.parametrize(
     "space", [b"\x85", b"\xa0", b"\x0b", b"\x0c", b"\x1c", b"\x1f", b"\xc2\xa0", b"\xc2\x85"]
 )
-async def test_only_spaces_and_tabs_are_no_part_of_a_name(cookies_in, space):
-    """What HawkAPI 0.2.0 strips as well is another name to the browser, which lets any host set it."""
+async def test_only_spaces_and_tabs_are_stripped_from_a_name(cookies_in, space):
+    """HawkAPI 0.2.0 strips more, which for browsers is a different name that any host may set."""
     found = await cookies_in(space + b"__Host-a=1; __Host-b" + space + b"=2")
 
     assert set(found) == {space.decode("latin-1") + "__Host-a", "__Host-b" + space.decode("latin-1")}
 
 
-async def test_the_first_of_a_name_counts(cookies_in):
+async def test_the_first_cookie_of_a_name_wins(cookies_in):
     assert await cookies_in(b"a=1; a=2", b"a=3") == {"a": "1"}
 
 
-async def test_several_fields_are_one_list(cookies_in):
-    """HTTP/2 clients send each cookie in a field of its own (RFC 9113, section 8.2.3)."""
+async def test_several_cookie_headers_are_one_list(cookies_in):
+    """HTTP/2 clients send each cookie in a separate header (RFC 9113, section 8.2.3)."""
     assert await cookies_in(b"a=1", b"b=2; c=3", b"") == {"a": "1", "b": "2", "c": "3"}
 
 
 HOSTILE = b"\xa0a=2"
 
 
-async def test_a_parameter_a_dependency_and_an_error_read_them_alike(web, raw):
+async def test_parameters_dependencies_and_errors_read_the_same_cookies(web, raw):
     seen = []
 
     async def dependency(request: Request) -> None:
@@ -152,7 +151,7 @@ async def test_a_parameter_a_dependency_and_an_error_read_them_alike(web, raw):
     assert seen == [None, None, None]
 
 
-async def test_the_answer_to_an_error_of_a_middleware_reads_them_alike(web, raw):
+async def test_middleware_error_handlers_read_the_same_cookies(web, raw):
     seen = []
 
     class Failing:

@@ -1,4 +1,4 @@
-"""CORS_ORIGINS: which other sites' pages may ask, and read what they are answered, errors too."""
+"""CORS_ORIGINS: which other sites' pages may send requests and read responses, errors included."""
 
 import pytest
 from hawkapi import Request
@@ -11,7 +11,7 @@ PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-He
 
 @pytest.fixture
 def open_to(app_with, connected):
-    """`async with open_to([...]) as client:` a client of an application that these origins may ask."""
+    """`async with open_to([...]) as client:` a client of an application with these CORS_ORIGINS."""
 
     def build(origins, **settings):
         web = app_with(cors_origins=origins, **settings)
@@ -43,7 +43,7 @@ async def test_without_origins_there_is_no_cors(open_to, method):
 
 
 @pytest.mark.parametrize("status", [201, 400, 401, 404, 413, 429, 500])
-async def test_a_page_of_an_origin_may_read_every_answer(open_to, status):
+async def test_an_allowed_origin_may_read_every_response(open_to, status):
     async with open_to([FRONT]) as client:
         answer = await client.post(f"/{status}", headers={"Origin": FRONT})
 
@@ -65,7 +65,7 @@ async def test_a_page_of_an_origin_may_read_every_answer(open_to, status):
         ("/nowhere/at/all", b"", {}, 404),
     ],
 )
-async def test_so_it_may_what_is_refused_before_the_route(open_to, path, content, extra, status):
+async def test_an_allowed_origin_may_read_early_refusals(open_to, path, content, extra, status):
     async with open_to([FRONT]) as client:
         answer = await client.post(path, content=content, headers={"Origin": FRONT, **extra})
 
@@ -73,7 +73,7 @@ async def test_so_it_may_what_is_refused_before_the_route(open_to, path, content
     assert answer.headers["access-control-allow-origin"] == FRONT
 
 
-async def test_so_it_may_an_answer_that_took_too_long(app_with, raw, never):
+async def test_an_allowed_origin_may_read_a_timeout(app_with, raw, never):
     web = app_with(cors_origins=[FRONT], request_timeout=0.05)
 
     @web.get("/")
@@ -85,7 +85,7 @@ async def test_so_it_may_an_answer_that_took_too_long(app_with, raw, never):
     assert (answer.status, answer.headers[b"access-control-allow-origin"]) == (504, FRONT.encode())
 
 
-async def test_a_preflight_allows_tokens_and_no_cookies(open_to):
+async def test_a_preflight_allows_tokens_but_no_cookies(open_to):
     async with open_to([FRONT]) as client:
         answer = await client.options("/200", headers={"Origin": FRONT, **PREFLIGHT})
 
@@ -96,7 +96,7 @@ async def test_a_preflight_allows_tokens_and_no_cookies(open_to):
     assert "access-control-allow-credentials" not in answer.headers
 
 
-async def test_a_preflight_has_the_headers_of_every_answer(open_to):
+async def test_a_preflight_has_the_headers_of_every_response(open_to):
     async with open_to([FRONT]) as client:
         answer = await client.options("/200", headers={"Origin": FRONT, **PREFLIGHT})
 
@@ -115,7 +115,7 @@ async def test_a_preflight_has_the_headers_of_every_answer(open_to):
         f"{FRONT}:8443",
     ],
 )
-async def test_another_origin_is_allowed_nothing(open_to, origin):
+async def test_other_origins_are_allowed_nothing(open_to, origin):
     async with open_to([FRONT]) as client:
         answers = [
             await client.post("/200", headers={"Origin": origin}),
@@ -125,7 +125,7 @@ async def test_another_origin_is_allowed_nothing(open_to, origin):
     assert [cors_headers(answer) for answer in answers] == [{}, {}]
 
 
-async def test_a_host_name_that_is_not_served_allows_nothing(open_to):
+async def test_an_unserved_host_name_allows_nothing(open_to):
     async with open_to([FRONT], allowed_hosts=["app.example"]) as client:
         answers = [
             await client.post("/200", headers={"Origin": FRONT}),

@@ -1,4 +1,4 @@
-"""Requests that another site made a browser send: refused, unless they only read. ASVS 3.5.1 to 3.5.3."""
+"""Cross-site requests are refused unless they only read. ASVS 3.5.1 to 3.5.3."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def check(method: str, headers: dict[str, str], base_url: str = "https://app.exa
 
 
 def status(*arguments: Any) -> int:
-    """What is answered; 200 where the request may go on."""
+    """The status of the response; 200 if the request is accepted."""
     try:
         check(*arguments)
     except Problem as problem:
@@ -64,13 +64,13 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("headers", HOSTILE, ids=str)
-def test_what_does_not_come_from_a_page_of_ours_is_refused(headers: dict[str, str]):
+def test_cross_site_requests_are_refused(headers: dict[str, str]):
     """Checklist 35; ASVS 3.5.1."""
     assert status("POST", headers) == 403
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PROPFIND", "get"])
-def test_every_method_that_may_change_something_is_looked_at(method: str):
+def test_every_unsafe_method_is_checked(method: str):
     assert status(method, {"Origin": "https://evil.example"}) == 403
     assert status(method, {"Origin": "https://app.example.com"}) == 200
 
@@ -89,12 +89,12 @@ def test_reading_needs_no_origin(method: str):
     ],
     ids=str,
 )
-def test_what_comes_from_a_page_of_ours_goes_on(headers: dict[str, str]):
+def test_same_site_requests_are_accepted(headers: dict[str, str]):
     assert status("POST", headers) == 200
 
 
-def test_a_browser_that_reaches_us_under_another_name_is_believed():
-    """`Sec-Fetch-Site` compares with the address that was asked for, whatever BASE_URL is."""
+def test_a_browser_using_another_host_name_is_accepted():
+    """`Sec-Fetch-Site` is about the requested URL, whatever BASE_URL is."""
     assert status("POST", {"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:8000"}) == 200
 
 
@@ -111,12 +111,12 @@ def test_a_browser_that_reaches_us_under_another_name_is_believed():
     ],
 )
 def test_the_origin_is_compared_with_the_one_of_base_url(base_url: str, origin: str):
-    """As browsers write it: lower case, without a path, without the port that goes without saying."""
+    """As browsers write it: in lower case, without a path or the default port."""
     assert status("POST", {"Origin": origin}, base_url) == 200
     assert status("POST", {"Origin": f"{origin}9"}, base_url) == 403
 
 
-async def test_the_answer_says_what_was_wrong(client: Any):
+async def test_the_response_explains_the_refusal(client: Any):
     answer = await client.post(
         "/users/login/cookie",
         json={"email": "ada@example.com", "password": "x"},

@@ -1,4 +1,4 @@
-"""What the database says about its schema: a missing migration, and unique values that are taken."""
+"""Database errors about the schema: missing migrations and duplicate values."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ async def things(
     ],
     ids=["constraint", "index", "several columns"],
 )
-async def test_a_value_that_is_taken_is_409_and_names_its_field(things, caplog, row, fields):
+async def test_a_duplicate_value_is_409_and_names_its_field(things, caplog, row, fields):
     first = await things.post("/things", json=row)
     second = await things.post("/things", json=row)
 
@@ -66,7 +66,7 @@ async def test_a_value_that_is_taken_is_409_and_names_its_field(things, caplog, 
     assert not {value for value in map(str, row.values()) if value in second.text + caplog.text}
 
 
-async def test_an_id_that_is_taken_is_a_fault_of_ours(things):
+async def test_a_duplicate_id_is_500(things):
     await things.post("/things", json={"id": 1})
 
     assert (await things.post("/things", json={"id": 1})).status_code == 500
@@ -86,7 +86,7 @@ def unmigrated(stored: App) -> None:
 
 
 @pytest.mark.usefixtures("unmigrated")
-async def test_in_development_a_missing_migration_is_said_and_logged_once(stored, stored_http, caplog):
+async def test_a_missing_migration_is_explained_in_development_and_logged_once(stored, stored_http, caplog):
     stored.state.settings = stored.state.settings.model_copy(update={"environment": "development"})
 
     responses = [await stored_http.get(path) for path in ("/table", "/column", "/table", "/column")]
@@ -101,7 +101,7 @@ async def test_in_development_a_missing_migration_is_said_and_logged_once(stored
 
 
 @pytest.mark.usefixtures("unmigrated")
-async def test_elsewhere_clients_are_not_told(stored_http, caplog):
+async def test_a_missing_migration_is_not_revealed_elsewhere(stored_http, caplog):
     response = await stored_http.get("/table")
 
     assert response.status_code in {500, 503}

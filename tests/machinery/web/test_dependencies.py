@@ -1,4 +1,4 @@
-"""Dependencies: once a request, told of the error, finished before the answer leaves, and never silent."""
+"""Dependencies: run once per request, see errors, finish before the response, and never hide errors."""
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
@@ -18,7 +18,7 @@ def seen() -> list[Any]:
 
 @pytest.fixture
 def watching(seen):
-    """A dependency with a `yield` that notes how the request ended."""
+    """A dependency with a `yield` that records how the request ended."""
 
     async def dependency(request: Request) -> AsyncGenerator[None]:
         try:
@@ -31,7 +31,7 @@ def watching(seen):
     return Depends(dependency)
 
 
-async def test_a_dependency_runs_once_a_request(web, http, seen):
+async def test_a_dependency_runs_once_per_request(web, http, seen):
     async def counted(request: Request) -> int:
         seen.append("run")
         return len(seen)
@@ -47,7 +47,7 @@ async def test_a_dependency_runs_once_a_request(web, http, seen):
     assert (await http.get("/")).json() == [2, 2]
 
 
-async def test_it_finishes_before_the_answer_leaves(web, raw, watching, seen):
+async def test_it_finishes_before_the_response_is_sent(web, raw, watching, seen):
     @web.get("/")
     async def handler(value: Annotated[None, watching]) -> int:
         return 1
@@ -57,7 +57,7 @@ async def test_it_finishes_before_the_answer_leaves(web, raw, watching, seen):
     assert answer.seen_at_start == [["done"]]
 
 
-async def test_it_sees_the_exception_of_the_handler(web, http, watching, seen):
+async def test_it_sees_an_exception_of_the_handler(web, http, watching, seen):
     error = Problem(409, "Taken.")
 
     @web.get("/")
@@ -81,7 +81,7 @@ async def test_it_sees_the_exception_of_a_later_dependency(web, http, watching, 
     assert seen == [error]
 
 
-async def test_it_sees_that_a_body_was_not_good(web, http, watching, seen):
+async def test_it_sees_an_invalid_body(web, http, watching, seen):
     @web.post("/")
     async def handler(value: Annotated[None, watching], body: dict[str, int]) -> None: ...
 
@@ -89,7 +89,7 @@ async def test_it_sees_that_a_body_was_not_good(web, http, watching, seen):
     assert len(seen) == 1
 
 
-async def test_it_sees_an_exception_for_an_error_that_is_returned(web, http, watching, seen):
+async def test_it_sees_an_exception_for_a_returned_error(web, http, watching, seen):
     @web.get("/")
     async def handler(value: Annotated[None, watching]) -> JSONResponse:
         return JSONResponse({"taken": True}, status_code=409)
@@ -100,7 +100,7 @@ async def test_it_sees_an_exception_for_an_error_that_is_returned(web, http, wat
     assert isinstance(seen[0], Exception)
 
 
-async def test_an_error_while_finishing_is_the_answer(web, http, caplog):
+async def test_an_error_while_finishing_becomes_the_response(web, http, caplog):
     async def failing(request: Request) -> AsyncGenerator[None]:
         yield
         raise RuntimeError("the commit failed")
@@ -113,7 +113,7 @@ async def test_an_error_while_finishing_is_the_answer(web, http, caplog):
     assert "the commit failed" in caplog.text
 
 
-async def test_it_may_turn_an_exception_into_an_answer(web, http):
+async def test_it_may_turn_an_exception_into_a_response(web, http):
     async def translating(request: Request) -> AsyncGenerator[None]:
         try:
             yield
@@ -127,7 +127,7 @@ async def test_it_may_turn_an_exception_into_an_answer(web, http):
     assert (await http.get("/")).status_code == 404
 
 
-async def test_an_exception_that_it_catches_is_the_answer_all_the_same(web, http):
+async def test_an_exception_it_swallows_still_becomes_the_response(web, http):
     async def quiet(request: Request) -> AsyncGenerator[None]:
         with suppress(Problem):
             yield
@@ -154,7 +154,7 @@ async def test_a_dependency_without_async_is_finished_too(web, http, seen):
     assert seen == ["finished"]
 
 
-async def test_the_last_that_began_is_the_first_that_finishes(web, http, seen):
+async def test_dependencies_finish_in_reverse_order(web, http, seen):
     def named(name: str) -> Any:
         async def dependency(request: Request) -> AsyncGenerator[None]:
             yield

@@ -1,4 +1,4 @@
-"""The documentation: works offline, under a policy without exceptions, and can be off."""
+"""The documentation works offline under a strict policy and can be turned off."""
 
 import gzip
 import hashlib
@@ -14,7 +14,7 @@ from app.settings import Settings
 
 
 def make_settings(**values: Any) -> Settings:
-    """Settings that would do in production, but for *values*."""
+    """Settings valid in production, changed by *values*."""
     good = {
         "environment": "production",
         "secret_key": SecretStr(hashlib.sha256(b"the secret of the tests").hexdigest()),
@@ -36,7 +36,7 @@ def documented(web):
 
 
 async def links_of(http) -> list[str]:
-    """Everything that the page loads."""
+    """Everything the page loads."""
     page = (await http.get("/docs")).text
     return re.findall(r'<(?:link|script|img|iframe)[^>]*\s(?:href|src)="([^"]*)"', page)
 
@@ -54,7 +54,7 @@ async def test_the_page_loads_only_files_of_the_application(documented, http):
             assert answer.headers["content-type"].split(";")[0] in {"text/css", "text/javascript"}
 
 
-async def test_neither_page_nor_scripts_name_another_site_to_load_from(documented, http):
+async def test_page_and_scripts_load_nothing_from_other_sites(documented, http):
     for link in ["/docs", *await links_of(http)]:
         if link != "data:,":
             text = (await http.get(link)).text
@@ -103,7 +103,7 @@ async def test_the_name_of_the_application_is_escaped(new_app, connected):
         ("", False),
     ],
 )
-async def test_a_client_gets_the_script_as_it_can_read_it(documented, http, accepted, is_compressed):
+async def test_the_script_is_compressed_if_the_client_accepts_it(documented, http, accepted, is_compressed):
     [script] = [link for link in await links_of(http) if "bundle" in link]
 
     async with http.stream("GET", script, headers={"accept-encoding": accepted}) as answer:
@@ -115,7 +115,7 @@ async def test_a_client_gets_the_script_as_it_can_read_it(documented, http, acce
     assert int(answer.headers["content-length"]) == len(raw)
 
 
-async def test_files_are_kept_for_a_year_under_the_hash_of_their_content(documented, http):
+async def test_files_are_cached_for_a_year_under_their_content_hash(documented, http):
     [script] = [link for link in await links_of(http) if "/docs/docs." in link and link.endswith(".js")]
 
     answer = await http.get(script)
@@ -129,7 +129,7 @@ async def test_no_other_file_is_served(documented, http, name):
     assert (await http.get(f"/docs/{name}")).status_code == 404
 
 
-async def test_the_groups_begin_with_logging_in_and_say_what_they_are_about(client):
+async def test_the_groups_start_with_login_and_have_descriptions(client):
     tags = (await client.get("/openapi.json")).json()["tags"]
 
     assert [each["name"] for each in tags][:4] == ["sessions", "users", "account", "administration"]
@@ -164,14 +164,14 @@ def test_tags_without_a_description_follow_in_the_order_of_their_routes(web):
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/redoc", "/scalar"])
-async def test_off_there_is_nothing(web, http, path):
+async def test_nothing_is_served_when_off(web, http, path):
     web.state.settings = make_settings(docs_enabled=False)
     platform.install(web)
 
     assert (await http.get(path)).status_code == 404
 
 
-async def test_off_there_are_no_files_either(web, http, new_app, connected):
+async def test_no_files_are_served_when_off(web, http, new_app, connected):
     on = new_app()
     on.state.settings = make_settings(docs_enabled=True)
     platform.install(on)
@@ -185,7 +185,7 @@ async def test_off_there_are_no_files_either(web, http, new_app, connected):
 
 
 @pytest.mark.parametrize("path", ["/redoc", "/scalar"])
-async def test_the_pages_of_the_framework_that_load_scripts_are_never_there(documented, http, path):
+async def test_the_framework_pages_that_load_scripts_are_never_served(documented, http, path):
     assert (await http.get(path)).status_code == 404
 
 

@@ -1,4 +1,4 @@
-"""All that is wrong with a body or a query is said at once, field by field."""
+"""All errors in a body or a query are reported at once, field by field."""
 
 import enum
 from datetime import date, datetime, timedelta
@@ -95,7 +95,7 @@ async def test_a_field_of_a_nested_struct_has_a_path(errors):
     ]
 
 
-async def test_a_field_of_an_item_has_its_index(errors):
+async def test_a_field_in_a_list_item_has_an_index(errors):
     items = [{"number": 1}, {"number": "x"}, {}, {"number": 1, "parts": [{}]}]
 
     assert await errors(ORDER | {"items": items}) == [
@@ -109,29 +109,29 @@ async def test_too_many_items_are_one_error(errors):
     assert await errors(ORDER | {"tags": ["a", "b", "c"]}) == [("tags", "invalid")]
 
 
-async def test_values_of_other_types_are_named(errors):
+async def test_mistyped_values_are_named(errors):
     assert await errors(ORDER | {"counts": {"1": "x"}, "sizes": ["s", "xl"]}) == [
         ("counts[...]", "invalid"),
         ("sizes[1]", "invalid"),
     ]
 
 
-async def test_good_values_beside_a_wrong_one_are_not_named(errors):
+async def test_valid_values_beside_an_invalid_one_are_not_named(errors):
     good = {"counts": {"1": 2}, "sizes": ["s"], "items": [{"number": 1}], "otherAddress": None}
 
     assert await errors(ORDER | good | {"firstName": None}) == [("firstName", "invalid")]
 
 
 @pytest.mark.parametrize("body", [[], None, "x", 1])
-async def test_what_is_no_object_is_an_error_of_the_body(errors, body):
+async def test_a_body_that_is_not_an_object_is_one_error(errors, body):
     assert await errors(body) == [("body", "invalid")]
 
 
-async def test_no_more_than_fifty_are_named(errors):
+async def test_at_most_fifty_errors_are_listed(errors):
     assert len(await errors(ORDER | {"items": [{}] * 60})) == 50
 
 
-async def test_very_deep_inside_only_the_first_error_is_told(errors):
+async def test_only_the_first_error_is_reported_at_great_depth(errors):
     deep = {"number": 1, "parts": [{"number": 1, "parts": [{}, {}]}]}
 
     assert await errors({"address": ADDRESS, "items": [deep]}) == [
@@ -141,7 +141,7 @@ async def test_very_deep_inside_only_the_first_error_is_told(errors):
     ]
 
 
-async def test_what_follows_a_wrong_field_must_be_json(web, http):
+async def test_the_rest_of_the_body_must_be_json(web, http):
     @web.post("/")
     async def handler(body: Order) -> None: ...
 
@@ -150,7 +150,7 @@ async def test_what_follows_a_wrong_field_must_be_json(web, http):
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
 
 
-async def test_a_check_of_the_struct_itself_is_told(web, http):
+async def test_an_error_of_the_struct_itself_is_reported(web, http):
     @web.post("/")
     async def handler(body: Range) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Forms and uploads: refused when malformed, and a file's content arrives whole, whatever is in it."""
+"""Forms and uploads: malformed ones are refused, and file contents arrive unchanged."""
 
 from typing import Annotated, Any
 
@@ -44,13 +44,13 @@ def part(disposition: str, content: bytes) -> bytes:
 END = b"--frontier--\r\n"
 
 
-async def test_a_form_fills_a_struct_that_says_so(passwords, http):
+async def test_a_form_fills_a_struct_that_allows_it(passwords, http):
     answer = await http.post("/", data={"password": "a b&c", "times": "2"})
 
     assert answer.json() == {"password": "a b&c", "times": 2}
 
 
-async def test_json_fills_it_too(passwords, http):
+async def test_json_fills_such_a_struct_too(passwords, http):
     assert (await http.post("/", json={"password": "abc"})).json()["password"] == "abc"
 
 
@@ -68,7 +68,7 @@ async def test_json_fills_it_too(passwords, http):
         pytest.param(b"", id="empty"),
     ],
 )
-async def test_a_form_that_is_not_good_is_400(passwords, http, content):
+async def test_an_invalid_form_is_400(passwords, http, content):
     assert (await http.post("/", content=content, headers=FORM)).status_code == 400
 
 
@@ -78,13 +78,13 @@ async def test_multipart_is_refused_where_a_struct_is_expected(passwords, http):
     assert (await http.post("/", content=content, headers=MULTIPART)).status_code == 415
 
 
-async def test_fields_and_files_arrive(uploads, http):
+async def test_multipart_fields_and_files_arrive(uploads, http):
     answer = await http.post("/", data={"title": "größe"}, files={"file": ("a.txt", b"content")})
 
     assert answer.json() == {"fields": {"title": "größe"}, "files": {"file": "Y29udGVudA=="}}
 
 
-async def test_a_file_may_hold_the_text_of_the_boundary(uploads, http):
+async def test_a_file_may_contain_the_boundary_text(uploads, http):
     content = part('name="file"; filename="a"', b"before --frontier after") + END
 
     answer = await http.post("/", content=content, headers=MULTIPART)
@@ -104,7 +104,7 @@ async def test_a_file_may_hold_the_text_of_the_boundary(uploads, http):
         pytest.param(part('name="a"', b"\xff") + END, id="a field that is not UTF-8"),
     ],
 )
-async def test_multipart_that_is_not_well_formed_is_400(uploads, http, content):
+async def test_malformed_multipart_is_400(uploads, http, content):
     assert (await http.post("/", content=content, headers=MULTIPART)).status_code == 400
 
 
@@ -114,9 +114,9 @@ async def test_multipart_without_a_boundary_is_400(uploads, http):
     assert answer.status_code == 400
 
 
-async def test_an_upload_that_is_too_large_is_413(uploads, http):
+async def test_an_oversized_upload_is_413(uploads, http):
     assert (await http.post("/", files={"file": ("a", b"x" * 1001)})).status_code == 413
 
 
-async def test_a_form_that_a_handler_reads_itself_is_400_when_malformed(uploads, http):
+async def test_a_malformed_form_read_by_the_handler_is_400(uploads, http):
     assert (await http.post("/", content=b"\xff=1", headers=FORM)).status_code == 400

@@ -1,4 +1,4 @@
-"""Guards: nothing answers before them, whatever a handler looks like, and no body is read for strangers."""
+"""Guards run before any response, whatever the handler looks like, and before a body is read."""
 
 from functools import wraps
 from typing import Annotated, Any
@@ -70,7 +70,7 @@ async def test_a_literal_response_does_not_skip_a_decorator(web, http):
     assert (await http.get("/")).status_code == 401
 
 
-async def test_a_literal_response_still_answers(web, http):
+async def test_a_literal_response_still_works(web, http):
     @web.get("/")
     async def handler() -> JSONResponse:
         return JSONResponse({"open": 1})
@@ -107,7 +107,7 @@ async def test_a_guard_of_the_router_refuses_before_parameters_are_checked(web, 
     assert (await http.get("/?number=x")).status_code == 401
 
 
-async def test_guards_run_in_their_order_router_route_signature(web, http):
+async def test_guards_run_in_the_order_router_route_signature(web, http):
     seen: list[str] = []
 
     def note(name: str) -> Any:
@@ -155,7 +155,7 @@ async def test_a_plain_decorator_around_an_async_handler_works(web, http):
     assert (await http.get("/")).json() == {"name": "a"}
 
 
-async def test_a_handler_that_is_no_coroutine_runs_beside_the_event_loop(web, http):
+async def test_a_sync_handler_runs_outside_the_event_loop(web, http):
     import threading
 
     @web.get("/")
@@ -165,8 +165,8 @@ async def test_a_handler_that_is_no_coroutine_runs_beside_the_event_loop(web, ht
     assert (await http.get("/")).json() == {"loop": False}
 
 
-async def test_the_middleware_of_a_route_is_one_for_all_requests(web, http):
-    """HawkAPI makes one for each request, so that a limit would never be reached."""
+async def test_a_route_creates_its_middleware_once(web, http):
+    """HawkAPI creates one for each request, so a limit would never be reached."""
 
     class Counter(Middleware):
         def __init__(self, app: Any, start: int) -> None:

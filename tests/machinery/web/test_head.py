@@ -1,4 +1,4 @@
-"""HEAD: the head of GET, Content-Length included, and no byte of a body."""
+"""HEAD: the headers of GET, Content-Length included, without a body."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ async def test_head_has_the_headers_of_get_and_no_body(web, raw):
     get = await raw(web, "GET", "/")
     head = await raw(web, "HEAD", "/")
 
-    # Each request has an id of its own.
+    # Each request has its own id.
     own = {b"x-request-id": b""}
     assert (head.status, head.headers | own) == (get.status, get.headers | own)
     assert (get.headers[b"content-length"], head.body) == (b"7", b"")
@@ -34,7 +34,7 @@ async def test_head_of_an_error_has_its_headers_and_no_body(web, raw):
 
 
 @pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/posted", 405)])
-async def test_head_of_what_has_no_get_has_no_body(web, raw, path, status):
+async def test_head_without_a_get_route_has_no_body(web, raw, path, status):
     @web.post("/posted")
     async def handler() -> None: ...
 

@@ -1,4 +1,4 @@
-"""Headers that every answer has, whoever gives it (ASVS 3.4)."""
+"""Headers of every response, whatever creates it (ASVS 3.4)."""
 
 import pytest
 from hawkapi import Request
@@ -20,7 +20,7 @@ PRODUCTION = {
 
 @pytest.fixture
 def answering(web):
-    """An application with one route for each kind of answer."""
+    """An application with one route for each kind of response."""
 
     @web.get("/200")
     async def success() -> dict[str, int]:
@@ -49,7 +49,7 @@ def answering(web):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("status", [200, 204, 302, 404, 405, 409, 500])
-async def test_every_answer_has_them(answering, raw, method, status):
+async def test_every_response_has_them(answering, raw, method, status):
     answer = await raw(answering, method, f"/{status}")
 
     assert answer.status == status
@@ -62,7 +62,7 @@ async def test_every_answer_has_them(answering, raw, method, status):
 
 
 @pytest.mark.parametrize("path", ["/a\0b", "/" + "a" * 9000])
-async def test_a_request_that_is_refused_at_once_gets_them(app_with, raw, path):
+async def test_early_refusals_have_them(app_with, raw, path):
     answer = await raw(app_with(), "GET", path)
 
     assert answer.status in (400, 414)
@@ -70,7 +70,7 @@ async def test_a_request_that_is_refused_at_once_gets_them(app_with, raw, path):
 
 
 @pytest.mark.parametrize("name", ["Content-Security-Policy", "content-security-policy"])
-async def test_what_a_handler_sets_stays(web, http, name):
+async def test_headers_set_by_a_handler_are_kept(web, http, name):
     @web.get("/")
     async def handler() -> Response:
         return Response("x", headers={name: "default-src 'self'", "Referrer-Policy": "origin"})
@@ -82,7 +82,7 @@ async def test_what_a_handler_sets_stays(web, http, name):
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_a_page_allows_its_own_style_and_nothing_else(web, http):
+async def test_a_page_allows_only_its_own_style(web, http):
     @web.get("/")
     async def handler(request: Request) -> Response:
         return html_page(request, "page.html", title="Title", body="Text")
@@ -113,7 +113,7 @@ async def test_a_page_allows_its_own_style_and_nothing_else(web, http):
         ({"environment": "test"}, None),
     ],
 )
-async def test_production_alone_keeps_browsers_to_https(app_with, connected, values, expected):
+async def test_only_production_sends_hsts(app_with, connected, values, expected):
     """ASVS 3.4.1."""
     async with connected(app_with(**values)) as client:
         answer = await client.get("/nowhere")
@@ -122,7 +122,7 @@ async def test_production_alone_keeps_browsers_to_https(app_with, connected, val
     assert answer.headers.get("strict-transport-security") == expected
 
 
-async def test_no_header_is_there_twice(web, raw):
+async def test_no_header_is_duplicated(web, raw):
     @web.get("/")
     async def handler() -> JSONResponse:
         return JSONResponse({}, headers={"Vary": "Accept"})

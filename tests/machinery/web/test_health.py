@@ -1,4 +1,4 @@
-"""Health routes: what a load balancer asks, without a word about the inside."""
+"""Health routes for load balancers, without internal details."""
 
 import pytest
 
@@ -12,18 +12,18 @@ def healthy(web):
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
-async def test_it_answers_200(healthy, http, path):
+async def test_it_returns_200(healthy, http, path):
     assert (await http.get(path)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
-async def test_it_answers_head_without_a_body(healthy, raw, path):
+async def test_it_supports_head_without_a_body(healthy, raw, path):
     answer = await raw(healthy, "HEAD", path)
 
     assert (answer.status, answer.body) == (200, b"")
 
 
-async def test_a_check_that_fails_is_503_and_named(healthy, http):
+async def test_a_failed_check_is_503_and_named(healthy, http):
     @healthy.readiness_check("queue")
     async def check() -> tuple[bool, str]:
         return False, "host 10.0.0.1"
@@ -33,7 +33,7 @@ async def test_a_check_that_fails_is_503_and_named(healthy, http):
     assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "checks": {"queue": False}})
 
 
-async def test_a_check_that_raises_is_503_and_its_text_goes_to_the_log_alone(healthy, http, caplog):
+async def test_a_raising_check_is_503_and_only_logged(healthy, http, caplog):
     @healthy.readiness_check("queue")
     async def check() -> tuple[bool, str]:
         raise RuntimeError("host 10.0.0.1")
@@ -44,7 +44,7 @@ async def test_a_check_that_raises_is_503_and_its_text_goes_to_the_log_alone(hea
     assert "host 10.0.0.1" in caplog.text
 
 
-async def test_a_check_that_fails_does_not_stop_the_process(healthy, http):
+async def test_a_failed_check_does_not_stop_the_process(healthy, http):
     @healthy.readiness_check("queue")
     async def check() -> tuple[bool, str]:
         return False, ""

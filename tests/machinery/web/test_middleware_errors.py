@@ -1,4 +1,4 @@
-"""An exception outside an endpoint is an answer, too, and never the server's own."""
+"""An exception outside an endpoint also becomes a response of the application, not of the server."""
 
 import pytest
 from hawkapi.responses import StreamingResponse
@@ -8,7 +8,7 @@ from app.web import Problem
 
 @pytest.fixture
 def raising(web):
-    """`raising(error)`: the application gets a middleware that raises it."""
+    """`raising(error)`: add a middleware that raises it."""
 
     def add(error):
         class Raising:
@@ -24,7 +24,7 @@ def raising(web):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_middleware_that_raises_is_answered_500_and_logged(web, raising, raw, caplog, method):
+async def test_a_raising_middleware_is_500_and_logged(web, raising, raw, caplog, method):
     raising(RuntimeError("not for everybody"))
 
     answer = await raw(web, method, "/")
@@ -46,7 +46,7 @@ async def test_a_middleware_may_refuse_with_a_problem(raising, http):
     assert answer.headers["x-reason"] == "holiday"
 
 
-async def test_a_handler_for_an_exception_answers_that_of_a_middleware(web, raising, http):
+async def test_an_exception_handler_also_handles_middleware_errors(web, raising, http):
     @web.exception_handler(LookupError)
     def answer(request, error):
         raise Problem(404, "Not here.")
@@ -56,7 +56,7 @@ async def test_a_handler_for_an_exception_answers_that_of_a_middleware(web, rais
     assert (await http.get("/")).status_code == 404
 
 
-async def test_an_error_in_the_application_itself_is_answered_500(web, raw, monkeypatch, caplog):
+async def test_an_error_in_the_application_itself_is_500(web, raw, monkeypatch, caplog):
     def broken(path, method):
         raise RuntimeError("no tree")
 
@@ -68,8 +68,8 @@ async def test_an_error_in_the_application_itself_is_answered_500(web, raw, monk
     assert "RuntimeError: no tree" in caplog.text
 
 
-async def test_a_stream_that_breaks_is_cut_off_and_logged(web, raw, caplog):
-    """Were it ended in an orderly manner, the client would take what it has as complete."""
+async def test_a_broken_stream_is_cut_off_and_logged(web, raw, caplog):
+    """If it ended normally, the client would consider it complete."""
 
     @web.get("/")
     async def handler() -> StreamingResponse:

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, and true of what the routes take and give."""
+"""The OpenAPI document is valid and matches what the routes accept and return."""
 
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ class Page(msgspec.Struct):
 
 
 def document(app: App) -> Any:
-    """The document of *app*, which is valid."""
+    """The document of *app*, validated."""
     found = app.openapi()
     validate(found)
     return found
@@ -33,7 +33,7 @@ def codes_of(response: Any) -> set[str]:
     return set(one_of_these["properties"]["code"]["enum"])
 
 
-def test_every_operation_has_the_name_of_its_handler_for_an_id(web):
+def test_operation_ids_are_handler_names(web):
     async def thing(request: Request) -> None: ...
 
     web.add_route("/thing", thing, methods={"GET"})
@@ -49,7 +49,7 @@ def test_every_operation_has_the_name_of_its_handler_for_an_id(web):
     assert paths["/thing-once-more"]["get"]["operationId"] == "thing_3"
 
 
-def test_parameters_are_described_where_they_are(web):
+def test_parameters_are_documented_by_location(web):
     @web.get("/things/{id:int}")
     async def handler(
         id: int,
@@ -73,7 +73,7 @@ def test_parameters_are_described_where_they_are(web):
     ]
 
 
-def test_a_part_of_the_path_that_no_parameter_takes_is_described(web):
+def test_an_unused_path_segment_is_documented(web):
     @web.get("/things/{id:int}")
     async def handler(request: Request) -> None: ...
 
@@ -82,7 +82,7 @@ def test_a_part_of_the_path_that_no_parameter_takes_is_described(web):
     assert found == [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
 
 
-def test_a_query_struct_is_described_field_by_field(web):
+def test_a_query_struct_is_documented_field_by_field(web):
     @web.get("/things")
     async def handler(page: Annotated[Page, Depends(query(Page))]) -> None: ...
 
@@ -92,7 +92,7 @@ def test_a_query_struct_is_described_field_by_field(web):
     assert (word["name"], word["required"]) == ("word", False)
 
 
-def test_a_body_is_described_with_what_can_be_wrong_with_it(web):
+def test_a_body_is_documented_with_its_errors(web):
     @web.post("/things")
     async def handler(body: Page) -> Page:
         return body
@@ -105,7 +105,7 @@ def test_a_body_is_described_with_what_can_be_wrong_with_it(web):
     assert codes_of(operation["responses"]["413"]) == {"body_too_large"}
 
 
-def test_a_body_that_a_form_may_send_is_described_as_both(web):
+def test_a_body_that_accepts_forms_is_documented_as_both(web):
     @web.post("/things")
     async def handler(body: Annotated[Page, FromForm()]) -> None: ...
 
@@ -114,7 +114,7 @@ def test_a_body_that_a_form_may_send_is_described_as_both(web):
     assert set(content) == {"application/json", "application/x-www-form-urlencoded"}
 
 
-def test_the_page_that_a_form_gets_is_described_beside_the_json(web):
+def test_the_page_returned_to_a_form_is_documented_beside_the_json(web):
     @web.post("/things", status_code=201, response_model=Page)
     async def handler(body: Annotated[Page, FromForm()]) -> Page | Response: ...
 
@@ -131,7 +131,7 @@ def test_an_optional_body_is_not_required(web):
     assert document(web)["paths"]["/things"]["post"]["requestBody"]["required"] is False
 
 
-def test_errors_that_a_handler_or_a_dependency_declares_are_described(web):
+def test_errors_declared_by_handlers_and_dependencies_are_documented(web):
     @responds({429: "Too often."})
     async def limit(request: Request) -> None: ...
 
@@ -147,7 +147,7 @@ def test_errors_that_a_handler_or_a_dependency_declares_are_described(web):
     )
 
 
-def test_the_codes_of_a_handler_and_of_its_dependencies_are_described_together(web):
+def test_codes_of_a_handler_and_its_dependencies_are_documented_together(web):
     @responds({403: {"members_only": "For members."}})
     async def member(request: Request) -> None: ...
 
@@ -163,7 +163,7 @@ def test_the_codes_of_a_handler_and_of_its_dependencies_are_described_together(w
 
 
 @pytest.mark.parametrize("as_guard", [True, False])
-def test_a_route_behind_a_login_says_so(web, as_guard):
+def test_a_route_behind_a_login_is_documented_as_such(web, as_guard):
     @responds({401: "No token."})
     @secured_by("bearer", {"type": "http", "scheme": "bearer"})
     async def login(request: Request) -> None: ...
@@ -184,7 +184,7 @@ def test_a_route_behind_a_login_says_so(web, as_guard):
     assert found["components"]["securitySchemes"] == {"bearer": {"type": "http", "scheme": "bearer"}}
 
 
-def test_a_login_that_is_optional_says_so(web):
+def test_an_optional_login_is_documented_as_such(web):
     @secured_by("bearer", {"type": "http", "scheme": "bearer"}, optional=True)
     async def login(request: Request) -> None: ...
 
@@ -194,7 +194,7 @@ def test_a_login_that_is_optional_says_so(web):
     assert document(web)["paths"]["/things"]["get"]["security"] == [{}, {"bearer": []}]
 
 
-def test_a_scheme_of_the_framework_is_described(web):
+def test_a_security_scheme_of_the_framework_is_documented(web):
     @web.get("/things")
     async def handler(token: Annotated[Any, Depends(HTTPBearer())]) -> None: ...
 
@@ -211,7 +211,7 @@ def test_a_scheme_of_the_framework_is_described(web):
         (EventSourceResponse, "200", None),
     ],
 )
-def test_the_success_is_described_by_the_return_annotation(web, annotation, status, schema):
+def test_the_return_annotation_documents_the_success(web, annotation, status, schema):
     async def handler(request: Request) -> annotation: ...
 
     web.add_route("/things", handler, methods={"GET"})
@@ -220,7 +220,7 @@ def test_the_success_is_described_by_the_return_annotation(web, annotation, stat
     assert answer.get("content", {}).get("application/json", {}).get("schema") == schema
 
 
-def test_a_handler_without_annotations_is_described_without_a_guess(web):
+def test_an_unannotated_handler_is_documented_without_guessing(web):
     @web.get("/things")
     async def handler(request):
         return {}
@@ -228,8 +228,8 @@ def test_a_handler_without_annotations_is_described_without_a_guess(web):
     assert document(web)["paths"]["/things"]["get"]["responses"]["200"] == {"description": "Success"}
 
 
-def test_errors_that_any_request_may_end_with_are_described(web):
-    """The host name, the time, and what is too large; without a body nothing of a body."""
+def test_errors_of_any_request_are_documented(web):
+    """Errors about the host name, timeouts and sizes; without a body none about bodies."""
 
     @web.get("/things")
     async def handler(request: Request) -> int:
@@ -244,7 +244,7 @@ def test_errors_that_any_request_may_end_with_are_described(web):
     assert all(status in found["default"]["description"] for status in ("414", "431", "503"))
 
 
-def test_the_docstring_is_the_text(web):
+def test_the_docstring_is_the_description(web):
     @web.get("/things", tags=["things"])
     async def handler(request: Request) -> None:
         """List things

@@ -1,4 +1,4 @@
-"""The schemas of the OpenAPI document: what is checked is what is described."""
+"""The schemas of the OpenAPI document match the validation."""
 
 from datetime import date
 from decimal import Decimal
@@ -45,7 +45,7 @@ class Full(msgspec.Struct):
 
 
 def document(app: App) -> Any:
-    """The document of *app*, which is valid."""
+    """The document of *app*, validated."""
     found = app.openapi()
     validate(found)
     return found
@@ -80,14 +80,14 @@ def test_a_field_has_its_schema(everything, field, expected):
     assert schema_of(everything, "Everything")[field] == expected
 
 
-def test_a_struct_says_what_is_required_and_what_is_forbidden(everything):
+def test_a_struct_declares_required_and_forbidden_fields(everything):
     schema = document(everything)["components"]["schemas"]["Everything"]
 
     assert schema["required"] == ["name", "colour", "size", "price", "day"]
     assert schema["additionalProperties"] is False
 
 
-def test_a_response_requires_what_it_always_has(web):
+def test_a_response_requires_the_fields_it_always_has(web):
     @web.get("/full", status_code=200)
     async def full() -> Full:
         return Full("a")
@@ -98,7 +98,7 @@ def test_a_response_requires_what_it_always_has(web):
     assert schemas["Sparse"]["required"] == ["name"]
 
 
-def test_what_requests_have_too_may_be_left_out(web):
+def test_structs_shared_with_requests_keep_optional_fields(web):
     @web.post("/full")
     async def full(body: list[Full]) -> Full:
         return body[0]
@@ -110,7 +110,7 @@ def test_an_enum_lists_its_values(everything):
     assert document(everything)["components"]["schemas"]["Colour"]["enum"] == ["blue", "red"]
 
 
-def test_a_struct_may_hold_itself(web):
+def test_a_struct_may_be_recursive(web):
     @web.post("/nodes")
     async def handler(body: Node) -> Node:
         return body
@@ -118,7 +118,7 @@ def test_a_struct_may_hold_itself(web):
     assert schema_of(web, "Node")["children"]["items"] == {"$ref": "#/components/schemas/Node"}
 
 
-def test_two_structs_of_one_name_stay_two(web):
+def test_two_structs_with_the_same_name_stay_separate(web):
     first = msgspec.defstruct("Item", [("a", int)], module="one")
     second = msgspec.defstruct("Item", [("b", int)], module="two")
 

@@ -1,4 +1,4 @@
-"""Query, header, cookie and path parameters: present, of their type and within their limits, or a 4xx."""
+"""Query, header, cookie and path parameters: present, of the right type and within limits, or a 4xx."""
 
 from datetime import date
 from enum import Enum
@@ -74,7 +74,7 @@ async def test_a_query_parameter_arrives_as_its_type(web, http, kind, text, expe
 
 
 @pytest.mark.parametrize(("kind", "text"), REFUSED)
-async def test_a_query_parameter_that_does_not_fit_is_400(web, http, kind, text):
+async def test_an_invalid_query_parameter_is_400(web, http, kind, text):
     async def handler(value: kind) -> Any:
         return value
 
@@ -85,7 +85,7 @@ async def test_a_query_parameter_that_does_not_fit_is_400(web, http, kind, text)
 
 
 @pytest.mark.parametrize("kind", [int, list[str], Annotated[str, Header()], Annotated[str, Cookie()]])
-async def test_a_required_parameter_that_is_missing_is_400_and_named(web, http, kind):
+async def test_a_missing_required_parameter_is_400_and_named(web, http, kind):
     async def handler(value: kind) -> None: ...
 
     web.add_route("/", handler, methods={"GET"})
@@ -95,7 +95,7 @@ async def test_a_required_parameter_that_is_missing_is_400_and_named(web, http, 
 
 
 @pytest.mark.parametrize("kind", [int, Annotated[int, Header()], Annotated[int, Cookie()]])
-async def test_a_parameter_that_is_missing_has_its_default(web, http, kind):
+async def test_a_missing_parameter_has_its_default(web, http, kind):
     async def handler(value: kind = 7) -> Any:
         return value
 
@@ -125,7 +125,7 @@ async def test_a_cookie_arrives_as_its_type(web, http):
 @pytest.mark.parametrize(
     ("text", "status"), [("?limit=100&tags=a&tags=b", 200), ("?limit=101", 400), ("", 200)]
 )
-async def test_a_whole_query_is_checked_against_a_struct(web, http, text, status):
+async def test_the_query_is_validated_by_a_struct(web, http, text, status):
     @web.get("/")
     async def handler(page: Annotated[Page, Depends(query(Page))]) -> Page:
         return page
@@ -142,7 +142,7 @@ async def test_a_query_with_too_many_fields_is_400(web, http):
 
 
 @pytest.mark.parametrize("text", ["0", "x", "5.0", " 5", "0_5", "05", "+5", "\u0665", "9" * 5000])
-async def test_a_path_parameter_that_does_not_fit_is_404(web, http, text):
+async def test_an_invalid_path_parameter_is_404(web, http, text):
     @web.get("/{number:int}")
     async def handler(number: Annotated[int, msgspec.Meta(ge=1, le=9)]) -> int:
         return number
@@ -168,7 +168,7 @@ async def test_nul_in_a_path_is_400(web, http):
     assert (await http.get("/a%00b")).status_code == 400
 
 
-async def test_the_answer_does_not_echo_the_value(web, http):
+async def test_the_response_does_not_echo_the_value(web, http):
     @web.get("/")
     async def handler(token: UUID) -> None: ...
 

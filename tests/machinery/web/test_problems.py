@@ -1,4 +1,4 @@
-"""Errors: each is problem details, says nothing of the inside, and is logged when it is ours."""
+"""Errors: each is problem details without internals, and is logged if it is a server error."""
 
 import logging
 from typing import Any
@@ -24,7 +24,7 @@ def failing(web):
     return add
 
 
-async def test_an_unknown_address_is_404(web, http):
+async def test_an_unknown_path_is_404(web, http):
     answer = await http.get("/nothing")
 
     assert answer.status_code == 404
@@ -38,11 +38,11 @@ async def test_an_unknown_address_is_404(web, http):
     }
 
 
-async def test_an_unknown_address_is_not_echoed(web, http):
+async def test_an_unknown_path_is_not_echoed(web, http):
     assert "token-of-ada" not in (await http.get("/nothing/token-of-ada")).text
 
 
-async def test_a_method_that_an_address_does_not_know_is_405_and_says_which_it_knows(web, http):
+async def test_an_unsupported_method_is_405_with_the_allowed_ones(web, http):
     @web.post("/")
     async def handler() -> None: ...
 
@@ -54,7 +54,7 @@ async def test_a_method_that_an_address_does_not_know_is_405_and_says_which_it_k
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD"])
 @pytest.mark.parametrize("path", ["/things/search", "/things/search/"])
-async def test_an_address_of_a_route_is_no_parameter_of_another(web, http, method, path):
+async def test_a_literal_path_wins_over_a_parameter(web, http, method, path):
     @web.post("/things/search")
     async def search() -> None: ...
 
@@ -71,7 +71,7 @@ async def test_an_address_of_a_route_is_no_parameter_of_another(web, http, metho
     assert (await http.get("/things/other")).json() == "other"
 
 
-async def test_a_problem_is_its_answer(failing, http):
+async def test_a_raised_problem_is_the_response(failing, http):
     errors = [FieldError("name", "Taken.", "taken")]
     failing(Problem(409, "Taken.", code="name_taken", headers={"X-Why": "a"}, errors=errors))
 
@@ -88,7 +88,7 @@ async def test_a_problem_is_its_answer(failing, http):
     }
 
 
-async def test_a_problem_without_a_code_has_that_of_its_status(failing, http):
+async def test_a_problem_without_a_code_gets_the_code_of_its_status(failing, http):
     failing(Problem(409, "Taken."))
 
     assert (await http.get("/")).json()["code"] == "conflict"
@@ -103,7 +103,7 @@ async def test_an_exception_of_the_framework_becomes_problem_details(failing, ht
     assert (answer.json()["code"], answer.json()["title"]) == ("forbidden", "Forbidden")
 
 
-async def test_an_unknown_error_is_logged_in_full_and_not_told(failing, http, caplog):
+async def test_an_unexpected_error_is_logged_but_not_revealed(failing, http, caplog):
     failing(RuntimeError("password of ada"))
 
     answer = await http.get("/")
@@ -114,7 +114,7 @@ async def test_an_unknown_error_is_logged_in_full_and_not_told(failing, http, ca
     assert "Traceback" in caplog.text
 
 
-async def test_with_debug_on_an_unknown_error_is_told(web, failing, http):
+async def test_an_unexpected_error_is_shown_in_debug_mode(web, failing, http):
     web.debug = True
 
     failing(ValueError("what went wrong"))
@@ -140,9 +140,7 @@ async def test_a_timeout_is_504_and_logged(failing, http, caplog):
         pytest.param(PoolTimeout("QueuePool limit"), id="no connection is free"),
     ],
 )
-async def test_a_database_that_does_not_answer_is_503_and_says_when_to_come_back(
-    failing, http, caplog, error
-):
+async def test_an_unresponsive_database_is_503_with_retry_after(failing, http, caplog, error):
     failing(error)
 
     answer = await http.get("/")
@@ -184,7 +182,7 @@ async def test_the_handler_of_the_most_specific_exception_wins(web, failing, htt
     assert (await http.get("/")).text == "cat"
 
 
-async def test_the_handler_of_a_base_class_takes_what_has_none(web, failing, http):
+async def test_the_handler_of_a_base_class_is_the_fallback(web, failing, http):
     web.exception_handler(Animal)(answering("animal"))
     failing(Cat())
 
@@ -192,14 +190,14 @@ async def test_the_handler_of_a_base_class_takes_what_has_none(web, failing, htt
 
 
 @pytest.mark.parametrize("error", [HTTPException(409, detail="x"), Problem(409, "x"), TimeoutError()])
-async def test_what_the_framework_answers_itself_can_be_answered_otherwise(web, failing, http, error):
+async def test_responses_of_the_framework_can_be_replaced(web, failing, http, error):
     web.exception_handler(type(error))(answering("mine"))
     failing(error)
 
     assert (await http.get("/")).text == "mine"
 
 
-async def test_a_validation_error_can_be_answered_otherwise(web, http):
+async def test_validation_error_responses_can_be_replaced(web, http):
     from hawkapi.validation.errors import RequestValidationError
 
     web.exception_handler(RequestValidationError)(answering("mine"))
@@ -210,7 +208,7 @@ async def test_a_validation_error_can_be_answered_otherwise(web, http):
     assert (await http.get("/?number=x")).text == "mine"
 
 
-async def test_a_handler_of_exceptions_that_fails_is_500_and_logged(web, failing, http, caplog):
+async def test_a_failing_exception_handler_is_500_and_logged(web, failing, http, caplog):
     def broken(request: Request, error: Exception) -> Response:
         raise RuntimeError("broken handler")
 
@@ -221,7 +219,7 @@ async def test_a_handler_of_exceptions_that_fails_is_500_and_logged(web, failing
     assert "broken handler" in caplog.text
 
 
-async def test_a_handler_of_exceptions_that_returns_no_response_is_500_and_logged(web, failing, http, caplog):
+async def test_an_exception_handler_without_a_response_is_500_and_logged(web, failing, http, caplog):
     web.exception_handler(Animal)(lambda request, error: {"secret": 1})
     failing(Animal())
 

@@ -1,4 +1,4 @@
-"""The session of GET and HEAD: no transaction, and nothing of it is left on the connection afterwards."""
+"""The session of GET and HEAD: no transaction, and no state left on the connection."""
 
 import asyncio
 from typing import Any
@@ -25,7 +25,7 @@ async def moments(tx):
     return [await tx.scalar(text("SELECT now()::text")) for _ in range(2)]
 
 
-async def test_each_statement_stands_by_itself(stored, stored_http, thing):
+async def test_each_statement_runs_on_its_own(stored, stored_http, thing):
     count = select(func.count()).select_from(thing)
 
     @stored.get("/", status_code=200)
@@ -38,16 +38,16 @@ async def test_each_statement_stands_by_itself(stored, stored_http, thing):
     assert (await stored_http.get("/")).json() == [0, 1]
 
 
-async def test_no_transaction_is_begun(stored, stored_http, postgresql):
+async def test_no_transaction_is_started(stored, stored_http, postgresql):
     @stored.get("/", status_code=200)
     async def handler(db: Db) -> list[str]:
-        return await moments(db)  # now() is the time at which the transaction began
+        return await moments(db)  # now() is the time at which the transaction started
 
     first, second = (await stored_http.get("/")).json()
     assert first != second
 
 
-async def test_a_handler_may_ask_for_one_snapshot(stored, stored_http, postgresql):
+async def test_a_handler_may_request_one_snapshot(stored, stored_http, postgresql):
     @stored.get("/", status_code=200)
     async def handler(db: Db) -> list[str]:
         await db.connection(execution_options={"isolation_level": "REPEATABLE READ"})
@@ -57,7 +57,7 @@ async def test_a_handler_may_ask_for_one_snapshot(stored, stored_http, postgresq
     assert first == second
 
 
-async def test_the_connection_begins_transactions_again_when_it_writes(stored, stored_http, thing):
+async def test_the_connection_starts_transactions_again_for_writes(stored, stored_http, thing):
     @stored.get("/", status_code=200)
     async def read(db: Db) -> list[str]:
         return list(await db.scalars(select(thing.name)))
@@ -70,12 +70,12 @@ async def test_the_connection_begins_transactions_again_when_it_writes(stored, s
 
     assert (await stored_http.get("/")).json() == []
     assert (await stored_http.post("/")).status_code == 500
-    assert stored.state.db.get().engine.pool.checkedin() == 1  # both had the same connection
+    assert stored.state.db.get().engine.pool.checkedin() == 1  # both used the same connection
     assert (await stored_http.get("/")).json() == []
 
 
 @pytest.mark.parametrize("statement", [insert, update, delete])
-async def test_statements_that_write_are_refused(stored, stored_http, thing, statement):
+async def test_write_statements_are_refused(stored, stored_http, thing, statement):
     @stored.get("/", status_code=200)
     async def handler(db: Db) -> None:
         await db.execute(statement(thing).execution_options(synchronize_session=False))
@@ -83,7 +83,7 @@ async def test_statements_that_write_are_refused(stored, stored_http, thing, sta
     assert (await stored_http.get("/")).status_code == 500
 
 
-async def test_what_was_read_belongs_to_the_session(stored, stored_http, thing):
+async def test_loaded_objects_belong_to_the_session(stored, stored_http, thing):
     async with stored.state.db.session() as session:
         session.add(thing(name="a"))
 
@@ -95,7 +95,7 @@ async def test_what_was_read_belongs_to_the_session(stored, stored_http, thing):
     assert (await stored_http.get("/")).json() == [True, True]
 
 
-async def test_a_session_that_is_bound_to_a_connection_uses_that_one(stored, thing):
+async def test_a_session_bound_to_a_connection_uses_it(stored, thing):
     async with stored.state.db.get().engine.connect() as connection:
         await connection.execute(insert(thing).values(name="a"))
         async with stored.state.reading(bind=connection) as session:
@@ -104,7 +104,7 @@ async def test_a_session_that_is_bound_to_a_connection_uses_that_one(stored, thi
         await connection.rollback()
 
 
-async def test_what_was_added_is_never_lost_behind_a_success(stored, stored_http, thing):
+async def test_added_rows_are_never_lost_silently(stored, stored_http, thing):
     @stored.get("/", status_code=200)
     async def handler(db: Db) -> None:
         db.add(thing(name="a"))
@@ -125,7 +125,7 @@ async def test_a_read_does_not_wait_for_a_writer(stored, stored_http, thing):
             assert (await stored_http.get("/")).json() == []
 
 
-async def test_bookkeeping_has_a_transaction_of_its_own(stored, stored_http, thing):
+async def test_bookkeeping_has_its_own_transaction(stored, stored_http, thing):
     @stored.get("/", status_code=200)
     async def handler(db: Db) -> list[str]:
         await db.scalar(select(thing.name))
@@ -136,7 +136,7 @@ async def test_bookkeeping_has_a_transaction_of_its_own(stored, stored_http, thi
     assert (await stored_http.get("/")).json() == ["a"]
 
 
-async def test_what_was_loaded_stays_when_the_connection_is_given_back(stored, stored_http, thing):
+async def test_loaded_objects_survive_the_release_of_the_connection(stored, stored_http, thing):
     async with stored.state.db.session() as session:
         session.add(thing(name="a"))
 
@@ -150,7 +150,7 @@ async def test_what_was_loaded_stays_when_the_connection_is_given_back(stored, s
     assert (await stored_http.get("/")).json() == ["a", 0]
 
 
-async def test_a_listener_on_the_engine_hears_what_is_read(stored, stored_http, thing):
+async def test_engine_listeners_see_the_reads(stored, stored_http, thing):
     heard = []
 
     @event.listens_for(stored.state.db.get().engine.sync_engine, "before_cursor_execute")

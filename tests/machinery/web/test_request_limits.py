@@ -1,4 +1,4 @@
-"""How large the address and the headers of a request may be; bodies are tested in test_bodies.py."""
+"""The maximum sizes of URL and headers; bodies are tested in test_bodies.py."""
 
 import pytest
 
@@ -7,7 +7,7 @@ TARGET = 8192
 
 @pytest.fixture
 def ask(app_with, raw):
-    """`await ask(path=..., query=..., headers=...)`: the answer of an application with the default limits."""
+    """`await ask(path=..., query=..., headers=...)`: the response with the default limits."""
 
     async def send(method="GET", path="/", query=b"", headers=(), **settings):
         web = app_with(**settings)
@@ -31,7 +31,7 @@ def ask(app_with, raw):
         ("/" + "ä" * (TARGET // 2), b"", 414),
     ],
 )
-async def test_an_address_has_8192_bytes_at_most(ask, path, query, status):
+async def test_a_url_has_at_most_8192_bytes(ask, path, query, status):
     assert (await ask(path=path, query=query)).status == status
 
 
@@ -46,7 +46,7 @@ async def test_an_address_has_8192_bytes_at_most(ask, path, query, status):
     ],
     ids=["as much", "a value", "a name", "as many", "many"],
 )
-async def test_headers_have_max_header_size_bytes_at_most(ask, headers, status):
+async def test_headers_have_at_most_max_header_size_bytes(ask, headers, status):
     assert (await ask(headers=headers, max_header_size=2000)).status == status
 
 
@@ -57,7 +57,7 @@ async def test_headers_have_max_header_size_bytes_at_most(ask, headers, status):
         ("/", [(b"a", b"b" * 20_000)], b"Request Header Fields Too Large"),
     ],
 )
-async def test_the_refusal_is_problem_details_and_says_the_limit(ask, path, headers, title):
+async def test_the_refusal_is_problem_details_with_the_limit(ask, path, headers, title):
     answer = await ask(path=path, headers=headers)
 
     assert answer.headers[b"content-type"] == b"application/problem+json"
@@ -65,13 +65,13 @@ async def test_the_refusal_is_problem_details_and_says_the_limit(ask, path, head
     assert b"The maximum is " in answer.body
 
 
-async def test_the_refusal_of_head_has_no_body(ask):
+async def test_a_refused_head_has_no_body(ask):
     answer = await ask(method="HEAD", path="/" + "a" * TARGET)
 
     assert (answer.status, answer.body) == (414, b"")
 
 
-async def test_nothing_of_the_body_is_read_before(ask):
+async def test_the_body_is_not_read_before_the_refusal(ask):
     answer = await ask(method="POST", headers=[(b"a", b"b" * 20_000)])
 
     assert (answer.status, answer.received) == (431, 0)

@@ -1,4 +1,4 @@
-"""Handlers that could not work are refused when they are registered, with a sentence that says what to do."""
+"""Unusable handlers are refused at registration, with a message that says what to do."""
 
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ class Thing(msgspec.Struct):
 
 
 class Foreign:
-    """A class that msgspec knows nothing of."""
+    """A class unknown to msgspec."""
 
 
 async def unresolved(thing: "NotImported") -> None: ...  # type: ignore[name-defined] # noqa: F821
@@ -86,19 +86,19 @@ async def fine() -> None: ...
         (returns_a_body, {"response_model_exclude_none": True}, "has no effect here"),
     ],
 )
-def test_a_handler_that_could_not_work_is_refused(web: App, handler: Any, options: Any, sentence: str):
+def test_an_unusable_handler_is_refused(web: App, handler: Any, options: Any, sentence: str):
     with pytest.raises(RouteError, match="GET /things") as error:
         web.add_route("/things", handler, methods={"GET"}, **options)
 
     assert sentence in str(error.value)
 
 
-def test_the_sentence_names_the_handler(web: App):
+def test_the_message_names_the_handler(web: App):
     with pytest.raises(RouteError, match=r"test_route_errors\.misnamed"):
         web.add_route("/things", misnamed, methods={"GET"})
 
 
-def test_the_default_of_a_dependency_stands(web: App):
+def test_the_default_of_a_dependency_is_kept(web: App):
     async def dependency(request: Request, limit: int = 5) -> int:
         return limit
 
@@ -108,7 +108,7 @@ def test_the_default_of_a_dependency_stands(web: App):
     assert web.add_route("/things", handler, methods={"GET"})
 
 
-def test_a_route_that_comes_after_its_router_was_included_is_refused(web: App):
+def test_adding_a_route_to_an_included_router_is_refused(web: App):
     router = Router()
     web.include_router(router)
 

@@ -1,4 +1,4 @@
-"""What the production server makes of the answers, byte by byte, and whether the connection goes on."""
+"""The bytes that the production server sends, and whether the connection stays open."""
 
 import asyncio
 import os
@@ -51,7 +51,7 @@ async def port() -> AsyncIterator[int]:
         await server.wait()
 
 
-async def test_after_head_the_connection_goes_on(port):
+async def test_the_connection_stays_open_after_head(port):
     answer = await exchange(port, b"HEAD /json HTTP/1.1\r\nHost: test\r\n\r\n" + NEXT)
 
     head, following, body = answer.split(b"\r\n\r\n")
@@ -68,7 +68,7 @@ async def test_head_of_an_endless_stream_ends(port):
     assert answer.endswith(b'\r\n\r\n{"answer":"complete"}')
 
 
-async def test_after_204_the_connection_goes_on(port):
+async def test_the_connection_stays_open_after_204(port):
     answer = await exchange(port, b"DELETE /nothing HTTP/1.1\r\nHost: test\r\n\r\n" + NEXT)
 
     first, _ = answer.split(b"\r\n\r\n", 1)

@@ -1,4 +1,4 @@
-"""SQLite: one trip to the connection's thread for a statement, with the results of the driver's cursor."""
+"""SQLite: one round trip to the connection's thread per statement, with the driver's results."""
 
 import aiosqlite
 import pytest
@@ -10,14 +10,14 @@ from app.database import Db
 
 @pytest.fixture(params=[True, False], ids=["fast", "plain"])
 def settings(settings, tmp_path, request):
-    """SQLite, whatever the other tests run on, with and without DATABASE_FAST_PATHS."""
+    """SQLite, whatever database the other tests use, with and without DATABASE_FAST_PATHS."""
     url = SecretStr(f"sqlite+aiosqlite:///{tmp_path / 'own.db'}")
     return settings.model_copy(update={"database_url": url, "database_fast_paths": request.param})
 
 
 @pytest.fixture
 def trips(monkeypatch):
-    """What was sent to threads of connections since the test began."""
+    """Calls sent to connection threads since the test started."""
     sent = []
     execute = aiosqlite.Connection._execute
 
@@ -30,7 +30,7 @@ def trips(monkeypatch):
 
 
 @pytest.mark.parametrize("settings", [True], ids=["fast"], indirect=True)
-async def test_a_request_that_reads_once_makes_one_trip(stored, stored_http, thing, trips):
+async def test_a_single_read_makes_one_round_trip(stored, stored_http, thing, trips):
     @stored.get("/", status_code=200)
     async def handler(db: Db) -> list[int]:
         return list(await db.scalars(select(thing.id)))
@@ -42,7 +42,7 @@ async def test_a_request_that_reads_once_makes_one_trip(stored, stored_http, thi
     assert len(trips) == 1
 
 
-async def test_a_result_has_the_rows_the_names_and_the_counts(stored, thing):
+async def test_a_result_has_rows_names_and_counts(stored, thing):
     async with stored.state.db.session() as session:
         added = await session.execute(insert(thing).values(name="a", number=1))
         many = await (await session.connection()).execute(
@@ -62,7 +62,7 @@ async def test_a_result_has_the_rows_the_names_and_the_counts(stored, thing):
         assert found.fetchall() == [("c", 4)]
 
 
-async def test_what_the_driver_refuses_is_the_error_of_sqlalchemy(stored, thing):
+async def test_driver_errors_become_sqlalchemy_errors(stored, thing):
     async with stored.state.db.session(commit=False) as session:
         session.add_all([thing(name="a"), thing(name="a")])
         with pytest.raises(exc.IntegrityError):
@@ -72,7 +72,7 @@ async def test_what_the_driver_refuses_is_the_error_of_sqlalchemy(stored, thing)
         assert await session.scalar(select(thing.name)) is None
 
 
-async def test_a_stream_is_read_as_it_comes(stored, thing):
+async def test_a_stream_is_read_incrementally(stored, thing):
     async with stored.state.db.session() as session:
         session.add_all([thing(name="a"), thing(name="b")])
         await session.flush()

@@ -1,4 +1,4 @@
-"""How long a body may take to arrive and an answer to begin, and what is left of what was given up."""
+"""How long a body may take to arrive and a response to start, and what a timeout leaves behind."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ START = {"type": "http.request", "body": b'{"a": ', "more_body": True}
 
 @pytest.fixture
 def speak():
-    """`await speak(app, receive)`: the messages that answer a POST whose body `receive` gives."""
+    """`await speak(app, receive)`: the response messages to a POST whose body comes from `receive`."""
 
     async def call(app, receive, http_version="1.1"):
         messages = []
@@ -44,7 +44,7 @@ def speak():
 
 @pytest.fixture
 def stalled(never):
-    """The beginning of a body, and then nothing."""
+    """The start of a body, and then nothing."""
     parts = iter([START])
 
     async def receive():
@@ -56,7 +56,7 @@ def stalled(never):
 
 @pytest.fixture
 def reading(app_with):
-    """`reading(body_timeout=0.05)`: an application with a route that takes a body."""
+    """`reading(body_timeout=0.05)`: an application with a route that reads a body."""
 
     def build(**settings):
         web = app_with(**settings)
@@ -73,7 +73,7 @@ def reading(app_with):
 # Bodies
 
 
-async def test_a_body_that_does_not_come_is_given_up(reading, speak, stalled):
+async def test_a_missing_body_times_out(reading, speak, stalled):
     start, body = await speak(reading(body_timeout=0.05), stalled)
 
     assert start["status"] == 408
@@ -82,7 +82,7 @@ async def test_a_body_that_does_not_come_is_given_up(reading, speak, stalled):
     assert b"longer than 0.05 s" in body["body"]
 
 
-async def test_in_http_2_a_request_is_given_up_and_not_its_connection(reading, speak, stalled):
+async def test_an_http_2_timeout_ends_the_request_but_not_the_connection(reading, speak, stalled):
     """RFC 9113, section 8.2.2, knows no Connection header."""
     start, _ = await speak(reading(body_timeout=0.05), stalled, http_version="2")
 
@@ -90,7 +90,7 @@ async def test_in_http_2_a_request_is_given_up_and_not_its_connection(reading, s
     assert b"connection" not in dict(start["headers"])
 
 
-async def test_a_body_that_drips_is_given_up(reading, speak):
+async def test_a_slow_body_times_out(reading, speak):
     async def drip():
         await asyncio.sleep(0.01)
         return {"type": "http.request", "body": b" ", "more_body": True}
@@ -100,7 +100,7 @@ async def test_a_body_that_drips_is_given_up(reading, speak):
     assert start["status"] == 408
 
 
-async def test_the_time_of_the_body_is_not_that_of_the_answer(reading, speak):
+async def test_the_body_timeout_does_not_limit_the_response(reading, speak):
     async def late():
         await asyncio.sleep(0.6)
         return {"type": "http.request", "body": b'{"a": 1}', "more_body": False}
@@ -110,7 +110,7 @@ async def test_the_time_of_the_body_is_not_that_of_the_answer(reading, speak):
     assert start["status"] == 201
 
 
-async def test_the_time_of_the_handler_is_not_that_of_the_body(app_with, speak):
+async def test_the_handler_timeout_does_not_include_the_body(app_with, speak):
     web = app_with(body_timeout=0.2, request_timeout=30)
 
     @web.post("/")
@@ -131,7 +131,7 @@ async def test_the_time_of_the_handler_is_not_that_of_the_body(app_with, speak):
     assert (start["status"], body["body"]) == (201, b"3")
 
 
-async def test_a_middleware_that_reads_the_body_is_given_up_too(app_with, speak, stalled):
+async def test_a_middleware_that_reads_a_slow_body_times_out_too(app_with, speak, stalled):
     web = app_with(body_timeout=0.05)
 
     class Reading:
@@ -153,7 +153,7 @@ async def test_a_middleware_that_reads_the_body_is_given_up_too(app_with, speak,
 # Answers
 
 
-async def test_an_answer_that_does_not_begin_is_504(app_with, raw, never, caplog):
+async def test_a_response_that_does_not_start_is_504(app_with, raw, never, caplog):
     web = app_with(request_timeout=0.05)
 
     @web.get("/")
@@ -168,7 +168,7 @@ async def test_an_answer_that_does_not_begin_is_504(app_with, raw, never, caplog
     assert "was cancelled after 0.05 s" in caplog.text
 
 
-async def test_a_head_that_does_not_begin_is_504_without_a_body(app_with, raw, never):
+async def test_a_head_response_that_does_not_start_is_504_without_a_body(app_with, raw, never):
     web = app_with(request_timeout=0.05)
 
     @web.get("/")
@@ -180,7 +180,7 @@ async def test_a_head_that_does_not_begin_is_504_without_a_body(app_with, raw, n
     assert (answer.status, answer.body) == (504, b"")
 
 
-async def test_a_stream_may_last(app_with, raw):
+async def test_a_stream_is_not_limited(app_with, raw):
     web = app_with(request_timeout=0.2)
 
     @web.get("/")
@@ -197,7 +197,7 @@ async def test_a_stream_may_last(app_with, raw):
     assert (answer.status, answer.body) == (200, b"xxx")
 
 
-async def test_a_limit_of_the_handlers_own_is_not_ours(app_with, raw, caplog):
+async def test_a_timeout_inside_the_handler_is_not_ours(app_with, raw, caplog):
     web = app_with(request_timeout=30)
 
     @web.get("/")
@@ -211,7 +211,7 @@ async def test_a_limit_of_the_handlers_own_is_not_ours(app_with, raw, caplog):
     assert "was cancelled" not in caplog.text
 
 
-async def test_a_task_that_goes_on_after_the_answer_is_not_given_up(app_with, raw):
+async def test_a_background_task_does_not_time_out(app_with, raw):
     web = app_with(request_timeout=0.05)
     done = []
 
@@ -231,9 +231,7 @@ async def test_a_task_that_goes_on_after_the_answer_is_not_given_up(app_with, ra
     assert (answer.status, done) == (404, [True])
 
 
-async def test_a_request_that_is_given_up_has_written_nothing_and_holds_no_connection(
-    build_app, raw, never, db
-):
+async def test_a_timed_out_request_writes_nothing_and_holds_no_connection(build_app, raw, never, db):
     app = build_app(request_timeout=0.5)
 
     @app.post("/slow")
@@ -252,7 +250,7 @@ async def test_a_request_that_is_given_up_has_written_nothing_and_holds_no_conne
         assert list(await session.scalars(select(User.email))) == ["ada@example.com"]
 
 
-async def test_many_requests_that_are_given_up_leave_the_pool_as_it_was(build_app, raw, never):
+async def test_many_timed_out_requests_do_not_exhaust_the_pool(build_app, raw, never):
     app = build_app(request_timeout=1, database_pool_size=3)
 
     @app.get("/slow")

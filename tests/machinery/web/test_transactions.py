@@ -1,4 +1,4 @@
-"""Committed before answered: one session a request, and its outcome known before the answer leaves."""
+"""One session per request, committed before the response is sent."""
 
 import asyncio
 from typing import Annotated, Any
@@ -35,7 +35,7 @@ async def test_a_request_has_one_session(stored, stored_http):
     assert (await stored_http.post("/")).json() is True
 
 
-async def test_it_is_committed_when_the_answer_has_left(stored, stored_http, thing):
+async def test_the_session_is_committed_before_the_client_sees_the_response(stored, stored_http, thing):
     @stored.post("/")
     async def handler(db: Db) -> None:
         db.add(thing(name="a"))
@@ -57,7 +57,7 @@ async def test_an_exception_rolls_back(stored, stored_http, thing, error):
 
 
 @pytest.mark.parametrize("status", [400, 409, 500])
-async def test_an_error_that_is_returned_rolls_back(stored, stored_http, thing, status):
+async def test_a_returned_error_rolls_back(stored, stored_http, thing, status):
     @stored.post("/")
     async def handler(db: Db) -> JSONResponse:
         db.add(thing(name="a"))
@@ -68,7 +68,7 @@ async def test_an_error_that_is_returned_rolls_back(stored, stored_http, thing, 
     assert await count(stored, thing) == 0
 
 
-async def test_what_was_committed_by_hand_stays_although_the_answer_is_an_error(stored, stored_http, thing):
+async def test_an_explicit_commit_survives_an_error_response(stored, stored_http, thing):
     @stored.post("/")
     async def handler(db: Db) -> None:
         db.add(thing(name="a"))
@@ -79,7 +79,7 @@ async def test_what_was_committed_by_hand_stays_although_the_answer_is_an_error(
     assert await count(stored, thing) == 1
 
 
-async def test_a_constraint_that_fails_at_the_commit_is_no_success(stored, stored_http, thing):
+async def test_a_constraint_violation_at_commit_is_an_error(stored, stored_http, thing):
     @stored.post("/", status_code=201)
     async def handler(db: Db) -> int:
         db.add(thing(name="a", shelf_id=99))
@@ -90,7 +90,7 @@ async def test_a_constraint_that_fails_at_the_commit_is_no_success(stored, store
     assert await count(stored, thing) == 0
 
 
-async def test_the_connection_is_good_after_a_commit_that_failed(stored, stored_http, thing):
+async def test_the_connection_is_usable_after_a_failed_commit(stored, stored_http, thing):
     @stored.post("/{shelf:int}")
     async def handler(shelf: int, db: Db) -> None:
         db.add(thing(name="a", shelf_id=shelf or None))
@@ -99,7 +99,7 @@ async def test_the_connection_is_good_after_a_commit_that_failed(stored, stored_
     assert (await stored_http.post("/0")).status_code == 201
 
 
-async def test_a_duplicate_that_only_the_commit_finds_is_no_success(stored, stored_http, thing):
+async def test_a_duplicate_found_at_commit_is_an_error(stored, stored_http, thing):
     @stored.post("/", status_code=201)
     async def handler(db: Db) -> int:
         db.add(thing(name="a"))
@@ -111,7 +111,7 @@ async def test_a_duplicate_that_only_the_commit_finds_is_no_success(stored, stor
     assert await count(stored, thing) == 1
 
 
-async def test_writers_wait_their_turn(stored, stored_http, thing):
+async def test_writers_wait_for_each_other(stored, stored_http, thing):
     @stored.post("/{name}", status_code=200)
     async def handler(name: str, db: Db) -> int:
         before = await db.scalar(select(func.count()).select_from(thing))
@@ -125,7 +125,7 @@ async def test_writers_wait_their_turn(stored, stored_http, thing):
     assert await count(stored, thing) == 10
 
 
-async def test_a_request_that_only_reads_refuses_to_write(stored, stored_http, thing, caplog):
+async def test_a_read_only_request_cannot_write(stored, stored_http, thing, caplog):
     @stored.get("/")
     async def handler(db: Db) -> None:
         db.add(thing(name="a"))
@@ -135,7 +135,7 @@ async def test_a_request_that_only_reads_refuses_to_write(stored, stored_http, t
     assert await count(stored, thing) == 0
 
 
-async def test_a_request_that_only_reads_does_not_wait_for_a_writer(stored, stored_http, thing):
+async def test_a_read_only_request_does_not_wait_for_a_writer(stored, stored_http, thing):
     @stored.get("/", status_code=200)
     async def handler(db: Db) -> int:
         return await db.scalar(select(func.count()).select_from(thing))
@@ -147,7 +147,7 @@ async def test_a_request_that_only_reads_does_not_wait_for_a_writer(stored, stor
         assert (await stored_http.get("/")).json() == 0
 
 
-async def test_a_row_knows_its_session_until_it_has_none(stored, stored_http, thing):
+async def test_a_row_belongs_to_its_session_until_detached(stored, stored_http, thing):
     row = thing(name="a")
 
     @stored.post("/", status_code=200)
@@ -160,7 +160,7 @@ async def test_a_row_knows_its_session_until_it_has_none(stored, stored_http, th
         session_of(row)
 
 
-async def test_a_query_sees_what_was_added_before_it(stored, stored_http, thing):
+async def test_a_query_sees_rows_added_before_it(stored, stored_http, thing):
     @stored.post("/", status_code=200)
     async def handler(db: Db) -> int:
         db.add(thing(name="a"))

@@ -1,4 +1,4 @@
-"""Values that a database cannot store are the client's mistake on every database: 400, never 500."""
+"""Values that a database cannot store are a client error on every database: 400, never 500."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from app.database import Db
 
 
 @pytest.mark.parametrize("number", [2**70, -(2**70)])
-async def test_a_value_that_no_database_can_store_is_400(stored, stored_http, thing, number):
+async def test_an_unstorable_value_is_400(stored, stored_http, thing, number):
     @stored.post("/")
     async def handler(body: dict[str, int], db: Db) -> None:
         db.add(thing(name="a", number=body["number"]))
@@ -17,7 +17,7 @@ async def test_a_value_that_no_database_can_store_is_400(stored, stored_http, th
     assert (await stored_http.post("/", json={"number": number})).status_code == 400
 
 
-async def test_a_value_that_no_database_can_look_up_is_400(stored, stored_http, thing):
+async def test_an_unstorable_lookup_value_is_400(stored, stored_http, thing):
     @stored.get("/{number:int}")
     async def handler(number: int, db: Db) -> bool:
         return await db.get(thing, number) is None
@@ -26,7 +26,7 @@ async def test_a_value_that_no_database_can_look_up_is_400(stored, stored_http, 
     assert (await stored_http.get(f"/{2**70}")).status_code == 400
 
 
-async def test_nul_that_no_check_has_stopped_is_no_error_of_ours(stored, stored_http, thing):
+async def test_an_unchecked_nul_is_not_a_server_error(stored, stored_http, thing):
     @stored.post("/")
     async def handler(request: Request, db: Db) -> None:
         found: Any = await request.json()

@@ -1,4 +1,4 @@
-"""The account of the person who is logged in: an overview, the data of it, and its deletion."""
+"""The account of the logged-in user: overview, data export and deletion."""
 
 import msgspec
 from hawkapi import Request

@@ -1,4 +1,4 @@
-"""Administration for superusers: find accounts, and look after one.
+"""Administration for superusers: find and manage accounts.
 
 The pages show the same fields as the JSON routes in `app/users/routes/admin.py`. Superusers never see or set
 a password.
@@ -185,7 +185,7 @@ _SHOWN = frozenset(
         "delete_after",
     }
 )
-"""Fields that the template shows in a way of their own."""
+"""Fields that the template shows in a special way."""
 
 
 def _own_fields(account: ManagedUser) -> dict[str, Any]:

@@ -25,7 +25,7 @@ router = PageRouter()
 
 @router.get("/admin/invitations")
 async def invitations_page(admin: Administrator, request: Request, users: Users, db: Db) -> Response:
-    """Invitations that have not been used yet, newest first, and a form to invite somebody."""
+    """Invitations that have not been used yet, newest first, and a form to invite someone."""
     invitations, emails = await _open_invitations(users, db)
     return html_page(
         request, "admin/invitations.html", email="", errors={}, invitations=invitations, emails=emails

@@ -1,6 +1,6 @@
 """Mails that could not be sent, for superusers: look at one, send it again, drop it.
 
-The pages never show the text of a mail: it may contain a link that logs somebody in as its owner.
+The pages never show the text of a mail: it may contain a link that logs someone in as its owner.
 """
 
 from datetime import UTC, datetime

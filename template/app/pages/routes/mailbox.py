@@ -55,7 +55,7 @@ def _developer(request: Request) -> None:
 
 
 Developer = Annotated[None, Depends(_developer)]
-"""Whoever develops the application."""
+"""The developers of the application."""
 
 
 @router.get("/mailbox")

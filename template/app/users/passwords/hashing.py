@@ -48,6 +48,6 @@ class PasswordHasher:
         if not self._places.acquire(blocking=False):
             raise HashingBusy
         future = self._pool.submit(work)
-        # The place stays taken until the work has ended, even if the caller has disconnected.
+        # The slot stays taken until the work ends, even if the caller has disconnected.
         future.add_done_callback(lambda _: self._places.release())
         return await asyncio.wrap_future(future)

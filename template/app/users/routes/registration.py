@@ -46,7 +46,7 @@ async def register_privately(request: Request, body: Registration, users: Users,
 
 @routers["closed"].post("/register", include_in_schema=False)
 async def refuse_registration(request: Request) -> None:
-    """Refuse with the advice to ask for an invitation. The body is not read."""
+    """Refuse, and tell the client to ask for an invitation. The body is not read."""
     raise RegistrationClosed
 
 

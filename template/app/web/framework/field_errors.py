@@ -19,7 +19,7 @@ from app.web.problems import FieldError
 _MAX_ERRORS = 50
 _MAX_ITEMS = 1000
 _MAX_DEPTH = 6
-"""Bounds for the work that one request can cause. What lies beyond is one error, that of msgspec."""
+"""Limits on the work one request can cause. Anything beyond is reported as msgspec's single error."""
 
 
 _SENTENCES = [
@@ -64,7 +64,7 @@ def field_errors(
     """
     path = "" if _struct_in(annotation) else name
     found = list(islice(_errors(value, annotation, path, strict, _MAX_DEPTH), _MAX_ERRORS))
-    # JSON and `convert` differ in details, so `_errors` may accept what the decoder of JSON refused.
+    # JSON and `convert` differ in details, so `_errors` may accept a value that the JSON decoder refused.
     found = found or list(_told(first, path))
     return [msgspec.structs.replace(each, field=each.field or name) for each in found]
 

@@ -1,4 +1,4 @@
-"""The pages of the list of accounts and of the audit log: nothing twice, nothing missing, odd cursors."""
+"""Pagination of accounts and the audit log: no duplicates, no gaps, invalid cursors."""
 
 import asyncio
 from base64 import urlsafe_b64encode
@@ -37,7 +37,7 @@ def read_all(admin, read_on):
 
 @pytest.fixture
 def make_users(make_user):
-    """`await make_users("ada", "bob", created_at=...)`: an account each, the last one the newest."""
+    """`await make_users("ada", "bob", created_at=...)`: one account per name, the last the newest."""
 
     async def make(*names, **columns):
         return [
@@ -55,7 +55,7 @@ def names_of(*pages):
 # The list: GET /users
 
 
-async def test_accounts_of_the_same_moment_are_on_the_pages_once(read_all, make_users):
+async def test_accounts_created_at_the_same_time_appear_once(read_all, make_users):
     await make_users("ada", "bob", "cat", "dan", "eve", created_at=NOON)
 
     shown = names_of(*await read_all(limit=2))
@@ -63,10 +63,8 @@ async def test_accounts_of_the_same_moment_are_on_the_pages_once(read_all, make_
     assert sorted(shown) == ["ada", "bob", "cat", "dan", "eve", "root"]
 
 
-async def test_accounts_whose_time_the_database_wrote_are_on_the_pages_once(
-    read_all, make_users, db, password_hash
-):
-    """As after an import with plain SQL. SQLite's own clock writes no fractions of a second."""
+async def test_accounts_with_times_set_by_the_database_appear_once(read_all, make_users, db, password_hash):
+    """As after an import with plain SQL. SQLite's clock has no fractions of a second."""
     await make_users("ada", "bob", "cat")
     async with db.session() as session:
         await session.execute(text("UPDATE users SET created_at = CURRENT_TIMESTAMP"))
@@ -76,7 +74,7 @@ async def test_accounts_whose_time_the_database_wrote_are_on_the_pages_once(
     assert sorted(shown) == ["ada", "bob", "cat", "root"]
 
 
-async def test_an_account_that_is_added_meanwhile_moves_no_other(admin, read_on, make_users):
+async def test_a_new_account_does_not_shift_the_pages(admin, read_on, make_users):
     await make_users("ada", "bob", "cat")
     first = (await admin.get("/users?limit=2")).json()
     await make_users("new", created_at=NOON + timedelta(days=1))
@@ -91,7 +89,7 @@ async def test_an_account_that_is_added_meanwhile_moves_no_other(admin, read_on,
     [("dan", ["bob", "ada", "root"]), ("cat", ["bob", "ada", "root"]), ("bob", ["ada", "root"])],
     ids=["before the edge", "at the edge", "behind the edge"],
 )
-async def test_an_account_that_is_deleted_meanwhile_hides_no_other(admin, read_on, make_users, deleted, rest):
+async def test_a_deleted_account_does_not_hide_others(admin, read_on, make_users, deleted, rest):
     users = await make_users("ada", "bob", "cat", "dan")
     first = (await admin.get("/users?limit=2")).json()
     (gone,) = [user for user in users if user.email.startswith(deleted)]
@@ -100,7 +98,7 @@ async def test_an_account_that_is_deleted_meanwhile_hides_no_other(admin, read_o
     assert names_of(*await read_on(first, limit=2)) == rest
 
 
-async def test_search_and_filter_hold_for_every_page(read_all, make_users):
+async def test_search_and_filter_apply_to_every_page(read_all, make_users):
     await make_users("ada1", "bob1", "ada2", "bob2", "ada3")
     await make_users("ada4", is_active=False)
 
@@ -131,7 +129,7 @@ def cursor(content):
     ],
     ids=repr,
 )
-async def test_a_cursor_that_no_page_gave_is_refused(admin, value):
+async def test_an_invalid_cursor_is_refused(admin, value):
     answer = await admin.get("/users", params={"cursor": value})
 
     assert answer.status_code == 400
@@ -141,9 +139,7 @@ async def test_a_cursor_that_no_page_gave_is_refused(admin, value):
 # One account: GET, PATCH, DELETE /users/{id}
 
 
-async def test_an_account_that_two_delete_at_once_is_deleted_once(
-    admin, root, make_user, at_once, events, outbox
-):
+async def test_two_concurrent_deletions_delete_once(admin, root, make_user, at_once, events, outbox):
     user = await make_user("ada@example.com")
 
     statuses = await at_once(4, lambda: admin.delete(f"/users/{user.id}"))
@@ -159,7 +155,7 @@ async def test_an_account_that_two_delete_at_once_is_deleted_once(
 
 @pytest.fixture
 def happen(db, manager):
-    """`await happen(user, 3)`: so many events of that account."""
+    """`await happen(user, 3)`: record that many events of the account."""
     from app.users import record
 
     async def write(user, times=1):
@@ -171,7 +167,7 @@ def happen(db, manager):
 
 
 @pytest.mark.parametrize(("limit", "sizes"), [(1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (100, [5])])
-async def test_the_pages_of_the_log_hold_every_event_once(read_all, make_user, happen, events, limit, sizes):
+async def test_every_event_is_on_exactly_one_page(read_all, make_user, happen, events, limit, sizes):
     await happen(await make_user(), 5)
 
     pages = await read_all("/users/audit", "before", limit=limit)
@@ -181,7 +177,7 @@ async def test_the_pages_of_the_log_hold_every_event_once(read_all, make_user, h
     assert shown == [event.id for event in reversed(await events())]
 
 
-async def test_an_event_that_happens_meanwhile_moves_no_other(admin, read_on, make_user, happen, events):
+async def test_a_new_event_does_not_shift_the_pages(admin, read_on, make_user, happen, events):
     user = await make_user()
     await happen(user, 3)
     first = (await admin.get("/users/audit?limit=2")).json()

@@ -928,7 +928,7 @@ PROTECTIONS = [
         within="own_path",
         old="path if _OWN_PATH.fullmatch(path) else default",
         new="path or default",
-        test="test_security_pages.py::test_a_hostile_return_path_is_replaced",
+        test="test_security_pages.py::test_an_unsafe_return_path_is_replaced",
     ),
     Mutation(
         item=24,
@@ -936,7 +936,7 @@ PROTECTIONS = [
         file="app/pages/navigation.py",
         old='r"/(?!/)[',
         new='r"/[',
-        test="test_security_pages.py::test_no_login_leads_to_another_site",
+        test="test_security_pages.py::test_login_never_redirects_to_another_site",
     ),
     # 25 to 30: mailed links
     Mutation(
@@ -1162,7 +1162,7 @@ PROTECTIONS = [
         within="move_token_to_cookie",
         old='headers={"Location": path}',
         new='headers={"Location": f"{path}?token={token}"}',
-        test="test_security_links.py::test_a_link_that_sets_a_password_moves_its_token_out_of_the_address",
+        test="test_security_links.py::test_the_token_is_moved_out_of_the_url_of_a_password_form",
     ),
     # 34 to 37: cookies and tokens
     Mutation(
@@ -1230,7 +1230,7 @@ PROTECTIONS = [
         file="app/pages/routing.py",
         old="dependencies=[Depends(require_same_origin)]",
         new="dependencies=[]",
-        test="test_security_pages.py::test_no_form_can_be_sent_by_another_site",
+        test="test_security_pages.py::test_another_site_cannot_submit_any_form",
     ),
     Mutation(
         item=35,

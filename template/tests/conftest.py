@@ -14,11 +14,11 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
+import argon2
 import httpx
 import pytest
 from alembic import command
 from alembic.config import Config
-from hawkapi_auth import hash_password
 from hawkapi_mail import EmailMessage
 from hawkapi_sqlalchemy import Database
 from pydantic import SecretStr
@@ -30,6 +30,7 @@ from app.mail import pending_messages
 from app.main import create_app
 from app.settings import Settings
 from app.users import User, UserManager
+from app.users.passwords import hashing
 from app.web import App
 from tests.log_guard import watching
 
@@ -71,10 +72,30 @@ PASSWORD = "correct horse battery"
 """The password of every user unless a test sets a different one."""
 
 
+_quick = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+QUICK_HASH = _quick.hash(PASSWORD)
+REAL_HASHING = {name: getattr(hashing, name) for name in ("hash_password", "needs_rehash", "DUMMY_HASH")}
+
+
 @pytest.fixture(scope="session")
 def password_hash() -> str:
-    """Hashing takes 80 ms; users that tests only need to exist share one hash."""
-    return hash_password(PASSWORD)
+    """The password hash of the users that `make_user` creates, cheap to verify."""
+    return QUICK_HASH
+
+
+@pytest.fixture(autouse=True)
+def quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2 at minimal cost. Tests about hashing itself use `real_hashing`."""
+    monkeypatch.setattr(hashing, "hash_password", _quick.hash)
+    monkeypatch.setattr(hashing, "needs_rehash", _quick.check_needs_rehash)
+    monkeypatch.setattr(hashing, "DUMMY_HASH", QUICK_HASH)
+
+
+@pytest.fixture
+def real_hashing(quick_hashing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2 as in production: 80 ms for each password."""
+    for name, value in REAL_HASHING.items():
+        monkeypatch.setattr(hashing, name, value)
 
 
 @pytest.fixture(scope="session")

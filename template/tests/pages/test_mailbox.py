@@ -1,7 +1,7 @@
 """The mailbox and the mail previews: what they show and to whom, in development only."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import httpx
 import pytest
@@ -23,16 +23,23 @@ PATHS = ["/dev/mailbox", "/dev/mailbox/newest", "/dev/mailbox/1", "/dev/mailbox/
 type Send = Callable[..., Awaitable[None]]
 
 
-@pytest.fixture
-async def browser(app: App, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application in development mode."""
+@pytest.fixture(scope="module")
+def developed(settings: Settings) -> Iterator[App]:
+    """An application in development mode."""
     values = settings.model_dump(exclude_unset=True)
     values |= {"environment": "development", "background_worker": "separate", "support_email": "help@test"}
-    developed = create_app(Settings(_env_file=None, **values))  # type: ignore[call-arg]
+    app = create_app(Settings(_env_file=None, **values))  # type: ignore[call-arg]
+    yield app
+    app.state.users.hasher.close()
+
+
+@pytest.fixture
+async def browser(app: App, developed: App) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application in development mode."""
     async with make_client(developed) as client:
         yield client
-    await developed.state.db.dispose()
-    developed.state.users.hasher.close()
+    await developed.state.db.get().engine.dispose()
+    await developed.state.limiter.clear()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fixtures for the users tests: mailed links, cheap hashes, expired tokens, a second application."""
+"""Fixtures for the users tests: mailed links, expired tokens, a second application."""
 
 import asyncio
 import re
@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import argon2
 import httpx
 import pytest
 from hawkapi_mail import EmailMessage, TemplateRenderer
@@ -28,7 +27,7 @@ from app.users.passwords import hashing
 from app.users.routes import link_pages
 from app.users.sessions import IssuedSession
 from app.web import App
-from tests.conftest import PASSWORD, change_settings
+from tests.conftest import change_settings
 
 
 @pytest.fixture(autouse=True)
@@ -150,32 +149,6 @@ def expired_tokens(manager: UserManager) -> UserTokens:
     return UserTokens(replace(manager.tokens.config, **{f"{each}_ttl_seconds": -1 for each in ttls}))
 
 
-_quick = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-QUICK_HASH = _quick.hash(PASSWORD)
-REAL_HASHING = {name: getattr(hashing, name) for name in ("hash_password", "needs_rehash", "DUMMY_HASH")}
-
-
-@pytest.fixture(scope="session")
-def password_hash() -> str:
-    """The password hash of the users that `make_user` creates, cheap to verify."""
-    return QUICK_HASH
-
-
-@pytest.fixture(autouse=True)
-def quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 at minimal cost. Tests about hashing itself use `real_hashing`."""
-    monkeypatch.setattr(hashing, "hash_password", _quick.hash)
-    monkeypatch.setattr(hashing, "needs_rehash", _quick.check_needs_rehash)
-    monkeypatch.setattr(hashing, "DUMMY_HASH", QUICK_HASH)
-
-
-@pytest.fixture
-def real_hashing(quick_hashing: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 as in production: 80 ms for each password."""
-    for name, value in REAL_HASHING.items():
-        monkeypatch.setattr(hashing, name, value)
-
-
 @pytest.fixture
 def hash_calls(quick_hashing: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the hash operations done so far. Equal work is shown by counting, not by a clock."""
@@ -235,8 +208,27 @@ def statements(app: App) -> Iterator[list[str]]:
 type OtherClient = Callable[..., Awaitable[httpx.AsyncClient]]
 
 
+type OtherApp = Callable[..., App]
+
+
+@pytest.fixture(scope="session")
+def other_app(settings: Settings, migrated: str) -> Iterator[OtherApp]:
+    """`other_app(registration="private")`: an application with other settings, made once for all tests."""
+    made: dict[str, App] = {}
+
+    def build(**changes: object) -> App:
+        key = repr(sorted(changes.items()))
+        if key not in made:
+            made[key] = create_app(change_settings(settings, **changes))
+        return made[key]
+
+    yield build
+    for app in made.values():
+        app.state.users.hasher.close()
+
+
 @pytest.fixture
-async def other_client(app: App, settings: Settings) -> AsyncIterator[OtherClient]:
+async def other_client(app: App, other_app: OtherApp) -> AsyncIterator[OtherClient]:
     """`await other_client(users_prefix="/accounts")`: a client of an application with other settings.
 
     It works on the same database, so `outbox`, `stored` and the others see what it does.
@@ -244,9 +236,10 @@ async def other_client(app: App, settings: Settings) -> AsyncIterator[OtherClien
     async with AsyncExitStack() as stack:
 
         async def build(**changes: object) -> httpx.AsyncClient:
-            other = create_app(change_settings(settings, **changes))
-            stack.push_async_callback(other.state.db.dispose)
-            stack.callback(other.state.users.hasher.close)
+            other = other_app(**changes)
+            # Idle connections of many applications would exhaust the server.
+            stack.push_async_callback(other.state.db.get().engine.dispose)
+            stack.push_async_callback(other.state.limiter.clear)
             return await stack.enter_async_context(connected(other))
 
         yield build
@@ -445,19 +438,6 @@ def every_token(
         return good
 
     return issue
-
-
-@pytest.fixture
-def make_owner(db: Database, quick_hashing: None) -> Callable[..., Awaitable[User]]:
-    """Like `make_user`, with a password that is cheap to verify."""
-
-    async def make(email: str = "ada@example.com", **columns: object) -> User:
-        async with db.session() as session:
-            user = User(email=email, hashed_password=QUICK_HASH, **columns)
-            session.add(user)
-        return user
-
-    return make
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,11 @@ def change_password(client):
 
 
 @pytest.fixture
-def admin(make_owner, visit):
+def admin(make_user, visit):
     """`await admin()`: the headers of a superuser's requests."""
 
     async def begin():
-        root = await make_owner("root@example.com", id="root", is_superuser=True)
+        root = await make_user("root@example.com", id="root", is_superuser=True)
         return (await visit(root)).headers
 
     return begin
@@ -51,8 +51,8 @@ def admin(make_owner, visit):
 
 
 @KINDS
-async def test_after_a_logout(client, make_owner, visit, calls, kind):
-    user = await make_owner()
+async def test_after_a_logout(client, make_user, visit, calls, kind):
+    user = await make_user()
     here = await visit(user, kind)
     seen = calls("on_after_logout")
 
@@ -62,8 +62,8 @@ async def test_after_a_logout(client, make_owner, visit, calls, kind):
     assert [called.id for (called,) in seen] == [user.id]
 
 
-async def test_after_a_logout_with_the_refresh_token(client, make_owner, visit, calls):
-    user = await make_owner()
+async def test_after_a_logout_with_the_refresh_token(client, make_user, visit, calls):
+    user = await make_user()
     body = {"refresh_token": (await visit(user)).issued.token}
     seen = calls("on_after_logout")
 
@@ -73,8 +73,8 @@ async def test_after_a_logout_with_the_refresh_token(client, make_owner, visit, 
     assert [called.id for (called,) in seen] == [user.id]
 
 
-async def test_four_concurrent_logouts_call_it_once(client, make_owner, visit, calls, at_once):
-    here = await visit(await make_owner())
+async def test_four_concurrent_logouts_call_it_once(client, make_user, visit, calls, at_once):
+    here = await visit(await make_user())
     seen = calls("on_after_logout")
 
     statuses = await at_once(4, lambda: client.post("/users/logout", headers=here.headers))
@@ -84,8 +84,8 @@ async def test_four_concurrent_logouts_call_it_once(client, make_owner, visit, c
 
 
 @KINDS
-async def test_after_a_password_change(make_owner, visit, calls, change_password, kind):
-    user = await make_owner()
+async def test_after_a_password_change(make_user, visit, calls, change_password, kind):
+    user = await make_user()
     here = await visit(user, kind)
     seen = calls("on_after_change_password")
 
@@ -94,8 +94,8 @@ async def test_after_a_password_change(make_owner, visit, calls, change_password
     assert [(called.id, called.password_version) for (called,) in seen] == [(user.id, 1)]
 
 
-async def test_after_an_email_change_request_with_a_working_token(client, make_owner, visit, calls):
-    user = await make_owner()
+async def test_after_an_email_change_request_with_a_working_token(client, make_user, visit, calls):
+    user = await make_user()
     here = await visit(user)
     seen = calls("on_after_request_email_change")
 
@@ -107,9 +107,9 @@ async def test_after_an_email_change_request_with_a_working_token(client, make_o
     assert answer.status_code == 200
 
 
-async def test_not_for_a_taken_address(client, make_owner, visit, calls):
-    await make_owner("eve@example.com")
-    here = await visit(await make_owner())
+async def test_not_for_a_taken_address(client, make_user, visit, calls):
+    await make_user("eve@example.com")
+    here = await visit(await make_user())
     seen = calls("on_after_request_email_change")
 
     await client.post("/users/me/email", json={"new_email": "eve@example.com"}, headers=here.headers)
@@ -117,8 +117,8 @@ async def test_not_for_a_taken_address(client, make_owner, visit, calls):
     assert seen == []
 
 
-async def test_after_an_email_change(client, make_owner, email_link, calls):
-    user = await make_owner()
+async def test_after_an_email_change(client, make_user, email_link, calls):
+    user = await make_user()
     link = await email_link(user)
     seen = calls("on_after_change_email")
 
@@ -130,8 +130,8 @@ async def test_after_an_email_change(client, make_owner, email_link, calls):
     ]
 
 
-async def test_after_an_update_with_the_changes(client, make_owner, admin, calls):
-    await make_owner(id="ada")
+async def test_after_an_update_with_the_changes(client, make_user, admin, calls):
+    await make_user(id="ada")
     headers = await admin()
     seen = calls("on_after_update")
 
@@ -142,8 +142,8 @@ async def test_after_an_update_with_the_changes(client, make_owner, admin, calls
     assert [(called.id, changed) for called, changed in seen] == [("ada", {"is_verified", "is_superuser"})]
 
 
-async def test_before_a_deletion_by_the_owner(client, manager, make_owner, visit, db):
-    user = await make_owner()
+async def test_before_a_deletion_by_the_owner(client, manager, make_user, visit, db):
+    user = await make_user()
     seen = []
 
     async def hook(called):
@@ -157,8 +157,8 @@ async def test_before_a_deletion_by_the_owner(client, manager, make_owner, visit
     assert seen == [(user.id, 1)]
 
 
-async def test_before_a_deletion_by_an_administrator(client, make_owner, admin, calls):
-    await make_owner(id="ada")
+async def test_before_a_deletion_by_an_administrator(client, make_user, admin, calls):
+    await make_user(id="ada")
     headers = await admin()
     seen = calls("on_before_delete")
 
@@ -169,9 +169,9 @@ async def test_before_a_deletion_by_an_administrator(client, make_owner, admin, 
 
 
 async def test_no_hook_runs_for_refused_requests(
-    client, make_owner, visit, calls, change_password, email_link
+    client, make_user, visit, calls, change_password, email_link
 ):
-    user = await make_owner(is_superuser=True)
+    user = await make_user(is_superuser=True)
     here = await visit(user)
     names = (
         "on_after_logout",
@@ -196,20 +196,20 @@ async def test_no_hook_runs_for_refused_requests(
 # What they write and undo
 
 
-async def test_a_hook_writes_in_the_same_transaction(make_owner, visit, manager, change_password, accounts):
+async def test_a_hook_writes_in_the_same_transaction(make_user, visit, manager, change_password, accounts):
     async def hook(user):
         session_of(user).add(User(email="companion@example.com", hashed_password="x"))
 
     manager.on_after_change_password = hook
 
-    await change_password(await visit(await make_owner()))
+    await change_password(await visit(await make_user()))
 
     assert [user.email for user in await accounts()] == ["ada@example.com", "companion@example.com"]
 
 
 @KINDS
-async def test_a_raising_hook_undoes_the_logout(client, make_owner, visit, fail, accounts, outbox, kind):
-    here = await visit(await make_owner(), kind)
+async def test_a_raising_hook_undoes_the_logout(client, make_user, visit, fail, accounts, outbox, kind):
+    here = await visit(await make_user(), kind)
     fail("on_after_logout")
 
     answer = await client.post("/users/logout", headers=here.headers)
@@ -221,9 +221,9 @@ async def test_a_raising_hook_undoes_the_logout(client, make_owner, visit, fail,
 
 @KINDS
 async def test_a_raising_hook_undoes_the_password_change(
-    client, make_owner, visit, fail, change_password, stored, accounts, outbox, kind
+    client, make_user, visit, fail, change_password, stored, accounts, outbox, kind
 ):
-    user = await make_owner()
+    user = await make_user()
     here, there = await visit(user, kind), await visit(user)
     fail("on_after_change_password")
 
@@ -236,9 +236,9 @@ async def test_a_raising_hook_undoes_the_password_change(
 
 
 async def test_a_raising_hook_undoes_the_email_change_request(
-    client, make_owner, visit, fail, stored, accounts, outbox
+    client, make_user, visit, fail, stored, accounts, outbox
 ):
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
     fail("on_after_request_email_change")
 
@@ -250,9 +250,9 @@ async def test_a_raising_hook_undoes_the_email_change_request(
 
 
 async def test_a_raising_hook_undoes_the_email_change_and_keeps_the_link_valid(
-    client, manager, make_owner, visit, fail, email_link, stored, outbox
+    client, manager, make_user, visit, fail, email_link, stored, outbox
 ):
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
     link = await email_link(user)
     fail("on_after_change_email")
@@ -266,8 +266,8 @@ async def test_a_raising_hook_undoes_the_email_change_and_keeps_the_link_valid(
     assert (now.email, now.password_version, mails) == ("ada@example.com", 0, [])
 
 
-async def test_a_raising_hook_undoes_the_update(client, make_owner, admin, fail, stored, outbox):
-    user = await make_owner(id="ada")
+async def test_a_raising_hook_undoes_the_update(client, make_user, admin, fail, stored, outbox):
+    user = await make_user(id="ada")
     headers = await admin()
     fail("on_after_update")
 
@@ -279,8 +279,8 @@ async def test_a_raising_hook_undoes_the_update(client, make_owner, admin, fail,
 
 
 @KINDS
-async def test_a_raising_hook_keeps_the_account(client, make_owner, visit, fail, accounts, outbox, kind):
-    here = await visit(await make_owner(), kind)
+async def test_a_raising_hook_keeps_the_account(client, make_user, visit, fail, accounts, outbox, kind):
+    here = await visit(await make_user(), kind)
     fail("on_before_delete")
 
     answer = await client.delete("/users/me", headers=here.headers)
@@ -291,8 +291,8 @@ async def test_a_raising_hook_keeps_the_account(client, make_owner, visit, fail,
     assert (len(await accounts()), await outbox()) == (1, [])
 
 
-async def test_a_hook_may_refuse_with_its_own_response(client, make_owner, visit, fail, stored):
-    user = await make_owner()
+async def test_a_hook_may_refuse_with_its_own_response(client, make_user, visit, fail, stored):
+    user = await make_user()
     fail("on_before_delete", Problem(409, "Pay your bill first."))
 
     answer = await client.delete("/users/me", headers=(await visit(user)).headers)

@@ -275,11 +275,11 @@ class Life:
     def __init__(self, client, manager, change, set_clock):
         self.client, self.manager, self.change, self.set_clock = client, manager, change, set_clock
 
-    async def begin(self, make_owner, visit):
+    async def begin(self, make_user, visit):
         self.set_clock(NOON)
         self.client.headers["User-Agent"] = FIREFOX
-        self.ada = await make_owner(id="ada")
-        root = await make_owner("root@example.com", id="root", is_superuser=True)
+        self.ada = await make_user(id="ada")
+        root = await make_user("root@example.com", id="root", is_superuser=True)
         here, there = await visit(self.ada), await visit(self.ada, "cookie")
         self.bearer, self.cookie = here.headers, there.headers
         self.root = (await visit(root)).headers
@@ -301,11 +301,11 @@ class Life:
 
 
 @pytest.fixture
-def begin(client, manager, change, set_clock, make_owner, visit):
+def begin(client, manager, change, set_clock, make_user, visit):
     """`it = await begin()`: two accounts and their sessions, at noon, with an empty log."""
 
     async def prepare():
-        return await Life(client, manager, change, set_clock).begin(make_owner, visit)
+        return await Life(client, manager, change, set_clock).begin(make_user, visit)
 
     return prepare
 
@@ -395,8 +395,8 @@ async def test_the_details_identify_the_session(begin, events):
     assert msgspec.json.decode(event.details) == {"session": it.other_session}
 
 
-async def test_a_long_user_agent_is_cut(client, make_owner, events):
-    await make_owner()
+async def test_a_long_user_agent_is_cut(client, make_user, events):
+    await make_user()
 
     await client.post("/users/login", json=ADA, headers={"User-Agent": "x" * 5000})
 
@@ -453,12 +453,12 @@ async def test_events_are_kept_for_the_configured_time(db, set_clock, do_task, e
 # Custom events
 
 
-async def test_a_project_can_record_its_own_events(client, manager, make_owner, lines):
+async def test_a_project_can_record_its_own_events(client, manager, make_user, lines):
     async def hook(user):
         record(session_of(user), "greeted", user.id)
 
     manager.on_after_login = hook
-    await make_owner(id="ada")
+    await make_user(id="ada")
 
     await client.post("/users/login", json=ADA)
 

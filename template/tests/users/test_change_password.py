@@ -35,8 +35,8 @@ def log_in(client):
 
 
 @KINDS
-async def test_the_new_password_replaces_the_old_one(make_owner, visit, change_password, log_in, kind):
-    here = await visit(await make_owner(), kind)
+async def test_the_new_password_replaces_the_old_one(make_user, visit, change_password, log_in, kind):
+    here = await visit(await make_user(), kind)
 
     answer = await change_password(here)
 
@@ -45,8 +45,8 @@ async def test_the_new_password_replaces_the_old_one(make_owner, visit, change_p
     assert await log_in(NEW) == 200
 
 
-async def test_a_client_with_tokens_gets_new_ones_that_work(client, make_owner, visit, change_password):
-    user = await make_owner()
+async def test_a_client_with_tokens_gets_new_ones_that_work(client, make_user, visit, change_password):
+    user = await make_user()
 
     answer = (await change_password(await visit(user))).json()
 
@@ -58,9 +58,9 @@ async def test_a_client_with_tokens_gets_new_ones_that_work(client, make_owner, 
 
 
 async def test_a_browser_gets_a_new_cookie_that_works_and_no_tokens(
-    client, make_owner, visit, change_password
+    client, make_user, visit, change_password
 ):
-    user = await make_owner()
+    user = await make_user()
 
     answer = await change_password(await visit(user, "cookie"))
 
@@ -73,18 +73,18 @@ async def test_a_browser_gets_a_new_cookie_that_works_and_no_tokens(
 
 @KINDS
 async def test_the_previous_credentials_of_this_session_stop_working(
-    client, make_owner, visit, change_password, kind
+    client, make_user, visit, change_password, kind
 ):
     """Checklist 16 and 21."""
-    here = await visit(await make_owner(), kind)
+    here = await visit(await make_user(), kind)
 
     await change_password(here)
 
     assert (await client.get("/users/me", headers=here.headers)).status_code == 401
 
 
-async def test_the_previous_refresh_token_stops_working(client, make_owner, visit, change_password):
-    here = await visit(await make_owner())
+async def test_the_previous_refresh_token_stops_working(client, make_user, visit, change_password):
+    here = await visit(await make_user())
 
     await change_password(here)
 
@@ -93,20 +93,20 @@ async def test_the_previous_refresh_token_stops_working(client, make_owner, visi
 
 
 @KINDS
-async def test_other_users_sessions_continue(client, make_owner, visit, change_password, kind):
-    eve = await visit(await make_owner("eve@example.com"), kind)
+async def test_other_users_sessions_continue(client, make_user, visit, change_password, kind):
+    eve = await visit(await make_user("eve@example.com"), kind)
 
-    await change_password(await visit(await make_owner("ada@example.com")))
+    await change_password(await visit(await make_user("ada@example.com")))
 
     assert (await client.get("/users/me", headers=eve.headers)).status_code == 200
 
 
 async def test_the_lifetime_of_the_session_is_not_extended(
-    client, make_owner, visit, change_password, set_clock
+    client, make_user, visit, change_password, set_clock
 ):
     """Checklist 18: the absolute limit does not move."""
     set_clock(NOON)
-    here = await visit(await make_owner())
+    here = await visit(await make_user())
     set_clock(NOON + timedelta(days=1))
 
     answer = await change_password(here)
@@ -124,9 +124,9 @@ async def test_the_lifetime_of_the_session_is_not_extended(
 
 @pytest.mark.parametrize("wrong", ["", "wrong", NEW, OLD + " ", OLD.upper()])
 async def test_a_wrong_current_password_changes_nothing(
-    make_owner, visit, change_password, stored, client, wrong
+    make_user, visit, change_password, stored, client, wrong
 ):
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
 
     answer = await change_password(here, BODY | {"current_password": wrong})
@@ -140,9 +140,9 @@ async def test_a_wrong_current_password_changes_nothing(
 
 @pytest.mark.parametrize("refused", ["", "short", "x" * 129], ids=len)
 async def test_a_refused_new_password_changes_nothing_and_is_not_hashed(
-    make_owner, visit, change_password, stored, hash_calls, refused
+    make_user, visit, change_password, stored, hash_calls, refused
 ):
-    user = await make_owner()
+    user = await make_user()
 
     answer = await change_password(await visit(user), BODY | {"new_password": refused})
 
@@ -166,8 +166,8 @@ async def test_a_refused_new_password_changes_nothing_and_is_not_hashed(
     ],
     ids=str,
 )
-async def test_a_malformed_body_is_refused(make_owner, visit, change_password, body):
-    answer = await change_password(await visit(await make_owner()), body)
+async def test_a_malformed_body_is_refused(make_user, visit, change_password, body):
+    answer = await change_password(await visit(await make_user()), body)
 
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
@@ -180,9 +180,9 @@ async def test_a_login_is_required(client):
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
-async def test_another_site_cannot_use_the_cookie(make_owner, visit, change_password, stored, headers):
+async def test_another_site_cannot_use_the_cookie(make_user, visit, change_password, stored, headers):
     """Checklist 35."""
-    user = await make_owner()
+    user = await make_user()
 
     answer = await change_password(await visit(user, "cookie"), **headers)
 
@@ -195,9 +195,9 @@ async def test_another_site_cannot_use_the_cookie(make_owner, visit, change_pass
 
 @KINDS
 async def test_only_one_of_four_concurrent_changes_succeeds(
-    make_owner, visit, change_password, at_once, stored, outbox, kind
+    make_user, visit, change_password, at_once, stored, outbox, kind
 ):
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user, kind)
 
     statuses = await at_once(4, lambda: change_password(here))
@@ -208,8 +208,8 @@ async def test_only_one_of_four_concurrent_changes_succeeds(
     assert len(await outbox()) == 1
 
 
-async def test_only_one_of_two_sessions_changes_it(make_owner, visit, change_password, at_once, stored):
-    user = await make_owner()
+async def test_only_one_of_two_sessions_changes_it(make_user, visit, change_password, at_once, stored):
+    user = await make_user()
     visits = iter([await visit(user), await visit(user, "cookie")])
 
     statuses = await at_once(2, lambda: change_password(next(visits)))
@@ -223,9 +223,9 @@ async def test_only_one_of_two_sessions_changes_it(make_owner, visit, change_pas
     "columns", [{"is_active": False}, {"password_version": 1}, {"email": "new@example.com"}], ids=str
 )
 async def test_a_concurrently_changed_account_keeps_its_password(
-    make_owner, visit, change_password, meanwhile, change, stored, outbox, columns
+    make_user, visit, change_password, meanwhile, change, stored, outbox, columns
 ):
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
     meanwhile(lambda: change(user, **columns))
 
@@ -237,9 +237,9 @@ async def test_a_concurrently_changed_account_keeps_its_password(
 
 
 async def test_a_concurrently_ended_session_sets_no_password(
-    client, make_owner, visit, change_password, meanwhile, stored, outbox
+    client, make_user, visit, change_password, meanwhile, stored, outbox
 ):
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
 
     async def log_out():
@@ -255,9 +255,9 @@ async def test_a_concurrently_ended_session_sets_no_password(
 
 
 async def test_a_concurrently_deleted_account_stays_deleted(
-    client, manager, db, make_owner, visit, change_password, meanwhile, accounts
+    client, manager, db, make_user, visit, change_password, meanwhile, accounts
 ):
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
 
     async def delete():

@@ -31,13 +31,13 @@ def delete(client):
 
 
 @pytest.fixture
-def deleted(manager, make_owner, visit, delete, set_clock):
+def deleted(manager, make_user, visit, delete, set_clock):
     """`await deleted("ada@example.com")`: an account deleted at noon, with a grace period of a week."""
 
     async def make(email="ada@example.com", **columns):
         manager.deletion_grace = WEEK
         set_clock(NOON)
-        user = await make_owner(email, **columns)
+        user = await make_user(email, **columns)
         await delete(await visit(user))
         return user
 
@@ -70,10 +70,10 @@ def names(events):
 
 @KINDS
 async def test_the_account_and_its_sessions_are_deleted(
-    make_owner, visit, delete, accounts, sessions, client, kind
+    make_user, visit, delete, accounts, sessions, client, kind
 ):
     """Checklist 20."""
-    user = await make_owner()
+    user = await make_user()
     here, there = await visit(user, kind), await visit(user)
 
     answer = await delete(here)
@@ -84,9 +84,9 @@ async def test_the_account_and_its_sessions_are_deleted(
     assert (await accounts(), await sessions()) == ([], 0)
 
 
-async def test_the_refresh_token_and_the_password_stop_working(client, make_owner, visit, delete):
+async def test_the_refresh_token_and_the_password_stop_working(client, make_user, visit, delete):
     """Checklist 20."""
-    here = await visit(await make_owner())
+    here = await visit(await make_user())
     await delete(here)
 
     refreshed = await client.post("/users/token/refresh", json={"refresh_token": here.issued.token})
@@ -95,15 +95,15 @@ async def test_the_refresh_token_and_the_password_stop_working(client, make_owne
     assert (refreshed.status_code, login.status_code) == (401, 401)
 
 
-async def test_the_browser_is_told_to_forget_its_cookie(make_owner, visit, delete):
-    answer = await delete(await visit(await make_owner(), "cookie"))
+async def test_the_browser_is_told_to_forget_its_cookie(make_user, visit, delete):
+    answer = await delete(await visit(await make_user(), "cookie"))
 
     assert answer.headers["set-cookie"].startswith("__Host-session=;")
     assert "Max-Age=0" in answer.headers["set-cookie"]
 
 
-async def test_the_audit_log_is_kept(make_owner, visit, delete, client, names):
-    user = await make_owner()
+async def test_the_audit_log_is_kept(make_user, visit, delete, client, names):
+    user = await make_user()
     await client.post("/users/login", json=ADA)
 
     await delete(await visit(user))
@@ -111,17 +111,17 @@ async def test_the_audit_log_is_kept(make_owner, visit, delete, client, names):
     assert await names() == [("login", user.id), ("delete", user.id)]
 
 
-async def test_other_accounts_are_unaffected(client, make_owner, visit, delete, accounts):
-    eve = await visit(await make_owner("eve@example.com"))
+async def test_other_accounts_are_unaffected(client, make_user, visit, delete, accounts):
+    eve = await visit(await make_user("eve@example.com"))
 
-    await delete(await visit(await make_owner()))
+    await delete(await visit(await make_user()))
 
     assert [user.email for user in await accounts()] == ["eve@example.com"]
     assert (await client.get("/users/me", headers=eve.headers)).status_code == 200
 
 
-async def test_the_address_is_free_again(client, make_owner, visit, delete):
-    await delete(await visit(await make_owner()))
+async def test_the_address_is_free_again(client, make_user, visit, delete):
+    await delete(await visit(await make_user()))
 
     assert (await client.post("/users/register", json=ADA)).status_code == 201
 
@@ -133,10 +133,10 @@ async def test_the_address_is_free_again(client, make_owner, visit, delete):
     ("age", "status"), [(timedelta(minutes=10) - INSTANT, 204), (timedelta(minutes=10), 403)], ids=str
 )
 @KINDS
-async def test_a_recent_login_is_required(make_owner, visit, delete, set_clock, stored, kind, age, status):
+async def test_a_recent_login_is_required(make_user, visit, delete, set_clock, stored, kind, age, status):
     """Checklist 24."""
     set_clock(NOON)
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user, kind)
     set_clock(NOON + age)
 
@@ -151,9 +151,9 @@ async def test_a_login_is_required(client):
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
-async def test_another_site_cannot_use_the_cookie(make_owner, visit, delete, stored, headers):
+async def test_another_site_cannot_use_the_cookie(make_user, visit, delete, stored, headers):
     """Checklist 35."""
-    user = await make_owner()
+    user = await make_user()
 
     answer = await delete(await visit(user, "cookie"), **headers)
 
@@ -164,11 +164,11 @@ async def test_another_site_cannot_use_the_cookie(make_owner, visit, delete, sto
 @GRACES
 @KINDS
 async def test_the_last_superuser_cannot_delete_the_account(
-    manager, client, make_owner, visit, delete, outbox, names, kind, grace
+    manager, client, make_user, visit, delete, outbox, names, kind, grace
 ):
     manager.deletion_grace = grace
-    here = await visit(await make_owner(is_superuser=True), kind)
-    await make_owner("disabled@example.com", is_superuser=True, is_active=False)
+    here = await visit(await make_user(is_superuser=True), kind)
+    await make_user("disabled@example.com", is_superuser=True, is_active=False)
 
     answer = await delete(here)
 
@@ -183,12 +183,12 @@ async def test_the_last_superuser_cannot_delete_the_account(
 
 @KINDS
 async def test_every_session_ends_at_once_and_the_account_is_kept(
-    client, manager, make_owner, visit, delete, set_clock, stored, kind
+    client, manager, make_user, visit, delete, set_clock, stored, kind
 ):
     """Checklist 20."""
     manager.deletion_grace = WEEK
     set_clock(NOON)
-    user = await make_owner()
+    user = await make_user()
     here, there = await visit(user, kind), await visit(user)
 
     answer = await delete(here)
@@ -199,9 +199,9 @@ async def test_every_session_ends_at_once_and_the_account_is_kept(
     assert (await stored(user)).delete_after == NOON + WEEK
 
 
-async def test_the_grace_period_is_a_setting(other_client, make_owner, visit, set_clock, stored):
+async def test_the_grace_period_is_a_setting(other_client, make_user, visit, set_clock, stored):
     set_clock(NOON)
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
     client = await other_client(deletion_grace_days=3)
 
@@ -210,7 +210,7 @@ async def test_the_grace_period_is_a_setting(other_client, make_owner, visit, se
     assert (await stored(user)).delete_after == NOON + timedelta(days=3)
 
 
-async def test_mailed_links_stop_working_at_once(client, manager, make_owner, deleted):
+async def test_mailed_links_stop_working_at_once(client, manager, make_user, deleted):
     user = await deleted()
 
     answers = [
@@ -268,9 +268,9 @@ async def test_the_hook_runs_before_the_worker_deletes(manager, deleted, set_clo
 
 
 async def test_a_row_without_on_delete_cascade_keeps_the_account(
-    make_owner, visit, delete, create_table, db, stored, outbox
+    make_user, visit, delete, create_table, db, stored, outbox
 ):
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
     orders = await create_table(
         "orders_of_a_test", Column("user_id", ForeignKey("users.id"), primary_key=True)

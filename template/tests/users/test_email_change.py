@@ -54,9 +54,9 @@ def address(stored):
 
 @KINDS
 async def test_a_request_mails_a_working_link_to_the_new_address(
-    client, make_owner, visit, ask, mailed_token, outbox, address, kind
+    client, make_user, visit, ask, mailed_token, outbox, address, kind
 ):
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user, kind)
 
     asked = await ask(here)
@@ -71,10 +71,10 @@ async def test_a_request_mails_a_working_link_to_the_new_address(
 
 
 async def test_the_new_address_does_not_log_in_before_its_link_is_used(
-    client, make_owner, visit, ask, address, outbox
+    client, make_user, visit, ask, address, outbox
 ):
     """Checklist 25."""
-    user = await make_owner()
+    user = await make_user()
     await ask(await visit(user))
     mails = len(await outbox())
 
@@ -87,20 +87,20 @@ async def test_the_new_address_does_not_log_in_before_its_link_is_used(
     assert await address(user) == OLD
 
 
-async def test_a_requested_address_can_still_be_registered(client, make_owner, visit, ask):
+async def test_a_requested_address_can_still_be_registered(client, make_user, visit, ask):
     """Otherwise anyone could block the registration of any address."""
-    await ask(await visit(await make_owner()))
+    await ask(await visit(await make_user()))
 
     answer = await client.post("/users/register", json=PASSWORD | {"email": NEW})
 
     assert answer.status_code == 201
 
 
-async def test_the_old_address_is_notified_of_the_request(make_owner, visit, ask, outbox, set_clock):
+async def test_the_old_address_is_notified_of_the_request(make_user, visit, ask, outbox, set_clock):
     """Checklist 25."""
     set_clock(NOON)
 
-    await ask(await visit(await make_owner()), **{"User-Agent": FIREFOX})
+    await ask(await visit(await make_user()), **{"User-Agent": FIREFOX})
 
     (notice,) = [mail for mail in await outbox() if mail.all_recipients() == [OLD]]
     assert "2030-05-01 12:00 UTC" in notice.text_body
@@ -114,10 +114,10 @@ async def test_the_old_address_is_notified_of_the_request(make_owner, visit, ask
     ids=str,
 )
 @KINDS
-async def test_a_recent_login_is_required(make_owner, visit, ask, set_clock, stored, kind, age, status):
+async def test_a_recent_login_is_required(make_user, visit, ask, set_clock, stored, kind, age, status):
     """Checklist 24."""
     set_clock(NOON)
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user, kind)
     set_clock(NOON + age)
 
@@ -134,17 +134,17 @@ async def test_a_request_requires_a_login(client):
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
-async def test_another_site_cannot_request_it_with_the_cookie(make_owner, visit, ask, outbox, headers):
+async def test_another_site_cannot_request_it_with_the_cookie(make_user, visit, ask, outbox, headers):
     """Checklist 35."""
-    answer = await ask(await visit(await make_owner(), "cookie"), **headers)
+    answer = await ask(await visit(await make_user(), "cookie"), **headers)
 
     assert answer.status_code == 403
     assert await outbox() == []
 
 
 @pytest.mark.parametrize("new_email", ["", "x", "x@", "x@y@z", "new@example.com\0", " ADA@Example.com ", OLD])
-async def test_invalid_or_unchanged_addresses_are_refused(make_owner, visit, ask, outbox, new_email):
-    answer = await ask(await visit(await make_owner()), new_email)
+async def test_invalid_or_unchanged_addresses_are_refused(make_user, visit, ask, outbox, new_email):
+    answer = await ask(await visit(await make_user()), new_email)
 
     assert answer.status_code == 400
     assert await outbox() == []
@@ -153,10 +153,10 @@ async def test_invalid_or_unchanged_addresses_are_refused(make_owner, visit, ask
 # A taken address
 
 
-async def test_a_taken_address_gets_the_same_response_and_notice(make_owner, visit, ask, outbox):
+async def test_a_taken_address_gets_the_same_response_and_notice(make_user, visit, ask, outbox):
     """Checklist 13."""
-    await make_owner("eve@example.com")
-    here = await visit(await make_owner())
+    await make_user("eve@example.com")
+    here = await visit(await make_user())
 
     taken = await ask(here, "eve@example.com")
     free = await ask(here, NEW)
@@ -167,12 +167,12 @@ async def test_a_taken_address_gets_the_same_response_and_notice(make_owner, vis
     assert [mail.all_recipients() for mail in await outbox()] == [[OLD], [NEW], [OLD]]
 
 
-async def test_the_link_fails_once_the_address_is_taken(client, make_owner, visit, pending, address):
+async def test_the_link_fails_once_the_address_is_taken(client, make_user, visit, pending, address):
     """Checklist 25: 400, not 500, for both ways of authenticating."""
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
     link = await pending(user)
-    await make_owner(NEW)
+    await make_user(NEW)
 
     answers = [
         await client.post(link, headers=here.headers),
@@ -189,8 +189,8 @@ async def test_the_link_fails_once_the_address_is_taken(client, make_owner, visi
 
 
 @KINDS
-async def test_a_logged_in_owner_uses_the_link(client, make_owner, visit, pending, kind):
-    user = await make_owner()
+async def test_a_logged_in_owner_uses_the_link(client, make_user, visit, pending, kind):
+    user = await make_user()
     here = await visit(user, kind)
 
     answer = await client.post(await pending(user), headers=here.headers)
@@ -206,8 +206,8 @@ async def test_a_logged_in_owner_uses_the_link(client, make_owner, visit, pendin
     assert answer.json() == answer.json() | expected
 
 
-async def test_a_logged_out_owner_enters_the_password(client, make_owner, pending, address):
-    user = await make_owner()
+async def test_a_logged_out_owner_enters_the_password(client, make_user, pending, address):
+    user = await make_user()
 
     answer = await client.post(await pending(user), json=PASSWORD)
 
@@ -215,8 +215,8 @@ async def test_a_logged_out_owner_enters_the_password(client, make_owner, pendin
     assert await address(user) == NEW
 
 
-async def test_the_form_accepts_the_password(client, make_owner, pending, address):
-    user = await make_owner()
+async def test_the_form_accepts_the_password(client, make_user, pending, address):
+    user = await make_user()
 
     answer = await client.post(await pending(user), data=PASSWORD)
 
@@ -227,9 +227,9 @@ async def test_the_form_accepts_the_password(client, make_owner, pending, addres
 
 
 @KINDS
-async def test_this_session_continues_and_every_other_ends(client, make_owner, visit, pending, kind):
+async def test_this_session_continues_and_every_other_ends(client, make_user, visit, pending, kind):
     """Checklist 21."""
-    user = await make_owner()
+    user = await make_user()
     here, there, elsewhere = await visit(user, kind), await visit(user), await visit(user, "cookie")
 
     await client.post(await pending(user), headers=here.headers)
@@ -238,8 +238,8 @@ async def test_this_session_continues_and_every_other_ends(client, make_owner, v
     assert [answer.status_code for answer in answers] == [200, 401, 401]
 
 
-async def test_using_the_password_ends_every_session(client, make_owner, visit, pending):
-    user = await make_owner()
+async def test_using_the_password_ends_every_session(client, make_user, visit, pending):
+    user = await make_user()
     here = await visit(user)
 
     await client.post(await pending(user), json=PASSWORD)
@@ -247,10 +247,10 @@ async def test_using_the_password_ends_every_session(client, make_owner, visit, 
     assert (await client.get("/users/me", headers=here.headers)).status_code == 401
 
 
-async def test_the_old_address_is_notified_of_the_change(client, make_owner, pending, outbox, set_clock):
+async def test_the_old_address_is_notified_of_the_change(client, make_user, pending, outbox, set_clock):
     """Checklist 25."""
     set_clock(NOON)
-    link = await pending(await make_owner())
+    link = await pending(await make_user())
 
     await client.post(link, json=PASSWORD, headers={"User-Agent": FIREFOX})
 
@@ -260,8 +260,8 @@ async def test_the_old_address_is_notified_of_the_change(client, make_owner, pen
     assert "203.0.113.9, Firefox on Windows" in notice.text_body
 
 
-async def test_only_the_new_address_logs_in_afterwards(client, make_owner, pending):
-    await client.post(await pending(await make_owner()), json=PASSWORD)
+async def test_only_the_new_address_logs_in_afterwards(client, make_user, pending):
+    await client.post(await pending(await make_user()), json=PASSWORD)
 
     old = await client.post("/users/login", json=PASSWORD | {"email": OLD})
     new = await client.post("/users/login", json=PASSWORD | {"email": NEW})
@@ -272,9 +272,9 @@ async def test_only_the_new_address_logs_in_afterwards(client, make_owner, pendi
 # Refused uses
 
 
-async def test_the_link_requires_a_login_or_the_password(client, make_owner, pending, address):
+async def test_the_link_requires_a_login_or_the_password(client, make_user, pending, address):
     """A typo may have sent it to a stranger."""
-    user = await make_owner()
+    user = await make_user()
     link = await pending(user)
 
     answers = [
@@ -289,10 +289,10 @@ async def test_the_link_requires_a_login_or_the_password(client, make_owner, pen
 
 
 @KINDS
-async def test_another_users_login_is_not_enough(client, make_owner, visit, pending, address, kind):
+async def test_another_users_login_is_not_enough(client, make_user, visit, pending, address, kind):
     """Checklist 25 and 27."""
-    user = await make_owner()
-    eve = await visit(await make_owner("eve@example.com"), kind)
+    user = await make_user()
+    eve = await visit(await make_user("eve@example.com"), kind)
 
     answer = await client.post(await pending(user), headers=eve.headers)
 
@@ -300,8 +300,8 @@ async def test_another_users_login_is_not_enough(client, make_owner, visit, pend
     assert await address(user) == OLD
 
 
-async def test_a_wrong_password_is_refused_and_keeps_the_link_valid(client, make_owner, pending, address):
-    user = await make_owner()
+async def test_a_wrong_password_is_refused_and_keeps_the_link_valid(client, make_user, pending, address):
+    user = await make_user()
     link = await pending(user)
 
     refused = await client.post(link, json={"password": "wrong"})
@@ -312,9 +312,9 @@ async def test_a_wrong_password_is_refused_and_keeps_the_link_valid(client, make
     assert answer.status_code == 200
 
 
-async def test_another_site_cannot_use_the_link_with_the_cookie(client, make_owner, visit, pending, address):
+async def test_another_site_cannot_use_the_link_with_the_cookie(client, make_user, visit, pending, address):
     """Checklist 35."""
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user, "cookie")
 
     answer = await client.post(await pending(user), headers=here.headers | {"Origin": "http://evil.example"})
@@ -326,9 +326,9 @@ async def test_another_site_cannot_use_the_link_with_the_cookie(client, make_own
 # Invalid links
 
 
-async def test_a_password_change_invalidates_the_link(client, make_owner, visit, pending, address):
+async def test_a_password_change_invalidates_the_link(client, make_user, visit, pending, address):
     """Checklist 21."""
-    user = await make_owner()
+    user = await make_user()
     link = await pending(user)
     body = {"current_password": PASSWORD["password"], "new_password": "a brand new password"}
     await client.post("/users/me/password", json=body, headers=(await visit(user)).headers)
@@ -339,9 +339,9 @@ async def test_a_password_change_invalidates_the_link(client, make_owner, visit,
     assert await address(user) == OLD
 
 
-async def test_a_reset_invalidates_the_link(client, manager, make_owner, pending):
+async def test_a_reset_invalidates_the_link(client, manager, make_user, pending):
     """Checklist 21."""
-    user = await make_owner()
+    user = await make_user()
     link = await pending(user)
     new = {"password": "a brand new password"}
     await client.post(f"/users/password-reset/{manager.reset_token(user)}", json=new)

@@ -51,9 +51,9 @@ def write(db, letters):
     return send
 
 
-async def test_the_export_has_the_account(make_owner, visit, export, set_clock):
+async def test_the_export_has_the_account(make_user, visit, export, set_clock):
     set_clock(NOON)
-    user = await make_owner(is_verified=True, pending_email="new@example.com")
+    user = await make_user(is_verified=True, pending_email="new@example.com")
 
     answer = await export(await visit(user))
 
@@ -73,8 +73,8 @@ async def test_the_export_has_the_account(make_owner, visit, export, set_clock):
     assert answer.json()["account"] == answer.json()["account"] | expected
 
 
-async def test_the_export_has_every_column_that_is_not_secret(make_owner, visit, export):
-    answer = (await export(await visit(await make_owner()))).json()
+async def test_the_export_has_every_column_that_is_not_secret(make_user, visit, export):
+    answer = (await export(await visit(await make_user()))).json()
 
     columns = {column.name for column in User.__table__.columns}
     of_sessions = {column.name for column in UserSession.__table__.columns}
@@ -85,8 +85,8 @@ async def test_the_export_has_every_column_that_is_not_secret(make_owner, visit,
     }
 
 
-async def test_the_export_has_the_sessions(make_owner, visit, export):
-    user = await make_owner()
+async def test_the_export_has_the_sessions(make_user, visit, export):
+    user = await make_user()
     here, there = await visit(user), await visit(user, "cookie")
 
     answer = await export(here)
@@ -98,8 +98,8 @@ async def test_the_export_has_the_sessions(make_owner, visit, export):
     }
 
 
-async def test_the_export_has_the_audit_log(client, make_owner, visit, export):
-    user = await make_owner()
+async def test_the_export_has_the_audit_log(client, make_user, visit, export):
+    user = await make_user()
     await client.post("/users/login", json=ADA | {"password": "wrong"}, headers={"User-Agent": "curl/8"})
     await client.post("/users/login", json=ADA)
 
@@ -112,8 +112,8 @@ async def test_the_export_has_the_audit_log(client, make_owner, visit, export):
     assert (events[1]["ip_address"], events[1]["user_agent"]) == ("203.0.113.9", "curl/8")
 
 
-async def test_the_export_has_no_secrets(client, make_owner, visit, export, stored, manager, db):
-    user = await make_owner()
+async def test_the_export_has_no_secrets(client, make_user, visit, export, stored, manager, db):
+    user = await make_user()
     here, there = await visit(user), await visit(user, "cookie")
     await client.post("/users/token/refresh", json={"refresh_token": (await visit(user)).issued.token})
 
@@ -128,8 +128,8 @@ async def test_the_export_has_no_secrets(client, make_owner, visit, export, stor
     assert here.headers["Authorization"].partition(" ")[2] not in text
 
 
-async def test_the_export_has_custom_tables_that_reference_accounts(make_owner, visit, export, write):
-    ada, eve = await make_owner(), await make_owner("eve@example.com")
+async def test_the_export_has_custom_tables_that_reference_accounts(make_user, visit, export, write):
+    ada, eve = await make_user(), await make_user("eve@example.com")
     await write(id=1, sender_id=ada.id)
     await write(id=2, sender_id=eve.id, reader_id=ada.id)
     await write(id=3, sender_id=ada.id, reader_id=ada.id)
@@ -144,8 +144,8 @@ async def test_the_export_has_custom_tables_that_reference_accounts(make_owner, 
     ]
 
 
-async def test_the_export_has_no_other_users_data(client, make_owner, visit, export, write):
-    ada, eve = await make_owner(), await make_owner("eve@example.com")
+async def test_the_export_has_no_other_users_data(client, make_user, visit, export, write):
+    ada, eve = await make_user(), await make_user("eve@example.com")
     theirs = await visit(eve)
     await client.post("/users/login", json=ADA | {"email": "eve@example.com"})
     await client.post("/users/login", json=ADA | {"email": "nobody@example.com"})
@@ -166,10 +166,10 @@ async def test_the_export_has_no_other_users_data(client, make_owner, visit, exp
     ids=str,
 )
 @KINDS
-async def test_a_recent_login_is_required(make_owner, visit, export, set_clock, kind, age, status):
+async def test_a_recent_login_is_required(make_user, visit, export, set_clock, kind, age, status):
     """Checklist 24."""
     set_clock(NOON)
-    here = await visit(await make_owner(), kind)
+    here = await visit(await make_user(), kind)
     set_clock(NOON + age)
 
     answer = await export(here)

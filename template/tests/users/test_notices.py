@@ -62,7 +62,7 @@ async def moves_to_another_address(it):
 
 
 async def asks_for_a_taken_address(it):
-    await it.make_owner("eve@example.com")
+    await it.make_user("eve@example.com")
     await it.client.post("/users/me/email", json={"new_email": "eve@example.com"}, headers=it.headers)
 
 
@@ -92,7 +92,7 @@ async def deletes_the_account_with_a_grace(it):
 
 
 async def is_deleted_by_a_superuser(it):
-    admin = await it.visit(await it.make_owner("root@example.com", is_superuser=True))
+    admin = await it.visit(await it.make_user("root@example.com", is_superuser=True))
     await it.client.delete(f"/users/{it.user.id}", headers=admin.headers)
 
 
@@ -111,14 +111,14 @@ async def logs_in_at_one_place_too_many(it):
 
 
 @pytest.fixture
-def it(client, other_client, manager, make_owner, visit, change, set_clock):
+def it(client, other_client, manager, make_user, visit, change, set_clock):
     """What the flows above need. The owner is logged in, and every request comes from Firefox."""
     client.headers["User-Agent"] = FIREFOX
     names = SimpleNamespace(
         client=client,
         other_client=other_client,
         manager=manager,
-        make_owner=make_owner,
+        make_user=make_user,
         visit=visit,
         change=change,
         set_clock=set_clock,
@@ -126,7 +126,7 @@ def it(client, other_client, manager, make_owner, visit, change, set_clock):
 
     async def prepare():
         set_clock(NOON - timedelta(minutes=1))
-        names.user = await make_owner()
+        names.user = await make_user()
         names.here = await visit(names.user)
         names.headers = names.here.headers
         set_clock(NOON)
@@ -245,8 +245,8 @@ async def test_a_rolled_back_change_sends_no_notice(it, manager, outbox):
 # A new sign-in
 
 
-async def test_the_first_login_sends_no_notice(make_owner, log_in, outbox):
-    await make_owner()
+async def test_the_first_login_sends_no_notice(make_user, log_in, outbox):
+    await make_user()
 
     await log_in(FIREFOX)
 
@@ -255,8 +255,8 @@ async def test_the_first_login_sends_no_notice(make_owner, log_in, outbox):
 
 @pytest.mark.parametrize("again", [FIREFOX, FIREFOX_LATER], ids=["the same", "a later version of it"])
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
-async def test_a_known_browser_sends_no_notice(make_owner, log_in, outbox, again, path):
-    await make_owner()
+async def test_a_known_browser_sends_no_notice(make_user, log_in, outbox, again, path):
+    await make_user()
     await log_in(FIREFOX)
 
     await log_in(again, path)
@@ -265,8 +265,8 @@ async def test_a_known_browser_sends_no_notice(make_owner, log_in, outbox, again
 
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
-async def test_a_new_browser_is_notified_once(make_owner, log_in, outbox, path):
-    await make_owner()
+async def test_a_new_browser_is_notified_once(make_user, log_in, outbox, path):
+    await make_user()
     await log_in(FIREFOX)
 
     await log_in(SAFARI, path)
@@ -277,8 +277,8 @@ async def test_a_new_browser_is_notified_once(make_owner, log_in, outbox, path):
     assert "Safari on Mac OS X" in mail.text_body
 
 
-async def test_a_failed_login_does_not_make_the_browser_known(make_owner, log_in, subjects):
-    await make_owner()
+async def test_a_failed_login_does_not_make_the_browser_known(make_user, log_in, subjects):
+    await make_user()
     await log_in(FIREFOX)
     await log_in(SAFARI, password="wrong")
 
@@ -287,9 +287,9 @@ async def test_a_failed_login_does_not_make_the_browser_known(make_owner, log_in
     assert await subjects() == [("New sign-in", "ada@example.com")]
 
 
-async def test_another_users_browser_is_unknown(make_owner, log_in, subjects):
-    await make_owner()
-    await make_owner("eve@example.com")
+async def test_another_users_browser_is_unknown(make_user, log_in, subjects):
+    await make_user()
+    await make_user("eve@example.com")
     await log_in(FIREFOX)
     await log_in(SAFARI, email="eve@example.com")
 
@@ -302,11 +302,11 @@ async def test_another_users_browser_is_unknown(make_owner, log_in, subjects):
 
 
 @pytest.fixture
-def notice_for(make_owner, log_in, outbox):
+def notice_for(make_user, log_in, outbox):
     """`await notice_for(agent)`: the notice about a sign-in with that user agent."""
 
     async def read(user_agent):
-        await make_owner()
+        await make_user()
         await log_in(FIREFOX)
         await log_in(user_agent)
         (mail,) = await outbox()
@@ -355,10 +355,10 @@ async def test_an_empty_user_agent_is_an_unknown_browser(notice_for):
     ids=["nobody", "a proxy"],
 )
 async def test_a_forwarded_address_is_trusted_only_from_a_trusted_proxy(
-    other_client, make_owner, log_in, outbox, proxies, address
+    other_client, make_user, log_in, outbox, proxies, address
 ):
     """Checklist 10."""
-    await make_owner()
+    await make_user()
     await log_in(FIREFOX)
     client = await other_client(trusted_proxies=proxies)
     forwarded = {"X-Forwarded-For": "192.0.2.66, 198.51.100.7", "User-Agent": SAFARI}

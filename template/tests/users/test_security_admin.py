@@ -273,9 +273,9 @@ async def test_accepting_an_invitation_ignores_privilege_fields(client, manager,
 
 
 @pytest.mark.parametrize("place", ["in the path", "in the body"])
-async def test_other_links_ignore_privilege_fields(client, email_link, make_owner, visit, stored, place):
+async def test_other_links_ignore_privilege_fields(client, email_link, make_user, visit, stored, place):
     """Checklist 38; ASVS 8.2.3 (mass assignment, CWE-915)."""
-    user = await make_owner()
+    user = await make_user()
     path, _, token = (await email_link(user)).rpartition("/")
     path = {"in the path": f"{path}/{token}", "in the body": path}[place]
 

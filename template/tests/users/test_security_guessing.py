@@ -75,9 +75,9 @@ def flood(guess):
 # The counts
 
 
-async def test_too_many_wrong_passwords_block_the_right_one_too(at, guess, make_owner):
+async def test_too_many_wrong_passwords_block_the_right_one_too(at, guess, make_user):
     """Checklist 9; ASVS 6.3.1."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
 
     statuses = [await guess("198.51.100.7") for _ in range(PER_PAIR + 1)]
     right = await at("198.51.100.7", "POST", "/users/login", json=RIGHT)
@@ -89,9 +89,9 @@ async def test_too_many_wrong_passwords_block_the_right_one_too(at, guess, make_
     assert "Try again in 113 seconds." in right.json()["detail"]
 
 
-async def test_passwords_are_checked_again_after_retry_after(at, guess, make_owner, set_clock):
+async def test_passwords_are_checked_again_after_retry_after(at, guess, make_user, set_clock):
     """Checklist 9."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     for _ in range(PER_PAIR):
         await guess("198.51.100.7")
     wait = (await at("198.51.100.7", "POST", "/users/login", json=RIGHT)).headers["retry-after"]
@@ -104,9 +104,9 @@ async def test_passwords_are_checked_again_after_retry_after(at, guess, make_own
     assert (early.status_code, late.status_code) == (429, 200)
 
 
-async def test_correct_passwords_are_not_counted(at, make_owner):
+async def test_correct_passwords_are_not_counted(at, make_user):
     """Checklist 9."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
 
     answers = [await at("198.51.100.7", "POST", "/users/login", json=RIGHT) for _ in range(PER_ADDRESS + 1)]
 
@@ -127,12 +127,12 @@ async def test_an_address_is_refused_before_the_body_is_read(at, guess):
 
 
 @pytest.fixture
-def ways(at, manager, make_owner, visit, change):
+def ways(at, manager, make_user, visit, change):
     """`await ways(name)`: the status of sending a wrong password for Ada's account in that way."""
     names = SimpleNamespace()
 
     async def begin():
-        names.user = await make_owner(EMAIL, pending_email="new@example.com")
+        names.user = await make_user(EMAIL, pending_email="new@example.com")
         names.session = (await visit(names.user)).headers
         names.link = manager.email_change_token(names.user, "new@example.com")
         names.verify = manager.verify_token(names.user)
@@ -208,9 +208,9 @@ async def test_wrong_passwords_in_a_session_count_for_the_account(ways, guess):
 # Distributed guessing and the owner
 
 
-async def test_guessing_one_account_from_fifty_addresses_is_limited(flood, make_owner):
+async def test_guessing_one_account_from_fifty_addresses_is_limited(flood, make_user):
     """Checklist 9 and 11."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
 
     statuses = await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
 
@@ -218,9 +218,9 @@ async def test_guessing_one_account_from_fifty_addresses_is_limited(flood, make_
 
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
-async def test_a_known_browser_lets_the_owner_in(at, flood, make_owner, browser_of_answer, path):
+async def test_a_known_browser_lets_the_owner_in(at, flood, make_user, browser_of_answer, path):
     """Checklist 11; ASVS 6.1.1. Strangers exhaust the counts of the account and of the owner's address."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     browser = browser_of_answer(await at("198.51.100.7", "POST", path, json=RIGHT, headers=OF_A_PAGE))
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
     await flood(["198.51.100.7"] * 50, [EMAIL] * 50)
@@ -231,9 +231,9 @@ async def test_a_known_browser_lets_the_owner_in(at, flood, make_owner, browser_
     assert (stranger.status_code, owner.status_code) == (429, 200)
 
 
-async def test_the_owner_can_confirm_while_strangers_guess(flood, at, visit, make_owner):
+async def test_the_owner_can_confirm_while_strangers_guess(flood, at, visit, make_user):
     """Checklist 11: a session also makes its browser known."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
     headers = (await visit(user)).headers
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
 
@@ -245,10 +245,10 @@ async def test_the_owner_can_confirm_while_strangers_guess(flood, at, visit, mak
 
 
 async def test_a_reset_lets_the_owner_log_in_with_a_new_browser(
-    at, flood, manager, make_owner, browser_of_answer
+    at, flood, manager, make_user, browser_of_answer
 ):
     """Checklist 11: the owner of the mailbox need not wait for strangers."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
     new = {"password": "a brand new password"}
     reset = await at("192.0.2.1", "POST", f"/users/password-reset/{manager.reset_token(user)}", json=new)
@@ -258,9 +258,9 @@ async def test_a_reset_lets_the_owner_log_in_with_a_new_browser(
     assert answer.status_code == 200
 
 
-async def test_the_block_caused_by_strangers_expires(at, flood, make_owner, set_clock):
+async def test_the_block_caused_by_strangers_expires(at, flood, make_user, set_clock):
     """Checklist 11: the account's count refills at its rate, without manual unlocking."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
 
     set_clock(NOON + timedelta(minutes=15))
@@ -284,10 +284,10 @@ def hundred_failures(change):
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
 async def test_a_hundred_consecutive_wrong_passwords_lock_the_account(
-    at, guess, make_owner, hundred_failures, path
+    at, guess, make_user, hundred_failures, path
 ):
     """Checklist 9; NIST SP 800-63B-4, 3.2.2. The response is that for a wrong password."""
-    await hundred_failures(await make_owner(EMAIL))
+    await hundred_failures(await make_user(EMAIL))
     before = await at("192.0.2.1", "POST", path, json=WRONG, headers=OF_A_PAGE)
 
     right = await at("192.0.2.2", "POST", path, json=RIGHT, headers=OF_A_PAGE)
@@ -296,10 +296,10 @@ async def test_a_hundred_consecutive_wrong_passwords_lock_the_account(
 
 
 async def test_the_owner_is_notified_once_and_unlocks_by_mail(
-    at, guess, manager, make_owner, hundred_failures, outbox, stored
+    at, guess, manager, make_user, hundred_failures, outbox, stored
 ):
     """Checklist 11: unlocking needs no administrator."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
     await hundred_failures(user)
     for number in range(3):
         await guess(f"192.0.2.{number}")

@@ -45,7 +45,7 @@ class Link:
 
 
 @pytest.fixture
-def link(db, manager, make_owner):
+def link(db, manager, make_user):
     """`await link("verify")`: a mailed link of a new account."""
 
     async def make(purpose):
@@ -54,7 +54,7 @@ def link(db, manager, make_owner):
             async with db.session() as session:
                 _, token = await manager.invitations.make(session, "guest@example.com", invited_by="cli")
             return Link(path, token, NEW, REFUSED)
-        user = await make_owner(pending_email="new@example.com")
+        user = await make_user(pending_email="new@example.com")
         return {
             "verify": Link(path, manager.verify_token(user), OWN, WRONG),
             "password-reset": Link(path, manager.reset_token(user), NEW, REFUSED),
@@ -338,9 +338,9 @@ ELSEWHERE = pytest.mark.parametrize(
         ("/users/{id}/password-reset", {}),
     ],
 )
-async def test_no_link_is_built_from_the_request(admin, manager, make_owner, outbox, path, body, headers):
+async def test_no_link_is_built_from_the_request(admin, manager, make_user, outbox, path, body, headers):
     """Checklist 30 (CWE-640: poisoned links): every mailed link is built from BASE_URL only."""
-    user = await make_owner("ada@example.com")
+    user = await make_user("ada@example.com")
     path = path.format(id=user.id, token=manager.verify_token(user))
 
     answer = await admin.post(path, json=body, headers=headers)
@@ -355,10 +355,10 @@ async def test_no_link_is_built_from_the_request(admin, manager, make_owner, out
 
 @ELSEWHERE
 async def test_the_mail_to_an_existing_account_is_not_built_from_the_request(
-    other_client, make_owner, outbox, headers
+    other_client, make_user, outbox, headers
 ):
     """Checklist 30: REGISTRATION=private."""
-    await make_owner("ada@example.com")
+    await make_user("ada@example.com")
     client = await other_client(registration="private")
 
     await client.post("/users/register", json=NEW | {"email": "ada@example.com"}, headers=headers)

@@ -75,8 +75,8 @@ async def test_a_new_and_a_taken_address_do_the_same_work(
     assert (len(rendered), await outbox_rows()) == (2, 1)
 
 
-async def test_a_taken_address_keeps_its_password(private, client, make_owner):
-    await make_owner("ada@example.com")
+async def test_a_taken_address_keeps_its_password(private, client, make_user):
+    await make_user("ada@example.com")
 
     await private.post("/users/register", json=ATTACK)
 
@@ -129,10 +129,10 @@ async def test_concurrent_registrations_create_one_account(private, accounts, at
 
 
 async def test_registering_a_taken_address_does_not_make_the_browser_known(
-    private, client, manager, make_owner, stored, browser_of_answer
+    private, client, manager, make_user, stored, browser_of_answer
 ):
     """Checklist 29: otherwise an owner who tries to register would confirm someone else's password."""
-    user = await make_owner("ada@example.com")
+    user = await make_user("ada@example.com")
 
     answer = await private.post("/users/register", json=ADA)
 
@@ -176,11 +176,11 @@ def as_stranger(private, browser_of_answer):
 
 @pytest.mark.parametrize("path", WAYS_TO_LOG_IN)
 async def test_login_does_not_reveal_whether_the_address_was_new(
-    as_stranger, app, make_owner, set_clock, path
+    as_stranger, app, make_user, set_clock, path
 ):
     """Checklist 13: neither a successful login nor the count of a known browser."""
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
-    await make_owner("ada@example.com", is_verified=True)
+    await make_user("ada@example.com", is_verified=True)
 
     taken = await as_stranger("ada@example.com", path)
     await app.state.limiter.clear()

@@ -38,10 +38,10 @@ def statuses(client):
 # Seeing
 
 
-async def test_a_session_is_shown_with_device_address_and_times(client, make_owner, set_clock):
+async def test_a_session_is_shown_with_device_address_and_times(client, make_user, set_clock):
     """Checklist 22."""
     set_clock(NOON)
-    user = await make_owner()
+    user = await make_user()
     login = await client.post("/users/login", json=ADA, headers={"User-Agent": FIREFOX})
     headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
     set_clock(NOON + 5 * MINUTE)
@@ -66,8 +66,8 @@ async def test_a_session_is_shown_with_device_address_and_times(client, make_own
 
 
 @KINDS
-async def test_the_current_session_is_marked(make_owner, visit, sessions, kind):
-    user = await make_owner()
+async def test_the_current_session_is_marked(make_user, visit, sessions, kind):
+    user = await make_user()
     here, there = await visit(user, kind), await visit(user)
 
     shown = {each["id"]: each["is_current"] for each in await sessions(here)}
@@ -75,8 +75,8 @@ async def test_the_current_session_is_marked(make_owner, visit, sessions, kind):
     assert shown == {here.issued.session.id: True, there.issued.session.id: False}
 
 
-async def test_the_most_recently_used_session_comes_first(make_owner, visit, sessions, set_clock):
-    user = await make_owner()
+async def test_the_most_recently_used_session_comes_first(make_user, visit, sessions, set_clock):
+    user = await make_user()
     set_clock(NOON)
     here = await visit(user)
     set_clock(NOON + MINUTE)
@@ -90,8 +90,8 @@ async def test_the_most_recently_used_session_comes_first(make_owner, visit, ses
     assert [each["id"] for each in shown] == [each.issued.session.id for each in (here, third, second)]
 
 
-async def test_no_secret_is_shown(client, make_owner, visit):
-    here = await visit(await make_owner())
+async def test_no_secret_is_shown(client, make_user, visit):
+    here = await visit(await make_user())
 
     text = (await client.get("/users/me/sessions", headers=here.headers)).text
 
@@ -100,16 +100,16 @@ async def test_no_secret_is_shown(client, make_owner, visit):
     assert here.issued.token.partition(".")[2] not in text
 
 
-async def test_other_users_sessions_are_not_shown(make_owner, visit, sessions):
-    here = await visit(await make_owner())
-    await visit(await make_owner("eve@example.com"))
+async def test_other_users_sessions_are_not_shown(make_user, visit, sessions):
+    here = await visit(await make_user())
+    await visit(await make_user("eve@example.com"))
 
     assert [each["id"] for each in await sessions(here)] == [here.issued.session.id]
 
 
-async def test_sessions_that_have_ended_are_not_shown(client, make_owner, visit, sessions, set_clock):
+async def test_sessions_that_have_ended_are_not_shown(client, make_user, visit, sessions, set_clock):
     """One session that was logged out, one past each limit, and one that still works."""
-    user = await make_owner()
+    user = await make_user()
     set_clock(NOON)
     await visit(user)
     set_clock(NOON + timedelta(days=14))
@@ -119,9 +119,9 @@ async def test_sessions_that_have_ended_are_not_shown(client, make_owner, visit,
     assert [each["id"] for each in await sessions(here)] == [here.issued.session.id]
 
 
-async def test_listing_does_not_require_a_recent_login(make_owner, visit, sessions, set_clock):
+async def test_listing_does_not_require_a_recent_login(make_user, visit, sessions, set_clock):
     set_clock(NOON)
-    here = await visit(await make_owner())
+    here = await visit(await make_user())
     set_clock(NOON + timedelta(days=1))
 
     assert len(await sessions(here)) == 1
@@ -132,10 +132,10 @@ async def test_listing_does_not_require_a_recent_login(make_owner, visit, sessio
 
 @KINDS
 async def test_ending_a_session_takes_effect_at_once_and_keeps_the_others(
-    client, make_owner, visit, statuses, sessions, kind
+    client, make_user, visit, statuses, sessions, kind
 ):
     """Checklist 22."""
-    user = await make_owner()
+    user = await make_user()
     here, there, lost = await visit(user, kind), await visit(user), await visit(user)
 
     answer = await client.delete(f"/users/me/sessions/{lost.issued.session.id}", headers=here.headers)
@@ -145,8 +145,8 @@ async def test_ending_a_session_takes_effect_at_once_and_keeps_the_others(
     assert lost.issued.session.id not in {each["id"] for each in await sessions(here)}
 
 
-async def test_the_refresh_token_of_an_ended_session_stops_working(client, make_owner, visit):
-    user = await make_owner()
+async def test_the_refresh_token_of_an_ended_session_stops_working(client, make_user, visit):
+    user = await make_user()
     here, lost = await visit(user), await visit(user)
     await client.delete(f"/users/me/sessions/{lost.issued.session.id}", headers=here.headers)
 
@@ -155,8 +155,8 @@ async def test_the_refresh_token_of_an_ended_session_stops_working(client, make_
     assert answer.status_code == 401
 
 
-async def test_the_current_session_can_be_ended(client, make_owner, visit, statuses):
-    here = await visit(await make_owner())
+async def test_the_current_session_can_be_ended(client, make_user, visit, statuses):
+    here = await visit(await make_user())
 
     answer = await client.delete(f"/users/me/sessions/{here.issued.session.id}", headers=here.headers)
 
@@ -164,10 +164,10 @@ async def test_the_current_session_can_be_ended(client, make_owner, visit, statu
     assert await statuses(here) == [401]
 
 
-async def test_another_users_session_is_not_found(client, make_owner, visit, statuses):
+async def test_another_users_session_is_not_found(client, make_user, visit, statuses):
     """Checklist 22."""
-    here = await visit(await make_owner())
-    theirs = await visit(await make_owner("eve@example.com"))
+    here = await visit(await make_user())
+    theirs = await visit(await make_user("eve@example.com"))
 
     answers = [
         await client.delete(f"/users/me/sessions/{session_id}", headers=here.headers)
@@ -179,9 +179,9 @@ async def test_another_users_session_is_not_found(client, make_owner, visit, sta
     assert await statuses(theirs) == [200]
 
 
-async def test_a_superuser_cannot_end_another_users_session_here(client, make_owner, visit, statuses):
-    admin = await visit(await make_owner("root@example.com", is_superuser=True))
-    theirs = await visit(await make_owner())
+async def test_a_superuser_cannot_end_another_users_session_here(client, make_user, visit, statuses):
+    admin = await visit(await make_user("root@example.com", is_superuser=True))
+    theirs = await visit(await make_user())
 
     answer = await client.delete(f"/users/me/sessions/{theirs.issued.session.id}", headers=admin.headers)
 
@@ -190,8 +190,8 @@ async def test_a_superuser_cannot_end_another_users_session_here(client, make_ow
 
 
 @pytest.mark.parametrize("session_id", ["x", "0", "%00", "%FF", "x" * 3000])
-async def test_an_impossible_id_is_not_found(client, make_owner, visit, session_id):
-    here = await visit(await make_owner())
+async def test_an_impossible_id_is_not_found(client, make_user, visit, session_id):
+    here = await visit(await make_user())
 
     answer = await client.delete(f"/users/me/sessions/{session_id}", headers=here.headers)
 
@@ -199,8 +199,8 @@ async def test_an_impossible_id_is_not_found(client, make_owner, visit, session_
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_an_ended_session_is_not_found(client, make_owner, visit):
-    user = await make_owner()
+async def test_an_ended_session_is_not_found(client, make_user, visit):
+    user = await make_user()
     here, lost = await visit(user), await visit(user)
 
     answers = [
@@ -211,10 +211,8 @@ async def test_an_ended_session_is_not_found(client, make_owner, visit):
     assert [answer.status_code for answer in answers] == [204, 404]
 
 
-async def test_only_one_of_four_concurrent_requests_ends_a_session(
-    client, make_owner, visit, at_once, events
-):
-    user = await make_owner()
+async def test_only_one_of_four_concurrent_requests_ends_a_session(client, make_user, visit, at_once, events):
+    user = await make_user()
     here, lost = await visit(user), await visit(user)
 
     statuses = await at_once(
@@ -229,11 +227,11 @@ async def test_only_one_of_four_concurrent_requests_ends_a_session(
 
 
 @KINDS
-async def test_ending_the_others_ends_every_other_session(client, make_owner, visit, statuses, kind):
+async def test_ending_the_others_ends_every_other_session(client, make_user, visit, statuses, kind):
     """Checklist 22."""
-    user = await make_owner()
+    user = await make_user()
     here, there, elsewhere = await visit(user, kind), await visit(user), await visit(user, "cookie")
-    eve = await visit(await make_owner("eve@example.com"))
+    eve = await visit(await make_user("eve@example.com"))
 
     answer = await client.delete("/users/me/sessions", headers=here.headers)
 
@@ -241,8 +239,8 @@ async def test_ending_the_others_ends_every_other_session(client, make_owner, vi
     assert await statuses(here, there, elsewhere, eve) == [200, 401, 401, 200]
 
 
-async def test_ending_the_others_without_any_succeeds(client, make_owner, visit, statuses):
-    here = await visit(await make_owner())
+async def test_ending_the_others_without_any_succeeds(client, make_user, visit, statuses):
+    here = await visit(await make_user())
 
     answer = await client.delete("/users/me/sessions", headers=here.headers)
 
@@ -257,11 +255,11 @@ async def test_ending_the_others_without_any_succeeds(client, make_owner, visit,
 @KINDS
 @pytest.mark.parametrize("path", ["/users/me/sessions", "/users/me/sessions/{}"])
 async def test_ending_requires_a_recent_login(
-    client, make_owner, visit, set_clock, statuses, path, kind, age, status
+    client, make_user, visit, set_clock, statuses, path, kind, age, status
 ):
     """Checklist 22: after re-authentication."""
     set_clock(NOON)
-    user = await make_owner()
+    user = await make_user()
     here, there = await visit(user, kind), await visit(user)
     set_clock(NOON + age)
 
@@ -282,10 +280,10 @@ async def test_a_login_is_required(client, method, path):
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
 @pytest.mark.parametrize("path", ["/users/me/sessions", "/users/me/sessions/{}"])
 async def test_another_site_cannot_end_sessions_with_the_cookie(
-    client, make_owner, visit, statuses, path, headers
+    client, make_user, visit, statuses, path, headers
 ):
     """Checklist 35."""
-    user = await make_owner()
+    user = await make_user()
     here, there = await visit(user, "cookie"), await visit(user)
 
     answer = await client.delete(path.format(there.issued.session.id), headers=here.headers | headers)

@@ -29,13 +29,13 @@ def delete(client):
 
 
 @pytest.fixture
-def deleted(manager, make_owner, visit, delete, set_clock):
+def deleted(manager, make_user, visit, delete, set_clock):
     """`await deleted("ada@example.com")`: an account deleted at noon, with a grace period of a week."""
 
     async def make(email="ada@example.com", **columns):
         manager.deletion_grace = WEEK
         set_clock(NOON)
-        user = await make_owner(email, **columns)
+        user = await make_user(email, **columns)
         await delete(await visit(user))
         return user
 
@@ -57,10 +57,10 @@ def names(events):
 
 @GRACES
 async def test_concurrent_deletions_happen_once(
-    manager, make_owner, visit, delete, at_once, outbox, names, grace
+    manager, make_user, visit, delete, at_once, outbox, names, grace
 ):
     manager.deletion_grace = grace
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
 
     statuses = await at_once(4, lambda: delete(here))
@@ -71,8 +71,8 @@ async def test_concurrent_deletions_happen_once(
     assert len(await outbox()) == 1
 
 
-async def test_the_hook_runs_once_for_two_concurrent_deletions(manager, make_owner, visit, delete, at_once):
-    here = await visit(await make_owner())
+async def test_the_hook_runs_once_for_two_concurrent_deletions(manager, make_user, visit, delete, at_once):
+    here = await visit(await make_user())
     called = []
 
     async def hook(user):
@@ -89,30 +89,30 @@ async def test_the_hook_runs_once_for_two_concurrent_deletions(manager, make_own
 
 
 @GRACES
-async def test_one_of_two_superusers_may_delete_the_account(manager, make_owner, visit, delete, grace):
+async def test_one_of_two_superusers_may_delete_the_account(manager, make_user, visit, delete, grace):
     manager.deletion_grace = grace
-    await make_owner("eve@example.com", is_superuser=True)
+    await make_user("eve@example.com", is_superuser=True)
 
-    answer = await delete(await visit(await make_owner(is_superuser=True)))
+    answer = await delete(await visit(await make_user(is_superuser=True)))
 
     assert answer.status_code == 204
 
 
 @GRACES
 async def test_two_superusers_cannot_both_delete_their_accounts(
-    manager, make_owner, visit, delete, at_once, grace
+    manager, make_user, visit, delete, at_once, grace
 ):
     manager.deletion_grace = grace
     emails = ("ada@example.com", "eve@example.com")
-    visits = iter([await visit(await make_owner(email, is_superuser=True)) for email in emails])
+    visits = iter([await visit(await make_user(email, is_superuser=True)) for email in emails])
 
     statuses = await at_once(2, lambda: delete(next(visits)))
 
     assert statuses == [204, 409]
 
 
-async def test_a_superuser_scheduled_for_deletion_does_not_count(make_owner, visit, delete, deleted):
-    last = await make_owner("eve@example.com", is_superuser=True)
+async def test_a_superuser_scheduled_for_deletion_does_not_count(make_user, visit, delete, deleted):
+    last = await make_user("eve@example.com", is_superuser=True)
     await deleted(is_superuser=True)
 
     answer = await delete(await visit(last))

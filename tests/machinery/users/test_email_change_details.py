@@ -48,8 +48,8 @@ def address(stored):
 # Asking
 
 
-async def test_the_link_points_to_the_configured_front_end(other_client, make_owner, visit, outbox):
-    here = await visit(await make_owner())
+async def test_the_link_points_to_the_configured_front_end(other_client, make_user, visit, outbox):
+    here = await visit(await make_user())
     client = await other_client(
         email_change_url="https://shop.example.org/#/email?code={token}", email_change_ttl=2700
     )
@@ -63,8 +63,8 @@ async def test_the_link_points_to_the_configured_front_end(other_client, make_ow
 
 
 @pytest.mark.parametrize("new_email", ["x", OLD])
-async def test_the_response_names_the_field(make_owner, visit, ask, new_email):
-    answer = await ask(await visit(await make_owner()), new_email)
+async def test_the_response_names_the_field(make_user, visit, ask, new_email):
+    answer = await ask(await visit(await make_user()), new_email)
 
     assert [error["field"] for error in answer.json()["errors"]] == ["new_email"]
 
@@ -72,8 +72,8 @@ async def test_the_response_names_the_field(make_owner, visit, ask, new_email):
 @pytest.mark.parametrize(
     "body", [{}, [], None, {"new_email": None}, {"new_email": 7}, {"email": NEW}], ids=str
 )
-async def test_a_malformed_body_is_refused(client, make_owner, visit, body):
-    here = await visit(await make_owner())
+async def test_a_malformed_body_is_refused(client, make_user, visit, body):
+    here = await visit(await make_user())
 
     answer = await client.post("/users/me/email", json=body, headers=here.headers)
 
@@ -83,10 +83,10 @@ async def test_a_malformed_body_is_refused(client, make_owner, visit, body):
 # A taken address
 
 
-async def test_a_taken_address_does_the_same_work(make_owner, visit, ask, rendered, outbox_rows, statements):
+async def test_a_taken_address_does_the_same_work(make_user, visit, ask, rendered, outbox_rows, statements):
     """Checklist 13; CWE-208."""
-    await make_owner("eve@example.com")
-    here = await visit(await make_owner())
+    await make_user("eve@example.com")
+    here = await visit(await make_user())
     statements.clear()
     await ask(here, "eve@example.com")
     taken = list(statements), len(rendered), await outbox_rows()
@@ -100,10 +100,10 @@ async def test_a_taken_address_does_the_same_work(make_owner, visit, ask, render
 
 
 async def test_only_one_of_two_accounts_gets_a_contested_address(
-    client, make_owner, pending, at_once, accounts
+    client, make_user, pending, at_once, accounts
 ):
     """Checklist 25."""
-    links = iter([await pending(await make_owner(email)) for email in (OLD, "eve@example.com")])
+    links = iter([await pending(await make_user(email)) for email in (OLD, "eve@example.com")])
 
     statuses = await at_once(2, lambda: client.post(next(links), json=PASSWORD))
 
@@ -112,9 +112,9 @@ async def test_only_one_of_two_accounts_gets_a_contested_address(
 
 
 async def test_only_one_of_a_registration_and_a_change_gets_the_address(
-    client, make_owner, pending, at_once, accounts
+    client, make_user, pending, at_once, accounts
 ):
-    link = await pending(await make_owner())
+    link = await pending(await make_user())
     requests = iter(
         [
             client.post(link, json=PASSWORD),
@@ -132,10 +132,10 @@ async def test_only_one_of_a_registration_and_a_change_gets_the_address(
 
 
 async def test_the_password_is_accepted_despite_another_users_login(
-    client, make_owner, visit, pending, address
+    client, make_user, visit, pending, address
 ):
     """Two users share a browser."""
-    user, eve = await make_owner(), await visit(await make_owner("eve@example.com"), "cookie")
+    user, eve = await make_user(), await visit(await make_user("eve@example.com"), "cookie")
 
     answer = await client.post(await pending(user), json=PASSWORD, headers=eve.headers)
 
@@ -146,8 +146,8 @@ async def test_the_password_is_accepted_despite_another_users_login(
 # Refused uses
 
 
-async def test_an_ended_session_is_not_enough(client, make_owner, visit, pending, address):
-    user = await make_owner()
+async def test_an_ended_session_is_not_enough(client, make_user, visit, pending, address):
+    user = await make_user()
     here = await visit(user)
     link = await pending(user)
     await client.post("/users/logout", headers=here.headers)
@@ -159,8 +159,8 @@ async def test_an_ended_session_is_not_enough(client, make_owner, visit, pending
 
 
 @pytest.mark.parametrize("password", ["wrong", "", "<script>alert(1)</script>"])
-async def test_a_wrong_password_shows_the_form_again(client, make_owner, pending, password):
-    link = await pending(await make_owner())
+async def test_a_wrong_password_shows_the_form_again(client, make_user, pending, password):
+    link = await pending(await make_user())
 
     refused = await client.post(link, data={"password": password})
     answer = await client.post(link, data=PASSWORD)
@@ -177,10 +177,10 @@ async def test_a_wrong_password_shows_the_form_again(client, make_owner, pending
 
 @pytest.mark.parametrize("newer", ["newer@example.com", "eve@example.com"], ids=["free", "taken"])
 async def test_a_newer_request_invalidates_an_older_link(
-    client, make_owner, visit, ask, pending, address, newer
+    client, make_user, visit, ask, pending, address, newer
 ):
-    await make_owner("eve@example.com")
-    user = await make_owner()
+    await make_user("eve@example.com")
+    user = await make_user()
     here = await visit(user)
     link = await pending(user)
     await ask(here, newer)
@@ -191,8 +191,8 @@ async def test_a_newer_request_invalidates_an_older_link(
     assert await address(user) == OLD
 
 
-async def test_two_links_to_one_address_work_once_between_them(client, make_owner, visit, ask, pending):
-    user = await make_owner()
+async def test_two_links_to_one_address_work_once_between_them(client, make_user, visit, ask, pending):
+    user = await make_user()
     here = await visit(user)
     older = await pending(user)
     await ask(here)
@@ -204,9 +204,9 @@ async def test_two_links_to_one_address_work_once_between_them(client, make_owne
 
 
 async def test_a_request_for_a_concurrently_disabled_account_mails_nothing(
-    make_owner, visit, ask, manager, change, outbox, stored, monkeypatch
+    make_user, visit, ask, manager, change, outbox, stored, monkeypatch
 ):
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
     look_up = manager.get_by_email
 
@@ -229,9 +229,9 @@ async def test_a_request_for_a_concurrently_disabled_account_mails_nothing(
     "columns", [{"is_active": False}, {"pending_email": None}, {"delete_after": NOON}], ids=str
 )
 async def test_a_change_of_the_account_invalidates_the_link(
-    client, make_owner, pending, change, address, set_clock, columns
+    client, make_user, pending, change, address, set_clock, columns
 ):
-    user = await make_owner()
+    user = await make_user()
     link = await pending(user)
     await change(user, **columns)
     set_clock(NOON)
@@ -240,8 +240,8 @@ async def test_a_change_of_the_account_invalidates_the_link(
     assert await address(user) == OLD
 
 
-async def test_the_link_of_a_deleted_account_stops_working(client, manager, db, make_owner, pending):
-    user = await make_owner()
+async def test_the_link_of_a_deleted_account_stops_working(client, manager, db, make_user, pending):
+    user = await make_user()
     link = await pending(user)
     async with db.session() as session:
         await manager.delete(session, await manager.get_by_id(session, user.id))
@@ -255,9 +255,9 @@ async def test_the_link_of_a_deleted_account_stops_working(client, manager, db, 
     ids=str,
 )
 async def test_a_concurrent_change_stops_the_email_change(
-    client, make_owner, pending, meanwhile, change, address, columns
+    client, make_user, pending, meanwhile, change, address, columns
 ):
-    user = await make_owner()
+    user = await make_user()
     link = await pending(user)
     meanwhile(lambda: change(user, **columns))
 
@@ -265,9 +265,9 @@ async def test_a_concurrent_change_stops_the_email_change(
     assert await address(user) == OLD
 
 
-async def test_it_has_no_other_use(client, make_owner, pending, stored):
+async def test_it_has_no_other_use(client, make_user, pending, stored):
     """Checklist 27."""
-    user = await make_owner()
+    user = await make_user()
     token = (await pending(user)).rpartition("/")[2]
 
     answers = [
@@ -291,9 +291,9 @@ async def test_an_invalid_token_is_refused_without_hashing(client, hash_calls, t
 # The page of the link
 
 
-async def test_the_page_has_no_script_and_leaks_nothing(client, make_owner, pending):
+async def test_the_page_has_no_script_and_leaks_nothing(client, make_user, pending):
     """Checklist 30; ASVS 3.4.3, 3.4.5, 14.3.2."""
-    link = await pending(await make_owner())
+    link = await pending(await make_user())
 
     pages = [
         await client.get(link),

@@ -118,23 +118,23 @@ async def test_session_ended(client):
     shows(await client.post("/users/token/refresh", json={"refresh_token": "x"}), "session_ended")
 
 
-async def test_recent_login_required(client, make_owner, visit, set_clock):
-    here = await visit(await make_owner())
+async def test_recent_login_required(client, make_user, visit, set_clock):
+    here = await visit(await make_user())
     set_clock(here.issued.session.authenticated_at + timedelta(hours=1))
 
     shows(await client.delete("/users/me", headers=here.headers), "recent_login_required")
 
 
-async def test_superusers_only(client, make_owner, visit):
-    here = await visit(await make_owner())
+async def test_superusers_only(client, make_user, visit):
+    here = await visit(await make_user())
 
     shows(await client.get("/users", headers=here.headers), "superusers_only")
 
 
-async def test_email_not_verified(failing, make_owner, visit):
+async def test_email_not_verified(failing, make_user, visit):
     async def verified(user: VerifiedUser) -> None: ...
 
-    here = await visit(await make_owner())
+    here = await visit(await make_user())
 
     shows(await failing(verified, headers=here.headers), "email_not_verified")
 
@@ -146,8 +146,8 @@ async def test_cross_site_request(client):
 # Accounts
 
 
-async def test_email_taken(client, make_owner):
-    await make_owner(EMAIL)
+async def test_email_taken(client, make_user):
+    await make_user(EMAIL)
 
     shows(await client.post("/users/register", json=ACCOUNT), "email_taken")
 
@@ -187,8 +187,8 @@ async def test_registration_closed(other_client):
     shows(await client.post("/users/register", json=ACCOUNT), "registration_closed")
 
 
-async def test_wrong_password(client, make_owner, visit):
-    here = await visit(await make_owner())
+async def test_wrong_password(client, make_user, visit):
+    here = await visit(await make_user())
     wrong = {"password": "another password"}
 
     shows(await client.post("/users/me/confirm", json=wrong, headers=here.headers), "wrong_password")
@@ -198,24 +198,24 @@ async def test_invalid_link(client):
     shows(await client.post("/users/verify/x"), "invalid_link")
 
 
-async def test_password_required(client, make_owner, email_link):
-    shows(await client.post(await email_link(await make_owner())), "password_required")
+async def test_password_required(client, make_user, email_link):
+    shows(await client.post(await email_link(await make_user())), "password_required")
 
 
 async def test_last_superuser(admin, root):
     shows(await admin.delete(f"/users/{root.id}"), "last_superuser")
 
 
-async def test_account_disabled(admin, make_owner):
-    user = await make_owner(is_active=False)
+async def test_account_disabled(admin, make_user):
+    user = await make_user(is_active=False)
 
     shows(await admin.post(f"/users/{user.id}/password-reset"), "account_disabled")
 
 
-async def test_account_in_use(admin, make_owner, create_table, db):
+async def test_account_in_use(admin, make_user, create_table, db):
     owner = Column("user_id", String(36), ForeignKey("users.id"))
     orders = await create_table("orders", Column("id", Integer, primary_key=True), owner)
-    user = await make_owner()
+    user = await make_user()
     async with db.session() as session:
         await session.execute(orders.insert().values(id=1, user_id=user.id))
 

@@ -69,11 +69,11 @@ async def ends_other_sessions_by_a_new_password(client, user, headers):
     ids=lambda value: getattr(value, "__name__", ""),
 )
 async def test_a_mail_belongs_to_its_account_and_expires_with_its_link(
-    other_client, make_owner, visit, set_clock, rows, happens, subject, good_for
+    other_client, make_user, visit, set_clock, rows, happens, subject, good_for
 ):
     set_clock(NOON)
     client = await other_client(verify_ttl=100, reset_ttl=200)
-    user = await make_owner()
+    user = await make_user()
 
     await happens(client, user, (await visit(user)).headers)
 
@@ -83,12 +83,12 @@ async def test_a_mail_belongs_to_its_account_and_expires_with_its_link(
 
 
 async def test_the_mail_to_a_new_address_expires_and_belongs_to_no_account(
-    other_client, make_owner, visit, set_clock, rows
+    other_client, make_user, visit, set_clock, rows
 ):
     """The mailbox is not the account's yet; the notice goes to the current address."""
     set_clock(NOON)
     client = await other_client(email_change_ttl=300)
-    user = await make_owner()
+    user = await make_user()
 
     await client.post(
         "/users/me/email", json={"new_email": "new@example.com"}, headers=(await visit(user)).headers
@@ -109,10 +109,10 @@ async def test_an_invitation_expires(db, manager, set_clock, rows):
 
 
 @pytest.mark.parametrize("ask", [asks_for_verification, asks_for_a_reset])
-async def test_a_dummy_mail_looks_like_the_mail_to_a_known_address(client, make_owner, set_clock, rows, ask):
+async def test_a_dummy_mail_looks_like_the_mail_to_a_known_address(client, make_user, set_clock, rows, ask):
     """Checklist 14: only `user_id` and the content differ."""
     set_clock(NOON)
-    known = await make_owner()
+    known = await make_user()
 
     await asks_for_a_reset(client, known, {})
     await ask(client, User(email="eve@example.com"), {})
@@ -151,10 +151,10 @@ async def by_sql(it):
 )
 @pytest.mark.parametrize("status", ["pending", "dead"])
 async def test_deleting_an_account_deletes_its_mails(
-    client, manager, db, make_owner, visit, write, rows, status, deleted, left
+    client, manager, db, make_user, visit, write, rows, status, deleted, left
 ):
     """Only the notice about the deletion remains."""
-    user = await make_owner()
+    user = await make_user()
     await write(user, status=status)
 
     await deleted(SimpleNamespace(client=client, manager=manager, db=db, visit=visit, user=user))
@@ -162,9 +162,9 @@ async def test_deleting_an_account_deletes_its_mails(
     assert [row.subject for row in await rows()] == left
 
 
-async def test_deleting_an_account_keeps_other_accounts_mails(client, make_owner, visit, write, rows):
-    await write(await make_owner("eve@example.com"), "for Eve")
-    user = await make_owner()
+async def test_deleting_an_account_keeps_other_accounts_mails(client, make_user, visit, write, rows):
+    await write(await make_user("eve@example.com"), "for Eve")
+    user = await make_user()
 
     await client.delete("/users/me", headers=(await visit(user)).headers)
 
@@ -187,10 +187,10 @@ def try_to_delete(database_url):
 
 @pytest.mark.parametrize("path", ["/users/verify/request", "/users/password-reset/request"])
 async def test_an_account_is_not_deleted_while_a_mail_to_it_is_written(
-    client, manager, make_owner, try_to_delete, stored, outbox, path
+    client, manager, make_user, try_to_delete, stored, outbox, path
 ):
     """Otherwise the mail would reference a missing account and the response would be 500."""
-    user = await make_owner()
+    user = await make_user()
 
     async def hook(user, token):
         await try_to_delete(user)
@@ -207,9 +207,9 @@ async def test_an_account_is_not_deleted_while_a_mail_to_it_is_written(
 
 
 async def test_an_account_is_not_deleted_while_a_superuser_sends_a_reset(
-    admin, manager, make_owner, try_to_delete, stored
+    admin, manager, make_user, try_to_delete, stored
 ):
-    user = await make_owner()
+    user = await make_user()
 
     async def hook(user, token):
         await try_to_delete(user)
@@ -223,11 +223,11 @@ async def test_an_account_is_not_deleted_while_a_superuser_sends_a_reset(
 
 
 async def test_an_account_is_locked_before_its_session_is_ended_for_a_replay(
-    client, manager, make_owner, visit, try_to_delete, set_clock, stored
+    client, manager, make_user, visit, try_to_delete, set_clock, stored
 ):
     """In the order in which deletion locks them: the reverse order would deadlock."""
     set_clock(NOON)
-    user = await make_owner()
+    user = await make_user()
     body = {"refresh_token": (await visit(user)).issued.token}
     await client.post("/users/token/refresh", json=body)
     set_clock(NOON + timedelta(seconds=30))
@@ -250,12 +250,12 @@ async def test_an_account_is_locked_before_its_session_is_ended_for_a_replay(
 
 @pytest.mark.parametrize("status", ["pending", "dead"])
 async def test_the_export_shows_the_mails_of_an_account_without_their_content(
-    client, make_owner, visit, write, status
+    client, make_user, visit, write, status
 ):
     """Checklist 39: without links."""
-    user = await make_owner()
+    user = await make_user()
     await write(user, status=status)
-    await write(await make_owner("eve@example.com"), "for Eve")
+    await write(await make_user("eve@example.com"), "for Eve")
 
     answer = await client.get("/users/me/export", headers=(await visit(user)).headers)
 

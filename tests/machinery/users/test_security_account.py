@@ -46,10 +46,10 @@ def links(manager, email_link):
 @pytest.mark.parametrize("current", [None, "", "wrong", NEW])
 @KINDS
 async def test_a_recent_login_does_not_replace_the_current_password(
-    client, make_owner, visit, stored, kind, current
+    client, make_user, visit, stored, kind, current
 ):
     """Checklist 6; ASVS 6.2.3."""
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user, kind)
     body = {"password": PASSWORD}
     confirmed = await client.post("/users/me/confirm", json=body, headers=(await visit(user, kind)).headers)
@@ -62,9 +62,9 @@ async def test_a_recent_login_does_not_replace_the_current_password(
     assert (await stored(user)).hashed_password == user.hashed_password
 
 
-async def test_the_current_password_cannot_be_omitted(client, make_owner, visit, stored):
+async def test_the_current_password_cannot_be_omitted(client, make_user, visit, stored):
     """Checklist 6; ASVS 6.2.3."""
-    user = await make_owner()
+    user = await make_user()
 
     answer = await client.post(
         "/users/me/password", json={"new_password": NEW}, headers=(await visit(user)).headers
@@ -75,9 +75,9 @@ async def test_the_current_password_cannot_be_omitted(client, make_owner, visit,
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT", "POST"])
-async def test_there_is_no_other_way_to_set_a_password(client, make_owner, visit, stored, method):
+async def test_there_is_no_other_way_to_set_a_password(client, make_user, visit, stored, method):
     """Checklist 6."""
-    user = await make_owner(is_superuser=True)
+    user = await make_user(is_superuser=True)
     headers = (await visit(user)).headers
     body = {"password": NEW, "new_password": NEW, "hashed_password": NEW, "is_verified": True}
 
@@ -92,10 +92,10 @@ async def test_there_is_no_other_way_to_set_a_password(client, make_owner, visit
 
 @KINDS
 async def test_a_password_change_ends_every_session_and_renews_this_one(
-    client, make_owner, visit, alive, kind
+    client, make_user, visit, alive, kind
 ):
     """Checklist 21; ASVS 7.4.3."""
-    user = await make_owner()
+    user = await make_user()
     here, there, elsewhere = await visit(user, kind), await visit(user), await visit(user, "cookie")
     body = {"current_password": PASSWORD, "new_password": NEW}
 
@@ -108,9 +108,9 @@ async def test_a_password_change_ends_every_session_and_renews_this_one(
     assert (await client.get("/users/me", headers=given)).status_code == 200
 
 
-async def test_a_password_change_invalidates_every_mailed_link(client, make_owner, visit, links, stored):
+async def test_a_password_change_invalidates_every_mailed_link(client, make_user, visit, links, stored):
     """Checklist 21."""
-    user = await make_owner()
+    user = await make_user()
     mailed = await links(user)
     body = {"current_password": PASSWORD, "new_password": NEW}
     await client.post("/users/me/password", json=body, headers=(await visit(user)).headers)
@@ -123,10 +123,10 @@ async def test_a_password_change_invalidates_every_mailed_link(client, make_owne
 
 
 async def test_a_reset_ends_every_session_and_every_mailed_link(
-    client, manager, make_owner, visit, links, alive, stored
+    client, manager, make_user, visit, links, alive, stored
 ):
     """Checklist 21; ASVS 7.4.3."""
-    user = await make_owner()
+    user = await make_user()
     here, there = await visit(user), await visit(user, "cookie")
     mailed = await links(user)
     await client.post(f"/users/password-reset/{manager.reset_token(user)}", json={"password": NEW})
@@ -142,9 +142,9 @@ async def test_a_reset_ends_every_session_and_every_mailed_link(
 
 
 @KINDS
-async def test_owners_list_their_sessions_and_end_one(client, make_owner, visit, alive, kind):
+async def test_owners_list_their_sessions_and_end_one(client, make_user, visit, alive, kind):
     """Checklist 22; ASVS 7.5.2."""
-    user = await make_owner()
+    user = await make_user()
     here, there = await visit(user, kind), await visit(user)
 
     shown = (await client.get("/users/me/sessions", headers=here.headers)).json()
@@ -157,10 +157,10 @@ async def test_owners_list_their_sessions_and_end_one(client, make_owner, visit,
 
 
 @KINDS
-async def test_nobody_can_end_another_users_session(client, make_owner, visit, alive, kind):
+async def test_nobody_can_end_another_users_session(client, make_user, visit, alive, kind):
     """Checklist 22."""
-    here = await visit(await make_owner(), kind)
-    theirs = await visit(await make_owner("eve@example.com"), kind)
+    here = await visit(await make_user(), kind)
+    theirs = await visit(await make_user("eve@example.com"), kind)
 
     one = await client.delete(f"/users/me/sessions/{theirs.issued.session.id}", headers=here.headers)
     all_ = await client.delete("/users/me/sessions", headers=here.headers)
@@ -186,11 +186,11 @@ ROUTES = pytest.mark.parametrize(
 @ROUTES
 @KINDS
 async def test_an_old_login_must_enter_the_password_first(
-    client, make_owner, visit, set_clock, events, outbox, kind, method, path, body
+    client, make_user, visit, set_clock, events, outbox, kind, method, path, body
 ):
     """Checklist 22 and 24; ASVS 7.5.1. The challenge is that of RFC 9470."""
     set_clock(NOON)
-    user = await make_owner()
+    user = await make_user()
     here, there = await visit(user, kind), await visit(user)
     set_clock(NOON + timedelta(minutes=10))
 
@@ -207,10 +207,10 @@ async def test_an_old_login_must_enter_the_password_first(
 
 
 @ROUTES
-async def test_a_login_is_recent_until_the_limit(client, make_owner, visit, set_clock, method, path, body):
+async def test_a_login_is_recent_until_the_limit(client, make_user, visit, set_clock, method, path, body):
     """Checklist 24."""
     set_clock(NOON)
-    user = await make_owner()
+    user = await make_user()
     here, there = await visit(user), await visit(user)
     set_clock(NOON + timedelta(minutes=10) - INSTANT)
 
@@ -223,11 +223,11 @@ async def test_a_login_is_recent_until_the_limit(client, make_owner, visit, set_
 
 @ROUTES
 async def test_entering_the_password_makes_the_login_recent(
-    client, make_owner, visit, set_clock, method, path, body
+    client, make_user, visit, set_clock, method, path, body
 ):
     """Checklist 24."""
     set_clock(NOON)
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
     set_clock(NOON + timedelta(hours=1))
     there = await visit(user)
@@ -242,11 +242,11 @@ async def test_entering_the_password_makes_the_login_recent(
 
 @ROUTES
 async def test_refreshing_does_not_make_the_login_recent(
-    client, make_owner, visit, set_clock, method, path, body
+    client, make_user, visit, set_clock, method, path, body
 ):
     """Checklist 18 and 24: a refresh token does not prove the password."""
     set_clock(NOON)
-    user = await make_owner()
+    user = await make_user()
     here, there = await visit(user), await visit(user)
     set_clock(NOON + timedelta(minutes=10))
     tokens = await client.post("/users/token/refresh", json={"refresh_token": here.issued.token})
@@ -270,9 +270,9 @@ RETURNS = ["next", "return_to", "return_url", "redirect", "redirect_uri", "redir
 
 
 @pytest.mark.parametrize("target", FORGED)
-async def test_no_response_redirects_to_a_url_from_the_request(app, client, make_owner, visit, target):
+async def test_no_response_redirects_to_a_url_from_the_request(app, client, make_user, visit, target):
     """Checklist 24; ASVS 3.7.2: there are no return URLs to check."""
-    cookie = (await visit(await make_owner(is_superuser=True), "cookie")).headers
+    cookie = (await visit(await make_user(is_superuser=True), "cookie")).headers
     operations = [(method, path) for path, item in app.openapi()["paths"].items() for method in item]
     names = dict.fromkeys(RETURNS, target)
     answers = []
@@ -310,12 +310,12 @@ async def test_no_parameter_is_a_return_url(app):
 
 @pytest.mark.parametrize("place", ["in the path", "in the body"])
 async def test_an_email_change_requires_the_link_and_the_owner(
-    client, make_owner, visit, outbox, email_link, stored, set_clock, place
+    client, make_user, visit, outbox, email_link, stored, set_clock, place
 ):
     """Checklist 25; ASVS 6.3.7."""
     set_clock(NOON)
-    user = await make_owner()
-    here, eve = await visit(user), await visit(await make_owner("eve@example.com"))
+    user = await make_user()
+    here, eve = await visit(user), await visit(await make_user("eve@example.com"))
     client.headers["User-Agent"] = FIREFOX
     await client.post("/users/me/email", json={"new_email": "new@example.com"}, headers=here.headers)
     before = await stored(user)
@@ -334,11 +334,11 @@ async def test_an_email_change_requires_the_link_and_the_owner(
     assert said == [(True, True), (True, True)]
 
 
-async def test_a_concurrently_taken_address_is_refused(client, make_owner, visit, email_link, stored):
+async def test_a_concurrently_taken_address_is_refused(client, make_user, visit, email_link, stored):
     """Checklist 25: no 500."""
-    user = await make_owner()
+    user = await make_user()
     link = await email_link(user)
-    await make_owner("new@example.com")
+    await make_user("new@example.com")
 
     answer = await client.post(link, headers=(await visit(user)).headers)
 

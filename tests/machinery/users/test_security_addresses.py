@@ -47,9 +47,9 @@ LOOKALIKES = [
 
 
 @pytest.fixture
-def kira(make_owner):
+def kira(make_user):
     """`await kira()`: the account that the others resemble."""
-    return lambda: make_owner(KIRA)
+    return lambda: make_user(KIRA)
 
 
 @pytest.mark.parametrize("email", LOOKALIKES, ids=ascii)
@@ -130,11 +130,11 @@ async def test_a_link_goes_to_the_stored_address(client, kira, outbox, path, ema
 
 @pytest.mark.parametrize("email", LOOKALIKES, ids=ascii)
 async def test_an_address_cannot_be_changed_to_a_lookalike(
-    client, kira, make_owner, begin_session, headers_of, outbox, email
+    client, kira, make_user, begin_session, headers_of, outbox, email
 ):
     """Advisory 29."""
     await kira()
-    eve = headers_of(await begin_session(await make_owner("eve@example.com")))
+    eve = headers_of(await begin_session(await make_user("eve@example.com")))
 
     answer = await client.post("/users/me/email", json={"new_email": email}, headers=eve)
 

@@ -33,9 +33,9 @@ def log():
     logging.getLogger().removeHandler(handler)
 
 
-async def test_a_login_and_a_failed_login_are_audited_once_each(client, make_owner, events):
+async def test_a_login_and_a_failed_login_are_audited_once_each(client, make_user, events):
     """Checklist 39: time in UTC, user, address, browser, method, outcome."""
-    user = await make_owner()
+    user = await make_user()
     client.headers["User-Agent"] = FIREFOX
     begun = clock.now()
 
@@ -66,10 +66,10 @@ async def test_a_failed_login_with_an_unknown_address_does_not_store_it(client, 
 
 
 async def test_the_life_of_an_account_leaves_no_secret_in_the_audit_log(
-    client, make_owner, visit, outbox, log
+    client, make_user, visit, outbox, log
 ):
     """Checklist 39."""
-    user = await make_owner()
+    user = await make_user()
     here, browser = await visit(user), await visit(user, "cookie")
 
     await client.post("/users/login", json=ADA | {"password": "a wrong password"})
@@ -96,15 +96,15 @@ async def test_the_life_of_an_account_leaves_no_secret_in_the_audit_log(
     assert "@example.com" not in said
 
 
-async def test_a_database_error_is_logged_without_the_values(client, manager, make_owner, log):
+async def test_a_database_error_is_logged_without_the_values(client, manager, make_user, log):
     """Checklist 39: the hash of a password, the hash of a session, the link in a mail."""
-    await make_owner("taken@example.com", id="taken")
+    await make_user("taken@example.com", id="taken")
 
     async def hook(user):
         session_of(user).add(User(id="taken", email="new@example.com", hashed_password=SECRET))
 
     manager.on_after_login = hook
-    await make_owner()
+    await make_user()
 
     answer = await client.post("/users/login", json=ADA)
 
@@ -114,7 +114,7 @@ async def test_a_database_error_is_logged_without_the_values(client, manager, ma
     assert SECRET not in answer.text
 
 
-async def test_a_hook_error_is_logged_without_password_and_token(client, manager, make_owner, log):
+async def test_a_hook_error_is_logged_without_password_and_token(client, manager, make_user, log):
     """Checklist 39; a traceback shows lines of code and no values."""
 
     async def hook(user, token):
@@ -122,7 +122,7 @@ async def test_a_hook_error_is_logged_without_password_and_token(client, manager
 
     manager.on_after_forgot_password = hook
     manager.on_after_register = hook
-    await make_owner()
+    await make_user()
 
     await client.post("/users/password-reset/request", json={"email": ADA["email"]})
     await client.post("/users/register", json=ADA | {"email": "new@example.com"})
@@ -133,9 +133,9 @@ async def test_a_hook_error_is_logged_without_password_and_token(client, manager
     assert "ey" + "J" not in log()
 
 
-async def test_the_repr_of_a_session_does_not_show_its_token(make_owner, visit):
+async def test_the_repr_of_a_session_does_not_show_its_token(make_user, visit):
     """Checklist 39."""
-    issued = (await visit(await make_owner())).issued
+    issued = (await visit(await make_user())).issued
 
     assert issued.token not in repr(issued)
     assert issued.session.secret_hash not in repr(issued) + repr(issued.session)
@@ -147,9 +147,9 @@ async def test_the_repr_of_the_settings_does_not_show_the_key(settings):
 
 
 @pytest.mark.parametrize("parameter", ["password", "access_token", "refresh_token", "token"])
-async def test_no_secret_is_accepted_in_a_url(client, make_owner, visit, parameter):
+async def test_no_secret_is_accepted_in_a_url(client, make_user, visit, parameter):
     """Checklist 39; ASVS 14.2.1: URLs end up in logs and histories."""
-    here = await visit(await make_owner())
+    here = await visit(await make_user())
     values = {"password": ADA["password"], "refresh_token": here.issued.token}
     token = here.headers["Authorization"].removeprefix("Bearer ")
 

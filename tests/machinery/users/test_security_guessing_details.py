@@ -76,9 +76,9 @@ def flood(guess):
 # The counts
 
 
-async def test_a_success_does_not_clear_the_count_of_the_address(at, guess, make_owner):
+async def test_a_success_does_not_clear_the_count_of_the_address(at, guess, make_user):
     """Checklist 9: otherwise the owner of one account could try all others without limit (allauth 65.8.1)."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     others = [f"user{number}@example.com" for number in range(PER_ADDRESS)]
 
     before = [await guess("198.51.100.7", email) for email in others[:-1]]
@@ -90,9 +90,9 @@ async def test_a_success_does_not_clear_the_count_of_the_address(at, guess, make
     assert after == [401, 429]
 
 
-async def test_refused_attempts_hash_nothing(at, guess, make_owner, hash_calls):
+async def test_refused_attempts_hash_nothing(at, guess, make_user, hash_calls):
     """Checklist 9."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     for _ in range(PER_PAIR):
         await guess("198.51.100.7")
     hash_calls.clear()
@@ -102,9 +102,9 @@ async def test_refused_attempts_hash_nothing(at, guess, make_owner, hash_calls):
     assert hash_calls == []
 
 
-async def test_unknown_and_known_addresses_are_limited_alike(guess, make_owner):
+async def test_unknown_and_known_addresses_are_limited_alike(guess, make_user):
     """Checklist 9 and 13."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
 
     known = [await guess("198.51.100.7") for _ in range(PER_PAIR + 1)]
     unknown = [await guess("198.51.100.8", "nobody@example.com") for _ in range(PER_PAIR + 1)]
@@ -116,12 +116,12 @@ async def test_unknown_and_known_addresses_are_limited_alike(guess, make_owner):
 
 
 @pytest.fixture
-def ways(at, manager, make_owner, visit, change):
+def ways(at, manager, make_user, visit, change):
     """`await ways(name)`: the status of sending a wrong password for Ada's account in that way."""
     names = SimpleNamespace()
 
     async def begin():
-        names.user = await make_owner(EMAIL, pending_email="new@example.com")
+        names.user = await make_user(EMAIL, pending_email="new@example.com")
         names.session = (await visit(names.user)).headers
         names.link = manager.email_change_token(names.user, "new@example.com")
         names.verify = manager.verify_token(names.user)
@@ -154,9 +154,9 @@ def ways(at, manager, make_owner, visit, change):
 @pytest.mark.parametrize(
     "header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP"]
 )
-async def test_a_forged_client_address_is_ignored(guess, make_owner, header):
+async def test_a_forged_client_address_is_ignored(guess, make_user, header):
     """Checklist 10."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
 
     statuses = [
         await guess("198.51.100.7", headers={header: f"192.0.2.{number}"}) for number in range(PER_PAIR + 1)
@@ -165,18 +165,18 @@ async def test_a_forged_client_address_is_ignored(guess, make_owner, header):
     assert statuses[-1] == 429
 
 
-async def test_addresses_of_one_ipv6_network_count_as_one(guess, make_owner):
+async def test_addresses_of_one_ipv6_network_count_as_one(guess, make_user):
     """Checklist 10: each customer has 2^64 of them."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
 
     statuses = [await guess(f"2001:db8:1:2::{number:x}") for number in range(PER_PAIR + 1)]
 
     assert statuses == [401] * PER_PAIR + [429]
 
 
-async def test_different_ipv6_networks_count_separately(guess, make_owner):
+async def test_different_ipv6_networks_count_separately(guess, make_user):
     """Checklist 10."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     for number in range(PER_PAIR):
         await guess(f"2001:db8:1:2::{number:x}")
 
@@ -195,9 +195,9 @@ async def test_guessing_fifty_accounts_from_one_address_is_limited(flood):
     assert Counter(statuses) == {401: PER_ADDRESS, 429: 50 - PER_ADDRESS}
 
 
-async def test_a_known_browser_has_its_own_count(at, guess, make_owner, browser_of_answer):
+async def test_a_known_browser_has_its_own_count(at, guess, make_user, browser_of_answer):
     """Checklist 9: a stolen cookie does not bypass the limits."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     browser = browser_of_answer(await at("198.51.100.7", "POST", "/users/login", json=RIGHT))
 
     statuses = [await guess(f"192.0.2.{number}", headers=browser) for number in range(PER_BROWSER + 1)]
@@ -205,10 +205,10 @@ async def test_a_known_browser_has_its_own_count(at, guess, make_owner, browser_
     assert statuses == [401] * PER_BROWSER + [429]
 
 
-async def test_a_browser_known_for_one_account_is_unknown_to_others(at, guess, make_owner, browser_of_answer):
+async def test_a_browser_known_for_one_account_is_unknown_to_others(at, guess, make_user, browser_of_answer):
     """Checklist 10: otherwise the owner of an account could try all others with its cookie."""
-    await make_owner("eve@example.com")
-    await make_owner(EMAIL)
+    await make_user("eve@example.com")
+    await make_user(EMAIL)
     own = RIGHT | {"email": "eve@example.com"}
     browser = browser_of_answer(await at("198.51.100.7", "POST", "/users/login", json=own))
 
@@ -228,9 +228,9 @@ def new_browsers(at, browser_of_answer, app):
     return log_in
 
 
-async def test_all_known_browsers_of_an_account_share_a_count(guess, make_owner, new_browsers):
+async def test_all_known_browsers_of_an_account_share_a_count(guess, make_user, new_browsers):
     """Checklist 9: otherwise each login with a new browser would allow ten more guesses."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     browsers = await new_browsers(12)
 
     statuses = [
@@ -241,10 +241,10 @@ async def test_all_known_browsers_of_an_account_share_a_count(guess, make_owner,
 
 
 async def test_a_reset_makes_an_attackers_browser_unknown(
-    at, guess, manager, make_owner, new_browsers, browser_of_answer
+    at, guess, manager, make_user, new_browsers, browser_of_answer
 ):
     """Checklist 11: the attacker knew the password; the owner recovers the account by mail."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
     of_the_thief = await new_browsers(12)
     new = {"password": "a brand new password"}
     reset = await at("192.0.2.1", "POST", f"/users/password-reset/{manager.reset_token(user)}", json=new)
@@ -257,10 +257,10 @@ async def test_a_reset_makes_an_attackers_browser_unknown(
 
 
 async def test_the_browser_that_changes_the_password_stays_known(
-    at, flood, guess, make_owner, visit, browser_of_answer
+    at, flood, guess, make_user, visit, browser_of_answer
 ):
     """Checklist 11."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
     change = {"current_password": RIGHT["password"], "new_password": "a brand new password"}
     headers = (await visit(user)).headers
     changed = await at("192.0.2.1", "POST", "/users/me/password", json=change, headers=headers)
@@ -277,9 +277,9 @@ async def test_the_browser_that_changes_the_password_stays_known(
     assert owner.status_code == 200
 
 
-async def test_a_long_unused_browser_is_unknown(guess, make_owner, new_browsers, set_clock):
+async def test_a_long_unused_browser_is_unknown(guess, make_user, new_browsers, set_clock):
     """Checklist 10."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     [browser] = await new_browsers(1)
 
     set_clock(NOON + timedelta(days=500))
@@ -288,9 +288,9 @@ async def test_a_long_unused_browser_is_unknown(guess, make_owner, new_browsers,
     assert statuses[-1] == 429
 
 
-async def test_one_address_cannot_lock_the_owner_out(at, guess, make_owner, set_clock):
+async def test_one_address_cannot_lock_the_owner_out(at, guess, make_user, set_clock):
     """Checklist 11: one wrong password each 865 seconds, for two days, from one address."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
 
     statuses = []
     for number in range(200):
@@ -316,10 +316,10 @@ def hundred_failures(change):
 
 
 async def test_a_known_browser_logs_in_to_a_locked_account_and_unlocks_it(
-    at, guess, make_owner, hundred_failures, new_browsers, stored
+    at, guess, make_user, hundred_failures, new_browsers, stored
 ):
     """Checklist 11."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
     [browser] = await new_browsers(1)
     await hundred_failures(user)
     await guess("192.0.2.1")
@@ -330,9 +330,9 @@ async def test_a_known_browser_logs_in_to_a_locked_account_and_unlocks_it(
     assert (await stored(user)).failed_logins == 0
 
 
-async def test_a_success_resets_the_consecutive_failures(at, guess, make_owner, hundred_failures, stored):
+async def test_a_success_resets_the_consecutive_failures(at, guess, make_user, hundred_failures, stored):
     """Checklist 9: only consecutive failures count."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
     await hundred_failures(user)
 
     await at("192.0.2.1", "POST", "/users/login", json=RIGHT)
@@ -342,10 +342,10 @@ async def test_a_success_resets_the_consecutive_failures(at, guess, make_owner, 
 
 
 async def test_wrong_passwords_of_a_known_browser_do_not_lock_the_account(
-    guess, make_owner, new_browsers, stored
+    guess, make_user, new_browsers, stored
 ):
     """Checklist 11: strangers cannot exhaust its count, and it does not exhaust theirs."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
     [browser] = await new_browsers(1)
 
     await guess("198.51.100.7", headers=browser)
@@ -353,17 +353,17 @@ async def test_wrong_passwords_of_a_known_browser_do_not_lock_the_account(
     assert (await stored(user)).failed_logins == 0
 
 
-async def test_concurrent_failures_all_count(flood, make_owner, stored):
+async def test_concurrent_failures_all_count(flood, make_user, stored):
     """Checklist 9."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
 
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
 
     assert (await stored(user)).failed_logins == PER_ACCOUNT
 
 
-async def test_a_failure_does_not_change_the_account(guess, make_owner, stored):
-    user = await make_owner(EMAIL)
+async def test_a_failure_does_not_change_the_account(guess, make_user, stored):
+    user = await make_user(EMAIL)
 
     await guess("192.0.2.1")
 

@@ -34,9 +34,9 @@ def access(log):
     return lambda: [each for each in log if each.name == "app.access"]
 
 
-async def test_a_life_of_an_account_leaves_no_secret_in_the_log(client, make_owner, mailed_token, shown):
+async def test_a_life_of_an_account_leaves_no_secret_in_the_log(client, make_user, mailed_token, shown):
     """Checklist 39: ASVS 16.2.5, 14.2.1."""
-    user = await make_owner()
+    user = await make_user()
     credentials = {"email": user.email, "password": PASSWORD}
     pair = (await client.post("/users/login", json=credentials)).json()
     await client.get("/users/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
@@ -129,9 +129,9 @@ async def test_all_lines_of_a_request_share_its_id(client, manager, make_user, l
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
-async def test_a_secret_in_the_error_of_a_hook_is_redacted(client, manager, make_owner, log, formatter):
+async def test_a_secret_in_the_error_of_a_hook_is_redacted(client, manager, make_user, log, formatter):
     """Checklist 39: ASVS 16.2.5. The second line of defence: text that looks like a secret is redacted."""
-    user = await make_owner()
+    user = await make_user()
     made_up = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"  # pragma: allowlist secret
 
     async def hook(user):

@@ -130,9 +130,9 @@ def mails_to(outbox):
     return count
 
 
-async def test_many_accounts_cannot_flood_a_mailbox_by_requesting_its_address(make_owner, move, mails_to):
+async def test_many_accounts_cannot_flood_a_mailbox_by_requesting_its_address(make_user, move, mails_to):
     """Checklist 12: forty from eight accounts, with the same response."""
-    accounts = [await make_owner(f"eve{number}@example.net", is_verified=True) for number in range(8)]
+    accounts = [await make_user(f"eve{number}@example.net", is_verified=True) for number in range(8)]
 
     answers = [
         await move(user, EMAIL, f"198.51.100.{number}")
@@ -145,10 +145,10 @@ async def test_many_accounts_cannot_flood_a_mailbox_by_requesting_its_address(ma
 
 
 async def test_an_email_change_does_the_same_work_when_no_link_is_sent(
-    make_owner, move, rendered, outbox_rows, statements
+    make_user, move, rendered, outbox_rows, statements
 ):
     """Checklist 12 and 13."""
-    accounts = [await make_owner(f"eve{number}@example.net", is_verified=True) for number in range(7)]
+    accounts = [await make_user(f"eve{number}@example.net", is_verified=True) for number in range(7)]
     work = []
     for number, user in enumerate(accounts):
         rendered.clear()
@@ -172,9 +172,9 @@ async def test_sub_addresses_count_as_their_mailbox(ask, make_user, mails_to, pa
     assert await mails_to("ada") == PER_MAILBOX
 
 
-async def test_changes_to_sub_addresses_count_as_their_mailbox(make_owner, move, mails_to):
+async def test_changes_to_sub_addresses_count_as_their_mailbox(make_user, move, mails_to):
     """Checklist 12."""
-    accounts = [await make_owner(f"eve{number}@example.net", is_verified=True) for number in range(7)]
+    accounts = [await make_user(f"eve{number}@example.net", is_verified=True) for number in range(7)]
 
     for number, user in enumerate(accounts):
         await move(user, f"ada+{number}@example.com", f"198.51.100.{number}")
@@ -257,10 +257,10 @@ def log_in_with(client):
 
 @pytest.mark.parametrize("is_verified", [False, True])
 async def test_logins_with_many_browsers_do_not_flood_a_mailbox(
-    make_owner, log_in_with, mails_to, is_verified
+    make_user, log_in_with, mails_to, is_verified
 ):
     """Checklist 12: an attacker who registered with someone else's address knows the password."""
-    await make_owner(EMAIL, is_verified=is_verified)
+    await make_user(EMAIL, is_verified=is_verified)
 
     answers = [await log_in_with(f"Browser{number}") for number in range(UNPROVEN + 4)]
 
@@ -269,22 +269,22 @@ async def test_logins_with_many_browsers_do_not_flood_a_mailbox(
 
 
 async def test_unverified_accounts_of_one_mailbox_share_the_count_of_notices(
-    make_owner, log_in_with, mails_to
+    make_user, log_in_with, mails_to
 ):
     """Checklist 12."""
     for number in range(UNPROVEN + 2):
         email = f"ada+{number}@example.com"
-        await make_owner(email)
+        await make_user(email)
         await log_in_with("Browser1", email)
         await log_in_with("Browser2", email)
 
     assert await mails_to("ada") == UNPROVEN
 
 
-async def test_strangers_do_not_use_up_the_notices_of_a_verified_account(make_owner, log_in_with, mails_to):
+async def test_strangers_do_not_use_up_the_notices_of_a_verified_account(make_user, log_in_with, mails_to):
     """Checklist 12: otherwise its owner would miss important notices."""
-    await make_owner(EMAIL, is_verified=True)
-    await make_owner("ada+x@example.com")
+    await make_user(EMAIL, is_verified=True)
+    await make_user("ada+x@example.com")
     for number in range(UNPROVEN + 2):
         await log_in_with(f"Browser{number}", "ada+x@example.com")
 
@@ -294,9 +294,9 @@ async def test_strangers_do_not_use_up_the_notices_of_a_verified_account(make_ow
     assert await mails_to("ada@") == 1
 
 
-async def test_one_kind_of_notice_does_not_use_up_another(client, make_owner, log_in_with, visit, outbox):
+async def test_one_kind_of_notice_does_not_use_up_another(client, make_user, log_in_with, visit, outbox):
     """Checklist 12."""
-    user = await make_owner(EMAIL, is_verified=True)
+    user = await make_user(EMAIL, is_verified=True)
     headers = (await visit(user)).headers
     for number in range(PER_KIND + 2):
         await log_in_with(f"Browser{number}")
@@ -309,11 +309,11 @@ async def test_one_kind_of_notice_does_not_use_up_another(client, make_owner, lo
 
 
 async def test_strangers_cannot_stop_the_notice_to_a_verified_old_address(
-    client, make_owner, log_in_with, email_link, mails_to
+    client, make_user, log_in_with, email_link, mails_to
 ):
     """Checklist 12 and 25: the account is already verified when the notice goes to its old address."""
-    user = await make_owner(EMAIL, is_verified=True)
-    await make_owner("ada+x@example.com")
+    user = await make_user(EMAIL, is_verified=True)
+    await make_user("ada+x@example.com")
     for number in range(UNPROVEN + 2):
         await log_in_with(f"Browser{number}", "ada+x@example.com")
 
@@ -323,11 +323,11 @@ async def test_strangers_cannot_stop_the_notice_to_a_verified_old_address(
 
 
 async def test_accounts_that_change_address_do_not_flood_the_old_mailbox(
-    client, make_owner, email_link, mails_to, change
+    client, make_user, email_link, mails_to, change
 ):
     """Checklist 12: the email change verifies them; before they were unverified."""
     for number in range(UNPROVEN + 2):
-        user = await make_owner(f"ada+{number}@example.com")
+        user = await make_user(f"ada+{number}@example.com")
         await client.post(await email_link(user), json={"password": "correct horse battery"})
         await change(user, email=f"eve{number}@example.net")
 
@@ -335,10 +335,10 @@ async def test_accounts_that_change_address_do_not_flood_the_old_mailbox(
 
 
 async def test_an_owner_is_notified_while_counting_is_unavailable(
-    make_owner, manager, log_in_with, mails_to, monkeypatch
+    make_user, manager, log_in_with, mails_to, monkeypatch
 ):
     """Checklist 12: an unavailable limiter rolls back nothing and suppresses no notice."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     await log_in_with("Browser1")
     allows = manager.limits.allows
 

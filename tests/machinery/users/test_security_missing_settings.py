@@ -144,9 +144,9 @@ async def test_a_body_that_a_missing_setting_would_allow_is_refused(bare, missin
     assert (await bare.post("/users/register", json=body)).status_code == status
 
 
-async def test_the_cookie_is_secure_by_default(bare, make_owner):
+async def test_the_cookie_is_secure_by_default(bare, make_user):
     """Advisory 32."""
-    await make_owner("ada@example.com")
+    await make_user("ada@example.com")
 
     answers = [
         await bare.post("/users/login/cookie", json=ADA, headers={"Origin": origin})
@@ -166,9 +166,9 @@ async def test_forwarded_headers_are_ignored_by_default(bare, events):
     assert [each.ip_address for each in await events()] == ["203.0.113.9"]
 
 
-async def test_wrong_passwords_are_counted_without_redis(bare, make_owner):
+async def test_wrong_passwords_are_counted_without_redis(bare, make_user):
     """Advisory 32: by the process itself."""
-    await make_owner("ada@example.com")
+    await make_user("ada@example.com")
 
     wrong = [(await bare.post("/users/login", json=ADA | {"password": "x"})).status_code for _ in range(12)]
 
@@ -177,10 +177,10 @@ async def test_wrong_passwords_are_counted_without_redis(bare, make_owner):
 
 
 @pytest.mark.parametrize("remember", [True, False])
-async def test_sessions_end_with_default_lifetimes(bare, make_owner, set_clock, headers_of_answer, remember):
+async def test_sessions_end_with_default_lifetimes(bare, make_user, set_clock, headers_of_answer, remember):
     """Advisory 32."""
     set_clock(START)
-    await make_owner("ada@example.com")
+    await make_user("ada@example.com")
     login = ADA | {"remember": remember}
     answer = await bare.post("/users/login/cookie", json=login, headers={"Origin": "https://test"})
     cookie = headers_of_answer(answer)

@@ -16,10 +16,10 @@ OWN_PAGES = {"Sec-Fetch-Site": "same-origin"}
 
 
 @pytest.fixture
-async def dead_logins(make_owner, begin_session, change, change_session, manager, expired_tokens, set_clock):
+async def dead_logins(make_user, begin_session, change, change_session, manager, expired_tokens, set_clock):
     """Headers of invalid logins, by what is wrong with them."""
-    ada, eve = await make_owner("ada@example.com"), await make_owner("eve@example.com")
-    disabled = await make_owner("disabled@example.com")
+    ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
+    disabled = await make_user("disabled@example.com")
     set_clock(START - timedelta(days=91))
     expired = await begin_session(ada, kind="cookie")
     set_clock(START)

@@ -50,10 +50,10 @@ async def by_sql_as_the_page_says(it):
 
 @pytest.mark.parametrize("overwritten", [by_the_manager, by_the_command_line, by_sql_as_the_page_says])
 async def test_a_password_set_in_code_invalidates_all_tokens(
-    db, manager, command, make_owner, every_token, overwritten
+    db, manager, command, make_user, every_token, overwritten
 ):
     """Checklist 21. Advisory 50."""
-    user = await make_owner()
+    user = await make_user()
     good = await every_token(user)
 
     await overwritten(SimpleNamespace(db=db, manager=manager, command=command, user=user))
@@ -61,9 +61,9 @@ async def test_a_password_set_in_code_invalidates_all_tokens(
     assert await good() == INVITATION
 
 
-async def test_a_hash_written_directly_keeps_tokens_valid(client, db, make_owner, every_token):
+async def test_a_hash_written_directly_keeps_tokens_valid(client, db, make_user, every_token):
     """SECURITY.md says so, and what else to update."""
-    user = await make_owner()
+    user = await make_user()
     good = await every_token(user)
 
     async with db.session() as session:

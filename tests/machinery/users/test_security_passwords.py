@@ -36,22 +36,22 @@ KEY = "0123456789abcdef" * 4
 
 
 @pytest.fixture
-def set_password(client, manager, make_owner, visit):
+def set_password(client, manager, make_user, visit):
     """`await set_password("reset", password)`: the response to setting it in that way."""
 
     async def register(password):
         return await client.post("/users/register", json={"email": ADDRESS, "password": password})
 
     async def reset(password):
-        token = manager.reset_token(await make_owner(ADDRESS))
+        token = manager.reset_token(await make_user(ADDRESS))
         return await client.post(f"/users/password-reset/{token}", json={"password": password})
 
     async def reset_by_form(password):
-        token = manager.reset_token(await make_owner(ADDRESS))
+        token = manager.reset_token(await make_user(ADDRESS))
         return await client.post(f"/users/password-reset/{token}", data={"password": password})
 
     async def change(password):
-        headers = (await visit(await make_owner(ADDRESS))).headers
+        headers = (await visit(await make_user(ADDRESS))).headers
         body = {"current_password": OLD, "new_password": password}
         return await client.post("/users/me/password", json=body, headers=headers)
 
@@ -588,8 +588,8 @@ async def test_an_already_refused_password_is_not_looked_up(server, set_password
 
 
 @pytest.mark.usefixtures("asking")
-async def test_a_dead_link_or_wrong_password_triggers_no_lookup(server, client, make_owner, visit):
-    here = await visit(await make_owner())
+async def test_a_dead_link_or_wrong_password_triggers_no_lookup(server, client, make_user, visit):
+    here = await visit(await make_user())
     change = {"current_password": "wrong", "new_password": NEW}
 
     answers = [
@@ -653,9 +653,9 @@ def test_the_command_line_checks_too_and_tolerates_an_outage(create_by_cli, monk
     ],
     ids=["missing", "null", "empty", "new", "upper case"],
 )
-async def test_the_current_password_is_required_even_after_a_login(client, make_owner, visit, stored, body):
+async def test_the_current_password_is_required_even_after_a_login(client, make_user, visit, stored, body):
     """Checklist 6: a login that counts as recent does not stand in for it (ASVS 6.2.3)."""
-    user = await make_owner()
+    user = await make_user()
     here = await visit(user)
     await client.post("/users/me/confirm", json={"password": OLD}, headers=here.headers)
 
@@ -680,11 +680,11 @@ async def test_a_refused_change_names_the_new_password(server, set_password, pas
 @pytest.mark.parametrize("password", ["short", "x" * 129, COMMON[0], "Ada Lovelace 2026", NEW])
 @pytest.mark.parametrize("sent_as", ["json", "data"])
 async def test_a_refused_password_keeps_the_link_valid(
-    server, client, manager, make_owner, log_in, session_rows, password, sent_as
+    server, client, manager, make_user, log_in, session_rows, password, sent_as
 ):
     """Checklist 28: whatever the reason; and a reset does not log in."""
     server.body = line_of(NEW)
-    path = f"/users/password-reset/{manager.reset_token(await make_owner(ADDRESS))}"
+    path = f"/users/password-reset/{manager.reset_token(await make_user(ADDRESS))}"
 
     refused = await client.post(path, **{sent_as: {"password": password}})
     sessions = await session_rows()
@@ -698,9 +698,9 @@ async def test_a_refused_password_keeps_the_link_valid(
 # Deliberately missing features
 
 
-async def test_passwords_do_not_expire(client, make_owner, set_clock, log_in):
+async def test_passwords_do_not_expire(client, make_user, set_clock, log_in):
     """Checklist 8: passwords need not be changed periodically (ASVS 6.2.10)."""
-    await make_owner(ADDRESS)
+    await make_user(ADDRESS)
     set_clock(datetime(2060, 1, 1, tzinfo=UTC))
 
     assert await log_in(OLD) == 200

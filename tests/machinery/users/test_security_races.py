@@ -201,10 +201,10 @@ async def test_only_the_last_of_six_invitations_works(client, admin, at_once, ou
 
 @pytest.mark.parametrize("order", [1, -1])
 async def test_parallel_requests_for_two_addresses_do_not_mix(
-    client, make_owner, visit, at_once, outbox, stored, order
+    client, make_user, visit, at_once, outbox, stored, order
 ):
     """Advisory 13. Checklist 25 and 27: the pending address may have changed when a link is used."""
-    user = await make_owner("ada@example.com")
+    user = await make_user("ada@example.com")
     headers = (await visit(user)).headers
     asked = iter(["a@example.com", "b@example.com"] * 2)
     statuses = await at_once(

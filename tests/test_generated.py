@@ -14,11 +14,17 @@ SMALLEST: dict[str, object] = {
     "docker": False,
     "ci": "none",
     "example": False,
+    "pages": False,
     "project_name": 'Ada\'s "best" Bücher 🦅',
 }
 # In one process, because another test runs at the same time.
-ALL = ["-q", "-n", "0", "--all"]
+SUITE = ["-m", "pytest", "-q", "-n", "0"]
 PROJECTS = pytest.mark.parametrize("answers", [LARGEST, SMALLEST], ids=["everything", "least"])
+
+
+def suite_of(answers: dict[str, object]) -> list[str]:
+    """The arguments of Python that run the suite, long tests in one project only: they are the same in each."""
+    return [*SUITE, *(["--all"] if answers is LARGEST else [])]
 
 
 @PROJECTS
@@ -34,7 +40,7 @@ def test_pyright_finds_nothing(render: Render, python: Path, answers: dict[str, 
 def test_the_suite_passes_on_sqlite(render: Render, python: Path, answers: dict[str, object]):
     project = render(**answers)
 
-    summary = run(python, "-m", "pytest", *ALL, cwd=project).splitlines()[-1]
+    summary = run(python, *suite_of(answers), cwd=project).splitlines()[-1]
 
     # Tests for PostgreSQL only say so; otherwise nothing may be skipped.
     assert "failed" not in summary
@@ -48,7 +54,7 @@ def test_the_suite_passes_on_postgresql(
     project = render(**answers)
 
     environment = {"TEST_DATABASE_URL": postgresql, "TEST_REDIS_URL": redis, "REQUIRE_SERVICES": "1"}
-    summary = run(python, "-m", "pytest", *ALL, cwd=project, env=environment)
+    summary = run(python, *suite_of(answers), cwd=project, env=environment)
 
     assert "skipped" not in summary.splitlines()[-1]
 

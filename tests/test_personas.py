@@ -13,7 +13,16 @@ import pytest
 from conftest import Once, run
 from personas.fix import FIX, FIXED, SENTENCE, VERSION, release_fix
 from personas.fix import TESTS as TESTS_OF_THE_FIX
-from personas.people import A_MOVE, LIFECYCLE, MOST_OF_THEM, MOVED, PEOPLE, Persona
+from personas.people import (
+    A_MOVE,
+    COMBINED,
+    LIFECYCLE,
+    MOST_OF_THEM,
+    MOVED,
+    PEOPLE,
+    SMOKE,
+    Persona,
+)
 from personas.updating import (
     Versions,
     differences,
@@ -75,15 +84,17 @@ def migrate(project: Path, python: Path) -> str:
 
 
 def reached_tests(persona: Persona, project: Path, old: Path) -> list[str]:
-    """Tests that the edits and the fix can affect, and every test that either added or changed. The equation
-    covers every file; the tests check that the edits and the fix work together. If the edits are all over the
-    project, all tests run.
+    """Tests that the edits and the fix can affect, and every test that either added or changed.
+
+    The equation covers every file; the tests check that the edits and the fix work together. All tests run in
+    one project with the edits of all the COMBINED, so each of those runs only the tests of its own edits.
     """
     before = files_of(old)
     changed = [name for name, content in files_of(project).items() if before.get(name) != content]
     # Below a conftest.py, all.
     theirs = {place[1] + (place[2] or "") for name in changed if (place := TESTS.fullmatch(name))}
-    named = {*LIFECYCLE, *TESTS_OF_THE_FIX, *persona.tests}
+    common = SMOKE if persona in COMBINED else (*LIFECYCLE, *TESTS_OF_THE_FIX)
+    named = {*common, *persona.tests}
     return sorted(theirs | {path for path in named if (project / path).exists()})
 
 

@@ -23,7 +23,7 @@ PROJECTS = pytest.mark.parametrize("answers", [LARGEST, SMALLEST], ids=["everyth
 
 
 def suite_of(answers: dict[str, object]) -> list[str]:
-    """The arguments of Python that run the suite, long tests in one project only: they are the same in each."""
+    """The arguments of Python that run the suite. Long tests run in one project: they are the same in all."""
     return [*SUITE, *(["--all"] if answers is LARGEST else [])]
 
 

@@ -23,6 +23,7 @@ import httpx
 import pytest
 from filelock import FileLock
 from uv import find_uv_bin
+from xdist.scheduler import LoadScopeScheduling
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MACHINERY = REPOSITORY / "tests" / "machinery"
@@ -303,6 +304,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+class Scheduling(LoadScopeScheduling):
+    """The tests of the browser run in one process, so that their project is rendered and served once.
+
+    The marker `xdist_group` of pytest-xdist 3.8 has no effect with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

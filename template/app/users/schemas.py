@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from app import i18n
 from app.users.audit import AuditEvent
 from app.users.invitations import UserInvitation
 from app.users.models import User, UserSession
@@ -25,6 +26,7 @@ PasswordText = Annotated[
 ]
 # Shown in the OpenAPI schema only. Validation and its messages stay in email_addresses.py and passwords/.
 NewEmailText = Annotated[EmailText, msgspec.Meta(extra_json_schema={"format": "email"})]
+LanguageText = Annotated[str, msgspec.Meta(extra_json_schema={"enum": i18n.languages()})]
 NewPasswordText = Annotated[
     str,
     msgspec.Meta(
@@ -163,7 +165,7 @@ class ProfileUpdate(msgspec.Struct):
     """
 
     language: Annotated[
-        str | msgspec.UnsetType | None,
+        LanguageText | msgspec.UnsetType | None,
         msgspec.Meta(
             description="The language of errors, pages and mails, such as `de`. Null: that of each request.",
         ),

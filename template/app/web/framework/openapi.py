@@ -121,6 +121,9 @@ def _operation(
     if _responds_to_forms_with_pages(endpoint):
         for status in (str(route.status_code), "400"):
             operation["responses"][status]["content"]["text/html"] = {"schema": {"type": "string"}}
+        operation["responses"]["303"] = {
+            "description": "After a form, if there are pages. `Location` is the page with the result."
+        }
     return operation
 
 

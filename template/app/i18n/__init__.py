@@ -134,7 +134,7 @@ def translate_templates(environment: Environment) -> None:
 @pass_eval_context
 def _in_template(context: EvalContext, sentence: str, **values: object) -> str:
     """*sentence* in the language in use, with *values*, which are escaped where the template escapes."""
-    text = _text_of(sentence, _language.get(), bool(context.autoescape))
+    text = _text_of(sentence, current_language(), bool(context.autoescape))
     # The block `trans` writes a percent sign twice.
     return text % values if "%" in text else text
 

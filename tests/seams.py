@@ -249,7 +249,7 @@ SEAMS = [
     Seam(
         "app/pages/templates/register.html",
         "fields",
-        """{{ field("own_color", "Own color", value=own_color, required=false) }}\n""",
+        """{{ field("own_color", "Own color", value=own_color, required=false, autocomplete="off") }}\n""",
     ),
     _imports("app/pages/events.py"),
     Seam("app/pages/events.py", "events", '        "own": _("Something of its own"),\n'),

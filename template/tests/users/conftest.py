@@ -239,7 +239,8 @@ async def other_client(app: App, other_app: OtherApp) -> AsyncIterator[OtherClie
             other = other_app(**changes)
             # Idle connections of many applications would exhaust the server.
             stack.push_async_callback(other.state.db.get().engine.dispose)
-            stack.push_async_callback(other.state.limiter.clear)
+            if other.state.settings.redis_url is None:
+                stack.push_async_callback(other.state.limiter.clear)
             return await stack.enter_async_context(connected(other))
 
         yield build

@@ -27,7 +27,7 @@ from conftest import (
 FUZZ = REPOSITORY / "tests" / "fuzz"
 LOGINS = ["nobody", "ada", "root"]
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
-LEAST = 5_000 if EXAMPLES else 2_500
+LEAST = 5_000 if EXAMPLES else 3_000
 """Requests to one database, for all logins together."""
 
 
@@ -98,7 +98,7 @@ def fuzz(python: Path, url: str, login: str, folder: Path, *options: str) -> Run
         [
             *(python.parent / "schemathesis", "--config-file", FUZZ / "schemathesis.toml", "run"),
             *(f"{url}/openapi.json", "--checks", "all", "--continue-on-failure", "--no-color"),
-            *("--max-examples", EXAMPLES or "8", "--generation-database", "none"),
+            *("--max-examples", EXAMPLES or "4", "--generation-database", "none"),
             *([] if EXAMPLES else ["--seed", "1"]),
             *("--report-json-path", report, "--report-ndjson-path", events),
             *options,

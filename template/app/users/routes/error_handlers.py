@@ -37,7 +37,6 @@ from app.web.framework.parameters import sent_by_form
 # Your own imports go below; template updates never touch them.
 # isort: split
 
-
 WRONG = N_("The e-mail address or the password is wrong.")
 WRONG_OR_UNVERIFIED = N_(
     "The e-mail address or the password is wrong, or the e-mail address is not verified yet."

@@ -1,4 +1,4 @@
-"""Settings: where they come from, what is refused with which message, and that secrets stay secret."""
+"""Settings: their sources, the errors for invalid values, and that secrets are never shown."""
 
 from collections.abc import Callable
 from hashlib import sha256

@@ -16,7 +16,7 @@ from playwright.sync_api import Page
 AXE = gzip.decompress((Path(__file__).parent / "axe.min.js.gz").read_bytes()).decode()
 FIND = """
 options => axe.run(options).then(({violations, incomplete}) => {
-  // Text in the colour of its background is not a violation to axe, but nobody can read it.
+  // axe does not report text in the color of its background, but nobody can read it.
   const isUnreadable = node => node.any.some(check => check.data?.messageKey === "equalRatio");
   const unreadable = incomplete.map(each => ({id: each.id, nodes: each.nodes.filter(isUnreadable)}));
   return [...violations, ...unreadable].flatMap(({id, nodes}) => nodes.map(node => `${id}: ${node.html}`));

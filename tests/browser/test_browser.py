@@ -36,7 +36,7 @@ REFUSED = {
     "/admin/invitations": {"email": "nonsense"},
     "/users/verify/mt_nonsense": {},
 }
-"""Forms that come back with what is wrong."""
+"""Forms that are shown again with their errors."""
 PREPARE = """
 import asyncio
 from hawkapi_mail import EmailMessage

@@ -58,7 +58,7 @@ async def test_accounts_that_get_no_mail_get_the_same_response(client, make_user
 
 @ASKING
 async def test_known_and_unknown_do_the_same_work(client, make_user, rendered, outbox_rows, path):
-    """Checklist 13 and 14: the response for an unknown address is no faster."""
+    """Checklist 13 and 14: the response for an unknown address is not faster."""
     await make_user("ada@example.com")
     await client.post(path, json={"email": "ada@example.com"})
     known = (len(rendered), await outbox_rows())

@@ -198,7 +198,7 @@ async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
     assert "access_token" not in answer.text
 
 
-# 30: nobody else learns the URL
+# 30: the URL stays private
 
 
 @pytest.fixture

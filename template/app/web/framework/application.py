@@ -67,7 +67,7 @@ class App(HawkAPI):
         self.error_page: Callable[[Request, dict[str, Any]], Response] | None = None
         """Makes the page that a browser gets instead of problem details. None: always problem details."""
         self.message_page: Callable[[Request, str], Response] | None = None
-        """Redirects to a page that shows the message of this name once. None: there is no such page."""
+        """Redirects to a page that shows the named message once. None if the application has no such page."""
         self._methods_of: dict[str, set[str]] = {}
         self._handlers_for: dict[type[Exception], Callable[[Request, Any], Any]] = {}
         # The framework's documentation pages load scripts from a CDN, and its health routes respond with 500

@@ -2064,6 +2064,22 @@ PROTECTIONS = [
         new='role="status">{{ message | safe }}<',
         test="test_security_pages.py::test_a_message_is_text_and_no_html",
     ),
+    Mutation(
+        name="a cached page is the one with the same values",
+        file="app/web/html.py",
+        within="_cached_document",
+        old="template, msgspec.json.encode(context)",
+        new='template, b""',
+        test="test_cached_pages.py::test_other_values_are_another_page",
+    ),
+    Mutation(
+        name="the page of a user is not cached",
+        file="app/web/html.py",
+        within="_cached_document",
+        old="msgspec.json.encode(context)",
+        new="msgspec.json.encode(context, enc_hook=lambda value: None)",
+        test="test_cached_pages.py::test_the_page_of_a_user_is_not_cached",
+    ),
     # The other sections: logs
     Mutation(
         name="opening a link is not audited",

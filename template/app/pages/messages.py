@@ -20,9 +20,10 @@ def sentences() -> dict[str, str]:
     return {
         "registered": _("Welcome! Open the link that we have mailed to you to confirm your e-mail address."),
         "check_mail": _("If the e-mail address has an account, we have sent a mail to it."),
-        "email_verified": _(
-            "Your e-mail address is confirmed. If you must set a new password, we have sent you a mail with a"
-            " link to do so."
+        "email_verified": _("Your e-mail address is confirmed."),
+        "email_verified_new_password": _(
+            "Your e-mail address is confirmed. To log in, set a new password. We have mailed you a link to do"
+            " so."
         ),
         "email_changed": _("Your e-mail address is changed."),
         "account_made": _("Your account is ready. You can now log in."),

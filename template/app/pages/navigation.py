@@ -68,6 +68,11 @@ def previous_page(request: Request, **position: object) -> str:
     return _list_at(request, position) if position.keys() & _query_of(request) else ""
 
 
+def first_page(request: Request, position: str) -> str:
+    """The path of the first page of the list, with its filters. Empty on that page."""
+    return previous_page(request, **{position: None})
+
+
 def _list_at(request: Request, position: dict[str, object]) -> str:
     query = {name: value for name, value in (_query_of(request) | position).items() if value is not None}
     return f"{request.path}?{urlencode(query)}" if query else request.path

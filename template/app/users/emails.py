@@ -162,8 +162,8 @@ NOTICES = {
         N_("Your password was changed"), N_("The password of your account was changed.")
     ),
     "new_sign_in": Notice(
-        N_("New sign-in"),
-        N_("Someone signed in to your account with a browser that you have not used before."),
+        N_("New log-in"),
+        N_("Someone logged in to your account with a browser that you have not used before."),
     ),
     "login_locked": Notice(
         N_("Your account is locked"),

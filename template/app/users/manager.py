@@ -441,6 +441,16 @@ class UserManager:
             await self._mail_reset(user)
         return user
 
+    def password_was_kept(self, user: User, *, token: str) -> bool:
+        """Whether *user*, whom `verify` has just verified by *token*, can log in with the same password."""
+        try:
+            self.tokens.verify_email_token(
+                token, expected_password_version=user.password_version, expected_email=user.email
+            )
+        except TokenError:
+            return False
+        return True
+
     # Reset of a forgotten password
 
     async def request_password_reset(self, db: AsyncSession, *, email: str) -> None:

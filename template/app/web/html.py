@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hawkapi import Request
 from hawkapi.responses.response import Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -22,6 +23,8 @@ from markupsafe import Markup
 from app import i18n
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_MAX_CACHED = 256
+"""Rendered pages. Visitors can make as many as they like, for example by changing `next` in the URL."""
 
 
 class HtmlPages:
@@ -40,6 +43,7 @@ class HtmlPages:
         )
         i18n.translate_templates(self._environment)
         self._context: list[Callable[[Request], dict[str, Any]]] = []
+        self._cache: dict[tuple[str, bytes], str] = {}
         self._sources = "style-src 'self'"
         self._globals: dict[str, Any] = self._environment.globals  # type: ignore[assignment]
         self._globals["app_name"] = app_name
@@ -82,9 +86,13 @@ class HtmlPages:
         *,
         status: int = 200,
         headers: dict[str, str] | None = None,
+        cache: bool = False,
         **values: Any,
     ) -> Response:
         """The page *template* with *values*, in the language of the request.
+
+        *cache*: render it once for all visitors who get the same values. Use it only if the template shows
+        nothing else, such as the time. It has no effect for a visitor who is logged in.
 
         The URL of a page may contain a token, so the page is not stored (`no-store`). It may load only what
         its layout needs and send forms only to this site (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds
@@ -94,9 +102,9 @@ class HtmlPages:
         context: dict[str, Any] = {"language": language, "problem": ""}
         for values_of in self._context:
             context |= values_of(request)
-        document = self._environment.get_template(template).render(context | values)
+        context |= values
         return Response(
-            document,
+            self._cached_document(template, context) if cache else self._render(template, context),
             status_code=status,
             headers={
                 "Cache-Control": "no-store",
@@ -108,6 +116,22 @@ class HtmlPages:
             content_type="text/html; charset=utf-8",
         )
 
+    def _render(self, template: str, context: dict[str, Any]) -> str:
+        return self._environment.get_template(template).render(context)
+
+    def _cached_document(self, template: str, context: dict[str, Any]) -> str:
+        try:
+            key = template, msgspec.json.encode(context)
+        except TypeError:
+            # A value, such as the user, is not plain data.
+            return self._render(template, context)
+        document = self._cache.get(key)
+        if document is None:
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+            document = self._cache[key] = self._render(template, context)
+        return document
+
 
 def html_page(
     request: Request,
@@ -115,8 +139,9 @@ def html_page(
     *,
     status: int = 200,
     headers: dict[str, str] | None = None,
+    cache: bool = False,
     **values: Any,
 ) -> Response:
     """The page *template* with *values*. See `HtmlPages.response`."""
     pages: HtmlPages = request.scope["app"].state.html
-    return pages.response(request, template, status=status, headers=headers, **values)
+    return pages.response(request, template, status=status, headers=headers, cache=cache, **values)

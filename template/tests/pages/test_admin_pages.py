@@ -220,8 +220,10 @@ async def test_the_previous_page_is_the_one_that_was_there_before(admin, make_us
         back.append((await emails_on(admin, path))[0])
         path = link_in((await admin.get(path)).text, "prev")
 
+    first = link_in((await admin.get(last)).text, "first")
     assert [len(page) for page in forward] == [2, 2, 1]
     assert back == forward[::-1]
+    assert (await emails_on(admin, first))[0] == forward[0]
 
 
 # One user

@@ -34,6 +34,17 @@ async def test_a_user_registers_verifies_and_logs_in(browser, mailed_path):
     assert "not confirmed" not in account.text
 
 
+async def test_another_browser_that_verifies_must_set_a_new_password(browser, make_browser, mailed_path):
+    """Another person may have registered the address, and would know the password."""
+    await browser.post("/register", data=ADA)
+    link, elsewhere = await mailed_path(), await make_browser()
+
+    shown = await follow(elsewhere, await elsewhere.post(link, content=b"", headers=BUTTON))
+
+    assert shown.status_code == 303
+    assert "To log in, set a new password." in (await follow(elsewhere, shown)).text
+
+
 async def test_a_message_is_shown_once(browser, make_user):
     await make_user(EMAIL)
 

@@ -78,7 +78,7 @@ def test_a_browser_is_described_by_name_and_system(user_agent: str, name: str):
     ],
 )
 def test_a_browser_update_keeps_the_description(before: str, after: str):
-    """Otherwise every browser update would send a notice of a new sign-in."""
+    """Otherwise every browser update would send a notice of a new log-in."""
     assert browser_of(f"{WINDOWS}; {before}") == browser_of(f"{WINDOWS}; {after}")
 
 

@@ -14,7 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import Db
 from app.pages.events import name_of
 from app.pages.forms import REFUSALS, AccountChangeForm, problem_of
-from app.pages.navigation import Administrator, RecentAdministrator, next_page, previous_page, redirect
+from app.pages.navigation import (
+    Administrator,
+    RecentAdministrator,
+    first_page,
+    next_page,
+    previous_page,
+    redirect,
+)
 from app.pages.routing import PageRouter
 from app.users import Users
 from app.users.dependencies import Login, StillSuperuser
@@ -60,6 +67,7 @@ async def users_page(
         "admin/users.html",
         accounts=page.items,
         filters=filters,
+        first_page=first_page(request, "cursor"),
         next_page=next_page(request, cursor=page.next),
         previous_page=previous_page(request, cursor=await previous_cursor(filters, users, db)),
     )

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db
 from app.pages.events import name_of
-from app.pages.navigation import Administrator, next_page, previous_page
+from app.pages.navigation import Administrator, first_page, next_page, previous_page
 from app.pages.routing import PageRouter
 from app.users import Users
 from app.users.audit import events_of
@@ -52,6 +52,7 @@ async def audit_page(
         filters=filters,
         events=[(event, name_of(event)) for event in page.items],
         emails=await users.emails_by_id(db, ids),
+        first_page=first_page(request, "before"),
         next_page=next_page(request, before=page.next),
         previous_page=previous_page(request, before=await _start_of_previous(place, db)),
     )

@@ -13,7 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db
 from app.mail import OutboxMessage, outbox
-from app.pages.navigation import Administrator, RecentAdministrator, next_page, previous_page, redirect
+from app.pages.navigation import (
+    Administrator,
+    RecentAdministrator,
+    first_page,
+    next_page,
+    previous_page,
+    redirect,
+)
 from app.pages.routing import PageRouter
 from app.users import Users, record
 from app.web import Problem, query
@@ -63,9 +70,9 @@ async def mails_page(
     return html_page(
         request,
         "admin/mails.html",
-        page=page,
         mails=mails,
         emails=await users.emails_by_id(db, [mail.user_id for mail in mails if mail.user_id]),
+        first_page=first_page(request, "before"),
         next_page=next_page(request, before=following),
         previous_page=previous_page(request, before=await _start_of_previous(page.before, db)),
     )

@@ -13,4 +13,4 @@ router = PageRouter()
 @router.get("/")
 async def home(visitor: Visitor, request: Request) -> Response:
     """The first page that people see."""
-    return html_page(request, "home.html")
+    return html_page(request, "home.html", cache=True)

@@ -26,7 +26,7 @@ router = PageRouter()
 async def login_page(visitor: Visitor, request: Request, next: str = "") -> Response:
     if visitor is not None:
         return redirect(request, own_path(next))
-    return html_page(request, "login.html", email="", next=own_path(next), errors={})
+    return html_page(request, "login.html", cache=True, email="", next=own_path(next), errors={})
 
 
 @router.post("/login", dependencies=[limited_by("login_with_cookie"), Depends(within_wrong_passwords)])

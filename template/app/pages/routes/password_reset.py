@@ -22,7 +22,7 @@ router = PageRouter()
 
 @router.get("/forgot")
 async def forgotten_password_page(visitor: Visitor, request: Request) -> Response:
-    return html_page(request, "forgot.html", email="", errors={})
+    return html_page(request, "forgot.html", cache=True, email="", errors={})
 
 
 @router.post("/forgot", dependencies=[limited_by("request_password_reset")])

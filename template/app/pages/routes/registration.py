@@ -25,7 +25,8 @@ router = PageRouter()
 @router.get("/register")
 async def registration_page(visitor: Visitor, request: Request, users: Users) -> Response:
     empty = msgspec.structs.asdict(RegistrationForm())
-    return html_page(request, "register.html", **empty, errors={}, min_length=users.password_min_length)
+    values = {"errors": {}, "min_length": users.password_min_length}
+    return html_page(request, "register.html", cache=True, **empty, **values)
 
 
 @router.post("/register", dependencies=[limited_by("register")])

@@ -99,7 +99,10 @@ async def verify(
             raise
         account = await users.check_verify_token(db, token=token)
         return link_pages.verify_form(request, account.email, with_password=True, problem=str(error))
-    return link_pages.verified(request, user.email) if sent_by_form(request) else public(user)
+    if not sent_by_form(request):
+        return public(user)
+    kept = users.password_was_kept(user, token=token)
+    return link_pages.verified(request, user.email, password_was_kept=kept)
 
 
 @router.post(

@@ -26,8 +26,11 @@ def verify_form(request: Request, email: str, *, with_password: bool, problem: s
     )
 
 
-def verified(request: Request, email: str) -> Response:
-    return shown_once(request, "email_verified") or html_page(request, "verified.html", email=email)
+def verified(request: Request, email: str, *, password_was_kept: bool) -> Response:
+    message = "email_verified" if password_was_kept else "email_verified_new_password"
+    return shown_once(request, message) or html_page(
+        request, "verified.html", email=email, password_was_kept=password_was_kept
+    )
 
 
 def invitation_form(request: Request, email: str, min_length: int, problem: str = "") -> Response:

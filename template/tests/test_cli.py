@@ -352,6 +352,12 @@ def test_a_reset_link_is_mailed_but_not_printed(run: Run, populated: Path, query
     assert token[1] not in result.output
 
 
+def test_without_a_factor_there_is_nothing_to_reset(run: Run, populated: Path):
+    sentences = {"This application has no second factors.\n", "The account has no such second factor.\n"}
+
+    assert refusal(run("users", "reset-factors", "ada@example.com")) in sentences
+
+
 def test_a_new_password_can_be_required_and_waived(run: Run, log_in: LogIn, query: Query):
     """Checklist 21."""
     log_in("ada@example.com")

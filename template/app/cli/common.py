@@ -61,7 +61,7 @@ def _sentence(error: Exception) -> str | None:
     from app.main import FeatureError
     from app.settings import SettingsError
     from app.users import InvalidEmail, InvalidPassword, LastSuperuser, UserAlreadyExists
-    from app.users.exceptions import AccountInUse, NoSuchInvitation
+    from app.users.exceptions import AccountInUse, NoSecondFactor, NoSuchInvitation
 
     match error:
         case (
@@ -72,6 +72,7 @@ def _sentence(error: Exception) -> str | None:
             | UserAlreadyExists()
             | LastSuperuser()
             | AccountInUse()
+            | NoSecondFactor()
             | NoSuchInvitation()
         ):
             return str(error)

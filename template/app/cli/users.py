@@ -208,6 +208,20 @@ def waive_reset(email: Email) -> None:
     _change(email, "may log in with the current password", must_reset_password=False)
 
 
+@cli.command("reset-factors")
+@friendly_errors
+def reset_factors(email: Email) -> None:
+    """Remove all second factors of an account whose owner has lost them. Ends its sessions."""
+
+    async def run(users: "UserManager", db: "AsyncSession", user: "User") -> str:
+        if users.second_factors is None:
+            fail("This application has no second factors.")
+        return ", ".join(await users.second_factors.reset(db, user))
+
+    address, names = _with_account(email, run)
+    typer.echo(f"Removed the second factors of {address}: {names}. Its owner gets a mail.")
+
+
 @cli.command()
 @friendly_errors
 def sessions(email: Email) -> None:

@@ -139,7 +139,8 @@ def show_again(
     field, sentence = problem_of(error)
     # A form that has no such field shows the sentence at its top.
     errors = {field if field in given else "": sentence}
-    return html_page(request, template, status=400, **(kept | {"errors": errors} | values))
+    shown: dict[str, Any] = kept | {"errors": errors} | values
+    return html_page(request, template, status=400, **shown)
 
 
 def problem_of(error: Exception) -> tuple[str, str]:

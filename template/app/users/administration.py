@@ -148,9 +148,9 @@ async def _follow_up(
     flags = {name: value for name, value in changes.items() if isinstance(value, bool)}
     audit.record(db, "update", user.id, details={"changed": sorted(changes)} | flags)
     if "email" in changes:
-        await self._notify(user, "email_changed", to=old_email, is_verified=was_verified)
+        await self.send_notice(user, "email_changed", to=old_email, is_verified=was_verified)
     if "hashed_password" in changes:
-        await self._notify(user, "password_changed")
+        await self.send_notice(user, "password_changed")
     if changes.get("must_reset_password") and self._can_receive_mail(user):
         await self._mail_reset(user)
     await self.on_after_update(user, set(changes))
@@ -193,7 +193,7 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
         await db.rollback()
         raise AccountInUse(_("The account cannot be deleted, because other data refers to it.")) from error
     audit.record(db, "delete", user.id)
-    await self._notify(user, "account_deleted")
+    await self.send_notice(user, "account_deleted")
 
 
 async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) -> bool:

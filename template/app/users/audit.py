@@ -8,15 +8,16 @@ Repeated refusals are recorded at the rates of `rate_limits.py`: `guessing_block
 network whose passwords are not checked, and `link_refused` and `cross_site_refused` for each network.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Index,
     Integer,
-    ScalarSelect,
     String,
     Text,
     delete,
@@ -97,20 +98,22 @@ def browser_of_session(db: AsyncSession) -> str:
 
 
 async def browsers_of_logins(
-    db: AsyncSession, user_id: str, *, and_number: ScalarSelect[int]
-) -> tuple[set[str], int]:
+    db: AsyncSession, user_id: str, *, and_numbers: Sequence[ColumnElement[int]]
+) -> tuple[set[str], list[int]]:
     """The browsers that *user_id* has logged in with, as far back as the log goes.
 
-    *and_number*: a count to fetch in the same query, which saves each login a second one.
+    *and_numbers*: counts to fetch in the same query, which saves each login further ones.
     """
     logins = (
         AuditEvent.user_id == user_id,
         AuditEvent.event == "login",
         AuditEvent.outcome == "success",
     )
-    browsers = select(AuditEvent.browser, literal(0)).where(*logins).distinct()
-    rows = (await db.execute(browsers.union_all(select(literal(""), and_number)))).all()
-    return {browser for browser, _ in rows if browser}, sum(number for _, number in rows)
+    browsers = select(AuditEvent.browser, literal(-1), literal(0)).where(*logins).distinct()
+    counts = [select(literal(""), literal(position), number) for position, number in enumerate(and_numbers)]
+    rows = (await db.execute(browsers.union_all(*counts))).all()
+    numbers = {position: number for _, position, number in rows}
+    return {browser for browser, _, _ in rows if browser}, [numbers[each] for each in range(len(counts))]
 
 
 async def events_of(

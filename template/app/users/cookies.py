@@ -2,7 +2,8 @@
 3.3.1).
 
 `__Host-session` is a login. `__Host-device` shows that the browser is known for an account, and logs no one
-in. With COOKIE_SECURE=false, for development over plain HTTP, they are called `session` and `device`.
+in. `__Host-login` is a login that lacks its second factor. With COOKIE_SECURE=false, for development over
+plain HTTP, they are called `session`, `device` and `login`.
 """
 
 from uuid import uuid4
@@ -20,6 +21,7 @@ from app.web.framework.application import services_of_request
 SECURE_NAME = "__Host-session"
 PLAIN_NAME = "session"
 DEVICE = "device"
+LOGIN = "login"
 
 
 def session_cookie(request: Request) -> str | None:
@@ -48,6 +50,22 @@ def take_cookie(request: Request) -> None:
     delete_cookie(request, _name(request), secure=_is_secure(request))
 
 
+def give_login_key(request: Request, ticket: str, key: str) -> None:
+    """Let this browser, and no other one, finish the login of *ticket* (`app/users/second_factors.py`)."""
+    set_cookie(request, _login_name(request), f"{ticket}.{key}", max_age=600, secure=_is_secure(request))
+
+
+def login_key(request: Request) -> tuple[str, str]:
+    """The ticket and the key of the login that this browser has begun, or empty strings."""
+    ticket, _, key = (request.cookies.get(_login_name(request)) or "").partition(".")
+    return ticket, key
+
+
+def take_login_key(request: Request) -> None:
+    """Delete what `give_login_key` has set."""
+    delete_cookie(request, _login_name(request), secure=_is_secure(request))
+
+
 def device_cookie(request: Request) -> str:
     """The value of the device cookie, or an empty string."""
     return request.cookies.get(_device_name(request)) or ""
@@ -68,6 +86,10 @@ def remember_browser(request: Request, users: UserManager, user: User | None) ->
 
 def _device_name(request: Request) -> str:
     return f"__Host-{DEVICE}" if _is_secure(request) else DEVICE
+
+
+def _login_name(request: Request) -> str:
+    return f"__Host-{LOGIN}" if _is_secure(request) else LOGIN
 
 
 def _is_secure(request: Request) -> bool:

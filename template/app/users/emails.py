@@ -209,12 +209,15 @@ NOTICES = {
 }
 """The security notices, by event. Change the words freely. The text around them is in `emails/`."""
 
+NOTICES_OF_FEATURES: dict[str, Notice] = {}
+"""The security notices of features, which add theirs when they are imported."""
+
 
 @in_language_of_user
 async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None:
     """Put a security notice about *user* into the outbox: what happened, when, from where."""
     db = session_of(user)
-    services, client, text = services_of(user), client_of_session(db), NOTICES[notice]
+    services, client, text = services_of(user), client_of_session(db), (NOTICES | NOTICES_OF_FEATURES)[notice]
     heading = _(text.heading)
     values = {
         **_common(db),

@@ -51,6 +51,31 @@ class InactiveUser(ValueError):
     code = InvalidCredentials.code
 
 
+class SecondFactorRequired(Exception):
+    """The password is right, but the account has a second factor, which must be given, too.
+
+    *methods*: what the client can send, such as `code`. *ticket* continues the login. It is empty for a
+    logged-in user, who is asked to confirm. *browser_key* is for the browser that began the login.
+    """
+
+    code = "second_factor_required"
+
+    def __init__(self, methods: list[str], *, ticket: str = "", browser_key: str = "") -> None:
+        super().__init__(_("Give your second factor, too."))
+        self.methods = methods
+        self.ticket = ticket
+        self.browser_key = browser_key
+
+
+class NoSecondFactor(ValueError):
+    """The account does not have the factor."""
+
+    code = "no_second_factor"
+
+    def __init__(self) -> None:
+        super().__init__(_("The account has no such second factor."))
+
+
 class AccountDisabled(ValueError):
     """An administrator asked for a mail to a disabled account, which gets none."""
 

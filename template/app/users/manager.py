@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import Any, Literal, Protocol
 from uuid import uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -42,6 +42,7 @@ from app.users.exceptions import (
     NoSuchUser,
     OwnerRequired,
     RegistrationClosed,
+    SecondFactorRequired,
     SessionEnded,
     SessionReused,
     TokenError,
@@ -55,6 +56,7 @@ from app.users.models import TEMPLATE_COLUMNS, User, UserSession
 from app.users.passwords.hashing import PasswordHasher
 from app.users.passwords.policy import PasswordPolicy, context_words
 from app.users.rate_limits import Attempt, Limits
+from app.users.second_factors import SecondFactors
 from app.users.sessions import BEARER, COOKIE, IssuedSession, SessionLimits, Sessions
 from app.users.tokens import UserTokens
 
@@ -141,6 +143,8 @@ class UserManager:
     session_limits: SessionLimits = field(default_factory=SessionLimits)
     limits: Limits | None = None
     """Rate limits for password checks and mails. Without them nothing is counted."""
+    second_factors: SecondFactors | None = None
+    """Set by a feature that adds second factors."""
     sessions: Sessions = field(init=False)
     invitations: Invitations = field(init=False)
     device_cookies: DeviceCookies = field(init=False)
@@ -271,8 +275,21 @@ class UserManager:
             InvalidCredentials: unknown account, wrong password, or a password that is not enough at present
                 (see `_opens`).
             InactiveUser: right password of a disabled account.
+            SecondFactorRequired: right password of an account that also has a second factor.
             TooManyRequests: too many recent wrong passwords. This one was not checked.
         """
+        user, browsers, has_factor = await self._authenticate(
+            db, email=email, password=password, browser=browser
+        )
+        if has_factor and self.second_factors is not None:
+            raise SecondFactorRequired(await self.second_factors.methods_of(db, user))
+        await self._complete_login(db, user, browsers)
+        return user
+
+    async def _authenticate(
+        self, db: AsyncSession, *, email: str, password: str, browser: str
+    ) -> tuple[User, set[str], bool]:
+        """The account, the browsers of its earlier logins, and whether it has a second factor."""
         async with released(db) as transaction_is_ours:
             user = await self.get_by_email(db, email)
         known = self._known_browser(browser, user)
@@ -289,12 +306,32 @@ class UserManager:
             await _refund(attempt)
             raise
         await _refund(attempt)
+        browsers, number_of_factors = await self._read_for_login(db, user)
+        return user, browsers, number_of_factors > 0
+
+    async def _read_for_login(self, db: AsyncSession, user: User) -> tuple[set[str], int]:
+        """The browsers of earlier logins and the number of second factors, in one query.
+
+        The same query counts the sessions for `_end_surplus`.
+        """
+        numbers: list[ColumnElement[int]] = [self.sessions.number_of(user)]
+        if self.second_factors is not None:
+            numbers.append(self.second_factors.number_of(user.id))
+        browsers, (alive, *factors) = await audit.browsers_of_logins(db, user.id, and_numbers=numbers)
+        db.info[_ALIVE] = alive
+        return browsers, sum(factors)
+
+    async def _complete_login(
+        self, db: AsyncSession, user: User, browsers: set[str], *, method: str = "password"
+    ) -> None:
+        """Everything that a login causes, apart from its session."""
         if user.delete_after is not None:
             await self._take_back_deletion(db, user)
-        await self._notify_of_unseen_browser(db, user)
-        audit.record(db, "login", user.id, method="password")
+        # Not for the first login of the account, which has no browsers yet.
+        if browsers and audit.browser_of_session(db) not in browsers:
+            await self.send_notice(user, "new_sign_in")
+        audit.record(db, "login", user.id, method=method)
         await self.on_after_login(user)
-        return user
 
     async def _verified(self, db: AsyncSession, user: User | None, password: str, *, known: str) -> User:
         hashed = user.hashed_password if user is not None else None
@@ -351,20 +388,12 @@ class UserManager:
         )
         if user is not None and counted == MAX_FAILED_LOGINS:
             audit.record(db, "login_locked", user.id, outcome="failure")
-            await self._notify(user, "login_locked")
+            await self.send_notice(user, "login_locked")
 
     async def _forget_failures(self, db: AsyncSession, user: User) -> None:
         if user.failed_logins:
             this_one = update(self.model).where(self.model.id == user.id)
             await db.execute(this_one.values(failed_logins=0, updated_at=self.model.updated_at))
-
-    async def _notify_of_unseen_browser(self, db: AsyncSession, user: User) -> None:
-        """Send a notice unless this is the account's first login or its browser was used before."""
-        # The same query counts the sessions for `_end_surplus`, so that a login needs no extra query.
-        seen, alive = await audit.browsers_of_logins(db, user.id, and_number=self.sessions.number_of(user))
-        db.info[_ALIVE] = alive
-        if seen and audit.browser_of_session(db) not in seen:
-            await self._notify(user, "new_sign_in")
 
     # Verification of the address
 
@@ -502,7 +531,7 @@ class UserManager:
         if not await self._set_password(db, user, new_password, must_reset_password=False, **also):
             raise TokenError("token was used already")
         audit.record(db, "password_reset", user.id, method="link", details={"verified": verifies})
-        await self._notify(user, "password_changed")
+        await self.send_notice(user, "password_changed")
         if verifies:
             await self.on_after_verify(user)
         await self.on_after_reset_password(user)
@@ -521,9 +550,52 @@ class UserManager:
         replaces: str | None = None,
         browser: str = "",
     ) -> IssuedSession:
-        """Call `authenticate` and start a session. The session cookie *replaces* stops working (ASVS
-        7.2.4)."""
-        user = await self.authenticate(db, email=email, password=password, browser=browser)
+        """Check the password as `authenticate` does, and start a session. The session cookie *replaces* stops
+        working (ASVS 7.2.4).
+
+        Raises:
+            SecondFactorRequired: no session begins. The ticket for `finish_login` is committed here.
+        """
+        user, browsers, has_factor = await self._authenticate(
+            db, email=email, password=password, browser=browser
+        )
+        if has_factor and self.second_factors is not None:
+            methods = await self.second_factors.methods_of(db, user)
+            ticket, key = await self.second_factors.begin(db, user, kind=kind, remember=remember)
+            await db.commit()
+            raise SecondFactorRequired(methods, ticket=ticket, browser_key=key)
+        await self._complete_login(db, user, browsers)
+        return await self._begin_session(db, user, kind=kind, remember=remember, replaces=replaces)
+
+    async def finish_login(
+        self,
+        db: AsyncSession,
+        user: User,
+        *,
+        password_version: int,
+        method: str,
+        kind: str,
+        remember: bool,
+        replaces: str | None = None,
+    ) -> IssuedSession:
+        """Start a session for *user*, who has given the password and then a second factor.
+
+        *password_version*: of the account when the password was given. *method*: the factor, for the audit
+        log.
+
+        Raises:
+            SessionEnded: the account was disabled or deleted, or its password has changed meanwhile.
+        """
+        is_as_it_was = await self._lock(db, user) and user.password_version == password_version
+        if not is_as_it_was or not user.is_active or _is_past_deletion(user):
+            raise SessionEnded
+        browsers, _ = await self._read_for_login(db, user)
+        await self._complete_login(db, user, browsers, method=method)
+        return await self._begin_session(db, user, kind=kind, remember=remember, replaces=replaces)
+
+    async def _begin_session(
+        self, db: AsyncSession, user: User, *, kind: str, remember: bool, replaces: str | None
+    ) -> IssuedSession:
         if replaces is not None:
             try:
                 former, _ = await self.sessions.by_token(db, replaces, kind=COOKIE)
@@ -537,7 +609,7 @@ class UserManager:
     async def _end_surplus(self, db: AsyncSession, user: User) -> None:
         """End the least recently used sessions to make room for one more (ASVS 7.1.2).
 
-        `authenticate` has locked the account, so simultaneous logins see each other's sessions.
+        The login has locked the account, so simultaneous logins see each other's sessions.
         """
         most = self.sessions.limits.most
         if db.info.pop(_ALIVE, most) < most:
@@ -547,7 +619,7 @@ class UserManager:
             return
         audit.record(db, "session_limit", user.id, details={"sessions": ended})
         if await self._may_mail("session_limit", user.email):
-            await self._notify(user, "session_limit")
+            await self.send_notice(user, "session_limit")
 
     async def refresh(self, db: AsyncSession, token: str) -> IssuedSession:
         """Exchange *token* for a new refresh token.
@@ -562,7 +634,7 @@ class UserManager:
             if await self._lock(db, reuse.user) and await self.sessions.revoke(db, reuse.session):
                 user_id, ended = reuse.user.id, reuse.session.id
                 audit.record(db, "session_reuse", user_id, outcome="failure", details={"session": ended})
-                await self._notify(reuse.user, "session_reuse")
+                await self.send_notice(reuse.user, "session_reuse")
             await db.commit()
             raise SessionEnded from None
 
@@ -590,12 +662,24 @@ class UserManager:
         """Check the owner's password again. The session then counts as recent, and a cookie is replaced.
 
         Raises:
+            SecondFactorRequired: the account has a second factor, which must be given instead.
             WrongPassword: the audit log records it.
             TooManyRequests: too many recent wrong passwords.
         """
+        if self.second_factors is not None:
+            async with released(db):
+                methods = await self.second_factors.methods_of(db, user)
+            if methods:
+                raise SecondFactorRequired(methods)
         await self._require_password(db, user, password, "confirm", known=session.id)
+        return await self.mark_as_recent(db, user, session, method="password")
+
+    async def mark_as_recent(
+        self, db: AsyncSession, user: User, session: UserSession, *, method: str
+    ) -> IssuedSession | None:
+        """Let *session* count as recent. The caller has checked what *method* names."""
         issued = await self.sessions.confirm(db, session, user)
-        audit.record(db, "confirm", user.id, method="password", details={"session": session.id})
+        audit.record(db, "confirm", user.id, method=method, details={"session": session.id})
         return issued
 
     async def end_session(self, db: AsyncSession, user: User, session_id: str) -> None:
@@ -647,7 +731,7 @@ class UserManager:
             raise WrongPassword(field="current_password")
         issued = await self.sessions.reissue(db, session, user)
         audit.record(db, "password_change", user.id, method="password")
-        await self._notify(user, "password_changed")
+        await self.send_notice(user, "password_changed")
         await self.on_after_change_password(user)
         return issued
 
@@ -705,7 +789,7 @@ class UserManager:
         else:
             await self._do_dummy_work(db)
         audit.record(db, "email_change_request", user.id)
-        await self._notify(user, "email_change_requested")
+        await self.send_notice(user, "email_change_requested")
 
     def email_change_token(self, user: User, new_email: str) -> str:
         """A token that changes the address of *user* to *new_email*, while that is still the pending one."""
@@ -760,7 +844,7 @@ class UserManager:
         if login is not None and owned:
             await self.sessions.keep(db, login[1], user)
         audit.record(db, "email_change", user.id, method="link")
-        await self._notify(user, "email_changed", to=old_email, is_verified=was_verified)
+        await self.send_notice(user, "email_changed", to=old_email, is_verified=was_verified)
         await self.on_after_change_email(user, old_email)
         return user
 
@@ -791,7 +875,7 @@ class UserManager:
         if not await self._change_once(db, user, delete_after=until, password_version=version):
             raise SessionEnded
         audit.record(db, "delete_request", user.id)
-        await self._notify(user, "deletion_scheduled")
+        await self.send_notice(user, "deletion_scheduled")
 
     async def _take_back_deletion(self, db: AsyncSession, user: User) -> None:
         # Only one of two simultaneous logins cancels the deletion.
@@ -888,7 +972,7 @@ class UserManager:
         if self.send_dummy_mail is not None:
             await self.send_dummy_mail(db, token)
 
-    async def _notify(
+    async def send_notice(
         self, user: User, notice: str, *, to: str | None = None, is_verified: bool | None = None
     ) -> None:
         """Mail a notice, unless the mailbox has received too many. *is_verified*: the value before the event.

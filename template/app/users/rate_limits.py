@@ -112,6 +112,14 @@ class Limits:
             logger.warning("the limit of %s is reached", row)
             raise TooManyRequests(wait) if ip else TooManyRequests(wait, OF_THE_ACCOUNT)
 
+    async def begin(self, row: str, *, account: str) -> "Attempt":
+        """Like `count`, but the use can be uncounted, for a check that succeeds."""
+        buckets = _buckets(f"{row}:account", account, self._table.get(row, Limit()).account)
+        if wait := await self._acquire(buckets):
+            logger.warning("the limit of %s is reached", row)
+            raise TooManyRequests(wait, OF_THE_ACCOUNT)
+        return Attempt(self._limiter, buckets)
+
     async def allows(self, row: str, *, account: str = "", mailbox: str = "") -> bool:
         """Like `count`, but returns False: the mail is silently left out, and the response must not reveal
         it."""

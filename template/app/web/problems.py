@@ -109,10 +109,12 @@ def problem_response(
     code: str = "",
     headers: Mapping[str, str] | None = None,
     errors: list[FieldError] | None = None,
+    members: Mapping[str, Any] | None = None,
 ) -> Response:
     """Build an error response. Every one of them comes from here, in the language in use.
 
-    `code`, `type`, `title` and the names of the fields are for programs and stay as they are.
+    `code`, `type`, `title` and the names of the fields are for programs and stay as they are. *members* are
+    further ones of this error (RFC 9457, section 3.2).
     """
     body = ProblemDetails(
         title=HTTPStatus(status).phrase,
@@ -124,7 +126,7 @@ def problem_response(
     )
     language = {"Content-Language": current_language(), "Vary": "Accept, Accept-Language, Cookie"}
     return Response(
-        msgspec.json.encode(body),
+        msgspec.json.encode({**msgspec.to_builtins(body), **(members or {})}),
         status_code=status,
         headers=language | dict(headers or {}),
         content_type=PROBLEM_JSON,

@@ -9,7 +9,10 @@ from app.settings import MAX_IN_PRODUCTION, Settings
 from app.users.rate_limits import LIMITS, Limit
 
 PROJECT = Path(__file__).parent.parent.parent
-SECURITY = (PROJECT / "SECURITY.md").read_text("utf-8")
+SECURITY = "\n".join(
+    path.read_text("utf-8") for path in (PROJECT / "SECURITY.md", *PROJECT.glob("app/*/SECURITY.md"))
+)
+"""Some features have a page of their own."""
 
 
 def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:

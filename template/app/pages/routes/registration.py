@@ -25,8 +25,9 @@ router = PageRouter()
 @router.get("/register")
 async def registration_page(visitor: Visitor, request: Request, users: Users) -> Response:
     empty = msgspec.structs.asdict(RegistrationForm())
-    values = {"errors": {}, "min_length": users.password_min_length}
-    return html_page(request, "register.html", cache=True, **empty, **values)
+    return html_page(
+        request, "register.html", cache=True, **empty, errors={}, min_length=users.password_min_length
+    )
 
 
 @router.post("/register", dependencies=[limited_by("register")])

@@ -1,11 +1,14 @@
 """Responses to the exceptions of the users module, in one place instead of a try in every route."""
 
+from typing import Any
+
 from hawkapi import Request
 from hawkapi.responses.response import Response
 
 from app import i18n
 from app.i18n import N_
 from app.limits import too_many
+from app.users.cookies import give_login_key
 from app.users.dependencies import resolve_user_manager
 from app.users.exceptions import (
     AccountDisabled,
@@ -21,6 +24,7 @@ from app.users.exceptions import (
     NoSuchUser,
     OwnerRequired,
     RegistrationClosed,
+    SecondFactorRequired,
     SessionEnded,
     TokenError,
     TooManyRequests,
@@ -33,6 +37,7 @@ from app.users.routes import link_pages
 from app.web import App, FieldError, Problem
 from app.web.csrf import CrossSiteRequest
 from app.web.framework.parameters import sent_by_form
+from app.web.problems import problem_response
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -62,6 +67,14 @@ def install_error_handlers(app: App) -> None:
             code=error.code,
             headers={"WWW-Authenticate": "Bearer"},
         ).to_response()
+
+    @app.exception_handler(SecondFactorRequired)
+    async def second_factor(request: Request, error: SecondFactorRequired) -> Response:
+        members: dict[str, Any] = {"methods": error.methods}
+        if not error.ticket:
+            return problem_response(403, str(error), code=error.code, members=members)
+        give_login_key(request, error.ticket, error.browser_key)
+        return problem_response(401, str(error), code=error.code, members=members | {"ticket": error.ticket})
 
     @app.exception_handler(InvalidEmail)
     async def invalid_email(request: Request, error: InvalidEmail) -> Response:

@@ -9,6 +9,15 @@ INVALID_CREDENTIALS = {
         " LOGIN_REQUIRES_VERIFICATION is true, an address that is not verified."
     }
 }
+SECOND_FACTOR = {
+    401: {
+        "second_factor_required": "The password is right, and the account has a second factor. Send it with"
+        " the `ticket` of this response. `methods` says what it can be."
+    }
+}
+CONFIRM_WITH_FACTOR = {
+    403: {"second_factor_required": "The account has a second factor, which must be given instead."}
+}
 REFRESH_REFUSED = {401: {"session_ended": "The refresh token is no longer valid. Log in again."}}
 CROSS_SITE = {
     403: {"cross_site_request": "The request comes from a page of another site, or has no Origin header."}

@@ -24,9 +24,11 @@ from app.users.dependencies import (
 from app.users.manager import UserManager
 from app.users.routes.errors import (
     BUSY,
+    CONFIRM_WITH_FACTOR,
     CROSS_SITE,
     INVALID_CREDENTIALS,
     REFRESH_REFUSED,
+    SECOND_FACTOR,
     WRONG_PASSWORD,
 )
 from app.users.schemas import (
@@ -67,7 +69,7 @@ def tokens_for(users: UserManager, issued: IssuedSession) -> TokenPair:
 
 
 @router.post("/login", status_code=200, dependencies=[limited_by("login"), Depends(within_wrong_passwords)])
-@responds(INVALID_CREDENTIALS, BUSY)
+@responds(INVALID_CREDENTIALS, SECOND_FACTOR, BUSY)
 async def login(request: Request, body: Credentials, users: Users, db: Db) -> LoggedIn:
     """Log in with e-mail address and password
 
@@ -89,7 +91,7 @@ async def login(request: Request, body: Credentials, users: Users, db: Db) -> Lo
         Depends(require_same_origin),
     ],
 )
-@responds(INVALID_CREDENTIALS, CROSS_SITE, BUSY)
+@responds(INVALID_CREDENTIALS, SECOND_FACTOR, CROSS_SITE, BUSY)
 async def login_with_cookie(request: Request, users: Users, db: Db, body: CookieLogin) -> PublicUser:
     """Log in with e-mail address and password, and set a session cookie
 
@@ -143,7 +145,7 @@ async def logout(
 
 
 @router.post("/me/confirm", status_code=204, dependencies=[limited_by("confirm")])
-@responds(WRONG_PASSWORD, BUSY)
+@responds(WRONG_PASSWORD, CONFIRM_WITH_FACTOR, BUSY)
 async def confirm(
     request: Request, login: CurrentLogin, body: PasswordConfirmation, users: Users, db: Db
 ) -> None:

@@ -1,0 +1,48 @@
+"""Second factors: what a login asks for after the password, and recovery codes for lost ones.
+
+The factors are features of their own, such as `app/totp`. Start reading at `factors.py`.
+"""
+
+from hawkapi import Request
+from hawkapi.responses.response import Response
+from hawkapi.routing.router import Router
+
+from app.second_factors import notices
+from app.second_factors.factors import Factors, WrongFactor, remove_expired
+from app.second_factors.routes import TAG, router
+from app.tasks import PeriodicTask
+from app.users.exceptions import NoSecondFactor
+from app.web import App, Problem
+
+__all__ = ["Factors", "WrongFactor", "install"]
+
+REQUIRES = ("users",)
+"""Features that are installed before this one."""
+
+# Importing it has added the notices.
+_ = notices
+
+
+def install(app: App) -> None:
+    """Ask for second factors. The factors that the application offers add themselves."""
+    app.state.users.second_factors = Factors(app.state.users)
+    database = app.state.db
+
+    async def remove_expired_logins() -> None:
+        async with database.session() as db:
+            await remove_expired(db)
+
+    app.state.tasks.append(PeriodicTask("remove expired logins", 600.0, remove_expired_logins))
+
+    @app.exception_handler(WrongFactor)
+    async def wrong_factor(request: Request, error: WrongFactor) -> Response:
+        return Problem(400, str(error), code=error.code).to_response()
+
+    @app.exception_handler(NoSecondFactor)
+    async def no_factor(request: Request, error: NoSecondFactor) -> Response:
+        return Problem(404, str(error), code=error.code).to_response()
+
+    mounted = Router(prefix=app.state.settings.users_prefix)
+    mounted.include_router(router)
+    app.include_router(mounted)
+    app.tag_descriptions[TAG] = "Second factors, which a login asks for after the password."

@@ -1,0 +1,359 @@
+"""Ask for a second factor: at a login, to confirm one, and before factors change. Knows nothing about HTTP.
+
+A login whose password was right gets a ticket. The ticket and an answer to one of the account's factors begin
+the session. A ticket opens nothing else, works once, for five minutes, in the browser that began the login,
+and ends after five wrong answers.
+
+A factor is a class with the methods of `Factor`, added with `factors.add(...)`. You may change the limits
+below. Keep the order of the statements: an answer is counted before it is checked, the account is locked
+before its factors, and one conditional statement decides each race.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from sqlalchemy import ColumnElement, delete, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.database import client_of_session, released
+from app.i18n import gettext as _
+from app.second_factors import recovery_codes
+from app.second_factors.models import PendingLogin
+from app.users import User, UserManager, UserSession
+from app.users.audit import record
+from app.users.exceptions import NoSecondFactor, SessionEnded
+from app.users.sessions import COOKIE, IssuedSession
+
+LASTS = timedelta(minutes=5)
+"""How long a login waits for its second factor."""
+MAX_TRIES = 5
+RECOVERY_CODE = "recovery_code"
+
+
+class WrongFactor(ValueError):
+    """The answer is wrong, was used before, or belongs to a factor that the account does not have."""
+
+    code = "wrong_second_factor"
+
+    def __init__(self) -> None:
+        super().__init__(_("The code is wrong or was used before."))
+
+
+class LoginExpired(ValueError):
+    """No login waits for this answer: its ticket is unknown, used, too old or of another browser."""
+
+    code = "login_expired"
+
+    def __init__(self) -> None:
+        super().__init__(_("The login has expired. Begin again with the password."))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the client sends for a factor. *method* is the name of its field, such as `code`."""
+
+    method: str
+    value: str
+
+    def __repr__(self) -> str:
+        return f"Answer({self.method})"
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a client sends to finish a login. *key*: from the cookie of the browser."""
+
+    ticket: str
+    key: str
+    kind: str
+
+    def __repr__(self) -> str:
+        return f"Ticket({self.kind})"
+
+
+class Factor(Protocol):
+    """One kind of second factor."""
+
+    name: str
+    """For the audit log and the list of factors, such as `totp`."""
+    method: str
+    """The field of the answer, such as `code`."""
+
+    def number_of(self, user_id: str) -> ColumnElement[int]:
+        """How many of this factor the account has, as a subquery. Only those that are set up count."""
+        ...
+
+    async def check(self, db: AsyncSession, user: User, answer: str) -> bool:
+        """Whether *answer* is right. It must not be right a second time."""
+        ...
+
+    async def remove(self, db: AsyncSession, user: User) -> None:
+        """Remove this factor from the account."""
+        ...
+
+
+class Factors:
+    """Second factors of all kinds. `UserManager.second_factors` is this object."""
+
+    def __init__(self, users: UserManager) -> None:
+        self._users = users
+        self._factors: dict[str, Factor] = {}
+
+    def add(self, factor: Factor) -> None:
+        """Offer *factor* from now on."""
+        self._factors[factor.method] = factor
+
+    def of_kind[Kind](self, kind: type[Kind]) -> Kind:
+        """The factor of this class. Raises LookupError."""
+        for factor in self._factors.values():
+            if isinstance(factor, kind):
+                return factor
+        raise LookupError(f"The application offers no {kind.__name__}.")
+
+    # What an account has
+
+    def number_of(self, user_id: str) -> ColumnElement[int]:
+        counts = [factor.number_of(user_id) for factor in self._factors.values()]
+        return sum(counts, start=literal(0))
+
+    async def names_of(self, db: AsyncSession, user: User) -> list[str]:
+        """The names of the factors that *user* has set up."""
+        return [factor.name for factor in await self._set_up(db, user)]
+
+    async def methods_of(self, db: AsyncSession, user: User) -> list[str]:
+        found = [factor.method for factor in await self._set_up(db, user)]
+        return [*found, RECOVERY_CODE] if found else []
+
+    async def _set_up(self, db: AsyncSession, user: User) -> list[Factor]:
+        return [
+            factor for factor in self._factors.values() if await db.scalar(select(factor.number_of(user.id)))
+        ]
+
+    # Logging in
+
+    async def begin(self, db: AsyncSession, user: User, *, kind: str, remember: bool) -> tuple[str, str]:
+        ticket, key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        db.add(
+            PendingLogin(
+                ticket_hash=_hash(ticket),
+                key_hash=_hash(key),
+                user_id=user.id,
+                password_version=user.password_version,
+                kind=kind,
+                remember=remember,
+                user_agent=client_of_session(db).user_agent,
+                expires_at=clock.now() + LASTS,
+            )
+        )
+        await db.flush()
+        return ticket, key
+
+    async def finish_login(
+        self, db: AsyncSession, ticket: Ticket, answer: Answer, *, replaces: str | None = None
+    ) -> IssuedSession:
+        """Start the session that *ticket* waits for. The session cookie *replaces* stops working.
+
+        Raises:
+            LoginExpired: see the class.
+            WrongFactor: the audit log records it. The fifth one ends the ticket and is told by mail.
+            TooManyRequests: too many recent wrong answers. This one was not checked.
+        """
+        async with released(db):
+            pending, user = await self._count_try(db, ticket)
+        try:
+            name = await self._check(db, user, answer)
+        except WrongFactor:
+            async with released(db):
+                record(db, "second_factor", user.id, outcome="failure", method=answer.method)
+                if pending.tries >= MAX_TRIES:
+                    await self._take(db, pending)
+                    await self._users.send_notice(user, "second_factor_refused")
+            await db.commit()
+            raise
+        if not await self._take(db, pending):
+            raise LoginExpired
+        try:
+            return await self._users.finish_login(
+                db,
+                user,
+                password_version=pending.password_version,
+                method=name,
+                kind=pending.kind,
+                remember=pending.remember,
+                replaces=replaces,
+            )
+        except SessionEnded:
+            raise LoginExpired from None
+
+    async def _count_try(self, db: AsyncSession, ticket: Ticket) -> tuple[PendingLogin, User]:
+        pending = await db.scalar(
+            update(PendingLogin)
+            .where(
+                PendingLogin.ticket_hash == _hash(ticket.ticket),
+                PendingLogin.kind == ticket.kind,
+                PendingLogin.tries < MAX_TRIES,
+                PendingLogin.expires_at > clock.now(),
+            )
+            .values(tries=PendingLogin.tries + 1)
+            .returning(PendingLogin)
+            .execution_options(synchronize_session=False)
+        )
+        if pending is None or not _is_of_this_browser(db, pending, ticket.key):
+            raise LoginExpired
+        user = await self._users.get_by_id(db, pending.user_id)
+        if user is None:
+            raise LoginExpired
+        return pending, user
+
+    async def _take(self, db: AsyncSession, pending: PendingLogin) -> bool:
+        this_one = delete(PendingLogin).where(PendingLogin.ticket_hash == pending.ticket_hash)
+        taken = await db.execute(
+            this_one.returning(PendingLogin.user_id).execution_options(synchronize_session=False)
+        )
+        return taken.scalar_one_or_none() is not None
+
+    # Checking an answer
+
+    async def confirm(
+        self, db: AsyncSession, user: User, session: UserSession, answer: Answer
+    ) -> IssuedSession | None:
+        """Let *session* count as recent. A cookie is replaced.
+
+        Raises:
+            WrongFactor, TooManyRequests: as in `finish_login`.
+        """
+        try:
+            name = await self._check(db, user, answer)
+        except WrongFactor:
+            record(db, "confirm", user.id, outcome="failure", method=answer.method)
+            await db.commit()
+            raise
+        return await self._users.mark_as_recent(db, user, session, method=name)
+
+    async def _check(self, db: AsyncSession, user: User, answer: Answer) -> str:
+        """The name of the factor for which *answer* is right. It is used up."""
+        async with self.counted(user, answer.method):
+            await lock(db, user)
+            if answer.method == RECOVERY_CODE:
+                is_right = await recovery_codes.spend(db, user.id, answer.value)
+            else:
+                factor = self._factors.get(answer.method)
+                is_right = factor is not None and await factor.check(db, user, answer.value)
+            if not is_right:
+                raise WrongFactor
+        if answer.method != RECOVERY_CODE:
+            return self._factors[answer.method].name
+        await self._users.send_notice(user, "recovery_code_used")
+        return RECOVERY_CODE
+
+    @asynccontextmanager
+    async def counted(self, user: User, method: str) -> AsyncGenerator[None]:
+        """Count an answer as wrong, unless the block ends without an exception.
+
+        Raises:
+            TooManyRequests: the answer must not be checked.
+        """
+        limits = self._users.limits
+        attempt = limits and await limits.begin("wrong_factor", account=f"{user.id} {method}")
+        yield
+        if attempt is not None:
+            await attempt.uncount()
+
+    # Changing factors
+
+    async def added(
+        self, db: AsyncSession, user: User, factor: Factor, *, session: UserSession
+    ) -> list[str] | None:
+        """Follow up on a factor that was set up: the other sessions end, and the owner is told.
+
+        Returns recovery codes if the account had none.
+        """
+        await self._follow_up(db, user, "factor_added", factor.name, except_session=session)
+        if await db.scalar(select(recovery_codes.number_of(user.id))):
+            return None
+        return await recovery_codes.renew(db, user.id)
+
+    async def remove(self, db: AsyncSession, user: User, factor: Factor, *, session: UserSession) -> None:
+        """Remove one factor of the owner. With the last one the recovery codes go, too.
+
+        Raises:
+            NoSecondFactor: the account does not have it.
+        """
+        if not await db.scalar(select(factor.number_of(user.id))):
+            raise NoSecondFactor
+        await factor.remove(db, user)
+        if not await self._set_up(db, user):
+            await recovery_codes.remove(db, user.id)
+        await self._follow_up(db, user, "factor_removed", factor.name, except_session=session)
+
+    async def reset(self, db: AsyncSession, user: User) -> list[str]:
+        """Remove all factors of an account whose owner has lost them. All of its sessions end.
+
+        For administrators, who must make sure that the owner asks. Returns the names of the factors.
+
+        Raises:
+            NoSecondFactor: there are none.
+        """
+        removed = await self._set_up(db, user)
+        if not removed:
+            raise NoSecondFactor
+        for factor in removed:
+            await factor.remove(db, user)
+        await recovery_codes.remove(db, user.id)
+        names = [factor.name for factor in removed]
+        await self._follow_up(db, user, "factors_reset", ", ".join(names))
+        return names
+
+    async def renew_recovery_codes(self, db: AsyncSession, user: User) -> list[str]:
+        """New recovery codes. The earlier ones stop working.
+
+        Raises:
+            NoSecondFactor: the account has no factor that they could replace.
+        """
+        if not await self._set_up(db, user):
+            raise NoSecondFactor
+        codes = await recovery_codes.renew(db, user.id)
+        record(db, "recovery_codes_renewed", user.id)
+        await self._users.send_notice(user, "recovery_codes_renewed")
+        return codes
+
+    async def _follow_up(
+        self,
+        db: AsyncSession,
+        user: User,
+        event: str,
+        names: str,
+        *,
+        except_session: UserSession | None = None,
+    ) -> None:
+        record(db, event, user.id, details={"factor": names})
+        await self._users.end_sessions(db, user, except_session=except_session)
+        await self._users.send_notice(user, event)
+
+
+async def lock(db: AsyncSession, user: User) -> None:
+    """Lock the account, before its factors. Deleting it takes the locks in this order, too."""
+    await db.get(type(user), user.id, populate_existing=True, with_for_update=True)
+
+
+async def remove_expired(db: AsyncSession) -> None:
+    """Delete logins that have waited too long."""
+    await db.execute(delete(PendingLogin).where(PendingLogin.expires_at <= clock.now()))
+
+
+def _is_of_this_browser(db: AsyncSession, pending: PendingLogin, key: str) -> bool:
+    if pending.kind == COOKIE:
+        return hmac.compare_digest(pending.key_hash, _hash(key))
+    # A client without cookies has no key.
+    return pending.user_agent == client_of_session(db).user_agent
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

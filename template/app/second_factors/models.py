@@ -1,0 +1,41 @@
+"""The tables of second factors: logins that lack their factor, and recovery codes."""
+
+from datetime import datetime
+
+from sqlalchemy import Boolean, ForeignKey, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.clock import UTCDateTime
+from app.database import Base
+from app.users.models import SECRET
+
+
+class PendingLogin(Base):
+    """A login whose password was right and whose second factor is missing. It ends after five minutes."""
+
+    __tablename__ = "pending_logins"
+
+    ticket_hash: Mapped[str] = mapped_column(String(64), primary_key=True, info=SECRET)
+    """SHA-256 of the ticket. Only the client has the ticket."""
+    key_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
+    """SHA-256 of the key in the cookie of the browser that began the login."""
+    user_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    password_version: Mapped[int] = mapped_column(Integer)
+    """The user's `password_version` when the password was given. A new password ends the login."""
+    kind: Mapped[str] = mapped_column(String(8))
+    """`bearer` or `cookie`: the session that begins."""
+    remember: Mapped[bool] = mapped_column(Boolean)
+    user_agent: Mapped[str] = mapped_column(String(512))
+    tries: Mapped[int] = mapped_column(Integer, default=0)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class RecoveryCode(Base):
+    """A code that replaces a lost second factor once."""
+
+    __tablename__ = "recovery_codes"
+
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True, info=SECRET)
+    """SHA-256 of the code. It has 121 bits, so no slow hash is needed (ASVS 6.5.2)."""
+    user_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -1,0 +1,165 @@
+"""Finish a login, confirm with a factor, and look after the factors of accounts. The rules are in
+`factors.py`."""
+
+from typing import Annotated
+
+import msgspec
+from hawkapi import Depends, Request
+from hawkapi.routing.router import Router
+from sqlalchemy import select
+
+from app.database import Db
+from app.second_factors import limits, recovery_codes
+from app.second_factors.factors import Factors, LoginExpired, Ticket, WrongFactor
+from app.second_factors.schemas import (
+    AccountFactors,
+    FactorAnswer,
+    LoginAnswer,
+    RecoveryCodes,
+    answer_of,
+)
+from app.users import CurrentLogin, RecentLogin, Superuser, User, Users
+from app.users.cookies import (
+    give_cookie,
+    login_key,
+    remember_browser,
+    session_cookie,
+    take_login_key,
+)
+from app.users.dependencies import limited_by
+from app.users.exceptions import NoSecondFactor
+from app.users.manager import UserManager
+from app.users.routes.errors import CROSS_SITE, UNKNOWN_ACCOUNT
+from app.users.routes.sessions import tokens_for
+from app.users.schemas import LoggedIn, PublicUser, public
+from app.users.sessions import BEARER, COOKIE, IssuedSession
+from app.web import Problem, responds
+from app.web.csrf import require_same_origin
+
+TAG = "second factors"
+# Declares the rows before the routes below name them.
+_ = limits
+router = Router(tags=[TAG])
+
+REFUSED = {
+    401: {
+        WrongFactor.code: "The answer is wrong or was used before. Five wrong ones end the login.",
+        LoginExpired.code: "The ticket is unknown, used, too old or of another browser. Log in again.",
+    }
+}
+WRONG = {400: {WrongFactor.code: "The answer is wrong or was used before."}}
+NOT_SET_UP = {404: {NoSecondFactor.code: "The account has no such second factor."}}
+
+
+def factors_of(users: Users) -> Factors:
+    """The second factors of the application."""
+    if not isinstance(users.second_factors, Factors):
+        raise RuntimeError("Another feature has replaced UserManager.second_factors.")
+    return users.second_factors
+
+
+AllFactors = Annotated[Factors, Depends(factors_of)]
+
+
+@router.post("/login/second-factor", status_code=200, dependencies=[limited_by("second_factor")])
+@responds(REFUSED)
+async def finish_login(
+    request: Request, body: LoginAnswer, factors: AllFactors, users: Users, db: Db
+) -> LoggedIn:
+    """Finish a login with a second factor
+
+    `ticket` is from the response to the password. Send one of `code` and `recovery_code`.
+    """
+    issued = await _finish(request, body, factors, users, db, kind=BEARER)
+    tokens = msgspec.structs.asdict(tokens_for(users, issued))
+    return LoggedIn(**msgspec.structs.asdict(public(issued.user)), **tokens)
+
+
+@router.post(
+    "/login/second-factor/cookie",
+    status_code=200,
+    dependencies=[limited_by("second_factor"), Depends(require_same_origin)],
+)
+@responds(REFUSED, CROSS_SITE)
+async def finish_login_with_cookie(
+    request: Request, body: LoginAnswer, factors: AllFactors, users: Users, db: Db
+) -> PublicUser:
+    """Finish a login with a second factor, and set a session cookie
+
+    Only the browser that began the login can finish it.
+    """
+    issued = await _finish(request, body, factors, users, db, kind=COOKIE)
+    give_cookie(request, issued)
+    return public(issued.user)
+
+
+async def _finish(
+    request: Request, body: LoginAnswer, factors: Factors, users: UserManager, db: Db, *, kind: str
+) -> IssuedSession:
+    ticket = Ticket(body.ticket, login_key(request)[1], kind)
+    replaces = session_cookie(request) if kind == COOKIE else None
+    try:
+        issued = await factors.finish_login(db, ticket, answer_of(body), replaces=replaces)
+    except (WrongFactor, LoginExpired) as error:
+        raise Problem(401, str(error), code=error.code, headers={"WWW-Authenticate": "Bearer"}) from None
+    take_login_key(request)
+    remember_browser(request, users, issued.user)
+    return issued
+
+
+@router.post("/me/confirm/second-factor", status_code=204, dependencies=[limited_by("second_factor")])
+@responds(WRONG)
+async def confirm_with_factor(
+    request: Request, login: CurrentLogin, body: FactorAnswer, factors: AllFactors, db: Db
+) -> None:
+    """Confirm a second factor, so that the session counts as recently logged in
+
+    For accounts with a second factor, instead of the password. A session cookie is replaced by a new one.
+    """
+    issued = await factors.confirm(db, login.user, login.session, answer_of(body))
+    if issued is not None:
+        give_cookie(request, issued)
+
+
+@router.get("/me/factors", status_code=200)
+async def list_factors(login: CurrentLogin, factors: AllFactors, db: Db) -> AccountFactors:
+    """List your second factors"""
+    return await _shown(factors, db, login.user)
+
+
+@router.post("/me/recovery-codes", status_code=201, dependencies=[limited_by("change_factors")])
+@responds(NOT_SET_UP)
+async def renew_recovery_codes(
+    recent: RecentLogin, login: CurrentLogin, factors: AllFactors, db: Db
+) -> RecoveryCodes:
+    """Make new recovery codes
+
+    The earlier ones stop working.
+    """
+    return RecoveryCodes(await factors.renew_recovery_codes(db, login.user))
+
+
+@router.get("/{user_id}/factors", status_code=200)
+@responds(UNKNOWN_ACCOUNT)
+async def list_factors_of(
+    admin: Superuser, user_id: str, factors: AllFactors, users: Users, db: Db
+) -> AccountFactors:
+    """List the second factors of an account"""
+    return await _shown(factors, db, await users.require(db, user_id))
+
+
+@router.delete("/{user_id}/factors", status_code=204)
+@responds(UNKNOWN_ACCOUNT, NOT_SET_UP)
+async def reset_factors(
+    admin: Superuser, recent: RecentLogin, user_id: str, factors: AllFactors, users: Users, db: Db
+) -> None:
+    """Remove all second factors of an account
+
+    For an owner who has lost them. Make sure that it is the owner who asks. All sessions of the account end.
+    """
+    await factors.reset(db, await users.require(db, user_id))
+
+
+async def _shown(factors: Factors, db: Db, user: User) -> AccountFactors:
+    names = await factors.names_of(db, user)
+    return AccountFactors(names, await db.scalar(select(recovery_codes.number_of(user.id))) or 0)

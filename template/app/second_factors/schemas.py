@@ -1,0 +1,46 @@
+"""What the routes of second factors take and return. The names are an API: do not change them."""
+
+from typing import Annotated
+
+import msgspec
+
+from app.second_factors.factors import Answer
+from app.users.schemas import Secret
+from app.web import invalid
+
+Text = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class FactorAnswer(Secret):
+    """An answer to one of the account's second factors: exactly one of these fields."""
+
+    code: Annotated[Text, msgspec.Meta(description="Of an authenticator app.")] = ""
+    recovery_code: Text = ""
+
+
+class LoginAnswer(FactorAnswer, kw_only=True):
+    """The ticket of a login and the answer that finishes it."""
+
+    ticket: Text
+
+
+class RecoveryCodes(Secret):
+    """Each code replaces a lost factor once. They are never shown again."""
+
+    recovery_codes: list[str]
+
+
+class AccountFactors(msgspec.Struct):
+    """The second factors of an account."""
+
+    factors: Annotated[list[str], msgspec.Meta(description="Their names, such as `totp`.")]
+    recovery_codes: Annotated[int, msgspec.Meta(description="How many are left.")]
+
+
+def answer_of(body: FactorAnswer) -> Answer:
+    """The one answer in *body*. Raises a 400 if there is none, or more than one."""
+    given = {"code": body.code, "recovery_code": body.recovery_code}
+    answers = [Answer(method, value) for method, value in given.items() if value]
+    if len(answers) != 1:
+        raise invalid("code", "Send exactly one of code and recovery_code.")
+    return answers[0]

@@ -1,0 +1,29 @@
+"""Authenticator apps as a second factor (TOTP, RFC 6238). Start reading at `totp.py`."""
+
+from hawkapi import Request
+from hawkapi.responses.response import Response
+from hawkapi.routing.router import Router
+
+from app.second_factors.routes import factors_of
+from app.totp.routes import router
+from app.totp.totp import AlreadySetUp, Totp
+from app.web import App, Problem
+
+REQUIRES = ("second_factors", "users")
+"""Features that are installed before this one."""
+
+
+def install(app: App) -> None:
+    """Offer authenticator apps."""
+    settings = app.state.settings
+    factors = factors_of(app.state.users)
+    factors.add(Totp(settings.secret_key.get_secret_value(), settings.app_name, factors))
+
+    @app.exception_handler(AlreadySetUp)
+    async def already(request: Request, error: AlreadySetUp) -> Response:
+        sentence = "The account has an authenticator app. Remove it first."
+        return Problem(409, sentence, code=error.code).to_response()
+
+    mounted = Router(prefix=settings.users_prefix)
+    mounted.include_router(router)
+    app.include_router(mounted)

@@ -1,0 +1,27 @@
+"""The table of authenticator apps."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.clock import UTCDateTime
+from app.database import Base
+from app.users.models import SECRET
+
+
+class TotpSecret(Base):
+    """What an account shares with its authenticator app. An account has one at most."""
+
+    __tablename__ = "totp_secrets"
+
+    user_id: Mapped[str] = mapped_column(
+        String(36), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    sealed_secret: Mapped[str] = mapped_column(String(255), info=SECRET)
+    """Encrypted with a key that is derived from SECRET_KEY."""
+    last_step: Mapped[int] = mapped_column(BigInteger, default=0)
+    """The time step of the last code that was accepted. Only codes of later steps are."""
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
+    """When the owner gave the first right code. Before, logins do not ask for one."""

@@ -1,0 +1,91 @@
+"""Set up an authenticator app, and remove it. The rules are in `totp.py` and `app/second_factors`."""
+
+import io
+from typing import Annotated
+
+import msgspec
+import segno
+from hawkapi import Depends
+from hawkapi.routing.router import Router
+
+from app.database import Db
+from app.second_factors.routes import NOT_SET_UP, TAG, WRONG, AllFactors
+from app.second_factors.schemas import Text
+from app.totp.totp import AlreadySetUp, Totp
+from app.users import CurrentLogin, RecentLogin, VerifiedUser
+from app.users.dependencies import limited_by
+from app.users.schemas import Secret
+from app.web import responds
+
+router = Router(prefix="/me/totp", tags=[TAG])
+
+ALREADY = {409: {AlreadySetUp.code: "The account has an authenticator app. Remove it first."}}
+
+
+class TotpSetup(Secret):
+    """What an authenticator app needs. It is shown only once."""
+
+    secret: Annotated[str, msgspec.Meta(description="For typing it in.")]
+    uri: str
+    qr_svg: Annotated[str, msgspec.Meta(description="The URI as a QR code, an SVG image.")]
+
+
+class TotpCode(Secret):
+    code: Text
+
+
+class TotpConfirmed(Secret):
+    """The recovery codes are there if this is the account's first factor. They are never shown again."""
+
+    recovery_codes: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+def _totp(factors: AllFactors) -> Totp:
+    return factors.of_kind(Totp)
+
+
+TheTotp = Annotated[Totp, Depends(_totp)]
+
+
+@router.post("", status_code=201, dependencies=[limited_by("change_factors")])
+@responds(ALREADY)
+async def begin_totp(recent: RecentLogin, user: VerifiedUser, totp: TheTotp, db: Db) -> TotpSetup:
+    """Begin to set up an authenticator app
+
+    Logins do not ask for it before it is confirmed with a code.
+    """
+    secret = await totp.begin(db, user)
+    uri = totp.uri(secret, user)
+    return TotpSetup(secret, uri, qr_code(uri))
+
+
+@router.post("/confirm", status_code=200, dependencies=[limited_by("change_factors")])
+@responds(WRONG)
+async def confirm_totp(
+    recent: RecentLogin, user: VerifiedUser, body: TotpCode, totp: TheTotp, db: Db
+) -> TotpConfirmed:
+    """Confirm the authenticator app with a code
+
+    From then on logins ask for a code. All other sessions end.
+    """
+    codes = await totp.confirm(db, user, recent, body.code)
+    return TotpConfirmed(msgspec.UNSET if codes is None else codes)
+
+
+@router.delete("", status_code=204, dependencies=[limited_by("change_factors")])
+@responds(NOT_SET_UP)
+async def remove_totp(
+    recent: RecentLogin, login: CurrentLogin, totp: TheTotp, factors: AllFactors, db: Db
+) -> None:
+    """Remove the authenticator app
+
+    With the last factor the recovery codes go, too. All other sessions end.
+    """
+    await factors.remove(db, login.user, totp, session=recent)
+
+
+def qr_code(uri: str) -> str:
+    """*uri* as an SVG image, without a size: the page decides."""
+    written = io.BytesIO()
+    segno.make(uri, micro=False).save(written, kind="svg", xmldecl=False, omitsize=True, svgns=True)
+    return written.getvalue().decode()

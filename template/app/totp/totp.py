@@ -1,0 +1,166 @@
+"""Codes of authenticator apps (TOTP, RFC 6238): six digits that change every 30 seconds.
+
+The secret is encrypted at rest, and a code is accepted once, however its digits are written. pyotp does the
+arithmetic. Do not change the numbers: authenticator apps ignore others.
+"""
+
+import base64
+import hmac
+import logging
+import unicodedata
+
+from cryptography.fernet import Fernet, InvalidToken
+from pyotp import random_base32
+from pyotp.totp import TOTP
+from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.second_factors.factors import Factors, WrongFactor, lock
+from app.totp.models import TotpSecret
+from app.users import User, UserSession
+from app.users.tokens import derived_key
+
+logger = logging.getLogger("app.totp")
+
+STEP = 30
+"""Seconds (RFC 6238, section 5.2)."""
+DIGITS = 6
+WINDOW = 1
+"""Steps before and after the current one whose codes are accepted, since clocks differ."""
+
+
+class AlreadySetUp(ValueError):
+    """The account has an authenticator app."""
+
+    code = "totp_already_set_up"
+
+
+class Totp:
+    """The factor `totp`. *secret_key*: SECRET_KEY. A new key makes all authenticator apps useless, and their
+    owners need a recovery code."""
+
+    name = "totp"
+    method = "code"
+
+    def __init__(self, secret_key: str, issuer: str, factors: Factors) -> None:
+        key = bytes.fromhex(derived_key(secret_key, "totp"))
+        self._cipher = Fernet(base64.urlsafe_b64encode(key))
+        self._issuer = issuer
+        self._factors = factors
+
+    # The factor
+
+    def number_of(self, user_id: str) -> ColumnElement[int]:
+        """See `app/second_factors/factors.py`."""
+        return (
+            select(func.count())
+            .where(TotpSecret.user_id == user_id, TotpSecret.confirmed_at.is_not(None))
+            .scalar_subquery()
+        )
+
+    async def check(self, db: AsyncSession, user: User, answer: str) -> bool:
+        """See `app/second_factors/factors.py`."""
+        row = await db.get(TotpSecret, user.id, populate_existing=True)
+        if row is None or row.confirmed_at is None:
+            return False
+        return await self._accept(db, row, answer)
+
+    async def remove(self, db: AsyncSession, user: User) -> None:
+        """See `app/second_factors/factors.py`."""
+        await db.execute(delete(TotpSecret).where(TotpSecret.user_id == user.id))
+
+    # Setting it up
+
+    async def begin(self, db: AsyncSession, user: User) -> str:
+        """Make a secret for *user*. An earlier one that was not confirmed stops working.
+
+        Raises:
+            AlreadySetUp: remove the authenticator app first.
+        """
+        await lock(db, user)
+        row = await db.get(TotpSecret, user.id, populate_existing=True)
+        if row is not None and row.confirmed_at is not None:
+            raise AlreadySetUp
+        secret = random_base32()
+        if row is None:
+            row = TotpSecret(user_id=user.id)
+            db.add(row)
+        row.sealed_secret = self._cipher.encrypt(secret.encode()).decode()
+        row.last_step, row.created_at = 0, clock.now()
+        await db.flush()
+        return secret
+
+    async def confirm(
+        self, db: AsyncSession, user: User, session: UserSession, code: str
+    ) -> list[str] | None:
+        """Set the authenticator app up with its first code. Logins ask for one from then on.
+
+        Every session but *session* ends. Returns recovery codes if the account had none.
+
+        Raises:
+            WrongFactor: also if there is nothing to confirm. Nothing is changed.
+            TooManyRequests: too many recent wrong codes.
+        """
+        async with self._factors.counted(user, self.method):
+            await lock(db, user)
+            row = await db.get(TotpSecret, user.id, populate_existing=True)
+            if row is None or row.confirmed_at is not None or not await self._accept(db, row, code):
+                raise WrongFactor
+            row.confirmed_at = clock.now()
+            await db.flush()
+        return await self._factors.added(db, user, self, session=session)
+
+    def uri(self, secret: str, user: User) -> str:
+        """What the QR code says (the URI format of Google Authenticator)."""
+        return TOTP(secret, digits=DIGITS, interval=STEP).provisioning_uri(
+            name=user.email, issuer_name=self._issuer
+        )
+
+    # Codes
+
+    async def _accept(self, db: AsyncSession, row: TotpSecret, code: str) -> bool:
+        secret = self._open(row)
+        step = secret and _step_of(secret, digits_of(code), after=row.last_step)
+        if not step:
+            return False
+        # The condition decides between simultaneous uses of one code.
+        accepted = await db.execute(
+            update(TotpSecret)
+            .where(
+                TotpSecret.user_id == row.user_id,
+                TotpSecret.sealed_secret == row.sealed_secret,
+                TotpSecret.last_step < step,
+            )
+            .values(last_step=step)
+            .returning(TotpSecret.user_id)
+            .execution_options(synchronize_session=False)
+        )
+        return accepted.scalar_one_or_none() is not None
+
+    def _open(self, row: TotpSecret) -> str | None:
+        try:
+            return self._cipher.decrypt(row.sealed_secret.encode()).decode()
+        except InvalidToken:
+            logger.error("a TOTP secret cannot be decrypted: SECRET_KEY has changed since it was made")
+            return None
+
+
+def digits_of(code: str) -> str:
+    """*code* in ASCII digits, without spaces and hyphens; empty if it has other characters.
+
+    People and phones write digits of other scripts, and one code must not count as two.
+    """
+    digits = [unicodedata.decimal(each, None) for each in code if not each.isspace() and each != "-"]
+    return "" if None in digits else "".join(str(digit) for digit in digits)
+
+
+def _step_of(secret: str, digits: str, *, after: int) -> int:
+    """The time step whose code is *digits*, later than *after*; 0 if there is none."""
+    totp, now = TOTP(secret, digits=DIGITS, interval=STEP), int(clock.now().timestamp()) // STEP
+    found = 0
+    for step in range(now - WINDOW, now + WINDOW + 1):
+        is_right = hmac.compare_digest(totp.generate_otp(step), digits)
+        if is_right and step > after and not found:
+            found = step
+    return found

@@ -1,0 +1,41 @@
+"""What a second factor is to the life of an account. The factors themselves are features of their own.
+
+A feature sets `UserManager.second_factors`. A right password of an account that has a factor then begins no
+session: `log_in` raises `SecondFactorRequired` with a ticket. The feature calls `UserManager.finish_login`
+when the factor has been given, too. Template-owned.
+"""
+
+from typing import Protocol
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.users.models import User
+
+
+class SecondFactors(Protocol):
+    """Knows the second factors of all accounts."""
+
+    def number_of(self, user_id: str) -> ColumnElement[int]:
+        """The number of factors of an account, as a subquery. Every login includes it in a query of its own,
+        so an account without a factor costs no extra query."""
+        ...
+
+    async def methods_of(self, db: AsyncSession, user: User) -> list[str]:
+        """What *user* can send as a second factor, such as `code`. Empty without a factor."""
+        ...
+
+    async def begin(self, db: AsyncSession, user: User, *, kind: str, remember: bool) -> tuple[str, str]:
+        """Remember a login whose password was right. Returns its ticket, and the key for its browser.
+
+        *kind*, *remember*: of the session that begins when the factor has been given.
+        """
+        ...
+
+    async def reset(self, db: AsyncSession, user: User) -> list[str]:
+        """Remove all factors of an account whose owner has lost them. Returns their names.
+
+        Raises:
+            NoSecondFactor: there are none.
+        """
+        ...

@@ -1,0 +1,383 @@
+"""Checklist 31 and 32: what must not open an account with a second factor."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event, func, select, text
+
+from app.second_factors.routes import factors_of
+from app.totp.models import TotpSecret
+from app.totp.totp import Totp
+from app.users import UserSession
+from app.users.audit import AuditEvent
+from tests.totp.conftest import STEP
+
+KINDS = pytest.mark.parametrize("kind", ["", "/cookie"], ids=["bearer", "cookie"])
+WRONG = "000000"
+
+
+@pytest.fixture
+def number_of_sessions(db):
+    async def count():
+        async with db.session(commit=False) as session:
+            return await session.scalar(select(func.count()).select_from(UserSession))
+
+    return count
+
+
+# A code works once
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda code: code,
+        lambda code: f"{code[:3]} {code[3:]}",
+        lambda code: code.translate({48 + each: 0xFF10 + each for each in range(10)}),
+        lambda code: code.translate({48 + each: 0x0660 + each for each in range(10)}),
+    ],
+    ids=["same", "spaces", "full-width", "arabic-indic"],
+)
+async def test_a_code_works_once_however_it_is_written(owner, person, spell):
+    """Row 46 of the advisories: allauth 65.20.1."""
+    code = owner.code()
+    first = await person.answer(await person.ticket(), code=code)
+    second = await person.answer(await person.ticket(), code=spell(code))
+
+    assert (first.status_code, second.status_code) == (200, 401)
+
+
+async def test_digits_of_other_scripts_are_read(owner, person):
+    code = owner.code().translate({48 + each: 0x0660 + each for each in range(10)})
+
+    assert (await person.answer(await person.ticket(), code=code)).status_code == 200
+
+
+async def test_a_later_code_makes_the_earlier_one_invalid(owner, person, wait):
+    wait(STEP)
+    earlier, later = owner.code(-1), owner.code()
+    first = await person.answer(await person.ticket(), code=later)
+    second = await person.answer(await person.ticket(), code=earlier)
+
+    assert (first.status_code, second.status_code) == (200, 401)
+
+
+async def test_the_code_that_set_the_app_up_does_not_log_in(make_owner, person, wait):
+    owner = await make_owner()
+    wait(-STEP)
+
+    assert (await person.answer(await person.ticket(), code=owner.code())).status_code == 401
+
+
+async def test_a_code_that_confirmed_does_not_log_in(client, owner, person):
+    """Row 19: every route that takes a code counts it as used."""
+    code = {"code": owner.code()}
+    confirmed = await client.post("/users/me/confirm/second-factor", json=code, headers=owner.headers)
+
+    assert confirmed.status_code == 204
+    assert (await person.answer(await person.ticket(), **code)).status_code == 401
+
+
+@KINDS
+@pytest.mark.parametrize("method", ["code", "recovery_code"])
+async def test_eight_simultaneous_uses_begin_one_session(
+    owner, make_person, number_of_sessions, kind, method
+):
+    """Rows 16 to 18. Each of them has a right password and a ticket of its own."""
+    answer = {method: owner.code() if method == "code" else owner.recovery_codes[0]}
+    people = [make_person() for _ in range(8)]
+    tickets = [await person.ticket(kind) for person in people]
+    before = await number_of_sessions()
+
+    answers = await asyncio.gather(
+        *(person.answer(ticket, kind, **answer) for person, ticket in zip(people, tickets, strict=True))
+    )
+
+    assert sorted(each.status_code for each in answers) == [200] + [401] * 7
+    assert await number_of_sessions() == before + 1
+
+
+async def test_one_ticket_begins_one_session(owner, person, number_of_sessions):
+    ticket = await person.ticket()
+    before = await number_of_sessions()
+
+    answers = await asyncio.gather(
+        person.answer(ticket, code=owner.code()),
+        *(person.answer(ticket, recovery_code=code) for code in owner.recovery_codes[:4]),
+    )
+
+    assert sorted(each.status_code for each in answers) == [200] + [401] * 4
+    assert await number_of_sessions() == before + 1
+
+
+# A ticket opens nothing else
+
+
+async def test_a_ticket_is_no_credential(owner, person):
+    """Row 34: in every place where a credential may be."""
+    ticket = await person.ticket()
+    bearer = await person.client.get("/users/me", headers={"Authorization": f"Bearer {ticket}"})
+    cookie = await person.client.get("/users/me", headers={"Cookie": f"__Host-session={ticket}"})
+    refresh = await person.client.post("/users/token/refresh", json={"refresh_token": ticket})
+
+    assert [each.status_code for each in (bearer, cookie, refresh)] == [401, 401, 401]
+
+
+@KINDS
+async def test_a_used_ticket_is_dead(owner, person, wait, kind):
+    ticket = await person.ticket(kind)
+    first = await person.answer(ticket, kind, code=owner.code())
+    wait(STEP)
+    second = await person.answer(ticket, kind, code=owner.code())
+
+    assert (first.status_code, second.status_code) == (200, 401)
+    assert second.json()["code"] == "login_expired"
+
+
+async def test_a_ticket_lasts_five_minutes(owner, person, wait):
+    early, late = await person.ticket(), await person.ticket()
+    wait(timedelta(minutes=5) - timedelta(seconds=1))
+    first = await person.answer(early, code=owner.code())
+    wait(timedelta(seconds=1))
+    second = await person.answer(late, recovery_code=owner.recovery_codes[0])
+
+    assert (first.status_code, second.status_code) == (200, 401)
+
+
+@KINDS
+async def test_another_browser_cannot_finish_the_login(owner, person, make_person, kind):
+    """Row 9: an attacker begins a login and lets a victim finish it, or the other way round."""
+    ticket = await person.ticket(kind)
+
+    answer = await make_person("another browser").answer(ticket, kind, code=owner.code())
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "login_expired")
+
+
+async def test_the_ticket_of_one_kind_does_not_begin_the_other(owner, person):
+    bearer, cookie = await person.ticket(), await person.ticket("/cookie")
+
+    answers = [
+        await person.answer(bearer, "/cookie", code=owner.code()),
+        await person.answer(cookie, "", code=owner.code()),
+    ]
+
+    assert [each.json()["code"] for each in answers] == ["login_expired", "login_expired"]
+
+
+async def test_the_login_of_another_account_leaves_no_trace(owner, make_owner, person):
+    """Row 45: one browser, two logins that were begun."""
+    other = await make_owner("eve@example.com")
+    first = await person.ticket("/cookie")
+    second = (await person.password("eve@example.com", "/cookie")).json()["ticket"]
+
+    abandoned = await person.answer(first, "/cookie", code=owner.code())
+    entered = await person.answer(second, "/cookie", code=other.code())
+
+    assert abandoned.status_code == 401
+    assert (entered.status_code, entered.json()["email"]) == (200, "eve@example.com")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"is_active": False}, {"is_verified": False}, {"must_reset_password": True}],
+    ids=lambda change: next(iter(change)),
+)
+async def test_a_change_of_the_account_ends_the_ticket(owner, person, manager, db, change):
+    ticket = await person.ticket()
+    async with db.session() as session:
+        await manager.update(session, await manager.get_by_id(session, owner.user.id), **change)
+
+    answer = await person.answer(ticket, code=owner.code())
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "login_expired")
+
+
+# Guessing
+
+
+async def test_five_wrong_codes_end_the_ticket_and_are_mailed(owner, person, headings, db):
+    ticket = await person.ticket()
+    wrong = [(await person.answer(ticket, code=WRONG)).json()["code"] for _ in range(5)]
+
+    right = await person.answer(ticket, code=owner.code())
+
+    assert wrong == ["wrong_second_factor"] * 5
+    assert right.json()["code"] == "login_expired"
+    assert (await headings())[-1] == "A login was refused"
+    async with db.session(commit=False) as session:
+        failed = select(func.count()).where(
+            AuditEvent.event == "second_factor", AuditEvent.outcome == "failure"
+        )
+        assert await session.scalar(failed) == 5
+
+
+async def test_wrong_codes_count_across_tickets_and_sessions(client, owner, person):
+    """Checklist 31: a new login gives no new tries."""
+    for _ in range(2):
+        ticket = await person.ticket()
+        for _ in range(5):
+            await person.answer(ticket, code=WRONG)
+
+    answers = [
+        await person.answer(await person.ticket(), code=owner.code()),
+        await client.post(
+            "/users/me/confirm/second-factor", json={"code": owner.code()}, headers=owner.headers
+        ),
+    ]
+
+    assert [each.status_code for each in answers] == [429, 429]
+
+
+async def test_wrong_codes_do_not_use_up_the_tries_of_recovery_codes(owner, person):
+    """Row 45: the noise of one factor must not lock another."""
+    for _ in range(2):
+        ticket = await person.ticket()
+        for _ in range(5):
+            await person.answer(ticket, code=WRONG)
+
+    answer = await person.answer(await person.ticket(), recovery_code=owner.recovery_codes[0])
+
+    assert answer.status_code == 200
+
+
+async def test_right_codes_are_not_counted(owner, person, wait):
+    for _ in range(12):
+        assert (await person.answer(await person.ticket(), code=owner.code())).status_code == 200
+        wait(STEP)
+
+
+# Around the factor
+
+
+async def test_a_password_reset_does_not_go_around_the_factor(client, owner, person, manager):
+    token = manager.reset_token(owner.user)
+    reset = await client.post(f"/users/password-reset/{token}", json={"password": "a brand new password"})
+
+    answer = await person.password(password="a brand new password")
+
+    assert reset.status_code == 200
+    assert answer.json()["code"] == "second_factor_required"
+
+
+async def test_a_wrong_password_says_nothing_about_the_factor(owner, make_user, person):
+    await make_user("eve@example.com")
+
+    answers = [
+        await person.password(email, password="not the password")
+        for email in ("ada@example.com", "eve@example.com", "nobody@example.com")
+    ]
+
+    assert len({answer.text for answer in answers}) == 1
+
+
+async def test_a_login_without_a_factor_makes_no_query_more(make_user, person, app, manager):
+    """The number of factors is read by a query that every login makes."""
+    engine = app.state.db.get().engine.sync_engine
+    await make_user("eve@example.com")
+    counted = []
+    for factors in (manager.second_factors, None):
+        manager.second_factors = factors
+        statements = []
+
+        def note(connection, cursor, statement, *_, statements=statements):
+            statements.append(statement)
+
+        event.listen(engine, "before_cursor_execute", note)
+        assert (await person.password("eve@example.com")).status_code == 200
+        event.remove(engine, "before_cursor_execute", note)
+        counted.append(len(statements))
+
+    assert counted[0] == counted[1]
+
+
+async def test_the_secret_is_encrypted_at_rest(owner, db):
+    async with db.session(commit=False) as session:
+        stored = await session.scalar(select(TotpSecret.sealed_secret))
+        everything = str((await session.execute(text("SELECT * FROM totp_secrets"))).all())
+
+    assert owner.app.secret not in everything
+    assert stored.startswith("gAAAA")
+
+
+async def test_another_secret_key_opens_no_secret(owner, person, manager, caplog, monkeypatch):
+    factors = factors_of(manager)
+    other = Totp("another secret key of enough characters", "My app", factors)
+    monkeypatch.setitem(factors._factors, "code", other)
+
+    assert (await person.answer(await person.ticket(), code=owner.code())).status_code == 401
+    assert "SECRET_KEY has changed" in caplog.text
+
+
+# Recovery codes
+
+
+async def test_ten_codes_are_shown_once(client, owner):
+    """Row 51: they are not kept by a cache, and no route shows them again."""
+    listed = await client.get("/users/me/factors", headers=owner.headers)
+    renewed = await client.post("/users/me/recovery-codes", headers=owner.headers)
+
+    assert len(set(owner.recovery_codes)) == 10
+    assert all(len(code.replace("-", "")) == 28 for code in owner.recovery_codes)
+    assert listed.json() == {"factors": ["totp"], "recovery_codes": 10}
+    assert renewed.headers["cache-control"] == "no-store"
+
+
+async def test_a_recovery_code_works_once_and_is_mailed(client, owner, person, headings):
+    code = owner.recovery_codes[0]
+    first = await person.answer(await person.ticket(), recovery_code=code.lower().replace("-", " "))
+    second = await person.answer(await person.ticket(), recovery_code=code)
+
+    assert (first.status_code, second.status_code) == (200, 401)
+    assert (await client.get("/users/me/factors", headers=owner.headers)).json()["recovery_codes"] == 9
+    assert "A recovery code was used" in await headings()
+
+
+async def test_new_codes_make_the_earlier_ones_invalid(client, owner, person):
+    renewed = (await client.post("/users/me/recovery-codes", headers=owner.headers)).json()["recovery_codes"]
+
+    answers = [
+        await person.answer(await person.ticket(), recovery_code=code)
+        for code in (owner.recovery_codes[0], renewed[0])
+    ]
+
+    assert [answer.status_code for answer in answers] == [401, 200]
+
+
+async def test_the_codes_of_another_account_open_nothing(owner, make_owner, person):
+    other = await make_owner("eve@example.com")
+
+    answer = await person.answer(await person.ticket(), recovery_code=other.recovery_codes[0])
+
+    assert answer.status_code == 401
+
+
+async def test_the_database_holds_only_hashes_of_them(owner, db):
+    async with db.session(commit=False) as session:
+        stored = str((await session.execute(text("SELECT * FROM recovery_codes"))).all())
+
+    assert not any(code.replace("-", "") in stored or code in stored for code in owner.recovery_codes)
+
+
+async def test_without_a_factor_there_are_no_recovery_codes(client, make_user, login):
+    ada = await make_user(is_verified=True)
+
+    answer = await client.post("/users/me/recovery-codes", headers=login(ada))
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_second_factor")
+
+
+# Requests
+
+
+@pytest.mark.parametrize("answer", [{}, {"code": "1", "recovery_code": "B"}], ids=["none", "two"])
+async def test_a_request_has_one_answer(owner, person, answer):
+    assert (await person.answer(await person.ticket(), **answer)).status_code == 400
+
+
+async def test_another_site_cannot_finish_a_login(owner, person):
+    ticket = await person.ticket("/cookie")
+    person.client.headers["Sec-Fetch-Site"] = "cross-site"
+
+    assert (await person.answer(ticket, "/cookie", code=owner.code())).status_code == 403

@@ -169,7 +169,7 @@ NEWS = """## Unreleased
 ### Changed
 
 - The mail that verifies an address begins with a greeting (`app/users/emails/verify.txt`).
-- Accounts have a time zone: run `uv run app db upgrade` (`users_0006`).
+- Accounts have a time zone: run `uv run app db upgrade` (`users_0007`).
 
 ## 1.0.0
 """
@@ -178,8 +178,8 @@ TIME_ZONE = '''"""users: the time zone of a person"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "users_0006"
-down_revision = "users_0005"
+revision = "users_0007"
+down_revision = "users_0006"
 branch_labels = None
 depends_on = None
 
@@ -221,7 +221,7 @@ def owner(tmp_path: Path, env: dict[str, str]) -> Reader:
         text = (template / path).read_text("utf-8")
         assert old in text
         (template / path).write_text(text.replace(old, new, 1), "utf-8")
-    (template / "template/app/users/migrations/users_0006_time_zone.py").write_text(TIME_ZONE)
+    (template / "template/app/users/migrations/users_0007_time_zone.py").write_text(TIME_ZONE)
     commit(template, "The next version", tag="1.1.0")
     return Reader(project, env | {"TEMPLATE": str(template)})
 

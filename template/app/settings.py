@@ -247,6 +247,13 @@ class Settings(BaseSettings):
             " REGISTRATION=private, which requires it."
         ),
     ] = Field(default_factory=lambda data: data.get("registration") == "private")
+    require_second_factor: Annotated[
+        Literal["off", "admins", "all"],
+        Field(
+            description="Who must have a second factor. off: nobody. admins: superusers. all: everyone. Until"
+            " they have one, they can only set one up."
+        ),
+    ] = "off"
     invitation_url: Annotated[
         Link, Field(description="The link in invitations. Contains {token}; may point to your front end.")
     ] = Field(default_factory=lambda data: _own_link(data, "invitation"))

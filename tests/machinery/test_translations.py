@@ -24,23 +24,28 @@ ADA = {"email": "ada@example.com", "password": "short"}
 PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w+\}|</?\w+>")
 
 
-def german():
-    with (LOCALES / "de.po").open("rb") as file:
+FOLDERS = pytest.mark.parametrize("folder", extracted(), ids=lambda path: path.parent.name)
+
+
+def german(folder):
+    with (folder / "de.po").open("rb") as file:
         return read_po(file, locale="de")
 
 
-def test_every_sentence_is_translated():
-    catalog = german()
-    catalog.update(extracted(), no_fuzzy_matching=True)
+@FOLDERS
+def test_every_sentence_is_translated(folder):
+    catalog = german(folder)
+    catalog.update(extracted()[folder], no_fuzzy_matching=True)
 
     assert list(untranslated(catalog)) == []
     assert list(catalog.obsolete) == []
 
 
-def test_a_translation_has_the_placeholders_of_its_sentence():
+@FOLDERS
+def test_a_translation_has_the_placeholders_of_its_sentence(folder):
     wrong = [
         message.id
-        for message in german()
+        for message in german(folder)
         if message.id and isinstance(message.id, str)
         if sorted(PLACEHOLDER.findall(message.id)) != sorted(PLACEHOLDER.findall(message.string))
     ]

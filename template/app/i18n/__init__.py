@@ -1,4 +1,5 @@
-"""Translations: one `.po` file per language in `locales/`. English is the source.
+"""Translations: one `.po` file per language in `locales/`. English is the source. A feature that has a folder
+`locales` keeps its own sentences there, so that they come and go with it.
 
 `uv run app i18n update fr` makes the file of a new language. `_("...")` marks a sentence for translation,
 in Python and in templates, which also have the block `trans`. The sentences of error responses
@@ -26,6 +27,7 @@ from markupsafe import Markup
 
 SOURCE_LANGUAGE = "en"
 _LOCALES = Path(__file__).parent / "locales"
+_APP = Path(__file__).parent.parent
 _language: ContextVar[str | None] = ContextVar("language", default=None)
 
 
@@ -44,9 +46,16 @@ def names() -> dict[str, str]:
 @cache
 def translations(language: str) -> NullTranslations:
     """The translations of *language*. A `.po` file is all that a language needs: it is compiled in memory."""
-    path = _LOCALES / f"{language}.po"
-    if language not in languages() or not path.is_file():
-        return NullTranslations()
+    found = NullTranslations()
+    if language in languages():
+        for path in sorted(_APP.glob(f"*/locales/{language}.po")):
+            compiled = _compiled(path, language)
+            compiled.add_fallback(found)
+            found = compiled
+    return found
+
+
+def _compiled(path: Path, language: str) -> GNUTranslations:
     compiled = io.BytesIO()
     with path.open("rb") as file:
         write_mo(compiled, read_po(file, locale=language))

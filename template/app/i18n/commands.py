@@ -1,4 +1,4 @@
-"""`app i18n`: keep the translations in `app/i18n/locales/` up to date."""
+"""`app i18n`: keep the translations in `app/i18n/locales/`, and those of features, up to date."""
 
 import io
 from collections.abc import Iterator
@@ -46,15 +46,15 @@ def update(
             Locale.parse(code)
         except (ValueError, UnknownLocaleError):
             fail(f"{code!r} is not the code of a language. Use a code such as fr or pt_BR.")
-    template = extracted()
     codes = sorted({path.stem for path in LOCALES.glob("*.po")} | set(languages or []))
-    for code in codes:
-        path = LOCALES / f"{code}.po"
-        catalog = _read(path, code)
-        catalog.update(template, no_fuzzy_matching=True)
-        _write(path, catalog)
-        left = len(list(untranslated(catalog)))
-        typer.echo(f"{path.name}: {len(catalog)} sentences, {left} to translate")
+    for folder, template in extracted().items():
+        for code in codes:
+            path = folder / f"{code}.po"
+            catalog = _read(path, code)
+            catalog.update(template, no_fuzzy_matching=True)
+            _write(path, catalog)
+            left = len(list(untranslated(catalog)))
+            typer.echo(f"{name_of(path)}: {len(catalog)} sentences, {left} to translate")
     if not codes:
         fail("There are no translations yet. To add a language: `uv run app i18n update fr`.")
 
@@ -62,21 +62,32 @@ def update(
 @cli.command()
 def check() -> None:
     """Say which sentences have no translation. The exit code is 1 if there are any."""
-    template = extracted()
     missing = 0
-    for path in sorted(LOCALES.glob("*.po")):
-        catalog = _read(path, path.stem)
-        catalog.update(template, no_fuzzy_matching=True)
-        for sentence in untranslated(catalog):
-            missing += 1
-            typer.echo(f"{path.name}: {sentence}")
+    codes = sorted(path.stem for path in LOCALES.glob("*.po"))
+    for folder, template in extracted().items():
+        for path in [folder / f"{code}.po" for code in codes]:
+            catalog = _read(path, path.stem)
+            catalog.update(template, no_fuzzy_matching=True)
+            for sentence in untranslated(catalog):
+                missing += 1
+                typer.echo(f"{name_of(path)}: {sentence}")
     if missing:
         fail(f"{missing} sentences have no translation. `uv run app i18n update` adds them to the files.")
 
 
-def extracted() -> Catalog:
-    """Every sentence of the application that is marked for translation."""
-    catalog = Catalog(charset="utf-8")
+def name_of(path: Path) -> str:
+    """A short name of a file of translations: `de.po`, or `totp/de.po` for that of a feature."""
+    return path.name if path.parent == LOCALES else f"{path.parent.parent.name}/{path.name}"
+
+
+def extracted() -> dict[Path, Catalog]:
+    """Every sentence that is marked for translation, by the folder of its translations.
+
+    That is `locales` in the feature, if the feature has it.
+    """
+    own = {folder.parent.name: folder for folder in sorted((PROJECT / "app").glob("*/locales"))}
+    own["i18n"] = LOCALES
+    catalogs = {folder: Catalog(charset="utf-8") for folder in own.values()}
     found: Iterator[tuple[Any, ...]] = extract_from_dir(
         PROJECT / "app",
         method_map=_METHODS,
@@ -85,8 +96,9 @@ def extracted() -> Catalog:
     )
     for filename, _line, message, comments, context in found:
         # Without line numbers, so that a file changes only when a sentence does.
+        catalog = catalogs[own.get(filename.partition("/")[0], LOCALES)]
         catalog.add(message, locations=[(filename, 0)], auto_comments=comments, context=context)
-    return catalog
+    return catalogs
 
 
 def untranslated(catalog: Catalog) -> Iterator[str]:

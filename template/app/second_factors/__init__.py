@@ -8,8 +8,8 @@ from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
 from app.second_factors import notices
-from app.second_factors.factors import Factors, WrongFactor, remove_expired
-from app.second_factors.routes import TAG, router
+from app.second_factors.factors import Factors, LastFactor, WrongFactor, remove_expired
+from app.second_factors.routes import NOT_SET_UP_CODE, TAG, router
 from app.tasks import PeriodicTask
 from app.users.exceptions import NoSecondFactor
 from app.web import App, Problem
@@ -40,7 +40,11 @@ def install(app: App) -> None:
 
     @app.exception_handler(NoSecondFactor)
     async def no_factor(request: Request, error: NoSecondFactor) -> Response:
-        return Problem(404, str(error), code=error.code).to_response()
+        return Problem(404, str(error), code=NOT_SET_UP_CODE).to_response()
+
+    @app.exception_handler(LastFactor)
+    async def last_factor(request: Request, error: LastFactor) -> Response:
+        return Problem(409, str(error), code=error.code).to_response()
 
     mounted = Router(prefix=app.state.settings.users_prefix)
     mounted.include_router(router)

@@ -55,6 +55,15 @@ class LoginExpired(ValueError):
         super().__init__(_("The login has expired. Begin again with the password."))
 
 
+class LastFactor(ValueError):
+    """The account must have a second factor (REQUIRE_SECOND_FACTOR), and this is its last one."""
+
+    code = "last_second_factor"
+
+    def __init__(self) -> None:
+        super().__init__(_("The account must have a second factor. Add another one first."))
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the client sends for a factor. *method* is the name of its field, such as `code`."""
@@ -276,6 +285,7 @@ class Factors:
         Returns recovery codes if the account had none.
         """
         await self._follow_up(db, user, "factor_added", factor.name, except_session=session)
+        await self._users.sessions.lift(db, session)
         if await db.scalar(select(recovery_codes.number_of(user.id))):
             return None
         return await recovery_codes.renew(db, user.id)
@@ -285,11 +295,16 @@ class Factors:
 
         Raises:
             NoSecondFactor: the account does not have it.
+            LastFactor: the account must have one.
         """
-        if not await db.scalar(select(factor.number_of(user.id))):
+        await lock(db, user)
+        held = [each.name for each in await self._set_up(db, user)]
+        if factor.name not in held:
             raise NoSecondFactor
+        if len(held) == 1 and self._users.must_have_factor(user):
+            raise LastFactor
         await factor.remove(db, user)
-        if not await self._set_up(db, user):
+        if len(held) == 1:
             await recovery_codes.remove(db, user.id)
         await self._follow_up(db, user, "factor_removed", factor.name, except_session=session)
 

@@ -26,8 +26,7 @@ from app.users.cookies import (
     session_cookie,
     take_login_key,
 )
-from app.users.dependencies import limited_by
-from app.users.exceptions import NoSecondFactor
+from app.users.dependencies import before_setup, limited_by
 from app.users.manager import UserManager
 from app.users.routes.errors import CROSS_SITE, UNKNOWN_ACCOUNT
 from app.users.routes.sessions import tokens_for
@@ -48,7 +47,8 @@ REFUSED = {
     }
 }
 WRONG = {400: {WrongFactor.code: "The answer is wrong or was used before."}}
-NOT_SET_UP = {404: {NoSecondFactor.code: "The account has no such second factor."}}
+NOT_SET_UP_CODE = "no_second_factor"
+NOT_SET_UP = {404: {NOT_SET_UP_CODE: "The account has no such second factor."}}
 
 
 def factors_of(users: Users) -> Factors:
@@ -122,6 +122,7 @@ async def confirm_with_factor(
 
 
 @router.get("/me/factors", status_code=200)
+@before_setup
 async def list_factors(login: CurrentLogin, factors: AllFactors, db: Db) -> AccountFactors:
     """List your second factors"""
     return await _shown(factors, db, login.user)

@@ -9,16 +9,18 @@ from hawkapi import Depends
 from hawkapi.routing.router import Router
 
 from app.database import Db
+from app.second_factors.factors import LastFactor
 from app.second_factors.routes import NOT_SET_UP, TAG, WRONG, AllFactors
 from app.second_factors.schemas import Text
 from app.totp.totp import AlreadySetUp, Totp
 from app.users import CurrentLogin, RecentLogin, VerifiedUser
-from app.users.dependencies import limited_by
+from app.users.dependencies import before_setup, limited_by
 from app.users.schemas import Secret
 from app.web import responds
 
 router = Router(prefix="/me/totp", tags=[TAG])
 
+LAST = {409: {LastFactor.code: "The account must have a second factor, and this is its last one."}}
 ALREADY = {409: {AlreadySetUp.code: "The account has an authenticator app. Remove it first."}}
 
 
@@ -49,6 +51,7 @@ TheTotp = Annotated[Totp, Depends(_totp)]
 
 @router.post("", status_code=201, dependencies=[limited_by("change_factors")])
 @responds(ALREADY)
+@before_setup
 async def begin_totp(recent: RecentLogin, user: VerifiedUser, totp: TheTotp, db: Db) -> TotpSetup:
     """Begin to set up an authenticator app
 
@@ -61,6 +64,7 @@ async def begin_totp(recent: RecentLogin, user: VerifiedUser, totp: TheTotp, db:
 
 @router.post("/confirm", status_code=200, dependencies=[limited_by("change_factors")])
 @responds(WRONG)
+@before_setup
 async def confirm_totp(
     recent: RecentLogin, user: VerifiedUser, body: TotpCode, totp: TheTotp, db: Db
 ) -> TotpConfirmed:
@@ -73,7 +77,7 @@ async def confirm_totp(
 
 
 @router.delete("", status_code=204, dependencies=[limited_by("change_factors")])
-@responds(NOT_SET_UP)
+@responds(NOT_SET_UP, LAST)
 async def remove_totp(
     recent: RecentLogin, login: CurrentLogin, totp: TheTotp, factors: AllFactors, db: Db
 ) -> None:

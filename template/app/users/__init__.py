@@ -12,7 +12,7 @@ from hawkapi import Depends, Request
 from hawkapi.routing.router import Router
 
 from app.mail import withhold
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from app.users import hooks, tasks
 from app.users.audit import record
 from app.users.dependencies import (
@@ -144,6 +144,7 @@ def install(app: App) -> None:
         send_invitation=mail_invitation,
         registration=settings.registration,
         login_requires_verification=settings.login_requires_verification,
+        require_second_factor=settings.require_second_factor,
         limits=Limits(app.state.limiter),
         deletion_grace=timedelta(days=settings.deletion_grace_days),
         session_limits=SessionLimits(
@@ -158,9 +159,18 @@ def install(app: App) -> None:
     for name in HOOKS:
         setattr(manager, name, getattr(hooks, name, None))
     init_users(app, manager=manager, url_prefix=settings.users_prefix)
+    app.on_startup(lambda: _require_feature(manager))
     app.on_shutdown(manager.hasher.close)
     app.on_shutdown(manager.policy.close)
     tasks.install(app, manager)
+
+
+def _require_feature(manager: UserManager) -> None:
+    if manager.require_second_factor != "off" and manager.second_factors is None:
+        raise SettingsError(
+            "REQUIRE_SECOND_FACTOR: no feature has a second factor, so nobody could set one up. Add one with"
+            " `uv run app add totp`, or set it to off."
+        )
 
 
 def _breach_check(settings: Settings) -> BreachCheck | None:

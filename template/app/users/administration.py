@@ -127,6 +127,10 @@ async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dic
     # A used link must not verify the address again, and a session must not survive disabling.
     taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
     taken_away = taken_away or changes.get("must_reset_password") is True
+    # A session from before may lack the second factor that superusers must have.
+    taken_away = taken_away or (
+        changes.get("is_superuser") is True and self.require_second_factor == "admins"
+    )
     if "email" in changes or "hashed_password" in changes or taken_away:
         # The database increments it, so that each of two simultaneous changes ends the tokens made in
         # between.

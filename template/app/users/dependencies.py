@@ -9,6 +9,7 @@ next request.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -53,6 +54,11 @@ _COOKIE = {
     " same-origin Sec-Fetch-Site or Origin header.",
 }
 _NO_LOGIN = {401: {"not_logged_in": "Not logged in.", "session_ended": "The session has ended."}}
+_NO_FACTOR = {
+    403: {
+        "second_factor_setup_required": "REQUIRE_SECOND_FACTOR asks for a factor, and the account has none."
+    }
+}
 
 
 def resolve_user_manager(app: object) -> UserManager | None:
@@ -149,9 +155,21 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
         act_as(db, user.id, session.kind)
         note_user(request, user.id)
         i18n.use(user.language)
+        if session.lacks_factor and not _is_for_setup(request):
+            return Problem(403, N_("Set a second factor up first."), code="second_factor_setup_required")
         if users.sessions.is_due(session):
             await _write_down(users, db, session)
         return Login(user, session)
+
+
+def before_setup[Handler: Callable[..., Any]](handler: Handler) -> Handler:
+    """Let *handler* serve users who must set up a second factor first (REQUIRE_SECOND_FACTOR)."""
+    handler.__dict__["before_setup"] = True
+    return handler
+
+
+def _is_for_setup(request: Request) -> bool:
+    return hasattr(request.scope["route"].handler, "before_setup")
 
 
 def _access_token(request: Request) -> str | None:
@@ -191,7 +209,7 @@ def _address_of(request: Request, path: str) -> str:
     return prefix + path
 
 
-@responds(_NO_LOGIN)
+@responds(_NO_LOGIN, _NO_FACTOR)
 @secured_by("bearer", _BEARER)
 @secured_by("session", _COOKIE)
 async def current_login(found: FoundLogin) -> Login:

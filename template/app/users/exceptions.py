@@ -70,8 +70,6 @@ class SecondFactorRequired(Exception):
 class NoSecondFactor(ValueError):
     """The account does not have the factor."""
 
-    code = "no_second_factor"
-
     def __init__(self) -> None:
         super().__init__(_("The account has no such second factor."))
 

@@ -145,6 +145,7 @@ class UserManager:
     """Rate limits for password checks and mails. Without them nothing is counted."""
     second_factors: SecondFactors | None = None
     """Set by a feature that adds second factors."""
+    require_second_factor: Literal["off", "admins", "all"] = "off"
     sessions: Sessions = field(init=False)
     invitations: Invitations = field(init=False)
     device_cookies: DeviceCookies = field(init=False)
@@ -162,6 +163,11 @@ class UserManager:
         account.
         """
         return self.login_requires_verification or self.registration == "private"
+
+    def must_have_factor(self, user: User) -> bool:
+        """Whether *user* needs a second factor to do anything else (REQUIRE_SECOND_FACTOR)."""
+        everyone = self.require_second_factor == "all"
+        return everyone or (self.require_second_factor == "admins" and user.is_superuser)
 
     def __setattr__(self, name: str, value: Any) -> None:
         # None removes a hook, as in hawkapi-users.
@@ -565,7 +571,10 @@ class UserManager:
             await db.commit()
             raise SecondFactorRequired(methods, ticket=ticket, browser_key=key)
         await self._complete_login(db, user, browsers)
-        return await self._begin_session(db, user, kind=kind, remember=remember, replaces=replaces)
+        lacks_factor = self.must_have_factor(user)
+        return await self._begin_session(
+            db, user, kind=kind, remember=remember, replaces=replaces, lacks_factor=lacks_factor
+        )
 
     async def finish_login(
         self,
@@ -594,7 +603,14 @@ class UserManager:
         return await self._begin_session(db, user, kind=kind, remember=remember, replaces=replaces)
 
     async def _begin_session(
-        self, db: AsyncSession, user: User, *, kind: str, remember: bool, replaces: str | None
+        self,
+        db: AsyncSession,
+        user: User,
+        *,
+        kind: str,
+        remember: bool,
+        replaces: str | None,
+        lacks_factor: bool = False,
     ) -> IssuedSession:
         if replaces is not None:
             try:
@@ -604,7 +620,7 @@ class UserManager:
             else:
                 await self.sessions.revoke(db, former)
         await self._end_surplus(db, user)
-        return await self.sessions.issue(db, user, kind=kind, remember=remember)
+        return await self.sessions.issue(db, user, kind=kind, remember=remember, lacks_factor=lacks_factor)
 
     async def _end_surplus(self, db: AsyncSession, user: User) -> None:
         """End the least recently used sessions to make room for one more (ASVS 7.1.2).

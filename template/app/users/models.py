@@ -98,6 +98,9 @@ class UserSession(Base):
     last_seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
     """The absolute limit, which never changes."""
+    lacks_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
+    """The account must have a second factor and had none when the session began. The session can only set one
+    up."""
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     ip_address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(512))

@@ -97,9 +97,15 @@ class Sessions:
     # Issuing
 
     async def issue(
-        self, db: AsyncSession, user: User, *, kind: str = BEARER, remember: bool = True
+        self,
+        db: AsyncSession,
+        user: User,
+        *,
+        kind: str = BEARER,
+        remember: bool = True,
+        lacks_factor: bool = False,
     ) -> IssuedSession:
-        """Start a session for *user*, who has just given the password."""
+        """Start a session for *user*, who has just given the password. *lacks_factor*: see the column."""
         now = clock.now()
         client = client_of_session(db)
         lasts = self.limits.absolute if remember else min(self.limits.not_remembered, self.limits.absolute)
@@ -115,6 +121,7 @@ class Sessions:
             expires_at=now + lasts,
             ip_address=client.ip_address,
             user_agent=client.user_agent,
+            lacks_factor=lacks_factor,
         )
         db.add(session)
         await db.flush()
@@ -263,7 +270,7 @@ class Sessions:
         held = select(User.id).where(User.id == user.id).with_for_update(read=True, key_share=True)
         if await db.scalar(held) is None or not await self.revoke(db, session):
             raise SessionEnded
-        issued = await self.issue(db, user, kind=session.kind)
+        issued = await self.issue(db, user, kind=session.kind, lacks_factor=session.lacks_factor)
         issued.session.created_at, issued.session.expires_at = session.created_at, session.expires_at
         await db.flush()
         return issued
@@ -271,6 +278,11 @@ class Sessions:
     async def keep(self, db: AsyncSession, session: UserSession, user: User) -> None:
         """Keep *session* alive after a change of the password or address of *user*."""
         await _change(db, session, password_version=user.password_version)
+        await _read_again(db, session)
+
+    async def lift(self, db: AsyncSession, session: UserSession) -> None:
+        """Let *session* do everything: its user has set a second factor up."""
+        await _change(db, session, lacks_factor=False)
         await _read_again(db, session)
 
     # Ending

@@ -40,7 +40,7 @@ def number_of_sessions(db):
     ids=["same", "spaces", "full-width", "arabic-indic"],
 )
 async def test_a_code_works_once_however_it_is_written(owner, person, spell):
-    """Row 46 of the advisories: allauth 65.20.1."""
+    """Checklist 31. allauth 65.20.1 read the same digits as another code."""
     code = owner.code()
     first = await person.answer(await person.ticket(), code=code)
     second = await person.answer(await person.ticket(), code=spell(code))
@@ -55,6 +55,7 @@ async def test_digits_of_other_scripts_are_read(owner, person):
 
 
 async def test_a_later_code_makes_the_earlier_one_invalid(owner, person, wait):
+    """Checklist 31."""
     wait(STEP)
     earlier, later = owner.code(-1), owner.code()
     first = await person.answer(await person.ticket(), code=later)
@@ -64,6 +65,7 @@ async def test_a_later_code_makes_the_earlier_one_invalid(owner, person, wait):
 
 
 async def test_the_code_that_set_the_app_up_does_not_log_in(make_owner, person, wait):
+    """Checklist 31."""
     owner = await make_owner()
     wait(-STEP)
 
@@ -71,7 +73,7 @@ async def test_the_code_that_set_the_app_up_does_not_log_in(make_owner, person, 
 
 
 async def test_a_code_that_confirmed_does_not_log_in(client, owner, person):
-    """Row 19: every route that takes a code counts it as used."""
+    """Checklist 31. Every route that takes a code counts it as used."""
     code = {"code": owner.code()}
     confirmed = await client.post("/users/me/confirm/second-factor", json=code, headers=owner.headers)
 
@@ -84,7 +86,7 @@ async def test_a_code_that_confirmed_does_not_log_in(client, owner, person):
 async def test_eight_simultaneous_uses_begin_one_session(
     owner, make_person, number_of_sessions, kind, method
 ):
-    """Rows 16 to 18. Each of them has a right password and a ticket of its own."""
+    """Checklist 31. Each has a right password and a ticket of its own (CVE-2026-31875, CVE-2025-67507)."""
     answer = {method: owner.code() if method == "code" else owner.recovery_codes[0]}
     people = [make_person() for _ in range(8)]
     tickets = [await person.ticket(kind) for person in people]
@@ -99,6 +101,7 @@ async def test_eight_simultaneous_uses_begin_one_session(
 
 
 async def test_one_ticket_begins_one_session(owner, person, number_of_sessions):
+    """Checklist 31."""
     ticket = await person.ticket()
     before = await number_of_sessions()
 
@@ -115,7 +118,7 @@ async def test_one_ticket_begins_one_session(owner, person, number_of_sessions):
 
 
 async def test_a_ticket_is_no_credential(owner, person):
-    """Row 34: in every place where a credential may be."""
+    """Checklist 31. In every place where a credential may be (CVE-2026-45690)."""
     ticket = await person.ticket()
     bearer = await person.client.get("/users/me", headers={"Authorization": f"Bearer {ticket}"})
     cookie = await person.client.get("/users/me", headers={"Cookie": f"__Host-session={ticket}"})
@@ -147,7 +150,7 @@ async def test_a_ticket_lasts_five_minutes(owner, person, wait):
 
 @KINDS
 async def test_another_browser_cannot_finish_the_login(owner, person, make_person, kind):
-    """Row 9: an attacker begins a login and lets a victim finish it, or the other way round."""
+    """Checklist 31. An attacker begins a login and lets a victim finish it (CVE-2026-7507)."""
     ticket = await person.ticket(kind)
 
     answer = await make_person("another browser").answer(ticket, kind, code=owner.code())
@@ -167,7 +170,7 @@ async def test_the_ticket_of_one_kind_does_not_begin_the_other(owner, person):
 
 
 async def test_the_login_of_another_account_leaves_no_trace(owner, make_owner, person):
-    """Row 45: one browser, two logins that were begun."""
+    """One browser, two logins that were begun (allauth 65.21.0)."""
     other = await make_owner("eve@example.com")
     first = await person.ticket("/cookie")
     second = (await person.password("eve@example.com", "/cookie")).json()["ticket"]
@@ -231,7 +234,7 @@ async def test_wrong_codes_count_across_tickets_and_sessions(client, owner, pers
 
 
 async def test_wrong_codes_do_not_use_up_the_tries_of_recovery_codes(owner, person):
-    """Row 45: the noise of one factor must not lock another."""
+    """The noise of one factor must not lock another (allauth 65.20.0)."""
     for _ in range(2):
         ticket = await person.ticket()
         for _ in range(5):
@@ -252,6 +255,7 @@ async def test_right_codes_are_not_counted(owner, person, wait):
 
 
 async def test_a_password_reset_does_not_go_around_the_factor(client, owner, person, manager):
+    """Checklist 31."""
     token = manager.reset_token(owner.user)
     reset = await client.post(f"/users/password-reset/{token}", json={"password": "a brand new password"})
 
@@ -293,6 +297,7 @@ async def test_a_login_without_a_factor_makes_no_query_more(make_user, person, a
 
 
 async def test_the_secret_is_encrypted_at_rest(owner, db):
+    """Checklist 31."""
     async with db.session(commit=False) as session:
         stored = await session.scalar(select(TotpSecret.sealed_secret))
         everything = str((await session.execute(text("SELECT * FROM totp_secrets"))).all())
@@ -314,7 +319,7 @@ async def test_another_secret_key_opens_no_secret(owner, person, manager, caplog
 
 
 async def test_ten_codes_are_shown_once(client, owner):
-    """Row 51: they are not kept by a cache, and no route shows them again."""
+    """Checklist 32. No cache keeps them, and no route shows them again (allauth 65.22.0)."""
     listed = await client.get("/users/me/factors", headers=owner.headers)
     renewed = await client.post("/users/me/recovery-codes", headers=owner.headers)
 
@@ -325,6 +330,7 @@ async def test_ten_codes_are_shown_once(client, owner):
 
 
 async def test_a_recovery_code_works_once_and_is_mailed(client, owner, person, headings):
+    """Checklist 32."""
     code = owner.recovery_codes[0]
     first = await person.answer(await person.ticket(), recovery_code=code.lower().replace("-", " "))
     second = await person.answer(await person.ticket(), recovery_code=code)
@@ -335,6 +341,7 @@ async def test_a_recovery_code_works_once_and_is_mailed(client, owner, person, h
 
 
 async def test_new_codes_make_the_earlier_ones_invalid(client, owner, person):
+    """Checklist 32."""
     renewed = (await client.post("/users/me/recovery-codes", headers=owner.headers)).json()["recovery_codes"]
 
     answers = [
@@ -354,6 +361,7 @@ async def test_the_codes_of_another_account_open_nothing(owner, make_owner, pers
 
 
 async def test_the_database_holds_only_hashes_of_them(owner, db):
+    """Checklist 32."""
     async with db.session(commit=False) as session:
         stored = str((await session.execute(text("SELECT * FROM recovery_codes"))).all())
 

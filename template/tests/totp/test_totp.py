@@ -156,7 +156,7 @@ async def test_a_code_makes_the_login_recent_and_the_password_does_not(client, o
     after = await client.get("/users/me/export", headers=owner.headers)
 
     assert [before.status_code, code.status_code, after.status_code] == [403, 204, 200]
-    assert (password.status_code, password.json()["code"]) == (403, "second_factor_required")
+    assert (password.status_code, password.json()["code"]) == (403, "confirm_with_second_factor")
     assert "ticket" not in password.json()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hawkapi import Request
-from sqlalchemy import Column, ForeignKey, Integer, String, text
+from sqlalchemy import Column, ForeignKey, Integer, String, literal, text
 from sqlalchemy.exc import OperationalError
 
 from app.database import Db
@@ -200,6 +200,53 @@ async def test_invalid_link(client):
 
 async def test_password_required(client, make_user, email_link):
     shows(await client.post(await email_link(await make_user())), "password_required")
+
+
+class OneFactor:
+    """A feature with second factors, in which every account has one. *has_one*: whether they do."""
+
+    def __init__(self, *, has_one: bool) -> None:
+        self._has_one = has_one
+
+    def number_of(self, user_id):
+        return literal(int(self._has_one))
+
+    async def methods_of(self, db, user):
+        return ["code"] if self._has_one else []
+
+    async def begin(self, db, user, *, kind, remember):
+        return "ticket", "key"
+
+
+async def test_second_factor_required(client, make_user, manager):
+    await make_user()
+    manager.second_factors = OneFactor(has_one=True)
+
+    response = await client.post("/users/login", json=ACCOUNT)
+
+    shows(response, "second_factor_required")
+    assert (response.json()["ticket"], response.json()["methods"]) == ("ticket", ["code"])
+
+
+async def test_confirm_with_second_factor(client, make_user, login, manager):
+    headers = login(await make_user())
+    manager.second_factors = OneFactor(has_one=True)
+
+    response = await client.post("/users/me/confirm", json={"password": PASSWORD}, headers=headers)
+
+    shows(response, "confirm_with_second_factor")
+
+
+async def test_second_factor_setup_required(client, make_user, manager):
+    await make_user()
+    manager.second_factors, manager.require_second_factor = OneFactor(has_one=False), "all"
+    tokens = (await client.post("/users/login", json=ACCOUNT)).json()
+
+    response = await client.get(
+        "/users/me", headers={"Authorization": f"Bearer {tokens['access_token']}"}
+    )
+
+    shows(response, "second_factor_setup_required")
 
 
 async def test_last_superuser(admin, root):

@@ -72,7 +72,8 @@ def install_error_handlers(app: App) -> None:
     async def second_factor(request: Request, error: SecondFactorRequired) -> Response:
         members: dict[str, Any] = {"methods": error.methods}
         if not error.ticket:
-            return problem_response(403, str(error), code=error.code, members=members)
+            code = "confirm_with_second_factor"
+            return problem_response(403, str(error), code=code, members=members)
         give_login_key(request, error.ticket, error.browser_key)
         return problem_response(401, str(error), code=error.code, members=members | {"ticket": error.ticket})
 

@@ -16,7 +16,7 @@ SECOND_FACTOR = {
     }
 }
 CONFIRM_WITH_FACTOR = {
-    403: {"second_factor_required": "The account has a second factor, which must be given instead."}
+    403: {"confirm_with_second_factor": "The account has a second factor, which must be given instead."}
 }
 REFRESH_REFUSED = {401: {"session_ended": "The refresh token is no longer valid. Log in again."}}
 CROSS_SITE = {

@@ -18,6 +18,7 @@ from app.users.dependencies import (
     OptionalLogin,
     RecentLogin,
     Users,
+    before_setup,
     limited_by,
     within_wrong_passwords,
 )
@@ -123,6 +124,7 @@ async def refresh(body: Refresh, users: Users, db: Db) -> TokenPair:
 
 
 @router.post("/logout", status_code=204)
+@before_setup
 async def logout(
     request: Request, login: OptionalLogin, users: Users, db: Db, body: Logout | None = None
 ) -> Response:
@@ -146,6 +148,7 @@ async def logout(
 
 @router.post("/me/confirm", status_code=204, dependencies=[limited_by("confirm")])
 @responds(WRONG_PASSWORD, CONFIRM_WITH_FACTOR, BUSY)
+@before_setup
 async def confirm(
     request: Request, login: CurrentLogin, body: PasswordConfirmation, users: Users, db: Db
 ) -> None:

@@ -1,0 +1,144 @@
+"""Checklist 33: REQUIRE_SECOND_FACTOR. Who lacks a factor can do nothing but set one up."""
+
+import pytest
+from pyotp.totp import TOTP
+
+from app import clock
+from tests.conftest import lifespan
+
+KINDS = pytest.mark.parametrize("kind", ["", "/cookie"], ids=["bearer", "cookie"])
+NEEDED = (403, "second_factor_setup_required")
+
+
+@pytest.fixture
+def require(manager):
+    """`require("all")`: the setting."""
+
+    def change(whom):
+        manager.require_second_factor = whom
+
+    return change
+
+
+@pytest.fixture
+def enter(person):
+    """`await enter(email, kind)`: the headers of a new login with the password only."""
+
+    async def log_in(email="ada@example.com", kind=""):
+        entered = (await person.password(email, kind)).json()
+        return {} if kind else {"Authorization": f"Bearer {entered['access_token']}"}
+
+    return log_in
+
+
+async def status(person, path, headers, method="GET"):
+    answer = await person.client.request(method, path, headers=headers)
+    return answer.status_code, answer.json().get("code") if answer.content else None
+
+
+@KINDS
+async def test_such_a_session_can_only_set_one_up(make_user, require, enter, person, kind):
+    """Checklist 33."""
+    await make_user(is_verified=True)
+    require("all")
+    headers = await enter(kind=kind)
+
+    before = [await status(person, path, headers) for path in ("/users/me", "/users/me/sessions")]
+    begun = (await person.client.post("/users/me/totp", headers=headers)).json()
+    code = {"code": TOTP(begun["secret"]).at(clock.now())}
+    confirmed = await person.client.post("/users/me/totp/confirm", json=code, headers=headers)
+    after = await status(person, "/users/me", headers)
+
+    assert before == [NEEDED, NEEDED]
+    assert confirmed.status_code == 200
+    assert after[0] == 200
+
+
+@KINDS
+async def test_a_confirmed_password_does_not_lift_it(make_user, require, enter, person, kind):
+    """Checklist 33. A confirmation replaces the cookie by a new session."""
+    await make_user(is_verified=True)
+    require("all")
+    headers = await enter(kind=kind)
+
+    confirmed = await person.client.post(
+        "/users/me/confirm", json={"password": "correct horse battery"}, headers=headers
+    )
+
+    assert confirmed.status_code == 204
+    assert await status(person, "/users/me", headers) == NEEDED
+
+
+async def test_refreshing_does_not_lift_it(make_user, require, person):
+    """Checklist 33."""
+    await make_user(is_verified=True)
+    require("all")
+    tokens = (await person.password()).json()
+
+    refreshed = await person.client.post(
+        "/users/token/refresh", json={"refresh_token": tokens["refresh_token"]}
+    )
+
+    headers = {"Authorization": f"Bearer {refreshed.json()['access_token']}"}
+    assert await status(person, "/users/me", headers) == NEEDED
+
+
+async def test_it_can_log_out(make_user, require, enter, person):
+    await make_user(is_verified=True)
+    require("all")
+    headers = await enter()
+
+    assert (await person.client.post("/users/logout", headers=headers)).status_code == 204
+    assert await status(person, "/users/me", headers) == (401, "session_ended")
+
+
+async def test_who_has_one_logs_in_as_before(owner, require, person):
+    require("all")
+    entered = await person.answer(await person.ticket(), code=owner.code())
+
+    headers = {"Authorization": f"Bearer {entered.json()['access_token']}"}
+    assert (await status(person, "/users/me", headers))[0] == 200
+
+
+async def test_of_superusers_only(make_user, require, enter, person):
+    """Checklist 33."""
+    await make_user("root@example.com", is_superuser=True)
+    await make_user("eve@example.com")
+    require("admins")
+
+    answers = [
+        await status(person, "/users/me", await enter(email))
+        for email in ("root@example.com", "eve@example.com")
+    ]
+
+    assert [answer[0] for answer in answers] == [403, 200]
+
+
+async def test_a_new_superuser_must_log_in_again(make_user, login, require, client, db, manager):
+    """Checklist 33. A session from before has no factor."""
+    await make_user("root@example.com", is_superuser=True)
+    ada = await make_user()
+    require("admins")
+    headers = login(ada)
+    async with db.session() as session:
+        await manager.update(session, await manager.get_by_id(session, ada.id), is_superuser=True)
+
+    assert (await client.get("/users/me", headers=headers)).status_code == 401
+
+
+async def test_the_last_one_cannot_be_removed(client, owner, require):
+    """Checklist 33."""
+    require("all")
+
+    answer = await client.delete("/users/me/totp", headers=owner.headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "last_second_factor")
+
+
+async def test_without_a_feature_the_application_does_not_start(build_app, caplog):
+    app = build_app(require_second_factor="all")
+    app.state.users.second_factors = None
+
+    with pytest.raises(RuntimeError, match="REQUIRE_SECOND_FACTOR"):
+        async with lifespan(app):
+            pass

@@ -67,7 +67,7 @@ class Laboratory:
         (folder / "template").mkdir()
         self._folder = folder
         self._database = database
-        project = project_of_template(snapshot(folder / "template"), folder / "project")
+        project = project_of_template(snapshot(folder / "template"), folder / "project", totp=True)
         self._project = add_machinery_tests(project)
         self._python = python_of_project(self._project)
 

@@ -121,10 +121,10 @@ class Totp:
 
     async def _accept(self, db: AsyncSession, row: TotpSecret, code: str) -> bool:
         secret = self._open(row)
-        step = secret and _step_of(secret, digits_of(code), after=row.last_step)
+        step = secret and _step_of(secret, digits_of(code))
         if not step:
             return False
-        # The condition decides between simultaneous uses of one code.
+        # The condition refuses a code that was used before, also at the same time.
         accepted = await db.execute(
             update(TotpSecret)
             .where(
@@ -155,12 +155,11 @@ def digits_of(code: str) -> str:
     return "" if None in digits else "".join(str(digit) for digit in digits)
 
 
-def _step_of(secret: str, digits: str, *, after: int) -> int:
-    """The time step whose code is *digits*, later than *after*; 0 if there is none."""
+def _step_of(secret: str, digits: str) -> int:
+    """The time step whose code is *digits*; 0 if there is none."""
     totp, now = TOTP(secret, digits=DIGITS, interval=STEP), int(clock.now().timestamp()) // STEP
     found = 0
     for step in range(now - WINDOW, now + WINDOW + 1):
-        is_right = hmac.compare_digest(totp.generate_otp(step), digits)
-        if is_right and step > after and not found:
+        if hmac.compare_digest(totp.generate_otp(step), digits):
             found = step
     return found

@@ -33,7 +33,8 @@ def enter(person):
 
 async def status(person, path, headers, method="GET"):
     answer = await person.client.request(method, path, headers=headers)
-    return answer.status_code, answer.json().get("code") if answer.content else None
+    body = answer.json() if answer.content else {}
+    return answer.status_code, body.get("code") if isinstance(body, dict) else None
 
 
 @KINDS

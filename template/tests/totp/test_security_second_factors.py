@@ -100,11 +100,18 @@ async def test_eight_simultaneous_uses_begin_one_session(
     assert await number_of_sessions() == before + 1
 
 
-async def test_one_ticket_begins_one_session(owner, person, number_of_sessions):
+async def test_one_ticket_begins_one_session(owner, person, number_of_sessions, manager, monkeypatch):
     """Checklist 31."""
     ticket = await person.ticket()
     before = await number_of_sessions()
+    factors, everyone = factors_of(manager), asyncio.Barrier(5)
+    check = factors._check
 
+    async def check_together(*arguments):
+        await everyone.wait()
+        return await check(*arguments)
+
+    monkeypatch.setattr(factors, "_check", check_together)
     answers = await asyncio.gather(
         person.answer(ticket, code=owner.code()),
         *(person.answer(ticket, recovery_code=code) for code in owner.recovery_codes[:4]),
@@ -155,7 +162,8 @@ async def test_another_browser_cannot_finish_the_login(owner, person, make_perso
 
     answer = await make_person("another browser").answer(ticket, kind, code=owner.code())
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "login_expired")
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "login_expired"
 
 
 async def test_the_ticket_of_one_kind_does_not_begin_the_other(owner, person):
@@ -261,7 +269,7 @@ async def test_a_password_reset_does_not_go_around_the_factor(client, owner, per
 
     answer = await person.password(password="a brand new password")
 
-    assert reset.status_code == 200
+    assert (reset.status_code, answer.status_code) == (200, 401)
     assert answer.json()["code"] == "second_factor_required"
 
 
@@ -326,7 +334,7 @@ async def test_ten_codes_are_shown_once(client, owner):
     assert len(set(owner.recovery_codes)) == 10
     assert all(len(code.replace("-", "")) == 28 for code in owner.recovery_codes)
     assert listed.json() == {"factors": ["totp"], "recovery_codes": 10}
-    assert renewed.headers["cache-control"] == "no-store"
+    assert renewed.headers.get("cache-control") == "no-store"
 
 
 async def test_a_recovery_code_works_once_and_is_mailed(client, owner, person, headings):

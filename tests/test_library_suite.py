@@ -32,8 +32,8 @@ def library_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*/tests"))
 
 
-def test_every_test_of_the_library_passes(render: Render, python: Path, library_tests: Path):
-    project = render()
+def test_every_test_of_the_library_passes(compiled: Render, python: Path, library_tests: Path):
+    project = compiled()
     target = project / "tests" / "library"
     target.mkdir()
     for module in library_tests.glob("test_*.py"):

@@ -45,7 +45,9 @@ class Persona:
     """The files that they must resolve then."""
     has_migrations: bool = False
     tests: tuple[str, ...] = ()
-    """The project's tests that the edits can affect, in addition to `LIFECYCLE` and those they change."""
+    """The project's tests that the edits can affect, in addition to `LIFECYCLE` and those they change. For
+    the `COMBINED` they run once, for all together.
+    """
 
     def __str__(self) -> str:
         return self.name
@@ -254,6 +256,8 @@ REFORMATTED = Persona(
         reformatted(88),
         below("pyproject.toml", "exceptions", '    "E501", # what the formatter cannot break\n'),
     ),
+    # Reads code as text.
+    tests=("tests/users/test_security_document.py",),
 )
 
 

@@ -97,9 +97,10 @@ def test_the_updated_project_is_a_fresh_copy_plus_its_own_files(project: Path, p
     copier("copy", "--quiet", "--defaults", project.with_name("template"), fresh, cwd=project.parent)
 
     assert comparable(project) == comparable(fresh)
-    # The example belongs to the project and is as old as it.
+    # The example belongs to the project and is as old as it. The rest passes in test_generated.py.
     (project / ".venv").symlink_to(python.parent.parent)
     run(python, "-m", "ruff", "check", cwd=project)
     run(python, "-m", "ruff", "format", "--check", cwd=project)
-    assert "0 errors, 0 warnings" in run(python, "-m", "pyright", cwd=project)
+    own = ("app/notes", "migrations")
+    assert "0 errors, 0 warnings" in run(python, "-m", "pyright", *own, cwd=project)
     run(python, "-m", "pytest", "-q", "tests/notes", "tests/test_migrations.py", cwd=project)

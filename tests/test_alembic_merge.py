@@ -4,12 +4,15 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from conftest import Render, clean_environment, run
 
 OWN_TESTS = ("-m", "pytest", "-q", "tests/test_migrations.py", "-k", "merges or label")
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_merged_branches_can_be_undone_as_the_message_says(compiled: Render, python: Path, database: str):
+    """docs/ownership.md undoes a merge on PostgreSQL, in test_docs.py."""
     project = compiled()
     url = {"DATABASE_URL": database}
     app, alembic = (python, "-m", "app.cli"), (python, "-m", "alembic")

@@ -97,8 +97,9 @@ def reached_tests(persona: Persona, project: Path, new: Path) -> list[str]:
     """Tests that the edits and the fix can affect, and every test that the edits added or changed.
 
     The equation covers every file; the tests check that the edits and the fix work together, so without
-    edited code there is nothing to check. All tests run in one project with the edits of all the COMBINED, so
-    each of those runs only its own tests. test_next_version.py runs all with own lines in every conftest.py.
+    edited code there is nothing to check. One project has the edits of all the COMBINED and runs the tests of
+    all of them, so each of those runs only its own. test_next_version.py runs a whole suite, with lines in
+    every conftest.py.
     """
     theirs = edited_code(project, new)
     needed = {*SMOKE, *filter(TESTS.fullmatch, theirs)}

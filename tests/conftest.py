@@ -65,14 +65,16 @@ TEMPLATE_UPDATE = [sys.executable, "-m", "template_update"]
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without variables that could affect a generated project's settings or git."""
+    """The environment without variables that could affect a generated project's settings, git or pytest."""
     kept = {name: value for name, value in os.environ.items() if name not in OF_THE_TESTS}
     identity = {
         f"GIT_{who}_{what}": value
         for who in ("AUTHOR", "COMMITTER")
         for what, value in (("NAME", "Tests"), ("EMAIL", "tests@example.com"))
     }
-    return kept | identity | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    git = identity | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    # A suite runs in one process, because another test runs at the same time, and each more starts anew.
+    return kept | git | {"PYTEST_XDIST_AUTO_NUM_WORKERS": "0"}
 
 
 def uv_in(python: Path) -> dict[str, str]:
@@ -160,15 +162,42 @@ def render(template: Path, once: Once, tmp_path_factory: pytest.TempPathFactory)
     """
 
     def make(**answers: str | bool) -> Path:
-        key = hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()[:16]
         rendered = once(
-            f"project-{key}", lambda folder: project_of_template(template, folder / "project", **answers)
+            f"project-{key_of(answers)}",
+            lambda folder: project_of_template(template, folder / "project", **answers),
         )
-        project = tmp_path_factory.mktemp("project") / "project"
-        shutil.copytree(rendered / "project", project)
-        return project
+        return copy_of(rendered / "project", tmp_path_factory)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def compiled(render: Render, once: Once, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """As `render`, with bytecode, for tests that run the project: Python would compile everything in each."""
+
+    def make(**answers: str | bool) -> Path:
+        made = once(
+            f"compiled-{key_of(answers)}",
+            lambda folder: compile_all(shutil.copytree(render(**answers), folder / "project"), python),
+        )
+        return copy_of(made / "project", tmp_path_factory)
+
+    return make
+
+
+def key_of(answers: dict[str, str | bool]) -> str:
+    return hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def copy_of(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # The times are copied, too, so bytecode stays valid.
+    return shutil.copytree(project, tmp_path_factory.mktemp("project") / "project")
+
+
+def compile_all(project: Path, python: Path) -> None:
+    """Write the bytecode of *project*, and of its tests as pytest changes them."""
+    run(python, "-m", "compileall", "-q", "app", "migrations", cwd=project)
+    run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only", cwd=project)
 
 
 def project_of_template(template: Path, project: Path, **answers: str | bool) -> Path:

@@ -57,11 +57,11 @@ def inbox() -> Iterator[Inbox]:
 
 
 def test_a_user_registers_verifies_and_resets_in_production(
-    render: Render, python: Path, inbox: Inbox, database: str
+    compiled: Render, python: Path, inbox: Inbox, database: str
 ):
     port = free_port()
     base = f"http://127.0.0.1:{port}"
-    project = render()
+    project = compiled()
     environment = {
         "DATABASE_URL": database,
         "ENVIRONMENT": "test",
@@ -107,9 +107,9 @@ def test_a_user_registers_verifies_and_resets_in_production(
     assert b"Subject: My app: Your password was changed" in inbox.mails[2]
 
 
-def test_a_hundred_concurrent_refreshes_leave_one_session(render: Render, python: Path, postgresql: str):
+def test_a_hundred_concurrent_refreshes_leave_one_session(compiled: Render, python: Path, postgresql: str):
     port, name = free_port(), f"refresh_{uuid4().hex[:8]}"
-    project = render()
+    project = compiled()
     environment = {
         "DATABASE_URL": f"{postgresql.rpartition('/')[0]}/{name}",
         "ENVIRONMENT": "test",
@@ -143,9 +143,9 @@ def refresh(port: int, token: str) -> httpx.Response:
         return client.post("/users/token/refresh", json={"refresh_token": token})
 
 
-def test_dev_creates_missing_files_serves_and_prints_the_link(render: Render, python: Path, tmp_path: Path):
+def test_dev_creates_missing_files_serves_and_prints_the_link(compiled: Render, python: Path, tmp_path: Path):
     port = free_port()
-    project = render()
+    project = compiled()
     (project / ".env").unlink()
     with (
         command(python, project, {}, ["dev", "--port", str(port)]) as server,
@@ -160,8 +160,8 @@ def test_dev_creates_missing_files_serves_and_prints_the_link(render: Render, py
     assert (project / "data" / "app.db").exists()
 
 
-def test_serve_explains_why_it_refuses_an_unsafe_production(render: Render, python: Path):
-    project = render()
+def test_serve_explains_why_it_refuses_an_unsafe_production(compiled: Render, python: Path):
+    project = compiled()
 
     done = subprocess.run(
         [python, "-m", "app.cli", "serve"],
@@ -179,8 +179,8 @@ def test_serve_explains_why_it_refuses_an_unsafe_production(render: Render, pyth
     assert "Traceback" not in done.stderr
 
 
-def test_serve_refuses_a_database_that_lacks_migrations(render: Render, python: Path):
-    project = render()
+def test_serve_refuses_a_database_that_lacks_migrations(compiled: Render, python: Path):
+    project = compiled()
     (project / "data").mkdir()
 
     done = subprocess.run(

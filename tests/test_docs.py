@@ -88,29 +88,44 @@ def env(python: Path, database: str, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def reader(render: Render, env: dict[str, str]) -> Reader:
+def reader(compiled: Render, env: dict[str, str]) -> Reader:
     """A reader with a new, committed project."""
-    reader = Reader(render(), env)
+    reader = Reader(compiled(), env)
     reader.do("sh", "git init --quiet && git add --all && git commit --quiet --message Generated")
     return reader
 
 
-@pytest.mark.parametrize(
-    "page",
-    ["extending-the-user-model", "adding-a-module", "adding-a-page", "replacing-e-mails", "ownership"],
-)
-def test_a_page_can_be_followed(reader: Reader, python: Path, page: str):
+# ownership is first: it shows what happens without migrations of one's own.
+PAGES = ["ownership", "extending-the-user-model", "adding-a-module", "adding-a-page", "replacing-e-mails"]
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+ON_POSTGRESQL = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_can_be_followed_in_a_new_project(reader: Reader, page: str):
     reader.follow(DOCS / f"{page}.md")
 
-    (reader.project / ".venv").symlink_to(python.parent.parent)
     reader.do("sh", "uv run ruff check && uv run ruff format --check")
-    # The files are the same on every database, and this takes longer than everything else.
-    if reader.env["DATABASE_URL"].startswith("sqlite"):
-        reader.do("sh", "uv run pyright")
-        reader.do("text", "0 errors, 0 warnings")
     reader.do("sh", "uv run app db upgrade && uv run app db check")
 
 
+@pytest.mark.minutes
+@ON_SQLITE
+def test_all_pages_can_be_followed_in_one_project(reader: Reader, python: Path):
+    """Pyright takes longer than everything else, so it reads the code of all pages at once."""
+    for page in PAGES:
+        reader.follow(DOCS / f"{page}.md")
+
+    (reader.project / ".venv").symlink_to(python.parent.parent)
+    reader.do("sh", "uv run ruff check && uv run ruff format --check")
+    reader.do("sh", "uv run pyright")
+    reader.do("text", "0 errors, 0 warnings")
+    reader.do("sh", "uv run app db upgrade && uv run app db check")
+
+
+# Its commands use no database.
+@ON_SQLITE
 def test_the_import_page_can_be_followed(reader: Reader):
     """The rest of the page is in test_import_hawkapi_users.py."""
     page = (DOCS / "from-hawkapi-users.md").read_text("utf-8")
@@ -226,7 +241,10 @@ def owner(tmp_path: Path, env: dict[str, str]) -> Reader:
     return Reader(project, env | {"TEMPLATE": str(template)})
 
 
+@pytest.mark.minutes
+@ON_SQLITE
 def test_the_updating_page_can_be_followed(owner: Reader):
+    """test_personas.py migrates both databases by an update, and the suite of a project downgrades both."""
     owner.do("sh", "uv run app db upgrade")
 
     owner.follow(DOCS / "updating.md")

@@ -33,9 +33,9 @@ LEAST = 5_000 if EXAMPLES else 3_000
 
 @pytest.mark.minutes
 def test_every_request_gets_a_documented_response(
-    render: Render, python: Path, tools_python: Path, database: str, tmp_path: Path
+    compiled: Render, python: Path, tools_python: Path, database: str, tmp_path: Path
 ):
-    with served(render(), python, database) as url:
+    with served(compiled(), python, database) as url:
         runs = [fuzz(tools_python, url, login, tmp_path) for login in LOGINS]
         document = httpx.get(f"{url}/openapi.json").json()
 
@@ -48,9 +48,9 @@ def test_every_request_gets_a_documented_response(
     assert set().union(*(each.succeeded for each in runs)) >= operations_of(document)
 
 
-def test_a_defect_is_found(render: Render, python: Path, tools_python: Path, tmp_path: Path):
+def test_a_defect_is_found(compiled: Render, python: Path, tools_python: Path, tmp_path: Path):
     database = f"sqlite+aiosqlite:///{tmp_path / 'app.db'}"
-    with served(render(), python, database, FUZZ_DEFECTS="1") as url:
+    with served(compiled(), python, database, FUZZ_DEFECTS="1") as url:
         found = fuzz(tools_python, url, "ada", tmp_path, "--include-path-regex", "^/defects/")
 
     assert found.status == 1

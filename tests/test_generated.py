@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Render, run
+from test_render import files_of
 from test_upgrade import ADA, USE
 
 PUBLIC = {"id", "email", "is_active", "is_verified", "is_superuser"}
@@ -17,8 +18,7 @@ SMALLEST: dict[str, object] = {
     "pages": False,
     "project_name": 'Ada\'s "best" Bücher 🦅',
 }
-# In one process, because another test runs at the same time.
-SUITE = ["-m", "pytest", "-q", "-n", "0"]
+SUITE = ["-m", "pytest", "-q"]
 PROJECTS = pytest.mark.parametrize("answers", [LARGEST, SMALLEST], ids=["everything", "least"])
 
 
@@ -28,19 +28,16 @@ def suite_of(answers: dict[str, object]) -> list[str]:
 
 
 @PROJECTS
-def test_pyright_finds_nothing(render: Render, python: Path, answers: dict[str, object]):
-    project = render(**answers)
+def test_pyright_finds_nothing(compiled: Render, python: Path, answers: dict[str, object]):
+    project = compiled(**answers)
     (project / ".venv").symlink_to(python.parent.parent)
 
     assert "0 errors, 0 warnings" in run(python, "-m", "pyright", cwd=project)
 
 
 @pytest.mark.minutes
-@PROJECTS
-def test_the_suite_passes_on_sqlite(render: Render, python: Path, answers: dict[str, object]):
-    project = render(**answers)
-
-    summary = run(python, *suite_of(answers), cwd=project).splitlines()[-1]
+def test_the_suite_passes_on_sqlite(compiled: Render, python: Path):
+    summary = run(python, *suite_of(LARGEST), cwd=compiled(**LARGEST)).splitlines()[-1]
 
     # Tests for PostgreSQL only say so; otherwise nothing may be skipped.
     assert "failed" not in summary
@@ -49,9 +46,9 @@ def test_the_suite_passes_on_sqlite(render: Render, python: Path, answers: dict[
 @pytest.mark.minutes
 @PROJECTS
 def test_the_suite_passes_on_postgresql(
-    render: Render, python: Path, postgresql: str, redis: str, answers: dict[str, object]
+    compiled: Render, python: Path, postgresql: str, redis: str, answers: dict[str, object]
 ):
-    project = render(**answers)
+    project = compiled(**answers)
 
     environment = {"TEST_DATABASE_URL": postgresql, "TEST_REDIS_URL": redis, "REQUIRE_SERVICES": "1"}
     summary = run(python, *suite_of(answers), cwd=project, env=environment)
@@ -59,9 +56,17 @@ def test_the_suite_passes_on_postgresql(
     assert "skipped" not in summary.splitlines()[-1]
 
 
-def test_responses_reveal_exactly_what_the_contract_allows(render: Render, python: Path, tmp_path: Path):
+def test_the_smallest_project_has_no_code_of_its_own(render: Render):
+    """It runs on one database: each of its tests passes on the other in the largest project."""
+    largest, smallest = (files_of(render(**answers)) for answers in (LARGEST, SMALLEST))
+
+    own = [name for name, content in smallest.items() if content != largest.get(name)]
+    assert [name for name in own if name.endswith((".py", ".html", ".txt"))] == []
+
+
+def test_responses_reveal_exactly_what_the_contract_allows(compiled: Render, python: Path, tmp_path: Path):
     """The project's tests allow custom fields; a new project has none."""
-    project = render()
+    project = compiled()
     url = {"DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'app.db'}"}
 
     def use(*requests: tuple[str, str, object, dict[str, str]]) -> list[dict[str, dict[str, object]]]:
@@ -86,16 +91,16 @@ def test_responses_reveal_exactly_what_the_contract_allows(render: Render, pytho
     }
 
 
-def test_the_suite_has_the_expected_size(render: Render, python: Path):
-    project = render()
+def test_the_suite_has_the_expected_size(compiled: Render, python: Path):
+    project = compiled()
 
     collected = run(python, "-m", "pytest", "-q", "--collect-only", cwd=project).splitlines()[-1]
 
     assert int(collected.split()[0]) >= 150
 
 
-def test_the_suite_is_isolated_from_the_environment(render: Render, python: Path):
-    project = render()
+def test_the_suite_is_isolated_from_the_environment(compiled: Render, python: Path):
+    project = compiled()
     odd = {
         "ENVIRONMENT": "production",
         "DEBUG": "nonsense",

@@ -114,8 +114,8 @@ def old_database(request: pytest.FixtureRequest, project: Path, database: str, p
 
 
 @pytest.fixture
-def project(render: Render) -> Path:
-    return render(from_hawkapi_users=True)
+def project(compiled: Render) -> Path:
+    return compiled(from_hawkapi_users=True)
 
 
 type Follow = Callable[[str], str]

@@ -13,14 +13,13 @@ from conftest import MACHINERY, REPOSITORY, Render, add_machinery_tests, run
 
 OWN = REPOSITORY / "template" / "tests"
 FILES = sorted(str(path.relative_to(MACHINERY)) for path in MACHINERY.rglob("*.py"))
-# In one process, because another test runs at the same time.
-PYTEST = ["-m", "pytest", "-p", "tests.documented_errors", "-q", "-n", "0", "--all"]
+PYTEST = ["-m", "pytest", "-p", "tests.documented_errors", "-q", "--all"]
 TESTS = [f"tests/{name}" for name in FILES if Path(name).name.startswith("test_")]
 
 
 @pytest.fixture(scope="session")
-def project(render: Render) -> Path:
-    return add_machinery_tests(render())
+def project(compiled: Render) -> Path:
+    return add_machinery_tests(compiled())
 
 
 def test_no_machinery_test_replaces_a_project_file():

@@ -17,7 +17,7 @@ from conftest import REPOSITORY, Once, run, snapshot
 from next_version import NOT_CHANGED, VERSION, release_everything
 from personas.edits import Edit, NoSuchPlace
 from personas.people import A_CONFLICT, A_MOVE, EVERY_SEAM, PEOPLE, REFORMATTED, Persona
-from personas.updating import THEIRS, differences, project_of, unmerged, update, versions_of
+from personas.updating import THEIRS, differences, edited, project_of, unmerged, update, versions_of
 from test_render import files_of
 
 APART = (A_MOVE, A_CONFLICT, REFORMATTED)
@@ -59,7 +59,7 @@ def outcome_of(once: Once, tmp_path_factory: pytest.TempPathFactory, python: Pat
     def updated(edits: tuple[Edit, ...], *, migrate: bool = True) -> tuple[Outcome, list[Edit]]:
         """The result of these edits, and those that have no place in the new version."""
         project = project_of(versions.old, tmp_path_factory.mktemp("persona") / "project", *edits)
-        fresh = project_of(versions.new, project.parent / "fresh")
+        fresh = edited(versions.new, project.parent / "fresh")
         unplaced = [edit for edit in edits if not has_place(edit, fresh)]
         before = files_of(project)
         code, said = update(project, python, migrate=migrate)
@@ -97,7 +97,7 @@ def has_place(edit: Edit, project: Path) -> bool:
 
 def changes(old: Path, folder: Path, edits: tuple[Edit, ...]) -> Iterator[tuple[Edit, str]]:
     """Each edit with each file of the template that it changes."""
-    project = project_of(old, folder)
+    project = edited(old, folder)
     for edit in edits:
         before = files_of(project)
         edit.make(project)
@@ -168,4 +168,4 @@ def test_a_project_with_a_line_at_every_seam_passes_its_suite_afterwards(outcome
     run(python, "-m", "app.cli", "db", "check", cwd=project, env=url)
     run(python, "-m", "ruff", "check", cwd=project)
     run(python, "-m", "ruff", "format", "--check", cwd=project)
-    assert "passed" in run(python, "-m", "pytest", "-q", "-n", "0", cwd=project).splitlines()[-1]
+    assert "passed" in run(python, "-m", "pytest", "-q", cwd=project).splitlines()[-1]

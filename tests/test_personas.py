@@ -5,12 +5,14 @@ a project of the new version with the same edits. The individual claims are test
 readable.
 """
 
+import ast
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Once, run
+from conftest import Once, compile_all, run
 from personas.fix import FIX, FIXED, SENTENCE, VERSION, release_fix
 from personas.fix import TESTS as TESTS_OF_THE_FIX
 from personas.people import (
@@ -20,12 +22,14 @@ from personas.people import (
     MOST_OF_THEM,
     MOVED,
     PEOPLE,
+    REFORMATTED,
     SMOKE,
     Persona,
 )
 from personas.updating import (
     Versions,
     differences,
+    edited,
     project_of,
     resolve,
     unmerged,
@@ -39,13 +43,19 @@ from test_upgrade import USE
 ADA = {"email": "ada@example.com", "password": "correct horse battery", "nickname": "Countess"}
 
 
-TESTS = re.compile(r"(tests/(?:.+/)?)(?:(test_\w+\.py)|conftest\.py)")
+TESTS = re.compile(r"tests/(?:.+/)?test_\w+\.py")
+RUNS = re.compile(r"(?:app|migrations)/.+\.py")
 
 
 @pytest.fixture(scope="session")
-def versions(once: Once) -> Versions:
-    """Projects of the versions before and with the fix."""
-    return versions_of(once, "the-fix", release_fix, VERSION)
+def versions(once: Once, python: Path) -> Versions:
+    """Projects of the versions before, with bytecode for what no edit changes, and with the fix."""
+    versions = versions_of(once, "the-fix", release_fix, VERSION)
+    compiled = once(
+        "the-fix-compiled",
+        lambda folder: compile_all(shutil.copytree(versions.old, folder / "old"), python),
+    )
+    return Versions(compiled / "old", versions.new)
 
 
 @pytest.mark.minutes
@@ -54,7 +64,7 @@ def test_the_fix_arrives_and_every_edit_stays(
     versions: Versions, tmp_path: Path, python: Path, persona: Persona
 ):
     project = project_of(versions.old, tmp_path / "project", *persona.edits)
-    fresh = project_of(versions.new, tmp_path / "fresh", *persona.edits)
+    fresh = edited(versions.new, tmp_path / "fresh", *persona.edits)
     before = files_of(project)
 
     code, said = update(project, python)
@@ -72,8 +82,8 @@ def test_the_fix_arrives_and_every_edit_stays(
     migrated = migrate(project, python) if persona.conflicts else said
     assert "No new upgrade operations detected." in migrated
     run(python, "-m", "ruff", "format", "--check", cwd=project)
-    tests = reached_tests(persona, project, versions.old)
-    assert "passed" in run(python, "-m", "pytest", "-q", "-n", "0", *tests, cwd=project).splitlines()[-1]
+    tests = reached_tests(persona, project, versions.new)
+    assert "passed" in run(python, "-m", "pytest", "-q", *tests, cwd=project).splitlines()[-1]
 
 
 def migrate(project: Path, python: Path) -> str:
@@ -83,19 +93,47 @@ def migrate(project: Path, python: Path) -> str:
     return run(python, "-m", "app.cli", "db", "check", cwd=project, env=url)
 
 
-def reached_tests(persona: Persona, project: Path, old: Path) -> list[str]:
-    """Tests that the edits and the fix can affect, and every test that either added or changed.
+def reached_tests(persona: Persona, project: Path, new: Path) -> list[str]:
+    """Tests that the edits and the fix can affect, and every test that the edits added or changed.
 
-    The equation covers every file; the tests check that the edits and the fix work together. All tests run in
-    one project with the edits of all the COMBINED, so each of those runs only the tests of its own edits.
+    The equation covers every file; the tests check that the edits and the fix work together, so without
+    edited code there is nothing to check. One project has the edits of all the COMBINED and runs the tests of
+    all of them, so each of those runs only its own. test_next_version.py runs a whole suite, with lines in
+    every conftest.py.
     """
-    before = files_of(old)
-    changed = [name for name, content in files_of(project).items() if before.get(name) != content]
-    # Below a conftest.py, all.
-    theirs = {place[1] + (place[2] or "") for name in changed if (place := TESTS.fullmatch(name))}
-    common = SMOKE if persona in COMBINED else (*LIFECYCLE, *TESTS_OF_THE_FIX)
-    named = {*common, *persona.tests}
-    return sorted(theirs | {path for path in named if (project / path).exists()})
+    theirs = edited_code(project, new)
+    needed = {*SMOKE, *filter(TESTS.fullmatch, theirs)}
+    if persona not in COMBINED:
+        needed |= {*persona.tests}
+        needed |= {*LIFECYCLE, *TESTS_OF_THE_FIX} if any(map(RUNS.fullmatch, theirs)) else set()
+    return sorted(path for path in needed if (project / path).exists())
+
+
+def edited_code(project: Path, new: Path) -> list[str]:
+    """The modules that *new* does not have, or that say something else there. How they are formatted does
+    not count.
+    """
+    before = files_of(new)
+    changed = {name: content for name, content in files_of(project).items() if content != before.get(name)}
+    return [
+        name
+        for name, content in changed.items()
+        if name.endswith(".py") and code(content) != code(before.get(name, b""))
+    ]
+
+
+def code(content: bytes) -> str:
+    return ast.dump(ast.parse(content))
+
+
+def test_reformatting_changes_no_code(versions: Versions, tmp_path: Path):
+    """So the tests that pass without it pass with it."""
+    project = edited(versions.new, tmp_path / "project", *REFORMATTED.edits)
+
+    after = files_of(project)
+    reformatted = [name for name, content in files_of(versions.new).items() if after[name] != content]
+    assert len(reformatted) > 100
+    assert edited_code(project, versions.new) == []
 
 
 def test_the_named_tests_exist(versions: Versions):
@@ -119,17 +157,20 @@ def test_data_stored_before_the_update_can_be_read_after_it(
     run(python, "-m", "app.cli", "db", "upgrade", cwd=project, env=url)
     _, login = use(("POST", "/users/register", ADA, {}), ("POST", "/users/login", ADA, {}))
     token = {"Authorization": f"Bearer {login[1]['access_token']}"}
-    use(("POST", "/orders", [{"sku": "tea", "pieces": 2}], token))
-    stored = use(("GET", "/users/me", None, token), ("GET", "/users/me/export", None, token))
+    _, *stored = use(
+        ("POST", "/orders", [{"sku": "tea", "pieces": 2}], token),
+        ("GET", "/users/me", None, token),
+        ("GET", "/users/me/export", None, token),
+    )
 
     code, said = update(project, python, database=database)
 
+    # The update itself has migrated the database and compared it with the models.
     assert code == 0, said
     me, export = use(("GET", "/users/me", None, token), ("GET", "/users/me/export", None, token))
     assert me == stored[0]
     assert related_records(export) == related_records(stored[1])
     assert export[1]["account"] == stored[1][1]["account"] | {"password_changed_at": None}
-    run(python, "-m", "app.cli", "db", "check", cwd=project, env=url)
 
 
 def related_records(export: tuple[int, dict[str, object]]) -> dict[str, object]:

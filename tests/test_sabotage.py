@@ -8,7 +8,7 @@ from conftest import REPOSITORY, Once, Render, clean_environment
 from personas.edits import instead
 from personas.fix import LOOK_ALIKE, VERSION, release_fix
 from personas.people import A_LOOK_ALIKE
-from personas.updating import differences, project_of, unmerged, update, versions_of
+from personas.updating import differences, edited, project_of, unmerged, update, versions_of
 from test_render import files_of
 
 COPIERS_OWN_UPDATE = instead(
@@ -25,7 +25,7 @@ def test_copiers_own_update_silently_misplaces_an_edit(once: Once, tmp_path: Pat
     COPIERS_OWN_UPDATE.make(tmp_path / "src")
     versions = versions_of(once, "the-fix", release_fix, VERSION)
     project = project_of(versions.old, tmp_path / "project", *A_LOOK_ALIKE.edits)
-    fresh = project_of(versions.new, tmp_path / "fresh", *A_LOOK_ALIKE.edits)
+    fresh = edited(versions.new, tmp_path / "fresh", *A_LOOK_ALIKE.edits)
     before = files_of(project)
 
     code, said = update(project, python, env={"PYTHONPATH": str(tmp_path / "src")})
@@ -37,11 +37,11 @@ def test_copiers_own_update_silently_misplaces_an_edit(once: Once, tmp_path: Pat
     assert emails.index(f"def {LOOK_ALIKE}_reminder(") < place < emails.index(f"def {LOOK_ALIKE}(")
 
 
-def test_migration_tests_fail_without_the_migration_hook(render: Render, tmp_path: Path, python: Path):
-    project = project_of(render(), tmp_path / "project", NO_HOOK)
+def test_migration_tests_fail_without_the_migration_hook(compiled: Render, tmp_path: Path, python: Path):
+    project = project_of(compiled(), tmp_path / "project", NO_HOOK)
 
     done = subprocess.run(
-        [python, "-m", "pytest", "-q", "-n", "0", "tests/test_migrations.py"],
+        [python, "-m", "pytest", "-q", "tests/test_migrations.py"],
         cwd=project,
         env=clean_environment(),
         capture_output=True,

@@ -38,8 +38,8 @@ def test_lines_added_on_both_sides_of_every_seam_merge(tmp_path: Path, python: P
     assert comparable(project) == comparable(fresh)
 
 
-def test_a_project_with_a_line_at_every_seam_passes_its_checks(render: Render, python: Path):
-    project = render()
+def test_a_project_with_a_line_at_every_seam_passes_its_checks(compiled: Render, python: Path):
+    project = compiled()
     add_own_lines(project)
     (project / ".venv").symlink_to(python.parent.parent)
 

@@ -59,8 +59,8 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def rendered(render: Render) -> Path:
-    return render()
+def rendered(compiled: Render) -> Path:
+    return compiled()
 
 
 @pytest.fixture

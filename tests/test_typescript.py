@@ -39,7 +39,7 @@ export const linked: keyof operations = "verify_by_token";
 """
 
 
-def test_a_client_compiles(render: Render, python: Path, tmp_path: Path):
+def test_a_client_compiles(compiled: Render, python: Path, tmp_path: Path):
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm is not installed")
@@ -48,7 +48,7 @@ def test_a_client_compiles(render: Render, python: Path, tmp_path: Path):
     if done.returncode:
         pytest.skip(f"npm could not fetch {', '.join(PACKAGES)}: {done.stderr.strip()[-300:]}")
     secret = {"SECRET_KEY": os.urandom(32).hex()}
-    document = run(python, "-m", "app.cli", "openapi", cwd=render(), env=secret)
+    document = run(python, "-m", "app.cli", "openapi", cwd=compiled(), env=secret)
     (tmp_path / "openapi.json").write_text(json.dumps(json.loads(document)), "utf-8")
     (tmp_path / "client.ts").write_text(CLIENT, "utf-8")
 

@@ -24,11 +24,17 @@ RENDERING_ONCE = Path(__file__).with_name("rendering_once.py")
 MADE = re.compile(r"(^|/)(\.git|\.ruff_cache|\.pytest_cache|\.hypothesis|__pycache__)/")
 
 
-def project_of(rendered: Path, folder: Path, *edits: Edit) -> Path:
-    """A copy of a rendered project with these edits, committed."""
+def edited(rendered: Path, folder: Path, *edits: Edit) -> Path:
+    """A copy of a rendered project with these edits, to compare with."""
     shutil.copytree(rendered, folder, symlinks=True)
     for edit in edits:
         edit.make(folder)
+    return folder
+
+
+def project_of(rendered: Path, folder: Path, *edits: Edit) -> Path:
+    """A copy of a rendered project with these edits, committed."""
+    edited(rendered, folder, *edits)
     run("git", "init", "--quiet", cwd=folder)
     commit(folder, "Mine")
     return folder

@@ -6,10 +6,10 @@ The template is as small as that of test_template_update.py. The project's own c
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 from test_template_update import (
     LINES,
     TEMPLATE,
@@ -26,6 +26,7 @@ from typer.testing import CliRunner, Result
 from template_update import command, feature_commands, rendering
 from template_update.merge import Merger
 from template_update.project import ProjectTools
+from template_update.run import Run
 from template_update.update import Update
 
 __all__ = ["bare_git", "project", "ran", "template"]
@@ -46,8 +47,6 @@ EXCLUDED = ", ".join(
 MIGRATION = 'revision = "ledger_0001"\ndown_revision = None\ndepends_on = None\n'
 OWN = '"""mine"""\nrevision = "app_0002"\ndown_revision = "app_0001"\ndepends_on = {}\n'
 DROP = "migrations/versions/drop.py"
-
-type Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -520,7 +519,19 @@ def test_ctrl_c_before_the_end_of_the_merge_changes_nothing(
 
     result = features("add", "docker")
 
-    assert result.exit_code == 130
+    assert (result.exit_code, "Interrupted. Nothing has changed." in result.output) == (130, True)
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_ctrl_c_at_the_question_changes_nothing(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(run: Run) -> bool:
+        raise typer.Abort
+
+    monkeypatch.setattr(Run, "_may_migrate", interrupted)
+
+    result = features("add", "docker")
+
+    assert (result.exit_code, "Interrupted. Nothing has changed." in result.output) == (130, True)
     assert project.git("status", "--porcelain") == ""
 
 

@@ -19,7 +19,7 @@ class Report:
 
     def say(self, sentence: str = "", *, bold: bool = False) -> None:
         """Tell the user something."""
-        typer.secho(sentence, bold=bold, err=self.to_stderr)
+        typer.secho(sentence, bold=bold or None, err=self.to_stderr)
 
     def alarm(self, sentence: str) -> None:
         """Tell the user something that needs attention."""

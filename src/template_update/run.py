@@ -31,6 +31,9 @@ def run(options: Options, choose: Callable[[Update], None]) -> NoReturn:
     except UpdateError as error:
         report.fail(str(error))
         code = NEEDS_ATTENTION
+    except (KeyboardInterrupt, typer.Abort):
+        report.fail("Interrupted. Nothing has changed.")
+        code = INTERRUPTED
     report.end()
     raise typer.Exit(code)
 

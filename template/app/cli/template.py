@@ -113,7 +113,8 @@ def _run(*command: str, diff: str = "", version: str = "") -> NoReturn:
     done = subprocess.run(  # nosec B603 # noqa: S603 - no shell
         [uv, "tool", "run", "--from", source, *command, *options], cwd=PROJECT, check=False
     )
-    raise typer.Exit(done.returncode)
+    # A process that a signal has ended has the signal's negative number. A shell would say 128 more.
+    raise typer.Exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
 
 
 def _go_on(number: int, frame: object) -> None:

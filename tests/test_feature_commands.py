@@ -298,6 +298,31 @@ def test_tables_are_not_lost(
     assert with_ledger.git("status", "--porcelain") == ""
 
 
+@pytest.mark.parametrize(
+    ("stderr", "sentence"),
+    [
+        ("The database cannot be used.", "failed: The database cannot be used."),
+        ("Traceback (most recent call last):\n  x\nSyntaxError: wrong", "failed: SyntaxError: wrong"),
+    ],
+)
+def test_tables_that_cannot_be_counted_are_not_lost(
+    project: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stderr: str, sentence: str
+) -> None:
+    features("add", "ledger")
+    project.commit()
+    uv = tmp_path / "uv"
+    uv.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{stderr}\nEND\nexit 1\n")
+    uv.chmod(0o755)
+    monkeypatch.setenv("UV", str(uv))
+
+    result = features("remove", "ledger")
+
+    assert result.exit_code == 1
+    assert sentence in said(result)
+    assert "Traceback" not in result.output
+    assert project.git("status", "--porcelain") == ""
+
+
 def test_migrations_that_others_depend_on_are_not_lost(with_ledger: Repository) -> None:
     with_ledger.commit({"migrations/versions/mine.py": OWN.format('("users_0005", "ledger_0001")')})
 
@@ -432,6 +457,12 @@ def test_the_patch_is_alone_on_standard_output(project: Repository) -> None:
     assert result.stdout.startswith("diff --git a/.copier-answers.yml b/.copier-answers.yml\n")
     assert result.stdout.endswith("+FROM scratch\n")
     assert "2 files would change." in result.stderr
+
+
+def test_a_patch_and_data_do_not_share_standard_output(project: Repository) -> None:
+    result = features("add", "docker", "--diff", "-", "--json")
+
+    assert (result.exit_code, json.loads(result.stdout).keys()) == (1, {"error"})
 
 
 def test_a_patch_that_cannot_be_written_is_explained(project: Repository) -> None:

@@ -58,4 +58,7 @@ def template_update(
         else:
             update.to_version(to)
 
-    run(Options(check, dry_run, diff, as_json, yes, skip_tests), choose)
+    options = Options(
+        check=check, dry_run=dry_run, diff=diff, as_json=as_json, yes=yes, skip_tests=skip_tests
+    )
+    run(options, choose)

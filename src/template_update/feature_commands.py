@@ -69,7 +69,8 @@ def add(
     def choose(update: Update) -> None:
         update.to_answers(update.features().adding(names))
 
-    run(Options(False, dry_run, diff, as_json, yes, skip_tests), choose)
+    options = Options(dry_run=dry_run, diff=diff, as_json=as_json, yes=yes, skip_tests=skip_tests)
+    run(options, choose)
 
 
 @cli.command()
@@ -93,7 +94,10 @@ def remove(
     def choose(update: Update) -> None:
         update.to_answers(update.features().removing(names))
 
-    run(Options(False, dry_run, diff, as_json, yes, skip_tests, drop_data), choose)
+    options = Options(
+        dry_run=dry_run, diff=diff, as_json=as_json, yes=yes, skip_tests=skip_tests, drop_data=drop_data
+    )
+    run(options, choose)
 
 
 def _print_table(features: list[Feature]) -> None:

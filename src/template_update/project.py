@@ -1,6 +1,7 @@
 """Runs the project's tools with uv, in the project's environment and never in this tool's."""
 
 import os
+import shlex
 import shutil
 import subprocess  # nosec B404 - the project's tools are commands
 from pathlib import Path
@@ -51,8 +52,10 @@ class ProjectTools:
             check=False,
         )
         if done.returncode != 0:
-            shown = " ".join(command).replace("app.cli", "app")
-            raise UpdateError(f"`uv run {shown}` failed: {done.stderr.strip()}")
+            shown, said = shlex.join(command).replace("app.cli", "app"), done.stderr.strip()
+            # The last line of a traceback says what is wrong.
+            reason = said.splitlines()[-1] if "Traceback (most recent call last)" in said else said
+            raise UpdateError(f"`uv run {shown}` failed: {reason}")
         return done.stdout
 
     def has(self, module: str) -> bool:

@@ -59,6 +59,8 @@ class Run:
         Raises:
             UpdateError: the run cannot continue. Nothing has changed.
         """
+        if self._options.as_json and self._options.diff == STDOUT:
+            raise UpdateError("Give either --json or --diff -: both write to standard output.")
         with TemporaryDirectory(prefix="template-update-") as folder:
             update = Update(self._project, Path(folder), say=self._report.say)
             if not self._options.check:
@@ -120,7 +122,8 @@ class Run:
         if self._options.drop_data:
             self._require_agreement(folders)
             return folders
-        command = f"uv run app remove {' '.join(update.changed_answers())} --drop-data"
+        removed = [name for name, answer in update.changed_answers().items() if answer is False]
+        command = f"uv run app remove {' '.join(removed)} --drop-data"
         for folder in folders:
             revisions.require_unused(self._tools, self._project, folder, command)
             self._report.say(
@@ -159,8 +162,9 @@ class Run:
             "needs_attention": needs_person,
             "is_applied": False,
         }
-        verb = "change" if self._options.applies else "would change"
-        self._report.say(f"{len(result.changed)} files {verb}.")
+        one = len(result.changed) == 1
+        verb = "would change" if not self._options.applies else "changes" if one else "change"
+        self._report.say(f"{len(result.changed)} {'file' if one else 'files'} {verb}.")
         if difference := update.seeds_difference:
             self._report.say("\nUpdates never change these files. The template's versions have changed:\n")
             self._report.say(difference)

@@ -54,7 +54,11 @@ def tables_in_database(tools: ProjectTools, folder: str) -> str:
     Raises:
         UpdateError: the project cannot list its tables.
     """
-    found: list[dict[str, Any]] = json.loads(tools.output("app.cli", "db", "tables", "--json"))
+    said = tools.output("app.cli", "db", "tables", "--json")
+    try:
+        found: list[dict[str, Any]] = json.loads(said)
+    except ValueError:
+        raise UpdateError(f"`uv run app db tables --json` did not print JSON: {said.strip()[:200]}") from None
     tables = [(each["name"], each["rows"]) for each in found if each["feature"] == feature_of(folder)]
     there = [(name, rows) for name, rows in tables if rows is not None]
     return "".join(f"\n  {name}: {rows or 'no'} {'row' if rows == 1 else 'rows'}" for name, rows in there)

@@ -432,7 +432,10 @@ def test_downgrade_and_upgrade_restore_the_schema(run: Run, migrated: Path):
 
 @pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
 def test_an_unknown_revision_is_reported(run: Run, migrated: Path, direction: str):
-    assert "nonsense" in refusal(run("db", direction, "nonsense"))
+    sentence = refusal(run("db", direction, "nonsense"))
+
+    assert "nonsense" in sentence
+    assert "uv run app remove NAME --drop-data" in sentence
 
 
 def test_the_check_fails_if_models_and_migrations_differ(run: Run, migrated: Path):

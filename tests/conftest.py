@@ -22,6 +22,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from filelock import FileLock
+from planted_feature import plant
 from uv import find_uv_bin
 from xdist.scheduler import LoadScopeScheduling
 
@@ -152,6 +153,18 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 def template(once: Once) -> Path:
     """A clone of the working tree, tagged 1.0.0."""
     return once("template", snapshot)
+
+
+@pytest.fixture(scope="session")
+def planted(once: Once) -> Path:
+    """A clone of the working tree with the planted feature, tagged 1.0.0."""
+
+    def fill(folder: Path) -> None:
+        plant(snapshot(folder))
+        commit(folder, "A planted feature")
+        run("git", "tag", "--force", "1.0.0", cwd=folder)
+
+    return once("planted", fill)
 
 
 @pytest.fixture(scope="session")

@@ -130,7 +130,9 @@ def test_the_import_page_can_be_followed(reader: Reader):
     """The rest of the page is in test_import_hawkapi_users.py."""
     page = (DOCS / "from-hawkapi-users.md").read_text("utf-8")
     folders = [reader.project / each / "import_hawkapi_users" for each in ("app", "tests")]
-    turn_on, turn_off = re.findall(r"^```sh\n(.*--answers.*\n(?:.*\n)*?)```$", page, re.MULTILINE)
+    turn_on, turn_off = re.findall(
+        r"^```sh\n(uv run app (?:add|remove) .*\n(?:.*\n)*?)```$", page, re.MULTILINE
+    )
 
     reader.do("sh", turn_on)
     turned_on = [folder.is_dir() for folder in folders]
@@ -139,6 +141,11 @@ def test_the_import_page_can_be_followed(reader: Reader):
     assert turned_on == [True, True]
     reader.do("text", "both are gone")
     assert [folder.exists() for folder in folders] == [False, False]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_features_page_can_be_followed(reader: Reader):
+    reader.follow(DOCS / "features.md")
 
 
 def test_the_errors_page_has_every_code():

@@ -1,81 +1,175 @@
-"""Turning a feature off and on again restores the project and keeps every edit."""
+"""Features come and go: removing restores every byte, and the order of adding does not matter.
 
+Most of these tests only merge, in one process, on the whole template and a planted feature with a table. The
+commands are in test_feature_commands.py, and the planted feature runs in test_feature_with_tables.py.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable
+from itertools import combinations
 from pathlib import Path
 
 import pytest
-from conftest import Render, commit, run
-from personas.edits import Edit, instead
-from personas.people import A_COLUMN, A_ROUTE
+import yaml
+from conftest import REPOSITORY, Once, Render, commit, run
+from copier import run_copy
+from personas.edits import Edit
+from personas.people import (
+    A_COLUMN,
+    A_ROUTE,
+    MIDDLEWARE,
+    OTHER_MAILS,
+    REFORMATTED,
+    SETTINGS,
+)
 from personas.updating import project_of, update
 
-ELSEWHERE: tuple[Edit, ...] = (*A_COLUMN.edits, *A_ROUTE.edits)
+from template_update import rendering
+from template_update.update import Update
+
+FEATURES = ["docker", "from_hawkapi_users", "ledger", "pages", "totp"]
+NONE: dict[str, bool] = dict.fromkeys(FEATURES, False)
+EDITED = [A_COLUMN, A_ROUTE, OTHER_MAILS, MIDDLEWARE, SETTINGS, REFORMATTED]
+
+type Change = Callable[[Path, dict[str, object]], str]
+type New = Callable[..., Path]
 
 
-IMPORT = ["app/import_hawkapi_users", "tests/import_hawkapi_users"]
-WITHOUT_CODE = ("docker", "ci")
-"""These features have no code, so migrating a database would prove nothing."""
+@pytest.fixture
+def rendered(planted: Path, once: Once, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project without features. Copier renders each set of answers only once."""
+
+    def make(answers: dict[str, object]) -> Path:
+        def fill(folder: Path) -> None:
+            run_copy(str(planted), folder, data=answers, vcs_ref="1.0.0", defaults=True, quiet=True)
+
+        name = "-".join(str(answers[each]) for each in (*FEATURES, "ci", "database"))
+        return once(f"features-{name}", fill)
+
+    def render(copies: list[rendering.Copy]) -> None:
+        for copy in copies:
+            shutil.copytree(make(copy.answers), copy.folder)
+
+    monkeypatch.setattr(rendering, "render", render)
+    return make(NONE | {"ci": "github", "database": "sqlite"})
 
 
-@pytest.mark.parametrize(
-    ("first", "off", "on", "gone"),
-    [
-        ({}, ("docker=false",), ("docker=true",), ["Dockerfile", "compose.yaml", ".dockerignore"]),
-        ({}, ("ci=gitlab",), ("ci=github",), [".github/workflows/ci.yml"]),
-        ({}, ("ci=none",), ("ci=github",), [".github/workflows/ci.yml"]),
-        ({}, ("database=postgresql",), ("database=sqlite",), []),
-        ({}, ("docker=false", "ci=none"), ("docker=true", "ci=github"), ["Dockerfile", ".github"]),
-        ({}, ("pages=false",), ("pages=true",), ["app/pages", "tests/pages"]),
-        ({"pages": False}, ("pages=true",), ("pages=false",), []),
-        ({"from_hawkapi_users": True}, ("from_hawkapi_users=false",), ("from_hawkapi_users=true",), IMPORT),
-        ({}, ("from_hawkapi_users=true",), ("from_hawkapi_users=false",), []),
-    ],
-    ids=" ".join,
-)
-def test_turning_a_feature_off_and_on_restores_it(
-    render: Render,
-    tmp_path: Path,
-    python: Path,
-    first: dict[str, bool],
-    off: tuple[str, ...],
-    on: tuple[str, ...],
-    gone: list[str],
-):
-    project = project_of(render(**first), tmp_path / "project", *ELSEWHERE)
-    before = run("git", "rev-parse", "HEAD", cwd=project).strip()
-    migrate = not off[0].startswith(WITHOUT_CODE)
+@pytest.fixture
+def new(rendered: Path, tmp_path: Path) -> New:
+    """`new(*edits)`: a committed project without features."""
 
-    turned_off = update(project, python, *answers(off), migrate=migrate)
+    def make(*edits: Edit) -> Path:
+        return project_of(rendered, tmp_path / "project", *edits)
+
+    return make
+
+
+@pytest.fixture
+def change(tmp_path_factory: pytest.TempPathFactory) -> Change:
+    """`change(project, {"pages": True})`: commit what the update tool makes of these answers: its tree."""
+
+    def change(project: Path, answers: dict[str, object]) -> str:
+        changing = Update(project, tmp_path_factory.mktemp("update"), say=lambda _: None)
+        changing.fetch()
+        changing.to_answers(answers)
+        changing.render()
+        changing.merge()
+        assert [each.sentence for each in changing.findings()] == []
+        changing.apply()
+        commit(project, str(answers))
+        return tree(project)
+
+    return change
+
+
+def tree(project: Path) -> str:
+    return run("git", "rev-parse", "HEAD^{tree}", cwd=project)
+
+
+def yes(features: Iterable[str]) -> dict[str, bool]:
+    return dict.fromkeys(features, True)
+
+
+@pytest.mark.parametrize("persona", [None, *EDITED], ids=lambda persona: str(persona or "a new project"))
+def test_adding_and_removing_a_feature_changes_nothing(new: New, change: Change, persona):
+    project = new(*persona.edits) if persona else new()
+    before = tree(project)
+
+    for feature in FEATURES:
+        with_it, without = change(project, {feature: True}), change(project, {feature: False})
+
+        assert with_it != before
+        assert without == before, feature
+
+
+def test_the_order_of_adding_does_not_matter(new: New, change: Change):
+    project, results = new(), {}
+    start = run("git", "rev-parse", "HEAD", cwd=project).strip()
+
+    for first in FEATURES:
+        run("git", "checkout", "--quiet", "-B", first, start, cwd=project)
+        change(project, {first: True})
+        for second in FEATURES:
+            if second != first:
+                run("git", "checkout", "--quiet", "-B", f"{first}-{second}", first, cwd=project)
+                results[first, second] = change(project, {second: True})
+
+    for pair in combinations(FEATURES, 2):
+        assert results[pair] == results[pair[::-1]], pair
+
+
+def test_features_added_together_are_those_added_one_by_one(new: New, change: Change):
+    project = new()
+    before = tree(project)
+
+    at_once = change(project, yes(FEATURES))
+    removed = change(project, NONE)
+    for feature in FEATURES:
+        one_by_one = change(project, {feature: True})
+
+    assert (one_by_one, removed) == (at_once, before)
+
+
+def test_each_feature_is_a_question_that_is_yes_or_no():
+    questions = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))
+    features = yaml.safe_load((REPOSITORY / "features.yml").read_text("utf-8"))
+
+    assert list(features) == sorted(features)
+    for name, about in features.items():
+        assert set(about) == {"does", "needs"}
+        assert about["does"].endswith(".")
+        assert len(about["does"]) <= 100
+        assert "\n" not in about["does"]
+        assert set(about["needs"]) <= features.keys() - {name}
+        assert questions[name]["type"] == "bool"
+        # Who is not asked gets nothing new.
+        assert questions[name]["default"] is False or questions[name].get("ask", True)
+
+
+def test_other_answers_come_and_go_as_well(new: New, change: Change):
+    project = new(*A_COLUMN.edits)
+    before = tree(project)
+
+    for there, back in (
+        ({"ci": "gitlab"}, {"ci": "github"}),
+        ({"ci": "none", "pages": True}, {"ci": "github", "pages": False}),
+        ({"database": "postgresql"}, {"database": "sqlite"}),
+    ):
+        changed, restored = change(project, there), change(project, back)
+
+        assert changed != before
+        assert restored == before
+
+
+def test_answers_are_changed_by_the_whole_command(render: Render, tmp_path: Path, python: Path):
+    project = project_of(render(), tmp_path / "project", *A_COLUMN.edits, *A_ROUTE.edits)
+    before = tree(project)
+
+    off, said = update(project, python, "--answers", "docker=false", "--answers", "pages=false")
     commit(project, "Off")
-    changed = run("git", "diff", "--name-only", before, cwd=project).splitlines()
-    left = [name for name in gone if (project / name).exists()]
-    turned_on = update(project, python, *answers(on), migrate=migrate)
+    left = [name for name in ("Dockerfile", "app/pages", "tests/pages") if (project / name).exists()]
+    on, said_again = update(project, python, "--answers", "docker=true", "--answers", "pages=true")
     commit(project, "On again")
 
-    assert (turned_off[0], turned_on[0]) == (0, 0), turned_off[1] + turned_on[1]
-    assert ".copier-answers.yml" in changed
-    assert left == []
-    assert run("git", "diff", "--stat", before, cwd=project) == ""
-
-
-def test_an_edited_file_of_a_disabled_feature_is_kept_and_reported(
-    render: Render, tmp_path: Path, python: Path
-):
-    edit = instead("Dockerfile", "EXPOSE 8000\n", "EXPOSE 9000\n")
-    project = project_of(render(), tmp_path / "project", edit)
-    first = run("git", "rev-parse", "HEAD", cwd=project).strip()
-
-    code, said = update(project, python, "--answers", "docker=false", migrate=False)
-    commit(project, "Off")
-
-    assert code == 1
-    assert "Dockerfile: the template removed this file and you changed it. Delete it or keep it." in said
-    assert "EXPOSE 9000" in (project / "Dockerfile").read_text()
-    assert not (project / "compose.yaml").exists()
-    turned_on, said = update(project, python, "--answers", "docker=true", migrate=False)
-    assert turned_on == 1
-    assert "Dockerfile" in said
-    assert run("git", "diff", "--name-only", first, "--", ":!Dockerfile", cwd=project) == ""
-
-
-def answers(values: tuple[str, ...]) -> list[str]:
-    return [part for value in values for part in ("--answers", value)]
+    assert (off, on, left) == (0, 0, []), said + said_again
+    assert tree(project) == before

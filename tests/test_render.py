@@ -25,6 +25,7 @@ QUESTIONS = {
     "example": [True, False],
     "pages": [True, False],
     "from_hawkapi_users": [False, True],
+    "totp": [False, True],
 }
 COMBINATIONS = [dict(zip(QUESTIONS, row, strict=True)) for row in AllPairs(list(QUESTIONS.values()))]
 NAMES = [

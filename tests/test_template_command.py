@@ -1,4 +1,4 @@
-"""`uv run app template-update` in a project: runs the update tool of the target version with uv.
+"""`uv run app template-update`, `features`, `add` and `remove` in a project run the update tool with uv.
 
 test_template_update.py tests the tool itself. Here uv is a script that records its arguments, except in the
 last tests, which are end-to-end.
@@ -38,10 +38,13 @@ class Project:
         answers.write_text(yaml.safe_dump({"_commit": "1.0.0", "_src_path": source}, indent=4))
 
     def update(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return self.app("template-update", *options)
+
+    def app(self, *command: str, folder: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [self.python, "-m", "app.cli", "template-update", *options],
-            cwd=self.folder,
-            env=clean_environment() | self.env,
+            [self.python, "-m", "app.cli", *command],
+            cwd=self.folder / folder,
+            env=clean_environment() | self.env | {"PYTHONPATH": str(self.folder)},
             capture_output=True,
             text=True,
             check=False,
@@ -189,13 +192,70 @@ def test_the_tool_runs_in_the_project_folder_and_returns_its_exit_code(project: 
     assert (project.folder.parent / "where").read_text().strip() == str(project.folder)
 
 
-def test_help_names_every_option(project: Project):
-    said = project.update("--help").stdout
-    of_the_tool = run(sys.executable, "-m", "template_update", "--help", cwd=project.folder)
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (["features"], ["list"]),
+        (["features", "--json"], ["list", "--json"]),
+        (["add", "pages"], ["add", "pages"]),
+        (["add", "pages", "--yes", "docker", "--newer=1"], ["add", "pages", "--yes", "docker", "--newer=1"]),
+        (["remove", "--drop-data", "pages"], ["remove", "--drop-data", "pages"]),
+        (["remove", "pages", "--diff", "-"], ["remove", "pages", "--diff", "-"]),
+    ],
+    ids=" ".join,
+)
+def test_commands_of_features_run_the_newest_tool(project: Project, command: list[str], arguments: list[str]):
+    done = project.app(*command)
 
-    for option in ("--check", "--to", "--answers", "--yes", "--skip-tests"):
+    assert done.returncode == 3
+    source = f"git+{project.template.as_uri()}@1.10.0"
+    assert project.arguments() == ["tool", "run", "--from", source, "template-features", *arguments]
+
+
+@pytest.mark.parametrize(
+    "command", [["template-update"], ["add", "pages"], ["remove", "pages"]], ids=" ".join
+)
+def test_a_patch_is_written_where_the_user_is(project: Project, command: list[str]):
+    project.app(*command, "--diff", "a.patch", folder="tests")
+
+    assert project.arguments()[-2:] == ["--diff", str(project.folder / "tests" / "a.patch")]
+
+
+OF_ALL = ["--dry-run", "--diff", "--json", "--yes", "--skip-tests"]
+OPTIONS = {
+    "template-update": [
+        "--check",
+        "--to",
+        "--answers",
+        "--dry-run",
+        "--diff",
+        "--json",
+        "--yes",
+        "--skip-tests",
+    ],
+    "features": ["--json"],
+    "add": ["--dry-run", "--diff", "--json", "--yes", "--skip-tests"],
+    "remove": ["--drop-data", "--dry-run", "--diff", "--json", "--yes", "--skip-tests"],
+}
+
+
+TOOL = {
+    "template-update": ["template-update"],
+    "features": ["template-features", "list"],
+    "add": ["template-features", "add"],
+    "remove": ["template-features", "remove"],
+}
+
+
+@pytest.mark.parametrize(("command", "options"), OPTIONS.items(), ids=OPTIONS)
+def test_help_names_every_option(project: Project, command: str, options: list[str]):
+    said = project.app(command, "--help").stdout
+    tool = Path(sys.executable).with_name(TOOL[command][0])
+    said_by_the_tool = run(tool, *TOOL[command][1:], "--help", cwd=project.folder)
+
+    for option in options:
         assert option in said
-        assert option in of_the_tool
+        assert option in said_by_the_tool
     assert not (project.folder.parent / "arguments").exists()
 
 

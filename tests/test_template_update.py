@@ -191,7 +191,7 @@ def test_an_unedited_project_becomes_a_fresh_copy(
 
     copied(template.folder, tmp_path / "fresh", "1.1.0")
     fresh = Repository(tmp_path / "fresh").tree()
-    assert (result.exit_code, result.output.count("files are changed")) == (0, 1)
+    assert (result.exit_code, result.output.count("files change.")) == (0, 1)
     assert project.tree() | {".env": b""} == fresh | {".env": b""}
 
 

@@ -1,7 +1,9 @@
 """`template-update`: merge a new version of the template into a project that was generated from it.
+`template-features`: list, add and remove features of the version that the project has.
 
 The tool is part of the template, not of the projects. `app template-update` in a project has uv run it from
 the template's repository, in the version to update to. So the newest tool also updates the oldest project.
+`app features`, `app add` and `app remove` run the newest tool, too.
 
 It runs in its own environment, which uv creates, and in the project's folder:
 
@@ -10,15 +12,20 @@ It runs in its own environment, which uv creates, and in the project's folder:
 3. `formatting.py` formats both with the project's rules.
 4. `merge.py` merges the difference into the project's last commit, in git's object database. `update.py` runs
    these steps and writes a sentence for each file that needs attention.
-5. `command.py` prints the sentences, changes the working tree, and runs the project's migrations, checks and
+5. `run.py` prints the sentences, changes the working tree, and runs the project's migrations, checks and
    tests. `project.py` runs them with uv, in the project's environment.
+
+`command.py` and `feature_commands.py` have the commands. `features.py` knows what features need.
+`revisions.py` takes care of the migrations of a feature that goes or comes back.
 
 Rules for every change of this tool:
 
 - It updates projects of all versions. It may rely only on `.copier-answers.yml`, git, the folders `app/` and
-  `migrations/`, and the commands `app db upgrade`, `app db check`, `ruff` and `pytest`. It never imports the
-  project, which may not even start.
+  `migrations/`, and the commands `app db upgrade`, `app db check`, `ruff` and `pytest`. To remove a feature
+  with tables it also needs `app db tables --json` and `app db revision`. It never imports the project, which
+  may not even start.
 - Nothing in the project changes before the merge is complete, and nothing is committed.
 - Exit codes: 0, nothing is left to do; 1, something needs attention; 2, `--check` found a new version.
+- `--json` keeps its names, and new ones may be added.
 - Projects of all versions pass their options to it, so an option keeps its name and its meaning.
 """

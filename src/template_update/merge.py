@@ -7,6 +7,7 @@ these problems, and it is complete before the working tree changes.
 
 import os
 import shutil
+import signal
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class Merge:
     """The tree to check out, including conflict markers."""
     changed: list[str] = field(default_factory=list[str])
     """The files that the update changes, adds or removes in the project."""
+    added: list[str] = field(default_factory=list[str])
+    """Those of them that it adds."""
     conflicts: dict[str, str] = field(default_factory=dict[str, str])
     """The files that both sides changed in conflicting ways, with git's message."""
     missed: list[str] = field(default_factory=list[str])
@@ -119,27 +122,59 @@ class Merger:
         merge.moved = {
             source: target for source, target in self._renames(base, head) if source in template_changed
         }
-        merge.changed = self._names("diff", "--name-only", "--no-renames", head, merge.result)
+        named = ("diff", "--name-only", "--no-renames", head, merge.result)
+        merge.changed = self._names(*named)
+        merge.added = self._names(*named, "--diff-filter=A")
         return merge
+
+    def patch(self, merge: Merge) -> str:
+        """What `apply` would change, for `git apply` in the top folder of the repository."""
+        plain = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
+        prefixes = ("--src-prefix=a/", "--dst-prefix=b/")
+        return _with_names(self.git("diff", *plain, *prefixes, "HEAD", merge.result), merge.commits)
 
     def apply(self, merge: Merge) -> None:
         """Write the result to the working tree and the index, with conflicts as after `git merge`.
 
+        Ctrl+C has no effect meanwhile, so that all of it is written or nothing.
+
         Raises:
             UpdateError: an ignored file is in the way.
         """
-        added = self._names("diff", "--name-only", "--no-renames", "--diff-filter=A", "HEAD", merge.result)
-        if in_the_way := [path for path in added if os.path.lexists(self.git.folder / path)]:
+        self.require_free_places(merge)
+        with _uninterrupted():
+            self._write(merge)
+
+    def require_free_places(self, merge: Merge) -> None:
+        """Refuse to overwrite ignored files.
+
+        Raises:
+            UpdateError: an ignored file is where the template adds one.
+        """
+        if in_the_way := [path for path in merge.added if os.path.lexists(self.git.folder / path)]:
             named = ", ".join(in_the_way)
             raise UpdateError(
                 f"The template adds {named}, where you have ignored files. Move them away first."
             )
+
+    def _write(self, merge: Merge) -> None:
         self.git("read-tree", "-m", "-u", "HEAD", merge.result)
         nothing = "0" * len(merge.result)
         for path, found in merge.stages.items():
             unmerged = "".join(f"{each} {stage}\t{path}\0" for stage, each in found.items())
             self.git("update-index", "-z", "--index-info", given=f"0 {nothing}\t{path}\0{unmerged}")
-            _name_commits(self.git.folder / path, merge.commits)
+            conflict = self.git.folder / path
+            if conflict.is_file():
+                text = conflict.read_bytes().decode("utf-8", "surrogateescape")
+                named = _with_names(text, merge.commits)
+                conflict.write_bytes(named.encode("utf-8", "surrogateescape"))
+
+    def stage(self, path: str) -> bool:
+        """Stage what has changed at a path in the project, and return whether the update changes it."""
+        there = self.prefix + path
+        if (self.git.folder / there).exists():
+            self.git("add", "--", there)
+        return bool(self._names("diff", "--cached", "--name-only", "HEAD", "--", there))
 
     def inside(self, path: str) -> str:
         """Return a path in the repository as a path in the project."""
@@ -197,13 +232,21 @@ class Merger:
             return git("write-tree").strip()
 
 
-def _name_commits(path: Path, commits: dict[str, str]) -> None:
-    """Replace the commits in a file's conflict markers with readable names."""
-    if path.is_file():
-        content = path.read_bytes()
-        for commit, name in commits.items():
-            content = content.replace(commit.encode(), name.encode())
-        path.write_bytes(content)
+@contextmanager
+def _uninterrupted() -> Generator[None]:
+    """Ignore Ctrl+C, here and in the commands that are run."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _with_names(text: str, commits: dict[str, str]) -> str:
+    """*text* with readable names in conflict markers instead of the commits."""
+    for commit, name in commits.items():
+        text = text.replace(commit, name)
+    return text
 
 
 def _parsed(output: str) -> tuple[str, dict[str, _Stages], dict[str, str]]:

@@ -1,18 +1,22 @@
 """Runs the project's tools with uv, in the project's environment and never in this tool's."""
 
 import os
+import shlex
 import shutil
 import subprocess  # nosec B404 - the project's tools are commands
 from pathlib import Path
 
 from template_update.git import UpdateError
 
+_STDERR = 2
+"""The file descriptor, which other processes can write to even if `sys.stderr` is something else."""
+
 
 class ProjectTools:
     """The modules that the project's Python can run, such as ruff and pytest."""
 
-    def __init__(self, project: Path) -> None:
-        """Find uv.
+    def __init__(self, project: Path, *, to_stderr: bool = False) -> None:
+        """Find uv. With *to_stderr*, everything that is run prints to standard error.
 
         Raises:
             UpdateError: uv is missing.
@@ -22,14 +26,37 @@ class ProjectTools:
             raise UpdateError("uv is missing. It runs the project's tools: `pip install uv`.")
         self._project = project
         self._python = [uv, "run", "python"]
+        self._stdout = _STDERR if to_stderr else None
 
     def run(self, *command: str) -> bool:
         """Run a module with its arguments, and return whether it succeeded.
 
         uv first installs new dependencies of pyproject.toml.
         """
-        done = subprocess.run([*self._python, "-m", *command], cwd=self._project, check=False)  # nosec B603 # noqa: S603
+        done = subprocess.run(  # nosec B603 # noqa: S603
+            [*self._python, "-m", *command], cwd=self._project, stdout=self._stdout, check=False
+        )
         return done.returncode == 0
+
+    def output(self, *command: str) -> str:
+        """Run a module that must succeed, and return what it prints to standard output.
+
+        Raises:
+            UpdateError: it fails.
+        """
+        done = subprocess.run(  # nosec B603 # noqa: S603
+            [*self._python, "-m", *command],
+            cwd=self._project,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        if done.returncode != 0:
+            shown, said = shlex.join(command).replace("app.cli", "app"), done.stderr.strip()
+            # The last line of a traceback says what is wrong.
+            reason = said.splitlines()[-1] if "Traceback (most recent call last)" in said else said
+            raise UpdateError(f"`uv run {shown}` failed: {reason}")
+        return done.stdout
 
     def has(self, module: str) -> bool:
         """Whether the project's environment has *module*."""

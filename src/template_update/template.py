@@ -12,6 +12,8 @@ from template_update.changelog import version_of
 from template_update.git import Git, UpdateError
 
 ANSWERS_FILE = ".copier-answers.yml"
+_SOURCE = re.compile(r"^_src_path:.*\n(?:[ \t].*\n)*", re.MULTILINE)
+"""The entry of the answers file that says where the template is. YAML may fold a long path."""
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 
 
@@ -26,7 +28,8 @@ class Answers:
         """
         path = project / ANSWERS_FILE
         try:
-            found = yaml.safe_load(path.read_text("utf-8"))
+            text = path.read_text("utf-8")
+            found = yaml.safe_load(text)
         except FileNotFoundError:
             raise UpdateError(
                 f"{ANSWERS_FILE} is missing. It says which template this project came from. Run this command"
@@ -38,6 +41,8 @@ class Answers:
         if not isinstance(values.get("_src_path"), str) or "_commit" not in values:
             raise UpdateError(f"{ANSWERS_FILE} lacks _src_path or _commit. Restore it from git.")
         self.source: str = values["_src_path"]
+        entry = _SOURCE.search(text)
+        self.source_entry = entry[0] if entry else yaml.safe_dump({"_src_path": self.source}, width=100_000)
         self.version = str(values["_commit"])
         self.data = {name: value for name, value in values.items() if not name.startswith("_")}
 
@@ -128,8 +133,7 @@ class Template:
 
     def _name_source(self, path: Path) -> None:
         """Replace the path of the clone with the template's source, from which the next update comes."""
-        source = yaml.safe_dump({"_src_path": self.answers.source}, allow_unicode=True, width=100_000)
-        text = re.sub(r"^_src_path: .*\n", lambda _: source, path.read_text("utf-8"), flags=re.MULTILINE)
+        text = _SOURCE.sub(lambda _: self.answers.source_entry, path.read_text("utf-8"))
         path.write_text(text, "utf-8")
 
     def _releases(self) -> list[tuple[str, Version]]:

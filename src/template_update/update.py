@@ -1,10 +1,12 @@
 """One update: what to merge, the merge, and what to report."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from template_update.changelog import News, news_between
+from template_update.features import FEATURES_FILE, Features
 from template_update.formatting import format_alike
 from template_update.git import UpdateError
 from template_update.merge import Merge, Merger
@@ -19,16 +21,26 @@ EXAMPLE = "example"
 class Finding:
     """A message about a file."""
 
+    kind: str
+    """The field of `Merge` that has the file."""
+    path: str
     sentence: str
     needs_person: bool = True
 
 
 class Update:
-    """Call `choose`, `merge` and `apply`, in this order. Only `apply` changes the working tree."""
+    """Call `fetch`, one of the methods `to_…`, `render`, `merge` and `apply`, in this order.
+
+    Only `apply` changes the working tree.
+    """
 
     result: Merge
     seeds_difference: str
     """What the template changed in files that no update touches, as a patch."""
+    lost_migrations: list[str]
+    """Folders with migrations, such as app/totp/migrations, that go with a feature."""
+    gained_migrations: list[str]
+    """Folders with migrations that come with a feature."""
 
     def __init__(self, project: Path, folder: Path, say: Callable[[str], None]) -> None:
         """Read *project*. *folder* is for temporary files, and *say* gets a line about each long step.
@@ -43,79 +55,56 @@ class Update:
         self._say = say
         self.old = self.new = self._answers.version
         self.data = dict(self._answers.data)
+        self.is_needed = False
+        self.why_not = "there is no newer version"
 
-    def choose(self, to: str, changes: list[str]) -> None:
-        """Fetch the template and choose the version (*to*, or the newest) or the answers to update to.
+    def fetch(self) -> None:
+        """Fetch the template and find the project's version of it.
 
         Raises:
-            UpdateError: the version or the answer does not exist.
+            UpdateError: the template or the version does not exist.
         """
-        if to and changes:
-            raise UpdateError("Give either --to or --answers: changing an answer keeps the version.")
         self._say(f"Fetching the template from {self._answers.source} ...")
         self._template = Template(self._answers, self._folder)
         self.old = self.new = self._template.find(self.old)
-        self.why_not = "there is no newer version"
-        if changes:
-            self._change(changes)
-            self.is_needed = self.data != self._answers.data
-            self.why_not = "it already has these answers"
-            return
-        self.new = self._template.find(to) if to else self._template.newest()
-        self.is_needed = not self._template.contains(self.old, self.new)
-        if to and not self.is_needed and not self._template.contains(self.new, self.old):
-            raise UpdateError(f"This project is at {self.old}, which is newer than {to}. Use git to go back.")
 
-    def news(self) -> list[News]:
-        """The changelog from the old version to the new one, newest first."""
-        return news_between(self._template.text(self.new, "CHANGELOG.md"), self.old, self.new)
+    def features(self) -> Features:
+        """The features of the project's version of the template.
 
-    def merge(self) -> None:
-        """Render both versions and merge their difference, only in git's object database."""
-        self._say(f"Rendering {self.old} and {self.new} ..." if self.old != self.new else "Rendering ...")
-        old, new = self._template.render((self.old, self._answers.data), (self.new, self.data))
-        known, current = (self._template.copied_once(each) for each in (self.old, self.new))
-        brought = [path for path in current if path not in known and not (old / path).exists()]
-        self._say("Merging ...")
-        format_alike(self._project, old, new)
-        yours = sorted({*known, *current})
-        self.result = self.merger.merge(old, new, yours=yours, brought=brought)
-        self.seeds_difference = self.merger.difference(
-            old, new, [path for path in yours if path not in brought]
-        )
-
-    def apply(self) -> None:
-        """Change the working tree. `git commit` keeps the change and `git reset --hard` undoes it."""
-        self.merger.apply(self.result)
-
-    @property
-    def has_migrations(self) -> bool:
-        """Whether the merge adds migrations."""
-        return any("migrations/" in path for path in self.result.changed)
-
-    def findings(self) -> Iterator[Finding]:
-        """A message for each file that needs attention."""
-        shown = f"git diff {self.result.old[:12]} {self.result.new[:12]} --"
-        for path, message in self.result.conflicts.items():
-            yield Finding(f"{path}: {message}. Resolve it, then: git add {path}")
-        for source, target in self.result.moved.items():
-            yield Finding(
-                f"{source}: the template changed this file and you moved it to {target}. The change was"
-                f" merged there. Review it: `git diff --cached -- {target}`."
-            )
-        for path in self.result.missed:
-            runs = self.merger.inside(path).startswith(RUNS)
-            advice = "Your code may need the same change" if runs else "To see the change"
-            yield Finding(
-                f"{path}: the template changed this file and you deleted or moved it. {advice}:"
-                f" `{shown} {path}`.",
-                runs,
-            )
-        for path in self.result.kept:
-            yield Finding(f"{path}: the template removed this file and you changed it. Delete it or keep it.")
-
-    def _change(self, changes: list[str]) -> None:
+        Raises:
+            UpdateError: this version has no features.
+        """
         questions = self._template.questions(self.old)
+        defaults = {name: question.get("default") for name, question in questions.items()}
+        return Features(self._template.text(self.old, FEATURES_FILE), defaults | self._answers.data)
+
+    def to_version(self, name: str) -> None:
+        """Choose the version *name*, or the newest if it is empty.
+
+        Raises:
+            UpdateError: the version does not exist or is older.
+        """
+        self.new = self._template.find(name) if name else self._template.newest()
+        self.is_needed = not self._template.contains(self.old, self.new)
+        if name and not self.is_needed and not self._template.contains(self.new, self.old):
+            raise UpdateError(
+                f"This project is at {self.old}, which is newer than {name}. Use git to go back."
+            )
+
+    def to_answers(self, answers: dict[str, Any]) -> None:
+        """Choose other answers, and keep the version."""
+        self.data |= answers
+        self.is_needed = self.data != self._answers.data
+        self.why_not = "it already has these answers"
+
+    def to_changed_answers(self, changes: list[str]) -> None:
+        """Choose the answers that *changes*, each NAME=VALUE, ask for, and keep the version.
+
+        Raises:
+            UpdateError: the question or the answer does not exist.
+        """
+        questions = self._template.questions(self.old)
+        answers: dict[str, Any] = {}
         for change in changes:
             name, equals, value = change.partition("=")
             if not equals or name not in questions:
@@ -126,7 +115,88 @@ class Update:
                 raise UpdateError(
                     "The example is copied only once and belongs to you. Delete it if you like."
                 )
-            self.data[name] = value if questions[name].get("type") == "str" else _flag(name, value)
+            answers[name] = value if questions[name].get("type") == "str" else _flag(name, value)
+        self.to_answers(answers)
+
+    def changed_answers(self) -> dict[str, Any]:
+        """The answers that the update changes."""
+        before = self._answers.data
+        return {name: value for name, value in self.data.items() if before.get(name) != value}
+
+    def news(self) -> list[News]:
+        """The changelog from the old version to the new one, newest first."""
+        return news_between(self._template.text(self.new, "CHANGELOG.md"), self.old, self.new)
+
+    def render(self) -> None:
+        """Render the project anew, in the old version and in the new one.
+
+        Raises:
+            UpdateError: Copier rejects an answer or fails to render a version.
+        """
+        self._say(f"Rendering {self.old} and {self.new} ..." if self.old != self.new else "Rendering ...")
+        self._renders = self._template.render((self.old, self._answers.data), (self.new, self.data))
+        before, after = (_migrations_of(each) for each in self._renders)
+        self.lost_migrations = sorted(before - after)
+        self.gained_migrations = sorted(after - before)
+
+    def merge(self, keep: Iterable[str] = ()) -> None:
+        """Merge the difference of both renders, only in git's object database.
+
+        The paths in *keep* stay as they are.
+        """
+        old, new = self._renders
+        known, current = (self._template.copied_once(each) for each in (self.old, self.new))
+        brought = [path for path in current if path not in known and not (old / path).exists()]
+        self._say("Merging ...")
+        format_alike(self._project, old, new)
+        yours = sorted({*known, *current, *keep})
+        self.result = self.merger.merge(old, new, yours=yours, brought=brought)
+        shown = [path for path in yours if path not in brought and path not in keep]
+        self.seeds_difference = self.merger.difference(old, new, shown)
+
+    def patch(self) -> str:
+        """What `apply` would change, for `git apply`."""
+        return self.merger.patch(self.result)
+
+    def apply(self) -> None:
+        """Change the working tree. `git commit` keeps the change and `git reset --hard` undoes it."""
+        self.merger.apply(self.result)
+
+    @property
+    def has_migrations(self) -> bool:
+        """Whether the merge adds migrations."""
+        return any("migrations/" in path for path in self.result.added)
+
+    def findings(self) -> Iterator[Finding]:
+        """A message for each file that needs attention."""
+        shown = f"git diff {self.result.old[:12]} {self.result.new[:12]} --"
+        for path, message in self.result.conflicts.items():
+            yield Finding("conflicts", path, f"{path}: {message}. Resolve it, then: git add {path}")
+        for source, target in self.result.moved.items():
+            yield Finding(
+                "moved",
+                source,
+                f"{source}: the template changed this file and you moved it to {target}. The change was"
+                f" merged there. Review it: `git diff --cached -- {target}`.",
+            )
+        for path in self.result.missed:
+            runs = self.merger.inside(path).startswith(RUNS)
+            advice = "Your code may need the same change" if runs else "To see the change"
+            yield Finding(
+                "missed",
+                path,
+                f"{path}: the template changed this file and you deleted or moved it. {advice}:"
+                f" `{shown} {path}`.",
+                runs,
+            )
+        for path in self.result.kept:
+            sentence = "the template removed this file and you changed it. Delete it or keep it."
+            yield Finding("kept", path, f"{path}: {sentence}")
+
+
+def _migrations_of(render: Path) -> set[str]:
+    """The folders of features that have migrations."""
+    return {path.parent.relative_to(render).as_posix() for path in render.glob("app/*/migrations/*.py")}
 
 
 def _flag(name: str, value: str) -> bool:

@@ -173,12 +173,16 @@ def drop_database(url: str) -> None:
         "worker",
         "settings",
         "openapi",
+        "features",
+        "add",
+        "remove",
         "db",
         "db upgrade",
         "db downgrade",
         "db revision",
         "db check",
         "db current",
+        "db tables",
         "users",
         "users create",
         "users list",
@@ -429,7 +433,10 @@ def test_downgrade_and_upgrade_restore_the_schema(run: Run, migrated: Path):
 
 @pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
 def test_an_unknown_revision_is_reported(run: Run, migrated: Path, direction: str):
-    assert "nonsense" in refusal(run("db", direction, "nonsense"))
+    sentence = refusal(run("db", direction, "nonsense"))
+
+    assert "nonsense" in sentence
+    assert "uv run app remove NAME --drop-data" in sentence
 
 
 def test_the_check_fails_if_models_and_migrations_differ(run: Run, migrated: Path):
@@ -444,6 +451,26 @@ def test_the_check_fails_if_models_and_migrations_differ(run: Run, migrated: Pat
         Base.metadata.remove(table)
 
     assert "cli_orders" in sentence
+
+
+def test_the_rows_of_every_table_are_counted(run: Run, populated: Path):
+    shown = run("db", "tables").stdout
+    data = json.loads(run("db", "tables", "--json").stdout)
+
+    assert re.search(r"^users +users +[1-9]\d*$", shown, re.MULTILINE)
+    assert re.search(r"^mail_outbox +mail +\d+$", shown, re.MULTILINE)
+    (users,) = (each for each in data if each["name"] == "users")
+    assert users["feature"] == "users"
+    assert users["rows"] > 0
+
+
+def test_the_tables_of_a_missing_database_are_missing(run: Run, database: Path):
+    shown = run("db", "tables").stdout
+    data = json.loads(run("db", "tables", "--json").stdout)
+
+    assert re.search(r"^users +users +missing$", shown, re.MULTILINE)
+    assert {each["rows"] for each in data} == {None}
+    assert not database.exists()
 
 
 def test_a_revision_without_changes_is_not_written(run: Run, migrated: Path):

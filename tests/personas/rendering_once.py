@@ -1,19 +1,19 @@
-"""`template-update`, with each version rendered once for all projects with the same answers. Except for the
-secret, Copier writes the same files each time, and this takes longer than the rest of an update. End-to-end
-tests, Copier included, are in test_update.py, test_seams.py and test_docs.py.
+"""`template-update` and `template-features`, with each version rendered once for all projects with the same
+answers. Except for the secret, Copier writes the same files each time, and this takes longer than the rest of
+an update. End-to-end tests, Copier included, are in test_update.py, test_seams.py and test_docs.py.
 """
 
 import hashlib
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import yaml
 from filelock import FileLock
 
-from template_update import rendering
-from template_update.command import main
+from template_update import command, feature_commands, rendering
 
 ANSWERS = yaml.safe_load(Path(".copier-answers.yml").read_text("utf-8"))
 RENDERED = Path(ANSWERS["_src_path"]).parent / "rendered"
@@ -34,4 +34,4 @@ def render_once(copies: list[rendering.Copy]) -> None:
 
 
 rendering.render = render_once
-main()
+(feature_commands if sys.argv[1] in ("add", "remove") else command).main()

@@ -35,10 +35,9 @@ cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")
 cli.command()(friendly_errors(settings))
 cli.command()(friendly_errors(openapi))
-# Unknown options may belong to a newer update tool.
-cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
-    template.template_update
-)
+for command in (template.template_update, template.features, template.add, template.remove):
+    # Unknown options may belong to a newer update tool.
+    cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(command)
 # Your own commands go below; template updates never touch them.
 
 

@@ -25,7 +25,8 @@ UNKNOWN_REVISION = (
     "Can't locate revision {!r}: no file in migrations/versions or app/*/migrations has it. If the database"
     " was migrated on another branch, switch to that branch, undo its migrations there (for example `uv run"
     " app db downgrade app@-1`) and switch back; or delete the development database and run `uv run app db"
-    " upgrade`."
+    " upgrade`. If a feature was removed, revert that commit and run `uv run app remove NAME --drop-data`"
+    " instead."
 )
 
 

@@ -1,6 +1,7 @@
 """`app db …`: migrations through Alembic, on every branch at once."""
 
 import asyncio
+import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -178,3 +179,53 @@ def current() -> None:
     from alembic import command
 
     command.current(_config(), verbose=False)
+
+
+@cli.command()
+@friendly_errors
+def tables(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the tables as data.")] = False,
+) -> None:
+    """List the tables, the feature of each, and how many rows it has."""
+    from app.database import Base
+    from app.main import load_features
+    from app.settings import load_settings
+
+    load_features()
+    features = {
+        table.name: mapper.class_.__module__.split(".")[1]
+        for mapper in Base.registry.mappers
+        for table in mapper.tables
+    }
+    counted = asyncio.run(_count_rows(load_settings()))
+    rows = [(name, features.get(name, ""), counted.get(name)) for name in sorted(Base.metadata.tables)]
+    if as_json:
+        typer.echo(json.dumps([dict(zip(("name", "feature", "rows"), row, strict=True)) for row in rows]))
+        return
+    name_width = max(len(name) for name, _, _ in rows)
+    feature_width = max(len(feature) for _, feature, _ in rows)
+    for name, feature, count in rows:
+        typer.echo(f"{name:{name_width}}  {feature:{feature_width}}  {'missing' if count is None else count}")
+
+
+async def _count_rows(settings: "Settings") -> dict[str, int]:
+    """The number of rows of each table that is in the database, which need not exist."""
+    from sqlalchemy import func, inspect, make_url, select
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from app.database import Base
+
+    url = make_url(settings.database_url.get_secret_value())
+    file = sqlite_file(settings)
+    # Connecting to a missing SQLite file would create it.
+    if not (await _exists(url) if file is None else file.exists()):
+        return {}
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            there = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))
+            tables = [table for name, table in Base.metadata.tables.items() if name in there]
+            count = select(func.count())
+            return {table.name: await connection.scalar(count.select_from(table)) or 0 for table in tables}
+    finally:
+        await engine.dispose()

@@ -1,4 +1,4 @@
-"""`app template-update`: run the template's update tool. Template-owned.
+"""`app template-update`, `features`, `add` and `remove`: run the template's update tool. Template-owned.
 
 The tool is not part of this project. uv runs it from the template's repository, in the version to update to:
 the newest tool merges the newest version, so a bug in an older one does no harm.
@@ -7,13 +7,14 @@ the newest tool merges the newest version, so a bug in an older one does no harm
 import os
 import re
 import shutil
+import signal
 import subprocess  # nosec B404 - git and uv are commands
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from app.cli.common import PROJECT, fail
+from app.cli.common import INVOCATION_DIR, PROJECT, fail
 
 ANSWERS_FILE = ".copier-answers.yml"
 _AS_URL = {
@@ -25,11 +26,23 @@ _AS_URL = {
 """URL notations that Copier and git understand but uv does not."""
 
 
+Names = Annotated[
+    list[str], typer.Argument(metavar="NAME", help="The features, as `app features` lists them.")
+]
+Diff = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE", help="Write the patch to FILE (- for standard output), and change nothing else."
+    ),
+]
+
+
 def template_update(
     context: typer.Context,
     to: Annotated[
         str, typer.Option(metavar="VERSION", help="Update to this version instead of the newest.")
     ] = "",
+    diff: Diff = "",
 ) -> None:
     """Merge a new version of the template into this project, alongside your changes.
 
@@ -37,21 +50,75 @@ def template_update(
 
     More options, which the template's update tool reads:
     --check only reports what is new and whether it would conflict (exit code 2);
+    --dry-run says how the update would go, with its exit code, and changes nothing;
+    --json prints data to standard output, and sentences to standard error;
     --answers NAME=VALUE changes an answer, such as docker=false, and keeps the version;
     --yes migrates the database without asking;
     --skip-tests does not run the tests.
     """
+    _run("template-update", *(["--to", to] if to else []), *context.args, diff=diff, version=to)
+
+
+def features(context: typer.Context) -> None:
+    """List the template's features: which are there, which could be added, and what they need.
+
+    --json, which the template's update tool reads, prints them as data.
+    """
+    _run("template-features", "list", *context.args)
+
+
+def add(context: typer.Context, names: Names, diff: Diff = "") -> None:
+    """Add features of the template to this project, alongside your changes.
+
+    The version of the template stays the same. The git tree must be clean. Exit code 1: something needs your
+    attention; the output says what.
+
+    More options, which the template's update tool reads:
+    --dry-run says how it would go, and changes nothing;
+    --json prints data to standard output, and sentences to standard error;
+    --yes migrates the database without asking;
+    --skip-tests does not run the tests.
+    """
+    _run("template-features", "add", *names, *context.args, diff=diff)
+
+
+def remove(context: typer.Context, names: Names, diff: Diff = "") -> None:
+    """Remove features of the template from this project. Files that you changed stay.
+
+    The version of the template stays the same. The git tree must be clean. Exit code 1: something needs your
+    attention; the output says what.
+
+    More options, which the template's update tool reads:
+    --drop-data makes a migration that drops the tables of the feature;
+    --dry-run says how it would go, and changes nothing;
+    --json prints data to standard output, and sentences to standard error;
+    --yes migrates the database without asking;
+    --skip-tests does not run the tests.
+    """
+    _run("template-features", "remove", *names, *context.args, diff=diff)
+
+
+def _run(*command: str, diff: str = "", version: str = "") -> NoReturn:
+    """Run a command of the update tool in *version*, or the newest, and end with its exit code."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None or shutil.which("git") is None:
         fail("An update needs git and uv. If uv is missing: `pip install uv`.")
     repository = _repository()
-    version = _version(repository, to)
-    source = f"git+{repository}@{version}" if version else f"git+{repository}"
-    options = ["--to", to, *context.args] if to else context.args
+    found = _version(repository, version)
+    source = f"git+{repository}@{found}" if found else f"git+{repository}"
+    file = diff if diff == "-" else str(INVOCATION_DIR / diff)
+    options = ["--diff", file] if diff else []
+    # The tool gets Ctrl+C, too, and decides what it interrupts. This process waits for it.
+    signal.signal(signal.SIGINT, _go_on)
     done = subprocess.run(  # nosec B603 # noqa: S603 - no shell
-        [uv, "tool", "run", "--from", source, "template-update", *options], cwd=PROJECT, check=False
+        [uv, "tool", "run", "--from", source, *command, *options], cwd=PROJECT, check=False
     )
-    raise typer.Exit(done.returncode)
+    # A process that a signal has ended has the signal's negative number. A shell would say 128 more.
+    raise typer.Exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
+
+
+def _go_on(number: int, frame: object) -> None:
+    """Handle a signal by doing nothing."""
 
 
 def _repository() -> str:

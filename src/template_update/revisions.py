@@ -1,0 +1,172 @@
+"""The migrations of a feature that is removed or comes back.
+
+A database records which migrations it has applied, and Alembic refuses to work on a database whose record
+names a migration without a file. So where a feature may have tables, its migrations stay, and a migration on
+the project's own branch drops the tables in every database. If nothing needs the migrations, they go with the
+feature.
+"""
+
+import ast
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from template_update.git import UpdateError
+from template_update.project import ProjectTools
+
+OWN = "migrations/versions"
+"""The folder of the project's own migrations."""
+_EMPTY = '''"""{message}
+
+Does nothing any more, because the feature was added again.
+"""
+
+revision = {revision}
+down_revision = {down_revision}
+branch_labels = None
+depends_on = {depends_on}
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
+'''
+
+
+_DROP = "drop the tables of "
+
+
+def drop_message(folders: Sequence[str]) -> str:
+    """The message of the migration that drops the tables of the packages with the migrations *folders*."""
+    return _DROP + names_of(folders)
+
+
+def names_of(folders: Sequence[str]) -> str:
+    """The names of the packages with the migrations *folders*, for a sentence."""
+    return " and ".join(sorted(map(feature_of, folders)))
+
+
+def feature_of(folder: str) -> str:
+    """The name of the package with the migrations *folder*, app/totp/migrations: totp."""
+    return Path(folder).parent.name
+
+
+def tables_in_database(tools: ProjectTools, folder: str) -> str:
+    """The tables of a feature that are in the project's database, a line for each, with the number of rows.
+
+    Raises:
+        UpdateError: the project cannot list its tables.
+    """
+    said = tools.output("app.cli", "db", "tables", "--json")
+    try:
+        found: list[dict[str, Any]] = json.loads(said)
+    except ValueError:
+        raise UpdateError(f"`uv run app db tables --json` did not print JSON: {said.strip()[:200]}") from None
+    tables = [(each["name"], each["rows"]) for each in found if each["feature"] == feature_of(folder)]
+    there = [(name, rows) for name, rows in tables if rows is not None]
+    return "".join(f"\n  {name}: {rows or 'no'} {'row' if rows == 1 else 'rows'}" for name, rows in there)
+
+
+def require_unused(tools: ProjectTools, project: Path, folder: str, command: str) -> None:
+    """Refuse to lose the migrations in *folder* if something needs them.
+
+    *command* is the command that keeps them and drops the tables.
+
+    Raises:
+        UpdateError: the database has the feature's tables, or another migration depends on these.
+    """
+    if tables := tables_in_database(tools, folder):
+        raise UpdateError(
+            f"The database in DATABASE_URL has tables of {feature_of(folder)}:{tables}\n"
+            f"Export what you need. Then run `{command}`, which makes a migration that drops these tables."
+        )
+    if dependent := dependents(project, folder):
+        raise UpdateError(
+            f"{', '.join(dependent)}: depends on the migrations in {folder}, so they must stay. Run"
+            f" `{command}`, which keeps them and makes a migration that drops the tables."
+        )
+
+
+def dependents(project: Path, folder: str) -> list[str]:
+    """The project's own migrations that depend on one in *folder*."""
+    ids = {revision.id for revision in _revisions(project / folder)}
+    own = _revisions(project / OWN)
+    return [revision.path.relative_to(project).as_posix() for revision in own if ids & {*revision.depends_on}]
+
+
+def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
+    """The migrations that drop tables of the packages with the migrations *folders*, and of others."""
+    back = set(map(feature_of, folders))
+    own = [
+        (each.path.relative_to(project).as_posix(), _dropped_by(each)) for each in _revisions(project / OWN)
+    ]
+    return [path for path, dropped in own if dropped & back and dropped - back]
+
+
+def empty_drops(project: Path, folders: Sequence[str]) -> list[str]:
+    """Empty the migrations that only drop tables of packages that are there again, and return their paths.
+
+    A database that has applied one applies the packages' migrations again. Any other keeps its tables.
+    """
+    ids = {revision.id for folder in folders for revision in _revisions(project / folder)}
+    back = set(map(feature_of, folders))
+    drops = [each for each in _revisions(project / OWN) if _dropped_by(each) and _dropped_by(each) <= back]
+    for drop in drops:
+        text = _EMPTY.format(
+            message=drop.docstring,
+            revision=_literal([drop.id]),
+            down_revision=_literal(drop.down_revision),
+            depends_on=_literal([each for each in drop.depends_on if each not in ids]),
+        )
+        drop.path.write_text(text, "utf-8")
+    return [drop.path.relative_to(project).as_posix() for drop in drops]
+
+
+@dataclass(frozen=True)
+class _Revision:
+    """What Alembic reads in the file of a migration."""
+
+    path: Path
+    docstring: str
+    id: str
+    down_revision: Sequence[str]
+    depends_on: Sequence[str]
+
+
+def _dropped_by(revision: _Revision) -> set[str]:
+    """The packages whose tables *revision* was made to drop."""
+    docstring = revision.docstring
+    return set(docstring.removeprefix(_DROP).split(" and ")) if docstring.startswith(_DROP) else set()
+
+
+def _revisions(folder: Path) -> Iterator[_Revision]:
+    for path in sorted(folder.glob("*.py")):
+        try:
+            module = ast.parse(path.read_bytes())
+        except SyntaxError:
+            # Alembic will say what is wrong with it.
+            continue
+        named = {name: tuple(_names(module, name)) for name in ("revision", "down_revision", "depends_on")}
+        if named["revision"]:
+            docstring = ast.get_docstring(module) or ""
+            yield _Revision(
+                path, docstring, named["revision"][0], named["down_revision"], named["depends_on"]
+            )
+
+
+def _names(module: ast.Module, variable: str) -> Iterator[str]:
+    """The strings in the value of a variable: one, several in a list or a tuple, or none."""
+    for statement in module.body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == variable:
+            strings = (node.value for node in ast.walk(statement.value) if isinstance(node, ast.Constant))
+            yield from (each for each in strings if isinstance(each, str))
+
+
+def _literal(names: Sequence[str]) -> str:
+    """The Python literal by which Alembic means these revisions."""
+    return "None" if not names else json.dumps(names[0] if len(names) == 1 else list(names))

@@ -1,0 +1,269 @@
+"""One run of a command: merge, report, change the working tree, and migrate, check and test the project."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NoReturn
+
+import typer
+
+from template_update import revisions
+from template_update.git import UpdateError
+from template_update.options import STDOUT, Options
+from template_update.project import ProjectTools
+from template_update.report import Report
+from template_update.update import Update
+
+NEEDS_ATTENTION = 1
+SOMETHING_TO_PULL = 2
+"""The exit code of `--check` when there is a newer version."""
+INTERRUPTED = 130
+
+
+def run(options: Options, choose: Callable[[Update], None]) -> NoReturn:
+    """Merge what *choose* chooses into the project in the current folder, and end the process."""
+    report = Report(options)
+    try:
+        code = Run(options, report).start(choose)
+    except UpdateError as error:
+        report.fail(str(error))
+        code = NEEDS_ATTENTION
+    except (KeyboardInterrupt, typer.Abort):
+        report.fail("Interrupted. Nothing has changed.")
+        code = INTERRUPTED
+    report.end()
+    raise typer.Exit(code)
+
+
+class Run:
+    """Merges a change of the template into the project in the current folder."""
+
+    def __init__(self, options: Options, report: Report) -> None:
+        """Find the project's tools.
+
+        Raises:
+            UpdateError: uv is missing.
+        """
+        self._options = options
+        self._report = report
+        self._project = Path.cwd()
+        self._tools = ProjectTools(self._project, to_stderr=report.to_stderr)
+        self._problems: list[str] = []
+
+    def start(self, choose: Callable[[Update], None]) -> int:
+        """Merge, and return the exit code.
+
+        Raises:
+            UpdateError: the run cannot continue. Nothing has changed.
+        """
+        if self._options.as_json and self._options.diff == STDOUT:
+            raise UpdateError("Give either --json or --diff -: both write to standard output.")
+        with TemporaryDirectory(prefix="template-update-") as folder:
+            update = Update(self._project, Path(folder), say=self._report.say)
+            if not self._options.check:
+                update.merger.require_clean_tree()
+            update.fetch()
+            choose(update)
+            self._report.data |= {"from": update.old, "to": update.new, "is_needed": update.is_needed}
+            if not update.is_needed:
+                self._report.say(f"Nothing to pull: this project is at {update.old}, and {update.why_not}.")
+                return 0
+            self._show_news(update)
+            update.render()
+            dropped = self._require_no_loss(update)
+            update.merge(keep=dropped)
+            needs_person = self._show_findings(update)
+            if not self._options.applies:
+                return self._preview(update, dropped, needs_person)
+            conflicts = update.result.conflicts
+            migrate = not conflicts and (self._options.yes or self._may_migrate())
+            update.apply()
+            self._report.data["is_applied"] = True
+        try:
+            if conflicts:
+                return self._hand_over(dropped)
+            return self._follow_up(update, dropped, migrate=migrate, needs_person=needs_person)
+        except KeyboardInterrupt:
+            self._report.alarm(
+                "Interrupted. The change is complete but not committed: `git diff --cached` shows it, and"
+                " `git reset --hard` undoes it."
+            )
+            return INTERRUPTED
+
+    def _show_news(self, update: Update) -> None:
+        say = self._report.say
+        if update.old == update.new:
+            self._report.data["answers"] = update.changed_answers()
+            say(f"The version stays {update.old}.")
+            return
+        news = update.news()
+        self._report.data["news"] = [asdict(each) for each in news]
+        say(f"From {update.old} to {update.new}", bold=True)
+        for each in news:
+            if each.security:
+                self._report.alarm(f"\n{each.version}: security\n{each.security}")
+        for each in news:
+            if each.rest:
+                say(f"\n{each.version}\n{each.rest}")
+        if not news:
+            say("The template's changelog has no entry for this change.")
+        say()
+
+    def _require_no_loss(self, update: Update) -> list[str]:
+        """Refuse to lose data or migrations. Return the folders of migrations whose tables are to be dropped.
+
+        Raises:
+            UpdateError: something would be lost.
+        """
+        folders = update.lost_migrations
+        if self._options.drop_data:
+            self._require_agreement(folders)
+            return folders
+        removed = [name for name, answer in update.changed_answers().items() if answer is False]
+        command = f"uv run app remove {' '.join(removed)} --drop-data"
+        for folder in folders:
+            revisions.require_unused(self._tools, self._project, folder, command)
+            self._report.say(
+                f"The migrations in {folder} go, too. If another database has applied them, undo this and run"
+                f" `{command}` instead."
+            )
+        return []
+
+    def _require_agreement(self, folders: list[str]) -> None:
+        """Refuse to drop tables if Alembic could not tell them from other differences.
+
+        Raises:
+            UpdateError: the database is not at the newest migration, or the models have changed.
+        """
+        if not folders:
+            return
+        tables = "".join(revisions.tables_in_database(self._tools, folder) for folder in folders)
+        self._report.alarm(f"To be dropped, in the database in DATABASE_URL:{tables or ' no table'}")
+        if not self._runs("app.cli", "db", "check"):
+            raise UpdateError(
+                "The migration is made from what differs between the models and the database, so they"
+                " must agree first: `uv run app db upgrade`, then `uv run app db check`."
+            )
+
+    def _show_findings(self, update: Update) -> bool:
+        """Show the result of the merge and return whether something needs attention."""
+        result, findings = update.result, list(update.findings())
+        needs_person = any(each.needs_person for each in findings)
+        self._report.data |= {
+            "changed": result.changed,
+            "conflicts": list(result.conflicts),
+            "findings": [asdict(each) for each in findings],
+            "seeds_difference": update.seeds_difference,
+            "needs_attention": needs_person,
+            "is_applied": False,
+        }
+        one = len(result.changed) == 1
+        verb = "would change" if not self._options.applies else "changes" if one else "change"
+        self._report.say(f"{len(result.changed)} {'file' if one else 'files'} {verb}.")
+        if difference := update.seeds_difference:
+            self._report.say("\nUpdates never change these files. The template's versions have changed:\n")
+            self._report.say(difference)
+        for each in findings:
+            (self._report.alarm if each.needs_person else self._report.say)(each.sentence)
+        return needs_person
+
+    def _preview(self, update: Update, dropped: list[str], needs_person: bool) -> int:
+        """Say how the run would end, write the patch if it is wanted, and return the exit code."""
+        conflicts = update.result.conflicts
+        self._report.say("It would conflict." if conflicts else "It would merge without a conflict.")
+        if dropped:
+            self._report.say(f"It would make a migration: {revisions.drop_message(dropped)}.")
+        if self._options.diff:
+            self._write_patch(update)
+        if self._options.check:
+            return SOMETHING_TO_PULL
+        update.merger.require_free_places(update.result)
+        return NEEDS_ATTENTION if needs_person else 0
+
+    def _write_patch(self, update: Update) -> None:
+        patch = update.patch().encode("utf-8", "surrogateescape")
+        if self._options.diff == STDOUT:
+            typer.echo(patch, nl=False)
+            return
+        try:
+            Path(self._options.diff).write_bytes(patch)
+        except OSError as error:
+            raise UpdateError(f"{self._options.diff} cannot be written: {error.strerror}.") from None
+        self._report.say(f"Wrote the patch to {self._options.diff}.")
+
+    def _may_migrate(self) -> bool:
+        question = "Migrate the database in DATABASE_URL?"
+        return sys.stdin.isatty() and typer.confirm(question, default=True, err=self._report.to_stderr)
+
+    def _hand_over(self, dropped: list[str]) -> int:
+        """Say what is left to do after the conflicts are resolved, and return the exit code."""
+        steps = [f'app db revision -m "{revisions.drop_message(dropped)}"'] if dropped else []
+        steps += ["app db upgrade", "app db check", "pytest"]
+        todo = " && ".join(f"uv run {step}" for step in steps)
+        self._report.say(f"Resolve the conflicts, then: {todo}")
+        return NEEDS_ATTENTION
+
+    def _follow_up(self, update: Update, dropped: list[str], *, migrate: bool, needs_person: bool) -> int:
+        """Migrate, check and test the changed project, and return the exit code."""
+        has_own = self._change_revisions(update, dropped)
+        self._migrate(migrate, has_migrations=has_own or update.has_migrations)
+        if self._tools.has("ruff") and not self._runs("ruff", "check", "--quiet"):
+            self._problems.append("`uv run ruff check` reports problems, see above.")
+        if self._options.skip_tests:
+            self._report.say("The tests were not run.")
+        elif not self._runs("pytest", "-q", *(["-n", "2"] if self._tools.has("xdist") else [])):
+            self._problems.append("Tests fail, see above: `uv run pytest`.")
+        self._report.data["problems"] = self._problems
+        for problem in self._problems:
+            self._report.alarm(problem)
+        if self._problems or needs_person:
+            self._report.say("Review the messages above and `git diff --cached`, then commit.")
+            return NEEDS_ATTENTION
+        self._report.say("Updated. Review `git diff --cached`, then commit.")
+        return 0
+
+    def _change_revisions(self, update: Update, dropped: list[str]) -> bool:
+        """Make and empty migrations on the project's own branch, and return whether any has changed."""
+        if dropped:
+            message = revisions.drop_message(dropped)
+            if not self._runs("app.cli", "db", "revision", "--message", message):
+                self._problems.append(
+                    "The migration was not made, see above. Undo everything with `git reset --hard`."
+                )
+        for folder in dropped:
+            self._report.say(f"{folder} stays, because databases name these migrations.")
+        gained = update.gained_migrations
+        for path in revisions.partial_drops(self._project, gained):
+            self._problems.append(
+                f"{path} drops tables of {revisions.names_of(gained)}, which is back, and of others. Take the"
+                " tables that are needed again out of it."
+            )
+        emptied = revisions.empty_drops(self._project, gained)
+        for path in emptied:
+            self._report.say(f"{path}: emptied, because {revisions.names_of(gained)} is back.")
+        for folder in gained:
+            for path in revisions.dependents(self._project, folder) if emptied else []:
+                self._problems.append(
+                    f"{path} depends on the migrations in {folder}, so a database that has dropped their"
+                    " tables does not apply them again. Take them out of its depends_on, unless it uses these"
+                    " tables."
+                )
+        return update.merger.stage(revisions.OWN)
+
+    def _migrate(self, migrate: bool, *, has_migrations: bool) -> None:
+        if not migrate:
+            if has_migrations:
+                self._problems.append("The database lacks new migrations: run `uv run app db upgrade`.")
+            return
+        for command in ("upgrade", "check"):
+            if not self._runs("app.cli", "db", command):
+                self._problems.append(f"`uv run app db {command}` failed, see above.")
+                return
+
+    def _runs(self, *command: str) -> bool:
+        """Print and run a module of the project, and return whether it succeeded."""
+        self._report.say(f"\n$ {shlex.join(command).replace('app.cli', 'app')}", bold=True)
+        return self._tools.run(*command)

@@ -231,8 +231,8 @@ def add_machinery_tests(project: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def python(render: Render) -> Path:
-    """The Python of an environment with the dependencies of generated projects."""
-    return python_of_project(render())
+    """The Python of an environment with the dependencies of generated projects, with all features."""
+    return python_of_project(render(totp=True))
 
 
 def python_of_project(project: Path) -> Path:

@@ -148,6 +148,18 @@ def test_the_features_page_can_be_followed(reader: Reader):
     reader.follow(DOCS / "features.md")
 
 
+@pytest.mark.minutes
+@ON_POSTGRESQL
+def test_the_second_factors_page_can_be_followed(reader: Reader):
+    reader.follow(DOCS / "second-factors.md")
+    reader.do("sh", "uv run app db check")
+    reader.do("sh", "ls app")
+
+    assert not {"totp", "second_factors"} & {
+        path.parent.name for path in (reader.project / "app").rglob("__init__.py")
+    }
+
+
 def test_the_errors_page_has_every_code():
     """tests/machinery/ shows that each of these codes has its status, and that there are no others."""
     page = (DOCS / "errors.md").read_text("utf-8")

@@ -2052,9 +2052,9 @@ PROTECTIONS = [
     Mutation(
         name="a cookie holds the name of a message and never its text",
         file="app/pages/messages.py",
-        within="context",
-        old='sentences().get(name, "")',
-        new="sentences().get(name, name)",
+        within="_sentence",
+        old='MESSAGES_OF_FEATURES.get(name, "")',
+        new="MESSAGES_OF_FEATURES.get(name, name)",
         test="test_flows.py::test_a_forged_message_shows_nothing",
     ),
     Mutation(

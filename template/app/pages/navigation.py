@@ -57,6 +57,11 @@ def own_path(path: str, default: str = "/account") -> str:
     return path if _OWN_PATH.fullmatch(path) else default
 
 
+def with_next(page: str, path: str) -> str:
+    """*page*, which leads to *path* afterwards, if that is a path on this site."""
+    return f"{page}?{urlencode({'next': own_path(path)})}"
+
+
 def next_page(request: Request, **position: object) -> str:
     """The path of the next page of a list: this one with its filters, at *position*. Empty if a position is
     None."""

@@ -1,6 +1,7 @@
 """Translations: one `.po` file per language in `locales/`. English is the source.
 
-`uv run app i18n update fr` makes the file of a new language. `_("...")` marks a sentence for translation,
+A feature that has a folder `locales` of its own keeps its sentences there, so that they come and go with it.
+`uv run app i18n update fr` makes the files of a new language. `_("...")` marks a sentence for translation,
 in Python and in templates, which also have the block `trans`. The sentences of error responses
 (`Problem(409, "...")`) need no mark. The language of a request is the one that its user has set
 (`User.language`), or else that of the browser's cookie, or else that of Accept-Language.
@@ -26,6 +27,7 @@ from markupsafe import Markup
 
 SOURCE_LANGUAGE = "en"
 _LOCALES = Path(__file__).parent / "locales"
+_APP = Path(__file__).parent.parent
 _language: ContextVar[str | None] = ContextVar("language", default=None)
 
 
@@ -47,6 +49,14 @@ def translations(language: str) -> NullTranslations:
     path = _LOCALES / f"{language}.po"
     if language not in languages() or not path.is_file():
         return NullTranslations()
+    found = _compiled(path, language)
+    for of_feature in sorted(_APP.glob(f"*/locales/{language}.po")):
+        if of_feature != path:
+            found.add_fallback(_compiled(of_feature, language))
+    return found
+
+
+def _compiled(path: Path, language: str) -> GNUTranslations:
     compiled = io.BytesIO()
     with path.open("rb") as file:
         write_mo(compiled, read_po(file, locale=language))

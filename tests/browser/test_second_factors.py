@@ -95,7 +95,7 @@ def test_an_app_is_set_up_asked_for_and_removed(visit: Visit, verified: str, cod
     eve.sees("The code is wrong or was used before.")
     codes = finish(eve, code_of(key))
     eve.press("I have kept the codes")
-    eve.sees("10 of 10 are left.")
+    eve.sees("10 of 10 left.")
     give_password(with_code, verified)
     with_code.fill(code=code_of(key, STEP))
     with_code.press("Log in")
@@ -106,7 +106,7 @@ def test_an_app_is_set_up_asked_for_and_removed(visit: Visit, verified: str, cod
     with_recovery_code.press("Use the recovery code")
     with_recovery_code.sees("You are logged in.")
     eve.page.reload()
-    eve.sees("9 of 10 are left.")
+    eve.sees("9 of 10 left.")
     eve.press("Remove the app")
 
     eve.sees("The second factor is removed.")

@@ -42,7 +42,7 @@ async def test_an_app_is_set_up_and_its_recovery_codes_are_shown_once(eve):
     assert "Set up an app" in before.text
     assert done.status_code == 200
     assert len(set(codes_on(done))) == 10
-    assert "10 of 10 are left." in after.text
+    assert "10 of 10 left." in after.text
     assert codes_on(after) == []
 
 
@@ -123,7 +123,7 @@ async def test_new_recovery_codes_replace_the_earlier_ones(signed_in, owner, bro
 
     assert len(codes_on(shown)) == 10
     assert (old.status_code, new.status_code) == (400, 303)
-    assert "9 of 10 are left." in (await signed_in.get(PAGE)).text
+    assert "9 of 10 left." in (await signed_in.get(PAGE)).text
 
 
 async def test_an_account_without_a_factor_has_no_recovery_codes(eve):

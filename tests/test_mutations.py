@@ -19,10 +19,9 @@ SECURITY = "\n".join(
 )
 """Some features have a page of their own."""
 CHECKLIST = "".join(part.partition("\n## ")[0] for part in SECURITY.split("\n## Checklist\n")[1:])
-ROWS = {
-    int(item): set(re.findall(r"`([^`]+)`", row))
-    for item, row in re.findall(r"^\| (\d+) \|(.*)$", CHECKLIST, re.MULTILINE)
-}
+ROWS: dict[int, set[str]] = {}
+for item, row in re.findall(r"^\| (\d+) \|(.*)$", CHECKLIST, re.MULTILINE):
+    ROWS.setdefault(int(item), set()).update(re.findall(r"`([^`]+)`", row))
 EACH = pytest.mark.parametrize("mutation", PROTECTIONS, ids=lambda each: each.name)
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,20 +12,19 @@ from babel.messages.pofile import read_po
 
 from app import i18n
 from app.i18n import commands
-from app.i18n.commands import LOCALES, extracted, untranslated
+from app.i18n.commands import ROOT, extracted, untranslated
 from app.limits import too_many
 
 PROJECT = Path(__file__).parent.parent
 TEMPLATES = sorted(
-    path
-    for folder in ("app/pages/templates", "app/users/pages", "app/users/emails", "app/web/templates")
-    for path in (PROJECT / folder).rglob("*.html")
+    path for folder in ("templates", "pages", "emails") for path in ROOT.glob(f"*/{folder}/**/*.html")
 )
 ADA = {"email": "ada@example.com", "password": "short"}
 PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w+\}|</?\w+>")
 
 
-FOLDERS = pytest.mark.parametrize("folder", extracted(), ids=lambda path: path.parent.name)
+FOLDERS = sorted(ROOT.glob("*/locales"))
+OF_EACH_FOLDER = pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.parent.name)
 
 
 def german(folder):
@@ -32,7 +32,7 @@ def german(folder):
         return read_po(file, locale="de")
 
 
-@FOLDERS
+@OF_EACH_FOLDER
 def test_every_sentence_is_translated(folder):
     catalog = german(folder)
     catalog.update(extracted()[folder], no_fuzzy_matching=True)
@@ -41,7 +41,13 @@ def test_every_sentence_is_translated(folder):
     assert list(catalog.obsolete) == []
 
 
-@FOLDERS
+def test_a_sentence_of_the_application_is_in_no_other_file():
+    own = {message.id for message in german(ROOT / "i18n" / "locales") if message.id}
+
+    assert [each.id for folder in FOLDERS[1:] for each in german(folder) if each.id in own] == []
+
+
+@OF_EACH_FOLDER
 def test_a_translation_has_the_placeholders_of_its_sentence(folder):
     wrong = [
         message.id
@@ -191,42 +197,61 @@ def test_no_error_has_a_sentence_that_cannot_be_found(path):
     assert [ast.unparse(each) for each in sentences if isinstance(each, ast.JoinedStr | ast.BinOp)] == []
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    """A folder with copies of all translations, in the folders that they have in the application."""
+    for folder in FOLDERS:
+        shutil.copytree(folder, tmp_path / folder.relative_to(ROOT))
+    return tmp_path
+
+
+def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     code = (
         "import sys; from pathlib import Path; from app.i18n import commands;"
-        " commands.LOCALES = Path(sys.argv.pop(1)); commands.cli()"
+        " commands.ROOT = Path(sys.argv.pop(1)); commands.cli()"
     )
-    command = [sys.executable, "-c", code, folder, *arguments]
+    command = [sys.executable, "-c", code, root, *arguments]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
 
 
-def test_a_language_is_added_by_its_code(tmp_path):
-    added = run(tmp_path, "update", "fr")
-    checked = run(tmp_path, "check")
+def test_a_language_is_added_by_its_code(copies):
+    added = run(copies, "update", "fr")
+    checked = run(copies, "check")
 
     assert added.returncode == 0, added.stderr
-    assert 'msgid "Log in"\nmsgstr ""\n' in (tmp_path / "fr.po").read_text("utf-8")
+    assert 'msgid "Log in"\nmsgstr ""\n' in (copies / "i18n/locales/fr.po").read_text("utf-8")
+    assert {path.name for path in copies.glob("*/locales/*")} == {"de.po", "fr.po"}
     assert checked.returncode == 1
     assert "Log in" in checked.stdout
 
 
-def test_updating_an_up_to_date_catalog_changes_nothing(tmp_path):
-    path = tmp_path / "de.po"
-    path.write_bytes((LOCALES / "de.po").read_bytes())
+def test_updating_up_to_date_translations_changes_nothing(copies):
+    run(copies, "update")
 
-    run(tmp_path, "update")
+    for folder in FOLDERS:
+        copy = copies / folder.relative_to(ROOT) / "de.po"
+        assert copy.read_text("utf-8") == (folder / "de.po").read_text("utf-8")
+    assert run(copies, "check").returncode == 0
 
-    assert path.read_text("utf-8") == (LOCALES / "de.po").read_text("utf-8")
-    assert run(tmp_path, "check").returncode == 0
+
+def test_a_sentence_of_a_feature_with_a_folder_goes_there(copies):
+    (copies / "limits" / "locales").mkdir(parents=True)
+
+    run(copies, "update")
+
+    sentence = '\nmsgid "{reason} Try again in {time}."\n'
+    having = [path for path in copies.glob("*/locales/de.po") if sentence in path.read_text("utf-8")]
+    assert [path.parent.parent.name for path in having] == ["limits"]
 
 
-def test_an_invalid_language_is_refused_with_a_reason(tmp_path):
-    refused = run(tmp_path, "update", "klingonese")
+def test_an_invalid_language_is_refused_with_a_reason(copies):
+    refused = run(copies, "update", "klingonese")
 
     assert refused.returncode == 1
     assert "is not the code of a language" in refused.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name for path in copies.glob("*/locales/*")} == {"de.po"}
 
 
 def test_the_commands_match_the_project():
-    assert commands.LOCALES == PROJECT / "app" / "i18n" / "locales"
+    assert commands.ROOT == PROJECT / "app"
+    assert FOLDERS[0] == PROJECT / "app" / "i18n" / "locales"

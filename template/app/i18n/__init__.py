@@ -1,7 +1,7 @@
-"""Translations: one `.po` file per language in `locales/`. English is the source. A feature that has a folder
-`locales` keeps its own sentences there, so that they come and go with it.
+"""Translations: one `.po` file per language in `locales/`. English is the source.
 
-`uv run app i18n update fr` makes the file of a new language. `_("...")` marks a sentence for translation,
+A feature that has a folder `locales` of its own keeps its sentences there, so that they come and go with it.
+`uv run app i18n update fr` makes the files of a new language. `_("...")` marks a sentence for translation,
 in Python and in templates, which also have the block `trans`. The sentences of error responses
 (`Problem(409, "...")`) need no mark. The language of a request is the one that its user has set
 (`User.language`), or else that of the browser's cookie, or else that of Accept-Language.
@@ -46,12 +46,13 @@ def names() -> dict[str, str]:
 @cache
 def translations(language: str) -> NullTranslations:
     """The translations of *language*. A `.po` file is all that a language needs: it is compiled in memory."""
-    found = NullTranslations()
-    if language in languages():
-        for path in sorted(_APP.glob(f"*/locales/{language}.po")):
-            compiled = _compiled(path, language)
-            compiled.add_fallback(found)
-            found = compiled
+    path = _LOCALES / f"{language}.po"
+    if language not in languages() or not path.is_file():
+        return NullTranslations()
+    found = _compiled(path, language)
+    for of_feature in sorted(_APP.glob(f"*/locales/{language}.po")):
+        if of_feature != path:
+            found.add_fallback(_compiled(of_feature, language))
     return found
 
 

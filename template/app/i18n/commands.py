@@ -1,7 +1,7 @@
 """`app i18n`: keep the translations in `app/i18n/locales/`, and those of features, up to date."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,8 @@ from app.cli.common import PROJECT, fail
 
 cli = typer.Typer(help="Translate the pages, e-mails and errors.", no_args_is_help=True)
 
-LOCALES = PROJECT / "app" / "i18n" / "locales"
+ROOT = PROJECT / "app"
+"""Has the folders of translations, `*/locales`."""
 _METHODS = [
     ("**.py", "python"),
     ("**/templates/**.html", "jinja2"),
@@ -46,15 +47,11 @@ def update(
             Locale.parse(code)
         except (ValueError, UnknownLocaleError):
             fail(f"{code!r} is not the code of a language. Use a code such as fr or pt_BR.")
-    codes = sorted({path.stem for path in LOCALES.glob("*.po")} | set(languages or []))
-    for folder, template in extracted().items():
-        for code in codes:
-            path = folder / f"{code}.po"
-            catalog = _read(path, code)
-            catalog.update(template, no_fuzzy_matching=True)
-            _write(path, catalog)
-            left = len(list(untranslated(catalog)))
-            typer.echo(f"{name_of(path)}: {len(catalog)} sentences, {left} to translate")
+    codes = _codes() | set(languages or [])
+    for path, catalog in _updated(codes):
+        _write(path, catalog)
+        left = len(list(untranslated(catalog)))
+        typer.echo(f"{path.relative_to(ROOT)}: {len(catalog)} sentences, {left} to translate")
     if not codes:
         fail("There are no translations yet. To add a language: `uv run app i18n update fr`.")
 
@@ -63,31 +60,41 @@ def update(
 def check() -> None:
     """Say which sentences have no translation. The exit code is 1 if there are any."""
     missing = 0
-    codes = sorted(path.stem for path in LOCALES.glob("*.po"))
-    for folder, template in extracted().items():
-        for path in [folder / f"{code}.po" for code in codes]:
-            catalog = _read(path, path.stem)
-            catalog.update(template, no_fuzzy_matching=True)
-            for sentence in untranslated(catalog):
-                missing += 1
-                typer.echo(f"{name_of(path)}: {sentence}")
+    for path, catalog in _updated(_codes()):
+        for sentence in untranslated(catalog):
+            missing += 1
+            typer.echo(f"{path.relative_to(ROOT)}: {sentence}")
     if missing:
         fail(f"{missing} sentences have no translation. `uv run app i18n update` adds them to the files.")
 
 
-def name_of(path: Path) -> str:
-    """A short name of a file of translations: `de.po`, or `totp/de.po` for that of a feature."""
-    return path.name if path.parent == LOCALES else f"{path.parent.parent.name}/{path.name}"
+def _codes() -> set[str]:
+    return {path.stem for path in _own_folder().glob("*.po")}
+
+
+def _updated(codes: Iterable[str]) -> Iterator[tuple[Path, Catalog]]:
+    """The files of the languages *codes*, with the sentences that they should have."""
+    for folder, template in extracted().items():
+        for code in sorted(codes):
+            path = folder / f"{code}.po"
+            catalog = _read(path, code)
+            catalog.update(template, no_fuzzy_matching=True)
+            yield path, catalog
+
+
+def _own_folder() -> Path:
+    """The folder of the sentences of the application, and of features without a folder."""
+    return ROOT / "i18n" / "locales"
 
 
 def extracted() -> dict[Path, Catalog]:
-    """Every sentence that is marked for translation, by the folder of its translations.
-
-    That is `locales` in the feature, if the feature has it.
-    """
-    own = {folder.parent.name: folder for folder in sorted((PROJECT / "app").glob("*/locales"))}
-    own["i18n"] = LOCALES
-    catalogs = {folder: Catalog(charset="utf-8") for folder in own.values()}
+    """Every sentence that is marked for translation, by the folder of its translations."""
+    own = Catalog(charset="utf-8")
+    of_features = {
+        folder.parent.name: Catalog(charset="utf-8")
+        for folder in sorted(ROOT.glob("*/locales"))
+        if folder != _own_folder()
+    }
     found: Iterator[tuple[Any, ...]] = extract_from_dir(
         PROJECT / "app",
         method_map=_METHODS,
@@ -95,10 +102,16 @@ def extracted() -> dict[Path, Catalog]:
         keywords=_KEYWORDS,
     )
     for filename, _line, message, comments, context in found:
+        catalog = of_features.get(Path(filename).parts[0], own)
         # Without line numbers, so that a file changes only when a sentence does.
-        catalog = catalogs[own.get(filename.partition("/")[0], LOCALES)]
         catalog.add(message, locations=[(filename, 0)], auto_comments=comments, context=context)
-    return catalogs
+    for catalog in of_features.values():
+        for message in own:
+            if message.id:
+                catalog.delete(message.id)
+    return {_own_folder(): own} | {
+        ROOT / feature / "locales": catalog for feature, catalog in of_features.items()
+    }
 
 
 def untranslated(catalog: Catalog) -> Iterator[str]:
@@ -129,5 +142,5 @@ def _write(path: Path, catalog: Catalog) -> None:
     header = [
         line for line in lines[:end] if not line.startswith('"') or line[1:].partition(":")[0] in _NEEDED
     ]
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*header, *lines[end:]]) + "\n", "utf-8")

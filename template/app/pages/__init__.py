@@ -7,7 +7,7 @@ call the same manager as the JSON routes, so no rule is written twice. They work
 from pathlib import Path
 
 from app import i18n
-from app.pages import errors, messages, navigation, static
+from app.pages import errors, links, messages, navigation, static
 from app.pages.routes import (
     account,
     admin,
@@ -42,6 +42,7 @@ def install(app: App) -> None:
     html.add_folder(_FOLDER / "templates")
     html.allow("style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'")
     html.globals.update(static_url=files.url, login_url="/login", format_moment=i18n.format_moment)
+    links.install(app)
     html.add_context(navigation.context)
     html.add_context(messages.context)
     app.error_page = errors.error_page

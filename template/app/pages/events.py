@@ -1,10 +1,21 @@
 """Sentences for the events of the audit log."""
 
 from app.i18n import gettext as _
+from app.i18n import gettext as translated
 from app.users.schemas import PublicEvent
 
 # Your own imports go below; template updates never touch them.
 # isort: split
+
+
+SENTENCES_OF_FEATURES: dict[str, str] = {}
+"""Like `sentences`, marked by `N_`. Features add theirs when they are imported.
+
+A key is the name of an event, or `confirm totp`: the event and how the actor authenticated.
+"""
+
+REFUSALS_OF_FEATURES: dict[str, str] = {}
+"""Like `refusals`, with the keys of `SENTENCES_OF_FEATURES`."""
 
 
 def sentences() -> dict[str, str]:
@@ -56,9 +67,16 @@ def refusals() -> dict[str, str]:
 
 def sentence_of(event: PublicEvent) -> str:
     """What happened, for the owner of the account."""
-    return (event.outcome == "failure" and refusals().get(event.event)) or name_of(event)
+    refused = event.outcome == "failure" and _find(event, refusals(), REFUSALS_OF_FEATURES)
+    return refused or name_of(event)
 
 
 def name_of(event: PublicEvent) -> str:
     """What happened or was tried, for administrators. An event without a sentence shows its name."""
-    return sentences().get(event.event) or event.event.replace("_", " ").capitalize()
+    found = _find(event, sentences(), SENTENCES_OF_FEATURES)
+    return found or event.event.replace("_", " ").capitalize()
+
+
+def _find(event: PublicEvent, ours: dict[str, str], of_features: dict[str, str]) -> str:
+    of_method = of_features.get(f"{event.event} {event.method}")
+    return translated(of_method or of_features.get(event.event, "")) or ours.get(event.event, "")

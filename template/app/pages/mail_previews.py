@@ -13,6 +13,7 @@ from app.services import Services
 from app.users import User
 from app.users.emails import (
     NOTICES,
+    NOTICES_OF_FEATURES,
     mail_email_change,
     mail_invitation,
     mail_notice,
@@ -53,13 +54,18 @@ PREVIEWS: dict[str, Preview] = {
 """The functions that put the mails into the outbox, by name. Each gets a sample account."""
 
 
+def previews() -> dict[str, Preview]:
+    """The previews and those of the notices of features."""
+    return PREVIEWS | {name: _notice(name) for name in NOTICES_OF_FEATURES}
+
+
 async def preview(services: Services, name: str) -> EmailMessage:
     """The mail *name*, as the functions in `app/users/emails.py` make it for a sample account.
 
     Raises:
         KeyError: there is no preview with this name.
     """
-    write = PREVIEWS[name]
+    write = previews()[name]
     async with services.db.session(commit=False) as db:
         act_for(db, _CLIENT)
         user = User(

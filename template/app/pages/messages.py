@@ -9,10 +9,14 @@ from typing import Any
 from hawkapi import Request
 
 from app.i18n import gettext as _
+from app.i18n import gettext as translated
 from app.web import delete_cookie, set_cookie
 from app.web.framework.application import services_of_request
 
 COOKIE = "message"
+
+MESSAGES_OF_FEATURES: dict[str, str] = {}
+"""Messages by their names, marked by `N_`. Features add theirs when they are imported."""
 
 
 def sentences() -> dict[str, str]:
@@ -67,7 +71,7 @@ def show_next(request: Request, name: str) -> None:
     Raises:
         KeyError: there is no message with this name.
     """
-    if name not in sentences():
+    if not _sentence(name):
         raise KeyError(f"There is no message {name!r}. Add it to `sentences`.")
     set_cookie(request, _cookie_name(request), name, max_age=60, secure=_is_secure(request))
 
@@ -78,7 +82,11 @@ def context(request: Request) -> dict[str, Any]:
     if name is None:
         return {"message": ""}
     delete_cookie(request, _cookie_name(request), secure=_is_secure(request))
-    return {"message": sentences().get(name, "")}
+    return {"message": _sentence(name)}
+
+
+def _sentence(name: str) -> str:
+    return sentences().get(name) or translated(MESSAGES_OF_FEATURES.get(name, ""))
 
 
 def _is_secure(request: Request) -> bool:

@@ -15,13 +15,15 @@ from hawkapi.responses.response import Response
 from app import i18n
 from app.pages import messages
 from app.users import Users
-from app.users.dependencies import Login, OptionalLogin
+from app.users.dependencies import SETUP_REQUIRED, FoundLogin, Login, OptionalLogin
 from app.web import Problem
 from app.web.framework.application import services_of_request
 
 _OWN_PATH = re.compile(r"/(?!/)[\x21-\x5b\x5d-\x7e]*")
 """A path as browsers send it: printable ASCII without a backslash, which some browsers take for a slash."""
 _USER = "app.pages.user"
+FACTORS_PAGE = "/account/second-factors"
+"""Where people set up a second factor that they must have."""
 
 
 class Redirect(Problem):
@@ -55,6 +57,11 @@ def own_path(path: str, default: str = "/account") -> str:
     another site (CWE-601; ASVS 3.7.2).
     """
     return path if _OWN_PATH.fullmatch(path) else default
+
+
+def with_next(page: str, path: str) -> str:
+    """*page*, which leads to *path* afterwards, if that is a path on this site."""
+    return f"{page}?{urlencode({'next': own_path(path)})}"
 
 
 def next_page(request: Request, **position: object) -> str:
@@ -92,7 +99,9 @@ Visitor = Annotated[Login | None, Depends(_visitor)]
 """The login, or None."""
 
 
-async def _signed_in(request: Request, login: Visitor) -> Login:
+async def _signed_in(request: Request, login: Visitor, found: FoundLogin) -> Login:
+    if isinstance(found, Problem) and found.code == SETUP_REQUIRED:
+        raise Redirect(FACTORS_PAGE)
     if login is None:
         raise Redirect(_with_return("/login", request))
     return login

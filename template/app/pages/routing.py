@@ -26,11 +26,14 @@ class PageRouter(Router):
         options["include_in_schema"] = False
         return super().add_route(path, handler, **options)
 
-    def action(self, path: str, *, page: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def action(
+        self, path: str, *, page: str, **options: Any
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Handle a form that is sent to *path*, which is not a page itself. Opening *path* leads to *page*.
 
         A browser opens *path* after a login or password check that interrupted the form. The form is not sent
-        again. *page* has the parameters of *path*, for example `/things/{thing_id}`.
+        again. *page* has the parameters of *path*, for example `/things/{thing_id}`. *options*: of
+        the route.
         """
 
         async def open_page(login: SignedIn, request: Request) -> Response:
@@ -38,4 +41,4 @@ class PageRouter(Router):
             return Response(b"", status_code=303, headers={"Location": page.format(**values)})
 
         self.get(path)(open_page)
-        return self.post(path)
+        return self.post(path, **options)

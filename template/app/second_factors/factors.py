@@ -140,6 +140,9 @@ class Factors:
         found = [factor.method for factor in await self._set_up(db, user)]
         return [*found, RECOVERY_CODE] if found else []
 
+    async def recovery_codes_left(self, db: AsyncSession, user: User) -> int:
+        return await db.scalar(select(recovery_codes.number_of(user.id))) or 0
+
     async def _set_up(self, db: AsyncSession, user: User) -> list[Factor]:
         return [
             factor for factor in self._factors.values() if await db.scalar(select(factor.number_of(user.id)))
@@ -286,7 +289,7 @@ class Factors:
         """
         await self._follow_up(db, user, "factor_added", factor.name, except_session=session)
         await self._users.sessions.lift(db, session)
-        if await db.scalar(select(recovery_codes.number_of(user.id))):
+        if await self.recovery_codes_left(db, user):
             return None
         return await recovery_codes.renew(db, user.id)
 

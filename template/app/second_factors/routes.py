@@ -6,10 +6,9 @@ from typing import Annotated
 import msgspec
 from hawkapi import Depends, Request
 from hawkapi.routing.router import Router
-from sqlalchemy import select
 
 from app.database import Db
-from app.second_factors import limits, recovery_codes
+from app.second_factors import limits
 from app.second_factors.factors import Factors, LoginExpired, Ticket, WrongFactor
 from app.second_factors.schemas import (
     AccountFactors,
@@ -162,5 +161,4 @@ async def reset_factors(
 
 
 async def _shown(factors: Factors, db: Db, user: User) -> AccountFactors:
-    names = await factors.names_of(db, user)
-    return AccountFactors(names, await db.scalar(select(recovery_codes.number_of(user.id))) or 0)
+    return AccountFactors(await factors.names_of(db, user), await factors.recovery_codes_left(db, user))

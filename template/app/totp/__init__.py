@@ -21,9 +21,8 @@ def install(app: App) -> None:
 
     @app.exception_handler(AlreadySetUp)
     async def already(request: Request, error: AlreadySetUp) -> Response:
-        return Problem(
-            409, "The account has an authenticator app. Remove it first.", code=error.code
-        ).to_response()
+        problem = Problem(409, "The account has an authenticator app. Remove it first.", code=error.code)
+        return problem.to_response()
 
     mounted = Router(prefix=settings.users_prefix)
     mounted.include_router(router)

@@ -91,6 +91,11 @@ class Totp:
         await db.flush()
         return secret
 
+    async def pending_secret(self, db: AsyncSession, user: User) -> str | None:
+        """The secret that `begin` has made and no code has confirmed yet, or None."""
+        row = await db.get(TotpSecret, user.id, populate_existing=True)
+        return self._open(row) if row is not None and row.confirmed_at is None else None
+
     async def confirm(
         self, db: AsyncSession, user: User, session: UserSession, code: str
     ) -> list[str] | None:

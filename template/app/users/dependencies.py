@@ -54,11 +54,8 @@ _COOKIE = {
     " same-origin Sec-Fetch-Site or Origin header.",
 }
 _NO_LOGIN = {401: {"not_logged_in": "Not logged in.", "session_ended": "The session has ended."}}
-_NO_FACTOR = {
-    403: {
-        "second_factor_setup_required": "REQUIRE_SECOND_FACTOR asks for a factor, and the account has none."
-    }
-}
+SETUP_REQUIRED = "second_factor_setup_required"
+_NO_FACTOR = {403: {SETUP_REQUIRED: "REQUIRE_SECOND_FACTOR asks for a factor, and the account has none."}}
 
 
 def resolve_user_manager(app: object) -> UserManager | None:
@@ -156,7 +153,7 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
         note_user(request, user.id)
         i18n.use(user.language)
         if session.lacks_factor and not _is_for_setup(request):
-            return Problem(403, N_("Set a second factor up first."), code="second_factor_setup_required")
+            return Problem(403, N_("Set a second factor up first."), code=SETUP_REQUIRED)
         if users.sessions.is_due(session):
             await _write_down(users, db, session)
         return Login(user, session)

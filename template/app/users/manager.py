@@ -682,13 +682,17 @@ class UserManager:
             WrongPassword: the audit log records it.
             TooManyRequests: too many recent wrong passwords.
         """
-        if self.second_factors is not None:
-            async with released(db):
-                methods = await self.second_factors.methods_of(db, user)
-            if methods:
-                raise SecondFactorRequired(methods)
+        if methods := await self.factor_methods_of(db, user):
+            raise SecondFactorRequired(methods)
         await self._require_password(db, user, password, "confirm", known=session.id)
         return await self.mark_as_recent(db, user, session, method="password")
+
+    async def factor_methods_of(self, db: AsyncSession, user: User) -> list[str]:
+        """What *user* gives instead of the password to confirm, such as `code`. Empty without a factor."""
+        if self.second_factors is None:
+            return []
+        async with released(db):
+            return await self.second_factors.methods_of(db, user)
 
     async def mark_as_recent(
         self, db: AsyncSession, user: User, session: UserSession, *, method: str

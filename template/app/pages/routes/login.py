@@ -1,4 +1,7 @@
-"""Log in and out, and confirm the password."""
+"""Log in and out, and confirm the password.
+
+An account with a second factor goes on to a page of the feature that has set `UserManager.second_factors`.
+"""
 
 from typing import Annotated
 
@@ -7,11 +10,19 @@ from hawkapi.responses.response import Response
 
 from app.database import Db
 from app.pages.forms import REFUSALS, LoginForm, PasswordForm, show_again
-from app.pages.navigation import SignedIn, Visitor, own_path, redirect
+from app.pages.navigation import SignedIn, Visitor, own_path, redirect, with_next
 from app.pages.routing import PageRouter
 from app.users import Users
-from app.users.cookies import device_cookie, give_cookie, remember_browser, session_cookie, take_cookie
-from app.users.dependencies import limited_by, within_wrong_passwords
+from app.users.cookies import (
+    device_cookie,
+    give_cookie,
+    give_login_key,
+    remember_browser,
+    session_cookie,
+    take_cookie,
+)
+from app.users.dependencies import before_setup, limited_by, within_wrong_passwords
+from app.users.exceptions import SecondFactorRequired
 from app.users.routes.sessions import CLEARED
 from app.web import FromForm
 from app.web.html import html_page
@@ -44,6 +55,9 @@ async def log_in(
             replaces=session_cookie(request),
             browser=device_cookie(request),
         )
+    except SecondFactorRequired as required:
+        give_login_key(request, required.ticket, required.browser_key)
+        return redirect(request, with_next("/login/second-factor", form.next))
     except REFUSALS as error:
         return show_again(request, "login.html", form, error, next=own_path(form.next))
     give_cookie(request, issued)
@@ -52,6 +66,7 @@ async def log_in(
 
 
 @router.post("/logout")
+@before_setup
 async def log_out(visitor: Visitor, request: Request, users: Users, db: Db) -> Response:
     if visitor is not None:
         await users.log_out(db, visitor.user, visitor.session)
@@ -61,17 +76,25 @@ async def log_out(visitor: Visitor, request: Request, users: Users, db: Db) -> R
 
 
 @router.get("/confirm")
-async def confirmation_page(login: SignedIn, request: Request, next: str = "") -> Response:
+@before_setup
+async def confirmation_page(
+    login: SignedIn, request: Request, users: Users, db: Db, next: str = ""
+) -> Response:
+    if await users.factor_methods_of(db, login.user):
+        return redirect(request, with_next("/confirm/second-factor", next))
     return html_page(request, "confirm.html", email=login.user.email, next=own_path(next), errors={})
 
 
 @router.post("/confirm", dependencies=[limited_by("confirm")])
+@before_setup
 async def confirm(
     login: SignedIn, request: Request, form: Annotated[PasswordForm, FromForm()], users: Users, db: Db
 ) -> Response:
     """Check the password again, so that the session counts as recently logged in."""
     try:
         issued = await users.confirm(db, login.user, login.session, password=form.password)
+    except SecondFactorRequired:
+        return redirect(request, with_next("/confirm/second-factor", form.next))
     except REFUSALS as error:
         values = {"email": login.user.email, "next": own_path(form.next)}
         return show_again(request, "confirm.html", form, error, **values)

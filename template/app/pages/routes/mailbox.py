@@ -14,7 +14,7 @@ from hawkapi_mail import EmailMessage
 from app.database import Db
 from app.mail import mailbox
 from app.mail.outbox import DEAD, PENDING
-from app.pages.mail_previews import PREVIEWS, preview
+from app.pages.mail_previews import preview, previews
 from app.pages.navigation import Visitor, redirect
 from app.pages.routing import PageRouter
 from app.web import Problem, SmallInt
@@ -96,7 +96,7 @@ async def delete_all(developer: Developer, request: Request, db: Db) -> Response
 @router.get("/mails")
 async def previews_page(developer: Developer, visitor: Visitor, request: Request) -> Response:
     """Every mail that the application can send, with sample data."""
-    return await _previews(request, next(iter(PREVIEWS)), shown="html", is_list=True)
+    return await _previews(request, next(iter(previews())), shown="html", is_list=True)
 
 
 @router.get("/mails/{name}")
@@ -119,7 +119,7 @@ async def _sent_mail(db: Db, mail_id: int) -> mailbox.SentMail:
 
 
 async def _preview(request: Request, name: str) -> EmailMessage:
-    if name not in PREVIEWS:
+    if name not in previews():
         raise Problem(404, "There is no such mail. Add its preview in app/pages/mail_previews.py.")
     return await preview(services_of_request(request), name)
 
@@ -154,7 +154,7 @@ async def _mailbox(
 async def _previews(request: Request, name: str, *, shown: str, is_list: bool = False) -> Response:
     message = await _preview(request, name)
     entries = [
-        Entry(f"/dev/mails/{each}", (await _preview(request, each)).subject, each) for each in PREVIEWS
+        Entry(f"/dev/mails/{each}", (await _preview(request, each)).subject, each) for each in previews()
     ]
     return html_page(
         request,

@@ -1,0 +1,36 @@
+"""Links that features add to the page of an account: to the owner's, and to that of the administration.
+
+A feature adds one in its `install`, with sentences that are marked by `N_`:
+
+    links.add_to_account(app, Link("/account/things", N_("Show"), N_("Your things."), N_("Things")))
+"""
+
+from dataclasses import dataclass
+
+from app.web import App
+
+
+@dataclass(frozen=True)
+class Link:
+    """*path*: on pages of the administration, `{user_id}` stands for the account. *heading*: for the owner's
+    page."""
+
+    path: str
+    label: str
+    explanation: str
+    heading: str = ""
+
+
+def install(app: App) -> None:
+    """Begin without links."""
+    app.state.html.globals.update(account_links=[], administration_links=[])
+
+
+def add_to_account(app: App, link: Link) -> None:
+    """Show *link* on the page of the owner's account."""
+    app.state.html.globals["account_links"].append(link)
+
+
+def add_to_administration(app: App, link: Link) -> None:
+    """Show *link* among the actions on the page of an account."""
+    app.state.html.globals["administration_links"].append(link)

@@ -1,0 +1,46 @@
+"""The pages of second factors: give one at the login, look after one's own, and reset those of an account.
+
+This folder is yours to change. The rules are in `app/second_factors` and `app/totp`.
+"""
+
+from pathlib import Path
+
+from app.i18n import N_
+from app.pages import links
+from app.second_factor_pages import account, administration, login, words
+from app.web import App
+from app.web.static_files import StaticFiles
+
+REQUIRES = ("pages", "second_factors", "totp")
+"""Features that are installed before this one."""
+
+_FOLDER = Path(__file__).parent
+# Importing it has added the sentences.
+_ = words
+
+
+def install(app: App) -> None:
+    """Add the pages, and the links that lead to them."""
+    files = StaticFiles("/static/second-factors", _FOLDER / "static")
+    html = app.state.html
+    html.add_folder(_FOLDER / "templates")
+    html.globals.update(second_factors_css=files.url("second_factors.css"))
+    for router in (files.router(), login.router, account.router, administration.router):
+        app.include_router(router)
+    links.add_to_account(
+        app,
+        links.Link(
+            account.PAGE,
+            N_("Manage the second factors"),
+            N_("A code that a login asks for after the password, and recovery codes."),
+            heading=N_("Second factors"),
+        ),
+    )
+    links.add_to_administration(
+        app,
+        links.Link(
+            administration.PAGE,
+            N_("Second factors"),
+            N_("See the second factors of the account, and remove them if the owner has lost them."),
+        ),
+    )

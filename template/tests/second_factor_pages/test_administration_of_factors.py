@@ -1,0 +1,66 @@
+"""Administrators see and remove the second factors of accounts."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.second_factor_pages.conftest import follow, give_password
+
+BUTTON = {"Content-Type": "application/x-www-form-urlencoded"}
+"""What a browser sends with a form that has no fields."""
+
+
+@pytest.fixture
+async def admin(make_user, log_in):
+    return await log_in(await make_user("root@example.com", is_superuser=True))
+
+
+def path_of(owner):
+    return f"/admin/users/{owner.user.id}/second-factors"
+
+
+async def test_the_page_of_the_account_leads_to_its_factors(admin, owner):
+    account = await admin.get(f"/admin/users/{owner.user.id}")
+    page = await admin.get(path_of(owner))
+
+    assert f'href="{path_of(owner)}"' in account.text
+    assert "Authenticator app" in page.text
+    assert "<dd>10</dd>" in page.text
+
+
+async def test_an_administrator_resets_them(admin, owner, signed_in, browser):
+    page = await follow(admin, await admin.post(path_of(owner), content=b"", headers=BUTTON))
+    again = await admin.post(path_of(owner), content=b"", headers=BUTTON)
+    ended = await signed_in.get("/account")
+    logged_in = await give_password(browser)
+
+    assert "The second factors are removed" in page.text
+    assert "Remove all second factors" not in page.text
+    assert again.headers["location"] == path_of(owner)
+    assert ended.headers["location"].startswith("/login?")
+    assert "You are logged in." in logged_in.text
+
+
+async def test_resetting_is_in_the_audit_log(admin, owner):
+    await admin.post(path_of(owner), content=b"", headers=BUTTON)
+
+    assert "All second factors were removed by an administrator" in (await admin.get("/admin/audit")).text
+
+
+async def test_others_get_neither_the_page_nor_the_button(owner, signed_in):
+    answers = [await signed_in.get(path_of(owner)), await signed_in.post(path_of(owner), data={"x": ""})]
+
+    assert [each.status_code for each in answers] == [403, 403]
+
+
+async def test_resetting_needs_a_recent_login(admin, owner, wait):
+    wait(timedelta(minutes=11))
+
+    answer = await admin.post(path_of(owner), content=b"", headers=BUTTON)
+
+    assert answer.headers["location"].startswith("/confirm?next=")
+    assert "Authenticator app" in (await admin.get(path_of(owner))).text
+
+
+async def test_an_unknown_account_has_no_page(admin):
+    assert (await admin.get("/admin/users/nobody/second-factors")).status_code == 404

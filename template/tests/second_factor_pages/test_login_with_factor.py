@@ -58,6 +58,20 @@ async def test_remember_me_is_kept_until_the_session_begins(browser, owner):
     assert "Max-Age" in cookie
 
 
+async def test_the_former_session_of_the_browser_ends(signed_in, make_browser, owner):
+    """ASVS 7.2.4."""
+    elsewhere = await make_browser()
+    former = signed_in.cookies["__Host-session"]
+    elsewhere.cookies.set("__Host-session", former, domain="test.local", path="/")
+    before = await elsewhere.get("/account")
+    await give_password(signed_in)
+    await signed_in.post(LOGIN, data={"code": owner.code()})
+
+    after = await elsewhere.get("/account")
+
+    assert (before.status_code, after.status_code) == (200, 303)
+
+
 @pytest.mark.parametrize("field", ["code", "recovery_code"])
 async def test_a_wrong_answer_is_explained_next_to_its_field(browser, owner, field):
     await give_password(browser)

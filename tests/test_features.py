@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import Render, commit, run
+from conftest import Render, commit, python_of_project, run
 from personas.edits import Edit, instead
 from personas.people import A_COLUMN, A_ROUTE
 from personas.updating import project_of, update
@@ -12,6 +12,17 @@ ELSEWHERE: tuple[Edit, ...] = (*A_COLUMN.edits, *A_ROUTE.edits)
 
 
 IMPORT = ["app/import_hawkapi_users", "tests/import_hawkapi_users"]
+TOTP = [
+    f"{folder}/{feature}"
+    for folder in ("app", "tests")
+    for feature in ("second_factors", "totp", "second_factor_pages")
+]
+
+
+@pytest.fixture(scope="module")
+def python(render: Render) -> Path:
+    """The Python of an environment with the packages of every feature."""
+    return python_of_project(render(totp=True))
 
 
 @pytest.mark.parametrize(
@@ -26,6 +37,8 @@ IMPORT = ["app/import_hawkapi_users", "tests/import_hawkapi_users"]
         ({"pages": False}, ("pages=true",), ("pages=false",), []),
         ({"from_hawkapi_users": True}, ("from_hawkapi_users=false",), ("from_hawkapi_users=true",), IMPORT),
         ({}, ("from_hawkapi_users=true",), ("from_hawkapi_users=false",), []),
+        ({"totp": True}, ("totp=false",), ("totp=true",), TOTP),
+        ({"totp": True}, ("pages=false",), ("pages=true",), ["app/second_factor_pages"]),
     ],
     ids=" ".join,
 )

@@ -17,7 +17,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder) / "template"
         template.mkdir()
-        project = add_machinery_tests(project_of_template(snapshot(template), Path(folder) / "project"))
+        project = project_of_template(snapshot(template), Path(folder) / "project", totp=True)
+        add_machinery_tests(project)
         pytest = ["-m", "pytest", "-p", "tests.documented_errors", "--all"]
         command = [python_of_project(project), *pytest, *sys.argv[1:]]
         return subprocess.run(command, cwd=project, check=False).returncode

@@ -181,7 +181,7 @@ def test_a_person_registers_confirms_the_address_and_logs_in(visit: Visit):
 
     eve.open("/")
     eve.press("Register")
-    eve.fill(email=email, password="password1234")
+    eve.fill(email=email, password="passwordpassword")
     eve.press("Create account")
     eve.sees("This password is too common")
     eve.fill(password=PASSWORD)
@@ -535,7 +535,7 @@ def test_every_page_of_a_flow_can_be_read_by_all(site: Site, chromium: Browser, 
         looker.look(eve.page, name)
 
     eve.open("/register")
-    eve.fill(email=account, password="password1234")
+    eve.fill(email=account, password="passwordpassword")
     eve.press("Create account")
     see("too common", "register-refused")
     eve.open("/login")
@@ -571,7 +571,7 @@ def test_every_page_of_a_flow_can_be_read_by_all(site: Site, chromium: Browser, 
     eve.sees("we have sent a mail")
     eve.open_mail(f"moved.{account}", "Set a new password")
     looker.look(eve.page, "link-password-reset")
-    eve.fill(password="password1234")
+    eve.fill(password="passwordpassword")
     eve.press("Set password")
     see("too common", "link-password-reset-refused")
     eve.fill(password="a new horse of the tests")

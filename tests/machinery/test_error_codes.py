@@ -29,11 +29,14 @@ STATUSES = {
     "invalid_host": 400,
     "invalid_link": 400,
     "invalid_url": 400,
+    "last_second_factor": 409,
     "last_superuser": 409,
+    "login_expired": 401,
     "malformed_form": 400,
     "malformed_json": 400,
     "method_not_allowed": 405,
     "migrations_pending": 503,
+    "no_second_factor": 404,
     "not_found": 404,
     "not_logged_in": 401,
     "password_required": 400,
@@ -46,6 +49,7 @@ STATUSES = {
     "session_ended": 401,
     "superusers_only": 403,
     "timeout": 504,
+    "totp_already_set_up": 409,
     "unknown_language": 400,
     "unstorable_value": 400,
     "unsupported_media_type": 415,
@@ -53,6 +57,7 @@ STATUSES = {
     "validation_failed": 400,
     "weak_password": 400,
     "wrong_password": 400,
+    "wrong_second_factor": 400,
 }
 FIELD_CODES = {
     "invalid",
@@ -78,7 +83,7 @@ def nodes_of_source() -> Iterator[ast.AST]:
 def code_of_response(node: ast.AST) -> str | None:
     match node:
         # class UserAlreadyExists(ValueError): code = "email_taken"
-        case ast.Assign(targets=[ast.Name("code")], value=ast.Constant(str(code))):
+        case ast.Assign([ast.Name("code" | "NOT_SET_UP_CODE" | "SETUP_REQUIRED")], ast.Constant(str(code))):
             return code
         # Problem(403, "...", code="superusers_only")
         case ast.keyword("code", ast.Constant(str(code))):

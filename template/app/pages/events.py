@@ -7,7 +7,6 @@ from app.users.schemas import PublicEvent
 # Your own imports go below; template updates never touch them.
 # isort: split
 
-
 SENTENCES_OF_FEATURES: dict[str, str] = {}
 """Like `sentences`, marked by `N_`. Features add theirs when they are imported.
 

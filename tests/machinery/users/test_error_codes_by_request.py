@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hawkapi import Request
+from pyotp.totp import TOTP
 from sqlalchemy import Column, ForeignKey, Integer, String, literal, text
 from sqlalchemy.exc import OperationalError
 
@@ -242,11 +243,50 @@ async def test_second_factor_setup_required(client, make_user, manager):
     manager.second_factors, manager.require_second_factor = OneFactor(has_one=False), "all"
     tokens = (await client.post("/users/login", json=ACCOUNT)).json()
 
-    response = await client.get(
-        "/users/me", headers={"Authorization": f"Bearer {tokens['access_token']}"}
-    )
+    response = await client.get("/users/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
 
     shows(response, "second_factor_setup_required")
+
+
+async def test_wrong_second_factor(client, make_user, login):
+    headers = login(await make_user(is_verified=True))
+    await client.post("/users/me/totp", headers=headers)
+
+    response = await client.post("/users/me/totp/confirm", json={"code": "000000"}, headers=headers)
+
+    shows(response, "wrong_second_factor")
+
+
+async def test_login_expired(client):
+    body = {"ticket": "unknown", "code": "000000"}
+
+    shows(await client.post("/users/login/second-factor", json=body), "login_expired")
+
+
+async def test_no_second_factor(client, make_user, login):
+    headers = login(await make_user())
+
+    shows(await client.delete("/users/me/totp", headers=headers), "no_second_factor")
+
+
+@pytest.fixture
+async def headers_of_owner(client, make_user, login):
+    """Those of an account with an authenticator app."""
+    headers = login(await make_user(is_verified=True))
+    secret = (await client.post("/users/me/totp", headers=headers)).json()["secret"]
+    code = {"code": TOTP(secret).now()}
+    assert (await client.post("/users/me/totp/confirm", json=code, headers=headers)).status_code == 200
+    return headers
+
+
+async def test_totp_already_set_up(client, headers_of_owner):
+    shows(await client.post("/users/me/totp", headers=headers_of_owner), "totp_already_set_up")
+
+
+async def test_last_second_factor(client, headers_of_owner, manager):
+    manager.require_second_factor = "all"
+
+    shows(await client.delete("/users/me/totp", headers=headers_of_owner), "last_second_factor")
 
 
 async def test_last_superuser(admin, root):

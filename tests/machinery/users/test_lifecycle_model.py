@@ -32,6 +32,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from pyotp.totp import TOTP
 
 from app import clock
 from app.database import Base
@@ -75,6 +76,12 @@ EVERYTHING = {
     "is_verified False 200",
     "delete 204",
     "delete own account 204",
+    "set up an app 200",
+    "give a code 200",
+    "give a recovery code 200",
+    "confirm with a code 204",
+    "remove the app 204",
+    "reset factors 204",
 }
 """What must happen in at least one of many sequences. The few of a short run cannot cover everything."""
 
@@ -107,6 +114,11 @@ class Account:
     is_active: bool = True
     is_verified: bool = False
     pending_email: str | None = None
+    app: TOTP | None = None
+    """The authenticator app, if it is set up."""
+    last_step: int = 0
+    """The time step of the last code that was used."""
+    recovery_codes: list[str] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -227,7 +239,8 @@ class Lifecycle(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """A superuser and two registered, logged-in users, with links and tokens of every kind."""
+        """A superuser and two registered, logged-in users, with links and tokens of every kind. One has an
+        authenticator app."""
         self.loop.run_until_complete(self._empty())
         for email, path in zip(ADDRESSES, ["/login", "/login/cookie"], strict=False):
             self._register(email, PASSWORDS[0])
@@ -238,6 +251,8 @@ class Lifecycle(RuleBasedStateMachine):
         self._refresh(bearer, bearer.token)
         self.world.now += GRACE
         self._refresh(bearer, bearer.token)
+        self._change(self.world.accounts[-1], "is_verified")
+        self._set_up_app(self.world.sessions[-1], is_right=True)
 
     @classmethod
     async def remove_everything(cls) -> None:
@@ -408,10 +423,97 @@ class Lifecycle(RuleBasedStateMachine):
         is_right = is_right and account.has_password
         headers = self.headers(former) if former is not None else {"Sec-Fetch-Site": "same-origin"}
         answer = self.send("POST", path, json={"email": email, "password": password}, headers=headers)
-        if self.expect(200 if is_right else 401, f"log in {path}", answer):
+        if is_right and account.app is not None:
+            self._finish_login(path.removeprefix("/login"), account, answer, former)
+        elif self.expect(200 if is_right else 401, f"log in {path}", answer):
             if former is not None:
                 former.is_over = True
             self.started(account, answer)
+
+    def _finish_login(
+        self, kind: str, account: Account, answer: httpx.Response, former: Session | None
+    ) -> None:
+        assert (answer.status_code, answer.json()["code"]) == (401, "second_factor_required")
+        cookies = [f"__Host-login={answer.cookies['__Host-login']}"]
+        if former is not None:
+            cookies.append(f"__Host-session={former.token}")
+        headers = {"Cookie": "; ".join(cookies), "Sec-Fetch-Site": "same-origin"}
+        is_new, body = self._code_of(account)
+        event = f"give a {next(iter(body)).replace('_', ' ')}"
+        body["ticket"] = answer.json()["ticket"]
+        entered = self.send("POST", f"/login/second-factor{kind}", json=body, headers=headers)
+        if self.expect(200 if is_new else 401, event, entered):
+            if former is not None:
+                former.is_over = True
+            self.started(account, entered)
+
+    def _code_of(self, account: Account) -> tuple[bool, dict[str, str]]:
+        """An answer to the factor of *account*, which uses it up, and whether it is right.
+
+        The code of the app, or a recovery code if that one was used before. Without either, the used code.
+        """
+        step = int(self.world.now.timestamp()) // 30
+        if step <= account.last_step and account.recovery_codes:
+            return True, {"recovery_code": account.recovery_codes.pop()}
+        is_new = step > account.last_step
+        account.last_step = step
+        return is_new, {"code": account.app.at(self.world.now)}
+
+    # Second factors
+
+    @has_sessions
+    @rule(number=numbers, is_right=mostly)
+    def set_up_app(self, number: int, is_right: bool) -> None:
+        self._set_up_app(self.some_session(number), is_right)
+
+    def _set_up_app(self, session: Session, is_right: bool) -> None:
+        account, headers = session.account, self.headers(session)
+        unverified = 403 if not account.is_verified else None
+        status = self.guarded(session) or unverified or (409 if account.app else 201)
+        begun = self.send("POST", "/me/totp", headers=headers)
+        if not self.expect(status, "begin an app", begun):
+            return
+        app, step = TOTP(begun.json()["secret"]), int(self.world.now.timestamp()) // 30
+        code = app.at(self.world.now) if is_right else "no code"
+        answer = self.send("POST", "/me/totp/confirm", json={"code": code}, headers=headers)
+        if self.expect(200 if is_right else 400, "set up an app", answer):
+            account.app, account.last_step = app, step
+            account.recovery_codes = answer.json()["recovery_codes"]
+            self.world.end(account, except_session=session)
+
+    @has_sessions
+    @rule(number=numbers)
+    def confirm_with_code(self, number: int) -> None:
+        session = self.some_session(number)
+        account, headers = session.account, self.headers(session)
+        status = self.guarded(session, recent=False)
+        is_new, body = False, {"code": "no code"}
+        if status is None and account.app is not None:
+            is_new, body = self._code_of(account)
+        answer = self.send("POST", "/me/confirm/second-factor", json=body, headers=headers)
+        if self.expect(status or (204 if is_new else 400), "confirm with a code", answer):
+            self._confirmed(session, answer)
+
+    @has_sessions
+    @rule(number=numbers)
+    def remove_app(self, number: int) -> None:
+        session = self.some_session(number)
+        status = self.guarded(session) or (204 if session.account.app else 404)
+        answer = self.send("DELETE", "/me/totp", headers=self.headers(session))
+        if self.expect(status, "remove the app", answer):
+            session.account.app = None
+            self.world.end(session.account, except_session=session)
+
+    @has_accounts
+    @rule(number=numbers)
+    def reset_factors(self, number: int) -> None:
+        account = self.some_account(number)
+        answer = self.as_root("DELETE", f"/{account.id}/factors")
+        if self.expect(204 if account.exists and account.app else 404, "reset factors", answer):
+            account.app = None
+            self.world.end(account)
+
+    # Sessions
 
     @precondition(lambda self: any(map(self.world.is_alive, self.bearers())))
     @rule(number=numbers)
@@ -469,13 +571,17 @@ class Lifecycle(RuleBasedStateMachine):
         session = self.some_session(number)
         password = session.account.password if is_known else password
         status = self.guarded(session, recent=False)
+        status = status or (403 if session.account.app else None)
         status = status or (204 if password == session.account.password else 400)
         answer = self.send("POST", "/me/confirm", json={"password": password}, headers=self.headers(session))
         if self.expect(status, "confirm", answer):
-            if session.is_cookie:
-                self.started(session.account, answer, after=session)
-            else:
-                session.authenticated = session.seen = self.world.now
+            self._confirmed(session, answer)
+
+    def _confirmed(self, session: Session, answer: httpx.Response) -> None:
+        if session.is_cookie:
+            self.started(session.account, answer, after=session)
+        else:
+            session.authenticated = session.seen = self.world.now
 
     @has_sessions
     @rule(number=numbers)

@@ -471,10 +471,11 @@ async def test_the_login_is_documented(extended, method, name, statuses):
     assert statuses <= set(operation["responses"])
 
 
-async def test_reading_without_special_rights_documents_no_403(extended):
-    operation = extended.openapi()["paths"]["/try/current"]["get"]
+async def test_reading_without_special_rights_documents_one_reason_for_403(extended):
+    refusal = extended.openapi()["paths"]["/try/current"]["get"]["responses"]["403"]
 
-    assert "403" not in operation["responses"]
+    assert refusal["description"].startswith("`second_factor_setup_required`: ")
+    assert refusal["description"].count("`") == 2
 
 
 async def test_an_optional_login_never_returns_401(extended):

@@ -82,6 +82,8 @@ def create_by_cli(app, migrated, monkeypatch):
         "SECRET_KEY": KEY,
         "DATABASE_URL": migrated,
         "MAIL_BACKEND": "memory",
+        # The project's `.env` asks for more.
+        "PASSWORD_MIN_LENGTH": "12",
     }.items():
         monkeypatch.setenv(name, value)
 

@@ -54,6 +54,7 @@ async def test_others_get_neither_the_page_nor_the_button(owner, signed_in):
 
 
 async def test_resetting_needs_a_recent_login(admin, owner, wait):
+    """Checklist 24."""
     wait(timedelta(minutes=11))
 
     answer = await admin.post(path_of(owner), content=b"", headers=BUTTON)

@@ -36,6 +36,7 @@ async def test_a_login_with_password_and_recovery_code(browser, owner):
 
 
 async def test_the_password_alone_opens_nothing(browser, owner):
+    """Checklist 31."""
     await give_password(browser)
 
     assert (await browser.get("/account")).headers.get("location", "").startswith("/login?")

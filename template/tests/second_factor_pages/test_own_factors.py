@@ -143,6 +143,7 @@ async def test_seeing_them_needs_a_recent_login(signed_in, wait, path):
 
 @pytest.mark.parametrize("path", [APP, f"{APP}/confirm", f"{APP}/remove", f"{PAGE}/recovery-codes"])
 async def test_changing_them_needs_a_recent_login(signed_in, wait, path):
+    """Checklist 24."""
     wait(timedelta(minutes=11))
 
     answer = await signed_in.post(path, data={"code": "000000"})

@@ -94,6 +94,7 @@ async def test_every_page_behind_a_login_has_a_logout_button(signed_in):
 
 
 async def test_no_secret_is_in_a_url_a_log_or_a_cache(make_user, log_in, make_browser, caplog):
+    """Checklist 31."""
     caplog.set_level(logging.DEBUG)
     eve = await log_in(await make_user("eve@example.com", is_verified=True))
     begun = await eve.post(f"{PAGE}/app", content=b"", headers=BUTTON)

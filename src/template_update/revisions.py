@@ -72,24 +72,25 @@ def tables_in_database(tools: ProjectTools, folder: str) -> str:
     return "".join(f"\n  {name}: {rows or 'no'} {'row' if rows == 1 else 'rows'}" for name, rows in there)
 
 
-def require_unused(tools: ProjectTools, project: Path, folder: str, command: str) -> None:
-    """Refuse to lose the migrations in *folder* if something needs them.
+def require_unused(tools: ProjectTools, project: Path, folders: Sequence[str], command: str) -> None:
+    """Refuse to lose the migrations in *folders* if something needs them.
 
     *command* is the command that keeps them and drops the tables.
 
     Raises:
         UpdateError: the database has the feature's tables, or another migration depends on these.
     """
-    if tables := tables_in_database(tools, folder):
+    if tables := "".join(tables_in_database(tools, folder) for folder in folders):
         raise UpdateError(
-            f"The database in DATABASE_URL has tables of {feature_of(folder)}:{tables}\n"
+            f"The database in DATABASE_URL has tables of {names_of(folders)}:{tables}\n"
             f"Export what you need. Then run `{command}`, which makes a migration that drops these tables."
         )
-    if dependent := dependents(project, folder):
-        raise UpdateError(
-            f"{', '.join(dependent)}: depends on the migrations in {folder}, so they must stay. Run"
-            f" `{command}`, which keeps them and makes a migration that drops the tables."
-        )
+    for folder in folders:
+        if dependent := dependents(project, folder):
+            raise UpdateError(
+                f"{', '.join(dependent)}: depends on the migrations in {folder}, so they must stay. Run"
+                f" `{command}`, which keeps them and makes a migration that drops the tables."
+            )
 
 
 def dependents(project: Path, folder: str) -> list[str]:

@@ -124,8 +124,8 @@ class Run:
             return folders
         removed = [name for name, answer in update.changed_answers().items() if answer is False]
         command = f"uv run app remove {' '.join(removed)} --drop-data"
+        revisions.require_unused(self._tools, self._project, folders, command)
         for folder in folders:
-            revisions.require_unused(self._tools, self._project, folder, command)
             self._report.say(
                 f"The migrations in {folder} go, too. If another database has applied them, undo this and run"
                 f" `{command}` instead."

@@ -152,7 +152,9 @@ class Update:
         yours = sorted({*known, *current, *keep})
         self.result = self.merger.merge(old, new, yours=yours, brought=brought)
         shown = [path for path in yours if path not in brought and path not in keep]
-        self.seeds_difference = self.merger.difference(old, new, shown)
+        difference = self.merger.difference(old, new, shown)
+        # The clone is temporary, and a README links to the template's pages.
+        self.seeds_difference = difference.replace(str(self._folder / "template"), self._answers.source)
 
     def patch(self) -> str:
         """What `apply` would change, for `git apply`."""

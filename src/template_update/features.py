@@ -1,7 +1,7 @@
 """The template's features: answers that are yes or no, with files of their own.
 
-`features.yml` in the template lists them. Each is a question of `copier.yml`: a project has a feature if its
-answer is yes.
+`features.yml` in the template lists them. Each is a question in `copier.yml`. A project that answers yes
+has the feature.
 """
 
 from collections.abc import Iterable, Mapping

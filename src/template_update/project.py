@@ -53,7 +53,7 @@ class ProjectTools:
         )
         if done.returncode != 0:
             shown, said = shlex.join(command).replace("app.cli", "app"), done.stderr.strip()
-            # The last line of a traceback says what is wrong.
+            # A traceback ends with the error message.
             reason = said.splitlines()[-1] if "Traceback (most recent call last)" in said else said
             raise UpdateError(f"`uv run {shown}` failed: {reason}")
         return done.stdout

@@ -20,7 +20,7 @@ OWN = "migrations/versions"
 """The folder of the project's own migrations."""
 _EMPTY = '''"""{message}
 
-Does nothing any more, because the feature was added again.
+Empty, because the feature was added again.
 """
 
 revision = {revision}
@@ -150,7 +150,7 @@ def _revisions(folder: Path) -> Iterator[_Revision]:
         try:
             module = ast.parse(path.read_bytes())
         except SyntaxError:
-            # Alembic will say what is wrong with it.
+            # Alembic reports the syntax error.
             continue
         named = {name: tuple(_names(module, name)) for name in ("revision", "down_revision", "depends_on")}
         if named["revision"]:

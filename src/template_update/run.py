@@ -199,7 +199,7 @@ class Run:
         return sys.stdin.isatty() and typer.confirm(question, default=True, err=self._report.to_stderr)
 
     def _hand_over(self, dropped: list[str]) -> int:
-        """Say what is left to do after the conflicts are resolved, and return the exit code."""
+        """Say what to do once the conflicts are resolved, and return the exit code."""
         steps = [f'app db revision -m "{revisions.drop_message(dropped)}"'] if dropped else []
         steps += ["app db upgrade", "app db check", "pytest"]
         todo = " && ".join(f"uv run {step}" for step in steps)

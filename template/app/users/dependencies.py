@@ -153,7 +153,7 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
         note_user(request, user.id)
         i18n.use(user.language)
         if session.lacks_factor and not _is_for_setup(request):
-            return Problem(403, N_("Set a second factor up first."), code=SETUP_REQUIRED)
+            return Problem(403, N_("Set up a second factor first."), code=SETUP_REQUIRED)
         if users.sessions.is_due(session):
             await _write_down(users, db, session)
         return Login(user, session)

@@ -61,7 +61,7 @@ class SecondFactorRequired(Exception):
     code = "second_factor_required"
 
     def __init__(self, methods: list[str], *, ticket: str = "", browser_key: str = "") -> None:
-        super().__init__(_("Give your second factor, too."))
+        super().__init__(_("Enter your second factor as well."))
         self.methods = methods
         self.ticket = ticket
         self.browser_key = browser_key

@@ -182,11 +182,10 @@ class Factors:
         try:
             name = await self._check(db, user, answer)
         except WrongFactor:
-            async with released(db):
-                record(db, "second_factor", user.id, outcome="failure", method=answer.method)
-                if pending.tries >= MAX_TRIES:
-                    await self._take(db, pending)
-                    await self._users.send_notice(user, "second_factor_refused")
+            record(db, "second_factor", user.id, outcome="failure", method=answer.method)
+            if pending.tries >= MAX_TRIES:
+                await self._take(db, pending)
+                await self._users.send_notice(user, "second_factor_refused")
             await db.commit()
             raise
         if not await self._take(db, pending):
@@ -319,6 +318,7 @@ class Factors:
         Raises:
             NoSecondFactor: there are none.
         """
+        await lock(db, user)
         removed = await self._set_up(db, user)
         if not removed:
             raise NoSecondFactor
@@ -335,6 +335,7 @@ class Factors:
         Raises:
             NoSecondFactor: the account has no factor that they could replace.
         """
+        await lock(db, user)
         if not await self._set_up(db, user):
             raise NoSecondFactor
         codes = await recovery_codes.renew(db, user.id)

@@ -360,6 +360,16 @@ async def test_new_codes_make_the_earlier_ones_invalid(client, owner, person):
     assert [answer.status_code for answer in answers] == [401, 200]
 
 
+async def test_simultaneous_renewals_leave_ten_codes(client, owner):
+    """The account is locked first, also against a login with a code, which would deadlock."""
+    renewals = (client.post("/users/me/recovery-codes", headers=owner.headers) for _ in range(5))
+    answers = await asyncio.gather(*renewals)
+
+    left = (await client.get("/users/me/factors", headers=owner.headers)).json()
+    assert {answer.status_code for answer in answers} == {201}
+    assert left["recovery_codes"] == 10
+
+
 async def test_the_codes_of_another_account_open_nothing(owner, make_owner, person):
     other = await make_owner("eve@example.com")
 

@@ -26,6 +26,8 @@ QUESTIONS = {
     "pages": [True, False],
     "from_hawkapi_users": [False, True],
     "totp": [False, True],
+    "passkeys": [False, True],
+    "email_login": [False, True],
 }
 COMBINATIONS = [dict(zip(QUESTIONS, row, strict=True)) for row in AllPairs(list(QUESTIONS.values()))]
 NAMES = [

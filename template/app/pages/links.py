@@ -1,4 +1,4 @@
-"""Links that features add to the page of an account: to the owner's, and to that of the administration.
+"""What features add to pages: links on the pages of an account, and parts of the login page.
 
 A feature adds one in its `install`, with sentences that are marked by `N_`:
 
@@ -22,8 +22,8 @@ class Link:
 
 
 def install(app: App) -> None:
-    """Begin without links."""
-    app.state.html.globals.update(account_links=[], administration_links=[])
+    """Begin without links and parts."""
+    app.state.html.globals.update(account_links=[], administration_links=[], login_parts=[])
 
 
 def add_to_account(app: App, link: Link) -> None:
@@ -34,3 +34,12 @@ def add_to_account(app: App, link: Link) -> None:
 def add_to_administration(app: App, link: Link) -> None:
     """Show *link* among the actions on the page of an account."""
     app.state.html.globals["administration_links"].append(link)
+
+
+def add_to_login(app: App, template: str) -> None:
+    """Show *template* below the form of the login page.
+
+    The page is rendered once for all visitors, so the template may show only `next` and what every template
+    has.
+    """
+    app.state.html.globals["login_parts"].append(template)

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sqlalchemy import ColumnElement, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -87,6 +87,20 @@ class Ticket:
         return f"Ticket({self.kind})"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What asks for a factor. A challenge that was made for one cannot be used for another.
+
+    *by*: `login` after a password, or `confirm`. *id*: of the pending login or of the session.
+    """
+
+    by: Literal["login", "confirm"]
+    id: str
+
+    def __repr__(self) -> str:
+        return f"Asked({self.by})"
+
+
 class Factor(Protocol):
     """One kind of second factor."""
 
@@ -99,12 +113,12 @@ class Factor(Protocol):
         """How many of this factor the account has, as a subquery. Only those that are set up count."""
         ...
 
-    async def check(self, db: AsyncSession, user: User, answer: str) -> bool:
+    async def check(self, db: AsyncSession, user: User, answer: str, asked: Asked) -> bool:
         """Whether *answer* is right. It must not be right a second time."""
         ...
 
-    async def remove(self, db: AsyncSession, user: User) -> None:
-        """Remove this factor from the account."""
+    async def remove(self, db: AsyncSession, user: User, item: str | None = None) -> bool:
+        """Remove this factor from the account, or only the *item* with this id. False if it is not there."""
         ...
 
 
@@ -180,7 +194,7 @@ class Factors:
         async with released(db):
             pending, user = await self._count_try(db, ticket)
         try:
-            name = await self._check(db, user, answer)
+            name = await self._check(db, user, answer, asked_by(pending))
         except WrongFactor:
             record(db, "second_factor", user.id, outcome="failure", method=answer.method)
             if pending.tries >= MAX_TRIES:
@@ -203,19 +217,25 @@ class Factors:
         except SessionEnded:
             raise LoginExpired from None
 
+    async def waiting(self, db: AsyncSession, ticket: Ticket) -> tuple[PendingLogin, User]:
+        """The login that *ticket* continues, and its account. Raises `LoginExpired`."""
+        return await self._of_this_browser(
+            db, await db.scalar(select(PendingLogin).where(*_waits(ticket))), ticket
+        )
+
     async def _count_try(self, db: AsyncSession, ticket: Ticket) -> tuple[PendingLogin, User]:
         pending = await db.scalar(
             update(PendingLogin)
-            .where(
-                PendingLogin.ticket_hash == _hash(ticket.ticket),
-                PendingLogin.kind == ticket.kind,
-                PendingLogin.tries < MAX_TRIES,
-                PendingLogin.expires_at > clock.now(),
-            )
+            .where(*_waits(ticket))
             .values(tries=PendingLogin.tries + 1)
             .returning(PendingLogin)
             .execution_options(synchronize_session=False)
         )
+        return await self._of_this_browser(db, pending, ticket)
+
+    async def _of_this_browser(
+        self, db: AsyncSession, pending: PendingLogin | None, ticket: Ticket
+    ) -> tuple[PendingLogin, User]:
         if pending is None or not _is_of_this_browser(db, pending, ticket.key):
             raise LoginExpired
         user = await self._users.get_by_id(db, pending.user_id)
@@ -241,14 +261,14 @@ class Factors:
             WrongFactor, TooManyRequests: as in `finish_login`.
         """
         try:
-            name = await self._check(db, user, answer)
+            name = await self._check(db, user, answer, Asked("confirm", session.id))
         except WrongFactor:
             record(db, "confirm", user.id, outcome="failure", method=answer.method)
             await db.commit()
             raise
         return await self._users.mark_as_recent(db, user, session, method=name)
 
-    async def _check(self, db: AsyncSession, user: User, answer: Answer) -> str:
+    async def _check(self, db: AsyncSession, user: User, answer: Answer, asked: Asked) -> str:
         """The name of the factor for which *answer* is right. It is used up."""
         async with self.counted(user, answer.method):
             await lock(db, user)
@@ -256,7 +276,7 @@ class Factors:
                 is_right = await recovery_codes.spend(db, user.id, answer.value)
             else:
                 factor = self._factors.get(answer.method)
-                is_right = factor is not None and await factor.check(db, user, answer.value)
+                is_right = factor is not None and await factor.check(db, user, answer.value, asked)
             if not is_right:
                 raise WrongFactor
         if answer.method != RECOVERY_CODE:
@@ -292,21 +312,22 @@ class Factors:
             return None
         return await recovery_codes.renew(db, user.id)
 
-    async def remove(self, db: AsyncSession, user: User, factor: Factor, *, session: UserSession) -> None:
-        """Remove one factor of the owner. With the last one the recovery codes go, too.
+    async def remove(
+        self, db: AsyncSession, user: User, factor: Factor, item: str | None = None, *, session: UserSession
+    ) -> None:
+        """Remove one factor of the owner, or only its *item*. With the last one the recovery codes go, too.
 
         Raises:
             NoSecondFactor: the account does not have it.
             LastFactor: the account must have one.
         """
         await lock(db, user)
-        held = [each.name for each in await self._set_up(db, user)]
-        if factor.name not in held:
-            raise NoSecondFactor
-        if len(held) == 1 and self._users.must_have_factor(user):
+        number_of_this, number = await self._numbers(db, user, factor)
+        if number == number_of_this == 1 and self._users.must_have_factor(user):
             raise LastFactor
-        await factor.remove(db, user)
-        if len(held) == 1:
+        if not number_of_this or not await factor.remove(db, user, item):
+            raise NoSecondFactor
+        if number == 1:
             await recovery_codes.remove(db, user.id)
         await self._follow_up(db, user, "factor_removed", factor.name, except_session=session)
 
@@ -343,6 +364,12 @@ class Factors:
         await self._users.send_notice(user, "recovery_codes_renewed")
         return codes
 
+    async def _numbers(self, db: AsyncSession, user: User, factor: Factor) -> tuple[int, int]:
+        """How many of *factor* the account has, and how many factors in all."""
+        found = await db.execute(select(factor.number_of(user.id), self.number_of(user.id)))
+        of_this, of_all = found.one()
+        return of_this, of_all
+
     async def _follow_up(
         self,
         db: AsyncSession,
@@ -365,6 +392,20 @@ async def lock(db: AsyncSession, user: User) -> None:
 async def remove_expired(db: AsyncSession) -> None:
     """Delete logins that have waited too long."""
     await db.execute(delete(PendingLogin).where(PendingLogin.expires_at <= clock.now()))
+
+
+def asked_by(pending: PendingLogin) -> Asked:
+    """What asks for the factor of *pending*."""
+    return Asked("login", pending.ticket_hash)
+
+
+def _waits(ticket: Ticket) -> tuple[ColumnElement[bool], ...]:
+    return (
+        PendingLogin.ticket_hash == _hash(ticket.ticket),
+        PendingLogin.kind == ticket.kind,
+        PendingLogin.tries < MAX_TRIES,
+        PendingLogin.expires_at > clock.now(),
+    )
 
 
 def _is_of_this_browser(db: AsyncSession, pending: PendingLogin, key: str) -> bool:

@@ -67,7 +67,7 @@ async def finish_login(
 ) -> LoggedIn:
     """Finish a login with a second factor
 
-    `ticket` is from the response to the password. Send one of `code` and `recovery_code`.
+    `ticket` is from the response to the password. Send one of `code`, `recovery_code` and `credential`.
     """
     issued = await _finish(request, body, factors, users, db, kind=BEARER)
     tokens = msgspec.structs.asdict(tokens_for(users, issued))

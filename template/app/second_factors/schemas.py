@@ -1,10 +1,10 @@
 """What the routes of second factors take and return. The names are an API: do not change them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
-from app.second_factors.factors import Answer
+from app.second_factors.factors import RECOVERY_CODE, Answer
 from app.users.schemas import Secret
 from app.web import invalid
 
@@ -16,6 +16,10 @@ class FactorAnswer(Secret):
 
     code: Annotated[Text, msgspec.Meta(description="Of an authenticator app.")] = ""
     recovery_code: Text = ""
+    credential: Annotated[
+        dict[str, Any] | None,
+        msgspec.Meta(description="Of a passkey: what `navigator.credentials.get()` returns, as JSON."),
+    ] = None
 
 
 class LoginAnswer(FactorAnswer, kw_only=True):
@@ -39,8 +43,9 @@ class AccountFactors(msgspec.Struct):
 
 def answer_of(body: FactorAnswer) -> Answer:
     """The one answer in *body*. Raises a 400 if there is none, or more than one."""
-    given = {"code": body.code, "recovery_code": body.recovery_code}
+    credential = msgspec.json.encode(body.credential).decode() if body.credential else ""
+    given = {"code": body.code, RECOVERY_CODE: body.recovery_code, "credential": credential}
     answers = [Answer(method, value) for method, value in given.items() if value]
     if len(answers) != 1:
-        raise invalid("code", "Send exactly one of code and recovery_code.")
+        raise invalid("code", "Send exactly one of code, recovery_code and credential.")
     return answers[0]

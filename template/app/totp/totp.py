@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.second_factors.factors import Factors, WrongFactor, lock
+from app.second_factors.factors import Asked, Factors, WrongFactor, lock
 from app.totp.models import TotpSecret
 from app.users import User, UserSession
 from app.users.tokens import derived_key
@@ -59,16 +59,17 @@ class Totp:
             .scalar_subquery()
         )
 
-    async def check(self, db: AsyncSession, user: User, answer: str) -> bool:
+    async def check(self, db: AsyncSession, user: User, answer: str, asked: Asked) -> bool:
         """See `app/second_factors/factors.py`."""
         row = await db.get(TotpSecret, user.id, populate_existing=True)
         if row is None or row.confirmed_at is None:
             return False
         return await self._accept(db, row, answer)
 
-    async def remove(self, db: AsyncSession, user: User) -> None:
-        """See `app/second_factors/factors.py`."""
-        await db.execute(delete(TotpSecret).where(TotpSecret.user_id == user.id))
+    async def remove(self, db: AsyncSession, user: User, item: str | None = None) -> bool:
+        """See `app/second_factors/factors.py`. An account has one app, so *item* is ignored."""
+        removed = delete(TotpSecret).where(TotpSecret.user_id == user.id).returning(TotpSecret.user_id)
+        return (await db.execute(removed)).scalar_one_or_none() is not None
 
     # Setting it up
 

@@ -17,7 +17,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 from uuid import uuid4
 
 from sqlalchemy import ColumnElement, select, update
@@ -362,13 +362,15 @@ class UserManager:
         return user
 
     def _opens(self, user: User, known: str) -> bool:
-        """Whether the right password is enough. If not, it is treated as a wrong one, which reveals nothing.
+        """Whether the right password is enough. If not, it counts as a wrong one, which reveals nothing."""
+        return self.may_log_in(user) and _accepts_password(user, known)
+
+    def may_log_in(self, user: User) -> bool:
+        """Whether *user* can log in at present, with or without a password.
 
         Add your own reasons to refuse a login here, for example an unpaid bill.
         """
-        if self.must_verify and not user.is_verified:
-            return False
-        return _accepts_password(user, known)
+        return user.is_verified or not self.must_verify
 
     def is_known_browser(self, cookie: str, user: User) -> bool:
         """Whether *cookie* proves that this browser used the account since its password was set."""
@@ -565,13 +567,41 @@ class UserManager:
         user, browsers, has_factor = await self._authenticate(
             db, email=email, password=password, browser=browser
         )
-        if has_factor and self.second_factors is not None:
-            methods = await self.second_factors.methods_of(db, user)
-            ticket, key = await self.second_factors.begin(db, user, kind=kind, remember=remember)
-            await db.commit()
-            raise SecondFactorRequired(methods, ticket=ticket, browser_key=key)
+        if has_factor:
+            await self._ask_for_factor(db, user, kind=kind, remember=remember)
         await self._complete_login(db, user, browsers)
         lacks_factor = self.must_have_factor(user)
+        return await self._begin_session(
+            db, user, kind=kind, remember=remember, replaces=replaces, lacks_factor=lacks_factor
+        )
+
+    async def log_in_without_password(
+        self,
+        db: AsyncSession,
+        user: User,
+        *,
+        method: str,
+        includes_factor: bool,
+        kind: str,
+        remember: bool,
+        replaces: str | None = None,
+    ) -> IssuedSession:
+        """Start a session for *user*, who has proved by other means to be the owner.
+
+        *method*: how, for the audit log. *includes_factor*: the proof counts as a second factor, too.
+
+        Raises:
+            SessionEnded: the account may not log in at present.
+            SecondFactorRequired: as in `log_in`.
+        """
+        is_usable = await self._lock(db, user) and user.is_active and not _is_past_deletion(user)
+        if not is_usable or user.must_reset_password or not self.may_log_in(user):
+            raise SessionEnded
+        browsers, number_of_factors = await self._read_for_login(db, user)
+        if number_of_factors and not includes_factor:
+            await self._ask_for_factor(db, user, kind=kind, remember=remember)
+        await self._complete_login(db, user, browsers, method=method)
+        lacks_factor = self.must_have_factor(user) and not includes_factor
         return await self._begin_session(
             db, user, kind=kind, remember=remember, replaces=replaces, lacks_factor=lacks_factor
         )
@@ -587,20 +617,26 @@ class UserManager:
         remember: bool,
         replaces: str | None = None,
     ) -> IssuedSession:
-        """Start a session for *user*, who has given the password and then a second factor.
+        """Start a session for *user*, whose login has begun earlier and who has now given a second factor.
 
-        *password_version*: of the account when the password was given. *method*: the factor, for the audit
-        log.
+        *password_version*: of the account when the login began. *method*: the factor, for the audit log.
 
         Raises:
             SessionEnded: the account was disabled or deleted, or its password has changed meanwhile.
         """
-        is_as_it_was = await self._lock(db, user) and user.password_version == password_version
-        if not is_as_it_was or not user.is_active or _is_past_deletion(user):
+        if not await self._lock(db, user) or user.password_version != password_version:
             raise SessionEnded
-        browsers, _ = await self._read_for_login(db, user)
-        await self._complete_login(db, user, browsers, method=method)
-        return await self._begin_session(db, user, kind=kind, remember=remember, replaces=replaces)
+        return await self.log_in_without_password(
+            db, user, method=method, includes_factor=True, kind=kind, remember=remember, replaces=replaces
+        )
+
+    async def _ask_for_factor(self, db: AsyncSession, user: User, *, kind: str, remember: bool) -> NoReturn:
+        if self.second_factors is None:
+            raise RuntimeError("The account has a second factor, but no feature asks for it.")
+        methods = await self.second_factors.methods_of(db, user)
+        ticket, key = await self.second_factors.begin(db, user, kind=kind, remember=remember)
+        await db.commit()
+        raise SecondFactorRequired(methods, ticket=ticket, browser_key=key)
 
     async def _begin_session(
         self,

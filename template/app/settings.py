@@ -18,7 +18,7 @@ from app.settings_checks import report, types
 from app.settings_checks.encryption import unencrypted
 from app.settings_checks.randomness import looks_random
 from app.settings_checks.report import SettingsError
-from app.settings_checks.types import DAY, Link, Seconds
+from app.settings_checks.types import DAY, Link, Seconds, is_ip_address
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -41,6 +41,13 @@ def _own_hosts(data: dict[str, Any]) -> list[str]:
         return []
     base_url: str = data["base_url"]
     return [urlsplit(base_url).hostname or ""]
+
+
+def _own_domain(data: dict[str, Any]) -> str:
+    base_url: str = data.get("base_url", "")
+    host = urlsplit(base_url).hostname or ""
+    # Passkeys need a name. Browsers accept localhost for development (WebAuthn level 3, section 5.1.3).
+    return host if host and not is_ip_address(host) else "localhost"
 
 
 # Your own validators go below; template updates never touch them.
@@ -254,6 +261,13 @@ class Settings(BaseSettings):
             " they have one, they can only set one up."
         ),
     ] = "off"
+    passkey_domain: Annotated[
+        types.Domain,
+        Field(
+            description="The domain that passkeys belong to: the host of BASE_URL or a parent of it. Changing"
+            " it makes all passkeys useless."
+        ),
+    ] = Field(default_factory=_own_domain)
     invitation_url: Annotated[
         Link, Field(description="The link in invitations. Contains {token}; may point to your front end.")
     ] = Field(default_factory=lambda data: _own_link(data, "invitation"))

@@ -29,7 +29,7 @@ from app.second_factors.models import PendingLogin
 from app.users import User, UserManager, UserSession
 from app.users.audit import record
 from app.users.exceptions import NoSecondFactor, SessionEnded
-from app.users.sessions import COOKIE, IssuedSession
+from app.users.sessions import BEARER, COOKIE, IssuedSession
 
 LASTS = timedelta(minutes=5)
 """How long a login waits for its second factor."""
@@ -77,11 +77,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a client sends to finish a login. *key*: from the cookie of the browser."""
+    """What a client sends to finish a login.
+
+    *key*: from the cookie of the browser. *kind*: of the session that begins; empty: either."""
 
     ticket: str
     key: str
-    kind: str
+    kind: str = ""
 
     def __repr__(self) -> str:
         return f"Ticket({self.kind})"
@@ -402,7 +404,7 @@ def asked_by(pending: PendingLogin) -> Asked:
 def _waits(ticket: Ticket) -> tuple[ColumnElement[bool], ...]:
     return (
         PendingLogin.ticket_hash == _hash(ticket.ticket),
-        PendingLogin.kind == ticket.kind,
+        PendingLogin.kind.in_([ticket.kind] if ticket.kind else [BEARER, COOKIE]),
         PendingLogin.tries < MAX_TRIES,
         PendingLogin.expires_at > clock.now(),
     )

@@ -144,6 +144,21 @@ def _is_redis(url: str) -> bool:
     return bool(parts.host) and "@" not in (parts.host or "") and (parts.database or "0").isdecimal()
 
 
+def is_ip_address(host: str) -> bool:
+    """Whether *host* is an IP address, not a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _domain(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", value) or is_ip_address(value):
+        raise ValueError("must be a domain in lower case, such as example.org, without https:// and port")
+    return value
+
+
 def _sender(value: str) -> str:
     if "\n" in value or "\r" in value:
         raise ValueError("must be one line")
@@ -244,6 +259,7 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_redis_url)]
 EmailOrEmpty = Annotated[str, AfterValidator(_email_or_empty)]
 Sender = Annotated[str, AfterValidator(_sender)]
+Domain = Annotated[str, AfterValidator(_domain)]
 Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_networks)]
 HostNames = Annotated[list[str], NoDecode, BeforeValidator(_parts), AfterValidator(_host_names)]
 Origins = Annotated[list[str], NoDecode, BeforeValidator(_parts), AfterValidator(_origins)]

@@ -1,0 +1,247 @@
+"""What browsers and authenticators are asked, and whether they responded well (WebAuthn level 3, section 7).
+
+The library `webauthn` builds the options and verifies the responses. This module knows no database.
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from webauthn import (
+    base64url_to_bytes,
+    generate_authentication_options,
+    generate_registration_options,
+    verify_authentication_response,
+    verify_registration_response,
+)
+from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
+from webauthn.helpers import bytes_to_base64url, encode_cbor, options_to_json_dict, parse_cbor
+from webauthn.helpers.structs import (
+    AuthenticatorSelectionCriteria,
+    AuthenticatorTransport,
+    CredentialDeviceType,
+    PublicKeyCredentialDescriptor,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+from webauthn.registration.verify_registration_response import VerifiedRegistration
+
+from app.passkeys.challenges import LASTS
+from app.passkeys.models import Passkey
+from app.settings import Settings
+
+MAX_LENGTH = 20_000
+"""Characters of a response as JSON."""
+
+
+class InvalidResponse(ValueError):
+    """The authenticator's response is malformed, of another site, or not signed by this passkey."""
+
+
+@dataclass(frozen=True)
+class RelyingParty:
+    """This application, as authenticators know it. *id*: a domain. *origins*: of the pages that may ask."""
+
+    id: str
+    name: str
+    origins: list[str]
+
+
+def relying_party(settings: Settings) -> RelyingParty:
+    """The application of *settings*. Passkeys work on BASE_URL and CORS_ORIGINS, within PASSKEY_DOMAIN.
+
+    Raises:
+        ValueError: none of them is in the domain.
+    """
+    domain = settings.passkey_domain
+    candidates = [_origin(settings.base_url), *settings.cors_origins]
+    origins = [each for each in candidates if _is_within(urlsplit(each).hostname or "", domain)]
+    if not origins:
+        raise ValueError(
+            f"PASSKEY_DOMAIN: must be the host of BASE_URL or of one of CORS_ORIGINS, or a parent of it; no"
+            f" page of {', '.join(candidates)} could use a passkey of {domain}."
+        )
+    return RelyingParty(domain, settings.app_name, origins)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    # Browsers refuse passkeys at an IP address. In development the server is at localhost, too.
+    if host in ("127.0.0.1", "::1"):
+        return f"{parts.scheme}://localhost" + (f":{parts.port}" if parts.port else "")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_within(host: str, domain: str) -> bool:
+    return host == domain or host.endswith(f".{domain}")
+
+
+# Asking
+
+
+def creation_options(
+    party: RelyingParty, *, challenge: bytes, handle: str, email: str, existing: Sequence[Passkey]
+) -> dict[str, Any]:
+    """For `navigator.credentials.create()`, as JSON. No attestation: any authenticator will do."""
+    options = generate_registration_options(
+        rp_id=party.id,
+        rp_name=party.name,
+        user_id=base64url_to_bytes(handle),
+        user_name=email,
+        challenge=challenge,
+        timeout=_milliseconds(),
+        authenticator_selection=AuthenticatorSelectionCriteria(
+            resident_key=ResidentKeyRequirement.PREFERRED,
+            user_verification=UserVerificationRequirement.PREFERRED,
+        ),
+        exclude_credentials=[_descriptor(each) for each in existing],
+    )
+    return options_to_json_dict(options)
+
+
+def request_options(
+    party: RelyingParty, *, challenge: bytes, allowed: Sequence[Passkey] = (), must_verify: bool
+) -> dict[str, Any]:
+    """For `navigator.credentials.get()`, as JSON. Without *allowed* the person chooses any passkey."""
+    options = generate_authentication_options(
+        rp_id=party.id,
+        challenge=challenge,
+        timeout=_milliseconds(),
+        allow_credentials=[_descriptor(each) for each in allowed],
+        user_verification=UserVerificationRequirement.REQUIRED
+        if must_verify
+        else UserVerificationRequirement.PREFERRED,
+    )
+    return options_to_json_dict(options)
+
+
+def _descriptor(passkey: Passkey) -> PublicKeyCredentialDescriptor:
+    return PublicKeyCredentialDescriptor(
+        id=base64url_to_bytes(passkey.credential_id),
+        transports=msgspec.json.decode(passkey.transports, type=list[AuthenticatorTransport]),
+    )
+
+
+def _milliseconds() -> int:
+    return int(LASTS.total_seconds()) * 1000
+
+
+# Checking
+
+
+class _ClientData(msgspec.Struct, rename="camel"):
+    challenge: str
+    cross_origin: bool = False
+
+
+class _Parts(msgspec.Struct, rename="camel"):
+    client_data: Annotated[str, msgspec.Meta(max_length=MAX_LENGTH)] = msgspec.field(name="clientDataJSON")
+    user_handle: str | None = None
+    transports: list[str] = []
+
+
+class _Credential(msgspec.Struct):
+    id: Annotated[str, msgspec.Meta(max_length=1364)]
+    response: _Parts
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a browser sent, with the parts that are read before it is verified. Believe none of them."""
+
+    content: dict[str, Any]
+    credential_id: str
+    challenge: bytes
+    user_handle: str
+    transports: str
+    """JSON, as in the table."""
+
+
+def read(content: dict[str, Any] | str) -> Response:
+    """The response that *content* is.
+
+    Raises:
+        InvalidResponse: it is none, or comes from a page in a frame of another site.
+    """
+    try:
+        if isinstance(content, str):
+            content = msgspec.json.decode(content, type=dict[str, Any])
+        credential = msgspec.convert(content, _Credential)
+        parts = credential.response
+        client_data = msgspec.json.decode(base64url_to_bytes(parts.client_data), type=_ClientData)
+        challenge = base64url_to_bytes(client_data.challenge)
+    except (ValueError, RecursionError) as error:
+        raise InvalidResponse("the response is malformed") from error
+    if client_data.cross_origin:
+        raise InvalidResponse("the page is in a frame of another site")
+    known = [each.value for each in AuthenticatorTransport if each.value in parts.transports]
+    transports = msgspec.json.encode(known).decode()
+    return Response(content, credential.id, challenge, parts.user_handle or "", transports)
+
+
+def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
+    """Verify the response of `navigator.credentials.create()`. The caller has taken its challenge.
+
+    Who made the authenticator is not asked for, so a statement of its maker (attestation) is not read.
+
+    Raises:
+        InvalidResponse: do not add the passkey.
+    """
+    with _invalid_if_it_fails():
+        return verify_registration_response(
+            credential=_without_attestation(response.content),
+            expected_challenge=response.challenge,
+            expected_rp_id=party.id,
+            expected_origin=party.origins,
+        )
+
+
+def verify(
+    party: RelyingParty, response: Response, passkey: Passkey, *, must_verify: bool
+) -> VerifiedAuthentication:
+    """Verify the response of `navigator.credentials.get()`. The caller has taken its challenge.
+
+    *must_verify*: the authenticator must have verified its user by a PIN, a fingerprint or the like.
+
+    Raises:
+        InvalidResponse: it does not come from *passkey*.
+    """
+    with _invalid_if_it_fails():
+        verified = verify_authentication_response(
+            credential=response.content,
+            expected_challenge=response.challenge,
+            expected_rp_id=party.id,
+            expected_origin=party.origins,
+            credential_public_key=passkey.public_key,
+            # Not the stored number: the library would refuse a smaller one. See `Passkeys._note_use`.
+            credential_current_sign_count=0,
+            require_user_verification=must_verify,
+        )
+        if can_be_backed_up(verified) != passkey.can_be_backed_up:
+            raise InvalidResponse("whether it can be backed up never changes (section 6.1.3)")
+        return verified
+
+
+def can_be_backed_up(verified: VerifiedRegistration | VerifiedAuthentication) -> bool:
+    """Whether the passkey can be copied to other devices."""
+    return verified.credential_device_type is CredentialDeviceType.MULTI_DEVICE
+
+
+def _without_attestation(content: dict[str, Any]) -> dict[str, Any]:
+    sent: dict[str, Any] = content["response"]
+    attested = parse_cbor(base64url_to_bytes(sent["attestationObject"]))
+    plain = encode_cbor({"fmt": "none", "attStmt": {}, "authData": attested["authData"]})
+    return content | {"response": sent | {"attestationObject": bytes_to_base64url(plain)}}
+
+
+@contextmanager
+def _invalid_if_it_fails() -> Generator[None]:
+    try:
+        yield
+    except Exception as error:
+        # The library raises errors of many kinds for what a hostile client sends.
+        raise InvalidResponse("the response cannot be verified") from error

@@ -1,0 +1,71 @@
+"""Challenges: random bytes that an authenticator signs, so that an earlier response cannot be sent again.
+
+A challenge is a row that works once, for five minutes, for the ceremony that it was made for, and for who got
+it. One DELETE takes it, before anything of the response is believed. Do not change that.
+"""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Literal
+
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.database import client_of_session
+from app.passkeys.models import PasskeyChallenge
+
+LASTS = timedelta(minutes=5)
+
+type Ceremony = Literal["add", "passwordless", "login", "confirm"]
+"""`add` a passkey, log in with it in place of the password (`passwordless`), or give it as a second factor,
+at a `login` or to `confirm`."""
+
+
+async def make(db: AsyncSession, ceremony: Ceremony, holder: str) -> bytes:
+    """A new challenge for *holder*: a session, a ticket, or the key in a cookie."""
+    challenge = secrets.token_bytes(32)
+    row = PasskeyChallenge(
+        challenge_hash=_hash(challenge),
+        ceremony=ceremony,
+        holder_hash=_hash(holder.encode()),
+        user_agent=client_of_session(db).user_agent,
+        expires_at=clock.now() + LASTS,
+    )
+    db.add(row)
+    await db.flush()
+    return challenge
+
+
+async def take(db: AsyncSession, challenge: bytes, ceremony: Ceremony, holder: str | None) -> bool:
+    """Use *challenge* up. False if it does not exist, was used, is too old, or belongs to somebody else.
+
+    *holder*: None for a client without cookies, which is only recognized by its `User-Agent`.
+    """
+    belongs = (
+        PasskeyChallenge.user_agent == client_of_session(db).user_agent
+        if holder is None
+        else PasskeyChallenge.holder_hash == _hash(holder.encode())
+    )
+    taken = await db.execute(
+        delete(PasskeyChallenge)
+        .where(
+            PasskeyChallenge.challenge_hash == _hash(challenge),
+            PasskeyChallenge.ceremony == ceremony,
+            PasskeyChallenge.expires_at > clock.now(),
+            belongs,
+        )
+        .returning(PasskeyChallenge.challenge_hash)
+        .execution_options(synchronize_session=False)
+    )
+    return taken.scalar_one_or_none() is not None
+
+
+async def remove_expired(db: AsyncSession) -> None:
+    """Delete challenges that nobody has used in time."""
+    await db.execute(delete(PasskeyChallenge).where(PasskeyChallenge.expires_at <= clock.now()))
+
+
+def _hash(value: bytes) -> str:
+    return hashlib.sha256(value).hexdigest()

@@ -1,0 +1,290 @@
+"""Passkeys (WebAuthn level 3): keys that devices and password managers keep, and that cannot be phished.
+
+A passkey is a second factor. One that verifies its user, by a PIN or a fingerprint, also replaces the
+password and the factor together. This module knows nothing about HTTP.
+
+You may change the limits below. Keep the order of the statements: the challenge is used up and committed
+before the response is verified, and the account is locked before its passkeys.
+"""
+
+import logging
+import secrets
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
+from webauthn.helpers import bytes_to_base64url
+
+from app import clock
+from app.database import released
+from app.i18n import gettext as _
+from app.passkeys import ceremonies, challenges
+from app.passkeys.authenticators import name_of
+from app.passkeys.ceremonies import InvalidResponse, RelyingParty
+from app.passkeys.challenges import Ceremony
+from app.passkeys.models import Passkey, PasskeyHandle
+from app.second_factors.factors import Asked, Factors, WrongFactor, lock
+from app.users import User, UserManager, UserSession
+from app.users.audit import record
+from app.users.exceptions import NoSecondFactor, SessionEnded
+from app.users.sessions import IssuedSession
+
+logger = logging.getLogger("app.passkeys")
+
+MAX_PASSKEYS = 20
+"""Of an account."""
+
+
+class PasskeyRefused(ValueError):
+    """The passkey is unknown, was removed, did not verify its user, or its account may not log in."""
+
+    code = "passkey_refused"
+
+    def __init__(self) -> None:
+        super().__init__(_("This passkey does not log you in. Try again, or log in with your password."))
+
+
+class TooManyPasskeys(ValueError):
+    """The account has `MAX_PASSKEYS` passkeys."""
+
+    code = "too_many_passkeys"
+
+    def __init__(self) -> None:
+        super().__init__(_("The account has too many passkeys. Remove one first."))
+
+
+class PasskeyExists(ValueError):
+    """The passkey was added before, to this account or to another one."""
+
+    code = "passkey_exists"
+
+    def __init__(self) -> None:
+        super().__init__(_("This passkey was added before."))
+
+
+class Passkeys:
+    """The factor `passkey`."""
+
+    name = "passkey"
+    method = "credential"
+
+    def __init__(self, party: RelyingParty, users: UserManager, factors: Factors) -> None:
+        self._party = party
+        self._users = users
+        self._factors = factors
+
+    # The factor
+
+    def number_of(self, user_id: str) -> ColumnElement[int]:
+        """See `app/second_factors/factors.py`."""
+        return select(func.count()).where(Passkey.user_id == user_id).scalar_subquery()
+
+    async def check(self, db: AsyncSession, user: User, answer: str, asked: Asked) -> bool:
+        """See `app/second_factors/factors.py`."""
+        try:
+            response = ceremonies.read(answer)
+            if not await challenges.take(db, response.challenge, asked.by, asked.id):
+                return False
+            passkey = await self._find(db, response.credential_id)
+            if passkey is None or passkey.user_id != user.id:
+                return False
+            # After a password, a touch is enough. To confirm, the passkey replaces the password.
+            must_verify = asked.by == "confirm" and passkey.verifies_user
+            verified = ceremonies.verify(self._party, response, passkey, must_verify=must_verify)
+        except ValueError:
+            return False
+        self._note_use(db, passkey, verified)
+        return True
+
+    async def remove(self, db: AsyncSession, user: User, item: str | None = None) -> bool:
+        """See `app/second_factors/factors.py`."""
+        these = [Passkey.user_id == user.id]
+        if item is not None:
+            these.append(Passkey.id == item)
+        removed = await db.execute(delete(Passkey).where(*these).returning(Passkey.id))
+        return bool(removed.all())
+
+    async def options_for(self, db: AsyncSession, user: User, asked: Asked) -> dict[str, object]:
+        """Ask the browser for one of the passkeys of *user*, as a second factor.
+
+        Raises:
+            NoSecondFactor: there are none.
+        """
+        passkeys = await self.of(db, user)
+        if not passkeys:
+            raise NoSecondFactor
+        return ceremonies.request_options(
+            self._party,
+            challenge=await challenges.make(db, asked.by, asked.id),
+            allowed=passkeys,
+            must_verify=asked.by == "confirm" and all(each.verifies_user for each in passkeys),
+        )
+
+    # Logging in without a password
+
+    async def begin_login(self, db: AsyncSession, key: str) -> dict[str, object]:
+        """Ask the browser for any passkey. *key*: in a cookie, so that only this browser can respond."""
+        challenge = await challenges.make(db, "passwordless", key)
+        return ceremonies.request_options(self._party, challenge=challenge, must_verify=True)
+
+    async def log_in(
+        self,
+        db: AsyncSession,
+        content: dict[str, object],
+        *,
+        key: str | None,
+        kind: str,
+        remember: bool = True,
+        replaces: str | None = None,
+    ) -> IssuedSession:
+        """Start a session for the owner of a passkey, who gives no password. *key*: see `challenges.take`.
+
+        Raises:
+            PasskeyRefused: the audit log records it if the passkey is known.
+        """
+        passkey, verified = await self._verify_login(db, content, key)
+        user = await self._users.get_by_id(db, passkey.user_id)
+        if user is None:
+            raise PasskeyRefused
+        await lock(db, user)
+        self._note_use(db, passkey, verified)
+        try:
+            return await self._users.log_in_without_password(
+                db,
+                user,
+                method=self.name,
+                includes_factor=True,
+                kind=kind,
+                remember=remember,
+                replaces=replaces,
+            )
+        except SessionEnded:
+            raise PasskeyRefused from None
+
+    async def _verify_login(
+        self, db: AsyncSession, content: dict[str, object], key: str | None
+    ) -> tuple[Passkey, VerifiedAuthentication]:
+        try:
+            response = ceremonies.read(content)
+            if not await self._take(db, response.challenge, "passwordless", key):
+                raise PasskeyRefused
+            passkey = await self._find(db, response.credential_id)
+            if passkey is None or await self._handle_of(db, passkey.user_id) != response.user_handle:
+                raise PasskeyRefused
+        except InvalidResponse:
+            raise PasskeyRefused from None
+        try:
+            return passkey, ceremonies.verify(self._party, response, passkey, must_verify=True)
+        except InvalidResponse:
+            record(db, "login", passkey.user_id, outcome="failure", method=self.name)
+            await db.commit()
+            raise PasskeyRefused from None
+
+    # Adding one
+
+    async def begin_to_add(self, db: AsyncSession, user: User, session: UserSession) -> dict[str, object]:
+        """Ask the browser for a new passkey.
+
+        Raises:
+            TooManyPasskeys: remove one first.
+        """
+        await lock(db, user)
+        existing = await self.of(db, user)
+        if len(existing) >= MAX_PASSKEYS:
+            raise TooManyPasskeys
+        handle = await self._handle_of(db, user.id)
+        if handle is None:
+            handle = bytes_to_base64url(secrets.token_bytes(64))
+            db.add(PasskeyHandle(user_id=user.id, handle=handle))
+        return ceremonies.creation_options(
+            self._party,
+            challenge=await challenges.make(db, "add", session.id),
+            handle=handle,
+            email=user.email,
+            existing=existing,
+        )
+
+    async def add(
+        self,
+        db: AsyncSession,
+        user: User,
+        session: UserSession,
+        content: dict[str, object],
+        name: str = "",
+    ) -> tuple[Passkey, list[str] | None]:
+        """Add the passkey that the browser has made. Every session but *session* ends.
+
+        Returns it, and recovery codes if the account had none.
+
+        Raises:
+            WrongFactor: the response is invalid, or its challenge was used before.
+            TooManyPasskeys, PasskeyExists: nothing is added.
+        """
+        try:
+            response = ceremonies.read(content)
+            if not await self._take(db, response.challenge, "add", session.id):
+                raise WrongFactor
+            new = ceremonies.verify_new(self._party, response)
+        except InvalidResponse:
+            raise WrongFactor from None
+        await lock(db, user)
+        if len(await self.of(db, user)) >= MAX_PASSKEYS:
+            raise TooManyPasskeys
+        passkey = Passkey(
+            user_id=user.id,
+            credential_id=bytes_to_base64url(new.credential_id),
+            public_key=new.credential_public_key,
+            name=name.strip() or name_of(new.aaguid),
+            authenticator=new.aaguid,
+            transports=response.transports,
+            verifies_user=new.user_verified,
+            can_be_backed_up=ceremonies.can_be_backed_up(new),
+            is_backed_up=new.credential_backed_up,
+            sign_count=new.sign_count,
+            created_at=clock.now(),
+        )
+        try:
+            async with db.begin_nested():
+                db.add(passkey)
+        except IntegrityError:
+            raise PasskeyExists from None
+        return passkey, await self._factors.added(db, user, self, session=session)
+
+    # Looking after them
+
+    async def of(self, db: AsyncSession, user: User) -> Sequence[Passkey]:
+        """The passkeys of *user*, oldest first."""
+        oldest_first = select(Passkey).where(Passkey.user_id == user.id).order_by(Passkey.created_at)
+        return (await db.scalars(oldest_first.order_by(Passkey.id))).all()
+
+    async def rename(self, db: AsyncSession, user: User, passkey_id: str, name: str) -> Passkey:
+        """Give a passkey another name. Raises `NoSecondFactor`, also for a passkey of another user."""
+        passkey = await db.get(Passkey, passkey_id)
+        if passkey is None or passkey.user_id != user.id:
+            raise NoSecondFactor
+        passkey.name = name.strip() or name_of(passkey.authenticator)
+        return passkey
+
+    # Helpers
+
+    async def _take(self, db: AsyncSession, challenge: bytes, ceremony: Ceremony, holder: str | None) -> bool:
+        # Committed before anything is verified, so that no failure makes the challenge valid again.
+        async with released(db):
+            return await challenges.take(db, challenge, ceremony, holder)
+
+    async def _find(self, db: AsyncSession, credential_id: str) -> Passkey | None:
+        return await db.scalar(select(Passkey).where(Passkey.credential_id == credential_id))
+
+    async def _handle_of(self, db: AsyncSession, user_id: str) -> str | None:
+        return await db.scalar(select(PasskeyHandle.handle).where(PasskeyHandle.user_id == user_id))
+
+    def _note_use(self, db: AsyncSession, passkey: Passkey, verified: VerifiedAuthentication) -> None:
+        """Store what the authenticator said. A count that did not grow is a hint at a copy, and no proof."""
+        if verified.new_sign_count <= passkey.sign_count and (verified.new_sign_count or passkey.sign_count):
+            logger.warning("the count of a passkey did not grow: there may be a copy of it")
+            record(db, "passkey_count", passkey.user_id, outcome="failure", details={"passkey": passkey.id})
+        passkey.sign_count = max(passkey.sign_count, verified.new_sign_count)
+        passkey.is_backed_up = verified.credential_backed_up
+        passkey.last_used_at = clock.now()

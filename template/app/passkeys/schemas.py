@@ -1,0 +1,72 @@
+"""What the routes of passkeys take and return. The names are an API: do not change them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from app.passkeys.models import Passkey
+from app.second_factors.schemas import Text
+from app.users.schemas import Secret
+
+type Credential = Annotated[
+    dict[str, Any],
+    msgspec.Meta(description="What `navigator.credentials` returns, as JSON (`credential.toJSON()`)."),
+]
+Name = Annotated[
+    str, msgspec.Meta(max_length=64, description="Empty: the name of the authenticator, if it is known.")
+]
+type Options = dict[str, Any]
+"""Options of WebAuthn as JSON, for `PublicKeyCredential.parse…OptionsFromJSON()`."""
+
+
+class NewPasskey(Secret):
+    credential: Credential
+    name: Name = ""
+
+
+class PasskeyName(msgspec.Struct):
+    name: Name
+
+
+class PasskeyLogin(Secret):
+    credential: Credential
+
+
+class PasskeyCookieLogin(PasskeyLogin):
+    remember: Annotated[bool, msgspec.Meta(description="If false, the session lasts at most one day.")] = True
+
+
+class LoginToContinue(Secret):
+    """Without a ticket: the login that this browser has begun."""
+
+    ticket: Text = ""
+
+
+class PublicPasskey(msgspec.Struct):
+    id: str
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None
+    is_backed_up: Annotated[bool, msgspec.Meta(description="Whether it survives the loss of the device.")]
+    replaces_password: Annotated[
+        bool, msgspec.Meta(description="Whether it verified its user, so that it can log in on its own.")
+    ]
+
+
+class AddedPasskey(Secret, PublicPasskey, kw_only=True):
+    """The recovery codes are there if this is the account's first factor. They are never shown again."""
+
+    recovery_codes: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+def public(passkey: Passkey) -> PublicPasskey:
+    """The view of *passkey* for its owner."""
+    return PublicPasskey(
+        id=passkey.id,
+        name=passkey.name,
+        created_at=passkey.created_at,
+        last_used_at=passkey.last_used_at,
+        is_backed_up=passkey.is_backed_up,
+        replaces_password=passkey.verifies_user,
+    )

@@ -232,7 +232,7 @@ def add_machinery_tests(project: Path) -> Path:
 @pytest.fixture(scope="session")
 def python(render: Render) -> Path:
     """The Python of an environment with the dependencies of generated projects, with all features."""
-    return python_of_project(render(totp=True))
+    return python_of_project(render(totp=True, passkeys=True))
 
 
 def python_of_project(project: Path) -> Path:

@@ -67,7 +67,8 @@ class Laboratory:
         (folder / "template").mkdir()
         self._folder = folder
         self._database = database
-        project = project_of_template(snapshot(folder / "template"), folder / "project", totp=True)
+        template, features = snapshot(folder / "template"), {"totp": True, "passkeys": True}
+        project = project_of_template(template, folder / "project", **features)
         self._project = add_machinery_tests(project)
         self._python = python_of_project(self._project)
 

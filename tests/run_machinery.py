@@ -17,7 +17,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder) / "template"
         template.mkdir()
-        project = project_of_template(snapshot(template), Path(folder) / "project", totp=True)
+        project = project_of_template(snapshot(template), Path(folder) / "project", totp=True, passkeys=True)
         add_machinery_tests(project)
         pytest = ["-m", "pytest", "-p", "tests.documented_errors", "--all"]
         command = [python_of_project(project), *pytest, *sys.argv[1:]]

@@ -19,7 +19,7 @@ TESTS = [f"tests/{name}" for name in FILES if Path(name).name.startswith("test_"
 
 @pytest.fixture(scope="session")
 def project(compiled: Render) -> Path:
-    return add_machinery_tests(compiled(totp=True))
+    return add_machinery_tests(compiled(totp=True, passkeys=True))
 
 
 def test_no_machinery_test_replaces_a_project_file():

@@ -132,7 +132,7 @@ class Passkeys:
     async def log_in(
         self,
         db: AsyncSession,
-        content: dict[str, object],
+        content: dict[str, object] | str,
         *,
         key: str | None,
         kind: str,
@@ -164,7 +164,7 @@ class Passkeys:
             raise PasskeyRefused from None
 
     async def _verify_login(
-        self, db: AsyncSession, content: dict[str, object], key: str | None
+        self, db: AsyncSession, content: dict[str, object] | str, key: str | None
     ) -> tuple[Passkey, VerifiedAuthentication]:
         try:
             response = ceremonies.read(content)
@@ -211,7 +211,7 @@ class Passkeys:
         db: AsyncSession,
         user: User,
         session: UserSession,
-        content: dict[str, object],
+        content: dict[str, object] | str,
         name: str = "",
     ) -> tuple[Passkey, list[str] | None]:
         """Add the passkey that the browser has made. Every session but *session* ends.

@@ -28,6 +28,14 @@ def number_of(db):
 
 
 @pytest.fixture
+def unknown() -> Authenticator:
+    """An authenticator with a passkey that no account has."""
+    authenticator = Authenticator()
+    authenticator.create({"user": {"id": "AA"}, "challenge": "AA"})
+    return authenticator
+
+
+@pytest.fixture
 def confirm(client, owner, phone):
     """`await confirm(credential)`: the response of the route that makes a login recent."""
 
@@ -103,13 +111,14 @@ async def test_eight_simultaneous_additions_are_one(client, make_user, login, ph
     assert await number_of(Passkey) == 1
 
 
-async def test_a_refused_response_uses_its_challenge_up(owner, person, phone, number_of):
+async def test_a_refused_response_uses_its_challenge_up(owner, person, phone, unknown, number_of):
     """Checklist 31. Otherwise one challenge could be tried again and again."""
-    options = await begin(person)
-    await log_in(person, Authenticator(origin="https://evil.example", keys=phone.keys).get(options))
+    for refused in (unknown, Authenticator(origin="https://evil.example", keys=phone.keys)):
+        options = await begin(person)
+        await log_in(person, refused.get(options))
 
-    assert await number_of(PasskeyChallenge) == 0
-    assert (await log_in(person, phone.get(options))).status_code == 401
+        assert await number_of(PasskeyChallenge) == 0
+        assert (await log_in(person, phone.get(options))).status_code == 401
 
 
 async def test_a_challenge_lasts_five_minutes(owner, person, phone, wait):
@@ -150,7 +159,7 @@ async def test_another_browser_cannot_finish_the_login(owner, person, make_perso
 
     answer = await log_in(make_person("another browser"), credential, kind)
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "passkey_refused")
+    assert (answer.status_code, answer.json().get("code")) == (401, "passkey_refused")
 
 
 async def test_a_cookie_login_needs_the_cookie_of_its_browser(owner, person, make_person, phone):
@@ -180,7 +189,7 @@ async def test_the_challenge_of_one_session_adds_nothing_to_another(client, make
     body = {"credential": phone.create(options)}
     answer = await client.post("/users/me/passkeys", json=body, headers=ada)
 
-    assert (answer.status_code, answer.json()["code"]) == (400, "wrong_second_factor")
+    assert (answer.status_code, answer.json().get("code")) == (400, "wrong_second_factor")
 
 
 # Whose passkey it is
@@ -235,7 +244,7 @@ async def test_a_passkey_is_added_once(client, owner, make_user, login, phone):
 
     answer = await client.post("/users/me/passkeys", json={"credential": credential}, headers=eve)
 
-    assert (answer.status_code, answer.json()["code"]) == (409, "passkey_exists")
+    assert (answer.status_code, answer.json().get("code")) == (409, "passkey_exists")
 
 
 # What the authenticator must say
@@ -332,12 +341,10 @@ async def test_an_account_that_may_not_log_in_is_refused(
 
     answer = await log_in(person, phone.get(await begin(person)))
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "passkey_refused")
+    assert (answer.status_code, answer.json().get("code")) == (401, "passkey_refused")
 
 
-async def test_an_unknown_passkey_gets_the_response_of_a_refused_one(owner, person, phone):
-    unknown = Authenticator()
-    unknown.create({"user": {"id": "AA"}, "challenge": "AA"})
+async def test_an_unknown_passkey_gets_the_response_of_a_refused_one(owner, person, phone, unknown):
     phone.flags &= ~VERIFIED
 
     answers = [await log_in(person, each.get(await begin(person))) for each in (unknown, phone)]

@@ -16,6 +16,8 @@ from app.users import HashingBusy, User, VerifiedUser
 from app.users.rate_limits import Limit, Limits
 from app.web import App
 from tests.conftest import PASSWORD, make_client
+from tests.passkeys.authenticator import Authenticator
+from tests.passkeys.conftest import add_passkey
 from tests.test_error_codes import STATUSES
 from tests.web.conftest import raw_call
 
@@ -281,6 +283,26 @@ async def headers_of_owner(client, make_user, login):
 
 async def test_totp_already_set_up(client, headers_of_owner):
     shows(await client.post("/users/me/totp", headers=headers_of_owner), "totp_already_set_up")
+
+
+async def test_passkey_refused(client):
+    shows(await client.post("/users/login/passkey", json={"credential": {}}), "passkey_refused")
+
+
+async def test_too_many_passkeys(client, make_user, login, monkeypatch):
+    monkeypatch.setattr("app.passkeys.passkeys.MAX_PASSKEYS", 0)
+    headers = login(await make_user(is_verified=True))
+
+    shows(await client.post("/users/me/passkeys/options", headers=headers), "too_many_passkeys")
+
+
+async def test_passkey_exists(client, make_user, login, monkeypatch):
+    headers = login(await make_user(is_verified=True))
+    monkeypatch.setattr("tests.passkeys.authenticator.secrets.token_bytes", bytes)
+
+    answers = [await add_passkey(client, headers, Authenticator()) for _ in range(2)]
+
+    shows(answers[1], "passkey_exists")
 
 
 async def test_last_second_factor(client, headers_of_owner, manager):

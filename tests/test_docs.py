@@ -5,6 +5,7 @@ of the last command, and a block below a line with only a path is written to tha
 """
 
 import ast
+import json
 import os
 import re
 import shlex
@@ -155,6 +156,12 @@ def test_the_second_factors_page_can_be_followed(reader: Reader):
     reader.do("sh", "uv run app db check")
     reader.do("sh", "ls app")
 
+    exported = (reader.project.parent / "second-factors.jsonl").read_text("utf-8").splitlines()
+    assert {json.loads(line)["table"] for line in exported} == {
+        "pending_logins",
+        "recovery_codes",
+        "totp_secrets",
+    }
     assert not {"totp", "second_factors"} & {
         path.parent.name for path in (reader.project / "app").rglob("__init__.py")
     }

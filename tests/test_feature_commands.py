@@ -6,6 +6,7 @@ The template is as small as that of test_template_update.py. The project's own c
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,13 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> dict[str, int | None]:
     rows: dict[str, int | None] = {"entries": None}
 
     def output(tools: ProjectTools, *arguments: str) -> str:
+        if arguments[:3] == ("app.cli", "db", "export"):
+            *tables, option, file = arguments[3:]
+            assert option == "--output"
+            # The project can export a table only before its feature goes.
+            models = sorted(path.name for path in Path("app/ledger").glob("*.py"))
+            Path(file).write_text(f"{tables} of {models}")
+            return ""
         assert arguments == ("app.cli", "db", "tables", "--json")
         tables = [{"name": name, "feature": "ledger", "rows": count} for name, count in rows.items()]
         return json.dumps([{"name": "users", "feature": "users", "rows": 7}, *tables])
@@ -395,6 +403,174 @@ def test_a_migration_between_dropping_and_adding_is_reported(
     )
 
 
+# Exports
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A place for an export."""
+    return tmp_path / "ledger.jsonl"
+
+
+@pytest.fixture
+def uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """`uv("exit 1")`: the ledger has two entries, and `app db export` runs these lines of a shell."""
+
+    def write(export: str) -> None:
+        tables = json.dumps([{"name": "entries", "feature": "ledger", "rows": 2}])
+        uv = tmp_path / "uv"
+        uv.write_text(f"#!/bin/sh\n[ \"$6\" = export ] || {{ echo '{tables}'; exit; }}\n{export}\n")
+        uv.chmod(0o755)
+        monkeypatch.setenv("UV", str(uv))
+
+    return write
+
+
+@pytest.mark.parametrize("options", [[], ["--drop-data"]])
+def test_exporting_writes_the_rows_and_then_makes_the_migration(
+    with_ledger: Repository,
+    rows: dict[str, int | None],
+    alembic: list[str],
+    file: Path,
+    options: list[str],
+) -> None:
+    rows |= {"accounts": 1, "entries": 2, "drafts": None}
+
+    result = features("remove", "ledger", "--export", str(file), "--yes", *options)
+
+    assert result.exit_code == 0
+    assert file.read_text() == "['entries', 'accounts'] of ['models.py']"
+    assert f"Exported entries, accounts to {file}. It can hold secrets" in said(result)
+    assert "app.cli db revision --message drop the tables of ledger" in alembic
+    assert {DROP, "app/ledger/migrations/ledger_0001.py"} < with_ledger.tree().keys()
+    assert "app/ledger/models.py" not in with_ledger.tree()
+
+
+def test_a_feature_without_tables_has_nothing_to_export(project: Repository, file: Path) -> None:
+    features("add", "docker")
+    project.commit()
+
+    result = features("remove", "docker", "--export", str(file))
+
+    assert (result.exit_code, file.exists()) == (0, False)
+    assert "There are no tables to export." in said(result)
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], ["--diff", "-"]], ids=" ".join)
+def test_seeing_it_first_exports_nothing(
+    with_ledger: Repository,
+    rows: dict[str, int | None],
+    alembic: list[str],
+    file: Path,
+    options: list[str],
+) -> None:
+    rows["entries"] = 2
+
+    result = features("remove", "ledger", "--export", str(file), *options)
+
+    assert (result.exit_code, file.exists()) == (0, False)
+    assert f"It would export the tables to {file}." in said(result)
+    assert with_ledger.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_an_export_overwrites_nothing(
+    with_ledger: Repository, rows: dict[str, int | None], file: Path, kind: str, options: list[str]
+) -> None:
+    rows["entries"] = 2
+    if kind == "file":
+        file.write_text("mine")
+    else:
+        file.symlink_to("nothing")
+
+    result = features("remove", "ledger", "--export", str(file), *options)
+
+    assert result.exit_code == 1
+    assert "ledger.jsonl exists already, and an export overwrites nothing. Choose another" in said(result)
+    assert kind != "file" or file.read_text() == "mine"
+    assert with_ledger.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("place", ["ledger.jsonl", "app/ledger.jsonl", "../link/ledger.jsonl"])
+def test_an_export_is_not_where_git_would_commit_it(
+    with_ledger: Repository, rows: dict[str, int | None], tmp_path: Path, place: str
+) -> None:
+    rows["entries"] = 2
+    (tmp_path / "link").symlink_to(with_ledger.folder / "app")
+
+    result = features("remove", "ledger", "--export", place)
+
+    assert result.exit_code == 1
+    assert f"Git would commit {place}, which can hold secrets. Choose a folder outside" in said(result)
+    assert with_ledger.git("status", "--porcelain") == ""
+    assert not Path(place).exists()
+
+
+def test_an_export_may_be_where_git_ignores_it(
+    with_ledger: Repository, rows: dict[str, int | None], alembic: list[str]
+) -> None:
+    rows["entries"] = 2
+    with_ledger.commit({".gitignore": ".env\n/data/\n"})
+    (with_ledger.folder / "data").mkdir()
+
+    result = features("remove", "ledger", "--export", "data/ledger.jsonl", "--yes")
+
+    assert (result.exit_code, "data/ledger.jsonl" in with_ledger.tree()) == (0, True)
+
+
+@pytest.mark.parametrize("parent", ["nowhere", ".env"])
+def test_an_export_needs_a_folder(with_ledger: Repository, parent: str) -> None:
+    (with_ledger.folder / ".env").touch()
+
+    result = features("remove", "ledger", "--export", f"{parent}/ledger.jsonl")
+
+    assert result.exit_code == 1
+    assert f"{parent} is not a folder that you can write to. Choose another one." in said(result)
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        (
+            "x cannot be written: No space left.",
+            "--output {file}` failed: x cannot be written: No space left.",
+        ),
+        ("The database cannot be used.", "--output {file}` failed: The database cannot be used."),
+        ("No such command 'export'.", "too old for --export. Update it first: `uv run app template-update`."),
+    ],
+)
+def test_a_failed_export_removes_nothing(
+    project: Repository, uv: Callable[[str], None], file: Path, message: str, sentence: str
+) -> None:
+    features("add", "ledger")
+    project.commit()
+    before = project.tree()
+    uv(f"cat >&2 <<'END'\n{message}\nEND\nexit 1")
+
+    result = features("remove", "ledger", "--export", str(file), "--yes")
+
+    assert result.exit_code == 1
+    assert "The export failed, so nothing was removed. `uv run app db export entries" in said(result)
+    assert sentence.format(file=file) in said(result)
+    assert "Traceback" not in result.output
+    assert (project.tree(), project.git("status", "--porcelain")) == (before, "")
+
+
+def test_an_export_can_go_to_standard_output(
+    project: Repository, uv: Callable[[str], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    features("add", "ledger")
+    project.commit()
+    uv('echo "rows: $*"; echo more >&2')
+
+    result = features("remove", "ledger", "--export", "-", "--yes")
+
+    assert capfd.readouterr().out == "rows: run python -m app.cli db export entries --output -\n"
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "Exported entries to standard output." in said(result)
+
+
 # Dry runs
 
 
@@ -459,10 +635,15 @@ def test_the_patch_is_alone_on_standard_output(project: Repository) -> None:
     assert "2 files would change." in result.stderr
 
 
-def test_a_patch_and_data_do_not_share_standard_output(project: Repository) -> None:
-    result = features("add", "docker", "--diff", "-", "--json")
+@pytest.mark.parametrize(
+    "options", ["--json and --diff -", "--json and --export -", "--diff - and --export -"]
+)
+def test_standard_output_is_for_one_purpose(with_ledger: Repository, options: str) -> None:
+    result = features("remove", "ledger", *options.replace(" and", "").split())
 
-    assert (result.exit_code, json.loads(result.stdout).keys()) == (1, {"error"})
+    assert result.exit_code == 1
+    assert f"Give only one of {options}: each writes to standard output." in result.stderr
+    assert with_ledger.git("status", "--porcelain") == ""
 
 
 def test_a_patch_that_cannot_be_written_is_explained(project: Repository) -> None:

@@ -66,13 +66,18 @@ def test_a_feature_with_a_table_comes_goes_and_comes_back(
     run(python, "-c", FILL, cwd=project, env={"DATABASE_URL": database})
     app("db", "upgrade", url=deployment)
     refused = change("remove", NAME)
-    dropped = change("remove", NAME, "--drop-data")
+    dropped = change("remove", NAME, "--export", str(tmp_path / "ledger.jsonl"))
     app("db", "upgrade", url=deployment)
     app("db", "check", url=deployment)
     gone = rows(deployment)
     added_again = change("add", NAME)
     app("db", "upgrade", url=deployment)
 
+    exported = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
+    assert [(each["table"], each.get("row", {}).get("cents")) for each in exported] == [
+        (TABLE, None),
+        (TABLE, 500),
+    ]
     assert (refused[0], f"{TABLE}: 1 row\n" in refused[1]) == (1, True)
     assert (added[0], dropped[0], added_again[0]) == (0, 0, 0), added[1] + dropped[1] + added_again[1]
     assert (gone, rows(database), rows(deployment)) == ("no such model", 0, 0)

@@ -221,6 +221,14 @@ def test_a_patch_is_written_where_the_user_is(project: Project, command: list[st
     assert project.arguments()[-2:] == ["--diff", str(project.folder / "tests" / "a.patch")]
 
 
+@pytest.mark.parametrize("file", ["a.jsonl", "-"])
+def test_an_export_is_written_where_the_user_is(project: Project, file: str):
+    project.app("remove", "totp", "--export", file, "--yes", folder="tests")
+
+    written = file if file == "-" else str(project.folder / "tests" / file)
+    assert project.arguments()[5:] == ["remove", "totp", "--yes", "--export", written]
+
+
 OF_ALL = ["--dry-run", "--diff", "--json", "--yes", "--skip-tests"]
 OPTIONS = {
     "template-update": [
@@ -235,7 +243,7 @@ OPTIONS = {
     ],
     "features": ["--json"],
     "add": ["--dry-run", "--diff", "--json", "--yes", "--skip-tests"],
-    "remove": ["--drop-data", "--dry-run", "--diff", "--json", "--yes", "--skip-tests"],
+    "remove": ["--drop-data", "--export", "--dry-run", "--diff", "--json", "--yes", "--skip-tests"],
 }
 
 

@@ -16,14 +16,14 @@ It runs in its own environment, which uv creates, and in the project's folder:
    tests. `project.py` runs them with uv, in the project's environment.
 
 `command.py` and `feature_commands.py` have the commands. `features.py` knows what features need.
-`revisions.py` takes care of the migrations of a feature that goes or comes back.
+`revisions.py` takes care of the migrations of a feature that goes or comes back. `export.py` saves its rows.
 
 Rules for every change of this tool:
 
 - It updates projects of all versions. It may rely only on `.copier-answers.yml`, git, the folders `app/` and
   `migrations/`, and the commands `app db upgrade`, `app db check`, `ruff` and `pytest`. To remove a feature
-  with tables it also needs `app db tables --json` and `app db revision`. It never imports the project, which
-  may not even start.
+  with tables it also needs `app db tables --json`, `app db revision` and, for `--export`, `app db export`. It
+  never imports the project, which may not even start.
 - Nothing in the project changes before the merge is complete, and nothing is committed.
 - Exit codes: 0, nothing is left to do; 1, something needs attention; 2, `--check` found a new version.
 - `--json` keeps its names, and new ones may be added.

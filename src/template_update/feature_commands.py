@@ -79,6 +79,14 @@ def remove(
     drop_data: Annotated[
         bool, typer.Option("--drop-data", help="Make a migration that drops the tables of the feature.")
     ] = False,
+    export: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Write the rows of these tables to FILE (- for standard output), then do as --drop-data."
+            " They can hold secrets.",
+        ),
+    ] = "",
     dry_run: DryRun = False,
     diff: Diff = "",
     as_json: AsJson = False,
@@ -95,7 +103,13 @@ def remove(
         update.to_answers(update.features().removing(names))
 
     options = Options(
-        dry_run=dry_run, diff=diff, as_json=as_json, yes=yes, skip_tests=skip_tests, drop_data=drop_data
+        dry_run=dry_run,
+        diff=diff,
+        as_json=as_json,
+        yes=yes,
+        skip_tests=skip_tests,
+        drop_data=drop_data,
+        export=export,
     )
     run(options, choose)
 

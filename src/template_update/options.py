@@ -33,6 +33,7 @@ class Options:
     yes: bool = False
     skip_tests: bool = False
     drop_data: bool = False
+    export: str = ""
 
     @property
     def applies(self) -> bool:
@@ -40,6 +41,12 @@ class Options:
         return not (self.check or self.dry_run or self.diff)
 
     @property
-    def writes_to_stdout(self) -> bool:
-        """Whether standard output is for programs."""
-        return self.as_json or self.diff == STDOUT
+    def drops_tables(self) -> bool:
+        """Whether a migration that drops the tables of removed features is wanted."""
+        return self.drop_data or bool(self.export)
+
+    @property
+    def on_stdout(self) -> list[str]:
+        """The options that write to standard output, which is then for programs."""
+        given = {"--json": self.as_json, "--diff -": self.diff == STDOUT, "--export -": self.export == STDOUT}
+        return [option for option, is_given in given.items() if is_given]

@@ -44,10 +44,22 @@ class ProjectTools:
         Raises:
             UpdateError: it fails.
         """
+        return self._succeed(command, subprocess.PIPE)
+
+    def pass_on(self, *command: str) -> None:
+        """Run a module that must succeed, and let it print to the standard output of this process.
+
+        Raises:
+            UpdateError: it fails.
+        """
+        self._succeed(command, None)
+
+    def _succeed(self, command: tuple[str, ...], stdout: int | None) -> str:
         done = subprocess.run(  # nosec B603 # noqa: S603
             [*self._python, "-m", *command],
             cwd=self._project,
-            capture_output=True,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
             check=False,
         )

@@ -15,7 +15,7 @@ class Report:
         self.data: dict[str, Any] = {}
         """What `--json` prints."""
         self._as_json = options.as_json
-        self.to_stderr = options.writes_to_stdout
+        self.to_stderr = bool(options.on_stdout)
 
     def say(self, sentence: str = "", *, bold: bool = False) -> None:
         """Tell the user something."""

@@ -56,8 +56,8 @@ def feature_of(folder: str) -> str:
     return Path(folder).parent.name
 
 
-def tables_in_database(tools: ProjectTools, folder: str) -> str:
-    """The tables of a feature that are in the project's database, a line for each, with the number of rows.
+def tables_in_database(tools: ProjectTools, folders: Sequence[str]) -> dict[str, int]:
+    """The number of rows of each table in the project's database that belongs to the migrations in *folders*.
 
     Raises:
         UpdateError: the project cannot list its tables.
@@ -67,29 +67,42 @@ def tables_in_database(tools: ProjectTools, folder: str) -> str:
         found: list[dict[str, Any]] = json.loads(said)
     except ValueError:
         raise UpdateError(f"`uv run app db tables --json` did not print JSON: {said.strip()[:200]}") from None
-    tables = [(each["name"], each["rows"]) for each in found if each["feature"] == feature_of(folder)]
-    there = [(name, rows) for name, rows in tables if rows is not None]
-    return "".join(f"\n  {name}: {rows or 'no'} {'row' if rows == 1 else 'rows'}" for name, rows in there)
+    features = set(map(feature_of, folders))
+    return {
+        each["name"]: each["rows"]
+        for each in found
+        if each["feature"] in features and each["rows"] is not None
+    }
+
+
+def listed(tables: dict[str, int]) -> str:
+    """A line for each table, with the number of rows."""
+    return "".join(
+        f"\n  {name}: {rows or 'no'} {'row' if rows == 1 else 'rows'}" for name, rows in tables.items()
+    )
 
 
 def require_unused(tools: ProjectTools, project: Path, folders: Sequence[str], command: str) -> None:
     """Refuse to lose the migrations in *folders* if something needs them.
 
-    *command* is the command that keeps them and drops the tables.
+    *command* removes them. With `--drop-data`, it keeps them and drops the tables.
 
     Raises:
         UpdateError: the database has the feature's tables, or another migration depends on these.
     """
-    if tables := "".join(tables_in_database(tools, folder) for folder in folders):
+    if not folders:
+        return
+    if tables := tables_in_database(tools, folders):
         raise UpdateError(
-            f"The database in DATABASE_URL has tables of {names_of(folders)}:{tables}\n"
-            f"Export what you need. Then run `{command}`, which makes a migration that drops these tables."
+            f"The database in DATABASE_URL has tables of {names_of(folders)}:{listed(tables)}\n"
+            f"Export them: `{command} --export FILE` writes their rows to FILE and makes a migration that"
+            f" drops them. If you do not need the rows, `{command} --drop-data` only makes the migration."
         )
     for folder in folders:
         if dependent := dependents(project, folder):
             raise UpdateError(
                 f"{', '.join(dependent)}: depends on the migrations in {folder}, so they must stay. Run"
-                f" `{command}`, which keeps them and makes a migration that drops the tables."
+                f" `{command} --drop-data`, which keeps them and makes a migration that drops the tables."
             )
 
 

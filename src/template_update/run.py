@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from template_update import revisions
+from template_update import export, revisions
 from template_update.git import UpdateError
 from template_update.options import STDOUT, Options
 from template_update.project import ProjectTools
@@ -59,12 +59,16 @@ class Run:
         Raises:
             UpdateError: the run cannot continue. Nothing has changed.
         """
-        if self._options.as_json and self._options.diff == STDOUT:
-            raise UpdateError("Give either --json or --diff -: both write to standard output.")
+        if len(self._options.on_stdout) > 1:
+            raise UpdateError(
+                f"Give only one of {' and '.join(self._options.on_stdout)}: each writes to standard output."
+            )
         with TemporaryDirectory(prefix="template-update-") as folder:
             update = Update(self._project, Path(folder), say=self._report.say)
             if not self._options.check:
                 update.merger.require_clean_tree()
+            if self._options.export:
+                export.require_place(self._options.export)
             update.fetch()
             choose(update)
             self._report.data |= {"from": update.old, "to": update.new, "is_needed": update.is_needed}
@@ -80,6 +84,7 @@ class Run:
                 return self._preview(update, dropped, needs_person)
             conflicts = update.result.conflicts
             migrate = not conflicts and (self._options.yes or self._may_migrate())
+            self._export(update, dropped)
             update.apply()
             self._report.data["is_applied"] = True
         try:
@@ -119,16 +124,16 @@ class Run:
             UpdateError: something would be lost.
         """
         folders = update.lost_migrations
-        if self._options.drop_data:
+        if self._options.drops_tables:
             self._require_agreement(folders)
             return folders
         removed = [name for name, answer in update.changed_answers().items() if answer is False]
-        command = f"uv run app remove {' '.join(removed)} --drop-data"
+        command = f"uv run app remove {' '.join(removed)}"
         revisions.require_unused(self._tools, self._project, folders, command)
         for folder in folders:
             self._report.say(
                 f"The migrations in {folder} go, too. If another database has applied them, undo this and run"
-                f" `{command}` instead."
+                f" `{command} --drop-data` instead."
             )
         return []
 
@@ -140,13 +145,26 @@ class Run:
         """
         if not folders:
             return
-        tables = "".join(revisions.tables_in_database(self._tools, folder) for folder in folders)
+        tables = revisions.listed(revisions.tables_in_database(self._tools, folders))
         self._report.alarm(f"To be dropped, in the database in DATABASE_URL:{tables or ' no table'}")
         if not self._runs("app.cli", "db", "check"):
             raise UpdateError(
                 "The migration is made from what differs between the models and the database, so they"
                 " must agree first: `uv run app db upgrade`, then `uv run app db check`."
             )
+
+    def _export(self, update: Update, dropped: list[str]) -> None:
+        """Export the tables that are to be dropped, if it is wanted.
+
+        Raises:
+            UpdateError: the export fails, or the update could not be applied after it.
+        """
+        if not self._options.export:
+            return
+        update.merger.require_free_places(update.result)
+        tables = list(revisions.tables_in_database(self._tools, dropped)) if dropped else []
+        self._report.say(export.write(self._tools, tables, self._options.export))
+        self._report.data["exported"] = tables
 
     def _show_findings(self, update: Update) -> bool:
         """Show the result of the merge and return whether something needs attention."""
@@ -175,6 +193,8 @@ class Run:
         conflicts = update.result.conflicts
         self._report.say("It would conflict." if conflicts else "It would merge without a conflict.")
         if dropped:
+            if self._options.export:
+                self._report.say(f"It would export the tables to {export.named(self._options.export)}.")
             self._report.say(f"It would make a migration: {revisions.drop_message(dropped)}.")
         if self._options.diff:
             self._write_patch(update)

@@ -183,6 +183,7 @@ def drop_database(url: str) -> None:
         "db check",
         "db current",
         "db tables",
+        "db export",
         "users",
         "users create",
         "users list",
@@ -361,6 +362,7 @@ def test_wrong_settings_are_named_by_every_command(
         ["db", "current"],
         ["db", "downgrade", "base"],
         ["db", "revision", "-m", "x"],
+        ["db", "export", "users", "--output", "-"],
     ],
     ids=" ".join,
 )
@@ -394,7 +396,11 @@ def test_a_missing_database_is_created_and_migrated(run: Run, monkeypatch: pytes
         drop_database(url)
 
 
-@pytest.mark.parametrize("arguments", [["users", "list"], ["db", "upgrade"], ["db", "current"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [["users", "list"], ["db", "upgrade"], ["db", "current"], ["db", "export", "users", "--output", "-"]],
+    ids=" ".join,
+)
 def test_an_unresponsive_server_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]):
     monkeypatch.setenv("DATABASE_URL", f"postgresql://ada:hunter2@127.0.0.1:{free_port()}/app")
 

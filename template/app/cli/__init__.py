@@ -16,6 +16,7 @@ from app.cli.common import PROJECT, friendly_errors
 from app.cli.discovery import CommandsOfFeatures
 from app.cli.sample_data import seed
 from app.cli.show import openapi, settings
+from app.cli.table_export import export
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -30,6 +31,7 @@ cli = typer.Typer(
 cli.command()(friendly_errors(server.dev))
 cli.command()(friendly_errors(server.serve))
 cli.command()(friendly_errors(server.worker))
+database.cli.command()(export)
 database.cli.command()(seed)
 cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")

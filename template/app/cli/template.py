@@ -35,6 +35,14 @@ Diff = Annotated[
         metavar="FILE", help="Write the patch to FILE (- for standard output), and change nothing else."
     ),
 ]
+Export = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="Write the rows of the feature's tables to FILE (- for standard output), then do as --drop-data."
+        " They can hold secrets.",
+    ),
+]
 
 
 def template_update(
@@ -56,7 +64,8 @@ def template_update(
     --yes migrates the database without asking;
     --skip-tests does not run the tests.
     """
-    _run("template-update", *(["--to", to] if to else []), *context.args, diff=diff, version=to)
+    versions = ["--to", to] if to else []
+    _run("template-update", *versions, *context.args, *_file_option("--diff", diff), version=to)
 
 
 def features(context: typer.Context) -> None:
@@ -79,26 +88,32 @@ def add(context: typer.Context, names: Names, diff: Diff = "") -> None:
     --yes migrates the database without asking;
     --skip-tests does not run the tests.
     """
-    _run("template-features", "add", *names, *context.args, diff=diff)
+    _run("template-features", "add", *names, *context.args, *_file_option("--diff", diff))
 
 
-def remove(context: typer.Context, names: Names, diff: Diff = "") -> None:
+def remove(context: typer.Context, names: Names, export: Export = "", diff: Diff = "") -> None:
     """Remove features of the template from this project. Files that you changed stay.
 
     The version of the template stays the same. The git tree must be clean. Exit code 1: something needs your
     attention; the output says what.
 
     More options, which the template's update tool reads:
-    --drop-data makes a migration that drops the tables of the feature;
+    --drop-data makes a migration that drops the tables of the feature (--export does so, too);
     --dry-run says how it would go, and changes nothing;
     --json prints data to standard output, and sentences to standard error;
     --yes migrates the database without asking;
     --skip-tests does not run the tests.
     """
-    _run("template-features", "remove", *names, *context.args, diff=diff)
+    files = [*_file_option("--export", export), *_file_option("--diff", diff)]
+    _run("template-features", "remove", *names, *context.args, *files)
 
 
-def _run(*command: str, diff: str = "", version: str = "") -> NoReturn:
+def _file_option(name: str, file: str) -> list[str]:
+    """The option *name* with a path that is right in the project's folder, too."""
+    return [name, file if file == "-" else str(INVOCATION_DIR / file)] if file else []
+
+
+def _run(*command: str, version: str = "") -> NoReturn:
     """Run a command of the update tool in *version*, or the newest, and end with its exit code."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None or shutil.which("git") is None:
@@ -106,12 +121,10 @@ def _run(*command: str, diff: str = "", version: str = "") -> NoReturn:
     repository = _repository()
     found = _version(repository, version)
     source = f"git+{repository}@{found}" if found else f"git+{repository}"
-    file = diff if diff == "-" else str(INVOCATION_DIR / diff)
-    options = ["--diff", file] if diff else []
     # The tool gets Ctrl+C, too, and decides what it interrupts. This process waits for it.
     signal.signal(signal.SIGINT, _go_on)
     done = subprocess.run(  # nosec B603 # noqa: S603 - no shell
-        [uv, "tool", "run", "--from", source, *command, *options], cwd=PROJECT, check=False
+        [uv, "tool", "run", "--from", source, *command], cwd=PROJECT, check=False
     )
     # A process that a signal has ended has the signal's negative number. A shell would say 128 more.
     raise typer.Exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)

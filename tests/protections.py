@@ -2231,6 +2231,42 @@ PROTECTIONS = [
         new="]",
         test="test_security_passkeys.py::test_another_site_cannot_log_a_browser_in",
     ),
+    # app/passkey_pages
+    Mutation(
+        item=24,
+        name="the pages of one's own passkeys ask for a recent login",
+        file="app/pages/navigation.py",
+        within="_recently_signed_in",
+        old="if not users.sessions.is_recent(login.session):",
+        new="if False:",
+        test="test_passkey_pages.py::test_changing_them_needs_a_recent_login",
+    ),
+    Mutation(
+        item=24,
+        name="a login by passkey leads to no other site",
+        file="app/passkey_pages/login.py",
+        within="log_in",
+        old='own_path(form.next), message="logged_in"',
+        new='form.next, message="logged_in"',
+        test="test_passkey_pages.py::test_an_unsafe_return_path_is_replaced",
+    ),
+    Mutation(
+        item=31,
+        name="another browser cannot use the response of a passkey on a page",
+        file="app/passkeys/challenges.py",
+        within="take",
+        old="            belongs,\n",
+        test="test_passkey_pages.py::test_another_browser_cannot_use_the_response",
+    ),
+    Mutation(
+        item=35,
+        name="another site sends no form about passkeys",
+        file="app/pages/routing.py",
+        within="__init__",
+        old="dependencies=[Depends(require_same_origin)]",
+        new="dependencies=[]",
+        test="test_passkey_pages.py::test_another_site_cannot_submit_any_form",
+    ),
     # app/second_factors and app/totp
     Mutation(
         item=31,

@@ -11,7 +11,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +41,7 @@ from app.main import create_app
 from app.users import tokens
 from app.users.passwords import hashing
 from app.web import App
+from tests.passkeys.authenticator import Authenticator
 
 CALM: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 """A slow machine is not a defect."""
@@ -82,6 +83,12 @@ EVERYTHING = {
     "confirm with a code 204",
     "remove the app 204",
     "reset factors 204",
+    "add a passkey 201",
+    "give a passkey 200",
+    "confirm with a passkey 204",
+    "log in /login/passkey 200",
+    "log in /login/passkey/cookie 200",
+    "remove a passkey 204",
 }
 """What must happen in at least one of many sequences. The few of a short run cannot cover everything."""
 
@@ -119,6 +126,12 @@ class Account:
     last_step: int = 0
     """The time step of the last code that was used."""
     recovery_codes: list[str] = field(default_factory=list)
+    phones: dict[str, Authenticator] = field(default_factory=dict)
+    """The authenticators with its passkeys, by the ids of these."""
+
+    @property
+    def has_factor(self) -> bool:
+        return self.app is not None or bool(self.phones)
 
 
 @dataclass(eq=False)
@@ -213,6 +226,10 @@ class World:
 numbers = st.integers(min_value=0, max_value=999)
 """Chooses one of the existing items, by the remainder."""
 mostly = st.sampled_from([True, True, True, False])
+
+
+def _any_of(phones: dict[str, Authenticator]) -> Authenticator:
+    return next(iter(phones.values()))
 
 
 def _one_of[T](things: list[T], number: int, is_good: Callable[[T], object]) -> T:
@@ -423,7 +440,7 @@ class Lifecycle(RuleBasedStateMachine):
         is_right = is_right and account.has_password
         headers = self.headers(former) if former is not None else {"Sec-Fetch-Site": "same-origin"}
         answer = self.send("POST", path, json={"email": email, "password": password}, headers=headers)
-        if is_right and account.app is not None:
+        if is_right and account.has_factor:
             self._finish_login(path.removeprefix("/login"), account, answer, former)
         elif self.expect(200 if is_right else 401, f"log in {path}", answer):
             if former is not None:
@@ -438,8 +455,8 @@ class Lifecycle(RuleBasedStateMachine):
         if former is not None:
             cookies.append(f"__Host-session={former.token}")
         headers = {"Cookie": "; ".join(cookies), "Sec-Fetch-Site": "same-origin"}
-        is_new, body = self._code_of(account)
-        event = f"give a {next(iter(body)).replace('_', ' ')}"
+        is_new, what, body = self._answer_of(account, "/login/second-factor/passkey/options", headers)
+        event = f"give a {what}"
         body["ticket"] = answer.json()["ticket"]
         entered = self.send("POST", f"/login/second-factor{kind}", json=body, headers=headers)
         if self.expect(200 if is_new else 401, event, entered):
@@ -447,17 +464,24 @@ class Lifecycle(RuleBasedStateMachine):
                 former.is_over = True
             self.started(account, entered)
 
-    def _code_of(self, account: Account) -> tuple[bool, dict[str, str]]:
-        """An answer to the factor of *account*, which uses it up, and whether it is right.
+    def _answer_of(
+        self, account: Account, options: str, headers: dict[str, str]
+    ) -> tuple[bool, str, dict[str, Any]]:
+        """An answer to a factor of *account*, which uses it up: whether it is right, and what it is.
 
-        The code of the app, or a recovery code if that one was used before. Without either, the used code.
+        The code of the app. If it was used before, a passkey for *options*, or else a recovery code. Without
+        any of them, the used code.
         """
         step = int(self.world.now.timestamp()) // 30
-        if step <= account.last_step and account.recovery_codes:
-            return True, {"recovery_code": account.recovery_codes.pop()}
-        is_new = step > account.last_step
+        is_new = account.app is not None and step > account.last_step
+        if not is_new and account.phones:
+            asked = self.send("POST", options, json={}, headers=headers)
+            assert asked.status_code == 200, asked.text
+            return True, "passkey", {"credential": _any_of(account.phones).get(asked.json())}
+        if not is_new and account.recovery_codes:
+            return True, "recovery code", {"recovery_code": account.recovery_codes.pop()}
         account.last_step = step
-        return is_new, {"code": account.app.at(self.world.now)}
+        return is_new, "code", {"code": account.app.at(self.world.now)}
 
     # Second factors
 
@@ -478,8 +502,7 @@ class Lifecycle(RuleBasedStateMachine):
         answer = self.send("POST", "/me/totp/confirm", json={"code": code}, headers=headers)
         if self.expect(200 if is_right else 400, "set up an app", answer):
             account.app, account.last_step = app, step
-            account.recovery_codes = answer.json()["recovery_codes"]
-            self.world.end(account, except_session=session)
+            self._factor_added(session, answer)
 
     @has_sessions
     @rule(number=numbers)
@@ -487,11 +510,11 @@ class Lifecycle(RuleBasedStateMachine):
         session = self.some_session(number)
         account, headers = session.account, self.headers(session)
         status = self.guarded(session, recent=False)
-        is_new, body = False, {"code": "no code"}
-        if status is None and account.app is not None:
-            is_new, body = self._code_of(account)
+        is_new, what, body = False, "code", {"code": "no code"}
+        if status is None and account.has_factor:
+            is_new, what, body = self._answer_of(account, "/me/confirm/passkey/options", headers)
         answer = self.send("POST", "/me/confirm/second-factor", json=body, headers=headers)
-        if self.expect(status or (204 if is_new else 400), "confirm with a code", answer):
+        if self.expect(status or (204 if is_new else 400), f"confirm with a {what}", answer):
             self._confirmed(session, answer)
 
     @has_sessions
@@ -502,16 +525,77 @@ class Lifecycle(RuleBasedStateMachine):
         answer = self.send("DELETE", "/me/totp", headers=self.headers(session))
         if self.expect(status, "remove the app", answer):
             session.account.app = None
-            self.world.end(session.account, except_session=session)
+            self._factor_removed(session)
 
     @has_accounts
     @rule(number=numbers)
     def reset_factors(self, number: int) -> None:
         account = self.some_account(number)
         answer = self.as_root("DELETE", f"/{account.id}/factors")
-        if self.expect(204 if account.exists and account.app else 404, "reset factors", answer):
+        if self.expect(204 if account.exists and account.has_factor else 404, "reset factors", answer):
             account.app = None
+            account.phones.clear()
+            account.recovery_codes.clear()
             self.world.end(account)
+
+    def _factor_added(self, session: Session, answer: httpx.Response) -> None:
+        """New recovery codes come only if the account has none."""
+        account = session.account
+        assert ("recovery_codes" in answer.json()) == (not account.recovery_codes)
+        account.recovery_codes = answer.json().get("recovery_codes", account.recovery_codes)
+        self.world.end(account, except_session=session)
+
+    def _factor_removed(self, session: Session) -> None:
+        if not session.account.has_factor:
+            session.account.recovery_codes.clear()
+        self.world.end(session.account, except_session=session)
+
+    # Passkeys
+
+    @has_sessions
+    @rule(number=numbers, is_right=mostly)
+    def add_passkey(self, number: int, is_right: bool) -> None:
+        self._add_passkey(self.some_session(number), is_right)
+
+    def _add_passkey(self, session: Session, is_right: bool) -> None:
+        account, headers = session.account, self.headers(session)
+        status = self.guarded(session) or (200 if account.is_verified else 403)
+        asked = self.send("POST", "/me/passkeys/options", headers=headers)
+        if not self.expect(status, "ask for a passkey", asked):
+            return
+        phone = Authenticator() if is_right else Authenticator(origin="https://evil.example")
+        body = {"credential": phone.create(asked.json())}
+        answer = self.send("POST", "/me/passkeys", json=body, headers=headers)
+        if self.expect(201 if is_right else 400, "add a passkey", answer):
+            account.phones[answer.json()["id"]] = phone
+            self._factor_added(session, answer)
+
+    @precondition(lambda self: any(each.phones for each in self.world.accounts))
+    @rule(number=numbers, is_cookie=st.booleans(), is_right=mostly)
+    def log_in_with_passkey(self, number: int, is_cookie: bool, is_right: bool) -> None:
+        account = _one_of(self.world.accounts, number, lambda each: bool(each.phones))
+        asked = self.send("POST", "/login/passkey/options")
+        phone = replace(_any_of(account.phones), **({} if is_right else {"domain": "evil.example"}))
+        path = f"/login/passkey{'/cookie' if is_cookie else ''}"
+        cookie = f"__Host-passkey={asked.cookies['__Host-passkey']}"
+        headers = {"Cookie": cookie, "Sec-Fetch-Site": "same-origin"}
+        body = {"credential": phone.get(asked.json())}
+        answer = self.send("POST", path, json=body, headers=headers)
+        may = is_right and account.exists and account.is_active
+        if self.expect(200 if may else 401, f"log in {path}", answer):
+            self.started(account, answer)
+
+    @has_sessions
+    @rule(number=numbers)
+    def remove_passkey(self, number: int) -> None:
+        session = self.some_session(number)
+        phones = session.account.phones
+        passkey_id = next(iter(phones), "nothing")
+        status = self.guarded(session) or (204 if phones else 404)
+        answer = self.send("DELETE", f"/me/passkeys/{passkey_id}", headers=self.headers(session))
+        if self.expect(status, "remove a passkey", answer):
+            del phones[passkey_id]
+            self._factor_removed(session)
 
     # Sessions
 
@@ -571,7 +655,7 @@ class Lifecycle(RuleBasedStateMachine):
         session = self.some_session(number)
         password = session.account.password if is_known else password
         status = self.guarded(session, recent=False)
-        status = status or (403 if session.account.app else None)
+        status = status or (403 if session.account.has_factor else None)
         status = status or (204 if password == session.account.password else 400)
         answer = self.send("POST", "/me/confirm", json={"password": password}, headers=self.headers(session))
         if self.expect(status, "confirm", answer):

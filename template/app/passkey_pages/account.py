@@ -1,0 +1,115 @@
+"""The passkeys of one's own account: add one, rename it, and remove it."""
+
+from typing import Annotated, Any
+
+from hawkapi import Request
+from hawkapi.responses.response import Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import Db
+from app.pages.navigation import RecentlySignedIn, redirect
+from app.pages.routing import PageRouter
+from app.passkeys.passkeys import PasskeyExists, Passkeys, TooManyPasskeys
+from app.passkeys.routes import ThePasskeys
+from app.passkeys.schemas import Name
+from app.second_factor_pages.account import PAGE, Verified, after_adding
+from app.second_factors import WrongFactor
+from app.second_factors.routes import AllFactors, factors_of
+from app.users import User
+from app.users.dependencies import before_setup, limited_by
+from app.users.exceptions import NoSecondFactor
+from app.users.schemas import Secret
+from app.web import FromForm
+from app.web.framework.application import services_of_request
+from app.web.html import html_page
+
+router = PageRouter()
+
+PASSKEYS = f"{PAGE}/passkeys"
+PASSKEY = f"{PASSKEYS}/{{passkey_id}}"
+
+
+class NewPasskeyForm(Secret):
+    """*credential*: what the browser returns, as JSON."""
+
+    credential: str = ""
+
+
+class NameForm(Secret):
+    name: Name = ""
+
+
+async def passkeys_of(request: Request, db: AsyncSession, user: User) -> dict[str, Any]:
+    """What the section of passkeys shows."""
+    passkeys = factors_of(services_of_request(request).users).of_kind(Passkeys)
+    return {"passkeys": await passkeys.of(db, user)}
+
+
+@router.action(PASSKEYS, page=PAGE, dependencies=[limited_by("change_factors")])
+@before_setup
+async def add_passkey(
+    login: Verified,
+    request: Request,
+    form: Annotated[NewPasskeyForm, FromForm()],
+    passkeys: ThePasskeys,
+    db: Db,
+) -> Response:
+    try:
+        _, codes = await passkeys.add(db, login.user, login.session, form.credential)
+    except WrongFactor:
+        return redirect(request, PAGE, message="passkey_not_added")
+    except PasskeyExists:
+        return redirect(request, PAGE, message="passkey_exists")
+    except TooManyPasskeys:
+        return redirect(request, PAGE, message="too_many_passkeys")
+    return after_adding(request, codes)
+
+
+@router.get(PASSKEY)
+async def passkey_page(
+    login: RecentlySignedIn,
+    request: Request,
+    passkey_id: str,
+    passkeys: ThePasskeys,
+    factors: AllFactors,
+    db: Db,
+) -> Response:
+    """Rename a passkey, or remove it."""
+    own = await passkeys.of(db, login.user)
+    passkey = next((each for each in own if each.id == passkey_id), None)
+    if passkey is None:
+        return redirect(request, PAGE)
+    is_last = len(own) == 1 and await factors.names_of(db, login.user) == [passkeys.name]
+    return html_page(request, "passkeys/passkey.html", passkey=passkey, is_last=is_last, errors={})
+
+
+@router.action(f"{PASSKEY}/name", page=PASSKEY, dependencies=[limited_by("change_factors")])
+async def rename_passkey(
+    login: RecentlySignedIn,
+    request: Request,
+    passkey_id: str,
+    form: Annotated[NameForm, FromForm()],
+    passkeys: ThePasskeys,
+    db: Db,
+) -> Response:
+    try:
+        await passkeys.rename(db, login.user, passkey_id, form.name)
+    except NoSecondFactor:
+        return redirect(request, PAGE)
+    return redirect(request, PAGE, message="profile_saved")
+
+
+@router.action(f"{PASSKEY}/remove", page=PASSKEY, dependencies=[limited_by("change_factors")])
+async def remove_passkey(
+    login: RecentlySignedIn,
+    request: Request,
+    passkey_id: str,
+    passkeys: ThePasskeys,
+    factors: AllFactors,
+    db: Db,
+) -> Response:
+    try:
+        await factors.remove(db, login.user, passkeys, passkey_id, session=login.session)
+    except NoSecondFactor:
+        return redirect(request, PAGE)
+    return redirect(request, PAGE, message="passkey_removed")

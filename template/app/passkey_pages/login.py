@@ -1,0 +1,64 @@
+"""Log in with a passkey, in place of the password."""
+
+from typing import Annotated
+
+from hawkapi import Request
+from hawkapi.responses.response import Response
+
+from app.database import Db
+from app.pages.navigation import Visitor, own_path, redirect
+from app.pages.routing import PageRouter
+from app.passkeys.cookies import key_of, take_key
+from app.passkeys.passkeys import PasskeyRefused
+from app.passkeys.routes import ThePasskeys
+from app.users import Users
+from app.users.cookies import give_cookie, remember_browser, session_cookie
+from app.users.dependencies import limited_by
+from app.users.schemas import Secret
+from app.users.sessions import COOKIE
+from app.web import FromForm
+from app.web.html import html_page
+
+router = PageRouter()
+
+
+class PasskeyForm(Secret):
+    """*credential*: what the browser returns, as JSON."""
+
+    credential: str = ""
+    next: str = ""
+    remember: str = ""
+
+
+@router.get("/login/passkey")
+async def login_page(visitor: Visitor, request: Request) -> Response:
+    # For a browser that opens the address again, for example after it has changed the language.
+    return redirect(request, "/login")
+
+
+@router.post("/login/passkey", dependencies=[limited_by("passkey_login")])
+async def log_in(
+    visitor: Visitor,
+    request: Request,
+    form: Annotated[PasskeyForm, FromForm()],
+    passkeys: ThePasskeys,
+    users: Users,
+    db: Db,
+) -> Response:
+    """Begin a session and set its cookie. The previous session of the browser ends."""
+    try:
+        issued = await passkeys.log_in(
+            db,
+            form.credential,
+            key=key_of(request),
+            kind=COOKIE,
+            remember=bool(form.remember),
+            replaces=session_cookie(request),
+        )
+    except PasskeyRefused as error:
+        errors = {"": str(error)}
+        return html_page(request, "login.html", status=400, email="", next=own_path(form.next), errors=errors)
+    give_cookie(request, issued)
+    take_key(request)
+    remember_browser(request, users, issued.user)
+    return redirect(request, own_path(form.next), message="logged_in")

@@ -1,0 +1,67 @@
+// Forms with `data-passkey` ask the browser for a passkey before they are sent. It is `get` for a passkey that
+// exists, or `create` for a new one. `data-options` is the path that asks, and the field `credential` gets the
+// response. With `data-autofill`, browsers also offer passkeys in a field with `autocomplete="webauthn"`.
+
+const LASTS = 4 * 60 * 1000; // A challenge lasts five minutes.
+const isSupported = Boolean(window.PublicKeyCredential?.parseRequestOptionsFromJSON);
+let waiting = new AbortController(); // Only one request may wait at a time.
+
+async function optionsOf(form) {
+  const headers = { "Content-Type": "application/json" };
+  const response = await fetch(form.dataset.options, { method: "POST", headers, body: "{}" });
+  const content = await response.json();
+  if (!response.ok) throw new Error(content.detail ?? content.title);
+  return content;
+}
+
+async function respond(form, mediation) {
+  waiting.abort();
+  const { signal } = (waiting = new AbortController());
+  const options = await optionsOf(form);
+  const credential =
+    form.dataset.passkey === "create"
+      ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options), signal })
+      : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options), mediation, signal });
+  form.elements.credential.value = JSON.stringify(credential);
+  const remember = document.querySelector("input[type=checkbox][name=remember]");
+  if (form.elements.remember && remember?.checked) form.elements.remember.value = "yes";
+  form.submit();
+}
+
+function show(form, sentence) {
+  const place = form.querySelector("[role=alert]");
+  place.textContent = sentence;
+  place.hidden = false;
+}
+
+function explain(form, error) {
+  // The person cancelled, or another request took over.
+  if (["NotAllowedError", "AbortError"].includes(error.name)) return;
+  if (error.name === "InvalidStateError") show(form, form.dataset.known);
+  else if (error instanceof DOMException) show(form, form.dataset.failed);
+  else show(form, error.message);
+}
+
+function offerInField(form) {
+  respond(form, "conditional").catch((error) => {
+    if (error.name !== "AbortError") console.debug(error);
+  });
+  setTimeout(() => document.hasFocus() || offerInField(form), LASTS);
+}
+
+for (const sentence of document.querySelectorAll("[data-without-script]")) sentence.remove();
+for (const form of document.querySelectorAll("form[data-passkey]")) {
+  form.hidden = false;
+  if (!isSupported) {
+    form.querySelector("button").disabled = true;
+    show(form, form.dataset.unsupported);
+    continue;
+  }
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    respond(form).catch((error) => explain(form, error));
+  });
+  if ("autofill" in form.dataset) {
+    PublicKeyCredential.isConditionalMediationAvailable?.().then((is) => is && offerInField(form));
+  }
+}

@@ -1,0 +1,43 @@
+"""Fixtures for the tests of the pages of passkeys: those of pages and of passkeys."""
+
+import json
+import re
+
+import httpx
+import pytest
+
+from tests.pages.conftest import browser as browser
+from tests.pages.conftest import log_in as log_in
+from tests.pages.conftest import make_browser as make_browser
+from tests.passkeys.authenticator import Authenticator, Json
+from tests.passkeys.conftest import Owner
+from tests.passkeys.conftest import make_owner as make_owner
+from tests.passkeys.conftest import owner as owner
+from tests.passkeys.conftest import phone as phone
+from tests.passkeys.conftest import wait as wait
+
+
+@pytest.fixture
+async def signed_in(owner: Owner, log_in) -> httpx.AsyncClient:
+    """A browser that is logged in to an account with a passkey."""
+    return await log_in(owner.user)
+
+
+async def options_on(browser: httpx.AsyncClient, page: httpx.Response) -> Json:
+    """What the script gets before it asks the browser for a passkey."""
+    [path] = re.findall(r'data-options="([^"]+)"', page.text)
+    answer = await browser.post(path, json={})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def respond(
+    browser: httpx.AsyncClient, page: httpx.Response, authenticator: Authenticator, **form: str
+) -> httpx.Response:
+    """Do what the script does with the form of *page*."""
+    [[action, kind]] = re.findall(r'action="([^"]+)" data-passkey="(get|create)"', page.text)
+    options = await options_on(browser, page)
+    credential = authenticator.create(options) if kind == "create" else authenticator.get(options)
+    return await browser.post(action, data={"credential": json.dumps(credential)} | form)
+
+

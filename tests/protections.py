@@ -2513,6 +2513,24 @@ PROTECTIONS = [
         new="dependencies=[]",
         test="test_security_second_factor_pages.py::test_another_site_cannot_submit_any_form",
     ),
+    Mutation(
+        item=24,
+        name="the pages of one's own authenticator app ask for a recent login",
+        file="app/pages/navigation.py",
+        within="_recently_signed_in",
+        old="if not users.sessions.is_recent(login.session):",
+        new="if False:",
+        test="test_own_app.py::test_changing_it_needs_a_recent_login",
+    ),
+    Mutation(
+        item=31,
+        name="browsers do not store the key of an authenticator app",
+        file="app/web/html.py",
+        within="response",
+        old='"Cache-Control": "no-store"',
+        new='"Cache-Control": "max-age=60"',
+        test="test_security_totp_pages.py::test_the_key_is_in_no_url_log_or_cache",
+    ),
     # The other sections: logs
     Mutation(
         name="opening a link is not audited",

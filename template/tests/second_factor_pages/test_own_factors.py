@@ -59,6 +59,14 @@ async def test_the_codes_are_shown_once(signed_in):
     assert codes_on(await signed_in.get(PAGE)) == []
 
 
+async def test_nothing_leads_away_from_the_codes_by_accident(signed_in):
+    """The language switch would open another page, and the codes would be lost."""
+    shown = await press(signed_in, f"{PAGE}/recovery-codes")
+
+    assert 'action="/language"' in (await signed_in.get(PAGE)).text
+    assert 'action="/language"' not in shown.text
+
+
 async def test_an_account_without_a_factor_has_no_recovery_codes(eve):
     answer = await press(eve, f"{PAGE}/recovery-codes")
 

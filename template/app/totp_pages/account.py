@@ -59,7 +59,18 @@ async def confirm_app(
     return after_adding(request, codes)
 
 
-@router.action(f"{APP}/remove", page=PAGE, dependencies=[limited_by("change_factors")])
+@router.get(f"{APP}/remove")
+async def removal_page(
+    login: RecentlySignedIn, request: Request, totp: TheTotp, factors: AllFactors, db: Db
+) -> Response:
+    """Ask before anything is removed."""
+    names = await factors.names_of(db, login.user)
+    if totp.name not in names:
+        return redirect(request, PAGE)
+    return html_page(request, "totp/remove.html", is_last=len(names) == 1)
+
+
+@router.post(f"{APP}/remove", dependencies=[limited_by("change_factors")])
 async def remove_app(
     login: RecentlySignedIn, request: Request, totp: TheTotp, factors: AllFactors, db: Db
 ) -> Response:

@@ -117,20 +117,30 @@ async def test_the_login_asks_for_a_code(browser, owner):
 
 
 async def test_the_app_is_removed(signed_in, browser):
+    overview = await signed_in.get(PAGE)
+    asked = await signed_in.get(REMOVE)
     page = await follow(signed_in, await press(signed_in, REMOVE))
-    again = await press(signed_in, REMOVE)
+    again = [await signed_in.get(REMOVE), await press(signed_in, REMOVE)]
     logged_in = await give_password(browser)
 
+    assert f'href="{REMOVE}"' in overview.text
+    assert "your recovery codes will no longer work" in asked.text
     assert "The second factor is removed." in page.text
     assert "Recovery codes" not in page.text
-    assert again.headers["location"] == PAGE
+    assert {each.headers["location"] for each in again} == {PAGE}
     assert "You are logged in." in logged_in.text
+
+
+async def test_opening_the_page_removes_nothing(signed_in, browser):
+    await signed_in.get(REMOVE)
+
+    assert (await give_password(browser)).url.path == "/login/second-factor"
 
 
 # Guards
 
 
-@pytest.mark.parametrize("path", [APP])
+@pytest.mark.parametrize("path", [APP, REMOVE])
 async def test_seeing_it_needs_a_recent_login(signed_in, wait, path):
     wait(timedelta(minutes=11))
 

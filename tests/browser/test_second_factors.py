@@ -108,6 +108,8 @@ def test_an_app_is_set_up_asked_for_and_removed(visit: Visit, verified: str, cod
     eve.page.reload()
     eve.sees("9 of 10 left.")
     eve.press("Remove the app")
+    eve.sees("your recovery codes will no longer work")
+    eve.press("Remove the app")
 
     eve.sees("The second factor is removed.")
     with_code.open("/account")
@@ -152,6 +154,7 @@ def test_every_page_can_be_read_by_all_and_is_valid(
     finish(eve, code_of(key))
     looker.look(eve.page, "recovery-codes")
     look(PAGE)
+    look(f"{PAGE}/app/remove")
     look("/confirm/second-factor")
     with client_of(eve) as client:
         codes = client.post(f"{PAGE}/recovery-codes", data={"x": ""})

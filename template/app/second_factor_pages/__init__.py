@@ -1,17 +1,18 @@
 """The pages of second factors: give one at the login, look after one's own, and reset those of an account.
 
-This folder is yours to change. The rules are in `app/second_factors` and `app/totp`.
+This folder is yours to change. The rules are in `app/second_factors`. Each factor has a folder of its own
+for its pages, such as `app/totp_pages`, and adds its part to these (`parts.py`).
 """
 
 from pathlib import Path
 
 from app.i18n import N_
 from app.pages import links
-from app.second_factor_pages import account, administration, login, words
+from app.second_factor_pages import account, administration, login, parts, words
 from app.web import App
 from app.web.static_files import StaticFiles
 
-REQUIRES = ("pages", "second_factors", "totp")
+REQUIRES = ("pages", "second_factors")
 """Features that are installed before this one."""
 
 _FOLDER = Path(__file__).parent
@@ -25,6 +26,7 @@ def install(app: App) -> None:
     html = app.state.html
     html.add_folder(_FOLDER / "templates")
     html.globals.update(second_factors_css=files.url("second_factors.css"))
+    parts.install(app)
     for router in (files.router(), login.router, account.router, administration.router):
         app.include_router(router)
     links.add_to_account(
@@ -32,7 +34,7 @@ def install(app: App) -> None:
         links.Link(
             account.PAGE,
             N_("Manage the second factors"),
-            N_("A code that a login asks for after the password, and recovery codes."),
+            N_("What a login asks for after the password, and recovery codes."),
             heading=N_("Second factors"),
         ),
     )

@@ -1,31 +1,27 @@
-"""The second factors of one's own account: set up and remove the authenticator app, make recovery codes."""
+"""The second factors of one's own account: an overview, and recovery codes.
 
-import base64
+The pages of each factor use `Verified` and `after_adding`, too.
+"""
+
 from typing import Annotated
 
 from hawkapi import Depends, Request
 from hawkapi.responses.response import Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db
 from app.pages.navigation import FACTORS_PAGE, RecentlySignedIn, Redirect, redirect
 from app.pages.routing import PageRouter
-from app.second_factor_pages.forms import CodeForm
-from app.second_factors import WrongFactor
+from app.second_factor_pages import parts
 from app.second_factors.recovery_codes import NUMBER
 from app.second_factors.routes import AllFactors
-from app.totp.routes import TheTotp, qr_code
-from app.totp.totp import AlreadySetUp, Totp
-from app.users import User
 from app.users.dependencies import Login, before_setup, limited_by
 from app.users.exceptions import NoSecondFactor
-from app.web import FromForm
+from app.web.framework.application import services_of_request
 from app.web.html import html_page
 
 router = PageRouter()
 
 PAGE = FACTORS_PAGE
-APP = f"{PAGE}/app"
 
 
 async def _verified(login: RecentlySignedIn) -> Login:
@@ -35,12 +31,15 @@ async def _verified(login: RecentlySignedIn) -> Login:
 
 
 Verified = Annotated[Login, Depends(_verified)]
-"""The login of an account with a verified address. Others see on the page that it is missing."""
+"""The login of an account with a verified address, which may set up a factor. For others `PAGE` opens, where
+the section of the factor should say what is missing."""
 
 
 @router.get(PAGE)
 @before_setup
 async def factors_page(login: RecentlySignedIn, request: Request, factors: AllFactors, db: Db) -> Response:
+    html = services_of_request(request).html
+    values = await parts.values_of_all(html, request, db, login.user)
     return html_page(
         request,
         "second_factors/account.html",
@@ -48,48 +47,8 @@ async def factors_page(login: RecentlySignedIn, request: Request, factors: AllFa
         names=await factors.names_of(db, login.user),
         codes_left=await factors.recovery_codes_left(db, login.user),
         number_of_codes=NUMBER,
+        **values,
     )
-
-
-@router.get(APP)
-@before_setup
-async def set_up_page(login: Verified, request: Request, totp: TheTotp, db: Db) -> Response:
-    return await _show_secret(request, totp, db, login.user)
-
-
-@router.post(APP, dependencies=[limited_by("change_factors")])
-@before_setup
-async def begin_to_set_up(login: Verified, request: Request, totp: TheTotp, db: Db) -> Response:
-    try:
-        await totp.begin(db, login.user)
-    except AlreadySetUp:
-        return redirect(request, PAGE)
-    return redirect(request, APP)
-
-
-@router.action(f"{APP}/confirm", page=APP, dependencies=[limited_by("change_factors")])
-@before_setup
-async def confirm_app(
-    login: Verified, request: Request, form: Annotated[CodeForm, FromForm()], totp: TheTotp, db: Db
-) -> Response:
-    try:
-        codes = await totp.confirm(db, login.user, login.session, form.code)
-    except WrongFactor as error:
-        return await _show_secret(request, totp, db, login.user, error)
-    if codes is None:
-        return redirect(request, PAGE, message="factor_added")
-    return _show_codes(request, codes)
-
-
-@router.action(f"{APP}/remove", page=PAGE, dependencies=[limited_by("change_factors")])
-async def remove_app(
-    login: RecentlySignedIn, request: Request, totp: TheTotp, factors: AllFactors, db: Db
-) -> Response:
-    try:
-        await factors.remove(db, login.user, totp, session=login.session)
-    except NoSecondFactor:
-        return redirect(request, PAGE)
-    return redirect(request, PAGE, message="factor_removed")
 
 
 @router.action(f"{PAGE}/recovery-codes", page=PAGE, dependencies=[limited_by("change_factors")])
@@ -100,27 +59,17 @@ async def renew_recovery_codes(
         codes = await factors.renew_recovery_codes(db, login.user)
     except NoSecondFactor:
         return redirect(request, PAGE)
-    return _show_codes(request, codes)
+    return show_codes(request, codes)
 
 
-async def _show_secret(
-    request: Request, totp: Totp, db: AsyncSession, user: User, error: WrongFactor | None = None
-) -> Response:
-    """The secret of the app that waits for its first code. Without one there is nothing to set up."""
-    secret = await totp.pending_secret(db, user)
-    if secret is None:
-        return redirect(request, PAGE)
-    image = base64.b64encode(qr_code(totp.uri(secret, user)).encode()).decode()
-    return html_page(
-        request,
-        "second_factors/set_up.html",
-        status=200 if error is None else 400,
-        errors={} if error is None else {"code": str(error)},
-        image=f"data:image/svg+xml;base64,{image}",
-        secret=" ".join(secret[start : start + 4] for start in range(0, len(secret), 4)),
-    )
+def after_adding(request: Request, codes: list[str] | None) -> Response:
+    """The page after a factor was set up. *codes*: what `Factors.added` has returned."""
+    if codes is None:
+        return redirect(request, PAGE, message="factor_added")
+    return show_codes(request, codes)
 
 
-def _show_codes(request: Request, codes: list[str]) -> Response:
+def show_codes(request: Request, codes: list[str]) -> Response:
+    """The page that shows new recovery codes, once."""
     # Without a redirect, unlike other forms: only hashes are stored, so no later request could show them.
     return html_page(request, "second_factors/recovery_codes.html", codes=codes)

@@ -5,19 +5,18 @@ from app.users.schemas import Secret
 
 
 class AnswerForm(Secret):
-    """A code or, in the other form of the page, a recovery code."""
+    """The answer to one factor or, in another form of the page, a recovery code."""
 
     code: str = ""
     recovery_code: str = ""
+    credential: str = ""
+    """JSON, as `navigator.credentials.get()` returns it."""
     next: str = ""
 
 
-class CodeForm(Secret):
-    code: str = ""
-
-
 def answer_of(form: AnswerForm) -> Answer:
-    """The answer in *form*."""
-    if form.recovery_code:
-        return Answer(RECOVERY_CODE, form.recovery_code)
+    """The answer in *form*: that of the field that is filled in."""
+    for method, value in ((RECOVERY_CODE, form.recovery_code), ("credential", form.credential)):
+        if value:
+            return Answer(method, value)
     return Answer("code", form.code)

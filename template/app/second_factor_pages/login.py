@@ -1,15 +1,19 @@
-"""Give a second factor: to finish a login, and to confirm."""
+"""Give a second factor: to finish a login, and to confirm.
+
+Each page has the forms of those factors that the account has set up (`parts.py`).
+"""
 
 from typing import Annotated
 
 from hawkapi import Request
 from hawkapi.responses.response import Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db
 from app.pages.navigation import SignedIn, Visitor, own_path, redirect, with_next
 from app.pages.routing import PageRouter
 from app.second_factor_pages.forms import AnswerForm, answer_of
-from app.second_factors import WrongFactor
+from app.second_factors import Factors, WrongFactor
 from app.second_factors.factors import LoginExpired, Ticket
 from app.second_factors.routes import AllFactors
 from app.users import Users
@@ -21,15 +25,17 @@ from app.web.html import html_page
 
 router = PageRouter()
 
+type Errors = dict[str, str]
+
 
 @router.get("/login/second-factor")
-async def login_page(visitor: Visitor, request: Request, next: str = "") -> Response:
-    ticket, _ = login_key(request)
-    if ticket:
-        return html_page(request, "second_factors/login.html", next=own_path(next), errors={})
-    if visitor is not None:
+async def login_page(
+    visitor: Visitor, request: Request, factors: AllFactors, db: Db, next: str = ""
+) -> Response:
+    ticket = _ticket_of(request)
+    if not ticket.ticket and visitor is not None:
         return redirect(request, own_path(next))
-    return _begin_again(request, next)
+    return await _ask_at_login(request, factors, db, ticket, next)
 
 
 @router.post("/login/second-factor", dependencies=[limited_by("second_factor")])
@@ -42,15 +48,12 @@ async def finish_login(
     db: Db,
 ) -> Response:
     """Begin the session and set its cookie. Only the browser that gave the password has the ticket."""
-    ticket, key = login_key(request)
+    ticket, answer = _ticket_of(request), answer_of(form)
     try:
-        issued = await factors.finish_login(
-            db, Ticket(ticket, key, COOKIE), answer_of(form), replaces=session_cookie(request)
-        )
+        issued = await factors.finish_login(db, ticket, answer, replaces=session_cookie(request))
     except WrongFactor as error:
-        return _ask_again(request, "second_factors/login.html", form, error)
+        return await _ask_at_login(request, factors, db, ticket, form.next, {answer.method: str(error)})
     except LoginExpired:
-        take_login_key(request)
         return _begin_again(request, form.next)
     give_cookie(request, issued)
     take_login_key(request)
@@ -62,30 +65,68 @@ async def finish_login(
 async def confirmation_page(
     login: SignedIn, request: Request, users: Users, db: Db, next: str = ""
 ) -> Response:
-    if not await users.factor_methods_of(db, login.user):
+    methods = await users.factor_methods_of(db, login.user)
+    if not methods:
         return redirect(request, with_next("/confirm", next))
-    return html_page(request, "second_factors/confirm.html", next=own_path(next), errors={})
+    return _ask(request, "second_factors/confirm.html", methods, next)
 
 
 @router.post("/confirm/second-factor", dependencies=[limited_by("second_factor")])
 async def confirm(
-    login: SignedIn, request: Request, form: Annotated[AnswerForm, FromForm()], factors: AllFactors, db: Db
+    login: SignedIn,
+    request: Request,
+    form: Annotated[AnswerForm, FromForm()],
+    factors: AllFactors,
+    users: Users,
+    db: Db,
 ) -> Response:
     """Check a second factor again, so that the session counts as recently logged in."""
+    answer = answer_of(form)
     try:
-        issued = await factors.confirm(db, login.user, login.session, answer_of(form))
+        issued = await factors.confirm(db, login.user, login.session, answer)
     except WrongFactor as error:
-        return _ask_again(request, "second_factors/confirm.html", form, error)
+        methods = await users.factor_methods_of(db, login.user)
+        return _ask(request, "second_factors/confirm.html", methods, form.next, {answer.method: str(error)})
     if issued is not None:
         give_cookie(request, issued)
     return redirect(request, own_path(form.next))
 
 
+def _ticket_of(request: Request) -> Ticket:
+    ticket, key = login_key(request)
+    return Ticket(ticket, key, COOKIE)
+
+
+async def _ask_at_login(
+    request: Request,
+    factors: Factors,
+    db: AsyncSession,
+    ticket: Ticket,
+    next: str,
+    errors: Errors | None = None,
+) -> Response:
+    """The page of the login that *ticket* continues. Five wrong answers have ended it."""
+    try:
+        _, user = await factors.waiting(db, ticket)
+    except LoginExpired:
+        return _begin_again(request, next)
+    return _ask(request, "second_factors/login.html", await factors.methods_of(db, user), next, errors)
+
+
 def _begin_again(request: Request, next: str) -> Response:
+    take_login_key(request)
     return redirect(request, with_next("/login", next), message="login_expired")
 
 
-def _ask_again(request: Request, template: str, form: AnswerForm, error: WrongFactor) -> Response:
-    """The form without the code: it may be a right one with a typing error."""
-    errors = {answer_of(form).method: str(error)}
-    return html_page(request, template, status=400, next=own_path(form.next), errors=errors)
+def _ask(
+    request: Request, template: str, methods: list[str], next: str, errors: Errors | None = None
+) -> Response:
+    """The forms of *methods*. They never have the answer: it may be a right one with a typing error."""
+    return html_page(
+        request,
+        template,
+        status=400 if errors else 200,
+        methods=methods,
+        next=own_path(next),
+        errors=errors or {},
+    )

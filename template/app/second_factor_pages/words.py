@@ -1,11 +1,11 @@
-"""Names, messages and sentences of the audit log. Change the words freely."""
+"""Messages and sentences of the audit log. Change the words freely.
+
+Factors may have sentences of their own for their answers, with the method in the key, such as `confirm code`.
+"""
 
 from app.i18n import N_
-from app.i18n import gettext as translated
 from app.pages.events import REFUSALS_OF_FEATURES, SENTENCES_OF_FEATURES
 from app.pages.messages import MESSAGES_OF_FEATURES
-
-_NAMES = {"totp": N_("Authenticator app")}
 
 MESSAGES_OF_FEATURES.update(
     {
@@ -22,20 +22,15 @@ SENTENCES_OF_FEATURES.update(
         "factor_removed": N_("A second factor was removed"),
         "factors_reset": N_("All second factors were removed by an administrator"),
         "recovery_codes_renewed": N_("New recovery codes were made"),
-        "confirm totp": N_("The login was confirmed with a code"),
-        "confirm code": N_("The login was confirmed with a code"),
         "confirm recovery_code": N_("The login was confirmed with a recovery code"),
     }
 )
 REFUSALS_OF_FEATURES.update(
     {
-        "second_factor": N_("A wrong code was given at a login, after the right password"),
-        "confirm code": N_("A wrong code was given to confirm the login"),
+        "second_factor": N_("A wrong second factor was given at a login, after the right password"),
+        "second_factor recovery_code": N_(
+            "A wrong recovery code was given at a login, after the right password"
+        ),
         "confirm recovery_code": N_("A wrong recovery code was given to confirm the login"),
     }
 )
-
-
-def name_of(factor: str) -> str:
-    """What people call *factor*, such as `totp`. One without a name keeps its own."""
-    return translated(_NAMES.get(factor, factor))

@@ -8,11 +8,11 @@ import pytest
 from app.users import User
 from tests.conftest import Login, MakeUser
 from tests.passkeys.authenticator import Authenticator, Json
-from tests.totp.conftest import Person
-from tests.totp.conftest import headings as headings
-from tests.totp.conftest import make_person as make_person
-from tests.totp.conftest import person as person
-from tests.totp.conftest import wait as wait
+from tests.second_factors.conftest import Person
+from tests.second_factors.conftest import headings as headings
+from tests.second_factors.conftest import make_person as make_person
+from tests.second_factors.conftest import person as person
+from tests.second_factors.conftest import wait as wait
 
 
 @pytest.fixture

@@ -1,26 +1,53 @@
-"""Fixtures for the tests of the pages of second factors: those of pages and of authenticator apps."""
+"""Fixtures for the tests of the pages of second factors: those of pages, and an account with a sample factor.
+
+The tests of the pages of a real factor use the functions and have an `owner` of their own.
+"""
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
 
+from app.second_factor_pages import parts
+from app.web import App
 from tests.pages.conftest import browser as browser
 from tests.pages.conftest import log_in as log_in
 from tests.pages.conftest import make_browser as make_browser
-from tests.totp.conftest import Owner
-from tests.totp.conftest import make_owner as make_owner
-from tests.totp.conftest import owner as owner
-from tests.totp.conftest import wait as wait
+from tests.second_factors.conftest import Owner
+from tests.second_factors.conftest import factors as factors
+from tests.second_factors.conftest import make_owner as make_owner
+from tests.second_factors.conftest import owner as owner
+from tests.second_factors.conftest import remove as remove
+from tests.second_factors.conftest import sample as sample
+from tests.second_factors.conftest import set_up as set_up
+from tests.second_factors.conftest import wait as wait
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 NEXT = "/account/sessions"
+BUTTON = {"Content-Type": "application/x-www-form-urlencoded"}
+"""What a browser sends with a form that has no fields."""
+
+
+@pytest.fixture(autouse=True)
+def sample_part(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pages have only the part of the sample factor."""
+    html = app.state.html
+    monkeypatch.setitem(html.globals, "factor_parts", [])
+    folder = str(Path(__file__).parent / "templates")
+    monkeypatch.setattr(html._loader, "searchpath", [*html._loader.searchpath, folder])
+    parts.add(app, parts.Part("sample", "Sample factor", "code", "sample/ask.html", "sample/section.html"))
 
 
 @pytest.fixture
 async def signed_in(owner: Owner, log_in) -> httpx.AsyncClient:
-    """A browser that is logged in to an account with an authenticator app."""
+    """A browser that is logged in to an account with a factor."""
     return await log_in(owner.user)
+
+
+def press(browser: httpx.AsyncClient, path: str):
+    """Press the button of a form without fields."""
+    return browser.post(path, content=b"", headers=BUTTON)
 
 
 async def give_password(browser: httpx.AsyncClient, **form: str) -> httpx.Response:
@@ -37,12 +64,16 @@ async def follow(browser: httpx.AsyncClient, answer: httpx.Response) -> httpx.Re
     return await browser.get(answer.headers["location"])
 
 
-def secret_on(page: httpx.Response) -> str:
-    """The key for an authenticator app that *page* shows."""
-    [shown] = re.findall(r'<code class="key">([A-Z2-7 ]+)</code>', page.text)
-    return shown.replace(" ", "")
-
-
 def codes_on(page: httpx.Response) -> list[str]:
     """The recovery codes that *page* shows."""
     return re.findall(r"\b(?:[A-Z]{4}-){6}[A-Z]{4}\b", page.text)
+
+
+def pages_of(app: App, method: str) -> list[str]:
+    """The paths of the pages of second factors that accept *method*, also of those of each factor."""
+    found = [each for each in app.endpoints if method in each.route.methods]
+    return [
+        re.sub(r"\{[^}]+\}", "x", each.route.path)
+        for each in found
+        if "second-factor" in each.route.path and not each.route.path.startswith(("/users", "/static"))
+    ]

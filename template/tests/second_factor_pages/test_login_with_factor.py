@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from app.second_factor_pages import parts
 from tests.second_factor_pages.conftest import NEXT, follow, give_password
+from tests.second_factors.conftest import SampleFactor
 
 LOGIN, CONFIRM = "/login/second-factor", "/confirm/second-factor"
 WRONG = "000000"
@@ -19,7 +21,7 @@ async def test_a_login_with_password_and_code(browser, owner):
     page = await follow(browser, answer)
 
     assert str(asked.url) == "https://test/login/second-factor?next=%2Faccount%2Fsessions"
-    assert 'autocomplete="one-time-code" inputmode="numeric"' in asked.text
+    assert '<label for="code">Sample code</label>' in asked.text
     assert f'name="next" value="{NEXT}"' in asked.text
     assert answer.headers["location"] == NEXT
     assert "You are logged in." in page.text
@@ -114,6 +116,47 @@ async def test_five_wrong_answers_end_the_login(browser, owner):
     answer = await browser.post(LOGIN, data={"code": owner.code()})
 
     assert answer.headers["location"].startswith("/login?")
+
+
+async def test_the_fifth_wrong_answer_leads_to_the_password(browser, owner):
+    await give_password(browser)
+
+    answers = [await browser.post(LOGIN, data={"code": WRONG, "next": NEXT}) for _ in range(5)]
+
+    assert [each.status_code for each in answers] == [400] * 4 + [303]
+    assert "The login has expired." in (await follow(browser, answers[-1])).text
+
+
+async def test_an_expired_login_asks_for_nothing(browser, owner, wait):
+    await give_password(browser)
+    wait(timedelta(minutes=6))
+
+    answer = await browser.get(LOGIN, params={"next": NEXT})
+
+    assert answer.headers["location"] == "/login?next=%2Faccount%2Fsessions"
+
+
+async def test_only_the_factors_of_the_account_are_asked_for(app, browser, signed_in, owner):
+    parts.add(app, parts.Part("other", "Other", "credential", "sample/other.html", "sample/other.html"))
+
+    pages = [await give_password(browser), await signed_in.get(CONFIRM)]
+
+    assert [page.status_code for page in pages] == [200, 200]
+    assert all("Sample code" in page.text and "The other factor." not in page.text for page in pages)
+
+
+async def test_a_factor_may_answer_with_a_credential(app, browser, owner, factors, set_up):
+    other = SampleFactor("other", method="credential")
+    factors.add(other)
+    parts.add(app, parts.Part("other", "Other", "credential", "sample/other.html", "sample/other.html"))
+    await set_up(owner.user, other)
+
+    asked = await give_password(browser)
+    entered = await browser.post(LOGIN, data={"credential": other.new_code(owner.user)})
+
+    assert "Sample code" in asked.text
+    assert "The other factor." in asked.text
+    assert entered.headers["location"] == "/account"
 
 
 async def test_another_browser_cannot_finish_the_login(browser, make_browser, owner):

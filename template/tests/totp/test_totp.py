@@ -1,4 +1,4 @@
-"""Authenticator apps: set one up, log in with it, confirm with it, remove it."""
+"""Authenticator apps: set one up, log in with it, remove it."""
 
 from datetime import timedelta
 
@@ -7,9 +7,6 @@ from pyotp.totp import TOTP
 
 from app import clock
 from tests.totp.conftest import STEP
-
-KINDS = pytest.mark.parametrize("kind", ["", "/cookie"], ids=["bearer", "cookie"])
-
 
 # Setting it up
 
@@ -72,10 +69,6 @@ async def test_an_account_has_one_authenticator_app(client, owner):
     assert (answer.status_code, answer.json()["code"]) == (409, "totp_already_set_up")
 
 
-async def test_setting_it_up_is_mailed(owner, headings):
-    assert await headings() == ["A second factor was added"]
-
-
 async def test_setting_it_up_ends_the_session_of_another_browser(client, make_user, login, make_person):
     ada = await make_user(is_verified=True)
     headers, elsewhere = login(ada), login(ada)
@@ -87,35 +80,30 @@ async def test_setting_it_up_ends_the_session_of_another_browser(client, make_us
     assert [answer.status_code for answer in answers] == [200, 401]
 
 
-# Logging in
+async def test_a_session_that_lacks_a_required_factor_can_set_one_up(make_user, manager, person):
+    """REQUIRE_SECOND_FACTOR."""
+    await make_user(is_verified=True)
+    manager.require_second_factor = "all"
+    entered = (await person.password()).json()
+    headers = {"Authorization": f"Bearer {entered['access_token']}"}
 
+    begun = (await person.client.post("/users/me/totp", headers=headers)).json()
+    code = {"code": TOTP(begun["secret"]).at(clock.now())}
+    confirmed = await person.client.post("/users/me/totp/confirm", json=code, headers=headers)
 
-@KINDS
-async def test_a_login_with_password_and_code(owner, person, kind):
-    refused = await person.password(kind=kind)
-    problem = refused.json()
-    entered = await person.answer(problem["ticket"], kind, code=owner.code())
-    headers = {} if kind else {"Authorization": f"Bearer {entered.json()['access_token']}"}
-
-    assert (refused.status_code, problem["code"]) == (401, "second_factor_required")
-    assert problem["methods"] == ["code", "recovery_code"]
-    assert (entered.status_code, entered.json()["email"]) == (200, "ada@example.com")
+    assert confirmed.status_code == 200
     assert (await person.client.get("/users/me", headers=headers)).status_code == 200
 
 
-async def test_remember_me_is_kept_until_the_session_begins(owner, person):
-    ticket = (await person.password(kind="/cookie", remember=False)).json()["ticket"]
-
-    entered = await person.answer(ticket, "/cookie", code=owner.code())
-
-    [cookie] = [each for each in entered.headers.get_list("set-cookie") if "session=" in each]
-    assert "Max-Age" not in cookie
+# Logging in
 
 
-async def test_an_account_without_a_factor_logs_in_as_before(make_user, owner, person):
-    await make_user("eve@example.com")
+async def test_a_login_with_password_and_code(owner, person):
+    refused = (await person.password()).json()
+    entered = await person.answer(refused["ticket"], code=owner.code())
 
-    assert (await person.password("eve@example.com")).status_code == 200
+    assert refused["methods"] == ["code", "recovery_code"]
+    assert entered.status_code == 200
 
 
 @pytest.mark.parametrize("spelling", ["{0} {1}", "{0}-{1}", " {0}{1}\t"])
@@ -139,36 +127,6 @@ async def test_other_codes_are_refused(owner, person, wait, steps):
     wait(2 * STEP)
 
     assert (await person.answer(await person.ticket(), code=owner.code(steps))).status_code == 401
-
-
-# Confirming
-
-
-async def test_a_code_makes_the_login_recent_and_the_password_does_not(client, owner, wait):
-    wait(timedelta(minutes=11))
-    before = await client.get("/users/me/export", headers=owner.headers)
-    password = await client.post(
-        "/users/me/confirm", json={"password": "correct horse battery"}, headers=owner.headers
-    )
-    code = await client.post(
-        "/users/me/confirm/second-factor", json={"code": owner.code()}, headers=owner.headers
-    )
-    after = await client.get("/users/me/export", headers=owner.headers)
-
-    assert [before.status_code, code.status_code, after.status_code] == [403, 204, 200]
-    assert (password.status_code, password.json()["code"]) == (403, "confirm_with_second_factor")
-    assert "ticket" not in password.json()
-
-
-async def test_a_wrong_code_confirms_nothing(client, owner, wait):
-    wait(timedelta(minutes=11))
-
-    answer = await client.post(
-        "/users/me/confirm/second-factor", json={"code": "000000"}, headers=owner.headers
-    )
-
-    assert answer.status_code == 400
-    assert (await client.get("/users/me/export", headers=owner.headers)).status_code == 403
 
 
 # Removing it
@@ -197,37 +155,21 @@ async def test_removing_needs_a_recent_login(client, owner, wait):
     assert (await client.delete("/users/me/totp", headers=owner.headers)).status_code == 403
 
 
-# Administration
+async def test_a_required_one_cannot_be_removed(client, owner, manager):
+    manager.require_second_factor = "all"
+
+    answer = await client.delete("/users/me/totp", headers=owner.headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "last_second_factor")
 
 
-async def test_a_superuser_sees_and_resets_the_factors_of_an_account(
-    client, owner, make_user, login, person, headings
-):
+async def test_an_administrator_sees_and_resets_it(client, owner, make_user, login, person):
     admin = login(await make_user("admin@example.com", is_superuser=True))
     path = f"/users/{owner.user.id}/factors"
 
     seen = (await client.get(path, headers=admin)).json()
     reset = await client.delete(path, headers=admin)
 
-    assert seen == {"factors": ["totp"], "recovery_codes": 10}
+    assert seen["factors"] == ["totp"]
     assert reset.status_code == 204
-    assert (await client.get("/users/me", headers=owner.headers)).status_code == 401
     assert (await person.password()).status_code == 200
-    assert (await headings())[-1] == "Your second factors were removed"
-
-
-async def test_others_reset_no_factors(client, owner, make_user, login):
-    eve = login(await make_user("eve@example.com", is_verified=True))
-    path = f"/users/{owner.user.id}/factors"
-
-    answers = [await client.get(path, headers=eve), await client.delete(path, headers=eve)]
-
-    assert [answer.status_code for answer in answers] == [403, 403]
-
-
-async def test_the_export_has_no_secret_of_a_factor(client, owner):
-    export = (await client.get("/users/me/export", headers=owner.headers)).text
-
-    assert "totp_secrets" in export
-    assert "sealed_secret" not in export
-    assert "code_hash" not in export

@@ -6,12 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, func, select, text
 
-from app.second_factors.routes import factors_of
-from app.totp.models import TotpSecret
-from app.totp.totp import Totp
 from app.users import UserSession
 from app.users.audit import AuditEvent
-from tests.totp.conftest import STEP
 
 KINDS = pytest.mark.parametrize("kind", ["", "/cookie"], ids=["bearer", "cookie"])
 WRONG = "000000"
@@ -26,85 +22,23 @@ def number_of_sessions(db):
     return count
 
 
-# A code works once
+# An answer works once
 
 
-@pytest.mark.parametrize(
-    "spell",
-    [
-        lambda code: code,
-        lambda code: f"{code[:3]} {code[3:]}",
-        lambda code: code.translate({48 + each: 0xFF10 + each for each in range(10)}),
-        lambda code: code.translate({48 + each: 0x0660 + each for each in range(10)}),
-    ],
-    ids=["same", "spaces", "full-width", "arabic-indic"],
-)
-async def test_a_code_works_once_however_it_is_written(owner, person, spell):
-    """Checklist 31. allauth 65.20.1 read the same digits as another code."""
+async def test_an_answer_works_once(owner, person):
+    """Checklist 31."""
     code = owner.code()
     first = await person.answer(await person.ticket(), code=code)
-    second = await person.answer(await person.ticket(), code=spell(code))
+    second = await person.answer(await person.ticket(), code=code)
 
     assert (first.status_code, second.status_code) == (200, 401)
 
 
-async def test_digits_of_other_scripts_are_read(owner, person):
-    code = owner.code().translate({48 + each: 0x0660 + each for each in range(10)})
-
-    assert (await person.answer(await person.ticket(), code=code)).status_code == 200
-
-
-async def test_a_later_code_makes_the_earlier_one_invalid(owner, person, wait):
-    """Checklist 31."""
-    wait(STEP)
-    earlier, later = owner.code(-1), owner.code()
-    first = await person.answer(await person.ticket(), code=later)
-    second = await person.answer(await person.ticket(), code=earlier)
-
-    assert (first.status_code, second.status_code) == (200, 401)
-
-
-async def test_the_code_that_set_the_app_up_does_not_log_in(make_owner, person, wait):
-    """Checklist 31."""
-    owner = await make_owner()
-    wait(-STEP)
-
-    assert (await person.answer(await person.ticket(), code=owner.code())).status_code == 401
-
-
-async def test_a_code_that_confirmed_does_not_log_in(client, owner, person):
-    """Checklist 31. Every route that takes a code counts it as used."""
-    code = {"code": owner.code()}
-    confirmed = await client.post("/users/me/confirm/second-factor", json=code, headers=owner.headers)
-
-    assert confirmed.status_code == 204
-    assert (await person.answer(await person.ticket(), **code)).status_code == 401
-
-
-@KINDS
-@pytest.mark.parametrize("method", ["code", "recovery_code"])
-async def test_eight_simultaneous_uses_begin_one_session(
-    owner, make_person, number_of_sessions, kind, method
-):
-    """Checklist 31. Each has a right password and a ticket of its own (CVE-2026-31875, CVE-2025-67507)."""
-    answer = {method: owner.code() if method == "code" else owner.recovery_codes[0]}
-    people = [make_person() for _ in range(8)]
-    tickets = [await person.ticket(kind) for person in people]
-    before = await number_of_sessions()
-
-    answers = await asyncio.gather(
-        *(person.answer(ticket, kind, **answer) for person, ticket in zip(people, tickets, strict=True))
-    )
-
-    assert sorted(each.status_code for each in answers) == [200] + [401] * 7
-    assert await number_of_sessions() == before + 1
-
-
-async def test_one_ticket_begins_one_session(owner, person, number_of_sessions, manager, monkeypatch):
+async def test_one_ticket_begins_one_session(owner, person, number_of_sessions, factors, monkeypatch):
     """Checklist 31."""
     ticket = await person.ticket()
     before = await number_of_sessions()
-    factors, everyone = factors_of(manager), asyncio.Barrier(5)
+    everyone = asyncio.Barrier(5)
     check = factors._check
 
     async def check_together(*arguments):
@@ -135,10 +69,9 @@ async def test_a_ticket_is_no_credential(owner, person):
 
 
 @KINDS
-async def test_a_used_ticket_is_dead(owner, person, wait, kind):
+async def test_a_used_ticket_is_dead(owner, person, kind):
     ticket = await person.ticket(kind)
     first = await person.answer(ticket, kind, code=owner.code())
-    wait(STEP)
     second = await person.answer(ticket, kind, code=owner.code())
 
     assert (first.status_code, second.status_code) == (200, 401)
@@ -253,10 +186,9 @@ async def test_wrong_codes_do_not_use_up_the_tries_of_recovery_codes(owner, pers
     assert answer.status_code == 200
 
 
-async def test_right_codes_are_not_counted(owner, person, wait):
+async def test_right_codes_are_not_counted(owner, person):
     for _ in range(12):
         assert (await person.answer(await person.ticket(), code=owner.code())).status_code == 200
-        wait(STEP)
 
 
 # Around the factor
@@ -304,25 +236,6 @@ async def test_a_login_without_a_factor_makes_no_query_more(make_user, person, a
     assert counted[0] == counted[1]
 
 
-async def test_the_secret_is_encrypted_at_rest(owner, db):
-    """Checklist 31."""
-    async with db.session(commit=False) as session:
-        stored = await session.scalar(select(TotpSecret.sealed_secret))
-        everything = str((await session.execute(text("SELECT * FROM totp_secrets"))).all())
-
-    assert owner.app.secret not in everything
-    assert stored.startswith("gAAAA")
-
-
-async def test_another_secret_key_opens_no_secret(owner, person, manager, caplog, monkeypatch):
-    factors = factors_of(manager)
-    other = Totp("another secret key of enough characters", "My app", factors)
-    monkeypatch.setitem(factors._factors, "code", other)
-
-    assert (await person.answer(await person.ticket(), code=owner.code())).status_code == 401
-    assert "SECRET_KEY has changed" in caplog.text
-
-
 # Recovery codes
 
 
@@ -333,7 +246,7 @@ async def test_ten_codes_are_shown_once(client, owner):
 
     assert len(set(owner.recovery_codes)) == 10
     assert all(len(code.replace("-", "")) == 28 for code in owner.recovery_codes)
-    assert listed.json() == {"factors": ["totp"], "recovery_codes": 10}
+    assert listed.json() == {"factors": ["sample"], "recovery_codes": 10}
     assert renewed.headers.get("cache-control") == "no-store"
 
 
@@ -346,6 +259,26 @@ async def test_a_recovery_code_works_once_and_is_mailed(client, owner, person, h
     assert (first.status_code, second.status_code) == (200, 401)
     assert (await client.get("/users/me/factors", headers=owner.headers)).json()["recovery_codes"] == 9
     assert "A recovery code was used" in await headings()
+
+
+@KINDS
+async def test_eight_simultaneous_uses_of_a_recovery_code_begin_one_session(
+    owner, make_person, number_of_sessions, kind
+):
+    """Checklist 32. Each has a right password and a ticket of its own (CVE-2026-31875, CVE-2025-67507)."""
+    people = [make_person() for _ in range(8)]
+    tickets = [await person.ticket(kind) for person in people]
+    before = await number_of_sessions()
+
+    answers = await asyncio.gather(
+        *(
+            person.answer(ticket, kind, recovery_code=owner.recovery_codes[0])
+            for person, ticket in zip(people, tickets, strict=True)
+        )
+    )
+
+    assert sorted(each.status_code for each in answers) == [200] + [401] * 7
+    assert await number_of_sessions() == before + 1
 
 
 async def test_new_codes_make_the_earlier_ones_invalid(client, owner, person):

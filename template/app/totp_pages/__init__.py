@@ -1,0 +1,35 @@
+"""The pages of authenticator apps: set one up, give its code at the login, and remove it.
+
+This folder is yours to change. The rules are in `app/totp`.
+"""
+
+from pathlib import Path
+
+from app.i18n import N_
+from app.second_factor_pages import parts
+from app.totp.totp import Totp
+from app.totp_pages import account, words
+from app.web import App
+from app.web.static_files import StaticFiles
+
+REQUIRES = ("pages", "second_factor_pages", "totp")
+"""Features that are installed before this one."""
+
+_FOLDER = Path(__file__).parent
+# Importing it has added the sentences.
+_ = words
+
+
+def install(app: App) -> None:
+    """Add the pages, and their part of the pages of all second factors."""
+    files = StaticFiles("/static/totp", _FOLDER / "static")
+    app.state.html.add_folder(_FOLDER / "templates")
+    app.state.html.globals.update(totp_css=files.url("totp.css"))
+    for router in (files.router(), account.router):
+        app.include_router(router)
+    parts.add(
+        app,
+        parts.Part(
+            Totp.name, N_("Authenticator app"), Totp.method, ask="totp/ask.html", section="totp/section.html"
+        ),
+    )

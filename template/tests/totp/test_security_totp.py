@@ -1,0 +1,119 @@
+"""Checklist 31: what must not pass as a code of an authenticator app."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import func, select, text
+
+from app.second_factors.routes import factors_of
+from app.totp.models import TotpSecret
+from app.totp.totp import Totp
+from app.users import UserSession
+from tests.totp.conftest import STEP
+
+KINDS = pytest.mark.parametrize("kind", ["", "/cookie"], ids=["bearer", "cookie"])
+
+
+async def number_of_sessions(db):
+    async with db.session(commit=False) as session:
+        return await session.scalar(select(func.count()).select_from(UserSession))
+
+
+# A code works once
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda code: code,
+        lambda code: f"{code[:3]} {code[3:]}",
+        lambda code: code.translate({48 + each: 0xFF10 + each for each in range(10)}),
+        lambda code: code.translate({48 + each: 0x0660 + each for each in range(10)}),
+    ],
+    ids=["same", "spaces", "full-width", "arabic-indic"],
+)
+async def test_a_code_works_once_however_it_is_written(owner, person, spell):
+    """Checklist 31. allauth 65.20.1 read the same digits as another code."""
+    code = owner.code()
+    first = await person.answer(await person.ticket(), code=code)
+    second = await person.answer(await person.ticket(), code=spell(code))
+
+    assert (first.status_code, second.status_code) == (200, 401)
+
+
+async def test_digits_of_other_scripts_are_read(owner, person):
+    code = owner.code().translate({48 + each: 0x0660 + each for each in range(10)})
+
+    assert (await person.answer(await person.ticket(), code=code)).status_code == 200
+
+
+async def test_a_later_code_makes_the_earlier_one_invalid(owner, person, wait):
+    """Checklist 31."""
+    wait(STEP)
+    earlier, later = owner.code(-1), owner.code()
+    first = await person.answer(await person.ticket(), code=later)
+    second = await person.answer(await person.ticket(), code=earlier)
+
+    assert (first.status_code, second.status_code) == (200, 401)
+
+
+async def test_the_code_that_set_the_app_up_does_not_log_in(make_owner, person, wait):
+    """Checklist 31."""
+    owner = await make_owner()
+    wait(-STEP)
+
+    assert (await person.answer(await person.ticket(), code=owner.code())).status_code == 401
+
+
+async def test_a_code_that_confirmed_does_not_log_in(client, owner, person):
+    """Checklist 31. Every route that takes a code counts it as used."""
+    code = {"code": owner.code()}
+    confirmed = await client.post("/users/me/confirm/second-factor", json=code, headers=owner.headers)
+
+    assert confirmed.status_code == 204
+    assert (await person.answer(await person.ticket(), **code)).status_code == 401
+
+
+@KINDS
+async def test_eight_simultaneous_uses_begin_one_session(owner, make_person, db, kind):
+    """Checklist 31. Each has a right password and a ticket of its own (CVE-2026-31875, CVE-2025-67507)."""
+    code = owner.code()
+    people = [make_person() for _ in range(8)]
+    tickets = [await person.ticket(kind) for person in people]
+    before = await number_of_sessions(db)
+
+    answers = await asyncio.gather(
+        *(person.answer(ticket, kind, code=code) for person, ticket in zip(people, tickets, strict=True))
+    )
+
+    assert sorted(each.status_code for each in answers) == [200] + [401] * 7
+    assert await number_of_sessions(db) == before + 1
+
+
+# The secret
+
+
+async def test_the_secret_is_encrypted_at_rest(owner, db):
+    """Checklist 31."""
+    async with db.session(commit=False) as session:
+        stored = await session.scalar(select(TotpSecret.sealed_secret))
+        everything = str((await session.execute(text("SELECT * FROM totp_secrets"))).all())
+
+    assert owner.app.secret not in everything
+    assert stored.startswith("gAAAA")
+
+
+async def test_another_secret_key_opens_no_secret(owner, person, manager, caplog, monkeypatch):
+    factors = factors_of(manager)
+    other = Totp("another secret key of enough characters", "My app", factors)
+    monkeypatch.setitem(factors._factors, "code", other)
+
+    assert (await person.answer(await person.ticket(), code=owner.code())).status_code == 401
+    assert "SECRET_KEY has changed" in caplog.text
+
+
+async def test_the_export_has_no_secret(client, owner):
+    export = (await client.get("/users/me/export", headers=owner.headers)).text
+
+    assert "totp_secrets" in export
+    assert "sealed_secret" not in export

@@ -19,6 +19,7 @@ from webauthn.helpers import bytes_to_base64url
 
 from app import clock
 from app.database import released
+from app.i18n import N_
 from app.i18n import gettext as _
 from app.passkeys import ceremonies, challenges
 from app.passkeys.authenticators import name_of
@@ -69,6 +70,7 @@ class Passkeys:
 
     name = "passkey"
     method = "credential"
+    refusal = N_("The passkey was not accepted. Try again.")
 
     def __init__(self, party: RelyingParty, users: UserManager, factors: Factors) -> None:
         self._party = party
@@ -225,10 +227,10 @@ class Passkeys:
         try:
             response = ceremonies.read(content)
             if not await self._take(db, response.challenge, "add", session.id):
-                raise WrongFactor
+                raise WrongFactor(self.refusal)
             new = ceremonies.verify_new(self._party, response)
         except InvalidResponse:
-            raise WrongFactor from None
+            raise WrongFactor(self.refusal) from None
         await lock(db, user)
         if len(await self.of(db, user)) >= MAX_PASSKEYS:
             raise TooManyPasskeys

@@ -23,7 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.database import client_of_session, released
+from app.i18n import N_
 from app.i18n import gettext as _
+from app.i18n import gettext as translated
 from app.second_factors import recovery_codes
 from app.second_factors.models import PendingLogin
 from app.users import User, UserManager, UserSession
@@ -37,13 +39,17 @@ MAX_TRIES = 5
 RECOVERY_CODE = "recovery_code"
 
 
+WRONG_CODE = N_("The code is wrong or was used before.")
+
+
 class WrongFactor(ValueError):
     """The answer is wrong, was used before, or belongs to a factor that the account does not have."""
 
     code = "wrong_second_factor"
 
-    def __init__(self) -> None:
-        super().__init__(_("The code is wrong or was used before."))
+    def __init__(self, sentence: str = WRONG_CODE) -> None:
+        """*sentence*: for people, marked by `N_`."""
+        super().__init__(translated(sentence))
 
 
 class LoginExpired(ValueError):
@@ -110,6 +116,8 @@ class Factor(Protocol):
     """For the audit log and the list of factors, such as `totp`."""
     method: str
     """The field of the answer, such as `code`."""
+    refusal: str
+    """What people read if the answer is wrong, marked by `N_`."""
 
     def number_of(self, user_id: str) -> ColumnElement[int]:
         """How many of this factor the account has, as a subquery. Only those that are set up count."""
@@ -274,13 +282,13 @@ class Factors:
         """The name of the factor for which *answer* is right. It is used up."""
         async with self.counted(user, answer.method):
             await lock(db, user)
+            factor = self._factors.get(answer.method)
             if answer.method == RECOVERY_CODE:
                 is_right = await recovery_codes.spend(db, user.id, answer.value)
             else:
-                factor = self._factors.get(answer.method)
                 is_right = factor is not None and await factor.check(db, user, answer.value, asked)
             if not is_right:
-                raise WrongFactor
+                raise WrongFactor(factor.refusal if factor is not None else WRONG_CODE)
         if answer.method != RECOVERY_CODE:
             return self._factors[answer.method].name
         await self._users.send_notice(user, "recovery_code_used")

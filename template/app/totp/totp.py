@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.second_factors.factors import Asked, Factors, WrongFactor, lock
+from app.second_factors.factors import WRONG_CODE, Asked, Factors, WrongFactor, lock
 from app.totp.models import TotpSecret
 from app.users import User, UserSession
 from app.users.tokens import derived_key
@@ -42,6 +42,7 @@ class Totp:
 
     name = "totp"
     method = "code"
+    refusal = WRONG_CODE
 
     def __init__(self, secret_key: str, issuer: str, factors: Factors) -> None:
         key = bytes.fromhex(derived_key(secret_key, "totp"))

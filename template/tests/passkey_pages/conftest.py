@@ -14,7 +14,7 @@ from tests.passkeys.conftest import Owner
 from tests.passkeys.conftest import make_owner as make_owner
 from tests.passkeys.conftest import owner as owner
 from tests.passkeys.conftest import phone as phone
-from tests.passkeys.conftest import wait as wait
+from tests.second_factors.conftest import wait as wait
 
 
 @pytest.fixture
@@ -39,5 +39,3 @@ async def respond(
     options = await options_on(browser, page)
     credential = authenticator.create(options) if kind == "create" else authenticator.get(options)
     return await browser.post(action, data={"credential": json.dumps(credential)} | form)
-
-

@@ -107,6 +107,17 @@ async def test_a_login_with_password_and_passkey(owner, browser, phone):
     assert "You are logged in." in (await follow(browser, answer)).text
 
 
+async def test_a_refused_passkey_is_asked_for_again(owner, browser, phone):
+    asked = await follow(browser, await browser.post("/login", data=ADA | {"next": NEXT}))
+    phone.origin = "https://evil.example"
+
+    again = await respond(browser, asked, phone, next=NEXT)
+
+    assert again.status_code == 400
+    assert '<a href="#credential">The passkey was not accepted. Try again.</a>' in again.text
+    assert f'name="next" value="{NEXT}"' in again.text
+
+
 async def test_a_passkey_confirms(signed_in, phone, wait):
     wait(timedelta(minutes=11))
     asked = await follow(signed_in, await signed_in.get(PAGE))
@@ -204,7 +215,11 @@ async def test_changing_them_needs_a_recent_login(signed_in, owner, wait, path):
 async def test_another_site_cannot_submit_any_form(signed_in, owner):
     """Checklist 35."""
     signed_in.headers["Sec-Fetch-Site"] = "cross-site"
-    paths = ["/login/passkey", PASSKEYS, *(f"{PASSKEYS}/{owner.passkey['id']}/{each}" for each in ("name", "remove"))]
+    paths = [
+        "/login/passkey",
+        PASSKEYS,
+        *(f"{PASSKEYS}/{owner.passkey['id']}/{each}" for each in ("name", "remove")),
+    ]
 
     answers = [await signed_in.post(path, data={"credential": "{}"}) for path in paths]
 

@@ -48,7 +48,9 @@ def test_a_domain_that_no_page_is_in_is_refused_at_start(build_app, values):
         build_app(**values)
 
 
-@pytest.mark.parametrize("domain", ["https://example.org", "example.org:80", "Example.org", "203.0.113.5", ""])
+@pytest.mark.parametrize(
+    "domain", ["https://example.org", "example.org:80", "Example.org", "203.0.113.5", ""]
+)
 def test_a_domain_is_a_plain_name(domain):
     with pytest.raises(ValueError, match="must be a domain in lower case"):
         make_settings(passkey_domain=domain)

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.second_factors.factors import Asked, Factors
+from app.second_factors.factors import WRONG_CODE, Asked, Factors
 from app.second_factors.routes import factors_of
 from app.users import User, UserManager, UserSession
 from app.web import App
@@ -40,6 +40,8 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
 
 class SampleFactor:
     """A factor that accepts each of its codes once."""
+
+    refusal = WRONG_CODE
 
     def __init__(self, name: str = "sample", method: str = "code") -> None:
         self.name = name

@@ -26,6 +26,7 @@ import pytest
 from conftest import (
     POSTGRESQL,
     REDIS,
+    WITH_FEATURES,
     add_machinery_tests,
     answers,
     clean_environment,
@@ -67,7 +68,7 @@ class Laboratory:
         (folder / "template").mkdir()
         self._folder = folder
         self._database = database
-        project = project_of_template(snapshot(folder / "template"), folder / "project", totp=True)
+        project = project_of_template(snapshot(folder / "template"), folder / "project", **WITH_FEATURES)
         self._project = add_machinery_tests(project)
         self._python = python_of_project(self._project)
 

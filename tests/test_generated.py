@@ -9,7 +9,7 @@ from test_render import files_of
 from test_upgrade import ADA, USE
 
 PUBLIC = {"id", "email", "is_active", "is_verified", "is_superuser"}
-LARGEST: dict[str, object] = {"from_hawkapi_users": True, "totp": True}
+LARGEST: dict[str, object] = {"from_hawkapi_users": True, "totp": True, "email_login": True}
 SMALLEST: dict[str, object] = {
     "database": "postgresql",
     "docker": False,

@@ -12,6 +12,7 @@ from app import clock
 from app.users import User, UserSession
 from app.web import App
 from tests.conftest import MakeUser, Outbox, make_client
+from tests.users.conftest import change as change
 from tests.users.conftest import events as events
 from tests.users.conftest import other_app as other_app
 from tests.users.conftest import other_client as other_client

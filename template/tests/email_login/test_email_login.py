@@ -232,7 +232,7 @@ async def test_a_second_factor_is_asked_for(ada, person, manager, number_of_sess
 
     body = answer.json()
     expected = "ticket-cookie-True" if kind else "ticket-bearer-True"
-    assert (answer.status_code, body["code"]) == (401, "second_factor_required")
+    assert (answer.status_code, body.get("code")) == (401, "second_factor_required")
     assert (body["methods"], body["ticket"]) == (["code"], expected)
     assert person.client.cookies["__Host-login"] == f"{expected}.key"
     assert await number_of_sessions() == 0
@@ -247,7 +247,7 @@ async def test_a_required_factor_must_be_set_up_first(ada, person, manager):
     tokens = (await person.log_in()).json()
     me = await person.client.get("/users/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
 
-    assert (me.status_code, me.json()["code"]) == (403, "second_factor_setup_required")
+    assert (me.status_code, me.json().get("code")) == (403, "second_factor_setup_required")
 
 
 # Settings

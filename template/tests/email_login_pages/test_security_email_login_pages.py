@@ -68,7 +68,7 @@ async def test_every_address_leads_to_the_same_page(ada, make_user, make_browser
     await make_user("eve@example.com", is_verified=False)
 
     def visible(answer):
-        cookie = re.sub(r"=[\w-]{43}\.[\w-]{43};", "=…;", answer.headers["set-cookie"])
+        cookie = re.sub(r"=[\w-]{43}\.[\w-]{43};", "=…;", answer.headers.get("set-cookie", ""))
         headers = dict(answer.headers) | {"x-request-id": "", "set-cookie": cookie}
         return answer.status_code, answer.content, headers
 

@@ -28,6 +28,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MACHINERY = REPOSITORY / "tests" / "machinery"
+WITH_FEATURES = {"totp": True, "passkeys": True, "email_login": True}
+"""The answers with which a project has all protections and all code that the tests in `machinery` need."""
 POSTGRESQL = "postgresql://root@127.0.0.1:5432/postgres"
 REDIS = "redis://127.0.0.1:6379/0"
 TOOLS = ["bandit==1.9.4", "detect-secrets==1.5.0", "pip-audit==2.10.1", "schemathesis==4.32.5"]
@@ -232,7 +234,7 @@ def add_machinery_tests(project: Path) -> Path:
 @pytest.fixture(scope="session")
 def python(render: Render) -> Path:
     """The Python of an environment with the dependencies of generated projects, with all features."""
-    return python_of_project(render(totp=True, passkeys=True))
+    return python_of_project(render(**WITH_FEATURES))
 
 
 def python_of_project(project: Path) -> Path:

@@ -26,6 +26,7 @@ import pytest
 from conftest import (
     POSTGRESQL,
     REDIS,
+    WITH_FEATURES,
     add_machinery_tests,
     answers,
     clean_environment,
@@ -67,8 +68,7 @@ class Laboratory:
         (folder / "template").mkdir()
         self._folder = folder
         self._database = database
-        template, features = snapshot(folder / "template"), {"totp": True, "passkeys": True}
-        project = project_of_template(template, folder / "project", **features)
+        project = project_of_template(snapshot(folder / "template"), folder / "project", **WITH_FEATURES)
         self._project = add_machinery_tests(project)
         self._python = python_of_project(self._project)
 

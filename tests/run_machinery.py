@@ -10,14 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from conftest import add_machinery_tests, project_of_template, python_of_project, snapshot
+from conftest import WITH_FEATURES, add_machinery_tests, project_of_template, python_of_project, snapshot
 
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder) / "template"
         template.mkdir()
-        project = project_of_template(snapshot(template), Path(folder) / "project", totp=True, passkeys=True)
+        project = project_of_template(snapshot(template), Path(folder) / "project", **WITH_FEATURES)
         add_machinery_tests(project)
         pytest = ["-m", "pytest", "-p", "tests.documented_errors", "--all"]
         command = [python_of_project(project), *pytest, *sys.argv[1:]]

@@ -167,6 +167,16 @@ def test_the_second_factors_page_can_be_followed(reader: Reader):
     }
 
 
+@pytest.mark.minutes
+@ON_POSTGRESQL
+def test_the_page_on_logins_by_mail_can_be_followed(reader: Reader):
+    reader.follow(DOCS / "email-login.md")
+    reader.do("sh", "uv run app db check")
+
+    # The migrations stay, since databases may have the table.
+    assert not [*(reader.project / "app").glob("email_login*/__init__.py")]
+
+
 def test_the_errors_page_has_every_code():
     """tests/machinery/ shows that each of these codes has its status, and that there are no others."""
     page = (DOCS / "errors.md").read_text("utf-8")

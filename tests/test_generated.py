@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Render, run
+from conftest import WITH_FEATURES, Render, run
 from test_render import files_of
 from test_upgrade import ADA, USE
 
 PUBLIC = {"id", "email", "is_active", "is_verified", "is_superuser"}
-LARGEST: dict[str, object] = {"from_hawkapi_users": True, "totp": True, "passkeys": True}
+LARGEST: dict[str, object] = {"from_hawkapi_users": True, **WITH_FEATURES}
 SMALLEST: dict[str, object] = {
     "database": "postgresql",
     "docker": False,

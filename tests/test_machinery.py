@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import MACHINERY, REPOSITORY, Render, add_machinery_tests, run
+from conftest import MACHINERY, REPOSITORY, WITH_FEATURES, Render, add_machinery_tests, run
 
 OWN = REPOSITORY / "template" / "tests"
 FILES = sorted(str(path.relative_to(MACHINERY)) for path in MACHINERY.rglob("*.py"))
@@ -19,7 +19,7 @@ TESTS = [f"tests/{name}" for name in FILES if Path(name).name.startswith("test_"
 
 @pytest.fixture(scope="session")
 def project(compiled: Render) -> Path:
-    return add_machinery_tests(compiled(totp=True, passkeys=True))
+    return add_machinery_tests(compiled(**WITH_FEATURES))
 
 
 def test_no_machinery_test_replaces_a_project_file():

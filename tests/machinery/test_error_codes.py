@@ -31,6 +31,7 @@ STATUSES = {
     "invalid_url": 400,
     "last_second_factor": 409,
     "last_superuser": 409,
+    "login_code_refused": 401,
     "login_expired": 401,
     "malformed_form": 400,
     "malformed_json": 400,

@@ -23,7 +23,8 @@ ADA = {"email": "ada@example.com", "password": "short"}
 PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w+\}|</?\w+>")
 
 
-FOLDERS = sorted(ROOT.glob("*/locales"))
+FOLDERS = sorted(ROOT.glob("*/locales"), key=lambda path: (path.parent.name != "i18n", path))
+"""That of the application first."""
 OF_EACH_FOLDER = pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.parent.name)
 
 

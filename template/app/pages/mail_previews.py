@@ -53,10 +53,13 @@ PREVIEWS: dict[str, Preview] = {
 }
 """The functions that put the mails into the outbox, by name. Each gets a sample account."""
 
+PREVIEWS_OF_FEATURES: dict[str, Preview] = {}
+"""Like `PREVIEWS`. Features add theirs when they are installed. Their notices are found without it."""
+
 
 def previews() -> dict[str, Preview]:
-    """The previews and those of the notices of features."""
-    return PREVIEWS | {name: _notice(name) for name in NOTICES_OF_FEATURES}
+    """All previews, with those of features."""
+    return PREVIEWS | PREVIEWS_OF_FEATURES | {name: _notice(name) for name in NOTICES_OF_FEATURES}
 
 
 async def preview(services: Services, name: str) -> EmailMessage:

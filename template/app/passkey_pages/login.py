@@ -6,13 +6,13 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 
 from app.database import Db
+from app.pages.logging_in import enter
 from app.pages.navigation import Visitor, own_path, redirect
 from app.pages.routing import PageRouter
-from app.passkeys.cookies import key_of, take_key
 from app.passkeys.passkeys import PasskeyRefused
-from app.passkeys.routes import ThePasskeys
+from app.passkeys.routes import PASSKEY, ThePasskeys, key_of
 from app.users import Users
-from app.users.cookies import give_cookie, remember_browser, session_cookie
+from app.users.cookies import session_cookie, take_login_key
 from app.users.dependencies import limited_by
 from app.users.schemas import Secret
 from app.users.sessions import COOKIE
@@ -58,7 +58,5 @@ async def log_in(
     except PasskeyRefused as error:
         errors = {"": str(error)}
         return html_page(request, "login.html", status=400, email="", next=own_path(form.next), errors=errors)
-    give_cookie(request, issued)
-    take_key(request)
-    remember_browser(request, users, issued.user)
-    return redirect(request, own_path(form.next), message="logged_in")
+    take_login_key(request, name=PASSKEY)
+    return enter(request, users, issued, form.next)

@@ -13,7 +13,6 @@ from hawkapi.routing.router import Router
 
 from app.database import Db
 from app.passkeys import limits
-from app.passkeys.cookies import give_key, key_of, take_key
 from app.passkeys.passkeys import PasskeyExists, PasskeyRefused, Passkeys, TooManyPasskeys
 from app.passkeys.schemas import (
     AddedPasskey,
@@ -29,11 +28,18 @@ from app.passkeys.schemas import (
 from app.second_factors.factors import Asked, LastFactor, LoginExpired, Ticket, asked_by
 from app.second_factors.routes import NOT_SET_UP, REFUSED, TAG, WRONG, AllFactors
 from app.users import CurrentLogin, RecentLogin, Users, VerifiedUser
-from app.users.cookies import give_cookie, login_key, remember_browser, session_cookie
+from app.users.cookies import (
+    give_cookie,
+    give_login_key,
+    login_key,
+    remember_browser,
+    session_cookie,
+    take_login_key,
+)
 from app.users.dependencies import before_setup, limited_by
 from app.users.manager import UserManager
 from app.users.routes.errors import CROSS_SITE
-from app.users.routes.sessions import tokens_for
+from app.users.routes.sessions import logged_in
 from app.users.schemas import LoggedIn, PublicUser
 from app.users.schemas import public as public_user
 from app.users.sessions import BEARER, COOKIE, IssuedSession
@@ -44,6 +50,8 @@ from app.web.csrf import require_same_origin
 _ = limits
 router = Router(tags=[TAG])
 
+PASSKEY = "passkey"
+"""The cookie that binds a login to the browser that began it: `__Host-passkey`."""
 PASSKEY_REFUSED = {401: {PasskeyRefused.code: "The passkey does not log in. The same for every reason."}}
 CANNOT_BE_ADDED = {
     409: {
@@ -62,6 +70,11 @@ def _passkeys(factors: AllFactors) -> Passkeys:
 ThePasskeys = Annotated[Passkeys, Depends(_passkeys)]
 
 
+def key_of(request: Request) -> str:
+    """The key of the login that this browser has begun, or an empty string."""
+    return login_key(request, name=PASSKEY)[1]
+
+
 # Logging in without a password
 
 
@@ -73,7 +86,7 @@ async def begin_login(request: Request, passkeys: ThePasskeys, db: Db) -> Option
     """
     key = key_of(request) or secrets.token_urlsafe(32)
     options = await passkeys.begin_login(db, key)
-    give_key(request, key)
+    give_login_key(request, "", key, name=PASSKEY)
     return options
 
 
@@ -86,9 +99,7 @@ async def log_in(
 
     It replaces the password and the second factor together, so it must verify its user.
     """
-    issued = await _log_in(request, body, passkeys, users, db, kind=BEARER)
-    tokens = msgspec.structs.asdict(tokens_for(users, issued))
-    return LoggedIn(**msgspec.structs.asdict(public_user(issued.user)), **tokens)
+    return logged_in(users, await _log_in(request, body, passkeys, users, db, kind=BEARER))
 
 
 @router.post(
@@ -128,7 +139,7 @@ async def _log_in(
         remember=remember,
         replaces=session_cookie(request) if is_cookie else None,
     )
-    take_key(request)
+    take_login_key(request, name=PASSKEY)
     remember_browser(request, users, issued.user)
     return issued
 

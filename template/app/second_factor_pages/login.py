@@ -10,6 +10,7 @@ from hawkapi.responses.response import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db
+from app.pages.logging_in import enter
 from app.pages.navigation import SignedIn, Visitor, own_path, redirect, with_next
 from app.pages.routing import PageRouter
 from app.second_factor_pages.forms import AnswerForm, answer_of
@@ -17,7 +18,7 @@ from app.second_factors import Factors, WrongFactor
 from app.second_factors.factors import LoginExpired, Ticket
 from app.second_factors.routes import AllFactors
 from app.users import Users
-from app.users.cookies import give_cookie, login_key, remember_browser, session_cookie, take_login_key
+from app.users.cookies import give_cookie, login_key, session_cookie, take_login_key
 from app.users.dependencies import limited_by
 from app.users.sessions import COOKIE
 from app.web import FromForm
@@ -55,10 +56,8 @@ async def finish_login(
         return await _ask_at_login(request, factors, db, ticket, form.next, {answer.method: str(error)})
     except LoginExpired:
         return _begin_again(request, form.next)
-    give_cookie(request, issued)
     take_login_key(request)
-    remember_browser(request, users, issued.user)
-    return redirect(request, own_path(form.next), message="logged_in")
+    return enter(request, users, issued, form.next)
 
 
 @router.get("/confirm/second-factor")

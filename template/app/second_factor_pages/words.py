@@ -9,7 +9,7 @@ from app.pages.messages import MESSAGES_OF_FEATURES
 
 MESSAGES_OF_FEATURES.update(
     {
-        "login_expired": N_("The login has expired. Begin again with the password."),
+        "login_expired": N_("The login has expired. Begin again."),
         "factor_added": N_("The second factor is set up. All other sessions have ended."),
         "factor_removed": N_("The second factor is removed. All other sessions have ended."),
         "factors_reset": N_("The second factors are removed, and all sessions of the account have ended."),

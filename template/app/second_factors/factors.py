@@ -12,8 +12,7 @@ before its factors, and one conditional statement decides each race.
 import hashlib
 import hmac
 import secrets
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, Protocol
@@ -31,6 +30,7 @@ from app.second_factors.models import PendingLogin
 from app.users import User, UserManager, UserSession
 from app.users.audit import record
 from app.users.exceptions import NoSecondFactor, SessionEnded
+from app.users.rate_limits import counted_as_wrong
 from app.users.sessions import BEARER, COOKIE, IssuedSession
 
 LASTS = timedelta(minutes=5)
@@ -58,7 +58,7 @@ class LoginExpired(ValueError):
     code = "login_expired"
 
     def __init__(self) -> None:
-        super().__init__(_("The login has expired. Begin again with the password."))
+        super().__init__(_("The login has expired. Begin again."))
 
 
 class LastFactor(ValueError):
@@ -294,18 +294,13 @@ class Factors:
         await self._users.send_notice(user, "recovery_code_used")
         return RECOVERY_CODE
 
-    @asynccontextmanager
-    async def counted(self, user: User, method: str) -> AsyncGenerator[None]:
+    def counted(self, user: User, method: str) -> AbstractAsyncContextManager[None]:
         """Count an answer as wrong, unless the block ends without an exception.
 
         Raises:
             TooManyRequests: the answer must not be checked.
         """
-        limits = self._users.limits
-        attempt = limits and await limits.begin("wrong_factor", account=f"{user.id} {method}")
-        yield
-        if attempt is not None:
-            await attempt.uncount()
+        return counted_as_wrong(self._users.limits, "wrong_factor", account=f"{user.id} {method}")
 
     # Changing factors
 

@@ -3,7 +3,6 @@
 
 from typing import Annotated
 
-import msgspec
 from hawkapi import Depends, Request
 from hawkapi.routing.router import Router
 
@@ -28,7 +27,7 @@ from app.users.cookies import (
 from app.users.dependencies import before_setup, limited_by
 from app.users.manager import UserManager
 from app.users.routes.errors import CROSS_SITE, UNKNOWN_ACCOUNT
-from app.users.routes.sessions import tokens_for
+from app.users.routes.sessions import logged_in
 from app.users.schemas import LoggedIn, PublicUser, public
 from app.users.sessions import BEARER, COOKIE, IssuedSession
 from app.web import Problem, responds
@@ -70,8 +69,7 @@ async def finish_login(
     `ticket` is from the response to the password. Send one of `code`, `recovery_code` and `credential`.
     """
     issued = await _finish(request, body, factors, users, db, kind=BEARER)
-    tokens = msgspec.structs.asdict(tokens_for(users, issued))
-    return LoggedIn(**msgspec.structs.asdict(public(issued.user)), **tokens)
+    return logged_in(users, issued)
 
 
 @router.post(

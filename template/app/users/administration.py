@@ -97,7 +97,7 @@ async def update(
         hashed_password = await self.hasher.hash(password)
     if is_active is False or is_superuser is False:
         await self.require_another_superuser(db, user)
-    if not await self._lock(db, user):
+    if not await self.lock(db, user):
         raise NoSuchUser(_("The account does not exist."))
     old_email, was_verified = user.email, user.is_verified
     if is_verified is None and email not in (None, old_email):
@@ -167,7 +167,7 @@ async def send_password_reset(self: "UserManager", db: AsyncSession, user: User)
         AccountDisabled: no mail is sent.
         NoSuchUser: the account was deleted meanwhile.
     """
-    if not await self._lock(db, user):
+    if not await self.lock(db, user):
         raise NoSuchUser(_("The account does not exist."))
     if not user.is_active:
         raise AccountDisabled(_("The account is disabled, so no mail is sent to it."))
@@ -185,7 +185,7 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
     """
     await self.require_another_superuser(db, user)
     # The second of two simultaneous deletions finds no row, so hooks run once.
-    if not await self._lock(db, user):
+    if not await self.lock(db, user):
         return
     await self.on_before_delete(user)
     await db.flush()

@@ -50,25 +50,28 @@ def take_cookie(request: Request) -> None:
     delete_cookie(request, _name(request), secure=_is_secure(request))
 
 
-def give_login_key(request: Request, ticket: str, key: str) -> None:
-    """Let this browser, and no other one, finish the login of *ticket* (`app/users/second_factors.py`)."""
-    set_cookie(request, _login_name(request), f"{ticket}.{key}", max_age=600, secure=_is_secure(request))
+def give_login_key(request: Request, ticket: str, key: str, *, name: str = LOGIN) -> None:
+    """Let this browser, and no other one, finish the login of *ticket* (`app/users/second_factors.py`).
+
+    *name*: of the cookie. Each kind of login that waits has its own.
+    """
+    set_cookie(request, _full_name(request, name), f"{ticket}.{key}", max_age=600, secure=_is_secure(request))
 
 
-def login_key(request: Request) -> tuple[str, str]:
+def login_key(request: Request, *, name: str = LOGIN) -> tuple[str, str]:
     """The ticket and the key of the login that this browser has begun, or empty strings."""
-    ticket, _, key = (request.cookies.get(_login_name(request)) or "").partition(".")
+    ticket, _, key = (request.cookies.get(_full_name(request, name)) or "").partition(".")
     return ticket, key
 
 
-def take_login_key(request: Request) -> None:
+def take_login_key(request: Request, *, name: str = LOGIN) -> None:
     """Delete what `give_login_key` has set."""
-    delete_cookie(request, _login_name(request), secure=_is_secure(request))
+    delete_cookie(request, _full_name(request, name), secure=_is_secure(request))
 
 
 def device_cookie(request: Request) -> str:
     """The value of the device cookie, or an empty string."""
-    return request.cookies.get(_device_name(request)) or ""
+    return request.cookies.get(_full_name(request, DEVICE)) or ""
 
 
 def remember_browser(request: Request, users: UserManager, user: User | None) -> None:
@@ -77,19 +80,15 @@ def remember_browser(request: Request, users: UserManager, user: User | None) ->
     user_id, password_version = (user.id, user.password_version) if user else (str(uuid4()), 0)
     set_cookie(
         request,
-        _device_name(request),
+        _full_name(request, DEVICE),
         users.device_cookies.remember(device_cookie(request), user_id, password_version),
         max_age=int(LIFETIME.total_seconds()),
         secure=_is_secure(request),
     )
 
 
-def _device_name(request: Request) -> str:
-    return f"__Host-{DEVICE}" if _is_secure(request) else DEVICE
-
-
-def _login_name(request: Request) -> str:
-    return f"__Host-{LOGIN}" if _is_secure(request) else LOGIN
+def _full_name(request: Request, name: str) -> str:
+    return f"__Host-{name}" if _is_secure(request) else name
 
 
 def _is_secure(request: Request) -> bool:

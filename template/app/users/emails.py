@@ -2,7 +2,8 @@
 
 A mail is in the language that its user has set, or else in that of the request that causes it.
 
-`emails/layout.html` is the frame of all HTML mails. While you develop, `/dev/mails` shows every mail.
+`emails/layout.html` is the frame of all HTML mails. A feature keeps the texts of its mails in a folder
+`emails` of its own. While you develop, `/dev/mails` shows every mail.
 
 `send_verification_email` and `send_password_reset_email` accept your own renderer, template names, subject
 and context, and any mailer. HawkAPI's mailer sends at once. `app.mail.Mailer.for_session(...)` puts the mail
@@ -18,6 +19,7 @@ from typing import Any, Protocol, cast
 
 from babel.units import format_unit
 from hawkapi_mail import EmailMessage, TemplateRenderer
+from jinja2 import FileSystemLoader
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock, i18n
@@ -31,6 +33,7 @@ from app.users.user_agents import UNKNOWN, browser_of
 # isort: split
 
 _TEMPLATES = Path(__file__).parent / "emails"
+_APP = Path(__file__).parent.parent
 
 
 class Sender(Protocol):
@@ -43,8 +46,10 @@ class Sender(Protocol):
 
 @cache
 def default_renderer() -> TemplateRenderer:
-    """Renders the files in `app/users/emails/`. Values in .html files are escaped."""
-    renderer = TemplateRenderer(directory=_TEMPLATES)
+    """Renders the files in `app/users/emails/` and those in the folders `emails` of features. Values in .html
+    files are escaped."""
+    renderer = TemplateRenderer()
+    renderer.env.loader = FileSystemLoader([_TEMPLATES, *sorted(_APP.glob("*/emails"))])
     i18n.translate_templates(renderer.env)
     return renderer
 
@@ -253,6 +258,26 @@ async def mail_nobody(db: AsyncSession, token: str) -> None:
         subject=_("Set a new password for {app_name}").format(app_name=settings.app_name),
         context={"lifetime": in_words(settings.reset_ttl), **_common(db)},
     )
+
+
+async def send_template(
+    db: AsyncSession,
+    to: str,
+    subject: str,
+    template: str,
+    values: dict[str, Any],
+    *,
+    user_id: str | None = None,
+    lifetime: float | None = None,
+    discard: bool = False,
+) -> None:
+    """Put the mail *template* and its text version into the outbox: for features and for your own mails.
+
+    The template is in the folder `emails` of the feature, and has *values* and what the layout shows.
+    *user_id*, *lifetime*, *discard*: as in `app.mail.Mailer.for_session`.
+    """
+    mailer = services_of_session(db).mail.for_session(db, user_id=user_id, lifetime=lifetime, discard=discard)
+    await _send(mailer, to, subject, template, _common(db, user_id or "") | values)
 
 
 # Your own mails go below; template updates never touch them.

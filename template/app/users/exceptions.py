@@ -52,7 +52,7 @@ class InactiveUser(ValueError):
 
 
 class SecondFactorRequired(Exception):
-    """The password is right, but the account has a second factor, which must be given, too.
+    """The password or a mailed code is right, but the account has a second factor, which must be given, too.
 
     *methods*: what the client can send, such as `code`. *ticket* continues the login. It is empty for a
     logged-in user, who is asked to confirm. *browser_key* is for the browser that began the login.

@@ -213,7 +213,7 @@ class UserManager:
         except UserAlreadyExists:
             user = await self._held_by_email(db, email)
         if user is None or not self._can_receive_mail(user):
-            await self._do_dummy_work(db)
+            await self.do_dummy_work(db)
         elif not user.is_verified:
             # This account cannot log in without the link, and its owner may have lost the first mail.
             await self._mail_verification(user)
@@ -222,7 +222,7 @@ class UserManager:
             # addresses that are taken.
             await self.notify(user, "already_registered")
         else:
-            await self._do_dummy_work(db)
+            await self.do_dummy_work(db)
         audit.record(db, "register", user and user.id, outcome="failure")
         return None
 
@@ -332,7 +332,7 @@ class UserManager:
     ) -> None:
         """Everything that a login causes, apart from its session."""
         if user.delete_after is not None:
-            await self._take_back_deletion(db, user)
+            await self._take_back_deletion(db, user, method)
         # Not for the first login of the account, which has no browsers yet.
         if browsers and audit.browser_of_session(db) not in browsers:
             await self.send_notice(user, "new_sign_in")
@@ -349,7 +349,7 @@ class UserManager:
         version = user.password_version
         # The password may have been reset, or the account disabled or deleted, while the hash was computed.
         # The lock prevents that until the session is stored.
-        is_as_it_was = await self._lock(db, user) and user.password_version == version
+        is_as_it_was = await self.lock(db, user) and user.password_version == version
         if not is_as_it_was or _is_past_deletion(user) or not self._opens(user, known):
             raise InvalidCredentials("The address or the password is wrong.")
         if not user.is_active:
@@ -371,6 +371,10 @@ class UserManager:
         Add your own reasons to refuse a login here, for example an unpaid bill.
         """
         return user.is_verified or not self.must_verify
+
+    def may_log_in_without_password(self, user: User) -> bool:
+        """Whether *user* can log in at present by other means than the password."""
+        return self._can_receive_mail(user) and not user.must_reset_password and self.may_log_in(user)
 
     def is_known_browser(self, cookie: str, user: User) -> bool:
         """Whether *cookie* proves that this browser used the account since its password was set."""
@@ -416,7 +420,7 @@ class UserManager:
         if user is not None and may_mail and self._can_receive_mail(user) and not user.is_verified:
             await self._mail_verification(user)
         else:
-            await self._do_dummy_work(db)
+            await self.do_dummy_work(db)
         audit.record(db, "verify_request", user and user.id, actor="")
 
     async def _mail_verification(self, user: User) -> None:
@@ -500,7 +504,7 @@ class UserManager:
         if user is not None and may_mail and self._can_receive_mail(user):
             await self._mail_reset(user)
         else:
-            await self._do_dummy_work(db)
+            await self.do_dummy_work(db)
         audit.record(db, "password_reset_request", user and user.id, actor="")
 
     async def _mail_reset(self, user: User) -> None:
@@ -594,8 +598,7 @@ class UserManager:
             SessionEnded: the account may not log in at present.
             SecondFactorRequired: as in `log_in`.
         """
-        is_usable = await self._lock(db, user) and user.is_active and not _is_past_deletion(user)
-        if not is_usable or user.must_reset_password or not self.may_log_in(user):
+        if not await self.lock(db, user) or not self.may_log_in_without_password(user):
             raise SessionEnded
         browsers, number_of_factors = await self._read_for_login(db, user)
         if number_of_factors and not includes_factor:
@@ -605,6 +608,20 @@ class UserManager:
         return await self._begin_session(
             db, user, kind=kind, remember=remember, replaces=replaces, lacks_factor=lacks_factor
         )
+
+    async def find_for_login_mail(
+        self, db: AsyncSession, *, email: str, limit: str
+    ) -> tuple[User | None, bool]:
+        """The account of *email*, and whether it gets a mail that lets its owner log in.
+
+        Only a verified account does: anyone can register another person's address. *limit*: the row of
+        `rate_limits.py` that limits these mails. The caller must do the same work in every case, as
+        `request_password_reset` does.
+        """
+        may_mail = await self._may_mail(limit, email)
+        user = await self._held_by_email(db, email)
+        is_able = user is not None and user.is_verified and self.may_log_in_without_password(user)
+        return user, may_mail and is_able
 
     async def finish_login(
         self,
@@ -624,7 +641,7 @@ class UserManager:
         Raises:
             SessionEnded: the account was disabled or deleted, or its password has changed meanwhile.
         """
-        if not await self._lock(db, user) or user.password_version != password_version:
+        if not await self.lock(db, user) or user.password_version != password_version:
             raise SessionEnded
         return await self.log_in_without_password(
             db, user, method=method, includes_factor=True, kind=kind, remember=remember, replaces=replaces
@@ -683,7 +700,7 @@ class UserManager:
             return await self.sessions.rotate(db, token)
         except SessionReused as reuse:
             # Lock the account before its session: the mail refers to the account.
-            if await self._lock(db, reuse.user) and await self.sessions.revoke(db, reuse.session):
+            if await self.lock(db, reuse.user) and await self.sessions.revoke(db, reuse.session):
                 user_id, ended = reuse.user.id, reuse.session.id
                 audit.record(db, "session_reuse", user_id, outcome="failure", details={"session": ended})
                 await self.send_notice(reuse.user, "session_reuse")
@@ -843,7 +860,7 @@ class UserManager:
                 await self.send_email_change(user, new_email, token)
             await self.on_after_request_email_change(user, new_email, token)
         else:
-            await self._do_dummy_work(db)
+            await self.do_dummy_work(db)
         audit.record(db, "email_change_request", user.id)
         await self.send_notice(user, "email_change_requested")
 
@@ -933,10 +950,10 @@ class UserManager:
         audit.record(db, "delete_request", user.id)
         await self.send_notice(user, "deletion_scheduled")
 
-    async def _take_back_deletion(self, db: AsyncSession, user: User) -> None:
+    async def _take_back_deletion(self, db: AsyncSession, user: User, method: str) -> None:
         # Only one of two simultaneous logins cancels the deletion.
         if await self._change_once(db, user, self.model.delete_after.is_not(None), delete_after=None):
-            audit.record(db, "delete_cancelled", user.id, method="password")
+            audit.record(db, "delete_cancelled", user.id, method=method)
 
     # Invitations, in `invitations.py`
 
@@ -1018,12 +1035,13 @@ class UserManager:
         query = select(self.model).where(self.model.email == normalize_email(email))
         return await db.scalar(query.with_for_update(read=True, key_share=True))
 
-    async def _lock(self, db: AsyncSession, user: User) -> bool:
+    async def lock(self, db: AsyncSession, user: User) -> bool:
         """Read *user* again and lock it until the transaction ends. False if it no longer exists."""
         current = await db.get(self.model, user.id, populate_existing=True, with_for_update=True)
         return current is not None
 
-    async def _do_dummy_work(self, db: AsyncSession) -> None:
+    async def do_dummy_work(self, db: AsyncSession) -> None:
+        """Do the work of a mail, for an address that gets none."""
         token = self.tokens.issue_reset(str(uuid4()), email="nobody@localhost")
         if self.send_dummy_mail is not None:
             await self.send_dummy_mail(db, token)
@@ -1050,7 +1068,7 @@ class UserManager:
         if may_mail:
             await self.notify(user, notice, to=to)
         else:
-            await self._do_dummy_work(session_of(user))
+            await self.do_dummy_work(session_of(user))
 
     async def _flush_unique(self, db: AsyncSession, email: str) -> None:
         try:

@@ -6,7 +6,8 @@ the two.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from app.i18n import N_
@@ -188,6 +189,19 @@ class Limits:
                 await _refund(self._limiter, buckets[:position])
                 return wait
         return 0.0
+
+
+@asynccontextmanager
+async def counted_as_wrong(limits: Limits | None, row: str, *, account: str) -> AsyncGenerator[None]:
+    """Count an answer of *account* as wrong, unless the block ends without an exception.
+
+    Raises:
+        TooManyRequests: the answer must not be checked.
+    """
+    attempt = limits and await limits.begin(row, account=account)
+    yield
+    if attempt is not None:
+        await attempt.uncount()
 
 
 async def _refund(limiter: Limiter, buckets: Iterable[_Bucket]) -> None:

@@ -265,6 +265,12 @@ async def test_login_expired(client):
     shows(await client.post("/users/login/second-factor", json=body), "login_expired")
 
 
+async def test_login_code_refused(client):
+    body = {"code": "BCDF-GHJK"}
+
+    shows(await client.post("/users/login/email/unknown", json=body), "login_code_refused")
+
+
 async def test_no_second_factor(client, make_user, login):
     headers = login(await make_user())
 

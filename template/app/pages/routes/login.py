@@ -10,14 +10,13 @@ from hawkapi.responses.response import Response
 
 from app.database import Db
 from app.pages.forms import REFUSALS, LoginForm, PasswordForm, show_again
+from app.pages.logging_in import ask_for_factor, enter
 from app.pages.navigation import SignedIn, Visitor, own_path, redirect, with_next
 from app.pages.routing import PageRouter
 from app.users import Users
 from app.users.cookies import (
     device_cookie,
     give_cookie,
-    give_login_key,
-    remember_browser,
     session_cookie,
     take_cookie,
 )
@@ -56,13 +55,10 @@ async def log_in(
             browser=device_cookie(request),
         )
     except SecondFactorRequired as required:
-        give_login_key(request, required.ticket, required.browser_key)
-        return redirect(request, with_next("/login/second-factor", form.next))
+        return ask_for_factor(request, required, form.next)
     except REFUSALS as error:
         return show_again(request, "login.html", form, error, next=own_path(form.next))
-    give_cookie(request, issued)
-    remember_browser(request, users, issued.user)
-    return redirect(request, own_path(form.next), message="logged_in")
+    return enter(request, users, issued, form.next)
 
 
 @router.post("/logout")

@@ -11,7 +11,7 @@ INVALID_CREDENTIALS = {
 }
 SECOND_FACTOR = {
     401: {
-        "second_factor_required": "The password is right, and the account has a second factor. Send it with"
+        "second_factor_required": "The account has a second factor, which must be given, too. Send it with"
         " the `ticket` of this response. `methods` says what it can be."
     }
 }

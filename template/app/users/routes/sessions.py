@@ -69,6 +69,12 @@ def tokens_for(users: UserManager, issued: IssuedSession) -> TokenPair:
     )
 
 
+def logged_in(users: UserManager, issued: IssuedSession) -> LoggedIn:
+    """The response to a login that began a bearer session."""
+    tokens = msgspec.structs.asdict(tokens_for(users, issued))
+    return LoggedIn(**msgspec.structs.asdict(public(issued.user)), **tokens)
+
+
 @router.post("/login", status_code=200, dependencies=[limited_by("login"), Depends(within_wrong_passwords)])
 @responds(INVALID_CREDENTIALS, SECOND_FACTOR, BUSY)
 async def login(request: Request, body: Credentials, users: Users, db: Db) -> LoggedIn:
@@ -79,8 +85,7 @@ async def login(request: Request, body: Credentials, users: Users, db: Db) -> Lo
     """
     issued = await users.log_in(db, email=body.email, password=body.password, browser=device_cookie(request))
     remember_browser(request, users, issued.user)
-    tokens = msgspec.structs.asdict(tokens_for(users, issued))
-    return LoggedIn(**msgspec.structs.asdict(public(issued.user)), **tokens)
+    return logged_in(users, issued)
 
 
 @router.post(

@@ -1,0 +1,31 @@
+"""Log in with a code that is mailed, in place of the password. Start reading at `login_codes.py`."""
+
+from hawkapi.routing.router import Router
+
+from app.email_login import notices
+from app.email_login.login_codes import LoginCodeRefused, LoginCodes, remove_expired
+from app.email_login.routes import router
+from app.tasks import PeriodicTask
+from app.web import App
+
+__all__ = ["LoginCodeRefused", "LoginCodes", "install"]
+
+REQUIRES = ("users",)
+"""Features that are installed before this one."""
+
+# Importing it has added the notices.
+_ = notices
+
+
+def install(app: App) -> None:
+    """Add the routes, and remove expired requests."""
+    database = app.state.db
+
+    async def remove_expired_requests() -> None:
+        async with database.session() as db:
+            await remove_expired(db)
+
+    app.state.tasks.append(PeriodicTask("remove expired login codes", 600.0, remove_expired_requests))
+    mounted = Router(prefix=app.state.settings.users_prefix)
+    mounted.include_router(router)
+    app.include_router(mounted)

@@ -1,0 +1,228 @@
+"""Ask for a code by mail, and log in with it. This module knows nothing about HTTP.
+
+A request has an id and a key, which only the client has, and a code, which only the mail has. All three begin
+the session. The code lasts ten minutes, works once, in the browser that asked, and ends after five wrong
+answers. It stands in for the password, not for a second factor (ASVS 6.3.6).
+
+A new request does not end the earlier ones: else anyone who knows an address could keep its owner out, by
+asking again and again. An account has three that are open, and the oldest ends first, because people look at
+the newest mail. One that ended in this way still takes wrong answers, or an address without an account, whose
+requests never end early, could be told apart.
+
+You may change the limits below, within ASVS 6.5.5 (ten minutes). Keep these rules: do the same work with and
+without an account, count an answer before it is checked, lock the account before its request, and let one
+conditional statement decide each race.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.database import client_of_session
+from app.email_login.mails import mail_code, mail_nobody
+from app.email_login.models import LoginCode
+from app.i18n import gettext as _
+from app.users import User, UserManager, normalize_email, record
+from app.users.exceptions import SessionEnded
+from app.users.rate_limits import counted_as_wrong
+from app.users.sessions import BEARER, IssuedSession
+from app.users.tokens import derived_key
+from app.users.typed_codes import in_groups, letters_of, new_code
+
+LASTS = timedelta(minutes=10)
+MAX_TRIES = 5
+MAX_OPEN = 3
+"""Open requests of an account. Requests at the same moment may leave more; `request_login_code` bounds them.
+"""
+LENGTH = 8
+"""34 bits. Within `wrong_login_code`, a year of guesses at an account is right once in a million."""
+METHOD = "email"
+"""In the audit log."""
+
+
+class LoginCodeRefused(ValueError):
+    """The code is wrong, used or too old, or the request is unknown or of another browser, or the account may
+    no longer log in. The client learns only that it is one of these."""
+
+    code = "login_code_refused"
+
+    def __init__(self) -> None:
+        super().__init__(_("The code is wrong or has expired."))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client sends to log in. *key*: from the cookie of the browser, empty without one. *kind*: of the
+    session that begins."""
+
+    request_id: str
+    key: str
+    code: str
+    kind: str
+
+    def __repr__(self) -> str:
+        return f"Answer({self.kind})"
+
+
+class LoginCodes:
+    """Codes for the accounts of *users*."""
+
+    def __init__(self, users: UserManager) -> None:
+        self._users = users
+        self._key = derived_key(users.tokens.config.secret, "login-code").encode()
+
+    async def request(self, db: AsyncSession, *, email: str) -> tuple[str, str]:
+        """Mail a code to *email*, if its account may log in. Returns the id of the request, and the key for
+        the browser.
+
+        It does the same work in every case, which hides which addresses have an account (CWE-204, CWE-208).
+        """
+        user, gets_mail = await self._users.find_for_login_mail(db, email=email, limit="request_login_code")
+        owner = user if gets_mail else None
+        request_id, key, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32), new_code(LENGTH)
+        await self._end_oldest(db, owner)
+        db.add(
+            LoginCode(
+                request_hash=_hash(request_id),
+                key_hash=_hash(key),
+                code_mac=self._mac("code", request_id, code),
+                address_mac=self._mac("address", normalize_email(email)),
+                user_id=owner and owner.id,
+                password_version=owner.password_version if owner is not None else 0,
+                user_agent=client_of_session(db).user_agent,
+                expires_at=clock.now() + LASTS,
+            )
+        )
+        if owner is not None:
+            await mail_code(owner, in_groups(code), LASTS)
+        else:
+            await mail_nobody(db, in_groups(code), LASTS)
+        record(db, "login_code_request", user and user.id, actor="")
+        return request_id, key
+
+    async def log_in(
+        self, db: AsyncSession, answer: Answer, *, remember: bool = True, replaces: str | None = None
+    ) -> IssuedSession:
+        """Start the session that *answer* asks for. The session cookie *replaces* stops working.
+
+        Raises:
+            LoginCodeRefused: see the class. The audit log records it if the request is open. The fifth wrong
+                code ends the request and is told by mail.
+            SecondFactorRequired: as in `UserManager.log_in`.
+            TooManyRequests: too many recent wrong codes for the address. This one was not checked.
+        """
+        waiting = await self._count_try(db, answer)
+        try:
+            async with counted_as_wrong(self._users.limits, "wrong_login_code", account=waiting.address_mac):
+                if not self._is_right(waiting, answer):
+                    await self._tell_of_wrong(db, waiting)
+                    raise LoginCodeRefused
+                user = await self._take(db, waiting)
+            return await self._users.log_in_without_password(
+                db,
+                user,
+                method=METHOD,
+                includes_factor=False,
+                kind=answer.kind,
+                remember=remember,
+                replaces=replaces,
+            )
+        except (LoginCodeRefused, SessionEnded):
+            record(db, "login", waiting.user_id, outcome="failure", method=METHOD)
+            await db.commit()
+            raise LoginCodeRefused from None
+
+    async def _end_oldest(self, db: AsyncSession, owner: User | None) -> None:
+        """Make room for one more request. Without an *owner*, the same statement matches no row."""
+        user_id = owner.id if owner is not None else ""
+        newest = (
+            select(LoginCode.request_hash)
+            .where(LoginCode.user_id == user_id)
+            .order_by(LoginCode.expires_at.desc())
+            .limit(MAX_OPEN - 1)
+        )
+        await db.execute(
+            update(LoginCode)
+            .where(LoginCode.user_id == user_id, LoginCode.request_hash.not_in(newest))
+            .values(user_id=None)
+            .execution_options(synchronize_session=False)
+        )
+
+    async def _count_try(self, db: AsyncSession, answer: Answer) -> LoginCode:
+        """The open request of *answer*. The try is committed, whatever comes next. Raises
+        `LoginCodeRefused`."""
+        waiting = await db.scalar(
+            update(LoginCode)
+            .where(
+                LoginCode.request_hash == _hash(answer.request_id),
+                LoginCode.tries < MAX_TRIES,
+                LoginCode.expires_at > clock.now(),
+                _is_of_this_browser(db, answer),
+            )
+            .values(tries=LoginCode.tries + 1)
+            .returning(LoginCode)
+            .execution_options(synchronize_session=False)
+        )
+        await db.commit()
+        if waiting is None:
+            raise LoginCodeRefused
+        return waiting
+
+    def _is_right(self, waiting: LoginCode, answer: Answer) -> bool:
+        expected = self._mac("code", answer.request_id, letters_of(answer.code))
+        return hmac.compare_digest(waiting.code_mac, expected)
+
+    async def _take(self, db: AsyncSession, waiting: LoginCode) -> User:
+        """Use the code up. Returns its account, which stays locked. Raises `LoginCodeRefused`."""
+        user = await self._users.get_by_id(db, waiting.user_id or "")
+        if user is None or not await self._users.lock(db, user):
+            raise LoginCodeRefused
+        if user.password_version != waiting.password_version or not user.is_verified:
+            raise LoginCodeRefused
+        this_one = delete(LoginCode).where(LoginCode.request_hash == waiting.request_hash)
+        taken = await db.execute(
+            this_one.returning(LoginCode.user_id).execution_options(synchronize_session=False)
+        )
+        if taken.scalar_one_or_none() is None:
+            raise LoginCodeRefused
+        return user
+
+    async def _tell_of_wrong(self, db: AsyncSession, waiting: LoginCode) -> None:
+        """Tell the owner when the last try was wrong. Without an account, do the same work."""
+        if waiting.tries < MAX_TRIES:
+            return
+        user = await self._users.get_by_id(db, waiting.user_id or "")
+        if user is not None:
+            await self._users.send_notice(user, "login_code_refused")
+        else:
+            await self._users.do_dummy_work(db)
+
+    def _mac(self, *parts: str) -> str:
+        return hmac.digest(self._key, "\0".join(parts).encode(), "sha256").hex()
+
+
+async def remove_expired(db: AsyncSession) -> None:
+    """Delete requests that are too old."""
+    await db.execute(delete(LoginCode).where(LoginCode.expires_at <= clock.now()))
+
+
+def _is_of_this_browser(db: AsyncSession, answer: Answer) -> ColumnElement[bool]:
+    """Whether the client that answers is the one that asked.
+
+    A browser sends the key in its cookie. The kind of the session is not known when the code is requested, so
+    every client gets the cookie. One that does not keep it can begin a bearer session, and is recognized by
+    its User-Agent. A victim's browser that was led to an attacker's request has neither its key nor its id.
+    """
+    if answer.kind == BEARER and not answer.key:
+        return LoginCode.user_agent == client_of_session(db).user_agent
+    return LoginCode.key_hash == _hash(answer.key)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

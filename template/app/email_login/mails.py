@@ -1,0 +1,46 @@
+"""The mail with the code. Its texts are in `emails/`; change them freely.
+
+The code is not in the subject: phones show the subject while they are locked, and the outbox stores it.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import services_of_session, session_of
+from app.i18n import gettext as _
+from app.users import User
+from app.users.emails import in_language_of_user, in_words, send_template
+
+
+@in_language_of_user
+async def mail_code(user: User, code: str, lifetime: timedelta) -> None:
+    """Put the mail with *code* into the outbox. It is not sent any more after *lifetime*."""
+    await _send(session_of(user), code, lifetime, to=user.email, user_id=user.id)
+
+
+async def mail_nobody(db: AsyncSession, code: str, lifetime: timedelta) -> None:
+    """Do the work of that mail, and put a row into the outbox that the worker discards."""
+    await _send(db, code, lifetime, to="nobody@localhost", discard=True)
+
+
+async def _send(
+    db: AsyncSession,
+    code: str,
+    lifetime: timedelta,
+    *,
+    to: str,
+    user_id: str | None = None,
+    discard: bool = False,
+) -> None:
+    seconds = int(lifetime.total_seconds())
+    await send_template(
+        db,
+        to,
+        _("Your code to log in to {app_name}").format(app_name=services_of_session(db).settings.app_name),
+        "login_code.html",
+        {"code": code, "lifetime": in_words(seconds)},
+        user_id=user_id,
+        lifetime=seconds,
+        discard=discard,
+    )

@@ -1,0 +1,35 @@
+"""The table of requests for a code."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.clock import UTCDateTime
+from app.database import Base
+from app.users.models import SECRET
+
+
+class LoginCode(Base):
+    """A request for a code. One for an address without an account has a code that was not mailed."""
+
+    __tablename__ = "login_codes"
+
+    request_hash: Mapped[str] = mapped_column(String(64), primary_key=True, info=SECRET)
+    """SHA-256 of the id of the request. Only the client has the id."""
+    key_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
+    """SHA-256 of the key in the cookie of the browser that asked."""
+    code_mac: Mapped[str] = mapped_column(String(64), info=SECRET)
+    """HMAC of the id and the code. Without SECRET_KEY the database does not help to guess the code."""
+    address_mac: Mapped[str] = mapped_column(String(64), info=SECRET)
+    """HMAC of the address that was asked for. Wrong codes are counted by it, with or without an account."""
+    user_id: Mapped[str | None] = mapped_column(
+        String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    """The account that the code logs in to. None if no code was mailed, or if newer requests ended this one.
+    """
+    password_version: Mapped[int] = mapped_column(Integer)
+    """The user's `password_version` at the request. A new password or address ends the request."""
+    user_agent: Mapped[str] = mapped_column(String(512))
+    tries: Mapped[int] = mapped_column(Integer, default=0)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -1,0 +1,25 @@
+"""What the routes of logins by mail take and return. The names are an API: do not change them."""
+
+from typing import Annotated
+
+import msgspec
+
+from app.users.schemas import Secret
+
+CodeText = Annotated[
+    str, msgspec.Meta(max_length=64, description="From the mail. Case, hyphens and spaces do not matter.")
+]
+
+
+class CodeRequested(Secret):
+    """The same response whether or not the address has an account."""
+
+    request_id: Annotated[str, msgspec.Meta(description="For the path of the request with the code.")]
+
+
+class LoginCodeAnswer(Secret):
+    code: CodeText
+
+
+class CookieLoginCodeAnswer(LoginCodeAnswer):
+    remember: Annotated[bool, msgspec.Meta(description="If false, the session lasts at most one day.")] = True

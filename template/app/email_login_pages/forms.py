@@ -1,0 +1,16 @@
+"""What the forms of logins by mail send."""
+
+import msgspec
+
+from app.users.schemas import Secret
+
+
+class RequestForm(msgspec.Struct):
+    email: str = ""
+    next: str = ""
+
+
+class CodeForm(Secret):
+    code: str = ""
+    remember: str = ""
+    next: str = ""

@@ -1,0 +1,24 @@
+"""Codes that people type, in the letters of RFC 8628 (section 6.1): easy to tell apart, and no words.
+
+You may change how a code is shown. Do not change `LETTERS` while codes are in use.
+"""
+
+import secrets
+
+LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+_GROUP = 4
+
+
+def new_code(length: int) -> str:
+    """A random code of *length* letters. Each has 4.3 bits."""
+    return "".join(secrets.choice(LETTERS) for _ in range(length))
+
+
+def in_groups(code: str) -> str:
+    """*code* as people see it: `BCDF-GHJK`."""
+    return "-".join(code[start : start + _GROUP] for start in range(0, len(code), _GROUP))
+
+
+def letters_of(typed: str) -> str:
+    """The code in *typed*, which may be in lower case and have hyphens and spaces."""
+    return "".join(letter for letter in typed.upper() if letter in LETTERS)

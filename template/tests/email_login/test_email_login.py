@@ -1,0 +1,266 @@
+"""Log in with a code that is mailed, and what such a login causes."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from app.email_login.login_codes import METHOD, remove_expired
+from app.email_login.models import LoginCode
+from tests.email_login.conftest import EMAIL, START, OneFactor, codes_in
+
+KINDS = pytest.mark.parametrize("kind", ["", "/cookie"], ids=["bearer", "cookie"])
+MINUTE = timedelta(minutes=1)
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.fixture
+def number_of_requests(db):
+    async def count():
+        async with db.session(commit=False) as session:
+            return await session.scalar(select(func.count()).select_from(LoginCode))
+
+    return count
+
+
+# The mail
+
+
+async def test_the_mail_has_the_code_its_lifetime_and_who_asked(ada, person, outbox):
+    person.client.headers["User-Agent"] = FIREFOX
+    await person.ask()
+
+    (mail,) = await outbox()
+    [code] = codes_in(mail.text_body)
+    assert mail.to == [EMAIL]
+    assert f">{code}</p>" in mail.html_body
+    for text in (mail.text_body, mail.html_body):
+        assert "10 minutes" in text
+        assert "Requested on 2030-01-01 12:00 UTC with Firefox on Linux." in text
+        assert "nobody can log in without the code. Never tell it to anyone." in text
+
+
+async def test_the_subject_names_the_application_and_not_the_code(ada, person, outbox, settings):
+    await person.ask()
+
+    (mail,) = await outbox()
+    assert mail.subject == f"Your code to log in to {settings.app_name}"
+
+
+async def test_the_mail_is_in_the_language_of_the_account(make_user, person, outbox):
+    await make_user(EMAIL, is_verified=True, language="de")
+    await person.ask()
+
+    (mail,) = await outbox()
+    assert mail.subject.startswith("Ihr Code zum Anmelden bei ")
+    assert "10 Minuten" in mail.text_body
+
+
+# Logging in
+
+
+async def test_a_code_begins_a_bearer_session(ada, person):
+    answer = await person.log_in()
+
+    body = answer.json()
+    me = await person.client.get("/users/me", headers={"Authorization": f"Bearer {body['access_token']}"})
+    assert (answer.status_code, body["email"], body["token_type"]) == (200, EMAIL, "bearer")
+    assert (me.status_code, me.json()["id"]) == (200, ada.id)
+
+
+async def test_a_code_begins_a_session_with_a_cookie(ada, person):
+    answer = await person.log_in("/cookie")
+
+    me = await person.client.get("/users/me")
+    assert (answer.status_code, set(answer.json())) == (200, set(me.json()))
+    assert me.json()["id"] == ada.id
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [str.lower, lambda code: code.replace("-", ""), lambda code: f" {code[:4]} {code[5:7]} {code[7:]} "],
+    ids=["lower case", "no hyphen", "spaces"],
+)
+async def test_the_spelling_of_a_code_does_not_matter(ada, person, spell):
+    request_id = await person.ask()
+
+    assert (await person.enter(request_id, spell(await person.code()))).status_code == 200
+
+
+@pytest.mark.parametrize(("remember", "is_kept"), [(True, True), (False, False)])
+async def test_the_session_is_remembered_if_the_person_wants_it(ada, person, remember, is_kept):
+    answer = await person.log_in("/cookie", remember=remember)
+
+    [cookie] = [each for each in answer.headers.get_list("set-cookie") if each.startswith("__Host-session=")]
+    assert ("Max-Age" in cookie) == is_kept
+
+
+async def test_the_former_session_of_the_browser_ends(ada, person, make_person):
+    """ASVS 7.2.4."""
+    await person.log_in("/cookie")
+    former = person.client.cookies["__Host-session"]
+    await person.log_in("/cookie")
+
+    replay = await make_person().client.get("/users/me", headers={"Cookie": f"__Host-session={former}"})
+
+    assert replay.status_code == 401
+
+
+@KINDS
+async def test_the_browser_is_known_afterwards_and_has_no_key(ada, person, manager, kind):
+    await person.log_in(kind)
+
+    assert manager.is_known_browser(person.client.cookies["__Host-device"], ada)
+    assert "__Host-login-code" not in person.client.cookies
+
+
+async def test_a_new_browser_is_told_by_mail(ada, person, make_person, outbox):
+    await person.log_in()
+    await make_person("Other/1.0").log_in()
+
+    assert (await outbox())[-1].subject.endswith(": New log-in")
+
+
+async def test_a_login_takes_a_deletion_back(make_user, person, events):
+    await make_user(EMAIL, is_verified=True, delete_after=START + timedelta(days=1))
+
+    assert (await person.log_in()).status_code == 200
+    [cancelled] = [each for each in await events() if each.event == "delete_cancelled"]
+    assert cancelled.method == METHOD
+
+
+async def test_it_is_in_the_audit_log(ada, person, events):
+    """Checklist 39."""
+    request_id = await person.ask()
+    await person.enter(request_id, "BBBB-BBBB")
+    await person.enter(request_id, await person.code())
+
+    logged = [(each.event, each.outcome, each.method, each.user_id) for each in await events()]
+    assert logged == [
+        ("login_code_request", "success", "", ada.id),
+        ("login", "failure", METHOD, ada.id),
+        ("login", "success", METHOD, ada.id),
+    ]
+
+
+# Several requests
+
+
+async def test_a_new_request_leaves_the_earlier_ones_open(ada, person, make_person):
+    """Else anyone could keep the owner out, by asking again and again."""
+    request_id = await person.ask()
+    code = await person.code()
+    await make_person("a stranger").ask()
+
+    assert (await person.enter(request_id, code)).status_code == 200
+
+
+async def test_the_oldest_of_four_requests_has_ended(ada, make_person, wait):
+    people = [make_person() for _ in range(4)]
+    asked = []
+    for each in people:
+        asked.append((each, await each.ask(), await each.code()))
+        wait(MINUTE)
+
+    answers = [await each.enter(request_id, code) for each, request_id, code in asked]
+
+    assert [each.status_code for each in answers] == [401, 200, 200, 200]
+
+
+async def test_requests_without_a_mail_end_none(ada, person, make_person, wait):
+    """A stranger who asks more often than the mailbox gets mails does not end the owner's request."""
+    for _ in range(4):
+        await make_person("a stranger").ask()
+        wait(MINUTE)
+    request_id = await person.ask()
+    code = await person.code()
+    for _ in range(3):
+        wait(MINUTE)
+        await make_person("a stranger").ask()
+
+    assert (await person.enter(request_id, code)).status_code == 200
+
+
+async def test_the_code_of_another_request_is_refused(ada, person):
+    first = await person.ask()
+    code = await person.code()
+    second = await person.ask()
+
+    answers = [await person.enter(second, code), await person.enter(first, code)]
+
+    # The browser has the key of its newest request only.
+    assert [each.status_code for each in answers] == [401, 401]
+
+
+async def test_expired_requests_are_removed(ada, person, wait, db, number_of_requests):
+    await person.ask()
+    wait(MINUTE)
+    await person.ask()
+    wait(timedelta(minutes=9))
+    async with db.session() as session:
+        await remove_expired(session)
+
+    assert await number_of_requests() == 1
+
+
+async def test_a_periodic_task_removes_them(app, ada, person, wait, number_of_requests):
+    await person.ask()
+    wait(timedelta(minutes=10))
+    [task] = [each for each in app.state.tasks if each.name == "remove expired login codes"]
+    await task.do()
+
+    assert await number_of_requests() == 0
+
+
+async def test_requests_are_deleted_with_the_account(ada, person, manager, db, number_of_requests):
+    await person.ask()
+    async with db.session() as session:
+        await manager.delete(session, await manager.get_by_id(session, ada.id))
+
+    assert await number_of_requests() == 0
+
+
+# With second factors
+
+
+@KINDS
+async def test_a_second_factor_is_asked_for(ada, person, manager, number_of_sessions, kind):
+    """Checklist 31: a mailed code is no second factor (ASVS 6.3.6)."""
+    manager.second_factors = OneFactor(has_one=True)
+
+    answer = await person.log_in(kind)
+
+    body = answer.json()
+    expected = "ticket-cookie-True" if kind else "ticket-bearer-True"
+    assert (answer.status_code, body.get("code")) == (401, "second_factor_required")
+    assert (body["methods"], body["ticket"]) == (["code"], expected)
+    assert person.client.cookies["__Host-login"] == f"{expected}.key"
+    assert await number_of_sessions() == 0
+    # The code is used up.
+    assert (await person.enter("x", await person.code(), kind)).json()["code"] == "login_code_refused"
+
+
+async def test_a_required_factor_must_be_set_up_first(ada, person, manager):
+    """Checklist 31: REQUIRE_SECOND_FACTOR."""
+    manager.second_factors, manager.require_second_factor = OneFactor(has_one=False), "all"
+
+    tokens = (await person.log_in()).json()
+    me = await person.client.get("/users/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+
+    assert (me.status_code, me.json().get("code")) == (403, "second_factor_setup_required")
+
+
+# Settings
+
+
+async def test_over_plain_http_the_cookie_has_another_name(other_client, ada):
+    client = await other_client(cookie_secure=False)
+    await client.post("/users/login/email", json={"email": EMAIL})
+
+    assert "login-code" in client.cookies
+
+
+async def test_the_routes_follow_the_prefix(other_client, ada):
+    client = await other_client(users_prefix="/accounts")
+
+    assert (await client.post("/accounts/login/email", json={"email": EMAIL})).status_code == 202

@@ -1,0 +1,36 @@
+"""Fixtures for the tests of the pages of logins by mail: those of pages and of logins by mail."""
+
+import httpx
+import pytest
+
+from tests.conftest import Outbox
+from tests.email_login.conftest import EMAIL, codes_in
+from tests.email_login.conftest import ada as ada
+from tests.email_login.conftest import wait as wait
+from tests.pages.conftest import browser as browser
+from tests.pages.conftest import log_in as log_in
+from tests.pages.conftest import make_browser as make_browser
+
+NEXT = "/account/sessions"
+
+
+async def ask(browser: httpx.AsyncClient, email: str = EMAIL, next: str = NEXT) -> httpx.Response:
+    """The page for the code, after the form with the address."""
+    return await follow(browser, await browser.post("/login/email", data={"email": email, "next": next}))
+
+
+async def follow(browser: httpx.AsyncClient, answer: httpx.Response) -> httpx.Response:
+    """The page that a redirect (303) leads to, on this site."""
+    assert answer.status_code == 303, answer.text
+    assert answer.headers["location"].startswith("/")
+    return await browser.get(answer.headers["location"])
+
+
+@pytest.fixture
+def mailed_code(outbox: Outbox):
+    """`await mailed_code()`: the code in the newest mail that has one."""
+
+    async def code() -> str:
+        return [code for mail in await outbox() for code in codes_in(mail.text_body)][-1]
+
+    return code

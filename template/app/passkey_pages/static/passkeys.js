@@ -22,9 +22,10 @@ async function respond(form, mediation) {
     form.dataset.passkey === "create"
       ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options), signal })
       : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options), mediation, signal });
-  form.elements.credential.value = JSON.stringify(credential);
-  const remember = document.querySelector("input[type=checkbox][name=remember]");
-  if (form.elements.remember && remember?.checked) form.elements.remember.value = "yes";
+  // Not `form.elements.credential`: a button may have this id, for links to what is wrong.
+  form.querySelector("input[name=credential]").value = JSON.stringify(credential);
+  const remember = form.querySelector("input[name=remember]");
+  if (remember && document.querySelector("input[type=checkbox][name=remember]:checked")) remember.value = "yes";
   form.submit();
 }
 

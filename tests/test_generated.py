@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import WITH_FEATURES, Render, run
+import yaml
+from conftest import REPOSITORY, WITH_FEATURES, Render, run
 from test_render import files_of
 from test_upgrade import ADA, USE
 
@@ -18,6 +19,14 @@ SMALLEST: dict[str, object] = {
     "pages": False,
     "project_name": 'Ada\'s "best" Bücher 🦅',
 }
+FEATURES = list(yaml.safe_load((REPOSITORY / "features.yml").read_text("utf-8")))
+OF_THE_WHOLE = [
+    "tests/web",
+    "tests/test_features.py",
+    "tests/test_migrations.py",
+    "tests/test_settings.py",
+    "tests/users/test_security_document.py",
+]
 SUITE = ["-m", "pytest", "-q"]
 PROJECTS = pytest.mark.parametrize("answers", [LARGEST, SMALLEST], ids=["everything", "least"])
 
@@ -54,6 +63,25 @@ def test_the_suite_passes_on_postgresql(
     summary = run(python, *suite_of(answers), cwd=project, env=environment)
 
     assert "skipped" not in summary.splitlines()[-1]
+
+
+@pytest.mark.minutes
+@pytest.mark.parametrize("feature", FEATURES)
+def test_each_feature_works_without_the_others(
+    compiled: Render, render: Render, python: Path, feature: str
+):
+    """Its types, its own tests, and those that look at the whole application."""
+    project = compiled(**SMALLEST | {feature: True})
+    (project / ".venv").symlink_to(python.parent.parent)
+    others = {path.name for path in (render(**SMALLEST) / "tests").iterdir()}
+    own = [f"tests/{path.name}" for path in (project / "tests").iterdir() if path.name not in others]
+
+    checked = run(python, "-m", "pyright", cwd=project)
+    summary = run(python, *SUITE, *OF_THE_WHOLE, *own, cwd=project).splitlines()[-1]
+
+    assert "0 errors, 0 warnings" in checked
+    assert bool(own) == (feature != "docker")
+    assert "skipped" not in summary
 
 
 def test_the_smallest_project_has_no_code_of_its_own(render: Render):

@@ -174,13 +174,15 @@ def read(content: dict[str, Any] | str) -> Response:
         parts = credential.response
         client_data = msgspec.json.decode(base64url_to_bytes(parts.client_data), type=_ClientData)
         challenge = base64url_to_bytes(client_data.challenge)
+        # Some password managers add padding.
+        user_handle = bytes_to_base64url(base64url_to_bytes(parts.user_handle or ""))
     except (ValueError, RecursionError) as error:
         raise InvalidResponse("the response is malformed") from error
     if client_data.cross_origin:
         raise InvalidResponse("the page is in a frame of another site")
     known = [each.value for each in AuthenticatorTransport if each.value in parts.transports]
     transports = msgspec.json.encode(known).decode()
-    return Response(content, credential.id, challenge, parts.user_handle or "", transports)
+    return Response(content, credential.id, challenge, user_handle, transports)
 
 
 def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:

@@ -163,6 +163,7 @@ class Passkeys:
                 replaces=replaces,
             )
         except SessionEnded:
+            await self._note_refusal(db, passkey)
             raise PasskeyRefused from None
 
     async def _verify_login(
@@ -180,9 +181,12 @@ class Passkeys:
         try:
             return passkey, ceremonies.verify(self._party, response, passkey, must_verify=True)
         except InvalidResponse:
-            record(db, "login", passkey.user_id, outcome="failure", method=self.name)
-            await db.commit()
+            await self._note_refusal(db, passkey)
             raise PasskeyRefused from None
+
+    async def _note_refusal(self, db: AsyncSession, passkey: Passkey) -> None:
+        record(db, "login", passkey.user_id, outcome="failure", method=self.name)
+        await db.commit()
 
     # Adding one
 

@@ -28,6 +28,18 @@ def number_of(db):
 
 
 @pytest.fixture
+def failed_logins(db):
+    """`await failed_logins()`: their number in the audit log."""
+
+    async def count():
+        failed = select(func.count()).where(AuditEvent.event == "login", AuditEvent.outcome == "failure")
+        async with db.session(commit=False) as session:
+            return await session.scalar(failed)
+
+    return count
+
+
+@pytest.fixture
 def unknown() -> Authenticator:
     """An authenticator with a passkey that no account has."""
     authenticator = Authenticator()
@@ -215,7 +227,7 @@ async def test_the_passkey_of_another_account_is_no_second_factor(owner, make_ow
     assert (await person.answer(ticket, credential=credential)).status_code == 401
 
 
-async def test_a_signature_of_another_key_is_refused(owner, person, phone, db):
+async def test_a_signature_of_another_key_is_refused(owner, person, phone, failed_logins):
     """Checklist 31. It is in the audit log of the account."""
     forger = Authenticator()
     forged = forger.create({"user": {"id": bytes_to_base64url(phone.keys[0].handle)}, "challenge": "AA"})
@@ -225,9 +237,14 @@ async def test_a_signature_of_another_key_is_refused(owner, person, phone, db):
 
     assert forged["id"] != bytes_to_base64url(phone.keys[0].id)
     assert answer.status_code == 401
-    async with db.session(commit=False) as session:
-        failed = select(func.count()).where(AuditEvent.event == "login", AuditEvent.outcome == "failure")
-        assert await session.scalar(failed) == 1
+    assert await failed_logins() == 1
+
+
+async def test_a_padded_handle_is_the_same(owner, person, phone):
+    credential = phone.get(await begin(person))
+    credential["response"]["userHandle"] += "=="
+
+    assert (await log_in(person, credential)).status_code == 200
 
 
 async def test_a_passkey_is_added_once(client, owner, make_user, login, phone):
@@ -332,9 +349,9 @@ async def test_a_count_that_does_not_grow_is_written_down_only(owner, make_owner
     ids=lambda change: next(iter(change)),
 )
 async def test_an_account_that_may_not_log_in_is_refused(
-    owner, person, phone, manager, db, change, monkeypatch
+    owner, person, phone, manager, db, change, failed_logins, monkeypatch
 ):
-    """Checklist 31. The same response as for an unknown passkey."""
+    """Checklist 31. The same response as for an unknown passkey. It is in the audit log."""
     monkeypatch.setattr(manager, "login_requires_verification", True)
     async with db.session() as session:
         await manager.update(session, await manager.get_by_id(session, owner.user.id), **change)
@@ -342,6 +359,7 @@ async def test_an_account_that_may_not_log_in_is_refused(
     answer = await log_in(person, phone.get(await begin(person)))
 
     assert (answer.status_code, answer.json().get("code")) == (401, "passkey_refused")
+    assert await failed_logins() == 1
 
 
 async def test_an_unknown_passkey_gets_the_response_of_a_refused_one(owner, person, phone, unknown):

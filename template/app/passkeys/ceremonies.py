@@ -32,6 +32,7 @@ from webauthn.registration.verify_registration_response import VerifiedRegistrat
 from app.passkeys.challenges import LASTS
 from app.passkeys.models import Passkey
 from app.settings import Settings
+from app.settings_checks.types import origin_of
 
 MAX_LENGTH = 20_000
 """Characters of a response as JSON."""
@@ -57,7 +58,7 @@ def relying_party(settings: Settings) -> RelyingParty:
         ValueError: none of them is in the domain.
     """
     domain = settings.passkey_domain
-    candidates = [_origin(settings.base_url), *settings.cors_origins]
+    candidates = [_named(origin_of(settings.base_url)), *settings.cors_origins]
     origins = [each for each in candidates if _is_within(urlsplit(each).hostname or "", domain)]
     if not origins:
         raise ValueError(
@@ -67,13 +68,11 @@ def relying_party(settings: Settings) -> RelyingParty:
     return RelyingParty(domain, settings.app_name, origins)
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    # Browsers refuse passkeys at an IP address. In development the server is at localhost, too.
-    if host in ("127.0.0.1", "::1"):
-        return f"{parts.scheme}://localhost" + (f":{parts.port}" if parts.port else "")
-    return f"{parts.scheme}://{parts.netloc}"
+def _named(origin: str) -> str:
+    """Browsers refuse passkeys at an IP address. In development the server is at localhost, too."""
+    for address in ("//127.0.0.1", "//[::1]"):
+        origin = origin.replace(address, "//localhost")
+    return origin
 
 
 def _is_within(host: str, domain: str) -> bool:

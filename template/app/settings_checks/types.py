@@ -154,9 +154,13 @@ def is_ip_address(host: str) -> bool:
 
 
 def _domain(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", value) or is_ip_address(value):
-        raise ValueError("must be a domain in lower case, such as example.org, without https:// and port")
-    return value
+    try:
+        name = _host_name(value)
+    except ValueError:
+        name = ""
+    if not name or is_ip_address(name):
+        raise ValueError("must be a domain such as example.org, without https:// and port")
+    return name
 
 
 def _sender(value: str) -> str:
@@ -240,6 +244,12 @@ def _origin(value: str) -> str:
         raise ValueError
     if "@" in parts.netloc:
         raise ValueError
+    return origin_of(value)
+
+
+def origin_of(url: str) -> str:
+    """The origin of a page at *url*, as browsers send it."""
+    parts = urlsplit(url)
     name = _host_name(parts.hostname or "")
     port = f":{parts.port}" if parts.port not in (None, _PORTS[parts.scheme]) else ""
     return f"{parts.scheme}://{f'[{name}]' if ':' in name else name}{port}"

@@ -27,6 +27,11 @@ from tests.conftest import make_settings
         ),
         ({"base_url": "http://127.0.0.1:8000"}, "localhost", ["http://localhost:8000"]),
         ({"base_url": "http://localhost:8000"}, "localhost", ["http://localhost:8000"]),
+        (
+            {"base_url": "https://Bücher.example:443"},
+            "xn--bcher-kva.example",
+            ["https://xn--bcher-kva.example"],
+        ),
     ],
 )
 def test_passkeys_work_on_own_pages_within_the_domain(values, domain, origins):
@@ -48,9 +53,7 @@ def test_a_domain_that_no_page_is_in_is_refused_at_start(build_app, values):
         build_app(**values)
 
 
-@pytest.mark.parametrize(
-    "domain", ["https://example.org", "example.org:80", "Example.org", "203.0.113.5", ""]
-)
+@pytest.mark.parametrize("domain", ["https://example.org", "example.org:80", "203.0.113.5", "::1", ""])
 def test_a_domain_is_a_plain_name(domain):
-    with pytest.raises(ValueError, match="must be a domain in lower case"):
+    with pytest.raises(ValueError, match="must be a domain such as"):
         make_settings(passkey_domain=domain)

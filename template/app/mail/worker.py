@@ -33,7 +33,8 @@ FIRST_RETRY = 10.0
 """Seconds before the second attempt. The delay doubles with each further attempt, plus or minus 20
 percent."""
 MAX_RETRY = 3600.0
-"""The maximum number of seconds between attempts to send a mail."""
+"""The maximum number of seconds between attempts to send a mail, plus or minus 20 percent. The default of
+MAIL_MAX_ATTEMPTS then takes about a day, so that a mail outlasts a long outage of the mail server."""
 LEASE = 8.0
 """Seconds until another worker takes the mail of a worker that was killed. The clocks of the workers must
 agree within a few seconds, or one takes a mail that another is sending."""
@@ -60,7 +61,7 @@ class Worker:
         database: Database,
         backend: Backend,
         *,
-        max_attempts: int = 8,
+        max_attempts: int = 33,
         send_timeout: float = 60.0,
         retry: RetryPolicy | None = None,
         keep_sent: bool = False,

@@ -148,6 +148,55 @@ async def test_each_wait_is_longer_than_the_last(db: Database, write: Write) -> 
     assert row.next_attempt_at.replace(tzinfo=UTC) - datetime.now(UTC) > timedelta(seconds=60)
 
 
+async def test_a_mail_is_retried_for_about_a_day_and_at_least_every_72_minutes(
+    db: Database, write: Write, later: Callable[[float], None]
+) -> None:
+    await write("hello")
+    begin, waits = clock.now(), [0.0]
+    max_attempts = Settings.model_fields["mail_max_attempts"].default
+    while (await rows(db))[0].status == "pending":
+        later(waits[-1])
+        await Worker(db, Sender(SendError("down")), max_attempts=max_attempts).run_once()
+        waits.append((await due(db) - clock.now()).total_seconds())
+
+    assert timedelta(hours=20) < clock.now() - begin < timedelta(hours=29)
+    assert max(waits) <= 1.2 * worker.MAX_RETRY == 72 * 60
+    assert len({round(wait) for wait in waits if wait > 40 * 60}) > 10, "the waits do not vary"
+
+
+async def test_a_mail_outlasts_an_hour_without_a_server(
+    db: Database, write: Write, settings: Settings, later: Callable[[float], None]
+) -> None:
+    await write("hello")
+    begin, sender = clock.now(), Sender(*[SendError("down")] * 100)
+    while clock.now() - begin < timedelta(hours=1):
+        await Worker(db, sender, max_attempts=settings.mail_max_attempts).run_once()
+        later((await due(db) - clock.now()).total_seconds())
+    sender.errors.clear()
+
+    await Worker(db, sender, max_attempts=settings.mail_max_attempts).run_once()
+
+    assert sender.sent == ["hello"]
+
+
+async def test_an_expired_link_is_not_retried(
+    db: Database, write: Write, later: Callable[[float], None]
+) -> None:
+    await write("hello")
+    async with db.session() as session:
+        expiry = clock.now() + timedelta(hours=1)
+        await session.execute(update(OutboxMessage).values(expires_at=expiry))
+    sender = Sender(SendError("down"))
+    await Worker(db, sender).run_once()
+    later(3600)
+
+    await Worker(db, sender).run_once()
+
+    (row,) = await rows(db)
+    assert (row.status, row.last_error) == ("dead", outbox.EXPIRED)
+    assert sender.sent == []
+
+
 async def test_a_failed_mail_is_sent_on_the_next_attempt(db: Database, write: Write) -> None:
     await write("hello")
     sender = Sender(SendError("down"), ConnectionError())

@@ -14,12 +14,13 @@ from hawkapi_mail import Backend, EmailMessage, RetryPolicy, SendError
 from hawkapi_sqlalchemy import Database
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.faults import Fault
 from app.mail import mailbox, outbox
 from app.mail.backends import Undeliverable, build_backend
 from app.mail.outbox import OutboxMessage
 from app.mail.stored import StoredMail, from_json
 from app.settings import Settings
-from app.web.database_errors import log_missing_migration
+from app.web.database_errors import names_of
 
 logger = logging.getLogger("app.mail")
 
@@ -82,18 +83,21 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until *stop* is set. A send that has started is finished first."""
-        pause = IDLE
+        pause, fault = IDLE, Fault(logger, "the mail worker")
         while not stop.is_set():
             try:
-                if await self._handle_next():
-                    pause = BUSY
-                    continue
-                await _wait(stop, pause)
-                pause = IDLE
+                is_busy = await self._handle_next()
             except Exception as error:
+                fault.failed(error)
                 pause = min(max(2 * pause, IDLE), MAX_PAUSE)
-                _log_trouble(error, pause)
                 await _wait(stop, pause)
+                continue
+            fault.ended()
+            if is_busy:
+                pause = BUSY
+                continue
+            await _wait(stop, pause)
+            pause = IDLE
         await self._say_goodbye()
 
     async def run_once(self) -> int:
@@ -213,20 +217,7 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
 
 
-def _log_trouble(error: Exception, pause: float) -> None:
-    if log_missing_migration(logger, error):
-        return
-    if isinstance(error, SQLAlchemyError | OSError):
-        logger.warning("the database failed (%s); next try in %.0f s", _describe(error), pause)
-    else:
-        logger.error("the worker failed; next try in %.0f s", pause, exc_info=error)
-
-
 def _describe(error: Exception) -> str:
     """*error* for the log and the table. Only messages of `SendError` are known to contain nothing
     private."""
-    if isinstance(error, SendError):
-        return str(error)
-    cause: object = getattr(error, "orig", None)
-    names = [type(each).__name__ for each in (error, cause) if each is not None]
-    return " from ".join(names)
+    return str(error) if isinstance(error, SendError) else names_of(error)

@@ -38,7 +38,11 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "output": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stdout"}
         },
         "root": {"handlers": ["output"], "level": settings.log_level},
-        "loggers": {"_granian": {"level": "INFO", "propagate": True}},
+        "loggers": {
+            "_granian": {"level": "INFO", "propagate": True},
+            # It would log two lines each time a waiting worker looks at the database.
+            "alembic": {"level": "WARNING"},
+        },
     }
 
 

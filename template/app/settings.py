@@ -186,8 +186,13 @@ class Settings(BaseSettings):
         default_factory=lambda data: "inline" if data.get("environment") == "development" else "separate"
     )
     mail_max_attempts: Annotated[
-        int, Field(ge=1, le=50, description="Delivery attempts before an e-mail is set aside.")
-    ] = 8
+        int,
+        Field(
+            ge=1,
+            le=100,
+            description="Delivery attempts before an e-mail is set aside. 33 take about a day.",
+        ),
+    ] = 33
     mail_retention_days: Annotated[
         int, Field(ge=1, le=36_500, description="Days to keep an e-mail that was set aside.")
     ] = 30

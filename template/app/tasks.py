@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from app.faults import Fault
 from app.web import App
-from app.web.database_errors import log_missing_migration
 
 logger = logging.getLogger("app.tasks")
 
 
 @dataclass(frozen=True)
 class PeriodicTask:
-    """*do* is called every *seconds*. If it raises, the error is logged and the next call comes as usual."""
+    """*do* is called every *seconds*, also after it raised. `Fault` logs its errors."""
 
     name: str
     seconds: float
@@ -51,12 +51,14 @@ async def run(tasks: list[PeriodicTask], stop: asyncio.Event) -> None:
 
 
 async def _repeat(task: PeriodicTask, stop: asyncio.Event) -> None:
+    fault = Fault(logger, f"the task {task.name!r}")
     while not stop.is_set():
         try:
             await task.do()
         except Exception as error:
-            if not log_missing_migration(logger, error):
-                logger.exception("the task %r failed; next try in %.0f s", task.name, task.seconds)
+            fault.failed(error)
+        else:
+            fault.ended()
         with suppress(TimeoutError):
             async with asyncio.timeout(task.seconds):
                 await stop.wait()

@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from typer.testing import CliRunner, Result
 
 from app import __version__
-from app.cli import cli
+from app.cli import cli, server
 from app.cli.common import application, fail
 from app.settings import Settings
 
@@ -355,7 +355,6 @@ def test_wrong_settings_are_named_by_every_command(
     "arguments",
     [
         ["serve"],
-        ["worker"],
         ["users", "list"],
         ["users", "promote", "a@example.com"],
         ["db", "check"],
@@ -997,6 +996,133 @@ def test_the_worker_announces_itself_and_stops_on_a_signal(migrated: Path):
     assert "sending mail by memory" in first_line
     assert worker.returncode == 0
     assert "Traceback" not in rest
+
+
+def line_with(process: subprocess.Popen[str], text: str, *, loggers: str = "") -> str:
+    """The next line that contains *text*. All lines before it are of *loggers*."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return line
+        assert loggers in line, line
+    raise AssertionError(f"the output ended without {text!r}")
+
+
+@pytest.fixture
+def missing_on_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Settings with a database that the PostgreSQL server does not have yet."""
+    name = f"worker_{uuid4().hex[:8]}"
+    server = make_url(os.environ["TEST_DATABASE_URL"]).set(database=name)
+    monkeypatch.setenv("DATABASE_URL", server.render_as_string(hide_password=False))
+    yield
+    drop_database(os.environ["DATABASE_URL"])
+
+
+@pytest.mark.usefixtures("bytecode")
+def test_a_worker_waits_for_a_missing_file_without_creating_it(run: Run, database: Path):
+    with running("worker") as worker:
+        said = line_with(worker, "WARNING")
+        existed = database.exists()
+        run("db", "upgrade")
+        line_with(worker, "sending mail by memory", loggers="app.worker")
+        worker.send_signal(signal.SIGTERM)
+        rest, _ = worker.communicate(timeout=30)
+
+    assert f"There is no database yet, {database} is missing: run `uv run app db upgrade`." in said
+    assert not existed
+    assert (worker.returncode, rest) == (0, "")
+
+
+@pytest.mark.skipif("TEST_DATABASE_URL" not in os.environ, reason="needs a PostgreSQL server")
+def test_a_worker_waits_for_a_database_that_the_server_lacks(
+    run: Run, bytecode: None, missing_on_server: None
+):
+    with running("worker") as worker:
+        said = line_with(worker, "WARNING")
+        run("db", "upgrade")
+        line_with(worker, "sending mail by memory", loggers="app.worker")
+        worker.send_signal(signal.SIGTERM)
+        rest, _ = worker.communicate(timeout=30)
+
+    assert "The database or its tables are missing or old: run `uv run app db upgrade`." in said
+    assert (worker.returncode, rest) == (0, "")
+
+
+@pytest.mark.usefixtures("bytecode", "migrated")
+def test_a_worker_says_once_which_migrations_are_missing(run: Run):
+    run("db", "downgrade", "mail@-1")
+
+    with running("worker") as worker:
+        said = line_with(worker, "WARNING")
+        worker.send_signal(signal.SIGTERM)
+        rest, _ = worker.communicate(timeout=30)
+
+    assert "lacks migrations (" in said
+    assert "uv run app db upgrade" in said
+    assert (worker.returncode, rest) == (0, "")
+
+
+async def test_a_waiting_worker_looks_again_quietly(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, caplog: pytest.LogCaptureFixture
+):
+    answers = ["No file."] * 5 + ["No tables."] * 5 + [""]
+
+    async def look(*_: object) -> str:
+        return answers.pop(0)
+
+    monkeypatch.setattr(server, "what_is_missing", look)
+    monkeypatch.setattr(server, "LOOK_AGAIN", 0.001)
+
+    await server.wait_for_database(settings, asyncio.Event())
+
+    said = [record.getMessage() for record in caplog.records if record.name == "app.worker"]
+    assert said == ["No file. The worker waits for that.", "No tables. The worker waits for that."]
+    assert answers == []
+
+
+async def test_a_silent_server_does_not_hold_a_worker_that_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+):
+    asked, stop = asyncio.Event(), asyncio.Event()
+
+    async def hang(*_: object) -> str:
+        asked.set()
+        return await asyncio.Future()
+
+    monkeypatch.setattr(server, "what_is_missing", hang)
+    waiting = asyncio.create_task(server.wait_for_database(settings, stop))
+    await asked.wait()
+    stop.set()
+
+    async with asyncio.timeout(30):
+        await waiting
+
+
+IMPORT_SLOWLY = """
+import sys, time
+class Slow:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            print("importing", flush=True)
+            time.sleep(600)
+sys.meta_path.insert(0, Slow())
+"""
+
+
+@pytest.mark.usefixtures("bytecode", "migrated")
+@pytest.mark.parametrize("module", ["typer", "app.cli.server", "app.settings"])
+def test_a_worker_that_is_stopped_while_it_starts_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+):
+    (tmp_path / "sitecustomize.py").write_text(IMPORT_SLOWLY.format(module=module))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    with running("worker") as worker:
+        line_with(worker, "importing")
+        worker.send_signal(signal.SIGTERM)
+        rest, _ = worker.communicate(timeout=30)
+
+    assert (worker.returncode, rest) == (0, "")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.tasks import PeriodicTask, run
 from app.web import App
@@ -75,7 +75,7 @@ async def test_a_task_waits_for_its_interval(stop):
     assert slow.calls == 1
 
 
-async def test_a_failing_task_is_logged_and_retried(stop, caplog):
+async def test_a_failing_task_is_retried_and_its_fault_is_logged_once(stop, caplog):
     do = Counted(ValueError("first"), ValueError("second"))
     running = asyncio.create_task(run([PeriodicTask("count", 0.001, do)], stop))
 
@@ -83,8 +83,27 @@ async def test_a_failing_task_is_logged_and_retried(stop, caplog):
     stop.set()
     await running
 
-    said = [record.getMessage() for record in caplog.records if record.name == "app.tasks"]
-    assert said == ["the task 'count' failed; next try in 0 s"] * 2
+    begin, end = [record for record in caplog.records if record.name == "app.tasks"]
+    assert begin.getMessage().startswith("the task 'count' failed (ValueError); ")
+    assert begin.exc_info is not None
+    assert end.getMessage() == "the task 'count' works again; failures: 2"
+
+
+async def test_an_outage_is_logged_once_without_a_traceback(stop, caplog):
+    """A server that stops and starts causes several errors."""
+    refused = OperationalError("SELECT", {}, ConnectionError("refused"))
+    dropped = InterfaceError("SELECT", {}, ConnectionError("dropped"))
+    do = Counted(dropped, refused, refused, OSError(), refused)
+    running = asyncio.create_task(run([PeriodicTask("count", 0.001, do)], stop))
+
+    await do.until(7)
+    stop.set()
+    await running
+
+    begin, end = [record for record in caplog.records if record.name == "app.tasks"]
+    assert begin.getMessage().startswith("the task 'count' failed (InterfaceError from ConnectionError)")
+    assert begin.exc_info is None
+    assert end.getMessage() == "the task 'count' works again; failures: 5"
 
 
 async def test_a_missing_table_is_logged_once_without_a_traceback(stop, caplog):

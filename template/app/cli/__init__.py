@@ -5,6 +5,11 @@ The commands of features are found by `discovery.py`.
 Nothing here needs settings to be imported, so that `app --help` always works.
 """
 
+# First, because the other imports take a while.
+from app.cli import early_stop
+
+# isort: split
+
 import os
 from typing import Annotated
 
@@ -21,6 +26,7 @@ from app.cli.table_export import export
 # Your own imports go below; template updates never touch them.
 # isort: split
 
+_ = early_stop
 cli = typer.Typer(
     cls=CommandsOfFeatures,
     no_args_is_help=True,

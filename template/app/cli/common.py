@@ -47,7 +47,7 @@ def friendly_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
             # The reader closed the pipe (`| head`). Click exits quietly.
             raise
         except Exception as error:
-            sentence = _sentence(error)
+            sentence = sentence_about(error)
             if sentence is None:
                 raise
             fail(sentence)
@@ -55,7 +55,8 @@ def friendly_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def _sentence(error: Exception) -> str | None:
+def sentence_about(error: Exception) -> str | None:
+    """What the user can do about *error*, or None if it is a bug."""
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
@@ -115,11 +116,18 @@ def sqlite_file(settings: "Settings") -> Path | None:
     return Path(url.database or "") if is_file else None
 
 
-def require_database(settings: "Settings") -> None:
-    """Opening a missing SQLite file would create it, empty."""
+def missing_file(settings: "Settings") -> str:
+    """A sentence about the SQLite file if it is missing. Opening it would create it, empty."""
     file = sqlite_file(settings)
-    if file is not None and not file.exists():
-        fail(f"There is no database yet, {file} is missing: run `uv run app db upgrade`.")
+    if file is None or file.exists():
+        return ""
+    return f"There is no database yet, {file} is missing: run `uv run app db upgrade`."
+
+
+def require_database(settings: "Settings") -> None:
+    """End the command if the SQLite file is missing."""
+    if sentence := missing_file(settings):
+        fail(sentence)
 
 
 @asynccontextmanager

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.common import PROJECT, friendly_errors, require_database, sqlite_file
+from app.cli.common import (
+    PROJECT,
+    friendly_errors,
+    missing_file,
+    require_database,
+    sentence_about,
+    sqlite_file,
+)
 from app.cli.permissions import OWNER_ONLY, keep_private
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from alembic.script import ScriptDirectory
     from sqlalchemy import URL
 
     from app.settings import Settings
@@ -83,28 +91,50 @@ async def _exists(url: "URL") -> bool:
         await engine.dispose()
 
 
-def pending(settings: "Settings") -> set[str]:
+def revision_files(settings: "Settings") -> "ScriptDirectory":
+    """The revisions in the project's files."""
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(alembic_config(settings))
+
+
+async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") -> str:
+    """A sentence about why the database cannot be used yet and what to run. Empty if it is migrated.
+
+    Raises:
+        CommandError: the database has a revision that no file has.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    if sentence := missing_file(settings):
+        return sentence
+    try:
+        pending = await _pending(settings, revisions)
+    except (DBAPIError, OSError) as error:
+        return sentence_about(error) or str(error)
+    if pending:
+        return f"The database lacks migrations ({', '.join(sorted(pending))}): run `uv run app db upgrade`."
+    return ""
+
+
+async def _pending(settings: "Settings", revisions: "ScriptDirectory") -> set[str]:
     """The revisions that have not been applied to the database."""
     from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import create_async_engine
 
     def current(connection: Connection) -> set[str]:
         return set(MigrationContext.configure(connection).get_current_heads())
 
-    async def read() -> set[str]:
-        engine = create_async_engine(settings.database_url.get_secret_value())
-        try:
-            async with engine.connect() as connection:
-                return await connection.run_sync(current)
-        finally:
-            await engine.dispose()
-
-    scripts = ScriptDirectory.from_config(alembic_config(settings))
+    engine = create_async_engine(settings.database_url.get_secret_value())
+    try:
+        async with engine.connect() as connection:
+            heads = await connection.run_sync(current)
+    finally:
+        await engine.dispose()
     # The table lists only the heads. The revisions they depend on have been applied too.
-    applied = {script.revision for script in scripts.get_all_current(tuple(asyncio.run(read())))}
-    return {head for head in scripts.get_heads() if head not in applied}
+    applied = {script.revision for script in revisions.get_all_current(tuple(heads))}
+    return {head for head in revisions.get_heads() if head not in applied}
 
 
 def _config() -> "Config":

@@ -188,7 +188,7 @@ def _add_failed_mail(db: "AsyncSession", user: "User") -> None:
             subject=message.subject,
             message=to_json(StoredMail(addressed(message))),
             status=DEAD,
-            attempts=8,
+            attempts=33,
             last_error="SMTPRecipientsRefused 550 5.1.1",
         )
     )

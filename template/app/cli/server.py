@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.common import PROJECT, application, fail, require_database
-from app.cli.database import pending, upgrade_to_heads
+from app.cli.database import revision_files, upgrade_to_heads, what_is_missing
 from app.cli.debugger import use_terminal
 from app.cli.permissions import OWNER_ONLY, keep_private
 from app.cli.sample_data import add_sample_data
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from granian.server.common import AbstractServer
 
     from app.settings import Settings
+
+logger = logging.getLogger("app.worker")
+
+LOOK_AGAIN = 2.0
+"""Seconds between looks of a worker whose database is missing or not migrated."""
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")]
@@ -87,32 +92,63 @@ def serve(
     _refuse_a_taken_port(host, port)
     require_database(settings)
     keep_private(settings)
-    if missing := pending(settings):
-        fail(f"The database lacks migrations ({', '.join(sorted(missing))}): run `uv run app db upgrade`.")
+    if missing := asyncio.run(what_is_missing(settings, revision_files(settings))):
+        fail(missing)
     if settings.environment != "production":
         settings = _with_links_to_this_server(settings, host, port)
     _granian(settings, host, port, workers=workers, reload=False)
 
 
 def worker() -> None:
-    """Send e-mail from the outbox and delete expired data. Several workers may run."""
+    """Send e-mail from the outbox and delete expired data. Several workers may run.
+
+    Until the database exists and is migrated, it waits."""
     asyncio.run(_work())
 
 
 async def _work() -> None:
     from app import logs, tasks
     from app.mail import build_worker
+    from app.main import load_features
+    from app.settings import load_settings
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    settings = load_settings()
+    # Report a missing feature now, not when the database is there.
+    load_features()
+    keep_private(settings)
+    logs.configure(settings)
+    await wait_for_database(settings, stop)
+    if stop.is_set():
+        return
     async with application() as app:
-        settings = app.state.settings
-        keep_private(settings)
-        logs.configure(settings)
         logging.getLogger("app.mail").info("sending mail by %s", settings.mail_backend)
         await asyncio.gather(build_worker(app.state.db, settings).run(stop), tasks.run(app.state.tasks, stop))
+
+
+async def wait_for_database(settings: "Settings", stop: asyncio.Event) -> None:
+    """Return when the database is migrated, or *stop* is set. What is missing is logged once."""
+    stopped = asyncio.create_task(stop.wait())
+    revisions = revision_files(settings)
+    said: set[str] = set()
+    while not stop.is_set():
+        looking = asyncio.create_task(what_is_missing(settings, revisions))
+        await asyncio.wait([looking, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if not looking.done():
+            # A server that does not answer must not delay the end.
+            looking.cancel()
+            return
+        missing = looking.result()
+        if not missing:
+            break
+        if missing not in said:
+            said.add(missing)
+            logger.warning("%s The worker waits for that.", missing)
+        await asyncio.wait([stopped], timeout=LOOK_AGAIN)
+    stopped.cancel()
 
 
 def _create_env_file() -> None:

@@ -123,12 +123,25 @@ def _sorted_errors() -> Generator[None]:
     try:
         yield
     except SendError as error:
-        kind = Undeliverable if _is_final(error.__cause__) else SendError
-        raise kind(_describe(error.__cause__ or error)) from error
+        cause = error.__cause__ or error
+        cause = _refusal(cause) or cause
+        kind = Undeliverable if _is_final(cause) else SendError
+        raise kind(_describe(cause)) from error
     except ValueError as error:
         # hawkapi-mail raises these for a line break in a header, an invalid recipient or a non-ASCII address
         # (UnicodeEncodeError is a ValueError).
         raise Undeliverable(f"the mail cannot be written ({type(error).__name__})") from error
+
+
+def _refusal(error: BaseException | None) -> BaseException | None:
+    """The server's reply behind *error*.
+
+    After a refusal aiosmtplib resets the session. A server that refuses and then falls silent causes a
+    timeout, which must not hide the refusal.
+    """
+    while error is not None and not isinstance(error, SMTPRecipientsRefused | SMTPResponseException):
+        error = error.__context__
+    return error
 
 
 _OUR_ACCOUNT = frozenset({530, 534, 535, 538})

@@ -134,6 +134,11 @@ async def lease(
     return sorted(taken, key=lambda row: row.id)
 
 
+async def renew(db: AsyncSession, row: OutboxMessage, duration: timedelta) -> bool:
+    """Keep the leased *row* for *duration* from now on. Returns False if the caller no longer has it."""
+    return await _change(db, row, next_attempt_at=_now() + duration)
+
+
 async def remove(db: AsyncSession, ids: Iterable[int]) -> None:
     """Delete the rows of mails that were sent or discarded."""
     await db.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(list(ids))))
@@ -224,12 +229,21 @@ async def remove_dead(db: AsyncSession, before: datetime) -> None:
     await db.execute(delete(OutboxMessage).where(*old))
 
 
-async def _change(db: AsyncSession, row: OutboxMessage, **values: object) -> None:
+async def _change(db: AsyncSession, row: OutboxMessage, **values: object) -> bool:
     # If the lease expired and another worker took the row, `attempts` differs: leave the row to that worker.
-    still_ours = (OutboxMessage.id == row.id, OutboxMessage.attempts == row.attempts)
-    await db.execute(
-        update(OutboxMessage).where(*still_ours).values(**values).execution_options(synchronize_session=False)
+    still_ours = (
+        OutboxMessage.id == row.id,
+        OutboxMessage.attempts == row.attempts,
+        OutboxMessage.status == PENDING,
     )
+    changed = await db.execute(
+        update(OutboxMessage)
+        .where(*still_ours)
+        .values(**values)
+        .returning(OutboxMessage.id)
+        .execution_options(synchronize_session=False)
+    )
+    return changed.scalar_one_or_none() is not None
 
 
 async def pending_messages(db: AsyncSession) -> list[EmailMessage]:

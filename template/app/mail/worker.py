@@ -10,16 +10,17 @@ from contextlib import suppress
 from datetime import timedelta
 
 import msgspec
-from hawkapi_mail import Backend, RetryPolicy, SendError
+from hawkapi_mail import Backend, EmailMessage, RetryPolicy, SendError
 from hawkapi_sqlalchemy import Database
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.faults import Fault
 from app.mail import mailbox, outbox
 from app.mail.backends import Undeliverable, build_backend
 from app.mail.outbox import OutboxMessage
 from app.mail.stored import StoredMail, from_json
 from app.settings import Settings
-from app.web.database_errors import log_missing_migration
+from app.web.database_errors import names_of
 
 logger = logging.getLogger("app.mail")
 
@@ -33,14 +34,27 @@ FIRST_RETRY = 10.0
 """Seconds before the second attempt. The delay doubles with each further attempt, plus or minus 20
 percent."""
 MAX_RETRY = 3600.0
-"""The maximum number of seconds between attempts to send a mail."""
+"""The maximum number of seconds between attempts to send a mail, plus or minus 20 percent. The default of
+MAIL_MAX_ATTEMPTS then takes about a day, so that a mail outlasts a long outage of the mail server."""
+LEASE = 8.0
+"""Seconds until another worker takes the mail of a worker that was killed. The clocks of the workers must
+agree within a few seconds, or one takes a mail that another is sending."""
+RENEWAL = 2.0
+"""Seconds between renewals of the lease while a mail is sent. Several may fail before the lease expires."""
+STEPS = 12
+"""The steps of an SMTP delivery, from the connection with TLS and a login to the end. SMTP_TIMEOUT limits
+each."""
+
+
+class _LeaseLost(Exception):
+    """Another worker has the mail, or it was deleted or set aside."""
 
 
 class Worker:
     """Takes mails from the outbox one at a time and sends them.
 
-    One at a time has three advantages: a lease only has to outlast one send, a mail that kills the process
-    does not cost other mails an attempt, and no rows have to be returned when the worker stops.
+    One at a time has three advantages: only one lease has to be renewed, a mail that kills the process does
+    not cost other mails an attempt, and no rows have to be returned when the worker stops.
     """
 
     def __init__(
@@ -48,7 +62,7 @@ class Worker:
         database: Database,
         backend: Backend,
         *,
-        max_attempts: int = 8,
+        max_attempts: int = 33,
         send_timeout: float = 60.0,
         retry: RetryPolicy | None = None,
         keep_sent: bool = False,
@@ -60,9 +74,7 @@ class Worker:
         self.backend = backend
         self._database = database
         self._retry = retry or RetryPolicy(max_attempts, FIRST_RETRY, MAX_RETRY)
-        self._send_timeout = send_timeout
-        # A lease must outlast the send, or another worker would send the same mail.
-        self._lease = timedelta(seconds=2 * send_timeout + 30)
+        self.send_timeout = send_timeout
         self._keep_sent = keep_sent
         self._finished: set[int] = set()
         """Ids of rows whose mails were sent but which are not yet deleted."""
@@ -71,18 +83,21 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until *stop* is set. A send that has started is finished first."""
-        pause = IDLE
+        pause, fault = IDLE, Fault(logger, "the mail worker")
         while not stop.is_set():
             try:
-                if await self._handle_next():
-                    pause = BUSY
-                    continue
-                await _wait(stop, pause)
-                pause = IDLE
+                is_busy = await self._handle_next()
             except Exception as error:
+                fault.failed(error)
                 pause = min(max(2 * pause, IDLE), MAX_PAUSE)
-                _log_trouble(error, pause)
                 await _wait(stop, pause)
+                continue
+            fault.ended()
+            if is_busy:
+                pause = BUSY
+                continue
+            await _wait(stop, pause)
+            pause = IDLE
         await self._say_goodbye()
 
     async def run_once(self) -> int:
@@ -99,7 +114,7 @@ class Worker:
     async def _handle_next(self) -> bool:
         await self._remove_finished()
         async with self._database.session() as db:
-            leased = await outbox.lease(db, self._lease)
+            leased = await outbox.lease(db, timedelta(seconds=LEASE))
         if not leased:
             return False
         (row,) = leased
@@ -121,8 +136,9 @@ class Worker:
     async def _send(self, row: OutboxMessage, mail: StoredMail) -> None:
         try:
             if not mail.discard:
-                async with asyncio.timeout(self._send_timeout):
-                    await self.backend.send(mail.message)
+                await self._deliver(row, mail.message)
+        except _LeaseLost:
+            logger.warning("mail %d is left: another worker has it, or it was deleted or expired", row.id)
         except Undeliverable as error:
             await self._set_aside(row, str(error))
         except Exception as error:
@@ -130,6 +146,27 @@ class Worker:
         else:
             (self._to_keep if self._keep_sent and not mail.discard else self._finished).add(row.id)
             logger.info("mail %d %s", row.id, "discarded" if mail.discard else "sent")
+
+    async def _deliver(self, row: OutboxMessage, message: EmailMessage) -> None:
+        """Send *message*, and keep the lease meanwhile, however slow the server is."""
+        sending = asyncio.create_task(asyncio.wait_for(self.backend.send(message), self.send_timeout))
+        try:
+            while not (await asyncio.wait([sending], timeout=RENEWAL))[0]:
+                if not await self._renew(row):
+                    sending.cancel()
+        finally:
+            sending.cancel()
+        if sending.cancelled():
+            raise _LeaseLost
+        sending.result()
+
+    async def _renew(self, row: OutboxMessage) -> bool:
+        try:
+            async with self._database.session() as db:
+                return await outbox.renew(db, row, timedelta(seconds=LEASE))
+        except (SQLAlchemyError, OSError):
+            # To cancel could send the mail twice. Without a database no other worker can take it either.
+            return True
 
     async def _retry_or_set_aside(self, row: OutboxMessage, error: str) -> None:
         if row.attempts >= self._retry.max_attempts:
@@ -169,8 +206,7 @@ def build_worker(database: Database, settings: Settings) -> Worker:
         database,
         build_backend(settings),
         max_attempts=settings.mail_max_attempts,
-        # SMTP_TIMEOUT limits one step of an SMTP delivery, and a mail takes several.
-        send_timeout=4 * settings.smtp_timeout,
+        send_timeout=STEPS * settings.smtp_timeout,
         keep_sent=bool(mailbox.mailbox_url(settings)),
     )
 
@@ -181,20 +217,7 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
 
 
-def _log_trouble(error: Exception, pause: float) -> None:
-    if log_missing_migration(logger, error):
-        return
-    if isinstance(error, SQLAlchemyError | OSError):
-        logger.warning("the database failed (%s); next try in %.0f s", _describe(error), pause)
-    else:
-        logger.error("the worker failed; next try in %.0f s", pause, exc_info=error)
-
-
 def _describe(error: Exception) -> str:
     """*error* for the log and the table. Only messages of `SendError` are known to contain nothing
     private."""
-    if isinstance(error, SendError):
-        return str(error)
-    cause: object = getattr(error, "orig", None)
-    names = [type(each).__name__ for each in (error, cause) if each is not None]
-    return " from ".join(names)
+    return str(error) if isinstance(error, SendError) else names_of(error)

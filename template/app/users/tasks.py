@@ -9,7 +9,7 @@ from app.tasks import PeriodicTask
 from app.users import audit
 from app.users.manager import UserManager
 from app.web import App
-from app.web.database_errors import lacks_migration
+from app.web.database_errors import is_unavailable, lacks_migration
 
 logger = logging.getLogger("app.users")
 
@@ -42,7 +42,7 @@ def install(app: App, manager: UserManager) -> None:
             except Exception as error:
                 # This account cannot be deleted: a hook raised, or a row references it without ON DELETE
                 # CASCADE. Delete the others.
-                if failed == _MAX_FAILURES or lacks_migration(error):
+                if failed == _MAX_FAILURES or lacks_migration(error) or is_unavailable(error):
                     raise
                 logger.exception("an account whose grace period has passed could not be deleted")
                 failed += 1

@@ -2,10 +2,16 @@
 
 import logging
 import re
-import time
 from functools import lru_cache
+from time import monotonic
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 MIGRATIONS_ARE_PENDING = (
     "The database lacks a table or column of the models. Migrations are pending: run `uv run app db revision"
@@ -16,6 +22,38 @@ _UNDEFINED_TABLE, _UNDEFINED_COLUMN, _UNIQUE_VIOLATION = "42P01", "42703", "2350
 """SQLSTATEs (appendix A of PostgreSQL's documentation)."""
 _QUIET_SECONDS = 600
 """Seconds before the same missing table or column is logged again."""
+
+_OUTAGE_ENDS = 60.0
+"""Seconds without a failed request after which the next failure is a new outage."""
+_last_failure: float | None = None
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether *error* means that the database cannot be reached or refuses work for now."""
+    if isinstance(error, NoFreeConnection | OperationalError | InterfaceError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    # SQLSTATE classes: connection exception, insufficient resources, operator intervention.
+    sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
+    return error.connection_invalidated or sqlstate.startswith(("08", "53", "57P"))
+
+
+def begins_outage(error: BaseException) -> bool:
+    """Whether an unavailable database is news: the first failed request of this process logs a traceback."""
+    global _last_failure
+    if lacks_migration(error):
+        # SQLite calls this an operational error, too, but waiting does not help.
+        return True
+    now, before = monotonic(), _last_failure
+    _last_failure = now
+    return before is None or now - before > _OUTAGE_ENDS
+
+
+def names_of(error: BaseException) -> str:
+    """The class of *error* and of its cause. Unlike its message, they contain nothing private."""
+    cause: object = getattr(error, "orig", None)
+    return " from ".join(type(each).__name__ for each in (error, cause) if each is not None)
 
 
 def lacks_migration(error: BaseException) -> bool:
@@ -37,7 +75,7 @@ def log_missing_migration(logger: logging.Logger, error: BaseException) -> bool:
         return False
     # asyncpg's adapter puts the class before the message.
     message = str(getattr(error, "orig", error)).rpartition("'>: ")[2]
-    _log_once(logger, message, int(time.monotonic()) // _QUIET_SECONDS)
+    _log_once(logger, message, int(monotonic()) // _QUIET_SECONDS)
     return True
 
 

@@ -8,6 +8,8 @@ from hawkapi import Request
 from hawkapi.responses.json_response import JSONResponse
 from hawkapi.routing.router import Router
 
+from app.web.database_errors import begins_outage, is_unavailable, names_of
+
 logger = logging.getLogger("app.web")
 
 router = Router()
@@ -41,9 +43,10 @@ async def readyz(request: Request) -> JSONResponse:
     for name, check in request.scope["app"].readiness_checks.items():
         try:
             checks[name], _ = await check()
-        except Exception:
+        except Exception as error:
             # Log the error only: this route is public.
-            logger.exception("the readiness check %s failed", name)
+            traceback = error if not is_unavailable(error) or begins_outage(error) else None
+            logger.error("the readiness check %s failed (%s)", name, names_of(error), exc_info=traceback)
             checks[name] = False
     ready = all(checks.values())
     body = Readiness("ready" if ready else "not ready", checks)

@@ -20,7 +20,7 @@ from sqlalchemy import exc as database_errors
 
 from app.i18n import N_, current_language
 from app.i18n import gettext as _
-from app.web.database_errors import taken_fields
+from app.web.database_errors import begins_outage, is_unavailable, names_of, taken_fields
 
 logger = logging.getLogger("app.web")
 
@@ -177,8 +177,9 @@ def _database_problem(error: Exception) -> Response:
         logger.warning("a unique constraint was violated: %s", ", ".join(fields))
         errors = [FieldError(field, "This value is already taken.", "taken") for field in fields]
         return problem_response(409, "This already exists.", code="already_exists", errors=errors)
-    if _is_unavailable(error):
-        logger.error("the database is not available", exc_info=error)
+    if is_unavailable(error):
+        traceback = error if begins_outage(error) else None
+        logger.error("the database is not available (%s)", names_of(error), exc_info=traceback)
         return problem_response(
             503,
             "The database is not available. Try again soon.",
@@ -207,18 +208,6 @@ def _is_unstorable_value(error: Exception) -> bool:
         for each in (driver_error, cause)
         if each is not None
     )
-
-
-def _is_unavailable(error: Exception) -> bool:
-    if isinstance(error, database_errors.TimeoutError):
-        return True
-    if isinstance(error, database_errors.OperationalError | database_errors.InterfaceError):
-        return True
-    if not isinstance(error, database_errors.DBAPIError):
-        return False
-    # SQLSTATE classes: connection exception, insufficient resources, operator intervention.
-    sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
-    return error.connection_invalidated or sqlstate.startswith(("08", "53", "57P"))
 
 
 _SCHEMA = {"$ref": "#/components/schemas/ProblemDetails"}

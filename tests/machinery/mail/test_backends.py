@@ -6,9 +6,19 @@ from io import BytesIO, TextIOWrapper
 
 import pytest
 from hawkapi_mail import EmailMessage, InMemoryBackend, SendError
+from hawkapi_sqlalchemy import Database
 from pydantic import SecretStr
+from sqlalchemy import select
 
-from app.mail import CarefulSMTPBackend, ConsoleBackend, Undeliverable, build_backend
+from app.mail import (
+    CarefulSMTPBackend,
+    ConsoleBackend,
+    OutboxMessage,
+    Undeliverable,
+    Worker,
+    build_backend,
+    enqueue,
+)
 from app.settings import Settings
 
 LINK = "https://shop.example/users/verify/t0ken"
@@ -87,6 +97,9 @@ async def test_the_smtp_settings_reach_the_backend(
 # SMTP
 
 
+SILENCE = ""
+
+
 class SMTPServer:
     """A server that accepts everything except what it was told to refuse."""
 
@@ -104,7 +117,8 @@ class SMTPServer:
             command = line.split(" ")[0].split(":")[0].upper()
             usual = {"DATA": "354 go on", "QUIT": "221 bye"}.get(command, "250 ok")
             reply = self.replies.get(command, usual)
-            writer.write(f"{reply}\r\n".encode())
+            if reply != SILENCE:
+                writer.write(f"{reply}\r\n".encode())
             if reply.startswith("354"):
                 self.received = (await reader.readuntil(b"\r\n.\r\n")).decode()
                 writer.write(f"{self.replies.get('END', '250 ok')}\r\n".encode())
@@ -159,6 +173,52 @@ async def test_a_permanent_refusal_is_final(
         await smtp.send(mail())
 
     assert str(caught.value) == error
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("reply", "kind"), [("550 5.1.1 no such user", Undeliverable), ("450 4.2.0 greylisted", SendError)]
+)
+async def test_silence_after_a_refusal_does_not_hide_it(
+    smtp: CarefulSMTPBackend, server: SMTPServer, reply: str, kind: type[SendError]
+) -> None:
+    server.replies |= {"RCPT": reply, "RSET": SILENCE}
+
+    with pytest.raises(SendError) as caught:
+        await smtp.send(mail())
+
+    assert type(caught.value) is kind
+    assert str(caught.value) == f"SMTPRecipientRefused {reply[:9]}"
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "status", "reason"),
+    [
+        ("RCPT", "550 5.1.1 no such user", "dead", "SMTPRecipientRefused 550 5.1.1"),
+        ("DATA", "554 5.7.1 no mail from you", "dead", "SMTPDataError 554 5.7.1"),
+        ("END", "554 5.6.0 not this one", "dead", "SMTPDataError 554 5.6.0"),
+        ("RCPT", "450 4.2.0 greylisted", "pending", "SMTPRecipientRefused 450 4.2.0"),
+        ("END", "452 4.3.1 disk full", "pending", "SMTPDataError 452 4.3.1"),
+    ],
+)
+async def test_only_a_permanent_refusal_is_set_aside_at_once(
+    db: Database,
+    smtp: CarefulSMTPBackend,
+    server: SMTPServer,
+    command: str,
+    reply: str,
+    status: str,
+    reason: str,
+) -> None:
+    server.replies[command] = reply
+    async with db.session() as session:
+        enqueue(session, mail())
+
+    await Worker(db, smtp).run_once()
+
+    async with db.session(commit=False) as session:
+        (row,) = await session.scalars(select(OutboxMessage))
+    assert (row.status, row.attempts, row.last_error) == (status, 1, reason)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from hawkapi_sqlalchemy import Database
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
-from app.mail import OutboxMessage, Undeliverable, Worker, enqueue, install, outbox, worker
+from app import clock
+from app.mail import OutboxMessage, Undeliverable, Worker, build_worker, enqueue, install, outbox, worker
 from app.mail.outbox import lease
 from app.settings import Settings
 
@@ -147,6 +148,55 @@ async def test_each_wait_is_longer_than_the_last(db: Database, write: Write) -> 
     assert row.next_attempt_at.replace(tzinfo=UTC) - datetime.now(UTC) > timedelta(seconds=60)
 
 
+async def test_a_mail_is_retried_for_about_a_day_and_at_least_every_72_minutes(
+    db: Database, write: Write, later: Callable[[float], None]
+) -> None:
+    await write("hello")
+    begin, waits = clock.now(), [0.0]
+    max_attempts = Settings.model_fields["mail_max_attempts"].default
+    while (await rows(db))[0].status == "pending":
+        later(waits[-1])
+        await Worker(db, Sender(SendError("down")), max_attempts=max_attempts).run_once()
+        waits.append((await due(db) - clock.now()).total_seconds())
+
+    assert timedelta(hours=20) < clock.now() - begin < timedelta(hours=29)
+    assert max(waits) <= 1.2 * worker.MAX_RETRY == 72 * 60
+    assert len({round(wait) for wait in waits if wait > 40 * 60}) > 10, "the waits do not vary"
+
+
+async def test_a_mail_outlasts_an_hour_without_a_server(
+    db: Database, write: Write, settings: Settings, later: Callable[[float], None]
+) -> None:
+    await write("hello")
+    begin, sender = clock.now(), Sender(*[SendError("down")] * 100)
+    while clock.now() - begin < timedelta(hours=1):
+        await Worker(db, sender, max_attempts=settings.mail_max_attempts).run_once()
+        later((await due(db) - clock.now()).total_seconds())
+    sender.errors.clear()
+
+    await Worker(db, sender, max_attempts=settings.mail_max_attempts).run_once()
+
+    assert sender.sent == ["hello"]
+
+
+async def test_an_expired_link_is_not_retried(
+    db: Database, write: Write, later: Callable[[float], None]
+) -> None:
+    await write("hello")
+    async with db.session() as session:
+        expiry = clock.now() + timedelta(hours=1)
+        await session.execute(update(OutboxMessage).values(expires_at=expiry))
+    sender = Sender(SendError("down"))
+    await Worker(db, sender).run_once()
+    later(3600)
+
+    await Worker(db, sender).run_once()
+
+    (row,) = await rows(db)
+    assert (row.status, row.last_error) == ("dead", outbox.EXPIRED)
+    assert sender.sent == []
+
+
 async def test_a_failed_mail_is_sent_on_the_next_attempt(db: Database, write: Write) -> None:
     await write("hello")
     sender = Sender(SendError("down"), ConnectionError())
@@ -235,6 +285,129 @@ async def test_no_secret_gets_into_the_log_or_the_table(
     assert "ada@example.com" not in caplog.text
 
 
+# Leases
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """`later(10)`: the clock stands still except for this."""
+    now = datetime.now(UTC)
+
+    def move(seconds: float) -> None:
+        nonlocal now
+        now += timedelta(seconds=seconds)
+
+    monkeypatch.setattr(clock, "now", lambda: now)
+    return move
+
+
+class Slow(Sender):
+    """A backend that has begun to send, and does so when `go` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+
+    async def send(self, message: EmailMessage) -> SendResult:
+        self.begun.set()
+        await self.go.wait()
+        return await super().send(message)
+
+
+async def due(db: Database) -> datetime:
+    (row,) = await rows(db)
+    return row.next_attempt_at.replace(tzinfo=UTC)
+
+
+async def until_renewed(db: Database, seconds: float) -> None:
+    async with asyncio.timeout(30):
+        while await due(db) != clock.now() + timedelta(seconds=seconds):
+            await asyncio.sleep(0.01)
+
+
+async def test_the_mail_of_a_killed_worker_is_sent_within_ten_seconds(
+    db: Database, write: Write, later: Callable[[float], None]
+) -> None:
+    await write("hello")
+    killed, other = Slow(), Sender()
+    running = asyncio.create_task(Worker(db, killed).run_once())
+    await killed.begun.wait()
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert await Worker(db, other).run_once() == 0
+    later(10 - worker.IDLE)
+    assert await Worker(db, other).run_once() == 1
+
+    assert (killed.sent, other.sent) == ([], ["hello"])
+    assert await rows(db) == []
+
+
+async def test_a_slow_send_keeps_its_lease(
+    db: Database, write: Write, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "RENEWAL", 0.01)
+    await write("hello")
+    slow, other = Slow(), Sender()
+    running = asyncio.create_task(Worker(db, slow).run_once())
+    await slow.begun.wait()
+
+    for _ in range(20):
+        later(worker.LEASE - 1)
+        await until_renewed(db, worker.LEASE)
+        assert await Worker(db, other).run_once() == 0
+    slow.go.set()
+    await running
+
+    assert (slow.sent, other.sent) == (["hello"], [])
+    assert await rows(db) == []
+
+
+async def test_a_renewal_that_fails_does_not_stop_the_send(
+    db: Database, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = asyncio.Event()
+
+    async def failing_renew(*_: object) -> bool:
+        failed.set()
+        raise DATABASE_IS_GONE
+
+    monkeypatch.setattr(worker, "RENEWAL", 0.01)
+    monkeypatch.setattr(outbox, "renew", failing_renew)
+    await write("hello")
+    slow = Slow()
+    running = asyncio.create_task(Worker(db, slow).run_once())
+    await failed.wait()
+    slow.go.set()
+    await running
+
+    assert slow.sent == ["hello"]
+    assert await rows(db) == []
+
+
+async def test_a_worker_that_lost_its_lease_stops_sending(
+    db: Database, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "RENEWAL", 0.01)
+    await write("hello")
+    slow = Slow()
+    running = asyncio.create_task(Worker(db, slow).run_once())
+    await slow.begun.wait()
+    async with db.session() as session:
+        await session.execute(update(OutboxMessage).values(attempts=2, last_error="of another worker"))
+    await running
+
+    (row,) = await rows(db)
+    assert slow.sent == []
+    assert (row.status, row.attempts, row.last_error) == ("pending", 2, "of another worker")
+
+
+async def test_every_step_of_a_slow_server_may_take_its_whole_time(db: Database, settings: Settings) -> None:
+    slow = build_worker(db, settings.model_copy(update={"smtp_timeout": 10.0}))
+
+    assert slow.send_timeout == 120
+
+
 # Running
 
 
@@ -296,7 +469,11 @@ async def test_a_worker_survives_a_database_outage(
     await running
 
     assert sender.sent == ["hello", "closed"]
-    assert "the database failed (OperationalError from ConnectionError)" in caplog.text
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said == [
+        "the mail worker failed (ConnectionRefusedError); further failures are counted until it works",
+        "the mail worker works again; failures: 2",
+    ]
 
 
 async def test_a_sent_mail_that_cannot_be_deleted_is_not_sent_again(

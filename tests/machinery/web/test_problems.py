@@ -9,7 +9,7 @@ from hawkapi.responses.response import Response
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.web import FieldError, Problem
+from app.web import FieldError, Problem, database_errors
 
 
 @pytest.fixture
@@ -148,6 +148,22 @@ async def test_an_unresponsive_database_is_503_with_retry_after(failing, http, c
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "10.0.0.1" not in answer.text
     assert caplog.records[-1].levelno == logging.ERROR
+
+
+async def test_only_the_first_failure_of_an_outage_has_a_traceback(failing, http, caplog, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(database_errors, "_last_failure", None)
+    monkeypatch.setattr(database_errors, "monotonic", lambda: now)
+    failing(OperationalError("SELECT 1", {}, OSError("10.0.0.1")))
+
+    for now in (1000.0, 1059.0, 1118.0, 1179.0):
+        await http.get("/")
+
+    said = [record for record in caplog.records if record.name == "app.web" and record.levelno == logging.ERROR]
+    assert {each.getMessage() for each in said} == {
+        "the database is not available (OperationalError from OSError)"
+    }
+    assert [each.exc_info is not None for each in said] == [True, False, False, True]
 
 
 async def test_any_other_database_error_is_500_without_the_statement(failing, http):

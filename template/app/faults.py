@@ -1,0 +1,46 @@
+"""Logs a fault of background work once when it begins and once when it ends, however often it repeats.
+
+Template-owned. Requests log a line each (`app/web/problems.py`).
+"""
+
+import logging
+from dataclasses import dataclass, field
+
+from app.web.database_errors import is_unavailable, log_missing_migration, names_of
+
+
+@dataclass
+class Fault:
+    """The faults of one piece of work, which is repeated after each failure."""
+
+    logger: logging.Logger
+    work: str
+    """What fails, as the subject of a sentence: "the mail worker"."""
+    failures: int = 0
+    _logged: set[str] = field(default_factory=set[str])
+
+    def failed(self, error: Exception) -> None:
+        """Count a failure. Log it unless one of its kind was logged since the work last succeeded."""
+        if log_missing_migration(self.logger, error):
+            return
+        self.failures += 1
+        # A server that stops and starts causes several errors, and all of them are one fault.
+        is_outage = is_unavailable(error) or isinstance(error, OSError)
+        kind = "outage" if is_outage else type(error).__name__
+        if kind in self._logged:
+            return
+        self._logged.add(kind)
+        self.logger.error(
+            "%s failed (%s); further failures are counted until it works",
+            self.work,
+            names_of(error),
+            # The traceback of an outage leads into the driver.
+            exc_info=None if is_outage else error,
+        )
+
+    def ended(self) -> None:
+        """The work has succeeded."""
+        if self.failures:
+            self.logger.warning("%s works again; failures: %d", self.work, self.failures)
+        self.failures = 0
+        self._logged.clear()

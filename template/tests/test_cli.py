@@ -23,6 +23,7 @@ from app.settings import Settings
 PROJECT = Path(__file__).parent.parent
 
 PASSWORD = "correct horse battery"
+OTHER_PASSWORD = "staple and another horse"
 
 
 CREATE_ADA = ("users", "create", "ada@example.com", "--password-stdin")
@@ -95,6 +96,13 @@ def refusal(result: Result) -> str:
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
     return result.stderr
+
+
+def run_lines(run: Run, *arguments: str) -> list[str]:
+    """What the command prints, line by line."""
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()
 
 
 # As a process
@@ -377,6 +385,74 @@ def test_a_new_password_can_be_required_and_waived(run: Run, log_in: LogIn, quer
     assert token[1] not in required.output
 
 
+def test_an_account_is_shown(run: Run, log_in: LogIn, query: Query):
+    log_in("ada@example.com")
+    ((user_id,),) = query("SELECT id FROM users WHERE email = 'ada@example.com'")
+
+    lines = dict(re.split(" {2,}", line, maxsplit=1) for line in run_lines(run, "users", "show", user_id))
+
+    assert lines.pop("Created").endswith(" UTC")
+    assert {name: lines[name] for name in ("E-mail", "ID", "State", "Last login", "Sessions")} == {
+        "E-mail": "ada@example.com",
+        "ID": user_id,
+        "State": "active, unverified",
+        "Last login": "none in the audit log",
+        "Sessions": "1",
+    }
+
+
+def test_an_account_is_shown_as_data(run: Run, populated: Path, query: Query):
+    run("users", "promote", "ada@example.com")
+
+    data = json.loads(run("users", "show", "ADA@example.com", "--json").stdout)
+
+    assert data["email"] == "ada@example.com"
+    assert (data["is_active"], data["is_superuser"], data["is_locked"]) == (True, True, False)
+    assert (data["last_login"], data["sessions"]) == (None, 0)
+    assert data["second_factors"] in (None, [])
+
+
+def test_an_unknown_id_is_named(run: Run, populated: Path):
+    sentence = refusal(run("users", "show", "nonsense"))
+
+    assert sentence == "No account has the ID nonsense. `uv run app users list` shows all.\n"
+
+
+def test_an_address_is_verified(run: Run, populated: Path):
+    assert run("users", "verify", "ADA@example.com").stdout == "ada@example.com is verified now.\n"
+    assert "ada@example.com  active, verified\n" in run("users", "list").stdout
+
+
+def test_a_password_is_set(run: Run, log_in: LogIn, query: Query):
+    log_in("ada@example.com")
+    run("users", "require-reset", "ada@example.com")
+    before = query("SELECT hashed_password FROM users WHERE email = 'ada@example.com'")
+
+    result = run("users", "set-password", "ada@example.com", "--stdin", stdin=f"{OTHER_PASSWORD}\n")
+
+    *_, (mail,) = query("SELECT message FROM mail_outbox ORDER BY id")
+    assert result.output == (
+        "ada@example.com has a new password and is logged out everywhere. Its owner gets a mail.\n"
+    )
+    assert query("SELECT hashed_password FROM users WHERE email = 'ada@example.com'") != before
+    assert "must reset" not in run("users", "show", "ada@example.com").stdout
+    assert run("users", "sessions", "ada@example.com").stdout == ""
+    assert "password was changed" in str(mail)
+    assert OTHER_PASSWORD not in str(mail)
+
+
+def test_a_password_that_breaks_the_rules_changes_nothing(run: Run, log_in: LogIn, query: Query):
+    log_in("ada@example.com")
+    state = "SELECT hashed_password, password_version FROM users WHERE email = 'ada@example.com'"
+    before = query(state)
+
+    sentence = refusal(run("users", "set-password", "ada@example.com", "--stdin", stdin="short\n"))
+
+    assert sentence == "The password is too short: use at least 12 characters.\n"
+    assert query(state) == before
+    assert query("SELECT event FROM audit_events") == []
+
+
 def test_sessions_are_shown_without_their_secrets(run: Run, log_in: LogIn, query: Query):
     token = log_in("ada@example.com")
     log_in("root@example.com", "okhttp/4.9")
@@ -428,6 +504,8 @@ def test_everybody_is_logged_out(run: Run, log_in: LogIn, query: Query):
         ("disable ada@example.com", "update"),
         ("send-reset ada@example.com", "password_reset_request"),
         ("require-reset ada@example.com", "update"),
+        ("verify ada@example.com", "update"),
+        ("set-password ada@example.com --stdin", "update"),
         ("end-sessions ada@example.com", "session_end"),
         ("delete ada@example.com --yes", "delete"),
     ],
@@ -463,7 +541,8 @@ def test_the_audit_log_is_shown_newest_first(run: Run, populated: Path):
 def test_no_command_shows_a_secret(run: Run, log_in: LogIn, query: Query):
     """Checklist 39."""
     token = log_in("ada@example.com")
-    commands = ["list", "send-reset ada@example.com", "sessions ada@example.com", "disable ada@example.com"]
+    commands = ["list", "send-reset ada@example.com", "sessions ada@example.com", "show ada@example.com"]
+    commands += ["show ada@example.com --json", "disable ada@example.com"]
     commands += ["audit", "audit ada@example.com", "delete ada@example.com --yes", "audit"]
     secrets = {token, token.partition(".")[2], "argon2", PASSWORD}
     secrets |= {each for row in query("SELECT hashed_password FROM users") for each in row}

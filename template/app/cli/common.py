@@ -62,7 +62,7 @@ def _sentence(error: Exception) -> str | None:
     from app.main import FeatureError
     from app.settings import SettingsError
     from app.users import InvalidEmail, InvalidPassword, LastSuperuser, UserAlreadyExists
-    from app.users.exceptions import AccountInUse, NoSecondFactor, NoSuchInvitation
+    from app.users.exceptions import AccountInUse, NoSecondFactor, NoSuchInvitation, NoSuchUser
 
     match error:
         case (
@@ -75,6 +75,7 @@ def _sentence(error: Exception) -> str | None:
             | AccountInUse()
             | NoSecondFactor()
             | NoSuchInvitation()
+            | NoSuchUser()
         ):
             return str(error)
         case CommandError() if unknown := re.search(

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -579,6 +580,99 @@ def test_the_openapi_document_is_printed(run: Run):
 
     assert document["openapi"].startswith("3.1")
     assert "/users/register" in document["paths"]
+
+
+# app routes
+
+
+def test_the_routes_are_listed_with_what_they_need(run: Run):
+    lines = run_lines(run, "routes", "--search", "app.users.routes")
+    found = {tuple(line.split()[:2]): re.split(" {2,}", line) for line in lines}
+
+    assert lines[0].split() == ["Methods", "Path", "Needs", "Limits", "Handler"]
+    assert found["POST", "/users/register"][2:] == ["-", "register", "app.users.routes.registration.register"]
+    assert found["PATCH", "/users/{user_id}"][2:] == [
+        "a superuser, a recent login",
+        "-",
+        "app.users.routes.admin.change_user",
+    ]
+
+
+def test_the_routes_are_listed_as_data(run: Run):
+    data = json.loads(run("routes", "--json").stdout)
+
+    (change,) = (each for each in data if each["path"] == "/users/me/password")
+    assert change == {
+        "methods": ["POST"],
+        "path": "/users/me/password",
+        "needs": ["a login"],
+        "limits": ["change_password"],
+        "handler": "app.users.routes.account.change_password",
+    }
+
+
+def test_a_search_without_routes_says_so(run: Run):
+    result = run("routes", "--search", "nonsense")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No such route.\n")
+
+
+# app shell
+
+IS_IPYTHON = find_spec("IPython") is not None
+
+
+@pytest.mark.skipif(IS_IPYTHON, reason="IPython has a prompt of its own")
+def test_the_shell_awaits(run: Run, populated: Path):
+    statements = (
+        "async with db() as session:\n"
+        "    addresses = (await session.scalars(select(User.email).order_by(User.email))).all()\n"
+        "\n"
+        "addresses\n"
+        "app.state.settings.environment\n"
+    )
+
+    result = run("shell", stdin=statements)
+
+    assert result.exit_code == 0
+    assert "['ada@example.com', 'root@example.com']" in result.stdout
+    assert "ENVIRONMENT is test" in result.stdout
+    assert "production" not in result.output
+
+
+@pytest.mark.skipif(IS_IPYTHON, reason="IPython has a prompt of its own")
+def test_what_the_shell_changes_is_audited(run: Run, populated: Path, query: Query):
+    statements = (
+        "async with db() as session:\n"
+        "    ada = await users.get_by_email(session, 'ada@example.com')\n"
+        "    _ = await users.update(session, ada, is_verified=True)\n"
+        "\n"
+    )
+
+    run("shell", stdin=statements)
+
+    assert query("SELECT event, actor FROM audit_events") == [("update", "cli")]
+
+
+@pytest.mark.skipif(IS_IPYTHON, reason="IPython has a prompt of its own")
+def test_an_error_does_not_end_the_shell(run: Run, populated: Path):
+    result = run("shell", stdin="await nonsense\n1 + 41\n")
+
+    assert result.exit_code == 0
+    assert "NameError" in result.stderr
+    assert "42" in result.stdout
+
+
+@pytest.mark.skipif(IS_IPYTHON, reason="IPython has a prompt of its own")
+def test_the_shell_warns_in_production(run: Run, populated: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ENVIRONMENT", "production")
+
+    result = run("shell")
+
+    assert result.exit_code == 0
+    assert "This is production" in result.stderr
 
 
 # app dev, app serve, app worker

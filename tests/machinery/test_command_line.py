@@ -173,6 +173,8 @@ def drop_database(url: str) -> None:
         "worker",
         "settings",
         "openapi",
+        "routes",
+        "shell",
         "features",
         "add",
         "remove",
@@ -339,7 +341,7 @@ def test_a_broken_feature_does_not_break_the_other_commands(run: Run, feature: F
 
 @pytest.mark.parametrize(
     "arguments",
-    [["serve"], ["worker"], ["settings"], ["openapi"], ["users", "list"], ["db", "upgrade"], ["db", "check"]],
+    [["serve"], ["worker"], ["settings"], ["openapi"], ["routes"], ["shell"], ["users", "list"], ["db", "upgrade"], ["db", "check"]],
     ids=" ".join,
 )
 def test_wrong_settings_are_named_by_every_command(
@@ -359,6 +361,7 @@ def test_wrong_settings_are_named_by_every_command(
     [
         ["serve"],
         ["worker"],
+        ["shell"],
         ["users", "list"],
         ["users", "promote", "a@example.com"],
         ["db", "check"],

@@ -67,9 +67,7 @@ def test_the_suite_passes_on_postgresql(
 
 @pytest.mark.minutes
 @pytest.mark.parametrize("feature", FEATURES)
-def test_each_feature_works_without_the_others(
-    compiled: Render, render: Render, python: Path, feature: str
-):
+def test_each_feature_works_without_the_others(compiled: Render, render: Render, python: Path, feature: str):
     """Its types, its own tests, and those that look at the whole application."""
     project = compiled(**SMALLEST | {feature: True})
     (project / ".venv").symlink_to(python.parent.parent)

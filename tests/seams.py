@@ -352,6 +352,11 @@ def own(email: Email) -> None:
         "jobs",
         "  own:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo own\n",
     ),
+    Seam(
+        ".github/dependabot.yml",
+        "updates",
+        "  - package-ecosystem: npm\n    directory: /own\n    schedule:\n      interval: weekly\n",
+    ),
     Seam(".gitlab-ci.yml", "services", "    - name: redis:7\n      alias: own\n"),
     Seam(".gitlab-ci.yml", "variables", "    OWN_GREETING: Hello\n"),
     Seam(".gitlab-ci.yml", "steps", "    - echo own\n"),

@@ -65,6 +65,7 @@ def test_every_combination_is_complete_and_well_formed(
     assert_well_formed(project, files)
     assert ("compose.yaml" in files, "Dockerfile" in files) == (answers["docker"], answers["docker"])
     assert (".github/workflows/ci.yml" in files) == (answers["ci"] == "github")
+    assert (".github/dependabot.yml" in files) == (answers["ci"] == "github")
     assert (".gitlab-ci.yml" in files) == (answers["ci"] == "gitlab")
     assert ("app/notes/routes.py" in files, "tests/notes/test_notes.py" in files) == (answers["example"],) * 2
     assert ("migrations/versions/app_0002_notes.py" in files) == answers["example"]

@@ -60,6 +60,27 @@ def test_the_workflow_pins_actions_by_commit_and_images_by_digest(github: Path):
     assert [each for each in named if not BY_DIGEST.fullmatch(each)] == []
 
 
+def test_the_workflow_can_only_read_and_leaves_no_token_behind(github: Path):
+    """CWE-250: code of a dependency that the tests run must not be able to push."""
+    workflow = yaml.safe_load((github / ".github" / "workflows" / "ci.yml").read_text())
+
+    jobs = workflow["jobs"].values()
+    checkouts = [step for job in jobs for step in job["steps"] if "actions/checkout@" in step.get("uses", "")]
+    assert workflow["permissions"] == {"contents": "read"}
+    assert ["permissions" in job for job in jobs] == [False]
+    assert [step["with"]["persist-credentials"] for step in checkouts] == [False]
+
+
+def test_dependabot_renews_dependencies_and_actions(github: Path):
+    document = yaml.safe_load((github / ".github" / "dependabot.yml").read_text())
+
+    updates = {each["package-ecosystem"]: each for each in document["updates"]}
+    assert document["version"] == 2
+    assert set(updates) == {"uv", "github-actions"}
+    assert {each["schedule"]["interval"] for each in updates.values()} == {"weekly"}
+    assert {each["directory"] for each in updates.values()} == {"/"}
+
+
 def test_gitlab_pins_every_image_by_digest(gitlab: Path):
     named = re.findall(r"(?:image|name): (.*)", (gitlab / ".gitlab-ci.yml").read_text())
 

@@ -391,7 +391,13 @@ class Settings(BaseSettings):
             description="HSTS max-age in seconds, production only. 0 turns the header off.",
         ),
     ] = 365 * DAY
-    hsts_subdomains: Annotated[bool, Field(description="Include subdomains in the HSTS header.")] = True
+    hsts_subdomains: Annotated[
+        bool,
+        Field(
+            description="Include subdomains in the HSTS header. Only if all of them support HTTPS: a browser"
+            " remembers it for HSTS_MAX_AGE."
+        ),
+    ] = False
     log_format: Annotated[
         Literal["json", "text"],
         Field(description="Log as JSON (default in production) or as readable text."),

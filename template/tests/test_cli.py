@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from app.settings import Settings
 PROJECT = Path(__file__).parent.parent
 
 PASSWORD = "correct horse battery"
+OTHER_PASSWORD = "staple and another horse"
 
 
 CREATE_ADA = ("users", "create", "ada@example.com", "--password-stdin")
@@ -95,6 +97,13 @@ def refusal(result: Result) -> str:
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
     return result.stderr
+
+
+def run_lines(run: Run, *arguments: str) -> list[str]:
+    """What the command prints, line by line."""
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()
 
 
 # As a process
@@ -377,6 +386,74 @@ def test_a_new_password_can_be_required_and_waived(run: Run, log_in: LogIn, quer
     assert token[1] not in required.output
 
 
+def test_an_account_is_shown(run: Run, log_in: LogIn, query: Query):
+    log_in("ada@example.com")
+    ((user_id,),) = query("SELECT id FROM users WHERE email = 'ada@example.com'")
+
+    lines = dict(re.split(" {2,}", line, maxsplit=1) for line in run_lines(run, "users", "show", user_id))
+
+    assert lines.pop("Created").endswith(" UTC")
+    assert {name: lines[name] for name in ("E-mail", "ID", "State", "Last login", "Sessions")} == {
+        "E-mail": "ada@example.com",
+        "ID": user_id,
+        "State": "active, unverified",
+        "Last login": "none in the audit log",
+        "Sessions": "1",
+    }
+
+
+def test_an_account_is_shown_as_data(run: Run, populated: Path, query: Query):
+    run("users", "promote", "ada@example.com")
+
+    data = json.loads(run("users", "show", "ADA@example.com", "--json").stdout)
+
+    assert data["email"] == "ada@example.com"
+    assert (data["is_active"], data["is_superuser"], data["is_locked"]) == (True, True, False)
+    assert (data["last_login"], data["sessions"]) == (None, 0)
+    assert data["second_factors"] in (None, [])
+
+
+def test_an_unknown_id_is_named(run: Run, populated: Path):
+    sentence = refusal(run("users", "show", "nonsense"))
+
+    assert sentence == "No account has the ID nonsense. `uv run app users list` shows all.\n"
+
+
+def test_an_address_is_verified(run: Run, populated: Path):
+    assert run("users", "verify", "ADA@example.com").stdout == "ada@example.com is verified now.\n"
+    assert "ada@example.com  active, verified\n" in run("users", "list").stdout
+
+
+def test_a_password_is_set(run: Run, log_in: LogIn, query: Query):
+    log_in("ada@example.com")
+    run("users", "require-reset", "ada@example.com")
+    before = query("SELECT hashed_password FROM users WHERE email = 'ada@example.com'")
+
+    result = run("users", "set-password", "ada@example.com", "--stdin", stdin=f"{OTHER_PASSWORD}\n")
+
+    *_, (mail,) = query("SELECT message FROM mail_outbox ORDER BY id")
+    assert result.output == (
+        "ada@example.com has a new password and is logged out everywhere. Its owner gets a mail.\n"
+    )
+    assert query("SELECT hashed_password FROM users WHERE email = 'ada@example.com'") != before
+    assert "must reset" not in run("users", "show", "ada@example.com").stdout
+    assert run("users", "sessions", "ada@example.com").stdout == ""
+    assert "password was changed" in str(mail)
+    assert OTHER_PASSWORD not in str(mail)
+
+
+def test_a_password_that_breaks_the_rules_changes_nothing(run: Run, log_in: LogIn, query: Query):
+    log_in("ada@example.com")
+    state = "SELECT hashed_password, password_version FROM users WHERE email = 'ada@example.com'"
+    before = query(state)
+
+    sentence = refusal(run("users", "set-password", "ada@example.com", "--stdin", stdin="short\n"))
+
+    assert sentence == "The password is too short: use at least 12 characters.\n"
+    assert query(state) == before
+    assert query("SELECT event FROM audit_events") == []
+
+
 def test_sessions_are_shown_without_their_secrets(run: Run, log_in: LogIn, query: Query):
     token = log_in("ada@example.com")
     log_in("root@example.com", "okhttp/4.9")
@@ -428,6 +505,8 @@ def test_everybody_is_logged_out(run: Run, log_in: LogIn, query: Query):
         ("disable ada@example.com", "update"),
         ("send-reset ada@example.com", "password_reset_request"),
         ("require-reset ada@example.com", "update"),
+        ("verify ada@example.com", "update"),
+        ("set-password ada@example.com --stdin", "update"),
         ("end-sessions ada@example.com", "session_end"),
         ("delete ada@example.com --yes", "delete"),
     ],
@@ -463,7 +542,8 @@ def test_the_audit_log_is_shown_newest_first(run: Run, populated: Path):
 def test_no_command_shows_a_secret(run: Run, log_in: LogIn, query: Query):
     """Checklist 39."""
     token = log_in("ada@example.com")
-    commands = ["list", "send-reset ada@example.com", "sessions ada@example.com", "disable ada@example.com"]
+    commands = ["list", "send-reset ada@example.com", "sessions ada@example.com", "show ada@example.com"]
+    commands += ["show ada@example.com --json", "disable ada@example.com"]
     commands += ["audit", "audit ada@example.com", "delete ada@example.com --yes", "audit"]
     secrets = {token, token.partition(".")[2], "argon2", PASSWORD}
     secrets |= {each for row in query("SELECT hashed_password FROM users") for each in row}
@@ -500,6 +580,99 @@ def test_the_openapi_document_is_printed(run: Run):
 
     assert document["openapi"].startswith("3.1")
     assert "/users/register" in document["paths"]
+
+
+# app routes
+
+
+def test_the_routes_are_listed_with_what_they_need(run: Run):
+    lines = run_lines(run, "routes", "--search", "app.users.routes")
+    found = {tuple(line.split()[:2]): re.split(" {2,}", line) for line in lines}
+
+    assert lines[0].split() == ["Methods", "Path", "Needs", "Limits", "Handler"]
+    assert found["POST", "/users/register"][2:] == ["-", "register", "app.users.routes.registration.register"]
+    assert found["PATCH", "/users/{user_id}"][2:] == [
+        "a superuser, a recent login",
+        "-",
+        "app.users.routes.admin.change_user",
+    ]
+
+
+def test_the_routes_are_listed_as_data(run: Run):
+    data = json.loads(run("routes", "--json").stdout)
+
+    (change,) = (each for each in data if each["path"] == "/users/me/password")
+    assert change == {
+        "methods": ["POST"],
+        "path": "/users/me/password",
+        "needs": ["a login"],
+        "limits": ["change_password"],
+        "handler": "app.users.routes.account.change_password",
+    }
+
+
+def test_a_search_without_routes_says_so(run: Run):
+    result = run("routes", "--search", "nonsense")
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No such route.\n")
+
+
+# app shell
+
+IS_IPYTHON = find_spec("IPython") is not None
+
+
+@pytest.mark.skipif(IS_IPYTHON, reason="IPython has a prompt of its own")
+def test_the_shell_awaits(run: Run, populated: Path):
+    statements = (
+        "async with db() as session:\n"
+        "    addresses = (await session.scalars(select(User.email).order_by(User.email))).all()\n"
+        "\n"
+        "addresses\n"
+        "app.state.settings.environment\n"
+    )
+
+    result = run("shell", stdin=statements)
+
+    assert result.exit_code == 0
+    assert "['ada@example.com', 'root@example.com']" in result.stdout
+    assert "ENVIRONMENT is test" in result.stdout
+    assert "production" not in result.output
+
+
+@pytest.mark.skipif(IS_IPYTHON, reason="IPython has a prompt of its own")
+def test_what_the_shell_changes_is_audited(run: Run, populated: Path, query: Query):
+    statements = (
+        "async with db() as session:\n"
+        "    ada = await users.get_by_email(session, 'ada@example.com')\n"
+        "    _ = await users.update(session, ada, is_verified=True)\n"
+        "\n"
+    )
+
+    run("shell", stdin=statements)
+
+    assert query("SELECT event, actor FROM audit_events") == [("update", "cli")]
+
+
+@pytest.mark.skipif(IS_IPYTHON, reason="IPython has a prompt of its own")
+def test_an_error_does_not_end_the_shell(run: Run, populated: Path):
+    result = run("shell", stdin="await nonsense\n1 + 41\n")
+
+    assert result.exit_code == 0
+    assert "NameError" in result.stderr
+    assert "42" in result.stdout
+
+
+@pytest.mark.skipif(IS_IPYTHON, reason="IPython has a prompt of its own")
+def test_the_shell_warns_in_production(run: Run, populated: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ENVIRONMENT", "production")
+
+    result = run("shell")
+
+    assert result.exit_code == 0
+    assert "This is production" in result.stderr
 
 
 # app dev, app serve, app worker

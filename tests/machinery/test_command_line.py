@@ -173,6 +173,8 @@ def drop_database(url: str) -> None:
         "worker",
         "settings",
         "openapi",
+        "routes",
+        "shell",
         "features",
         "add",
         "remove",
@@ -187,6 +189,9 @@ def drop_database(url: str) -> None:
         "users",
         "users create",
         "users list",
+        "users show",
+        "users verify",
+        "users set-password",
         "users promote",
         "users demote",
         "users disable",
@@ -336,7 +341,7 @@ def test_a_broken_feature_does_not_break_the_other_commands(run: Run, feature: F
 
 @pytest.mark.parametrize(
     "arguments",
-    [["serve"], ["worker"], ["settings"], ["openapi"], ["users", "list"], ["db", "upgrade"], ["db", "check"]],
+    [["serve"], ["worker"], ["settings"], ["openapi"], ["routes"], ["shell"], ["users", "list"], ["db", "upgrade"], ["db", "check"]],
     ids=" ".join,
 )
 def test_wrong_settings_are_named_by_every_command(
@@ -355,6 +360,7 @@ def test_wrong_settings_are_named_by_every_command(
     "arguments",
     [
         ["serve"],
+        ["shell"],
         ["users", "list"],
         ["users", "promote", "a@example.com"],
         ["db", "check"],
@@ -535,6 +541,7 @@ def test_an_address_can_be_used_only_once(run: Run, migrated: Path):
 def test_a_password_cannot_be_an_argument(run: Run, migrated: Path):
     assert run("users", "create", "ada@example.com", PASSWORD).exit_code == 2
     assert run("users", "create", "ada@example.com", "--password", PASSWORD).exit_code == 2
+    assert run("users", "set-password", "ada@example.com", PASSWORD).exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -542,6 +549,9 @@ def test_a_password_cannot_be_an_argument(run: Run, migrated: Path):
     [
         "create --password-stdin",
         "invite",
+        "show",
+        "verify",
+        "set-password --stdin",
         "promote",
         "demote",
         "disable",
@@ -565,6 +575,9 @@ def test_no_command_accepts_a_lookalike_address(run: Run, migrated: Path, comman
 @pytest.mark.parametrize(
     "command",
     [
+        "show",
+        "verify",
+        "set-password",
         "promote",
         "demote",
         "disable",
@@ -707,7 +720,46 @@ def test_ending_sessions_requires_an_account_or_all(
     assert query(LIVE) == [(1,)]
 
 
-@pytest.mark.parametrize("command", ["list", "sessions ada@example.com", "audit", "audit ada@example.com"])
+def test_a_new_password_is_typed_twice(run: Run, populated: Path):
+    typed = "staple and another horse\nsomething else\n" + 2 * "staple and another horse\n"
+
+    result = run("users", "set-password", "ada@example.com", stdin=typed)
+
+    assert result.exit_code == 0
+    assert "do not match" in result.output
+    assert "staple" not in result.output
+
+
+def test_a_new_password_unlocks_the_account(run: Run, populated: Path):
+    with closing(sqlite3.connect(populated)) as connection, connection:
+        connection.execute("UPDATE users SET failed_logins = 100 WHERE email = 'ada@example.com'")
+
+    locked = run("users", "show", "ada@example.com").stdout
+    run("users", "set-password", "ada@example.com", "--stdin", stdin="staple and another horse")
+
+    assert "active, unverified, locked\n" in locked
+    assert "active, unverified\n" in run("users", "show", "ada@example.com").stdout
+
+
+def test_a_pending_address_and_deletion_are_shown(run: Run, populated: Path):
+    with closing(sqlite3.connect(populated)) as connection, connection:
+        connection.execute(
+            "UPDATE users SET pending_email = 'new@example.com', delete_after = '2030-01-02 03:04:05.000000'"
+        )
+
+    shown = run("users", "show", "ada@example.com").stdout
+    data = json.loads(run("users", "show", "ada@example.com", "--json").stdout)
+
+    assert re.search(r"^New address +new@example.com, when its link is used$", shown, re.MULTILINE)
+    assert re.search(r"^Deletion +2030-01-02 03:04 UTC, unless the owner", shown, re.MULTILINE)
+    assert data["pending_email"] == "new@example.com"
+    assert data["delete_after"] == "2030-01-02T03:04:05+00:00"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["list", "show ada@example.com", "sessions ada@example.com", "audit", "audit ada@example.com"],
+)
 def test_read_only_commands_are_not_audited(run: Run, populated: Path, query: Query, command: str):
     assert run("users", *command.split()).exit_code == 0
     assert query("SELECT event FROM audit_events") == []

@@ -69,6 +69,19 @@ def test_a_remote_database_requires_tls(url: str):
     assert "hunter2" not in sentence
 
 
+def test_a_mode_in_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
+    """asyncpg uses PGSSLMODE if the URL has no ssl. Heroku's URL has none and cannot be edited."""
+    url = "postgres://u:hunter2@db.example.com/app"
+    assert refusal(database_url=url).endswith(
+        "If your host sets DATABASE_URL, set PGSSLMODE=require in the environment."
+    )
+
+    monkeypatch.setenv("PGSSLMODE", "require")
+
+    assert production(database_url=url)
+    assert "?ssl=require" in refusal(database_url=f"{url}?ssl=prefer")
+
+
 def test_a_host_named_by_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
     """asyncpg uses PGHOST if the URL names no host."""
     monkeypatch.setenv("PGHOST", "db.example.com")
@@ -309,7 +322,13 @@ def test_options_without_effect_on_asyncpg_are_dropped(query: str):
         ("sslmode=yes", "set to disable, allow, prefer, require, verify-ca or verify-full"),
         ("ssl=true", "set to disable, allow, prefer, require, verify-ca or verify-full"),
         ("sslmode=require&sslmode=disable", "once"),
-        ("options=-c%20search_path%3Dhunter2", "after the ?; allowed are sslmode"),
+        ("options=-c%20search_path%3Dhunter2", "must not have options, except endpoint=…: run ALTER ROLE"),
+        ("options=endpoint%3Dhunter2", "must have a host that begins with the endpoint"),
+        ("options=endpoint%3Ddb%20-c%20role%3Dhunter2", "must not have options, except endpoint"),
+        ("options=endpoint%3Ddb&options=endpoint%3Dhunter2", "must not have options, except endpoint"),
+        ("schema=hunter2", "must not have schema, except public: run ALTER ROLE"),
+        ("pgbouncer=hunter2", "pgbouncer at most once, set to true or false"),
+        ("pgbouncer=true&pgbouncer=false", "pgbouncer at most once, set to true or false"),
         ("hunter2=1", "after the ?; allowed are sslmode"),
         ("statement_cache_size=0", "after the ?; allowed are sslmode"),
     ],

@@ -19,7 +19,9 @@ from app import __version__
 from app.cli import database, server, template, users
 from app.cli.common import PROJECT, friendly_errors
 from app.cli.discovery import CommandsOfFeatures
+from app.cli.routes import routes
 from app.cli.sample_data import seed
+from app.cli.shell import shell
 from app.cli.show import openapi, settings
 from app.cli.table_export import export
 
@@ -43,6 +45,8 @@ cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")
 cli.command()(friendly_errors(settings))
 cli.command()(friendly_errors(openapi))
+cli.command()(friendly_errors(routes))
+cli.command()(friendly_errors(shell))
 for command in (template.template_update, template.features, template.add, template.remove):
     # Unknown options may belong to a newer update tool.
     cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(command)

@@ -63,7 +63,7 @@ def sentence_about(error: Exception) -> str | None:
     from app.main import FeatureError
     from app.settings import SettingsError
     from app.users import InvalidEmail, InvalidPassword, LastSuperuser, UserAlreadyExists
-    from app.users.exceptions import AccountInUse, NoSecondFactor, NoSuchInvitation
+    from app.users.exceptions import AccountInUse, NoSecondFactor, NoSuchInvitation, NoSuchUser
 
     match error:
         case (
@@ -76,6 +76,7 @@ def sentence_about(error: Exception) -> str | None:
             | AccountInUse()
             | NoSecondFactor()
             | NoSuchInvitation()
+            | NoSuchUser()
         ):
             return str(error)
         case CommandError() if unknown := re.search(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 cli = typer.Typer(no_args_is_help=True, help="Create, list and change accounts.")
 
 Email = Annotated[str, typer.Argument(help="The e-mail address of the account.")]
+_NO_SUCH_ADDRESS = "No account has the address {}. `uv run app users list` shows all."
+_NO_SUCH_ID = "No account has the ID {}. `uv run app users list` shows all."
 
 
 @asynccontextmanager
@@ -49,10 +51,7 @@ def create(
     ] = False,
 ) -> None:
     """Create an account. Prompts for the password twice."""
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    password = _read_password(from_stdin=password_stdin)
 
     async def run() -> "User":
         async with _transaction() as (users, db):
@@ -112,11 +111,12 @@ def withdraw(
 
 @cli.command("list")
 @friendly_errors
-def show(
+def list_accounts(
     search: Annotated[str, typer.Option(help="Only e-mail addresses that contain this text.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="The maximum number of entries.")] = 50,
 ) -> None:
     """List accounts, newest first."""
+    from app.cli.account_details import flags_of
 
     async def run() -> "list[User]":
         async with _transaction() as (users, db):
@@ -124,17 +124,67 @@ def show(
 
     found = asyncio.run(run())
     for user in found[:limit]:
-        flags = [
-            "active" if user.is_active else "disabled",
-            "verified" if user.is_verified else "unverified",
-            *(["superuser"] if user.is_superuser else []),
-            *(["must reset the password"] if user.must_reset_password else []),
-        ]
-        typer.echo(f"{user.created_at:%Y-%m-%d}  {user.id}  {user.email}  {', '.join(flags)}")
+        flags = ", ".join(flags_of(user))
+        typer.echo(f"{user.created_at:%Y-%m-%d}  {user.id}  {user.email}  {flags}")
     if len(found) > limit:
         typer.echo("… and more: raise --limit or use --search.", err=True)
     if not found:
         typer.echo("No such account." if search else "No accounts yet.", err=True)
+
+
+@cli.command()
+@friendly_errors
+def show(
+    account: Annotated[
+        str,
+        typer.Argument(metavar="EMAIL_OR_ID", help="The e-mail address or the ID of the account."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the account as data.")] = False,
+) -> None:
+    """Show an account: its state, last login, number of sessions and second factors."""
+    from app.cli.account_details import AccountDetails, read_details
+
+    async def run() -> AccountDetails:
+        async with _transaction() as (users, db):
+            is_email = "@" in account
+            user = await (users.get_by_email(db, account) if is_email else users.get_by_id(db, account))
+            if user is None:
+                fail((_NO_SUCH_ADDRESS if is_email else _NO_SUCH_ID).format(account))
+            return await read_details(users, db, user)
+
+    found = asyncio.run(run())
+    typer.echo(found.as_json() if as_json else "\n".join(found.lines()))
+
+
+@cli.command()
+@friendly_errors
+def verify(email: Email) -> None:
+    """Mark the e-mail address of an account as verified. Make sure that it belongs to the owner."""
+    _change(email, "is verified now", is_verified=True)
+
+
+@cli.command("set-password")
+@friendly_errors
+def set_password(
+    email: Email,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="Read the password from the first line of standard input.")
+    ] = False,
+) -> None:
+    """Set a new password: end every session and tell the owner by mail. Prompts for it twice.
+
+    Prefer `send-reset`, with which only the owner knows the password.
+    """
+
+    async def run(users: "UserManager", db: "AsyncSession", user: "User") -> None:
+        # Typing and hashing take a while, and the database must not be locked meanwhile.
+        await db.commit()
+        password = _read_password(from_stdin=stdin)
+        # As with a mailed link, the new password may be used at once.
+        await users.update(db, user, password=password, must_reset_password=False)
+
+    address, _ = _with_account(email, run)
+    typer.echo(f"{address} has a new password and is logged out everywhere. Its owner gets a mail.")
 
 
 @cli.command()
@@ -296,6 +346,12 @@ def audit(
         typer.echo("Nothing has happened yet.", err=True)
 
 
+def _read_password(*, from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+
+
 def _change(email: str, outcome: str, **values: Any) -> None:
     async def run(users: "UserManager", db: "AsyncSession", user: "User") -> None:
         await users.update(db, user, **values)
@@ -312,7 +368,7 @@ def _with_account[T](
         async with _transaction() as (users, db):
             user = await users.get_by_email(db, email)
             if user is None:
-                fail(f"No account has the address {email}. `uv run app users list` shows all.")
+                fail(_NO_SUCH_ADDRESS.format(email))
             address = user.email
             return address, await run(users, db, user)
 

@@ -152,6 +152,7 @@ def limited(text: str) -> Callable[[Request], Awaitable[None]]:
         if wait := await limiter.acquire(key, rate):
             raise too_many(wait)
 
+    guard.__dict__["limit"] = text
     return guard
 
 

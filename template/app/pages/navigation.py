@@ -16,7 +16,7 @@ from app import i18n
 from app.pages import messages
 from app.users import Users
 from app.users.dependencies import SETUP_REQUIRED, FoundLogin, Login, OptionalLogin
-from app.web import Problem
+from app.web import Problem, needs
 from app.web.framework.application import services_of_request
 
 _OWN_PATH = re.compile(r"/(?!/)[\x21-\x5b\x5d-\x7e]*")
@@ -99,6 +99,7 @@ Visitor = Annotated[Login | None, Depends(_visitor)]
 """The login, or None."""
 
 
+@needs("a login")
 async def _signed_in(request: Request, login: Visitor, found: FoundLogin) -> Login:
     if isinstance(found, Problem) and found.code == SETUP_REQUIRED:
         raise Redirect(FACTORS_PAGE)
@@ -111,6 +112,7 @@ SignedIn = Annotated[Login, Depends(_signed_in)]
 """The login. Without one, the login page opens and leads back to this page."""
 
 
+@needs("a recent login")
 async def _recently_signed_in(request: Request, login: SignedIn, users: Users) -> Login:
     if not users.sessions.is_recent(login.session):
         raise Redirect(_with_return("/confirm", request))
@@ -121,6 +123,7 @@ RecentlySignedIn = Annotated[Login, Depends(_recently_signed_in)]
 """The login, with a recent password check. Otherwise a page asks for the password and leads back."""
 
 
+@needs("a superuser")
 async def _administrator(login: SignedIn) -> Login:
     if not login.user.is_superuser:
         raise Problem(403, "This page is for administrators only.", code="superusers_only")

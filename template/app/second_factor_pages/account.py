@@ -16,6 +16,7 @@ from app.second_factors.recovery_codes import NUMBER
 from app.second_factors.routes import AllFactors
 from app.users.dependencies import Login, before_setup, limited_by
 from app.users.exceptions import NoSecondFactor
+from app.web import needs
 from app.web.framework.application import services_of_request
 from app.web.html import html_page
 
@@ -24,6 +25,7 @@ router = PageRouter()
 PAGE = FACTORS_PAGE
 
 
+@needs("a verified address")
 async def _verified(login: RecentlySignedIn) -> Login:
     if not login.user.is_verified:
         raise Redirect(PAGE)

@@ -18,7 +18,9 @@ def unencrypted(settings: "Settings") -> Iterator[str]:
     database = make_url(settings.database_url.get_secret_value())
     if database.get_backend_name() == "postgresql" and not postgresql.is_encrypted(database):
         hosts = postgresql.hosts_of(database)
-        yield from _sentence("DATABASE_URL", "end in ?ssl=require or ?ssl=verify-full", settings, *hosts)
+        remedy = "end in ?ssl=require or ?ssl=verify-full"
+        for sentence in _sentence("DATABASE_URL", remedy, settings, *hosts):
+            yield f"{sentence} If your host sets DATABASE_URL, set PGSSLMODE=require in the environment."
     if settings.redis_url is not None:
         redis = make_url(settings.redis_url.get_secret_value())
         if redis.drivername == "redis":

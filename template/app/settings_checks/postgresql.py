@@ -1,12 +1,16 @@
 """Converts the PostgreSQL URL that a hosting provider gives you into one that asyncpg accepts.
 
-Providers write the query parameters for libpq, the library behind psql. Template-owned.
+Providers write the query parameters for libpq, the library behind psql, or for Prisma. Template-owned.
 """
 
 import os
 from collections.abc import Iterable
 
 from sqlalchemy import URL
+
+from app.settings_checks import pooler
+
+pooler.allow_poolers()
 
 ENCRYPTED = frozenset({"require", "verify-ca", "verify-full"})
 """Values of sslmode that refuse a server without TLS. Only verify-full checks the server's identity."""
@@ -36,17 +40,20 @@ _WITHOUT_EFFECT = frozenset(
         "channel_binding",  # asyncpg does not support it; use verify-full to check the server.
         "client_encoding",
         "connect_timeout",  # The application always waits 10 seconds.
+        "connection_limit",  # Prisma's pool, which DATABASE_POOL_SIZE replaces.
         "fallback_application_name",
         "keepalives",
         "keepalives_count",
         "keepalives_idle",
         "keepalives_interval",
+        "pool_timeout",  # Of Prisma. The application always waits 10 seconds.
         "sslcompression",
-        "sslsni",
+        "sslsni",  # asyncpg always names the host.
         "tcp_user_timeout",
+        "uselibpqcompat",  # For node-postgres: sslmode means what it means to libpq, as it does here.
     }
 )
-"""libpq parameters that asyncpg does not know and that are safe to drop."""
+"""Parameters that asyncpg does not know and that are safe to drop."""
 
 _IN_THE_ENVIRONMENT = {
     "sslcert": "PGSSLCERT",
@@ -60,8 +67,12 @@ _IN_THE_ENVIRONMENT = {
 """Parameters that asyncpg reads only from the environment."""
 
 
+_NO_STATEMENTS_KEPT = ("prepared_statement_cache_size", "0")
+"""`pooler.py` says what follows from it."""
+
+
 def for_asyncpg(url: URL) -> URL:
-    """Rename libpq's sslmode to ssl and drop parameters that have no effect.
+    """Rename libpq's sslmode to ssl, translate pgbouncer, and drop parameters that have no effect.
 
     Raises:
         ValueError: a parameter would fail at the first connection. The message contains no values.
@@ -70,6 +81,9 @@ def for_asyncpg(url: URL) -> URL:
     for name, variable in _IN_THE_ENVIRONMENT.items():
         if name in query:
             raise ValueError(f"must not have {name}: set {variable} in the environment instead")
+    _translate_pooler(query)
+    _drop_endpoint(query, url.host or "")
+    _drop_default_schema(query)
     if "sslmode" in query:
         if "ssl" in query:
             raise ValueError("must not have both ssl and sslmode")
@@ -84,9 +98,54 @@ def for_asyncpg(url: URL) -> URL:
     return url if query == dict(url.query) else url.set(query=query)
 
 
+def _translate_pooler(query: dict[str, str | tuple[str, ...]]) -> None:
+    """`pgbouncer=true` says that a pooler gives each transaction another connection (Supabase, Prisma)."""
+    match query.pop("pgbouncer", None):
+        case None | "false":
+            return
+        case "true":
+            name, value = _NO_STATEMENTS_KEPT
+            query[name] = value
+        case _:
+            raise ValueError("must have pgbouncer at most once, set to true or false")
+
+
+def _drop_endpoint(query: dict[str, str | tuple[str, ...]], host: str) -> None:
+    """`options=endpoint=ep-…` tells Neon which database a client wants that does not name the host in the
+    TLS handshake. asyncpg names it, so it is dropped if it agrees with the host."""
+    options = query.get("options")
+    if options is None:
+        return
+    if not isinstance(options, str) or not options.startswith("endpoint=") or " " in options:
+        raise ValueError(
+            "must not have options, except endpoint=…: run ALTER ROLE … SET … in the database instead"
+        )
+    if host.partition(".")[0].removesuffix("-pooler") != options.removeprefix("endpoint="):
+        raise ValueError(
+            "must have a host that begins with the endpoint in options, for example"
+            " ep-cool-name-123456.eu-central-1.aws.neon.tech"
+        )
+    del query["options"]
+
+
+def _drop_default_schema(query: dict[str, str | tuple[str, ...]]) -> None:
+    """Prisma's name for what PostgreSQL does anyway."""
+    if query.get("schema") == "public":
+        del query["schema"]
+    elif "schema" in query:
+        raise ValueError(
+            "must not have schema, except public: run ALTER ROLE … SET search_path = … in the database"
+            " instead"
+        )
+
+
 def is_encrypted(url: URL) -> bool:
-    """Whether the connection fails if the server does not offer TLS."""
-    return url.query.get("ssl") in ENCRYPTED
+    """Whether the connection fails if the server does not offer TLS.
+
+    Without a parameter asyncpg takes the mode from the environment. Heroku needs that: its URL has none and
+    cannot be edited.
+    """
+    return url.query.get("ssl", os.environ.get("PGSSLMODE")) in ENCRYPTED
 
 
 def hosts_of(url: URL) -> list[str]:

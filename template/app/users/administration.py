@@ -77,8 +77,8 @@ async def update(
     """Change an account. A new address is unverified.
 
     These changes end every session and every older token: a new address, a new password, unverifying,
-    disabling and *must_reset_password*. Checking and hashing a new password takes a while: commit first if
-    *db* has begun a transaction.
+    disabling and *must_reset_password*. A new password also unlocks the account. Checking and hashing it
+    takes a while: commit first if *db* has begun a transaction.
 
     *must_reset_password*: the password is refused, as if it were wrong, until the owner sets a new one with
     the link that is mailed here. The last active superuser may get this state, because the link needs no
@@ -124,6 +124,9 @@ async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dic
         raise UserAlreadyExists(f"{changes['email']} already has an account.")
     for name, value in changes.items():
         setattr(user, name, value)
+    if "hashed_password" in changes:
+        # Wrong passwords that locked the account were guesses at the old one.
+        user.failed_logins = 0
     # A used link must not verify the address again, and a session must not survive disabling.
     taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
     taken_away = taken_away or changes.get("must_reset_password") is True

@@ -116,6 +116,14 @@ async def browsers_of_logins(
     return {browser for browser, _, _ in rows if browser}, [numbers[each] for each in range(len(counts))]
 
 
+async def last_login(db: AsyncSession, user_id: str) -> AuditEvent | None:
+    """The latest successful login of *user_id*, as far back as the log goes."""
+    logins = select(AuditEvent).where(
+        AuditEvent.user_id == user_id, AuditEvent.event == "login", AuditEvent.outcome == "success"
+    )
+    return await db.scalar(logins.order_by(AuditEvent.id.desc()).limit(1))
+
+
 async def events_of(
     db: AsyncSession,
     user_id: str | None = None,

@@ -29,7 +29,7 @@ from app.users.models import User, UserSession
 from app.users.rate_limits import LIMITS
 from app.users.refusals import note_refusal
 from app.users.sessions import BEARER, COOKIE
-from app.web import Problem, responds, secured_by
+from app.web import Problem, needs, responds, secured_by
 from app.web.access_log import note_user
 from app.web.client_ip import client_of
 from app.web.csrf import require_same_origin
@@ -209,6 +209,7 @@ def _address_of(request: Request, path: str) -> str:
 @responds(_NO_LOGIN, _NO_FACTOR)
 @secured_by("bearer", _BEARER)
 @secured_by("session", _COOKIE)
+@needs("a login")
 async def current_login(found: FoundLogin) -> Login:
     if isinstance(found, Problem):
         raise found
@@ -253,6 +254,7 @@ OptionalUser = Annotated[User | None, Depends(optional_user)]
 
 
 @responds({403: {"email_not_verified": "The e-mail address is not verified yet."}})
+@needs("a verified address")
 async def verified_user(request: Request, user: CurrentUser) -> User:
     if not user.is_verified:
         sentence = _("Verify your e-mail address first. Request a link with POST {path}.")
@@ -266,6 +268,7 @@ VerifiedUser = Annotated[User, Depends(verified_user)]
 
 
 @responds({403: {"superusers_only": "For superusers only."}})
+@needs("a superuser")
 async def superuser(user: CurrentUser) -> User:
     if not user.is_superuser:
         raise Problem(403, "This is for superusers only.", code="superusers_only")
@@ -287,6 +290,7 @@ StillLoggedIn = Annotated[Login, Depends(still_logged_in)]
 take long to send it."""
 
 
+@needs("a superuser")
 async def still_superuser(login: StillLoggedIn) -> User:
     return await superuser(login.user)
 
@@ -303,6 +307,7 @@ StillSuperuser = Annotated[User, Depends(still_superuser)]
         }
     }
 )
+@needs("a recent login")
 async def recent_login(request: Request, login: CurrentLogin, users: Users) -> UserSession:
     if not users.sessions.is_recent(login.session):
         seconds = int(users.sessions.limits.recent.total_seconds())

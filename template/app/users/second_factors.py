@@ -25,6 +25,14 @@ class SecondFactors(Protocol):
         """What *user* can send as a second factor, such as `code`. Empty without a factor."""
         ...
 
+    async def names_of(self, db: AsyncSession, user: User) -> list[str]:
+        """The names of the factors that *user* has set up, such as `totp`."""
+        ...
+
+    async def recovery_codes_left(self, db: AsyncSession, user: User) -> int:
+        """How many codes *user* still has for lost factors."""
+        ...
+
     async def begin(self, db: AsyncSession, user: User, *, kind: str, remember: bool) -> tuple[str, str]:
         """Remember a login whose password was right. Returns its ticket, and the key for its browser.
 

@@ -3,7 +3,7 @@
 from app.web import docs, health
 from app.web.cookies import delete_cookie, set_cookie
 from app.web.framework.application import App
-from app.web.framework.openapi_metadata import responds, secured_by
+from app.web.framework.openapi_metadata import needs, responds, secured_by
 from app.web.framework.parameters import FromForm, SmallInt, query
 from app.web.problems import FieldError, Problem, invalid
 
@@ -16,6 +16,7 @@ __all__ = [
     "delete_cookie",
     "install",
     "invalid",
+    "needs",
     "query",
     "responds",
     "secured_by",

@@ -6,6 +6,7 @@ from hawkapi import Request
 
 from app.i18n import gettext as _
 from app.web.framework.application import services_of_request
+from app.web.framework.openapi_metadata import needs
 from app.web.problems import Problem
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -16,6 +17,7 @@ class CrossSiteRequest(Problem):
     """The 403 of `require_same_origin`. An exception handler for it sees every refusal."""
 
 
+@needs("")
 def require_same_origin(request: Request) -> None:
     """Refuse an unsafe request unless the browser says that it comes from a page of this application.
 

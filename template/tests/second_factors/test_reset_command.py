@@ -1,6 +1,7 @@
-"""`app users reset-factors`: for an owner who has lost the factors."""
+"""`app users show` and `reset-factors`: for an owner who has lost the factors."""
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 
 import pytest
@@ -35,3 +36,29 @@ async def test_it_removes_the_factors_and_names_them(owner, person, run, heading
     assert output == "Removed the second factors of ada@example.com: sample. Its owner gets a mail.\n"
     assert (await person.password()).status_code == 200
     assert (await headings())[-1] == "Your second factors were removed"
+
+
+async def test_the_account_is_shown_with_its_factors(owner, person, run):
+    logged_in = await person.answer(await person.ticket(), code=owner.code())
+
+    lines = (await run("show", "ada@example.com")).splitlines()
+    data = json.loads(await run("show", owner.user.id, "--json"))
+
+    assert logged_in.status_code == 200
+    assert "Second factors  sample" in lines
+    assert "Recovery codes  10 left" in lines
+    assert (data["second_factors"], data["recovery_codes_left"]) == (["sample"], 10)
+    assert data["last_login"] == {
+        "at": "2030-01-01T12:00:00+00:00",
+        "method": "sample",
+        "ip_address": data["last_login"]["ip_address"],
+        "browser": data["last_login"]["browser"],
+    }
+
+
+async def test_an_account_without_a_factor_has_no_recovery_codes(make_user, sample, run):
+    await make_user("bob@example.com")
+
+    lines = (await run("show", "bob@example.com")).splitlines()
+
+    assert lines[-1] == "Second factors  none"

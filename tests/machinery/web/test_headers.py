@@ -105,9 +105,9 @@ async def test_a_page_allows_only_its_own_style(web, http):
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (PRODUCTION, "max-age=31536000; includeSubDomains"),
-        (PRODUCTION | {"hsts_subdomains": False}, "max-age=31536000"),
-        (PRODUCTION | {"hsts_max_age": 300}, "max-age=300; includeSubDomains"),
+        (PRODUCTION, "max-age=31536000"),
+        (PRODUCTION | {"hsts_subdomains": True}, "max-age=31536000; includeSubDomains"),
+        (PRODUCTION | {"hsts_max_age": 300}, "max-age=300"),
         (PRODUCTION | {"hsts_max_age": 0}, None),
         ({"environment": "development"}, None),
         ({"environment": "test"}, None),

@@ -17,7 +17,7 @@ from app.mail.outbox import DEAD, PENDING
 from app.pages.mail_previews import preview, previews
 from app.pages.navigation import Visitor, redirect
 from app.pages.routing import PageRouter
-from app.web import Problem, SmallInt
+from app.web import Problem, SmallInt, needs
 from app.web.access_log import leave_out
 from app.web.framework.application import services_of_request
 from app.web.html import html_page
@@ -42,6 +42,7 @@ class Entry(NamedTuple):
     sent_at: datetime | None = None
 
 
+@needs("a development server")
 def _developer(request: Request) -> None:
     """Refuse hosts that another site can point at this machine (DNS rebinding), because mails hold secrets.
 

@@ -154,6 +154,28 @@ class Endpoint:
                 collect(step)
         return found
 
+    def needs(self) -> list[str]:
+        """What a request needs to pass the guards (`needs`), without what another one implies. A function in
+        `dependencies=[...]` without this mark has its name."""
+        found: list[str] = []
+        implied: set[str] = set()
+
+        def collect(plan: DepCallablePlan, *, inside: bool) -> None:
+            if what := getattr(plan.callable, "needs", ""):
+                implied.add(what) if inside else found.append(what)
+            for spec in plan.params:
+                if spec.dep_plan is not None:
+                    collect(spec.dep_plan, inside=inside or bool(what))
+
+        for guard in self.guards:
+            if not {"needs", "limit"} & getattr(guard.callable, "__dict__", {}).keys():
+                found.append(getattr(guard.callable, "__name__", type(guard.callable).__name__))
+            collect(guard, inside=False)
+        for _, step in self.steps:
+            if isinstance(step, DepCallablePlan):
+                collect(step, inside=False)
+        return [each for each in dict.fromkeys(found) if each not in implied]
+
     async def run(self, request: Request, given: Mapping[str, Any]) -> Any:
         """Resolve, call, build the response, finish the dependencies. Raises what the handler raises."""
         # Guards identify the route by its pattern, because one path can be written in many ways.

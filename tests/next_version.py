@@ -16,7 +16,7 @@ from conftest import commit, run
 from seams import PHRASE, SHIPPED_REVISION, add_shipped_lines
 
 VERSION = "2.0.0"
-MIGRATION = "app/users/migrations/users_0007_shipped_color.py"
+MIGRATION = "app/users/migrations/users_0008_shipped_color.py"
 NEWS = "This is what the next version says."
 
 NOT_CHANGED = re.compile(

@@ -110,8 +110,8 @@ SHIPPED_REVISION = '''"""users: a color of the template"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "users_0007"
-down_revision = "users_0006"
+revision = "users_0008"
+down_revision = "users_0007"
 branch_labels = None
 depends_on = None
 

@@ -220,7 +220,7 @@ NEWS = """## Unreleased
 ### Changed
 
 - The mail that verifies an address begins with a greeting (`app/users/emails/verify.txt`).
-- Accounts have a time zone: run `uv run app db upgrade` (`users_0007`).
+- Accounts have a time zone: run `uv run app db upgrade` (`users_0008`).
 
 ## 1.0.0
 """
@@ -229,8 +229,8 @@ TIME_ZONE = '''"""users: the time zone of a person"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "users_0007"
-down_revision = "users_0006"
+revision = "users_0008"
+down_revision = "users_0007"
 branch_labels = None
 depends_on = None
 
@@ -272,7 +272,7 @@ def owner(tmp_path: Path, env: dict[str, str]) -> Reader:
         text = (template / path).read_text("utf-8")
         assert old in text
         (template / path).write_text(text.replace(old, new, 1), "utf-8")
-    (template / "template/app/users/migrations/users_0007_time_zone.py").write_text(TIME_ZONE)
+    (template / "template/app/users/migrations/users_0008_time_zone.py").write_text(TIME_ZONE)
     commit(template, "The next version", tag="1.1.0")
     return Reader(project, env | {"TEMPLATE": str(template)})
 

@@ -27,7 +27,7 @@ def test_lines_added_on_both_sides_of_every_seam_merge(tmp_path: Path, python: P
     run("git", "init", "--quiet", cwd=project)
     commit(project, "Mine")
     add_shipped_lines(template / "template")
-    (template / "template/app/users/migrations/users_0007_shipped.py").write_text(SHIPPED_REVISION)
+    (template / "template/app/users/migrations/users_0008_shipped.py").write_text(SHIPPED_REVISION)
     commit(template, "The next version", tag="2.0.0")
 
     run(*TEMPLATE_UPDATE, "--yes", "--skip-tests", cwd=project, env=uv_in(python))

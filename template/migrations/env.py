@@ -75,6 +75,16 @@ def render_item(kind: str, item: Any, context: Any) -> str | bool:
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UTCDateTime) else False
 
 
+NOT_IN_MODELS = {"ix_users_email_trigrams"}
+"""Indexes that a database has or lacks depending on its extensions. `app db check` and new revisions ignore
+them."""
+
+
+def include_name(name: str | None, kind: str, parents: Any) -> bool:
+    """Whether to compare a part of the database with the models."""
+    return not (kind == "index" and name in NOT_IN_MODELS)
+
+
 def without_foreign_keys(connection: Any, record: Any) -> None:
     """Turn off foreign keys: SQLite changes a table by copying and dropping it, which deletes referring rows.
 
@@ -92,7 +102,11 @@ try:
     run_migrations(
         target_metadata=Base.metadata,
         url=database_url(),
-        configure_kwargs={"process_revision_directives": place_revision, "render_item": render_item},
+        configure_kwargs={
+            "process_revision_directives": place_revision,
+            "render_item": render_item,
+            "include_name": include_name,
+        },
     )
 finally:
     event.remove(Engine, "connect", without_foreign_keys)

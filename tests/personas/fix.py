@@ -56,8 +56,8 @@ _MIGRATION = '''"""users: when the password was changed. Template-owned."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "users_0007"
-down_revision = "users_0006"
+revision = "users_0008"
+down_revision = "users_0007"
 branch_labels = None
 depends_on = None
 
@@ -104,7 +104,7 @@ EDITS = [
         "            password_version=user.password_version + 1,\n"
         "            password_changed_at=clock.now(),\n",
     ),
-    added("app/users/migrations/users_0007_password_changed_at.py", _MIGRATION),
+    added("app/users/migrations/users_0008_password_changed_at.py", _MIGRATION),
 ]
 
 
@@ -113,7 +113,7 @@ def release_fix(template: Path) -> None:
     for edit in EDITS:
         edit.make(template / "template")
     changelog = template / "CHANGELOG.md"
-    news = f"{SENTENCE} (`{FIXED}`), and `users.password_changed_at` is new (`users_0007`)."
+    news = f"{SENTENCE} (`{FIXED}`), and `users.password_changed_at` is new (`users_0008`)."
     entry = f"## {VERSION}\n\n- {news}\n\n"
     first = "## Unreleased\n\n"
     changelog.write_text(changelog.read_text("utf-8").replace(first, entry + "## 1.0.0\n\n", 1), "utf-8")

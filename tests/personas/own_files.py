@@ -8,7 +8,7 @@ from alembic import op
 revision = "5f0c7a9d1e21"
 down_revision = "app_0002"
 branch_labels = None
-depends_on = ["users_0006"]
+depends_on = ["users_0007"]
 
 
 def upgrade() -> None:
@@ -103,7 +103,7 @@ from alembic import op
 revision = "b51d06f5a3c4"
 down_revision = "app_0002"
 branch_labels = None
-depends_on = ["users_0006"]
+depends_on = ["users_0007"]
 
 
 def upgrade() -> None:
@@ -283,7 +283,7 @@ from alembic import op
 revision = "1f6f2f5d9a01"
 down_revision = "app_0002"
 branch_labels = None
-depends_on = ["users_0006"]
+depends_on = ["users_0007"]
 
 
 def upgrade() -> None:

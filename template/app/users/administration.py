@@ -42,7 +42,9 @@ async def search(
     *before*: `created_at` and id of the last account of the previous page. With *since*: accounts from there
     on, oldest first.
     """
-    query = select(self.model).where(self.model.email.contains(text.lower(), autoescape=True))
+    query = select(self.model)
+    if text:
+        query = query.where(self.model.email.contains(text.lower(), autoescape=True))
     for name, value in flags.items():
         if value is not None:
             query = query.where(getattr(self.model, name).is_(value))
@@ -227,7 +229,7 @@ async def require_another_superuser(self: "UserManager", db: AsyncSession, user:
             self.model.is_active.is_(True),
             self.model.delete_after.is_(None),
         )
-        .order_by(self.model.id)
+        .order_by(self.model.created_at, self.model.id)
         .with_for_update()
     )
     active = set(await db.scalars(others))

@@ -39,7 +39,9 @@ async def belongings_of(db: AsyncSession, user: User) -> dict[str, list[dict[str
             continue
         # One query per table, so that a row that refers to the account twice appears once.
         mine = select(*_open_columns(table)).where(or_(*(owner == user.id for owner in owners)))
-        found[table.name] = [dict(row) for row in (await db.execute(mine)).mappings()]
+        rows = await db.execute(mine)
+        names = rows.keys()
+        found[table.name] = [dict(zip(names, row, strict=True)) for row in rows]
     return found
 
 

@@ -757,11 +757,13 @@ class UserManager:
 
     async def end_session(self, db: AsyncSession, user: User, session_id: str) -> None:
         """End one session of *user*. Raises `NoSuchSession`, also for another user's session."""
-        session = next(
-            (each for each in await self.sessions.of_user(db, user) if each.id == session_id), None
-        )
-        if session is None or not await self.sessions.revoke(db, session):
-            raise NoSuchSession(_("The session does not exist."))
+        unknown = NoSuchSession(_("The session does not exist."))
+        try:
+            session, owner = await self.sessions.by_id(db, session_id)
+        except SessionEnded:
+            raise unknown from None
+        if owner.id != user.id or not await self.sessions.revoke(db, session):
+            raise unknown
         audit.record(db, "session_end", user.id, details={"session": session_id})
 
     async def end_sessions(

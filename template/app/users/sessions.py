@@ -44,6 +44,8 @@ COOKIE = "cookie"
 
 SEEN_EVERY = timedelta(minutes=1)
 """The precision of `last_seen_at`. A write for each request would cost more than the request."""
+LISTED = 100
+"""Maximum sessions on a list. MAX_SESSIONS may be higher, and "end all others" ends also those not shown."""
 _MAX_REPLACED_TOKENS = 10
 """Replaced refresh tokens kept per session. After this many rotations within the grace period, the current
 token is returned unchanged."""
@@ -177,10 +179,23 @@ class Sessions:
         """Whether the password was given recently (RECENT_LOGIN)."""
         return clock.now() < session.authenticated_at + self.limits.recent
 
-    async def of_user(self, db: AsyncSession, user: User) -> list[UserSession]:
+    async def of_user(self, db: AsyncSession, user: User, *, limit: int | None = None) -> list[UserSession]:
         """The live sessions of *user*, most recently used first."""
         newest_first = select(UserSession).where(*self._alive(user)).order_by(UserSession.last_seen_at.desc())
-        return list(await db.scalars(newest_first.order_by(UserSession.id)))
+        return list(await db.scalars(newest_first.order_by(UserSession.id).limit(limit)))
+
+    async def listed(self, db: AsyncSession, user: User, *, current: UserSession) -> list[UserSession]:
+        """The `LISTED` most recently used sessions of *user*. If *current* is one of theirs, it is among
+        them."""
+        found = await self.of_user(db, user, limit=LISTED)
+        # `last_seen_at` may be a minute old, so others can come before the session that is in use.
+        if current.user_id == user.id and all(each.id != current.id for each in found):
+            found[LISTED - 1 :] = [current]
+        return found
+
+    async def count(self, db: AsyncSession, user: User) -> int:
+        """The number of live sessions of *user*."""
+        return await db.scalar(select(self.number_of(user))) or 0
 
     def number_of(self, user: User) -> ScalarSelect[int]:
         """The number of live sessions of *user*, as a subquery."""

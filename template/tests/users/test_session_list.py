@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import func, insert, select
+
+from app.users import UserSession
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 KINDS = pytest.mark.parametrize("kind", ["bearer", "cookie"])
@@ -23,6 +26,27 @@ def sessions(client):
         return (await client.get("/users/me/sessions", headers=visit.headers)).json()
 
     return read
+
+
+@pytest.fixture
+def give_sessions(db):
+    """`await give_sessions(user, 120, last_seen_at=...)`: that many live sessions of *user*."""
+
+    async def give(user, number, *, last_seen_at):
+        times = {"created_at": last_seen_at, "authenticated_at": last_seen_at, "last_seen_at": last_seen_at}
+        row = {
+            "user_id": user.id,
+            "kind": "bearer",
+            "secret_hash": "x",
+            "password_version": user.password_version,
+            "expires_at": last_seen_at + timedelta(days=90),
+            "ip_address": "203.0.113.9",
+            "user_agent": "",
+        }
+        async with db.session() as session:
+            await session.execute(insert(UserSession), [row | times] * number)
+
+    return give
 
 
 @pytest.fixture
@@ -88,6 +112,35 @@ async def test_the_most_recently_used_session_comes_first(make_user, visit, sess
     shown = await sessions(here)
 
     assert [each["id"] for each in shown] == [each.issued.session.id for each in (here, third, second)]
+
+
+async def test_the_list_has_the_100_most_recently_used_sessions(
+    make_user, visit, sessions, give_sessions, set_clock
+):
+    user = await make_user()
+    await give_sessions(user, 60, last_seen_at=NOON - 2 * MINUTE)
+    await give_sessions(user, 60, last_seen_at=NOON - MINUTE)
+    set_clock(NOON)
+    here = await visit(user)
+
+    shown = await sessions(here)
+
+    times = ["2030-05-01T12:00:00Z", *["2030-05-01T11:59:00Z"] * 60, *["2030-05-01T11:58:00Z"] * 39]
+    assert [each["last_seen_at"] for each in shown] == times
+
+
+async def test_the_current_session_is_shown_even_if_100_others_were_seen_later(
+    make_user, visit, sessions, give_sessions, set_clock
+):
+    user = await make_user()
+    set_clock(NOON)
+    here = await visit(user)
+    await give_sessions(user, 120, last_seen_at=NOON + MINUTE / 2)
+    set_clock(NOON + MINUTE / 2)
+
+    shown = await sessions(here)
+
+    assert [each["is_current"] for each in shown] == [False] * 99 + [True]
 
 
 async def test_no_secret_is_shown(client, make_user, visit):
@@ -237,6 +290,21 @@ async def test_ending_the_others_ends_every_other_session(client, make_user, vis
 
     assert (answer.status_code, answer.content) == (204, b"")
     assert await statuses(here, there, elsewhere, eve) == [200, 401, 401, 200]
+
+
+async def test_ending_the_others_ends_those_that_the_list_does_not_show(
+    client, db, make_user, visit, give_sessions, set_clock
+):
+    user = await make_user()
+    set_clock(NOON)
+    here = await visit(user)
+    await give_sessions(user, 120, last_seen_at=NOON)
+
+    await client.delete("/users/me/sessions", headers=here.headers)
+
+    alive = select(func.count()).select_from(UserSession).where(UserSession.revoked_at.is_(None))
+    async with db.session(commit=False) as session:
+        assert await session.scalar(alive) == 1
 
 
 async def test_ending_the_others_without_any_succeeds(client, make_user, visit, statuses):

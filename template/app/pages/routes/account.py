@@ -22,12 +22,11 @@ router = PageRouter()
 
 @router.get("/account")
 async def account_page(login: SignedIn, request: Request, users: Users, db: Db) -> Response:
-    sessions = await users.sessions.of_user(db, login.user)
     return html_page(
         request,
         "account.html",
         account=login.user,
-        sessions=len(sessions),
+        sessions=await users.sessions.count(db, login.user),
         has_profile=bool(ProfileForm.__struct_fields__),
     )
 

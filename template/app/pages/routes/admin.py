@@ -28,6 +28,7 @@ from app.users.dependencies import Login, StillSuperuser
 from app.users.manager import UserManager
 from app.users.routes.admin import find_events, find_users, previous_cursor
 from app.users.schemas import EventQuery, ManagedUser, UserQuery, UserUpdate, managed, public_session
+from app.users.sessions import LISTED
 from app.web import FromForm, Problem, query
 from app.web.html import html_page
 
@@ -163,7 +164,7 @@ async def _show(
 ) -> Response:
     """The page of an account. With *error*, it says why nothing was changed (the status is 409)."""
     user = await users.require(db, user_id)
-    sessions = await users.sessions.of_user(db, user)
+    sessions = await users.sessions.listed(db, user, current=admin.session)
     events = await find_events(EventQuery(user_id=user.id, limit=_RECENT_EVENTS), db)
     account = managed(user)
     return html_page(
@@ -174,6 +175,7 @@ async def _show(
         account=account,
         own_fields=_own_fields(account),
         sessions=[public_session(each, admin.session) for each in sessions],
+        has_more_sessions=len(sessions) >= LISTED,
         events=[(event, name_of(event)) for event in events.items],
         has_more_events=events.next is not None,
         emails=await users.emails_by_id(db, [event.actor for event in events.items]),

@@ -14,6 +14,7 @@ from app.pages.routing import PageRouter
 from app.users import Users
 from app.users.audit import events_of
 from app.users.schemas import exported_event, public_session
+from app.users.sessions import LISTED
 from app.web import FromForm, query
 from app.web.html import html_page
 
@@ -31,11 +32,11 @@ class ActivityQuery(msgspec.Struct):
 
 @router.get("/account/sessions")
 async def sessions_page(login: SignedIn, request: Request, users: Users, db: Db) -> Response:
-    found = await users.sessions.of_user(db, login.user)
+    found = await users.sessions.listed(db, login.user, current=login.session)
     sessions = [public_session(row, login.session) for row in found]
     # This device comes first.
     sessions.sort(key=lambda session: not session.is_current)
-    return html_page(request, "sessions.html", sessions=sessions)
+    return html_page(request, "sessions.html", sessions=sessions, has_more=len(sessions) >= LISTED)
 
 
 @router.post("/account/sessions")

@@ -195,9 +195,13 @@ async def delete_user(admin: Superuser, recent: RecentLogin, user_id: str, users
 async def list_sessions_of(
     admin: Superuser, current: CurrentSession, user_id: str, users: Users, db: Db
 ) -> list[PublicSession]:
-    """List the sessions of an account"""
+    """List the sessions of an account
+
+    At most 100, the most recently used ones.
+    """
     user = await users.require(db, user_id)
-    return [public_session(row, current) for row in await users.sessions.of_user(db, user)]
+    found = await users.sessions.listed(db, user, current=current)
+    return [public_session(row, current) for row in found]
 
 
 @router.delete("/{user_id}/sessions", status_code=204)

@@ -168,13 +168,20 @@ async def confirm(
 
 @router.get("/me/sessions", status_code=200)
 async def list_sessions(login: CurrentLogin, users: Users, db: Db) -> list[PublicSession]:
-    """List your sessions, most recently used first"""
-    return [public_session(row, login.session) for row in await users.sessions.of_user(db, login.user)]
+    """List your sessions, most recently used first
+
+    At most 100, the most recently used ones.
+    """
+    found = await users.sessions.listed(db, login.user, current=login.session)
+    return [public_session(row, login.session) for row in found]
 
 
 @router.delete("/me/sessions", status_code=204)
 async def end_other_sessions(recent: RecentLogin, login: CurrentLogin, users: Users, db: Db) -> None:
-    """End all other sessions"""
+    """End all other sessions
+
+    Also those that the list does not show.
+    """
     await users.end_sessions(db, login.user, except_session=recent)
 
 

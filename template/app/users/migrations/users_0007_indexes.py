@@ -1,0 +1,86 @@
+"""users: indexes for the list of accounts, its filters and its search, and for the clean-up. Template-owned.
+
+On PostgreSQL the indexes are built CONCURRENTLY, because an ordinary CREATE INDEX blocks logins while it
+reads the table: for seconds with a million accounts. That is impossible in a transaction, so the revisions
+before this one are committed first. A build that was interrupted leaves an invalid index behind. Therefore
+each index is dropped first, and `app db upgrade` can simply run again.
+
+The search for a part of an address needs the extension pg_trgm, which comes with PostgreSQL. Where this user
+may not create it, or SQL is only printed (`--sql`), the search still reads every account. Once an
+administrator has created the extension, run the statement of `_create_search_index` by hand.
+"""
+
+import sqlalchemy as sa
+from alembic import context, op
+
+revision = "users_0007"
+down_revision = "users_0006"
+branch_labels = None
+depends_on = None
+
+_INDEXES = (
+    ("ix_users_created_at_id", "users", ["created_at", "id"]),
+    ("ix_users_superusers", "users", ["created_at", "id"]),
+    ("ix_users_disabled", "users", ["created_at", "id"]),
+    ("ix_users_unverified", "users", ["created_at", "id"]),
+    ("ix_users_must_reset_password", "users", ["created_at", "id"]),
+    ("ix_users_to_be_deleted", "users", ["delete_after", "id"]),
+    ("ix_user_sessions_expires_at", "user_sessions", ["expires_at"]),
+    ("ix_user_sessions_last_seen_at", "user_sessions", ["last_seen_at"]),
+)
+# Both databases use such an index only for a query that has the same condition, written in the same way.
+_CONDITIONS = {
+    "ix_users_superusers": sa.column("is_superuser", sa.Boolean()).is_(True),
+    "ix_users_disabled": sa.column("is_active", sa.Boolean()).is_(False),
+    "ix_users_unverified": sa.column("is_verified", sa.Boolean()).is_(False),
+    "ix_users_must_reset_password": sa.column("must_reset_password", sa.Boolean()).is_(True),
+    "ix_users_to_be_deleted": sa.column("delete_after", sa.DateTime()).is_not(None),
+}
+_SEARCH = "ix_users_email_trigrams"
+"""No model declares this index, and `migrations/env.py` leaves it out of comparisons, because not every
+database can have it."""
+
+
+def upgrade() -> None:
+    if op.get_context().dialect.name != "postgresql":
+        _create_indexes()
+        return
+    with op.get_context().autocommit_block():
+        for name, table, _ in _INDEXES:
+            op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
+        _create_indexes()
+        _create_search_index()
+
+
+def _create_indexes() -> None:
+    for name, table, columns in _INDEXES:
+        op.create_index(
+            name,
+            table,
+            columns,
+            postgresql_concurrently=True,
+            postgresql_where=_CONDITIONS.get(name),
+            sqlite_where=_CONDITIONS.get(name),
+        )
+
+
+def _create_search_index() -> None:
+    if context.is_offline_mode():
+        return
+    op.execute("DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS pg_trgm; EXCEPTION WHEN OTHERS THEN NULL; END $$")
+    # The extension may be in a schema that is not searched.
+    schema = sa.text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'")
+    found = op.get_bind().scalar(schema)
+    if found is not None:
+        op.drop_index(_SEARCH, table_name="users", if_exists=True, postgresql_concurrently=True)
+        # With a list of pending entries, which each search reads in full, its time would vary.
+        how = f"USING gin (email {found}.gin_trgm_ops) WITH (fastupdate = off)"
+        op.execute(f"CREATE INDEX CONCURRENTLY {_SEARCH} ON users {how}")
+
+
+def downgrade() -> None:
+    # The extension stays, because other tables may use it.
+    if op.get_context().dialect.name == "postgresql":
+        op.drop_index(_SEARCH, table_name="users", if_exists=True)
+    for name, table, _ in reversed(_INDEXES):
+        op.drop_index(name, table_name=table)

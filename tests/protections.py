@@ -807,9 +807,18 @@ PROTECTIONS = [
         name="ending a session ends it",
         file=MANAGER,
         within="end_session",
-        old="if session is None or not await self.sessions.revoke(db, session):",
-        new="if session is None:",
+        old="if owner.id != user.id or not await self.sessions.revoke(db, session):",
+        new="if owner.id != user.id:",
         test="test_security_account.py::test_owners_list_their_sessions_and_end_one",
+    ),
+    Mutation(
+        item=22,
+        name="another user's session cannot be ended",
+        file=MANAGER,
+        within="end_session",
+        old="if owner.id != user.id or not await self.sessions.revoke(db, session):",
+        new="if not await self.sessions.revoke(db, session):",
+        test="test_security_account.py::test_nobody_can_end_another_users_session",
     ),
     # 23 and 24: superusers, and what needs a recent log-in
     Mutation(

@@ -818,7 +818,7 @@ PROTECTIONS = [
         within="end_session",
         old="if owner.id != user.id or not await self.sessions.revoke(db, session):",
         new="if not await self.sessions.revoke(db, session):",
-        test="test_session_list.py::test_another_users_session_is_not_found",
+        test="test_security_account.py::test_nobody_can_end_another_users_session",
     ),
     # 23 and 24: superusers, and what needs a recent log-in
     Mutation(

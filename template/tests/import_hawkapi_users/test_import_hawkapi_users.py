@@ -243,8 +243,8 @@ def test_keys_and_indexes_get_the_names_that_later_migrations_use(run_import: Im
 
     indexes = execute(database, lambda connection: inspect(connection).get_indexes("users"))
     key = execute(database, lambda connection: inspect(connection).get_pk_constraint("users"))
-    assert [(each["name"], each["column_names"], bool(each["unique"])) for each in indexes] == [
-        ("ix_users_email", ["email"], True)
+    assert [(each["name"], each["column_names"]) for each in indexes if each["unique"]] == [
+        ("ix_users_email", ["email"])
     ]
     # SQLite has no name for a key that was created without one.
     assert key["name"] == ("pk_users" if database.startswith("postgresql") else None)

@@ -49,4 +49,5 @@ def test_database_tests_pass_on_postgresql(project: Path, python: Path, postgres
 
     assert "skipped" not in summary
     counted = {what: int(number) for number, what in re.findall(r"(\d+) (passed|deselected)", summary)}
-    assert counted["passed"] > 0.4 * sum(counted.values()), summary
+    # A number, not a share: tests that need no database may be added freely.
+    assert counted["passed"] > 1_900, summary

@@ -341,7 +341,17 @@ def test_a_broken_feature_does_not_break_the_other_commands(run: Run, feature: F
 
 @pytest.mark.parametrize(
     "arguments",
-    [["serve"], ["worker"], ["settings"], ["openapi"], ["routes"], ["shell"], ["users", "list"], ["db", "upgrade"], ["db", "check"]],
+    [
+        ["serve"],
+        ["worker"],
+        ["settings"],
+        ["openapi"],
+        ["routes"],
+        ["shell"],
+        ["users", "list"],
+        ["db", "upgrade"],
+        ["db", "check"],
+    ],
     ids=" ".join,
 )
 def test_wrong_settings_are_named_by_every_command(

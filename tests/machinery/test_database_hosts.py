@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.settings_checks.pooler import allow_poolers
 from app.settings import Settings
+from app.settings_checks.pooler import allow_poolers
 
 SCHEME = "postgresql+asyncpg://"
 PRIVATE = {"plaintext_hosts": "dpg-abc123-a,postgres.railway.internal,my-db.flycast"}

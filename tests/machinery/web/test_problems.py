@@ -151,15 +151,16 @@ async def test_an_unresponsive_database_is_503_with_retry_after(failing, http, c
 
 
 async def test_only_the_first_failure_of_an_outage_has_a_traceback(failing, http, caplog, monkeypatch):
-    now = 1000.0
     monkeypatch.setattr(database_errors, "_last_failure", None)
-    monkeypatch.setattr(database_errors, "monotonic", lambda: now)
     failing(OperationalError("SELECT 1", {}, OSError("10.0.0.1")))
 
     for now in (1000.0, 1059.0, 1118.0, 1179.0):
+        monkeypatch.setattr(database_errors, "monotonic", lambda now=now: now)
         await http.get("/")
 
-    said = [record for record in caplog.records if record.name == "app.web" and record.levelno == logging.ERROR]
+    said = [
+        record for record in caplog.records if record.name == "app.web" and record.levelno == logging.ERROR
+    ]
     assert {each.getMessage() for each in said} == {
         "the database is not available (OperationalError from OSError)"
     }

@@ -1,12 +1,11 @@
 """users: indexes for the list of accounts, its filters and its search, and for the clean-up. Template-owned.
 
-On PostgreSQL the indexes are built CONCURRENTLY, because an ordinary CREATE INDEX blocks logins while it
-reads the table: for seconds with a million accounts. That is impossible in a transaction, so the revisions
-before this one are committed first. A build that was interrupted leaves an invalid index behind. Therefore
-each index is dropped first, and `app db upgrade` can simply run again.
+The indexes are built in the transaction of the migration, which blocks writes to these tables meanwhile: for
+seconds with a million accounts. To avoid that on PostgreSQL, build them before with CREATE INDEX CONCURRENTLY
+under the same names. An index that exists is kept.
 
 The search for a part of an address needs the extension pg_trgm, which comes with PostgreSQL. Where this user
-may not create it, or SQL is only printed (`--sql`), the search still reads every account. Once an
+may not create it, or SQL is only printed, the search still reads every account. Once an
 administrator has created the extension, run the statement of `_create_search_index` by hand.
 """
 
@@ -42,26 +41,18 @@ database can have it."""
 
 
 def upgrade() -> None:
-    if op.get_context().dialect.name != "postgresql":
-        _create_indexes()
-        return
-    with op.get_context().autocommit_block():
-        for name, table, _ in _INDEXES:
-            op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
-        _create_indexes()
-        _create_search_index()
-
-
-def _create_indexes() -> None:
     for name, table, columns in _INDEXES:
+        condition = _CONDITIONS.get(name)
         op.create_index(
             name,
             table,
             columns,
-            postgresql_concurrently=True,
-            postgresql_where=_CONDITIONS.get(name),
-            sqlite_where=_CONDITIONS.get(name),
+            if_not_exists=True,
+            postgresql_where=condition,
+            sqlite_where=condition,
         )
+    if op.get_context().dialect.name == "postgresql":
+        _create_search_index()
 
 
 def _create_search_index() -> None:
@@ -72,10 +63,9 @@ def _create_search_index() -> None:
     schema = sa.text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'")
     found = op.get_bind().scalar(schema)
     if found is not None:
-        op.drop_index(_SEARCH, table_name="users", if_exists=True, postgresql_concurrently=True)
         # With a list of pending entries, which each search reads in full, its time would vary.
         how = f"USING gin (email {found}.gin_trgm_ops) WITH (fastupdate = off)"
-        op.execute(f"CREATE INDEX CONCURRENTLY {_SEARCH} ON users {how}")
+        op.execute(f"CREATE INDEX IF NOT EXISTS {_SEARCH} ON users {how}")
 
 
 def downgrade() -> None:

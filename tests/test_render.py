@@ -40,7 +40,7 @@ NAMES = [
     "#hash: colon, [list] %percent",
     "x" * 60,
 ]
-OF_OTHERS = re.compile(r"app/users/(?:emails|pages)/|app/\w+/templates/|tests/users/templates/|\.github/")
+OF_OTHERS = re.compile(r"app/users/pages/|app/\w+/(?:emails|templates)/|tests/\w+/templates/|\.github/")
 """Files whose own braces are not Copier's."""
 IMPORT = re.compile(r"(app|tests)/import_hawkapi_users/")
 VENDORED = re.compile(r"static/vendor/")

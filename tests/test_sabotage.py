@@ -17,7 +17,7 @@ COPIERS_OWN_UPDATE = instead(
     "        from copier import run_update\n\n"
     "        run_update(str(self.merger.git.folder), defaults=True, overwrite=True, quiet=True)\n",
 )
-NO_HOOK = instead("migrations/env.py", '"process_revision_directives": place_revision, ', "")
+NO_HOOK = instead("migrations/env.py", '"process_revision_directives": place_revision,', "")
 
 
 def test_copiers_own_update_silently_misplaces_an_edit(once: Once, tmp_path: Path, python: Path):

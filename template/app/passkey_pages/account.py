@@ -26,7 +26,7 @@ from app.web.html import html_page
 router = PageRouter()
 
 PASSKEYS = f"{PAGE}/passkeys"
-PASSKEY = f"{PASSKEYS}/{{passkey_id}}"
+PASSKEY = PASSKEYS + "/{passkey_id}"
 
 
 class NewPasskeyForm(Secret):

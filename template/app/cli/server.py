@@ -130,7 +130,7 @@ async def _work() -> None:
 
 
 async def wait_for_database(settings: "Settings", stop: asyncio.Event) -> None:
-    """Return when the database is migrated, or *stop* is set. What is missing is logged once."""
+    """Wait until the database is migrated or *stop* is set. Log each reason for waiting once."""
     stopped = asyncio.create_task(stop.wait())
     revisions = revision_files(settings)
     said: set[str] = set()

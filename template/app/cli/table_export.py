@@ -93,7 +93,7 @@ def _export_table(connection: "Connection", name: str, write: _Write) -> int:
     from sqlalchemy import column, inspect, select, table
     from sqlalchemy.types import NullType
 
-    # The types of the models would change what is stored: one may decrypt.
+    # Not the types of the models: a model's type may decrypt or convert the stored value.
     types = {each["name"]: each["type"] for each in inspect(connection).get_columns(name)}
     stored = table(name, *(column(each, kind) for each, kind in types.items()))
     dialect = connection.dialect
@@ -169,7 +169,7 @@ def _new_file(path: Path) -> Generator[IO[str]]:
             path.touch(OWNER_ONLY, exist_ok=False)
             Path(part.name).replace(path)
     finally:
-        # If the disk is full, closing writes what is left and fails again.
+        # Closing flushes the buffer, which fails again if the disk is full.
         with suppress(OSError):
             part.close()
         Path(part.name).unlink(missing_ok=True)

@@ -37,7 +37,7 @@ async def test_the_mail_has_the_code_its_lifetime_and_who_asked(ada, person, out
     for text in (mail.text_body, mail.html_body):
         assert "10 minutes" in text
         assert "Requested on 2030-01-01 12:00 UTC with Firefox on Linux." in text
-        assert "nobody can log in without the code. Never tell it to anyone." in text
+        assert "Never share the code with anyone." in text
 
 
 async def test_the_subject_names_the_application_and_not_the_code(ada, person, outbox, settings):

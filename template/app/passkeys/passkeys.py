@@ -151,6 +151,8 @@ class Passkeys:
         if user is None:
             raise PasskeyRefused
         await lock(db, user)
+        if not await self._is_there(db, passkey):
+            raise PasskeyRefused
         self._note_use(db, passkey, verified)
         try:
             return await self._users.log_in_without_password(
@@ -267,7 +269,7 @@ class Passkeys:
 
     async def rename(self, db: AsyncSession, user: User, passkey_id: str, name: str) -> Passkey:
         """Give a passkey another name. Raises `NoSecondFactor`, also for a passkey of another user."""
-        passkey = await db.get(Passkey, passkey_id)
+        passkey = await db.get(Passkey, passkey_id, with_for_update=True)
         if passkey is None or passkey.user_id != user.id:
             raise NoSecondFactor
         passkey.name = name.strip() or name_of(passkey.authenticator)
@@ -282,6 +284,10 @@ class Passkeys:
 
     async def _find(self, db: AsyncSession, credential_id: str) -> Passkey | None:
         return await db.scalar(select(Passkey).where(Passkey.credential_id == credential_id))
+
+    async def _is_there(self, db: AsyncSession, passkey: Passkey) -> bool:
+        # Its owner may have removed it since it was read. It cannot be removed while the account is locked.
+        return await db.get(Passkey, passkey.id, populate_existing=True) is not None
 
     async def _handle_of(self, db: AsyncSession, user_id: str) -> str | None:
         return await db.scalar(select(PasskeyHandle.handle).where(PasskeyHandle.user_id == user_id))

@@ -11,7 +11,9 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import repeat
 
 
 @dataclass
@@ -56,10 +58,13 @@ def once(port: int, data: bytes) -> tuple[int, bytes]:
     return int(answer[9:12]), answer.partition(b"\r\n\r\n")[2]
 
 
-async def run(port: int, *requests: bytes, connections: int, seconds: float) -> Load:
-    """Send one of *requests* over and over on each of *connections* for *seconds*."""
+async def run(port: int, *requests: bytes, connections: int, seconds: float, once: bool = False) -> Load:
+    """Send one of *requests* over and over on each of *connections* for *seconds*.
+
+    *once*: send each of *requests* at most once instead.
+    """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, __file__, str(port), str(connections), str(seconds)),
+        *(sys.executable, __file__, str(port), str(connections), str(seconds), str(int(once))),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -69,26 +74,27 @@ async def run(port: int, *requests: bytes, connections: int, seconds: float) -> 
     return Load(**json.loads(output))
 
 
-def measure(port: int, requests: list[bytes], connections: int, seconds: float) -> Load:
+def measure(port: int, requests: list[bytes], connections: int, seconds: float, once: bool) -> Load:
     latencies: list[float] = []
     statuses: dict[str, int] = {}
     poll = select.epoll()
     open_sockets: dict[int, socket.socket] = {}
-    data: dict[int, bytes] = {}
+    data: dict[int, Iterator[bytes]] = {}
+    queue = iter(requests)
     sent_at: dict[int, float] = {}
     partial: dict[int, bytes] = {}
     for each in range(connections):
         connection = socket.create_connection(("127.0.0.1", port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         open_sockets[connection.fileno()] = connection
-        data[connection.fileno()] = requests[each % len(requests)]
+        data[connection.fileno()] = queue if once else repeat(requests[each % len(requests)])
         poll.register(connection, select.EPOLLIN)
     clock = time.perf_counter
     began = clock()
     end = began + seconds
     for number, connection in open_sockets.items():
         sent_at[number] = clock()
-        connection.sendall(data[number])
+        connection.sendall(next(data[number]))
     while sent_at:
         for number, _ in poll.poll(30):
             connection = open_sockets[number]
@@ -104,11 +110,12 @@ def measure(port: int, requests: list[bytes], connections: int, seconds: float) 
             latencies.append(now - sent_at[number])
             status = answer[9:12].decode()
             statuses[status] = statuses.get(status, 0) + 1
-            if now < end:
-                sent_at[number] = now
-                connection.send(data[number])
-            else:
+            following = next(data[number], None) if now < end else None
+            if following is None:
                 del sent_at[number]
+            else:
+                sent_at[number] = now
+                connection.send(following)
     return Load(clock() - began, latencies, statuses)
 
 
@@ -123,7 +130,7 @@ def _is_complete(answer: bytes) -> bool:
 
 
 if __name__ == "__main__":
-    port, connections, seconds = sys.argv[1:]
+    port, connections, seconds, once_each = sys.argv[1:]
     requests = [each.encode() for each in json.load(sys.stdin)]
-    result = measure(int(port), requests, int(connections), float(seconds))
+    result = measure(int(port), requests, int(connections), float(seconds), once_each == "1")
     json.dump(asdict(result), sys.stdout)

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from load import once, request, run
-from users_routes import free_port, render, say
+from peers import free_port, render, say
 
 PAGE, JSON = "/login", "/healthz"
 LONGEST = 2.0

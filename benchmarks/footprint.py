@@ -1,0 +1,74 @@
+"""What one process of an application needs: memory, and the time from its start to its first response."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from peers import free_port, render, wait_for_response
+
+STARTS = 3
+
+
+def memory_of(pid: int) -> float:
+    """Megabytes of the process and its children. What several of them share counts once (PSS).
+
+    The uv that started them is left out: in production nothing runs through it.
+    """
+    process = psutil.Process(pid)
+    family = [each for each in (process, *process.children(recursive=True)) if each.name() != "uv"]
+    return sum(each.memory_full_info().pss for each in family) / 2**20
+
+
+@contextmanager
+def served(project: Path, environment: dict[str, str], workers: int = 1) -> Iterator[tuple[int, int, float]]:
+    """`app serve`: its port, its process id, and the seconds until its first response."""
+    port = free_port()
+    command = [project / ".venv" / "bin" / "app", "serve", "--port", str(port), "--workers", str(workers)]
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        cwd=project,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for_response(port, "the project")
+        yield port, process.pid, time.monotonic() - began
+    finally:
+        process.terminate()
+        process.wait(40)
+
+
+def seconds_to_first_response(project: Path, environment: dict[str, str]) -> float:
+    """The fastest of a few starts of `app serve`."""
+    times: list[float] = []
+    for _ in range(STARTS):
+        with served(project, environment) as (_, _, seconds):
+            times.append(seconds)
+    return min(times)
+
+
+def seconds_to_first_steps(folder: Path) -> float:
+    """From `copier copy` to the first 200 of `app dev`, with the caches of uv warm."""
+    port = free_port()
+    began = time.monotonic()
+    project = render(folder / "first-steps")
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    process = subprocess.Popen(
+        ["uv", "run", "--quiet", "app", "dev", "--port", str(port)],
+        cwd=project,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for_response(port, "the new project")
+        return time.monotonic() - began
+    finally:
+        process.terminate()
+        process.wait(40)

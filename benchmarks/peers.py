@@ -1,0 +1,227 @@
+"""The applications that are compared: a new project, and one each on hawkapi-users and on fastapi-users.
+
+The peers are built as their documentation shows. All run on the same server and the same kind of database.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+from load import Load, once, request, run
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+CONNECTIONS = 32
+EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
+TRIVIAL = request("GET", "/healthz")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one of the applications is installed, served and called."""
+
+    name: str
+    target: str
+    uv: tuple[str, ...]
+    register: str
+    """The path."""
+    login: bytes
+
+
+def kinds(project: Path) -> list[Kind]:
+    in_project = ("--directory", str(project), "--with", "hawkapi-users==0.2.0")
+    login = request("POST", "/users/login", headers=JSON, body=account(EMAIL))
+    form = urlencode({"username": EMAIL, "password": PASSWORD}).encode()
+    alone = ("--no-project", "--python", (project / ".python-version").read_text().strip())
+    packages = (
+        "fastapi-users[sqlalchemy]==15.0.5",
+        "fastapi",
+        "granian[uvloop]>=2.8,<3",
+        "aiosqlite",
+        "asyncpg",
+    )
+    return [
+        Kind("project", "app.asgi:app", in_project, "/users/register", login),
+        Kind("hawkapi-users", "library_app:app", in_project, "/users/register", login),
+        Kind(
+            "fastapi-users",
+            "fastapi_users_app:app",
+            (*alone, *(part for package in packages for part in ("--with", package))),
+            "/auth/register",
+            request("POST", "/auth/jwt/login", headers=FORM, body=form),
+        ),
+    ]
+
+
+def account(email: str) -> bytes:
+    return json.dumps({"email": email, "password": PASSWORD}).encode()
+
+
+def say(text: str) -> None:
+    print(f"… {text}", file=sys.stderr, flush=True)
+
+
+def render(project: Path) -> Path:
+    say("rendering a project")
+    command = [sys.executable, "-m", "copier", "copy", "--quiet", "--defaults", "--vcs-ref", "HEAD"]
+    subprocess.run([*command, str(REPOSITORY), str(project)], check=True)
+    return project
+
+
+@contextmanager
+def servers(
+    project: Path, folder: Path, server_url: str | None, only: str | None = None
+) -> Iterator[list["Peer"]]:
+    """All applications, or the one named *only*, being served. Each has its own database."""
+    secret = secrets.token_hex(32)
+    urls: list[str] = []
+    running: list[subprocess.Popen[bytes]] = []
+    peers: list[Peer] = []
+    common = {**os.environ, "SECRET_KEY": secret, "ENVIRONMENT": "test", "MAIL_BACKEND": "memory"}
+    common["TRUSTED_PROXIES"] = "127.0.0.1"
+    common.pop("VIRTUAL_ENV", None)
+    try:
+        for kind in kinds(project):
+            if only not in (None, kind.name):
+                continue
+            say(f"installing what {kind.name} needs")
+            tool = ["uv", "run", "--quiet", *kind.uv]
+            urls.append(database_url(folder, server_url, kind.name.replace("-", "_")))
+            environment = {**common, "DATABASE_URL": urls[-1], "PYTHONPATH": str(Path(__file__).parent)}
+            subprocess.run([*tool, "granian", "--version"], env=environment, check=True, capture_output=True)
+            if kind.name == "project":
+                upgrade = [*tool, "app", "db", "upgrade"]
+                subprocess.run(upgrade, env=environment, check=True, capture_output=True)
+            port = free_port()
+            serve = ["granian", "--interface", "asgi", "--workers", "1", "--port", str(port), kind.target]
+            with (folder / f"{kind.name}.log").open("wb") as log:
+                running.append(subprocess.Popen([*tool, *serve], env=environment, stdout=log, stderr=log))
+            peers.append(Peer(kind, port, secret, running[-1].pid, urls[-1]))
+        for peer in peers:
+            peer.wait_until_ready()
+        yield peers
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(15)
+        if server_url:
+            for url in urls:
+                administer(server_url, f'DROP DATABASE IF EXISTS "{url.rpartition("/")[2]}" WITH (FORCE)')
+
+
+def database_url(folder: Path, server_url: str | None, name: str) -> str:
+    """A new, empty database: a file in *folder*, or one on the PostgreSQL server *server_url*."""
+    if server_url is None:
+        return f"sqlite+aiosqlite:///{folder / name}.db"
+    database = f"benchmark_{name}_{secrets.token_hex(4)}"
+    administer(server_url, f'CREATE DATABASE "{database}"')
+    return f"{server_url.rpartition('/')[0]}/{database}"
+
+
+def administer(url: str, *statements: str) -> None:
+    """Execute *statements* in a PostgreSQL database."""
+    import asyncpg
+
+    async def execute() -> None:
+        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(execute())
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_response(port: int, name: str) -> None:
+    """Return as soon as the server responds."""
+    for _ in range(3000):
+        try:
+            if once(port, TRIVIAL)[0] == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.01)
+    raise SystemExit(f"the server of {name} did not start")
+
+
+class Peer:
+    """One of the applications under load."""
+
+    def __init__(self, kind: Kind, port: int, secret: str, pid: int, database_url: str) -> None:
+        """*pid*: of the process whose children are the server."""
+        self.kind = kind
+        self.port = port
+        self.pid = pid
+        self.database_url = database_url
+        self._secret = secret
+        self._me: list[bytes] = []
+
+    def wait_until_ready(self) -> None:
+        wait_for_response(self.port, self.kind.name)
+
+    def register(self) -> None:
+        status, _ = once(self.port, self._registration(EMAIL))
+        assert status == 201, (self.kind.name, status)
+        # A login for each connection: the project looks its session up, and remembers tokens it has checked.
+        self._me = [request("GET", "/users/me", headers=self.log_in()) for _ in range(CONNECTIONS)]
+
+    def log_in(self) -> dict[str, str]:
+        """Log in, and return the header that proves it."""
+        status, body = once(self.port, self.kind.login)
+        assert status == 200, (self.kind.name, status)
+        user = json.loads(body)
+        token = user.get("access_token") or self._library_token(user["id"])
+        return {"Authorization": f"Bearer {token}"}
+
+    def _library_token(self, user_id: str) -> str:
+        # hawkapi-users' login issues none; its README leaves that to the application.
+        import jwt
+
+        now = int(time.time())
+        claims = {"sub": user_id, "iat": now, "exp": now + 3600, "type": "access", "aud": "benchmark"}
+        return jwt.encode(claims, self._secret, algorithm="HS256")
+
+    async def me(self, seconds: float) -> Load:
+        return (await run(self.port, *self._me, connections=CONNECTIONS, seconds=seconds)).require(200)
+
+    async def registrations(self, seconds: float) -> Load:
+        """Eight clients register, each account once and from its own address: addresses are limited."""
+        requests = [
+            self._registration(f"{secrets.token_hex(8)}@example.com", client=number)
+            for number in range(round(200 * seconds))
+        ]
+        return (await run(self.port, *requests, connections=8, seconds=seconds, once=True)).require(201)
+
+    def _registration(self, email: str, client: int = 0) -> bytes:
+        headers = JSON | {"X-Forwarded-For": f"198.18.{client // 256}.{client % 256}"}
+        return request("POST", self.kind.register, headers=headers, body=account(email))
+
+    async def logins(self, seconds: float) -> Load:
+        """Eight clients log in, without other load."""
+        return (await run(self.port, self.kind.login, connections=8, seconds=seconds)).require(200)
+
+    async def logins_and_trivial(self, seconds: float) -> tuple[Load, Load]:
+        """Eight clients log in; meanwhile four request a trivial route as fast as they can."""
+        logins, trivial = await asyncio.gather(
+            run(self.port, self.kind.login, connections=8, seconds=seconds),
+            run(self.port, TRIVIAL, connections=4, seconds=seconds),
+        )
+        return logins.require(200), trivial.require(200)

@@ -28,7 +28,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MACHINERY = REPOSITORY / "tests" / "machinery"
-WITH_FEATURES = {"totp": True, "passkeys": True, "email_login": True}
+WITH_FEATURES = {"totp": True, "passkeys": True, "email_login": True, "observability": True}
 """The answers with which a project has all protections and all code that the tests in `machinery` need."""
 POSTGRESQL = "postgresql://root@127.0.0.1:5432/postgres"
 REDIS = "redis://127.0.0.1:6379/0"

@@ -26,6 +26,7 @@ QUESTIONS = {
     "pages": [True, False],
     "from_hawkapi_users": [False, True],
     "totp": [False, True],
+    "observability": [False, True],
     "passkeys": [False, True],
     "email_login": [False, True],
 }

@@ -407,6 +407,29 @@ class Settings(BaseSettings):
         BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
         Field(description="The minimum log level. Requests are logged at INFO."),
     ] = "INFO"
+    metrics_port: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=65_504,
+            description="The port of the metrics for Prometheus. Each process takes the next free one. Unset:"
+            " no metrics.",
+        ),
+    ] = None
+    metrics_host: Annotated[
+        types.OneLine, Field(description="The address that the metrics are served on.")
+    ] = "127.0.0.1"
+    otlp_endpoint: Annotated[
+        types.WebUrlOrEmpty,
+        Field(description="The OpenTelemetry collector that traces are sent to. Empty: no traces."),
+    ] = ""
+    sentry_dsn: Annotated[
+        types.SentryDsn, Field(description="Where errors are reported to. Unset: no reports.")
+    ] = None
+    slow_query_ms: Annotated[
+        int | None,
+        Field(ge=0, description="Log statements that take this many milliseconds or more. Unset: log none."),
+    ] = None
     docs_enabled: Annotated[
         bool, Field(description="Serve /docs and /openapi.json. Default: off in production, otherwise on.")
     ] = Field(default_factory=lambda data: data.get("environment") != "production")

@@ -41,6 +41,16 @@ def _web_url_or_empty(value: str) -> str:
     return _web_url(value) if value else ""
 
 
+def _sentry_dsn(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        dsn = value.get_secret_value()
+        if not _is_web_url(dsn) or not re.fullmatch(r"/(?:[^/?#]+/)*[0-9]+", urlsplit(dsn).path):
+            raise ValueError("must be the DSN of a project, such as https://key@sentry.example.org/1")
+        if not urlsplit(dsn).username:
+            raise ValueError("must contain the key of a project, such as https://key@sentry.example.org/1")
+    return value
+
+
 def _logo_url(value: str) -> str:
     # Not another site's: pages load only their own files.
     if value and not re.fullmatch(r"/(?!/)[\x21-\x7e]*", value):
@@ -260,6 +270,7 @@ OneLine = Annotated[str, AfterValidator(_one_line)]
 SecretKey = Annotated[SecretStr, AfterValidator(_secret_key)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 WebUrlOrEmpty = Annotated[str, AfterValidator(_web_url_or_empty)]
+SentryDsn = Annotated[SecretStr | None, AfterValidator(_sentry_dsn)]
 LogoUrl = Annotated[str, AfterValidator(_logo_url)]
 BrandColor = Annotated[str, AfterValidator(_brand_color)]
 Link = Annotated[str, AfterValidator(_link)]

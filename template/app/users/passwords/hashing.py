@@ -7,7 +7,8 @@ hash. The rules for passwords are in `policy.py`.
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from hawkapi_auth import hash_password, needs_rehash, verify_password
 
@@ -26,6 +27,12 @@ class PasswordHasher:
     def __init__(self, *, threads: int, queue: int) -> None:
         self._pool = ThreadPoolExecutor(threads, "password")
         self._places = threading.BoundedSemaphore(threads + queue)
+        self._pending: set[Future[Any]] = set()
+
+    @property
+    def pending(self) -> int:
+        """How many hashes are computed or wait for a thread."""
+        return len(self._pending)
 
     async def hash(self, password: str) -> str:
         """The Argon2id hash of *password*."""
@@ -48,6 +55,8 @@ class PasswordHasher:
         if not self._places.acquire(blocking=False):
             raise HashingBusy
         future = self._pool.submit(work)
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
         # The slot stays taken until the work ends, even if the caller has disconnected.
         future.add_done_callback(lambda _: self._places.release())
         return await asyncio.wrap_future(future)

@@ -23,7 +23,7 @@ from app.settings import Settings
 from app.web import middleware
 from app.web.access_log import hide, response_has_begun
 from app.web.database_errors import MIGRATIONS_ARE_PENDING, log_missing_migration
-from app.web.framework.asgi import Message
+from app.web.framework.asgi import Application, Message
 from app.web.framework.endpoint import CheckedRequest, Endpoint, is_response, wrap_route
 from app.web.framework.handler_checks import RouteError
 from app.web.framework.openapi import build_document
@@ -208,6 +208,10 @@ class App(HawkAPI):
         return func
 
     # Requests
+
+    def wrap(self, layer: Callable[[Application], Application]) -> None:
+        """Put *layer* around all middleware, so that it sees every request and every response."""
+        self._stack = layer(self._stack)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         scope["app"] = self

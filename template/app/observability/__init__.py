@@ -1,0 +1,36 @@
+"""Metrics, traces, error reports and a log of slow queries. Each is off until its setting is set.
+
+None of them contains a path, a query string, a header, a value of a statement or an e-mail address, because
+those hold tokens and personal data. Keep it so when you add your own.
+"""
+
+import logging
+
+from app.web import App
+
+REQUIRES = ("mail", "users")
+"""Features that are installed before this one."""
+
+
+def install(app: App) -> None:
+    """Start what the settings ask for. Each library is loaded only then: it costs time and memory."""
+    settings = app.state.settings
+    # Their errors say all that the warnings before them do.
+    for name in ("opentelemetry", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if settings.metrics_port is not None:
+        from app.observability import metrics
+
+        metrics.install(app)
+    if settings.otlp_endpoint:
+        from app.observability import tracing
+
+        tracing.install(app)
+    if settings.sentry_dsn is not None:
+        from app.observability import error_reports
+
+        error_reports.install(settings)
+    if settings.slow_query_ms is not None:
+        from app.observability import slow_queries
+
+        slow_queries.install(app.state.db.get().engine.sync_engine, settings.slow_query_ms)

@@ -1,0 +1,151 @@
+"""Metrics for Prometheus. Each process listens on a port of its own: METRICS_PORT or the next free one.
+
+Add your own to `Metrics`. A label needs few values: each combination of values is a time series.
+"""
+
+import logging
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    start_http_server,
+)
+from sqlalchemy import event, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import services_of
+from app.mail.outbox import DEAD, PENDING, OutboxMessage
+from app.observability.requests import Observed, observe
+from app.services import Services
+from app.tasks import PeriodicTask
+from app.users.audit import AuditEvent
+from app.users.passwords.hashing import PasswordHasher
+from app.web import App
+
+logger = logging.getLogger("app.observability")
+
+PORTS = 32
+"""How many ports are tried, from METRICS_PORT on."""
+OUTBOX_INTERVAL = 15.0
+"""Seconds between looks at the outbox."""
+
+
+class Metrics:
+    """The metrics of one process."""
+
+    def __init__(self, hasher: PasswordHasher) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.requests = Histogram(
+            "http_request_duration_seconds",
+            "Seconds until the response was sent. A 429 is a limit that was reached.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self.account_events = Counter(
+            "account_events",
+            "Entries of the audit log, such as logins, by outcome.",
+            ["event", "outcome"],
+            registry=self.registry,
+        )
+        waiting = Gauge(
+            "password_hashes_pending",
+            "Password hashes that are computed or wait for a thread.",
+            registry=self.registry,
+        )
+        waiting.set_function(lambda: hasher.pending)
+        self.mails = Gauge("mails", "Mails in the outbox, by status.", ["status"], registry=self.registry)
+        self.oldest_mail = Gauge(
+            "oldest_due_mail_age_seconds",
+            "How long the oldest mail that could be sent has waited.",
+            registry=self.registry,
+        )
+        # Your own metrics go below; template updates never touch them.
+
+    def serve(self, host: str, port: int) -> int:
+        """Listen on the first free port from *port* on, and return it."""
+        for each in range(port, port + PORTS):
+            try:
+                start_http_server(each, host, registry=self.registry)
+            except OSError:
+                continue
+            logger.info("metrics are at http://%s:%d/metrics", host, each)
+            return each
+        raise OSError(
+            f"METRICS_PORT: none of the ports {port} to {port + PORTS - 1} of {host} is free. Choose another."
+        )
+
+    @contextmanager
+    def measure(self, request: Observed) -> Generator[None]:
+        """Measure a request."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            labels = (request.method, request.route, str(request.status))
+            self.requests.labels(*labels).observe(time.perf_counter() - began)
+
+    async def look_at_outbox(self, db: AsyncSession) -> None:
+        """Count the mails."""
+        by_status = select(OutboxMessage.status, func.count()).group_by(OutboxMessage.status)
+        rows = (await db.execute(by_status)).all()
+        counts = {row[0]: row[1] for row in rows}
+        for status in (PENDING, DEAD):
+            self.mails.labels(status).set(counts.get(status, 0))
+        now = datetime.now(UTC)
+        due = select(func.min(OutboxMessage.next_attempt_at)).where(OutboxMessage.status == PENDING)
+        oldest = await db.scalar(due)
+        self.oldest_mail.set(0 if oldest is None else max(0.0, (now - _in_utc(oldest)).total_seconds()))
+
+
+_of_services: WeakKeyDictionary[Services, Metrics] = WeakKeyDictionary()
+
+
+def metrics_of(services: Services) -> Metrics | None:
+    """The metrics of an application; None if it has none."""
+    return _of_services.get(services)
+
+
+def install(app: App) -> None:
+    """Measure requests, audit events, hashes and mails. Serve the metrics once the process works."""
+    settings, database = app.state.settings, app.state.db
+    metrics = _of_services[app.state] = Metrics(app.state.users.hasher)
+    app.wrap(observe(metrics.measure))
+    ports: list[int] = []
+
+    async def serve() -> None:
+        if not ports and settings.metrics_port is not None:
+            ports.append(metrics.serve(settings.metrics_host, settings.metrics_port))
+
+    async def look_at_outbox() -> None:
+        # `app worker` runs no hooks at its start.
+        await serve()
+        async with database.session(commit=False) as db:
+            await metrics.look_at_outbox(db)
+
+    app.on_startup(serve)
+    app.state.tasks.append(PeriodicTask("measure the outbox", OUTBOX_INTERVAL, look_at_outbox))
+
+
+@event.listens_for(AuditEvent, "after_insert")
+def _count(mapper: Any, connection: Any, entry: AuditEvent) -> None:
+    if (metrics := metrics_of(services_of(entry))) is not None:
+        metrics.account_events.labels(entry.event, entry.outcome).inc()
+
+
+def _in_utc(moment: datetime) -> datetime:
+    # SQLite keeps no time zone.
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,53 @@
+"""What metrics and traces know about a request: its method, the pattern of its route, and its status."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from app.web.framework.asgi import Application, Message
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UNMATCHED = "unmatched"
+"""The route of a request that no route handles, that was refused before its route was found, or of a HEAD."""
+
+
+class Observed:
+    """A request, and the status of its response."""
+
+    def __init__(self, scope: Any) -> None:
+        self.scope = scope
+        self.status = 500
+        """Also of a request that ended without a response."""
+
+    @property
+    def method(self) -> str:
+        """A client can send any word, and each would be a time series of its own."""
+        return self.scope["method"] if self.scope["method"] in _METHODS else "other"
+
+    @property
+    def route(self) -> str:
+        """The pattern, such as `/users/{user_id}`. The path itself may hold a token. Known at the end."""
+        route = self.scope.get("route")
+        return UNMATCHED if route is None else route.path
+
+
+def observe(
+    start: Callable[[Observed], AbstractContextManager[None]],
+) -> Callable[[Application], Application]:
+    """The middleware that runs each request inside `start(request)`."""
+
+    def wrap(app: Application) -> Application:
+        async def middleware(scope: Any, receive: Any, send: Any) -> None:
+            request = Observed(scope)
+
+            async def noting_send(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    request.status = message["status"]
+                await send(message)
+
+            with start(request):
+                await app(scope, receive, noting_send)
+
+        return middleware
+
+    return wrap

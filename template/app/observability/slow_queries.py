@@ -1,0 +1,27 @@
+"""A log of slow queries: statements that took SLOW_QUERY_MS or longer, without their parameters."""
+
+import logging
+import time
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+logger = logging.getLogger("app.slow_queries")
+
+_BEGAN = "app.query_began"
+
+
+def install(engine: Engine, milliseconds: int) -> None:
+    """Log each statement of *engine* that takes *milliseconds* or longer."""
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def begin(connection: Any, *_: Any) -> None:
+        connection.info[_BEGAN] = time.perf_counter()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def end(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        took = round((time.perf_counter() - connection.info.pop(_BEGAN)) * 1000, 1)
+        if took >= milliseconds:
+            logger.warning("a query took %s ms", took, extra={"statement": " ".join(statement.split())})
+
+    _ = (begin, end)

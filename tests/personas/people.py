@@ -179,7 +179,7 @@ ANOTHER_PASSWORD_RULE = Persona(
         ),
         instead(
             "app/users/passwords/policy.py",
-            "The password holds characters that cannot be stored.",
+            "The password contains characters that cannot be stored.",
             "The password holds half an emoji, which cannot be stored.",
         ),
         after(

@@ -11,7 +11,7 @@ from app.web import App
 __all__ = ["LoginCodeRefused", "LoginCodes", "install"]
 
 REQUIRES = ("users",)
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 # Importing it has added the notices.
 _ = notices

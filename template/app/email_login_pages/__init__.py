@@ -13,7 +13,7 @@ from app.pages.mail_previews import PREVIEWS_OF_FEATURES
 from app.web import App
 
 REQUIRES = ("email_login", "pages")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 _FOLDER = Path(__file__).parent
 # Importing it has added the sentences.

@@ -30,7 +30,7 @@ from app.web import App
 # isort: split
 
 REQUIRES = ("users", "web")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 _FOLDER = Path(__file__).parent
 

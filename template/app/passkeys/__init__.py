@@ -14,7 +14,7 @@ from app.tasks import PeriodicTask
 from app.web import App, Problem
 
 REQUIRES = ("second_factors", "users")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 
 def install(app: App) -> None:

@@ -112,7 +112,7 @@ class Passkeys:
         """Ask the browser for one of the passkeys of *user*, as a second factor.
 
         Raises:
-            NoSecondFactor: there are none.
+            NoSecondFactor: the account has none.
         """
         passkeys = await self.of(db, user)
         if not passkeys:

@@ -17,7 +17,7 @@ from app.web import App, Problem
 __all__ = ["Factors", "WrongFactor", "install"]
 
 REQUIRES = ("users",)
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 # Importing it has added the notices.
 _ = notices

@@ -342,7 +342,7 @@ class Factors:
         For administrators, who must make sure that the owner asks. Returns the names of the factors.
 
         Raises:
-            NoSecondFactor: there are none.
+            NoSecondFactor: the account has none.
         """
         await lock(db, user)
         removed = await self._set_up(db, user)

@@ -10,7 +10,7 @@ from app.totp.totp import AlreadySetUp, Totp
 from app.web import App, Problem
 
 REQUIRES = ("second_factors", "users")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 
 def install(app: App) -> None:

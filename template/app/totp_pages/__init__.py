@@ -13,7 +13,7 @@ from app.web import App
 from app.web.static_files import StaticFiles
 
 REQUIRES = ("pages", "second_factor_pages", "totp")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 _FOLDER = Path(__file__).parent
 # Importing it has added the sentences.

@@ -299,7 +299,7 @@ async def test_a_disabled_account_gets_no_mail_and_the_page_says_why(admin, make
     answer = await admin.post(f"/admin/users/{user.id}/password-reset")
 
     assert answer.status_code == 409
-    assert "The account is disabled, so no mail is sent to it." in answer.text
+    assert "The account is disabled, so no e-mail is sent to it." in answer.text
     assert await rows(OutboxMessage) == []
 
 

@@ -1,6 +1,6 @@
 """Common variants of a known word: digits or signs added at the end or in place of letters.
 
-Guessing programs try these first, so `check_password` recognizes them. Template-owned.
+Password crackers try these first, so `check_password` recognizes them. Template-owned.
 """
 
 from collections.abc import Iterator
@@ -24,8 +24,7 @@ def stem(text: str) -> str:
 
 
 def spellings(password: str) -> Iterator[str]:
-    """The words that *password*, which is casefolded, may be a variant of: the whole and the part before its
-    tail.
+    """The words that *password* (casefolded) may be a variant of: the whole, and the part before its tail.
 
     A digit may belong to the word or to the tail: `pr1nce55` is princess, `prince55` is prince. Without any
     letter it is a number, and only trailing signs are removed.

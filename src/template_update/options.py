@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 STDOUT = "-"
-"""As a file name: standard output."""
+"""As a file name, means standard output."""
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how it would go, and change nothing.")]
 Diff = Annotated[

@@ -59,7 +59,7 @@ def verified(administrator: Visitor, account: str) -> str:
     administrator.open(f"/admin?search={account}")
     administrator.follow(account)
     administrator.press(f"Mark as verified: {account}")
-    administrator.sees("The e-mail address is marked as verified.")
+    administrator.sees("The e-mail address has been marked as verified.")
     return account
 
 

@@ -348,13 +348,13 @@ A_LOOK_ALIKE = Persona(
         ),
         instead(
             "app/users/emails/email_change.txt",
-            'ignore this mail: nothing has changed.") }}',
-            'ignore this mail: nothing has changed.") }} Questions? {{ support }}',
+            'ignore this e-mail: nothing has changed.") }}',
+            'ignore this e-mail: nothing has changed.") }} Questions? {{ support }}',
         ),
         instead(
             "app/users/emails/email_change.html",
-            'ignore this mail: nothing has changed.") }}',
-            'ignore this mail: nothing has changed.") }} Questions? {{ support }}',
+            'ignore this e-mail: nothing has changed.") }}',
+            'ignore this e-mail: nothing has changed.") }} Questions? {{ support }}',
         ),
     ),
     tests=("tests/users/test_email_change.py",),

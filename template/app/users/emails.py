@@ -160,7 +160,7 @@ NOTICES = {
         ),
         N_(
             "You can log in to your existing account. If you do not know its password, request a link to set"
-            " a new one. If this was not you, ignore this mail: nothing has changed."
+            " a new one. If this was not you, ignore this e-mail: nothing has changed."
         ),
     ),
     "password_changed": Notice(N_("Your password was changed"), N_("Your account's password was changed.")),

@@ -403,7 +403,7 @@ async def test_a_dead_mail_is_shown_without_its_text(admin, ada, make_dead_mail)
 async def test_waiting_mails_are_not_listed(admin, make_dead_mail):
     mail = await make_dead_mail(status="pending")
 
-    assert "No mail was set aside." in (await admin.get("/admin/mails")).text
+    assert "No e-mails were set aside." in (await admin.get("/admin/mails")).text
     for path in ("", "/retry", "/drop"):
         method = "POST" if path else "GET"
         assert (await admin.request(method, f"/admin/mails/{mail.id}{path}")).status_code == 404

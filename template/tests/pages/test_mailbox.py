@@ -95,7 +95,7 @@ async def test_the_newest_mail_is_on_top_and_open(browser, send):
 
 
 async def test_an_empty_mailbox_explains_how_to_get_a_mail(browser):
-    assert "No mails yet." in (await browser.get("/dev/mailbox")).text
+    assert "No e-mails yet." in (await browser.get("/dev/mailbox")).text
 
 
 async def test_waiting_mails_are_counted_but_not_shown(browser):
@@ -103,7 +103,7 @@ async def test_waiting_mails_are_counted_but_not_shown(browser):
 
     page = (await browser.get("/dev/mailbox")).text
 
-    assert "1 mail waits to be sent." in page
+    assert "1 e-mail is waiting to be sent." in page
     assert "Confirm your e-mail address" not in page
 
 

@@ -94,7 +94,7 @@ def test_an_app_is_set_up_asked_for_and_removed(visit: Visit, verified: str, cod
     eve.press("Finish")
     eve.sees("The code is wrong or was used before.")
     codes = finish(eve, code_of(key))
-    eve.press("I have kept the codes")
+    eve.press("I have saved the codes")
     eve.sees("10 of 10 left.")
     give_password(with_code, verified)
     with_code.fill(code=code_of(key, STEP))

@@ -1,4 +1,4 @@
-"""Authenticator apps as a second factor (TOTP, RFC 6238). Start reading at `totp.py`."""
+"""Authenticator apps as a second factor (TOTP, RFC 6238). Start reading in `totp.py`."""
 
 from hawkapi import Request
 from hawkapi.responses.response import Response
@@ -21,7 +21,9 @@ def install(app: App) -> None:
 
     @app.exception_handler(AlreadySetUp)
     async def already(request: Request, error: AlreadySetUp) -> Response:
-        problem = Problem(409, "The account has an authenticator app. Remove it first.", code=error.code)
+        problem = Problem(
+            409, "The account already has an authenticator app. Remove it first.", code=error.code
+        )
         return problem.to_response()
 
     mounted = Router(prefix=settings.users_prefix)

@@ -44,7 +44,7 @@ async def test_the_subject_names_the_application_and_not_the_code(ada, person, o
     await person.ask()
 
     (mail,) = await outbox()
-    assert mail.subject == f"Your code to log in to {settings.app_name}"
+    assert mail.subject == f"Your login code to {settings.app_name}"
 
 
 async def test_the_mail_is_in_the_language_of_the_account(make_user, person, outbox):

@@ -174,8 +174,8 @@ async def test_codes_are_described_in_words(signed_in, owner, browser, wait):
     page = (await signed_in.get("/account/activity")).text
 
     for sentence in (
-        "A wrong code was given at a login, after the right password",
-        "A wrong code was given to confirm the login",
+        "A wrong code was entered at login, after the correct password",
+        "A wrong code was entered to confirm the login",
         "The login was confirmed with a code",
     ):
         assert sentence in page

@@ -71,7 +71,7 @@ def migrated(database: Path, migrated_file: Path) -> Path:
 
 @pytest.fixture
 def run(database: Path) -> Run:
-    """`run("users", "list", stdin="...")`: the command in this process."""
+    """`run("users", "list", stdin="...")`: run the command in this process."""
 
     def invoke(*arguments: str, stdin: str = "") -> Result:
         return CliRunner().invoke(cli, arguments, input=stdin)
@@ -294,7 +294,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
 
 @pytest.fixture
 def populated(database: Path, populated_file: Path) -> Path:
-    """The database of this test, with the accounts ada and root."""
+    """This test's database, with the accounts ada and root."""
     database.parent.mkdir()
     shutil.copy(populated_file, database)
     return database
@@ -302,7 +302,7 @@ def populated(database: Path, populated_file: Path) -> Path:
 
 @pytest.fixture
 def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
-    """`query("SELECT …")`: rows from the database of this test."""
+    """`query("SELECT …")`: rows from this test's database."""
 
     def rows(statement: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(database)) as connection:
@@ -313,7 +313,7 @@ def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
 
 @pytest.fixture
 def log_in(populated: Path) -> Callable[..., str]:
-    """`log_in("ada@example.com", FIREFOX)`: begin a session; the token of its client."""
+    """`log_in("ada@example.com", FIREFOX)`: begin a session. Returns its client's token."""
 
     def begin(email: str, user_agent: str = FIREFOX) -> str:
         async def run() -> str:

@@ -117,7 +117,7 @@ def test_a_passkey_is_added_logs_in_confirms_and_is_removed(visit_with_phone, ve
     eve.page.locator("main li a").click()
     eve.press("Remove the passkey")
 
-    eve.sees("The passkey is removed.")
+    eve.sees("The passkey has been removed.")
     assert passkey["rpId"] == "localhost"
     assert passkey["isResidentCredential"]
     log_out(eve)

@@ -111,7 +111,7 @@ def test_an_app_is_set_up_asked_for_and_removed(visit: Visit, verified: str, cod
     eve.sees("your recovery codes will no longer work")
     eve.press("Remove the app")
 
-    eve.sees("The second factor is removed.")
+    eve.sees("The second factor has been removed.")
     with_code.open("/account")
     with_code.is_at("/login?next=%2Faccount")
 
@@ -125,7 +125,7 @@ def test_an_administrator_resets_the_factors(
     administrator.press(f"Second factors: {verified}")
     administrator.sees("Authenticator app")
     administrator.press(f"Remove all second factors: {verified}")
-    administrator.sees("The second factors are removed")
+    administrator.sees("The second factors have been removed")
 
     eve.log_in(verified, PASSWORD)
 

@@ -164,7 +164,7 @@ def _version(repository: str, to: str) -> str:
     if done.returncode != 0:
         fail(
             f"The template cannot be fetched from {repository}: {done.stderr.strip()}\n"
-            f"If it has moved, write its new URL into {ANSWERS_FILE} as _src_path, and commit."
+            f"If it has moved, write its new URL or path into {ANSWERS_FILE} as _src_path, and commit."
         )
     tags = re.findall(r"refs/tags/(.+)$", done.stdout, re.MULTILINE)
     if to:

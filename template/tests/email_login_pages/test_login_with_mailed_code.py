@@ -1,4 +1,4 @@
-"""Ask for a code by mail on a page, and log in with it, without JavaScript."""
+"""Request a code on a page and log in with it, without JavaScript."""
 
 import pytest
 

@@ -13,7 +13,7 @@ from app.second_factors.routes import factors_of
 
 @pytest.fixture
 def run(build_app, sample, monkeypatch):
-    """`await run("reset-factors", ...)`: what the command prints. It has an event loop of its own."""
+    """`await run("reset-factors", ...)`: what the command prints. It has its own event loop."""
 
     @asynccontextmanager
     async def transaction():

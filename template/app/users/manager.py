@@ -240,7 +240,7 @@ class UserManager:
         """Create an account. *extra* are your own columns.
 
         Its language is the one the client asks for, if any. Mail to an unverified address is discarded
-        if its mailbox has received too many mails recently. The user can request a new link later.
+        if its mailbox has received too many e-mails recently. The user can request a new link later.
 
         Raises:
             InvalidEmail, InvalidPassword: with a message for the user.

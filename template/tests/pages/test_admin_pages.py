@@ -386,7 +386,7 @@ async def test_the_log_shows_newest_first_and_filters_by_account(admin, ada, db)
     assert link_in(by_address, "prev") is None
 
 
-# Dead mails
+# E-mails that were set aside
 
 
 async def test_a_dead_mail_is_shown_without_its_text(admin, ada, make_dead_mail):

@@ -24,7 +24,7 @@ routers: dict[Mode, Router] = {mode: Router(tags=["users"]) for mode in ("open",
 async def register(request: Request, body: Registration, users: Users, db: Db) -> PublicUser:
     """Create an account
 
-    A link to verify the e-mail address is mailed, unless that address has received too many mails recently.
+    A link to verify the e-mail address is mailed, unless that address has received too many e-mails recently.
     """
     user = await users.create(db, **msgspec.structs.asdict(body))
     remember_browser(request, users, user)

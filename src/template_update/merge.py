@@ -19,7 +19,7 @@ from template_update.template import ANSWERS_FILE
 
 _IDENTITY = ("-c", "user.name=template-update", "-c", "user.email=template-update@localhost")
 _MERGE = ("-c", "merge.renames=true", "-c", "merge.directoryRenames=conflict", "-c", "diff.renames=true")
-"""Overrides the user's git configuration: follow moved files, but never guess a place for new ones."""
+"""Overrides the user's configuration of git: follow moved files, but never guess a place for new ones."""
 
 _SAME_LINES = "you and the template changed the same lines"
 
@@ -40,7 +40,7 @@ class Merge:
     changed: list[str] = field(default_factory=list[str])
     """The files that the update changes, adds or removes in the project."""
     added: list[str] = field(default_factory=list[str])
-    """Those among them that it adds."""
+    """Those of them that it adds."""
     conflicts: dict[str, str] = field(default_factory=dict[str, str])
     """The files that both sides changed in conflicting ways, with git's message."""
     missed: list[str] = field(default_factory=list[str])
@@ -73,7 +73,7 @@ class Merger:
         self.git = Git(Path(inside("rev-parse", "--show-toplevel").strip()))
 
     def require_clean_tree(self) -> None:
-        """Refuse uncommitted changes: git could neither undo the update nor tell the two apart.
+        """Refuse uncommitted changes: git could neither undo the update nor tell them from it.
 
         Raises:
             UpdateError: there are uncommitted changes, which the text names.
@@ -136,7 +136,7 @@ class Merger:
     def apply(self, merge: Merge) -> None:
         """Write the result to the working tree and the index, with conflicts as after `git merge`.
 
-        Ctrl+C has no effect during this, so that everything is written or nothing.
+        Ctrl+C has no effect meanwhile, so that all of it is written or nothing.
 
         Raises:
             UpdateError: an ignored file is in the way.
@@ -170,7 +170,7 @@ class Merger:
                 conflict.write_bytes(named.encode("utf-8", "surrogateescape"))
 
     def stage(self, path: str) -> bool:
-        """Stage what has changed at a path in the project. Returns whether the update changes it."""
+        """Stage what has changed at a path in the project, and return whether the update changes it."""
         there = self.prefix + path
         if (self.git.folder / there).exists():
             self.git("add", "--", there)

@@ -36,11 +36,11 @@ class Update:
 
     result: Merge
     seeds_difference: str
-    """The template's changes to files that updates never touch, as a patch."""
+    """What the template changed in files that no update touches, as a patch."""
     lost_migrations: list[str]
-    """Folders with migrations, such as app/totp/migrations, of removed features."""
+    """Folders with migrations, such as app/totp/migrations, that go with a feature."""
     gained_migrations: list[str]
-    """Folders with migrations of added features."""
+    """Folders with migrations that come with a feature."""
 
     def __init__(self, project: Path, folder: Path, say: Callable[[str], None]) -> None:
         """Read *project*. *folder* is for temporary files, and *say* gets a line about each long step.
@@ -98,7 +98,7 @@ class Update:
         self.why_not = "it already has these answers"
 
     def to_changed_answers(self, changes: list[str]) -> None:
-        """Choose the answers in *changes*, each NAME=VALUE, and keep the version.
+        """Choose the answers that *changes*, each NAME=VALUE, ask for, and keep the version.
 
         Raises:
             UpdateError: the question or the answer does not exist.

@@ -102,7 +102,7 @@ async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") ->
     """A sentence that says why the database cannot be used yet and what to run. Empty if it is migrated.
 
     Raises:
-        CommandError: the database has a revision that is in no file.
+        CommandError: the database has a revision that no file has.
     """
     from sqlalchemy.exc import DBAPIError
 

@@ -44,7 +44,7 @@ for field in Settings.model_fields:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", help="run the long tests, too, as CI does")
+    parser.addoption("--all", action="store_true", help="also run the long tests, as CI does")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -67,8 +67,8 @@ def _tighten(path: Path) -> bool:
 
 def _warn(path: Path, reason: str) -> None:
     typer.secho(
-        f"Other users of this machine can read {path}, which holds secrets, and its permissions cannot be"
-        f" changed ({reason}): let its owner run `chmod 600 {path}`.",
+        f"Other users of this machine can read {path}, which contains secrets, and its permissions cannot"
+        f" be changed ({reason}): let its owner run `chmod 600 {path}`.",
         fg=typer.colors.YELLOW,
         err=True,
     )

@@ -182,7 +182,7 @@ def set_password(
         # Typing and hashing take a while, and the database must not be locked during that time.
         await db.commit()
         password = _read_password(from_stdin=stdin)
-        # As with a mailed link, the new password may be used at once.
+        # As with a mailed link, the new password can be used immediately.
         await users.update(db, user, password=password, must_reset_password=False)
 
     address, _ = _with_account(email, run)

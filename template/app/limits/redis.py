@@ -98,8 +98,8 @@ class RedisLimiter:
                 wait = await self._script(keys=[name], args=[rate.interval, rate.count, cost])
             return int(wait) / 1_000_000
         except (RedisError, OSError, RuntimeError, ValueError) as error:
-            # TimeoutError is an OSError. A transport that was closed meanwhile raises RuntimeError. A reply
-            # that is not a number raises ValueError: the server is not Redis.
+            # TimeoutError is an OSError. A transport that was closed in the meantime raises RuntimeError. A
+            # reply that is not a number raises ValueError: the server is not Redis.
             raise LimiterUnavailable(f"{type(error).__name__}: {error}") from error
 
 

@@ -310,7 +310,7 @@ StillSuperuser = Annotated[User, Depends(still_superuser)]
 async def recent_login(request: Request, login: CurrentLogin, users: Users) -> UserSession:
     if not users.sessions.is_recent(login.session):
         seconds = int(users.sessions.limits.recent.total_seconds())
-        # The challenge of RFC 9470, but not its status 401: clients would refresh a valid token.
+        # The challenge from RFC 9470, but not its status 401: clients would refresh a valid token.
         challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
         sentence = _("Confirm your password first, with POST {path}.")
         raise Problem(

@@ -6,8 +6,8 @@ All HTML e-mails extend `emails/layout.html`. A feature keeps its texts in its o
 development, `/dev/mails` shows every e-mail.
 
 `send_verification_email` and `send_password_reset_email` accept your own renderer, template names, subject
-and context, and any mailer. HawkAPI's mailer sends at once. `app.mail.Mailer.for_session(...)` puts the mail
-into the outbox, which sends it after the transaction is committed.
+and context, and any mailer. HawkAPI's mailer sends immediately. `app.mail.Mailer.for_session(...)` puts the
+mail into the outbox, which sends it after the transaction is committed.
 """
 
 from collections.abc import Awaitable, Callable

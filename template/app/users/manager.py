@@ -888,7 +888,7 @@ class UserManager:
         new password. So the owner must be logged in (*login*) or give the *password*.
 
         Raises:
-            TokenError: as in `verify`, or another account has taken the address meanwhile.
+            TokenError: as in `verify`, or another account has taken the address in the meantime.
             OwnerRequired: neither the owner's login nor a password was given.
             WrongPassword: the audit log records it.
             TooManyRequests: too many recent wrong passwords.

@@ -14,7 +14,7 @@ from typing import Literal
 from hawkapi import Request
 
 COOKIES = "app.cookies"
-"""The key of the ASGI scope that holds the Set-Cookie headers of the response."""
+"""The key in the ASGI scope for the response's Set-Cookie headers."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21\x23-\x2B\x2D-\x3A\x3C-\x5B\x5D-\x7E]*")

@@ -59,7 +59,8 @@ async def audit_page(
 
 
 async def _start_of_previous(page: EventQuery, db: AsyncSession) -> int | None:
-    """The value of `before` for the page before *page*. None if that or *page* is the first one."""
+    """The value of `before` for the page before *page*. None if *page* or the page before it is the first
+    one."""
     if page.before is None:
         return None
     newer = await events_of(db, page.user_id, since=page.before, limit=page.limit + 1)

@@ -1,4 +1,4 @@
-"""Common variants of a known word: digits or signs added at the end or in place of letters.
+"""Common variants of a known word: digits or symbols added at the end or replacing letters.
 
 Password crackers try these first, so `check_password` recognizes them. Template-owned.
 """
@@ -10,8 +10,8 @@ _TABLES = (str.maketrans(_LETTERS | {"1": "i"}), str.maketrans(_LETTERS | {"1": 
 
 
 def readings(text: str) -> list[str]:
-    """*text* itself, and with digits and signs replaced by the letters they stand for. The length is the
-    same."""
+    """*text* as it is, and with digits and symbols replaced by the letters they stand for. The length stays
+    the same."""
     return [text, *(text.translate(table) for table in _TABLES)]
 
 

@@ -1,4 +1,4 @@
-"""Administration for superusers, who never see or set a password. Routes hold no rules: the manager does."""
+"""Administration for superusers, who never see or set a password. The rules are in the manager."""
 
 import base64
 from datetime import UTC, datetime
@@ -62,7 +62,7 @@ async def find_users(page: UserQuery, users: UserManager, db: AsyncSession) -> U
 
 
 async def previous_cursor(page: UserQuery, users: UserManager, db: AsyncSession) -> str | None:
-    """The cursor of the page before *page*. None if that or *page* is the first one."""
+    """The cursor of the page before *page*. None if *page* or the page before it is the first one."""
     if not page.cursor:
         return None
     newer = await _search(page, users, db, since=_from_cursor(page.cursor))

@@ -1,5 +1,4 @@
-"""Verify the e-mail address, reset the password, accept an invitation. Routes hold no rules: the manager
-does.
+"""Verify the e-mail address, reset the password, accept an invitation. The rules are in the manager.
 
 `app/users/routes/error_handlers.py` turns the manager's exceptions into responses. The transaction is
 committed when a handler returns and rolled back when it raises (`app/database/__init__.py`).

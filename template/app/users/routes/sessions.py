@@ -1,4 +1,4 @@
-"""Log in and out, refresh, confirm, list and end sessions. Routes hold no rules: the manager does."""
+"""Log in and out, refresh, confirm, list and end sessions. The rules are in the manager."""
 
 import msgspec
 from hawkapi import Depends, Request

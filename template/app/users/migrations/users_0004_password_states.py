@@ -1,4 +1,4 @@
-"""users: consecutive wrong passwords, and whether a new password must be set. Template-owned."""
+"""users: wrong passwords in a row, and whether a new password must be set. Template-owned."""
 
 import sqlalchemy as sa
 from alembic import op

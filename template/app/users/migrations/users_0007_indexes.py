@@ -1,12 +1,12 @@
-"""users: indexes for the account list, its filters and search, and for the clean-up. Template-owned.
+"""users: indexes for the list of accounts, its filters and its search, and for the clean-up. Template-owned.
 
-The indexes are built in the migration's transaction, which blocks writes to these tables until it ends:
-seconds for a million accounts. To avoid that on PostgreSQL, first create them yourself with CREATE INDEX
-CONCURRENTLY and the same names. Existing indexes are kept.
+The indexes are built in the transaction of the migration, which blocks writes to these tables meanwhile: for
+seconds with a million accounts. To avoid that on PostgreSQL, build them before with CREATE INDEX CONCURRENTLY
+under the same names. An index that exists is kept.
 
-The index for searching part of an address needs the extension pg_trgm, which comes with PostgreSQL. If the
-database user may not create it, or SQL is only printed, a search reads every account. Once an administrator
-has created the extension, run the statement in `_create_search_index` by hand.
+The search for a part of an address needs the extension pg_trgm, which comes with PostgreSQL. Where this user
+may not create it, or SQL is only printed, the search still reads every account. Once an
+administrator has created the extension, run the statement of `_create_search_index` by hand.
 """
 
 import sqlalchemy as sa
@@ -27,7 +27,7 @@ _INDEXES = (
     ("ix_user_sessions_expires_at", "user_sessions", ["expires_at"]),
     ("ix_user_sessions_last_seen_at", "user_sessions", ["last_seen_at"]),
 )
-# Both databases use such an index only for a query with the same condition, written the same way.
+# Both databases use such an index only for a query that has the same condition, written in the same way.
 _CONDITIONS = {
     "ix_users_superusers": sa.column("is_superuser", sa.Boolean()).is_(True),
     "ix_users_disabled": sa.column("is_active", sa.Boolean()).is_(False),
@@ -36,8 +36,8 @@ _CONDITIONS = {
     "ix_users_to_be_deleted": sa.column("delete_after", sa.DateTime()).is_not(None),
 }
 _SEARCH = "ix_users_email_trigrams"
-"""No model declares this index, and `migrations/env.py` ignores it in comparisons, because not every database
-can have it."""
+"""No model declares this index, and `migrations/env.py` leaves it out of comparisons, because not every
+database can have it."""
 
 
 def upgrade() -> None:
@@ -59,12 +59,11 @@ def _create_search_index() -> None:
     if context.is_offline_mode():
         return
     op.execute("DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS pg_trgm; EXCEPTION WHEN OTHERS THEN NULL; END $$")
-    # The extension may be in a schema that is not on the search path.
+    # The extension may be in a schema that is not searched.
     schema = sa.text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'")
     found = op.get_bind().scalar(schema)
     if found is not None:
-        # With fastupdate, each search would also read the whole list of pending entries, and its time would
-        # vary.
+        # With a list of pending entries, which each search reads in full, its time would vary.
         how = f"USING gin (email {found}.gin_trgm_ops) WITH (fastupdate = off)"
         op.execute(f"CREATE INDEX IF NOT EXISTS {_SEARCH} ON users {how}")
 

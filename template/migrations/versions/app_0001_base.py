@@ -1,8 +1,8 @@
-"""app: the start of your own revisions. This file is yours: template updates never touch it.
+"""app: where your own revisions begin. Yours: template updates never touch this file.
 
-It changes nothing. It opens the branch `app`, to which `uv run app db revision -m "..."` adds your
-migrations, and names the template's tables that yours may refer to. If you remove one of the template's
-features from the project, also remove its name from `depends_on`.
+Changes nothing. It opens the branch `app`, onto which `uv run app db revision -m "..."` puts what you
+change, and names the template's tables that yours may refer to. Should a feature of the template be removed
+from the project, take its name out of `depends_on`.
 """
 
 revision = "app_0001"

@@ -228,7 +228,7 @@ def test_a_feature_that_another_one_needs_stays(project: Repository) -> None:
 
     again, alone = features("add", "docker"), features("remove", "docker")
 
-    assert "docker is there already." in said(again)
+    assert "docker is already there." in said(again)
     assert "cache needs docker. To remove all of them: `uv run app remove cache docker`." in said(alone)
 
 
@@ -440,7 +440,7 @@ def test_exporting_writes_the_rows_and_then_makes_the_migration(
 
     assert result.exit_code == 0
     assert file.read_text() == "['entries', 'accounts'] of ['models.py']"
-    assert f"Exported entries, accounts to {file}. It can hold secrets" in said(result)
+    assert f"Exported entries, accounts to {file}. It can contain secrets" in said(result)
     assert "app.cli db revision --message drop the tables of ledger" in alembic
     assert {DROP, "app/ledger/migrations/ledger_0001.py"} < with_ledger.tree().keys()
     assert "app/ledger/models.py" not in with_ledger.tree()
@@ -487,7 +487,7 @@ def test_an_export_overwrites_nothing(
     result = features("remove", "ledger", "--export", str(file), *options)
 
     assert result.exit_code == 1
-    assert "ledger.jsonl exists already, and an export overwrites nothing. Choose another" in said(result)
+    assert "ledger.jsonl already exists, and an export does not overwrite files. Choose" in said(result)
     assert kind != "file" or file.read_text() == "mine"
     assert with_ledger.git("status", "--porcelain") == ""
 
@@ -502,7 +502,7 @@ def test_an_export_is_not_where_git_would_commit_it(
     result = features("remove", "ledger", "--export", place)
 
     assert result.exit_code == 1
-    assert f"Git would commit {place}, which can hold secrets. Choose a folder outside" in said(result)
+    assert f"Git would commit {place}, which can contain secrets. Choose a folder outside" in said(result)
     assert with_ledger.git("status", "--porcelain") == ""
     assert not Path(place).exists()
 
@@ -597,7 +597,7 @@ def test_a_dry_run_names_the_migration(
     result = features("remove", "ledger", "--drop-data", "--dry-run")
 
     assert (result.exit_code, alembic) == (0, ["app.cli db check"])
-    assert "It would make a migration: drop the tables of ledger." in said(result)
+    assert "It would create a migration: drop the tables of ledger." in said(result)
     assert with_ledger.git("status", "--porcelain") == ""
 
 

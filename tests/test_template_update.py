@@ -768,7 +768,7 @@ def without_the_tag(project: Repository, template: Repository) -> None:
         (with_other_answers, ".copier-answers.yml cannot be read"),
         (with_half_answers, "lacks _src_path or _commit"),
         (with_a_relative_source, "Write its URL or absolute path"),
-        (without_the_template, "If it is somewhere else now"),
+        (without_the_template, "If it has moved"),
         (without_the_tag, "has no version 1.0.0"),
     ],
 )

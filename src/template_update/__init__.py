@@ -3,7 +3,7 @@
 
 The tool is part of the template, not of the projects. `app template-update` in a project has uv run it from
 the template's repository, in the version to update to. So the newest tool also updates the oldest project.
-`app features`, `app add` and `app remove` run the newest tool, too.
+`app features`, `app add` and `app remove` also run the newest tool.
 
 It runs in its own environment, which uv creates, and in the project's folder:
 
@@ -16,7 +16,7 @@ It runs in its own environment, which uv creates, and in the project's folder:
    tests. `project.py` runs them with uv, in the project's environment.
 
 `command.py` and `feature_commands.py` have the commands. `features.py` knows what features need.
-`revisions.py` takes care of the migrations of a feature that goes or comes back. `export.py` saves its rows.
+`revisions.py` handles the migrations of a feature that is removed or comes back. `export.py` saves its rows.
 
 Rules for every change of this tool:
 

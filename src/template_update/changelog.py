@@ -25,7 +25,7 @@ def news_between(changelog: str, old: str, new: str) -> list[News]:
 
 
 def version_of(name: str) -> Version | None:
-    """The version that a tag or a heading names; None for anything else."""
+    """The version that a tag or a heading names, or None if it names none."""
     try:
         return Version(name)
     except InvalidVersion:

@@ -9,7 +9,7 @@ from template_update.options import STDOUT
 from template_update.project import ProjectTools
 
 _NOT_IGNORED = 1
-"""The exit code of `git check-ignore`. Outside a repository it is another one."""
+"""The exit code of `git check-ignore` for a file that is not ignored. Outside a repository it differs."""
 
 
 def require_place(file: str) -> None:
@@ -23,19 +23,20 @@ def require_place(file: str) -> None:
     path = Path(file)
     if os.path.lexists(path):
         raise UpdateError(
-            f"{file} exists already, and an export overwrites nothing. Choose another file for --export."
+            f"{file} already exists, and an export does not overwrite files. Choose another file for"
+            " --export."
         )
     if not (os.path.isdir(path.parent) and os.access(path.parent, os.W_OK | os.X_OK)):
         raise UpdateError(f"{path.parent} is not a folder that you can write to. Choose another one.")
     if Git(path.parent).run("check-ignore", "--quiet", "--", path.name).returncode == _NOT_IGNORED:
         raise UpdateError(
-            f"Git would commit {file}, which can hold secrets. Choose a folder outside the repository for"
+            f"Git would commit {file}, which can contain secrets. Choose a folder outside the repository for"
             " --export, or one that git ignores."
         )
 
 
 def write(tools: ProjectTools, tables: Sequence[str], file: str) -> str:
-    """Export *tables* to *file*, and return a sentence that says so.
+    """Export *tables* to *file*. Returns a sentence that says so.
 
     Raises:
         UpdateError: the project cannot export them.
@@ -47,7 +48,7 @@ def write(tools: ProjectTools, tables: Sequence[str], file: str) -> str:
         run("app.cli", "db", "export", *tables, "--output", file)
     except UpdateError as error:
         raise UpdateError(f"The export failed, so nothing was removed.\n{error}{_advice(error)}") from None
-    return f"Exported {', '.join(tables)} to {named(file)}. It can hold secrets: keep it out of git."
+    return f"Exported {', '.join(tables)} to {named(file)}. It can contain secrets: keep it out of git."
 
 
 def named(file: str) -> str:

@@ -34,7 +34,7 @@ def main() -> None:
 
 @cli.command("list")
 def list_features(as_json: AsJson = False) -> None:
-    """List the features: which are there, which could be added, and what they need."""
+    """List the features: which are installed, which could be added, and what they need."""
     report = Report(Options(as_json=as_json))
     try:
         with TemporaryDirectory(prefix="template-update-") as folder:
@@ -77,14 +77,14 @@ def add(
 def remove(
     names: Names,
     drop_data: Annotated[
-        bool, typer.Option("--drop-data", help="Make a migration that drops the tables of the feature.")
+        bool, typer.Option("--drop-data", help="Create a migration that drops the feature's tables.")
     ] = False,
     export: Annotated[
         str,
         typer.Option(
             metavar="FILE",
             help="Write the rows of these tables to FILE (- for standard output), then do as --drop-data."
-            " They can hold secrets.",
+            " They can contain secrets.",
         ),
     ] = "",
     dry_run: DryRun = False,

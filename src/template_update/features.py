@@ -1,7 +1,7 @@
-"""The template's features: answers that are yes or no, with files of their own.
+"""The template's features: yes-or-no answers with their own files.
 
-`features.yml` in the template lists them. Each is a question in `copier.yml`. A project that answers yes
-has the feature.
+`features.yml` in the template lists them. Each is a question in `copier.yml`. A project that answers yes has
+the feature.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ class Feature:
     does: str
     """What it does, in one line."""
     needs: tuple[str, ...]
-    """The features that must be there, too."""
+    """The features that it needs."""
     is_there: bool
     """Whether the project has it."""
 
@@ -34,7 +34,7 @@ class Feature:
 
 
 class Features:
-    """The features of a version of the template, as a project has answered."""
+    """The features of a template version, with a project's answers."""
 
     def __init__(self, text: str, answers: Mapping[str, Any]) -> None:
         """Read *text*, the content of `features.yml`.
@@ -45,7 +45,7 @@ class Features:
         found: dict[str, dict[str, Any]] = yaml.safe_load(text) or {}
         if not found:
             raise UpdateError(
-                "This project is of a version of the template that has no list of features. Update it first:"
+                "This project's version of the template has no list of features. Update it first:"
                 " `uv run app template-update`."
             )
         self.all = [
@@ -58,7 +58,7 @@ class Features:
         """The answers that add the features *names*.
 
         Raises:
-            UpdateError: a feature is unknown, already there, or needs one that is not there.
+            UpdateError: a feature is unknown, is already there, or needs one that is not there.
         """
         wanted = list(dict.fromkeys(names))
         after = self._there().union(wanted)
@@ -69,7 +69,7 @@ class Features:
         """The answers that remove the features *names*.
 
         Raises:
-            UpdateError: a feature is unknown, not there, or another one needs it.
+            UpdateError: a feature is unknown, is not there, or is needed by another one.
         """
         unwanted = list(dict.fromkeys(names))
         after = self._there().difference(unwanted)
@@ -85,7 +85,7 @@ class Features:
         if name not in self._by_name:
             return self._unknown(name)
         if self._by_name[name].is_there:
-            return f"{name} is there already."
+            return f"{name} is already there."
         missing = sorted(self._needed_by(name) - after)
         if missing:
             return f"{name} needs {' and '.join(missing)}: run `uv run app add {' '.join(missing)} {name}`."

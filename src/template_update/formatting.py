@@ -1,6 +1,6 @@
-"""Formats the template's versions with the rules of a project that has its own.
+"""Formats the template's versions with the project's own formatting rules.
 
-Otherwise every line that a different width breaks would count as changed in the project.
+Otherwise every line that breaks differently at another width would count as changed in the project.
 """
 
 import os
@@ -11,13 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 CONFIGURATIONS = (".ruff.toml", "ruff.toml", "pyproject.toml")
-"""The files in which ruff looks for its configuration, in its order."""
+"""The files in which ruff looks for its configuration, in order."""
 
 
 def format_alike(project: Path, old: Path, new: Path) -> None:
     """Format the renders *old* and *new* with the rules of *project*.
 
-    A file that the project does not keep formatted stays as the template has it.
+    Files that the project does not keep formatted stay as they are in the template.
     """
     found = [project / name for name in CONFIGURATIONS if (project / name).is_file()]
     if not found:

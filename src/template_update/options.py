@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 STDOUT = "-"
-"""As a file name: standard output."""
+"""As a file name, means standard output."""
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how it would go, and change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Report how it would go, and change nothing.")]
 Diff = Annotated[
     str,
     typer.Option(
@@ -42,11 +42,11 @@ class Options:
 
     @property
     def drops_tables(self) -> bool:
-        """Whether a migration that drops the tables of removed features is wanted."""
+        """Whether to create a migration that drops the tables of removed features."""
         return self.drop_data or bool(self.export)
 
     @property
     def on_stdout(self) -> list[str]:
-        """The options that write to standard output, which is then for programs."""
+        """The options that write to standard output, which is then reserved for programs."""
         given = {"--json": self.as_json, "--diff -": self.diff == STDOUT, "--export -": self.export == STDOUT}
         return [option for option, is_given in given.items() if is_given]

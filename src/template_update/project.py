@@ -9,7 +9,7 @@ from pathlib import Path
 from template_update.git import UpdateError
 
 _STDERR = 2
-"""The file descriptor, which other processes can write to even if `sys.stderr` is something else."""
+"""The file descriptor, which other processes can write to even if `sys.stderr` is replaced."""
 
 
 class ProjectTools:
@@ -29,7 +29,7 @@ class ProjectTools:
         self._stdout = _STDERR if to_stderr else None
 
     def run(self, *command: str) -> bool:
-        """Run a module with its arguments, and return whether it succeeded.
+        """Run a module with its arguments. Returns whether it succeeded.
 
         uv first installs new dependencies of pyproject.toml.
         """
@@ -39,7 +39,7 @@ class ProjectTools:
         return done.returncode == 0
 
     def output(self, *command: str) -> str:
-        """Run a module that must succeed, and return what it prints to standard output.
+        """Run a module that must succeed. Returns what it prints to standard output.
 
         Raises:
             UpdateError: it fails.

@@ -22,7 +22,8 @@ class Copy:
 
 
 def render(copies: list[Copy]) -> None:
-    """Render all of them concurrently: rendering is most of the work of an update, and each uses one core.
+    """Render all of them concurrently: rendering is most of the work of an update, and each render uses one
+    core.
 
     Raises:
         UpdateError: Copier rejects an answer or fails to render a version.

@@ -1,9 +1,9 @@
 """The migrations of a feature that is removed or comes back.
 
 A database records which migrations it has applied, and Alembic refuses to work on a database whose record
-names a migration without a file. So where a feature may have tables, its migrations stay, and a migration on
-the project's own branch drops the tables in every database. If nothing needs the migrations, they go with the
-feature.
+names a migration without a file. So if a feature may have tables, its migrations stay, and a migration on the
+project's own branch drops the tables in every database. If nothing needs the migrations, they are removed
+with the feature.
 """
 
 import ast
@@ -76,7 +76,7 @@ def tables_in_database(tools: ProjectTools, folders: Sequence[str]) -> dict[str,
 
 
 def listed(tables: dict[str, int]) -> str:
-    """A line for each table, with the number of rows."""
+    """One line per table, with the number of rows."""
     return "".join(
         f"\n  {name}: {rows or 'no'} {'row' if rows == 1 else 'rows'}" for name, rows in tables.items()
     )
@@ -95,14 +95,14 @@ def require_unused(tools: ProjectTools, project: Path, folders: Sequence[str], c
     if tables := tables_in_database(tools, folders):
         raise UpdateError(
             f"The database in DATABASE_URL has tables of {names_of(folders)}:{listed(tables)}\n"
-            f"Export them: `{command} --export FILE` writes their rows to FILE and makes a migration that"
+            f"Export them: `{command} --export FILE` writes their rows to FILE and creates a migration that"
             f" drops them. If you do not need the rows, `{command} --drop-data` only makes the migration."
         )
     for folder in folders:
         if dependent := dependents(project, folder):
             raise UpdateError(
                 f"{', '.join(dependent)}: depends on the migrations in {folder}, so they must stay. Run"
-                f" `{command} --drop-data`, which keeps them and makes a migration that drops the tables."
+                f" `{command} --drop-data`, which keeps them and creates a migration that drops the tables."
             )
 
 
@@ -114,7 +114,7 @@ def dependents(project: Path, folder: str) -> list[str]:
 
 
 def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
-    """The migrations that drop tables of the packages with the migrations *folders*, and of others."""
+    """The migrations that drop tables of the packages with the migrations *folders* and also of others."""
     back = set(map(feature_of, folders))
     own = [
         (each.path.relative_to(project).as_posix(), _dropped_by(each)) for each in _revisions(project / OWN)
@@ -123,7 +123,7 @@ def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
 
 
 def empty_drops(project: Path, folders: Sequence[str]) -> list[str]:
-    """Empty the migrations that only drop tables of packages that are there again, and return their paths.
+    """Empty the migrations that only drop tables of packages that have come back. Returns their paths.
 
     A database that has applied one applies the packages' migrations again. Any other keeps its tables.
     """
@@ -143,7 +143,7 @@ def empty_drops(project: Path, folders: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Revision:
-    """What Alembic reads in the file of a migration."""
+    """What Alembic reads from a migration file."""
 
     path: Path
     docstring: str
@@ -153,7 +153,7 @@ class _Revision:
 
 
 def _dropped_by(revision: _Revision) -> set[str]:
-    """The packages whose tables *revision* was made to drop."""
+    """The packages whose tables *revision* was created to drop."""
     docstring = revision.docstring
     return set(docstring.removeprefix(_DROP).split(" and ")) if docstring.startswith(_DROP) else set()
 
@@ -182,5 +182,5 @@ def _names(module: ast.Module, variable: str) -> Iterator[str]:
 
 
 def _literal(names: Sequence[str]) -> str:
-    """The Python literal by which Alembic means these revisions."""
+    """The Python literal for these revisions, as Alembic writes it."""
     return "None" if not names else json.dumps(names[0] if len(names) == 1 else list(names))

@@ -24,7 +24,7 @@ INTERRUPTED = 130
 
 
 def run(options: Options, choose: Callable[[Update], None]) -> NoReturn:
-    """Merge what *choose* chooses into the project in the current folder, and end the process."""
+    """Merge what *choose* chooses into the project in the current folder, and exit."""
     report = Report(options)
     try:
         code = Run(options, report).start(choose)
@@ -54,7 +54,7 @@ class Run:
         self._problems: list[str] = []
 
     def start(self, choose: Callable[[Update], None]) -> int:
-        """Merge, and return the exit code.
+        """Merge. Returns the exit code.
 
         Raises:
             UpdateError: the run cannot continue. Nothing has changed.
@@ -118,7 +118,7 @@ class Run:
         say()
 
     def _require_no_loss(self, update: Update) -> list[str]:
-        """Refuse to lose data or migrations. Return the folders of migrations whose tables are to be dropped.
+        """Refuse to lose data or migrations. Returns the folders of migrations whose tables will be dropped.
 
         Raises:
             UpdateError: something would be lost.
@@ -132,7 +132,8 @@ class Run:
         revisions.require_unused(self._tools, self._project, folders, command)
         for folder in folders:
             self._report.say(
-                f"The migrations in {folder} go, too. If another database has applied them, undo this and run"
+                f"The migrations in {folder} are also removed. If another database has applied them, undo"
+                " this and run"
                 f" `{command} --drop-data` instead."
             )
         return []
@@ -149,12 +150,12 @@ class Run:
         self._report.alarm(f"To be dropped, in the database in DATABASE_URL:{tables or ' no table'}")
         if not self._runs("app.cli", "db", "check"):
             raise UpdateError(
-                "The migration is made from what differs between the models and the database, so they"
-                " must agree first: `uv run app db upgrade`, then `uv run app db check`."
+                "The migration is generated from the differences between the models and the database, so"
+                " they must agree first: `uv run app db upgrade`, then `uv run app db check`."
             )
 
     def _export(self, update: Update, dropped: list[str]) -> None:
-        """Export the tables that are to be dropped, if it is wanted.
+        """Export the tables that will be dropped, if requested.
 
         Raises:
             UpdateError: the export fails, or the update could not be applied after it.
@@ -189,13 +190,13 @@ class Run:
         return needs_person
 
     def _preview(self, update: Update, dropped: list[str], needs_person: bool) -> int:
-        """Say how the run would end, write the patch if it is wanted, and return the exit code."""
+        """Say how the run would end and write the patch if requested. Returns the exit code."""
         conflicts = update.result.conflicts
         self._report.say("It would conflict." if conflicts else "It would merge without a conflict.")
         if dropped:
             if self._options.export:
                 self._report.say(f"It would export the tables to {export.named(self._options.export)}.")
-            self._report.say(f"It would make a migration: {revisions.drop_message(dropped)}.")
+            self._report.say(f"It would create a migration: {revisions.drop_message(dropped)}.")
         if self._options.diff:
             self._write_patch(update)
         if self._options.check:
@@ -219,7 +220,7 @@ class Run:
         return sys.stdin.isatty() and typer.confirm(question, default=True, err=self._report.to_stderr)
 
     def _hand_over(self, dropped: list[str]) -> int:
-        """Say what to do once the conflicts are resolved, and return the exit code."""
+        """Say what to do once the conflicts are resolved. Returns the exit code."""
         steps = [f'app db revision -m "{revisions.drop_message(dropped)}"'] if dropped else []
         steps += ["app db upgrade", "app db check", "pytest"]
         todo = " && ".join(f"uv run {step}" for step in steps)
@@ -227,7 +228,7 @@ class Run:
         return NEEDS_ATTENTION
 
     def _follow_up(self, update: Update, dropped: list[str], *, migrate: bool, needs_person: bool) -> int:
-        """Migrate, check and test the changed project, and return the exit code."""
+        """Migrate, check and test the changed project. Returns the exit code."""
         has_own = self._change_revisions(update, dropped)
         self._migrate(migrate, has_migrations=has_own or update.has_migrations)
         if self._tools.has("ruff") and not self._runs("ruff", "check", "--quiet"):
@@ -246,12 +247,12 @@ class Run:
         return 0
 
     def _change_revisions(self, update: Update, dropped: list[str]) -> bool:
-        """Make and empty migrations on the project's own branch, and return whether any has changed."""
+        """Create and empty migrations on the project's own branch. Returns whether any has changed."""
         if dropped:
             message = revisions.drop_message(dropped)
             if not self._runs("app.cli", "db", "revision", "--message", message):
                 self._problems.append(
-                    "The migration was not made, see above. Undo everything with `git reset --hard`."
+                    "The migration was not created, see above. Undo everything with `git reset --hard`."
                 )
         for folder in dropped:
             self._report.say(f"{folder} stays, because databases name these migrations.")
@@ -284,6 +285,6 @@ class Run:
                 return
 
     def _runs(self, *command: str) -> bool:
-        """Print and run a module of the project, and return whether it succeeded."""
+        """Print and run a module of the project. Returns whether it succeeded."""
         self._report.say(f"\n$ {shlex.join(command).replace('app.cli', 'app')}", bold=True)
         return self._tools.run(*command)

@@ -69,7 +69,7 @@ class Template:
         if done.returncode != 0:
             raise UpdateError(
                 f"The template cannot be fetched from {address}: {done.stderr.strip()}\n"
-                f"If it is somewhere else now, write that into {ANSWERS_FILE} as _src_path, and commit."
+                f"If it has moved, write its new URL or path into {ANSWERS_FILE} as _src_path, and commit."
             )
         self._git = Git(self._clone)
 

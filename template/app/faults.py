@@ -1,6 +1,6 @@
-"""Logs a fault of background work once when it begins and once when it ends, however often it repeats.
+"""Logs a fault in background work once when it begins and once when it ends, however often it repeats.
 
-Template-owned. Requests log a line each (`app/web/problems.py`).
+Template-owned. Failed requests log one line each (`app/web/problems.py`).
 """
 
 import logging
@@ -11,7 +11,7 @@ from app.web.database_errors import is_unavailable, log_missing_migration, names
 
 @dataclass
 class Fault:
-    """The faults of one piece of work, which is repeated after each failure."""
+    """The faults of one piece of work that is retried after each failure."""
 
     logger: logging.Logger
     work: str
@@ -24,7 +24,7 @@ class Fault:
         if log_missing_migration(self.logger, error):
             return
         self.failures += 1
-        # A server that stops and starts causes several errors, and all of them are one fault.
+        # A server that stops and restarts causes several errors, which are one fault.
         is_outage = is_unavailable(error) or isinstance(error, OSError)
         kind = "outage" if is_outage else type(error).__name__
         if kind in self._logged:
@@ -34,7 +34,7 @@ class Fault:
             "%s failed (%s); further failures are counted until it works",
             self.work,
             names_of(error),
-            # The traceback of an outage leads into the driver.
+            # The traceback of an outage ends inside the driver and does not help.
             exc_info=None if is_outage else error,
         )
 

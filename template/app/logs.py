@@ -17,7 +17,7 @@ from app.redaction import may_hold_a_secret, redact, redact_all
 from app.settings import Settings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""The id of the current request; empty outside requests."""
+"""The id of the current request. Empty outside requests."""
 
 _RESERVED = frozenset(RESERVED_ATTRS)
 
@@ -40,7 +40,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "root": {"handlers": ["output"], "level": settings.log_level},
         "loggers": {
             "_granian": {"level": "INFO", "propagate": True},
-            # It would log two lines each time a waiting worker looks at the database.
+            # It would log two lines each time a waiting worker checks the database.
             "alembic": {"level": "WARNING"},
         },
     }
@@ -99,7 +99,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _plain(text: str) -> str:
-    """*text*, with characters that move the cursor or start a new line escaped (CWE-117)."""
+    """*text* with characters that move the cursor or start a new line escaped (CWE-117)."""
     if text.isprintable():
         return text
     return "".join(

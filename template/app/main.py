@@ -2,7 +2,7 @@
 
 A feature is a package under `app/` whose `__init__.py` defines `install(app: App) -> None`. The template's
 features (mail, users, ...) and yours are found the same way: add a folder to add a feature, delete it to
-remove one. A feature whose `install` uses another feature names it: `REQUIRES = ("mail",)`.
+remove one. If its `install` uses another feature, declare that: `REQUIRES = ("mail",)`.
 """
 
 import importlib
@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> App:
 
 
 def load_features() -> list[ModuleType]:
-    """Import every feature, and with it every model. A feature comes after those that it requires.
+    """Import every feature, and with it every model. Each feature comes after those it requires.
 
     Raises:
         FeatureError: a required feature is missing, or features require each other.
@@ -62,7 +62,7 @@ def load_features() -> list[ModuleType]:
 
 
 def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Sort the names so that each comes after those that it requires, otherwise alphabetically.
+    """Sort the names so that each comes after those it requires, otherwise alphabetically.
     Raises:
         FeatureError: see `load_features`.
     """
@@ -79,7 +79,7 @@ def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
         circle = " requires ".join(f"app/{name}" for name in reversed(error.args[1]))
         raise FeatureError(
             f"These features require each other, so none can be installed first: {circle}. Remove one name"
-            " from REQUIRES and look that feature up when a request needs it."
+            " from REQUIRES, and look up that feature when a request needs it."
         ) from None
     ordered: list[str] = []
     while sorter.is_active():

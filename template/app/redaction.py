@@ -1,8 +1,8 @@
 """Removes secrets from text before it is logged. A second line of defence: the first is not to log secrets.
 
-JWTs, tokens of mailed links, session tokens, bearer tokens, authentication headers, passwords next to their
+JWTs, tokens in mailed links, session tokens, bearer tokens, authentication headers, passwords next to their
 name, credentials in URLs and row values quoted by PostgreSQL (`driver_errors.py`) become `[redacted]`. A
-secret without a recognizable form cannot be found; tests/log_guard.py looks for the ones that the tests know.
+secret without a recognizable form cannot be found. tests/log_guard.py looks for those that the tests know.
 """
 
 import re
@@ -21,9 +21,9 @@ _PASSWORDS = r"(?:password|passwd|passphrase|secret|secret_key|api_key|access_to
 _PATTERNS = [
     # Every JWT header starts with {" which is eyJ in base64url.
     (re.compile(r"eyJ[\w-]{1,500}\.[\w-]+\.[\w-]*"), REDACTED),
-    # The tokens of mailed links: app/users/mail_tokens.py.
+    # The tokens in mailed links: app/users/mail_tokens.py.
     (re.compile(r"mt_[\w-]{70,}"), REDACTED),
-    # id.secret, the session tokens of app/users/sessions.py.
+    # id.secret, the session tokens from app/users/sessions.py.
     (re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\.[\w-]{40,}=*"), REDACTED),
     # 'cookie': 'a=b', and (b'cookie', b'a=b') in ASGI.
     (re.compile(rf"""({_HEADERS}\\*["']\s*[:=,]\s*){_QUOTED}""", re.IGNORECASE), rf"\1{REDACTED}"),
@@ -36,7 +36,7 @@ _PATTERNS = [
     ),
     (re.compile(r"""\b(bearer\s+)[^\s"'\\,;\[]+""", re.IGNORECASE), rf"\1{REDACTED}"),
     (re.compile(r"""(://)[^\s/?#"']*@"""), rf"\1{REDACTED}@"),
-    # To the end of the line, or to an escaped line break if several lines were joined into one log line.
+    # Up to the end of the line, or an escaped line break if several lines were joined into one log line.
     (re.compile(r"(DETAIL:[ \t]+)(?:(?!\\n)[^\r\n])+"), rf"\1{REDACTED}"),
 ]
 _SIGNS = (
@@ -71,7 +71,7 @@ def may_hold_a_secret(text: str) -> bool:
 
 
 def redact_all(value: Any) -> Any:
-    """*value* with every string in it redacted. Values that JSON does not have become redacted strings."""
+    """*value* with every string in it redacted. Values of types that JSON lacks become redacted strings."""
     match value:
         case str():
             return redact(value)

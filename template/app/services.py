@@ -1,4 +1,4 @@
-"""The services of the application, at `app.state`: one typed attribute per service.
+"""The services of the application, on `app.state`: one typed attribute per service.
 
 A feature sets its service in `install`: `app.state.billing = Billing(...)`. Declare the attribute below so
 that pyright knows its type.
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Services:
-    """The `install` (or `connect`) of each package sets its service before the first request."""
+    """Each package's `install` (or `connect`) sets its service before the first request."""
 
     settings: "Settings"
     db: "Database"
     """`async with app.state.db.session() as db:` commits at the end of the block."""
     reading: "async_sessionmaker[AsyncSession]"
-    """Makes read-only sessions, which GET and HEAD requests use."""
+    """Creates the read-only sessions that GET and HEAD requests use."""
     html: "HtmlPages"
     limiter: "Limiter"
     mail: "Mailer"

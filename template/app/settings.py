@@ -1,7 +1,7 @@
 """All settings, typed, documented and checked at startup. The environment takes precedence over `.env`.
 
-Template-owned above each seam, yours below it. A field defines the setting of the same name in upper case and
-has an entry in `.env.example`. Read settings from `app.state.settings`, never from `os.environ`.
+Template-owned above each seam, yours below it. Each field defines the setting of the same name in upper case
+and has an entry in `.env.example`. Read settings from `app.state.settings`, never from `os.environ`.
 """
 
 import os
@@ -63,7 +63,7 @@ MAX_IN_PRODUCTION = {
     "session_not_remembered": 30 * DAY,
     "recent_login": DAY,
 }
-"""Seconds. Browsers keep a cookie for at most 400 days (RFC 6265bis, 5.5), so a session never needs more."""
+"""Seconds. Browsers keep cookies for at most 400 days (RFC 6265bis, 5.5), so a session never needs more."""
 _MIN_PREFIX = {4: 8, 6: 20}
 """By IP version. No proxy provider has a larger network: Akamai has 104.64.0.0/10 and 2600:1400::/24."""
 _PRIVATE = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
@@ -97,11 +97,11 @@ class Settings(BaseSettings):
     ] = "#0969da"
     logo_url: Annotated[
         types.LogoUrl,
-        Field(description="The logo on pages: a path of this application. Empty: the name only."),
+        Field(description="The logo on pages: a path of this application. Empty: only the name is shown."),
     ] = ""
     support_email: Annotated[
         types.EmailOrEmpty,
-        Field(description="The address for questions, shown in e-mails. Empty: none."),
+        Field(description="The address for questions, shown in e-mails. Empty: none is shown."),
     ] = ""
     secret_key: Annotated[
         types.SecretKey,
@@ -293,7 +293,7 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=10_000,
-            description="Sessions per account. A further login ends the least recently used one.",
+            description="Maximum sessions per account. A login beyond this ends the least recently used one.",
         ),
     ] = 50
     session_not_remembered: Annotated[
@@ -394,8 +394,8 @@ class Settings(BaseSettings):
     hsts_subdomains: Annotated[
         bool,
         Field(
-            description="Include subdomains in the HSTS header. Only if all of them support HTTPS: a browser"
-            " remembers it for HSTS_MAX_AGE."
+            description="Include subdomains in the HSTS header. Only if all of them support HTTPS: browsers"
+            " remember it for HSTS_MAX_AGE."
         ),
     ] = False
     log_format: Annotated[
@@ -466,11 +466,11 @@ def _own_link(data: dict[str, Any], action: str) -> str:
 
 
 def _contradictory(settings: Settings) -> Iterator[str]:
-    """Reasons why *settings* do not fit together."""
+    """Reasons why *settings* contradict each other."""
     if settings.registration == "private" and not settings.login_requires_verification:
         yield (
             "LOGIN_REQUIRES_VERIFICATION: must not be false with REGISTRATION=private, because a login that"
-            " works at once would reveal that the address had no account. Remove it, or set it to true."
+            " works immediately would reveal that the address had no account. Remove it, or set it to true."
         )
 
 

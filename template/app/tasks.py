@@ -1,7 +1,7 @@
 """Periodic tasks. They run in `app worker`, or in the web process with BACKGROUND_WORKER=inline.
 
-A feature adds one with `app.state.tasks.append(PeriodicTask("name", seconds, do))`. Several workers may run:
-a task must be safe to run in two of them at the same time.
+A feature adds one with `app.state.tasks.append(PeriodicTask("name", seconds, do))`. Several workers may run,
+so it must be safe to run a task in two of them at the same time.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ logger = logging.getLogger("app.tasks")
 
 @dataclass(frozen=True)
 class PeriodicTask:
-    """*do* is called every *seconds*, also after it raised. `Fault` logs its errors."""
+    """*do* is called every *seconds*, even after it raised. `Fault` logs its errors."""
 
     name: str
     seconds: float

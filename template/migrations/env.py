@@ -1,7 +1,7 @@
 """Tell Alembic where the database and the models are, and where a new revision goes.
 
-Each feature of the template has its own branch. The branch is labelled like the feature's folder and keeps
-its revisions there (`app/users/migrations`, ...). Your branch is `app`, in `migrations/versions`: a plain
+Each feature of the template has its own branch, which is labelled with the name of the feature's folder and
+has its revisions there (`app/users/migrations`, ...). Your branch is `app`, in `migrations/versions`: a plain
 `alembic revision --autogenerate -m "..."` continues it. There are several heads, so run `alembic upgrade
 heads`.
 

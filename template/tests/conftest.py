@@ -38,13 +38,13 @@ from tests.log_guard import watching
 # isort: split
 
 PROJECT = Path(__file__).parent.parent
-# Tests must not depend on the shell's or the CI machine's environment.
+# Tests must not depend on the environment of the shell or the CI machine.
 for field in Settings.model_fields:
     os.environ.pop(field.upper(), None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", help="run the long tests, too, as CI does")
+    parser.addoption("--all", action="store_true", help="also run the long tests, as CI does")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -93,7 +93,7 @@ def quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def real_hashing(quick_hashing: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 as in production: 80 ms for each password."""
+    """Argon2 as in production: 80 ms per password."""
     for name, value in REAL_HASHING.items():
         monkeypatch.setattr(hashing, name, value)
 
@@ -126,7 +126,7 @@ def _run_on_server(server: str, statement: str) -> None:
 
 @pytest.fixture(scope="session")
 def settings(database_url: str) -> Settings:
-    """Settings for tests; independent of the environment and of `.env`."""
+    """Settings for tests, independent of the environment and `.env`."""
     return make_settings(database_url=SecretStr(database_url))
 
 
@@ -176,7 +176,7 @@ async def started_app(settings: Settings, migrated: str) -> AsyncIterator[App]:
 
 @pytest.fixture
 async def app(started_app: App) -> AsyncIterator[App]:
-    """The application; its tables and limits are cleared after each test."""
+    """The application. Its tables and limits are cleared after each test."""
     yield started_app
     await started_app.state.limiter.clear()
     async with started_app.state.db.session() as session:
@@ -192,7 +192,7 @@ def db(app: App) -> Database:
 
 @pytest.fixture
 def manager(app: App) -> Iterator[UserManager]:
-    """The user manager; hooks that a test replaces are put back."""
+    """The user manager. Hooks that a test replaces are restored."""
     manager: UserManager = app.state.users
     before = dict(vars(manager))
     yield manager
@@ -232,7 +232,7 @@ type Login = Callable[[User], dict[str, str]]
 
 @pytest.fixture
 def login(manager: UserManager, database_url: str) -> Login:
-    """`headers=login(user)`: the headers of a logged-in user's request; each call begins a session."""
+    """`headers=login(user)`: the headers of a logged-in user's request. Each call begins a session."""
 
     async def begin(user: User) -> str:
         engine = create_async_engine(database_url, poolclass=NullPool)
@@ -255,7 +255,7 @@ type Outbox = Callable[[], Awaitable[list[EmailMessage]]]
 
 @pytest.fixture
 def outbox(db: Database) -> Outbox:
-    """`await outbox()`: the mails waiting to be sent, oldest first, without dummy mails."""
+    """`await outbox()`: the e-mails waiting to be sent, oldest first, without dummy e-mails."""
 
     async def messages() -> list[EmailMessage]:
         async with db.session(commit=False) as session:

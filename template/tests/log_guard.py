@@ -1,6 +1,6 @@
 """Checks at the end of the test run whether any test logged a secret.
 
-Every record is checked as the code logged it, DEBUG included, before `app/logs.py` redacts it. Secrets are
+Every record is checked as the code logged it, even at DEBUG, before `app/logs.py` redacts it. Secrets are
 recorded where the application creates or accepts them. Each pytest-xdist process checks its own tests.
 """
 
@@ -62,7 +62,8 @@ def lines_with(secrets: Iterable[str], lines: Iterable[str]) -> list[str]:
     """The *lines* that contain one of *secrets*."""
     lines = list(lines)
     text = "\n".join(lines)
-    # There are thousands of tokens. One without spaces can only be in a word of its length: few are so long.
+    # There are thousands of tokens. One without spaces can only be in a word at least as long, and few words
+    # are.
     words = "\n".join({word for word in text.split() if len(word) >= _LONG})
     leaked = {
         secret
@@ -75,7 +76,7 @@ def lines_with(secrets: Iterable[str], lines: Iterable[str]) -> list[str]:
 
 @contextmanager
 def noting(secrets: set[str]) -> Iterator[None]:
-    """Adds every token that is created and every password that is hashed or verified to *secrets*."""
+    """Adds every token that is created, and every password that is hashed or verified, to *secrets*."""
     with pytest.MonkeyPatch.context() as patch:
 
         def note(owner: type, name: str, secret_of: Callable[[Any, tuple[Any, ...]], str]) -> None:

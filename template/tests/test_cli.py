@@ -71,7 +71,7 @@ def migrated(database: Path, migrated_file: Path) -> Path:
 
 @pytest.fixture
 def run(database: Path) -> Run:
-    """`run("users", "list", stdin="...")`: the command in this process."""
+    """`run("users", "list", stdin="...")`: run the command in this process."""
 
     def invoke(*arguments: str, stdin: str = "") -> Result:
         return CliRunner().invoke(cli, arguments, input=stdin)
@@ -209,7 +209,7 @@ def test_sample_data_is_added_once(run: Run, migrated: Path):
 
     assert (first.exit_code, again.exit_code) == (0, 0)
     assert "Added a superuser, 50 users" in first.output
-    assert "The sample data is there already." in again.output
+    assert "The sample data is already there." in again.output
     assert all("The password is: only for development" in each.output for each in (first, again))
     assert run("users", "list", "--limit", "100").output.count("@example.com") == 51
 
@@ -294,7 +294,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
 
 @pytest.fixture
 def populated(database: Path, populated_file: Path) -> Path:
-    """The database of this test, with the accounts ada and root."""
+    """This test's database, with the accounts ada and root."""
     database.parent.mkdir()
     shutil.copy(populated_file, database)
     return database
@@ -302,7 +302,7 @@ def populated(database: Path, populated_file: Path) -> Path:
 
 @pytest.fixture
 def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
-    """`query("SELECT …")`: rows from the database of this test."""
+    """`query("SELECT …")`: rows from this test's database."""
 
     def rows(statement: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(database)) as connection:
@@ -313,7 +313,7 @@ def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
 
 @pytest.fixture
 def log_in(populated: Path) -> Callable[..., str]:
-    """`log_in("ada@example.com", FIREFOX)`: begin a session; the token of its client."""
+    """`log_in("ada@example.com", FIREFOX)`: begin a session. Returns its client's token."""
 
     def begin(email: str, user_agent: str = FIREFOX) -> str:
         async def run() -> str:
@@ -356,7 +356,7 @@ def test_a_reset_link_is_mailed_but_not_printed(run: Run, populated: Path, query
 
     ((text,),) = query("SELECT message FROM mail_outbox")
     token = re.search(r"/password-reset/([\w.-]+)", str(text))
-    assert (result.exit_code, result.output) == (0, "The mail to ada@example.com is in the outbox.\n")
+    assert (result.exit_code, result.output) == (0, "The e-mail to ada@example.com is in the outbox.\n")
     assert token is not None
     assert token[1] not in result.output
 
@@ -433,7 +433,7 @@ def test_a_password_is_set(run: Run, log_in: LogIn, query: Query):
 
     *_, (mail,) = query("SELECT message FROM mail_outbox ORDER BY id")
     assert result.output == (
-        "ada@example.com has a new password and is logged out everywhere. Its owner gets a mail.\n"
+        "ada@example.com has a new password and is logged out everywhere. Its owner gets an e-mail.\n"
     )
     assert query("SELECT hashed_password FROM users WHERE email = 'ada@example.com'") != before
     assert "must reset" not in run("users", "show", "ada@example.com").stdout

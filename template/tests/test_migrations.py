@@ -1,4 +1,5 @@
-"""Migrations can be applied and reverted, agree with the models, and new revisions go where they belong."""
+"""Migrations can be applied and reverted, they agree with the models, and new revisions go where they
+belong."""
 
 import asyncio
 import shutil
@@ -28,7 +29,7 @@ PROJECT = Path(__file__).parent.parent
 
 
 def execute[T](url: str, action: Callable[[Connection], T], **options: Any) -> T:
-    """What *action* returns for a connection to the database at *url*."""
+    """The result of *action* for a connection to the database at *url*."""
 
     async def run() -> T:
         engine = create_async_engine(url, **options)

@@ -111,7 +111,7 @@ def test_all_problems_are_reported_together(environment: SetEnvironment, env_fil
 
 
 def test_sessions_last_as_long_as_documented(environment: SetEnvironment):
-    """Checklist 18; ASVS 7.1.1 and 7.3. Idle two weeks, ninety days in all, a day where not remembered."""
+    """Checklist 18; ASVS 7.1.1 and 7.3. Two weeks idle, ninety days in total, one day if not remembered."""
     environment(**PRODUCTION)
 
     settings = load_settings(None)
@@ -212,7 +212,7 @@ def test_production_accepts_the_longest_lifetimes(environment: SetEnvironment):
 
 
 def test_every_lifetime_has_a_maximum():
-    """`Seconds` without more allows ten years."""
+    """`Seconds` by itself allows ten years."""
     lifetimes = {name for name, field in Settings.model_fields.items() if Le(3650 * DAY) in field.metadata}
 
     assert lifetimes == {*MAX_IN_PRODUCTION, "hsts_max_age"}

@@ -1,4 +1,4 @@
-"""One test for each package that you need not edit: it is installed and works.
+"""One test per package that you need not edit: it is installed and works.
 
 The other tests of these packages are in the template's repository.
 """

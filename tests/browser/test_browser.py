@@ -186,7 +186,7 @@ def test_a_person_registers_confirms_the_address_and_logs_in(visit: Visit):
     eve.sees("This password is too common")
     eve.fill(password=PASSWORD)
     eve.press("Create account")
-    eve.sees("Open the link that we have mailed to you")
+    eve.sees("open the link that we have sent you")
     eve.open_mail(email, "Confirm your e-mail address")
     eve.press("Confirm")
     eve.sees("Your e-mail address is confirmed.")
@@ -203,12 +203,12 @@ def test_a_link_is_sent_again(visit: Visit, account: str):
 
     eve.log_in(account, PASSWORD)
     eve.press("Send the link again")
-    eve.sees("We have sent you a mail with a new link.")
+    eve.sees("We have sent you an e-mail with a new link.")
     eve.open("/verify")
     eve.fill(email=account)
     eve.press("Send a new link")
 
-    eve.sees("We have sent you a mail with a new link.")
+    eve.sees("We have sent you an e-mail with a new link.")
 
 
 @pytest.mark.parametrize("remember", [True, False])
@@ -237,7 +237,7 @@ def test_the_login_page_leads_back_and_says_what_is_wrong(visit: Visit, account:
 
     eve.sees("You are logged in.")
     eve.is_at("/account/activity")
-    eve.sees("Logging in was refused")
+    eve.sees("A login attempt was refused")
 
 
 def test_a_forgotten_password_is_set_with_a_mailed_link(visit: Visit, account: str):
@@ -247,7 +247,7 @@ def test_a_forgotten_password_is_set_with_a_mailed_link(visit: Visit, account: s
     eve.follow("Forgot your password?")
     eve.fill(email=account)
     eve.press("Send the link")
-    eve.sees("If the e-mail address has an account, we have sent a mail to it.")
+    eve.sees("If there is an account with this e-mail address, we have sent an e-mail to it.")
     eve.open_mail(account, "Set a new password")
     link = eve.page.url
     eve.fill(password="a new horse of the tests")
@@ -265,21 +265,21 @@ def test_the_owner_changes_address_password_and_profile(visit: Visit, account: s
     eve.press("Change the e-mail address")
     eve.fill(new_email=moved)
     eve.press("Send the link")
-    eve.sees("We have mailed a link to the new address.")
+    eve.sees("We have sent a link to the new address.")
     eve.open_mail(moved, "Confirm your new e-mail address")
     eve.fill(password=PASSWORD)
     eve.press("Confirm")
-    eve.sees("Your e-mail address is changed.")
+    eve.sees("Your e-mail address has been changed.")
     eve.open("/account")
     eve.press("Change the password")
     eve.fill(current_password=PASSWORD, new_password="a new horse of the tests")
     eve.press("Change the password")
-    eve.sees("Your password is changed. All other sessions have ended.")
+    eve.sees("Your password has been changed. All other sessions have ended.")
     eve.sees(moved)
     eve.press("Change the profile")
     eve.fill(display_name="Eve")
     eve.press("Save")
-    eve.sees("Your changes are saved.")
+    eve.sees("Your changes have been saved.")
     eve.press("Change the profile")
 
     expect(eve.page.locator("[name=display_name]")).to_have_value("Eve")
@@ -316,7 +316,7 @@ def test_the_owner_exports_and_deletes_the_account(visit: Visit, account: str):
     eve.follow("Back to your account")
     eve.press("Delete the account")
     eve.press(f"Delete {account}")
-    eve.sees("Your account is deleted.")
+    eve.sees("Your account has been deleted.")
     eve.open("/login")
     eve.fill(email=account, password=PASSWORD)
     eve.press("Log in")
@@ -379,7 +379,7 @@ def test_an_invitation_is_withdrawn(administrator: Visitor):
     administrator.sees("The invitation is on its way.")
     administrator.press(f"Withdraw: {email}")
 
-    administrator.sees("The invitation is withdrawn.")
+    administrator.sees("The invitation has been withdrawn.")
     administrator.sees_no(email)
 
 
@@ -410,14 +410,14 @@ def test_an_administrator_looks_after_an_account(administrator: Visitor, account
 
     administrator.open(f"/admin?search={account}")
     administrator.follow(account)
-    change("Mark as verified", "The e-mail address is marked as verified.")
-    change("Promote to superuser", "The account is a superuser now.")
+    change("Mark as verified", "The e-mail address has been marked as verified.")
+    change("Promote to superuser", "The account is now a superuser.")
     change("Demote to user", "The account is no longer a superuser.")
-    change("Disable account", "The account is disabled, and its sessions have ended.")
-    change("Enable account", "The account is enabled.")
+    change("Disable account", "The account has been disabled, and its sessions have ended.")
+    change("Enable account", "The account has been enabled.")
     change("Send password reset", "A link to set a new password is on its way to the owner.")
     change("Delete account", "Delete this account?")
-    change("Delete account", "The account is deleted.")
+    change("Delete account", "The account has been deleted.")
 
     administrator.sees_no(account)
 
@@ -435,7 +435,7 @@ def test_an_administrator_ends_sessions(visit: Visit, administrator: Visitor, ac
     eve.log_in(account, PASSWORD)
     administrator.page.reload()
     administrator.press("End all sessions")
-    administrator.sees("All sessions of the account have ended.")
+    administrator.sees("All of the account's sessions have ended.")
 
     eve.open("/account")
     eve.is_at("/login?next=%2Faccount")
@@ -458,12 +458,12 @@ def test_a_mail_that_was_set_aside_is_sent_again_or_deleted(administrator: Visit
     administrator.open("/admin/mails")
     administrator.follow("Send me")
     administrator.press("Send again")
-    administrator.sees("The mail is in the outbox again and will be sent soon.")
+    administrator.sees("The e-mail is in the outbox again and will be sent soon.")
     administrator.sees_no("Send me")
     administrator.follow("Drop me")
-    administrator.press("Delete mail")
+    administrator.press("Delete e-mail")
 
-    administrator.sees("The mail is deleted.")
+    administrator.sees("The e-mail has been deleted.")
     administrator.sees_no("Drop me")
 
 
@@ -555,12 +555,12 @@ def test_every_page_of_a_flow_can_be_read_by_all(site: Site, chromium: Browser, 
     eve.press("Change the e-mail address")
     eve.fill(new_email=f"moved.{account}")
     eve.press("Send the link")
-    see("It changes to", "account-with-new-address")
+    see("It will change to", "account-with-new-address")
     eve.open_mail(f"moved.{account}", "Confirm your new e-mail address")
     see("Your password", "link-email-change")
     eve.fill(password=PASSWORD)
     eve.press("Confirm")
-    see("Your e-mail address is changed.", "link-email-changed")
+    see("Your e-mail address has been changed.", "link-email-changed")
     eve.open("/account/password")
     eve.fill(current_password="a wrong password", new_password="a new horse of the tests")
     eve.press("Change the password")
@@ -568,7 +568,7 @@ def test_every_page_of_a_flow_can_be_read_by_all(site: Site, chromium: Browser, 
     eve.open("/forgot")
     eve.fill(email=f"moved.{account}")
     eve.press("Send the link")
-    eve.sees("we have sent a mail")
+    eve.sees("we have sent an e-mail")
     eve.open_mail(f"moved.{account}", "Set a new password")
     looker.look(eve.page, "link-password-reset")
     eve.fill(password="passwordpassword")
@@ -595,7 +595,7 @@ def test_every_page_of_a_flow_can_be_read_by_all(site: Site, chromium: Browser, 
     eve.press("Demote to user")
     see("the last active superuser", "admin-user-refused")
     eve.open("/admin?search=nobody@nowhere")
-    see("No account matches.", "admin-nobody")
+    see("No accounts match.", "admin-nobody")
     eve.context.close()
 
     problems = looker.take_problems()

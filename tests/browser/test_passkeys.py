@@ -117,7 +117,7 @@ def test_a_passkey_is_added_logs_in_confirms_and_is_removed(visit_with_phone, ve
     eve.page.locator("main li a").click()
     eve.press("Remove the passkey")
 
-    eve.sees("The passkey is removed.")
+    eve.sees("The passkey has been removed.")
     assert passkey["rpId"] == "localhost"
     assert passkey["isResidentCredential"]
     log_out(eve)
@@ -155,11 +155,11 @@ def test_the_browser_offers_it_in_the_field_of_the_address(visit_with_phone, ver
 def test_a_passkey_of_the_device_is_not_added_twice(visit_with_phone, verified: str):
     eve, _ = visit_with_phone()
     add_passkey(eve, verified)
-    eve.press("I have kept the codes")
+    eve.press("I have saved the codes")
 
     eve.press("Add a passkey")
 
-    eve.sees("This passkey was added before.")
+    eve.sees("This passkey has already been added.")
 
 
 @pytest.mark.parametrize("site", ["postgresql"], indirect=True)

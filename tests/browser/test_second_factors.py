@@ -59,7 +59,7 @@ def verified(administrator: Visitor, account: str) -> str:
     administrator.open(f"/admin?search={account}")
     administrator.follow(account)
     administrator.press(f"Mark as verified: {account}")
-    administrator.sees("The e-mail address is marked as verified.")
+    administrator.sees("The e-mail address has been marked as verified.")
     return account
 
 
@@ -94,7 +94,7 @@ def test_an_app_is_set_up_asked_for_and_removed(visit: Visit, verified: str, cod
     eve.press("Finish")
     eve.sees("The code is wrong or was used before.")
     codes = finish(eve, code_of(key))
-    eve.press("I have kept the codes")
+    eve.press("I have saved the codes")
     eve.sees("10 of 10 left.")
     give_password(with_code, verified)
     with_code.fill(code=code_of(key, STEP))
@@ -111,7 +111,7 @@ def test_an_app_is_set_up_asked_for_and_removed(visit: Visit, verified: str, cod
     eve.sees("your recovery codes will no longer work")
     eve.press("Remove the app")
 
-    eve.sees("The second factor is removed.")
+    eve.sees("The second factor has been removed.")
     with_code.open("/account")
     with_code.is_at("/login?next=%2Faccount")
 
@@ -125,7 +125,7 @@ def test_an_administrator_resets_the_factors(
     administrator.press(f"Second factors: {verified}")
     administrator.sees("Authenticator app")
     administrator.press(f"Remove all second factors: {verified}")
-    administrator.sees("The second factors are removed")
+    administrator.sees("The second factors have been removed")
 
     eve.log_in(verified, PASSWORD)
 

@@ -1106,7 +1106,7 @@ def test_a_worker_waits_for_a_database_that_the_server_lacks(
         worker.send_signal(signal.SIGTERM)
         rest, _ = worker.communicate(timeout=30)
 
-    assert "The database or its tables are missing or old: run `uv run app db upgrade`." in said
+    assert "The database is missing or its tables are out of date: run `uv run app db upgrade`." in said
     assert (worker.returncode, rest) == (0, "")
 
 

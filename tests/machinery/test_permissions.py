@@ -129,7 +129,7 @@ def test_an_unchangeable_mode_causes_a_warning(
 def test_a_file_system_without_modes_causes_a_warning(run: Run, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Path, "chmod", lambda *_: None)
 
-    assert "its file system keeps no permissions" in run("db upgrade").stderr
+    assert "its file system does not support permissions" in run("db upgrade").stderr
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ _REMINDER = '''async def mail_email_change_reminder(user: User, new_email: str, 
         "lifetime": in_words(settings.email_change_ttl),
         **_common(session_of(user), user.id),
     }
-    # No user_id: a taken address gets no mail, and the export must not show the difference (CWE-204).
+    # No user_id: a taken address gets no e-mail, and the export must not show the difference (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
     subject = f"Your new e-mail address for {settings.app_name} waits to be confirmed"
     await _send(mailer, new_email, subject, "email_change.html", values)

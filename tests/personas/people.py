@@ -179,7 +179,7 @@ ANOTHER_PASSWORD_RULE = Persona(
         ),
         instead(
             "app/users/passwords/policy.py",
-            "The password holds characters that cannot be stored.",
+            "The password contains characters that cannot be stored.",
             "The password holds half an emoji, which cannot be stored.",
         ),
         after(
@@ -348,13 +348,13 @@ A_LOOK_ALIKE = Persona(
         ),
         instead(
             "app/users/emails/email_change.txt",
-            'ignore this mail: nothing has changed.") }}',
-            'ignore this mail: nothing has changed.") }} Questions? {{ support }}',
+            'ignore this e-mail: nothing has changed.") }}',
+            'ignore this e-mail: nothing has changed.") }} Questions? {{ support }}',
         ),
         instead(
             "app/users/emails/email_change.html",
-            'ignore this mail: nothing has changed.") }}',
-            'ignore this mail: nothing has changed.") }} Questions? {{ support }}',
+            'ignore this e-mail: nothing has changed.") }}',
+            'ignore this e-mail: nothing has changed.") }} Questions? {{ support }}',
         ),
     ),
     tests=("tests/users/test_email_change.py",),

@@ -5,7 +5,7 @@ The commands of features are found by `discovery.py`.
 Nothing here needs settings to be imported, so that `app --help` always works.
 """
 
-# First, because the other imports take a while.
+# First, because the other imports are slow.
 from app.cli import early_stop
 
 # isort: split

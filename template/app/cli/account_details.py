@@ -1,7 +1,7 @@
-"""What `app users show` tells about an account. Template-owned.
+"""What `app users show` prints about an account. Template-owned.
 
-It shows no secret, and what a superuser sees too. Add a field to `AccountDetails`, and it is in `--json`; a
-line of `lines` shows it to people.
+It shows no secrets, only what a superuser can see. A field that you add to `AccountDetails` appears in
+`--json`. Add a line to `lines` to show it to people.
 """
 
 import json
@@ -28,7 +28,7 @@ def flags_of(user: User) -> list[str]:
 
 @dataclass(frozen=True)
 class LastLogin:
-    """A login as the audit log has it."""
+    """A login from the audit log."""
 
     at: datetime
     method: str
@@ -51,11 +51,11 @@ class AccountDetails:
     is_superuser: bool
     must_reset_password: bool
     is_locked: bool
-    """Too many wrong passwords: only a known browser or a new password lets the owner in."""
+    """Too many wrong passwords: the owner needs a known browser or a new password."""
     pending_email: str | None
     delete_after: datetime | None
     last_login: LastLogin | None
-    """None if the audit log has none. It is kept for AUDIT_RETENTION_DAYS."""
+    """None if the audit log has no login. Entries are kept for AUDIT_RETENTION_DAYS."""
     sessions: int
     second_factors: list[str] | None
     """None if the application has no second factors."""
@@ -63,13 +63,13 @@ class AccountDetails:
     flags: list[str]
 
     def as_json(self) -> str:
-        """What `--json` prints. Times are in UTC, as ISO 8601 writes them."""
+        """What `--json` prints. Times are ISO 8601, in UTC."""
         told = asdict(self)
         del told["flags"]
         return json.dumps(told, default=datetime.isoformat, ensure_ascii=False)
 
     def lines(self) -> list[str]:
-        """The same for people, a line for each."""
+        """The same for people, one line each."""
         told = {
             "E-mail": self.email,
             "ID": self.id,

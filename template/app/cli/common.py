@@ -23,10 +23,10 @@ INVOCATION_DIR = Path.cwd()
 
 UNKNOWN_REVISION = (
     "Can't locate revision {!r}: no file in migrations/versions or app/*/migrations has it. If the database"
-    " was migrated on another branch, switch to that branch, undo its migrations there (for example `uv run"
-    " app db downgrade app@-1`) and switch back; or delete the development database and run `uv run app db"
-    " upgrade`. If a feature was removed, revert that commit and run `uv run app remove NAME --drop-data`"
-    " instead."
+    " was migrated on another branch, switch to that branch, undo its migrations there (for example with"
+    " `uv run app db downgrade app@-1`) and switch back; or delete the development database and run `uv run"
+    " app db upgrade`. If a feature was removed, revert that commit and run `uv run app remove NAME"
+    " --drop-data` instead."
 )
 
 
@@ -86,10 +86,10 @@ def sentence_about(error: Exception) -> str | None:
         case CommandError():
             return f"{str(error).rstrip('.')}."
         case DBAPIError() if _is_not_migrated(error):
-            return "The database or its tables are missing or old: run `uv run app db upgrade`."
+            return "The database is missing or its tables are out of date: run `uv run app db upgrade`."
         case OperationalError() | OSError():
             cause = error.orig if isinstance(error, DBAPIError) else error
-            return f"The database cannot be used: {cause}. Check DATABASE_URL and that the server runs."
+            return f"The database cannot be used: {cause}. Check DATABASE_URL and that the server is up."
         case ProgrammingError():
             return f"The database refused: {error.orig}"
         case DBAPIError():

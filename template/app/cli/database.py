@@ -55,7 +55,7 @@ def create_database(settings: "Settings") -> None:
     file = sqlite_file(settings)
     if file is not None and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite would make it readable for everyone. Its journal files get the same mode.
+        # SQLite would make it readable by everyone. Its journal files get the same mode.
         file.touch(OWNER_ONLY)
 
 
@@ -99,7 +99,7 @@ def revision_files(settings: "Settings") -> "ScriptDirectory":
 
 
 async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") -> str:
-    """A sentence about why the database cannot be used yet and what to run. Empty if it is migrated.
+    """A sentence that says why the database cannot be used yet and what to run. Empty if it is migrated.
 
     Raises:
         CommandError: the database has a revision that no file has.
@@ -239,7 +239,7 @@ def tables(
 
 
 async def _count_rows(settings: "Settings") -> dict[str, int]:
-    """The number of rows of each table that is in the database, which need not exist."""
+    """The number of rows in each table of the database. The database need not exist."""
     from sqlalchemy import func, inspect, make_url, select
     from sqlalchemy.ext.asyncio import create_async_engine
 

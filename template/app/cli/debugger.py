@@ -13,7 +13,7 @@ _TERMINAL = Path("/dev/tty")
 
 
 def use_terminal() -> None:
-    """Let `breakpoint()` open pdb at the terminal, in this process and in those that it starts."""
+    """Let `breakpoint()` open pdb at the terminal, in this process and those that it starts."""
     os.environ.setdefault("PYTHONBREAKPOINT", f"{__name__}.{set_trace.__name__}")
 
 
@@ -25,5 +25,5 @@ def set_trace() -> None:
     except OSError as error:
         print(f"breakpoint(): there is no terminal for pdb ({error.strerror}), continuing.", file=sys.stderr)
         return
-    stdout.write("\nA request that you debug for longer than REQUEST_TIMEOUT ends with a 504.\n")
+    stdout.write("\nA request that you debug for longer than REQUEST_TIMEOUT gets a 504.\n")
     pdb.Pdb(stdin=stdin, stdout=stdout).set_trace(caller)

@@ -19,9 +19,9 @@ _OPTIONS_OF_APP = {"install_completion", "show_completion"}
 
 
 class CommandsOfFeatures(TyperGroup):
-    """The commands of `app.cli`, then those of the features, sorted by name.
+    """The commands in `app.cli`, then those of the features, sorted by name.
 
-    If both have a command of the same name, `app.cli` wins.
+    If both have a command with the same name, `app.cli` wins.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -32,7 +32,7 @@ class CommandsOfFeatures(TyperGroup):
 
 
 class _FeatureCommand(TyperCommand):
-    """A placeholder that imports the commands of a feature when one of them runs."""
+    """A placeholder that imports a feature's commands when one of them runs."""
 
     def __init__(self, file: Path) -> None:
         feature = file.parent.name

@@ -1,7 +1,7 @@
-"""Ends `app worker` with success when SIGTERM arrives before it has begun to work. Template-owned.
+"""Lets `app worker` exit with 0 if SIGTERM arrives before it has begun to work. Template-owned.
 
-`app/cli/__init__.py` imports this module first, because the other imports take a large part of a second.
-Until a process handles SIGTERM, the signal ends it with an error, and a supervisor reports a failure.
+`app/cli/__init__.py` imports this module first, because the other imports take most of a second. Until a
+process handles SIGTERM, the signal ends it with an error, and a supervisor reports a failure.
 """
 
 import os
@@ -10,7 +10,8 @@ import sys
 
 
 def _end(*_: object) -> None:
-    # SystemExit would be lost in the middle of an import's clean-up. Nothing is open yet that must be closed.
+    # SystemExit would be lost in the middle of an import's clean-up. Nothing is open yet that would need
+    # closing.
     os._exit(0)
 
 

@@ -20,7 +20,7 @@ _OWNER_AND_GROUP = 0o660
 
 
 def keep_private(settings: "Settings") -> None:
-    """Deny other users of this machine access to `.env` and the SQLite database, and say so.
+    """Deny other users of this machine access to `.env` and the SQLite database, and print that.
 
     If a file cannot be changed, because another user owns it or the disk is read-only, a warning is printed
     and the application runs anyway. Windows has no modes.
@@ -45,11 +45,11 @@ def _files_with_secrets(settings: "Settings") -> list[Path]:
 
 
 def _tighten(path: Path) -> bool:
-    """Whether other users could read *path*, and no longer can."""
+    """Whether other users could read *path* and no longer can."""
     status = path.stat()
     is_ours = (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
-    # A file with another owner or group is shared with that group on purpose, for example with a service that
-    # needs it to start.
+    # A file with another owner or group is shared on purpose, for example with a service that needs it to
+    # start.
     allowed = OWNER_ONLY if is_ours else _OWNER_AND_GROUP
     mode = stat.S_IMODE(status.st_mode)
     if mode & ~allowed == 0:
@@ -60,15 +60,15 @@ def _tighten(path: Path) -> bool:
         _warn(path, error.strerror or "unknown error")
         return False
     if stat.S_IMODE(path.stat().st_mode) & ~allowed:
-        _warn(path, "its file system keeps no permissions")
+        _warn(path, "its file system does not support permissions")
         return False
     return True
 
 
 def _warn(path: Path, reason: str) -> None:
     typer.secho(
-        f"Other users of this machine can read {path}, which holds secrets, and its permissions cannot be"
-        f" changed ({reason}): let its owner run `chmod 600 {path}`.",
+        f"Other users of this machine can read {path}, which contains secrets, and its permissions cannot"
+        f" be changed ({reason}): let its owner run `chmod 600 {path}`.",
         fg=typer.colors.YELLOW,
         err=True,
     )

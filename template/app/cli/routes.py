@@ -1,7 +1,7 @@
-"""`app routes`: every route with what it needs. Template-owned.
+"""`app routes`: every route and what it requires. Template-owned.
 
-What a guard needs is its mark, `@needs("a paid bill")` from `app.web`. A limit is a row of
-`app/users/rate_limits.py` or the rate of `limited("10/m")`. What a handler itself checks is not shown.
+The requirement of a guard is its mark, `@needs("a paid bill")` from `app.web`. A limit is a row of
+`app/users/rate_limits.py` or the rate in `limited("10/m")`. Checks inside a handler are not shown.
 """
 
 import json
@@ -17,7 +17,7 @@ def routes(
     search: Annotated[str, typer.Option(help="Only routes whose path or handler contains this text.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the routes as data.")] = False,
 ) -> None:
-    """List every route with what it needs, its limits and its handler."""
+    """List every route with its requirements, limits and handler."""
     from app.main import create_app
 
     described = [_described(each) for each in create_app().endpoints]

@@ -1,4 +1,4 @@
-"""`app db seed`: accounts to develop with. Never outside development: everyone knows their password."""
+"""`app db seed`: accounts for development only, because everyone knows their password."""
 
 import asyncio
 import secrets
@@ -39,12 +39,13 @@ _CLIENTS = (
     ),
     ("203.0.113.99", "okhttp/4.12.0"),
 )
-"""IP addresses for documentation (RFC 5737, RFC 3849) and what browsers send."""
+"""IP addresses reserved for documentation (RFC 5737, RFC 3849), and User-Agent headers of browsers."""
 
 
 @friendly_errors
 def seed() -> None:
-    """Add sample data for development: a superuser, fifty users, sessions, events, invitations, a mail."""
+    """Add sample data for development: a superuser, fifty users, sessions, events, invitations and an
+    e-mail."""
     from app.settings import load_settings
 
     add_sample_data(load_settings())
@@ -59,9 +60,10 @@ def add_sample_data(settings: "Settings") -> None:
         )
     added = asyncio.run(_add_unless_there())
     typer.echo(
-        "Added a superuser, 50 users, their sessions and events, 2 invitations and a mail that failed."
+        "Added a superuser, 50 users, their sessions and events, 2 invitations and an e-mail that could not"
+        " be sent."
         if added
-        else "The sample data is there already."
+        else "The sample data is already there."
     )
     typer.echo(f"Log in as {ADMINISTRATOR} or ada.lovelace@example.com. The password is: {PASSWORD}")
 
@@ -79,7 +81,7 @@ async def _add(db: "AsyncSession", users: "UserManager") -> None:
     from app import clock
 
     now = clock.now()
-    # A hash takes 100 ms, so all accounts share one.
+    # Hashing takes 100 ms, so all accounts share one hash.
     hashed = await users.hasher.hash(PASSWORD)
     administrator = users.model(
         email=ADMINISTRATOR, hashed_password=hashed, is_verified=True, is_superuser=True
@@ -100,7 +102,7 @@ async def _add(db: "AsyncSession", users: "UserManager") -> None:
 
 
 def _person(users: "UserManager", email: str, hashed: str, number: int, now: datetime) -> "User":
-    """Most accounts are ordinary. Some are disabled, unverified, locked, or to be deleted."""
+    """Most accounts are ordinary. Some are disabled, unverified, locked or about to be deleted."""
     user: User = users.model(
         email=email,
         hashed_password=hashed,
@@ -157,7 +159,7 @@ def _sessions(user: "User", number: int, now: datetime) -> "Iterator[UserSession
         yield UserSession(
             user_id=user.id,
             kind="bearer" if user_agent.startswith("okhttp") else "cookie",
-            # For display only: no one knows the token, so no one can use these sessions.
+            # For display only: nobody knows the tokens, so nobody can use these sessions.
             secret_hash=secrets.token_hex(32),
             password_version=0,
             created_at=began,
@@ -177,10 +179,10 @@ def _add_failed_mail(db: "AsyncSession", user: "User") -> None:
     from app.mail.stored import StoredMail, addressed, to_json
 
     message = EmailMessage.build(
-        subject="A mail that could not be sent",
+        subject="An e-mail that could not be sent",
         sender="app@app.test",
         to=user.email,
-        text="The mail server refused this mail. An administrator can send it again or drop it.",
+        text="The mail server refused this e-mail. An administrator can send it again or delete it.",
     )
     db.add(
         OutboxMessage(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("app.worker")
 
 LOOK_AGAIN = 2.0
-"""Seconds between looks of a worker whose database is missing or not migrated."""
+"""Seconds between checks by a worker whose database is missing or not migrated."""
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")]
@@ -85,7 +85,8 @@ def serve(
         _say_that_each_counts_alone(workers, settings.environment)
     if settings.environment == "production" and not settings.trusted_proxies:
         typer.secho(
-            "TRUSTED_PROXIES is empty: behind a proxy all clients have one address and share its limits.",
+            "TRUSTED_PROXIES is empty: behind a proxy, all clients have the same address and share its"
+            " limits.",
             fg=typer.colors.YELLOW,
             err=True,
         )
@@ -186,7 +187,7 @@ def _say_that_each_counts_alone(workers: int, environment: str) -> None:
 
 
 def _with_links_to_this_server(settings: "Settings", host: str, port: int) -> "Settings":
-    """The settings with links (for example in mails) that point to this server unless BASE_URL is set."""
+    """The settings, with links (for example in e-mails) that point to this server unless BASE_URL is set."""
     from app.settings import load_settings
 
     if "base_url" in settings.model_fields_set:
@@ -258,7 +259,7 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
 
 
 def _end_with_the_terminal(server: "AbstractServer[Any]") -> None:
-    """Stop *server* on SIGHUP, which Granian takes as a request to reload: it would keep its port."""
+    """Stop *server* on SIGHUP. Granian would reload instead and keep its port."""
     # Under `nohup` the signal is ignored and must stay ignored.
     is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 

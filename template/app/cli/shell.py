@@ -1,4 +1,4 @@
-"""`app shell`: a Python prompt with the application, for a question or a repair. Template-owned.
+"""`app shell`: a Python prompt with the application, for questions and repairs. Template-owned.
 
 It uses IPython if that is installed (`uv add --dev ipython`). Add your own names to `_names`.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _ABOUT = """\
   app     the application: app.state has settings, db, mail, ...
   users   the user manager: await users.get_by_email(session, "ada@example.com")
-  db      a database session: async with db() as session: ...  Its end commits.
+  db      a database session: async with db() as session: ...  Commits at the end.
   User, select
           (await session.scalars(select(User).limit(10))).all()
 
@@ -43,7 +43,7 @@ def shell() -> None:
             typer.echo(f"{app.state.settings.app_name}, ENVIRONMENT is {environment}\n\n{_ABOUT}\n")
             if environment == "production":
                 typer.secho(
-                    "This is production: what you change here is changed for everyone.",
+                    "This is production: your changes affect everyone.",
                     fg=typer.colors.YELLOW,
                     err=True,
                 )
@@ -72,13 +72,13 @@ def _names(app: "App") -> dict[str, Any]:
 def _prompt(runner: asyncio.Runner, names: dict[str, Any]) -> None:
     if importlib.util.find_spec("IPython") is not None:
         ipython = importlib.import_module("IPython")
-        # Everything awaits on one loop: connections of the database belong to it.
+        # Everything runs on one event loop, because database connections belong to it.
         helpers: Any = importlib.import_module("IPython.core.async_helpers")
         helpers.get_asyncio_loop = runner.get_loop
         ipython.start_ipython(argv=["--no-banner"], user_ns=names)
         return
     with suppress(ImportError):
-        # Arrow keys and a history, where Python has them.
+        # Arrow keys and a history, if Python supports them.
         importlib.import_module("readline")
     _Console(runner, names).interact(banner="", exitmsg="")
 

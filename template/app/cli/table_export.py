@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 STDOUT = "-"
-"""As a file name: standard output."""
+"""As a file name, means standard output."""
 
 type _Write = Callable[[dict[str, Any]], None]
-"""Writes an object as a line."""
+"""Writes an object as one line."""
 
 
 @friendly_errors
@@ -41,12 +41,12 @@ def export(
 ) -> None:
     """Write all rows of tables to a file, as JSON Lines.
 
-    The rows are as the database stores them, and they can hold secrets. Only you can read the file. Keep it
-    out of git.
+    The rows are as the database stores them and can contain secrets. Only you can read the file. Keep it out
+    of git.
 
-    A line with "table" and "columns" begins a table and has the type of each column. A line with "table" and
-    "row" is a row. Times are ISO 8601, and without an offset they are in UTC. Bytes are base64. Numbers that
-    JSON does not have are text.
+    A line with "table" and "columns" begins a table and gives the type of each column. A line with "table"
+    and "row" is a row. Times are ISO 8601, in UTC if they have no offset. Bytes are base64. Numbers that JSON
+    lacks are text.
     """
     from app.settings import load_settings
 
@@ -61,12 +61,12 @@ def export(
 
 
 async def _export(settings: "Settings", names: list[str], write: _Write) -> dict[str, int]:
-    """Write the tables *names*, and return how many rows each has."""
+    """Write the tables *names*. Returns how many rows each has."""
     from sqlalchemy import make_url
     from sqlalchemy.ext.asyncio import create_async_engine
 
     url = make_url(settings.database_url.get_secret_value())
-    # In PostgreSQL's default level, each statement sees what others have committed before it.
+    # At PostgreSQL's default isolation level, each statement sees what others committed before it.
     level = "SERIALIZABLE" if url.get_backend_name() == "sqlite" else "REPEATABLE READ"
     engine = create_async_engine(url, isolation_level=level)
     try:
@@ -80,7 +80,7 @@ def _export_in_transaction(connection: "Connection", names: list[str], write: _W
     from sqlalchemy import inspect
 
     if connection.dialect.name == "sqlite":
-        # The driver begins no transaction for reads.
+        # The driver does not begin a transaction for reads.
         connection.exec_driver_sql("BEGIN")
     missing = [name for name in names if name not in inspect(connection).get_table_names()]
     if missing:
@@ -89,15 +89,15 @@ def _export_in_transaction(connection: "Connection", names: list[str], write: _W
 
 
 def _export_table(connection: "Connection", name: str, write: _Write) -> int:
-    """Write a table, and return how many rows it has."""
+    """Write a table. Returns how many rows it has."""
     from sqlalchemy import column, inspect, select, table
     from sqlalchemy.types import NullType
 
-    # Not the types of the models: a model's type may decrypt or convert the stored value.
+    # Not the models' types: a model's type may decrypt or convert the stored value.
     types = {each["name"]: each["type"] for each in inspect(connection).get_columns(name)}
     stored = table(name, *(column(each, kind) for each, kind in types.items()))
     dialect = connection.dialect
-    # SQLAlchemy does not know the types of every extension of PostgreSQL, and cannot name those.
+    # SQLAlchemy does not know the types of every PostgreSQL extension, and cannot name unknown ones.
     names = {
         each: "unknown" if isinstance(kind, NullType) else kind.compile(dialect)
         for each, kind in types.items()
@@ -115,12 +115,12 @@ def _export_table(connection: "Connection", name: str, write: _Write) -> int:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity."""
+    """JSON has neither NaN nor infinity."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: object) -> str:
-    """What stands for a value that JSON has no type for."""
+    """The text for a value that JSON has no type for."""
     match value:
         case bytes():
             return base64.b64encode(value).decode("ascii")
@@ -151,11 +151,11 @@ def _stdout() -> Generator[IO[str]]:
 
 @contextmanager
 def _new_file(path: Path) -> Generator[IO[str]]:
-    """A file for its owner only. It is there after the block, complete, or not at all."""
+    """A file that only its owner can read. After the block, it is complete or does not exist."""
     if os.path.lexists(path):
-        fail(f"{path} exists already, and an export overwrites nothing. Choose another file.")
+        fail(f"{path} already exists, and an export does not overwrite files. Choose another file.")
     with _explained(path):
-        # The name ends alike, because git may ignore only such files.
+        # The name has the same ending, because git may ignore only such files.
         part = NamedTemporaryFile(  # noqa: SIM115 - it is renamed
             "w", encoding="ascii", dir=path.parent, prefix=f"{path.stem}.", suffix=path.suffix, delete=False
         )
@@ -165,7 +165,7 @@ def _new_file(path: Path) -> Generator[IO[str]]:
             part.flush()
             os.fsync(part.fileno())
             part.close()
-            # Fails if someone else has made the file since.
+            # Fails if someone else has created the file in the meantime.
             path.touch(OWNER_ONLY, exist_ok=False)
             Path(part.name).replace(path)
     finally:

@@ -1,7 +1,7 @@
 """`app template-update`, `features`, `add` and `remove`: run the template's update tool. Template-owned.
 
-The tool is not part of this project. uv runs it from the template's repository, in the version to update to:
-the newest tool merges the newest version, so a bug in an older one does no harm.
+The tool is not part of this project. uv runs it from the template's repository, in the version to update to.
+So the newest tool merges the newest version, and a bug in an older one does no harm.
 """
 
 import os
@@ -39,8 +39,8 @@ Export = Annotated[
     str,
     typer.Option(
         metavar="FILE",
-        help="Write the rows of the feature's tables to FILE (- for standard output), then do as --drop-data."
-        " They can hold secrets.",
+        help="Write the rows of the feature's tables to FILE (- for standard output), then do as"
+        " --drop-data. They can contain secrets.",
     ),
 ]
 
@@ -58,7 +58,7 @@ def template_update(
 
     More options, which the template's update tool reads:
     --check only reports what is new and whether it would conflict (exit code 2);
-    --dry-run says how the update would go, with its exit code, and changes nothing;
+    --dry-run reports how the update would go, with its exit code, and changes nothing;
     --json prints data to standard output, and sentences to standard error;
     --answers NAME=VALUE changes an answer, such as docker=false, and keeps the version;
     --yes migrates the database without asking;
@@ -69,7 +69,7 @@ def template_update(
 
 
 def features(context: typer.Context) -> None:
-    """List the template's features: which are there, which could be added, and what they need.
+    """List the template's features: which are installed, which could be added, and what they need.
 
     --json, which the template's update tool reads, prints them as data.
     """
@@ -83,7 +83,7 @@ def add(context: typer.Context, names: Names, diff: Diff = "") -> None:
     attention; the output says what.
 
     More options, which the template's update tool reads:
-    --dry-run says how it would go, and changes nothing;
+    --dry-run reports how it would go, and changes nothing;
     --json prints data to standard output, and sentences to standard error;
     --yes migrates the database without asking;
     --skip-tests does not run the tests.
@@ -98,8 +98,8 @@ def remove(context: typer.Context, names: Names, export: Export = "", diff: Diff
     attention; the output says what.
 
     More options, which the template's update tool reads:
-    --drop-data makes a migration that drops the tables of the feature (--export does so, too);
-    --dry-run says how it would go, and changes nothing;
+    --drop-data creates a migration that drops the feature's tables (so does --export);
+    --dry-run reports how it would go, and changes nothing;
     --json prints data to standard output, and sentences to standard error;
     --yes migrates the database without asking;
     --skip-tests does not run the tests.
@@ -109,24 +109,25 @@ def remove(context: typer.Context, names: Names, export: Export = "", diff: Diff
 
 
 def _file_option(name: str, file: str) -> list[str]:
-    """The option *name* with a path that is right in the project's folder, too."""
+    """The option *name* with a path that is also right in the project's folder."""
     return [name, file if file == "-" else str(INVOCATION_DIR / file)] if file else []
 
 
 def _run(*command: str, version: str = "") -> NoReturn:
-    """Run a command of the update tool in *version*, or the newest, and end with its exit code."""
+    """Run a command of the update tool in *version*, or the newest, and exit with its exit code."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None or shutil.which("git") is None:
         fail("An update needs git and uv. If uv is missing: `pip install uv`.")
     repository = _repository()
     found = _version(repository, version)
     source = f"git+{repository}@{found}" if found else f"git+{repository}"
-    # The tool gets Ctrl+C, too, and decides what it interrupts. This process waits for it.
+    # The tool gets Ctrl+C too, and decides what to interrupt. This process waits for it.
     signal.signal(signal.SIGINT, _go_on)
     done = subprocess.run(  # nosec B603 # noqa: S603 - no shell
         [uv, "tool", "run", "--from", source, *command], cwd=PROJECT, check=False
     )
-    # A process that a signal has ended has the signal's negative number. A shell would say 128 more.
+    # If a signal ended the process, the return code is the negative signal number. A shell reports 128 plus
+    # the number.
     raise typer.Exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
 
 
@@ -147,8 +148,8 @@ def _repository() -> str:
         return url if "://" in url else Path(url).expanduser().as_uri()
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         fail(
-            f"{ANSWERS_FILE} does not say where the template is. Take it back from git, or write its URL or"
-            " absolute path into it as _src_path, and commit."
+            f"{ANSWERS_FILE} does not say where the template is. Restore the file from git, or add the"
+            " template's URL or absolute path as _src_path, and commit."
         )
 
 
@@ -163,7 +164,7 @@ def _version(repository: str, to: str) -> str:
     if done.returncode != 0:
         fail(
             f"The template cannot be fetched from {repository}: {done.stderr.strip()}\n"
-            f"If it is somewhere else now, write that into {ANSWERS_FILE} as _src_path, and commit."
+            f"If it has moved, write its new URL or path into {ANSWERS_FILE} as _src_path, and commit."
         )
     tags = re.findall(r"refs/tags/(.+)$", done.stdout, re.MULTILINE)
     if to:

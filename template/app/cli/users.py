@@ -73,7 +73,9 @@ def invite(email: Email) -> None:
             return row.email, row.expires_at
 
     address, expires_at = asyncio.run(run())
-    typer.echo(f"The invitation of {address} is in the outbox, good until {expires_at:%Y-%m-%d %H:%M} UTC.")
+    typer.echo(
+        f"The invitation for {address} is in the outbox and expires at {expires_at:%Y-%m-%d %H:%M} UTC."
+    )
 
 
 @cli.command()
@@ -159,7 +161,7 @@ def show(
 @cli.command()
 @friendly_errors
 def verify(email: Email) -> None:
-    """Mark the e-mail address of an account as verified. Make sure that it belongs to the owner."""
+    """Mark an account's e-mail address as verified. Make sure that it belongs to the owner."""
     _change(email, "is verified now", is_verified=True)
 
 
@@ -171,20 +173,20 @@ def set_password(
         bool, typer.Option("--stdin", help="Read the password from the first line of standard input.")
     ] = False,
 ) -> None:
-    """Set a new password: end every session and tell the owner by mail. Prompts for it twice.
+    """Set a new password, end every session and notify the owner by e-mail. Prompts for it twice.
 
-    Prefer `send-reset`, with which only the owner knows the password.
+    Prefer `send-reset`, so that only the owner knows the password.
     """
 
     async def run(users: "UserManager", db: "AsyncSession", user: "User") -> None:
-        # Typing and hashing take a while, and the database must not be locked meanwhile.
+        # Typing and hashing take a while, and the database must not be locked during that time.
         await db.commit()
         password = _read_password(from_stdin=stdin)
-        # As with a mailed link, the new password may be used at once.
+        # As with a mailed link, the new password can be used immediately.
         await users.update(db, user, password=password, must_reset_password=False)
 
     address, _ = _with_account(email, run)
-    typer.echo(f"{address} has a new password and is logged out everywhere. Its owner gets a mail.")
+    typer.echo(f"{address} has a new password and is logged out everywhere. Its owner gets an e-mail.")
 
 
 @cli.command()
@@ -241,7 +243,7 @@ def send_reset(email: Email) -> None:
             fail(f"{user.email} is disabled and cannot get e-mail: run `uv run app users enable` first.")
         await users.send_password_reset(db, user)
 
-    typer.echo(f"The mail to {_with_account(email, run)[0]} is in the outbox.")
+    typer.echo(f"The e-mail to {_with_account(email, run)[0]} is in the outbox.")
 
 
 @cli.command("require-reset")
@@ -261,7 +263,7 @@ def waive_reset(email: Email) -> None:
 @cli.command("reset-factors")
 @friendly_errors
 def reset_factors(email: Email) -> None:
-    """Remove all second factors of an account whose owner has lost them. Ends its sessions."""
+    """Remove all second factors from an account whose owner has lost them. Ends its sessions."""
 
     async def run(users: "UserManager", db: "AsyncSession", user: "User") -> str:
         if users.second_factors is None:
@@ -269,7 +271,7 @@ def reset_factors(email: Email) -> None:
         return ", ".join(await users.second_factors.reset(db, user))
 
     address, names = _with_account(email, run)
-    typer.echo(f"Removed the second factors of {address}: {names}. Its owner gets a mail.")
+    typer.echo(f"Removed the second factors of {address}: {names}. Its owner gets an e-mail.")
 
 
 @cli.command()

@@ -58,7 +58,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SERVICES, _ACTOR = "services", "actor"
 """Keys of `AsyncSession.info`. Use the typed functions of this module instead of the keys."""
 _IDLE_BEFORE_PING = 30.0
-"""Seconds of idling after which a pooled connection is tested before use. A test costs a round trip."""
+"""Idle seconds after which a pooled connection is tested before use. A test costs a round trip."""
 _SQLITE_POOL = 3
 """Each SQLite connection is a thread. More threads only compete for the interpreter."""
 
@@ -82,7 +82,7 @@ def connect(app: App) -> None:
     # The config is no longer needed, and its repr would show the password.
     config.url = make_url(url).render_as_string(hide_password=True)
     engine = database.get().engine
-    # `services_of` finds the services through this. autoflush: queries see objects added before them.
+    # `services_of` finds the services through this. autoflush: queries see objects that were added before.
     info = {_SERVICES: app.state, reading.FAST_PATHS: settings.database_fast_paths}
     database.get().sessionmaker.configure(info=info, autoflush=True)
     app.state.reading = reading.build_maker(engine, fast_paths=settings.database_fast_paths)
@@ -95,7 +95,7 @@ def connect(app: App) -> None:
 
     @app.readiness_check("database")
     async def database_responds() -> tuple[bool, str]:
-        # A read-only session: a slow writer must not make the application look dead.
+        # A read-only session, so that a slow writer does not make the application look dead.
         async with asyncio.timeout(5), app.state.reading() as db:
             await db.execute(text("SELECT 1"))
         return True, "ok"
@@ -104,7 +104,7 @@ def connect(app: App) -> None:
 
 
 async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
-    """The session of a request. The endpoint finishes it before it sends the response."""
+    """The request's session. The endpoint finishes it before it sends the response."""
     app: App = request.scope["app"]
     is_read = request.method in _SAFE_METHODS
     db: AsyncSession = app.state.reading() if is_read else app.state.db.get().sessionmaker()
@@ -112,7 +112,7 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
     try:
         yield db
         if is_read:
-            # Refuses unflushed changes: they would be lost although the request succeeds.
+            # Raises if there are unflushed changes: they would be lost although the request succeeds.
             db.sync_session.flush()
         else:
             await db.commit()
@@ -132,7 +132,7 @@ Db = Annotated[AsyncSession, Depends(request_session)]
 
 
 def session_of(row: Any) -> AsyncSession:
-    """The session of *row*. Hooks use it to write in the same transaction.
+    """The session that *row* belongs to. Hooks use it to write in the same transaction.
 
     Raises:
         ValueError: the row does not belong to a session.
@@ -177,12 +177,12 @@ def actor_of(db: AsyncSession) -> Actor:
 
 
 def act_as(db: AsyncSession, actor: str, method: str = "") -> None:
-    """Set who is responsible for the changes of *db* from now on. The client stays the same."""
+    """Set who is responsible for changes made through *db* from now on. The client stays the same."""
     db.info[_ACTOR] = replace(actor_of(db), id=actor, method=method)
 
 
 def act_for(db: AsyncSession, client: Client) -> None:
-    """Set the client of *db*, for a session other than the request's own."""
+    """Set the client of *db*. For sessions other than the request's own."""
     db.info[_ACTOR] = replace(actor_of(db), client=client)
 
 
@@ -191,7 +191,7 @@ async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSes
     """A second session in which a GET request may write. It is committed at the end of the block."""
     session = reading.sync_session
     if isinstance(session, ReadOnlySession):
-        # A request must not hold one connection while it waits for another.
+        # A request must not hold one connection while waiting for another.
         await reading.run_sync(lambda _: session.release())
     async with services_of_session(reading).db.session() as own:
         own.info.update(reading.info)
@@ -203,9 +203,9 @@ async def released(db: AsyncSession) -> AsyncGenerator[bool]:
     """Commit at the end of the block if the transaction began in it. Yields whether it did.
 
     Read what slow work needs in the block, and do the work after it. A password hash takes 100 ms, and a
-    client may send its body slowly. The connection, and on SQLite the write lock, must not be held that long.
-    A transaction that the caller began is left to the caller. The block ends with a commit because a rollback
-    would expire the loaded objects. If the block raises, nothing is committed.
+    client may send its body slowly. The connection, and on SQLite the write lock, must not be held for that
+    long. A transaction that the caller began is left for the caller to end. The block ends with a commit
+    because a rollback would expire the loaded objects. If the block raises, nothing is committed.
     """
     is_ours = not db.in_transaction()
     yield is_ours
@@ -214,7 +214,7 @@ async def released(db: AsyncSession) -> AsyncGenerator[bool]:
 
 
 def client_of_session(db: AsyncSession) -> Client:
-    """The client that *db* works for; an empty `Client` outside requests."""
+    """The client that *db* works for, or an empty `Client` outside requests."""
     return actor_of(db).client
 
 

@@ -1,4 +1,4 @@
-"""Removes the values of rows and parameters from the errors of database drivers (ASVS 16.2.5).
+"""Removes row and parameter values from database driver errors (ASVS 16.2.5).
 
 PostgreSQL adds a DETAIL: `Key (email)=(ada@example.com) already exists.` or `Failing row contains (…).`
 asyncpg quotes parameters that it cannot encode. Both would appear in every traceback, because a traceback

@@ -1,7 +1,7 @@
 # pyright: reportPrivateUsage=false
-"""Optimizations that use private API of SQLAlchemy and aiosqlite. Template-owned.
+"""Optimizations that use private APIs of SQLAlchemy and aiosqlite. Template-owned.
 
-DATABASE_FAST_PATHS turns them on. The module is imported only then, so an update that breaks the private API
+DATABASE_FAST_PATHS turns them on. The module is imported only then, so an update that breaks a private API
 cannot break an application that has turned them off. Results are the same either way, and the template's
 tests run both ways. SQLAlchemy is pinned below 2.2 because of this module.
 """
@@ -25,7 +25,7 @@ _LOADED_LATER = {"select", True, "raise", "raise_on_sql", "noload", None, "write
 
 
 class ColumnLoader:
-    """Creates an object from the columns of a row, beginning at *start*, without the ORM's loaders.
+    """Creates an object from a row's columns, beginning at *start*, without the ORM's loaders.
 
     Setting up the loaders for two objects takes SQLAlchemy longer than the rest of the query.
     """
@@ -33,7 +33,7 @@ class ColumnLoader:
     def __init__(self, mapper: Mapper[Any], start: int) -> None:
         attributes = list(mapper.column_attrs)
         columns: list[Any] = [each.columns[0] for each in attributes]
-        # Two tables may have columns of the same name.
+        # Two tables may have columns with the same name.
         self.columns = [column.label(f"column_{start + index}") for index, column in enumerate(columns)]
         self._manager = mapper.class_manager
         self._identity = mapper.identity_key_from_primary_key
@@ -66,7 +66,7 @@ def is_plain(mapper: Mapper[Any]) -> bool:
 
 
 class FastReadOnlySession(ReadOnlySession):
-    """Uses a connection that begins no transaction, in SQLAlchemy or in the database."""
+    """Uses a connection that does not begin a transaction, in SQLAlchemy or in the database."""
 
     _reading: Connection | None = None
 
@@ -77,7 +77,7 @@ class FastReadOnlySession(ReadOnlySession):
         **options: Any,
     ) -> Connection:
         if isinstance(engine, Connection):
-            # A connection of the caller, such as a test, with its own transaction.
+            # The caller's connection, such as a test's, with its own transaction.
             return super()._connection_for_bind(engine, execution_options, **options)
         if self._reading is None:
             self._reading = _connect(engine)
@@ -90,7 +90,8 @@ class FastReadOnlySession(ReadOnlySession):
         self.release()
 
     def release(self) -> None:
-        """Return the connection to the pool. Objects stay loaded; the next statement takes a connection."""
+        """Return the connection to the pool. Objects stay loaded. The next statement takes a connection
+        again."""
         if self._reading is not None:
             self._reading.close()
             self._reading = None
@@ -128,7 +129,7 @@ def use_quick_cursors(engine: Engine) -> None:
 
 @dataclass(slots=True)
 class _Finished:
-    """The attributes of a driver cursor after its statement ran and its rows were fetched."""
+    """The attributes of a driver cursor whose statement has run and whose rows have been fetched."""
 
     description: Any = None
     rowcount: int = -1
@@ -142,7 +143,8 @@ class _Finished:
 class _Cursor(AsyncAdapt_aiosqlite_cursor):
     """Executes, fetches and closes in one call to the connection's thread.
 
-    SQLAlchemy's cursor makes a call for each, and switching threads costs more than a SELECT by primary key.
+    SQLAlchemy's cursor makes one call for each step, and switching threads costs more than a SELECT by
+    primary key.
     """
 
     __slots__ = ()

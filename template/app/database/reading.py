@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from app.database.fast_paths import ColumnLoader
 
 FAST_PATHS = "fast_paths"
-"""The key of `Session.info` that says whether a session uses `fast_paths.py`."""
+"""The key in `Session.info` that says whether a session uses `fast_paths.py`."""
 READS = "only_reads"
-"""The execution option of a SQLite connection that begins no transaction."""
+"""The execution option for a SQLite connection that does not begin a transaction."""
 
 
 class ReadOnlySession(Session):
@@ -30,13 +30,14 @@ class ReadOnlySession(Session):
         super().flush(objects)
 
     def release(self) -> None:
-        """Return the connection to the pool. Objects stay loaded; the next statement takes a connection."""
+        """Return the connection to the pool. Objects stay loaded. The next statement takes a connection
+        again."""
         # A rollback would expire the loaded objects. There is nothing to commit.
         self.commit()
 
 
 def build_maker(engine: AsyncEngine, *, fast_paths: bool) -> async_sessionmaker[AsyncSession]:
-    """The factory of the read-only sessions of *engine*."""
+    """The factory for read-only sessions of *engine*."""
     session_class = ReadOnlySession
     if fast_paths:
         from app.database import fast_paths as fast
@@ -69,8 +70,8 @@ def _refuse_to_write() -> Never:
 class Joined:
     """Loads joined rows of several tables, one object per table.
 
-    The result is the same as that of `db.execute(select(User, UserSession)...)`: one object per row and
-    session, refreshed from the row.
+    The result is the same as with `db.execute(select(User, UserSession)...)`: one object per row and session,
+    refreshed from the row.
     """
 
     def __init__(self, *models: type[Any], on: ColumnElement[bool], where: ColumnElement[bool]) -> None:
@@ -81,7 +82,7 @@ class Joined:
         self._statement = select(*models).where(on, where).execution_options(populate_existing=True)
 
     async def one(self, db: AsyncSession, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """The only match, as one object per model in the order of the models, or None."""
+        """The only match, as one object per model, in the order of the models, or None."""
         return await db.run_sync(self._one, parameters)
 
     def _one(self, db: Session, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -97,7 +98,7 @@ class Joined:
 
     @cached_property
     def _columns(self) -> tuple[Any, list["ColumnLoader"]] | None:
-        """A statement for columns and the loaders of its rows; None if a model needs the ORM's loaders."""
+        """A statement for the columns, and loaders for its rows. None if a model needs the ORM's loaders."""
         from app.database.fast_paths import ColumnLoader, is_plain
 
         configure_mappers()

@@ -1,4 +1,4 @@
-"""The settings and transactions of SQLite connections."""
+"""Settings and transactions for SQLite connections."""
 
 import logging
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def configure(engine: Engine, *, fast_paths: bool) -> None:
     roll_back: Callable[[Any], None] = engine.dialect.do_rollback
 
     def roll_back_what_is_open(dbapi_connection: Any) -> None:
-        # Every driver call goes through its thread, and after reading there is nothing to roll back.
+        # Every driver call costs a thread switch, and after reading there is nothing to roll back.
         if dbapi_connection.driver_connection.in_transaction:
             roll_back(dbapi_connection)
 
@@ -56,8 +56,8 @@ def configure(engine: Engine, *, fast_paths: bool) -> None:
     _ = (on_connect, on_reset)
 
 
-# A transaction that reads and later writes fails at once if another one has written in between. Taking the
-# write lock at the beginning makes it wait instead. Read-only sessions begin no transaction.
+# A transaction that reads and later writes fails immediately if another one has written in between. Taking
+# the write lock at the beginning makes it wait instead. Read-only sessions begin no transaction.
 _BEGIN = "BEGIN IMMEDIATE"
 
 

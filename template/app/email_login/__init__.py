@@ -1,4 +1,4 @@
-"""Log in with a code that is mailed, in place of the password. Start reading at `login_codes.py`."""
+"""Log in with a mailed code instead of the password. Start reading in `login_codes.py`."""
 
 from hawkapi.routing.router import Router
 
@@ -11,9 +11,9 @@ from app.web import App
 __all__ = ["LoginCodeRefused", "LoginCodes", "install"]
 
 REQUIRES = ("users",)
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
-# Importing it has added the notices.
+# Importing it adds the notices.
 _ = notices
 
 

@@ -1,5 +1,5 @@
-"""The rate limits of logins by mail. They join the table in `app/users/rate_limits.py`. Change the numbers
-freely."""
+"""The rate limits of logins with a mailed code, added to the table in `app/users/rate_limits.py`. Change the
+numbers freely."""
 
 from app.users.rate_limits import LIMITS, Limit
 
@@ -7,8 +7,8 @@ LIMITS.update(
     {
         "request_login_code": Limit(ip="20/h", mailbox="5/h"),
         "login_code": Limit(ip="300/10m"),
-        # Wrong codes for each address, in all requests together, with or without an account. Right ones are
-        # not counted.
+        # Wrong codes per address, across all requests, with or without an account. Correct codes are not
+        # counted.
         "wrong_login_code": Limit(account="10/15m, 50/d"),
     }
 )

@@ -1,16 +1,16 @@
-"""Ask for a code by mail, and log in with it. This module knows nothing about HTTP.
+"""Request a code by e-mail, and log in with it. This module knows nothing about HTTP.
 
-A request has an id and a key, which only the client has, and a code, which only the mail has. All three begin
-the session. The code lasts ten minutes, works once, in the browser that asked, and ends after five wrong
-answers. It stands in for the password, not for a second factor (ASVS 6.3.6).
+A request has an id and a key, which only the client gets, and a code, which is only in the e-mail. A login
+needs all three. The code is valid for ten minutes, works once, only in the browser that requested it, and
+ends after five wrong answers. It replaces the password, not the second factor (ASVS 6.3.6).
 
-A new request does not end the earlier ones: else anyone who knows an address could keep its owner out, by
-asking again and again. An account has three that are open, and the oldest ends first, because people look at
-the newest mail. One that ended in this way still takes wrong answers, or an address without an account, whose
-requests never end early, could be told apart.
+A new request does not end earlier ones. Otherwise anyone who knows an address could keep its owner out by
+requesting codes again and again. An account has at most three open requests, and the oldest ends first,
+because people look at the newest e-mail. A request that ended this way still accepts wrong answers. Otherwise
+addresses without an account, whose requests never end early, could be told apart.
 
 You may change the limits below, within ASVS 6.5.5 (ten minutes). Keep these rules: do the same work with and
-without an account, count an answer before it is checked, lock the account before its request, and let one
+without an account, count an answer before checking it, lock the account before its request, and let one
 conditional statement decide each race.
 """
 
@@ -38,17 +38,18 @@ from app.users.typed_codes import in_groups, letters_of, new_code
 LASTS = timedelta(minutes=10)
 MAX_TRIES = 5
 MAX_OPEN = 3
-"""Open requests of an account. Requests at the same moment may leave more; `request_login_code` bounds them.
+"""Maximum open requests per account. Simultaneous requests may leave more, but `request_login_code` limits
+them.
 """
 LENGTH = 8
-"""34 bits. Within `wrong_login_code`, a year of guesses at an account is right once in a million."""
+"""34 bits. Within `wrong_login_code`, a year of guessing at one account succeeds once in a million."""
 METHOD = "email"
 """In the audit log."""
 
 
 class LoginCodeRefused(ValueError):
-    """The code is wrong, used or too old, or the request is unknown or of another browser, or the account may
-    no longer log in. The client learns only that it is one of these."""
+    """The code is wrong, used or expired, the request is unknown or from another browser, or the account can
+    no longer log in. The client does not learn which."""
 
     code = "login_code_refused"
 
@@ -58,8 +59,8 @@ class LoginCodeRefused(ValueError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client sends to log in. *key*: from the cookie of the browser, empty without one. *kind*: of the
-    session that begins."""
+    """What a client sends to log in. *key*: from the browser's cookie, or empty. *kind*: the kind of session
+    to begin."""
 
     request_id: str
     key: str
@@ -71,17 +72,18 @@ class Answer:
 
 
 class LoginCodes:
-    """Codes for the accounts of *users*."""
+    """Login codes for the accounts of *users*."""
 
     def __init__(self, users: UserManager) -> None:
         self._users = users
         self._key = derived_key(users.tokens.config.secret, "login-code").encode()
 
     async def request(self, db: AsyncSession, *, email: str) -> tuple[str, str]:
-        """Mail a code to *email*, if its account may log in. Returns the id of the request, and the key for
-        the browser.
+        """Mail a code to *email* if its account can log in. Returns the id of the request and the key for the
+        browser.
 
-        It does the same work in every case, which hides which addresses have an account (CWE-204, CWE-208).
+        The work is the same in every case, so that nobody learns which addresses have an account (CWE-204,
+        CWE-208).
         """
         user, gets_mail = await self._users.find_for_login_mail(db, email=email, limit="request_login_code")
         owner = user if gets_mail else None
@@ -113,7 +115,7 @@ class LoginCodes:
 
         Raises:
             LoginCodeRefused: see the class. The audit log records it if the request is open. The fifth wrong
-                code ends the request and is told by mail.
+            code ends the request, and the owner is notified.
             SecondFactorRequired: as in `UserManager.log_in`.
             TooManyRequests: too many recent wrong codes for the address. This one was not checked.
         """
@@ -155,7 +157,7 @@ class LoginCodes:
         )
 
     async def _count_try(self, db: AsyncSession, answer: Answer) -> LoginCode:
-        """The open request of *answer*. The try is committed, whatever comes next. Raises
+        """The open request that *answer* is for. The attempt is committed, whatever happens next. Raises
         `LoginCodeRefused`."""
         waiting = await db.scalar(
             update(LoginCode)
@@ -179,7 +181,7 @@ class LoginCodes:
         return hmac.compare_digest(waiting.code_mac, expected)
 
     async def _take(self, db: AsyncSession, waiting: LoginCode) -> User:
-        """Use the code up. Returns its account, which stays locked. Raises `LoginCodeRefused`."""
+        """Use up the code. Returns its account, which stays locked. Raises `LoginCodeRefused`."""
         user = await self._users.get_by_id(db, waiting.user_id or "")
         if user is None or not await self._users.lock(db, user):
             raise LoginCodeRefused
@@ -194,7 +196,7 @@ class LoginCodes:
         return user
 
     async def _tell_of_wrong(self, db: AsyncSession, waiting: LoginCode) -> None:
-        """Tell the owner when the last try was wrong. Without an account, do the same work."""
+        """Notify the owner if the last attempt was wrong. Without an account, do the same work."""
         if waiting.tries < MAX_TRIES:
             return
         user = await self._users.get_by_id(db, waiting.user_id or "")
@@ -208,16 +210,17 @@ class LoginCodes:
 
 
 async def remove_expired(db: AsyncSession) -> None:
-    """Delete requests that are too old."""
+    """Delete expired requests."""
     await db.execute(delete(LoginCode).where(LoginCode.expires_at <= clock.now()))
 
 
 def _is_of_this_browser(db: AsyncSession, answer: Answer) -> ColumnElement[bool]:
-    """Whether the client that answers is the one that asked.
+    """Whether the client that answers is the one that made the request.
 
-    A browser sends the key in its cookie. The kind of the session is not known when the code is requested, so
-    every client gets the cookie. One that does not keep it can begin a bearer session, and is recognized by
-    its User-Agent. A victim's browser that was led to an attacker's request has neither its key nor its id.
+    A browser sends the key in its cookie. The kind of session is not known when the code is requested, so
+    every client gets the cookie. A client that does not keep it can begin a bearer session and is recognized
+    by its User-Agent. A victim's browser that is lured into an attacker's request has neither the key nor the
+    id.
     """
     if answer.kind == BEARER and not answer.key:
         return LoginCode.user_agent == client_of_session(db).user_agent

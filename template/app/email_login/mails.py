@@ -1,6 +1,6 @@
-"""The mail with the code. Its texts are in `emails/`; change them freely.
+"""The e-mail with the code. Its texts are in `emails/`; change them freely.
 
-The code is not in the subject: phones show the subject while they are locked, and the outbox stores it.
+The code is not in the subject: phones show subjects on the lock screen, and the outbox stores them.
 """
 
 from datetime import timedelta
@@ -15,12 +15,12 @@ from app.users.emails import in_language_of_user, in_words, send_template
 
 @in_language_of_user
 async def mail_code(user: User, code: str, lifetime: timedelta) -> None:
-    """Put the mail with *code* into the outbox. It is not sent any more after *lifetime*."""
+    """Put an e-mail with *code* into the outbox. It is not sent after *lifetime* has passed."""
     await _send(session_of(user), code, lifetime, to=user.email, user_id=user.id)
 
 
 async def mail_nobody(db: AsyncSession, code: str, lifetime: timedelta) -> None:
-    """Do the work of that mail, and put a row into the outbox that the worker discards."""
+    """Do the same work as for that e-mail, and put a row into the outbox that the worker discards."""
     await _send(db, code, lifetime, to="nobody@localhost", discard=True)
 
 
@@ -37,7 +37,7 @@ async def _send(
     await send_template(
         db,
         to,
-        _("Your code to log in to {app_name}").format(app_name=services_of_session(db).settings.app_name),
+        _("Your login code for {app_name}").format(app_name=services_of_session(db).settings.app_name),
         "login_code.html",
         {"code": code, "lifetime": in_words(seconds)},
         user_id=user_id,

@@ -1,4 +1,4 @@
-"""The table of requests for a code."""
+"""The table of login code requests."""
 
 from datetime import datetime
 
@@ -11,25 +11,26 @@ from app.users.models import SECRET
 
 
 class LoginCode(Base):
-    """A request for a code. One for an address without an account has a code that was not mailed."""
+    """A request for a code. If the address has no account, the code was not mailed."""
 
     __tablename__ = "login_codes"
 
     request_hash: Mapped[str] = mapped_column(String(64), primary_key=True, info=SECRET)
-    """SHA-256 of the id of the request. Only the client has the id."""
+    """SHA-256 of the request's id. Only the client has the id."""
     key_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """SHA-256 of the key in the cookie of the browser that asked."""
+    """SHA-256 of the key in the requesting browser's cookie."""
     code_mac: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """HMAC of the id and the code. Without SECRET_KEY the database does not help to guess the code."""
+    """HMAC of the id and the code. Without SECRET_KEY, the database does not help to guess the code."""
     address_mac: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """HMAC of the address that was asked for. Wrong codes are counted by it, with or without an account."""
+    """HMAC of the requested address. Wrong codes are counted by it, with or without an account."""
     user_id: Mapped[str | None] = mapped_column(
         String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
     """The account that the code logs in to. None if no code was mailed, or if newer requests ended this one.
     """
     password_version: Mapped[int] = mapped_column(Integer)
-    """The user's `password_version` at the request. A new password or address ends the request."""
+    """The user's `password_version` when the code was requested. A new password or address ends the
+    request."""
     user_agent: Mapped[str] = mapped_column(String(512))
     tries: Mapped[int] = mapped_column(Integer, default=0)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -7,8 +7,8 @@ NOTICES_OF_FEATURES.update(
     {
         "login_code_refused": Notice(
             N_("A login was refused"),
-            N_("Someone asked for a code to log in to your account, and then entered five wrong ones."),
-            N_("If you did not ask for this code, ignore this mail. Never share the code with anyone."),
+            N_("Someone requested a code to log in to your account, and then entered five wrong codes."),
+            N_("If you did not request this code, ignore this e-mail. Never share the code with anyone."),
         ),
     }
 )

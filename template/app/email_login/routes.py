@@ -1,4 +1,4 @@
-"""Ask for a code by mail, and log in with it. The rules are in `login_codes.py`."""
+"""Request a code by e-mail, and log in with it. The rules are in `login_codes.py`."""
 
 from typing import Annotated
 
@@ -27,22 +27,22 @@ from app.users.sessions import BEARER, COOKIE, IssuedSession
 from app.web import Problem, responds
 from app.web.csrf import require_same_origin
 
-# Declares the rows before the routes below name them.
+# Adds the rows before the routes below use them.
 _ = limits
 router = Router(prefix="/login/email", tags=["sessions"])
 
 LOGIN_CODE = "login-code"
-"""The cookie with the id and the key of a request: `__Host-login-code`."""
+"""The cookie with a request's id and key: `__Host-login-code`."""
 REFUSED = {
     401: {
         LoginCodeRefused.code: "The same for a wrong, used or expired code, an unknown request, another"
-        " browser, and an account that may no longer log in. Five wrong ones end the request."
+        " browser, and an account that can no longer log in. Five wrong codes end the request."
     }
 }
 
 
 def login_codes_of(users: Users) -> LoginCodes:
-    """The login codes of the application."""
+    """The application's login codes."""
     return LoginCodes(users)
 
 
@@ -53,9 +53,10 @@ AllLoginCodes = Annotated[LoginCodes, Depends(login_codes_of)]
 async def request_login_code(
     request: Request, body: EmailRequest, codes: AllLoginCodes, db: Db
 ) -> CodeRequested:
-    """Request a code by mail to log in
+    """Request a login code by e-mail
 
-    Always returns 202, whether or not the account exists. The code works in this browser, for ten minutes.
+    Always returns 202, whether or not the account exists. The code works only in this browser, for ten
+    minutes.
     """
     request_id, key = await codes.request(db, email=body.email)
     give_login_key(request, request_id, key, name=LOGIN_CODE)
@@ -67,7 +68,7 @@ async def request_login_code(
 async def log_in_with_code(
     request: Request, request_id: str, body: LoginCodeAnswer, codes: AllLoginCodes, users: Users, db: Db
 ) -> LoggedIn:
-    """Log in with a code from a mail
+    """Log in with a mailed code
 
     `request_id` is from the response to the request for the code.
     """
@@ -89,9 +90,9 @@ async def log_in_with_code_and_cookie(
     users: Users,
     db: Db,
 ) -> PublicUser:
-    """Log in with a code from a mail, and set a session cookie
+    """Log in with a mailed code, and set a session cookie
 
-    Only the browser that asked for the code can use it. The previous session of the browser ends.
+    Only the browser that requested the code can use it. The browser's previous session ends.
     """
     answer = Answer(request_id, login_key(request, name=LOGIN_CODE)[1], body.code, COOKIE)
     issued = await _log_in(request, answer, codes, users, db, remember=body.remember)

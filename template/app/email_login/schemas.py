@@ -1,4 +1,5 @@
-"""What the routes of logins by mail take and return. The names are an API: do not change them."""
+"""The request and response bodies of logins with a mailed code. The names are part of the API: do not change
+them."""
 
 from typing import Annotated
 
@@ -7,14 +8,14 @@ import msgspec
 from app.users.schemas import Secret
 
 CodeText = Annotated[
-    str, msgspec.Meta(max_length=64, description="From the mail. Case, hyphens and spaces do not matter.")
+    str, msgspec.Meta(max_length=64, description="From the e-mail. Case, hyphens and spaces do not matter.")
 ]
 
 
 class CodeRequested(Secret):
     """The same response whether or not the address has an account."""
 
-    request_id: Annotated[str, msgspec.Meta(description="For the path of the request with the code.")]
+    request_id: Annotated[str, msgspec.Meta(description="For the path of the request that sends the code.")]
 
 
 class LoginCodeAnswer(Secret):

@@ -1,4 +1,4 @@
-"""The pages of logins by mail: ask for a code, and enter it.
+"""The pages for logins with a mailed code: request a code, and enter it.
 
 This folder is yours to change. The rules are in `app/email_login`.
 """
@@ -13,15 +13,15 @@ from app.pages.mail_previews import PREVIEWS_OF_FEATURES
 from app.web import App
 
 REQUIRES = ("email_login", "pages")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 _FOLDER = Path(__file__).parent
-# Importing it has added the sentences.
+# Importing it adds the sentences.
 _ = words
 
 
 def install(app: App) -> None:
-    """Add the pages, the link on the login page, and the preview of the mail."""
+    """Add the pages, the link on the login page, and the preview of the e-mail."""
     app.state.html.add_folder(_FOLDER / "templates")
     app.include_router(login.router)
     links.add_to_login(app, "email_login/link.html")

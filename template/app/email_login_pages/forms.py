@@ -1,4 +1,4 @@
-"""What the forms of logins by mail send."""
+"""The contents of the forms for logins with a mailed code."""
 
 import msgspec
 

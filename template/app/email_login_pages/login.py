@@ -1,6 +1,6 @@
-"""Ask for a code by mail, and log in with it.
+"""Request a code by e-mail, and log in with it.
 
-The id and the key of a request are only in a cookie that scripts cannot read.
+The request's id and key are only in a cookie that scripts cannot read.
 """
 
 from typing import Annotated
@@ -65,7 +65,7 @@ async def log_in(
     users: Users,
     db: Db,
 ) -> Response:
-    """Begin a session and set its cookie. Only the browser that asked for the code can use it."""
+    """Begin a session and set its cookie. Only the browser that requested the code can use it."""
     request_id, key = login_key(request, name=LOGIN_CODE)
     try:
         issued = await codes.log_in(
@@ -78,7 +78,7 @@ async def log_in(
         take_login_key(request, name=LOGIN_CODE)
         return ask_for_factor(request, required, form.next)
     except LoginCodeRefused as error:
-        # Without the code: it may be a right one with a typing error.
+        # Without the code: it may be a correct code with a typo.
         return _ask(request, form, errors={"code": str(error)})
     take_login_key(request, name=LOGIN_CODE)
     return enter(request, users, issued, form.next)

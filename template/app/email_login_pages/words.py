@@ -1,12 +1,12 @@
-"""Sentences of the audit log. Change the words freely."""
+"""Sentences for the audit log. Change the words freely."""
 
 from app.i18n import N_
 from app.pages.events import REFUSALS_OF_FEATURES, SENTENCES_OF_FEATURES
 
 SENTENCES_OF_FEATURES.update(
     {
-        "login_code_request": N_("A code to log in was requested"),
-        "login email": N_("Logged in with a code by mail"),
+        "login_code_request": N_("A login code was requested"),
+        "login email": N_("Logged in with a mailed code"),
     }
 )
-REFUSALS_OF_FEATURES.update({"login email": N_("A wrong code by mail was given at a login")})
+REFUSALS_OF_FEATURES.update({"login email": N_("A wrong mailed code was entered at login")})

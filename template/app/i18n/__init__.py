@@ -1,10 +1,10 @@
 """Translations: one `.po` file per language in `locales/`. English is the source.
 
-A feature that has a folder `locales` of its own keeps its sentences there, so that they come and go with it.
-`uv run app i18n update fr` makes the files of a new language. `_("...")` marks a sentence for translation,
-in Python and in templates, which also have the block `trans`. The sentences of error responses
-(`Problem(409, "...")`) need no mark. The language of a request is the one that its user has set
-(`User.language`), or else that of the browser's cookie, or else that of Accept-Language.
+A feature that has its own `locales` folder keeps its sentences there, so they come and go with it. `uv run
+app i18n update fr` creates the files for a new language. `_("...")` marks a sentence for translation, in
+Python and in templates, which also have the `trans` block. The sentences of error responses (`Problem(409,
+"...")`) need no mark. The language of a request is the one that its user has set (`User.language`), or else
+the one in the browser's cookie, or else the one in Accept-Language.
 """
 
 import io
@@ -39,13 +39,13 @@ def languages() -> list[str]:
 
 @cache
 def names() -> dict[str, str]:
-    """The name of each language in that language, by its code."""
+    """The name of each language in that language, by code."""
     return {code: Locale.parse(code).get_language_name(code) or code for code in languages()}
 
 
 @cache
 def translations(language: str) -> NullTranslations:
-    """The translations of *language*. A `.po` file is all that a language needs: it is compiled in memory."""
+    """The translations of *language*. A language needs only a `.po` file, which is compiled in memory."""
     path = _LOCALES / f"{language}.po"
     if language not in languages() or not path.is_file():
         return NullTranslations()
@@ -66,7 +66,7 @@ def _compiled(path: Path, language: str) -> GNUTranslations:
 
 @lru_cache(maxsize=256)
 def language_for(accept_language: str) -> str | None:
-    """The best language for an Accept-Language header (RFC 9110, section 12.5.4); None if none matches."""
+    """The best language for an Accept-Language header (RFC 9110, section 12.5.4), or None if none matches."""
     wanted = [code.replace("-", "_") for code in _by_quality(accept_language)]
     return negotiate_locale(wanted, languages())
 
@@ -99,53 +99,54 @@ def use(language: str | None) -> None:
 
 
 def chosen_language() -> str | None:
-    """The code of the language that the user or the client has asked for, or None."""
+    """The code of the language that the user or client asked for, or None."""
     return _language.get()
 
 
 def current_language() -> str:
-    """The code of the language in use."""
+    """The code of the current language."""
     return _language.get() or SOURCE_LANGUAGE
 
 
 def gettext(sentence: str) -> str:
-    """*sentence* in the language in use."""
+    """*sentence* in the current language."""
     # The entry of the empty string is the header of the file.
     return translations(current_language()).gettext(sentence) if sentence else sentence
 
 
 def ngettext(one: str, many: str, count: int) -> str:
-    """*one* or *many*, depending on *count*, in the language in use."""
+    """*one* or *many*, depending on *count*, in the current language."""
     return translations(current_language()).ngettext(one, many, count)
 
 
 def format_moment(moment: datetime) -> str:
-    """Date and time of day as the language in use writes them, in UTC."""
+    """Date and time in UTC, in the current language's format."""
     return format_datetime(moment, "medium", tzinfo=UTC, locale=current_language()) + " UTC"
 
 
 def marked(sentence: str) -> str:
-    """*sentence* unchanged. It is found by `app i18n extract` and translated later, by `_(variable)`."""
+    """*sentence* unchanged, but marked for translation. It is translated later, by `_(variable)`."""
     return sentence
 
 
 def translate_templates(environment: Environment) -> None:
-    """Give the templates of *environment* `_`, `ngettext` and the block `trans`."""
+    """Give the templates of *environment* `_`, `ngettext` and the `trans` block."""
     environment.add_extension("jinja2.ext.i18n")
     # Line breaks in a sentence do not matter.
     environment.policies["ext.i18n.trimmed"] = True
     install_gettext: Callable[..., None] = environment.install_gettext_callables  # type: ignore[attr-defined]
     install_gettext(gettext, ngettext, newstyle=True)
-    # A page has dozens of sentences. These take a third of the time of those that Jinja2 has just installed.
+    # A page has dozens of sentences. These functions take a third of the time of those that Jinja2 has just
+    # installed.
     names: dict[str, Any] = environment.globals  # type: ignore[assignment]
     names["gettext"] = names["_"] = _in_template
 
 
 @pass_eval_context
 def _in_template(context: EvalContext, sentence: str, **values: object) -> str:
-    """*sentence* in the language in use, with *values*, which are escaped where the template escapes."""
+    """*sentence* in the current language, with *values*, which are escaped where the template escapes."""
     text = _text_of(sentence, current_language(), bool(context.autoescape))
-    # The block `trans` writes a percent sign twice.
+    # The `trans` block doubles percent signs.
     return text % values if "%" in text else text
 
 
@@ -153,7 +154,7 @@ def _in_template(context: EvalContext, sentence: str, **values: object) -> str:
 def _text_of(sentence: str, language: str, is_html: bool) -> str:
     with using(language):
         text = gettext(sentence)
-    # The sentences are ours.
+    # The sentences are our own, so they are safe.
     return Markup(text) if is_html else text  # noqa: S704  # nosec B704
 
 

@@ -16,7 +16,7 @@ from app.cli.common import PROJECT, fail
 cli = typer.Typer(help="Translate the pages, e-mails and errors.", no_args_is_help=True)
 
 ROOT = PROJECT / "app"
-"""Has the folders of translations, `*/locales`."""
+"""The folder that contains the translation folders, `*/locales`."""
 _METHODS = [
     ("**.py", "python"),
     ("**/templates/**.html", "jinja2"),
@@ -34,7 +34,7 @@ _KEYWORDS = {
     "invalid": (2,),
     "FieldError": (2,),
 }
-"""Functions, and which of their parameters are sentences. None: the first one."""
+"""Functions, and which of their arguments are sentences. None: the first one."""
 
 
 @cli.command()
@@ -58,7 +58,7 @@ def update(
 
 @cli.command()
 def check() -> None:
-    """Say which sentences have no translation. The exit code is 1 if there are any."""
+    """List the sentences that have no translation. Exits with 1 if there are any."""
     missing = 0
     for path, catalog in _updated(_codes()):
         for sentence in untranslated(catalog):
@@ -73,7 +73,7 @@ def _codes() -> set[str]:
 
 
 def _updated(codes: Iterable[str]) -> Iterator[tuple[Path, Catalog]]:
-    """The files of the languages *codes*, with the sentences that they should have."""
+    """The files for the languages *codes*, with the sentences that they should have."""
     for folder, template in extracted().items():
         for code in sorted(codes):
             path = folder / f"{code}.po"
@@ -83,12 +83,12 @@ def _updated(codes: Iterable[str]) -> Iterator[tuple[Path, Catalog]]:
 
 
 def _own_folder() -> Path:
-    """The folder of the sentences of the application, and of features without a folder."""
+    """The folder for the application's sentences, and for those of features without a folder."""
     return ROOT / "i18n" / "locales"
 
 
 def extracted() -> dict[Path, Catalog]:
-    """Every sentence that is marked for translation, by the folder of its translations."""
+    """Every sentence that is marked for translation, by translation folder."""
     own = Catalog(charset="utf-8")
     of_features = {
         folder.parent.name: Catalog(charset="utf-8")

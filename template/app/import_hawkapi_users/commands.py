@@ -35,13 +35,15 @@ def import_hawkapi_users(
         list[str] | None,
         typer.Option(
             metavar="REVISION",
-            help="A migration in migrations/versions whose tables and columns the database already has. It"
-            " is recorded as applied and does not run. Repeat the option for more than one.",
+            help="A migration in migrations/versions whose tables and columns are already in the database."
+            " It is recorded as applied and does not run. Repeat the option for more than one.",
         ),
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Only inspect. Exit code 1 means that the import would be refused."),
+        typer.Option(
+            "--check", help="Only inspect the database. Exit code 1 means that the import would be refused."
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
@@ -54,7 +56,7 @@ def import_hawkapi_users(
     if check:
         return
     if not yes:
-        typer.confirm("Only a backup brings the old database back. Continue?", abort=True)
+        typer.confirm("Only a backup can restore the old database. Continue?", abort=True)
     try:
         asyncio.run(_import(settings, table, applied or []))
     except DBAPIError as error:
@@ -63,7 +65,7 @@ def import_hawkapi_users(
 
 
 def _require_database(settings: Settings) -> None:
-    """Refuse a missing SQLite file. A new one would be the wrong database, so do not suggest to create it."""
+    """Refuse a missing SQLite file. A new one would be the wrong database, so do not suggest creating it."""
     url = make_url(settings.database_url.get_secret_value())
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         fail(f"There is no database {url.database}. Set DATABASE_URL to the database of the old application.")
@@ -73,7 +75,7 @@ def _require_database(settings: Settings) -> None:
 class _Plan:
     inspection: Inspection
     unknown: list[str]
-    """Revisions of the old application. This project does not have them."""
+    """Revisions of the old application that this project does not have."""
     recorded: list[str]
     """Revisions that are recorded as applied and do not run."""
     run: list[str]
@@ -91,7 +93,7 @@ async def _import(settings: Settings, table: str, applied: list[str]) -> None:
 
 
 def _make_plan(connection: Connection, settings: Settings, table: str, applied: list[str]) -> _Plan:
-    """Decide what the import of *table* does. Ends the command if the import is refused."""
+    """Decide what importing *table* does. Ends the command if the import is refused."""
     scripts = ScriptDirectory.from_config(alembic_config(settings))
     known, unknown = revisions.current_heads(connection, scripts)
     if known and unknown:
@@ -124,7 +126,7 @@ def _own_revision(script: Script) -> str:
 
 
 def _end_second_import(connection: Connection) -> NoReturn:
-    """End the command: with success if nothing is left to import."""
+    """End the command, with exit code 0 if nothing is left to import."""
     others = [each for each in library_table.library_tables(connection) if each != TABLE]
     if not others:
         typer.echo("This database already belongs to the application. `uv run app db upgrade` updates it.")
@@ -152,12 +154,12 @@ def _require_table(connection: Connection, table: str) -> None:
             " Check DATABASE_URL."
         )
     if table != TABLE and TABLE in tables:
-        fail(f"{table} cannot become {TABLE}, because there is another table {TABLE}. Rename that one first.")
+        fail(f"{table} cannot become {TABLE}, because another table has that name. Rename that one first.")
 
 
 def _run_plan(connection: Connection, settings: Settings, table: str, applied: list[str]) -> None:
     revisions.lock(connection, table)
-    # The old application may have written since the first inspection.
+    # The old application may have written to it since the first inspection.
     plan = _make_plan(connection, settings, table, applied)
     library_table.import_table(connection, plan.inspection)
     revisions.forget(connection, plan.unknown)
@@ -169,7 +171,7 @@ def _run_plan(connection: Connection, settings: Settings, table: str, applied: l
 def _show(plan: _Plan) -> None:
     inspection = plan.inspection
     typer.echo(f"{inspection.table} is a table of hawkapi-users. Accounts in it: {inspection.accounts}.")
-    typer.echo("The import does this in one transaction:")
+    typer.echo("The import does the following in one transaction:")
     steps = inspection.changes()
     if plan.unknown:
         steps.append(

@@ -80,9 +80,9 @@ class Inspection:
     differences: list[str] = field(default_factory=list[str])
     """How the table differs from the library's, one sentence each."""
     notes: list[str] = field(default_factory=list[str])
-    """Sentences: what the owner of the table should know before the import."""
+    """Sentences: what to know before the import."""
     normalized: dict[str, str] = field(default_factory=dict[str, str])
-    """Account id to normalized e-mail address, only for addresses that are not stored normalized."""
+    """Maps account ids to normalized e-mail addresses, for addresses that are not stored normalized."""
 
     def changes(self) -> list[str]:
         """Sentences: what `import_table` will do."""
@@ -271,7 +271,7 @@ def _unknown_hashes(connection: Connection, accounts: Table) -> list[str]:
         return []
     return [
         f"{_count(ids)} a password that hawkapi-users did not hash. Logging in with it fails, before the"
-        " import and after it. A password reset by mail sets a new one."
+        " import and after it. A password reset sets a new one."
     ]
 
 

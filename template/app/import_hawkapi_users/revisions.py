@@ -1,4 +1,4 @@
-"""Change tables and run migrations in one transaction. A failure undoes all of it, on SQLite too.
+"""Change tables and run migrations in one transaction. A failure undoes everything, on SQLite too.
 
 This does not run migrations/env.py, which opens its own connection. Template-owned.
 """
@@ -37,16 +37,17 @@ async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
         @event.listens_for(engine.sync_engine, "connect")
         def on_connect(connection: Any, record: Any) -> None:
             cursor = connection.cursor()
-            # A migration copies a table and drops the old one. With foreign keys on, the drop deletes the
-            # rows that refer to it.
+            # A migration copies a table and drops the old one. With foreign keys on, dropping it would delete
+            # the rows that refer to it.
             cursor.execute("PRAGMA foreign_keys = OFF")
-            # With the legacy behavior, foreign keys of other tables do not follow a renamed table.
+            # With the legacy behavior, other tables' foreign keys do not follow a renamed table.
             cursor.execute("PRAGMA legacy_alter_table = OFF")
             cursor.close()
 
         @event.listens_for(engine.sync_engine, "begin")
         def on_begin(connection: Connection) -> None:
-            # The driver begins only at the first INSERT: a rollback would keep tables created before it.
+            # The driver begins a transaction only at the first INSERT, so a rollback would keep tables
+            # created before it.
             connection.exec_driver_sql("BEGIN")
 
         _ = (on_connect, on_begin)
@@ -60,7 +61,7 @@ async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
 def lock(connection: Connection, table: str) -> None:
     """Keep other programs out of *table* until the transaction ends.
 
-    SQLite needs no lock: there the transaction fails if another program has written since it began.
+    SQLite needs no lock: its transaction fails if another program has written since it began.
     """
     if connection.dialect.name == "postgresql":
         quoted = connection.dialect.identifier_preparer.quote_identifier(table)
@@ -69,7 +70,7 @@ def lock(connection: Connection, table: str) -> None:
 
 
 def current_heads(connection: Connection, scripts: ScriptDirectory) -> tuple[list[str], list[str]]:
-    """Return the revisions in `alembic_version`: those of this project, then those that it does not know."""
+    """Return the revisions in `alembic_version`: first those of this project, then unknown ones."""
     heads = MigrationContext.configure(connection).get_current_heads()
     known = {each.revision for each in scripts.walk_revisions()}
     return [each for each in heads if each in known], [each for each in heads if each not in known]

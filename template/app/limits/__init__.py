@@ -1,7 +1,7 @@
 """Rate limits: a guard for your routes (`limited`) and the limiter itself.
 
-`app.state.limiter` counts in Redis if REDIS_URL is set, and otherwise in this process. Template-owned. Start
-reading at `limiter.py`.
+`app.state.limiter` counts in Redis if REDIS_URL is set, otherwise in this process. Template-owned. Start
+reading in `limiter.py`.
 """
 
 from app.limits.limiter import (
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def install(app: App) -> None:
-    """Set `app.state.limiter`. It closes with the application."""
+    """Set `app.state.limiter`. It is closed with the application."""
     settings = app.state.settings
     limiter = app.state.limiter = build_limiter(settings)
     app.on_shutdown(limiter.close)
@@ -41,7 +41,7 @@ def install(app: App) -> None:
 
 
 def build_limiter(settings: Settings) -> Limiter:
-    """The limiter for REDIS_URL and REDIS_OUTAGE. It connects on first use."""
+    """The limiter that REDIS_URL and REDIS_OUTAGE call for. It connects on first use."""
     if not settings.rate_limits:
         return Unlimited()
     if settings.redis_url is None:
@@ -56,7 +56,7 @@ def build_limiter(settings: Settings) -> Limiter:
 
 
 def _check_readiness(app: App, limiter: Limiter) -> None:
-    """Without Redis, an application with REDIS_OUTAGE=refuse cannot serve limited requests."""
+    """With REDIS_OUTAGE=refuse, an application without Redis cannot serve limited requests."""
 
     @app.readiness_check("redis")
     async def redis_responds() -> tuple[bool, str]:

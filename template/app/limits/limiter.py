@@ -36,7 +36,7 @@ class Rate:
     """*count* requests in *seconds*.
 
     All of them may come at once. After that, one more is allowed every `seconds / count`. After a pause of
-    `seconds` the full count is available again.
+    `seconds`, the full count is available again.
 
     Raises:
         ValueError: *count* or *seconds* is out of range.
@@ -47,10 +47,10 @@ class Rate:
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= _MAX_COUNT:
-            raise ValueError(f"A rate allows 1 to {_MAX_COUNT:_} requests, not {self.count}.")
+            raise ValueError(f"A rate must allow 1 to {_MAX_COUNT:_} requests, not {self.count}.")
         if not 0 < self.seconds <= _MAX_SECONDS:
             raise ValueError(
-                f"The period of a rate is more than 0 and at most {_MAX_SECONDS} seconds (366 days)."
+                f"The period of a rate must be more than 0 and at most {_MAX_SECONDS} seconds (366 days)."
             )
 
     @classmethod
@@ -68,7 +68,7 @@ class Rate:
 
     @property
     def interval(self) -> int:
-        """Microseconds until one more is allowed. Rounded up to an integer, because sums of floats drift."""
+        """Microseconds until one more is allowed, rounded up to an integer, because sums of floats drift."""
         return math.ceil(self.seconds * 1_000_000 / self.count)
 
 
@@ -86,7 +86,8 @@ class Limiter(Protocol):
     """
 
     async def acquire(self, key: str, rate: Rate) -> float:
-        """Count one and return 0.0. If the limit is reached, count nothing and return the seconds to wait."""
+        """Count one and return 0.0. If the limit has been reached, count nothing and return the seconds to
+        wait."""
         ...
 
     async def peek(self, key: str, rate: Rate) -> float:

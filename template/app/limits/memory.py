@@ -1,4 +1,4 @@
-"""Limits in the memory of this process. With N processes, N times as much is allowed.
+"""Limits in this process's memory. With N processes, N times as much is allowed.
 
 The algorithm is the token bucket of hawkapi-ratelimit 0.1, rewritten: the library cannot peek or refund,
 forgets buckets when a client fills its table, and its Redis limiter never reloads its script. A bucket is
@@ -13,29 +13,29 @@ from app import clock
 from app.limits.limiter import Rate, bucket_name
 
 _SWEPT_AT_ONCE = 16
-"""Buckets that one call checks for removal. The limit keeps every call short."""
+"""The number of buckets that one call checks for removal. This keeps every call short."""
 OVERFLOW = 4096
-"""Buckets per rate that new keys share while the table is full."""
+"""The number of buckets per rate that new keys share while the table is full."""
 
 
 class MemoryLimiter:
     """A `Limiter` that holds *max_keys* buckets (about 200 bytes each).
 
-    A bucket is removed only when it is full again, which loses nothing: filling the table resets no count.
-    While the table is full, new keys share `OVERFLOW` buckets per rate. *secret*, by default a new one for
-    each limiter, decides which bucket a key shares. A client that empties one affects few others and cannot
-    choose them (CWE-400).
+    A bucket is removed only when it is full again, so nothing is lost: filling the table does not reset any
+    count. While the table is full, new keys share `OVERFLOW` buckets per rate. *secret*, by default a new one
+    for each limiter, decides which bucket a key shares. A client that empties one affects few others, and
+    cannot choose which (CWE-400).
     """
 
     def __init__(self, max_keys: int = 100_000, *, secret: bytes | None = None) -> None:
         self._max_keys = max_keys
         self._secret = secret if secret is not None else secrets.token_bytes(32)
         self._full_at: dict[str, int] = {}
-        # One entry per bucket, with a time before which it cannot be full. Updated when that time has come.
+        # One entry per bucket, with a time before which it cannot be full. Updated at that time.
         self._next_full: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
-        """The number of buckets held. Shared buckets are not counted in *max_keys*."""
+        """The number of buckets held. Shared buckets do not count towards *max_keys*."""
         return len(self._full_at)
 
     async def acquire(self, key: str, rate: Rate) -> float:

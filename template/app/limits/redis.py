@@ -1,7 +1,7 @@
 """Limits in Redis (or Valkey), shared by every process that uses it. Restarting Redis resets them.
 
-It uses the same algorithm as `memory.py`. It runs inside Redis, so that two processes never count at the same
-time, and uses the clock of Redis, so that all agree on the time. A circuit breaker handles outages of Redis.
+The algorithm is that of `memory.py`. It runs inside Redis, so two processes never count at the same time, and
+uses Redis's clock, so all agree on the time. A circuit breaker handles Redis outages.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class RedisLimiter:
             socket_timeout=_STEP_TIMEOUT,
             # After a restart of Redis, old connections are dead. The second attempt opens a new one.
             retry=Retry(NoBackoff(), 1, supported_errors=(NoConnection,)),
-            # Fewer round trips for a new connection, without cluster maintenance notifications.
+            # No cluster maintenance notifications: new connections take fewer round trips.
             protocol=2,
             driver_info=None,
         )
@@ -98,24 +98,24 @@ class RedisLimiter:
                 wait = await self._script(keys=[name], args=[rate.interval, rate.count, cost])
             return int(wait) / 1_000_000
         except (RedisError, OSError, RuntimeError, ValueError) as error:
-            # TimeoutError is an OSError. A transport that was closed meanwhile raises RuntimeError. A reply
-            # that is not a number raises ValueError: the server is not Redis.
+            # TimeoutError is an OSError. A transport that was closed in the meantime raises RuntimeError. A
+            # reply that is not a number raises ValueError: the server is not Redis.
             raise LimiterUnavailable(f"{type(error).__name__}: {error}") from error
 
 
 _PAUSE = 0.5
-"""Seconds before a limiter that failed is tried again. Longer than one call can take."""
+"""Seconds before a failed limiter is tried again. Longer than one call can take."""
 _AT_ONCE = 16
-"""Concurrent calls. Later calls queue, so that when Redis goes down they find the breaker open instead of
-each waiting for its own timeout."""
+"""Concurrent calls. Later calls queue, so when Redis goes down they find the breaker open instead of each
+waiting for its own timeout."""
 
 
 class CircuitBreaker:
     """A `Limiter` that uses *limiter*, and *fallback* while it is unavailable.
 
-    Without a fallback nothing is allowed during an outage: `acquire` and `peek` raise LimiterUnavailable, and
-    `refund` does nothing. After each pause one call tries the limiter and may have to wait for its timeout.
-    The start and the end of an outage are each logged once.
+    Without a fallback, nothing is allowed during an outage: `acquire` and `peek` raise LimiterUnavailable,
+    and `refund` does nothing. After each pause, one call tries the limiter and may have to wait for its
+    timeout. The start and end of an outage are each logged once.
     """
 
     def __init__(self, limiter: Limiter, fallback: Limiter | None) -> None:

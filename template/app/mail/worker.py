@@ -37,8 +37,8 @@ MAX_RETRY = 3600.0
 """The maximum number of seconds between attempts to send a mail, plus or minus 20 percent. The default of
 MAIL_MAX_ATTEMPTS then takes about a day, so that a mail outlasts a long outage of the mail server."""
 LEASE = 8.0
-"""Seconds until another worker takes the mail of a worker that was killed. The clocks of the workers must
-agree within a few seconds, or one takes a mail that another is sending."""
+"""Seconds until another worker takes the mail of a worker that was killed. The workers' clocks must agree to
+within a few seconds. Otherwise one takes a mail that another is still sending."""
 RENEWAL = 2.0
 """Seconds between renewals of the lease while a mail is sent. Several may fail before the lease expires."""
 STEPS = 12

@@ -1,8 +1,8 @@
 """An example module: notes that belong to a user. It is yours: learn from it, rename it or delete it.
 
 It shows the parts of a module: a table (`models.py`), request and response bodies (`schemas.py`), routes that
-need a login (`routes.py`), `install` below, a migration (`migrations/versions/app_0002_notes.py`) and tests
-(`tests/notes`).
+require a login (`routes.py`), `install` below, a migration (`migrations/versions/app_0002_notes.py`) and
+tests (`tests/notes`).
 """
 
 from app.notes.routes import router

@@ -1,4 +1,4 @@
-"""The table of notes."""
+"""The notes table."""
 
 from datetime import datetime
 

@@ -21,7 +21,7 @@ class PublicNote(msgspec.Struct):
 
 
 class Page(msgspec.Struct):
-    """The query parameters of a list: how many, and after which id."""
+    """The query parameters of a list: how many entries, and after which id."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
     after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0

@@ -1,4 +1,4 @@
-"""HTML pages for every flow, so that people can use the application without a front end.
+"""HTML pages for every flow, so people can use the application without a separate front end.
 
 This folder is yours to change. A page is one template in `templates/` and one handler in `routes/`. The pages
 call the same manager as the JSON routes, so no rule is written twice. They work without JavaScript.
@@ -30,7 +30,7 @@ from app.web import App
 # isort: split
 
 REQUIRES = ("users", "web")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 _FOLDER = Path(__file__).parent
 

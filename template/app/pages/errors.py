@@ -1,4 +1,4 @@
-"""Errors as pages, for browsers. Clients that ask for JSON get problem details (RFC 9457)."""
+"""Shows errors to browsers as pages. Clients that ask for JSON get problem details (RFC 9457)."""
 
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +11,7 @@ from app.web.html import html_page
 
 
 def error_page(request: Request, problem: dict[str, Any]) -> Response:
-    """The page for *problem*, the problem details as a dict."""
+    """The page for *problem*: problem details as a dict."""
     status: int = problem["status"]
     return html_page(
         request,
@@ -27,14 +27,14 @@ def error_page(request: Request, problem: dict[str, Any]) -> Response:
 def _title(status: int) -> str:
     match status:
         case 403:
-            return _("This is not allowed")
+            return _("Not allowed")
         case 404:
-            return _("There is no such page")
+            return _("Page not found")
         case 429:
             return _("Too many attempts")
         case 500:
             return _("Something went wrong")
         case 503:
-            return _("Not available at the moment")
+            return _("Temporarily unavailable")
         case other:
             return HTTPStatus(other).phrase

@@ -8,7 +8,7 @@ from app.users.schemas import PublicEvent
 # isort: split
 
 SENTENCES_OF_FEATURES: dict[str, str] = {}
-"""Like `sentences`, marked by `N_`. Features add theirs when they are imported.
+"""Like `sentences`, marked with `N_`. Features add theirs when they are imported.
 
 A key is the name of an event, or `confirm totp`: the event and how the actor authenticated.
 """
@@ -18,12 +18,12 @@ REFUSALS_OF_FEATURES: dict[str, str] = {}
 
 
 def sentences() -> dict[str, str]:
-    """What happened, by the name of the event, in the language in use."""
+    """What happened, by event name, in the current language."""
     return {
         "register": _("The account was created"),
         "login": _("Logged in"),
-        "login_locked": _("Logging in was locked after too many wrong passwords"),
-        "guessing_blocked": _("Logging in was refused for a while after too many wrong passwords"),
+        "login_locked": _("The login was locked after too many wrong passwords"),
+        "guessing_blocked": _("The login was blocked for a while after too many wrong passwords"),
         "logout": _("Logged out"),
         "confirm": _("The password was confirmed"),
         "verify_request": _("A link to confirm the e-mail address was requested"),
@@ -31,32 +31,32 @@ def sentences() -> dict[str, str]:
         "password_reset_request": _("A link to set a new password was requested"),
         "password_reset": _("A new password was set with a mailed link"),
         "password_change": _("The password was changed"),
-        "email_change_request": _("A change of the e-mail address was requested"),
+        "email_change_request": _("A change of e-mail address was requested"),
         "email_change": _("The e-mail address was changed"),
         "session_end": _("Sessions were ended"),
-        "session_limit": _("The oldest sessions ended, because there were too many"),
-        "session_reuse": _("A session ended, because its token was used twice"),
+        "session_limit": _("The oldest sessions were ended because there were too many"),
+        "session_reuse": _("A session was ended because its token was used twice"),
         "profile_update": _("The profile was changed"),
         "update": _("The account was changed"),
-        "export": _("The data of the account was exported"),
+        "export": _("The account's data was exported"),
         "delete_request": _("The account was marked for deletion"),
-        "delete_cancelled": _("The deletion was cancelled by logging in"),
+        "delete_cancelled": _("The deletion was cancelled by a login"),
         "delete": _("The account was deleted"),
         "invite": _("Someone was invited"),
         "invitation_withdrawn": _("An invitation was withdrawn"),
         "link_refused": _("A link was used that no longer works"),
         "cross_site_refused": _("A request from another site was refused"),
-        "mail_retried": _("A mail that could not be sent was tried again"),
-        "mail_dropped": _("A mail that could not be sent was deleted"),
+        "mail_retried": _("An e-mail that could not be sent was queued again"),
+        "mail_dropped": _("An e-mail that could not be sent was deleted"),
         # Your own events go below; template updates never touch them.
     }
 
 
 def refusals() -> dict[str, str]:
-    """Like `sentences`, for what was tried and refused."""
+    """Like `sentences`, for attempts that were refused."""
     return {
         "register": _("Someone tried to create an account with your e-mail address"),
-        "login": _("Logging in was refused"),
+        "login": _("A login attempt was refused"),
         "confirm": _("A wrong password was given to confirm it"),
         "verify": _("A wrong password was given to confirm the e-mail address"),
         "password_change": _("A wrong password was given to change it"),
@@ -71,7 +71,7 @@ def sentence_of(event: PublicEvent) -> str:
 
 
 def name_of(event: PublicEvent) -> str:
-    """What happened or was tried, for administrators. An event without a sentence shows its name."""
+    """What happened or was attempted, for administrators. An event without a sentence shows its name."""
     found = _find(event, sentences(), SENTENCES_OF_FEATURES)
     return found or event.event.replace("_", " ").capitalize()
 

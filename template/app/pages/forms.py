@@ -1,6 +1,6 @@
-"""What the forms send, and how a form shows what is wrong.
+"""The contents of the forms, and how a form shows errors.
 
-Every field has a default, because a browser sends empty fields and the manager says what is wrong with them.
+Every field has a default: browsers send empty fields, and the manager says what is wrong with them.
 """
 
 from typing import Any
@@ -50,7 +50,7 @@ REFUSALS = (
 """Exceptions that a form shows instead of an error page."""
 
 _PASSWORDS = frozenset({"password", "current_password", "new_password"})
-"""Fields that a page never contains, so that a password is not sent back."""
+"""Fields whose values are never shown again, so that a password is not sent back."""
 
 
 class RegistrationForm(msgspec.Struct):
@@ -96,14 +96,14 @@ class SessionForm(msgspec.Struct):
 
 
 class ProfileForm(msgspec.Struct):
-    """The form on the profile page. Each field has the name of a field of `ProfileUpdate`, which has its
+    """The form on the profile page. Each field has the name of a field in `ProfileUpdate`, which defines its
     rules: `display_name: str = ""`."""
 
     # Your own profile fields go below; template updates never touch them.
 
 
 class InvalidProfile(ValueError):
-    """A field of the profile that is not allowed. The text says why."""
+    """A profile field whose value is not allowed. The text says why."""
 
     def __init__(self, message: str, *, field: str) -> None:
         super().__init__(message)
@@ -133,18 +133,18 @@ def profile_update(form: ProfileForm) -> ProfileUpdate:
 def show_again(
     request: Request, template: str, form: msgspec.Struct, error: Exception, **values: Any
 ) -> Response:
-    """The page of the form, with its values and with what is wrong. Nothing is saved (the status is 400)."""
+    """The form's page again, with its values and the errors. Nothing is saved (the status is 400)."""
     given = msgspec.structs.asdict(form)
     kept = {name: value for name, value in given.items() if name not in _PASSWORDS}
     field, sentence = problem_of(error)
-    # A form that has no such field shows the sentence at its top.
+    # A form without this field shows the sentence at the top.
     errors = {field if field in given else "": sentence}
     shown: dict[str, Any] = kept | {"errors": errors} | values
     return html_page(request, template, status=400, **shown)
 
 
 def problem_of(error: Exception) -> tuple[str, str]:
-    """The field that *error* is about, or an empty string, and the sentence for the person."""
+    """The field that *error* is about, or an empty string, and the sentence to show."""
     match error:
         case UserAlreadyExists():
             return "email", _("This e-mail address already has an account.")

@@ -1,4 +1,4 @@
-"""How every page that logs someone in ends, whatever the proof was."""
+"""The last step of every page that logs someone in, by whatever means."""
 
 from hawkapi import Request
 from hawkapi.responses.response import Response
@@ -11,13 +11,13 @@ from app.users.sessions import IssuedSession
 
 
 def enter(request: Request, users: UserManager, issued: IssuedSession, next: str) -> Response:
-    """Set the cookie of the new session, and go to *next*."""
+    """Set the new session's cookie and go to *next*."""
     give_cookie(request, issued)
     remember_browser(request, users, issued.user)
     return redirect(request, own_path(next), message="logged_in")
 
 
 def ask_for_factor(request: Request, required: SecondFactorRequired, next: str) -> Response:
-    """Go on to the page of the feature that has set `UserManager.second_factors`."""
+    """Go to the page of the feature that set `UserManager.second_factors`."""
     give_login_key(request, required.ticket, required.browser_key)
     return redirect(request, with_next("/login/second-factor", next))

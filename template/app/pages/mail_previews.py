@@ -1,4 +1,4 @@
-"""Every mail with sample data, for `/dev/mails`. Nothing is sent or saved."""
+"""Every e-mail with sample data, for `/dev/mails`. Nothing is sent or saved."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -51,19 +51,19 @@ PREVIEWS: dict[str, Preview] = {
     **{name: _notice(name) for name in NOTICES},
     # Your own previews go below; template updates never touch them.
 }
-"""The functions that put the mails into the outbox, by name. Each gets a sample account."""
+"""The functions that put e-mails into the outbox, by name. Each gets a sample account."""
 
 PREVIEWS_OF_FEATURES: dict[str, Preview] = {}
-"""Like `PREVIEWS`. Features add theirs when they are installed. Their notices are found without it."""
+"""Like `PREVIEWS`. Features add theirs when they are installed. Notices are found without it."""
 
 
 def previews() -> dict[str, Preview]:
-    """All previews, with those of features."""
+    """All previews, including those of features."""
     return PREVIEWS | PREVIEWS_OF_FEATURES | {name: _notice(name) for name in NOTICES_OF_FEATURES}
 
 
 async def preview(services: Services, name: str) -> EmailMessage:
-    """The mail *name*, as the functions in `app/users/emails.py` make it for a sample account.
+    """The e-mail *name*, as the functions in `app/users/emails.py` create it for a sample account.
 
     Raises:
         KeyError: there is no preview with this name.

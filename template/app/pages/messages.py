@@ -1,7 +1,7 @@
 """Messages that the next page shows once, after a redirect.
 
-A cookie holds the name of the message, never its text, so a forged cookie can only show a sentence from this
-list.
+A cookie contains the name of the message, never its text, so a forged cookie can only show a sentence from
+this list.
 """
 
 from typing import Any
@@ -16,50 +16,52 @@ from app.web.framework.application import services_of_request
 COOKIE = "message"
 
 MESSAGES_OF_FEATURES: dict[str, str] = {}
-"""Messages by their names, marked by `N_`. Features add theirs when they are imported."""
+"""Messages by name, marked with `N_`. Features add theirs when they are imported."""
 
 
 def sentences() -> dict[str, str]:
-    """Every message by its name, in the language in use. Add your own here."""
+    """Every message by name, in the current language. Add your own here."""
     return {
-        "registered": _("Welcome! Open the link that we have mailed to you to confirm your e-mail address."),
-        "check_mail": _("If the e-mail address has an account, we have sent a mail to it."),
+        "registered": _("Welcome! To confirm your e-mail address, open the link that we have sent you."),
+        "check_mail": _("If there is an account with this e-mail address, we have sent an e-mail to it."),
         "email_verified": _("Your e-mail address is confirmed."),
         "email_verified_new_password": _(
-            "Your e-mail address is confirmed. To log in, set a new password. We have mailed you a link to do"
+            "Your e-mail address is confirmed. To log in, set a new password. We have sent you a link to do"
             " so."
         ),
-        "email_changed": _("Your e-mail address is changed."),
+        "email_changed": _("Your e-mail address has been changed."),
         "account_made": _("Your account is ready. You can now log in."),
-        "link_sent": _("We have sent you a mail with a new link."),
+        "link_sent": _("We have sent you an e-mail with a new link."),
         "logged_in": _("You are logged in."),
         "logged_out": _("You are logged out."),
-        "password_set": _("Your password is set. You can now log in with it."),
-        "password_changed": _("Your password is changed. All other sessions have ended."),
-        "confirm_new_email": _("We have mailed a link to the new address. Open it to change your address."),
-        "profile_saved": _("Your changes are saved."),
+        "password_set": _("Your password has been set. You can now log in with it."),
+        "password_changed": _("Your password has been changed. All other sessions have ended."),
+        "confirm_new_email": _("We have sent a link to the new address. Open it to change your address."),
+        "profile_saved": _("Your changes have been saved."),
         "session_ended": _("The session has ended."),
         "sessions_ended": _("All other sessions have ended."),
-        "account_deleted": _("Your account is deleted."),
+        "account_deleted": _("Your account has been deleted."),
         "deletion_scheduled": _("Your account will be deleted. To keep it, log in before then."),
-        "account_disabled": _("The account is disabled, and its sessions have ended."),
-        "account_enabled": _("The account is enabled."),
-        "account_promoted": _("The account is a superuser now."),
+        "account_disabled": _("The account has been disabled, and its sessions have ended."),
+        "account_enabled": _("The account has been enabled."),
+        "account_promoted": _("The account is now a superuser."),
         "account_demoted": _("The account is no longer a superuser."),
-        "account_verified": _("The e-mail address is marked as verified."),
-        "account_unverified": _("The e-mail address is marked as unverified, and the sessions have ended."),
+        "account_verified": _("The e-mail address has been marked as verified."),
+        "account_unverified": _(
+            "The e-mail address has been marked as unverified, and the sessions have ended."
+        ),
         "account_reset_required": _(
             "The password no longer works, and a link to set a new one is on its way to the owner."
         ),
         "account_reset_waived": _("The current password works again."),
         "account_reset_sent": _("A link to set a new password is on its way to the owner."),
         "account_session_ended": _("The session has ended."),
-        "account_sessions_ended": _("All sessions of the account have ended."),
-        "account_removed": _("The account is deleted."),
+        "account_sessions_ended": _("All of the account's sessions have ended."),
+        "account_removed": _("The account has been deleted."),
         "invited": _("The invitation is on its way."),
-        "invitation_withdrawn": _("The invitation is withdrawn. Its link no longer works."),
-        "mail_retried": _("The mail is in the outbox again and will be sent soon."),
-        "mail_dropped": _("The mail is deleted."),
+        "invitation_withdrawn": _("The invitation has been withdrawn. Its link no longer works."),
+        "mail_retried": _("The e-mail is in the outbox again and will be sent soon."),
+        "mail_dropped": _("The e-mail has been deleted."),
         "mailbox_emptied": _("The mailbox is empty."),
         # Your own messages go below; template updates never touch them.
     }

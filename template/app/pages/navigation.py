@@ -1,8 +1,8 @@
-"""Who sees a page, and where a form leads to.
+"""Who can see a page, and where a form leads.
 
 A handler takes one of these guards as its first parameter. `Visitor` lets everyone in. `SignedIn` sends
 people without a login to the login page, which brings them back. `RecentlySignedIn` also asks for the
-password if the last check is too long ago. `Administrator` is for superusers only.
+password if the last check was too long ago. `Administrator` is for superusers only.
 """
 
 import re
@@ -20,10 +20,10 @@ from app.web import Problem, needs
 from app.web.framework.application import services_of_request
 
 _OWN_PATH = re.compile(r"/(?!/)[\x21-\x5b\x5d-\x7e]*")
-"""A path as browsers send it: printable ASCII without a backslash, which some browsers take for a slash."""
+"""A path as browsers send it: printable ASCII without backslashes, which some browsers treat as slashes."""
 _USER = "app.pages.user"
 FACTORS_PAGE = "/account/second-factors"
-"""Where people set up a second factor that they must have."""
+"""Where people set up a required second factor."""
 
 
 class Redirect(Problem):
@@ -39,14 +39,15 @@ class Redirect(Problem):
 def redirect(
     request: Request, path: str, *, message: str = "", headers: dict[str, str] | None = None
 ) -> Response:
-    """Go to *path* of this application and show *message* there. The response to every form that worked."""
+    """Go to *path* in this application and show *message* there. The response to every successful form."""
     if message:
         messages.show_next(request, message)
     return Response(b"", status_code=303, headers={"Location": path} | (headers or {}))
 
 
 def message_page(request: Request, message: str) -> Response:
-    """Show *message* once after a form of a mailed link. People without a login see it on the login page."""
+    """Show *message* once, after the form of a mailed link. People without a login see it on the login
+    page."""
     return redirect(request, "/account", message=message)
 
 
@@ -60,12 +61,12 @@ def own_path(path: str, default: str = "/account") -> str:
 
 
 def with_next(page: str, path: str) -> str:
-    """*page*, which leads to *path* afterwards, if that is a path on this site."""
+    """The URL of *page*, which leads to *path* afterwards if that is a path on this site."""
     return f"{page}?{urlencode({'next': own_path(path)})}"
 
 
 def next_page(request: Request, **position: object) -> str:
-    """The path of the next page of a list: this one with its filters, at *position*. Empty if a position is
+    """The path of the next page of a list: this page with its filters, at *position*. Empty if a position is
     None."""
     return "" if None in position.values() else _list_at(request, position)
 
@@ -109,7 +110,7 @@ async def _signed_in(request: Request, login: Visitor, found: FoundLogin) -> Log
 
 
 SignedIn = Annotated[Login, Depends(_signed_in)]
-"""The login. Without one, the login page opens and leads back to this page."""
+"""The login. Without one, people see the login page, which leads back to this page."""
 
 
 @needs("a recent login")
@@ -143,7 +144,8 @@ RecentAdministrator = Annotated[Login, Depends(_recent_administrator)]
 
 
 def _with_return(page: str, request: Request) -> str:
-    """*page*, with the path to return to. A form is not sent again: its page opens instead."""
+    """The URL of *page*, with the path to return to. A form is not submitted again: its page is opened
+    instead."""
     path = request.path
     if request.method == "GET" and (query := request.scope["query_string"]):
         path += "?" + query.decode("latin-1")
@@ -151,7 +153,7 @@ def _with_return(page: str, request: Request) -> str:
 
 
 def context(request: Request) -> dict[str, Any]:
-    """What the layout needs: who is logged in, and what the application is called."""
+    """The values that the layout needs, such as the user and the application's name."""
     settings = services_of_request(request).settings
     return {
         "user": request.scope.get(_USER),
@@ -160,7 +162,7 @@ def context(request: Request) -> dict[str, Any]:
         "docs_enabled": settings.docs_enabled,
         "logo_url": settings.logo_url,
         "registration": settings.registration,
-        # A form returns to the page that it is on. Pages behind mailed links have a token in the path.
+        # A form returns to the page it is on. Pages behind mailed links have a token in the path.
         "here": request.path if request.method == "GET" and "token" not in request.path_params else "/",
         "languages": i18n.names(),
     }

@@ -14,9 +14,9 @@ from app.web.csrf import require_same_origin
 
 
 class PageRouter(Router):
-    """A router whose routes are pages: not part of the OpenAPI document, and safe against forged forms.
+    """A router whose routes are pages: left out of the OpenAPI document, and protected against forged forms.
 
-    The session cookie logs in, so every form must come from a page of this application.
+    The session cookie authenticates forms, so every form must come from a page of this application.
     """
 
     def __init__(self, prefix: str = "") -> None:
@@ -31,9 +31,9 @@ class PageRouter(Router):
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Handle a form that is sent to *path*, which is not a page itself. Opening *path* leads to *page*.
 
-        A browser opens *path* after a login or password check that interrupted the form. The form is not sent
-        again. *page* has the parameters of *path*, for example `/things/{thing_id}`. *options*: of
-        the route.
+        A browser opens *path* after a login or password check that interrupted the form. The form is not
+        submitted again. *page* has the same parameters as *path*, for example `/things/{thing_id}`.
+        *options*: for the route.
         """
 
         async def open_page(login: SignedIn, request: Request) -> Response:

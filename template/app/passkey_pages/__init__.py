@@ -1,7 +1,7 @@
-"""The pages of passkeys: log in with one, give it as a second factor, and look after one's own.
+"""The passkey pages: log in with a passkey, use it as a second factor, and manage your own.
 
-This folder is yours to change. The rules are in `app/passkeys`. A browser asks its user for a passkey only
-through JavaScript, which is in `static/passkeys.js`: it puts the response into a form and sends the form.
+This folder is yours to change. The rules are in `app/passkeys`. A browser can ask for a passkey only through
+JavaScript, which is in `static/passkeys.js`. It puts the response into a form and submits the form.
 """
 
 from pathlib import Path
@@ -15,15 +15,15 @@ from app.web import App
 from app.web.static_files import StaticFiles
 
 REQUIRES = ("pages", "passkeys", "second_factor_pages")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 _FOLDER = Path(__file__).parent
-# Importing it has added the sentences.
+# Importing it adds the sentences.
 _ = words
 
 
 def install(app: App) -> None:
-    """Add the pages, and their parts of the login page and the pages of all second factors."""
+    """Add the pages, and their parts of the login page and of the second factor pages."""
     files = StaticFiles("/static/passkeys", _FOLDER / "static")
     html = app.state.html
     html.add_folder(_FOLDER / "templates")

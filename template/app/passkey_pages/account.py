@@ -1,4 +1,4 @@
-"""The passkeys of one's own account: add one, rename it, and remove it."""
+"""The user's own passkeys: add, rename and remove them."""
 
 from typing import Annotated, Any
 
@@ -40,7 +40,7 @@ class NameForm(Secret):
 
 
 async def passkeys_of(request: Request, db: AsyncSession, user: User) -> dict[str, Any]:
-    """What the section of passkeys shows."""
+    """The values that the passkeys section shows."""
     passkeys = factors_of(services_of_request(request).users).of_kind(Passkeys)
     return {"passkeys": await passkeys.of(db, user)}
 
@@ -74,7 +74,7 @@ async def passkey_page(
     factors: AllFactors,
     db: Db,
 ) -> Response:
-    """Rename a passkey, or remove it."""
+    """Rename or remove a passkey."""
     own = await passkeys.of(db, login.user)
     passkey = next((each for each in own if each.id == passkey_id), None)
     if passkey is None:

@@ -1,4 +1,4 @@
-"""Log in with a passkey, in place of the password."""
+"""Log in with a passkey instead of a password."""
 
 from typing import Annotated
 
@@ -32,7 +32,7 @@ class PasskeyForm(Secret):
 
 @router.get("/login/passkey")
 async def login_page(visitor: Visitor, request: Request) -> Response:
-    # For a browser that opens the address again, for example after it has changed the language.
+    # For a browser that opens the address again, for example after changing the language.
     return redirect(request, "/login")
 
 
@@ -45,7 +45,7 @@ async def log_in(
     users: Users,
     db: Db,
 ) -> Response:
-    """Begin a session and set its cookie. The previous session of the browser ends."""
+    """Begin a session and set its cookie. The browser's previous session ends."""
     try:
         issued = await passkeys.log_in(
             db,

@@ -1,4 +1,4 @@
-"""Messages and sentences of the audit log about passkeys. Change the words freely."""
+"""Messages, and sentences for the audit log, about passkeys. Change the words freely."""
 
 from app.i18n import N_
 from app.pages.events import REFUSALS_OF_FEATURES, SENTENCES_OF_FEATURES
@@ -6,9 +6,9 @@ from app.pages.messages import MESSAGES_OF_FEATURES
 
 MESSAGES_OF_FEATURES.update(
     {
-        "passkey_removed": N_("The passkey is removed. All other sessions have ended."),
+        "passkey_removed": N_("The passkey has been removed. All other sessions have ended."),
         "passkey_not_added": N_("The passkey was not added. Try again."),
-        "passkey_exists": N_("This passkey was added before."),
+        "passkey_exists": N_("This passkey has already been added."),
         "too_many_passkeys": N_("The account has too many passkeys. Remove one first."),
     }
 )
@@ -22,8 +22,8 @@ SENTENCES_OF_FEATURES.update(
 REFUSALS_OF_FEATURES.update(
     {
         "login passkey": N_("A login with a passkey was refused"),
-        "second_factor credential": N_("A passkey was refused at a login, after the right password"),
+        "second_factor credential": N_("A passkey was refused at login, after the correct password"),
         "confirm credential": N_("A passkey was refused to confirm the login"),
-        "passkey_count": N_("The count of a passkey did not grow: there may be a copy of it"),
+        "passkey_count": N_("A passkey's counter did not increase: there may be a copy of it"),
     }
 )

@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn), as a second factor and in place of the password. Start reading at `passkeys.py`."""
+"""Passkeys (WebAuthn), as a second factor and instead of a password. Start reading in `passkeys.py`."""
 
 from hawkapi import Request
 from hawkapi.responses.response import Response
@@ -14,7 +14,7 @@ from app.tasks import PeriodicTask
 from app.web import App, Problem
 
 REQUIRES = ("second_factors", "users")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 
 def install(app: App) -> None:

@@ -1,6 +1,6 @@
-"""What people call the authenticators that keep passkeys. Add your own freely.
+"""The names of authenticators that keep passkeys. Add your own freely.
 
-From the list that makers of passkey providers keep together:
+From the list that passkey providers maintain together:
 https://github.com/passkeydeveloper/passkey-authenticator-aaguids (2026-08-07).
 """
 
@@ -33,5 +33,5 @@ _NAMES = {
 
 
 def name_of(aaguid: str) -> str:
-    """What to call a passkey whose owner gives it no name."""
+    """The name for a passkey whose owner does not name it."""
     return _NAMES.get(aaguid) or _("Passkey")

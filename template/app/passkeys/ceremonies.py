@@ -1,6 +1,6 @@
-"""What browsers and authenticators are asked, and whether they responded well (WebAuthn level 3, section 7).
+"""Options for browsers and authenticators, and verification of their responses (WebAuthn level 3, section 7).
 
-The library `webauthn` builds the options and verifies the responses. This module knows no database.
+The library `webauthn` builds the options and verifies the responses. This module does not use the database.
 """
 
 from collections.abc import Generator, Sequence
@@ -35,16 +35,17 @@ from app.settings import Settings
 from app.settings_checks.types import origin_of
 
 MAX_LENGTH = 20_000
-"""Characters of a response as JSON."""
+"""The maximum length of a response as JSON, in characters."""
 
 
 class InvalidResponse(ValueError):
-    """The authenticator's response is malformed, of another site, or not signed by this passkey."""
+    """The authenticator's response is malformed, for another site, or not signed by this passkey."""
 
 
 @dataclass(frozen=True)
 class RelyingParty:
-    """This application, as authenticators know it. *id*: a domain. *origins*: of the pages that may ask."""
+    """This application, as authenticators know it. *id*: a domain. *origins*: those of pages that may ask for
+    passkeys."""
 
     id: str
     name: str
@@ -52,10 +53,10 @@ class RelyingParty:
 
 
 def relying_party(settings: Settings) -> RelyingParty:
-    """The application of *settings*. Passkeys work on BASE_URL and CORS_ORIGINS, within PASSKEY_DOMAIN.
+    """The relying party for *settings*. Passkeys work on BASE_URL and CORS_ORIGINS, within PASSKEY_DOMAIN.
 
     Raises:
-        ValueError: none of them is in the domain.
+        ValueError: none of these origins is in the domain.
     """
     domain = settings.passkey_domain
     candidates = [_named(origin_of(settings.base_url)), *settings.cors_origins]
@@ -69,7 +70,7 @@ def relying_party(settings: Settings) -> RelyingParty:
 
 
 def _named(origin: str) -> str:
-    """Browsers refuse passkeys at an IP address. In development the server is at localhost, too."""
+    """Browsers refuse passkeys at an IP address. In development, the server is also at localhost."""
     for address in ("//127.0.0.1", "//[::1]"):
         origin = origin.replace(address, "//localhost")
     return origin
@@ -105,7 +106,7 @@ def creation_options(
 def request_options(
     party: RelyingParty, *, challenge: bytes, allowed: Sequence[Passkey] = (), must_verify: bool
 ) -> dict[str, Any]:
-    """For `navigator.credentials.get()`, as JSON. Without *allowed* the person chooses any passkey."""
+    """For `navigator.credentials.get()`, as JSON. Without *allowed*, the user may choose any passkey."""
     options = generate_authentication_options(
         rp_id=party.id,
         challenge=challenge,
@@ -150,21 +151,21 @@ class _Credential(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Response:
-    """What a browser sent, with the parts that are read before it is verified. Believe none of them."""
+    """A browser's response, with the parts that are read before it is verified. Do not trust any of them."""
 
     content: dict[str, Any]
     credential_id: str
     challenge: bytes
     user_handle: str
     transports: str
-    """JSON, as in the table."""
+    """JSON, as stored in the table."""
 
 
 def read(content: dict[str, Any] | str) -> Response:
-    """The response that *content* is.
+    """Parse *content*.
 
     Raises:
-        InvalidResponse: it is none, or comes from a page in a frame of another site.
+        InvalidResponse: it is malformed, or comes from a page in a frame on another site.
     """
     try:
         if isinstance(content, str):
@@ -178,7 +179,7 @@ def read(content: dict[str, Any] | str) -> Response:
     except (ValueError, RecursionError) as error:
         raise InvalidResponse("the response is malformed") from error
     if client_data.cross_origin:
-        raise InvalidResponse("the page is in a frame of another site")
+        raise InvalidResponse("the page is in a frame on another site")
     known = [each.value for each in AuthenticatorTransport if each.value in parts.transports]
     transports = msgspec.json.encode(known).decode()
     return Response(content, credential.id, challenge, user_handle, transports)
@@ -187,7 +188,7 @@ def read(content: dict[str, Any] | str) -> Response:
 def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
     """Verify the response of `navigator.credentials.create()`. The caller has taken its challenge.
 
-    Who made the authenticator is not asked for, so a statement of its maker (attestation) is not read.
+    The maker of the authenticator does not matter, so attestation is neither requested nor read.
 
     Raises:
         InvalidResponse: do not add the passkey.
@@ -206,7 +207,7 @@ def verify(
 ) -> VerifiedAuthentication:
     """Verify the response of `navigator.credentials.get()`. The caller has taken its challenge.
 
-    *must_verify*: the authenticator must have verified its user by a PIN, a fingerprint or the like.
+    *must_verify*: the authenticator must have verified its user, by a PIN, a fingerprint or similar.
 
     Raises:
         InvalidResponse: it does not come from *passkey*.
@@ -218,7 +219,7 @@ def verify(
             expected_rp_id=party.id,
             expected_origin=party.origins,
             credential_public_key=passkey.public_key,
-            # Not the stored number: the library would refuse a smaller one. See `Passkeys._note_use`.
+            # Not the stored count: the library would refuse a lower one. See `Passkeys._note_use`.
             credential_current_sign_count=0,
             require_user_verification=must_verify,
         )
@@ -244,5 +245,5 @@ def _invalid_if_it_fails() -> Generator[None]:
     try:
         yield
     except Exception as error:
-        # The library raises errors of many kinds for what a hostile client sends.
+        # The library raises many kinds of errors for what a hostile client sends.
         raise InvalidResponse("the response cannot be verified") from error

@@ -1,7 +1,7 @@
-"""Challenges: random bytes that an authenticator signs, so that an earlier response cannot be sent again.
+"""Challenges: random bytes that an authenticator signs, so that an earlier response cannot be replayed.
 
-A challenge is a row that works once, for five minutes, for the ceremony that it was made for, and for who got
-it. One DELETE takes it, before anything of the response is believed. Do not change that.
+A challenge is a row that works once, for five minutes, for one kind of ceremony and one holder. One DELETE
+takes it, before anything in the response is trusted. Do not change that.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ from app.passkeys.models import PasskeyChallenge
 LASTS = timedelta(minutes=5)
 
 type Ceremony = Literal["add", "passwordless", "login", "confirm"]
-"""`add` a passkey, log in with it in place of the password (`passwordless`), or give it as a second factor,
-at a `login` or to `confirm`."""
+"""`add` a passkey, log in with it instead of a password (`passwordless`), or use it as a second factor, at a
+`login` or to `confirm`."""
 
 
 async def make(db: AsyncSession, ceremony: Ceremony, holder: str) -> bytes:
@@ -39,9 +39,9 @@ async def make(db: AsyncSession, ceremony: Ceremony, holder: str) -> bytes:
 
 
 async def take(db: AsyncSession, challenge: bytes, ceremony: Ceremony, holder: str | None) -> bool:
-    """Use *challenge* up. False if it does not exist, was used, is too old, or belongs to somebody else.
+    """Use up *challenge*. False if it does not exist, was used, has expired, or belongs to someone else.
 
-    *holder*: None for a client without cookies, which is only recognized by its `User-Agent`.
+    *holder*: None for a client without cookies, which is recognized only by its `User-Agent`.
     """
     belongs = (
         PasskeyChallenge.user_agent == client_of_session(db).user_agent
@@ -63,7 +63,7 @@ async def take(db: AsyncSession, challenge: bytes, ceremony: Ceremony, holder: s
 
 
 async def remove_expired(db: AsyncSession) -> None:
-    """Delete challenges that nobody has used in time."""
+    """Delete expired challenges."""
     await db.execute(delete(PasskeyChallenge).where(PasskeyChallenge.expires_at <= clock.now()))
 
 

@@ -1,4 +1,4 @@
-"""The tables of passkeys."""
+"""The passkey tables."""
 
 from datetime import datetime
 from uuid import uuid4
@@ -24,22 +24,22 @@ class Passkey(Base):
     """In COSE format."""
     name: Mapped[str] = mapped_column(String(64))
     authenticator: Mapped[str] = mapped_column(String(36))
-    """The AAGUID: the kind of authenticator. Zeros if it is not told."""
+    """The AAGUID: the model of the authenticator. Zeros if unknown."""
     transports: Mapped[str] = mapped_column(String(200), default="[]")
     """JSON: how browsers reach the authenticator, such as `["internal"]`."""
     verifies_user: Mapped[bool] = mapped_column(Boolean)
-    """Whether it verified its user, by a PIN or a fingerprint, when it was added."""
+    """Whether it verified its user when it was added, by a PIN or a fingerprint."""
     can_be_backed_up: Mapped[bool] = mapped_column(Boolean)
-    """Whether its maker can copy it to other devices. This never changes."""
+    """Whether it can be copied to other devices. This never changes."""
     is_backed_up: Mapped[bool] = mapped_column(Boolean)
     sign_count: Mapped[int] = mapped_column(BigInteger)
-    """How often it says that it was used. Many authenticators always say 0."""
+    """How often it was used, according to the authenticator. Many always say 0."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
 
 
 class PasskeyHandle(Base):
-    """What authenticators know an account by: random bytes that reveal nothing (section 14.6.1)."""
+    """The account's id for authenticators: random bytes that reveal nothing (section 14.6.1)."""
 
     __tablename__ = "passkey_handles"
 
@@ -58,8 +58,8 @@ class PasskeyChallenge(Base):
     challenge_hash: Mapped[str] = mapped_column(String(64), primary_key=True, info=SECRET)
     """SHA-256 of the challenge."""
     ceremony: Mapped[str] = mapped_column(String(16))
-    """What it was made for. It works for nothing else."""
+    """The kind of ceremony. It works for no other."""
     holder_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """SHA-256 of what its holder has: a session, a ticket or a key in a cookie."""
+    """SHA-256 of its holder: a session, a ticket or a key in a cookie."""
     user_agent: Mapped[str] = mapped_column(String(512))
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)

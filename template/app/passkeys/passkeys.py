@@ -1,7 +1,7 @@
-"""Passkeys (WebAuthn level 3): keys that devices and password managers keep, and that cannot be phished.
+"""Passkeys (WebAuthn level 3): keys that devices and password managers keep and that cannot be phished.
 
-A passkey is a second factor. One that verifies its user, by a PIN or a fingerprint, also replaces the
-password and the factor together. This module knows nothing about HTTP.
+A passkey is a second factor. A passkey that verifies its user, by a PIN or a fingerprint, can also replace
+both the password and the factor. This module knows nothing about HTTP.
 
 You may change the limits below. Keep the order of the statements: the challenge is used up and committed
 before the response is verified, and the account is locked before its passkeys.
@@ -35,11 +35,11 @@ from app.users.sessions import IssuedSession
 logger = logging.getLogger("app.passkeys")
 
 MAX_PASSKEYS = 20
-"""Of an account."""
+"""Per account."""
 
 
 class PasskeyRefused(ValueError):
-    """The passkey is unknown, was removed, did not verify its user, or its account may not log in."""
+    """The passkey is unknown, was removed or did not verify its user, or its account cannot log in."""
 
     code = "passkey_refused"
 
@@ -57,12 +57,12 @@ class TooManyPasskeys(ValueError):
 
 
 class PasskeyExists(ValueError):
-    """The passkey was added before, to this account or to another one."""
+    """The passkey has already been added, to this account or another."""
 
     code = "passkey_exists"
 
     def __init__(self) -> None:
-        super().__init__(_("This passkey was added before."))
+        super().__init__(_("This passkey has already been added."))
 
 
 class Passkeys:
@@ -109,10 +109,10 @@ class Passkeys:
         return bool(removed.all())
 
     async def options_for(self, db: AsyncSession, user: User, asked: Asked) -> dict[str, object]:
-        """Ask the browser for one of the passkeys of *user*, as a second factor.
+        """The options to ask for one of the passkeys of *user*, as a second factor.
 
         Raises:
-            NoSecondFactor: there are none.
+            NoSecondFactor: the account has none.
         """
         passkeys = await self.of(db, user)
         if not passkeys:
@@ -127,7 +127,8 @@ class Passkeys:
     # Logging in without a password
 
     async def begin_login(self, db: AsyncSession, key: str) -> dict[str, object]:
-        """Ask the browser for any passkey. *key*: in a cookie, so that only this browser can respond."""
+        """The options to ask for any passkey. *key*: kept in a cookie, so that only this browser can
+        respond."""
         challenge = await challenges.make(db, "passwordless", key)
         return ceremonies.request_options(self._party, challenge=challenge, must_verify=True)
 
@@ -141,7 +142,7 @@ class Passkeys:
         remember: bool = True,
         replaces: str | None = None,
     ) -> IssuedSession:
-        """Start a session for the owner of a passkey, who gives no password. *key*: see `challenges.take`.
+        """Start a session for the owner of a passkey, without a password. *key*: see `challenges.take`.
 
         Raises:
             PasskeyRefused: the audit log records it if the passkey is known.
@@ -193,10 +194,10 @@ class Passkeys:
     # Adding one
 
     async def begin_to_add(self, db: AsyncSession, user: User, session: UserSession) -> dict[str, object]:
-        """Ask the browser for a new passkey.
+        """The options to ask for a new passkey.
 
         Raises:
-            TooManyPasskeys: remove one first.
+            TooManyPasskeys: the account has the maximum number.
         """
         await lock(db, user)
         existing = await self.of(db, user)
@@ -222,13 +223,12 @@ class Passkeys:
         content: dict[str, object] | str,
         name: str = "",
     ) -> tuple[Passkey, list[str] | None]:
-        """Add the passkey that the browser has made. Every session but *session* ends.
-
-        Returns it, and recovery codes if the account had none.
+        """Add the passkey that the browser created. Every session except *session* ends. Returns the passkey,
+        and recovery codes if the account had none.
 
         Raises:
             WrongFactor: the response is invalid, or its challenge was used before.
-            TooManyPasskeys, PasskeyExists: nothing is added.
+            TooManyPasskeys, PasskeyExists: see the classes. Nothing is added.
         """
         try:
             response = ceremonies.read(content)
@@ -260,7 +260,7 @@ class Passkeys:
             raise PasskeyExists from None
         return passkey, await self._factors.added(db, user, self, session=session)
 
-    # Looking after them
+    # Managing them
 
     async def of(self, db: AsyncSession, user: User) -> Sequence[Passkey]:
         """The passkeys of *user*, oldest first."""
@@ -268,7 +268,7 @@ class Passkeys:
         return (await db.scalars(oldest_first.order_by(Passkey.id))).all()
 
     async def rename(self, db: AsyncSession, user: User, passkey_id: str, name: str) -> Passkey:
-        """Give a passkey another name. Raises `NoSecondFactor`, also for a passkey of another user."""
+        """Rename a passkey. Raises `NoSecondFactor` if it does not exist or belongs to another user."""
         passkey = await db.get(Passkey, passkey_id, with_for_update=True)
         if passkey is None or passkey.user_id != user.id:
             raise NoSecondFactor
@@ -278,7 +278,7 @@ class Passkeys:
     # Helpers
 
     async def _take(self, db: AsyncSession, challenge: bytes, ceremony: Ceremony, holder: str | None) -> bool:
-        # Committed before anything is verified, so that no failure makes the challenge valid again.
+        # Committed before anything is verified, so that no failure can make the challenge valid again.
         async with released(db):
             return await challenges.take(db, challenge, ceremony, holder)
 
@@ -286,16 +286,17 @@ class Passkeys:
         return await db.scalar(select(Passkey).where(Passkey.credential_id == credential_id))
 
     async def _is_there(self, db: AsyncSession, passkey: Passkey) -> bool:
-        # Its owner may have removed it since it was read. It cannot be removed while the account is locked.
+        # The owner may have removed it since it was read. It cannot be removed while the account is locked.
         return await db.get(Passkey, passkey.id, populate_existing=True) is not None
 
     async def _handle_of(self, db: AsyncSession, user_id: str) -> str | None:
         return await db.scalar(select(PasskeyHandle.handle).where(PasskeyHandle.user_id == user_id))
 
     def _note_use(self, db: AsyncSession, passkey: Passkey, verified: VerifiedAuthentication) -> None:
-        """Store what the authenticator said. A count that did not grow is a hint at a copy, and no proof."""
+        """Store what the authenticator reported. A count that did not increase suggests a copy but does not
+        prove it."""
         if verified.new_sign_count <= passkey.sign_count and (verified.new_sign_count or passkey.sign_count):
-            logger.warning("the count of a passkey did not grow: there may be a copy of it")
+            logger.warning("a passkey's counter did not increase: there may be a copy of it")
             record(db, "passkey_count", passkey.user_id, outcome="failure", details={"passkey": passkey.id})
         passkey.sign_count = max(passkey.sign_count, verified.new_sign_count)
         passkey.is_backed_up = verified.credential_backed_up

@@ -1,6 +1,6 @@
-"""Add passkeys, look after them, and log in with them. The rules are in `passkeys.py`.
+"""Add and manage passkeys, and log in with them. The rules are in `passkeys.py`.
 
-Each ceremony has two requests: the first gets options for the browser, the second sends what the browser
+Each ceremony takes two requests: the first gets options for the browser, the second sends what the browser
 returns for them.
 """
 
@@ -46,17 +46,19 @@ from app.users.sessions import BEARER, COOKIE, IssuedSession
 from app.web import Problem, responds
 from app.web.csrf import require_same_origin
 
-# Declares the row before the routes below name it.
+# Adds the row before the routes below use it.
 _ = limits
 router = Router(tags=[TAG])
 
 PASSKEY = "passkey"
 """The cookie that binds a login to the browser that began it: `__Host-passkey`."""
-PASSKEY_REFUSED = {401: {PasskeyRefused.code: "The passkey does not log in. The same for every reason."}}
+PASSKEY_REFUSED = {
+    401: {PasskeyRefused.code: "The passkey does not log in. The response is the same for every reason."}
+}
 CANNOT_BE_ADDED = {
     409: {
         TooManyPasskeys.code: "The account has too many passkeys. Remove one first.",
-        PasskeyExists.code: "The passkey was added before.",
+        PasskeyExists.code: "The passkey has already been added.",
     }
 }
 TOO_MANY = {409: {TooManyPasskeys.code: "The account has too many passkeys. Remove one first."}}
@@ -71,7 +73,7 @@ ThePasskeys = Annotated[Passkeys, Depends(_passkeys)]
 
 
 def key_of(request: Request) -> str:
-    """The key of the login that this browser has begun, or an empty string."""
+    """The key of the login that this browser began, or an empty string."""
     return login_key(request, name=PASSKEY)[1]
 
 
@@ -82,7 +84,7 @@ def key_of(request: Request) -> str:
 async def begin_login(request: Request, passkeys: ThePasskeys, db: Db) -> Options:
     """Begin a login with a passkey
 
-    The response has the options for `navigator.credentials.get()`. The person chooses the account.
+    The response contains the options for `navigator.credentials.get()`. The user chooses the account.
     """
     key = key_of(request) or secrets.token_urlsafe(32)
     options = await passkeys.begin_login(db, key)
@@ -97,7 +99,7 @@ async def log_in(
 ) -> LoggedIn:
     """Log in with a passkey
 
-    It replaces the password and the second factor together, so it must verify its user.
+    It replaces both the password and the second factor, so it must verify its user.
     """
     return logged_in(users, await _log_in(request, body, passkeys, users, db, kind=BEARER))
 
@@ -113,7 +115,7 @@ async def log_in_with_cookie(
 ) -> PublicUser:
     """Log in with a passkey, and set a session cookie
 
-    Only the browser that began the login can finish it. The previous session of the browser ends.
+    Only the browser that began the login can finish it. The browser's previous session ends.
     """
     issued = await _log_in(request, body, passkeys, users, db, kind=COOKIE, remember=body.remember)
     give_cookie(request, issued)
@@ -156,8 +158,8 @@ async def ask_at_login(
 ) -> Options:
     """Ask for a passkey as the second factor of a login
 
-    The response has the options for `navigator.credentials.get()`. Send what it returns as `credential` to
-    `POST /users/login/second-factor`.
+    The response contains the options for `navigator.credentials.get()`. Send what it returns as `credential`
+    to `POST /users/login/second-factor`.
     """
     ticket, key = login_key(request)
     try:
@@ -172,13 +174,13 @@ async def ask_at_login(
 async def ask_to_confirm(login: CurrentLogin, passkeys: ThePasskeys, db: Db) -> Options:
     """Ask for a passkey to confirm the login
 
-    The response has the options for `navigator.credentials.get()`. Send what it returns as `credential` to
-    `POST /users/me/confirm/second-factor`.
+    The response contains the options for `navigator.credentials.get()`. Send what it returns as `credential`
+    to `POST /users/me/confirm/second-factor`.
     """
     return await passkeys.options_for(db, login.user, Asked("confirm", login.session.id))
 
 
-# One's own passkeys
+# The user's own passkeys
 
 
 @router.post("/me/passkeys/options", status_code=200, dependencies=[limited_by("change_factors")])
@@ -187,7 +189,7 @@ async def ask_to_confirm(login: CurrentLogin, passkeys: ThePasskeys, db: Db) -> 
 async def begin_to_add(recent: RecentLogin, user: VerifiedUser, passkeys: ThePasskeys, db: Db) -> Options:
     """Begin to add a passkey
 
-    The response has the options for `navigator.credentials.create()`.
+    The response contains the options for `navigator.credentials.create()`.
     """
     return await passkeys.begin_to_add(db, user, recent)
 
@@ -200,7 +202,7 @@ async def add_passkey(
 ) -> AddedPasskey:
     """Add a passkey
 
-    From then on logins with the password ask for a second factor. All other sessions end.
+    From then on, logins with a password ask for a second factor. All other sessions end.
     """
     passkey, codes = await passkeys.add(db, user, recent, body.credential, body.name)
     shown = msgspec.structs.asdict(public(passkey))
@@ -235,6 +237,6 @@ async def remove_passkey(
 ) -> None:
     """Remove a passkey
 
-    With the last factor the recovery codes go, too. All other sessions end.
+    Removing the last factor also removes the recovery codes. All other sessions end.
     """
     await factors.remove(db, login.user, passkeys, passkey_id, session=recent)

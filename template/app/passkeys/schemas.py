@@ -1,4 +1,5 @@
-"""What the routes of passkeys take and return. The names are an API: do not change them."""
+"""The request and response bodies of the passkey routes. The names are part of the API: do not change
+them."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,10 +15,10 @@ type Credential = Annotated[
     msgspec.Meta(description="What `navigator.credentials` returns, as JSON (`credential.toJSON()`)."),
 ]
 Name = Annotated[
-    str, msgspec.Meta(max_length=64, description="Empty: the name of the authenticator, if it is known.")
+    str, msgspec.Meta(max_length=64, description="If empty, the name of the authenticator is used, if known.")
 ]
 type Options = dict[str, Any]
-"""Options of WebAuthn as JSON, for `PublicKeyCredential.parse…OptionsFromJSON()`."""
+"""WebAuthn options as JSON, for `PublicKeyCredential.parse…OptionsFromJSON()`."""
 
 
 class NewPasskey(Secret):
@@ -38,7 +39,7 @@ class PasskeyCookieLogin(PasskeyLogin):
 
 
 class LoginToContinue(Secret):
-    """Without a ticket: the login that this browser has begun."""
+    """Without a ticket, the login that this browser began continues."""
 
     ticket: Text = ""
 
@@ -50,12 +51,13 @@ class PublicPasskey(msgspec.Struct):
     last_used_at: datetime | None
     is_backed_up: Annotated[bool, msgspec.Meta(description="Whether it survives the loss of the device.")]
     replaces_password: Annotated[
-        bool, msgspec.Meta(description="Whether it verified its user, so that it can log in on its own.")
+        bool,
+        msgspec.Meta(description="Whether it verified its user and can therefore log in without a password."),
     ]
 
 
 class AddedPasskey(Secret, PublicPasskey, kw_only=True):
-    """The recovery codes are there if this is the account's first factor. They are never shown again."""
+    """Recovery codes are included if this is the account's first factor. They are never shown again."""
 
     recovery_codes: list[str] | msgspec.UnsetType = msgspec.UNSET
 

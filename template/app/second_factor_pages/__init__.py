@@ -1,7 +1,7 @@
-"""The pages of second factors: give one at the login, look after one's own, and reset those of an account.
+"""The second factor pages: use one at login, manage your own, and reset those of an account.
 
-This folder is yours to change. The rules are in `app/second_factors`. Each factor has a folder of its own
-for its pages, such as `app/totp_pages`, and adds its part to these (`parts.py`).
+This folder is yours to change. The rules are in `app/second_factors`. Each factor has its own folder of
+pages, such as `app/totp_pages`, and adds its part to these (`parts.py`).
 """
 
 from pathlib import Path
@@ -13,15 +13,15 @@ from app.web import App
 from app.web.static_files import StaticFiles
 
 REQUIRES = ("pages", "second_factors")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 _FOLDER = Path(__file__).parent
-# Importing it has added the sentences.
+# Importing it adds the sentences.
 _ = words
 
 
 def install(app: App) -> None:
-    """Add the pages, and the links that lead to them."""
+    """Add the pages and the links to them."""
     files = StaticFiles("/static/second-factors", _FOLDER / "static")
     html = app.state.html
     html.add_folder(_FOLDER / "templates")
@@ -34,7 +34,7 @@ def install(app: App) -> None:
         links.Link(
             account.PAGE,
             N_("Manage the second factors"),
-            N_("What a login asks for after the password, and recovery codes."),
+            N_("What a login asks for after the password, and your recovery codes."),
             heading=N_("Second factors"),
         ),
     )
@@ -43,6 +43,6 @@ def install(app: App) -> None:
         links.Link(
             administration.PAGE,
             N_("Second factors"),
-            N_("See the second factors of the account, and remove them if the owner has lost them."),
+            N_("See the account's second factors, and remove them if the owner has lost them."),
         ),
     )

@@ -1,6 +1,6 @@
-"""The second factors of one's own account: an overview, and recovery codes.
+"""The user's own second factors: an overview, and recovery codes.
 
-The pages of each factor use `Verified` and `after_adding`, too.
+The pages of each factor also use `Verified` and `after_adding`.
 """
 
 from typing import Annotated
@@ -33,8 +33,8 @@ async def _verified(login: RecentlySignedIn) -> Login:
 
 
 Verified = Annotated[Login, Depends(_verified)]
-"""The login of an account with a verified address, which may set up a factor. For others `PAGE` opens, where
-the section of the factor should say what is missing."""
+"""The login of an account with a verified address, which may set up a factor. Others see `PAGE`, where the
+factor's section should say what is missing."""
 
 
 @router.get(PAGE)
@@ -65,7 +65,7 @@ async def renew_recovery_codes(
 
 
 def after_adding(request: Request, codes: list[str] | None) -> Response:
-    """The page after a factor was set up. *codes*: what `Factors.added` has returned."""
+    """The page after a factor was set up. *codes*: what `Factors.added` returned."""
     if codes is None:
         return redirect(request, PAGE, message="factor_added")
     return show_codes(request, codes)

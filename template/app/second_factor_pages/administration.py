@@ -1,4 +1,4 @@
-"""The second factors of an account, for superusers. They can remove all of them, and never add one."""
+"""An account's second factors, for superusers, who can remove all of them but never add one."""
 
 from hawkapi import Request
 from hawkapi.responses.response import Response

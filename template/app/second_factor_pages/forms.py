@@ -1,11 +1,11 @@
-"""What the forms of second factors send."""
+"""The contents of the second factor forms."""
 
 from app.second_factors.factors import RECOVERY_CODE, Answer
 from app.users.schemas import Secret
 
 
 class AnswerForm(Secret):
-    """The answer to one factor or, in another form of the page, a recovery code."""
+    """The answer for one factor or, in another form on the page, a recovery code."""
 
     code: str = ""
     recovery_code: str = ""
@@ -15,7 +15,7 @@ class AnswerForm(Secret):
 
 
 def answer_of(form: AnswerForm) -> Answer:
-    """The answer in *form*: that of the field that is filled in."""
+    """The answer in *form*: the field that is filled in."""
     for method, value in ((RECOVERY_CODE, form.recovery_code), ("credential", form.credential)):
         if value:
             return Answer(method, value)

@@ -1,6 +1,6 @@
-"""Give a second factor: to finish a login, and to confirm.
+"""Ask for a second factor, to finish a login and to confirm.
 
-Each page has the forms of those factors that the account has set up (`parts.py`).
+Each page shows the forms of the factors that the account has set up (`parts.py`).
 """
 
 from typing import Annotated
@@ -104,7 +104,8 @@ async def _ask_at_login(
     next: str,
     errors: Errors | None = None,
 ) -> Response:
-    """The page of the login that *ticket* continues. Five wrong answers have ended it."""
+    """The page that asks for the second factor of the login *ticket*, until five wrong answers have ended
+    it."""
     try:
         _, user = await factors.waiting(db, ticket)
     except LoginExpired:
@@ -120,7 +121,7 @@ def _begin_again(request: Request, next: str) -> Response:
 def _ask(
     request: Request, template: str, methods: list[str], next: str, errors: Errors | None = None
 ) -> Response:
-    """The forms of *methods*. They never have the answer: it may be a right one with a typing error."""
+    """The forms for *methods*. They never contain the answer, which may be a correct one with a typo."""
     return html_page(
         request,
         template,

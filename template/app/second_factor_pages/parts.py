@@ -1,7 +1,6 @@
-"""What a factor adds to the pages: the form that asks for it, and its section on the page of one's own
-factors.
+"""What a factor adds to the pages: the form that asks for it, and its section on the user's page of factors.
 
-A factor adds itself in the `install` of its pages, with a label that is marked by `N_`:
+A factor adds itself in the `install` of its pages, with a label marked with `N_`:
 
     parts.add(app, parts.Part("totp", N_("Authenticator app"), "code", "totp/ask.html", "totp/section.html"))
 """
@@ -22,7 +21,7 @@ type ValuesOf = Callable[[Request, AsyncSession, User], Awaitable[dict[str, Any]
 
 
 async def no_values(request: Request, db: AsyncSession, user: User) -> dict[str, Any]:
-    """For a section that needs only what the page has."""
+    """For a section that needs only the page's values."""
     return {}
 
 
@@ -31,24 +30,24 @@ class Part:
     """The part of one factor. The templates are paths in the folders of `app.state.html`."""
 
     name: str
-    """`Factor.name`: how the audit log names the factor."""
+    """`Factor.name`: the factor's name in the audit log."""
     label: str
-    """What people call it, marked by `N_`."""
+    """Its name for people, marked with `N_`."""
     method: str
-    """`Factor.method`: the field of the form that has the answer."""
+    """`Factor.method`: the form field with the answer."""
     ask: str
-    """The template with the form that asks for it, at the login and to confirm. It has `action`, which takes
-    the form, `next`, which the form sends, `button`, which is the sentence on its button, and `errors`."""
+    """The template with the form that asks for it, at login and to confirm. Its variables are `action`, the
+    URL to send the form to, `next`, which the form sends, `button`, the text on its button, and `errors`."""
     section: str
-    """The template with its section on the page of one's own factors. It has `account`, `names`, those of its
-    factors, and the values of *values_of*."""
+    """The template with its section on the user's page of factors. Its variables are `account`, `names` (of
+    the account's factors) and those from *values_of*."""
     values_of: ValuesOf = no_values
-    """Further values of the section, for example a list of items. All sections share them, so name them after
-    the factor."""
+    """Additional variables for the section, such as a list of items. All sections share them, so name them
+    after the factor."""
 
 
 def install(app: App) -> None:
-    """Begin without parts."""
+    """Start without parts."""
     app.state.html.globals["factor_parts"] = []
 
 
@@ -63,13 +62,13 @@ def parts_of(html: HtmlPages) -> list[Part]:
 
 
 def label_of(html: HtmlPages, factor: str) -> str:
-    """What people call *factor*, such as `totp`. One without a part keeps its own name."""
+    """The name for people of *factor*, such as `totp`. A factor without a part keeps its own name."""
     labels = {part.name: part.label for part in parts_of(html)}
     return translated(labels.get(factor, factor))
 
 
 async def values_of_all(html: HtmlPages, request: Request, db: AsyncSession, user: User) -> dict[str, Any]:
-    """What the sections of all factors need to show those of *user*."""
+    """The variables that the sections of all factors need to show those of *user*."""
     values: dict[str, Any] = {}
     for part in parts_of(html):
         values |= await part.values_of(request, db, user)

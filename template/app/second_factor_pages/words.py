@@ -1,6 +1,6 @@
-"""Messages and sentences of the audit log. Change the words freely.
+"""Messages, and sentences for the audit log. Change the words freely.
 
-Factors may have sentences of their own for their answers, with the method in the key, such as `confirm code`.
+Factors may have their own sentences for their answers, with the method in the key, such as `confirm code`.
 """
 
 from app.i18n import N_
@@ -9,27 +9,29 @@ from app.pages.messages import MESSAGES_OF_FEATURES
 
 MESSAGES_OF_FEATURES.update(
     {
-        "login_expired": N_("The login has expired. Begin again."),
-        "factor_added": N_("The second factor is set up. All other sessions have ended."),
-        "factor_removed": N_("The second factor is removed. All other sessions have ended."),
-        "factors_reset": N_("The second factors are removed, and all sessions of the account have ended."),
+        "login_expired": N_("The login has expired. Start again."),
+        "factor_added": N_("The second factor has been set up. All other sessions have ended."),
+        "factor_removed": N_("The second factor has been removed. All other sessions have ended."),
+        "factors_reset": N_(
+            "The second factors have been removed, and all of the account's sessions have ended."
+        ),
     }
 )
 SENTENCES_OF_FEATURES.update(
     {
-        "second_factor": N_("A second factor was given at a login"),
+        "second_factor": N_("A second factor was used at login"),
         "factor_added": N_("A second factor was added"),
         "factor_removed": N_("A second factor was removed"),
         "factors_reset": N_("All second factors were removed by an administrator"),
-        "recovery_codes_renewed": N_("New recovery codes were made"),
+        "recovery_codes_renewed": N_("New recovery codes were generated"),
         "confirm recovery_code": N_("The login was confirmed with a recovery code"),
     }
 )
 REFUSALS_OF_FEATURES.update(
     {
-        "second_factor": N_("A wrong second factor was given at a login, after the right password"),
+        "second_factor": N_("A wrong second factor was given at login, after the correct password"),
         "second_factor recovery_code": N_(
-            "A wrong recovery code was given at a login, after the right password"
+            "A wrong recovery code was given at login, after the correct password"
         ),
         "confirm recovery_code": N_("A wrong recovery code was given to confirm the login"),
     }

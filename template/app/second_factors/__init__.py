@@ -1,6 +1,6 @@
 """Second factors: what a login asks for after the password, and recovery codes for lost ones.
 
-The factors are features of their own, such as `app/totp`. Start reading at `factors.py`.
+The factors are separate features, such as `app/totp`. Start reading in `factors.py`.
 """
 
 from hawkapi import Request
@@ -17,14 +17,14 @@ from app.web import App, Problem
 __all__ = ["Factors", "WrongFactor", "install"]
 
 REQUIRES = ("users",)
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
-# Importing it has added the notices.
+# Importing it adds the notices.
 _ = notices
 
 
 def install(app: App) -> None:
-    """Ask for second factors. The factors that the application offers add themselves."""
+    """Ask for second factors. The application's factors add themselves."""
     app.state.users.second_factors = Factors(app.state.users)
     database = app.state.db
 

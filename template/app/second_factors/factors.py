@@ -1,8 +1,8 @@
-"""Ask for a second factor: at a login, to confirm one, and before factors change. Knows nothing about HTTP.
+"""Ask for a second factor: at login, to confirm a login, and before factors change. Knows nothing about HTTP.
 
-A login whose password was right gets a ticket. The ticket and an answer to one of the account's factors begin
-the session. A ticket opens nothing else, works once, for five minutes, in the browser that began the login,
-and ends after five wrong answers.
+A login with a correct password gets a ticket. The ticket and an answer for one of the account's factors begin
+the session. A ticket is good for nothing else, works once, for five minutes, in the browser that began the
+login, and ends after five wrong answers.
 
 A factor is a class with the methods of `Factor`, added with `factors.add(...)`. You may change the limits
 below. Keep the order of the statements: an answer is counted before it is checked, the account is locked
@@ -48,17 +48,17 @@ class WrongFactor(ValueError):
     code = "wrong_second_factor"
 
     def __init__(self, sentence: str = WRONG_CODE) -> None:
-        """*sentence*: for people, marked by `N_`."""
+        """*sentence*: for people, marked with `N_`."""
         super().__init__(translated(sentence))
 
 
 class LoginExpired(ValueError):
-    """No login waits for this answer: its ticket is unknown, used, too old or of another browser."""
+    """No login waits for this answer: its ticket is unknown, used, expired or from another browser."""
 
     code = "login_expired"
 
     def __init__(self) -> None:
-        super().__init__(_("The login has expired. Begin again."))
+        super().__init__(_("The login has expired. Start again."))
 
 
 class LastFactor(ValueError):
@@ -85,7 +85,7 @@ class Answer:
 class Ticket:
     """What a client sends to finish a login.
 
-    *key*: from the cookie of the browser. *kind*: of the session that begins; empty: either."""
+    *key*: from the browser's cookie. *kind*: the kind of session to begin, or empty for either."""
 
     ticket: str
     key: str
@@ -97,9 +97,9 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Asked:
-    """What asks for a factor. A challenge that was made for one cannot be used for another.
+    """What asks for a factor. A challenge made for one purpose cannot be used for another.
 
-    *by*: `login` after a password, or `confirm`. *id*: of the pending login or of the session.
+    *by*: `login` after a password, or `confirm`. *id*: the id of the pending login or of the session.
     """
 
     by: Literal["login", "confirm"]
@@ -117,18 +117,19 @@ class Factor(Protocol):
     method: str
     """The field of the answer, such as `code`."""
     refusal: str
-    """What people read if the answer is wrong, marked by `N_`."""
+    """The sentence shown if the answer is wrong, marked with `N_`."""
 
     def number_of(self, user_id: str) -> ColumnElement[int]:
-        """How many of this factor the account has, as a subquery. Only those that are set up count."""
+        """How many of this factor the account has, as a subquery. Only those that have been set up count."""
         ...
 
     async def check(self, db: AsyncSession, user: User, answer: str, asked: Asked) -> bool:
-        """Whether *answer* is right. It must not be right a second time."""
+        """Whether *answer* is correct. It must not be accepted a second time."""
         ...
 
     async def remove(self, db: AsyncSession, user: User, item: str | None = None) -> bool:
-        """Remove this factor from the account, or only the *item* with this id. False if it is not there."""
+        """Remove this factor from the account, or only the *item* with this id. False if it does not
+        exist."""
         ...
 
 
@@ -198,7 +199,8 @@ class Factors:
 
         Raises:
             LoginExpired: see the class.
-            WrongFactor: the audit log records it. The fifth one ends the ticket and is told by mail.
+            WrongFactor: the audit log records it. The fifth wrong answer ends the ticket, and the owner is
+            notified.
             TooManyRequests: too many recent wrong answers. This one was not checked.
         """
         async with released(db):
@@ -228,7 +230,7 @@ class Factors:
             raise LoginExpired from None
 
     async def waiting(self, db: AsyncSession, ticket: Ticket) -> tuple[PendingLogin, User]:
-        """The login that *ticket* continues, and its account. Raises `LoginExpired`."""
+        """The login that *ticket* belongs to, and its account. Raises `LoginExpired`."""
         return await self._of_this_browser(
             db, await db.scalar(select(PendingLogin).where(*_waits(ticket))), ticket
         )
@@ -265,7 +267,7 @@ class Factors:
     async def confirm(
         self, db: AsyncSession, user: User, session: UserSession, answer: Answer
     ) -> IssuedSession | None:
-        """Let *session* count as recent. A cookie is replaced.
+        """Mark *session* as recent. A cookie is replaced.
 
         Raises:
             WrongFactor, TooManyRequests: as in `finish_login`.
@@ -279,7 +281,7 @@ class Factors:
         return await self._users.mark_as_recent(db, user, session, method=name)
 
     async def _check(self, db: AsyncSession, user: User, answer: Answer, asked: Asked) -> str:
-        """The name of the factor for which *answer* is right. It is used up."""
+        """The name of the factor that *answer* is correct for. The answer is used up."""
         async with self.counted(user, answer.method):
             await lock(db, user)
             factor = self._factors.get(answer.method)
@@ -307,7 +309,7 @@ class Factors:
     async def added(
         self, db: AsyncSession, user: User, factor: Factor, *, session: UserSession
     ) -> list[str] | None:
-        """Follow up on a factor that was set up: the other sessions end, and the owner is told.
+        """Follow up on a factor that was set up: end the other sessions and notify the owner.
 
         Returns recovery codes if the account had none.
         """
@@ -320,7 +322,8 @@ class Factors:
     async def remove(
         self, db: AsyncSession, user: User, factor: Factor, item: str | None = None, *, session: UserSession
     ) -> None:
-        """Remove one factor of the owner, or only its *item*. With the last one the recovery codes go, too.
+        """Remove one of the owner's factors, or only its *item*. Removing the last factor also removes the
+        recovery codes.
 
         Raises:
             NoSecondFactor: the account does not have it.
@@ -337,12 +340,13 @@ class Factors:
         await self._follow_up(db, user, "factor_removed", factor.name, except_session=session)
 
     async def reset(self, db: AsyncSession, user: User) -> list[str]:
-        """Remove all factors of an account whose owner has lost them. All of its sessions end.
+        """Remove all factors from an account whose owner has lost them. All of its sessions end.
 
-        For administrators, who must make sure that the owner asks. Returns the names of the factors.
+        For administrators, who must make sure that the request comes from the owner. Returns the names of the
+        factors.
 
         Raises:
-            NoSecondFactor: there are none.
+            NoSecondFactor: the account has none.
         """
         await lock(db, user)
         removed = await self._set_up(db, user)
@@ -359,7 +363,7 @@ class Factors:
         """New recovery codes. The earlier ones stop working.
 
         Raises:
-            NoSecondFactor: the account has no factor that they could replace.
+            NoSecondFactor: the account has no factor.
         """
         await lock(db, user)
         if not await self._set_up(db, user):
@@ -370,7 +374,7 @@ class Factors:
         return codes
 
     async def _numbers(self, db: AsyncSession, user: User, factor: Factor) -> tuple[int, int]:
-        """How many of *factor* the account has, and how many factors in all."""
+        """How many of *factor* the account has, and how many factors in total."""
         found = await db.execute(select(factor.number_of(user.id), self.number_of(user.id)))
         of_this, of_all = found.one()
         return of_this, of_all
@@ -390,17 +394,17 @@ class Factors:
 
 
 async def lock(db: AsyncSession, user: User) -> None:
-    """Lock the account, before its factors. Deleting it takes the locks in this order, too."""
+    """Lock the account before its factors. Deleting it takes the locks in the same order."""
     await db.get(type(user), user.id, populate_existing=True, with_for_update=True)
 
 
 async def remove_expired(db: AsyncSession) -> None:
-    """Delete logins that have waited too long."""
+    """Delete expired logins."""
     await db.execute(delete(PendingLogin).where(PendingLogin.expires_at <= clock.now()))
 
 
 def asked_by(pending: PendingLogin) -> Asked:
-    """What asks for the factor of *pending*."""
+    """The purpose of a challenge for *pending*."""
     return Asked("login", pending.ticket_hash)
 
 

@@ -1,4 +1,4 @@
-"""The tables of second factors: logins that lack their factor, and recovery codes."""
+"""The tables of second factors: logins that still need their factor, and recovery codes."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from app.users.models import SECRET
 
 
 class PendingLogin(Base):
-    """A login whose password was right and whose second factor is missing. It ends after five minutes."""
+    """A login with a correct password that still needs its second factor. It ends after five minutes."""
 
     __tablename__ = "pending_logins"
 
@@ -23,7 +23,7 @@ class PendingLogin(Base):
     password_version: Mapped[int] = mapped_column(Integer)
     """The user's `password_version` when the password was given. A new password ends the login."""
     kind: Mapped[str] = mapped_column(String(8))
-    """`bearer` or `cookie`: the session that begins."""
+    """The kind of session to begin: `bearer` or `cookie`."""
     remember: Mapped[bool] = mapped_column(Boolean)
     user_agent: Mapped[str] = mapped_column(String(512))
     tries: Mapped[int] = mapped_column(Integer, default=0)

@@ -1,4 +1,4 @@
-"""Finish a login, confirm with a factor, and look after the factors of accounts. The rules are in
+"""Finish a login, confirm with a factor, and manage the factors of accounts. The rules are in
 `factors.py`."""
 
 from typing import Annotated
@@ -34,14 +34,14 @@ from app.web import Problem, responds
 from app.web.csrf import require_same_origin
 
 TAG = "second factors"
-# Declares the rows before the routes below name them.
+# Adds the rows before the routes below use them.
 _ = limits
 router = Router(tags=[TAG])
 
 REFUSED = {
     401: {
-        WrongFactor.code: "The answer is wrong or was used before. Five wrong ones end the login.",
-        LoginExpired.code: "The ticket is unknown, used, too old or of another browser. Log in again.",
+        WrongFactor.code: "The answer is wrong or was used before. Five wrong answers end the login.",
+        LoginExpired.code: "The ticket is unknown, used, expired or from another browser. Log in again.",
     }
 }
 WRONG = {400: {WrongFactor.code: "The answer is wrong or was used before."}}
@@ -50,7 +50,7 @@ NOT_SET_UP = {404: {NOT_SET_UP_CODE: "The account has no such second factor."}}
 
 
 def factors_of(users: Users) -> Factors:
-    """The second factors of the application."""
+    """The application's second factors."""
     if not isinstance(users.second_factors, Factors):
         raise RuntimeError("Another feature has replaced UserManager.second_factors.")
     return users.second_factors
@@ -66,7 +66,8 @@ async def finish_login(
 ) -> LoggedIn:
     """Finish a login with a second factor
 
-    `ticket` is from the response to the password. Send one of `code`, `recovery_code` and `credential`.
+    `ticket` is from the response to the password. Send exactly one of `code`, `recovery_code` and
+    `credential`.
     """
     issued = await _finish(request, body, factors, users, db, kind=BEARER)
     return logged_in(users, issued)
@@ -130,7 +131,7 @@ async def list_factors(login: CurrentLogin, factors: AllFactors, db: Db) -> Acco
 async def renew_recovery_codes(
     recent: RecentLogin, login: CurrentLogin, factors: AllFactors, db: Db
 ) -> RecoveryCodes:
-    """Make new recovery codes
+    """Generate new recovery codes
 
     The earlier ones stop working.
     """
@@ -153,7 +154,8 @@ async def reset_factors(
 ) -> None:
     """Remove all second factors of an account
 
-    For an owner who has lost them. Make sure that it is the owner who asks. All sessions of the account end.
+    For an owner who has lost them. Make sure that the request comes from the owner. All of the account's
+    sessions end.
     """
     await factors.reset(db, await users.require(db, user_id))
 

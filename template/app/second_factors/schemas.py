@@ -1,4 +1,5 @@
-"""What the routes of second factors take and return. The names are an API: do not change them."""
+"""The request and response bodies of the second factor routes. The names are part of the API: do not change
+them."""
 
 from typing import Annotated, Any
 
@@ -12,13 +13,13 @@ Text = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class FactorAnswer(Secret):
-    """An answer to one of the account's second factors: exactly one of these fields."""
+    """An answer for one of the account's second factors: exactly one of these fields."""
 
-    code: Annotated[Text, msgspec.Meta(description="Of an authenticator app.")] = ""
+    code: Annotated[Text, msgspec.Meta(description="From an authenticator app.")] = ""
     recovery_code: Text = ""
     credential: Annotated[
         dict[str, Any] | None,
-        msgspec.Meta(description="Of a passkey: what `navigator.credentials.get()` returns, as JSON."),
+        msgspec.Meta(description="From a passkey: what `navigator.credentials.get()` returns, as JSON."),
     ] = None
 
 

@@ -1,1 +1,1 @@
-"""What `app/settings.py` needs besides the settings: types, checks and the error report. Template-owned."""
+"""Types, checks and the error report for `app/settings.py`. Template-owned."""

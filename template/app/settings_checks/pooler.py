@@ -1,11 +1,11 @@
-"""Works behind a pooler that gives each transaction another connection to PostgreSQL. Template-owned.
+"""Support for poolers that give each transaction another connection to PostgreSQL. Template-owned.
 
-Such are Supabase's port 6543 and PgBouncer with `pool_mode = transaction`. A prepared statement stays with
-the connection that made it, and asyncpg numbers its statements, so the next transaction would miss its
-statement or find that of another client. DATABASE_URL with `?pgbouncer=true`, or with
-`?prepared_statement_cache_size=0`, keeps none and gives each a name of its own. That costs a round trip for
-each query, so leave it out where the pooler knows prepared statements (Neon, PgBouncer 1.21 or newer with
-`max_prepared_statements`).
+Examples are Supabase's port 6543 and PgBouncer with `pool_mode = transaction`. A prepared statement stays
+with the connection that made it, and asyncpg names statements by number. So the next transaction would not
+find its statement, or would find another client's. With `?pgbouncer=true` or
+`?prepared_statement_cache_size=0` in DATABASE_URL, statements are not kept and have unique names. That costs
+a round trip per query, so leave it out if the pooler supports prepared statements (Neon, PgBouncer 1.21 or
+newer with `max_prepared_statements`).
 """
 
 from typing import Any
@@ -15,8 +15,8 @@ from sqlalchemy import Engine, event
 
 
 def allow_poolers() -> None:
-    """Prepare every engine of this process for such a DATABASE_URL, those of commands and migrations
-    included. The settings call it, because every engine gets its URL from them."""
+    """Prepare every engine in this process for such a DATABASE_URL, including those of commands and
+    migrations. The settings call it, because every engine gets its URL from them."""
     if not event.contains(Engine, "do_connect", _keep_no_statements):
         event.listen(Engine, "do_connect", _keep_no_statements)
 

@@ -46,9 +46,9 @@ _WITHOUT_EFFECT = frozenset(
         "keepalives_count",
         "keepalives_idle",
         "keepalives_interval",
-        "pool_timeout",  # Of Prisma. The application always waits 10 seconds.
+        "pool_timeout",  # Prisma's. The application always waits 10 seconds.
         "sslcompression",
-        "sslsni",  # asyncpg always names the host.
+        "sslsni",  # asyncpg always sends the host name.
         "tcp_user_timeout",
         "uselibpqcompat",  # For node-postgres: sslmode means what it means to libpq, as it does here.
     }
@@ -68,7 +68,7 @@ _IN_THE_ENVIRONMENT = {
 
 
 _NO_STATEMENTS_KEPT = ("prepared_statement_cache_size", "0")
-"""`pooler.py` says what follows from it."""
+"""`pooler.py` explains the consequences."""
 
 
 def for_asyncpg(url: URL) -> URL:
@@ -99,7 +99,7 @@ def for_asyncpg(url: URL) -> URL:
 
 
 def _translate_pooler(query: dict[str, str | tuple[str, ...]]) -> None:
-    """`pgbouncer=true` says that a pooler gives each transaction another connection (Supabase, Prisma)."""
+    """`pgbouncer=true` means that a pooler gives each transaction another connection (Supabase, Prisma)."""
     match query.pop("pgbouncer", None):
         case None | "false":
             return
@@ -111,8 +111,8 @@ def _translate_pooler(query: dict[str, str | tuple[str, ...]]) -> None:
 
 
 def _drop_endpoint(query: dict[str, str | tuple[str, ...]], host: str) -> None:
-    """`options=endpoint=ep-…` tells Neon which database a client wants that does not name the host in the
-    TLS handshake. asyncpg names it, so it is dropped if it agrees with the host."""
+    """`options=endpoint=ep-…` tells Neon which database is meant, for clients that do not send the host name
+    in the TLS handshake. asyncpg does, so the option is dropped if it agrees with the host."""
     options = query.get("options")
     if options is None:
         return
@@ -122,14 +122,14 @@ def _drop_endpoint(query: dict[str, str | tuple[str, ...]], host: str) -> None:
         )
     if host.partition(".")[0].removesuffix("-pooler") != options.removeprefix("endpoint="):
         raise ValueError(
-            "must have a host that begins with the endpoint in options, for example"
+            "must have a host that begins with the endpoint in options, such as"
             " ep-cool-name-123456.eu-central-1.aws.neon.tech"
         )
     del query["options"]
 
 
 def _drop_default_schema(query: dict[str, str | tuple[str, ...]]) -> None:
-    """Prisma's name for what PostgreSQL does anyway."""
+    """Drop Prisma's `schema=public`, which is PostgreSQL's default."""
     if query.get("schema") == "public":
         del query["schema"]
     elif "schema" in query:
@@ -142,14 +142,14 @@ def _drop_default_schema(query: dict[str, str | tuple[str, ...]]) -> None:
 def is_encrypted(url: URL) -> bool:
     """Whether the connection fails if the server does not offer TLS.
 
-    Without a parameter asyncpg takes the mode from the environment. Heroku needs that: its URL has none and
-    cannot be edited.
+    Without the parameter, asyncpg takes the mode from the environment. Heroku needs that: its URL lacks the
+    parameter and cannot be edited.
     """
     return url.query.get("ssl", os.environ.get("PGSSLMODE")) in ENCRYPTED
 
 
 def hosts_of(url: URL) -> list[str]:
-    """The hosts of *url*; if it names none, the host that asyncpg reads from the environment."""
+    """The hosts in *url*, or the host that asyncpg reads from the environment if there are none."""
     in_query = url.query.get("host", ())
     named: Iterable[str] = (in_query,) if isinstance(in_query, str) else in_query
     hosts = [*filter(None, [url.host]), *(_without_port(each) for each in named)]

@@ -9,7 +9,8 @@ _KNOWN = f"{_ROWS[::-1]}{_ROWS}".lower().encode()
 
 
 def looks_random(text: str) -> bool:
-    """False for placeholders, too few distinct characters, repetitions, and alphabet or keyboard sequences.
+    """False for placeholders, too few distinct characters, repetitions, and alphabetical or keyboard
+    sequences.
 
     Random text does not compress below half its length: 64 hexadecimal digits encode 32 bytes.
     """

@@ -52,7 +52,7 @@ def describe(settings: BaseSettings, env_file: Path | None) -> list[tuple[str, s
 
 def _shown(name: str, value: object) -> str:
     if isinstance(value, SecretStr) and name.endswith("_URL"):
-        # Show which server it is, but drop the query: it may contain a password.
+        # Show the server, but drop the query, which may contain a password.
         return make_url(value.get_secret_value()).set(query={}).render_as_string(hide_password=True)
     if isinstance(value, list):
         return ",".join(str(each) for each in cast(list[object], value))

@@ -1,6 +1,6 @@
 """The types of settings, each with its validator. Template-owned; `app/settings.py` uses them.
 
-A validator's message starts with "must": the name of the setting comes before it.
+A validator's message starts with "must", because the setting's name is put in front of it.
 """
 
 import re
@@ -52,7 +52,7 @@ def _sentry_dsn(value: SecretStr | None) -> SecretStr | None:
 
 
 def _logo_url(value: str) -> str:
-    # Not another site's: pages load only their own files.
+    # Not another site's path, because pages load only their own files.
     if value and not re.fullmatch(r"/(?!/)[\x21-\x7e]*", value):
         raise ValueError("must be a path of this application, such as /static/logo.svg, or empty")
     return value
@@ -125,7 +125,7 @@ def _is_readable(url: str) -> bool:
         parts = make_url(url)
     except (ArgumentError, ValueError):
         return False
-    # An unencoded @ ends the password early, so the rest of the password would be shown as the host.
+    # An unencoded @ ends the password early, so the rest of it would be shown as the host.
     return parts.drivername.startswith("sqlite") or (bool(parts.database) and "@" not in (parts.host or ""))
 
 

@@ -1,4 +1,4 @@
-"""Authenticator apps as a second factor (TOTP, RFC 6238). Start reading at `totp.py`."""
+"""Authenticator apps as a second factor (TOTP, RFC 6238). Start reading in `totp.py`."""
 
 from hawkapi import Request
 from hawkapi.responses.response import Response
@@ -10,7 +10,7 @@ from app.totp.totp import AlreadySetUp, Totp
 from app.web import App, Problem
 
 REQUIRES = ("second_factors", "users")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 
 def install(app: App) -> None:
@@ -21,7 +21,9 @@ def install(app: App) -> None:
 
     @app.exception_handler(AlreadySetUp)
     async def already(request: Request, error: AlreadySetUp) -> Response:
-        problem = Problem(409, "The account has an authenticator app. Remove it first.", code=error.code)
+        problem = Problem(
+            409, "The account already has an authenticator app. Remove it first.", code=error.code
+        )
         return problem.to_response()
 
     mounted = Router(prefix=settings.users_prefix)

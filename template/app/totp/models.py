@@ -11,7 +11,7 @@ from app.users.models import SECRET
 
 
 class TotpSecret(Base):
-    """What an account shares with its authenticator app. An account has one at most."""
+    """The secret that an account shares with its authenticator app. An account has at most one."""
 
     __tablename__ = "totp_secrets"
 
@@ -21,7 +21,7 @@ class TotpSecret(Base):
     sealed_secret: Mapped[str] = mapped_column(String(255), info=SECRET)
     """Encrypted with a key that is derived from SECRET_KEY."""
     last_step: Mapped[int] = mapped_column(BigInteger, default=0)
-    """The time step of the last code that was accepted. Only codes of later steps are."""
+    """The time step of the last accepted code. Only codes from later steps are accepted."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """When the owner gave the first right code. Before, logins do not ask for one."""
+    """When the owner entered the first correct code. Until then, logins do not ask for one."""

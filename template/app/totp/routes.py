@@ -1,4 +1,4 @@
-"""Set up an authenticator app, and remove it. The rules are in `totp.py` and `app/second_factors`."""
+"""Set up and remove an authenticator app. The rules are in `totp.py` and `app/second_factors`."""
 
 import io
 from typing import Annotated
@@ -21,11 +21,11 @@ from app.web import responds
 router = Router(prefix="/me/totp", tags=[TAG])
 
 LAST = {409: {LastFactor.code: "The account must have a second factor, and this is its last one."}}
-ALREADY = {409: {AlreadySetUp.code: "The account has an authenticator app. Remove it first."}}
+ALREADY = {409: {AlreadySetUp.code: "The account already has an authenticator app. Remove it first."}}
 
 
 class TotpSetup(Secret):
-    """What an authenticator app needs. It is shown only once."""
+    """What an authenticator app needs. Shown only once."""
 
     secret: Annotated[str, msgspec.Meta(description="For typing it in.")]
     uri: str
@@ -37,7 +37,7 @@ class TotpCode(Secret):
 
 
 class TotpConfirmed(Secret):
-    """The recovery codes are there if this is the account's first factor. They are never shown again."""
+    """Recovery codes are included if this is the account's first factor. They are never shown again."""
 
     recovery_codes: list[str] | msgspec.UnsetType = msgspec.UNSET
 
@@ -55,7 +55,7 @@ TheTotp = Annotated[Totp, Depends(_totp)]
 async def begin_totp(recent: RecentLogin, user: VerifiedUser, totp: TheTotp, db: Db) -> TotpSetup:
     """Begin to set up an authenticator app
 
-    Logins do not ask for it before it is confirmed with a code.
+    Logins ask for it only after it is confirmed with a code.
     """
     secret = await totp.begin(db, user)
     uri = totp.uri(secret, user)
@@ -70,7 +70,7 @@ async def confirm_totp(
 ) -> TotpConfirmed:
     """Confirm the authenticator app with a code
 
-    From then on logins ask for a code. All other sessions end.
+    From then on, logins ask for a code. All other sessions end.
     """
     codes = await totp.confirm(db, user, recent, body.code)
     return TotpConfirmed(msgspec.UNSET if codes is None else codes)
@@ -83,13 +83,13 @@ async def remove_totp(
 ) -> None:
     """Remove the authenticator app
 
-    With the last factor the recovery codes go, too. All other sessions end.
+    Removing the last factor also removes the recovery codes. All other sessions end.
     """
     await factors.remove(db, login.user, totp, session=recent)
 
 
 def qr_code(uri: str) -> str:
-    """*uri* as an SVG image, without a size: the page decides."""
+    """*uri* as an SVG image without a size, which the page decides."""
     written = io.BytesIO()
     segno.make(uri, micro=False).save(written, kind="svg", xmldecl=False, omitsize=True, svgns=True)
     return written.getvalue().decode()

@@ -1,7 +1,7 @@
 """Codes of authenticator apps (TOTP, RFC 6238): six digits that change every 30 seconds.
 
 The secret is encrypted at rest, and a code is accepted once, however its digits are written. pyotp does the
-arithmetic. Do not change the numbers: authenticator apps ignore others.
+arithmetic. Do not change the numbers, because authenticator apps ignore other values.
 """
 
 import base64
@@ -27,11 +27,11 @@ STEP = 30
 """Seconds (RFC 6238, section 5.2)."""
 DIGITS = 6
 WINDOW = 1
-"""Steps before and after the current one whose codes are accepted, since clocks differ."""
+"""Steps before and after the current one whose codes are accepted, because clocks differ."""
 
 
 class AlreadySetUp(ValueError):
-    """The account has an authenticator app."""
+    """The account already has an authenticator app."""
 
     code = "totp_already_set_up"
 
@@ -75,10 +75,10 @@ class Totp:
     # Setting it up
 
     async def begin(self, db: AsyncSession, user: User) -> str:
-        """Make a secret for *user*. An earlier one that was not confirmed stops working.
+        """Generate a secret for *user*. An earlier one that was not confirmed stops working.
 
         Raises:
-            AlreadySetUp: remove the authenticator app first.
+            AlreadySetUp: the account already has an authenticator app.
         """
         await lock(db, user)
         row = await db.get(TotpSecret, user.id, populate_existing=True)
@@ -94,19 +94,19 @@ class Totp:
         return secret
 
     async def pending_secret(self, db: AsyncSession, user: User) -> str | None:
-        """The secret that `begin` has made and no code has confirmed yet, or None."""
+        """The secret that `begin` generated and no code has confirmed yet, or None."""
         row = await db.get(TotpSecret, user.id, populate_existing=True)
         return self._open(row) if row is not None and row.confirmed_at is None else None
 
     async def confirm(
         self, db: AsyncSession, user: User, session: UserSession, code: str
     ) -> list[str] | None:
-        """Set the authenticator app up with its first code. Logins ask for one from then on.
+        """Set up the authenticator app with its first code. From then on, logins ask for one.
 
-        Every session but *session* ends. Returns recovery codes if the account had none.
+        Every session except *session* ends. Returns recovery codes if the account had none.
 
         Raises:
-            WrongFactor: also if there is nothing to confirm. Nothing is changed.
+            WrongFactor: the code is wrong, or there is nothing to confirm. Nothing is changed.
             TooManyRequests: too many recent wrong codes.
         """
         async with self._factors.counted(user, self.method):
@@ -119,7 +119,7 @@ class Totp:
         return await self._factors.added(db, user, self, session=session)
 
     def uri(self, secret: str, user: User) -> str:
-        """What the QR code says (the URI format of Google Authenticator)."""
+        """The content of the QR code (Google Authenticator's URI format)."""
         return TOTP(secret, digits=DIGITS, interval=STEP).provisioning_uri(
             name=user.email, issuer_name=self._issuer
         )
@@ -131,7 +131,7 @@ class Totp:
         step = secret and _step_of(secret, digits_of(code))
         if not step:
             return False
-        # The condition refuses a code that was used before, also at the same time.
+        # The condition refuses a code that was used before or is being used at the same time.
         accepted = await db.execute(
             update(TotpSecret)
             .where(
@@ -149,21 +149,21 @@ class Totp:
         try:
             return self._cipher.decrypt(row.sealed_secret.encode()).decode()
         except InvalidToken:
-            logger.error("a TOTP secret cannot be decrypted: SECRET_KEY has changed since it was made")
+            logger.error("a TOTP secret cannot be decrypted: SECRET_KEY has changed since it was stored")
             return None
 
 
 def digits_of(code: str) -> str:
-    """*code* in ASCII digits, without spaces and hyphens; empty if it has other characters.
+    """*code* in ASCII digits, without spaces and hyphens. Empty if it has other characters.
 
-    People and phones write digits of other scripts, and one code must not count as two.
+    People and phones also write digits in other scripts, and one code must not count as two.
     """
     digits = [unicodedata.decimal(each, None) for each in code if not each.isspace() and each != "-"]
     return "" if None in digits else "".join(str(digit) for digit in digits)
 
 
 def _step_of(secret: str, digits: str) -> int:
-    """The time step whose code is *digits*; 0 if there is none."""
+    """The time step whose code is *digits*, or 0 if there is none."""
     totp, now = TOTP(secret, digits=DIGITS, interval=STEP), int(clock.now().timestamp()) // STEP
     found = 0
     for step in range(now - WINDOW, now + WINDOW + 1):

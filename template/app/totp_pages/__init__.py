@@ -1,4 +1,4 @@
-"""The pages of authenticator apps: set one up, give its code at the login, and remove it.
+"""The authenticator app pages: set up an app, enter its code at login, and remove it.
 
 This folder is yours to change. The rules are in `app/totp`.
 """
@@ -13,15 +13,15 @@ from app.web import App
 from app.web.static_files import StaticFiles
 
 REQUIRES = ("pages", "second_factor_pages", "totp")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 _FOLDER = Path(__file__).parent
-# Importing it has added the sentences.
+# Importing it adds the sentences.
 _ = words
 
 
 def install(app: App) -> None:
-    """Add the pages, and their part of the pages of all second factors."""
+    """Add the pages, and their part of the second factor pages."""
     files = StaticFiles("/static/totp", _FOLDER / "static")
     app.state.html.add_folder(_FOLDER / "templates")
     app.state.html.globals.update(totp_css=files.url("totp.css"))

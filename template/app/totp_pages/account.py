@@ -1,4 +1,4 @@
-"""The authenticator app of one's own account: set it up, and remove it."""
+"""The user's own authenticator app: set it up and remove it."""
 
 import base64
 from typing import Annotated
@@ -84,7 +84,7 @@ async def remove_app(
 async def _show_secret(
     request: Request, totp: Totp, db: AsyncSession, user: User, error: WrongFactor | None = None
 ) -> Response:
-    """The secret of the app that waits for its first code. Without one there is nothing to set up."""
+    """The secret of an app that waits for its first code. Without one, there is nothing to set up."""
     secret = await totp.pending_secret(db, user)
     if secret is None:
         return redirect(request, PAGE)

@@ -1,4 +1,4 @@
-"""Sentences of the audit log about codes of authenticator apps. Change the words freely."""
+"""Sentences for the audit log about authenticator app codes. Change the words freely."""
 
 from app.i18n import N_
 from app.pages.events import REFUSALS_OF_FEATURES, SENTENCES_OF_FEATURES
@@ -11,7 +11,7 @@ SENTENCES_OF_FEATURES.update(
 )
 REFUSALS_OF_FEATURES.update(
     {
-        "second_factor code": N_("A wrong code was given at a login, after the right password"),
-        "confirm code": N_("A wrong code was given to confirm the login"),
+        "second_factor code": N_("A wrong code was entered at login, after the correct password"),
+        "confirm code": N_("A wrong code was entered to confirm the login"),
     }
 )

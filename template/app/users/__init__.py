@@ -1,7 +1,7 @@
 """User accounts, from registration to deletion. This code is yours to change.
 
-The names are those of the library hawkapi-users: `from hawkapi_users import …` becomes
-`from app.users import …`. Start reading at `manager.py`.
+It uses the names of the library hawkapi-users: `from hawkapi_users import …` becomes `from app.users import
+…`. Start reading in `manager.py`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -111,7 +111,7 @@ __all__ = [
 
 
 REQUIRES = ("limits", "mail")
-"""Features that are installed before this one."""
+"""Features that must be installed before this one."""
 
 
 def install(app: App) -> None:
@@ -168,8 +168,8 @@ def install(app: App) -> None:
 def _require_feature(manager: UserManager) -> None:
     if manager.require_second_factor != "off" and manager.second_factors is None:
         raise SettingsError(
-            "REQUIRE_SECOND_FACTOR: no feature has a second factor, so nobody could set one up. Add one with"
-            " `uv run app add totp`, or set it to off."
+            "REQUIRE_SECOND_FACTOR: no feature provides a second factor, so nobody could set one up. Add"
+            " one with `uv run app add totp`, or set it to off."
         )
 
 
@@ -189,7 +189,7 @@ def init_users(
 ) -> UserManager:
     """Attach *manager* to *app* as `app.state.users` and mount the routes under *url_prefix*.
 
-    *rate_limiter* is an optional guard of yours. It runs before every users route, in addition to the
+    *rate_limiter* is your own optional guard. It runs before every users route, in addition to the
     manager's limits, and refuses a request by raising `Problem(429, ...)`.
     """
     app.state.users = manager

@@ -2,8 +2,8 @@
 # The functions are methods of UserManager and use its private methods.
 """Administration of accounts: find, change and delete them.
 
-Each function is a method of `UserManager`, which names all of them. Superusers, the command line and the
-worker use them. Actions of owners on their own account are in `manager.py`.
+Each function is a method of `UserManager`. Superusers, the command line and the worker use them. What owners
+do with their own account is in `manager.py`.
 """
 
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ async def search(
 ) -> list[User]:
     """Accounts whose address contains *text* and whose columns equal *flags*, newest first.
 
-    *before*: `created_at` and id of the last account of the previous page. With *since*: accounts from there
+    *before*: `created_at` and id of the last account on the previous page. With *since*: accounts from there
     on, oldest first.
     """
     query = select(self.model)
@@ -80,16 +80,16 @@ async def update(
 
     These changes end every session and every older token: a new address, a new password, unverifying,
     disabling and *must_reset_password*. A new password also unlocks the account. Checking and hashing it
-    takes a while: commit first if *db* has begun a transaction.
+    takes time, so commit first if *db* has begun a transaction.
 
     *must_reset_password*: the password is refused, as if it were wrong, until the owner sets a new one with
-    the link that is mailed here. The last active superuser may get this state, because the link needs no
-    other superuser.
+    the link mailed here. This is allowed for the last active superuser, because using the link needs no other
+    superuser.
 
     Raises:
-        InvalidEmail, InvalidPassword, UserAlreadyExists: nothing is changed.
+        InvalidEmail, InvalidPassword, UserAlreadyExists: the value is refused. Nothing is changed.
         LastSuperuser: this is the last active superuser. Nothing is changed.
-        NoSuchUser: the account was deleted meanwhile.
+        NoSuchUser: the account has been deleted in the meantime.
     """
     hashed_password = None
     if email is not None:
@@ -127,12 +127,12 @@ async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dic
     for name, value in changes.items():
         setattr(user, name, value)
     if "hashed_password" in changes:
-        # Wrong passwords that locked the account were guesses at the old one.
+        # The wrong passwords that locked the account were guesses at the old one.
         user.failed_logins = 0
     # A used link must not verify the address again, and a session must not survive disabling.
     taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
     taken_away = taken_away or changes.get("must_reset_password") is True
-    # A session from before may lack the second factor that superusers must have.
+    # An existing session may lack the second factor that superusers must have.
     taken_away = taken_away or (
         changes.get("is_superuser") is True and self.require_second_factor == "admins"
     )
@@ -169,24 +169,24 @@ async def send_password_reset(self: "UserManager", db: AsyncSession, user: User)
     """Like `request_password_reset`, for administrators and without rate limits.
 
     Raises:
-        AccountDisabled: no mail is sent.
-        NoSuchUser: the account was deleted meanwhile.
+        AccountDisabled: the account is disabled. No e-mail is sent.
+        NoSuchUser: the account has been deleted in the meantime.
     """
     if not await self.lock(db, user):
         raise NoSuchUser(_("The account does not exist."))
     if not user.is_active:
-        raise AccountDisabled(_("The account is disabled, so no mail is sent to it."))
+        raise AccountDisabled(_("The account is disabled, so no e-mail is sent to it."))
     if self._can_receive_mail(user):
         await self._mail_reset(user)
     audit.record(db, "password_reset_request", user.id, actor="")
 
 
 async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
-    """Delete an account and, through foreign keys, what belongs to it.
+    """Delete an account and, through foreign keys, everything that belongs to it.
 
     Raises:
-        LastSuperuser: nothing is changed.
-        AccountInUse: a table of yours has rows of this account, and a foreign key without CASCADE.
+        LastSuperuser: this is the last active superuser. Nothing is changed. AccountInUse: one of your tables
+        refers to this account through a foreign key without CASCADE.
     """
     await self.require_another_superuser(db, user)
     # The second of two simultaneous deletions finds no row, so hooks run once.
@@ -206,7 +206,8 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
 
 
 async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) -> bool:
-    """Delete one account whose grace period has passed, after skipping *skip*. False if there is none."""
+    """Delete one account whose grace period has passed, after skipping *skip* of them. False if there is
+    none."""
     due = select(self.model).where(self.model.delete_after <= clock.now())
     due = due.order_by(self.model.delete_after, self.model.id).offset(skip).limit(1)
     # No lock here: `delete` locks the superusers first, and only one of two workers records the deletion.

@@ -4,8 +4,8 @@ Only `record` writes it, in the transaction of the event. You may add your own e
 token, a password or an e-mail address. Rows are kept for AUDIT_RETENTION_DAYS, even after their account is
 deleted.
 
-Repeated refusals are recorded at the rates of `rate_limits.py`: `guessing_blocked` for each account and
-network whose passwords are not checked, and `link_refused` and `cross_site_refused` for each network.
+Repeated refusals are recorded at the rates of `rate_limits.py`: `guessing_blocked` per account and network
+whose passwords are not checked, and `link_refused` and `cross_site_refused` per network.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class AuditEvent(Base):
     event: Mapped[str] = mapped_column(String(40))
     outcome: Mapped[str] = mapped_column(String(8))
     user_id: Mapped[str | None] = mapped_column(String(36))
-    """The account; None for an address without one."""
+    """The account. None if the address has none."""
     actor: Mapped[str] = mapped_column(String(36))
     """The actor: a user id, `cli` or `worker`. Empty if not authenticated."""
     method: Mapped[str] = mapped_column(String(16))
@@ -71,7 +71,7 @@ def record(
 ) -> None:
     """Record *event*. It is stored if and only if the transaction of *db* is committed.
 
-    *actor* is used without a login. By default it is the user, or empty for a failure.
+    *actor* is used if nobody is logged in. By default it is the user, or empty for a failure.
     """
     known = actor_of(db)
     if actor is None:
@@ -102,7 +102,7 @@ async def browsers_of_logins(
 ) -> tuple[set[str], list[int]]:
     """The browsers that *user_id* has logged in with, as far back as the log goes.
 
-    *and_numbers*: counts to fetch in the same query, which saves each login further ones.
+    *and_numbers*: counts to fetch in the same query, which saves every login further queries.
     """
     logins = (
         AuditEvent.user_id == user_id,
@@ -132,7 +132,7 @@ async def events_of(
     since: int | None = None,
     limit: int | None = None,
 ) -> list[AuditEvent]:
-    """Events with ids below *before*, newest first, of one account or of all accounts.
+    """Events with ids below *before*, newest first, for one account or all accounts.
 
     With *since*: events with ids from there on, oldest first.
     """

@@ -1,9 +1,9 @@
 """The session cookie and the device cookie. Scripts cannot read them, and other hosts cannot set them (ASVS
 3.3.1).
 
-`__Host-session` is a login. `__Host-device` shows that the browser is known for an account, and logs no one
-in. `__Host-login` is a login that lacks its second factor. With COOKIE_SECURE=false, for development over
-plain HTTP, they are called `session`, `device` and `login`.
+`__Host-session` is a login. `__Host-device` shows that the browser is known for an account, and does not log
+anyone in. `__Host-login` is a login that still needs its second factor. With COOKIE_SECURE=false, for
+development over plain HTTP, they are called `session`, `device` and `login`.
 """
 
 from uuid import uuid4
@@ -51,21 +51,21 @@ def take_cookie(request: Request) -> None:
 
 
 def give_login_key(request: Request, ticket: str, key: str, *, name: str = LOGIN) -> None:
-    """Let this browser, and no other one, finish the login of *ticket* (`app/users/second_factors.py`).
+    """Let only this browser finish the login *ticket* (`app/users/second_factors.py`).
 
-    *name*: of the cookie. Each kind of login that waits has its own.
+    *name*: the name of the cookie. Each kind of unfinished login has its own.
     """
     set_cookie(request, _full_name(request, name), f"{ticket}.{key}", max_age=600, secure=_is_secure(request))
 
 
 def login_key(request: Request, *, name: str = LOGIN) -> tuple[str, str]:
-    """The ticket and the key of the login that this browser has begun, or empty strings."""
+    """The ticket and the key of the login that this browser began, or empty strings."""
     ticket, _, key = (request.cookies.get(_full_name(request, name)) or "").partition(".")
     return ticket, key
 
 
 def take_login_key(request: Request, *, name: str = LOGIN) -> None:
-    """Delete what `give_login_key` has set."""
+    """Delete the cookie that `give_login_key` set."""
     delete_cookie(request, _full_name(request, name), secure=_is_secure(request))
 
 

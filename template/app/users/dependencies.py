@@ -44,13 +44,13 @@ _BEARER = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "The `access_token` of a log-in.",
+    "description": "The `access_token` from a login response.",
 }
 _COOKIE = {
     "type": "apiKey",
     "in": "cookie",
     "name": SECURE_NAME,
-    "description": "A log-in with a cookie sets it, and the browser sends it. Unsafe methods also need a"
+    "description": "Set by a login with a cookie, and sent by the browser. Unsafe methods also need a"
     " same-origin Sec-Fetch-Site or Origin header.",
 }
 _NO_LOGIN = {401: {"not_logged_in": "Not logged in.", "session_ended": "The session has ended."}}
@@ -79,13 +79,13 @@ _NOT_CHECKED = {503: {"rate_limits_unavailable": "The rate limits cannot be chec
 
 
 def limited_by(row: str) -> Any:
-    """A guard that limits a route by *row* of `LIMITS`: `dependencies=[limited_by("export")]`.
+    """A guard that applies a *row* of `LIMITS` to a route: `dependencies=[limited_by("export")]`.
 
-    Routes with the same row share its counts. An IP address over the limit is refused before the body is
+    Routes that use the same row share its counts. An IP address over the limit is refused before the body is
     read.
 
     Raises:
-        LookupError: when the module is imported, if the row does not exist.
+        LookupError: the row does not exist. Raised when the module is imported.
     """
     if row not in LIMITS:
         raise LookupError(
@@ -105,8 +105,7 @@ def limited_by(row: str) -> Any:
 async def within_wrong_passwords(request: Request, users: Users) -> None:
     """Refuse an IP address with too many wrong passwords before the body is read, on login routes.
 
-    A known browser of any account passes: until the body is read, nothing tells which account the login is
-    for.
+    A known browser of any account passes: until the body is read, the account is not known.
     """
     if users.limits is not None and not users.device_cookies.is_ours(device_cookie(request)):
         try:
@@ -125,9 +124,9 @@ class Login:
 
 
 async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
-    """The login that the request belongs to, or the error response if it has none.
+    """The login that authenticates the request, or the error response if there is none.
 
-    From here on the sentences of the request are in the language that the user has set.
+    From here on, the response is in the language that the user has set.
 
     An access token in `Authorization: Bearer` (RFC 6750) takes precedence over a cookie. A cookie is accepted
     only from pages of this application.
@@ -286,8 +285,8 @@ async def still_logged_in(login: CurrentLogin, users: Users, db: Db) -> Login:
 
 
 StillLoggedIn = Annotated[Login, Depends(still_logged_in)]
-"""The login, checked again. Put it AFTER the body: the guards run before the body is read, and a client can
-take long to send it."""
+"""The login, checked again. Put it AFTER the body: guards run before the body is read, and a client can take
+a long time to send it."""
 
 
 @needs("a superuser")
@@ -302,8 +301,8 @@ StillSuperuser = Annotated[User, Depends(still_superuser)]
 @responds(
     {
         403: {
-            "recent_login_required": "The last password check is too long ago. Confirm the password with POST"
-            " …/me/confirm."
+            "recent_login_required": "The last password check was too long ago. Confirm the password with"
+            " POST …/me/confirm."
         }
     }
 )
@@ -311,7 +310,7 @@ StillSuperuser = Annotated[User, Depends(still_superuser)]
 async def recent_login(request: Request, login: CurrentLogin, users: Users) -> UserSession:
     if not users.sessions.is_recent(login.session):
         seconds = int(users.sessions.limits.recent.total_seconds())
-        # The challenge of RFC 9470, but not its status 401: clients would refresh a valid token.
+        # The challenge from RFC 9470, but not its status 401: clients would refresh a valid token.
         challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
         sentence = _("Confirm your password first, with POST {path}.")
         raise Problem(
@@ -324,7 +323,7 @@ async def recent_login(request: Request, login: CurrentLogin, users: Users) -> U
 
 
 RecentLogin = Annotated[UserSession, Depends(recent_login)]
-"""The session. 403 if the password was last given longer ago than RECENT_LOGIN."""
+"""The session. 403 if the password was last given more than RECENT_LOGIN seconds ago."""
 
 
 # Your own guards go below; template updates never touch them.

@@ -1,4 +1,4 @@
-"""Device cookies mark known browsers, so that a stranger's wrong passwords do not lock the owner out.
+"""Device cookies mark known browsers, so that strangers' wrong passwords do not lock the owner out.
 
 They follow OWASP's "Slow Down Online Guessing Attacks with Device Cookies". A browser gets its cookie on
 registration, login and setting a new password. The cookie does not log anyone in. Each browser has its own
@@ -17,7 +17,7 @@ LIFETIME = timedelta(days=400)
 """How long a browser stays known after a login. Browsers do not keep cookies longer (RFC 6265bis, section
 5.5)."""
 MAX_ACCOUNTS = 5
-"""Maximum accounts that a browser is known for. The oldest is dropped first."""
+"""Maximum accounts that a browser can be known for. The oldest is dropped first."""
 _NONCE_BYTES = 16
 _MAC_BYTES = 16
 _MAC_LENGTH = 22
@@ -27,9 +27,9 @@ _TIME_LENGTH = 8
 class DeviceCookies:
     """Creates and reads the cookie: the browser's id, a seal, and a mark for each account.
 
-    A mark names the account and the second of its creation. It authenticates both together with the account's
-    `password_version`. It expires after `LIFETIME`, or when the password changes. So an attacker who once
-    logged in is a stranger again after the owner sets a new password.
+    A mark names the account and the second in which it was made. It authenticates both, together with the
+    account's `password_version`. It expires after `LIFETIME`, or when the password changes. So an attacker
+    who once logged in is a stranger again once the owner sets a new password.
     """
 
     def __init__(self, secret: str) -> None:

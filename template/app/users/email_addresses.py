@@ -14,7 +14,8 @@ def parse_email(address: str) -> str:
     """The spelling of *address* that is stored: trimmed, lower case, the domain in ASCII (IDNA).
 
     The part before the @ must be ASCII, because few mail servers accept anything else. The domain is not
-    looked up, because that needs a DNS query in the request. The verification mail shows whether it exists.
+    looked up, because that would take a DNS query in the request. The verification e-mail shows whether it
+    exists.
 
     Raises:
         InvalidEmail: with a message for the user.
@@ -25,7 +26,7 @@ def parse_email(address: str) -> str:
             check_deliverability=False,
             allow_smtputf8=False,
             strict=True,
-            # Allow test domains, for example x.test, which never receive mail.
+            # Allow test domains such as x.test, which never receive mail.
             test_environment=True,
         )
     except EmailNotValidError as error:
@@ -61,6 +62,6 @@ def normalize_email(address: str) -> str:
 
 
 def _lower(character: str) -> str:
-    # Only ASCII becomes ASCII: U+212A, the Kelvin sign, would become the k of another account (CWE-178).
+    # Lower-case only ASCII: U+212A, the Kelvin sign, would become the k of another account (CWE-178).
     lower = character.lower()
     return character if lower.isascii() and not character.isascii() else lower

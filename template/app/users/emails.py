@@ -1,13 +1,13 @@
-"""Mails about an account. Their texts are the files in `emails/`; change them freely.
+"""E-mails about an account. Their texts are the files in `emails/`; change them freely.
 
-A mail is in the language that its user has set, or else in that of the request that causes it.
+An e-mail is in the language that the user has set, or else in the language of the request.
 
-`emails/layout.html` is the frame of all HTML mails. A feature keeps the texts of its mails in a folder
-`emails` of its own. While you develop, `/dev/mails` shows every mail.
+All HTML e-mails extend `emails/layout.html`. A feature keeps its texts in its own `emails` folder. During
+development, `/dev/mails` shows every e-mail.
 
 `send_verification_email` and `send_password_reset_email` accept your own renderer, template names, subject
-and context, and any mailer. HawkAPI's mailer sends at once. `app.mail.Mailer.for_session(...)` puts the mail
-into the outbox, which sends it after the transaction is committed.
+and context, and any mailer. HawkAPI's mailer sends immediately. `app.mail.Mailer.for_session(...)` puts the
+mail into the outbox, which sends it after the transaction is committed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -46,8 +46,8 @@ class Sender(Protocol):
 
 @cache
 def default_renderer() -> TemplateRenderer:
-    """Renders the files in `app/users/emails/` and those in the folders `emails` of features. Values in .html
-    files are escaped."""
+    """Renders the files in `app/users/emails/` and in the `emails` folders of features. Values in .html files
+    are escaped."""
     renderer = TemplateRenderer()
     renderer.env.loader = FileSystemLoader([_TEMPLATES, *sorted(_APP.glob("*/emails"))])
     i18n.translate_templates(renderer.env)
@@ -62,7 +62,7 @@ RESET_REQUIRED = N_(
 
 
 def in_language_of_user[Mail: Callable[..., Awaitable[None]]](mail: Mail) -> Mail:
-    """Decorates a function that mails to a user, its first parameter, who may have set a language."""
+    """Run *mail* in the language that the user, its first argument, has set."""
 
     @wraps(mail)
     async def translated(user: User, *args: Any, **kwargs: Any) -> None:
@@ -78,7 +78,7 @@ def in_language_of_user[Mail: Callable[..., Awaitable[None]]](mail: Mail) -> Mai
 
 @in_language_of_user
 async def mail_verification(user: User, token: str) -> None:
-    """Put the mail that asks *user* to verify the address into the outbox."""
+    """Put an e-mail that asks *user* to verify the address into the outbox."""
     services = services_of(user)
     settings = services.settings
     await send_verification_email(
@@ -93,7 +93,7 @@ async def mail_verification(user: User, token: str) -> None:
 
 @in_language_of_user
 async def mail_password_reset(user: User, token: str) -> None:
-    """Put the mail with the link that sets a new password into the outbox."""
+    """Put an e-mail with a link to set a new password into the outbox."""
     services = services_of(user)
     settings = services.settings
     await send_password_reset_email(
@@ -112,7 +112,7 @@ async def mail_password_reset(user: User, token: str) -> None:
 
 @in_language_of_user
 async def mail_email_change(user: User, new_email: str, token: str) -> None:
-    """Put the mail with the link that makes *new_email* the account's address into the outbox."""
+    """Put an e-mail with a link that makes *new_email* the account's address into the outbox."""
     services = services_of(user)
     settings = services.settings
     values = {
@@ -120,14 +120,14 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
         "lifetime": in_words(settings.email_change_ttl),
         **_common(session_of(user), user.id),
     }
-    # No user_id: a taken address gets no mail, and the export must not show the difference (CWE-204).
+    # No user_id: a taken address gets no e-mail, and the export must not show the difference (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
     subject = _("Confirm your new e-mail address for {app_name}").format(app_name=settings.app_name)
     await _send(mailer, new_email, subject, "email_change.html", values)
 
 
 async def mail_invitation(db: AsyncSession, email: str, token: str) -> None:
-    """Put the mail with the link that makes an account for *email* into the outbox."""
+    """Put an e-mail with a link to create an account for *email* into the outbox."""
     services = services_of_session(db)
     settings = services.settings
     values = {
@@ -160,12 +160,10 @@ NOTICES = {
         ),
         N_(
             "You can log in to your existing account. If you do not know its password, request a link to set"
-            " a new one. If this was not you, ignore this mail: nothing has changed."
+            " a new one. If this was not you, ignore this e-mail: nothing has changed."
         ),
     ),
-    "password_changed": Notice(
-        N_("Your password was changed"), N_("The password of your account was changed.")
-    ),
+    "password_changed": Notice(N_("Your password was changed"), N_("Your account's password was changed.")),
     "new_sign_in": Notice(
         N_("New log-in"),
         N_("Someone logged in to your account with a browser that you have not used before."),
@@ -185,14 +183,14 @@ NOTICES = {
     "session_limit": Notice(
         N_("Too many sessions"),
         N_(
-            "Your account has reached its limit of sessions. A new login ended the least recently used"
-            " session."
+            "Your account has reached its maximum number of sessions. A new login ended the least recently"
+            " used one."
         ),
     ),
     "email_change_requested": Notice(
         N_("A new e-mail address was requested"),
         N_(
-            "Someone who is logged in to your account requested a change of its e-mail address. Nothing has"
+            "Someone who is logged in to your account asked to change its e-mail address. Nothing has"
             " changed yet."
         ),
     ),
@@ -215,7 +213,7 @@ NOTICES = {
 """The security notices, by event. Change the words freely. The text around them is in `emails/`."""
 
 NOTICES_OF_FEATURES: dict[str, Notice] = {}
-"""The security notices of features, which add theirs when they are imported."""
+"""The security notices of features. Each feature adds its own when it is imported."""
 
 
 @in_language_of_user
@@ -236,7 +234,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
     }
     if notice == "deletion_scheduled" and user.delete_after is not None:
         values["advice"] = _("Log in before {time} to keep it.").format(time=_in_utc(user.delete_after))
-    # Only this mail must survive the deletion of the account.
+    # Only this e-mail must survive the deletion of the account.
     user_id = None if notice == "account_deleted" else user.id
     mailer = services.mail.for_session(db, user_id=user_id)
     subject = f"{services.settings.app_name}: {heading}"
@@ -244,9 +242,9 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
 
 
 async def mail_nobody(db: AsyncSession, token: str) -> None:
-    """Do the work of a mail, and put a row into the outbox that the worker discards.
+    """Do the same work as for an e-mail, and put a row into the outbox that the worker discards.
 
-    An unknown address must take as much work as a known one, or response times would tell them apart.
+    An unknown address must take as much work as a known one. Otherwise response times would tell them apart.
     """
     services = services_of_session(db)
     settings = services.settings
@@ -271,9 +269,10 @@ async def send_template(
     lifetime: float | None = None,
     discard: bool = False,
 ) -> None:
-    """Put the mail *template* and its text version into the outbox: for features and for your own mails.
+    """Put an e-mail made from *template* and its text version into the outbox. For features and for your own
+    e-mails.
 
-    The template is in the folder `emails` of the feature, and has *values* and what the layout shows.
+    The template is in the feature's `emails` folder. It gets *values* and the values that the layout uses.
     *user_id*, *lifetime*, *discard*: as in `app.mail.Mailer.for_session`.
     """
     mailer = services_of_session(db).mail.for_session(db, user_id=user_id, lifetime=lifetime, discard=discard)
@@ -324,7 +323,7 @@ async def send_password_reset_email(
     renderer: TemplateRenderer | None = None,
     context: dict[str, Any] | None = None,
 ) -> None:
-    """Send the link that sets a new password for the account of *to*.
+    """Mail a link to set a new password to the address *to*.
 
     Raises:
         ValueError: *reset_url_template* does not contain {token}.
@@ -337,9 +336,10 @@ async def send_password_reset_email(
 
 
 def _common(db: AsyncSession, user_id: str = "") -> dict[str, Any]:
-    """What the layout shows, and when and with what browser the mail was requested.
+    """The values that the layout uses, and when and with which browser the e-mail was requested.
 
-    *user_id*: the account that the mail is about. Actions of an administrator or a command are not requests.
+    *user_id*: the account that the e-mail is about. Actions by an administrator or a command are not
+    requests.
     """
     settings, client = services_of_session(db).settings, client_of_session(db)
     is_request = actor_of(db).id in ("", user_id) and client.ip_address
@@ -367,7 +367,7 @@ def in_words(seconds: int) -> str:
 
 def _link(template: str, token: str) -> str:
     if "{token}" not in template:
-        raise ValueError("The URL of a link must contain {token} where the token goes: " + template)
+        raise ValueError("The URL of a link must contain {token} in place of the token: " + template)
     return template.replace("{token}", token)
 
 

@@ -1,7 +1,7 @@
 """Every exception of this module. The response to each is in `routes/error_handlers.py`.
 
-`code` is the name of the error in that response, for programs. Clients rely on it: do not change one.
-`TokenError` comes from hawkapi-auth, whose checks also raise it.
+`code` is the name of the error in that response, for programs. Clients rely on these codes: do not change
+them. `TokenError` comes from hawkapi-auth, whose checks also raise it.
 """
 
 from hawkapi_auth import TokenError as TokenError
@@ -28,8 +28,8 @@ class InvalidEmail(ValueError):
 
 
 class InvalidPassword(ValueError):
-    """A password that is not allowed. The text says why, and what is allowed. *reason*: why, for programs.
-    *field*: the field of the request."""
+    """A password that is not allowed. The text says why, and what is allowed. *reason*: the same, for
+    programs. *field*: the field of the request."""
 
     code = "weak_password"
 
@@ -46,16 +46,17 @@ class InvalidCredentials(ValueError):
 
 
 class InactiveUser(ValueError):
-    """The password is right, but the account is disabled. Send the same response as for a wrong password."""
+    """The password is correct, but the account is disabled. Send the same response as for a wrong
+    password."""
 
     code = InvalidCredentials.code
 
 
 class SecondFactorRequired(Exception):
-    """The password or a mailed code is right, but the account has a second factor, which must be given, too.
+    """The password or mailed code is correct, but the account also needs its second factor.
 
-    *methods*: what the client can send, such as `code`. *ticket* continues the login. It is empty for a
-    logged-in user, who is asked to confirm. *browser_key* is for the browser that began the login.
+    *methods*: what the client can send, such as `code`. *ticket* continues the login, and is empty for a
+    logged-in user who is confirming. *browser_key* is for the browser that began the login.
     """
 
     code = "second_factor_required"
@@ -68,14 +69,14 @@ class SecondFactorRequired(Exception):
 
 
 class NoSecondFactor(ValueError):
-    """The account does not have the factor."""
+    """The account does not have this factor."""
 
     def __init__(self) -> None:
         super().__init__(_("The account has no such second factor."))
 
 
 class AccountDisabled(ValueError):
-    """An administrator asked for a mail to a disabled account, which gets none."""
+    """An administrator asked to mail a disabled account, which gets no e-mail."""
 
     code = "account_disabled"
 
@@ -91,13 +92,13 @@ class WrongPassword(ValueError):
 
 
 class HashingBusy(Exception):
-    """More hashes are waiting than HASH_QUEUE allows. Return 503 at once, so that waits stay short."""
+    """More hashes are waiting than HASH_QUEUE allows. Return 503 immediately, to keep waits short."""
 
     code = "busy"
 
 
 class TooManyRequests(Exception):
-    """A rate limit is exceeded. The text says which. The next request is allowed in *seconds*."""
+    """A rate limit was exceeded. The text says which. The next request is allowed in *seconds*."""
 
     def __init__(self, seconds: float, sentence: str = N_("Too many requests from your network.")) -> None:
         super().__init__(sentence)
@@ -146,7 +147,7 @@ class AccountInUse(ValueError):
 
 
 class SessionEnded(Exception):
-    """The session does not exist or has ended, or the secret is not the current one."""
+    """The session does not exist or has ended, or the secret is out of date."""
 
     code = "session_ended"
 

@@ -1,8 +1,8 @@
-"""Your code for the events of an account. Template updates never touch this file.
+"""Your code for account events. Template updates never touch this file.
 
 A hook runs inside the transaction of its event. Write in the same transaction through `session_of(user)`. An
 exception rolls back everything, including the event. Do not call other services from here: put a row into a
-table or a mail into the outbox, and let a worker handle it after the commit. You may remove any hook.
+table or an e-mail into the outbox, and let a worker handle it after the commit. You may remove any hook.
 """
 
 from app.database import services_of
@@ -11,13 +11,13 @@ from app.users.models import User
 
 
 async def on_after_register(user: User) -> None:
-    """An account was created. Without this mail, users must request their verification link."""
+    """An account was created. Without this e-mail, users must request their verification link."""
     if not user.is_verified:
         await mail_verification(user, services_of(user).users.verify_token(user))
 
 
 async def on_after_login(user: User) -> None:
-    """A user logged in with the right password."""
+    """A user logged in."""
 
 
 async def on_after_request_verify(user: User, token: str) -> None:
@@ -39,15 +39,15 @@ async def on_after_reset_password(user: User) -> None:
 
 
 async def on_after_logout(user: User) -> None:
-    """A user logged out and ended the session."""
+    """A user logged out, which ended the session."""
 
 
 async def on_after_change_password(user: User) -> None:
-    """The owner changed the password with the old one."""
+    """The owner changed the password, giving the old one."""
 
 
 async def on_after_request_email_change(user: User, new_email: str, token: str) -> None:
-    """The owner requested a new e-mail address. The mail with the link is in the outbox."""
+    """The owner requested a new e-mail address. The e-mail with the link is in the outbox."""
 
 
 async def on_after_change_email(user: User, old_email: str) -> None:
@@ -60,4 +60,4 @@ async def on_after_update(user: User, changed: set[str]) -> None:
 
 
 async def on_before_delete(user: User) -> None:
-    """The account is about to be deleted, with every row that refers to it by a CASCADE foreign key."""
+    """The account is about to be deleted, with every row that refers to it through a CASCADE foreign key."""

@@ -1,7 +1,7 @@
-"""Invitations: mailed links to create an account, the only way with REGISTRATION=closed.
+"""Invitations: mailed links to create an account. With REGISTRATION=closed, there is no other way.
 
 An invitation is a row, and its link is a token that names the row. Using the link deletes the row, so it
-works once. A new invitation of an address replaces the older one. This module knows nothing about HTTP.
+works once. A new invitation for an address replaces the older one. This module knows nothing about HTTP.
 """
 
 from datetime import datetime, timedelta
@@ -48,7 +48,7 @@ class Invitations:
         self._lasts = timedelta(seconds=tokens.config.invitation_ttl_seconds)
 
     async def make(self, db: AsyncSession, email: str, *, invited_by: str) -> tuple[UserInvitation, str]:
-        """Invite *email*, which `parse_email` returned. Returns the invitation and the token of its link.
+        """Invite *email*, a result of `parse_email`. Returns the invitation and the token for its link.
 
         Of several simultaneous invitations, the last one works.
         """
@@ -74,7 +74,7 @@ class Invitations:
         return list(await db.scalars(newest_first))
 
     async def of_token(self, db: AsyncSession, token: str) -> UserInvitation:
-        """The invitation of *token*. Changes nothing. Raises `TokenError`."""
+        """The invitation that *token* belongs to. Changes nothing. Raises `TokenError`."""
         row = await db.get(UserInvitation, self._tokens.peek_invitation_token_sub(token))
         if row is None or row.expires_at <= clock.now():
             raise TokenError("invitation was used, withdrawn or has expired")
@@ -94,7 +94,7 @@ class Invitations:
         await db.execute(delete(UserInvitation).where(UserInvitation.expires_at <= clock.now()))
 
 
-# Methods of `UserManager`, which names all of them
+# Methods of `UserManager`
 
 
 async def invite(self: "UserManager", db: AsyncSession, *, email: str, invited_by: str) -> UserInvitation:
@@ -130,9 +130,10 @@ async def accept_invitation(
     *extra* are your own columns.
 
     Raises:
-        InvalidPassword: the invitation stays usable.
-        TokenError: used, withdrawn or expired. Only one of several simultaneous uses succeeds.
-        UserAlreadyExists: the address got an account in another way.
+        InvalidPassword: the password is not allowed. The invitation can still be used.
+        TokenError: the invitation was used or withdrawn, or has expired. Only one of several simultaneous
+        uses succeeds.
+        UserAlreadyExists: the address has got an account in another way.
     """
     async with released(db):
         invitation = await self.invitations.of_token(db, token)

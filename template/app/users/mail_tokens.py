@@ -1,4 +1,4 @@
-"""The tokens in mailed links: 83 characters, signed, and good for one purpose.
+"""The tokens in mailed links: 83 characters, signed, and valid for one purpose.
 
 A token is `mt_` and, in base64url, a packed struct and its HMAC-SHA-256, cut to 128 bits. It names the
 account or invitation, the user's `password_version` and a digest of the address that it was sent to, so a new
@@ -18,10 +18,11 @@ from app import clock
 from app.users.exceptions import TokenError
 
 PREFIX = "mt_"
-"""Makes a token recognizable, so that `app/redaction.py` can keep it out of logs."""
+"""Makes tokens recognizable, so that `app/redaction.py` can keep them out of logs."""
 
 _CLAIMS = struct.Struct(">?II3s16s")
-"""Whether the subject is a UUID, expiry (Unix time), password version, random bytes, digest of address."""
+"""Whether the subject is a UUID, expiry (Unix time), password version, random bytes, digest of the
+address."""
 _MAC_SIZE = 16
 _NO_ADDRESS = bytes(16)
 
@@ -65,7 +66,7 @@ class MailTokens:
         """The subject of a token that is valid for this password version and address.
 
         Raises:
-            TokenError: as above, or it was issued before a change, or sent to another address.
+            TokenError: as above, or the token was issued before a change or sent to another address.
         """
         claims = self._checked(token)
         if claims.password_version != password_version:
@@ -87,7 +88,7 @@ class MailTokens:
         return _Claims(subject, password_version, address)
 
     def _mac(self, signed: bytes) -> bytes:
-        # The audience ends with NUL, so that no other audience and content give the same bytes.
+        # The audience ends with NUL, so that no other audience and content can give the same bytes.
         return hmac.digest(self._key, self._audience + b"\0" + signed, "sha256")[:_MAC_SIZE]
 
 
@@ -103,7 +104,7 @@ def _decoded(token: str) -> bytes:
 
 
 def _packed(subject: str) -> tuple[bool, bytes]:
-    """*subject* as bytes. A UUID, as ids are, takes 16 instead of 36."""
+    """*subject* as bytes. Ids are UUIDs, which take 16 bytes instead of 36."""
     try:
         uuid = UUID(subject)
     except ValueError:

@@ -1,15 +1,15 @@
 """The life of an account, with one method for each event. This module knows nothing about HTTP.
 
 Every method takes the database session first, writes with it and leaves the commit to the caller. So a hook,
-a mail, the audit log and the change itself are committed together or not at all. Records that must survive an
-exception (a failed login, a stolen token) are committed here. The database decides races, by a unique index,
-a lock, or a conditional UPDATE that succeeds for exactly one caller. Always take locks in the same order, or
-two transactions deadlock: superusers by id, then the account, then its sessions.
+an e-mail, the audit log and the change itself are committed together or not at all. Records that must survive
+an exception (a failed login, a stolen token) are committed here. The database decides races by a unique
+index, a lock, or a conditional UPDATE that succeeds for exactly one caller. To avoid deadlocks, always take
+locks in the same order: superusers by id, then the account, then its sessions.
 
 You may change this file. Keep these rules: check a password before spending a token, do the same work for an
 unknown address as for a known one, let an inactive account do nothing, and keep the last active superuser.
-Administration is in `administration.py` and invitations are in `invitations.py`. Their functions are methods
-of `UserManager`, which names them.
+Administration is in `administration.py` and invitations are in `invitations.py`. `UserManager` lists their
+functions as methods.
 """
 
 import re
@@ -64,8 +64,8 @@ from app.users.tokens import UserTokens
 # isort: split
 
 MAX_FAILED_LOGINS = 100
-"""Wrong passwords in a row that lock an account. The owner can then log in only from a known browser or after
-a password reset by mail (NIST SP 800-63B-4, section 3.2.2)."""
+"""Consecutive wrong passwords that lock an account. The owner can then log in only from a known browser or
+after a password reset (NIST SP 800-63B-4, section 3.2.2)."""
 
 type UserHook = Callable[[Any], Awaitable[None]]
 type Registration = Literal["open", "private", "closed"]
@@ -77,7 +77,7 @@ async def no_hook(*_: object) -> None:
 
 
 _ALIVE = "sessions alive"
-"""Key in `db.info` for the number of live sessions of the account that logs in."""
+"""Key in `db.info` for the number of live sessions of the account that is logging in."""
 
 
 class Notify(Protocol):
@@ -130,19 +130,19 @@ class UserManager:
     on_before_delete: UserHook = no_hook
     # Your own hooks go below; template updates never touch them.
     send_dummy_mail: Callable[[AsyncSession, str], Awaitable[None]] | None = None
-    """Does the work of a mail without sending one, for addresses that get no mail."""
+    """Does the same work as sending an e-mail, for addresses that get none."""
     withhold: Callable[[AsyncSession, str], None] | None = None
-    """Discards every mail of this transaction to an address, at the same cost as sending it."""
+    """Discards this transaction's e-mails to an address, at the same cost as sending them."""
     notify: Notify | None = None
     send_email_change: SendEmailChange | None = None
     deletion_grace: timedelta = timedelta()
-    """How long the owner of a deleted account can cancel the deletion by logging in."""
+    """How long the owner can cancel a deletion by logging in."""
     send_invitation: SendInvitation | None = None
     registration: Registration = "open"
     login_requires_verification: bool = False
     session_limits: SessionLimits = field(default_factory=SessionLimits)
     limits: Limits | None = None
-    """Rate limits for password checks and mails. Without them nothing is counted."""
+    """Rate limits for password checks and e-mails. If None, nothing is counted."""
     second_factors: SecondFactors | None = None
     """Set by a feature that adds second factors."""
     require_second_factor: Literal["off", "admins", "all"] = "off"
@@ -159,13 +159,13 @@ class UserManager:
     def must_verify(self) -> bool:
         """Whether an account cannot log in before its address is verified.
 
-        With `registration="private"` always: a login that works at once would reveal that the address had no
-        account.
+        Always with `registration="private"`: a login that works immediately would reveal that the address had
+        no account.
         """
         return self.login_requires_verification or self.registration == "private"
 
     def must_have_factor(self, user: User) -> bool:
-        """Whether *user* needs a second factor to do anything else (REQUIRE_SECOND_FACTOR)."""
+        """Whether *user* must set up a second factor before doing anything else (REQUIRE_SECOND_FACTOR)."""
         everyone = self.require_second_factor == "all"
         return everyone or (self.require_second_factor == "admins" and user.is_superuser)
 
@@ -176,7 +176,7 @@ class UserManager:
     # Finding
 
     async def get_by_email(self, db: AsyncSession, email: str) -> User | None:
-        """The account of an e-mail address in any spelling, or None."""
+        """The account with this e-mail address, in any spelling, or None."""
         query = select(self.model).where(self.model.email == normalize_email(email))
         return (await db.execute(query)).scalar_one_or_none()
 
@@ -196,7 +196,7 @@ class UserManager:
     async def register(self, db: AsyncSession, *, email: str, password: str, **extra: Any) -> User | None:
         """Register an account. Returns None if the address is taken and the response must not reveal it.
 
-        With `registration="private"` the owner of a taken address gets a mail instead, at the same cost.
+        With `registration="private"`, the owner of a taken address gets an e-mail instead, at the same cost.
         *extra* are your own columns.
 
         Raises:
@@ -215,11 +215,11 @@ class UserManager:
         if user is None or not self._can_receive_mail(user):
             await self.do_dummy_work(db)
         elif not user.is_verified:
-            # This account cannot log in without the link, and its owner may have lost the first mail.
+            # This account cannot log in without the link, and its owner may have lost the first e-mail.
             await self._mail_verification(user)
         elif self.notify is not None:
-            # `create` has already counted this mail. Counting it again would use up the limit faster for
-            # addresses that are taken.
+            # `create` has already counted this e-mail. Counting it again would use up the limit of a taken
+            # address faster.
             await self.notify(user, "already_registered")
         else:
             await self.do_dummy_work(db)
@@ -239,12 +239,12 @@ class UserManager:
     ) -> User:
         """Create an account. *extra* are your own columns.
 
-        Its language is the one that the client asks for, if any. Mail to an unverified address is discarded
-        if its mailbox has received too many mails recently. The user can request a new link later.
+        Its language is the one the client asks for, if any. Mail to an unverified address is discarded
+        if its mailbox has received too many e-mails recently. The user can request a new link later.
 
         Raises:
             InvalidEmail, InvalidPassword: with a message for the user.
-            UserAlreadyExists: also for the loser of a race.
+            UserAlreadyExists: the address is taken, or a simultaneous request took it.
         """
         email = parse_email(email)
         # Check and hash before the lookup, so that a taken address costs the same as a free one.
@@ -278,10 +278,10 @@ class UserManager:
         cookie, if there is one.
 
         Raises:
-            InvalidCredentials: unknown account, wrong password, or a password that is not enough at present
-                (see `_opens`).
-            InactiveUser: right password of a disabled account.
-            SecondFactorRequired: right password of an account that also has a second factor.
+            InvalidCredentials: unknown account, wrong password, or a password that does not suffice now (see
+            `_opens`).
+            InactiveUser: correct password, but the account is disabled.
+            SecondFactorRequired: correct password, but the account has a second factor.
             TooManyRequests: too many recent wrong passwords. This one was not checked.
         """
         user, browsers, has_factor = await self._authenticate(
@@ -316,7 +316,7 @@ class UserManager:
         return user, browsers, number_of_factors > 0
 
     async def _read_for_login(self, db: AsyncSession, user: User) -> tuple[set[str], int]:
-        """The browsers of earlier logins and the number of second factors, in one query.
+        """The browsers used for earlier logins, and the number of second factors, in one query.
 
         The same query counts the sessions for `_end_surplus`.
         """
@@ -330,10 +330,10 @@ class UserManager:
     async def _complete_login(
         self, db: AsyncSession, user: User, browsers: set[str], *, method: str = "password"
     ) -> None:
-        """Everything that a login causes, apart from its session."""
+        """Everything that a login does, except creating the session."""
         if user.delete_after is not None:
             await self._take_back_deletion(db, user, method)
-        # Not for the first login of the account, which has no browsers yet.
+        # Not for an account's first login: no browser is known yet.
         if browsers and audit.browser_of_session(db) not in browsers:
             await self.send_notice(user, "new_sign_in")
         audit.record(db, "login", user.id, method=method)
@@ -362,18 +362,18 @@ class UserManager:
         return user
 
     def _opens(self, user: User, known: str) -> bool:
-        """Whether the right password is enough. If not, it counts as a wrong one, which reveals nothing."""
+        """Whether the correct password suffices. If not, it counts as a wrong one, so nothing is revealed."""
         return self.may_log_in(user) and _accepts_password(user, known)
 
     def may_log_in(self, user: User) -> bool:
-        """Whether *user* can log in at present, with or without a password.
+        """Whether *user* can currently log in, with or without a password.
 
-        Add your own reasons to refuse a login here, for example an unpaid bill.
+        Add your own reasons to refuse a login here, such as an unpaid bill.
         """
         return user.is_verified or not self.must_verify
 
     def may_log_in_without_password(self, user: User) -> bool:
-        """Whether *user* can log in at present by other means than the password."""
+        """Whether *user* can currently log in by means other than the password."""
         return self._can_receive_mail(user) and not user.must_reset_password and self.may_log_in(user)
 
     def is_known_browser(self, cookie: str, user: User) -> bool:
@@ -385,7 +385,7 @@ class UserManager:
         return self.device_cookies.id_for(cookie, user.id, user.password_version) if user is not None else ""
 
     async def _count_failure(self, db: AsyncSession, user: User | None, known: str) -> None:
-        """Count a wrong password from an unknown browser. The owner gets a notice when the account is locked.
+        """Count a wrong password from an unknown browser. When the account is locked, its owner is notified.
 
         The same statement runs for an unknown account, where it matches no row.
         """
@@ -412,8 +412,8 @@ class UserManager:
     async def request_verify(self, db: AsyncSession, *, email: str) -> None:
         """Call `on_after_request_verify` with a token, if there is an address to verify.
 
-        Returns None and does the same work in every case, which hides which addresses have an account
-        (CWE-204).
+        Returns None and does the same work in every case, so that nobody learns which addresses have an
+        account (CWE-204).
         """
         may_mail = await self._may_mail("request_verify", email)
         user = await self._held_by_email(db, email)
@@ -454,10 +454,10 @@ class UserManager:
     ) -> User:
         """Mark the address that *token* was mailed to as verified.
 
-        An attacker can register another person's address and wait for the owner to verify it. So the password
-        is kept only if the request proves that the same person created the account, by a *login*, the
-        *password* or the *browser*. Otherwise the password stops working, every session ends, and a link to
-        set a new password is mailed.
+        An attacker can register another person's address and wait for its owner to verify it. So the password
+        is kept only if a *login*, the *password* or the *browser* proves that the same person created the
+        account. Otherwise the password stops working, every session ends, and a link to set a new password is
+        mailed.
 
         Raises:
             TokenError: invalid, expired or used token, or the address has changed since.
@@ -483,7 +483,7 @@ class UserManager:
         return user
 
     def password_was_kept(self, user: User, *, token: str) -> bool:
-        """Whether *user*, whom `verify` has just verified by *token*, can log in with the same password."""
+        """Whether *user*, just verified with *token*, can still log in with the same password."""
         try:
             self.tokens.verify_email_token(
                 token, expected_password_version=user.password_version, expected_email=user.email
@@ -524,7 +524,7 @@ class UserManager:
         return user
 
     async def reset_password(self, db: AsyncSession, *, token: str, new_password: str) -> User:
-        """Set a new password with a mailed token. Ends every session and every earlier mail token.
+        """Set a new password with a mailed token. Every session and every earlier mail token ends.
 
         If only verified accounts can log in (`must_verify`), this also verifies the address, because the
         token was mailed to it.
@@ -590,12 +590,12 @@ class UserManager:
         remember: bool,
         replaces: str | None = None,
     ) -> IssuedSession:
-        """Start a session for *user*, who has proved by other means to be the owner.
+        """Start a session for *user*, who has proved their identity by other means.
 
-        *method*: how, for the audit log. *includes_factor*: the proof counts as a second factor, too.
+        *method*: which means, for the audit log. *includes_factor*: they also count as a second factor.
 
         Raises:
-            SessionEnded: the account may not log in at present.
+            SessionEnded: the account cannot currently log in.
             SecondFactorRequired: as in `log_in`.
         """
         if not await self.lock(db, user) or not self.may_log_in_without_password(user):
@@ -612,10 +612,10 @@ class UserManager:
     async def find_for_login_mail(
         self, db: AsyncSession, *, email: str, limit: str
     ) -> tuple[User | None, bool]:
-        """The account of *email*, and whether it gets a mail that lets its owner log in.
+        """The account with this *email*, and whether to mail its owner a way to log in.
 
-        Only a verified account does: anyone can register another person's address. *limit*: the row of
-        `rate_limits.py` that limits these mails. The caller must do the same work in every case, as
+        Only verified accounts qualify: anyone can register another person's address. *limit*: the row of
+        `rate_limits.py` for these e-mails. The caller must do the same work in every case, as
         `request_password_reset` does.
         """
         may_mail = await self._may_mail(limit, email)
@@ -634,12 +634,12 @@ class UserManager:
         remember: bool,
         replaces: str | None = None,
     ) -> IssuedSession:
-        """Start a session for *user*, whose login has begun earlier and who has now given a second factor.
+        """Start a session for *user*, who began a login earlier and has now given a second factor.
 
         *password_version*: of the account when the login began. *method*: the factor, for the audit log.
 
         Raises:
-            SessionEnded: the account was disabled or deleted, or its password has changed meanwhile.
+            SessionEnded: the account was disabled or deleted, or its password changed, in the meantime.
         """
         if not await self.lock(db, user) or user.password_version != password_version:
             raise SessionEnded
@@ -649,7 +649,7 @@ class UserManager:
 
     async def _ask_for_factor(self, db: AsyncSession, user: User, *, kind: str, remember: bool) -> NoReturn:
         if self.second_factors is None:
-            raise RuntimeError("The account has a second factor, but no feature asks for it.")
+            raise RuntimeError("The account has a second factor, but no feature can check it.")
         methods = await self.second_factors.methods_of(db, user)
         ticket, key = await self.second_factors.begin(db, user, kind=kind, remember=remember)
         await db.commit()
@@ -694,12 +694,13 @@ class UserManager:
         """Exchange *token* for a new refresh token.
 
         Raises:
-            SessionEnded: also if the token was reused. Reuse ends the session, which is committed here.
+            SessionEnded: the token is not valid, or was reused. Reuse ends the session; that is committed
+            here.
         """
         try:
             return await self.sessions.rotate(db, token)
         except SessionReused as reuse:
-            # Lock the account before its session: the mail refers to the account.
+            # Lock the account before its session, because the e-mail row refers to the account.
             if await self.lock(db, reuse.user) and await self.sessions.revoke(db, reuse.session):
                 user_id, ended = reuse.user.id, reuse.session.id
                 audit.record(db, "session_reuse", user_id, outcome="failure", details={"session": ended})
@@ -741,7 +742,7 @@ class UserManager:
         return await self.mark_as_recent(db, user, session, method="password")
 
     async def factor_methods_of(self, db: AsyncSession, user: User) -> list[str]:
-        """What *user* gives instead of the password to confirm, such as `code`. Empty without a factor."""
+        """What *user* can confirm with instead of the password, such as `code`. Empty without a factor."""
         if self.second_factors is None:
             return []
         async with released(db):
@@ -750,13 +751,13 @@ class UserManager:
     async def mark_as_recent(
         self, db: AsyncSession, user: User, session: UserSession, *, method: str
     ) -> IssuedSession | None:
-        """Let *session* count as recent. The caller has checked what *method* names."""
+        """Mark *session* as recent. The caller has already checked *method*."""
         issued = await self.sessions.confirm(db, session, user)
         audit.record(db, "confirm", user.id, method=method, details={"session": session.id})
         return issued
 
     async def end_session(self, db: AsyncSession, user: User, session_id: str) -> None:
-        """End one session of *user*. Raises `NoSuchSession`, also for another user's session."""
+        """End one of the sessions of *user*. Raises `NoSuchSession` if it is not theirs or does not exist."""
         unknown = NoSuchSession(_("The session does not exist."))
         try:
             session, owner = await self.sessions.by_id(db, session_id)
@@ -811,11 +812,11 @@ class UserManager:
         return issued
 
     async def update_profile(self, db: AsyncSession, user: User, **changes: Any) -> User:
-        """Store the owner's *changes* of the language and of your own columns. Other columns of the template
+        """Store the owner's *changes* to the language and to your own columns. The template's other columns
         cannot be changed here.
 
         Raises:
-            UnknownLanguage: nothing is changed.
+            UnknownLanguage: the language is not available. Nothing is changed.
             ValueError: a column that only the manager changes, such as is_superuser.
         """
         if forbidden := TEMPLATE_COLUMNS & changes.keys():
@@ -834,13 +835,13 @@ class UserManager:
     async def request_email_change(self, db: AsyncSession, user: User, *, new_email: str) -> None:
         """Send a link to *new_email*. Nothing changes until it is used. The current address gets a notice.
 
-        No mail goes to an address that has an account, or to a mailbox that has received too many mails
+        No link is sent to an address that has an account, or to a mailbox that has received too many e-mails
         recently. The response does not reveal this.
 
         Raises:
-            InvalidEmail: invalid, or the current address.
+            InvalidEmail: the address is invalid, or is the current one.
             TooManyRequests: too many recent requests from this account.
-            SessionEnded: the account was disabled or its password or address changed since *user* was read.
+            SessionEnded: the account was disabled, or its password or address changed, after *user* was read.
         """
         try:
             new_email = parse_email(new_email)
@@ -848,12 +849,12 @@ class UserManager:
             error.field = "new_email"
             raise
         if new_email == user.email:
-            raise InvalidEmail(_("This is already the e-mail address of the account."), field="new_email")
+            raise InvalidEmail(_("This is already the account's e-mail address."), field="new_email")
         if self.limits is not None:
             await self.limits.count("request_email_change", account=user.id)
         may_mail = await self._may_mail("request_email_change", new_email)
         is_free = await self.get_by_email(db, new_email) is None
-        # Store a taken address too: it must cost the same and look the same in the export. It gets no link.
+        # A taken address is stored too, so that the cost and the export look the same. It is not sent a link.
         if not await self._change_once(db, user, pending_email=new_email):
             raise SessionEnded
         if is_free and may_mail:
@@ -867,7 +868,7 @@ class UserManager:
         await self.send_notice(user, "email_change_requested")
 
     def email_change_token(self, user: User, new_email: str) -> str:
-        """A token that changes the address of *user* to *new_email*, while that is still the pending one."""
+        """A token that changes the address of *user* to *new_email*, as long as that change is pending."""
         return self.tokens.issue_email_change(
             user.id, password_version=user.password_version, email=new_email
         )
@@ -887,8 +888,8 @@ class UserManager:
         new password. So the owner must be logged in (*login*) or give the *password*.
 
         Raises:
-            TokenError: as in `verify`, or another account has taken the address meanwhile.
-            OwnerRequired: neither a login of the owner nor a password.
+            TokenError: as in `verify`, or another account has taken the address in the meantime.
+            OwnerRequired: neither the owner's login nor a password was given.
             WrongPassword: the audit log records it.
             TooManyRequests: too many recent wrong passwords.
         """
@@ -935,17 +936,18 @@ class UserManager:
         return user, user.pending_email
 
     async def request_delete(self, db: AsyncSession, user: User) -> None:
-        """Delete the owner's account, at once or after `deletion_grace` unless the owner logs in before.
+        """Delete the owner's account, immediately or after `deletion_grace` unless the owner logs in before
+        then.
 
         Raises:
-            LastSuperuser: nothing is changed.
+            LastSuperuser: this is the last active superuser. Nothing is changed.
             SessionEnded: as in `request_email_change`. Only one of several simultaneous calls succeeds.
         """
         if not self.deletion_grace:
             await self.delete(db, user)
             return
         await self.require_another_superuser(db, user)
-        # The version ends every session and every token.
+        # The new version ends every session and every token.
         version, until = user.password_version + 1, clock.now() + self.deletion_grace
         if not await self._change_once(db, user, delete_after=until, password_version=version):
             raise SessionEnded
@@ -963,7 +965,7 @@ class UserManager:
     withdraw_invitation = withdraw_invitation
     accept_invitation = accept_invitation
 
-    # What administrators do, in `administration.py`
+    # Administration, in `administration.py`
 
     search = administration.search
     emails_by_id = administration.emails_by_id
@@ -1019,7 +1021,8 @@ class UserManager:
             raise
 
     async def _may_mail(self, row: str, email: str) -> bool:
-        """Whether another mail may go to *email*. Addresses without an account are counted the same way."""
+        """Whether *email* may be sent another e-mail. Addresses without an account are counted the same
+        way."""
         return self.limits is None or await self.limits.allows(row, mailbox=mailbox_of(email))
 
     async def _set_password(self, db: AsyncSession, user: User, password: str, **also: Any) -> bool:
@@ -1033,7 +1036,8 @@ class UserManager:
         )
 
     async def _held_by_email(self, db: AsyncSession, email: str) -> User | None:
-        """Like `get_by_email`, and prevents deletion of the account until the mail to it is stored."""
+        """Like `get_by_email`, but locks the account so that it cannot be deleted before its e-mail is
+        stored."""
         query = select(self.model).where(self.model.email == normalize_email(email))
         return await db.scalar(query.with_for_update(read=True, key_share=True))
 
@@ -1043,7 +1047,7 @@ class UserManager:
         return current is not None
 
     async def do_dummy_work(self, db: AsyncSession) -> None:
-        """Do the work of a mail, for an address that gets none."""
+        """Do the same work as for an e-mail, for an address that gets none."""
         token = self.tokens.issue_reset(str(uuid4()), email="nobody@localhost")
         if self.send_dummy_mail is not None:
             await self.send_dummy_mail(db, token)
@@ -1051,10 +1055,10 @@ class UserManager:
     async def send_notice(
         self, user: User, notice: str, *, to: str | None = None, is_verified: bool | None = None
     ) -> None:
-        """Mail a notice, unless the mailbox has received too many. *is_verified*: the value before the event.
+        """Mail a notice, unless the mailbox has received too many. *is_verified*: as it was before the event.
 
-        An attacker can register another person's address and cause notices to it. So unverified accounts
-        share one count per mailbox. A verified account has separate counts, which strangers cannot use up.
+        An attacker can register another person's address and trigger notices to it. So unverified accounts
+        share one count per mailbox. A verified account has its own counts, which strangers cannot use up.
         """
         if self.notify is None:
             return

@@ -1,5 +1,5 @@
 """The tables of accounts and sessions. Add columns below the seam comment. Keep the names and types of the
-others."""
+other columns."""
 
 from datetime import datetime
 from typing import Any
@@ -55,13 +55,13 @@ class User(Base):
     """Increases with every new password or address and when the account is disabled. Each increase ends all
     earlier tokens and sessions."""
     failed_logins: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    """Wrong passwords in a row from unknown browsers. A login or a new password resets it to 0."""
+    """Consecutive wrong passwords from unknown browsers. A login or a new password resets it to 0."""
     must_reset_password: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
     """Set by an administrator. The password is refused until the owner sets a new one with a mailed link."""
     pending_email: Mapped[str | None] = mapped_column(String(320), default=None)
     """The requested new address. It has no effect until its link is used."""
     language: Mapped[str | None] = mapped_column(String(35), default=None)
-    """The code of the language of pages, errors and mails for this user. None: that of each request."""
+    """The language code for this user's pages, errors and e-mails. None: the language of each request."""
     delete_after: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     """When the account is deleted permanently. Logging in before then cancels the deletion."""
     created_at: Mapped[datetime] = mapped_column(
@@ -78,7 +78,7 @@ class User(Base):
 
 
 def _index_for(name: str, *columns: Any, where: Any) -> None:
-    """A small index for the accounts that *where* is true of."""
+    """A small index of the accounts that match *where*."""
     Index(name, *columns, postgresql_where=where, sqlite_where=where)
 
 
@@ -116,7 +116,7 @@ class UserSession(Base):
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     """The absolute limit, which never changes."""
     lacks_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
-    """The account must have a second factor and had none when the session began. The session can only set one
+    """The account needed a second factor and had none when the session began. The session can only set one
     up."""
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     ip_address: Mapped[str] = mapped_column(String(45))

@@ -1,8 +1,8 @@
-"""The rate limits of the users routes in one table. Change the numbers freely.
+"""The rate limits of the users routes, in one table. Change the numbers freely.
 
-`"10/15m"` allows ten at once and then one every 90 seconds. Several rates, separated by commas, all apply.
-`app/limits` keeps the counts, in Redis if REDIS_URL is set. SECURITY.md shows this table, and a test compares
-the two.
+`"10/15m"` allows ten at once and then one every 90 seconds. If several rates are given, separated by commas,
+all of them apply. `app/limits` keeps the counts, in Redis if REDIS_URL is set. SECURITY.md shows this table,
+and a test compares the two.
 """
 
 import logging
@@ -19,7 +19,7 @@ logger = logging.getLogger("app.users")
 
 @dataclass(frozen=True)
 class Limit:
-    """The rates of one row. An empty rate is not counted."""
+    """The rates in one row. An empty rate is not counted."""
 
     ip: str = ""
     """Per IP address, or per IPv6 network of 64 bits."""
@@ -30,9 +30,9 @@ class Limit:
     browser: str = ""
     """Per account and known browser or session (`device_cookies.py`)."""
     browsers: str = ""
-    """Per account, for all of its known browsers and sessions together."""
+    """Per account, across all of its known browsers and sessions."""
     mailbox: str = ""
-    """Per mailbox that a mail would go to, whether or not it has an account (`mailbox_of`)."""
+    """Per mailbox that an e-mail would go to, whether or not it has an account (`mailbox_of`)."""
 
 
 LIMITS = {
@@ -58,7 +58,7 @@ LIMITS = {
     "notice": Limit(account="5/h", mailbox="5/h"),
     # Notices about a session that ended because there were too many (MAX_SESSIONS).
     "session_limit": Limit(mailbox="1/d"),
-    # Wrong passwords on all routes share one count. Right passwords are not counted.
+    # Wrong passwords on all routes share one count. Correct passwords are not counted.
     # A browser that is known for the account has a separate count, which strangers cannot use up.
     # The daily rate of ip_and_account keeps one IP address from using up the account's rate and locking the
     # owner out.
@@ -69,14 +69,14 @@ LIMITS = {
         browser="10/15m",
         browsers="20/15m, 100/d",
     ),
-    # The maximum of audit log rows about refused requests.
+    # The maximum number of audit log rows about refused requests.
     "guessing_blocked": Limit(ip="10/15m", account="1/15m"),
     "link_refused": Limit(ip="1/15m"),
     "cross_site_refused": Limit(ip="1/15m"),
     # Your own rows go below; template updates never touch them.
 }
 
-TOO_MANY_GUESSES = N_("Too many wrong passwords. If you do not know yours, set a new one by mail.")
+TOO_MANY_GUESSES = N_("Too many wrong passwords. If you do not know yours, request a link to set a new one.")
 OF_THE_ACCOUNT = N_("Too many requests for this account.")
 
 
@@ -91,7 +91,7 @@ class Attempt:
         self._buckets = buckets
 
     async def uncount(self) -> None:
-        """Uncount this attempt: the password was right, or could not be checked. Other attempts stay
+        """Uncount this attempt: the password was correct, or could not be checked. Other attempts stay
         counted."""
         await _refund(self._limiter, self._buckets)
 
@@ -114,7 +114,7 @@ class Limits:
             raise TooManyRequests(wait) if ip else TooManyRequests(wait, OF_THE_ACCOUNT)
 
     async def begin(self, row: str, *, account: str) -> "Attempt":
-        """Like `count`, but the use can be uncounted, for a check that succeeds."""
+        """Like `count`, but the use can be uncounted if the check succeeds."""
         buckets = _buckets(f"{row}:account", account, self._table.get(row, Limit()).account)
         if wait := await self._acquire(buckets):
             logger.warning("the limit of %s is reached", row)
@@ -122,8 +122,8 @@ class Limits:
         return Attempt(self._limiter, buckets)
 
     async def allows(self, row: str, *, account: str = "", mailbox: str = "") -> bool:
-        """Like `count`, but returns False: the mail is silently left out, and the response must not reveal
-        it."""
+        """Like `count`, but returns False instead of raising: the e-mail is then not sent, which the response
+        must not reveal."""
         try:
             await self.count(row, account=account, mailbox=mailbox)
         except TooManyRequests:
@@ -131,7 +131,7 @@ class Limits:
         return True
 
     async def may_record(self, event: str, *, ip: str, account: str = "") -> bool:
-        """Whether *event* may be recorded in the audit log again. Events without a row may not.
+        """Whether *event* may be recorded in the audit log again. False for events without a row.
 
         All clients without an IP address share one count, so that they cannot fill the log.
         """
@@ -145,7 +145,7 @@ class Limits:
         return not await self._acquire(buckets)
 
     async def look_at_passwords(self, ip: str) -> None:
-        """Raise `TooManyRequests` if *ip* has reached the limit of wrong passwords. Nothing is counted."""
+        """Raise `TooManyRequests` if *ip* has reached the limit of wrong passwords. Counts nothing."""
         limit = self._table.get("wrong_password", Limit())
         for key, rate in _buckets("wrong_password:ip", ip, limit.ip):
             if wait := await self._limiter.peek(key, rate):
@@ -154,7 +154,7 @@ class Limits:
     async def begin_attempt(self, *, account: str, ip: str, known: str = "") -> Attempt:
         """Count a password as wrong before it is checked, so that simultaneous attempts are counted too.
 
-        *known*: the known browser or session. Its wrong passwords also count for the account, but those of
+        *known*: the known browser or session. Its wrong passwords also count for the account. Those of
         strangers do not count for it.
 
         Raises:
@@ -171,7 +171,7 @@ class Limits:
             pair = f"{account} {ip}" if ip else ""
             buckets = [
                 *_buckets("wrong_password:ip", ip, limit.ip),
-                # Before the account's count, so that one IP address cannot use up more than its share of it.
+                # Before the account's count, so that one IP address can use up only its share of it.
                 *_buckets("wrong_password:ip_and_account", pair, limit.ip_and_account),
                 *of_account,
             ]
@@ -183,7 +183,7 @@ class Limits:
         return Attempt(self._limiter, buckets)
 
     async def _acquire(self, buckets: list[_Bucket]) -> float:
-        """Take all or none. If none, returns the seconds to wait."""
+        """Take all of them or none. If none, returns the seconds to wait."""
         for position, (key, rate) in enumerate(buckets):
             if wait := await self._limiter.acquire(key, rate):
                 await _refund(self._limiter, buckets[:position])
@@ -193,7 +193,7 @@ class Limits:
 
 @asynccontextmanager
 async def counted_as_wrong(limits: Limits | None, row: str, *, account: str) -> AsyncGenerator[None]:
-    """Count an answer of *account* as wrong, unless the block ends without an exception.
+    """Count an answer for *account* as wrong, unless the block ends without an exception.
 
     Raises:
         TooManyRequests: the answer must not be checked.

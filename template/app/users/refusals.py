@@ -21,7 +21,7 @@ logger = logging.getLogger("app.users")
 
 
 async def note_refusal(request: Request, users: UserManager | None, event: str, method: str = "") -> None:
-    """Record *event* for the network that *request* comes from. Failures here are only logged.
+    """Record *event* for the network that *request* comes from. Failures are only logged.
 
     *method*: how the client tried to authenticate, as in `audit.py`.
     """
@@ -29,7 +29,7 @@ async def note_refusal(request: Request, users: UserManager | None, event: str, 
         return
     client = client_of(request)
     try:
-        # The account is not known, so the network stands in for it.
+        # The account is not known, so the network takes its place.
         if not await users.limits.may_record(event, ip=client.network, account=client.network):
             return
         async with services_of_request(request).db.session() as db:

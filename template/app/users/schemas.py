@@ -56,7 +56,7 @@ class PublicUser(msgspec.Struct):
 
 
 class NewAccount(Secret, kw_only=True):
-    """The fields that people fill in to create an account, by registering or by accepting an invitation.
+    """The fields that a person fills in to create an account, by registering or by accepting an invitation.
 
     A field is stored in the column of the same name. It needs a default, because the invitation page does not
     ask for it. Never add flags such as is_superuser here: they are ignored if sent.
@@ -158,16 +158,17 @@ class AcceptInvitation(NewAccount):
 
 
 class ProfileUpdate(msgspec.Struct):
-    """The fields that owners change themselves. Omitted fields keep their value.
+    """The fields that owners can change. Omitted fields keep their value.
 
     A field is stored in the column of the same name. Its type includes `msgspec.UnsetType` and its default is
-    `msgspec.UNSET`. Never add flags such as is_superuser, the password or the e-mail address.
+    `msgspec.UNSET`. Never add the password, the e-mail address or flags such as is_superuser.
     """
 
     language: Annotated[
         LanguageText | msgspec.UnsetType | None,
         msgspec.Meta(
-            description="The language of errors, pages and mails, such as `de`. Null: that of each request.",
+            description="The language of errors, pages and e-mails, such as `de`. Null: the language of"
+            " each request.",
         ),
     ] = msgspec.UNSET
     # Your own profile fields go below; template updates never touch them.
@@ -199,7 +200,9 @@ class ManagedUser(PublicUser, kw_only=True):
     updated_at: datetime
     delete_after: Annotated[
         datetime | None,
-        msgspec.Meta(description="When the account is deleted for good. Set if its owner has deleted it."),
+        msgspec.Meta(
+            description="When the account will be permanently deleted. Set if its owner has deleted it."
+        ),
     ]
     must_reset_password: Annotated[
         bool,
@@ -212,11 +215,13 @@ class ManagedUser(PublicUser, kw_only=True):
 
 class UserPage(msgspec.Struct):
     items: list[ManagedUser]
-    next: Annotated[str | None, msgspec.Meta(description="The `cursor` of the next page, if there is one.")]
+    next: Annotated[
+        str | None, msgspec.Meta(description="The value of `cursor` for the next page, if there is one.")
+    ]
 
 
 class UserQuery(msgspec.Struct):
-    """The query parameters of the list of accounts."""
+    """The query parameters of the account list."""
 
     search: Annotated[str, msgspec.Meta(max_length=320, description="Part of the e-mail address.")] = ""
     is_active: bool | None = None
@@ -224,13 +229,15 @@ class UserQuery(msgspec.Struct):
     is_superuser: bool | None = None
     must_reset_password: bool | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
-    cursor: Annotated[str, msgspec.Meta(max_length=200, description="The `next` of the previous page.")] = ""
+    cursor: Annotated[
+        str, msgspec.Meta(max_length=200, description="The `next` value from the previous page.")
+    ] = ""
 
 
 class UserUpdate(msgspec.Struct):
     """The fields that superusers can change. Omitted fields keep their value.
 
-    Password and e-mail address are not here: only the owner changes them.
+    Not the password or the e-mail address: only the owner can change those.
     """
 
     is_active: bool | None = None
@@ -255,7 +262,7 @@ class PublicInvitation(msgspec.Struct):
 
 
 class PublicEvent(msgspec.Struct):
-    """An entry of the audit log."""
+    """An audit log entry."""
 
     id: int
     at: datetime
@@ -272,7 +279,9 @@ class PublicEvent(msgspec.Struct):
 
 class EventPage(msgspec.Struct):
     items: list[PublicEvent]
-    next: Annotated[int | None, msgspec.Meta(description="The `before` of the next page, if there is one.")]
+    next: Annotated[
+        int | None, msgspec.Meta(description="The value of `before` for the next page, if there is one.")
+    ]
 
 
 class EventQuery(msgspec.Struct):
@@ -305,7 +314,7 @@ class Accepted(msgspec.Struct):
 
 
 def given(body: msgspec.Struct) -> dict[str, Any]:
-    """The fields of *body* that the client has sent."""
+    """The fields of *body* that the client sent."""
     fields = msgspec.structs.asdict(body)
     return {name: value for name, value in fields.items() if value is not msgspec.UNSET}
 

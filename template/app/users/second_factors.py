@@ -1,8 +1,8 @@
-"""What a second factor is to the life of an account. The factors themselves are features of their own.
+"""What an account needs to know about second factors. The factors themselves are separate features.
 
-A feature sets `UserManager.second_factors`. A right password of an account that has a factor then begins no
+A feature sets `UserManager.second_factors`. If an account has a factor, its correct password then begins no
 session: `log_in` raises `SecondFactorRequired` with a ticket. The feature calls `UserManager.finish_login`
-when the factor has been given, too. Template-owned.
+when the factor has been given. Template-owned.
 """
 
 from typing import Protocol
@@ -17,7 +17,7 @@ class SecondFactors(Protocol):
     """Knows the second factors of all accounts."""
 
     def number_of(self, user_id: str) -> ColumnElement[int]:
-        """The number of factors of an account, as a subquery. Every login includes it in a query of its own,
+        """The number of factors of an account, as a subquery. Every login includes it in one of its queries,
         so an account without a factor costs no extra query."""
         ...
 
@@ -30,20 +30,20 @@ class SecondFactors(Protocol):
         ...
 
     async def recovery_codes_left(self, db: AsyncSession, user: User) -> int:
-        """How many codes *user* still has for lost factors."""
+        """How many recovery codes *user* has left."""
         ...
 
     async def begin(self, db: AsyncSession, user: User, *, kind: str, remember: bool) -> tuple[str, str]:
-        """Remember a login whose password was right. Returns its ticket, and the key for its browser.
+        """Remember a login whose password was correct. Returns its ticket and the key for its browser.
 
-        *kind*, *remember*: of the session that begins when the factor has been given.
+        *kind*, *remember*: properties of the session that will begin once the factor is given.
         """
         ...
 
     async def reset(self, db: AsyncSession, user: User) -> list[str]:
-        """Remove all factors of an account whose owner has lost them. Returns their names.
+        """Remove all factors from an account whose owner has lost them. Returns their names.
 
         Raises:
-            NoSecondFactor: there are none.
+            NoSecondFactor: the account has none.
         """
         ...

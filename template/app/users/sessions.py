@@ -1,20 +1,19 @@
-"""Issue, find, rotate and revoke sessions. Only this module does that. It knows nothing about HTTP.
+"""Issue, find, rotate and revoke sessions. No other module does this. It knows nothing about HTTP.
 
 A session is alive while its user is active, it is not revoked, its `password_version` equals the user's, and
 neither of two limits has passed: the idle limit since it was last seen, and the absolute limit since it
-started. So the statement that sets a new password also ends every session.
+started. Setting a new password therefore ends every session in the same statement.
 
 The client holds `id.secret`:
 
     secret = base64url(32 random bytes + 16 bytes of checksum)    (stored: only the SHA-256 of the 32 bytes)
 
 The checksum is an HMAC that proves that the token was issued here. It distinguishes a guess from a stolen
-token that is reused. Refreshing derives the next secret from the current one, so that two browser tabs that
-refresh at
-the same time get the same new token:
+token that is reused. Refreshing derives the next secret from the current one, so two browser tabs that
+refresh at the same time get the same new token:
 
     secret 1 --refresh--> secret 2 = HMAC(key, secret 1) --refresh--> secret 3
-       |_ within `grace`: returns what replaced it       |_ later: the session ends (`SessionReused`)
+       |_ within `grace`: returns its successor           |_ later: the session ends (`SessionReused`)
 
 You may change the limits (settings); keep the rest.
 """
@@ -43,9 +42,9 @@ BEARER = "bearer"
 COOKIE = "cookie"
 
 SEEN_EVERY = timedelta(minutes=1)
-"""The precision of `last_seen_at`. A write for each request would cost more than the request."""
+"""The precision of `last_seen_at`. Writing it on every request would cost more than the request."""
 LISTED = 100
-"""Maximum sessions on a list. MAX_SESSIONS may be higher, and "end all others" ends also those not shown."""
+"""Maximum sessions in a list. MAX_SESSIONS may be higher: "end all others" also ends those not shown."""
 _MAX_REPLACED_TOKENS = 10
 """Replaced refresh tokens kept per session. After this many rotations within the grace period, the current
 token is returned unchanged."""
@@ -107,7 +106,7 @@ class Sessions:
         remember: bool = True,
         lacks_factor: bool = False,
     ) -> IssuedSession:
-        """Start a session for *user*, who has just given the password. *lacks_factor*: see the column."""
+        """Start a session for *user*, who has just given the password. *lacks_factor*: see `UserSession`."""
         now = clock.now()
         client = client_of_session(db)
         lasts = self.limits.absolute if remember else min(self.limits.not_remembered, self.limits.absolute)
@@ -134,7 +133,7 @@ class Sessions:
     async def by_id(self, db: AsyncSession, session_id: str) -> tuple[UserSession, User]:
         """The live session with this id and its user, in one query.
 
-        Both are read again, which refreshes objects that the caller already holds.
+        Both are read again, so objects that the caller already holds are refreshed.
 
         Raises:
             SessionEnded: no live session has this id.
@@ -185,10 +184,9 @@ class Sessions:
         return list(await db.scalars(newest_first.order_by(UserSession.id).limit(limit)))
 
     async def listed(self, db: AsyncSession, user: User, *, current: UserSession) -> list[UserSession]:
-        """The `LISTED` most recently used sessions of *user*. If *current* is one of theirs, it is among
-        them."""
+        """The `LISTED` most recently used sessions of *user*. *current* is included if it is one of them."""
         found = await self.of_user(db, user, limit=LISTED)
-        # `last_seen_at` may be a minute old, so others can come before the session that is in use.
+        # `last_seen_at` may be a minute old, so others may be listed before the session in use.
         if current.user_id == user.id and all(each.id != current.id for each in found):
             found[LISTED - 1 :] = [current]
         return found
@@ -251,7 +249,7 @@ class Sessions:
                 replaced_tokens=msgspec.json.encode([*recent, (session.secret_hash, now)]).decode(),
                 last_seen_at=now,
             )
-            # Read the row again even if another request was faster: it holds the result.
+            # Read the row again even if another request was faster: its result is there.
             await _read_again(db, session)
         if not replaced:
             if not self.is_alive(session, user):
@@ -265,7 +263,7 @@ class Sessions:
         Returns None for a bearer session, which keeps its tokens.
 
         Raises:
-            SessionEnded: it ended meanwhile.
+            SessionEnded: it has ended in the meantime.
         """
         if session.kind == COOKIE:
             return await self.reissue(db, session, user)
@@ -279,7 +277,7 @@ class Sessions:
         once.
 
         Raises:
-            SessionEnded: it ended meanwhile.
+            SessionEnded: it has ended in the meantime.
         """
         # Lock the account before its sessions. Deletion does the same, and another order would deadlock.
         held = select(User.id).where(User.id == user.id).with_for_update(read=True, key_share=True)
@@ -296,7 +294,7 @@ class Sessions:
         await _read_again(db, session)
 
     async def lift(self, db: AsyncSession, session: UserSession) -> None:
-        """Let *session* do everything: its user has set a second factor up."""
+        """Remove the restriction from *session*: its user has set up a second factor."""
         await _change(db, session, lacks_factor=False)
         await _read_again(db, session)
 
@@ -333,7 +331,7 @@ class Sessions:
         ended."""
         conditions: list[ColumnElement[bool]] = [UserSession.revoked_at.is_(None)]
         if user_id is not None:
-            # The lock waits for `reissue` calls that are running, and blocks new ones.
+            # The lock waits for running `reissue` calls and blocks new ones.
             await db.execute(select(User.id).where(User.id == user_id).with_for_update())
             conditions.append(UserSession.user_id == user_id)
         if except_session is not None:
@@ -350,7 +348,7 @@ class Sessions:
     async def remove_expired(self, db: AsyncSession) -> None:
         """Delete sessions that are past their limits.
 
-        A revoked session is kept for the same time, so that reuse of its tokens is recognized.
+        A revoked session is kept for just as long, so that reuse of its tokens is recognized.
         """
         now = clock.now()
         is_over = or_(UserSession.expires_at <= now, UserSession.last_seen_at <= now - self.limits.idle)
@@ -377,7 +375,7 @@ class Sessions:
         return self._mac(b"seal:" + session_id.encode("utf-8", "replace") + secret)[:_CHECKSUM_BYTES]
 
     def _next_secret(self, secret: bytes) -> bytes:
-        """The successor of *secret*. It is derived, so that a second request gets the same one."""
+        """The successor of *secret*. It is derived, so a second request gets the same one."""
         return self._mac(b"successor:" + secret)
 
     def _mac(self, message: bytes) -> bytes:
@@ -388,7 +386,7 @@ class Sessions:
         return [each for each in _spent(session) if now < each[1] + self.limits.grace]
 
     def _current_secret(self, session: UserSession, user: User, secret: bytes) -> bytes:
-        """The current secret that descends from *secret*, which was replaced within the grace period."""
+        """The current secret, derived from *secret*, which was replaced within the grace period."""
         times = dict(_spent(session))
         replaced_at = times.get(_hash(secret))
         if replaced_at is None or clock.now() >= replaced_at + self.limits.grace:

@@ -1,4 +1,4 @@
-"""Periodic tasks of the worker for accounts. You may change the intervals."""
+"""The worker's periodic tasks for accounts. You may change the intervals."""
 
 import logging
 from datetime import timedelta
@@ -19,7 +19,8 @@ DELETING = 60.0
 """Seconds between checks for accounts whose deletion grace period has passed."""
 
 _MAX_FAILURES = 20
-"""After this many failures in one run, the cause is not a single account. Give up until the next run."""
+"""After this many failures in one run, the cause is probably not a single account. Give up until the next
+run."""
 
 
 def install(app: App, manager: UserManager) -> None:

@@ -24,7 +24,7 @@ INVITATION_TYPE = "invitation"
 ACCESS_TYPE = "access"
 
 MAX_KNOWN = 4096
-"""Maximum verified access tokens kept in memory, half a kilobyte each."""
+"""Maximum number of verified access tokens kept in memory, half a kilobyte each."""
 MIN_SECRET_LENGTH = 32
 """Characters (RFC 7518, section 3.2)."""
 
@@ -35,7 +35,7 @@ class UserTokenConfig:
 
     secret: str = field(repr=False)
     algorithm: str = "HS256"
-    """Of access tokens."""
+    """The lifetime of access tokens."""
     verify_ttl_seconds: int = 60 * 60
     reset_ttl_seconds: int = 60 * 60
     email_change_ttl_seconds: int = 60 * 60
@@ -65,13 +65,13 @@ class UserTokens:
         self._invitation = self._mail_tokens(INVITATION_TYPE, config.invitation_ttl_seconds)
         self._access = self._issuer(ACCESS_TYPE, config.access_ttl_seconds)
         # Access tokens with a verified signature. A client sends the same token for minutes, and verifying it
-        # takes longer than the query for its session, which runs every time.
+        # takes longer than the query for its session. That query still runs every time.
         self._known: dict[str, tuple[str, str, int]] = {}
 
     # Verification of an address
 
     def issue_verify(self, user_id: str, *, password_version: int = 0, email: str | None = None) -> str:
-        """A token that verifies *email*, the address it is mailed to."""
+        """A token that verifies *email*, the address that it is mailed to."""
         return self._verify.issue(user_id, password_version=password_version, email=email)
 
     def peek_email_token_sub(self, token: str) -> str:
@@ -106,17 +106,17 @@ class UserTokens:
     # Change of the address
 
     def issue_email_change(self, user_id: str, *, password_version: int, email: str) -> str:
-        """A token that changes the account's address to *email*, the address it is mailed to."""
+        """A token that changes the account's address to *email*, which it is mailed to."""
         return self._email_change.issue(user_id, password_version=password_version, email=email)
 
     def peek_email_change_token_sub(self, token: str) -> str:
-        """Like `peek_email_token_sub`, for a change of the address."""
+        """Like `peek_email_token_sub`, for a change of address."""
         return self._email_change.peek(token)
 
     def verify_email_change_token(
         self, token: str, *, expected_password_version: int, expected_email: str
     ) -> str:
-        """Like `verify_email_token`, for a change of the address."""
+        """Like `verify_email_token`, for a change of address."""
         return self._email_change.verify(
             token, password_version=expected_password_version, email=expected_email
         )
@@ -124,7 +124,7 @@ class UserTokens:
     # Invitations
 
     def issue_invitation(self, invitation_id: str, *, email: str) -> str:
-        """A token that creates an account for *email*, the address it is mailed to."""
+        """A token that creates an account for *email*, which it is mailed to."""
         return self._invitation.issue(invitation_id, email=email)
 
     def peek_invitation_token_sub(self, token: str) -> str:
@@ -142,7 +142,7 @@ class UserTokens:
         return self._access.issue_access(user_id, sid=session_id)
 
     def verify_access(self, token: str) -> tuple[str, str]:
-        """User id and session id of an access token. The caller must check that the session is alive."""
+        """The user id and session id in an access token. The caller must check that the session is alive."""
         known = self._known.get(token)
         if known is None:
             claims = _checked(self._access, token)
@@ -178,12 +178,12 @@ class UserTokens:
 
 
 def derived_key(secret: str, purpose: str) -> str:
-    """A key for one purpose. HMAC as the key derivation function keeps keys from revealing each other."""
+    """A key for one purpose. Because the derivation is an HMAC, no key reveals another."""
     return hmac.new(secret.encode(), f"user-tokens:{purpose}".encode(), hashlib.sha256).hexdigest()
 
 
 def _checked(issuer: TokenIssuer, token: str) -> dict[str, Any]:
-    """Claims of a token with a valid signature, type, audience and lifetime.
+    """The claims of a token with a valid signature, type, audience and lifetime.
 
     hawkapi-auth accepts tokens without `exp`, `iat` and `sub`. Ours always have them, and `sid`.
     """

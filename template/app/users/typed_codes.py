@@ -1,4 +1,5 @@
-"""Codes that people type, in the letters of RFC 8628 (section 6.1): easy to tell apart, and no words.
+"""Codes that people type, in the letters of RFC 8628 (section 6.1), which are easy to tell apart and form no
+words.
 
 You may change how a code is shown. Do not change `LETTERS` while codes are in use.
 """
@@ -10,7 +11,7 @@ _GROUP = 4
 
 
 def new_code(length: int) -> str:
-    """A random code of *length* letters. Each has 4.3 bits."""
+    """A random code of *length* letters, 4.3 bits each."""
     return "".join(secrets.choice(LETTERS) for _ in range(length))
 
 
@@ -20,5 +21,5 @@ def in_groups(code: str) -> str:
 
 
 def letters_of(typed: str) -> str:
-    """The code in *typed*, which may be in lower case and have hyphens and spaces."""
+    """The code in *typed*, which may be in lower case and contain hyphens and spaces."""
     return "".join(letter for letter in typed.upper() if letter in LETTERS)

@@ -1,4 +1,4 @@
-"""Readable browser names from the User-Agent header, for example "Firefox on Windows"."""
+"""Readable browser names from the User-Agent header, such as "Firefox on Windows"."""
 
 import re
 from functools import lru_cache
@@ -11,9 +11,10 @@ MAX_LENGTH = 80
 
 @lru_cache(maxsize=1024)
 def browser_of(user_agent: str) -> str:
-    """Browser family and operating system without versions, so that an update is not a new browser.
+    """The browser family and operating system without versions, so that an update does not look like a new
+    browser.
 
-    A client that ua-parser does not know is named by the first word of its User-Agent, for example `okhttp`.
+    A client that ua-parser does not know gets the first word of its User-Agent, such as `okhttp`.
     """
     agent, system = parse_user_agent(user_agent), parse_os(user_agent)
     name = agent.family if agent is not None else re.split(r"[\s/]", user_agent.strip(), maxsplit=1)[0]

@@ -21,7 +21,7 @@ from app.web.framework.asgi import Application, Message, Scope
 logger = logging.getLogger("app.access")
 
 GONE = 499
-"""Logged, never sent: the client disconnected before the response started (nginx uses the same number)."""
+"""Logged, never sent: the client disconnected before the response started (nginx uses the same status)."""
 _MAX_PART = 36
 """The length of a UUID, in characters. A longer path segment may be a token in a mistyped URL."""
 _MAX_PATH = 1024
@@ -62,7 +62,7 @@ def hide(scope: Scope, part: str) -> None:
 
 
 def leave_out(request: Request) -> None:
-    """Do not log *request*: a page makes it again and again."""
+    """Do not log *request*. For requests that a page repeats all the time."""
     if (exchange := request.scope.get(_EXCHANGE)) is not None:
         exchange.is_written = True
 
@@ -93,7 +93,7 @@ def log_requests(app: Application) -> Application:
             await send(message)
             exchange.bytes_sent += len(message.get("body", b""))
             if not message.get("more_body", False):
-                # Log now, not after background tasks: the client does not wait for those.
+                # Log now, not after the background tasks: the client does not wait for those.
                 _write(scope, exchange)
 
         try:
@@ -109,7 +109,7 @@ def log_requests(app: Application) -> Application:
 
 
 def _request_id(scope: Scope) -> str:
-    """The id that a trusted proxy sent, so that its log and ours match; otherwise a new one."""
+    """The id that a trusted proxy sent, so that its log and ours match, or else a new one."""
     if is_from_proxy(scope):
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         if _CLEAN_ID.fullmatch(text := given.decode("latin-1")):

@@ -14,7 +14,7 @@ MAX_USER_AGENT = 512
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Both fields are empty if nothing is known, for example on the command line."""
+    """Both fields are empty if unknown, for example on the command line."""
 
     ip_address: str = ""
     user_agent: str = ""
@@ -79,7 +79,8 @@ def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]
 
 @lru_cache(4096)
 def _plain(text: str) -> str:
-    """The canonical form of the IP address *text*, without port and zone; empty if it is not one."""
+    """The IP address *text* in canonical form, without port and zone. Empty if *text* is not an IP
+    address."""
     bare = text.removeprefix("[").partition("]")[0] if text.startswith("[") else text
     try:
         address = ip_address((bare.partition(":")[0] if bare.count(":") == 1 else bare).partition("%")[0])

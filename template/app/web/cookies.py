@@ -1,10 +1,10 @@
-"""Setting and reading cookies. HawkAPI's responses keep headers in a dict, so they can carry one Set-Cookie.
+"""Set and read cookies. HawkAPI's responses keep headers in a dict, so they can have only one Set-Cookie.
 
     set_cookie(request, "theme", "dark", max_age=86400)
 
 works for every response, including errors and streams, because the application adds the headers itself.
 
-`request.cookies` has the cookies of a request, read by `read_cookies`.
+`request.cookies` has the request's cookies, as `read_cookies` returns them.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Literal
 from hawkapi import Request
 
 COOKIES = "app.cookies"
-"""The key of the ASGI scope that holds the Set-Cookie headers of the response."""
+"""The key in the ASGI scope for the response's Set-Cookie headers."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21\x23-\x2B\x2D-\x3A\x3C-\x5B\x5D-\x7E]*")
@@ -55,7 +55,7 @@ def delete_cookie(request: Request, name: str, *, path: str = "/", secure: bool 
 
 
 def read_cookies(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The cookies in *headers* of an ASGI scope. The first cookie of each name counts.
+    """The cookies in an ASGI scope's *headers*. If a name occurs twice, the first cookie counts.
 
     Names are compared byte for byte, without surrounding spaces and tabs (RFC 6265, section 5.2). HawkAPI
     0.2.0 also strips the bytes 0x85 and 0xA0 and takes the last cookie. Any host of the domain could then set

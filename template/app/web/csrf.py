@@ -1,4 +1,5 @@
-"""Protection against cross-site request forgery of requests authenticated by a cookie (CSRF; ASVS 3.5.1)."""
+"""Protection against cross-site request forgery (CSRF) for requests authenticated by a cookie (ASVS
+3.5.1)."""
 
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ _PORTS = {"http": ":80", "https": ":443"}
 
 
 class CrossSiteRequest(Problem):
-    """The 403 of `require_same_origin`. An exception handler for it sees every refusal."""
+    """The 403 that `require_same_origin` raises. An exception handler for it sees every refusal."""
 
 
 @needs("")
@@ -22,11 +23,11 @@ def require_same_origin(request: Request) -> None:
     """Refuse an unsafe request unless the browser says that it comes from a page of this application.
 
     Browsers say so in `Sec-Fetch-Site`, which pages cannot change. Older browsers send only `Origin`, which
-    is compared with BASE_URL. A request with neither header is refused: clients other than browsers that use
+    is compared with BASE_URL. A request with neither header is refused. Clients other than browsers that use
     the cookie must send `Origin`.
 
     Raises:
-        CrossSiteRequest: the response is a 403.
+        CrossSiteRequest: the request may come from another site.
     """
     if request.method in _SAFE_METHODS:
         return

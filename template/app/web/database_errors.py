@@ -1,4 +1,4 @@
-"""What a database error says about the schema, without row values. Template-owned."""
+"""Interprets database errors without using row values. Template-owned."""
 
 import logging
 import re
@@ -40,10 +40,10 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def begins_outage(error: BaseException) -> bool:
-    """Whether an unavailable database is news: the first failed request of this process logs a traceback."""
+    """Whether an outage of the database begins. The first failed request of this process logs a traceback."""
     global _last_failure
     if lacks_migration(error):
-        # SQLite calls this an operational error, too, but waiting does not help.
+        # SQLite calls this an operational error too, but waiting does not help.
         return True
     now, before = monotonic(), _last_failure
     _last_failure = now
@@ -51,13 +51,13 @@ def begins_outage(error: BaseException) -> bool:
 
 
 def names_of(error: BaseException) -> str:
-    """The class of *error* and of its cause. Unlike its message, they contain nothing private."""
+    """The classes of *error* and of its cause. Unlike the message, they contain nothing private."""
     cause: object = getattr(error, "orig", None)
     return " from ".join(type(each).__name__ for each in (error, cause) if each is not None)
 
 
 def lacks_migration(error: BaseException) -> bool:
-    """Whether a table or column of a statement does not exist."""
+    """Whether the statement uses a table or column that does not exist."""
     if not isinstance(error, DBAPIError) or error.orig is None:
         return False
     if getattr(error.orig, "sqlstate", None) in {_UNDEFINED_TABLE, _UNDEFINED_COLUMN}:
@@ -66,10 +66,10 @@ def lacks_migration(error: BaseException) -> bool:
 
 
 def log_missing_migration(logger: logging.Logger, error: BaseException) -> bool:
-    """Log that migrations are pending if that is what *error* means, and return whether it does.
+    """If *error* means that migrations are pending, log that. Returns whether it does.
 
-    Tasks, the mail worker and every request fail at the same time, so that each missing name is logged only
-    once in ten minutes, without a traceback.
+    Tasks, the mail worker and every request fail at the same time, so each missing name is logged only once
+    in ten minutes, without a traceback.
     """
     if not lacks_migration(error):
         return False
@@ -85,7 +85,7 @@ def _log_once(logger: logging.Logger, message: str, period: int) -> None:
 
 
 def taken_fields(error: BaseException) -> list[str]:
-    """The columns of the unique constraint or index that *error* violates; empty for any other error.
+    """The columns of the unique constraint or index that *error* violates. Empty for any other error.
 
     PostgreSQL names the constraint, so the columns come from the naming convention (`app/database`) or from
     PostgreSQL's own. The columns of a composite constraint are returned as one name, joined by underscores.

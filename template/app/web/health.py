@@ -32,19 +32,20 @@ async def healthz(request: Request) -> Health:
 
 @router.get("/livez", include_in_schema=False)
 async def livez(request: Request) -> Health:
-    """The same, under the name that Kubernetes uses."""
+    """The same, under Kubernetes' name."""
     return Health("alive")
 
 
 @router.get("/readyz", include_in_schema=False)
 async def readyz(request: Request) -> JSONResponse:
-    """Whether every dependency of requests is available. Add checks with `@app.readiness_check("name")`."""
+    """Whether everything that requests depend on is available. Add checks with
+    `@app.readiness_check("name")`."""
     checks: dict[str, bool] = {}
     for name, check in request.scope["app"].readiness_checks.items():
         try:
             checks[name], _ = await check()
         except Exception as error:
-            # Log the error only: this route is public.
+            # Only log the error, because this route is public.
             traceback = error if not is_unavailable(error) or begins_outage(error) else None
             logger.error("the readiness check %s failed (%s)", name, names_of(error), exc_info=traceback)
             checks[name] = False

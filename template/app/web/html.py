@@ -1,7 +1,7 @@
 """HTML pages: Jinja2 templates with escaped values and a strict Content-Security-Policy.
 
-`app.state.html` renders them. A page is a template that extends `page.html`, the layout. A module that has
-pages adds its folder of templates in `install`:
+`app.state.html` renders them. A page is a template that extends the layout, `page.html`. A module with pages
+adds its template folder in `install`:
 
     app.state.html.add_folder(Path(__file__).parent / "templates")
 
@@ -24,7 +24,8 @@ from app import i18n
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_CACHED = 256
-"""Rendered pages. Visitors can make as many as they like, for example by changing `next` in the URL."""
+"""Maximum rendered pages. Visitors could create any number of them, for example by changing `next` in the
+URL."""
 
 
 class HtmlPages:
@@ -38,7 +39,7 @@ class HtmlPages:
             trim_blocks=True,
             lstrip_blocks=True,
             undefined=StrictUndefined,
-            # Looking at the files for each page takes time. `app dev` restarts when a template is saved.
+            # Checking the files for each page takes time. `app dev` restarts when a template is saved.
             auto_reload=False,
         )
         i18n.translate_templates(self._environment)
@@ -51,11 +52,11 @@ class HtmlPages:
 
     @property
     def globals(self) -> dict[str, Any]:
-        """Values that every template has."""
+        """Values that every template gets."""
         return self._globals
 
     def add_folder(self, folder: Path) -> None:
-        """Find templates in *folder*, too. It takes precedence over the folders that were added before."""
+        """Also look for templates in *folder*, before the folders that were added earlier."""
         self._loader.searchpath.insert(0, str(folder))
 
     def add_context(self, values_of: Callable[[Request], dict[str, Any]]) -> None:
@@ -63,7 +64,7 @@ class HtmlPages:
         self._context.append(values_of)
 
     def allow(self, sources: str) -> None:
-        """Allow *sources* in the Content-Security-Policy, for a layout that loads its own files."""
+        """Allow *sources* in the Content-Security-Policy, for a layout that loads files."""
         self._sources = sources
 
     def _use_inline_style(self, css: str) -> None:
@@ -91,12 +92,12 @@ class HtmlPages:
     ) -> Response:
         """The page *template* with *values*, in the language of the request.
 
-        *cache*: render it once for all visitors who get the same values. Use it only if the template shows
-        nothing else, such as the time. It has no effect for a visitor who is logged in.
+        *cache*: render it once for all visitors with the same values. Use it only if the template shows
+        nothing else, such as the time. It has no effect for logged-in visitors.
 
-        The URL of a page may contain a token, so the page is not stored (`no-store`). It may load only what
-        its layout needs and send forms only to this site (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds
-        the headers that every response has.
+        A page's URL may contain a token, so the page is not stored (`no-store`). It may load only what its
+        layout needs, and send forms only to this site (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds the
+        headers that every response has.
         """
         language = i18n.current_language()
         context: dict[str, Any] = {"language": language, "problem": ""}

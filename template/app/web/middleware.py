@@ -5,15 +5,15 @@ From the outside in, with the reason for each place:
 1. `log_requests`: sees every request, even a refused one, and gives it an id.
 2. `respond_to_head`: turns HEAD into GET, so that the inner layers need not handle it.
 3. `well_formed` and 4. `security_headers`: apply to every response, no matter which layer sends it.
-5. `choose_language`: sentences of all layers below are in the language of the request.
+5. `choose_language`: all layers below respond in the language of the request.
 6. `errors_as_pages`: shows every error below it to browsers as a page.
-7. `check_host`: a host name that is not served gets no response but the refusal, not even CORS headers.
+7. `check_host`: a host name that is not served gets only a refusal, without CORS headers.
 8. CORS: outside the layers that send errors, so that a front end can read the errors.
 9. `limit_size` and 10. `limit_time`: before any work is done for the request.
 11. `App`: turns exceptions into responses, then runs your middleware, then the route.
 
-Your own middleware (`app.add_middleware`) is part of 11. You may change the headers in `_ALWAYS`. The order
-is fixed.
+Your own middleware (`app.add_middleware`) is part of 11. You may change the headers in `_ALWAYS`. Do not
+change the order.
 """
 
 import asyncio
@@ -51,14 +51,14 @@ _ALWAYS = (
         b"default-src 'none'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
 )
-"""Headers of every response, including errors (ASVS 3.4). A header that a handler sets takes precedence.
+"""The headers of every response, including errors (ASVS 3.4). A header set by a handler takes precedence.
 
 The policy forbids everything: a response opened in a browser loads and runs nothing, and other sites cannot
 show it in a frame. Pages allow what they need: `app/web/html.py`.
 """
 _HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
 _EXEMPT = frozenset({"/livez", "/readyz", "/healthz"})
-"""Load balancers and the container's health check send an IP address as the host."""
+"""Load balancers and the container's health check use an IP address as the host."""
 LANGUAGE_COOKIE = "language"
 _ABOUT_A_BODY = frozenset({b"content-type", b"content-length"})
 
@@ -165,7 +165,7 @@ def _checked(scope: Any, send: Any, cookies: list[tuple[bytes, bytes]]) -> Any:
 
 
 def strict_transport_security(settings: Settings | None) -> bytes:
-    """The value of the Strict-Transport-Security header (RFC 6797; ASVS 3.4.1); empty for no header.
+    """The value of the Strict-Transport-Security header (RFC 6797; ASVS 3.4.1), or empty for no header.
 
     Production only: a browser that has seen it uses only HTTPS for this host name until it expires.
     """
@@ -196,7 +196,7 @@ def security_headers(app: Application, transport: bytes) -> Application:
 def choose_language(app: Application) -> Application:
     """Translate into the language of the cookie `language`, or else of Accept-Language (`app/i18n`).
 
-    A login replaces it by the language that the user has set (`app/users/dependencies.py`).
+    A login replaces it with the language that the user has set (`app/users/dependencies.py`).
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -221,7 +221,7 @@ def _language_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 def errors_as_pages(app: Application) -> Application:
     """Show problem details as a page to clients that accept HTML and not JSON, as browsers do.
 
-    `App.error_page` makes the page. The status and headers such as Retry-After stay.
+    `App.error_page` builds the page. The status and headers such as Retry-After stay the same.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -280,7 +280,7 @@ def _with_error_page(scope: Any, receive: Any, send: Any) -> Any:
 
 
 def check_host(app: Application, allowed: Iterable[str]) -> Application:
-    """Respond with 400 unless the host is one of *allowed* (ALLOWED_HOSTS); an empty list allows any host.
+    """Respond with 400 unless the host is one of *allowed* (ALLOWED_HOSTS). An empty list allows any host.
 
     X-Forwarded-Host is never read. Links are built from BASE_URL, so this is a second line of defence against
     attacks on caches and browsers (DNS rebinding).
@@ -295,8 +295,8 @@ def check_host(app: Application, allowed: Iterable[str]) -> Application:
 
     def refusal(hosts: list[bytes]) -> str:
         if len(hosts) > 1:
-            # A proxy may use a different one of them than this application (RFC 9112, section 3.2).
-            return N_("The request names more than one host.")
+            # A proxy may use a different one than this application does (RFC 9112, section 3.2).
+            return N_("The request contains more than one host.")
         if not names or (hosts and (hosts[0] in as_sent or host_name(hosts[0].decode("latin-1")) in names)):
             return ""
         return N_("This application does not serve this host name.")
@@ -313,7 +313,7 @@ def check_host(app: Application, allowed: Iterable[str]) -> Application:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, in lower case and without the port; empty if *host* is not valid."""
+    """The name in a Host header, in lower case and without the port. Empty if *host* is not valid."""
     found = _HOST.fullmatch(host.lower())
     if found is None:
         return ""
@@ -356,7 +356,7 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
     limited.
 
     A request that runs out of time is cancelled. Its transaction is rolled back and its connection returns to
-    the pool. A commit in progress may still succeed, as always when a response is lost.
+    the pool. A commit in progress may still succeed, as it may whenever a response is lost.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:

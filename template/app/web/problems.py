@@ -1,8 +1,8 @@
 """Every error response of this application: RFC 9457 problem details, never a parser's own message.
 
 Raise `Problem` (or the framework's `HTTPException`) from anywhere below a route. `problem_for` turns
-all other exceptions into responses. Every response has a `code`, which programs can rely on: its texts may
-change, its code does not. The texts are in the language of the user or of the request (`app/i18n`).
+all other exceptions into responses. Every response has a `code`, which programs can rely on: texts may
+change, codes do not. The texts are in the language of the user or of the request (`app/i18n`).
 """
 
 import logging
@@ -44,14 +44,16 @@ _DEFAULT_CODES = {
 
 
 def default_code(status: int) -> str:
-    """The code of an error without its own: the name of its status in most cases, such as `conflict`."""
+    """The code of an error that has none of its own: usually the name of its status, such as `conflict`."""
     return _DEFAULT_CODES.get(status) or HTTPStatus(status).name.lower()
 
 
 class FieldError(msgspec.Struct, frozen=True):
     """What is wrong with one part of the request. The value itself is never echoed: it may be a password."""
 
-    field: Annotated[str, msgspec.Meta(description="The name, with dots and indices for a nested field.")]
+    field: Annotated[
+        str, msgspec.Meta(description="The field's name, with dots and indices if it is nested.")
+    ]
     message: str
     code: Annotated[str, msgspec.Meta(description="`missing`, `invalid` or a more specific reason.")] = (
         "invalid"
@@ -111,10 +113,10 @@ def problem_response(
     errors: list[FieldError] | None = None,
     members: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Build an error response. Every one of them comes from here, in the language in use.
+    """Build an error response in the current language. Every error response comes from here.
 
-    `code`, `type`, `title` and the names of the fields are for programs and stay as they are. *members* are
-    further ones of this error (RFC 9457, section 3.2).
+    `code`, `type`, `title` and field names are for programs and are never translated. *members* are extension
+    members of this problem (RFC 9457, section 3.2).
     """
     body = ProblemDetails(
         title=HTTPStatus(status).phrase,
@@ -141,7 +143,7 @@ def problem_for(error: Exception) -> Response:
         case HTTPException():
             return problem_response(error.status_code, str(error.detail), headers=error.headers)
         case RequestValidationError():
-            # Those of `field_errors.py` have a code. The framework's own have none.
+            # Errors from `field_errors.py` have a code. The framework's own have none.
             errors = [
                 FieldError(each.field, each.message, getattr(each, "code", "invalid"))
                 for each in error.errors
@@ -214,9 +216,9 @@ _SCHEMA = {"$ref": "#/components/schemas/ProblemDetails"}
 
 
 def describe(status: int, codes: Mapping[str, str]) -> dict[str, Any]:
-    """The OpenAPI response object of an error response. *codes*: when it has which code.
+    """The OpenAPI response object of an error response. *codes*: each code, and when it is sent.
 
-    The default code of the status is always one of them: hooks and middleware may raise a `Problem`, too.
+    The status's default code is always listed, because hooks and middleware may also raise a `Problem`.
     """
     default = default_code(status)
     texts = [text if code == default else f"`{code}`: {text}" for code, text in codes.items() if text]

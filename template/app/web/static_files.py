@@ -1,6 +1,6 @@
-"""Static files with the hash of their content in the name, so that browsers keep them for a year.
+"""Static files with a hash of their content in the name, so that browsers can keep them for a year.
 
-A file that ends in `.gz` is served under its name without it, compressed as it is.
+A file that ends in `.gz` is served compressed, under its name without the ending.
 """
 
 import gzip
@@ -30,10 +30,10 @@ class _File:
 
 
 class StaticFiles:
-    """The files of a folder, read once at start."""
+    """The files in a folder, read once at startup."""
 
     def __init__(self, path: str, folder: Path, generated: Mapping[str, bytes] | None = None) -> None:
-        """Serve the files of *folder*, and those *generated* by name, under *path*."""
+        """Serve the files in *folder* under *path*, and the *generated* ones, by name."""
         contents = {
             file.name: file.read_bytes()
             for file in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of logins by mail: a clock that stands still, and people with their browsers."""
+"""Fixtures for the tests of logins with a mailed code: a frozen clock, and people with their browsers."""
 
 import re
 from collections.abc import Callable
@@ -26,7 +26,7 @@ EMAIL = "ada@example.com"
 
 @pytest.fixture(autouse=True)
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """`wait(timedelta(minutes=1))`: the clock stands still except for this."""
+    """`wait(timedelta(minutes=1))`: move the frozen clock."""
     now = START
 
     def forward(by: timedelta) -> None:
@@ -45,13 +45,13 @@ class Person:
         self._outbox = outbox
 
     async def ask(self, email: str = EMAIL) -> str:
-        """Request a code. Returns the id of the request."""
+        """Request a code. Returns the request's id."""
         answer = await self.client.post("/users/login/email", json={"email": email})
         assert answer.status_code == 202, answer.text
         return answer.json()["request_id"]
 
     async def code(self) -> str:
-        """The code in the newest mail that has one."""
+        """The code in the newest e-mail that has one."""
         return [code for mail in await self._outbox() for code in codes_in(mail.text_body)][-1]
 
     async def enter(self, request_id: str, code: str, kind: str = "", **body: object) -> httpx.Response:
@@ -59,13 +59,13 @@ class Person:
         return await self.client.post(f"/users/login/email/{request_id}{kind}", json={"code": code} | body)
 
     async def log_in(self, kind: str = "", **body: object) -> httpx.Response:
-        """Ask for a code and enter it."""
+        """Request a code and enter it."""
         request_id = await self.ask()
         return await self.enter(request_id, await self.code(), kind, **body)
 
 
 def codes_in(text: str) -> list[str]:
-    """The codes in the text of a mail."""
+    """The codes in the text of an e-mail."""
     return re.findall(r"^[A-Z]{4}-[A-Z]{4}$", text, re.MULTILINE)
 
 
@@ -74,11 +74,11 @@ type MakePerson = Callable[..., Person]
 
 @pytest.fixture
 def make_person(app: App, outbox: Outbox) -> MakePerson:
-    """`make_person()`: another browser. With *keeps_cookies* false, a client that has none."""
+    """`make_person()`: another browser. If *keeps_cookies* is false, a client without cookies."""
 
     def make(agent: str = "a browser", *, keeps_cookies: bool = True) -> Person:
         client = make_client(app, headers={"User-Agent": agent, "Sec-Fetch-Site": "same-origin"})
-        # Cookies of this application are sent over HTTPS only.
+        # This application's cookies are sent only over HTTPS.
         client.base_url = httpx.URL("https://test" if keeps_cookies else "http://test")
         return Person(client, outbox)
 
@@ -106,7 +106,7 @@ def number_of_sessions(db):
 
 
 class OneFactor:
-    """A feature with second factors, in which every account has one. *has_one*: whether they do."""
+    """A feature with second factors. *has_one*: whether every account has one."""
 
     def __init__(self, *, has_one: bool) -> None:
         self._has_one = has_one

@@ -1,4 +1,4 @@
-"""Log in with a code that is mailed, and what such a login causes."""
+"""Log in with a mailed code, and the effects of such a login."""
 
 from datetime import timedelta
 
@@ -44,7 +44,7 @@ async def test_the_subject_names_the_application_and_not_the_code(ada, person, o
     await person.ask()
 
     (mail,) = await outbox()
-    assert mail.subject == f"Your code to log in to {settings.app_name}"
+    assert mail.subject == f"Your login code for {settings.app_name}"
 
 
 async def test_the_mail_is_in_the_language_of_the_account(make_user, person, outbox):
@@ -147,7 +147,7 @@ async def test_it_is_in_the_audit_log(ada, person, events):
 
 
 async def test_a_new_request_leaves_the_earlier_ones_open(ada, person, make_person):
-    """Else anyone could keep the owner out, by asking again and again."""
+    """Otherwise anyone could keep the owner out by requesting codes again and again."""
     request_id = await person.ask()
     code = await person.code()
     await make_person("a stranger").ask()
@@ -168,7 +168,7 @@ async def test_the_oldest_of_four_requests_has_ended(ada, make_person, wait):
 
 
 async def test_requests_without_a_mail_end_none(ada, person, make_person, wait):
-    """A stranger who asks more often than the mailbox gets mails does not end the owner's request."""
+    """A stranger who requests more codes than the mailbox gets does not end the owner's request."""
     for _ in range(4):
         await make_person("a stranger").ask()
         wait(MINUTE)
@@ -188,7 +188,7 @@ async def test_the_code_of_another_request_is_refused(ada, person):
 
     answers = [await person.enter(second, code), await person.enter(first, code)]
 
-    # The browser has the key of its newest request only.
+    # The browser has only the key of its newest request.
     assert [each.status_code for each in answers] == [401, 401]
 
 
@@ -225,7 +225,7 @@ async def test_requests_are_deleted_with_the_account(ada, person, manager, db, n
 
 @KINDS
 async def test_a_second_factor_is_asked_for(ada, person, manager, number_of_sessions, kind):
-    """Checklist 31: a mailed code is no second factor (ASVS 6.3.6)."""
+    """Checklist 31: a mailed code is not a second factor (ASVS 6.3.6)."""
     manager.second_factors = OneFactor(has_one=True)
 
     answer = await person.log_in(kind)

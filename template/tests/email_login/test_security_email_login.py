@@ -1,4 +1,4 @@
-"""Logins by mail under attack: who has an account, guessing, other browsers, races, leaks."""
+"""Logins with a mailed code under attack: who has an account, guessing, other browsers, races, leaks."""
 
 import asyncio
 import logging
@@ -46,7 +46,7 @@ def make_silent(make_user):
 
 
 def visible(answer):
-    """Everything a client sees of a response, without what is random."""
+    """Everything a client sees of a response, without random values."""
     headers = {name: value for name, value in answer.headers.multi_items() if name != "x-request-id"}
     headers["set-cookie"] = re.sub(r"=[\w-]{43}\.[\w-]{43};", "=…;", headers.get("set-cookie", ""))
     return answer.status_code, re.sub(r"[\w-]{43}", "…", answer.text), headers
@@ -75,7 +75,7 @@ async def test_every_address_gets_the_same_response(ada, person, make_person, ma
 async def test_every_address_costs_the_same_work(
     ada, person, make_silent, rendered, outbox_rows, statements, account
 ):
-    """Checklist 14: mails rendered, rows written, statements sent (CWE-208)."""
+    """Checklist 14: e-mails rendered, rows written, statements sent (CWE-208)."""
     silent = await make_silent(account)
     statements.clear()
     await person.ask()
@@ -90,7 +90,7 @@ async def test_every_address_costs_the_same_work(
 
 @SILENT
 async def test_only_an_account_that_may_log_in_gets_a_mail(person, make_silent, outbox, account):
-    """Checklist 29: also not the unverified address that a stranger has registered."""
+    """Checklist 29: in particular, not an unverified address that a stranger has registered."""
     await person.ask(await make_silent(account))
 
     assert await outbox() == []
@@ -100,7 +100,7 @@ async def test_only_an_account_that_may_log_in_gets_a_mail(person, make_silent, 
 async def test_wrong_codes_get_the_same_response_and_cost_the_same(
     ada, make_person, make_silent, rendered, outbox_rows, statements, account
 ):
-    """Checklist 13 and 14: also the fifth one, which is mailed to an owner."""
+    """Checklist 13 and 14: including the fifth one, of which an owner is notified."""
 
     async def try_all(email):
         person = make_person()
@@ -117,7 +117,7 @@ async def test_wrong_codes_get_the_same_response_and_cost_the_same(
 
 @SILENT
 async def test_wrong_codes_are_limited_for_every_address(ada, make_person, make_silent, account):
-    """Checklist 13: no 429 that only an account gets."""
+    """Checklist 13: no 429 appears only for addresses with an account."""
 
     async def statuses(email):
         found = []
@@ -131,7 +131,7 @@ async def test_wrong_codes_are_limited_for_every_address(ada, make_person, make_
 
 
 async def test_a_request_that_newer_ones_ended_still_takes_wrong_codes(ada, make_person, wait):
-    """Checklist 13: those of an address without an account do, too."""
+    """Checklist 13: a request for an address without an account behaves the same way."""
 
     async def statuses(email):
         people = [make_person() for _ in range(5)]
@@ -169,7 +169,7 @@ async def test_requests_of_an_address_are_limited_before_the_body(app, manager, 
 
 @KINDS
 async def test_a_code_works_once(ada, person, kind):
-    """Checklist 26: not a second time either with the other kind of session (GHSA-jpq4-7fmq-q5fj)."""
+    """Checklist 26: not even with the other kind of session (GHSA-jpq4-7fmq-q5fj)."""
     request_id, key = await person.ask(), person.client.cookies["__Host-login-code"]
     code = await person.code()
     first = await person.enter(request_id, code, kind)
@@ -231,7 +231,7 @@ async def test_the_code_of_another_account_opens_nothing(ada, make_user, make_pe
     ids=lambda columns: next(iter(columns)),
 )
 async def test_an_account_that_may_no_longer_log_in_cannot_use_the_code(ada, person, change, columns):
-    """Checklist 27: also if something else than the manager has changed it."""
+    """Checklist 27: even if the account was changed without the manager."""
     request_id = await person.ask()
     code = await person.code()
     await change(ada, **columns)
@@ -242,7 +242,7 @@ async def test_an_account_that_may_no_longer_log_in_cannot_use_the_code(ada, per
 
 
 async def test_a_new_address_ends_the_request(ada, person, manager, db):
-    """Checklist 27: the code was mailed to the earlier one."""
+    """Checklist 27: the code was mailed to the earlier address."""
     request_id = await person.ask()
     code = await person.code()
     async with db.session() as session:
@@ -279,7 +279,7 @@ async def test_five_wrong_codes_end_the_request_and_are_mailed(ada, person, outb
 
 
 async def test_simultaneous_guesses_are_counted(ada, person, events):
-    """Checklist 9: eight at once are not more than five."""
+    """Checklist 9: only five of eight simultaneous guesses are checked."""
     request_id = await person.ask()
 
     await asyncio.gather(*(person.enter(request_id, WRONG) for _ in range(8)))
@@ -288,7 +288,7 @@ async def test_simultaneous_guesses_are_counted(ada, person, events):
 
 
 async def test_wrong_codes_count_across_requests(ada, make_person):
-    """Checklist 9: a new request gives no new tries."""
+    """Checklist 9: a new request does not allow more attempts."""
     for _ in range(2):
         person = make_person()
         request_id = await person.ask()
@@ -302,7 +302,7 @@ async def test_wrong_codes_count_across_requests(ada, make_person):
 
 
 async def test_right_codes_are_not_counted(app, ada, person, manager):
-    """Checklist 9: people log in as often as they like."""
+    """Checklist 9: people can log in as often as they like."""
     manager.limits = Limits(app.state.limiter, {"wrong_login_code": LIMITS["wrong_login_code"]})
 
     assert [(await person.log_in()).status_code for _ in range(12)] == [200] * 12
@@ -324,7 +324,7 @@ async def test_guesses_of_an_address_are_limited_before_the_body(app, manager, p
 
 @KINDS
 async def test_another_browser_cannot_use_the_code(ada, person, make_person, kind):
-    """Checklist 17: an attacker asks, and a victim finishes, or the reverse (CVE-2026-7507)."""
+    """Checklist 17: an attacker requests the code and a victim uses it, or the reverse (CVE-2026-7507)."""
     request_id = await person.ask()
     code = await person.code()
     stranger, with_a_key = make_person("another browser"), make_person()
@@ -333,7 +333,7 @@ async def test_another_browser_cannot_use_the_code(ada, person, make_person, kin
     answers = [await each.enter(request_id, code, kind) for each in (stranger, with_a_key)]
 
     assert [each.json().get("code") for each in answers] == ["login_code_refused"] * 2
-    # They have used up no try, and the owner can log in.
+    # They used up no attempt, so the owner can log in.
     assert (await person.enter(request_id, code, kind)).status_code == 200
 
 
@@ -377,7 +377,7 @@ async def test_the_cookie_is_protected_from_scripts_sites_and_hosts(ada, person)
 
 
 async def test_no_part_of_a_request_is_a_credential(ada, person):
-    """Checklist 27: in every place where a credential may be (CVE-2026-45690)."""
+    """Checklist 27: in every place that accepts a credential (CVE-2026-45690)."""
     request_id = await person.ask()
     cookie = person.client.cookies["__Host-login-code"]
     parts = [request_id, cookie.partition(".")[2], cookie, await person.code()]
@@ -409,7 +409,7 @@ async def test_the_database_has_no_code_no_id_and_no_key(ada, person, db):
 
 
 async def test_the_database_alone_does_not_help_to_guess(ada, person, other_client):
-    """Checklist 15: a new SECRET_KEY makes the code invalid, so it is part of what is stored."""
+    """Checklist 15: a new SECRET_KEY makes the code invalid, so the stored value depends on it."""
     request_id = await person.ask()
     client = await other_client(secret_key=SecretStr(sha256(b"another secret").hexdigest()))
     client.headers["User-Agent"] = person.client.headers["User-Agent"]

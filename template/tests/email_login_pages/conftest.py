@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the pages of logins by mail: those of pages and of logins by mail."""
+"""Fixtures for the tests of these pages: those of pages, and those of logins with a mailed code."""
 
 import httpx
 import pytest
@@ -15,7 +15,7 @@ NEXT = "/account/sessions"
 
 
 async def ask(browser: httpx.AsyncClient, email: str = EMAIL, next: str = NEXT) -> httpx.Response:
-    """The page for the code, after the form with the address."""
+    """The page that asks for the code, after the form with the address."""
     return await follow(browser, await browser.post("/login/email", data={"email": email, "next": next}))
 
 
@@ -28,7 +28,7 @@ async def follow(browser: httpx.AsyncClient, answer: httpx.Response) -> httpx.Re
 
 @pytest.fixture
 def mailed_code(outbox: Outbox):
-    """`await mailed_code()`: the code in the newest mail that has one."""
+    """`await mailed_code()`: the code in the newest e-mail that has one."""
 
     async def code() -> str:
         return [code for mail in await outbox() for code in codes_in(mail.text_body)][-1]

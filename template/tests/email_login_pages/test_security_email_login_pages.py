@@ -1,4 +1,5 @@
-"""The pages of logins by mail under attack: forged forms, hostile URLs, guessing, caches and logs."""
+"""The pages for logins with a mailed code under attack: forged forms, hostile URLs, guessing, caches and
+logs."""
 
 import logging
 import re
@@ -123,7 +124,7 @@ async def test_pages_and_json_routes_share_a_limit(app, manager, browser, client
 
 
 async def test_wrong_codes_of_pages_are_counted(app, ada, manager, browser, mailed_code):
-    """Checklist 9: then the right code is refused, too."""
+    """Checklist 9: then even the correct code is refused."""
     manager.limits = Limits(app.state.limiter, LIMITS | {"wrong_login_code": Limit(account="2/h")})
     await ask(browser)
     for _ in range(2):

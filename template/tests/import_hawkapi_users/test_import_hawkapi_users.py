@@ -472,7 +472,7 @@ def test_a_database_in_use_is_refused(run_import: Import, database: str, monkeyp
 
     def import_while_writing(connection: Connection) -> str:
         connection.execute(text("UPDATE users SET password_version = 1"))
-        # The command needs another thread: this one already runs an event loop.
+        # The command needs its own thread, because this one already runs an event loop.
         with ThreadPoolExecutor(1) as thread:
             return refusal(thread.submit(run_import).result())
 
@@ -485,7 +485,7 @@ def test_nothing_happens_without_confirmation(run_import: Import, database: str)
     result = run_import(stdin="n\n")
 
     assert result.exit_code == 1
-    assert "Only a backup brings the old database back" in result.stdout
+    assert "Only a backup can restore the old database" in result.stdout
     assert tables(database) == {"users"}
 
 
@@ -546,7 +546,7 @@ def test_a_second_table_named_users_is_refused(run_import: Import, database: str
 
 
 def test_a_second_import_changes_nothing_and_succeeds(run_import: Import, database: str):
-    """So a deployment script may run it every time."""
+    """So a deployment script can run it every time."""
     create(database, library_table("accounts"), ACCOUNTS)
     run_import("--table", "accounts")
     before = everything(database)

@@ -1,4 +1,4 @@
-"""The notes: users see and change only their own."""
+"""Notes: users see and change only their own."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -205,7 +205,7 @@ async def test_an_impossible_id_is_not_found(client, ada, login, method, note_id
     ],
 )
 async def test_a_login_is_required(client, method, path):
-    """The guard runs first: the body is not even read."""
+    """The guard runs first, so the body is not even read."""
     answer = await client.request(method, path, content=b"not even JSON")
 
     assert answer.status_code == 401

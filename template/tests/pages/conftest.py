@@ -18,11 +18,11 @@ type MakeBrowser = Callable[..., Awaitable[Browser]]
 
 @pytest.fixture
 async def make_browser(app: App) -> AsyncIterator[MakeBrowser]:
-    """`await make_browser()`: a browser without a login, of the application or of another one."""
+    """`await make_browser()`: a browser without a login, for this application or another one."""
     async with AsyncExitStack() as stack:
 
         async def make(of: App = app) -> Browser:
-            # HTTPS, because browsers send cookies with `__Host-` in the name only then.
+            # HTTPS, because only then do browsers send cookies whose names begin with `__Host-`.
             browser = httpx.AsyncClient(
                 transport=httpx.ASGITransport(app=of, client=("203.0.113.9", 50000)),
                 base_url="https://test",
@@ -61,7 +61,7 @@ type MailedPath = Callable[[], Awaitable[str]]
 
 @pytest.fixture
 def mailed_path(outbox: Callable[[], Awaitable[list[EmailMessage]]]) -> MailedPath:
-    """`await mailed_path()`: the path of the link in the newest mail."""
+    """`await mailed_path()`: the path of the link in the newest e-mail."""
 
     async def path() -> str:
         found = re.search(r"https?://[^/\s]+(/\S+)", (await outbox())[-1].text_body)

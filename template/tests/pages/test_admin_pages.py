@@ -56,7 +56,7 @@ def rows(db):
 
 @pytest.fixture
 def make_dead_mail(db):
-    """`await make_dead_mail()`: a mail that was set aside, with a link that still works."""
+    """`await make_dead_mail()`: an e-mail that was set aside, with a link that still works."""
 
     async def make(**columns):
         content = '{"message": {"subject": "Reset", "text_body": "https://x/SECRET-TOKEN"}}'
@@ -87,7 +87,7 @@ def message_of(answer):
 
 @pytest.fixture
 async def admin_paths(app, ada, make_dead_mail):
-    """Method and path of every route, for an existing account and mail."""
+    """The method and path of every route, for an existing account and e-mail."""
     mail = await make_dead_mail()
     values = {"user_id": ada.id, "message_id": mail.id}
     routes = [route for route in app.routes if route.path.startswith("/admin")]
@@ -154,7 +154,7 @@ async def test_no_page_shows_a_secret(admin, admin_paths, rows):
 
 
 def link_in(text, relation):
-    """Where the link to the next or the previous page leads to, or None."""
+    """The target of the link to the next or previous page, or None."""
     found = re.search(rf'<a href="([^"]+)" rel="{relation}">', text)
     return found and found[1].replace("&amp;", "&")
 
@@ -206,7 +206,7 @@ async def test_the_next_page_keeps_the_filters(admin, ada, make_user):
 
 
 async def test_the_previous_page_is_the_one_that_was_there_before(admin, make_user):
-    """With its filters, page by page, to the first one, which has none before it."""
+    """With the filters, page by page, back to the first one."""
     for number in range(5):
         await make_user(f"user{number}@example.com")
     path, forward, back = "/admin?search=user&limit=2", [], []
@@ -299,7 +299,7 @@ async def test_a_disabled_account_gets_no_mail_and_the_page_says_why(admin, make
     answer = await admin.post(f"/admin/users/{user.id}/password-reset")
 
     assert answer.status_code == 409
-    assert "The account is disabled, so no mail is sent to it." in answer.text
+    assert "The account is disabled, so no e-mail is sent to it." in answer.text
     assert await rows(OutboxMessage) == []
 
 
@@ -386,7 +386,7 @@ async def test_the_log_shows_newest_first_and_filters_by_account(admin, ada, db)
     assert link_in(by_address, "prev") is None
 
 
-# Dead mails
+# E-mails that were set aside
 
 
 async def test_a_dead_mail_is_shown_without_its_text(admin, ada, make_dead_mail):
@@ -403,7 +403,7 @@ async def test_a_dead_mail_is_shown_without_its_text(admin, ada, make_dead_mail)
 async def test_waiting_mails_are_not_listed(admin, make_dead_mail):
     mail = await make_dead_mail(status="pending")
 
-    assert "No mail was set aside." in (await admin.get("/admin/mails")).text
+    assert "No e-mails were set aside." in (await admin.get("/admin/mails")).text
     for path in ("", "/retry", "/drop"):
         method = "POST" if path else "GET"
         assert (await admin.request(method, f"/admin/mails/{mail.id}{path}")).status_code == 404

@@ -35,7 +35,7 @@ async def test_a_user_registers_verifies_and_logs_in(browser, mailed_path):
 
 
 async def test_another_browser_that_verifies_must_set_a_new_password(browser, make_browser, mailed_path):
-    """Another person may have registered the address, and would know the password."""
+    """Another person may have registered the address and would know the password."""
     await browser.post("/register", data=ADA)
     link, elsewhere = await mailed_path(), await make_browser()
 
@@ -163,7 +163,10 @@ async def test_the_address_changes_when_the_link_is_opened(log_in, make_user, ma
 
     assert "new@example.com" in page.text
     assert "new@example.com" in account.text
-    assert ["Your e-mail address is changed." in each.text for each in (account, again)] == [True, False]
+    assert ["Your e-mail address has been changed." in each.text for each in (account, again)] == [
+        True,
+        False,
+    ]
 
 
 async def test_a_new_link_for_a_dead_one_is_confirmed_on_a_page_of_its_own(browser, make_user):
@@ -171,7 +174,7 @@ async def test_a_new_link_for_a_dead_one_is_confirmed_on_a_page_of_its_own(brows
 
     login = await follow(browser, await browser.post("/users/verify/request", data={"email": EMAIL}))
 
-    assert "we have sent a mail to it" in (await follow(browser, login)).text
+    assert "we have sent an e-mail to it" in (await follow(browser, login)).text
 
 
 @pytest.mark.parametrize("new_email", ["nonsense", EMAIL])
@@ -194,7 +197,7 @@ async def test_a_new_password_ends_the_other_sessions(log_in, make_user):
     form = {"current_password": PASSWORD, "new_password": NEW}
     page = await follow(browser, await browser.post("/account/password", data=form))
 
-    assert "Your password is changed." in page.text
+    assert "Your password has been changed." in page.text
     assert (await other.get("/account")).status_code == 303
 
 
@@ -260,7 +263,7 @@ async def test_the_activity_is_described_in_words_and_paginated(log_in, make_use
     newest = await browser.get("/account/activity")
     older = await browser.get(re.search(r'href="(/account/activity\?before=\d+)"', newest.text)[1])
 
-    assert newest.text.count("Logging in was refused") == 24
+    assert newest.text.count("A login attempt was refused") == 24
     assert "Something of yours" in newest.text
     assert "by an administrator" in newest.text
     assert "The password was changed" in older.text
@@ -286,7 +289,7 @@ async def test_a_user_deletes_the_account(log_in, make_user):
     login = await browser.post("/login", data=ADA)
 
     assert "This cannot be undone." in page.text
-    assert "Your account is deleted." in home.text
+    assert "Your account has been deleted." in home.text
     assert login.status_code == 400
 
 
@@ -315,7 +318,7 @@ async def test_a_scheduled_deletion_is_announced(log_in, make_user, manager):
 async def test_pages_that_require_a_recent_login_ask_for_the_password_and_return(
     log_in, make_user, manager, db
 ):
-    """Checklist 24. A form is not sent again: its page opens."""
+    """Checklist 24. The form is not submitted again; its page opens."""
     browser = await log_in(user := await make_user(EMAIL))
     async with db.session() as session:
         [mine] = await manager.sessions.of_user(session, user)

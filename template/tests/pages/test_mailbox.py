@@ -1,4 +1,4 @@
-"""The mailbox and the mail previews: what they show and to whom, in development only."""
+"""The mailbox and the e-mail previews: what they show and to whom, in development only."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -44,7 +44,7 @@ async def browser(app: App, developed: App) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def send_all(db: Database) -> Send:
-    """`await send_all()`: the development worker sends all waiting mails."""
+    """`await send_all()`: the development worker sends all waiting e-mails."""
 
     async def send() -> None:
         await Worker(db, InMemoryBackend(), keep_sent=True).run_once()
@@ -54,7 +54,7 @@ def send_all(db: Database) -> Send:
 
 @pytest.fixture
 def send(db: Database, send_all: Send) -> Send:
-    """`await send("Hello", html="<p>Hi</p>")`: a mail that was sent."""
+    """`await send("Hello", html="<p>Hi</p>")`: an e-mail that was sent."""
 
     async def write_and_send(subject: str, **parts: str) -> None:
         async with db.session() as session:
@@ -95,7 +95,7 @@ async def test_the_newest_mail_is_on_top_and_open(browser, send):
 
 
 async def test_an_empty_mailbox_explains_how_to_get_a_mail(browser):
-    assert "No mails yet." in (await browser.get("/dev/mailbox")).text
+    assert "No e-mails yet." in (await browser.get("/dev/mailbox")).text
 
 
 async def test_waiting_mails_are_counted_but_not_shown(browser):
@@ -103,7 +103,7 @@ async def test_waiting_mails_are_counted_but_not_shown(browser):
 
     page = (await browser.get("/dev/mailbox")).text
 
-    assert "1 mail waits to be sent." in page
+    assert "1 e-mail is waiting to be sent." in page
     assert "Confirm your e-mail address" not in page
 
 
@@ -145,7 +145,7 @@ async def test_the_mailbox_is_available_at_any_local_address(browser, host):
 
 
 async def test_a_mail_in_its_frame_cannot_run_scripts(browser, send):
-    """A mail may contain text from strangers, such as their user agent."""
+    """An e-mail may contain text from strangers, such as their user agent."""
     await send("Hello", html="<script>alert(1)</script><p style='color:red'>Hi</p>")
     newest = (await browser.get("/dev/mailbox/newest")).json()["id"]
 

@@ -41,7 +41,7 @@ ROWS = {
 
 
 def pages_of(app, method):
-    """The paths of all pages that accept *method*. Routes of the API are in the OpenAPI document."""
+    """The paths of all pages that accept *method*. API routes are in the OpenAPI document."""
     found = [each for each in app.endpoints if method in each.route.methods]
     return {
         each.route.path: each
@@ -65,7 +65,7 @@ def visible(answer):
 
 @pytest.mark.parametrize("path", ["/login", "/forgot", "/verify"])
 async def test_known_and_unknown_addresses_get_the_same_page(make_browser, make_user, path):
-    """Checklist 13 and 14, also for an account that is disabled."""
+    """Checklist 13 and 14, even if the account is disabled."""
     await make_user("ada@example.com", is_verified=True)
     await make_user("off@example.com", is_active=False)
 
@@ -80,7 +80,7 @@ async def test_known_and_unknown_addresses_get_the_same_page(make_browser, make_
 async def test_private_registration_does_not_reveal_who_is_registered(
     build_app, make_browser, make_user, outbox
 ):
-    """Checklist 13: REGISTRATION=private. The mails differ."""
+    """Checklist 13: REGISTRATION=private. Only the e-mails differ."""
     await make_user("ada@example.com", is_verified=True)
     app = build_app(registration="private")
 
@@ -116,7 +116,7 @@ async def test_an_unsafe_return_path_is_replaced(browser, log_in, make_user, nex
 
 @pytest.mark.parametrize("hosts", [[], ["test"]])
 async def test_login_never_redirects_to_another_site(build_app, make_browser, make_user, hosts):
-    """Checklist 24; advisory 48: also if ALLOWED_HOSTS allows any host."""
+    """Checklist 24; advisory 48: even if ALLOWED_HOSTS allows any host."""
     await make_user("ada@example.com")
     browser = await make_browser(build_app(allowed_hosts=hosts))
 
@@ -274,7 +274,7 @@ async def test_pages_and_json_routes_share_a_limit(app, manager, log_in, make_us
 
 
 async def test_pages_and_json_routes_share_the_count_of_wrong_passwords(app, manager, browser, make_user):
-    """Checklist 9 and 10: even the right password is refused until the window is over."""
+    """Checklist 9 and 10: even the correct password is refused until the window is over."""
     await make_user("ada@example.com")
     manager.limits = Limits(app.state.limiter, {"wrong_password": Limit(account="2/h")})
     await browser.post("/login", data=WRONG | {"email": "ada@example.com"})

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the pages of passkeys: those of pages and of passkeys."""
+"""Fixtures for the tests of the passkey pages: those of pages, and those of passkeys."""
 
 import json
 import re
@@ -34,7 +34,7 @@ async def options_on(browser: httpx.AsyncClient, page: httpx.Response) -> Json:
 async def respond(
     browser: httpx.AsyncClient, page: httpx.Response, authenticator: Authenticator, **form: str
 ) -> httpx.Response:
-    """Do what the script does with the form of *page*."""
+    """Do what the script does with the form on *page*."""
     [[action, kind]] = re.findall(r'action="([^"]+)" data-passkey="(get|create)"', page.text)
     options = await options_on(browser, page)
     credential = authenticator.create(options) if kind == "create" else authenticator.get(options)

@@ -1,4 +1,4 @@
-"""Passkeys on pages, with an authenticator in software in place of the script and the browser."""
+"""Passkeys on pages, with a software authenticator instead of the script and the browser."""
 
 import json
 from datetime import timedelta
@@ -27,7 +27,7 @@ async def follow(browser, answer):
 
 @pytest.fixture
 async def eve(make_user, log_in):
-    """A browser of an account without a passkey."""
+    """The browser of an account without a passkey."""
     return await log_in(await make_user("eve@example.com", is_verified=True))
 
 
@@ -128,7 +128,7 @@ async def test_a_passkey_confirms(signed_in, phone, wait):
     assert (await signed_in.get(PAGE)).status_code == 200
 
 
-# Looking after one's own
+# Managing your own
 
 
 async def test_a_passkey_is_added_and_recovery_codes_are_shown(eve):
@@ -145,7 +145,7 @@ async def test_a_passkey_is_added_and_recovery_codes_are_shown(eve):
 async def test_a_second_one_is_added_with_a_message(signed_in):
     answer = await respond(signed_in, await signed_in.get(PAGE), Authenticator())
 
-    assert "The second factor is set up." in (await follow(signed_in, answer)).text
+    assert "The second factor has been set up." in (await follow(signed_in, answer)).text
 
 
 async def test_an_address_must_be_verified_first(make_user, log_in):
@@ -189,7 +189,7 @@ async def test_it_is_removed(signed_in, owner, browser):
     logged_in = await follow(browser, await browser.post("/login", data=ADA))
 
     assert "The password will then be enough to log in" in shown.text
-    assert "The passkey is removed." in page.text
+    assert "The passkey has been removed." in page.text
     assert "You are logged in." in logged_in.text
 
 

@@ -1,7 +1,7 @@
-"""An authenticator in software: makes passkeys and signs with them, as a phone or a security key does.
+"""A software authenticator: creates passkeys and signs with them, as a phone or a security key does.
 
-It returns what `navigator.credentials` returns in a browser, as JSON. Its attributes can be changed to play
-other authenticators, or hostile ones.
+It returns what `navigator.credentials` returns in a browser, as JSON. Its attributes can be changed to
+imitate other authenticators, or hostile ones.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ class Authenticator:
     keys: list[Key] = field(default_factory=list)
 
     def create(self, options: Json) -> Json:
-        """Make a passkey, as `navigator.credentials.create()` does."""
+        """Create a passkey, as `navigator.credentials.create()` does."""
         handle = base64url_to_bytes(options["user"]["id"])
         key = Key(secrets.token_bytes(32), ec.generate_private_key(ec.SECP256R1()), handle)
         self.keys.append(key)

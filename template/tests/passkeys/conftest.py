@@ -1,4 +1,4 @@
-"""Fixtures for the tests of passkeys: an authenticator in software, and an account with a passkey."""
+"""Fixtures for the passkey tests: a software authenticator, and an account with a passkey."""
 
 from dataclasses import dataclass
 
@@ -29,13 +29,13 @@ class Owner:
     passkey: Json
     """As the route shows it."""
     headers: dict[str, str]
-    """Of the session that added it."""
+    """The headers of the session that added it."""
 
 
 async def add_passkey(
     client: httpx.AsyncClient, headers: dict[str, str], authenticator: Authenticator, **body: object
 ) -> httpx.Response:
-    """The response to a passkey that *authenticator* makes for the account of *headers*."""
+    """The response to adding a passkey of *authenticator* to the account of *headers*."""
     options = await client.post("/users/me/passkeys/options", headers=headers)
     assert options.status_code == 200, options.text
     body = {"credential": authenticator.create(options.json())} | body
@@ -62,7 +62,7 @@ async def owner(make_owner, phone: Authenticator) -> Owner:
 
 
 async def begin(person: Person) -> Json:
-    """The options of a login without a password."""
+    """The options for a login without a password."""
     return (await person.client.post("/users/login/passkey/options")).json()
 
 
@@ -72,7 +72,7 @@ async def log_in(person: Person, credential: Json, kind: str = "", **body: objec
 
 
 async def ask(person: Person, ticket: str) -> Json:
-    """The options for a passkey as the second factor of the login of *ticket*."""
+    """The options for a passkey as the second factor of the login *ticket*."""
     asked = await person.client.post("/users/login/second-factor/passkey/options", json={"ticket": ticket})
     assert asked.status_code == 200, asked.text
     return asked.json()

@@ -1,4 +1,4 @@
-"""Passkeys: add one, log in with it, give it as a second factor, look after it."""
+"""Passkeys: add one, log in with it, use it as a second factor, manage it."""
 
 from datetime import timedelta
 
@@ -120,7 +120,7 @@ async def test_an_account_has_twenty_at_most(client, owner, monkeypatch):
     assert [(each.status_code, each.json()["code"]) for each in answers] == [(409, "too_many_passkeys")] * 2
 
 
-# Logging in with it alone
+# Logging in without a password
 
 
 @KINDS
@@ -231,7 +231,7 @@ async def test_without_one_there_is_nothing_to_confirm_with(client, make_user, l
     assert (answer.status_code, answer.json()["code"]) == (404, "no_second_factor")
 
 
-# Looking after them
+# Managing them
 
 
 async def test_they_are_listed_and_renamed(client, owner):

@@ -29,7 +29,7 @@ def number_of(db):
 
 @pytest.fixture
 def failed_logins(db):
-    """`await failed_logins()`: their number in the audit log."""
+    """`await failed_logins()`: the number in the audit log."""
 
     async def count():
         failed = select(func.count()).where(AuditEvent.event == "login", AuditEvent.outcome == "failure")
@@ -124,7 +124,7 @@ async def test_eight_simultaneous_additions_are_one(client, make_user, login, ph
 
 
 async def test_a_refused_response_uses_its_challenge_up(owner, person, phone, unknown, number_of):
-    """Checklist 31. Otherwise one challenge could be tried again and again."""
+    """Checklist 31. Otherwise the same challenge could be tried again and again."""
     for refused in (unknown, Authenticator(origin="https://evil.example", keys=phone.keys)):
         options = await begin(person)
         await log_in(person, refused.get(options))
@@ -143,11 +143,11 @@ async def test_a_challenge_lasts_five_minutes(owner, person, phone, wait):
     assert (first.status_code, second.status_code) == (200, 401)
 
 
-# A challenge is for one thing
+# A challenge is for one purpose
 
 
 async def test_a_challenge_is_for_one_ceremony(client, owner, person, phone, confirm):
-    """Checklist 31. A response that was asked for one thing must not do another."""
+    """Checklist 31. A response that was requested for one purpose must not serve another."""
     ticket = await person.ticket()
     to_log_in, as_factor = await begin(person), await ask(person, ticket)
     to_confirm = (await client.post("/users/me/confirm/passkey/options", headers=owner.headers)).json()
@@ -166,7 +166,7 @@ async def test_a_challenge_is_for_one_ceremony(client, owner, person, phone, con
 
 @KINDS
 async def test_another_browser_cannot_finish_the_login(owner, person, make_person, phone, kind):
-    """Checklist 31. An attacker begins a login and lets a victim finish it (CVE-2026-7507)."""
+    """Checklist 31. An attacker begins a login and has a victim finish it (CVE-2026-7507)."""
     credential = phone.get(await begin(person))
 
     answer = await log_in(make_person("another browser"), credential, kind)
@@ -208,7 +208,7 @@ async def test_the_challenge_of_one_session_adds_nothing_to_another(client, make
 
 
 async def test_a_passkey_does_not_log_in_to_another_account(owner, make_owner, person, phone):
-    """Checklist 31. The handle must belong to the account of the passkey."""
+    """Checklist 31. The handle must belong to the passkey's account."""
     other = Authenticator()
     await make_owner(other, "eve@example.com")
     other.keys[0].handle = phone.keys[0].handle
@@ -228,7 +228,7 @@ async def test_the_passkey_of_another_account_is_no_second_factor(owner, make_ow
 
 
 async def test_a_signature_of_another_key_is_refused(owner, person, phone, failed_logins):
-    """Checklist 31. It is in the audit log of the account."""
+    """Checklist 31. It is recorded in the account's audit log."""
     forger = Authenticator()
     forged = forger.create({"user": {"id": bytes_to_base64url(phone.keys[0].handle)}, "challenge": "AA"})
     forger.keys[0].id = phone.keys[0].id
@@ -248,7 +248,7 @@ async def test_a_padded_handle_is_the_same(owner, person, phone):
 
 
 async def test_a_passkey_is_added_once(client, owner, make_user, login, phone):
-    """Checklist 31. A second account with the same passkey would be opened by it."""
+    """Checklist 31. Otherwise the passkey would also open a second account."""
     eve = login(await make_user("eve@example.com", is_verified=True))
     options = (await client.post("/users/me/passkeys/options", headers=eve)).json()
     copy = Authenticator()
@@ -293,7 +293,7 @@ async def test_a_response_of_another_site_is_refused(client, owner, person, phon
 
 
 async def test_in_place_of_a_password_it_must_verify_its_user(client, owner, person, phone, confirm):
-    """Checklist 31. A stolen phone that nobody unlocks must not log in."""
+    """Checklist 31. A stolen phone that nobody can unlock must not log in."""
     phone.flags &= ~VERIFIED
     options = (await client.post("/users/me/confirm/passkey/options", headers=owner.headers)).json()
 
@@ -303,7 +303,7 @@ async def test_in_place_of_a_password_it_must_verify_its_user(client, owner, per
 
 
 async def test_one_that_never_verified_its_user_still_confirms(client, make_owner, phone, confirm):
-    """Its owner would be locked out of the account otherwise: the password does not confirm."""
+    """Otherwise its owner would be locked out, because the password does not confirm."""
     key = Authenticator(flags=PRESENT)
     owner = await make_owner(key, "eve@example.com")
     options = (await client.post("/users/me/confirm/passkey/options", headers=owner.headers)).json()
@@ -315,7 +315,7 @@ async def test_one_that_never_verified_its_user_still_confirms(client, make_owne
 
 
 async def test_the_backup_flags_are_watched(client, owner, person, phone):
-    """Checklist 31. Whether it can be backed up never changes; whether it is can."""
+    """Checklist 31. Whether a passkey can be backed up never changes. Whether it has been may change."""
     phone.flags &= ~BACKED_UP
     first = await log_in(person, phone.get(await begin(person)))
     [shown] = (await client.get("/users/me/passkeys", headers=owner.headers)).json()
@@ -351,7 +351,7 @@ async def test_a_count_that_does_not_grow_is_written_down_only(owner, make_owner
 async def test_an_account_that_may_not_log_in_is_refused(
     owner, person, phone, manager, db, change, failed_logins, monkeypatch
 ):
-    """Checklist 31. The same response as for an unknown passkey. It is in the audit log."""
+    """Checklist 31. The response is the same as for an unknown passkey. It is recorded in the audit log."""
     monkeypatch.setattr(manager, "login_requires_verification", True)
     async with db.session() as session:
         await manager.update(session, await manager.get_by_id(session, owner.user.id), **change)
@@ -389,7 +389,7 @@ async def test_another_site_cannot_log_a_browser_in(owner, person, phone):
 
 
 async def test_a_challenge_is_no_credential(owner, person):
-    """Checklist 31. In every place where a credential may be (CVE-2026-45690)."""
+    """Checklist 31. In every place that accepts a credential (CVE-2026-45690)."""
     await begin(person)
     key = person.client.cookies["__Host-passkey"]
 

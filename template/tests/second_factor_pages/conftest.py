@@ -1,6 +1,6 @@
-"""Fixtures for the tests of the pages of second factors: those of pages, and an account with a sample factor.
+"""Fixtures for the tests of the second factor pages: those of pages, and an account with a sample factor.
 
-The tests of the pages of a real factor use the functions and have an `owner` of their own.
+The tests of a real factor's pages use these functions and have their own `owner`.
 """
 
 import re
@@ -31,7 +31,7 @@ BUTTON = {"Content-Type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture(autouse=True)
 def sample_part(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pages have only the part of the sample factor."""
+    """The pages have only the sample factor's part."""
     html = app.state.html
     monkeypatch.setitem(html.globals, "factor_parts", [])
     folder = str(Path(__file__).parent / "templates")
@@ -70,7 +70,7 @@ def codes_on(page: httpx.Response) -> list[str]:
 
 
 def pages_of(app: App, method: str) -> list[str]:
-    """The paths of the pages of second factors that accept *method*, also of those of each factor."""
+    """The paths of the second factor pages that accept *method*, including those of each factor."""
     found = [each for each in app.endpoints if method in each.route.methods]
     return [
         re.sub(r"\{[^}]+\}", "x", each.route.path)

@@ -1,4 +1,4 @@
-"""Administrators see and remove the second factors of accounts."""
+"""Administrators can see and remove an account's second factors."""
 
 from datetime import timedelta
 
@@ -31,7 +31,7 @@ async def test_an_administrator_resets_them(admin, owner, signed_in, browser):
     ended = await signed_in.get("/account")
     logged_in = await give_password(browser)
 
-    assert "The second factors are removed" in page.text
+    assert "The second factors have been removed" in page.text
     assert "Remove all second factors" not in page.text
     assert again.headers["location"] == path_of(owner)
     assert ended.headers["location"].startswith("/login?")

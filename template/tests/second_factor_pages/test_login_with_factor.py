@@ -1,4 +1,4 @@
-"""Give a second factor on a page: at the login and to confirm, without JavaScript."""
+"""Use a second factor on a page: at login and to confirm, without JavaScript."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Look after one's own second factors on pages, without JavaScript."""
+"""Manage your own second factors on pages, without JavaScript."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ PAGE = "/account/second-factors"
 
 @pytest.fixture
 async def eve(make_user, log_in):
-    """A browser of an account without a factor."""
+    """The browser of an account without a factor."""
     return await log_in(await make_user("eve@example.com", is_verified=True))
 
 
@@ -92,7 +92,7 @@ async def test_changing_them_needs_a_recent_login(signed_in, wait):
     assert opened.status_code == 303
 
 
-# What is written down
+# What is recorded
 
 
 async def test_the_activity_is_described_in_words(signed_in, owner, browser, remove, log_in):
@@ -107,10 +107,10 @@ async def test_the_activity_is_described_in_words(signed_in, owner, browser, rem
 
     for sentence in (
         "A second factor was added",
-        "A wrong recovery code was given at a login, after the right password",
+        "A wrong recovery code was given at login, after the correct password",
         "A wrong recovery code was given to confirm the login",
         "The login was confirmed with a recovery code",
-        "New recovery codes were made",
+        "New recovery codes were generated",
         "A second factor was removed",
     ):
         assert sentence in page

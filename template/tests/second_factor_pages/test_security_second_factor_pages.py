@@ -1,4 +1,4 @@
-"""The pages of second factors under attack: forged forms, hostile URLs, guessing, caches and logs."""
+"""The second factor pages under attack: forged forms, hostile URLs, guessing, caches and logs."""
 
 import logging
 import re
@@ -52,7 +52,7 @@ async def test_an_unsafe_return_path_is_replaced(browser, signed_in, owner, wait
     ids=["cross-site", "same-site", "none"],
 )
 async def test_another_site_cannot_submit_any_form(app, signed_in, browser, headers):
-    """Checklist 35: also without a session, to finish a login."""
+    """Checklist 35: even without a session, to finish a login."""
     paths = pages_of(app, "POST")
 
     answers = [await signed_in.post(path, data={"code": "000000"}, headers=headers) for path in paths]
@@ -127,7 +127,7 @@ async def test_pages_and_json_routes_share_a_limit(app, manager, signed_in, path
 
 
 async def test_wrong_codes_of_pages_are_counted(app, manager, browser, owner):
-    """Checklist 31: then the right code is refused, too."""
+    """Checklist 31: then even the correct code is refused."""
     manager.limits = Limits(app.state.limiter, LIMITS | {"wrong_factor": Limit(account="2/h")})
     await give_password(browser)
     for _ in range(2):

@@ -1,7 +1,7 @@
-"""Fixtures for the tests of second factors: a clock that stands still, and an account with a factor.
+"""Fixtures for the tests of second factors: a frozen clock, and an account with a factor.
 
-The factor is a sample, so these tests need no real one. Those of a real factor use `wait`, `headings`,
-`make_person` and `person`, and have an `owner` of their own.
+The factor is a sample, so these tests need no real one. The tests of a real factor use `wait`, `headings`,
+`make_person` and `person`, and have their own `owner`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """`wait(timedelta(minutes=6))`: the clock stands still except for this."""
+    """`wait(timedelta(minutes=6))`: move the frozen clock."""
     now = START
 
     def forward(by: timedelta) -> None:
@@ -95,7 +95,7 @@ type SetUp = Callable[..., Awaitable[list[str] | None]]
 
 @pytest.fixture
 def set_up(db: Database, factors: Factors, sample: SampleFactor) -> SetUp:
-    """`await set_up(user)`: set a factor up, in the newest session of the account. Returns the recovery
+    """`await set_up(user)`: set up a factor, in the account's newest session. Returns the recovery
     codes."""
 
     async def add(user: User, factor: SampleFactor = sample) -> list[str] | None:
@@ -114,7 +114,7 @@ type Remove = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 def remove(db: Database, factors: Factors, sample: SampleFactor) -> Remove:
-    """`await remove(user)`: remove a factor, in the newest session of the account."""
+    """`await remove(user)`: remove a factor, in the account's newest session."""
 
     async def take(user: User, factor: SampleFactor = sample) -> None:
         async with db.session() as session:
@@ -134,10 +134,10 @@ class Owner:
     factor: SampleFactor
     recovery_codes: list[str]
     headers: dict[str, str]
-    """Of the session that set the factor up."""
+    """The headers of the session that set up the factor."""
 
     def code(self) -> str:
-        """A right code."""
+        """A correct code."""
         return self.factor.new_code(self.user)
 
 
@@ -160,7 +160,7 @@ def make_owner(make_user: MakeUser, login: Login, set_up: SetUp, sample: SampleF
 
 @pytest.fixture
 def headings(outbox):
-    """`await headings()`: what the notices say that were mailed, oldest first."""
+    """`await headings()`: the headings of the mailed notices, oldest first."""
 
     async def read() -> list[str]:
         return [mail.subject.partition(": ")[2] for mail in await outbox()]
@@ -182,7 +182,7 @@ class Person:
     async def password(
         self, email: str = "ada@example.com", kind: str = "", **body: object
     ) -> httpx.Response:
-        """The response to the right password. *kind*: `/cookie`, or empty for a bearer session."""
+        """The response to the correct password. *kind*: `/cookie`, or empty for a bearer session."""
         body = {"email": email, "password": PASSWORD} | body
         return await self.client.post(f"/users/login{kind}", json=body)
 
@@ -197,7 +197,7 @@ class Person:
 
 @pytest.fixture
 async def make_person(app: App):
-    """`make_person()`: another browser, over HTTPS, since browsers send the cookies only then."""
+    """`make_person()`: another browser, over HTTPS, because only then do browsers send the cookies."""
 
     def make(agent: str = "a browser") -> Person:
         client = make_client(app, headers={"User-Agent": agent, "Sec-Fetch-Site": "same-origin"})

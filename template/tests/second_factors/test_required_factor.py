@@ -1,4 +1,4 @@
-"""Checklist 33: REQUIRE_SECOND_FACTOR. Who lacks a factor can do nothing but set one up."""
+"""Checklist 33: REQUIRE_SECOND_FACTOR. Users without a factor can only set one up."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def require(manager):
 
 @pytest.fixture
 def enter(person):
-    """`await enter(email, kind)`: the headers of a new login with the password only."""
+    """`await enter(email, kind)`: log in with the password only. Returns the headers for later requests."""
 
     async def log_in(email="ada@example.com", kind=""):
         entered = (await person.password(email, kind)).json()
@@ -54,7 +54,7 @@ async def test_such_a_session_can_only_set_one_up(make_user, require, enter, per
 
 @KINDS
 async def test_a_confirmed_password_does_not_lift_it(make_user, require, enter, person, kind):
-    """Checklist 33. A confirmation replaces the cookie by a new session."""
+    """Checklist 33. A confirmation replaces the cookie with that of a new session."""
     await make_user(is_verified=True)
     require("all")
     headers = await enter(kind=kind)
@@ -113,7 +113,7 @@ async def test_of_superusers_only(make_user, require, enter, person):
 
 
 async def test_a_new_superuser_must_log_in_again(make_user, login, require, client, db, manager):
-    """Checklist 33. A session from before has no factor."""
+    """Checklist 33. An existing session has no factor."""
     await make_user("root@example.com", is_superuser=True)
     ada = await make_user()
     require("admins")

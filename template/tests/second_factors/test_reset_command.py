@@ -13,7 +13,7 @@ from app.second_factors.routes import factors_of
 
 @pytest.fixture
 def run(build_app, sample, monkeypatch):
-    """`await run("reset-factors", ...)`: what the command prints. It has an event loop of its own."""
+    """`await run("reset-factors", ...)`: what the command prints. It has its own event loop."""
 
     @asynccontextmanager
     async def transaction():
@@ -33,7 +33,7 @@ def run(build_app, sample, monkeypatch):
 async def test_it_removes_the_factors_and_names_them(owner, person, run, headings):
     output = await run("reset-factors", "ada@example.com")
 
-    assert output == "Removed the second factors of ada@example.com: sample. Its owner gets a mail.\n"
+    assert output == "Removed the second factors of ada@example.com: sample. Its owner gets an e-mail.\n"
     assert (await person.password()).status_code == 200
     assert (await headings())[-1] == "Your second factors were removed"
 

@@ -59,7 +59,7 @@ async def test_one_ticket_begins_one_session(owner, person, number_of_sessions, 
 
 
 async def test_a_ticket_is_no_credential(owner, person):
-    """Checklist 31. In every place where a credential may be (CVE-2026-45690)."""
+    """Checklist 31. In every place that accepts a credential (CVE-2026-45690)."""
     ticket = await person.ticket()
     bearer = await person.client.get("/users/me", headers={"Authorization": f"Bearer {ticket}"})
     cookie = await person.client.get("/users/me", headers={"Cookie": f"__Host-session={ticket}"})
@@ -90,7 +90,7 @@ async def test_a_ticket_lasts_five_minutes(owner, person, wait):
 
 @KINDS
 async def test_another_browser_cannot_finish_the_login(owner, person, make_person, kind):
-    """Checklist 31. An attacker begins a login and lets a victim finish it (CVE-2026-7507)."""
+    """Checklist 31. An attacker begins a login and has a victim finish it (CVE-2026-7507)."""
     ticket = await person.ticket(kind)
 
     answer = await make_person("another browser").answer(ticket, kind, code=owner.code())
@@ -111,7 +111,7 @@ async def test_the_ticket_of_one_kind_does_not_begin_the_other(owner, person):
 
 
 async def test_the_login_of_another_account_leaves_no_trace(owner, make_owner, person):
-    """One browser, two logins that were begun (allauth 65.21.0)."""
+    """One browser has begun two logins (allauth 65.21.0)."""
     other = await make_owner("eve@example.com")
     first = await person.ticket("/cookie")
     second = (await person.password("eve@example.com", "/cookie")).json()["ticket"]
@@ -158,7 +158,7 @@ async def test_five_wrong_codes_end_the_ticket_and_are_mailed(owner, person, hea
 
 
 async def test_wrong_codes_count_across_tickets_and_sessions(client, owner, person):
-    """Checklist 31: a new login gives no new tries."""
+    """Checklist 31: a new login does not allow more attempts."""
     for _ in range(2):
         ticket = await person.ticket()
         for _ in range(5):
@@ -175,7 +175,7 @@ async def test_wrong_codes_count_across_tickets_and_sessions(client, owner, pers
 
 
 async def test_wrong_codes_do_not_use_up_the_tries_of_recovery_codes(owner, person):
-    """The noise of one factor must not lock another (allauth 65.20.0)."""
+    """Wrong answers for one factor must not lock another (allauth 65.20.0)."""
     for _ in range(2):
         ticket = await person.ticket()
         for _ in range(5):
@@ -217,7 +217,7 @@ async def test_a_wrong_password_says_nothing_about_the_factor(owner, make_user, 
 
 
 async def test_a_login_without_a_factor_makes_no_query_more(make_user, person, app, manager):
-    """The number of factors is read by a query that every login makes."""
+    """The number of factors is part of a query that every login makes."""
     engine = app.state.db.get().engine.sync_engine
     await make_user("eve@example.com")
     counted = []
@@ -265,7 +265,7 @@ async def test_a_recovery_code_works_once_and_is_mailed(client, owner, person, h
 async def test_eight_simultaneous_uses_of_a_recovery_code_begin_one_session(
     owner, make_person, number_of_sessions, kind
 ):
-    """Checklist 32. Each has a right password and a ticket of its own (CVE-2026-31875, CVE-2025-67507)."""
+    """Checklist 32. Each has the correct password and its own ticket (CVE-2026-31875, CVE-2025-67507)."""
     people = [make_person() for _ in range(8)]
     tickets = [await person.ticket(kind) for person in people]
     before = await number_of_sessions()
@@ -294,7 +294,7 @@ async def test_new_codes_make_the_earlier_ones_invalid(client, owner, person):
 
 
 async def test_simultaneous_renewals_leave_ten_codes(client, owner):
-    """The account is locked first, also against a login with a code, which would deadlock."""
+    """The account is locked first. Otherwise a simultaneous login with a code would deadlock."""
     renewals = (client.post("/users/me/recovery-codes", headers=owner.headers) for _ in range(5))
     answers = await asyncio.gather(*renewals)
 

@@ -27,7 +27,7 @@ class Owner:
     app: TOTP
     recovery_codes: list[str]
     headers: dict[str, str]
-    """Of the session that set the app up."""
+    """The headers of the session that set up the app."""
 
     def code(self, steps: int = 0) -> str:
         """The code that the app shows now, or *steps* later."""

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the pages of authenticator apps."""
+"""Fixtures for the tests of the authenticator app pages."""
 
 import re
 
@@ -25,7 +25,7 @@ async def signed_in(owner: Owner, log_in) -> httpx.AsyncClient:
 
 @pytest.fixture
 async def eve(make_user, log_in) -> httpx.AsyncClient:
-    """A browser of an account without a factor."""
+    """The browser of an account without a factor."""
     return await log_in(await make_user("eve@example.com", is_verified=True))
 
 

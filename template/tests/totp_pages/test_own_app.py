@@ -1,4 +1,4 @@
-"""Set up one's own authenticator app on pages and remove it, without JavaScript."""
+"""Set up and remove your own authenticator app on pages, without JavaScript."""
 
 import base64
 import re
@@ -125,7 +125,7 @@ async def test_the_app_is_removed(signed_in, browser):
 
     assert f'href="{REMOVE}"' in overview.text
     assert "your recovery codes will no longer work" in asked.text
-    assert "The second factor is removed." in page.text
+    assert "The second factor has been removed." in page.text
     assert "Recovery codes" not in page.text
     assert {each.headers["location"] for each in again} == {PAGE}
     assert "You are logged in." in logged_in.text
@@ -161,7 +161,7 @@ async def test_changing_it_needs_a_recent_login(signed_in, wait, path):
     assert opened.status_code == 303
 
 
-# What is written down
+# What is recorded
 
 
 async def test_codes_are_described_in_words(signed_in, owner, browser, wait):
@@ -174,8 +174,8 @@ async def test_codes_are_described_in_words(signed_in, owner, browser, wait):
     page = (await signed_in.get("/account/activity")).text
 
     for sentence in (
-        "A wrong code was given at a login, after the right password",
-        "A wrong code was given to confirm the login",
+        "A wrong code was entered at login, after the correct password",
+        "A wrong code was entered to confirm the login",
         "The login was confirmed with a code",
     ):
         assert sentence in page

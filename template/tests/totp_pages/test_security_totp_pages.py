@@ -1,4 +1,4 @@
-"""The pages of authenticator apps under attack: guessing, caches and logs."""
+"""The authenticator app pages under attack: guessing, caches and logs."""
 
 import logging
 

@@ -32,9 +32,8 @@ from tests.conftest import change_settings
 
 @pytest.fixture(autouse=True)
 def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The forms of mailed links get a page of their own, as in an application without `app/pages`.
-
-    What they get with it is in `tests/pages/test_flows.py`.
+    """The forms of mailed links get their own pages, as in an application without `app/pages`. With it, see
+    `tests/pages/test_flows.py`.
     """
     monkeypatch.setattr(link_pages, "shown_once", lambda request, message: None)  # type: ignore[misc]
 
@@ -44,7 +43,7 @@ type Outbox = Callable[[], Awaitable[list[EmailMessage]]]
 
 @pytest.fixture
 def mailed_token(outbox: Outbox) -> Callable[[], Awaitable[str]]:
-    """`await mailed_token()`: the token in the link of the newest mail."""
+    """`await mailed_token()`: the token in the newest e-mail's link."""
 
     async def token() -> str:
         newest = (await outbox())[-1]
@@ -74,7 +73,7 @@ def open_link(client: httpx.AsyncClient) -> OpenLink:
 
 @pytest.fixture
 def stored(db: Database) -> Callable[[User], Awaitable[User | None]]:
-    """`await stored(user)`: the account as it is in the database now, or None."""
+    """`await stored(user)`: the account as it now is in the database, or None."""
 
     async def read(user: User) -> User | None:
         async with db.session(commit=False) as session:
@@ -112,7 +111,7 @@ type BeginSession = Callable[..., Awaitable[IssuedSession]]
 
 @pytest.fixture
 def begin_session(db: Database, manager: UserManager) -> BeginSession:
-    """`await begin_session(user, kind="cookie")`: a session of *user*, with the token of its client."""
+    """`await begin_session(user, kind="cookie")`: a session of *user*, with its client's token."""
 
     async def begin(user: User, **options: Any) -> IssuedSession:
         async with db.session() as session:
@@ -144,14 +143,14 @@ def events(db: Database) -> Callable[[], Awaitable[list[AuditEvent]]]:
 
 @pytest.fixture
 def expired_tokens(manager: UserManager) -> UserTokens:
-    """Issues tokens as of some time ago: valid except for their age."""
+    """Issues tokens that are valid except for their age."""
     ttls = ("verify", "reset", "email_change", "invitation", "access")
     return UserTokens(replace(manager.tokens.config, **{f"{each}_ttl_seconds": -1 for each in ttls}))
 
 
 @pytest.fixture
 def hash_calls(quick_hashing: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the hash operations done so far. Equal work is shown by counting, not by a clock."""
+    """The names of the hash operations so far. Equal work is proved by counting, not timing."""
     calls: list[str] = []
 
     def counted(function: Callable[..., object]) -> Callable[..., object]:
@@ -168,7 +167,7 @@ def hash_calls(quick_hashing: None, monkeypatch: pytest.MonkeyPatch) -> list[str
 
 @pytest.fixture
 def rendered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the mail templates rendered so far."""
+    """The names of the e-mail templates rendered so far."""
     names: list[str] = []
     render = TemplateRenderer.render_async
 
@@ -182,7 +181,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def outbox_rows(db: Database) -> Callable[[], Awaitable[int]]:
-    """`await outbox_rows()`: the number of rows in the outbox, dummy mails included."""
+    """`await outbox_rows()`: the number of rows in the outbox, including dummy e-mails."""
 
     async def count() -> int:
         async with db.session(commit=False) as session:
@@ -193,7 +192,7 @@ def outbox_rows(db: Database) -> Callable[[], Awaitable[int]]:
 
 @pytest.fixture
 def statements(app: App) -> Iterator[list[str]]:
-    """The SQL statements sent so far, each as its first word."""
+    """The first words of the SQL statements sent so far."""
     seen: list[str] = []
 
     def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
@@ -213,7 +212,7 @@ type OtherApp = Callable[..., App]
 
 @pytest.fixture(scope="session")
 def other_app(settings: Settings, migrated: str) -> Iterator[OtherApp]:
-    """`other_app(registration="private")`: an application with other settings, made once for all tests."""
+    """`other_app(registration="private")`: an application with other settings, created once for all tests."""
     made: dict[str, App] = {}
 
     def build(**changes: object) -> App:
@@ -231,13 +230,13 @@ def other_app(settings: Settings, migrated: str) -> Iterator[OtherApp]:
 async def other_client(app: App, other_app: OtherApp) -> AsyncIterator[OtherClient]:
     """`await other_client(users_prefix="/accounts")`: a client of an application with other settings.
 
-    It works on the same database, so `outbox`, `stored` and the others see what it does.
+    It uses the same database, so `outbox`, `stored` and the other fixtures see what it does.
     """
     async with AsyncExitStack() as stack:
 
         async def build(**changes: object) -> httpx.AsyncClient:
             other = other_app(**changes)
-            # Idle connections of many applications would exhaust the server.
+            # Idle connections from many applications would exhaust the server.
             stack.push_async_callback(other.state.db.get().engine.dispose)
             if other.state.settings.redis_url is None:
                 stack.push_async_callback(other.state.limiter.clear)
@@ -266,7 +265,7 @@ def at_once() -> Callable[..., Awaitable[list[int]]]:
 
 @pytest.fixture
 def headers_of(manager: UserManager) -> Callable[[IssuedSession], dict[str, str]]:
-    """`headers=headers_of(issued)`: what a client of that session sends, its cookie or an access token."""
+    """`headers=headers_of(issued)`: what that session's client sends, its cookie or an access token."""
 
     def headers(issued: IssuedSession) -> dict[str, str]:
         if issued.session.kind == "cookie":
@@ -279,7 +278,7 @@ def headers_of(manager: UserManager) -> Callable[[IssuedSession], dict[str, str]
 
 @pytest.fixture
 def session_rows(db: Database) -> Callable[[], Awaitable[list[UserSession]]]:
-    """`await session_rows()`: all sessions, ended ones included, oldest first."""
+    """`await session_rows()`: all sessions, including ended ones, oldest first."""
 
     async def read() -> list[UserSession]:
         async with db.session(commit=False) as session:
@@ -340,7 +339,7 @@ def headers_of_answer(
 
 @pytest.fixture
 async def root(make_user: Callable[..., Awaitable[User]]) -> User:
-    """The superuser that `admin` is logged in as, the oldest account of a test."""
+    """The superuser that `admin` is logged in as, the oldest account in a test."""
     return await make_user("root@example.com", is_superuser=True, created_at=datetime(2020, 1, 1, tzinfo=UTC))
 
 
@@ -361,7 +360,7 @@ async def admin(
 def logins(
     client: httpx.AsyncClient, manager: UserManager, begin_session: BeginSession
 ) -> Callable[[User], Awaitable[Callable[[], Awaitable[list[int]]]]]:
-    """`try_all = await logins(user)` logs in; `await try_all()`: the statuses for access, cookie, refresh."""
+    """`try_all = await logins(user)` logs in. `await try_all()`: the statuses for access, cookie, refresh."""
 
     async def begin(user: User) -> Callable[[], Awaitable[list[int]]]:
         bearer, cookie = await begin_session(user), await begin_session(user, kind="cookie")
@@ -488,7 +487,7 @@ async def create_table(app: App) -> AsyncIterator[CreateTable]:
 
 @pytest.fixture
 def do_task(app: App) -> Callable[[str], Awaitable[None]]:
-    """`await do_task("clean")`: run a periodic task of the worker once."""
+    """`await do_task("clean")`: run one of the worker's periodic tasks once."""
 
     async def do(name: str) -> None:
         (task,) = [each for each in app.state.tasks if each.name == name]
@@ -499,7 +498,7 @@ def do_task(app: App) -> Callable[[str], Awaitable[None]]:
 
 @pytest.fixture
 def meanwhile(manager: UserManager, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`meanwhile(act)`: `act()` happens while the next password is hashed or verified."""
+    """`meanwhile(act)`: run `act()` while the next password is being hashed or verified."""
 
     def arrange(act: Callable[[], Awaitable[None]]) -> None:
         hash_, verify = manager.hasher.hash, manager.hasher.verify
@@ -521,7 +520,7 @@ def meanwhile(manager: UserManager, monkeypatch: pytest.MonkeyPatch) -> Callable
 
 @pytest.fixture
 def overtake_refresh(manager: UserManager, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`overtake_refresh(act)`: `act()` happens between the read and the write of the next refresh."""
+    """`overtake_refresh(act)`: run `act()` between the read and the write of the next refresh."""
 
     def arrange(act: Callable[[], Awaitable[object]]) -> None:
         by_id = manager.sessions.by_id
@@ -567,7 +566,7 @@ class Refused(Exception):
 
 @pytest.fixture
 def fail(manager: UserManager) -> Callable[..., None]:
-    """`fail("on_after_login")`: make that hook write a row, send a mail and raise."""
+    """`fail("on_after_login")`: make that hook write a row, send an e-mail and raise."""
 
     def replace(name: str, error: type[Exception] | Exception = Refused) -> None:
         async def hook(user: User, *rest: object) -> None:

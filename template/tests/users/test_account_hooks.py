@@ -1,4 +1,4 @@
-"""Hooks for changes by owners and administrators: called once, in a transaction they can abort."""
+"""Hooks for changes by owners and administrators: called once, in a transaction that they can abort."""
 
 import pytest
 

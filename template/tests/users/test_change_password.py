@@ -12,7 +12,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def change_password(client):
-    """`await change_password(visit)`: what a front end sends, optionally with another body."""
+    """`await change_password(visit)`: what a front end sends, optionally with a different body."""
 
     async def send(visit, body=BODY, **headers):
         return await client.post("/users/me/password", json=body, headers=visit.headers | headers)

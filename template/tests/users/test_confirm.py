@@ -14,7 +14,7 @@ PASSWORD = {"password": "correct horse battery"}
 
 @pytest.fixture(autouse=True)
 def start(set_clock):
-    """Every test of this module starts at START."""
+    """Every test in this module starts at START."""
     set_clock(START)
 
 
@@ -40,7 +40,7 @@ def status_of_export(client):
 
 @pytest.fixture
 def headers_of_session(headers_of, headers_of_answer):
-    """`headers_of_session(issued, answer)`: what its client sends after that response."""
+    """`headers_of_session(issued, answer)`: what the client sends after that response."""
 
     def headers(issued, answer):
         return headers_of_answer(answer) if issued.session.kind == "cookie" else headers_of(issued)
@@ -190,7 +190,7 @@ async def test_a_wrong_password_changes_nothing(
 
 
 async def test_a_wrong_password_is_audited(confirm, make_user, begin_session, headers_of, events):
-    """Committed although the response is an error."""
+    """It is committed although the response is an error."""
     user = await make_user()
 
     await confirm(headers_of(await begin_session(user)), password="x")
@@ -264,7 +264,7 @@ async def test_concurrent_confirmations_of_a_bearer_session_all_succeed(
 
 @pytest.fixture
 def meanwhile(manager, monkeypatch):
-    """`meanwhile(act)`: `act()` happens while the password is verified."""
+    """`meanwhile(act)`: run `act()` while the password is being verified."""
 
     def arrange(act):
         verify = manager.hasher.verify

@@ -1,4 +1,4 @@
-"""DELETE /users/me: at once, or after DELETION_GRACE_DAYS, during which logging in cancels it."""
+"""DELETE /users/me: immediately, or after DELETION_GRACE_DAYS, during which logging in cancels it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -57,7 +57,7 @@ def sessions(db):
 
 @pytest.fixture
 def names(events):
-    """`await names()`: the event names of the audit log, oldest first."""
+    """`await names()`: the event names in the audit log, oldest first."""
 
     async def read():
         return [(event.event, event.actor) for event in await events()]

@@ -18,7 +18,8 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
 
 @pytest.fixture
 def ask(client):
-    """`await ask(visit)`: what a front end sends to request a new address, optionally with another body."""
+    """`await ask(visit)`: what a front end sends to request a new address, optionally with a different
+    body."""
 
     async def send(visit, new_email=NEW, **headers):
         return await client.post(

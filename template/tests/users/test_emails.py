@@ -1,4 +1,4 @@
-"""The two mails: what they say, where their links point, and what can be replaced."""
+"""The two e-mails: what they say, where their links point, and what can be replaced."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ async def test_subject_sender_and_texts_name_the_application(other_client, make_
 
 @ASKING
 async def test_the_mail_states_the_configured_lifetime(other_client, make_user, outbox, purpose):
-    """The lifetime in a mail used to be a fixed text, whatever the setting said."""
+    """The lifetime in an e-mail used to be a fixed text, whatever the setting said."""
     await make_user("ada@example.com")
     client = await other_client(verify_ttl=2700, reset_ttl=2700)
 
@@ -176,7 +176,7 @@ async def test_the_built_in_texts_can_be_rendered_separately():
 
 
 async def test_a_mail_server_outage_affects_no_request(other_client, outbox):
-    """The mail waits in the outbox; the request does not wait."""
+    """The e-mail waits in the outbox. The request does not wait."""
     client = await other_client(mail_backend="smtp", smtp_host="127.0.0.1", smtp_port=1)
 
     answers = [

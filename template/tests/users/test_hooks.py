@@ -1,4 +1,5 @@
-"""Hooks of hawkapi-users: when they run, their arguments and writes. Others: test_account_hooks.py."""
+"""The hooks of hawkapi-users: when they run, their arguments and writes. For the others, see
+test_account_hooks.py."""
 
 import pytest
 

@@ -25,7 +25,7 @@ async def boss(make_user):
 
 @pytest.fixture
 def take(manager, db):
-    """`await take("demoted", user)`: take a superuser's rights away with the manager."""
+    """`await take("demoted", user)`: remove a superuser's rights with the manager."""
 
     async def run(how, user):
         async with db.session() as session:
@@ -55,7 +55,7 @@ EACH_WAY = pytest.mark.parametrize(
 
 @pytest.fixture
 def superusers(accounts):
-    """`await superusers()`: the addresses of superusers that are active and not scheduled for deletion."""
+    """`await superusers()`: the addresses of superusers who are active and not scheduled for deletion."""
 
     async def read():
         return [

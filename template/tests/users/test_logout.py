@@ -1,4 +1,4 @@
-"""POST /users/logout ends this session at once, and nothing else."""
+"""POST /users/logout ends this session immediately, and nothing else."""
 
 import pytest
 

@@ -33,7 +33,7 @@ def log_in(client):
 
 @pytest.fixture
 def subjects(outbox):
-    """`await subjects()`: subjects and recipients of the waiting mails."""
+    """`await subjects()`: the subjects and recipients of the waiting e-mails."""
 
     async def read():
         return [
@@ -303,7 +303,7 @@ async def test_another_users_browser_is_unknown(make_user, log_in, subjects):
 
 @pytest.fixture
 def notice_for(make_user, log_in, outbox):
-    """`await notice_for(agent)`: the notice about a log-in with that user agent."""
+    """`await notice_for(agent)`: the notice about a login with that user agent."""
 
     async def read(user_agent):
         await make_user()

@@ -11,7 +11,7 @@ OLD = {"password": "correct horse battery"}
 
 @pytest.fixture
 def reset(client):
-    """`await reset(token)`: what a front end sends, optionally with another body."""
+    """`await reset(token)`: what a front end sends, optionally with a different body."""
 
     async def send(token, body=NEW):
         return await client.post(f"/users/password-reset/{token}", json=body)
@@ -130,7 +130,7 @@ async def test_a_dead_link_hashes_nothing(manager, make_user, reset, hash_calls)
 
 
 async def test_a_link_is_bound_to_its_address(manager, make_user, change, reset):
-    """Also if the address was changed without the manager (SQL, import)."""
+    """Even if the address was changed without the manager (SQL, import)."""
     user = await make_user("old@example.com")
     token = manager.reset_token(user)
     await change(user, email="new@example.com")

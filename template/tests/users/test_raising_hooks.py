@@ -1,4 +1,4 @@
-"""An exception in a hook rolls back the request, the hook's own writes and every mail."""
+"""An exception in a hook rolls back the request, the hook's own writes and every e-mail."""
 
 import pytest
 

@@ -15,7 +15,7 @@ GRACE, ABSOLUTE = 30 * SECOND, 90 * DAY
 
 @pytest.fixture(autouse=True)
 def start(set_clock):
-    """Every test of this module starts at START."""
+    """Every test in this module starts at START."""
     set_clock(START)
 
 

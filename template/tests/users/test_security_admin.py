@@ -1,4 +1,4 @@
-"""Superusers: only they have their rights, and they can neither see nor set a password."""
+"""Superusers: only they can use the administration, and they can neither see nor set a password."""
 
 import asyncio
 from contextlib import suppress
@@ -27,7 +27,7 @@ APP = application()
 
 
 def operations_of_administration():
-    """Method and path of every operation with the tag, so that new ones are covered automatically."""
+    """The method and path of every operation with the tag, so that new ones are covered automatically."""
     return [
         (method.upper(), path)
         for path, item in APP.openapi()["paths"].items()
@@ -46,7 +46,7 @@ EVERY_CHANGE = pytest.mark.parametrize(
 CHANGES_BY_SUPERUSERS = [
     each for each in APP.endpoints if superuser in each.dependencies() and "GET" not in each.route.methods
 ]
-"""Every unsafe route of this application that only superusers may use, your own included."""
+"""Every unsafe route that only superusers may use, including your own."""
 
 
 def name_of(endpoint):
@@ -133,7 +133,7 @@ async def test_an_unknown_account_is_not_found(admin, method, path):
 async def test_changing_an_account_requires_a_recent_login(
     admin, manager, db, make_user, events, set_clock, method, path, late, is_refused
 ):
-    """Checklist 24: this applies to superusers too, also for invitations and resets."""
+    """Checklist 24: this applies to superusers too, including invitations and resets."""
     user = await make_user()
     async with db.session() as session:
         invitation, _ = await manager.invitations.make(session, "bob@example.com", invited_by="cli")
@@ -418,7 +418,8 @@ async def test_the_last_superuser_keeps_the_role(admin, root, make_user, stored)
 def side_by_side(manager, monkeypatch):
     """Lets both requests find another superuser before either continues.
 
-    If one has to wait for the other, both continue after half a second, so a slow machine fails no test.
+    If one has to wait for the other, both continue after half a second, so the test does not fail on a slow
+    machine.
     """
     look, looked, both = manager.require_another_superuser, [], asyncio.Event()
 

@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parent.parent.parent
 SECURITY = "\n".join(
     path.read_text("utf-8") for path in (PROJECT / "SECURITY.md", *PROJECT.glob("app/*/SECURITY.md"))
 )
-"""Some features have a page of their own."""
+"""Some features have their own page."""
 
 
 def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
@@ -37,7 +37,7 @@ def test_the_limits_match_the_code() -> None:
 
 
 def test_the_settings_match_their_defaults() -> None:
-    """app/settings.py; the values in a particular `.env` may differ."""
+    """app/settings.py. The values in a particular `.env` may differ."""
     stated = {name: float(cells[0]) for name, cells in _rows(r"`([A-Z_]+)`")}
     defaults = {name: Settings.model_fields[name.lower()].default for name in stated}
 

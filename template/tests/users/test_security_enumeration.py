@@ -1,7 +1,7 @@
 """No response reveals which addresses have an account: same response, same work.
 
-Work is counted (hashes, mails rendered, rows written, statements sent), never timed: timing tests are
-either blind or flaky. Checklist 13 and 14; ASVS 6.3.8; CWE-204, CWE-208.
+Work is counted (hashes, e-mails rendered, rows written, statements sent), never timed: timing tests miss
+differences or are flaky. Checklist 13 and 14; ASVS 6.3.8; CWE-204, CWE-208.
 """
 
 import pytest
@@ -157,7 +157,7 @@ async def test_a_successful_login_verifies_one_hash(client, make_user, hash_call
 
 @pytest.mark.parametrize("email", ["ada@example.com", "eve@example.com"])
 async def test_a_taken_and_a_free_address_hash_once(client, make_user, hash_calls, email):
-    """Checklist 14: without the hash the response for a taken address would be faster."""
+    """Checklist 14: without the hash, the response for a taken address would be faster."""
     await make_user("ada@example.com")
 
     await client.post("/users/register", json=PASSWORD | {"email": email})
@@ -169,7 +169,7 @@ async def test_a_taken_and_a_free_address_hash_once(client, make_user, hash_call
 
 
 async def test_a_taken_and_a_free_new_address_get_the_same_response(client, make_user, login):
-    """Checklist 13: change of the address."""
+    """Checklist 13: change of address."""
     await make_user("taken@example.com")
     headers = login(await make_user("ada@example.com"))
 
@@ -199,7 +199,7 @@ async def test_an_unknown_and_a_used_link_get_the_same_response(client, manager,
 
 
 async def test_no_mail_is_sent_before_the_response(client, db, settings, make_user, login, monkeypatch):
-    """Checklist 14: it is sent from the outbox, or the response time would reveal who gets one."""
+    """Checklist 14: e-mail is sent from the outbox. Otherwise the response time would reveal who gets one."""
     sent = []
 
     async def send(self, message):

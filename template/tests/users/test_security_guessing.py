@@ -1,6 +1,6 @@
 """Wrong passwords are counted on every route, and the owner can still log in.
 
-Checklist 9, 10 and 11; ASVS 6.1.1, 6.3.1, 6.3.4; CWE-307. Nothing here waits: the clock stands still.
+Checklist 9, 10 and 11; ASVS 6.1.1, 6.3.1, 6.3.4; CWE-307. Nothing here waits, because the clock is frozen.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ def guess(at):
 
 @pytest.fixture
 def flood(guess):
-    """`await flood(addresses, emails)`: guesses from each address for each account, all at once."""
+    """`await flood(addresses, emails)`: guess from each address for each account, all at once."""
 
     async def send(addresses, emails):
         return await asyncio.gather(*map(guess, addresses, emails))
@@ -128,7 +128,7 @@ async def test_an_address_is_refused_before_the_body_is_read(at, guess):
 
 @pytest.fixture
 def ways(at, manager, make_user, visit, change):
-    """`await ways(name)`: the status of sending a wrong password for Ada's account in that way."""
+    """`await ways(name)`: send a wrong password for Ada's account in that way. Returns the status."""
     names = SimpleNamespace()
 
     async def begin():
@@ -232,7 +232,7 @@ async def test_a_known_browser_lets_the_owner_in(at, flood, make_user, browser_o
 
 
 async def test_the_owner_can_confirm_while_strangers_guess(flood, at, visit, make_user):
-    """Checklist 11: a session also makes its browser known."""
+    """Checklist 11: a session also counts as a known browser."""
     user = await make_user(EMAIL)
     headers = (await visit(user)).headers
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
@@ -286,7 +286,7 @@ def hundred_failures(change):
 async def test_a_hundred_consecutive_wrong_passwords_lock_the_account(
     at, guess, make_user, hundred_failures, path
 ):
-    """Checklist 9; NIST SP 800-63B-4, 3.2.2. The response is that for a wrong password."""
+    """Checklist 9; NIST SP 800-63B-4, 3.2.2. The response is the same as for a wrong password."""
     await hundred_failures(await make_user(EMAIL))
     before = await at("192.0.2.1", "POST", path, json=WRONG, headers=OF_A_PAGE)
 

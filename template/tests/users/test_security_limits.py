@@ -15,7 +15,7 @@ OWN_LIMITS = {
     "link_refused",
     "cross_site_refused",
 }
-"""Rows that something other than a route counts."""
+"""Rows that are counted by something other than a route."""
 UNLIMITED = {("POST", "/users/logout"): "ends a session and reveals nothing"}
 """Unsafe routes without a limit, each with the reason."""
 
@@ -36,7 +36,7 @@ REQUESTS = {
     "accept_invitation": ("POST", "/users/invitation"),
     "export": ("GET", "/users/me/export"),
 }
-"""A request for each row. Its content does not matter: the limit is checked first."""
+"""A request for each row. Its content does not matter, because the limit is checked first."""
 
 
 def users_routes(app):
@@ -63,7 +63,7 @@ def test_every_limit_is_declared_by_a_route(app, build_app):
 
 @pytest.mark.parametrize("registration", ["open", "private"])
 def test_every_post_route_is_limited_or_for_superusers(build_app, registration):
-    """Renaming a handler changes nothing: limits belong to routes."""
+    """Renaming a handler changes nothing, because limits belong to routes."""
     app = build_app(registration=registration)
 
     unlimited = {
@@ -84,7 +84,7 @@ def test_every_route_that_takes_a_password_checks_the_guessing_limit_first(app):
 
 @pytest.mark.parametrize("row", sorted(REQUESTS))
 async def test_each_limit_is_enforced(client, manager, app, make_user, login, set_clock, row):
-    """Checklist 10 and 12: 429 with Retry-After for the third request of two an hour."""
+    """Checklist 10 and 12: 429 with Retry-After for the third request if two an hour are allowed."""
     headers = login(await make_user()) | {"Origin": "http://test"}
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
     manager.limits = Limits(app.state.limiter, {row: Limit(ip="2/h")})

@@ -1,4 +1,4 @@
-"""Mailed links and scanners, attackers and password managers: opened, used twice, raced, forwarded."""
+"""Mailed links with scanners, attackers and password managers: opened, used twice, raced, forwarded."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ASKS_FOR = {
     "email-change": "current-password",
     "invitation": "new-password",
 }
-"""Each link by its path, and what its page asks for."""
+"""Each link's path, and what its page asks for."""
 ROWS = {
     "verify": "verify",
     "password-reset": "reset_password",
@@ -155,7 +155,7 @@ async def test_a_link_works_once_whichever_way_it_is_used(link, use, contents, p
 @EACH
 @WAYS
 async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purpose, way):
-    """Checklist 26. Who loses the race for an invitation may be told that there is an account by now."""
+    """Checklist 26. The loser of a race for an invitation may be told that the account now exists."""
     mailed = await link(purpose)
 
     first, second = await at_once(2, lambda: use(way, mailed, mailed.good))
@@ -164,14 +164,14 @@ async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purp
     assert second in (400, 409)
 
 
-# 28: refused requests do not use the link up
+# 28: refused requests do not use up the link
 
 
 @SETTING_A_PASSWORD
 @WAYS
 @pytest.mark.parametrize("password", [REFUSED["password"], "example-example"])
 async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purpose, way, password):
-    """Checklist 28: in every way, also if the reason is the account itself."""
+    """Checklist 28: in every way, even if the reason is the account itself."""
     mailed = await link(purpose)
     before = await contents()
 
@@ -187,7 +187,7 @@ async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purp
 @EACH
 @WAYS
 async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
-    """Checklist 28: access to a mail gives the link, not the login."""
+    """Checklist 28: access to an e-mail gives the link, not a login."""
     mailed = await link(purpose)
 
     answer = await use(way, mailed, mailed.good)
@@ -203,7 +203,8 @@ async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
 
 @pytest.fixture
 def answers_of(client, open_link, use):
-    """`await answers_of(link, "form")`: all responses of a link, from the page to the dead link."""
+    """`await answers_of(link, "form")`: all responses of a link, from its page to the error once it is
+    used."""
 
     async def collect(mailed, way):
         return [
@@ -249,7 +250,7 @@ async def test_a_rate_limited_response_sends_no_referrer(app, manager, link, use
 @EACH
 @WAYS
 async def test_no_response_has_the_token_or_loads_external_resources(link, answers_of, purpose, way):
-    """Checklist 30: an external resource learns the URL of the page that loads it."""
+    """Checklist 30: the server of an external resource learns the URL of the page that loads it."""
     mailed = await link(purpose)
 
     texts = [answer.text + str(answer.headers) for answer in await answers_of(mailed, way)]
@@ -288,7 +289,7 @@ async def test_the_form_without_the_token_works_once(client, link, purpose):
 @SETTING_A_PASSWORD
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}])
 async def test_another_site_cannot_use_the_cookie(client, link, purpose, headers):
-    """Checklist 35: otherwise it would choose the password."""
+    """Checklist 35: otherwise it could choose the password."""
     mailed = await link(purpose)
     cookie = {"Cookie": f"__Host-{purpose}={mailed.token}"}
 
@@ -372,7 +373,7 @@ async def test_the_mail_to_an_existing_account_is_not_built_from_the_request(
 
 @EACH
 async def test_every_form_is_annotated_for_password_managers(open_link, link, use, purpose):
-    """Checklist 7; ASVS 6.2.6, 6.2.7: also the form that is shown again after a mistake."""
+    """Checklist 7; ASVS 6.2.6, 6.2.7: even when the form is shown again after a mistake."""
     mailed = await link(purpose)
 
     pages = [(await open_link(mailed.address)).text, (await use("form", mailed, mailed.bad)).text]
@@ -393,7 +394,7 @@ async def test_every_form_is_annotated_for_password_managers(open_link, link, us
     ],
 )
 async def test_every_form_names_the_account_to_password_managers(open_link, link, use, purpose, email):
-    """Checklist 7: also after a mistake, in a hidden field."""
+    """Checklist 7: in a hidden field, even after a mistake."""
     mailed = await link(purpose)
 
     pages = [(await open_link(mailed.address)).text, (await use("form", mailed, mailed.bad)).text]
@@ -424,7 +425,7 @@ async def test_every_form_accepts_pasted_text_unchanged(open_link, link, use, pu
 
 @SETTING_A_PASSWORD
 async def test_a_form_accepts_the_longest_password(client, link, use, purpose):
-    """Checklist 7: 128 characters that a browser counts as two each."""
+    """Checklist 7: 128 characters, each of which a browser counts as two."""
     mailed = await link(purpose)
     email = {"password-reset": "ada@example.com", "invitation": "guest@example.com"}[purpose]
     password = {"password": "\N{HORSE}" * 128}

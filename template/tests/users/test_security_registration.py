@@ -1,4 +1,4 @@
-"""Registration reveals no accounts, and nobody can create one for someone else.
+"""Registration does not reveal accounts, and nobody can create one for someone else.
 
 Checklist 13, 14 and 29; ASVS 6.3.8; CWE-204.
 """
@@ -66,7 +66,7 @@ async def test_a_new_address_gets_its_link(private, outbox):
 async def test_a_new_and_a_taken_address_do_the_same_work(
     private, make_user, hash_calls, rendered, outbox_rows, email, is_verified
 ):
-    """Checklist 14: one hash, one mail. Counted, because timing tests are blind or flaky."""
+    """Checklist 14: one hash, one e-mail. Counted, because timing tests miss differences or are flaky."""
     await make_user("ada@example.com", is_verified=is_verified)
 
     await private.post("/users/register", json=ADA | {"email": email})
@@ -143,7 +143,7 @@ async def test_registering_a_taken_address_does_not_make_the_browser_known(
 
 @pytest.fixture
 def all_statements():
-    """The SQL statements of all applications so far, each as its first word."""
+    """The first words of the SQL statements of all applications so far."""
     seen = []
 
     def note(connection, cursor, statement, *rest):
@@ -178,7 +178,7 @@ def as_stranger(private, browser_of_answer):
 async def test_login_does_not_reveal_whether_the_address_was_new(
     as_stranger, app, make_user, set_clock, path
 ):
-    """Checklist 13: neither a successful login nor the count of a known browser."""
+    """Checklist 13: neither through a successful login nor through the count of a known browser."""
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
     await make_user("ada@example.com", is_verified=True)
 
@@ -299,7 +299,7 @@ async def test_closed_registration_is_refused(other_client, accounts, hash_calls
 
 @pytest.fixture
 async def attacked(client, mailed_token):
-    """Someone has created an account with Ada's address and is logged in; the link is in Ada's mailbox."""
+    """Someone has created an account with Ada's address and is logged in. The link is in Ada's mailbox."""
     await client.post("/users/register", json=ATTACK)
     link = await mailed_token()
     tokens = (await client.post("/users/login", json=ATTACK)).json()
@@ -338,7 +338,7 @@ async def test_verifying_such_an_account_mails_a_link_for_a_password(client, att
 async def test_resetting_the_password_of_such_an_account_takes_it_over(
     client, attacked, status_of, mailed_token
 ):
-    """Checklist 29: what owners do when they find their address taken."""
+    """Checklist 29: this is what owners do when they find their address taken."""
     await client.post("/users/password-reset/request", json={"email": "ada@example.com"})
 
     await client.post(f"/users/password-reset/{await mailed_token()}", json=ADA)
@@ -424,7 +424,7 @@ async def test_a_wrong_password_keeps_the_link_valid(client, registered, account
 
 @pytest.mark.parametrize("way", ["path", "body", "form"])
 async def test_an_invitation_does_not_verify_an_account_created_otherwise(client, manager, db, accounts, way):
-    """Advisory 25. Checklist 29: the link neither verifies it nor changes its password."""
+    """Advisory 25. Checklist 29: the link neither verifies that account nor changes its password."""
     async with db.session() as session:
         _, token = await manager.invitations.make(session, "ada@example.com", invited_by="cli")
     await client.post("/users/register", json=ATTACK)

@@ -144,7 +144,7 @@ def use_until(client, set_clock, headers_of):
 async def test_a_busy_session_ends_too(
     make_user, begin_session, headers_of, status_of, set_clock, use_until, kind, age, status
 ):
-    """Checklist 18; ASVS 7.3.2: use moves the idle limit and never the absolute one."""
+    """Checklist 18; ASVS 7.3.2: use extends the idle limit but never the absolute one."""
     set_clock(START)
     issued = await begin_session(await make_user(), kind=kind)
 

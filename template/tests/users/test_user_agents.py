@@ -78,7 +78,7 @@ def test_a_browser_is_described_by_name_and_system(user_agent: str, name: str):
     ],
 )
 def test_a_browser_update_keeps_the_description(before: str, after: str):
-    """Otherwise every browser update would send a notice of a new log-in."""
+    """Otherwise every browser update would trigger a notice of a new login."""
     assert browser_of(f"{WINDOWS}; {before}") == browser_of(f"{WINDOWS}; {after}")
 
 
@@ -104,7 +104,7 @@ def test_an_uninformative_user_agent_is_unknown(user_agent: str):
     ids=lambda value: value[:12],
 )
 def test_an_absurd_user_agent_is_shortened(user_agent: str):
-    """It goes into a database column and a line of a mail."""
+    """It is stored in a database column and shown on one line of an e-mail."""
     assert 0 < len(browser_of(user_agent)) <= MAX_LENGTH
 
 

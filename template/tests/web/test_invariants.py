@@ -1,4 +1,4 @@
-"""Invariants of every route of this application, your own included."""
+"""Invariants of every route of this application, including your own."""
 
 import typing
 

@@ -190,7 +190,7 @@ async def test_the_mail_explains_why(make_user, require, outbox):
     [mail] = await outbox()
     assert RESET_REQUIRED in mail.text_body
     assert RESET_REQUIRED in mail.html_body
-    assert "ignore this mail" not in mail.text_body + mail.html_body
+    assert "ignore this e-mail" not in mail.text_body + mail.html_body
     assert re.search(r"Set a new password\n\n.*\n\nOpen this link", mail.text_body)
 
 
@@ -201,7 +201,7 @@ async def test_an_ordinary_mail_does_not_mention_it(client, make_user, outbox):
 
     [mail] = await outbox()
     assert "administrator" not in mail.text_body + mail.html_body
-    assert "ignore this mail" in mail.text_body
+    assert "ignore this e-mail" in mail.text_body
     assert mail.text_body.startswith("Set a new password\n\nOpen this link")
 
 

@@ -1,1 +1,1 @@
-"""The handlers of the pages. They hold no rules: the manager does."""
+"""The page handlers. The rules are in the manager."""

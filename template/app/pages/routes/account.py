@@ -38,7 +38,7 @@ async def export_page(login: RecentlySignedIn, request: Request) -> Response:
 
 @router.post("/account/export", dependencies=[limited_by("export")])
 async def export(login: RecentlySignedIn, request: Request, db: Db) -> Response:
-    """The file with everything that is stored about the person."""
+    """A file with everything that is stored about the user."""
     everything = await everything_about(db, login.user)
     record(db, "export", login.user.id)
     return Response(

@@ -38,7 +38,7 @@ from app.web.html import html_page
 router = PageRouter()
 
 _RECENT_EVENTS = 10
-"""Audit events on the page of an account. The audit log has the others."""
+"""Maximum audit events on an account's page. The audit log has the others."""
 
 _CHANGES = {
     "disabled": UserUpdate(is_active=False),
@@ -50,7 +50,7 @@ _CHANGES = {
     "reset_required": UserUpdate(must_reset_password=True),
     "reset_waived": UserUpdate(must_reset_password=False),
 }
-"""What the buttons on the page of an account do. Each has a message, for example `account_disabled`."""
+"""What the buttons on an account's page change. Each has a message, such as `account_disabled`."""
 
 
 @router.get("/admin")
@@ -91,7 +91,7 @@ async def change_user(
     db: Db,
 ) -> Response:
     if form.change not in _CHANGES:
-        raise Problem(400, "There is no such change.")
+        raise Problem(400, "Unknown change.")
     try:
         user = await users.require(db, user_id)
         await users.update(db, user, **msgspec.structs.asdict(_CHANGES[form.change]))
@@ -162,7 +162,7 @@ async def _show(
     db: AsyncSession,
     error: Exception | None = None,
 ) -> Response:
-    """The page of an account. With *error*, it says why nothing was changed (the status is 409)."""
+    """An account's page. With *error*, it says why nothing was changed (the status is 409)."""
     user = await users.require(db, user_id)
     sessions = await users.sessions.listed(db, user, current=admin.session)
     events = await find_events(EventQuery(user_id=user.id, limit=_RECENT_EVENTS), db)
@@ -195,9 +195,9 @@ _SHOWN = frozenset(
         "delete_after",
     }
 )
-"""Fields that the template shows in a special way."""
+"""Fields that the template itself shows."""
 
 
 def _own_fields(account: ManagedUser) -> dict[str, Any]:
-    """The fields that you have added to `PublicUser` and `ManagedUser`."""
+    """The fields that you added to `PublicUser` and `ManagedUser`."""
     return {name: value for name, value in msgspec.structs.asdict(account).items() if name not in _SHOWN}

@@ -29,7 +29,7 @@ class AuditFilters(msgspec.Struct):
     """The query parameters of the page."""
 
     account: Annotated[str, msgspec.Meta(max_length=320)] = ""
-    """An e-mail address or the id of an account, which may be deleted."""
+    """An e-mail address, or the id of an account, which may have been deleted."""
     before: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
 
 
@@ -59,7 +59,8 @@ async def audit_page(
 
 
 async def _start_of_previous(page: EventQuery, db: AsyncSession) -> int | None:
-    """The `before` of the page before *page*. None if that is the first one, or if *page* is."""
+    """The value of `before` for the page before *page*. None if *page* or the page before it is the first
+    one."""
     if page.before is None:
         return None
     newer = await events_of(db, page.user_id, since=page.before, limit=page.limit + 1)
@@ -67,7 +68,7 @@ async def _start_of_previous(page: EventQuery, db: AsyncSession) -> int | None:
 
 
 async def _id_of(account: str, users: UserManager, db: AsyncSession) -> str | None:
-    """The id that the filter is about: None for all accounts, empty if no account has the address."""
+    """The account id to filter by. None for all accounts, empty if no account has the address."""
     if "@" not in account:
         return account or None
     user = await users.get_by_email(db, account)

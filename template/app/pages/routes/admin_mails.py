@@ -1,6 +1,6 @@
-"""Mails that could not be sent, for superusers: look at one, send it again, drop it.
+"""E-mails that could not be sent, for superusers: inspect, send again or delete them.
 
-The pages never show the text of a mail: it may contain a link that logs someone in as its owner.
+The pages never show the text of an e-mail, which may contain a link that logs someone in as its owner.
 """
 
 from datetime import UTC, datetime
@@ -43,7 +43,7 @@ class MailQuery(msgspec.Struct):
 
 
 class DeadMail(msgspec.Struct):
-    """What the pages show of a mail. Never add its content."""
+    """The fields of an e-mail that the pages show. Never add its content."""
 
     id: int
     subject: str
@@ -63,7 +63,7 @@ async def mails_page(
     users: Users,
     db: Db,
 ) -> Response:
-    """Mails that were set aside, newest first."""
+    """E-mails that were set aside, newest first."""
     rows = await outbox.dead_messages(db, before=page.before, limit=_PAGE + 1)
     mails = [_view(row) for row in rows[:_PAGE]]
     following = mails[-1].id if len(rows) > _PAGE else None
@@ -79,7 +79,7 @@ async def mails_page(
 
 
 async def _start_of_previous(before: int | None, db: AsyncSession) -> int | None:
-    """The `before` of the page before this one. None if that is the first one, or if this one is."""
+    """The value of `before` for the previous page. None if this page or the previous one is the first one."""
     if before is None:
         return None
     newer = await outbox.dead_messages(db, since=before, limit=_PAGE + 1)
@@ -90,7 +90,7 @@ async def _start_of_previous(before: int | None, db: AsyncSession) -> int | None
 async def mail_page(
     admin: Administrator, request: Request, message_id: MessageId, users: Users, db: Db
 ) -> Response:
-    """One of them, with the reason why it could not be sent."""
+    """One e-mail, with the reason why it could not be sent."""
     row = await outbox.dead_message(db, message_id)
     if row is None:
         raise _no_such_mail()
@@ -107,7 +107,7 @@ async def send_again(
     if row is None:
         raise _no_such_mail()
     if not await outbox.retry(db, message_id):
-        raise Problem(409, "The mail cannot be sent again, because the link in it has expired.")
+        raise Problem(409, "The e-mail cannot be sent again, because the link in it has expired.")
     record(db, "mail_retried", row.user_id, details={"mail": message_id})
     return redirect(request, "/admin/mails", message="mail_retried")
 
@@ -124,7 +124,7 @@ async def drop(
 
 
 def _no_such_mail() -> Problem:
-    return Problem(404, "No mail with this number is set aside. It may have been sent meanwhile.")
+    return Problem(404, "No e-mail with this number is set aside. It may have been sent in the meantime.")
 
 
 def _view(row: OutboxMessage) -> DeadMail:

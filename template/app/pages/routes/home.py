@@ -12,5 +12,5 @@ router = PageRouter()
 
 @router.get("/")
 async def home(visitor: Visitor, request: Request) -> Response:
-    """The first page that people see."""
+    """The first page that visitors see."""
     return html_page(request, "home.html", cache=True)

@@ -1,6 +1,6 @@
 """Choose the language of the pages and e-mails. The footer of every page has the form.
 
-A cookie remembers it for this browser, and the account for everything else that its user does and gets.
+A cookie remembers it for this browser. The account remembers it for the user's other browsers and e-mails.
 """
 
 from typing import Annotated
@@ -33,7 +33,7 @@ class LanguageForm(msgspec.Struct):
 async def choose_language(
     visitor: Visitor, request: Request, form: Annotated[LanguageForm, FromForm()], users: Users, db: Db
 ) -> Response:
-    """Remember the language in this browser for a year, and in the account of a user who is logged in."""
+    """Remember the language in this browser for a year, and in the account if a user is logged in."""
     if form.language in i18n.languages():
         is_secure = services_of_request(request).settings.cookie_secure
         set_cookie(request, LANGUAGE_COOKIE, form.language, max_age=_YEAR, secure=is_secure)

@@ -1,6 +1,6 @@
 """Log in and out, and confirm the password.
 
-An account with a second factor goes on to a page of the feature that has set `UserManager.second_factors`.
+If the account has a second factor, a page of the feature that set `UserManager.second_factors` comes next.
 """
 
 from typing import Annotated
@@ -43,7 +43,7 @@ async def login_page(visitor: Visitor, request: Request, next: str = "") -> Resp
 async def log_in(
     visitor: Visitor, request: Request, form: Annotated[LoginForm, FromForm()], users: Users, db: Db
 ) -> Response:
-    """Begin a session and set its cookie. The previous session of the browser ends."""
+    """Begin a session and set its cookie. The browser's previous session ends."""
     try:
         issued = await users.log_in(
             db,

@@ -1,4 +1,4 @@
-"""The mailbox at `/dev/mailbox` and the previews of mails at `/dev/mails`, in development only."""
+"""The mailbox at `/dev/mailbox` and the e-mail previews at `/dev/mails`, in development only."""
 
 import re
 from datetime import datetime
@@ -29,12 +29,12 @@ _FRAME_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline';"
     " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-"""For a mail as HTML: no scripts, no forms, no origin, and nothing is loaded. Its own styles work."""
+"""For HTML e-mails: no scripts, no forms, no origin, and nothing is loaded. Their own styles work."""
 _LINK = re.compile(r"(https?://[^\s<>\"]+)")
 
 
 class Entry(NamedTuple):
-    """A line in the list of mails."""
+    """An entry in the list of e-mails."""
 
     url: str
     subject: str
@@ -44,10 +44,11 @@ class Entry(NamedTuple):
 
 @needs("a development server")
 def _developer(request: Request) -> None:
-    """Refuse hosts that another site can point at this machine (DNS rebinding), because mails hold secrets.
+    """Refuse hosts that another site can point at this machine (DNS rebinding), because e-mails contain
+    secrets.
 
     Raises:
-        Problem: the response is a 403.
+        Problem: the host is refused (403).
     """
     host = host_name(request.headers.get("host") or "")
     own = urlsplit(services_of_request(request).settings.base_url).hostname
@@ -61,7 +62,7 @@ Developer = Annotated[None, Depends(_developer)]
 
 @router.get("/mailbox")
 async def mailbox_page(developer: Developer, visitor: Visitor, request: Request, db: Db) -> Response:
-    """All mails, and the newest one opened."""
+    """All e-mails, with the newest one open."""
     mails = await mailbox.sent_mails(db)
     newest = mails[0] if mails else None
     return await _mailbox(request, db, newest, mails, shown="html", is_list=True)
@@ -69,7 +70,7 @@ async def mailbox_page(developer: Developer, visitor: Visitor, request: Request,
 
 @router.get("/mailbox/newest")
 async def newest_mail(developer: Developer, request: Request, db: Db) -> JSONResponse:
-    """What the page asks for every two seconds to notice a new mail."""
+    """The page requests this every two seconds to notice new e-mails."""
     leave_out(request)
     return JSONResponse({"id": await mailbox.newest_id(db)})
 
@@ -78,7 +79,7 @@ async def newest_mail(developer: Developer, request: Request, db: Db) -> JSONRes
 async def mail_page(
     developer: Developer, visitor: Visitor, request: Request, db: Db, mail_id: SmallInt, show: str = "html"
 ) -> Response:
-    """One mail: as HTML, as text, or its source."""
+    """One e-mail: as HTML, as text, or its source."""
     mails = await mailbox.sent_mails(db)
     return await _mailbox(request, db, await _sent_mail(db, mail_id), mails, shown=show)
 
@@ -96,7 +97,7 @@ async def delete_all(developer: Developer, request: Request, db: Db) -> Response
 
 @router.get("/mails")
 async def previews_page(developer: Developer, visitor: Visitor, request: Request) -> Response:
-    """Every mail that the application can send, with sample data."""
+    """Every e-mail that the application can send, with sample data."""
     return await _previews(request, next(iter(previews())), shown="html", is_list=True)
 
 
@@ -115,13 +116,13 @@ async def preview_as_html(developer: Developer, request: Request, name: str) -> 
 async def _sent_mail(db: Db, mail_id: int) -> mailbox.SentMail:
     mail = await mailbox.sent_mail(db, mail_id)
     if mail is None:
-        raise Problem(404, "The mailbox does not contain this mail.")
+        raise Problem(404, "The mailbox does not contain this e-mail.")
     return mail
 
 
 async def _preview(request: Request, name: str) -> EmailMessage:
     if name not in previews():
-        raise Problem(404, "There is no such mail. Add its preview in app/pages/mail_previews.py.")
+        raise Problem(404, "There is no such e-mail. Add its preview in app/pages/mail_previews.py.")
     return await preview(services_of_request(request), name)
 
 
@@ -169,7 +170,7 @@ async def _previews(request: Request, name: str, *, shown: str, is_list: bool = 
 
 
 def _parts(message: EmailMessage | None, shown: str) -> dict[str, Any]:
-    """What the templates show of *message*."""
+    """The parts of *message* that the templates show."""
     if message is None:
         return {"mail": None, "shown": "", "text": [], "source": ""}
     is_text = shown == "text" or not message.html_body
@@ -183,7 +184,7 @@ def _parts(message: EmailMessage | None, shown: str) -> dict[str, Any]:
 
 
 def _with_frame(request: Request) -> dict[str, str]:
-    """The headers of a page that shows a mail in a frame. No other page may have one."""
+    """The headers of a page that shows an e-mail in a frame. No other page may contain a frame."""
     policy = services_of_request(request).html.policy("frame-src 'self';")
     return {"Content-Security-Policy": policy}
 

@@ -1,4 +1,4 @@
-"""Register on a page, and request a verification link again."""
+"""Register, and request a new verification link."""
 
 from typing import Annotated
 
@@ -34,7 +34,7 @@ async def registration_page(visitor: Visitor, request: Request, users: Users) ->
 async def register(
     visitor: Visitor, request: Request, form: Annotated[RegistrationForm, FromForm()], users: Users, db: Db
 ) -> Response:
-    """Create the account. With REGISTRATION=private the response is the same if the address is taken."""
+    """Create the account. With REGISTRATION=private, the response is the same if the address is taken."""
     try:
         user = await users.register(db, **msgspec.structs.asdict(form))
     except REFUSALS as error:
@@ -45,7 +45,7 @@ async def register(
 
 @router.get("/verify")
 async def verification_request_page(visitor: Visitor, request: Request) -> Response:
-    """Ask for the verification mail again."""
+    """Request the verification e-mail again."""
     email = visitor.user.email if visitor is not None else ""
     return html_page(request, "request_link.html", email=email, errors={})
 

@@ -1,4 +1,4 @@
-"""Where the account is logged in, and what has happened to it."""
+"""Where the user is logged in, and the account's history."""
 
 from typing import Annotated
 
@@ -43,7 +43,7 @@ async def sessions_page(login: SignedIn, request: Request, users: Users, db: Db)
 async def end_sessions(
     login: RecentlySignedIn, request: Request, form: Annotated[SessionForm, FromForm()], users: Users, db: Db
 ) -> Response:
-    """End the session of the button, or all sessions except this one."""
+    """End the chosen session, or all sessions except this one."""
     if form.others:
         await users.end_sessions(db, login.user, except_session=login.session)
         return redirect(request, "/account/sessions", message="sessions_ended")
@@ -55,7 +55,7 @@ async def end_sessions(
 async def activity_page(
     login: SignedIn, request: Request, page: Annotated[ActivityQuery, Depends(query(ActivityQuery))], db: Db
 ) -> Response:
-    """The audit log of the account, newest first."""
+    """The account's audit log, newest first."""
     found = await events_of(db, login.user.id, before=page.before, limit=PAGE_SIZE + 1)
     shown = [exported_event(row) for row in found[:PAGE_SIZE]]
     return html_page(

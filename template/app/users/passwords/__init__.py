@@ -1,1 +1,1 @@
-"""The rules for passwords, and how passwords are stored."""
+"""Password rules and password storage."""

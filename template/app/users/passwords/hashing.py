@@ -1,6 +1,6 @@
 """Password hashing that does not block the event loop and has a bounded queue. Template-owned.
 
-Argon2id with hawkapi-auth's parameters (64 MiB, 3 passes, 4 lanes; RFC 9106): about 80 ms and 64 MiB for each
+Argon2id with hawkapi-auth's parameters (64 MiB, 3 passes, 4 lanes; RFC 9106): about 80 ms and 64 MiB per
 hash. The rules for passwords are in `policy.py`.
 """
 
@@ -17,8 +17,8 @@ from app.users.exceptions import HashingBusy
 DUMMY_HASH = (
     "$argon2id$v=19$m=65536,t=3,p=4$yTVKs6DTGKvBgW1BUrAmZg$i1G/DjG3tL0pcxVwg4itOODnNCLK77mod/B3Wj1LGQU"
 )
-"""The hash of an unknown password, with hawkapi-auth's parameters. It is verified when the user does not
-exist, so that known and unknown addresses cost the same."""
+"""The hash of an unknown password, with hawkapi-auth's parameters. It is verified if the user does not exist,
+so that known and unknown addresses cost the same."""
 
 
 class PasswordHasher:
@@ -57,6 +57,6 @@ class PasswordHasher:
         future = self._pool.submit(work)
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
-        # The slot stays taken until the work ends, even if the caller has disconnected.
+        # The slot stays taken until the hash is done, even if the caller has disconnected.
         future.add_done_callback(lambda _: self._places.release())
         return await asyncio.wrap_future(future)

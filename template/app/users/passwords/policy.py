@@ -2,8 +2,8 @@
 
 PASSWORD_MIN_LENGTH (`app/settings.py`) sets the minimum length.
 
-A password must not consist of these words (ASVS 6.1.2, 6.2.11): APP_NAME, the owner's e-mail address, its
-local part, its domain without the last label, and the owner's names (`NAME_COLUMNS`). All but the e-mail
+A password must not consist of the following words (ASVS 6.1.2, 6.2.11): APP_NAME, the owner's e-mail address,
+its local part, its domain without the last label, and the owner's names (`NAME_COLUMNS`). All but the e-mail
 address are also split into single words.
 """
 
@@ -22,7 +22,7 @@ MAX_LENGTH = 128
 """Characters. Without a limit, a client could make the server hash a megabyte."""
 
 MIN_OWN_LENGTH = 8
-"""Characters that a password needs besides the known words about its owner (ASVS 6.2.1, 6.2.11)."""
+"""Characters that a password needs in addition to known words about its owner (ASVS 6.2.1, 6.2.11)."""
 
 MIN_WORD = 4
 """Characters. Too many passwords contain a shorter word by chance."""
@@ -36,18 +36,19 @@ NAME_COLUMNS = (
     "nickname",
     # Your own columns go below; template updates never touch them.
 )
-"""Columns of `User` that hold names of its owner. Missing columns are skipped."""
+"""Columns of `User` that contain names of the owner. Missing columns are skipped."""
 
 
 def check_password(
     password: str, *, min_length: int = 12, common: Container[str] = (), words: Iterable[str] = ()
 ) -> None:
-    """The rules for a new password: its length in characters, and no rule of composition (ASVS 6.2.1, 6.2.5).
+    """Check the rules for a new password: a length in characters, and no composition rules (ASVS 6.2.1,
+    6.2.5).
 
-    It must not be one of *common*, which are casefolded (ASVS 6.2.4), also with digits and signs added at the
-    end or in place of letters. It must not be little more than *words* either. Without these words, in any
-    case and in the same spellings, `MIN_OWN_LENGTH` letters and digits must remain, and not only digits. The
-    last rule does not apply to a password that contains none of the words.
+    It must not be one of *common* (casefolded; ASVS 6.2.4), even with digits and signs added at the end or in
+    place of letters. It must also not be little more than *words*: without them, in any case and spelling,
+    `MIN_OWN_LENGTH` letters and digits must remain, and not only digits. This last rule does not apply to a
+    password that contains none of the words.
 
     Raises:
         InvalidPassword: with a message for the user.
@@ -64,13 +65,13 @@ def check_password(
         )
     if any("\ud800" <= character <= "\udfff" or character == "\0" for character in password):
         raise InvalidPassword(
-            _("The password holds characters that cannot be stored."), reason="password_not_storable"
+            _("The password contains characters that cannot be stored."), reason="password_not_storable"
         )
     if any(spelling in common for spelling in spellings(password.casefold())):
         raise InvalidPassword(
             _(
-                "This password is too common, or is a common one with digits or signs."
-                " Choose another, for example four random words."
+                "This password is too common, or is a common one with digits or symbols. Choose another,"
+                " such as four random words."
             ),
             reason="password_common",
         )
@@ -78,7 +79,7 @@ def check_password(
         raise InvalidPassword(
             _(
                 "The password is little more than your name, your e-mail address or the name of this"
-                " application. Choose another, for example four random words."
+                " application. Choose another, such as four random words."
             ),
             reason="password_personal",
         )
@@ -97,8 +98,8 @@ def _is_little_more_than(words: Iterable[str], typed: str) -> bool:
 
 
 def _without(words: Iterable[str], typed: str, read: str) -> str | None:
-    """The letters and digits of *typed* outside the *words* found in *read*; None if *read* has none of
-    them."""
+    """The letters and digits of *typed* outside the *words* found in *read*, or None if *read* contains none
+    of them."""
     pairs = [(one, other) for one, other in zip(typed, read, strict=True) if other.isalnum()]
     typed, read = "".join(one for one, _ in pairs), "".join(other for _, other in pairs)
     length = len(read)
@@ -114,7 +115,7 @@ def _letters_and_digits(text: str) -> str:
 
 
 def context_words(email: str, columns: Mapping[str, Any]) -> set[str]:
-    """Words that an attacker tries for the owner of *email*. *columns* are the values of the account."""
+    """Words that an attacker would try for the owner of *email*. *columns*: the account's values."""
     local, _, domain = email.rpartition("@")
     names = [value for name in NAME_COLUMNS if isinstance(value := columns.get(name), str)]
     return {email, *_with_parts(local, domain.rpartition(".")[0], *names)}
@@ -128,16 +129,16 @@ def _with_parts(*texts: str) -> Iterable[str]:
 
 @dataclass
 class PasswordPolicy:
-    """Checks only the length, the characters and the words about the owner by default."""
+    """By default, checks only the length, the characters and the words about the owner."""
 
     app_name: str = ""
     load_common: Callable[[], Container[str]] | None = None
-    """Reads the list of common passwords. It is called once, in a thread, when first needed."""
+    """Reads the list of common passwords. Called once, in a thread, when first needed."""
     breaches: BreachCheck | None = None
     _common: Container[str] | None = field(default=None, init=False, repr=False)
 
     async def check(self, password: str, *, min_length: int, words: Iterable[str] = ()) -> None:
-        """Check everything. This may wait for a server: do not hold a transaction meanwhile.
+        """Check everything. This may wait for a server: do not call it inside a transaction.
 
         Raises:
             InvalidPassword: with a message for the user.
@@ -146,7 +147,7 @@ class PasswordPolicy:
         if self.breaches is not None and await self.breaches.knows(password):
             raise InvalidPassword(
                 _(
-                    "This password is known from a data breach. Choose another one, and change it wherever"
+                    "This password is known from a data breach. Choose another, and change it everywhere"
                     " you use it."
                 ),
                 reason="password_breached",

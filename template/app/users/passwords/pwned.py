@@ -17,7 +17,7 @@ import httpx
 logger = logging.getLogger("app.users")
 
 MAX_ANSWER = 1_000_000
-"""Bytes. A range of Have I Been Pwned has about 40,000."""
+"""Bytes. A Have I Been Pwned range has about 40,000."""
 
 _LINE = re.compile(rb"([0-9A-F]{35}):(\d{1,18})", re.IGNORECASE)
 
@@ -29,7 +29,7 @@ class UnusableAnswer(Exception):
 class BreachCheck:
     """Asks the server whose ranges are under *url*. Gives up after *timeout* seconds.
 
-    It uses a proxy from the environment (HTTPS_PROXY), which is often the only way out.
+    It uses a proxy from the environment (HTTPS_PROXY), often the only way out.
     """
 
     def __init__(
@@ -49,15 +49,15 @@ class BreachCheck:
         )
 
     async def knows(self, password: str) -> bool:
-        """Whether *password* is in a breach. If that is unknown, returns False and logs a warning."""
-        # The protocol requires SHA-1. No security depends on it.
+        """Whether *password* is in a known breach. If the check fails, returns False and logs a warning."""
+        # The protocol requires SHA-1. Security does not depend on it.
         digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper()
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await self._range(digest[:5])
             return _holds(answer, digest[5:].encode())
         except Exception as error:
-            # The text of other exceptions may contain the URL, and so the digits.
+            # The text of other exceptions may contain the URL, and thus the digits.
             reason = error if isinstance(error, UnusableAnswer) else type(error).__name__
             logger.warning("a new password passed without the breach check: %s", reason)
             return False
@@ -67,7 +67,7 @@ class BreachCheck:
         await self._client.aclose()
 
     async def _range(self, prefix: str) -> bytes:
-        # httpx logs the URL of every request. It does not log the target, which holds the digits.
+        # httpx logs the URL of every request, but not this target, which contains the digits.
         target = self._url.raw_path + prefix.encode()
         async with self._client.stream("GET", self._url, extensions={"target": target}) as response:
             if response.status_code != 200:

@@ -1,6 +1,6 @@
-"""Common variants of a known word: digits or signs added at the end or in place of letters.
+"""Common variants of a known word: digits or symbols added at the end or replacing letters.
 
-Guessing programs try these first, so `check_password` recognizes them. Template-owned.
+Password crackers try these first, so `check_password` recognizes them. Template-owned.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ _TABLES = (str.maketrans(_LETTERS | {"1": "i"}), str.maketrans(_LETTERS | {"1": 
 
 
 def readings(text: str) -> list[str]:
-    """*text* itself, and with digits and signs replaced by the letters they stand for. The length is the
-    same."""
+    """*text* as it is, and with digits and symbols replaced by the letters they stand for. The length stays
+    the same."""
     return [text, *(text.translate(table) for table in _TABLES)]
 
 
@@ -24,8 +24,7 @@ def stem(text: str) -> str:
 
 
 def spellings(password: str) -> Iterator[str]:
-    """The words that *password*, which is casefolded, may be a variant of: the whole and the part before its
-    tail.
+    """The words that *password* (casefolded) may be a variant of: the whole, and the part before its tail.
 
     A digit may belong to the word or to the tail: `pr1nce55` is princess, `prince55` is prince. Without any
     letter it is a number, and only trailing signs are removed.

@@ -1,4 +1,4 @@
-"""Read, export, change and delete your own account. Routes hold no rules: the manager does."""
+"""Read, export, change and delete your own account. The rules are in the manager."""
 
 from typing import Annotated
 
@@ -75,7 +75,7 @@ async def update_me(
 ) -> PublicUser:
     """Change your profile
 
-    Omitted fields keep their value. Other fields, such as is_superuser, are ignored.
+    Omitted fields keep their value. Fields that are not listed, such as is_superuser, are ignored.
     """
     return public(await users.update_profile(db, user, **given(body)))
 
@@ -85,7 +85,8 @@ async def update_me(
 async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, users: Users, db: Db) -> None:
     """Delete your account
 
-    The account is deleted at once, or after DELETION_GRACE_DAYS. Logging in before then cancels the deletion.
+    The account is deleted immediately, or after DELETION_GRACE_DAYS. Logging in before then cancels the
+    deletion.
     """
     await users.request_delete(db, user)
     if session_cookie(request) is not None:

@@ -1,4 +1,4 @@
-"""Administration for superusers, who never see or set a password. Routes hold no rules: the manager does."""
+"""Administration for superusers, who never see or set a password. The rules are in the manager."""
 
 import base64
 from datetime import UTC, datetime
@@ -54,7 +54,7 @@ async def list_users(
 
 
 async def find_users(page: UserQuery, users: UserManager, db: AsyncSession) -> UserPage:
-    """One page of the list of accounts."""
+    """One page of the account list."""
     found = await _search(page, users, db, before=_from_cursor(page.cursor) if page.cursor else None)
     shown = found[: page.limit]
     following = _to_cursor(shown[-1]) if len(found) > page.limit else None
@@ -62,11 +62,11 @@ async def find_users(page: UserQuery, users: UserManager, db: AsyncSession) -> U
 
 
 async def previous_cursor(page: UserQuery, users: UserManager, db: AsyncSession) -> str | None:
-    """The cursor of the page before *page*. None if that is the first one, or if *page* is."""
+    """The cursor of the page before *page*. None if *page* or the page before it is the first one."""
     if not page.cursor:
         return None
     newer = await _search(page, users, db, since=_from_cursor(page.cursor))
-    # The account of the cursor is the last one of that page, which begins `limit` accounts before.
+    # The cursor's account is the last one on that page, which begins `limit` accounts earlier.
     return _to_cursor(newer[-1]) if len(newer) > page.limit else None
 
 
@@ -97,7 +97,7 @@ async def list_events(
 ) -> EventPage:
     """List audit events, newest first
 
-    Of all accounts, or of one account. Events of deleted accounts are included.
+    For all accounts or for one. Events of deleted accounts are included.
     """
     return await find_events(page, db)
 
@@ -122,7 +122,7 @@ async def invite(
 ) -> PublicInvitation:
     """Invite a person to create an account
 
-    The mailed link works once, for INVITATION_TTL seconds. A link from an earlier invitation stops working.
+    The mailed link works once, for INVITATION_TTL seconds. The link of an earlier invitation stops working.
     """
     return public_invitation(await users.invite(db, email=body.email, invited_by=admin.id))
 
@@ -185,7 +185,7 @@ async def change_user(
 async def delete_user(admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db) -> None:
     """Delete an account permanently
 
-    It is deleted at once.
+    It is deleted immediately.
     """
     await users.delete(db, await users.require(db, user_id))
 

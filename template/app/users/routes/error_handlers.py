@@ -1,4 +1,4 @@
-"""Responses to the exceptions of the users module, in one place instead of a try in every route."""
+"""Responses to the exceptions of the users module, in one place rather than a try in every route."""
 
 from typing import Any
 
@@ -137,7 +137,7 @@ def install_error_handlers(app: App) -> None:
     @app.exception_handler(TokenError)
     async def dead_link(request: Request, error: TokenError) -> Response:
         if request.method == "POST":
-            # Only POST is recorded: mail scanners and people open the same link many times.
+            # Only POST is recorded: mail scanners and people may open the same link many times.
             await note_refusal(request, resolve_user_manager(app), "link_refused", "link")
         if sent_by_form(request) or request.method == "GET":
             return link_pages.dead_link(request)

@@ -1,4 +1,4 @@
-"""The errors of the users routes, for the OpenAPI document: status, code, and when a response has it.
+"""The errors of the users routes, for the OpenAPI document: status, code, and when it is sent.
 
 The responses themselves are in `error_handlers.py`.
 """
@@ -11,8 +11,8 @@ INVALID_CREDENTIALS = {
 }
 SECOND_FACTOR = {
     401: {
-        "second_factor_required": "The account has a second factor, which must be given, too. Send it with"
-        " the `ticket` of this response. `methods` says what it can be."
+        "second_factor_required": "The account also needs its second factor. Send it with the `ticket` of"
+        " this response. `methods` lists what is accepted."
     }
 }
 CONFIRM_WITH_FACTOR = {
@@ -22,7 +22,7 @@ REFRESH_REFUSED = {401: {"session_ended": "The refresh token is no longer valid.
 CROSS_SITE = {
     403: {"cross_site_request": "The request comes from a page of another site, or has no Origin header."}
 }
-# Scanners take the sentences about passwords for passwords.
+# Secret scanners mistake the sentences about passwords for passwords.
 WRONG_PASSWORD = {400: {"wrong_password": "The password is wrong."}}  # nosec B105 # pragma: allowlist secret
 PASSWORD_REQUIRED = {
     400: {
@@ -30,14 +30,16 @@ PASSWORD_REQUIRED = {
     }
 }
 WEAK_PASSWORD = {
-    400: {"weak_password": "It is not allowed: `errors` says why."}  # nosec B105 # pragma: allowlist secret
+    400: {"weak_password": "The password is not allowed: `errors` says why."}  # nosec B105 # pragma: allowlist secret
 }
 INVALID_EMAIL = {400: {"invalid_email": "The e-mail address is not valid."}}
 UNKNOWN_LANGUAGE = {400: {"unknown_language": "The application is not available in this language."}}
 INVALID_LINK = {400: {"invalid_link": "The link is not valid, has expired or has already been used."}}
 EMAIL_TAKEN = {409: {"email_taken": "The e-mail address already has an account."}}
 LAST_SUPERUSER = {409: {"last_superuser": "The account is the last active superuser."}}
-ACCOUNT_IN_USE = {409: {"account_in_use": "Other data refers to the account and is not deleted with it."}}
+ACCOUNT_IN_USE = {
+    409: {"account_in_use": "Other data refers to the account and would not be deleted with it."}
+}
 ACCOUNT_DISABLED = {409: {"account_disabled": "The account is disabled."}}
 UNKNOWN_ACCOUNT = {404: "The account does not exist."}
 BUSY = {

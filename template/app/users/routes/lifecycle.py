@@ -1,5 +1,4 @@
-"""Verify the e-mail address, reset the password, accept an invitation. Routes hold no rules: the manager
-does.
+"""Verify the e-mail address, reset the password, accept an invitation. The rules are in the manager.
 
 `app/users/routes/error_handlers.py` turns the manager's exceptions into responses. The transaction is
 committed when a handler returns and rolled back when it raises (`app/database/__init__.py`).
@@ -82,8 +81,8 @@ async def verify(
     """Verify the e-mail address that the token was mailed to
 
     Send the token from the browser that created the account, while logged in as its owner, or with its
-    password. Otherwise another person may have created the account: the password stops working, every session
-    ends and a link to set a new password is mailed.
+    password. Otherwise another person may have created the account, so the password stops working, every
+    session ends and a link to set a new password is mailed.
     """
     token = token_of(request, body.token)
     try:
@@ -124,7 +123,7 @@ async def request_password_reset(
 
 @router.get("/password-reset/{token}", include_in_schema=False)
 async def password_reset_link(request: Request, token: str, users: Users) -> Response:
-    """The mailed link. It leads to the page with the token in a cookie; see `verify_page`."""
+    """The mailed link. It moves the token into a cookie and leads to the page; see `verify_page`."""
     users.tokens.peek_reset_token_sub(token)
     return move_token_to_cookie(request, token)
 

@@ -1,7 +1,7 @@
 """The routes behind mailed links: one handler takes the token from the path, the body or a cookie.
 
-Mails have the token in the path. A front end sends it in the body, which keeps it out of logs and the browser
-history. The pages that set a password move it from their address into a cookie, for the same reason.
+E-mails have the token in the path. A front end sends it in the body, which keeps it out of logs and the
+browser history. The pages that set a password move it from the path into a cookie, for the same reason.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from app.web.framework.application import services_of_request
 from app.web.framework.parameters import sent_by_form
 
 _LIFETIME = 3600
-"""Seconds to fill in the form. After that, the mailed link still works."""
+"""Seconds to fill in the form. The mailed link still works after that."""
 
 
 def mailed_link[Handler: Callable[..., Any]](
@@ -42,7 +42,7 @@ def token_of(request: Request, in_body: str | None) -> str:
     """The token in the path, or else the token in the body. A form without either uses the cookie.
 
     Raises:
-        Problem: 400, there is no token.
+        Problem: there is no token (400).
         TokenError: the form has no token and the cookie has expired.
         CrossSiteRequest: the form comes from another site.
     """
@@ -59,18 +59,18 @@ def token_of(request: Request, in_body: str | None) -> str:
 
 
 def move_token_to_cookie(request: Request, token: str) -> Response:
-    """Redirect to the address without the token, which a cookie holds for an hour.
+    """Redirect to the address without the token, and keep the token in a cookie for an hour.
 
-    So the token is not in the browser history, and no shared screen shows it.
+    So the token does not appear in the browser history or on a shared screen.
     """
-    # Lax: a link in a web mail comes from another site, and browsers then leave out a Strict cookie.
+    # Lax: a link in webmail comes from another site, and browsers would not send a Strict cookie.
     set_cookie(request, _name(request), token, max_age=_LIFETIME, secure=_is_secure(request))
     path = request.path.rpartition("/")[0]
     return Response(b"", status_code=303, headers={"Location": path})
 
 
 def token_of_cookie(request: Request) -> str:
-    """The token that `move_token_to_cookie` has stored. Raises `TokenError`."""
+    """The token that `move_token_to_cookie` stored. Raises `TokenError`."""
     token = request.cookies.get(_name(request))
     if not token:
         raise TokenError("the cookie with the token has expired")

@@ -24,7 +24,7 @@ routers: dict[Mode, Router] = {mode: Router(tags=["users"]) for mode in ("open",
 async def register(request: Request, body: Registration, users: Users, db: Db) -> PublicUser:
     """Create an account
 
-    A link to verify the e-mail address is mailed, unless that address has received too many mails recently.
+    A link to verify the e-mail address is mailed, unless that address has received too many e-mails recently.
     """
     user = await users.create(db, **msgspec.structs.asdict(body))
     remember_browser(request, users, user)
@@ -36,7 +36,8 @@ async def register(request: Request, body: Registration, users: Users, db: Db) -
 async def register_privately(request: Request, body: Registration, users: Users, db: Db) -> Accepted:
     """Create an account
 
-    The response is the same whether or not the e-mail address already has an account. Only the mail differs.
+    The response is the same whether or not the e-mail address already has an account. Only the e-mail
+    differs.
     """
     await users.register(db, **msgspec.structs.asdict(body))
     # The device cookie names no account: the rate limits of a known browser would reveal whether it is new.

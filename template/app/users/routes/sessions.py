@@ -1,4 +1,4 @@
-"""Log in and out, refresh, confirm, list and end sessions. Routes hold no rules: the manager does."""
+"""Log in and out, refresh, confirm, list and end sessions. The rules are in the manager."""
 
 import msgspec
 from hawkapi import Depends, Request
@@ -56,7 +56,7 @@ router = Router(tags=["sessions"])
 
 CLEARED = {"Clear-Site-Data": '"cache", "storage"'}
 """Clear what pages have stored in the browser (ASVS 14.3.1). Never add "cookies": it clears the cookies of
-the whole registrable domain, including `__Host-device`. Without that cookie strangers can lock the owner
+the whole registrable domain, including `__Host-device`. Without that cookie, strangers can lock the owner
 out."""
 
 
@@ -101,7 +101,7 @@ async def login(request: Request, body: Credentials, users: Users, db: Db) -> Lo
 async def login_with_cookie(request: Request, users: Users, db: Db, body: CookieLogin) -> PublicUser:
     """Log in with e-mail address and password, and set a session cookie
 
-    For browsers. The previous session of the browser ends.
+    For browsers. The browser's previous session ends.
     """
     issued = await users.log_in(
         db,
@@ -123,7 +123,8 @@ async def refresh(body: Refresh, users: Users, db: Db) -> TokenPair:
     """Exchange a refresh token for a new pair of tokens
 
     Store both tokens: the old refresh token works once. For a few seconds it still returns the same pair, so
-    that two tabs can refresh at the same time. Later use ends the session, because the token may be stolen.
+    that two tabs can refresh at the same time. Later use ends the session, because the token may have been
+    stolen.
     """
     return tokens_for(users, await users.refresh(db, body.refresh_token))
 
@@ -143,8 +144,7 @@ async def logout(
     elif body is not None and body.refresh_token is not None:
         await users.log_out_with(db, body.refresh_token)
     elif cookie is None:
-        # A page of another site can send this request, and must not clear what the browser stores for this
-        # one.
+        # A page of another site can send this request, and must not clear this site's stored data.
         return Response(status_code=204)
     if cookie is not None:
         take_cookie(request)
@@ -180,7 +180,7 @@ async def list_sessions(login: CurrentLogin, users: Users, db: Db) -> list[Publi
 async def end_other_sessions(recent: RecentLogin, login: CurrentLogin, users: Users, db: Db) -> None:
     """End all other sessions
 
-    Also those that the list does not show.
+    This includes sessions that the list does not show.
     """
     await users.end_sessions(db, login.user, except_session=recent)
 

@@ -55,7 +55,7 @@ class App(HawkAPI):
         debug: bool = False,
         settings: Settings | None = None,
     ) -> None:
-        """*settings*: the limits for requests (`app/web/middleware.py`). Without them there are none."""
+        """*settings*: the limits for requests (`app/web/middleware.py`). If None, there are no limits."""
         self.state = Services()
         self.state.html = HtmlPages(title)
         if settings is not None:
@@ -63,9 +63,9 @@ class App(HawkAPI):
         self._stack = middleware.build_stack(self._respond, settings)
         self.endpoints: list[Endpoint] = []
         self.tag_descriptions: dict[str, str] = {}
-        """What the tags of the OpenAPI document are about, in the order in which /docs shows them."""
+        """The descriptions of the OpenAPI tags, in the order in which /docs shows them."""
         self.error_page: Callable[[Request, dict[str, Any]], Response] | None = None
-        """Makes the page that a browser gets instead of problem details. None: always problem details."""
+        """Builds the page that a browser gets instead of problem details. None: always problem details."""
         self.message_page: Callable[[Request, str], Response] | None = None
         """Redirects to a page that shows the named message once. None if the application has no such page."""
         self._methods_of: dict[str, set[str]] = {}
@@ -113,7 +113,7 @@ class App(HawkAPI):
                     self._methods_of.setdefault(route.path.rstrip("/"), set()).update(route.methods)
 
     def openapi(self, api_version: str | None = None) -> dict[str, Any]:
-        """The OpenAPI 3.1 document of one version of the API, or of all versions."""
+        """The OpenAPI 3.1 document for one version of the API, or for all versions."""
         endpoints = [
             each for each in self.endpoints if api_version is None or each.route.version == api_version
         ]
@@ -130,7 +130,7 @@ class App(HawkAPI):
 
     @property
     def readiness_checks(self) -> dict[str, Callable[..., Any]]:
-        """The checks of /readyz by name. Add one with `@app.readiness_check("name")`."""
+        """The /readyz checks, by name. Add one with `@app.readiness_check("name")`."""
         return self._readiness_checks
 
     # Errors
@@ -138,7 +138,8 @@ class App(HawkAPI):
     def exception_handler(
         self, exc_class: type[Exception]
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Register a handler for an exception class. The handler of the most specific class runs."""
+        """Register a handler for an exception class. If several match, the one for the most specific class
+        runs."""
 
         def register(handler: Callable[..., Any]) -> Callable[..., Any]:
             self._handlers_for[exc_class] = handler
@@ -201,7 +202,7 @@ class App(HawkAPI):
                     await result
             except Exception:
                 # The server prints only the exception's message.
-                logger.exception("the start failed in %s", getattr(func, "__qualname__", func))
+                logger.exception("startup failed in %s", getattr(func, "__qualname__", func))
                 raise
 
         super().on_startup(logged)
@@ -259,7 +260,7 @@ class App(HawkAPI):
         return problem_response(404, NOTHING_HERE)
 
     def _static_methods(self, path: str) -> Set[str]:
-        """The methods of the route with exactly this path, which has no parameters."""
+        """The methods of the routes whose path has no parameters and is exactly this one."""
         return self._methods_of.get(path.removesuffix("/"), frozenset())
 
     def _wait_for_requests_first(self) -> None:

@@ -1,14 +1,14 @@
 # pyright: reportPrivateUsage=false
-# HawkAPI keeps its description of a handler only in the plan of the route (`_handler_plan`).
+# HawkAPI keeps its description of a handler only in the route's plan (`_handler_plan`).
 """Turns a handler into an endpoint, which reads the request, runs the handler and builds the response.
 
 The framework routes the request and sends the response. In between, the endpoint works as follows:
 
 1. Guards run first: `dependencies=[...]`, then parameters in the order of the handler's signature. A guard
-   that comes first refuses the request before its body is read.
+that comes first can refuse the request before its body is read.
 2. A dependency runs once per request. One with a `yield` is finished before the response is sent. If the
-   response is an error (400 or higher, raised or returned), it gets an exception at its `yield`, so that a
-   transaction rolls back. An error while finishing becomes the response. It is never swallowed.
+response is an error (400 or higher, raised or returned), the dependency gets an exception at its `yield`, so
+that a transaction rolls back. An error while finishing becomes the response and is never swallowed.
 3. Every exception becomes problem details (`app/web/problems.py`).
 
 Handlers that HawkAPI 0.2.0 would run incorrectly are refused when they are registered: `handler_checks.py`.
@@ -79,7 +79,7 @@ class CheckedRequest(Request):
         try:
             return await super().json()
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Problem(400, "The body is not well-formed JSON.", code="malformed_json") from None
+            raise Problem(400, "The body is not valid JSON.", code="malformed_json") from None
 
     async def form(self) -> FormData:
         """The fields and files of a form. The whole body is kept in memory, up to MAX_BODY_SIZE."""
@@ -89,7 +89,7 @@ class CheckedRequest(Request):
                 return _multipart(await self.body(), options.get("boundary", ""))
             return await super().form()
         except (MultipartError, UnicodeDecodeError, ValueError):
-            raise Problem(400, "The form is not well-formed.", code="malformed_form") from None
+            raise Problem(400, "The form is malformed.", code="malformed_form") from None
 
 
 def _multipart(body: bytes, boundary: str) -> FormData:
@@ -120,7 +120,7 @@ class Parameter:
 
 @dataclass
 class Endpoint:
-    """Everything known about a handler. The OpenAPI document is made from it, too."""
+    """Everything known about a handler. The OpenAPI document is built from it as well."""
 
     route: Route
     handler: Callable[..., Any]
@@ -155,8 +155,8 @@ class Endpoint:
         return found
 
     def needs(self) -> list[str]:
-        """What a request needs to pass the guards (`needs`), without what another one implies. A function in
-        `dependencies=[...]` without this mark has its name."""
+        """What a request needs to pass the guards (`needs`), leaving out needs that others imply. A function
+        in `dependencies=[...]` without this mark appears by its name."""
         found: list[str] = []
         implied: set[str] = set()
 
@@ -267,7 +267,7 @@ class _Resolution:
         return await value if inspect.isawaitable(value) else value
 
 
-# Wrapping a function costs more than calling it, so each is wrapped once.
+# Wrapping a function costs more than calling it, so each is wrapped only once.
 @lru_cache
 def _manager_of(function: Callable[..., Any]) -> Callable[..., Any]:
     return asynccontextmanager(function)
@@ -279,7 +279,7 @@ def _plain_manager_of(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> Endpoint:
-    """Turn *route* into an endpoint in place. *respond* makes the response to an exception.
+    """Turn *route* into an endpoint, in place. *respond* turns an exception into a response.
 
     Raises:
         RouteError: the handler cannot work as written. The message says what to change.
@@ -317,7 +317,7 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
 
 
 def _made_once(middleware: Any) -> Callable[[Any], Any]:
-    """One instance of a route's middleware for all requests.
+    """A route's middleware, with one instance for all requests.
 
     HawkAPI creates a new instance for each request, so middleware could not keep state between requests.
     """

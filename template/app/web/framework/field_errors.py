@@ -1,6 +1,6 @@
 """Finds every invalid field of a request. msgspec stops at the first one.
 
-This runs only after msgspec has refused a value, so valid requests cost nothing more.
+This runs only after msgspec has refused a value, so valid requests cost nothing extra.
 """
 
 import re
@@ -19,7 +19,7 @@ from app.web.problems import FieldError
 _MAX_ERRORS = 50
 _MAX_ITEMS = 1000
 _MAX_DEPTH = 6
-"""Limits on the work one request can cause. Anything beyond is reported as msgspec's single error."""
+"""Limits on the work that one request can cause. Beyond them, only msgspec's first error is reported."""
 
 
 _SENTENCES = [
@@ -35,8 +35,11 @@ _SENTENCES = [
         (r"Expected `\w+` >= (?P<limit>\S+)", N_("The value must be at least {limit}.")),
         (r"Expected `\w+` < (?P<limit>\S+)", N_("The value must be less than {limit}.")),
         (r"Expected `\w+` > (?P<limit>\S+)", N_("The value must be greater than {limit}.")),
-        (r"Expected `\w+` that's a multiple of (?P<limit>\S+)", N_("It must be a multiple of {limit}.")),
-        (r"Expected `str` matching regex", N_("This does not have the required form.")),
+        (
+            r"Expected `\w+` that's a multiple of (?P<limit>\S+)",
+            N_("The value must be a multiple of {limit}."),
+        ),
+        (r"Expected `str` matching regex", N_("This does not have the required format.")),
         (r"Expected `int\b", N_("This must be a whole number.")),
         (r"Expected `(?:float|decimal)\b|Invalid decimal", N_("This must be a number.")),
         (r"Expected `bool\b", N_("This must be true or false.")),
@@ -52,13 +55,13 @@ _SENTENCES = [
         ),
     )
 ]
-"""What the messages of msgspec mean for people."""
+"""Sentences for people, by the pattern of msgspec's message."""
 
 
 def field_errors(
     value: Any, annotation: Any, first: msgspec.ValidationError, *, name: str, strict: bool
 ) -> list[FieldError]:
-    """What is wrong with *value*, which msgspec refused for *annotation* with the error *first*.
+    """Everything that is wrong with *value*, which msgspec refused for *annotation* with the error *first*.
 
     *name*: the parameter, or `body`. *strict*: as in `msgspec.convert`.
     """
@@ -111,9 +114,9 @@ def _told(error: msgspec.ValidationError, path: str) -> Iterator[FieldError]:
 
 
 def sentence_for(message: str) -> str:
-    """What *message* of msgspec means, for people. It does not quote the value, which may be a password.
+    """A sentence for people for msgspec's *message*. It does not quote the value, which may be a password.
 
-    Anything else is a sentence of a `__post_init__` of yours.
+    Anything else is a sentence from your own `__post_init__`.
     """
     for pattern, sentence in _SENTENCES:
         if found := pattern.match(message):

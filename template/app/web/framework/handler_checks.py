@@ -1,4 +1,4 @@
-"""Checks a handler when it is registered. HawkAPI 0.2.0 would run the refused ones incorrectly."""
+"""Checks a handler when it is registered. HawkAPI 0.2.0 would run those that are refused incorrectly."""
 
 import inspect
 from collections.abc import Callable, Set
@@ -48,7 +48,7 @@ def hints_of(function: Callable[..., Any], where: str) -> dict[str, Any]:
         ) from error
 
 
-# Most handlers share their dependencies. Keeping these results saves a third of the time to start.
+# Most handlers share their dependencies. Caching these results saves a third of the startup time.
 @lru_cache(1024)
 def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     return get_type_hints(function, include_extras=True)
@@ -75,7 +75,7 @@ def check_dependency(plan: DepCallablePlan, where: str) -> None:
 
 @lru_cache(1024)
 def _unfilled(function: Callable[..., Any], filled: Set[str]) -> str:
-    """The first parameter of *function* that gets no value; empty if there is none."""
+    """The first parameter of *function* that gets no value. Empty if there is none."""
     hints = _hints_of(function)
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name in filled or parameter.name == "self":
@@ -94,7 +94,7 @@ def check_describable(annotation: Any, what: str) -> None:
         msgspec.json.schema_components([annotation])
     except TypeError as error:
         raise RouteError(
-            f"{what} is of a type that msgspec does not know ({annotation!r}). Use a msgspec.Struct or a"
+            f"{what} has a type that msgspec does not know ({annotation!r}). Use a msgspec.Struct or a"
             " standard type. For a handler that may also return a Response, set response_model=."
         ) from error
 

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the `Endpoint`s that handle requests, so it always matches them.
+"""The OpenAPI 3.1 document, built from the `Endpoint`s that handle requests, so it always matches them.
 
 HawkAPI's own document gets most schemas wrong and lacks error responses, defaults and the security of
 dependencies. Handlers declare what cannot be derived with `@responds({409: "..."})`. A dependency that
@@ -38,7 +38,7 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class _Slot:
-    """A place in the document that needs the schema of a type."""
+    """A place in the document that needs a type's schema."""
 
     owner: dict[str, Any]
     annotation: Any
@@ -54,9 +54,9 @@ def build_document(
     description: str,
     tag_descriptions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The document for *endpoints*; routes with `include_in_schema=False` are left out.
+    """The document for *endpoints*. Routes with `include_in_schema=False` are left out.
 
-    The tags are in the order of *tag_descriptions*, and those without a description follow.
+    The tags are in the order of *tag_descriptions*, followed by those without a description.
     """
     slots: list[_Slot] = []
     schemes: dict[str, Any] = {}
@@ -122,7 +122,8 @@ def _operation(
         for status in (str(route.status_code), "400"):
             operation["responses"][status]["content"]["text/html"] = {"schema": {"type": "string"}}
         operation["responses"]["303"] = {
-            "description": "After a form, if there are pages. `Location` is the page with the result."
+            "description": "After a form, if the application has pages. `Location` is the page with the"
+            " result."
         }
     return operation
 
@@ -198,8 +199,9 @@ def _responds_to_forms_with_pages(endpoint: Endpoint) -> bool:
 
 
 def _error_responses(endpoint: Endpoint, method: str) -> Errors:
-    """The errors that the framework itself may return for *endpoint*, and those that its code declares."""
-    found: Errors = {400: {"invalid_host": "This application does not serve the host name."}, 504: {}}
+    """The errors that the framework itself may return for *endpoint*, and those that the endpoint's code
+    declares."""
+    found: Errors = {400: {"invalid_host": "This application does not serve this host name."}, 504: {}}
     if endpoint.parameters or any(query_model_of(each) for each in endpoint.dependencies()):
         found[400] |= {
             "validation_failed": "`errors` lists what is missing or invalid.",
@@ -207,18 +209,19 @@ def _error_responses(endpoint: Endpoint, method: str) -> Errors:
         }
     if endpoint.body is not None:
         found[400] |= {
-            "malformed_json": "The body is not JSON.",
+            "malformed_json": "The body is not valid JSON.",
             "incomplete_body": "The body ended early.",
         }
         found |= {408: {}, 413: {}, 415: {}}
         if accepts_form(endpoint.body.annotation):
-            found[400]["malformed_form"] = "The body is not a form."
+            found[400]["malformed_form"] = "The body is not a valid form."
     if "{" in endpoint.route.path:
         found[400]["invalid_url"] = "The URL contains the character U+0000."
         found[404] = {}
     if method != "get" and _takes_cookie(endpoint):
         found[403] = {
-            "cross_site_request": "Authenticated by a cookie, but not sent by a page of this application."
+            "cross_site_request": "The request is authenticated by a cookie but was not sent by a page of"
+            " this application."
         }
     declared = [responses_of(each) for each in (*endpoint.dependencies(), endpoint.handler)]
     found = joined(*declared, found)
@@ -228,7 +231,7 @@ def _error_responses(endpoint: Endpoint, method: str) -> Errors:
 
 
 def _identifier(endpoint: Endpoint, method: str, path: str, taken: set[str]) -> str:
-    """The name of the handler. With the path parameters, the method or a number if the name is taken."""
+    """The handler's name, with the path parameters, the method or a number if the name is taken."""
     name = endpoint.handler.__name__
     parameters = "_and_".join(re.findall(r"\{(\w+)", path))
     candidates = (

@@ -1,4 +1,4 @@
-"""Metadata for the OpenAPI document: the error responses of a function and how it authenticates."""
+"""Metadata for the OpenAPI document: a function's error responses and how it authenticates."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,13 +8,13 @@ from hawkapi.security.base import SecurityScheme
 from app.web.problems import default_code
 
 type Errors = dict[int, dict[str, str]]
-"""When a response has which code, by status."""
+"""By status: each code, and when it is sent."""
 
 
 def responds[F: Callable[..., Any]](
     *responses: Mapping[int, str] | Mapping[int, Mapping[str, str]],
 ) -> Callable[[F], F]:
-    """Document error responses of a handler or dependency.
+    """Document the error responses of a handler or dependency.
 
     `@responds({409: {"room_booked": "The room is booked."}})` for a `Problem` with this code, and
     `@responds({409: "The room is booked."})` for one without a code.
@@ -35,7 +35,7 @@ def responds[F: Callable[..., Any]](
 
 
 def joined(*errors: Errors) -> Errors:
-    """All of *errors*. Of two texts for the same code, the last one counts."""
+    """Merge *errors*. If two have a text for the same code, the last one counts."""
     found: Errors = {}
     for each in errors:
         for status, codes in each.items():
@@ -46,7 +46,7 @@ def joined(*errors: Errors) -> Errors:
 def secured_by[F: Callable[..., Any]](
     name: str, scheme: dict[str, Any], *, optional: bool = False
 ) -> Callable[[F], F]:
-    """Mark a dependency that authenticates, with its OpenAPI security scheme."""
+    """Mark a dependency that authenticates, and give its OpenAPI security scheme."""
 
     def mark(function: F) -> F:
         function.__dict__["security"] = security_of(function) | {name: (scheme, optional)}
@@ -56,7 +56,7 @@ def secured_by[F: Callable[..., Any]](
 
 
 def needs[F: Callable[..., Any]](what: str) -> Callable[[F], F]:
-    """Mark a guard with *what* it needs, such as `a paid bill`. `app routes` shows it, unless it is empty."""
+    """Mark a guard with *what* it needs, such as `a paid bill`. `app routes` shows it unless it is empty."""
 
     def mark(function: F) -> F:
         function.__dict__["needs"] = what

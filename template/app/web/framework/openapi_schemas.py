@@ -1,8 +1,8 @@
 """The JSON Schemas of the OpenAPI document, so that clients generated from it have the right types.
 
 Generators disagree about `default`: openapi-typescript makes a field with a default required, although a
-request may leave it out. So no field has this keyword: its default is in its description. A response requires
-every field that it always has.
+request may omit it. So no field has this keyword, and defaults are in the descriptions. In responses, every
+field that is always present is required.
 """
 
 import json
@@ -17,7 +17,7 @@ _REF = "#/components/schemas/{name}"
 
 def schemas_of(sent: list[Any], received: list[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The schemas of the types in requests (*sent*) and in responses (*received*), in this order, and the
-    named schemas that these refer to."""
+    named schemas that they refer to."""
     types = [*sent, *received]
     found, components = msgspec.json.schema_components([*types, *_sparse(types)], ref_template=_REF)
     schemas = list(found)
@@ -46,7 +46,7 @@ def _say_default(schema: dict[str, Any]) -> None:
 
 
 def _reachable(schemas: list[dict[str, Any]], components: dict[str, Any]) -> set[str]:
-    """The names of the components that *schemas* refer to, also through others."""
+    """The names of the components that *schemas* refer to, directly or through others."""
     found: set[str] = set()
     waiting: list[Any] = list(schemas)
     while waiting:
@@ -57,7 +57,7 @@ def _reachable(schemas: list[dict[str, Any]], components: dict[str, Any]) -> set
 
 
 def _sparse(types: list[Any]) -> list[type[msgspec.Struct]]:
-    """The Structs in *types* whose responses leave out fields that have their default."""
+    """The Structs in *types* whose responses omit fields with their default value."""
     found = [each.cls for each in _structs_in(msgspec.inspect.multi_type_info(types), set())]
     return [each for each in dict.fromkeys(found) if each.__struct_config__.omit_defaults]
 

@@ -1,4 +1,4 @@
-"""Reads the parameters and the body of a request. msgspec checks each against its annotation.
+"""Reads the parameters and the body of a request. msgspec checks each one against its annotation.
 
 HawkAPI 0.2.0 does not: a missing query parameter, malformed JSON or a lone surrogate is a 500, `Meta(ge=...)`
 on a query parameter is not enforced, and a truncated upload looks complete. So an endpoint
@@ -22,19 +22,20 @@ from app.web.problems import NOTHING_HERE, Problem, invalid
 
 type Reader = Callable[[Request], Awaitable[Any]]
 
-# PostgreSQL cannot store U+0000 in text. It is refused for SQLite, too, so that both behave the same.
+# PostgreSQL cannot store U+0000 in text. SQLite could, but it is refused there too, so that both behave the
+# same.
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _FORM = "application/x-www-form-urlencoded"
 
 REQUIRED = object()
-"""Means that a parameter has no default."""
+"""Marks a parameter without a default."""
 
 SmallInt = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 """An integer that fits the INTEGER column of every database. Use it for numbers that are stored."""
 
 
 class FromForm:
-    """Marks a body that an HTML form may send as well: `body: Annotated[Password, FromForm()]`."""
+    """Marks a body that an HTML form may also send: `body: Annotated[Password, FromForm()]`."""
 
 
 def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
@@ -62,7 +63,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
                 # msgspec stops at the first invalid field. What follows may not even be JSON.
                 raise _invalid(msgspec.json.decode(content), annotation, error, "body", strict=True) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Problem(400, "The body is not well-formed JSON.", code="malformed_json") from None
+            raise Problem(400, "The body is not valid JSON.", code="malformed_json") from None
 
     return read
 
@@ -83,7 +84,7 @@ def query_reader(name: str, annotation: Any, default: Any = REQUIRED) -> Reader:
 def query(model: type[msgspec.Struct], *, from_form: bool = False) -> Reader:
     """A dependency that reads the query string into *model*: `Annotated[Page, Depends(query(Page))]`.
 
-    *from_form*: an empty parameter counts as absent, because an HTML form sends every field.
+    *from_form*: empty parameters count as absent, because an HTML form sends every field.
     """
     fields = {field.encode_name: _is_list(field.type) for field in msgspec.structs.fields(model)}
 
@@ -152,7 +153,7 @@ def query_of(request: Request) -> dict[str, list[str]]:
         text = request.query_string.decode("ascii")
         found = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=200)
     except (UnicodeDecodeError, ValueError):
-        raise invalid("query", "The query string is not well-formed.") from None
+        raise invalid("query", "The query string is malformed.") from None
     if "\0" in "".join(value for values in found.values() for value in values):
         raise invalid("query", "The character U+0000 is not accepted.")
     return found
@@ -162,7 +163,7 @@ def _form_fields(content: bytes) -> dict[str, str]:
     try:
         found = parse_qs(content.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200)
     except (UnicodeDecodeError, ValueError):
-        raise Problem(400, "The form is not well-formed.", code="malformed_form") from None
+        raise Problem(400, "The form is malformed.", code="malformed_form") from None
     fields = {name: values[0] for name, values in found.items()}
     if "\0" in "".join(fields.values()):
         raise invalid("body", "The character U+0000 is not accepted.")
@@ -192,7 +193,7 @@ def _absent(name: str, default: Any) -> Any:
 
 
 def _convert(text: Any, annotation: Any, field: str) -> Any:
-    """Convert text that is not JSON to the type *annotation* and check its constraints."""
+    """Convert text that is not JSON to the type *annotation*, and check its constraints."""
     try:
         value = msgspec.convert(text, annotation, strict=False)
     except msgspec.ValidationError as error:
@@ -210,7 +211,7 @@ def _invalid(
 
 
 def _is_finite(value: object) -> bool:
-    """Whether *value* contains no nan or infinity, which text can express as a float but JSON cannot."""
+    """Whether *value* contains no NaN or infinity. Text can express these floats, but JSON cannot."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, list | tuple | set | frozenset):

@@ -342,6 +342,10 @@ def own(email: Email) -> None:
     Seam("app/cli/sample_data.py", "rows", "    own = len(people)\n    del own\n"),
     Seam("compose.yaml", "services", "  own:\n    image: redis:7\n"),
     Seam("compose.yaml", "volumes", "  own:\n"),
+    Seam("compose.production.yaml", "variables", "    OWN_GREETING: Hello\n"),
+    Seam("compose.production.yaml", "services", "  own:\n    image: redis:7\n"),
+    Seam("compose.production.yaml", "volumes", "  own:\n"),
+    Seam("Caddyfile", "directives", "\theader X-Own Hello\n"),
     Seam("Dockerfile", "packages for building", "RUN apt-get update && apt-get install --yes own\n"),
     Seam("Dockerfile", "system packages", "RUN apt-get update && apt-get install --yes own\n"),
     Seam(".github/workflows/ci.yml", "services", "      own:\n        image: redis:7\n"),
@@ -349,6 +353,12 @@ def own(email: Email) -> None:
     Seam(".github/workflows/ci.yml", "steps", "      - run: echo own\n"),
     Seam(
         ".github/workflows/ci.yml",
+        "jobs",
+        "  own:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo own\n",
+    ),
+    Seam(".github/workflows/image.yml", "steps", "      - run: echo own\n"),
+    Seam(
+        ".github/workflows/image.yml",
         "jobs",
         "  own:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo own\n",
     ),

@@ -88,7 +88,7 @@ def test_cross_site_requests_are_refused(headers: dict[str, str]):
 def test_only_a_front_end_of_the_same_site_may_use_the_cookie(
     origin: str | None, site: str | None, expected: int
 ):
-    """Checklist 35. Both must be true: CORS_ORIGINS lists it, and the browser says that it is the same site."""
+    """Checklist 35. CORS_ORIGINS must list it, and the browser must say that it is the same site."""
     headers = {"Origin": origin, "Sec-Fetch-Site": site}
 
     assert status("POST", {name: value for name, value in headers.items() if value}) == expected

@@ -367,6 +367,11 @@ def own(email: Email) -> None:
         "updates",
         "  - package-ecosystem: npm\n    directory: /own\n    schedule:\n      interval: weekly\n",
     ),
+    Seam(
+        ".pre-commit-config.yaml",
+        "hooks",
+        "      - id: own\n        name: own\n        entry: echo own\n        language: system\n",
+    ),
     Seam(".gitlab-ci.yml", "services", "    - name: redis:7\n      alias: own\n"),
     Seam(".gitlab-ci.yml", "variables", "    OWN_GREETING: Hello\n"),
     Seam(".gitlab-ci.yml", "steps", "    - echo own\n"),

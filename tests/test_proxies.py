@@ -279,7 +279,7 @@ def test_a_release_interrupts_nothing(instances: Instances, tmp_path: Path, kind
                 changed = client.patch("/users/me", json={"language": "de"}, headers=headers)
                 answers.append(("PATCH", changed.status_code))
 
-    with ExitStack() as stack, ThreadPoolExecutor(4) as pool:
+    with ExitStack() as stack, ThreadPoolExecutor(3) as pool:
         running = [stack.enter_context(ExitStack()) for _ in instances.ports]
         for place, port in enumerate(instances.ports):
             running[place].enter_context(instances.start(port))
@@ -287,7 +287,7 @@ def test_a_release_interrupts_nothing(instances: Instances, tmp_path: Path, kind
         with proxy.client() as client:
             wait_until(lambda: is_up(client), "the proxy")
             client.post("/users/register", json=ACCOUNT)
-        visitors = [pool.submit(visit, proxy) for _ in range(4)]
+        visitors = [pool.submit(visit, proxy) for _ in range(3)]
         try:
             for place, port in enumerate(instances.ports):
                 before = len(answers)

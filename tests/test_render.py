@@ -28,6 +28,9 @@ QUESTIONS = {
     "totp": [False, True],
     "passkeys": [False, True],
     "email_login": [False, True],
+    "pre_commit": [False, True],
+    "devcontainer": [False, True],
+    "vscode": [False, True],
 }
 COMBINATIONS = [dict(zip(QUESTIONS, row, strict=True)) for row in AllPairs(list(QUESTIONS.values()))]
 NAMES = [
@@ -43,6 +46,7 @@ NAMES = [
 OF_OTHERS = re.compile(r"app/users/pages/|app/\w+/(?:emails|templates)/|tests/\w+/templates/|\.github/")
 """Files whose own braces are not Copier's."""
 OF_DOCKER = ["Dockerfile", ".dockerignore", "compose.yaml", "compose.production.yaml", "Caddyfile"]
+OF_EDITORS = {"pre_commit": ".pre-commit-config.yaml", "devcontainer": ".devcontainer/", "vscode": ".vscode/"}
 IMPORT = re.compile(r"(app|tests)/import_hawkapi_users/")
 VENDORED = re.compile(r"static/vendor/")
 PAGES = re.compile(r"(app|tests)/pages/")
@@ -73,6 +77,8 @@ def test_every_combination_is_complete_and_well_formed(
     assert ("migrations/versions/app_0002_notes.py" in files) == answers["example"]
     assert any(map(PAGES.match, files)) == answers["pages"]
     assert any(map(IMPORT.match, files)) == answers["from_hawkapi_users"]
+    for feature, name in OF_EDITORS.items():
+        assert any(each.startswith(name) for each in files) == answers[feature]
     run(python, "-m", "ruff", "check", cwd=project)
     run(python, "-m", "ruff", "format", "--check", cwd=project)
 

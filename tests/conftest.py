@@ -351,13 +351,15 @@ def free_port() -> int:
 
 
 class Scheduling(LoadScopeScheduling):
-    """The tests of the browser run in one process, so that their project is rendered and served once.
+    """The tests of the browser run in one process, so that their project is rendered and served once. So do
+    those of the proxies.
 
     The marker `xdist_group` of pytest-xdist 3.8 has no effect with pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "browser" if nodeid.startswith("tests/browser/") else nodeid
+        file = nodeid.partition("::")[0]
+        return {"tests/test_proxies.py": "proxies"}.get(file, "browser" if "/browser/" in file else nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

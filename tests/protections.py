@@ -1263,6 +1263,23 @@ PROTECTIONS = [
     ),
     Mutation(
         item=35,
+        name="a foreign front end is another site",
+        file="app/web/csrf.py",
+        old='site == "same-site" and origin in',
+        new='site != "same-origin" and origin in',
+        test="test_csrf.py::test_only_a_front_end_of_the_same_site_may_use_the_cookie",
+    ),
+    Mutation(
+        item=35,
+        name="pages of a foreign front end send no cookies",
+        file="app/web/middleware.py",
+        within="allow_cookies",
+        old='site != b"same-site" or found',
+        new="found",
+        test="test_cors.py::test_only_pages_of_the_same_site_may_send_cookies",
+    ),
+    Mutation(
+        item=35,
         name="a bearer token needs no origin",
         file="app/users/dependencies.py",
         within="find_login",

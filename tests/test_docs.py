@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -286,3 +287,68 @@ def test_the_updating_page_can_be_followed(owner: Reader):
     owner.follow(DOCS / "updating.md")
 
     owner.do("sh", "uv run app db check && uv run ruff check && uv run ruff format --check")
+
+
+# Deployment. test_proxies.py runs nginx and the application with the settings of the page.
+
+DEPLOYMENT = (DOCS / "deploy.md").read_text("utf-8")
+UNITS = ["app-web@.service", "app-worker.service"]
+
+
+def files_of_deployment() -> dict[str, str]:
+    return {block["path"]: block["text"] for block in BLOCK.finditer(DEPLOYMENT) if block["path"]}
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """A folder with the units, whose programs are present."""
+    if shutil.which("systemd-analyze") is None:
+        # Not in every container, and nothing here needs the service itself.
+        pytest.skip("systemd-analyze is not installed")
+    program = shutil.which("true")
+    for name in UNITS:
+        text = files_of_deployment()[f"/etc/systemd/system/{name}"]
+        text = re.sub(r"^(Exec\w+=)\S+", rf"\1{program}", text, flags=re.MULTILINE)
+        (tmp_path / name).write_text(text.replace("User=app", "User=daemon"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_accepts_the_units_and_they_are_confined(units: Path, unit: str):
+    said = run("systemd-analyze", "verify", "--man=no", unit.replace("@", "@8001"), cwd=units)
+    confined = run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit, cwd=units)
+
+    assert unit.partition("@")[0] not in said
+    assert "OK" in confined
+
+
+def test_the_worker_is_confined_as_the_web_process():
+    web, worker = (files_of_deployment()[f"/etc/systemd/system/{name}"] for name in UNITS)
+
+    assert web.partition("StateDirectory")[2] == worker.partition("StateDirectory")[2]
+
+
+def test_the_commands_of_the_deployment_page_are_commands(python: Path, compiled: Render):
+    project = compiled()
+    commands = set(re.findall(r"(?:bin/app|`app) ((?:db )?[a-z]+)", DEPLOYMENT))
+
+    assert commands == {"serve", "worker", "db upgrade"}
+    for group in ((), ("db",)):
+        shown = run(python, "-m", "app.cli", *group, "--help", cwd=project)
+        of_group = {each.split()[-1] for each in commands if each.split()[:-1] == list(group)}
+        assert of_group <= set(re.findall(r"\w+", shown))
+
+
+def test_the_settings_of_the_deployment_page_are_settings(compiled: Render):
+    example = (compiled() / ".env.example").read_text("utf-8")
+    settings = set(re.findall(r"^(?:# )?([A-Z0-9_]+)=", example, re.MULTILINE))
+
+    named = set(re.findall(r"^([A-Z_]+)=", files_of_deployment()[".env"], re.MULTILINE))
+    named |= set(re.findall(r"`([A-Z]+_[A-Z_]+)[=`]", DEPLOYMENT)) - {"POSTGRES_PASSWORD"}
+    assert named <= settings
+
+
+def test_the_yaml_of_the_deployment_page_is_valid():
+    blocks = [block["text"] for block in BLOCK.finditer(DEPLOYMENT) if block["kind"] == "yaml"]
+
+    assert [set(yaml.safe_load(block)) for block in blocks] == [{"securityContext"}, {"lifecycle"}]

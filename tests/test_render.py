@@ -29,6 +29,9 @@ QUESTIONS = {
     "observability": [False, True],
     "passkeys": [False, True],
     "email_login": [False, True],
+    "pre_commit": [False, True],
+    "devcontainer": [False, True],
+    "vscode": [False, True],
 }
 COMBINATIONS = [dict(zip(QUESTIONS, row, strict=True)) for row in AllPairs(list(QUESTIONS.values()))]
 NAMES = [
@@ -43,6 +46,8 @@ NAMES = [
 ]
 OF_OTHERS = re.compile(r"app/users/pages/|app/\w+/(?:emails|templates)/|tests/\w+/templates/|\.github/")
 """Files whose own braces are not Copier's."""
+OF_DOCKER = ["Dockerfile", ".dockerignore", "compose.yaml", "compose.production.yaml", "Caddyfile"]
+OF_EDITORS = {"pre_commit": ".pre-commit-config.yaml", "devcontainer": ".devcontainer/", "vscode": ".vscode/"}
 IMPORT = re.compile(r"(app|tests)/import_hawkapi_users/")
 VENDORED = re.compile(r"static/vendor/")
 PAGES = re.compile(r"(app|tests)/pages/")
@@ -64,14 +69,17 @@ def test_every_combination_is_complete_and_well_formed(
 
     files = files_of(project)
     assert_well_formed(project, files)
-    assert ("compose.yaml" in files, "Dockerfile" in files) == (answers["docker"], answers["docker"])
+    assert {name in files for name in OF_DOCKER} == {answers["docker"]}
     assert (".github/workflows/ci.yml" in files) == (answers["ci"] == "github")
     assert (".github/dependabot.yml" in files) == (answers["ci"] == "github")
+    assert (".github/workflows/image.yml" in files) == (answers["ci"] == "github" and answers["docker"])
     assert (".gitlab-ci.yml" in files) == (answers["ci"] == "gitlab")
     assert ("app/notes/routes.py" in files, "tests/notes/test_notes.py" in files) == (answers["example"],) * 2
     assert ("migrations/versions/app_0002_notes.py" in files) == answers["example"]
     assert any(map(PAGES.match, files)) == answers["pages"]
     assert any(map(IMPORT.match, files)) == answers["from_hawkapi_users"]
+    for feature, name in OF_EDITORS.items():
+        assert any(each.startswith(name) for each in files) == answers[feature]
     run(python, "-m", "ruff", "check", cwd=project)
     run(python, "-m", "ruff", "format", "--check", cwd=project)
 
@@ -198,10 +206,11 @@ def test_every_variable_of_docker_and_ci_is_a_setting(render: Render):
     project = render()
     settings = set(re.findall(r"^(?:# )?([A-Z0-9_]+)=", (project / ".env.example").read_text(), re.MULTILINE))
 
-    compose = yaml.safe_load((project / "compose.yaml").read_text())
+    files = [project / "compose.yaml", project / "compose.production.yaml", project / "Caddyfile"]
     of_services = {
         name
-        for service, content in compose["services"].items()
+        for file in files[:2]
+        for service, content in yaml.safe_load(file.read_text())["services"].items()
         if service != "postgres"
         for name in content.get("environment", {})
     }
@@ -210,9 +219,11 @@ def test_every_variable_of_docker_and_ci_is_a_setting(render: Render):
             r"\b(ENVIRONMENT|[A-Z]+_(?:URL|KEY|BACKEND|HOST|PORT))=", (project / "Dockerfile").read_text()
         )
     )
-    substituted = set(re.findall(r"\$\{([A-Z_]+)", (project / "compose.yaml").read_text()))
-    assert of_services
-    assert of_services | of_the_image | substituted <= settings
+    substituted = {name for file in files for name in re.findall(r"(?:\$\{|\{\$)([A-Z_]+)", file.read_text())}
+    # Of Compose itself, and of the image of PostgreSQL.
+    of_others = {"COMPOSE_PROJECT_NAME", "POSTGRES_PASSWORD"}
+    assert "BASE_URL" in substituted
+    assert of_services | of_the_image | substituted <= settings | of_others
 
 
 def test_the_questions_explain_themselves():

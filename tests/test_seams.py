@@ -13,7 +13,7 @@ def test_every_seam_of_the_template_is_listed():
     found = run("git", "grep", "-I", "--untracked", PHRASE, "--", ".", cwd=REPOSITORY / "template")
 
     named = [line.partition(":")[::2] for line in found.splitlines()]
-    there = Counter((path.removesuffix(".jinja"), text.strip("#<!->{} ")) for path, text in named)
+    there = Counter((path.removesuffix(".jinja"), text.strip("#<!->{} \t")) for path, text in named)
     assert there == Counter((seam.path, seam.sentence) for seam in SEAMS)
 
 

@@ -12,6 +12,7 @@ import yaml
 from conftest import REPOSITORY, Render, run
 
 BY_DIGEST = re.compile(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
+OWN_IMAGE = "${COMPOSE_PROJECT_NAME:-app}-app"
 BY_COMMIT = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 
@@ -42,41 +43,48 @@ def test_the_dockerfile_pins_its_image_by_digest(github: Path):
     assert [bool(BY_DIGEST.fullmatch(each)) for each in images(github)] == [True]
 
 
-def test_compose_pins_every_image_by_digest(github: Path):
-    services = yaml.safe_load((github / "compose.yaml").read_text())["services"]
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.production.yaml"])
+def test_compose_pins_every_image_by_digest(github: Path, name: str):
+    services = yaml.safe_load((github / name).read_text())["services"]
 
-    named = [service["image"] for service in services.values() if "image" in service]
+    named = {service["image"] for service in services.values() if "image" in service} - {OWN_IMAGE}
     assert len(named) == 3
     assert [each for each in named if not BY_DIGEST.fullmatch(each)] == []
 
 
-def test_the_workflow_pins_actions_by_commit_and_images_by_digest(github: Path):
-    text = (github / ".github" / "workflows" / "ci.yml").read_text()
+@pytest.mark.parametrize(("name", "counts"), [("ci.yml", (4, 2)), ("image.yml", (1, 0))])
+def test_a_workflow_pins_actions_by_commit_and_images_by_digest(
+    github: Path, name: str, counts: tuple[int, int]
+):
+    text = (github / ".github" / "workflows" / name).read_text()
 
     actions = re.findall(r"uses: .*", text)
     named = re.findall(r"image: (.*)", text)
-    assert (len(actions), len(named)) == (2, 2)
+    assert (len(actions), len(named)) == counts
     assert [each for each in actions if not BY_COMMIT.fullmatch(each)] == []
     assert [each for each in named if not BY_DIGEST.fullmatch(each)] == []
 
 
-def test_the_workflow_can_only_read_and_leaves_no_token_behind(github: Path):
+@pytest.mark.parametrize("name", ["ci.yml", "image.yml"])
+def test_a_workflow_can_only_read_and_leaves_no_token_behind(github: Path, name: str):
     """CWE-250: code of a dependency that the tests run must not be able to push."""
-    workflow = yaml.safe_load((github / ".github" / "workflows" / "ci.yml").read_text())
+    workflow = yaml.safe_load((github / ".github" / "workflows" / name).read_text())
 
     jobs = workflow["jobs"].values()
     checkouts = [step for job in jobs for step in job["steps"] if "actions/checkout@" in step.get("uses", "")]
     assert workflow["permissions"] == {"contents": "read"}
-    assert ["permissions" in job for job in jobs] == [False]
-    assert [step["with"]["persist-credentials"] for step in checkouts] == [False]
+    assert {"permissions" in job for job in jobs} == {False}
+    assert {step["with"]["persist-credentials"] for step in checkouts} == {False}
 
 
-def test_dependabot_renews_dependencies_and_actions(github: Path):
-    document = yaml.safe_load((github / ".github" / "dependabot.yml").read_text())
+@pytest.mark.parametrize(("docker", "images"), [(True, {"docker", "docker-compose"}), (False, set())])
+def test_dependabot_renews_dependencies_actions_and_images(render: Render, docker: bool, images: set[str]):
+    project = render(docker=docker)
+    document = yaml.safe_load((project / ".github" / "dependabot.yml").read_text())
 
     updates = {each["package-ecosystem"]: each for each in document["updates"]}
     assert document["version"] == 2
-    assert set(updates) == {"uv", "github-actions"}
+    assert set(updates) == {"uv", "github-actions"} | images
     assert {each["schedule"]["interval"] for each in updates.values()} == {"weekly"}
     assert {each["directory"] for each in updates.values()} == {"/"}
 
@@ -84,12 +92,17 @@ def test_dependabot_renews_dependencies_and_actions(github: Path):
 def test_gitlab_pins_every_image_by_digest(gitlab: Path):
     named = re.findall(r"(?:image|name): (.*)", (gitlab / ".gitlab-ci.yml").read_text())
 
-    assert len(named) == 3
+    assert len(set(named)) == 4
     assert [each for each in named if not BY_DIGEST.fullmatch(each)] == []
 
 
 def test_one_image_has_one_digest_everywhere(github: Path, gitlab: Path):
-    files = [github / "compose.yaml", github / ".github" / "workflows" / "ci.yml", gitlab / ".gitlab-ci.yml"]
+    files = [
+        *github.glob("compose*.yaml"),
+        *github.glob(".github/workflows/*.yml"),
+        *github.glob(".devcontainer/*"),
+        gitlab / ".gitlab-ci.yml",
+    ]
 
     named = {name for file in files for name in BY_DIGEST.findall(file.read_text())}
     assert len({name.partition("@")[0] for name in named}) == len(named)
@@ -104,8 +117,8 @@ def test_the_code_in_the_image_belongs_to_root(github: Path):
     assert [line for line in final if re.search(r"\bchown\b|--owner", line)] == [
         "RUN install --directory --owner=app --group=app --mode=0700 data"
     ]
-    assert [line for line in final if line.startswith("USER ")] == ["USER app"]
-    assert final.index("COPY --from=build /srv /srv") < final.index("USER app")
+    assert [line for line in final if line.startswith("USER ")] == ["USER 10001"]
+    assert final.index("COPY --from=build /srv /srv") < final.index("USER 10001")
 
 
 def test_the_code_in_the_image_is_read_only(github: Path):
@@ -138,32 +151,34 @@ print(Settings(_env_file=None, **json.loads(sys.argv[1])).environment)
 
 
 @pytest.mark.parametrize(
-    ("changes", "started"),
+    ("name", "service", "own", "started"),
     [
-        ({}, "development"),
+        ("compose.yaml", "web", {}, "development"),
         (
+            "compose.production.yaml",
+            "web-1",
             {
                 "base_url": "https://app.example.com",
-                "environment": "production",
+                "mail_backend": "smtp",
                 "mail_sender": "app@example.com",
                 "smtp_host": "smtp.example.com",
                 "smtp_security": "starttls",
-                "plaintext_hosts": "postgres,redis",
             },
             "production",
         ),
     ],
-    ids=["as it is", "in production"],
+    ids=["development", "production"],
 )
-def test_compose_starts_as_its_comment_says(
-    github: Path, python: Path, changes: dict[str, str], started: str
+def test_compose_starts_with_the_settings_that_its_comment_names(
+    github: Path, python: Path, name: str, service: str, own: dict[str, str], started: str
 ):
-    services = yaml.safe_load((github / "compose.yaml").read_text())["services"]
+    text = (github / name).read_text().replace("${POSTGRES_PASSWORD:?set it in .env}", "0a" * 24)
+    environment = yaml.safe_load(text)["services"][service]["environment"]
     secret = re.search(r"^SECRET_KEY=(.*)$", (github / ".env").read_text(), re.MULTILINE)
     filled = {"APP_NAME": "My app", "SECRET_KEY": secret[1]}
-    settings = {name.lower(): value for name, value in (services["web"]["environment"] | filled).items()}
+    settings = {key.lower(): value for key, value in (environment | filled).items()}
 
-    output = run(python, "-c", COMPOSE, json.dumps(settings | changes), cwd=github)
+    output = run(python, "-c", COMPOSE, json.dumps(settings | own), cwd=github)
 
     assert output == f"{started}\n"
-    assert "PLAINTEXT_HOSTS: postgres,redis" in (github / "compose.yaml").read_text()
+    assert [key for key in own if key.upper() not in text.partition("x-")[0] and key != "smtp_security"] == []

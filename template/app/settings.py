@@ -381,7 +381,10 @@ class Settings(BaseSettings):
     ] = Field(default_factory=_own_hosts)
     cors_origins: Annotated[
         types.Origins,
-        Field(description="Comma-separated origins of other sites whose pages may call this application."),
+        Field(
+            description="Comma-separated origins of front ends whose pages may call this application. Cookies"
+            " work only for those on the same site."
+        ),
     ] = []
     hsts_max_age: Annotated[
         int,

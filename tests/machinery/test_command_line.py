@@ -30,7 +30,8 @@ from typer.testing import CliRunner, Result
 from app import __version__
 from app.cli import cli, server
 from app.cli.common import application, fail
-from app.settings import Settings
+from app.cli.database import revision_files, what_is_missing
+from app.settings import Settings, load_settings
 
 PROJECT = Path(__file__).parent.parent
 
@@ -458,6 +459,20 @@ def test_an_unknown_revision_is_reported(run: Run, migrated: Path, direction: st
 
     assert "nonsense" in sentence
     assert "uv run app remove NAME --drop-data" in sentence
+
+
+def test_a_database_that_a_newer_version_has_migrated_is_usable(
+    migrated: Path, caplog: pytest.LogCaptureFixture
+):
+    """Otherwise an instance of the old version could not start again during a release, nor after it."""
+    settings = load_settings()
+    with closing(sqlite3.connect(migrated)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'app_0999' WHERE version_num LIKE 'app%'")
+
+    missing = asyncio.run(what_is_missing(settings, revision_files(settings)))
+
+    assert missing == ""
+    assert "a migration that this version does not know" in caplog.text
 
 
 def test_the_check_fails_if_models_and_migrations_differ(run: Run, migrated: Path):

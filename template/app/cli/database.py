@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from app.settings import Settings
+
+logger = logging.getLogger("app.database")
 
 cli = typer.Typer(no_args_is_help=True, help="Migrate the database.")
 
@@ -101,9 +104,10 @@ def revision_files(settings: "Settings") -> "ScriptDirectory":
 async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") -> str:
     """A sentence that says why the database cannot be used yet and what to run. Empty if it is migrated.
 
-    Raises:
-        CommandError: the database has a revision that no file has.
+    A database with a revision that no file has is usable: a newer version has migrated it, while instances of
+    this one run on, start again, or are back because the newer version failed.
     """
+    from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
 
     if sentence := missing_file(settings):
@@ -112,6 +116,9 @@ async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") ->
         pending = await _pending(settings, revisions)
     except (DBAPIError, OSError) as error:
         return sentence_about(error) or str(error)
+    except CommandError:
+        logger.warning("the database has a migration that this version does not know: a newer one made it")
+        return ""
     if pending:
         return f"The database lacks migrations ({', '.join(sorted(pending))}): run `uv run app db upgrade`."
     return ""

@@ -20,11 +20,13 @@ class CrossSiteRequest(Problem):
 
 @needs("")
 def require_same_origin(request: Request) -> None:
-    """Refuse an unsafe request unless the browser says that it comes from a page of this application.
+    """Refuse an unsafe request unless the browser says that it comes from a page of this application, or
+    from a front end on another host of the same site that CORS_ORIGINS lists.
 
     Browsers say so in `Sec-Fetch-Site`, which pages cannot change. Older browsers send only `Origin`, which
-    is compared with BASE_URL. A request with neither header is refused. Clients other than browsers that use
-    the cookie must send `Origin`.
+    is compared with BASE_URL. A request with neither header is refused: clients other than browsers that use
+    the cookie must send `Origin`. Only a browser knows which hosts are one site (the public suffix list), so
+    a front end needs `Sec-Fetch-Site: same-site`. A foreign site is refused even if CORS_ORIGINS lists it.
 
     Raises:
         CrossSiteRequest: the request may come from another site.
@@ -32,14 +34,15 @@ def require_same_origin(request: Request) -> None:
     if request.method in _SAFE_METHODS:
         return
     site = request.headers.get("sec-fetch-site")
-    origin = _origin_of(services_of_request(request).settings.base_url)
-    is_ours = site == "same-origin" if site is not None else request.headers.get("origin") == origin
-    if not is_ours:
+    settings = services_of_request(request).settings
+    ours, origin = _origin_of(settings.base_url), request.headers.get("origin")
+    is_front_end = site == "same-site" and origin in settings.cors_origins
+    if not (site == "same-origin" or is_front_end or (site is None and origin == ours)):
         sentence = _(
             "Cross-site request refused. Requests authenticated by a cookie must come from pages of this"
             " application. Clients other than browsers must send the header Origin: {origin}"
         )
-        raise CrossSiteRequest(403, sentence.format(origin=origin), code="cross_site_request")
+        raise CrossSiteRequest(403, sentence.format(origin=ours), code="cross_site_request")
 
 
 def _origin_of(address: str) -> str:

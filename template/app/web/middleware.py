@@ -76,10 +76,36 @@ def build_stack(app: Application, settings: Settings | None) -> Application:
                 allow_headers=["authorization", "content-type"],
                 expose_headers=["Retry-After", "X-Request-ID"],
             )
+            app = allow_cookies(app, frozenset(each.encode() for each in settings.cors_origins))
         app = check_host(app, settings.allowed_hosts)
     app = choose_language(errors_as_pages(app))
     app = security_headers(app, strict_transport_security(settings))
     return log_requests(respond_to_head(well_formed(app)))
+
+
+def allow_cookies(app: Application, origins: frozenset[bytes]) -> Application:
+    """Let pages of *origins* that are on the same site send cookies and read the response.
+
+    The browser says what the same site is (Sec-Fetch-Site). Pages of other sites in CORS_ORIGINS send access
+    tokens. A preflight has no cookie, and not every browser says there where it comes from.
+    """
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        found = {name: value for name, value in scope["headers"] if name in (b"origin", b"sec-fetch-site")}
+        site = found.get(b"sec-fetch-site", b"same-site" if scope["method"] == "OPTIONS" else b"")
+        if site != b"same-site" or found.get(b"origin") not in origins:
+            await app(scope, receive, send)
+            return
+
+        async def with_cookies(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                allowed = (b"access-control-allow-credentials", b"true")
+                message = {**message, "headers": [*message.get("headers", ()), allowed]}
+            await send(message)
+
+        await app(scope, receive, with_cookies)
+
+    return middleware
 
 
 class _HeadIsSent(BaseException):

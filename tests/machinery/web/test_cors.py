@@ -87,13 +87,36 @@ async def test_an_allowed_origin_may_read_a_timeout(app_with, raw, never):
 
 async def test_a_preflight_allows_tokens_but_no_cookies(open_to):
     async with open_to([FRONT]) as client:
-        answer = await client.options("/200", headers={"Origin": FRONT, **PREFLIGHT})
+        cross_site = {"Origin": FRONT, "Sec-Fetch-Site": "cross-site"}
+        answer = await client.options("/200", headers={**cross_site, **PREFLIGHT})
 
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == FRONT
     assert answer.headers["access-control-allow-headers"] == "authorization, content-type"
     assert "DELETE" in answer.headers["access-control-allow-methods"]
     assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "origin", "site", "allowed"),
+    [
+        ("POST", FRONT, "same-site", "true"),
+        ("OPTIONS", FRONT, "same-site", "true"),
+        ("OPTIONS", FRONT, None, "true"),
+        ("POST", FRONT, None, None),
+        ("POST", FRONT, "cross-site", None),
+        ("OPTIONS", FRONT, "cross-site", None),
+        ("POST", "https://other.example", "same-site", None),
+        ("OPTIONS", "https://other.example", "same-site", None),
+    ],
+)
+async def test_only_pages_of_the_same_site_may_send_cookies(open_to, method, origin, site, allowed):
+    """Checklist 35."""
+    headers = {"Origin": origin, **PREFLIGHT} | ({"Sec-Fetch-Site": site} if site else {})
+    async with open_to([FRONT]) as client:
+        answer = await client.request(method, "/200", headers=headers)
+
+    assert answer.headers.get("access-control-allow-credentials") == allowed
 
 
 async def test_a_preflight_has_the_headers_of_every_response(open_to):

@@ -9,6 +9,8 @@ from app.settings import Settings
 from app.web import App, Problem
 from app.web.csrf import require_same_origin
 
+FRONT_END, FOREIGN = "https://www.example.com", "https://front.example"
+
 
 def check(method: str, headers: dict[str, str], base_url: str = "https://app.example.com") -> None:
     app = App(title="Test", version="1", description="", max_body_size=1000)
@@ -16,6 +18,7 @@ def check(method: str, headers: dict[str, str], base_url: str = "https://app.exa
         _env_file=None,  # type: ignore[call-arg]
         secret_key="0123456789abcdef" * 4,  # type: ignore[arg-type]
         base_url=base_url,
+        cors_origins=[FRONT_END, FOREIGN],
     )
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
 
@@ -67,6 +70,28 @@ HOSTILE = [
 def test_cross_site_requests_are_refused(headers: dict[str, str]):
     """Checklist 35; ASVS 3.5.1."""
     assert status("POST", headers) == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "site", "expected"),
+    [
+        (FRONT_END, "same-site", 200),
+        (FRONT_END, "cross-site", 403),
+        # Without the header nothing tells whether it is the same site.
+        (FRONT_END, None, 403),
+        (FOREIGN, "cross-site", 403),
+        (FOREIGN, None, 403),
+        ("https://other.example.com", "same-site", 403),
+        (None, "same-site", 403),
+    ],
+)
+def test_only_a_front_end_of_the_same_site_may_use_the_cookie(
+    origin: str | None, site: str | None, expected: int
+):
+    """Checklist 35. CORS_ORIGINS must list it, and the browser must say that it is the same site."""
+    headers = {"Origin": origin, "Sec-Fetch-Site": site}
+
+    assert status("POST", {name: value for name, value in headers.items() if value}) == expected
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PROPFIND", "get"])

@@ -19,6 +19,7 @@ from app import __version__
 from app.cli import database, server, template, users
 from app.cli.common import PROJECT, friendly_errors
 from app.cli.discovery import CommandsOfFeatures
+from app.cli.resealing import reseal
 from app.cli.routes import routes
 from app.cli.sample_data import seed
 from app.cli.shell import shell
@@ -40,6 +41,7 @@ cli.command()(friendly_errors(server.dev))
 cli.command()(friendly_errors(server.serve))
 cli.command()(friendly_errors(server.worker))
 database.cli.command()(export)
+database.cli.command()(reseal)
 database.cli.command()(seed)
 cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")

@@ -177,6 +177,22 @@ def test_the_page_on_logins_by_mail_can_be_followed(reader: Reader):
     assert not [*(reader.project / "app").glob("email_login*/__init__.py")]
 
 
+@ON_SQLITE
+def test_the_page_on_the_secret_key_can_be_followed(reader: Reader):
+    keys = [secret_keys(reader.project)]
+
+    reader.follow(DOCS / "changing-the-secret-key.md")
+
+    keys.append(secret_keys(reader.project))
+    assert [list(each) for each in keys] == [["SECRET_KEY"], ["SECRET_KEY"]]
+    assert keys[0] != keys[1]
+
+
+def secret_keys(project: Path) -> dict[str, str]:
+    lines = (project / ".env").read_text("utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line.startswith("SECRET_KEY"))
+
+
 def test_the_errors_page_has_every_code():
     """tests/machinery/ shows that each of these codes has its status, and that there are no others."""
     page = (DOCS / "errors.md").read_text("utf-8")

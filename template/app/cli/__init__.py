@@ -24,6 +24,7 @@ from app.cli.routes import routes
 from app.cli.sample_data import seed
 from app.cli.shell import shell
 from app.cli.show import openapi, settings
+from app.cli.sqlite_backup import backup, restore
 from app.cli.table_export import export
 
 # Your own imports go below; template updates never touch them.
@@ -42,6 +43,8 @@ cli.command()(friendly_errors(server.serve))
 cli.command()(friendly_errors(server.worker))
 database.cli.command()(export)
 database.cli.command()(reseal)
+database.cli.command()(backup)
+database.cli.command()(restore)
 database.cli.command()(seed)
 cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")

@@ -4,19 +4,17 @@ import asyncio
 import base64
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, time
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.common import INVOCATION_DIR, fail, friendly_errors, require_database
-from app.cli.permissions import OWNER_ONLY
+from app.cli.whole_file import explained, whole_file
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -136,7 +134,7 @@ def _lines_to(output: str) -> Generator[_Write]:
     with _stdout() if output == STDOUT else _new_file(INVOCATION_DIR / output) as stream:
 
         def write(line: dict[str, Any]) -> None:
-            with _explained("Standard output" if output == STDOUT else output):
+            with explained("Standard output" if output == STDOUT else output):
                 stream.write(f"{json.dumps(line, default=_text)}\n")
 
         yield write
@@ -145,43 +143,20 @@ def _lines_to(output: str) -> Generator[_Write]:
 @contextmanager
 def _stdout() -> Generator[IO[str]]:
     yield sys.stdout
-    with _explained("Standard output"):
+    with explained("Standard output"):
         sys.stdout.flush()
 
 
 @contextmanager
 def _new_file(path: Path) -> Generator[IO[str]]:
     """A file for its owner only. It is there after the block, complete, or not at all."""
-    if os.path.lexists(path):
-        fail(f"{path} exists already, and an export overwrites nothing. Choose another file.")
-    with _explained(path):
-        # The name ends alike, because git may ignore only such files.
-        part = NamedTemporaryFile(  # noqa: SIM115 - it is renamed
-            "w", encoding="ascii", dir=path.parent, prefix=f"{path.stem}.", suffix=path.suffix, delete=False
-        )
-    try:
-        yield part.file
-        with _explained(path):
-            part.flush()
-            os.fsync(part.fileno())
-            part.close()
-            # Fails if someone else has made the file since.
-            path.touch(OWNER_ONLY, exist_ok=False)
-            Path(part.name).replace(path)
-    finally:
-        # Closing flushes the buffer, which fails again if the disk is full.
-        with suppress(OSError):
-            part.close()
-        Path(part.name).unlink(missing_ok=True)
-
-
-@contextmanager
-def _explained(output: str | Path) -> Generator[None]:
-    """End with a sentence if *output* cannot be written."""
-    try:
-        yield
-    except BrokenPipeError:
-        # `| head`: Click exits quietly.
-        raise
-    except OSError as error:
-        fail(f"{output} cannot be written: {error.strerror}. Choose another file or folder.")
+    with whole_file(path) as part:
+        stream = part.open("w", encoding="ascii")
+        try:
+            yield stream
+            with explained(path):
+                stream.flush()
+        finally:
+            # Closing flushes the buffer, which fails again if the disk is full.
+            with suppress(OSError):
+                stream.close()

@@ -117,6 +117,7 @@ def test_a_backup_has_what_is_only_in_the_log_beside_the_database(
 
     assert numbers(copy) == [1, 2]
     assert names(copy.parent) == ["copy.db"], "it is one file"
+    assert copy.read_bytes()[18] == 1, "it keeps no log, so that it can be opened on a read-only disk"
 
 
 def test_writers_go_on_and_do_not_begin_the_copy_anew(

@@ -18,6 +18,7 @@ import typer
 from app import __version__
 from app.cli import database, server, template, users
 from app.cli.common import PROJECT, friendly_errors
+from app.cli.database_copy import copy_to
 from app.cli.discovery import CommandsOfFeatures
 from app.cli.resealing import reseal
 from app.cli.routes import routes
@@ -45,6 +46,7 @@ database.cli.command()(export)
 database.cli.command()(reseal)
 database.cli.command()(backup)
 database.cli.command()(restore)
+database.cli.command()(copy_to)
 database.cli.command()(seed)
 cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")

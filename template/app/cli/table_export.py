@@ -5,8 +5,8 @@ import base64
 import json
 import math
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,8 @@ from app.cli.common import INVOCATION_DIR, fail, friendly_errors, require_databa
 from app.cli.whole_file import explained, whole_file
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, TableClause
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.settings import Settings
 
@@ -58,8 +59,9 @@ def export(
     typer.echo(f"Exported {exported}.", err=output == STDOUT)
 
 
-async def _export(settings: "Settings", names: list[str], write: _Write) -> dict[str, int]:
-    """Write the tables *names*, and return how many rows each has."""
+@asynccontextmanager
+async def snapshot(settings: "Settings") -> AsyncGenerator["AsyncConnection"]:
+    """A connection that sees the database as it is now, whatever others commit later."""
     from sqlalchemy import make_url
     from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -69,17 +71,23 @@ async def _export(settings: "Settings", names: list[str], write: _Write) -> dict
     engine = create_async_engine(url, isolation_level=level)
     try:
         async with engine.connect() as connection:
-            return await connection.run_sync(_export_in_transaction, names, write)
+            if connection.dialect.name == "sqlite":
+                # The driver begins no transaction for reads.
+                await connection.exec_driver_sql("BEGIN")
+            yield connection
     finally:
         await engine.dispose()
 
 
-def _export_in_transaction(connection: "Connection", names: list[str], write: _Write) -> dict[str, int]:
+async def _export(settings: "Settings", names: list[str], write: _Write) -> dict[str, int]:
+    """Write the tables *names*, and return how many rows each has."""
+    async with snapshot(settings) as connection:
+        return await connection.run_sync(_export_tables, names, write)
+
+
+def _export_tables(connection: "Connection", names: list[str], write: _Write) -> dict[str, int]:
     from sqlalchemy import inspect
 
-    if connection.dialect.name == "sqlite":
-        # The driver begins no transaction for reads.
-        connection.exec_driver_sql("BEGIN")
     missing = [name for name in names if name not in inspect(connection).get_table_names()]
     if missing:
         fail(f"The database has no table {', '.join(missing)}. `uv run app db tables` lists the tables.")
@@ -88,12 +96,11 @@ def _export_in_transaction(connection: "Connection", names: list[str], write: _W
 
 def _export_table(connection: "Connection", name: str, write: _Write) -> int:
     """Write a table, and return how many rows it has."""
-    from sqlalchemy import column, inspect, select, table
+    from sqlalchemy import select
     from sqlalchemy.types import NullType
 
-    # Not the types of the models: a model's type may decrypt or convert the stored value.
-    types = {each["name"]: each["type"] for each in inspect(connection).get_columns(name)}
-    stored = table(name, *(column(each, kind) for each, kind in types.items()))
+    stored = stored_table(connection, name)
+    types = {each.name: each.type for each in stored.columns}
     dialect = connection.dialect
     # SQLAlchemy does not know the types of every extension of PostgreSQL, and cannot name those.
     names = {
@@ -110,6 +117,17 @@ def _export_table(connection: "Connection", name: str, write: _Write) -> int:
         # SQLite stores any text in any column.
         fail(f"A row of {name} cannot be read: {error}. Correct it in the database.")
     return count
+
+
+def stored_table(connection: "Connection", name: str) -> "TableClause":
+    """A table with the types of the database.
+
+    Not with those of the models: a model's type may decrypt or convert the stored value.
+    """
+    from sqlalchemy import column, inspect, table
+
+    columns = inspect(connection).get_columns(name)
+    return table(name, *(column(each["name"], each["type"]) for each in columns))
 
 
 def _finite(value: Any) -> Any:

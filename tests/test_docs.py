@@ -11,10 +11,11 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import yaml
-from conftest import REPOSITORY, Render, commit, copier, run, snapshot, uv_in
+from conftest import REPOSITORY, Render, commit, copier, drop_database, run, snapshot, uv_in
 
 DOCS = REPOSITORY / "docs"
 BLOCK = re.compile(
@@ -186,6 +187,18 @@ def test_the_page_on_the_secret_key_can_be_followed(reader: Reader):
     keys.append(secret_keys(reader.project))
     assert [list(each) for each in keys] == [["SECRET_KEY"], ["SECRET_KEY"]]
     assert keys[0] != keys[1]
+
+
+@ON_SQLITE
+def test_the_sqlite_page_can_be_followed(reader: Reader, postgresql: str, python: Path):
+    name = f"app_{uuid4().hex[:8]}"
+    reader.env["TARGET_DATABASE_URL"] = f"{postgresql.rpartition('/')[0]}/{name}"
+    try:
+        reader.follow(DOCS / "sqlite.md")
+    finally:
+        drop_database(python, postgresql, name)
+
+    assert (reader.project.parent / "backup.db").is_file()
 
 
 def secret_keys(project: Path) -> dict[str, str]:

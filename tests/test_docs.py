@@ -12,10 +12,11 @@ import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import yaml
-from conftest import REPOSITORY, Render, commit, copier, run, snapshot, uv_in
+from conftest import REPOSITORY, Render, commit, copier, drop_database, run, snapshot, uv_in
 
 DOCS = REPOSITORY / "docs"
 BLOCK = re.compile(
@@ -176,6 +177,34 @@ def test_the_page_on_logins_by_mail_can_be_followed(reader: Reader):
 
     # The migrations stay, since databases may have the table.
     assert not [*(reader.project / "app").glob("email_login*/__init__.py")]
+
+
+@ON_SQLITE
+def test_the_page_on_the_secret_key_can_be_followed(reader: Reader):
+    keys = [secret_keys(reader.project)]
+
+    reader.follow(DOCS / "changing-the-secret-key.md")
+
+    keys.append(secret_keys(reader.project))
+    assert [list(each) for each in keys] == [["SECRET_KEY"], ["SECRET_KEY"]]
+    assert keys[0] != keys[1]
+
+
+@ON_SQLITE
+def test_the_sqlite_page_can_be_followed(reader: Reader, postgresql: str, python: Path):
+    name = f"app_{uuid4().hex[:8]}"
+    reader.env["TARGET_DATABASE_URL"] = f"{postgresql.rpartition('/')[0]}/{name}"
+    try:
+        reader.follow(DOCS / "sqlite.md")
+    finally:
+        drop_database(python, postgresql, name)
+
+    assert (reader.project.parent / "backup.db").is_file()
+
+
+def secret_keys(project: Path) -> dict[str, str]:
+    lines = (project / ".env").read_text("utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line.startswith("SECRET_KEY"))
 
 
 def test_the_errors_page_has_every_code():

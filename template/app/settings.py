@@ -106,9 +106,17 @@ class Settings(BaseSettings):
     secret_key: Annotated[
         types.SecretKey,
         Field(
-            description="Signs every token. At least 32 random characters. Changing it ends every session."
+            description="Signs every token. At least 32 random characters. Changing it ends every session"
+            " unless SECRET_KEY_FALLBACKS has the old one."
         ),
     ]
+    secret_key_fallbacks: Annotated[
+        types.SecretKeys,
+        Field(
+            description="Comma-separated earlier values of SECRET_KEY, whose tokens are still accepted. At"
+            " most three."
+        ),
+    ] = []
     base_url: Annotated[types.WebUrl, Field(description="The public URL of this application.")] = (
         "http://127.0.0.1:8000"
     )
@@ -470,6 +478,8 @@ def _own_link(data: dict[str, Any], action: str) -> str:
 
 def _contradictory(settings: Settings) -> Iterator[str]:
     """Reasons why *settings* contradict each other."""
+    if settings.secret_key in settings.secret_key_fallbacks:
+        yield "SECRET_KEY_FALLBACKS: must not contain SECRET_KEY; it has the keys that were used before it."
     if settings.registration == "private" and not settings.login_requires_verification:
         yield (
             "LOGIN_REQUIRES_VERIFICATION: must not be false with REGISTRATION=private, because a login that"
@@ -484,6 +494,11 @@ def _unsafe(settings: Settings) -> Iterator[str]:
         yield (
             "SECRET_KEY: must be random in production, not a placeholder or a pattern; generate one with"
             ' `python -c "import secrets; print(secrets.token_hex(32))"`.'
+        )
+    if not all(looks_random(each.get_secret_value()) for each in settings.secret_key_fallbacks):
+        yield (
+            "SECRET_KEY_FALLBACKS: must be random keys in production, not placeholders or patterns, because"
+            " whoever guesses one can log in as anyone. Remove it."
         )
     if settings.debug:
         yield "DEBUG: must be false in production because it shows the details of errors to everyone."

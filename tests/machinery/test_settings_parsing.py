@@ -585,3 +585,50 @@ def test_redis_is_unset_by_default_and_its_outage_is_tolerated(environment: SetE
     settings = load_settings(None)
 
     assert (settings.redis_url, settings.redis_outage) == (None, "memory")
+
+
+# Earlier secret keys
+
+EARLIER = [sha256(f"secret {number}".encode()).hexdigest() for number in range(4)]
+
+
+def test_earlier_keys_are_separated_by_commas(environment: SetEnvironment):
+    environment(**PRODUCTION, SECRET_KEY_FALLBACKS=f"{EARLIER[0]}, {EARLIER[1]},")
+
+    fallbacks = load_settings(None).secret_key_fallbacks
+
+    assert [each.get_secret_value() for each in fallbacks] == EARLIER[:2]
+
+
+def test_there_are_none_by_default(environment: SetEnvironment):
+    environment(**PRODUCTION)
+
+    assert load_settings(None).secret_key_fallbacks == []
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (f"{EARLIER[0]},{EARLIER[1][:31]}", "at least 32 characters"),
+        (",".join(EARLIER), "at most 3 keys"),
+        (f"{EARLIER[0]},{EARLIER[0]}", "a key twice"),
+        (f"{EARLIER[0]},{KEY}", "must not contain SECRET_KEY"),
+        ("please-change-me-before-you-deploy-0123456789", "must be random"),
+        (f"{EARLIER[0]},{'a' * 64}", "must be random"),
+    ],
+)
+def test_earlier_keys_are_checked_as_the_key_is(environment: SetEnvironment, value: str, reason: str):
+    environment(**PRODUCTION, SECRET_KEY_FALLBACKS=value)
+
+    sentence = problem_with("SECRET_KEY_FALLBACKS")
+
+    assert reason in sentence
+    assert all(each[:31] not in sentence for each in value.split(","))
+
+
+def test_earlier_keys_are_masked(environment: SetEnvironment, env_file: Path):
+    environment(**PRODUCTION, SECRET_KEY_FALLBACKS=",".join(EARLIER[:2]))
+
+    rows = {name: value for name, value, _ in describe(load_settings(env_file), env_file)}
+
+    assert rows["SECRET_KEY_FALLBACKS"] == "**********,**********"

@@ -18,11 +18,14 @@ import typer
 from app import __version__
 from app.cli import database, server, template, users
 from app.cli.common import PROJECT, friendly_errors
+from app.cli.database_copy import copy_to
 from app.cli.discovery import CommandsOfFeatures
+from app.cli.resealing import reseal
 from app.cli.routes import routes
 from app.cli.sample_data import seed
 from app.cli.shell import shell
 from app.cli.show import openapi, settings
+from app.cli.sqlite_backup import backup, restore
 from app.cli.table_export import export
 
 # Your own imports go below; template updates never touch them.
@@ -40,6 +43,10 @@ cli.command()(friendly_errors(server.dev))
 cli.command()(friendly_errors(server.serve))
 cli.command()(friendly_errors(server.worker))
 database.cli.command()(export)
+database.cli.command()(reseal)
+database.cli.command()(backup)
+database.cli.command()(restore)
+database.cli.command()(copy_to)
 database.cli.command()(seed)
 cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")

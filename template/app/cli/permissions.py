@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 OWNER_ONLY = 0o600
-_OWNER_AND_GROUP = 0o660
+OWNER_AND_GROUP = 0o660
 
 
 def keep_private(settings: "Settings") -> None:
@@ -50,7 +50,7 @@ def _tighten(path: Path) -> bool:
     is_ours = (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
     # A file with another owner or group is shared on purpose, for example with a service that needs it to
     # start.
-    allowed = OWNER_ONLY if is_ours else _OWNER_AND_GROUP
+    allowed = OWNER_ONLY if is_ours else OWNER_AND_GROUP
     mode = stat.S_IMODE(status.st_mode)
     if mode & ~allowed == 0:
         return False

@@ -4,22 +4,21 @@ import asyncio
 import base64
 import json
 import math
-import os
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import date, datetime, time
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.common import INVOCATION_DIR, fail, friendly_errors, require_database
-from app.cli.permissions import OWNER_ONLY
+from app.cli.whole_file import explained, whole_file
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, TableClause
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from app.settings import Settings
 
@@ -60,8 +59,9 @@ def export(
     typer.echo(f"Exported {exported}.", err=output == STDOUT)
 
 
-async def _export(settings: "Settings", names: list[str], write: _Write) -> dict[str, int]:
-    """Write the tables *names*. Returns how many rows each has."""
+@asynccontextmanager
+async def snapshot(settings: "Settings") -> AsyncGenerator["AsyncConnection"]:
+    """A connection that sees the database as it is now, whatever others commit later."""
     from sqlalchemy import make_url
     from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -71,17 +71,23 @@ async def _export(settings: "Settings", names: list[str], write: _Write) -> dict
     engine = create_async_engine(url, isolation_level=level)
     try:
         async with engine.connect() as connection:
-            return await connection.run_sync(_export_in_transaction, names, write)
+            if connection.dialect.name == "sqlite":
+                # The driver begins no transaction for reads.
+                await connection.exec_driver_sql("BEGIN")
+            yield connection
     finally:
         await engine.dispose()
 
 
-def _export_in_transaction(connection: "Connection", names: list[str], write: _Write) -> dict[str, int]:
+async def _export(settings: "Settings", names: list[str], write: _Write) -> dict[str, int]:
+    """Write the tables *names*, and return how many rows each has."""
+    async with snapshot(settings) as connection:
+        return await connection.run_sync(_export_tables, names, write)
+
+
+def _export_tables(connection: "Connection", names: list[str], write: _Write) -> dict[str, int]:
     from sqlalchemy import inspect
 
-    if connection.dialect.name == "sqlite":
-        # The driver does not begin a transaction for reads.
-        connection.exec_driver_sql("BEGIN")
     missing = [name for name in names if name not in inspect(connection).get_table_names()]
     if missing:
         fail(f"The database has no table {', '.join(missing)}. `uv run app db tables` lists the tables.")
@@ -89,13 +95,12 @@ def _export_in_transaction(connection: "Connection", names: list[str], write: _W
 
 
 def _export_table(connection: "Connection", name: str, write: _Write) -> int:
-    """Write a table. Returns how many rows it has."""
-    from sqlalchemy import column, inspect, select, table
+    """Write a table, and return how many rows it has."""
+    from sqlalchemy import select
     from sqlalchemy.types import NullType
 
-    # Not the models' types: a model's type may decrypt or convert the stored value.
-    types = {each["name"]: each["type"] for each in inspect(connection).get_columns(name)}
-    stored = table(name, *(column(each, kind) for each, kind in types.items()))
+    stored = stored_table(connection, name)
+    types = {each.name: each.type for each in stored.columns}
     dialect = connection.dialect
     # SQLAlchemy does not know the types of every PostgreSQL extension, and cannot name unknown ones.
     names = {
@@ -112,6 +117,17 @@ def _export_table(connection: "Connection", name: str, write: _Write) -> int:
         # SQLite stores any text in any column.
         fail(f"A row of {name} cannot be read: {error}. Correct it in the database.")
     return count
+
+
+def stored_table(connection: "Connection", name: str) -> "TableClause":
+    """A table with the types of the database.
+
+    Not with those of the models: a model's type may decrypt or convert the stored value.
+    """
+    from sqlalchemy import column, inspect, table
+
+    columns = inspect(connection).get_columns(name)
+    return table(name, *(column(each["name"], each["type"]) for each in columns))
 
 
 def _finite(value: Any) -> Any:
@@ -136,7 +152,7 @@ def _lines_to(output: str) -> Generator[_Write]:
     with _stdout() if output == STDOUT else _new_file(INVOCATION_DIR / output) as stream:
 
         def write(line: dict[str, Any]) -> None:
-            with _explained("Standard output" if output == STDOUT else output):
+            with explained("Standard output" if output == STDOUT else output):
                 stream.write(f"{json.dumps(line, default=_text)}\n")
 
         yield write
@@ -145,43 +161,20 @@ def _lines_to(output: str) -> Generator[_Write]:
 @contextmanager
 def _stdout() -> Generator[IO[str]]:
     yield sys.stdout
-    with _explained("Standard output"):
+    with explained("Standard output"):
         sys.stdout.flush()
 
 
 @contextmanager
 def _new_file(path: Path) -> Generator[IO[str]]:
-    """A file that only its owner can read. After the block, it is complete or does not exist."""
-    if os.path.lexists(path):
-        fail(f"{path} already exists, and an export does not overwrite files. Choose another file.")
-    with _explained(path):
-        # The name has the same ending, because git may ignore only such files.
-        part = NamedTemporaryFile(  # noqa: SIM115 - it is renamed
-            "w", encoding="ascii", dir=path.parent, prefix=f"{path.stem}.", suffix=path.suffix, delete=False
-        )
-    try:
-        yield part.file
-        with _explained(path):
-            part.flush()
-            os.fsync(part.fileno())
-            part.close()
-            # Fails if someone else has created the file in the meantime.
-            path.touch(OWNER_ONLY, exist_ok=False)
-            Path(part.name).replace(path)
-    finally:
-        # Closing flushes the buffer, which fails again if the disk is full.
-        with suppress(OSError):
-            part.close()
-        Path(part.name).unlink(missing_ok=True)
-
-
-@contextmanager
-def _explained(output: str | Path) -> Generator[None]:
-    """End with a sentence if *output* cannot be written."""
-    try:
-        yield
-    except BrokenPipeError:
-        # `| head`: Click exits quietly.
-        raise
-    except OSError as error:
-        fail(f"{output} cannot be written: {error.strerror}. Choose another file or folder.")
+    """A file for its owner only. It is there after the block, complete, or not at all."""
+    with whole_file(path) as part:
+        stream = part.open("w", encoding="ascii")
+        try:
+            yield stream
+            with explained(path):
+                stream.flush()
+        finally:
+            # Closing flushes the buffer, which fails again if the disk is full.
+            with suppress(OSError):
+                stream.close()

@@ -15,7 +15,6 @@ conditional statement decide each race.
 """
 
 import hashlib
-import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,7 +31,6 @@ from app.users import User, UserManager, normalize_email, record
 from app.users.exceptions import SessionEnded
 from app.users.rate_limits import counted_as_wrong
 from app.users.sessions import BEARER, IssuedSession
-from app.users.tokens import derived_key
 from app.users.typed_codes import in_groups, letters_of, new_code
 
 LASTS = timedelta(minutes=10)
@@ -76,7 +74,7 @@ class LoginCodes:
 
     def __init__(self, users: UserManager) -> None:
         self._users = users
-        self._key = derived_key(users.tokens.config.secret, "login-code").encode()
+        self._keys = users.tokens.keys_for("login-code")
 
     async def request(self, db: AsyncSession, *, email: str) -> tuple[str, str]:
         """Mail a code to *email* if its account can log in. Returns the id of the request and the key for the
@@ -177,8 +175,8 @@ class LoginCodes:
         return waiting
 
     def _is_right(self, waiting: LoginCode, answer: Answer) -> bool:
-        expected = self._mac("code", answer.request_id, letters_of(answer.code))
-        return hmac.compare_digest(waiting.code_mac, expected)
+        message = _message("code", answer.request_id, letters_of(answer.code))
+        return self._keys.has_made(bytes.fromhex(waiting.code_mac), message)
 
     async def _take(self, db: AsyncSession, waiting: LoginCode) -> User:
         """Use up the code. Returns its account, which stays locked. Raises `LoginCodeRefused`."""
@@ -206,7 +204,7 @@ class LoginCodes:
             await self._users.do_dummy_work(db)
 
     def _mac(self, *parts: str) -> str:
-        return hmac.digest(self._key, "\0".join(parts).encode(), "sha256").hex()
+        return self._keys.mac(_message(*parts)).hex()
 
 
 async def remove_expired(db: AsyncSession) -> None:
@@ -225,6 +223,10 @@ def _is_of_this_browser(db: AsyncSession, answer: Answer) -> ColumnElement[bool]
     if answer.kind == BEARER and not answer.key:
         return LoginCode.user_agent == client_of_session(db).user_agent
     return LoginCode.key_hash == _hash(answer.key)
+
+
+def _message(*parts: str) -> bytes:
+    return "\0".join(parts).encode()
 
 
 def _hash(text: str) -> str:

@@ -20,6 +20,8 @@ from app.settings_checks.postgresql import for_asyncpg
 
 DAY = 24 * 60 * 60
 _PORTS = {"http": 80, "https": 443}
+MAX_FALLBACKS = 3
+"""Each one costs a comparison for each token, and is one more secret that can leak."""
 
 
 def _secret_key(value: SecretStr) -> SecretStr:
@@ -29,6 +31,16 @@ def _secret_key(value: SecretStr) -> SecretStr:
             ' `python -c "import secrets; print(secrets.token_hex(32))"`'
         )
     return value
+
+
+def _secret_keys(values: list[SecretStr]) -> list[SecretStr]:
+    if len(values) > MAX_FALLBACKS:
+        raise ValueError(f"must be at most {MAX_FALLBACKS} keys; remove the oldest ones")
+    if any(len(each.get_secret_value()) < 32 for each in values):
+        raise ValueError("must be a comma-separated list of earlier keys of at least 32 characters each")
+    if len({each.get_secret_value() for each in values}) < len(values):
+        raise ValueError("must not contain a key twice")
+    return values
 
 
 def _web_url(value: str) -> str:
@@ -268,6 +280,7 @@ def origin_of(url: str) -> str:
 Seconds = Annotated[int, Field(ge=1, le=3650 * DAY)]
 OneLine = Annotated[str, AfterValidator(_one_line)]
 SecretKey = Annotated[SecretStr, AfterValidator(_secret_key)]
+SecretKeys = Annotated[list[SecretStr], NoDecode, BeforeValidator(_parts), AfterValidator(_secret_keys)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 WebUrlOrEmpty = Annotated[str, AfterValidator(_web_url_or_empty)]
 SentryDsn = Annotated[SecretStr | None, AfterValidator(_sentry_dsn)]

@@ -4,7 +4,9 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
+from app.keys import KeyRing
 from app.second_factors.routes import factors_of
+from app.totp.models import PURPOSE
 from app.totp.routes import router
 from app.totp.totp import AlreadySetUp, Totp
 from app.web import App, Problem
@@ -17,7 +19,7 @@ def install(app: App) -> None:
     """Offer authenticator apps."""
     settings = app.state.settings
     factors = factors_of(app.state.users)
-    factors.add(Totp(settings.secret_key.get_secret_value(), settings.app_name, factors))
+    factors.add(Totp(KeyRing.of(settings, PURPOSE), settings.app_name, factors))
 
     @app.exception_handler(AlreadySetUp)
     async def already(request: Request, error: AlreadySetUp) -> Response:

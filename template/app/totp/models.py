@@ -7,7 +7,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.clock import UTCDateTime
 from app.database import Base
+from app.keys import sealed_for
 from app.users.models import SECRET
+
+PURPOSE = "totp"
+"""Of the key that encrypts secrets."""
 
 
 class TotpSecret(Base):
@@ -18,7 +22,7 @@ class TotpSecret(Base):
     user_id: Mapped[str] = mapped_column(
         String(36), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
     )
-    sealed_secret: Mapped[str] = mapped_column(String(255), info=SECRET)
+    sealed_secret: Mapped[str] = mapped_column(String(255), info=SECRET | sealed_for(PURPOSE))
     """Encrypted with a key that is derived from SECRET_KEY."""
     last_step: Mapped[int] = mapped_column(BigInteger, default=0)
     """The time step of the last accepted code. Only codes from later steps are accepted."""

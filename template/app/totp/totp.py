@@ -4,22 +4,20 @@ The secret is encrypted at rest, and a code is accepted once, however its digits
 arithmetic. Do not change the numbers, because authenticator apps ignore other values.
 """
 
-import base64
 import hmac
 import logging
 import unicodedata
 
-from cryptography.fernet import Fernet, InvalidToken
 from pyotp import random_base32
 from pyotp.totp import TOTP
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
+from app.keys import CannotDecrypt, KeyRing
 from app.second_factors.factors import WRONG_CODE, Asked, Factors, WrongFactor, lock
 from app.totp.models import TotpSecret
 from app.users import User, UserSession
-from app.users.tokens import derived_key
 
 logger = logging.getLogger("app.totp")
 
@@ -37,16 +35,15 @@ class AlreadySetUp(ValueError):
 
 
 class Totp:
-    """The factor `totp`. *secret_key*: SECRET_KEY. A new key makes all authenticator apps useless, and their
-    owners need a recovery code."""
+    """The factor `totp`. Without the key that encrypted its secret, an authenticator app is useless, and its
+    owner needs a recovery code."""
 
     name = "totp"
     method = "code"
     refusal = WRONG_CODE
 
-    def __init__(self, secret_key: str, issuer: str, factors: Factors) -> None:
-        key = bytes.fromhex(derived_key(secret_key, "totp"))
-        self._cipher = Fernet(base64.urlsafe_b64encode(key))
+    def __init__(self, keys: KeyRing, issuer: str, factors: Factors) -> None:
+        self._keys = keys
         self._issuer = issuer
         self._factors = factors
 
@@ -88,7 +85,7 @@ class Totp:
         if row is None:
             row = TotpSecret(user_id=user.id)
             db.add(row)
-        row.sealed_secret = self._cipher.encrypt(secret.encode()).decode()
+        row.sealed_secret = self._keys.encrypt(secret)
         row.last_step, row.created_at = 0, clock.now()
         await db.flush()
         return secret
@@ -147,9 +144,12 @@ class Totp:
 
     def _open(self, row: TotpSecret) -> str | None:
         try:
-            return self._cipher.decrypt(row.sealed_secret.encode()).decode()
-        except InvalidToken:
-            logger.error("a TOTP secret cannot be decrypted: SECRET_KEY has changed since it was stored")
+            return self._keys.decrypt(row.sealed_secret)
+        except CannotDecrypt:
+            logger.error(
+                "a TOTP secret cannot be decrypted: SECRET_KEY has changed since it was made, and"
+                " SECRET_KEY_FALLBACKS lacks the earlier one"
+            )
             return None
 
 

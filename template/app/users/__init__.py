@@ -120,6 +120,7 @@ def install(app: App) -> None:
     tokens = UserTokens(
         UserTokenConfig(
             secret=settings.secret_key.get_secret_value(),
+            fallbacks=[each.get_secret_value() for each in settings.secret_key_fallbacks],
             verify_ttl_seconds=settings.verify_ttl,
             reset_ttl_seconds=settings.reset_ttl,
             email_change_ttl_seconds=settings.email_change_ttl,

@@ -22,13 +22,13 @@ from app.database import Db, act_as, released, separate_transaction
 from app.database.reading import ReadOnlySession
 from app.i18n import N_
 from app.i18n import gettext as _
-from app.users.cookies import SECURE_NAME, device_cookie, session_cookie
+from app.users.cookies import SECURE_NAME, device_cookie, give_cookie, session_cookie
 from app.users.exceptions import SessionEnded, TokenError, TooManyRequests
 from app.users.manager import UserManager
 from app.users.models import User, UserSession
 from app.users.rate_limits import LIMITS
 from app.users.refusals import note_refusal
-from app.users.sessions import BEARER, COOKIE
+from app.users.sessions import BEARER, COOKIE, IssuedSession
 from app.web import Problem, needs, responds, secured_by
 from app.web.access_log import note_user
 from app.web.client_ip import client_of
@@ -138,6 +138,8 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
             elif cookie := session_cookie(request):
                 require_same_origin(request)
                 session, user = await users.sessions.by_token(db, cookie, kind=COOKIE)
+                if resealed := users.sessions.resealed(cookie):
+                    give_cookie(request, IssuedSession(session, user, resealed))
             else:
                 return _unauthorized(
                     N_("Log in first, then send the access token as Authorization: Bearer, or the cookie."),

@@ -8,10 +8,11 @@ count of wrong passwords (`rate_limits.py`), so a stolen cookie does not bypass 
 import base64
 import hmac
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 
 from app import clock
-from app.users.tokens import derived_key
+from app.keys import KeyRing
 
 LIFETIME = timedelta(days=400)
 """How long a browser stays known after a login. Browsers do not keep cookies longer (RFC 6265bis, section
@@ -32,23 +33,22 @@ class DeviceCookies:
     who once logged in is a stranger again once the owner sets a new password.
     """
 
-    def __init__(self, secret: str) -> None:
-        """*secret*: SECRET_KEY. A new key makes every browser unknown."""
-        self._key = derived_key(secret, "device").encode()
+    def __init__(self, keys: KeyRing) -> None:
+        """*keys*: without them every browser is unknown."""
+        self._keys = keys
 
     def is_ours(self, cookie: str) -> bool:
         """Whether *cookie* was issued here, for any account."""
         browser, *rest = cookie.split(".")
-        return bool(rest) and _equal(rest[0], self._mac("seal", browser))
+        return bool(rest) and self._has_made(rest[0], "seal", browser)
 
     def id_for(self, cookie: str, user_id: str, password_version: int) -> str:
         """The id of the browser if it is known for the account, else an empty string."""
         if not self.is_ours(cookie):
             return ""
         browser, _, *marks = cookie.split(".")
-        account = self._mac("account", browser, user_id)
         is_known = any(
-            _equal(mark[:_MAC_LENGTH], account) and self._is_current(mark, browser, password_version)
+            self._is_of(mark, browser, user_id) and self._is_current(mark, browser, password_version)
             for mark in marks
         )
         return browser if is_known else ""
@@ -61,27 +61,37 @@ class DeviceCookies:
             browser, marks = _text(secrets.token_bytes(_NONCE_BYTES)), []
         account = self._mac("account", browser, user_id)
         made_at = f"{int(clock.now().timestamp()):0{_TIME_LENGTH}x}"
-        mark = account + made_at + self._proof(account, made_at, browser, password_version)
-        others = [each for each in marks if not each.startswith(account)]
+        mark = account + made_at + self._mac(*_known(account, made_at, browser, password_version))
+        others = [each for each in marks if not self._is_of(each, browser, user_id)]
         return ".".join([browser, self._mac("seal", browser), mark, *others[: MAX_ACCOUNTS - 1]])
 
     def _is_current(self, mark: str, browser: str, password_version: int) -> bool:
         account, rest = mark[:_MAC_LENGTH], mark[_MAC_LENGTH:]
         made_at, proof = rest[:_TIME_LENGTH], rest[_TIME_LENGTH:]
-        if not _equal(proof, self._proof(account, made_at, browser, password_version)):
+        if not self._has_made(proof, *_known(account, made_at, browser, password_version)):
             return False
         return clock.now().timestamp() < int(made_at, 16) + LIFETIME.total_seconds()
 
-    def _proof(self, account: str, made_at: str, browser: str, password_version: int) -> str:
-        return self._mac("known", browser, account, made_at, str(password_version))
+    def _is_of(self, mark: str, browser: str, user_id: str) -> bool:
+        return self._has_made(mark[:_MAC_LENGTH], "account", browser, user_id)
 
     def _mac(self, *parts: str) -> str:
-        message = ":".join(parts).encode("utf-8", "replace")
-        return _text(hmac.digest(self._key, message, "sha256")[:_MAC_BYTES])
+        return _text(self._keys.mac(_message(parts), _MAC_BYTES))
+
+    def _has_made(self, mac: str, *parts: str) -> bool:
+        """Whether *mac* was made here, perhaps with an earlier secret."""
+        given = mac.encode("utf-8", "replace")
+        macs = self._keys.macs(_message(parts), _MAC_BYTES)
+        return any(hmac.compare_digest(given, _text(each).encode()) for each in macs)
 
 
-def _equal(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+def _known(account: str, made_at: str, browser: str, password_version: int) -> tuple[str, ...]:
+    """What the end of a mark proves."""
+    return "known", browser, account, made_at, str(password_version)
+
+
+def _message(parts: Iterable[str]) -> bytes:
+    return ":".join(parts).encode("utf-8", "replace")
 
 
 def _text(content: bytes) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app import clock
+from app.keys import KeyRing
 from app.users.exceptions import TokenError
 
 PREFIX = "mt_"
@@ -37,9 +38,9 @@ class _Claims:
 class MailTokens:
     """Issues and checks the tokens of one purpose."""
 
-    def __init__(self, *, key: str, audience: str, lifetime: int) -> None:
+    def __init__(self, *, keys: KeyRing, audience: str, lifetime: int) -> None:
         """*audience*: what the token is for. *lifetime*: seconds."""
-        self._key = key.encode()
+        self._keys = keys
         self._audience = audience.encode()
         self._lifetime = lifetime
 
@@ -52,7 +53,8 @@ class MailTokens:
             is_uuid, expires, password_version, secrets.token_bytes(3), _digest_or_nothing(email)
         )
         signed = claims + packed
-        return PREFIX + base64.urlsafe_b64encode(signed + self._mac(signed)).decode().rstrip("=")
+        mac = self._keys.mac(self._message(signed), _MAC_SIZE)
+        return PREFIX + base64.urlsafe_b64encode(signed + mac).decode().rstrip("=")
 
     def peek(self, token: str) -> str:
         """The subject of a token with a valid signature, purpose and lifetime. The rest is NOT checked.
@@ -78,7 +80,7 @@ class MailTokens:
     def _checked(self, token: str) -> _Claims:
         content = _decoded(token)
         signed, mac = content[:-_MAC_SIZE], content[-_MAC_SIZE:]
-        if not hmac.compare_digest(mac, self._mac(signed)):
+        if not self._keys.has_made(mac, self._message(signed), _MAC_SIZE):
             raise TokenError("token signature mismatch")
         is_uuid, expires, password_version, _, address = _CLAIMS.unpack_from(signed)
         if expires <= clock.now().timestamp():
@@ -87,9 +89,9 @@ class MailTokens:
         subject = str(UUID(bytes=packed)) if is_uuid else packed.decode()
         return _Claims(subject, password_version, address)
 
-    def _mac(self, signed: bytes) -> bytes:
-        # The audience ends with NUL, so that no other audience and content can give the same bytes.
-        return hmac.digest(self._key, self._audience + b"\0" + signed, "sha256")[:_MAC_SIZE]
+    def _message(self, signed: bytes) -> bytes:
+        # The audience ends with NUL, so that no other audience and content give the same bytes.
+        return self._audience + b"\0" + signed
 
 
 def _decoded(token: str) -> bytes:

@@ -151,9 +151,9 @@ class UserManager:
     device_cookies: DeviceCookies = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sessions = Sessions(self.tokens.config.secret, self.session_limits)
+        self.sessions = Sessions(self.tokens.keys_for("session"), self.session_limits)
         self.invitations = Invitations(self.tokens)
-        self.device_cookies = DeviceCookies(self.tokens.config.secret)
+        self.device_cookies = DeviceCookies(self.tokens.keys_for("device"))
 
     @property
     def must_verify(self) -> bool:

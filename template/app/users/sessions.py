@@ -34,9 +34,9 @@ from sqlalchemy.orm.attributes import set_committed_value
 from app import clock
 from app.database import client_of_session
 from app.database.reading import Joined
+from app.keys import KeyRing
 from app.users.exceptions import SessionEnded, SessionReused
 from app.users.models import User, UserSession
-from app.users.tokens import derived_key
 
 BEARER = "bearer"
 COOKIE = "cookie"
@@ -90,10 +90,10 @@ class IssuedSession:
 class Sessions:
     """Operations on sessions. The caller passes the database session and commits."""
 
-    def __init__(self, secret: str, limits: SessionLimits | None = None) -> None:
-        """*secret*: SECRET_KEY. A new key ends every session."""
+    def __init__(self, keys: KeyRing, limits: SessionLimits | None = None) -> None:
+        """*keys*: a session ends with the key that its token was sealed with."""
         self.limits = limits or SessionLimits()
-        self._key = derived_key(secret, "session").encode()
+        self._keys = keys
 
     # Issuing
 
@@ -234,7 +234,7 @@ class Sessions:
         session, user = await self.by_id(db, session_id)
         if session.kind != BEARER:
             raise SessionEnded
-        now, successor = clock.now(), self._next_secret(secret)
+        now, successor = clock.now(), self._next_secrets(secret)[0]
         replaced = False
         if hmac.compare_digest(session.secret_hash, _hash(secret)):
             recent = self._replaced_within_grace(session)
@@ -356,8 +356,13 @@ class Sessions:
 
     # Secrets
 
+    def resealed(self, token: str) -> str | None:
+        """*token* with a checksum of SECRET_KEY, if it has one of an earlier secret."""
+        current = self._token(*self._parts(token))
+        return None if token == current else current
+
     def _token(self, session_id: str, secret: bytes) -> str:
-        sealed = secret + self._checksum(session_id, secret)
+        sealed = secret + self._keys.mac(_sealed(session_id, secret), _CHECKSUM_BYTES)
         return f"{session_id}.{base64.urlsafe_b64encode(sealed).decode()}"
 
     def _parts(self, token: str) -> tuple[str, bytes]:
@@ -367,19 +372,16 @@ class Sessions:
         except (binascii.Error, UnicodeEncodeError):
             raise SessionEnded from None
         secret, checksum = sealed[:_SECRET_BYTES], sealed[_SECRET_BYTES:]
-        if not hmac.compare_digest(checksum, self._checksum(session_id, secret)):
+        if not self._keys.has_made(checksum, _sealed(session_id, secret), _CHECKSUM_BYTES):
             raise SessionEnded
         return session_id, secret
 
-    def _checksum(self, session_id: str, secret: bytes) -> bytes:
-        return self._mac(b"seal:" + session_id.encode("utf-8", "replace") + secret)[:_CHECKSUM_BYTES]
+    def _next_secrets(self, secret: bytes) -> list[bytes]:
+        """The successor of *secret*, and those that earlier keys would have made.
 
-    def _next_secret(self, secret: bytes) -> bytes:
-        """The successor of *secret*. It is derived, so a second request gets the same one."""
-        return self._mac(b"successor:" + secret)
-
-    def _mac(self, message: bytes) -> bytes:
-        return hmac.digest(self._key, message, "sha256")
+        It is derived, so that a second request gets the same one.
+        """
+        return self._keys.macs(b"successor:" + secret)
 
     def _replaced_within_grace(self, session: UserSession) -> list[tuple[str, datetime]]:
         now = clock.now()
@@ -392,10 +394,18 @@ class Sessions:
         if replaced_at is None or clock.now() >= replaced_at + self.limits.grace:
             raise SessionReused(session, user)
         for _ in times:
-            secret = self._next_secret(secret)
-            if hmac.compare_digest(_hash(secret), session.secret_hash):
-                return secret
+            successors = self._next_secrets(secret)
+            for each in successors:
+                if hmac.compare_digest(_hash(each), session.secret_hash):
+                    return each
+            # Without keys of earlier secrets there is only one.
+            secret = next((each for each in successors if _hash(each) in times), successors[0])
         raise SessionReused(session, user)
+
+
+def _sealed(session_id: str, secret: bytes) -> bytes:
+    """What the checksum of a token is made of."""
+    return b"seal:" + session_id.encode("utf-8", "replace") + secret
 
 
 def _hash(secret: bytes) -> str:

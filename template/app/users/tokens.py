@@ -1,19 +1,20 @@
 """Signed tokens: mailed links and access tokens.
 
-Each purpose has its own key, derived from SECRET_KEY, and its own audience, so a token works only for its
+Each purpose has its own key (`app/keys.py`) and its own audience, so a token works only for its
 purpose. Mailed links have short tokens (`mail_tokens.py`). Access tokens are JWTs made by hawkapi-auth. Their
 `sid` is the session, which is looked up on each request. You may change lifetimes (settings) and add claims.
 Keep the checks.
 """
 
-import hashlib
-import hmac
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from hawkapi_auth import JWTConfig, TokenIssuer
 
+from app.keys import KeyRing
 from app.users.exceptions import TokenError
 from app.users.mail_tokens import MailTokens
 
@@ -34,8 +35,10 @@ class UserTokenConfig:
     """How tokens are signed and how long they live (seconds)."""
 
     secret: str = field(repr=False)
+    fallbacks: Sequence[str] = field(default=(), repr=False, kw_only=True)
+    """Earlier secrets, whose tokens are still accepted."""
     algorithm: str = "HS256"
-    """The lifetime of access tokens."""
+    """The signature algorithm of access tokens."""
     verify_ttl_seconds: int = 60 * 60
     reset_ttl_seconds: int = 60 * 60
     email_change_ttl_seconds: int = 60 * 60
@@ -53,9 +56,9 @@ class UserTokens:
     """
 
     def __init__(self, config: UserTokenConfig) -> None:
-        if len(config.secret) < MIN_SECRET_LENGTH:
+        if any(len(each) < MIN_SECRET_LENGTH for each in (config.secret, *config.fallbacks)):
             raise ValueError(
-                f"UserTokenConfig.secret must be at least {MIN_SECRET_LENGTH} characters"
+                f"UserTokenConfig.secret and fallbacks must be at least {MIN_SECRET_LENGTH} characters"
                 " (RFC 7518, section 3.2)"
             )
         self.config = config
@@ -63,7 +66,8 @@ class UserTokens:
         self._reset = self._mail_tokens(RESET_TYPE, config.reset_ttl_seconds)
         self._email_change = self._mail_tokens(EMAIL_CHANGE_TYPE, config.email_change_ttl_seconds)
         self._invitation = self._mail_tokens(INVITATION_TYPE, config.invitation_ttl_seconds)
-        self._access = self._issuer(ACCESS_TYPE, config.access_ttl_seconds)
+        keys = self.keys_for(ACCESS_TYPE).keys
+        self._access, *self._older = [self._issuer(ACCESS_TYPE, each) for each in keys]
         # Access tokens with a verified signature. A client sends the same token for minutes, and verifying it
         # takes longer than the query for its session. That query still runs every time.
         self._known: dict[str, tuple[str, str, int]] = {}
@@ -145,7 +149,7 @@ class UserTokens:
         """The user id and session id in an access token. The caller must check that the session is alive."""
         known = self._known.get(token)
         if known is None:
-            claims = _checked(self._access, token)
+            claims = self._checked(token)
             known = claims["sub"], claims["sid"], claims["exp"]
             if len(self._known) >= MAX_KNOWN:
                 self._known.pop(next(iter(self._known)))
@@ -155,31 +159,39 @@ class UserTokens:
             raise TokenError("token expired")
         return user_id, session_id
 
+    def _checked(self, token: str) -> dict[str, Any]:
+        try:
+            return _checked(self._access, token)
+        except TokenError:
+            for older in self._older:
+                with suppress(TokenError):
+                    return _checked(older, token)
+            raise
+
+    def keys_for(self, purpose: str) -> KeyRing:
+        """The keys of *purpose*."""
+        return KeyRing(self.config.secret, purpose, self.config.fallbacks)
+
     def _mail_tokens(self, purpose: str, ttl: int) -> MailTokens:
         config = self.config
         return MailTokens(
-            key=derived_key(config.secret, purpose),
+            keys=self.keys_for(purpose),
             audience=f"{config.issuer or 'app'}:{config.audience or 'app'}:{purpose}",
             lifetime=ttl,
         )
 
-    def _issuer(self, purpose: str, ttl: int) -> TokenIssuer:
+    def _issuer(self, purpose: str, key: str) -> TokenIssuer:
         config = self.config
         return TokenIssuer(
             config=JWTConfig(
-                secret=derived_key(config.secret, purpose),
+                secret=key,
                 algorithm=config.algorithm,
-                access_ttl_seconds=ttl,
+                access_ttl_seconds=config.access_ttl_seconds,
                 issuer=config.issuer,
                 audience=f"{config.audience or 'app'}:{purpose}",
                 access_type=purpose,
             )
         )
-
-
-def derived_key(secret: str, purpose: str) -> str:
-    """A key for one purpose. Because the derivation is an HMAC, no key reveals another."""
-    return hmac.new(secret.encode(), f"user-tokens:{purpose}".encode(), hashlib.sha256).hexdigest()
 
 
 def _checked(issuer: TokenIssuer, token: str) -> dict[str, Any]:

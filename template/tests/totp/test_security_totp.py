@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import func, select, text
 
+from app.keys import KeyRing
 from app.second_factors.routes import factors_of
 from app.totp.models import TotpSecret
 from app.totp.totp import Totp
@@ -105,7 +106,7 @@ async def test_the_secret_is_encrypted_at_rest(owner, db):
 
 async def test_another_secret_key_opens_no_secret(owner, person, manager, caplog, monkeypatch):
     factors = factors_of(manager)
-    other = Totp("another secret key of enough characters", "My app", factors)
+    other = Totp(KeyRing("another secret key of enough characters", "totp"), "My app", factors)
     monkeypatch.setitem(factors._factors, "code", other)
 
     assert (await person.answer(await person.ticket(), code=owner.code())).status_code == 401

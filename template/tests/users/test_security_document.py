@@ -24,9 +24,10 @@ def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _named_in_code() -> set[str]:
-    """The literal purposes in calls of `derived_key`."""
+    """The literal purposes in calls of `KeyRing` and `keys_for`."""
     code = "".join(path.read_text("utf-8") for path in (PROJECT / "app").rglob("*.py"))
-    return {f"user-tokens:{purpose}" for purpose in re.findall(r'derived_key\([^()]+, "([^"]+)"\)', code)}
+    found = re.findall(r'(?:keys_for\(|KeyRing(?:\.of)?\([^()]+, )"([^"]+)"\)', code)
+    return {f"user-tokens:{purpose}" for purpose in found}
 
 
 def test_the_limits_match_the_code() -> None:
@@ -54,7 +55,7 @@ def test_the_maximum_lifetimes_match_the_code() -> None:
 
 
 def test_the_keys_match_the_code(build_app, monkeypatch) -> None:
-    """ASVS 11.1.2: app/users/tokens.py and all other callers of `derived_key`."""
+    """ASVS 11.1.2: app/keys.py and all its callers."""
     derived: set[str] = set()
     derive = hmac.new
 
@@ -62,7 +63,7 @@ def test_the_keys_match_the_code(build_app, monkeypatch) -> None:
         derived.add(message.decode())
         return derive(key, message, algorithm)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("app.users.tokens.hmac.new", watch)
+    monkeypatch.setattr("app.keys.hmac.new", watch)
     build_app()
 
     assert {name for name, _ in _rows(r"`(user-tokens:[^`]+)`")} == derived | _named_in_code()

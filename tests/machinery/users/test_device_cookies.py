@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.keys import KeyRing
 from app.users.device_cookies import LIFETIME, MAX_ACCOUNTS, DeviceCookies
 
 SECRET = "0123456789abcdef" * 4
@@ -13,7 +14,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 @pytest.fixture
 def browsers(set_clock):
     set_clock(NOON)
-    return DeviceCookies(SECRET)
+    return DeviceCookies(KeyRing(SECRET, "device"))
 
 
 def test_a_browser_is_known_for_the_accounts_that_used_it(browsers):
@@ -107,7 +108,7 @@ def test_a_mark_copied_from_another_browser_is_ignored(browsers):
 def test_another_secret_invalidates_every_mark(browsers):
     cookie = browsers.remember("", "ada", 0)
 
-    assert not DeviceCookies("f" * 64).is_ours(cookie)
+    assert not DeviceCookies(KeyRing("f" * 64, "device")).is_ours(cookie)
 
 
 async def test_the_cookie_does_not_log_in(client, make_user, browser_of_answer):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 
-from app.users.tokens import derived_key
+from app.keys import derived_key
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 GRACE, MICROSECOND = timedelta(seconds=30), timedelta(microseconds=1)

@@ -11,6 +11,7 @@ from itertools import permutations
 import jwt
 import pytest
 
+from app.keys import derived_key
 from app.users import UserTokenConfig, UserTokens
 from app.users.mail_tokens import PREFIX
 from app.users.tokens import (
@@ -19,7 +20,6 @@ from app.users.tokens import (
     INVITATION_TYPE,
     RESET_TYPE,
     VERIFY_TYPE,
-    derived_key,
 )
 
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.keys import KeyRing
 from app.users.models import UserSession
 from app.users.sessions import SessionEnded, SessionLimits, Sessions
 
@@ -82,7 +83,7 @@ async def test_an_unremembered_session_lasts_a_day(make_user, begin_session):
 
 async def test_an_unremembered_session_lasts_no_longer_than_others(db, make_user):
     user = await make_user()
-    short = Sessions("x" * 32, SessionLimits(absolute=timedelta(hours=1)))
+    short = Sessions(KeyRing("x" * 32, "session"), SessionLimits(absolute=timedelta(hours=1)))
 
     async with db.session() as session:
         issued = await short.issue(session, user, remember=False)
@@ -214,7 +215,8 @@ async def test_the_secret_of_another_session_finds_nothing(sessions, make_user, 
 async def test_a_token_sealed_with_another_secret_key_finds_nothing(db, make_user, sessions, is_alive):
     user = await make_user()
     async with db.session() as session:
-        issued = await Sessions("another secret of 32 characters!").issue(session, user)
+        other = KeyRing("another secret of 32 characters!", "session")
+        issued = await Sessions(other).issue(session, user)
 
     with pytest.raises(SessionEnded):
         await sessions.by_token(issued.token, kind="bearer")

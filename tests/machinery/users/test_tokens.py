@@ -117,7 +117,7 @@ def test_each_purpose_has_its_own_key(tokens, made_for, used_for):
 @pytest.mark.parametrize(("made_for", "used_for"), [pair for pair in PAIRS if "access" not in pair])
 def test_each_purpose_has_its_own_audience(tokens, made_for, used_for):
     """A second line of defence: even with one key, tokens of two purposes would differ."""
-    getattr(tokens, f"_{made_for}")._key = getattr(tokens, f"_{used_for}")._key
+    getattr(tokens, f"_{made_for}")._keys = getattr(tokens, f"_{used_for}")._keys
 
     with pytest.raises(TokenError):
         CHECK[used_for](tokens, ISSUE[made_for](tokens))

@@ -1,0 +1,311 @@
+"""Copies all tables of a database to another one, with what differs between SQLite and PostgreSQL.
+
+Template-owned; `database_copy.py` is the command. All happens in one transaction of the new database.
+"""
+
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Integer,
+    TableClause,
+    Text,
+    column,
+    func,
+    inspect,
+    literal_column,
+    select,
+    table,
+    text,
+    type_coerce,
+)
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
+
+from app.cli.table_export import snapshot, stored_table
+from app.settings import Settings
+
+type Tell = Callable[[int, int], None]
+"""Called with the rows that were just copied, and those of the whole database."""
+
+_BATCH = 1000
+"""Rows."""
+_VERSIONS = "alembic_version"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""SQLAlchemy stores an interval in SQLite as a time after it."""
+_FOREIGN_KEYS = """
+SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid)
+FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace
+"""
+_SEQUENCES = """
+SELECT format('SELECT setval(%L, coalesce(max(%I), 0) + 1, false) FROM %s', sequence, attname, relation)
+FROM (
+    SELECT attname, attrelid::regclass AS relation,
+           pg_get_serial_sequence(attrelid::regclass::text, attname) AS sequence
+    FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace
+          AND attnum > 0 AND NOT attisdropped
+) AS columns
+WHERE sequence IS NOT NULL
+"""
+
+
+class CopyFailed(Exception):
+    """The message says why, and what to do."""
+
+
+@dataclass
+class Tally:
+    """The number of rows of a table and a checksum, which does not depend on their order."""
+
+    rows: int = 0
+    total: int = 0
+
+    def add(self, row: Sequence[Any], columns: TableClause) -> None:
+        """Count a row, which is the same in both databases although the types of its values may differ."""
+        values = [
+            json.loads(value) if isinstance(each.type, _JsonText) and value else _comparable(value)
+            for value, each in zip(row, columns.columns, strict=True)
+        ]
+        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()
+        self.rows += 1
+        self.total = (self.total + int.from_bytes(digest)) % 2**256
+
+    @property
+    def checksum(self) -> str:
+        """16 hexadecimal digits."""
+        return f"{self.total:064x}"[:16]
+
+
+async def first_with_rows(settings: Settings) -> str | None:
+    """A table that has rows."""
+    async with snapshot(settings) as connection:
+        for name in await _names(connection):
+            one = select(literal_column("1", Integer())).select_from(table(name)).limit(1)
+            if await connection.scalar(one):
+                return name
+    return None
+
+
+async def copy_all(settings: Settings, target: Settings, tell: Tell) -> dict[str, Tally]:
+    """Copy all rows to the migrated database of *target*. Returns what each table has.
+
+    Raises:
+        CopyFailed: the new database was left as it was.
+    """
+    engine = create_async_engine(target.database_url.get_secret_value())
+    try:
+        async with snapshot(settings) as old, engine.begin() as new:
+            names = await _names(old)
+            if missing := sorted({*names} - {*await _names(new)}):
+                raise CopyFailed(
+                    f"It would lack {', '.join(missing)}, which no migration creates. Write one, or drop the"
+                    " table."
+                )
+            sources = {name: await _table(old, name) for name in names}
+            targets = {name: await _table(new, name) for name in names}
+            async with _without_foreign_keys(new):
+                tallies = await _copy_tables(old, sources, new, targets, tell)
+            await _set_sequences(new)
+            for name, each in targets.items():
+                found = await _tally(new, each)
+                if found != tallies[name]:
+                    raise CopyFailed(
+                        f"The rows of {name} differ in the copy: {found.rows} with the checksum"
+                        f" {found.checksum} instead of {tallies[name].rows} with {tallies[name].checksum}."
+                    )
+            return tallies
+    finally:
+        await engine.dispose()
+
+
+async def _names(connection: AsyncConnection) -> list[str]:
+    names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+    return sorted({*names} - {_VERSIONS})
+
+
+async def _table(connection: AsyncConnection, name: str) -> TableClause:
+    """The table with the types of the database, and without computed columns."""
+    described = await connection.run_sync(lambda sync: inspect(sync).get_columns(name))
+    computed = {each["name"] for each in described if "computed" in each}
+    stored = await connection.run_sync(stored_table, name)
+    kept = [each for each in stored.columns if each.name not in computed]
+    is_text = connection.dialect.name == "sqlite"
+
+    def kind_of(stored: TypeEngine[Any]) -> TypeEngine[Any]:
+        if not isinstance(stored, JSON):
+            return stored
+        return _JsonText() if is_text else _CastJson(stored)
+
+    return table(name, *(column(each.name, kind_of(each.type)) for each in kept))
+
+
+async def _copy_tables(
+    old: AsyncConnection,
+    sources: dict[str, TableClause],
+    new: AsyncConnection,
+    targets: dict[str, TableClause],
+    tell: Tell,
+) -> dict[str, Tally]:
+    numbers = [await old.scalar(select(func.count()).select_from(each)) or 0 for each in sources.values()]
+    tallies = {name: Tally() for name in sources}
+    for name, source in sources.items():
+        kinds = {each.name: targets[name].columns[each.name].type for each in source.columns}
+        # A migration may have inserted rows, which the old database has too.
+        await new.execute(targets[name].delete())
+        try:
+            async for rows in _batches(old, source):
+                for row in rows:
+                    tallies[name].add(row, source)
+                values = [
+                    {each: _adapted(value, kinds[each]) for each, value in zip(kinds, row, strict=True)}
+                    for row in rows
+                ]
+                await new.execute(targets[name].insert(), values)
+                tell(len(rows), sum(numbers))
+        except DBAPIError as error:
+            raise CopyFailed(f"A row of {name} is refused: {error.orig}. Correct it first.") from error
+        except (ValueError, OverflowError) as error:
+            # SQLite stores any text in any column.
+            raise CopyFailed(f"A row of {name} cannot be read: {error}. Correct it first.") from error
+    return tallies
+
+
+async def _batches(
+    connection: AsyncConnection, stored: TableClause
+) -> AsyncGenerator[Sequence[Sequence[object]]]:
+    async with connection.stream(select(stored), execution_options={"yield_per": _BATCH}) as result:
+        async for rows in result.partitions():
+            yield rows
+
+
+async def _tally(connection: AsyncConnection, stored: TableClause) -> Tally:
+    tally = Tally()
+    async for rows in _batches(connection, stored):
+        for row in rows:
+            tally.add(row, stored)
+    return tally
+
+
+# What differs between the databases
+
+
+@asynccontextmanager
+async def _without_foreign_keys(connection: AsyncConnection) -> AsyncGenerator[None]:
+    """Rows are copied in any order, and rows of a table may refer to each other."""
+    if connection.dialect.name == "sqlite":
+        # SQLite ignores foreign keys unless it is asked to check them.
+        yield
+        broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).mappings().first()
+        if broken:
+            raise CopyFailed(
+                f"A row of {broken['table']} refers to one of {broken['parent']} that does not exist."
+            )
+        return
+    keys = (await connection.execute(text(_FOREIGN_KEYS))).all()
+    for relation, name, _ in keys:
+        await connection.exec_driver_sql(f"ALTER TABLE {relation} DROP CONSTRAINT {name}")
+    yield
+    for relation, name, definition in keys:
+        try:
+            await connection.exec_driver_sql(f"ALTER TABLE {relation} ADD CONSTRAINT {name} {definition}")
+        except DBAPIError as error:
+            raise CopyFailed(
+                f"A row of {relation} refers to one that does not exist ({name}). SQLite accepts that if"
+                " somebody changes it with other tools. Correct it first."
+            ) from error
+
+
+async def _set_sequences(connection: AsyncConnection) -> None:
+    """Begin after the ids that were copied. SQLite does so by itself."""
+    if connection.dialect.name == "postgresql":
+        for statement in (await connection.scalars(text(_SEQUENCES))).all():
+            await connection.exec_driver_sql(statement)
+
+
+class _JsonText(TypeDecorator[str]):
+    """JSON as text. As a value, a JSON `null` could not be told from NULL."""
+
+    impl = Text
+    cache_ok = True
+
+
+class _CastJson(_JsonText):
+    """The same where JSON is not stored as text."""
+
+    cache_ok = True
+
+    def __init__(self, stored: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.stored = stored
+
+    def bind_expression(self, bindparam: Any) -> ColumnElement[Any]:
+        """Text to JSON."""
+        return sql_cast(type_coerce(bindparam, Text()), self.stored)
+
+    def column_expression(self, column: Any) -> ColumnElement[Any]:
+        """JSON to text."""
+        return sql_cast(type_coerce(column, self.stored), Text())
+
+
+def _adapted(value: object, kind: TypeEngine[Any]) -> object:
+    """*value* as a column of *kind* takes it."""
+    match value, _python_type(kind):
+        case datetime(), python if python is timedelta:
+            return _utc(value) - _EPOCH
+        case timedelta(), python if python is datetime:
+            return (_EPOCH + value).replace(tzinfo=None)
+        case datetime(), _:
+            has_zone = isinstance(kind, DateTime) and kind.timezone
+            return _utc(value) if has_zone else _utc(value).replace(tzinfo=None)
+        case str(), python if python is UUID:
+            return UUID(value)
+        case UUID(), python if python is str:
+            return value.hex
+        case _:
+            return value
+
+
+def _python_type(kind: TypeEngine[Any]) -> type[object] | None:
+    try:
+        return kind.python_type
+    except NotImplementedError:
+        return None
+
+
+def _comparable(value: object) -> object:
+    """*value* as JSON, the same for what two databases store differently."""
+    match value:
+        case bool():
+            return int(value)
+        case datetime():
+            return _utc(value).isoformat()
+        case timedelta():
+            return (_EPOCH + value).isoformat()
+        case date() | time():
+            return value.isoformat()
+        case UUID():
+            return value.hex
+        case bytes():
+            return value.hex()
+        case Decimal():
+            return f"{value.normalize():f}"
+        case None | str() | int() | float():
+            return value
+        case _:
+            return str(value)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

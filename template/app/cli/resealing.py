@@ -1,0 +1,107 @@
+"""`app db reseal`: encrypts again, with SECRET_KEY, what an earlier secret has encrypted. Template-owned."""
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from app.cli.common import application, fail, friendly_errors
+
+if TYPE_CHECKING:
+    from sqlalchemy import Column, Row
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from app.keys import KeyRing
+    from app.web import App
+
+type _State = Literal["with SECRET_KEY", "encrypted again", "with an earlier secret", "unreadable"]
+_BATCH = 500
+"""Rows in a transaction, during which others cannot write to SQLite."""
+
+
+@friendly_errors
+def reseal(
+    check: Annotated[bool, typer.Option("--check", help="Change nothing, only count.")] = False,
+) -> None:
+    """Encrypt again, with SECRET_KEY, what a secret in SECRET_KEY_FALLBACKS has encrypted.
+
+    The application may run meanwhile, with the new SECRET_KEY. Afterwards the database does not need
+    SECRET_KEY_FALLBACKS. With --check, exits with 1 if it does.
+    """
+    found = asyncio.run(_reseal_all(change=not check))
+    if lost := found["unreadable"]:
+        fail(
+            f"No secret decrypts {lost} of the values. If you still have the one that they were encrypted"
+            " with, add it to SECRET_KEY_FALLBACKS."
+        )
+    if older := found["with an earlier secret"]:
+        fail(f"{older} of the values still need SECRET_KEY_FALLBACKS: run `uv run app db reseal`.")
+    typer.echo("Nothing in the database needs SECRET_KEY_FALLBACKS.")
+
+
+async def _reseal_all(*, change: bool) -> Counter[_State]:
+    """Print a line for each encrypted column, and return how many values there are of each state."""
+    from app.database import Base
+    from app.keys import SEALED
+
+    total = Counter[_State]()
+    async with application() as app:
+        for table in Base.metadata.sorted_tables:
+            for column in table.columns:
+                if SEALED in column.info:
+                    found = await _reseal(app, column, change=change)
+                    total += found
+                    counts = ", ".join(f"{number} {state}" for state, number in found.items())
+                    typer.echo(f"{table.name}.{column.name}: {counts or 'empty'}")
+    return total
+
+
+async def _reseal(app: "App", column: "Column[Any]", *, change: bool) -> Counter[_State]:
+    from app.keys import SEALED, KeyRing
+
+    keys = KeyRing.of(app.state.settings, column.info[SEALED])
+    found, last = Counter[_State](), None
+    while True:
+        async with app.state.db.session() as db:
+            rows = await _rows_after(db, column, last)
+            for row in rows:
+                found[await _reseal_row(db, column, row, keys, change=change)] += 1
+        if not rows:
+            return found
+        last = rows[-1]
+
+
+async def _rows_after(db: "AsyncSession", column: "Column[Any]", last: "Row[Any] | None") -> list["Row[Any]"]:
+    """The next rows that have a value: the value and the primary key."""
+    from sqlalchemy import select, tuple_
+
+    key = column.table.primary_key.columns
+    following = select(column, *key).where(column.is_not(None)).order_by(*key).limit(_BATCH)
+    if last is not None:
+        following = following.where(tuple_(*key) > tuple_(*last[1:]))
+    return list(await db.execute(following))
+
+
+async def _reseal_row(
+    db: "AsyncSession", column: "Column[Any]", row: "Row[Any]", keys: "KeyRing", *, change: bool
+) -> _State:
+    from sqlalchemy import update
+
+    from app.keys import CannotDecrypt
+
+    sealed, *key = row
+    if keys.is_current(sealed):
+        return "with SECRET_KEY"
+    try:
+        plain = keys.decrypt(sealed)
+    except CannotDecrypt:
+        return "unreadable"
+    if not change:
+        return "with an earlier secret"
+    # Somebody may have written a new value since, which must stay.
+    same = [each == value for each, value in zip(column.table.primary_key.columns, key, strict=True)]
+    await db.execute(
+        update(column.table).where(*same, column == sealed).values({column: keys.encrypt(plain)})
+    )
+    return "encrypted again"

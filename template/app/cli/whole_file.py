@@ -1,0 +1,48 @@
+"""Writes a file for its owner only, complete or not at all. Template-owned."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkstemp
+
+from app.cli.common import fail
+from app.cli.permissions import OWNER_ONLY
+
+
+@contextmanager
+def whole_file(path: Path, *, replace: bool = False) -> Generator[Path]:
+    """A file to write in the block, which has the name *path* afterwards. If the block raises, it is deleted.
+
+    Ends the command with a sentence if *path* exists, unless *replace*, or cannot be written.
+    """
+    if os.path.lexists(path) and not replace:
+        fail(f"{path} exists already, and nothing is overwritten. Choose another file.")
+    with explained(path):
+        # The name ends alike, because git may ignore only such files.
+        number, name = mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=path.suffix)
+        os.close(number)
+    part = Path(name)
+    try:
+        yield part
+        with explained(path):
+            with part.open("rb+") as written:
+                os.fsync(written.fileno())
+            if not replace:
+                # Fails if someone else has made the file since.
+                path.touch(OWNER_ONLY, exist_ok=False)
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def explained(output: str | Path) -> Generator[None]:
+    """End with a sentence if *output* cannot be written."""
+    try:
+        yield
+    except BrokenPipeError:
+        # `| head`: Click exits quietly.
+        raise
+    except OSError as error:
+        fail(f"{output} cannot be written: {error.strerror}. Choose another file or folder.")

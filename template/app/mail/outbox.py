@@ -208,6 +208,12 @@ async def dead_messages(
     return list(await db.scalars(query.order_by(order).limit(limit)))
 
 
+async def dead_ids(db: AsyncSession) -> list[int]:
+    """The ids of all mails that were set aside, oldest first."""
+    query = select(OutboxMessage.id).where(OutboxMessage.status == DEAD)
+    return list(await db.scalars(query.order_by(OutboxMessage.id)))
+
+
 async def dead_message(db: AsyncSession, message_id: int) -> OutboxMessage | None:
     """The mail that was set aside with this id, or None."""
     query = select(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.status == DEAD)

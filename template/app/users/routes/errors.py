@@ -39,6 +39,8 @@ EMAIL_TAKEN = {409: {"email_taken": "The e-mail address already has an account."
 LAST_SUPERUSER = {409: {"last_superuser": "The account is the last active superuser."}}
 ACCOUNT_IN_USE = {409: {"account_in_use": "Other data refers to the account and is not deleted with it."}}
 ACCOUNT_DISABLED = {409: {"account_disabled": "The account is disabled."}}
+MAIL_EXPIRED = {409: {"mail_expired": "The link in the mail has expired."}}
+UNKNOWN_MAIL = {404: "No mail with this number was set aside."}
 UNKNOWN_ACCOUNT = {404: "The account does not exist."}
 BUSY = {
     503: {"busy": "Too many passwords are being checked at the moment. Retry-After says when to try again."}

@@ -95,7 +95,7 @@ class Worker:
                 bell.clear()
                 try:
                     was_busy, is_busy = is_busy, await self._handle_next()
-                    idle = await self._until_next() if bell.is_listening else IDLE
+                    idle = await self._until_next() if bell.is_listening and not is_busy else IDLE
                 except Exception as error:
                     fault.failed(error)
                     pause = min(max(2 * pause, IDLE), MAX_PAUSE)

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hawkapi_mail import EmailMessage
 from typer.testing import CliRunner, Result
 
 from app.cli import cli
 from app.cli.common import application
+from app.keys import KeyRing
+from app.mail.stored import PURPOSE, opened
 from app.settings import Settings
 
 PROJECT = Path(__file__).parent.parent
@@ -79,12 +82,15 @@ def run(database: Path) -> Run:
     return invoke
 
 
+SECRET_KEY = "0123456789abcdef" * 4  # pragma: allowlist secret
+
+
 def set_environment(patch: pytest.MonkeyPatch, database: Path) -> None:
     for field in Settings.model_fields:
         patch.delenv(field.upper(), raising=False)
     for name, value in {
         "ENVIRONMENT": "test",
-        "SECRET_KEY": "0123456789abcdef" * 4,
+        "SECRET_KEY": SECRET_KEY,
         "DATABASE_URL": f"sqlite+aiosqlite:///{database}",
         "MAIL_BACKEND": "memory",
     }.items():
@@ -312,6 +318,19 @@ def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
+def mails(query: Callable[[str], list[tuple[Any, ...]]]) -> Callable[[], list[EmailMessage]]:
+    """`mails()`: the mails in the outbox, oldest first."""
+
+    def read() -> list[EmailMessage]:
+        keys = KeyRing(SECRET_KEY, PURPOSE)
+        return [
+            opened(text, keys).message for (text,) in query("SELECT message FROM mail_outbox ORDER BY id")
+        ]
+
+    return read
+
+
+@pytest.fixture
 def log_in(populated: Path) -> Callable[..., str]:
     """`log_in("ada@example.com", FIREFOX)`: begin a session. Returns its client's token."""
 
@@ -329,7 +348,7 @@ def log_in(populated: Path) -> Callable[..., str]:
 
 
 type Query = Callable[[str], list[tuple[Any, ...]]]
-
+type Mails = Callable[[], list[EmailMessage]]
 type LogIn = Callable[..., str]
 
 LIVE = "SELECT count(*) FROM user_sessions WHERE revoked_at IS NULL"
@@ -351,11 +370,11 @@ def test_the_last_superuser_keeps_their_rights(run: Run, populated: Path, query:
     assert query("SELECT event FROM audit_events") == []
 
 
-def test_a_reset_link_is_mailed_but_not_printed(run: Run, populated: Path, query: Query):
+def test_a_reset_link_is_mailed_but_not_printed(run: Run, populated: Path, mails: Mails):
     result = run("users", "send-reset", "ada@example.com")
 
-    ((text,),) = query("SELECT message FROM mail_outbox")
-    token = re.search(r"/password-reset/([\w.-]+)", str(text))
+    (mail,) = mails()
+    token = re.search(r"/password-reset/([\w.-]+)", mail.text_body)
     assert (result.exit_code, result.output) == (0, "The e-mail to ada@example.com is in the outbox.\n")
     assert token is not None
     assert token[1] not in result.output
@@ -367,7 +386,7 @@ def test_without_a_factor_there_is_nothing_to_reset(run: Run, populated: Path):
     assert refusal(run("users", "reset-factors", "ada@example.com")) in sentences
 
 
-def test_a_new_password_can_be_required_and_waived(run: Run, log_in: LogIn, query: Query):
+def test_a_new_password_can_be_required_and_waived(run: Run, log_in: LogIn, query: Query, mails: Mails):
     """Checklist 21."""
     log_in("ada@example.com")
     version = "SELECT password_version, must_reset_password FROM users WHERE email = 'ada@example.com'"
@@ -376,8 +395,8 @@ def test_a_new_password_can_be_required_and_waived(run: Run, log_in: LogIn, quer
     state, listed = query(version), run("users", "list", "--search", "ada").stdout
     waived = run("users", "waive-reset", "ada@example.com")
 
-    ((text,),) = query("SELECT message FROM mail_outbox")
-    token = re.search(r"/password-reset/([\w.-]+)", str(text))
+    (mail,) = mails()
+    token = re.search(r"/password-reset/([\w.-]+)", mail.text_body)
     assert required.output == "ada@example.com must set a new password.\n"
     assert (state, "must reset the password" in listed) == ([(1, 1)], True)
     assert waived.output == "ada@example.com may log in with the current password.\n"
@@ -424,22 +443,22 @@ def test_an_address_is_verified(run: Run, populated: Path):
     assert "ada@example.com  active, verified\n" in run("users", "list").stdout
 
 
-def test_a_password_is_set(run: Run, log_in: LogIn, query: Query):
+def test_a_password_is_set(run: Run, log_in: LogIn, query: Query, mails: Mails):
     log_in("ada@example.com")
     run("users", "require-reset", "ada@example.com")
     before = query("SELECT hashed_password FROM users WHERE email = 'ada@example.com'")
 
     result = run("users", "set-password", "ada@example.com", "--stdin", stdin=f"{OTHER_PASSWORD}\n")
 
-    *_, (mail,) = query("SELECT message FROM mail_outbox ORDER BY id")
+    *_, mail = mails()
     assert result.output == (
         "ada@example.com has a new password and is logged out everywhere. Its owner gets an e-mail.\n"
     )
     assert query("SELECT hashed_password FROM users WHERE email = 'ada@example.com'") != before
     assert "must reset" not in run("users", "show", "ada@example.com").stdout
     assert run("users", "sessions", "ada@example.com").stdout == ""
-    assert "password was changed" in str(mail)
-    assert OTHER_PASSWORD not in str(mail)
+    assert "password was changed" in mail.subject
+    assert OTHER_PASSWORD not in mail.text_body
 
 
 def test_a_password_that_breaks_the_rules_changes_nothing(run: Run, log_in: LogIn, query: Query):

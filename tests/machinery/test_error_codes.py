@@ -33,6 +33,7 @@ STATUSES = {
     "last_superuser": 409,
     "login_code_refused": 401,
     "login_expired": 401,
+    "mail_expired": 409,
     "malformed_form": 400,
     "malformed_json": 400,
     "method_not_allowed": 405,

@@ -353,10 +353,10 @@ def test_mails_of_the_first_release_are_kept_by_upgrade_and_downgrade(
 
     command.upgrade(config, "mail@head")
     forth = stored_mail(empty_database)
-    new = text("SELECT user_id, subject, expires_at FROM mail_outbox")
+    new = text("SELECT user_id, subject, expires_at, unfinished FROM mail_outbox")
     added = execute(empty_database, lambda connection: tuple(connection.execute(new).one()))
     command.downgrade(config, "mail_0001")
     back = stored_mail(empty_database)
 
     assert (forth, back) == (MAIL, MAIL)
-    assert added == (None, "", None)
+    assert added == (None, "", None, 0)

@@ -77,7 +77,7 @@ async def _rows_after(db: "AsyncSession", column: "Column[Any]", last: "Row[Any]
     from sqlalchemy import select, tuple_
 
     key = column.table.primary_key.columns
-    following = select(column, *key).where(column.is_not(None)).order_by(*key).limit(_BATCH)
+    following = select(column, *key).where(column.is_not(None), column != "").order_by(*key).limit(_BATCH)
     if last is not None:
         following = following.where(tuple_(*key) > tuple_(*last[1:]))
     return list(await db.execute(following))

@@ -174,9 +174,8 @@ def _sessions(user: "User", number: int, now: datetime) -> "Iterator[UserSession
 def _add_failed_mail(db: "AsyncSession", user: "User") -> None:
     from hawkapi_mail import EmailMessage
 
-    from app.mail import OutboxMessage
+    from app.mail import enqueue
     from app.mail.outbox import DEAD
-    from app.mail.stored import StoredMail, addressed, to_json
 
     message = EmailMessage.build(
         subject="An e-mail that could not be sent",
@@ -184,13 +183,5 @@ def _add_failed_mail(db: "AsyncSession", user: "User") -> None:
         to=user.email,
         text="The mail server refused this e-mail. An administrator can send it again or delete it.",
     )
-    db.add(
-        OutboxMessage(
-            user_id=user.id,
-            subject=message.subject,
-            message=to_json(StoredMail(addressed(message))),
-            status=DEAD,
-            attempts=33,
-            last_error="SMTPRecipientsRefused 550 5.1.1",
-        )
-    )
+    mail = enqueue(db, message, user_id=user.id)
+    mail.status, mail.attempts, mail.last_error = DEAD, 33, "SMTPRecipientsRefused 550 5.1.1"

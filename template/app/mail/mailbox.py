@@ -14,8 +14,9 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
+from app.keys import CannotDecrypt, KeyRing
 from app.mail.outbox import SENT, OutboxMessage
-from app.mail.stored import from_json
+from app.mail.stored import keys_of, opened
 from app.settings import Settings
 
 SHOWN = 200
@@ -48,13 +49,15 @@ async def keep(db: AsyncSession, ids: Iterable[int]) -> None:
 async def sent_mails(db: AsyncSession) -> list[SentMail]:
     """The mails in the mailbox, newest first."""
     newest_first = _sent().order_by(OutboxMessage.next_attempt_at.desc(), OutboxMessage.id.desc())
-    return [_opened(row) for row in await db.scalars(newest_first.limit(SHOWN))]
+    keys = keys_of(db)
+    found = [_opened(row, keys) for row in await db.scalars(newest_first.limit(SHOWN))]
+    return [mail for mail in found if mail is not None]
 
 
 async def sent_mail(db: AsyncSession, identifier: int) -> SentMail | None:
     """One mail of the mailbox."""
     row = (await db.scalars(_sent().where(OutboxMessage.id == identifier))).one_or_none()
-    return row and _opened(row)
+    return row and _opened(row, keys_of(db))
 
 
 async def newest_id(db: AsyncSession) -> int:
@@ -78,5 +81,9 @@ def _sent() -> Select[OutboxMessage]:
     return select(OutboxMessage).where(OutboxMessage.status == SENT)
 
 
-def _opened(row: OutboxMessage) -> SentMail:
-    return SentMail(row.id, row.next_attempt_at, from_json(row.message).message)
+def _opened(row: OutboxMessage, keys: KeyRing) -> SentMail | None:
+    """None if SECRET_KEY was changed meanwhile, as happens in development."""
+    try:
+        return SentMail(row.id, row.next_attempt_at, opened(row.message, keys).message)
+    except CannotDecrypt:
+        return None

@@ -1,15 +1,17 @@
 """The outbox: mails stored as rows in the same transaction as the change they are about. Template-owned.
 
 A mail exists if and only if that change was committed. A worker (`worker.py`) takes rows with `lease`, which
-never gives one row to two workers, and sends them. Delivery is at least once: if a worker is killed after the
-server accepted the mail and before the row is deleted, another sends it again with the same Message-ID.
+never gives one row to two workers, and sends them; `wakeup.py` tells it at the commit. Delivery is at least
+once: if a worker is killed after the server accepted the mail and before the row is deleted, another sends it
+again with the same Message-ID.
 
-A row is deleted when the mail was sent, when its account is deleted, or some time after it was set aside. Its
-content is deleted when the link in the mail expires. In development, `mailbox.py` keeps what was sent.
+The content of a mail is encrypted (`stored.py`). A row is deleted when the mail was sent, when its account is
+deleted, or some time after it was set aside. Its content is deleted when the link in the mail expires. In
+development, `mailbox.py` keeps what was sent.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from hawkapi_mail import EmailMessage
 from sqlalchemy import (
@@ -31,7 +33,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import clock
 from app.clock import UTCDateTime
 from app.database import Base
-from app.mail.stored import StoredMail, addressed, from_json, to_json
+from app.keys import sealed_for
+from app.mail.stored import PURPOSE, StoredMail, addressed, keys_of, opened, sealed
 
 PENDING = "pending"
 DEAD = "dead"
@@ -62,13 +65,15 @@ class OutboxMessage(Base):
     """The account that the mail belongs to. It is deleted with the account and is part of its export."""
     subject: Mapped[str] = mapped_column(Text, default="", server_default="")
     """The subject, for the owner and the operator. It stays until the row is deleted: put no secret in it."""
-    message: Mapped[str] = mapped_column(Text, info=_SECRET)
-    """The whole mail as JSON, including the tokens of its links: never log it. Empty after `expires_at`."""
+    message: Mapped[str] = mapped_column(Text, info=_SECRET | sealed_for(PURPOSE))
+    """The whole mail, sealed (`stored.py`). Empty after `expires_at`."""
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     """When the link in the mail expires. The mail is not sent after that."""
     status: Mapped[str] = mapped_column(String(8), default=PENDING)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
-    """Attempts started. Counted when a worker takes the row, so a mail that crashes workers is given up."""
+    """Attempts started. Counted when a worker takes the row, and identifies its lease."""
+    unfinished: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """How many of the attempts have no result: the worker died, or is sending now."""
     next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
     """For a mail that was set aside, or sent: when that happened."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
@@ -83,7 +88,7 @@ def enqueue(
     discard: bool = False,
     user_id: str | None = None,
     expires_at: datetime | None = None,
-) -> None:
+) -> OutboxMessage:
     """Add *message* to the outbox. It is sent after the caller's transaction is committed.
 
     With *discard*, the worker deletes the row without sending it. A request for an unknown e-mail address
@@ -92,15 +97,15 @@ def enqueue(
     *user_id*: the account that the mail belongs to. The caller's transaction must keep it from being deleted.
     *expires_at*: when the link in it expires.
     """
-    db.add(
-        OutboxMessage(
-            user_id=user_id,
-            # PostgreSQL stores no NUL in a text.
-            subject=message.subject.replace("\0", ""),
-            message=to_json(StoredMail(addressed(message), discard)),
-            expires_at=expires_at,
-        )
+    row = OutboxMessage(
+        user_id=user_id,
+        # PostgreSQL stores no NUL in a text.
+        subject=message.subject.replace("\0", ""),
+        message=sealed(StoredMail(addressed(message), discard), keys_of(db)),
+        expires_at=expires_at,
     )
+    db.add(row)
+    return row
 
 
 async def lease(
@@ -127,11 +132,23 @@ async def lease(
     taken = await db.scalars(
         update(OutboxMessage)
         .where(OutboxMessage.id.in_(select(due.c.id)))
-        .values(attempts=OutboxMessage.attempts + 1, next_attempt_at=now + duration)
+        .values(
+            attempts=OutboxMessage.attempts + 1,
+            unfinished=OutboxMessage.unfinished + 1,
+            next_attempt_at=now + duration,
+        )
         .returning(OutboxMessage)
         .execution_options(synchronize_session=False, populate_existing=True)
     )
     return sorted(taken, key=lambda row: row.id)
+
+
+async def seconds_until_due(db: AsyncSession) -> float | None:
+    """Seconds until the next mail may be taken; None if none is waiting."""
+    waiting = select(OutboxMessage.next_attempt_at).where(OutboxMessage.status == PENDING)
+    due = await db.scalar(waiting.order_by(OutboxMessage.next_attempt_at).limit(1))
+    # SQLite returns this column without a zone.
+    return due and (due.replace(tzinfo=due.tzinfo or UTC) - _now()).total_seconds()
 
 
 async def renew(db: AsyncSession, row: OutboxMessage, duration: timedelta) -> bool:
@@ -146,7 +163,13 @@ async def remove(db: AsyncSession, ids: Iterable[int]) -> None:
 
 async def put_back(db: AsyncSession, row: OutboxMessage, delay: timedelta, error: str) -> None:
     """Try again after *delay* because the attempt failed with *error*."""
-    await _change(db, row, next_attempt_at=_now() + delay, last_error=error)
+    await _change(
+        db,
+        row,
+        next_attempt_at=_now() + delay,
+        last_error=error,
+        unfinished=OutboxMessage.unfinished - 1,
+    )
 
 
 async def set_aside(db: AsyncSession, row: OutboxMessage, error: str) -> None:
@@ -185,6 +208,12 @@ async def dead_messages(
     return list(await db.scalars(query.order_by(order).limit(limit)))
 
 
+async def dead_ids(db: AsyncSession) -> list[int]:
+    """The ids of all mails that were set aside, oldest first."""
+    query = select(OutboxMessage.id).where(OutboxMessage.status == DEAD)
+    return list(await db.scalars(query.order_by(OutboxMessage.id)))
+
+
 async def dead_message(db: AsyncSession, message_id: int) -> OutboxMessage | None:
     """The mail that was set aside with this id, or None."""
     query = select(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.status == DEAD)
@@ -207,7 +236,7 @@ async def retry(db: AsyncSession, message_id: int) -> bool:
     retried = await db.execute(
         update(OutboxMessage)
         .where(*sendable)
-        .values(status=PENDING, attempts=0, next_attempt_at=_now(), last_error="")
+        .values(status=PENDING, attempts=0, unfinished=0, next_attempt_at=_now(), last_error="")
         .returning(OutboxMessage.id)
         .execution_options(synchronize_session=False)
     )
@@ -249,5 +278,6 @@ async def _change(db: AsyncSession, row: OutboxMessage, **values: object) -> boo
 async def pending_messages(db: AsyncSession) -> list[EmailMessage]:
     """Mails waiting to be sent, oldest first, excluding those that will be discarded."""
     waiting = select(OutboxMessage.message).where(OutboxMessage.status == PENDING)
-    stored = [from_json(text) for text in await db.scalars(waiting.order_by(OutboxMessage.id))]
+    keys = keys_of(db)
+    stored = [opened(text, keys) for text in await db.scalars(waiting.order_by(OutboxMessage.id))]
     return [mail.message for mail in stored if not mail.discard]

@@ -1,6 +1,8 @@
-"""The stored form of a mail in the outbox: JSON, with attachments in base64. Template-owned.
+"""The stored form of a mail in the outbox: JSON, encrypted with a key of SECRET_KEY. Template-owned.
 
-Rows outlive releases: add fields only with a default, and never rename one.
+A mail can contain a link that opens an account, so that a copy of the table must not be readable. The
+recipient is inside, too: who can write to the table cannot send a link elsewhere. Rows outlive releases: add
+fields only with a default, and never rename one.
 """
 
 from dataclasses import replace
@@ -9,6 +11,13 @@ from email.utils import format_datetime, parseaddr
 
 import msgspec
 from hawkapi_mail import EmailMessage, new_message_id
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database import services_of_session
+from app.keys import KeyRing
+
+PURPOSE = "outbox"
+"""The purpose of the key."""
 
 
 class StoredMail(msgspec.Struct):
@@ -18,17 +27,25 @@ class StoredMail(msgspec.Struct):
     discard: bool = False
 
 
-def to_json(mail: StoredMail) -> str:
-    return msgspec.json.encode(mail).decode()
+def keys_of(db: AsyncSession) -> KeyRing:
+    """The keys that open the mails of the application that created *db*."""
+    return KeyRing.of(services_of_session(db).settings, PURPOSE)
 
 
-def from_json(text: str) -> StoredMail:
-    """Read what `to_json` wrote.
+def sealed(mail: StoredMail, keys: KeyRing) -> str:
+    """*mail* as the outbox stores it."""
+    return keys.encrypt(msgspec.json.encode(mail).decode())
+
+
+def opened(text: str, keys: KeyRing) -> StoredMail:
+    """Read what `sealed` returned, or the plain JSON of an older version.
 
     Raises:
-        msgspec.MsgspecError: *text* is not a stored mail.
+        CannotDecrypt: it was sealed with another SECRET_KEY.
+        msgspec.MsgspecError: it is not a stored mail.
     """
-    return msgspec.json.decode(text, type=StoredMail)
+    json = text if text.startswith("{") else keys.decrypt(text)
+    return msgspec.json.decode(json, type=StoredMail)
 
 
 def addressed(message: EmailMessage) -> EmailMessage:

@@ -6,7 +6,6 @@ identify rows by id and never contain an address, a link or text of a mail.
 
 import asyncio
 import logging
-from contextlib import suppress
 from datetime import timedelta
 
 import msgspec
@@ -15,20 +14,24 @@ from hawkapi_sqlalchemy import Database
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.faults import Fault
+from app.keys import CannotDecrypt
 from app.mail import mailbox, outbox
 from app.mail.backends import Undeliverable, build_backend
 from app.mail.outbox import OutboxMessage
-from app.mail.stored import StoredMail, from_json
+from app.mail.stored import StoredMail, keys_of, opened
+from app.mail.wakeup import listening
 from app.settings import Settings
 from app.web.database_errors import names_of
 
 logger = logging.getLogger("app.mail")
 
-IDLE = 1.0
+IDLE = 0.5
 """Seconds between checks of an empty outbox."""
+IDLE_LISTENING = 5.0
+"""The same, while the database wakes the worker (`wakeup.py`)."""
 BUSY = 0.2
 """Seconds until the next check after a mail, because more may follow soon."""
-MAX_PAUSE = 30.0
+MAX_PAUSE = 5.0
 """The maximum number of seconds between attempts while the database is unavailable."""
 FIRST_RETRY = 10.0
 """Seconds before the second attempt. The delay doubles with each further attempt, plus or minus 20
@@ -39,6 +42,9 @@ MAIL_MAX_ATTEMPTS then takes about a day, so that a mail outlasts a long outage 
 LEASE = 8.0
 """Seconds until another worker takes the mail of a worker that was killed. The workers' clocks must agree to
 within a few seconds. Otherwise one takes a mail that another is still sending."""
+MAX_DEATHS = 5
+"""A mail is set aside when this many workers have died while they sent it, because it may be what kills them.
+Each makes the next worker wait longer, about 2.5 minutes in all: long enough for a few unlucky restarts."""
 RENEWAL = 2.0
 """Seconds between renewals of the lease while a mail is sent. Several may fail before the lease expires."""
 STEPS = 12
@@ -83,21 +89,22 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until *stop* is set. A send that has started is finished first."""
-        pause, fault = IDLE, Fault(logger, "the mail worker")
-        while not stop.is_set():
-            try:
-                is_busy = await self._handle_next()
-            except Exception as error:
-                fault.failed(error)
-                pause = min(max(2 * pause, IDLE), MAX_PAUSE)
-                await _wait(stop, pause)
-                continue
-            fault.ended()
-            if is_busy:
-                pause = BUSY
-                continue
-            await _wait(stop, pause)
-            pause = IDLE
+        pause, fault, is_busy = 0.0, Fault(logger, "the mail worker"), True
+        async with listening(self._database) as bell:
+            while not stop.is_set():
+                bell.clear()
+                try:
+                    was_busy, is_busy = is_busy, await self._handle_next()
+                    idle = await self._until_next() if bell.is_listening and not is_busy else IDLE
+                except Exception as error:
+                    fault.failed(error)
+                    pause = min(max(2 * pause, IDLE), MAX_PAUSE)
+                    await bell.wait(stop, pause)
+                    continue
+                fault.ended()
+                pause = 0
+                if not is_busy:
+                    await bell.wait(stop, BUSY if was_busy else idle)
         await self._say_goodbye()
 
     async def run_once(self) -> int:
@@ -114,15 +121,21 @@ class Worker:
     async def _handle_next(self) -> bool:
         await self._remove_finished()
         async with self._database.session() as db:
+            keys = keys_of(db)
             leased = await outbox.lease(db, timedelta(seconds=LEASE))
-        if not leased:
-            return False
-        (row,) = leased
-        if row.attempts > self._retry.max_attempts:
-            await self._set_aside(row, "the worker ended during the last attempt")
+            if not leased:
+                return False
+            (row,) = leased
+            if _deaths(row):
+                await outbox.renew(db, row, self._lease_of(row))
+        if _deaths(row) >= MAX_DEATHS:
+            await self._set_aside(row, f"{MAX_DEATHS} workers died while they sent the mail")
             return True
         try:
-            mail = from_json(row.message)
+            mail = opened(row.message, keys)
+        except CannotDecrypt:
+            await self._set_aside(row, "the mail cannot be opened: it was stored with another SECRET_KEY")
+            return True
         except msgspec.MsgspecError:
             await self._set_aside(row, "the stored mail cannot be read")
             return True
@@ -163,16 +176,29 @@ class Worker:
     async def _renew(self, row: OutboxMessage) -> bool:
         try:
             async with self._database.session() as db:
-                return await outbox.renew(db, row, timedelta(seconds=LEASE))
+                return await outbox.renew(db, row, self._lease_of(row))
         except (SQLAlchemyError, OSError):
             # To cancel could send the mail twice. Without a database no other worker can take it either.
             return True
 
+    def _lease_of(self, row: OutboxMessage) -> timedelta:
+        """How long *row* is taken for: longer after a death, so that the next worker waits longer."""
+        deaths = _deaths(row)
+        return timedelta(seconds=max(LEASE, self._retry.delay_for(deaths) if deaths else 0))
+
+    async def _until_next(self) -> float:
+        """Seconds until a mail that waits for its next attempt, IDLE_LISTENING at most."""
+        async with self._database.session(commit=False) as db:
+            seconds = await outbox.seconds_until_due(db)
+        return IDLE_LISTENING if seconds is None else min(max(seconds, BUSY), IDLE_LISTENING)
+
     async def _retry_or_set_aside(self, row: OutboxMessage, error: str) -> None:
-        if row.attempts >= self._retry.max_attempts:
+        # A worker that died, in a restart for example, does not shorten the time that a mail is tried.
+        attempts = row.attempts - _deaths(row)
+        if attempts >= self._retry.max_attempts:
             await self._set_aside(row, error)
             return
-        delay = timedelta(seconds=self._retry.delay_for(row.attempts))
+        delay = timedelta(seconds=self._retry.delay_for(attempts))
         logger.warning("mail %d failed, attempt %d: %s", row.id, row.attempts, error)
         async with self._database.session() as db:
             await outbox.put_back(db, row, delay, error)
@@ -211,10 +237,9 @@ def build_worker(database: Database, settings: Settings) -> Worker:
     )
 
 
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
+def _deaths(row: OutboxMessage) -> int:
+    """How many workers died while they sent the leased *row*."""
+    return row.unfinished - 1
 
 
 def _describe(error: Exception) -> str:

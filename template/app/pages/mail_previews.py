@@ -8,7 +8,7 @@ from hawkapi_mail import EmailMessage
 from app import clock
 from app.database import act_for, session_of
 from app.mail import OutboxMessage
-from app.mail.stored import from_json
+from app.mail.stored import keys_of, opened
 from app.services import Services
 from app.users import User
 from app.users.emails import (
@@ -80,6 +80,6 @@ async def preview(services: Services, name: str) -> EmailMessage:
         with db.no_autoflush:
             await write(user)
         mail = next(each for each in db.new if isinstance(each, OutboxMessage))
-        message = from_json(mail.message).message
+        message = opened(mail.message, keys_of(db)).message
         db.expunge_all()
     return message

@@ -11,7 +11,7 @@ newer with `max_prepared_statements`).
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Engine, event
+from sqlalchemy import URL, Engine, event
 
 
 def allow_poolers() -> None:
@@ -19,6 +19,11 @@ def allow_poolers() -> None:
     migrations. The settings call it, because every engine gets its URL from them."""
     if not event.contains(Engine, "do_connect", _keep_no_statements):
         event.listen(Engine, "do_connect", _keep_no_statements)
+
+
+def is_behind_pooler(url: URL) -> bool:
+    """Whether DATABASE_URL says so. Neither LISTEN nor a prepared statement outlives a transaction there."""
+    return url.query.get("prepared_statement_cache_size") == "0"
 
 
 def _keep_no_statements(dialect: Any, record: Any, arguments: Any, options: dict[str, Any]) -> None:

@@ -58,7 +58,7 @@ from app.users.passwords.hashing import PasswordHasher
 from app.users.passwords.policy import PasswordPolicy
 from app.users.passwords.pwned import BreachCheck
 from app.users.rate_limits import Limits
-from app.users.routes import TAG_DESCRIPTIONS, account, admin, lifecycle, registration
+from app.users.routes import TAG_DESCRIPTIONS, account, admin, lifecycle, mails, registration
 from app.users.routes import sessions as session_routes
 from app.users.routes.error_handlers import install_error_handlers
 from app.users.sessions import SessionLimits
@@ -205,6 +205,7 @@ def init_users(
             session_routes.router,
             account.router,
             admin.router,
+            mails.router,
             # Your own routers go below; template updates never touch them.
         ):
             mounted.include_router(router)

@@ -124,6 +124,22 @@ class NoSuchInvitation(ValueError):
     """The invitation does not exist."""
 
 
+class NoSuchMail(ValueError):
+    """The mail was not set aside, or is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(_("No mail with this number is set aside. It may have been sent meanwhile."))
+
+
+class MailExpired(ValueError):
+    """The link in the mail has expired, so that sending it again is useless."""
+
+    code = "mail_expired"
+
+    def __init__(self) -> None:
+        super().__init__(_("The mail cannot be sent again, because the link in it has expired."))
+
+
 class UnknownLanguage(ValueError):
     """The application is not translated into this language."""
 

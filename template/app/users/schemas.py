@@ -1,11 +1,12 @@
 """The request and response bodies of the users routes. Only the fields listed here reach a client."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from app import i18n
+from app.mail import OutboxMessage, outbox
 from app.users.audit import AuditEvent
 from app.users.invitations import UserInvitation
 from app.users.models import User, UserSession
@@ -292,6 +293,34 @@ class EventQuery(msgspec.Struct):
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
 
 
+MailId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
+
+class DeadMail(msgspec.Struct):
+    """A mail that could not be sent and was set aside, as superusers see it. Never add its content."""
+
+    id: int
+    subject: str
+    user_id: Annotated[str | None, msgspec.Meta(description="Null: it belongs to no account.")]
+    attempts: int
+    last_error: str
+    created_at: datetime
+    set_aside_at: datetime
+    can_be_sent: Annotated[bool, msgspec.Meta(description="False: the link in it has expired.")]
+
+
+class DeadMailPage(msgspec.Struct):
+    items: list[DeadMail]
+    next: Annotated[int | None, msgspec.Meta(description="The `before` of the next page, if there is one.")]
+
+
+class DeadMailQuery(msgspec.Struct):
+    """The query parameters of the list of mails that were set aside."""
+
+    before: MailId | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
+
+
 class Export(msgspec.Struct):
     """All data stored about a user."""
 
@@ -338,6 +367,24 @@ def public_session(session: UserSession, current: UserSession) -> PublicSession:
 def public_invitation(row: UserInvitation) -> PublicInvitation:
     """The view of *row* for superusers."""
     return msgspec.convert(row, PublicInvitation, from_attributes=True)
+
+
+def dead_mail(row: OutboxMessage) -> DeadMail:
+    """The view of *row* for superusers."""
+    # SQLite returns these columns without a zone.
+    created_at, set_aside_at = (
+        moment.replace(tzinfo=moment.tzinfo or UTC) for moment in (row.created_at, row.next_attempt_at)
+    )
+    return DeadMail(
+        id=row.id,
+        subject=row.subject,
+        user_id=row.user_id,
+        attempts=row.attempts,
+        last_error=row.last_error,
+        created_at=created_at,
+        set_aside_at=set_aside_at,
+        can_be_sent=outbox.can_be_sent(row),
+    )
 
 
 def public_event(row: AuditEvent) -> PublicEvent:

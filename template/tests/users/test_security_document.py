@@ -24,9 +24,10 @@ def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _named_in_code() -> set[str]:
-    """The literal purposes in calls of `KeyRing` and `keys_for`."""
+    """The purposes in calls of `KeyRing` and `keys_for`, and those that a constant `PURPOSE` has."""
     code = "".join(path.read_text("utf-8") for path in (PROJECT / "app").rglob("*.py"))
-    found = re.findall(r'(?:keys_for\(|KeyRing(?:\.of)?\([^()]+, )"([^"]+)"\)', code)
+    calls = re.findall(r'(?:keys_for\(|KeyRing(?:\.of)?\([^()]+, )"([^"]+)"\)', code)
+    found = calls + re.findall(r'^PURPOSE = "(.+)"$', code, re.MULTILINE)
     return {f"user-tokens:{purpose}" for purpose in found}
 
 

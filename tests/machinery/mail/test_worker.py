@@ -242,19 +242,6 @@ async def test_a_hanging_send_times_out(db: Database, write: Write) -> None:
     assert (row.status, row.last_error) == ("pending", "TimeoutError")
 
 
-async def test_a_mail_that_keeps_killing_the_worker_is_set_aside(db: Database, write: Write) -> None:
-    await write("poison")
-    async with db.session() as session:
-        await session.execute(update(OutboxMessage).values(attempts=8))
-    sender = Sender()
-
-    await Worker(db, sender, max_attempts=8).run_once()
-
-    (row,) = await rows(db)
-    assert (row.status, row.last_error) == ("dead", "the worker ended during the last attempt")
-    assert sender.sent == []
-
-
 async def test_an_unreadable_row_is_set_aside(db: Database, write: Write) -> None:
     async with db.session() as session:
         session.add(OutboxMessage(message='{"message": 1}'))
@@ -341,6 +328,89 @@ async def test_the_mail_of_a_killed_worker_is_sent_within_ten_seconds(
 
     assert (killed.sent, other.sent) == ([], ["hello"])
     assert await rows(db) == []
+
+
+async def killed(db: Database) -> None:
+    """A worker that is killed while it sends."""
+    running = asyncio.create_task(Worker(db, slow := Slow()).run_once())
+    await slow.begun.wait()
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_a_mail_that_keeps_killing_workers_is_set_aside_within_minutes(
+    db: Database, write: Write, later: Callable[[float], None]
+) -> None:
+    await write("poison")
+    begin, waits = clock.now(), list[float]()
+    for _ in range(worker.MAX_DEATHS):
+        await killed(db)
+        waits.append((await due(db) - clock.now()).total_seconds())
+        later(waits[-1])
+    sender = Sender()
+
+    await Worker(db, sender).run_once()
+
+    (row,) = await rows(db)
+    assert (row.status, row.last_error) == ("dead", "5 workers died while they sent the mail")
+    assert sender.sent == []
+    assert waits == sorted(waits)
+    assert timedelta(minutes=2) < clock.now() - begin < timedelta(minutes=4)
+
+
+async def test_a_slow_send_after_a_death_keeps_its_longer_lease(
+    db: Database, write: Write, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "RENEWAL", 0.01)
+    await write("hello")
+    await killed(db)
+    later(worker.LEASE)
+    slow, retry = Slow(), RetryPolicy(base_seconds=100)
+    running = asyncio.create_task(Worker(db, slow, retry=retry).run_once())
+    await slow.begun.wait()
+
+    later(70)
+    async with asyncio.timeout(30):
+        while await due(db) < clock.now() + timedelta(seconds=70):
+            await asyncio.sleep(0.01)
+    slow.go.set()
+    await running
+
+    assert slow.sent == ["hello"]
+
+
+async def test_a_death_does_not_count_as_an_attempt(
+    db: Database, write: Write, later: Callable[[float], None]
+) -> None:
+    await write("hello")
+    await killed(db)
+    later(worker.LEASE)
+
+    await Worker(db, Sender(SendError("down")), max_attempts=2).run_once()
+
+    (row,) = await rows(db)
+    assert (row.status, row.last_error) == ("pending", "down")
+    assert (await due(db) - clock.now()).total_seconds() <= 1.2 * worker.FIRST_RETRY
+
+
+async def test_failures_are_not_deaths(db: Database, write: Write) -> None:
+    await write("hello")
+    sender = Sender(*[SendError("down")] * 2 * worker.MAX_DEATHS)
+
+    await Worker(db, sender, retry=RetryPolicy(max_attempts=100, base_seconds=0)).run_once()
+
+    assert sender.sent == ["hello"]
+
+
+async def test_a_mail_that_is_sent_again_by_hand_has_no_deaths(db: Database, write: Write) -> None:
+    await write("hello")
+    (row,) = await rows(db)
+    async with db.session() as session:
+        await session.execute(update(OutboxMessage).values(status="dead", attempts=6, unfinished=6))
+        await outbox.retry(session, row.id)
+
+    (row,) = await rows(db)
+    assert (row.status, row.attempts, row.unfinished) == ("pending", 0, 0)
 
 
 async def test_a_slow_send_keeps_its_lease(

@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.mail import OutboxMessage
 from app.settings import Settings
 from app.totp.models import TotpSecret
 from tests.users.conftest import other_app as other_app
@@ -99,7 +100,8 @@ async def test_check_counts_what_is_left(owner, reseal, stored):
     result = await reseal("--check")
 
     assert result.exit_code == 1
-    assert "1 of the values still need SECRET_KEY_FALLBACKS" in result.stderr
+    # The notice about the new factor waits in the outbox.
+    assert "2 of the values still need SECRET_KEY_FALLBACKS" in result.stderr
     assert await stored() == before
 
 
@@ -109,9 +111,22 @@ async def test_what_no_key_opens_is_kept_and_named(owner, reseal, stored):
     result = await reseal(fallbacks="")
 
     assert result.exit_code == 1
-    assert ": 1 unreadable\n" in result.output
-    assert "No secret decrypts 1 of the values." in result.stderr
+    assert "sealed_secret: 1 unreadable\n" in result.output
+    assert "No secret decrypts 2 of the values." in result.stderr
     assert await stored() == before
+
+
+async def test_mails_are_encrypted_again(owner, reseal):
+    assert "mail_outbox.message: 1 encrypted again\n" in (await reseal()).output
+    assert "mail_outbox.message: 1 with SECRET_KEY\n" in (await reseal(fallbacks="")).output
+
+
+async def test_a_mail_without_content_needs_no_key(owner, reseal, db):
+    """The link in it has expired."""
+    async with db.session() as session:
+        await session.execute(update(OutboxMessage).values(message=""))
+
+    assert "mail_outbox.message: empty\n" in (await reseal()).output
 
 
 async def test_many_rows_take_several_batches(make_owner, reseal, monkeypatch):

@@ -19,7 +19,9 @@ from app.users.exceptions import (
     InvalidEmail,
     InvalidPassword,
     LastSuperuser,
+    MailExpired,
     NoSuchInvitation,
+    NoSuchMail,
     NoSuchSession,
     NoSuchUser,
     OwnerRequired,
@@ -114,7 +116,10 @@ def install_error_handlers(app: App) -> None:
     @app.exception_handler(AccountDisabled)
     @app.exception_handler(LastSuperuser)
     @app.exception_handler(AccountInUse)
-    async def not_now(request: Request, error: AccountDisabled | LastSuperuser | AccountInUse) -> Response:
+    @app.exception_handler(MailExpired)
+    async def not_now(
+        request: Request, error: AccountDisabled | LastSuperuser | AccountInUse | MailExpired
+    ) -> Response:
         return Problem(409, str(error), code=error.code).to_response()
 
     @app.exception_handler(RegistrationClosed)
@@ -129,6 +134,7 @@ def install_error_handlers(app: App) -> None:
         return problem.to_response()
 
     @app.exception_handler(NoSuchInvitation)
+    @app.exception_handler(NoSuchMail)
     @app.exception_handler(NoSuchUser)
     @app.exception_handler(NoSuchSession)
     async def not_found(request: Request, error: ValueError) -> Response:

@@ -41,6 +41,8 @@ ACCOUNT_IN_USE = {
     409: {"account_in_use": "Other data refers to the account and would not be deleted with it."}
 }
 ACCOUNT_DISABLED = {409: {"account_disabled": "The account is disabled."}}
+MAIL_EXPIRED = {409: {"mail_expired": "The link in the mail has expired."}}
+UNKNOWN_MAIL = {404: "No mail with this number was set aside."}
 UNKNOWN_ACCOUNT = {404: "The account does not exist."}
 BUSY = {
     503: {"busy": "Too many passwords are being checked at the moment. Retry-After says when to try again."}

@@ -1,0 +1,131 @@
+"""List the mails that could not be sent, send them again or delete them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from app.cli.common import application, fail, friendly_errors
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from app.users.schemas import DeadMail
+
+cli = typer.Typer(no_args_is_help=True, help="Mails that could not be sent.")
+
+Numbers = Annotated[
+    list[int] | None, typer.Argument(metavar="NUMBER...", help="As `app mail dead` shows them.")
+]
+All = Annotated[bool, typer.Option("--all", help="Every mail that could not be sent.")]
+
+
+@cli.command()
+@friendly_errors
+def dead(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The maximum number of entries.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the mails as data.")] = False,
+) -> None:
+    """List mails that could not be sent, newest first: number, time, recipient, subject and reason."""
+    found = asyncio.run(_dead(limit + 1))
+    if as_json:
+        listed = [msgspec.structs.asdict(mail) | {"email": email} for mail, email in found[:limit]]
+        typer.echo(msgspec.json.format(msgspec.json.encode(listed), indent=2))
+    else:
+        for mail, email in found[:limit]:
+            attempts = "1 attempt" if mail.attempts == 1 else f"{mail.attempts} attempts"
+            line = (
+                f"{mail.id}  {mail.set_aside_at:%Y-%m-%d %H:%M}  {email or 'no account'}  {mail.subject}"
+                f"  {attempts}: {mail.last_error}{'' if mail.can_be_sent else ' (its link has expired)'}"
+            )
+            # The terminal must not obey a subject (CWE-150).
+            typer.echo("".join(each if each.isprintable() else "?" for each in line))
+        if not found:
+            typer.echo("No mail was set aside.", err=True)
+    if len(found) > limit:
+        typer.echo("… and more: raise --limit.", err=True)
+
+
+@cli.command()
+@friendly_errors
+def retry(numbers: Numbers = None, every: All = False) -> None:
+    """Send mails again. Mend the cause first: each gets all attempts again."""
+    from app.users import dead_mails
+
+    done = asyncio.run(_for_each(_chosen(numbers, every), dead_mails.send_again))
+    typer.echo(f"{_count(done)} in the outbox again.")
+
+
+@cli.command()
+@friendly_errors
+def drop(
+    numbers: Numbers = None,
+    every: All = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation of --all.")] = False,
+) -> None:
+    """Delete mails that could not be sent."""
+    from app.users import dead_mails
+
+    chosen = _chosen(numbers, every)
+    if every and not yes:
+        typer.confirm("Delete every mail that could not be sent?", abort=True)
+    done = asyncio.run(_for_each(chosen, dead_mails.drop))
+    typer.echo(f"{_count(done)} deleted.")
+
+
+@asynccontextmanager
+async def _session() -> AsyncGenerator["AsyncSession"]:
+    from app.database import act_as
+
+    async with application() as app, app.state.db.session() as db:
+        act_as(db, "cli")
+        yield db
+
+
+async def _dead(limit: int) -> "list[tuple[DeadMail, str | None]]":
+    """The mails and the addresses of their accounts."""
+    from app.database import services_of_session
+    from app.mail import outbox
+    from app.users.schemas import dead_mail
+
+    async with _session() as db:
+        mails = [dead_mail(row) for row in await outbox.dead_messages(db, limit=limit)]
+        ids = [mail.user_id for mail in mails if mail.user_id]
+        emails = await services_of_session(db).users.emails_by_id(db, ids)
+        return [(mail, emails.get(mail.user_id or "")) for mail in mails]
+
+
+def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
+    """The numbers, or None for all."""
+    if bool(numbers) == every:
+        raise typer.BadParameter("Name the mails by their numbers (`uv run app mail dead`), or use --all.")
+    return None if every else numbers
+
+
+async def _for_each(numbers: list[int] | None, do: "Callable[[AsyncSession, int], Awaitable[None]]") -> int:
+    """How many mails *do* has succeeded for. Prints why it has not for others."""
+    from app.mail import outbox
+    from app.users.exceptions import MailExpired, NoSuchMail
+
+    done = 0
+    async with _session() as db:
+        chosen = await outbox.dead_ids(db) if numbers is None else numbers
+        for number in chosen:
+            try:
+                await do(db, number)
+            except (MailExpired, NoSuchMail) as error:
+                typer.echo(f"Mail {number}: {error}", err=True)
+                continue
+            # One by one, so that others can write meanwhile.
+            await db.commit()
+            done += 1
+    if numbers is not None and done < len(numbers):
+        fail(f"{_count(done)} changed, {len(numbers) - done} not.")
+    return done
+
+
+def _count(number: int) -> str:
+    return "1 mail is" if number == 1 else f"{number} mails are"

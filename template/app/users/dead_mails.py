@@ -1,0 +1,33 @@
+"""What superusers do with mails that were set aside: send one again, or drop it. Template-owned.
+
+The pages, the routes and `app mail` call this. The audit log has each call.
+"""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.mail import outbox
+from app.users.audit import record
+from app.users.exceptions import MailExpired, NoSuchMail
+
+
+async def send_again(db: AsyncSession, message_id: int) -> None:
+    """Put a mail that was set aside into the queue again, with all attempts.
+
+    Raises:
+        NoSuchMail: it was not set aside, or is gone.
+        MailExpired: the link in it has expired.
+    """
+    row = await outbox.dead_message(db, message_id)
+    if row is None:
+        raise NoSuchMail
+    if not await outbox.retry(db, message_id):
+        raise MailExpired
+    record(db, "mail_retried", row.user_id, details={"mail": message_id})
+
+
+async def drop(db: AsyncSession, message_id: int) -> None:
+    """Delete a mail that was set aside. Raises `NoSuchMail`."""
+    row = await outbox.dead_message(db, message_id)
+    if row is None or not await outbox.drop(db, message_id):
+        raise NoSuchMail
+    record(db, "mail_dropped", row.user_id, details={"mail": message_id})

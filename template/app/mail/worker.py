@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.faults import Fault
 from app.mail import mailbox, outbox
-from app.mail.backends import Undeliverable, build_backend
+from app.mail.backends import Misconfigured, Undeliverable, build_backend
 from app.mail.outbox import OutboxMessage
 from app.mail.stored import StoredMail, from_json
 from app.settings import Settings
@@ -142,6 +142,8 @@ class Worker:
         except Undeliverable as error:
             await self._set_aside(row, str(error))
         except Exception as error:
+            if isinstance(error, Misconfigured):
+                logger.error("no mail can be sent: %s", error)
             await self._retry_or_set_aside(row, _describe(error))
         else:
             (self._to_keep if self._keep_sent and not mail.discard else self._finished).add(row.id)

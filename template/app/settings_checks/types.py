@@ -163,6 +163,17 @@ def _domain(value: str) -> str:
     return name
 
 
+def _domain_or_empty(value: str) -> str:
+    return _domain(value) if value else ""
+
+
+def _api_key(value: SecretStr) -> SecretStr:
+    # It becomes a header, and the library's message about a bad header would show it.
+    if not re.fullmatch(r"[\x21-\x7e]*", value.get_secret_value()):
+        raise ValueError("must contain only ASCII characters and no spaces")
+    return value
+
+
 def _sender(value: str) -> str:
     if "\n" in value or "\r" in value:
         raise ValueError("must be one line")
@@ -269,7 +280,9 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_redis_url)]
 EmailOrEmpty = Annotated[str, AfterValidator(_email_or_empty)]
 Sender = Annotated[str, AfterValidator(_sender)]
+ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
 Domain = Annotated[str, AfterValidator(_domain)]
+DomainOrEmpty = Annotated[str, AfterValidator(_domain_or_empty)]
 Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_networks)]
 HostNames = Annotated[list[str], NoDecode, BeforeValidator(_parts), AfterValidator(_host_names)]
 Origins = Annotated[list[str], NoDecode, BeforeValidator(_parts), AfterValidator(_origins)]

@@ -28,7 +28,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MACHINERY = REPOSITORY / "tests" / "machinery"
-WITH_FEATURES = {"totp": True, "passkeys": True, "email_login": True}
+WITH_FEATURES = {"totp": True, "passkeys": True, "email_login": True, "mail_webhooks": True}
 """The answers with which a project has all protections and all code that the tests in `machinery` need."""
 OPTIONAL = ["boto3>=1.40,<2"]
 """Packages that a project adds if it needs them: boto3 for MAIL_BACKEND=ses."""

@@ -177,6 +177,12 @@ def test_the_page_on_logins_by_mail_can_be_followed(reader: Reader):
     assert not [*(reader.project / "app").glob("email_login*/__init__.py")]
 
 
+@ON_SQLITE
+def test_the_page_on_sending_mail_can_be_followed(reader: Reader):
+    reader.follow(DOCS / "mail.md")
+    reader.do("sh", "uv run app db check")
+
+
 def test_the_errors_page_has_every_code():
     """tests/machinery/ shows that each of these codes has its status, and that there are no others."""
     page = (DOCS / "errors.md").read_text("utf-8")

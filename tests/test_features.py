@@ -27,7 +27,16 @@ from personas.updating import project_of, update
 from template_update import rendering
 from template_update.update import Update
 
-FEATURES = ["docker", "email_login", "from_hawkapi_users", "ledger", "pages", "passkeys", "totp"]
+FEATURES = [
+    "docker",
+    "email_login",
+    "from_hawkapi_users",
+    "ledger",
+    "mail_webhooks",
+    "pages",
+    "passkeys",
+    "totp",
+]
 NONE: dict[str, bool] = dict.fromkeys(FEATURES, False)
 EDITED = [A_COLUMN, A_ROUTE, OTHER_MAILS, MIDDLEWARE, SETTINGS, REFORMATTED]
 

@@ -28,6 +28,7 @@ QUESTIONS = {
     "totp": [False, True],
     "passkeys": [False, True],
     "email_login": [False, True],
+    "mail_webhooks": [False, True],
 }
 COMBINATIONS = [dict(zip(QUESTIONS, row, strict=True)) for row in AllPairs(list(QUESTIONS.values()))]
 NAMES = [

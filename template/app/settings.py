@@ -248,6 +248,18 @@ class Settings(BaseSettings):
     resend_api_key: Annotated[
         types.ApiKey, Field(description="The API key of Resend. It needs only sending access.")
     ] = SecretStr("")
+    ses_topic_arn: Annotated[
+        types.TopicArn, Field(description="The SNS topic to which SES reports bounces and complaints.")
+    ] = ""
+    sendgrid_webhook_key: Annotated[
+        str, Field(description="The verification key of SendGrid's signed event webhook.")
+    ] = ""
+    mailgun_webhook_key: Annotated[types.ApiKey, Field(description="The webhook signing key of Mailgun.")] = (
+        SecretStr("")
+    )
+    resend_webhook_secret: Annotated[
+        types.ApiKey, Field(description="The signing secret of Resend's webhook: whsec_….")
+    ] = SecretStr("")
     plaintext_hosts: Annotated[
         types.HostNames,
         Field(

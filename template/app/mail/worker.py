@@ -19,6 +19,7 @@ from app.mail import mailbox, outbox
 from app.mail.backends import Misconfigured, Undeliverable, build_backend
 from app.mail.outbox import OutboxMessage
 from app.mail.stored import StoredMail, from_json
+from app.mail.suppression import is_suppressed
 from app.settings import Settings
 from app.web.database_errors import names_of
 
@@ -134,8 +135,10 @@ class Worker:
         return True
 
     async def _send(self, row: OutboxMessage, mail: StoredMail) -> None:
+        is_discarded = mail.discard
         try:
-            if not mail.discard:
+            is_discarded = is_discarded or await is_suppressed(self._database, mail.message)
+            if not is_discarded:
                 await self._deliver(row, mail.message)
         except _LeaseLost:
             logger.warning("mail %d is left: another worker has it, or it was deleted or expired", row.id)
@@ -146,8 +149,8 @@ class Worker:
                 logger.error("no mail can be sent: %s", error)
             await self._retry_or_set_aside(row, _describe(error))
         else:
-            (self._to_keep if self._keep_sent and not mail.discard else self._finished).add(row.id)
-            logger.info("mail %d %s", row.id, "discarded" if mail.discard else "sent")
+            (self._to_keep if self._keep_sent and not is_discarded else self._finished).add(row.id)
+            logger.info("mail %d %s", row.id, "discarded" if is_discarded else "sent")
 
     async def _deliver(self, row: OutboxMessage, message: EmailMessage) -> None:
         """Send *message*, and keep the lease meanwhile, however slow the server is."""

@@ -9,7 +9,7 @@ from typing import Any
 from app.database import session_of
 from app.limits import Limiter
 from app.mail.suppression import SUPPRESSIONS
-from app.mail_webhooks.bounces import clear, marked_among
+from app.mail_webhooks.bounces import clear, marked_among, remove_old
 from app.mail_webhooks.mailgun import MailgunWebhook
 from app.mail_webhooks.resend import ResendWebhook
 from app.mail_webhooks.routes import router_for
@@ -17,6 +17,7 @@ from app.mail_webhooks.sendgrid import SendGridWebhook
 from app.mail_webhooks.ses import SESWebhook
 from app.mail_webhooks.webhooks import Webhook
 from app.settings import Settings, SettingsError
+from app.tasks import PeriodicTask
 from app.users import User
 from app.web import App
 
@@ -40,6 +41,13 @@ def install(app: App) -> None:
     except ValueError as error:
         raise SettingsError(str(error)) from None
     app.include_router(router_for(webhooks))
+    database = app.state.db
+
+    async def remove_old_marks() -> None:
+        async with database.session() as db:
+            await remove_old(db)
+
+    app.state.tasks.append(PeriodicTask("remove old marks of mailboxes", 3600.0, remove_old_marks))
     for name in _PROOFS:
         setattr(app.state.users, name, _then_clear(getattr(app.state.users, name)))
 

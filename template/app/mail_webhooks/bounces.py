@@ -7,10 +7,10 @@ event that arrives late or again does not mark the mailbox anew.
 
 import logging
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ForeignKey, String, select, update
+from sqlalchemy import ForeignKey, String, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -24,6 +24,9 @@ logger = logging.getLogger("app.mail")
 
 BOUNCE = "bounce"
 COMPLAINT = "complaint"
+
+KEPT = timedelta(days=365)
+"""How long a mark without an account is kept. The next mail after that may bounce, which marks it again."""
 
 
 class Event(NamedTuple):
@@ -88,6 +91,12 @@ async def clear(db: AsyncSession, email: str) -> bool:
         statement.returning(BouncedMailbox.email).execution_options(synchronize_session=False)
     )
     return cleared.scalar_one_or_none() is not None
+
+
+async def remove_old(db: AsyncSession) -> None:
+    """Delete the marks without an account that are older than KEPT. Those of accounts go with the account."""
+    old = (BouncedMailbox.user_id.is_(None), BouncedMailbox.bounced_at < clock.now() - KEPT)
+    await db.execute(delete(BouncedMailbox).where(*old))
 
 
 async def all_marked(db: AsyncSession) -> list[BouncedMailbox]:

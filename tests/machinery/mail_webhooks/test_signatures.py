@@ -21,7 +21,7 @@ from sqlalchemy import select
 
 from app.limits import MemoryLimiter
 from app.mail_webhooks import build_webhooks, ses, webhooks
-from app.mail_webhooks.bounces import BouncedMailbox, Event, clear, mark, marked_among
+from app.mail_webhooks.bounces import KEPT, BouncedMailbox, Event, clear, mark, marked_among
 from app.mail_webhooks.webhooks import Webhook, WebhookRefused, WebhookUnavailable
 from app.settings import SettingsError
 from app.users import User
@@ -392,6 +392,20 @@ async def test_simultaneous_events_of_one_mailbox_mark_it_once(db: Any) -> None:
         [row] = await session.scalars(select(BouncedMailbox))
         assert await marked_among(session, [EMAIL.upper(), "grace@example.com"]) == {EMAIL.upper()}
     assert (row.email, row.reason, row.cleared_at) == (EMAIL, "bounce", None)
+
+
+async def test_an_old_mark_without_an_account_is_removed(db: Any, app: Any, make_user: Any) -> None:
+    await make_user(EMAIL)
+    old, new = NOW - KEPT - timedelta(days=1), NOW - KEPT + timedelta(days=1)
+    times = {EMAIL: old, "old@example.com": old, "new@example.com": new}
+    async with db.session() as session:
+        await mark(session, [Event(email, "bounce", at) for email, at in times.items()])
+
+    [task] = [each for each in app.state.tasks if each.name == "remove old marks of mailboxes"]
+    await task.do()
+
+    async with db.session(commit=False) as session:
+        assert await marked_among(session, times) == {EMAIL, "new@example.com"}
 
 
 async def test_the_address_is_not_logged(db: Any, caplog: pytest.LogCaptureFixture) -> None:

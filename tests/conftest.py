@@ -28,8 +28,16 @@ from xdist.scheduler import LoadScopeScheduling
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MACHINERY = REPOSITORY / "tests" / "machinery"
-WITH_FEATURES = {"totp": True, "passkeys": True, "email_login": True, "observability": True}
+WITH_FEATURES = {
+    "totp": True,
+    "passkeys": True,
+    "email_login": True,
+    "observability": True,
+    "mail_webhooks": True,
+}
 """The answers with which a project has all protections and all code that the tests in `machinery` need."""
+OPTIONAL = ["boto3>=1.40,<2"]
+"""Packages that a project adds if it needs them: boto3 for MAIL_BACKEND=ses."""
 POSTGRESQL = "postgresql://root@127.0.0.1:5432/postgres"
 REDIS = "redis://127.0.0.1:6379/0"
 TOOLS = ["bandit==1.9.4", "detect-secrets==1.5.0", "pip-audit==2.10.1", "schemathesis==4.32.5"]
@@ -240,7 +248,8 @@ def python(render: Render) -> Path:
 def python_of_project(project: Path) -> Path:
     """The Python of an environment with the dependencies of *project*."""
     pyproject = project / "pyproject.toml"
-    return environment_of("project", pyproject.read_bytes(), "-r", pyproject, "--group", f"{pyproject}:dev")
+    packages = ["-r", pyproject, "--group", f"{pyproject}:dev", *OPTIONAL]
+    return environment_of("project", pyproject.read_bytes() + str(OPTIONAL).encode(), *packages)
 
 
 @pytest.fixture(scope="session")

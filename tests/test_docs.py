@@ -207,6 +207,12 @@ def secret_keys(project: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line.startswith("SECRET_KEY"))
 
 
+@ON_SQLITE
+def test_the_page_on_sending_mail_can_be_followed(reader: Reader):
+    reader.follow(DOCS / "mail.md")
+    reader.do("sh", "uv run app db check")
+
+
 def test_the_errors_page_has_every_code():
     """tests/machinery/ shows that each of these codes has its status, and that there are no others."""
     page = (DOCS / "errors.md").read_text("utf-8")

@@ -32,6 +32,7 @@ FEATURES = [
     "email_login",
     "from_hawkapi_users",
     "ledger",
+    "mail_webhooks",
     "observability",
     "pages",
     "passkeys",

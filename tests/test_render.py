@@ -32,6 +32,7 @@ QUESTIONS = {
     "pre_commit": [False, True],
     "devcontainer": [False, True],
     "vscode": [False, True],
+    "mail_webhooks": [False, True],
 }
 COMBINATIONS = [dict(zip(QUESTIONS, row, strict=True)) for row in AllPairs(list(QUESTIONS.values()))]
 NAMES = [

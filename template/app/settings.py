@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.settings_checks import report, types
+from app.settings_checks import mail, report, types
 from app.settings_checks.encryption import unencrypted
 from app.settings_checks.randomness import looks_random
 from app.settings_checks.report import SettingsError
@@ -176,9 +176,15 @@ class Settings(BaseSettings):
             "console",
             "smtp",
             "memory",
+            "ses",
+            "sendgrid",
+            "mailgun",
+            "resend",
             # Your own mail backends go below; template updates never touch them.
         ],
-        Field(description="How e-mails are sent: to the console, by SMTP, or to memory (tests)."),
+        Field(
+            description="How e-mails are sent: to the console, by SMTP, to memory (tests), or by a provider."
+        ),
     ] = "console"
     mail_sender: Annotated[
         types.Sender,
@@ -221,6 +227,47 @@ class Settings(BaseSettings):
         Literal["none", "starttls", "tls"], Field(description="How the SMTP connection is encrypted.")
     ] = "none"
     smtp_timeout: Annotated[float, Field(gt=0, le=300, description="Seconds for each SMTP step.")] = 10.0
+    aws_region: Annotated[
+        str,
+        Field(pattern=r"^[a-z0-9-]*$", description="The region of Amazon SES, such as eu-central-1."),
+    ] = ""
+    aws_access_key_id: Annotated[
+        str,
+        Field(description="The AWS access key. Empty: what boto3 finds, such as the role of the machine."),
+    ] = ""
+    aws_secret_access_key: Annotated[types.ApiKey, Field(description="The secret of AWS_ACCESS_KEY_ID.")] = (
+        SecretStr("")
+    )
+    aws_session_token: Annotated[
+        types.ApiKey, Field(description="The session token of a temporary AWS_ACCESS_KEY_ID.")
+    ] = SecretStr("")
+    sendgrid_api_key: Annotated[
+        types.ApiKey, Field(description="The API key of SendGrid. It needs only the permission Mail Send.")
+    ] = SecretStr("")
+    mailgun_api_key: Annotated[types.ApiKey, Field(description="The sending key of MAILGUN_DOMAIN.")] = (
+        SecretStr("")
+    )
+    mailgun_domain: Annotated[
+        types.DomainOrEmpty, Field(description="The domain that Mailgun sends from.")
+    ] = ""
+    mailgun_region: Annotated[
+        Literal["us", "eu"], Field(description="Where MAILGUN_DOMAIN was created: us or eu.")
+    ] = "us"
+    resend_api_key: Annotated[
+        types.ApiKey, Field(description="The API key of Resend. It needs only sending access.")
+    ] = SecretStr("")
+    ses_topic_arn: Annotated[
+        types.TopicArn, Field(description="The SNS topic to which SES reports bounces and complaints.")
+    ] = ""
+    sendgrid_webhook_key: Annotated[
+        str, Field(description="The verification key of SendGrid's signed event webhook.")
+    ] = ""
+    mailgun_webhook_key: Annotated[types.ApiKey, Field(description="The webhook signing key of Mailgun.")] = (
+        SecretStr("")
+    )
+    resend_webhook_secret: Annotated[
+        types.ApiKey, Field(description="The signing secret of Resend's webhook: whsec_….")
+    ] = SecretStr("")
     plaintext_hosts: Annotated[
         types.HostNames,
         Field(
@@ -485,6 +532,7 @@ def _contradictory(settings: Settings) -> Iterator[str]:
             "LOGIN_REQUIRES_VERIFICATION: must not be false with REGISTRATION=private, because a login that"
             " works immediately would reveal that the address had no account. Remove it, or set it to true."
         )
+    yield from mail.lacking(settings)
 
 
 def _unsafe(settings: Settings) -> Iterator[str]:
@@ -505,7 +553,10 @@ def _unsafe(settings: Settings) -> Iterator[str]:
     if not settings.base_url.startswith("https://"):
         yield "BASE_URL: must be this application's https:// URL in production."
     if settings.mail_backend in ("console", "memory"):
-        yield f"MAIL_BACKEND: {settings.mail_backend} does not send e-mail; production needs smtp."
+        yield (
+            f"MAIL_BACKEND: {settings.mail_backend} does not send e-mail; production needs smtp or a provider"
+            " (see .env.example)."
+        )
     if "mail_sender" not in settings.model_fields_set:
         yield "MAIL_SENDER: must be set to one of your addresses in production."
     if settings.mail_backend == "smtp" and "smtp_host" not in settings.model_fields_set:

@@ -61,6 +61,8 @@ STATUSES = {
     "url_too_long": 414,
     "validation_failed": 400,
     "weak_password": 400,
+    "webhook_refused": 403,
+    "webhook_unavailable": 503,
     "wrong_password": 400,
     "wrong_second_factor": 400,
 }

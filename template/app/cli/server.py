@@ -214,7 +214,7 @@ def _where_mail_goes(backend: str, worker: str) -> str:
         "console": "is printed here, links included",
         "smtp": "is sent to SMTP_HOST",
         "memory": "goes nowhere (MAIL_BACKEND=memory)",
-    }[backend]
+    }.get(backend, f"is sent by {backend}")
 
 
 def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload: bool) -> None:

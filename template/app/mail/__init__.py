@@ -7,14 +7,10 @@ Template-owned. Start reading at `outbox.py`.
 import asyncio
 
 from app.mail import tasks
-from app.mail.backends import (
-    CarefulSMTPBackend,
-    ConsoleBackend,
-    Undeliverable,
-    build_backend,
-)
+from app.mail.backends import CarefulSMTPBackend, ConsoleBackend, build_backend
 from app.mail.mailer import Mailer, SessionMailer, withhold
 from app.mail.outbox import OutboxMessage, enqueue, lease, pending_messages
+from app.mail.send_errors import Misconfigured, Undeliverable
 from app.mail.worker import Worker, build_worker
 from app.web import App
 
@@ -22,6 +18,7 @@ __all__ = [
     "CarefulSMTPBackend",
     "ConsoleBackend",
     "Mailer",
+    "Misconfigured",
     "OutboxMessage",
     "SessionMailer",
     "Undeliverable",

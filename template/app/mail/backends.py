@@ -1,8 +1,7 @@
-"""Mail backends: the console, an SMTP server, or a list in memory. `MAIL_BACKEND` selects one.
+"""Mail backends: the console, an SMTP server, a provider or a list in memory. `MAIL_BACKEND` selects one.
 
 Template-owned. To add a backend, write a class with `name`, `send` and `close` and give it a case in
-`build_backend`. Raise `SendError` to try again later, or `Undeliverable` to set the mail aside at once. The
-message is stored and logged: put no address and no part of the mail into it.
+`build_backend`. `send_errors.py` says what it raises.
 """
 
 import re
@@ -30,17 +29,15 @@ from hawkapi_mail import (
     SMTPConfig,
 )
 
+from app.mail import providers
 from app.mail.mailbox import mailbox_url
+from app.mail.send_errors import Misconfigured, Undeliverable
 from app.settings import Settings
 
 # Your own imports go below; template updates never touch them.
 # isort: split
 
 _LINK = re.compile(r"https?://[^\s\"<>]+")
-
-
-class Undeliverable(SendError):
-    """Trying again is useless: the mail cannot be encoded, or the server refuses it permanently."""
 
 
 def build_backend(settings: Settings) -> Backend:
@@ -52,6 +49,14 @@ def build_backend(settings: Settings) -> Backend:
             return CarefulSMTPBackend(SMTPBackend(_smtp_config(settings)))
         case "memory":
             return InMemoryBackend()
+        case "ses":
+            return providers.SESBackend(settings)
+        case "sendgrid":
+            return providers.sendgrid(settings)
+        case "mailgun":
+            return providers.mailgun(settings)
+        case "resend":
+            return providers.resend(settings)
         # Your own backends go below; template updates never touch them.
 
 
@@ -125,6 +130,9 @@ def _sorted_errors() -> Generator[None]:
     except SendError as error:
         cause = error.__cause__ or error
         cause = _refusal(cause) or cause
+        if _is_about_login(cause):
+            check = "SMTP_USERNAME, SMTP_PASSWORD and SMTP_SECURITY"
+            raise Misconfigured(f"{_describe(cause)}; check {check}") from error
         kind = Undeliverable if _is_final(cause) else SendError
         raise kind(_describe(cause)) from error
     except ValueError as error:
@@ -148,13 +156,17 @@ _OUR_ACCOUNT = frozenset({530, 534, 535, 538})
 """Replies about our login (RFC 4954). The mail is fine: it can be sent once the operator fixes the login."""
 
 
+def _is_about_login(error: BaseException) -> bool:
+    return isinstance(error, SMTPResponseException) and error.code in _OUR_ACCOUNT
+
+
 def _is_final(error: BaseException | None) -> bool:
     """Whether the server permanently refused this mail: a 5xx reply (RFC 5321, 4.2.1)."""
     match error:
         case SMTPRecipientsRefused():
             return all(_is_final(each) for each in error.recipients)
         case SMTPSenderRefused() | SMTPRecipientRefused() | SMTPDataError():
-            return 500 <= error.code <= 599 and error.code not in _OUR_ACCOUNT
+            return 500 <= error.code <= 599 and not _is_about_login(error)
         case _:
             return False
 

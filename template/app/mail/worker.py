@@ -16,9 +16,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.faults import Fault
 from app.keys import CannotDecrypt
 from app.mail import mailbox, outbox
-from app.mail.backends import Undeliverable, build_backend
+from app.mail.backends import Misconfigured, Undeliverable, build_backend
 from app.mail.outbox import OutboxMessage
 from app.mail.stored import StoredMail, keys_of, opened
+from app.mail.suppression import is_suppressed
 from app.mail.wakeup import listening
 from app.settings import Settings
 from app.web.database_errors import names_of
@@ -147,18 +148,22 @@ class Worker:
         return True
 
     async def _send(self, row: OutboxMessage, mail: StoredMail) -> None:
+        is_discarded = mail.discard
         try:
-            if not mail.discard:
+            is_discarded = is_discarded or await is_suppressed(self._database, mail.message)
+            if not is_discarded:
                 await self._deliver(row, mail.message)
         except _LeaseLost:
             logger.warning("mail %d is left: another worker has it, or it was deleted or expired", row.id)
         except Undeliverable as error:
             await self._set_aside(row, str(error))
         except Exception as error:
+            if isinstance(error, Misconfigured):
+                logger.error("no mail can be sent: %s", error)
             await self._retry_or_set_aside(row, _describe(error))
         else:
-            (self._to_keep if self._keep_sent and not mail.discard else self._finished).add(row.id)
-            logger.info("mail %d %s", row.id, "discarded" if mail.discard else "sent")
+            (self._to_keep if self._keep_sent and not is_discarded else self._finished).add(row.id)
+            logger.info("mail %d %s", row.id, "discarded" if is_discarded else "sent")
 
     async def _deliver(self, row: OutboxMessage, message: EmailMessage) -> None:
         """Send *message*, and keep the lease meanwhile, however slow the server is."""

@@ -185,6 +185,25 @@ def _domain(value: str) -> str:
     return name
 
 
+def _domain_or_empty(value: str) -> str:
+    return _domain(value) if value else ""
+
+
+def _api_key(value: SecretStr) -> SecretStr:
+    # It becomes a header, and the library's message about a bad header would show it.
+    if not re.fullmatch(r"[\x21-\x7e]*", value.get_secret_value()):
+        raise ValueError("must contain only ASCII characters and no spaces")
+    return value
+
+
+def _topic_arn(value: str) -> str:
+    if value and not re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]+", value):
+        raise ValueError(
+            "must be the ARN of an SNS topic, such as arn:aws:sns:eu-central-1:123456789012:bounces"
+        )
+    return value
+
+
 def _sender(value: str) -> str:
     if "\n" in value or "\r" in value:
         raise ValueError("must be one line")
@@ -293,7 +312,10 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_redis_url)]
 EmailOrEmpty = Annotated[str, AfterValidator(_email_or_empty)]
 Sender = Annotated[str, AfterValidator(_sender)]
+ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
 Domain = Annotated[str, AfterValidator(_domain)]
+TopicArn = Annotated[str, AfterValidator(_topic_arn)]
+DomainOrEmpty = Annotated[str, AfterValidator(_domain_or_empty)]
 Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_networks)]
 HostNames = Annotated[list[str], NoDecode, BeforeValidator(_parts), AfterValidator(_host_names)]
 Origins = Annotated[list[str], NoDecode, BeforeValidator(_parts), AfterValidator(_origins)]

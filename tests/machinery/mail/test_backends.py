@@ -13,6 +13,7 @@ from sqlalchemy import select
 from app.mail import (
     CarefulSMTPBackend,
     ConsoleBackend,
+    Misconfigured,
     OutboxMessage,
     Undeliverable,
     Worker,
@@ -227,7 +228,6 @@ async def test_only_a_permanent_refusal_is_set_aside_at_once(
         ("MAIL", "451 4.7.1 later", "SMTPSenderRefused 451 4.7.1"),
         ("RCPT", f"450 4.2.0 greylisted {LINK}", "SMTPRecipientRefused 450 4.2.0"),
         ("END", "421 4.3.0 shutting down", "SMTPDataError 421 4.3.0"),
-        ("MAIL", "530 5.7.0 log in first", "SMTPSenderRefused 530 5.7.0"),
         ("EHLO", "554 no service", "SMTPHeloError 554"),
     ],
 )
@@ -241,6 +241,29 @@ async def test_a_temporary_refusal_is_not_final(
 
     assert type(caught.value) is SendError
     assert str(caught.value) == error
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "error"),
+    [
+        ("MAIL", "530 5.7.0 log in first", "SMTPSenderRefused 530 5.7.0"),
+        ("AUTH", "535 5.7.8 wrong password s3cret", "SMTPAuthenticationError 535 5.7.8"),
+    ],
+)
+async def test_a_refused_login_names_the_settings(
+    settings: Settings, server: SMTPServer, command: str, reply: str, error: str
+) -> None:
+    server.replies |= {"EHLO": "250-test\r\n250 AUTH PLAIN", command: reply}
+    if command == "MAIL":
+        server.replies["AUTH"] = "235 welcome"
+    login = {"smtp_username": "shop", "smtp_password": SecretStr("s3cret"), "smtp_security": "none"}
+    to_server = {"mail_backend": "smtp", "smtp_host": "127.0.0.1", "smtp_port": server.port}
+    backend = build_backend(settings.model_copy(update=to_server | login))
+
+    with pytest.raises(Misconfigured) as caught:
+        await backend.send(mail())
+
+    assert str(caught.value) == f"{error}; check SMTP_USERNAME, SMTP_PASSWORD and SMTP_SECURITY"
 
 
 async def test_an_unreachable_server_is_not_final(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Column, ForeignKey, Integer, String, literal, text
 from sqlalchemy.exc import OperationalError
 
 from app.database import Db
+from app.mail_webhooks.webhooks import WebhookUnavailable
 from app.users import HashingBusy, User, VerifiedUser
 from app.users.rate_limits import Limit, Limits
 from app.web import App
@@ -269,6 +270,26 @@ async def test_login_code_refused(client):
     body = {"code": "BCDF-GHJK"}
 
     shows(await client.post("/users/login/email/unknown", json=body), "login_code_refused")
+
+
+async def test_webhook_refused(other_client):
+    client = await other_client(mailgun_webhook_key="key")
+
+    shows(await client.post("/mail/webhooks/mailgun", json={}), "webhook_refused")
+
+
+async def test_webhook_unavailable(other_client, monkeypatch):
+    async def away(url):
+        raise WebhookUnavailable
+
+    monkeypatch.setattr("app.mail_webhooks.ses._get", away)
+    topic = "arn:aws:sns:eu-central-1:123456789012:bounces"
+    message = dict.fromkeys(("Type", "MessageId", "Message", "Signature"), "")
+    message |= {"TopicArn": topic, "SignatureVersion": "2", "Timestamp": "2030-01-01T12:00:00Z"}
+    message["SigningCertURL"] = "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-0.pem"
+    client = await other_client(ses_topic_arn=topic)
+
+    shows(await client.post("/mail/webhooks/ses", json=message), "webhook_unavailable")
 
 
 async def test_no_second_factor(client, make_user, login):

@@ -1,0 +1,105 @@
+"""Mailboxes that get no mail, because it bounced or because their owner complained about it.
+
+The worker discards their mails just before it sends them, so no request reveals which addresses are marked. A
+mark is cleared when a mailed link is used, or by `app mail-webhooks clear`. The row stays, so that an older
+event that arrives late or again does not mark the mailbox anew.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import ForeignKey, String, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app import clock
+from app.clock import UTCDateTime
+from app.database import Base
+from app.users import User, normalize_email
+
+logger = logging.getLogger("app.mail")
+
+BOUNCE = "bounce"
+COMPLAINT = "complaint"
+
+KEPT = timedelta(days=365)
+"""How long a mark without an account is kept. The next mail after that may bounce, which marks it again."""
+
+
+class Event(NamedTuple):
+    """A provider reports that *email* bounces for good, or complained."""
+
+    email: str
+    reason: str
+    at: datetime
+
+
+class BouncedMailbox(Base):
+    """A mailbox that is or was marked."""
+
+    __tablename__ = "bounced_mailboxes"
+
+    email: Mapped[str] = mapped_column(String(254), primary_key=True)
+    user_id: Mapped[str | None] = mapped_column(
+        String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    """The account that had the address. The row is deleted with it and is part of its export."""
+    reason: Mapped[str] = mapped_column(String(16))
+    bounced_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    cleared_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
+    """Since then the mailbox gets mail again. Older events are ignored."""
+
+
+async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
+    """Mark the mailboxes of *events*. Doing it twice changes nothing."""
+    insert = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
+    # In the order of their addresses, so that simultaneous requests do not deadlock.
+    for event in sorted(each._replace(email=normalize_email(each.email)) for each in events):
+        owner = await db.scalar(select(User.id).where(User.email == event.email))
+        values = {"user_id": owner, "reason": event.reason, "bounced_at": event.at, "cleared_at": None}
+        statement = insert(BouncedMailbox).values(email=event.email, **values)
+        statement = statement.on_conflict_do_update(
+            index_elements=[BouncedMailbox.email],
+            set_=values,
+            where=BouncedMailbox.cleared_at < event.at,
+        )
+        marked = await db.execute(statement.returning(BouncedMailbox.email))
+        if marked.scalar_one_or_none() is not None:
+            # Without the address, which the log must not contain.
+            logger.warning("a mailbox gets no more mail (%s)", event.reason, extra={"user_id": owner})
+
+
+async def marked_among(db: AsyncSession, addresses: Iterable[str]) -> set[str]:
+    """Those of *addresses* that are marked."""
+    normalized = {each: normalize_email(each) for each in addresses}
+    query = select(BouncedMailbox.email)
+    query = query.where(
+        BouncedMailbox.email.in_(set(normalized.values())), BouncedMailbox.cleared_at.is_(None)
+    )
+    marked = set(await db.scalars(query))
+    return {address for address, email in normalized.items() if email in marked}
+
+
+async def clear(db: AsyncSession, email: str) -> bool:
+    """Send mail to *email* again. Returns False if it was not marked."""
+    marked = (BouncedMailbox.email == normalize_email(email), BouncedMailbox.cleared_at.is_(None))
+    statement = update(BouncedMailbox).where(*marked).values(cleared_at=clock.now())
+    cleared = await db.execute(
+        statement.returning(BouncedMailbox.email).execution_options(synchronize_session=False)
+    )
+    return cleared.scalar_one_or_none() is not None
+
+
+async def remove_old(db: AsyncSession) -> None:
+    """Delete the marks without an account that are older than KEPT. Those of accounts go with the account."""
+    old = (BouncedMailbox.user_id.is_(None), BouncedMailbox.bounced_at < clock.now() - KEPT)
+    await db.execute(delete(BouncedMailbox).where(*old))
+
+
+async def all_marked(db: AsyncSession) -> list[BouncedMailbox]:
+    """The marked mailboxes, newest first."""
+    marked = select(BouncedMailbox).where(BouncedMailbox.cleared_at.is_(None))
+    return list(await db.scalars(marked.order_by(BouncedMailbox.bounced_at.desc(), BouncedMailbox.email)))

@@ -1,0 +1,47 @@
+"""Mailboxes that get no mail, because it bounced or because their owner complained."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.common import application, fail, friendly_errors
+
+if TYPE_CHECKING:
+    from app.mail_webhooks.bounces import BouncedMailbox
+
+cli = typer.Typer(no_args_is_help=True, help=__doc__)
+
+
+@cli.command()
+@friendly_errors
+def bounced() -> None:
+    """List the mailboxes that get no mail, newest first."""
+    rows = asyncio.run(_bounced())
+    for row in rows:
+        typer.echo(f"{row.bounced_at:%Y-%m-%d %H:%M}  {row.reason:9}  {row.email}")
+    if not rows:
+        typer.echo("No mailbox is marked.")
+
+
+@cli.command()
+@friendly_errors
+def clear(email: Annotated[str, typer.Argument(help="The e-mail address.")]) -> None:
+    """Send mail to an address again, for example because its owner says that it works now."""
+    if not asyncio.run(_clear(email)):
+        fail(f"{email} is not marked. `uv run app mail-webhooks bounced` lists the addresses that are.")
+    typer.echo(f"{email} gets mail again. If your provider has a suppression list, remove it there too.")
+
+
+async def _bounced() -> "list[BouncedMailbox]":
+    from app.mail_webhooks.bounces import all_marked
+
+    async with application() as app, app.state.db.session(commit=False) as db:
+        return await all_marked(db)
+
+
+async def _clear(email: str) -> bool:
+    from app.mail_webhooks import bounces
+
+    async with application() as app, app.state.db.session() as db:
+        return await bounces.clear(db, email)

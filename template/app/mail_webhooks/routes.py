@@ -1,0 +1,46 @@
+"""The route that providers call. `webhooks.py` checks who calls it."""
+
+from collections.abc import Mapping
+
+from hawkapi import Depends, Request
+from hawkapi.routing.router import Router
+
+from app.database import Db
+from app.i18n import gettext as _
+from app.limits import limited
+from app.mail_webhooks.bounces import mark
+from app.mail_webhooks.webhooks import Webhook, WebhookRefused, WebhookUnavailable
+from app.web import Problem, responds
+
+RATE = "1200/m"
+"""Requests of a network. A provider sends up to one for each mail."""
+
+
+def router_for(webhooks: Mapping[str, Webhook]) -> Router:
+    """The route for these providers."""
+    router = Router(prefix="/mail/webhooks", tags=["mail"])
+
+    @router.post("/{provider}", status_code=204, dependencies=[Depends(limited(RATE))])
+    @responds(
+        {403: {WebhookRefused.code: "The provider did not sign the request, or too long ago."}},
+        {404: "No key is set for this provider."},
+        {503: {WebhookUnavailable.code: "The certificate of the signature cannot be fetched."}},
+    )
+    async def receive_mail_events(request: Request, provider: str, db: Db) -> None:
+        """Receive events of a mail provider
+
+        Signed by the provider. Mailboxes that bounce for good, or complain, get no more mail.
+        """
+        webhook = webhooks.get(provider)
+        if webhook is None:
+            raise Problem(404, _("No webhook of this provider is configured."))
+        headers = dict(request.headers)
+        try:
+            events = await webhook.events(headers, await request.body())
+        except WebhookRefused as error:
+            raise Problem(403, str(error), code=error.code) from error
+        except WebhookUnavailable as error:
+            raise Problem(503, str(error), code=error.code) from error
+        await mark(db, events)
+
+    return router

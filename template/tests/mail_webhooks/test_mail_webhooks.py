@@ -1,0 +1,193 @@
+"""A mailbox that bounces or complains gets no more mail until it is confirmed."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import cli
+from app.mail_webhooks import bounces, commands
+from app.users import User
+from app.web import App
+from tests.conftest import Login, MakeUser
+from tests.mail_webhooks.conftest import EMAIL, PATH, Report, Sent, event, signed
+
+RESET = "/users/password-reset/request"
+
+
+async def gets_mail(client: httpx.AsyncClient, sent: Sent, email: str = EMAIL) -> bool:
+    """Whether a mail that a stranger requests for *email* is sent."""
+    answer = await client.post(RESET, json={"email": email})
+    assert answer.status_code == 202
+    return bool(await sent())
+
+
+@pytest.mark.parametrize("kind", ["email.bounced", "email.complained"])
+async def test_the_mailbox_gets_no_more_mail(
+    client: httpx.AsyncClient, make_user: MakeUser, report: Report, sent: Sent, kind: str
+) -> None:
+    await make_user(EMAIL)
+    await make_user("grace@example.com")
+    assert await gets_mail(client, sent)
+
+    answer = await report(kind)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert not await gets_mail(client, sent)
+    assert await gets_mail(client, sent, "grace@example.com")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("email.delivered", {}),
+        ("email.delivery_delayed", {}),
+        ("email.bounced", {"bounce": {"type": "Transient"}}),
+        ("email.bounced", {"to": [EMAIL, "grace@example.com"]}),
+    ],
+    ids=["delivered", "delayed", "mailbox full", "one of several"],
+)
+async def test_other_events_change_nothing(
+    client: httpx.AsyncClient, make_user: MakeUser, report: Report, sent: Sent, kind: str, data: dict
+) -> None:
+    await make_user(EMAIL)
+
+    answer = await report(kind, **data)
+
+    assert answer.status_code == 204
+    assert await gets_mail(client, sent)
+
+
+@pytest.mark.parametrize(
+    "headers_of",
+    [
+        lambda body: {},
+        lambda body: signed(body, key=b"another key"),
+        lambda body: signed(b"another body"),
+        lambda body: signed(body, at=0),
+        lambda body: signed(body) | {"svix-signature": b"v1,\xe9"},
+    ],
+    ids=["unsigned", "another key", "another body", "long ago", "not ASCII"],
+)
+async def test_an_event_that_the_provider_did_not_sign_is_refused(
+    client: httpx.AsyncClient,
+    provider: httpx.AsyncClient,
+    make_user: MakeUser,
+    sent: Sent,
+    headers_of: Callable[[bytes], dict[str, Any]],
+) -> None:
+    await make_user(EMAIL)
+    body = event()
+
+    refused = await provider.post(PATH, content=body, headers=headers_of(body))
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "webhook_refused")
+    assert await gets_mail(client, sent)
+
+
+async def test_a_provider_without_a_key_has_no_webhook(client: httpx.AsyncClient) -> None:
+    body = event()
+
+    answer = await client.post(PATH, content=body, headers=signed(body))
+
+    assert answer.status_code == 404
+
+
+async def test_requests_for_a_marked_mailbox_look_the_same_and_cost_the_same(
+    client: httpx.AsyncClient, make_user: MakeUser, report: Report, sent: Sent, statements: list[str]
+) -> None:
+    """Nobody can find out whether an address bounces, nor by that whether it has an account (CWE-204)."""
+    await make_user(EMAIL)
+    await make_user("grace@example.com")
+    await report()
+    seen = []
+
+    for email in (EMAIL, "grace@example.com", "nobody@example.com"):
+        statements.clear()
+        answer = await client.post(RESET, json={"email": email})
+        seen.append((answer.status_code, answer.text, list(statements)))
+
+    assert seen[0] == seen[1] == seen[2]
+    assert [mail.to for mail in await sent()] == [["grace@example.com"]]
+
+
+async def test_a_mailed_link_clears_the_mailbox(
+    client: httpx.AsyncClient, make_user: MakeUser, app: App, report: Report, sent: Sent
+) -> None:
+    """The mail with it was sent before the bounce, so the mailbox works after all."""
+    user = await make_user(EMAIL)
+    await report()
+
+    used = await client.post(f"/users/verify/{app.state.users.verify_token(user)}")
+
+    assert used.status_code == 200
+    assert await gets_mail(client, sent)
+
+
+async def test_an_older_event_that_comes_late_does_not_mark_it_again(
+    client: httpx.AsyncClient, make_user: MakeUser, app: App, report: Report, sent: Sent
+) -> None:
+    await make_user(EMAIL)
+    await report()
+    async with app.state.db.session() as db:
+        assert await bounces.clear(db, EMAIL)
+
+    await report(ago=60)
+    still_gets_mail = await gets_mail(client, sent)
+    await report()
+
+    assert still_gets_mail
+    assert not await gets_mail(client, sent)
+
+
+async def test_the_export_of_the_owner_contains_it(
+    client: httpx.AsyncClient, make_user: MakeUser, login: Login, report: Report
+) -> None:
+    user: User = await make_user(EMAIL)
+    await report("email.complained", email=EMAIL.upper())
+
+    exported = await client.get("/users/me/export", headers=login(user))
+
+    [row] = exported.json()["related_records"]["bounced_mailboxes"]
+    assert (row["email"], row["reason"]) == (EMAIL, "complaint")
+
+
+async def test_the_commands_list_and_clear_it(
+    client: httpx.AsyncClient,
+    make_user: MakeUser,
+    app: App,
+    report: Report,
+    sent: Sent,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = app.state.settings
+    for name in ("environment", "secret_key", "database_url"):
+        value = getattr(settings, name)
+        text = value if isinstance(value, str) else value.get_secret_value()
+        monkeypatch.setenv(name.upper(), text)
+
+    async def run(*arguments: str) -> str:
+        return (await asyncio.to_thread(CliRunner().invoke, commands.cli, arguments)).output
+
+    await make_user(EMAIL)
+    await report()
+
+    listed = await run("bounced")
+    cleared = await run("clear", EMAIL)
+    again = await run("clear", EMAIL)
+
+    assert listed.endswith(f"bounce     {EMAIL}\n")
+    assert cleared.startswith(f"{EMAIL} gets mail again.")
+    assert f"{EMAIL} is not marked." in again
+    assert await run("bounced") == "No mailbox is marked.\n"
+    assert await gets_mail(client, sent)
+
+
+def test_the_commands_are_found() -> None:
+    shown = CliRunner().invoke(cli, ["mail-webhooks", "--help"]).output
+
+    assert "bounced" in shown
+    assert "clear" in shown

@@ -1,0 +1,57 @@
+"""A feature can withhold mail from addresses at the moment of sending."""
+
+import pytest
+from hawkapi_mail import EmailMessage, InMemoryBackend
+from hawkapi_sqlalchemy import Database
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.mail import OutboxMessage, Worker, enqueue, suppression
+
+
+@pytest.fixture(autouse=True)
+def suppressed(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """Addresses at gone.example get no mail. What the feature was asked."""
+    asked: list[set[str]] = []
+
+    async def at_gone(db: AsyncSession, addresses: set[str]) -> set[str]:
+        asked.append(set(addresses))
+        return {each for each in addresses if each.endswith("@gone.example")}
+
+    monkeypatch.setattr(suppression, "SUPPRESSIONS", [at_gone])
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("to", "cc", "is_sent"),
+    [
+        ("ada@example.com", (), True),
+        ("ada@gone.example", (), False),
+        ("Ada <ada@gone.example>", "eve@gone.example", False),
+        ("ada@gone.example", "eve@example.com", True),
+    ],
+)
+async def test_a_mail_is_sent_if_one_recipient_may_get_it(
+    db: Database, to: str, cc: str, is_sent: bool
+) -> None:
+    async with db.session() as session:
+        enqueue(session, EmailMessage.build(subject="Hello", sender="us@shop.example", to=to, cc=cc))
+    backend = InMemoryBackend()
+
+    await Worker(db, backend, keep_sent=True).run_once()
+
+    assert bool(backend.sent) is is_sent
+    async with db.session(commit=False) as session:
+        # The development mailbox shows only what was sent.
+        assert await session.scalar(select(func.count()).select_from(OutboxMessage)) == is_sent
+
+
+async def test_nobody_is_asked_about_a_discarded_mail(db: Database, suppressed: list[set[str]]) -> None:
+    """The addresses of a mail to nobody are not real."""
+    mail = EmailMessage.build(subject="Hello", sender="us@shop.example", to="nobody@localhost")
+    async with db.session() as session:
+        enqueue(session, mail, discard=True)
+
+    await Worker(db, InMemoryBackend()).run_once()
+
+    assert suppressed == []

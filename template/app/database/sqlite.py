@@ -10,8 +10,8 @@ from sqlalchemy.pool import PoolResetState
 from app.database.reading import READS
 
 
-def configure(engine: Engine, *, fast_paths: bool) -> None:
-    """Prepare every connection that *engine* opens from now on."""
+def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
+    """Prepare every connection that *engine* opens from now on. *timeout*: seconds to wait for a lock."""
     # At DEBUG, aiosqlite logs statements with their values, such as hashes and e-mailed links.
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
@@ -22,7 +22,7 @@ def configure(engine: Engine, *, fast_paths: bool) -> None:
         cursor = connection.cursor()
         for pragma in (
             "foreign_keys = ON",
-            "busy_timeout = 10000",
+            f"busy_timeout = {round(timeout * 1000)}",
             "journal_mode = WAL",
             "synchronous = NORMAL",
         ):

@@ -144,8 +144,8 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             le=86_400,
-            description="Seconds to wait for a connection, a lock of SQLite, and each statement on PostgreSQL."
-            " Then the response is a 503.",
+            description="Seconds to wait for a connection, a lock of SQLite, and each statement on"
+            " PostgreSQL. Then the response is a 503.",
         ),
     ] = 10.0
     database_fast_paths: Annotated[

@@ -1,4 +1,4 @@
-"""PostgreSQL connections: a server that is away, or that hangs, is a database error and never blocks for long.
+"""PostgreSQL connections: a server that is away or hangs is a database error and never blocks for long.
 
 Template-owned. The time limits are those of DATABASE_TIMEOUT.
 """

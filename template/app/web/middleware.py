@@ -33,8 +33,8 @@ from app.i18n import gettext as _
 from app.settings import Settings
 from app.web.access_log import is_of_user, log_requests
 from app.web.cookies import COOKIES, read_cookies
-from app.web.framework.asgi import Application, Message
 from app.web.database_errors import waited_for_database
+from app.web.framework.asgi import Application, Message
 from app.web.framework.endpoint import CheckedRequest
 from app.web.problems import PROBLEM_JSON, database_unavailable, problem_response
 
@@ -352,9 +352,9 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
     """Limit the time for the body and the time until the response starts.
 
     Respond with 408 if the body takes longer than *body* seconds (BODY_TIMEOUT), and with 504 if everything
-    else takes longer than *response* seconds (REQUEST_TIMEOUT), or 503 if the database does. One clock runs at a time: the body's while
-    the client sends it, otherwise the response's. A response that has started, such as a stream, is not
-    limited.
+    else takes longer than *response* seconds (REQUEST_TIMEOUT), or with 503 if that was the database. One
+    clock runs at a time: the body's while the client sends it, otherwise the response's. A response that has
+    started, such as a stream, is not limited.
 
     A request that runs out of time is cancelled. Its transaction is rolled back and its connection returns to
     the pool. A commit in progress may still succeed, as always when a response is lost.

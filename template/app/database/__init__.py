@@ -71,7 +71,7 @@ def connect(app: App) -> None:
     # Database errors are logged, and statement parameters contain hashes, links and tokens.
     options: dict[str, Any] = {"hide_parameters": True}
     config = DatabaseConfig(
-        url=url,
+        url=url if not is_sqlite or _is_memory(url) else sqlite.never_created(url),
         pool_pre_ping=False,
         connect_args={"timeout": seconds} if is_sqlite else {"timeout": seconds, "command_timeout": seconds},
         engine_kwargs=options if _is_memory(url) else options | pool,
@@ -94,8 +94,10 @@ def connect(app: App) -> None:
 
     @app.readiness_check("database")
     async def database_responds() -> tuple[bool, str]:
+        if is_sqlite and not _is_memory(url):
+            await asyncio.to_thread(sqlite.check_file, make_url(url).database or "")
         # A read-only session: a slow writer must not make the application look dead.
-        async with asyncio.timeout(5), app.state.reading() as db:
+        async with app.state.reading() as db:
             await db.execute(text("SELECT 1"))
         return True, "ok"
 

@@ -35,9 +35,17 @@ def is_unavailable(error: BaseException) -> bool:
         return True
     if not isinstance(error, DBAPIError):
         return False
+    if is_damaged(error.orig):
+        return True
     # SQLSTATE classes: connection exception, insufficient resources, operator intervention.
     sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
     return error.connection_invalidated or sqlstate.startswith(("08", "53", "57P"))
+
+
+def is_damaged(error: BaseException | None) -> bool:
+    """Whether *error* of SQLite's driver means that the file is damaged, moved away or replaced."""
+    name = str(getattr(error, "sqlite_errorname", ""))
+    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY_DBMOVED", "SQLITE_IOERR"))
 
 
 def waited_for_database(error: TimeoutError) -> bool:

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import app as package
 from app import database, tasks
+from app.database import revisions
 from app.settings import Settings, load_settings
 from app.web import App
 
@@ -41,6 +42,7 @@ def create_app(settings: Settings | None = None) -> App:
         settings=settings,
     )
     database.connect(app)
+    revisions.check_readiness(app)
     tasks.install(app)
     for feature in load_features():
         feature.install(app)

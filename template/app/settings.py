@@ -147,6 +147,15 @@ class Settings(BaseSettings):
             description="Connections per process (SQLite: max. 3). Keep the total below the server's limit.",
         ),
     ] = 32
+    database_timeout: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=86_400,
+            description="Seconds to wait for a connection, a lock of SQLite, and each statement on"
+            " PostgreSQL. Then the response is a 503.",
+        ),
+    ] = 10.0
     database_fast_paths: Annotated[
         bool,
         Field(

@@ -130,6 +130,8 @@ async def _pending(settings: "Settings", revisions: "ScriptDirectory") -> set[st
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import create_async_engine
 
+    from app.database.revisions import pending
+
     def current(connection: Connection) -> set[str]:
         return set(MigrationContext.configure(connection).get_current_heads())
 
@@ -139,9 +141,7 @@ async def _pending(settings: "Settings", revisions: "ScriptDirectory") -> set[st
             heads = await connection.run_sync(current)
     finally:
         await engine.dispose()
-    # The table lists only the heads. The revisions they depend on have been applied too.
-    applied = {script.revision for script in revisions.get_all_current(tuple(heads))}
-    return {head for head in revisions.get_heads() if head not in applied}
+    return pending(revisions, heads)
 
 
 def _config() -> "Config":

@@ -1,4 +1,5 @@
-"""Lets `app worker` exit with 0 if SIGTERM arrives before it has begun to work. Template-owned.
+"""Ends `app serve` and `app worker` with success when SIGTERM arrives before they have begun to work.
+Template-owned.
 
 `app/cli/__init__.py` imports this module first, because the other imports take most of a second. Until a
 process handles SIGTERM, the signal ends it with an error, and a supervisor reports a failure.
@@ -15,6 +16,6 @@ def _end(*_: object) -> None:
     os._exit(0)
 
 
-if sys.argv[1:2] == ["worker"]:
+if sys.argv[1:2] in (["serve"], ["worker"]):
     for _number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(_number, _end)

@@ -220,14 +220,14 @@ def _where_mail_goes(backend: str, worker: str) -> str:
 def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload: bool) -> None:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings, HTTP2Settings
-    from granian.server import Server
 
     from app import logs
+    from app.cli.web_process import GRACE, RespawningServer, load
 
     if reload:
         # A forked worker would keep the modules that the migrations loaded into this process.
         multiprocessing.set_start_method("spawn", force=True)
-    server = Server(
+    server = RespawningServer(
         "app.asgi:app",
         address=host,
         port=port,
@@ -240,8 +240,7 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
         # A broken file must not end `app dev`: the next save may fix it.
         reload_ignore_worker_failure=reload,
         respawn_failed_workers=not reload,
-        # Without a limit, a hanging request would keep a stopping process alive forever.
-        workers_kill_timeout=5 if reload else 30,
+        workers_kill_timeout=5 if reload else GRACE,
         # Clients that send headers slowly or endlessly are cut off here. The application's own limits, which
         # send an error message, apply once the headers are complete.
         http1_settings=HTTP1Settings(header_read_timeout=round(settings.header_timeout * 1000)),
@@ -255,7 +254,7 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
     )
     if reload and hasattr(signal, "SIGHUP"):
         _end_with_the_terminal(server)
-    server.serve()
+    server.serve(target_loader=None if reload else load)
 
 
 def _end_with_the_terminal(server: "AbstractServer[Any]") -> None:

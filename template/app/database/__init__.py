@@ -11,7 +11,6 @@ commits at the end of the block.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -19,10 +18,10 @@ from typing import Annotated, Any
 
 from hawkapi import Depends, Request
 from hawkapi_sqlalchemy import Base, DatabaseConfig, init_database
-from sqlalchemy import Engine, event, exc, make_url, text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
 
-from app.database import driver_errors, reading, sqlite
+from app.database import driver_errors, postgresql, reading, sqlite
 from app.database.reading import FAST_PATHS, ReadOnlySession
 from app.services import Services
 from app.web import App
@@ -57,8 +56,6 @@ driver_errors.hide_values()
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SERVICES, _ACTOR = "services", "actor"
 """Keys of `AsyncSession.info`. Use the typed functions of this module instead of the keys."""
-_IDLE_BEFORE_PING = 30.0
-"""Idle seconds after which a pooled connection is tested before use. A test costs a round trip."""
 _SQLITE_POOL = 3
 """Each SQLite connection is a thread. More threads only compete for the interpreter."""
 
@@ -69,15 +66,18 @@ def connect(app: App) -> None:
     url = settings.database_url.get_secret_value()
     is_sqlite = url.startswith("sqlite")
     size = min(settings.database_pool_size, _SQLITE_POOL) if is_sqlite else settings.database_pool_size
-    pool = {"pool_size": size, "max_overflow": 0, "pool_timeout": 10}
+    seconds = settings.database_timeout
+    pool = {"pool_size": size, "max_overflow": 0, "pool_timeout": seconds}
     # Database errors are logged, and statement parameters contain hashes, links and tokens.
     options: dict[str, Any] = {"hide_parameters": True}
     config = DatabaseConfig(
-        url=url,
+        url=url if not is_sqlite or _is_memory(url) else sqlite.never_created(url),
         pool_pre_ping=False,
-        connect_args={"timeout": 10},
+        connect_args={"timeout": seconds} if is_sqlite else {"timeout": seconds, "command_timeout": seconds},
         engine_kwargs=options if _is_memory(url) else options | pool,
     )
+    # Shutdown hooks run in reverse order: after the pool is closed.
+    app.on_shutdown(postgresql.wait_for_closing)
     database = init_database(app, config=config)
     # The config is no longer needed, and its repr would show the password.
     config.url = make_url(url).render_as_string(hide_password=True)
@@ -88,15 +88,16 @@ def connect(app: App) -> None:
     app.state.reading = reading.build_maker(engine, fast_paths=settings.database_fast_paths)
     app.state.reading.configure(info=info)
     if is_sqlite:
-        sqlite.configure(engine.sync_engine, fast_paths=settings.database_fast_paths)
+        sqlite.configure(engine.sync_engine, timeout=seconds, fast_paths=settings.database_fast_paths)
     else:
-        _name_connection_errors(engine.sync_engine)
-        _ping_after_idling(engine.sync_engine)
+        postgresql.configure(engine.sync_engine)
 
     @app.readiness_check("database")
     async def database_responds() -> tuple[bool, str]:
+        if is_sqlite and not _is_memory(url):
+            await asyncio.to_thread(sqlite.check_file, make_url(url).database or "")
         # A read-only session, so that a slow writer does not make the application look dead.
-        async with asyncio.timeout(5), app.state.reading() as db:
+        async with app.state.reading() as db:
             await db.execute(text("SELECT 1"))
         return True, "ok"
 
@@ -220,34 +221,3 @@ def client_of_session(db: AsyncSession) -> Client:
 
 def _is_memory(url: str) -> bool:
     return url.startswith("sqlite") and make_url(url).database in (None, "", ":memory:")
-
-
-def _name_connection_errors(engine: Engine) -> None:
-    @event.listens_for(engine, "do_connect")
-    def on_connect(dialect: Any, record: Any, arguments: Any, options: Any) -> Any:
-        # asyncpg raises a bare OSError for a refused or timed-out connection: make it a database error.
-        try:
-            return dialect.connect(*arguments, **options)
-        except OSError as error:
-            raise dialect.loaded_dbapi.OperationalError(str(error)) from error
-
-    _ = on_connect
-
-
-def _ping_after_idling(engine: Engine) -> None:
-    @event.listens_for(engine, "checkin")
-    def on_checkin(connection: Any, record: Any) -> None:
-        record.info["idle_since"] = time.monotonic()
-
-    @event.listens_for(engine, "checkout")
-    def on_checkout(connection: Any, record: Any, proxy: Any) -> None:
-        idle_since = record.info.get("idle_since")
-        if idle_since is None or time.monotonic() - idle_since < _IDLE_BEFORE_PING:
-            return
-        try:
-            engine.dialect.do_ping(connection)
-        except Exception as error:
-            # Tells the pool to discard this connection and try the next.
-            raise exc.DisconnectionError from error
-
-    _ = (on_checkin, on_checkout)

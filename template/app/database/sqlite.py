@@ -1,17 +1,31 @@
 """Settings and transactions for SQLite connections."""
 
 import logging
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import PoolResetState
 
 from app.database.reading import READS
+from app.web.database_errors import is_damaged
 
 
-def configure(engine: Engine, *, fast_paths: bool) -> None:
-    """Prepare every connection that *engine* opens from now on."""
+def never_created(url: str) -> str:
+    """*url* for connections that do not create the file: if it was moved away, its log is still there, and an
+    empty file beside that is a damaged database (sqlite.org/howtocorrupt.html, section 4.4)."""
+    parsed = make_url(url)
+    query = {"mode": "rw", "uri": "true"}
+    file = parsed.set(database=f"file:{quote(parsed.database or '')}").update_query_dict(query)
+    return file.render_as_string(hide_password=False)
+
+
+def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
+    """Prepare every connection that *engine* opens from now on. *timeout*: seconds to wait for a lock."""
     # At DEBUG, aiosqlite logs statements with their values, such as hashes and e-mailed links.
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
@@ -22,7 +36,7 @@ def configure(engine: Engine, *, fast_paths: bool) -> None:
         cursor = connection.cursor()
         for pragma in (
             "foreign_keys = ON",
-            "busy_timeout = 10000",
+            f"busy_timeout = {round(timeout * 1000)}",
             "journal_mode = WAL",
             "synchronous = NORMAL",
         ):
@@ -53,7 +67,28 @@ def configure(engine: Engine, *, fast_paths: bool) -> None:
         if not state.terminate_only and connection.driver_connection.in_transaction:
             connection.rollback()
 
-    _ = (on_connect, on_reset)
+    @event.listens_for(engine, "handle_error")
+    def on_error(context: ExceptionContext) -> None:
+        # The file was replaced, or damaged and perhaps repaired: open it anew.
+        if is_damaged(context.original_exception):
+            context.is_disconnect = True
+
+    _ = (on_connect, on_reset, on_error)
+
+
+def check_file(path: str) -> None:
+    """Open the file anew and read from every table. Open connections do not notice that it was moved away.
+
+    Raises:
+        sqlite3.Error: the file is missing or damaged.
+    """
+    with closing(sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, timeout=1)) as connection:
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        if not found:
+            raise sqlite3.OperationalError("the file has no tables")
+        for (name,) in found:
+            quoted = name.replace('"', '""')
+            connection.execute(f'SELECT 1 FROM "{quoted}" LIMIT 1').fetchone()  # noqa: S608 - quoted
 
 
 # A transaction that reads and later writes fails immediately if another one has written in between. Taking

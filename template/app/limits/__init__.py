@@ -4,6 +4,8 @@
 reading in `limiter.py`.
 """
 
+from typing import TYPE_CHECKING, cast
+
 from app.limits.limiter import (
     Limiter,
     LimiterUnavailable,
@@ -16,6 +18,10 @@ from app.limits.limiter import (
 from app.limits.memory import MemoryLimiter
 from app.settings import Settings
 from app.web import App
+from app.web.health import DEGRADED
+
+if TYPE_CHECKING:
+    from app.limits.redis import CircuitBreaker
 
 __all__ = [
     "Limiter",
@@ -36,8 +42,8 @@ def install(app: App) -> None:
     limiter = app.state.limiter = build_limiter(settings)
     app.on_shutdown(limiter.close)
     app.exception_handler(LimiterUnavailable)(cannot_be_checked)
-    if settings.rate_limits and settings.redis_url is not None and settings.redis_outage == "refuse":
-        _check_readiness(app, limiter)
+    if settings.rate_limits and settings.redis_url is not None:
+        _check_readiness(app, cast("CircuitBreaker", limiter))
 
 
 def build_limiter(settings: Settings) -> Limiter:
@@ -55,8 +61,8 @@ def build_limiter(settings: Settings) -> Limiter:
     return CircuitBreaker(shared, MemoryLimiter() if settings.redis_outage == "memory" else None)
 
 
-def _check_readiness(app: App, limiter: Limiter) -> None:
-    """With REDIS_OUTAGE=refuse, an application without Redis cannot serve limited requests."""
+def _check_readiness(app: App, limiter: "CircuitBreaker") -> None:
+    """Without Redis, REDIS_OUTAGE decides whether limited requests can be served."""
 
     @app.readiness_check("redis")
     async def redis_responds() -> tuple[bool, str]:
@@ -64,6 +70,6 @@ def _check_readiness(app: App, limiter: Limiter) -> None:
             await limiter.peek("readiness", Rate(1, 1))
         except LimiterUnavailable as error:
             return False, str(error)
-        return True, "ok"
+        return (False, DEGRADED) if limiter.is_away else (True, "ok")
 
     _ = redis_responds

@@ -146,6 +146,11 @@ class CircuitBreaker:
         for each in self._all():
             await each.close()
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the last call found *limiter* unavailable."""
+        return self._is_away
+
     def _all(self) -> list[Limiter]:
         return [each for each in (self._limiter, self._fallback) if each is not None]
 

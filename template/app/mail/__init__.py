@@ -6,7 +6,7 @@ Template-owned. Start reading at `outbox.py`.
 
 import asyncio
 
-from app.mail import tasks
+from app.mail import lateness, tasks
 from app.mail.backends import CarefulSMTPBackend, ConsoleBackend, build_backend
 from app.mail.mailer import Mailer, SessionMailer, withhold
 from app.mail.outbox import OutboxMessage, enqueue, lease, pending_messages
@@ -38,6 +38,7 @@ def install(app: App) -> None:
     settings = app.state.settings
     app.state.mail = Mailer(default_sender=settings.mail_sender)
     tasks.install(app)
+    lateness.install(app)
     if settings.background_worker == "inline":
         _run_inline(app, build_worker(app.state.db, settings))
 

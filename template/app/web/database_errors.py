@@ -4,6 +4,7 @@ import logging
 import re
 from functools import lru_cache
 from time import monotonic
+from traceback import walk_tb
 
 from sqlalchemy.exc import (
     DBAPIError,
@@ -34,9 +35,24 @@ def is_unavailable(error: BaseException) -> bool:
         return True
     if not isinstance(error, DBAPIError):
         return False
+    if is_damaged(error.orig):
+        return True
     # SQLSTATE classes: connection exception, insufficient resources, operator intervention.
     sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
     return error.connection_invalidated or sqlstate.startswith(("08", "53", "57P"))
+
+
+def is_damaged(error: BaseException | None) -> bool:
+    """Whether *error* of SQLite's driver means that the file is damaged, moved away or replaced."""
+    name = str(getattr(error, "sqlite_errorname", ""))
+    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY_DBMOVED", "SQLITE_IOERR"))
+
+
+def waited_for_database(error: TimeoutError) -> bool:
+    """Whether the code that *error* of `asyncio.timeout` cancelled was waiting for the database."""
+    traceback = error.__cause__.__traceback__ if error.__cause__ is not None else None
+    frames = walk_tb(traceback)
+    return any(frame.f_globals.get("__name__", "").startswith("sqlalchemy.") for frame, _ in frames)
 
 
 def begins_outage(error: BaseException) -> bool:

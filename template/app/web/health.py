@@ -1,7 +1,13 @@
 """Health routes for load balancers and orchestrators: /livez (the process responds), /readyz (it can serve
-requests)."""
+requests).
 
+They are public: they tell what works and nothing else.
+"""
+
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from enum import IntEnum
 
 import msgspec
 from hawkapi import Request
@@ -14,6 +20,20 @@ logger = logging.getLogger("app.web")
 
 router = Router()
 
+LIMIT = 5.0
+"""Seconds for each check."""
+DEGRADED = "degraded"
+"""What a check returns beside False if this process should get requests nevertheless: another process would
+not serve them better."""
+
+
+class Result(IntEnum):
+    """The result of a check, the worst last."""
+
+    GOOD = 0
+    DEGRADED = 1
+    FAILED = 2
+
 
 class Health(msgspec.Struct):
     status: str
@@ -21,6 +41,7 @@ class Health(msgspec.Struct):
 
 class Readiness(msgspec.Struct):
     status: str
+    """ready, degraded (also a 200) or not ready (503)."""
     checks: dict[str, bool]
 
 
@@ -40,15 +61,26 @@ async def livez(request: Request) -> Health:
 async def readyz(request: Request) -> JSONResponse:
     """Whether everything that requests depend on is available. Add checks with
     `@app.readiness_check("name")`."""
-    checks: dict[str, bool] = {}
-    for name, check in request.scope["app"].readiness_checks.items():
-        try:
-            checks[name], _ = await check()
-        except Exception as error:
-            # Only log the error, because this route is public.
-            traceback = error if not is_unavailable(error) or begins_outage(error) else None
-            logger.error("the readiness check %s failed (%s)", name, names_of(error), exc_info=traceback)
-            checks[name] = False
-    ready = all(checks.values())
-    body = Readiness("ready" if ready else "not ready", checks)
-    return JSONResponse(body, status_code=200 if ready else 503)
+    checks = request.scope["app"].readiness_checks
+    # At the same time, so that several that hang take no longer than one.
+    results = await asyncio.gather(*(_result_of(name, check) for name, check in checks.items()))
+    worst = max(results, default=Result.GOOD)
+    body = Readiness(
+        {Result.GOOD: "ready", Result.DEGRADED: "degraded", Result.FAILED: "not ready"}[worst],
+        {name: result is Result.GOOD for name, result in zip(checks, results, strict=True)},
+    )
+    return JSONResponse(body, status_code=503 if worst is Result.FAILED else 200)
+
+
+async def _result_of(name: str, check: Callable[[], Awaitable[tuple[bool, str]]]) -> Result:
+    try:
+        async with asyncio.timeout(LIMIT):
+            is_good, detail = await check()
+    except Exception as error:
+        # Log the error only: this route is public.
+        traceback = error if not is_unavailable(error) or begins_outage(error) else None
+        logger.error("the readiness check %s failed (%s)", name, names_of(error), exc_info=traceback)
+        return Result.FAILED
+    if is_good:
+        return Result.GOOD
+    return Result.DEGRADED if detail == DEGRADED else Result.FAILED

@@ -33,9 +33,10 @@ from app.i18n import gettext as _
 from app.settings import Settings
 from app.web.access_log import is_of_user, log_requests
 from app.web.cookies import COOKIES, read_cookies
+from app.web.database_errors import waited_for_database
 from app.web.framework.asgi import Application, Message
 from app.web.framework.endpoint import CheckedRequest
-from app.web.problems import PROBLEM_JSON, problem_response
+from app.web.problems import PROBLEM_JSON, database_unavailable, problem_response
 
 logger = logging.getLogger("app.web")
 
@@ -377,9 +378,9 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
     """Limit the time for the body and the time until the response starts.
 
     Respond with 408 if the body takes longer than *body* seconds (BODY_TIMEOUT), and with 504 if everything
-    else takes longer than *response* seconds (REQUEST_TIMEOUT). One clock runs at a time: the body's while
-    the client sends it, otherwise the response's. A response that has started, such as a stream, is not
-    limited.
+    else takes longer than *response* seconds (REQUEST_TIMEOUT), or with 503 if that was the database. One
+    clock runs at a time: the body's while the client sends it, otherwise the response's. A response that has
+    started, such as a stream, is not limited.
 
     A request that runs out of time is cancelled. Its transaction is rolled back and its connection returns to
     the pool. A commit in progress may still succeed, as it may whenever a response is lost.
@@ -390,7 +391,7 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
         try:
             async with clock.limit:
                 await app(scope, clock.receive, clock.send)
-        except TimeoutError:
+        except TimeoutError as error:
             if clock.response_began or not clock.limit.expired():
                 raise
             if clock.is_receiving:
@@ -398,6 +399,9 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
                 headers = {"Connection": "close"} if scope.get("http_version", "1.1") < "2" else {}
                 sentence = _("The body took longer than {seconds} s to arrive.")
                 refusal = problem_response(408, sentence.format(seconds=f"{body:g}"), headers=headers)
+            elif waited_for_database(error):
+                logger.error("a %s request waited %g s for the database", scope["method"], response)
+                refusal = database_unavailable()
             else:
                 logger.error("a %s request was cancelled after %g s", scope["method"], response)
                 refusal = problem_response(504, "The request took too long and was cancelled.")

@@ -182,14 +182,19 @@ def _database_problem(error: Exception) -> Response:
     if is_unavailable(error):
         traceback = error if begins_outage(error) else None
         logger.error("the database is not available (%s)", names_of(error), exc_info=traceback)
-        return problem_response(
-            503,
-            "The database is not available. Try again soon.",
-            code="database_unavailable",
-            headers={"Retry-After": "5"},
-        )
+        return database_unavailable()
     logger.error("database error", exc_info=error)
     return problem_response(500, UNEXPECTED)
+
+
+def database_unavailable() -> Response:
+    """The response while the database is away or hangs."""
+    return problem_response(
+        503,
+        "The database is not available. Try again soon.",
+        code="database_unavailable",
+        headers={"Retry-After": "5"},
+    )
 
 
 def _is_unstorable_value(error: Exception) -> bool:

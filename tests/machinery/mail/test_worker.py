@@ -581,6 +581,7 @@ class Hooks:
         self.shutdown: list[Callable[[], Awaitable[None]]] = []
         self.on_startup = self.startup.append
         self.on_shutdown = self.shutdown.append
+        self.readiness_check = lambda name: lambda check: check
 
 
 @pytest.mark.usefixtures("stop")

@@ -46,6 +46,8 @@ def stored_in(new_app: Callable[..., App], settings: Any, tmp_path: Any) -> Call
 
     def make(name: str) -> App:
         app = new_app(name)
+        # No connection creates the file.
+        (tmp_path / f"{name}.db").touch()
         add_database(app, settings, f"sqlite+aiosqlite:///{tmp_path}/{name}.db")
         return app
 

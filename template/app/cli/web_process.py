@@ -1,0 +1,108 @@
+# pyright: reportPrivateUsage=false, reportUnknownMemberType=false
+# Granian has no types, and no public API for what happens when a process ends.
+"""What `app serve` adds to Granian's processes: they drain before they stop, end with their parent, and are
+replaced whenever they are killed. Template-owned; change the times as you like.
+"""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from granian.server.mp import MPServer
+
+from app.web.framework.asgi import Application, Message
+
+DRAINING = 1.0
+"""Seconds between SIGTERM and the end of listening. Clients meanwhile learn that their connections close, and
+load balancers that /readyz is 503. A request on a connection that is just being closed would be lost."""
+GRACE = 30
+"""Seconds for running requests to finish after that. Without a limit, one that hangs would keep a process
+alive forever."""
+PARENT_CHECK = 0.2
+"""Seconds between looks whether the main process still exists."""
+
+
+def load(target: str) -> Application:
+    """The application for Granian, in a process of its own. Its name, *target*, is in `server.py`."""
+    from app.asgi import app
+
+    threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
+    return _Draining(app)
+
+
+class RespawningServer(MPServer):
+    """A server that replaces a killed process, however often that happens.
+
+    Granian takes two ends within 5.5 seconds for a crash loop and stops all processes. That is right for one
+    that cannot start, but the kernel may kill two for lack of memory.
+    """
+
+    def _respawn_workers(self, workers: list[int], *arguments: Any, **options: Any) -> None:
+        killed = [index for index in workers if self.wrks[index].inner.exitcode == -signal.SIGKILL]
+        super()._respawn_workers(workers, *arguments, **options)
+        for index in killed:
+            self.respawned_wrks.pop(index, None)
+
+
+class _Draining:
+    """Closes each connection after its next response once SIGTERM has arrived, and stops a moment later.
+
+    Granian alone closes idle connections at once, just when a client may send a request, and forgets to close
+    a connection that opened in that moment: it then waits for its client until the process is killed.
+    """
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._drains = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            # Granian has set its own handlers before.
+            with suppress(NotImplementedError):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._begin)
+        elif self._drains and scope["type"] == "http":
+            if scope["path"] == "/readyz":
+                await _unready(send)
+                return
+            send = _closing(send, scope)
+        await self._app(scope, receive, send)
+
+    def _begin(self) -> None:
+        if not self._drains:
+            self._drains = True
+            # Granian handles SIGINT like SIGTERM.
+            asyncio.get_running_loop().call_later(DRAINING, os.kill, os.getpid(), signal.SIGINT)
+
+
+def _closing(send: Any, scope: Any) -> Any:
+    # HTTP/2 has no such header (RFC 9113, section 8.2.2), and Granian ends its connections properly.
+    if scope["http_version"].startswith("2"):
+        return send
+
+    async def closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [each for each in message.get("headers", ()) if each[0].lower() != b"connection"]
+            message = {**message, "headers": [*headers, (b"connection", b"close")]}
+        await send(message)
+
+    return closing
+
+
+async def _unready(send: Any) -> None:
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": b'{"status":"stopping"}'})
+
+
+def _end_with(parent: int) -> None:
+    """Stop as after SIGTERM when the main process is gone: it was killed, and the next one needs the port."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK)
+    # Not SIGTERM: the port must be free at once.
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(GRACE)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,51 @@
+"""Whether the database has every migration of the project's files. Template-owned."""
+
+import asyncio
+from collections.abc import Collection
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import text
+
+from app.web import App
+
+_PYPROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
+
+
+def check_readiness(app: App) -> None:
+    """Add the readiness check. It reads the files only when the revisions of the database have changed."""
+    complete: set[str] | None = None
+
+    @app.readiness_check("migrations")
+    async def migrations_are_applied() -> tuple[bool, str]:
+        nonlocal complete
+        async with app.state.reading() as db:
+            applied = set(await db.scalars(text("SELECT version_num FROM alembic_version")))
+        if applied != complete:
+            if await asyncio.to_thread(_lacks_some, applied):
+                return False, "pending"
+            complete = applied
+        return True, "ok"
+
+    _ = migrations_are_applied
+
+
+def pending(revisions: ScriptDirectory, applied: Collection[str]) -> set[str]:
+    """The heads of the files that the database lacks. *applied*: its own heads.
+
+    Raises:
+        CommandError: the database has a revision that no file has.
+    """
+    # The table lists only the heads. The revisions they depend on have been applied too.
+    all_applied = {script.revision for script in revisions.get_all_current(tuple(applied))}
+    return {head for head in revisions.get_heads() if head not in all_applied}
+
+
+def _lacks_some(applied: Collection[str]) -> bool:
+    try:
+        return bool(pending(ScriptDirectory.from_config(Config(toml_file=_PYPROJECT)), applied))
+    except CommandError:
+        # A newer version of the application has migrated the database and will soon replace this process.
+        return False

@@ -1,0 +1,29 @@
+"""Whether mail leaves, for /readyz: no worker runs, or none can keep up, if a due mail waits for long.
+
+Template-owned; change the time as you like.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from app import clock
+from app.mail.outbox import PENDING, OutboxMessage
+from app.web import App
+from app.web.health import DEGRADED
+
+LATE = timedelta(minutes=10)
+"""A running worker takes a due mail within seconds. Ten minutes leave time for a burst and a deployment."""
+
+
+def install(app: App) -> None:
+    """Add the readiness check. Late mail takes no process out of service: requests do not need the worker."""
+
+    @app.readiness_check("mail")
+    async def mail_leaves() -> tuple[bool, str]:
+        is_late = (OutboxMessage.status == PENDING, OutboxMessage.next_attempt_at < clock.now() - LATE)
+        async with app.state.reading() as db:
+            late = await db.scalar(select(OutboxMessage.id).where(*is_late).limit(1))
+        return late is None, DEGRADED
+
+    _ = mail_leaves

@@ -65,8 +65,9 @@ class Run:
             )
         with TemporaryDirectory(prefix="template-update-") as folder:
             update = Update(self._project, Path(folder), say=self._report.say)
+            update.repository.require_no_markers()
             if not self._options.check:
-                update.merger.require_clean_tree()
+                update.repository.require_clean_tree()
             if self._options.export:
                 export.require_place(self._options.export)
             update.fetch()
@@ -161,7 +162,7 @@ class Run:
         """
         if not self._options.export:
             return
-        update.merger.require_free_places(update.result)
+        update.repository.require_free_places(update.result.added)
         tables = list(revisions.tables_in_database(self._tools, dropped)) if dropped else []
         self._report.say(export.write(self._tools, tables, self._options.export))
         self._report.data["exported"] = tables
@@ -171,8 +172,8 @@ class Run:
         result, findings = update.result, list(update.findings())
         needs_person = any(each.needs_person for each in findings)
         self._report.data |= {
-            "changed": result.changed,
-            "conflicts": list(result.conflicts),
+            "changed": [update.repository.inside(path) for path in result.changed],
+            "conflicts": [update.repository.inside(path) for path in result.conflicts],
             "findings": [asdict(each) for each in findings],
             "seeds_difference": update.seeds_difference,
             "needs_attention": needs_person,
@@ -200,7 +201,7 @@ class Run:
             self._write_patch(update)
         if self._options.check:
             return SOMETHING_TO_PULL
-        update.merger.require_free_places(update.result)
+        update.repository.require_free_places(update.result.added)
         return NEEDS_ATTENTION if needs_person else 0
 
     def _write_patch(self, update: Update) -> None:
@@ -271,7 +272,7 @@ class Run:
                     " tables does not apply them again. Take them out of its depends_on, unless it uses these"
                     " tables."
                 )
-        return update.merger.stage(revisions.OWN)
+        return update.repository.stage(revisions.OWN)
 
     def _migrate(self, migrate: bool, *, has_migrations: bool) -> None:
         if not migrate:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from template_update.changelog import News, news_between
@@ -10,6 +11,7 @@ from template_update.features import FEATURES_FILE, Features
 from template_update.formatting import format_alike
 from template_update.git import UpdateError
 from template_update.merge import Merge, Merger
+from template_update.repository import Repository
 from template_update.template import Answers, Template
 
 RUNS = ("app/", "migrations/")
@@ -50,7 +52,8 @@ class Update:
         """
         self._project = project
         self._answers = Answers(project)
-        self.merger = Merger(project)
+        self.repository = Repository(project)
+        self.merger = Merger(self.repository, folder)
         self._folder = folder
         self._say = say
         self.old = self.new = self._answers.version
@@ -171,27 +174,30 @@ class Update:
 
     def findings(self) -> Iterator[Finding]:
         """A message for each file that needs attention."""
+        where = self.repository.inside
         shown = f"git diff {self.result.old[:12]} {self.result.new[:12]} --"
-        for path, message in self.result.conflicts.items():
-            yield Finding("conflicts", path, f"{path}: {message}. Resolve it, then: git add {path}")
+        for found, message in self.result.conflicts.items():
+            path = where(found)
+            advice = f"Resolve it, then: `git add {quote(path)}`."
+            yield Finding("conflicts", path, f"{path}: {message}. {advice}")
         for source, target in self.result.moved.items():
             yield Finding(
                 "moved",
-                source,
-                f"{source}: the template changed this file and you moved it to {target}. The change was"
-                f" merged there. Review it: `git diff --cached -- {target}`.",
+                where(source),
+                f"{where(source)}: the template changed this file and you moved it to {where(target)}."
+                f" The change was merged there. Review it: `git diff --cached -- {quote(where(target))}`.",
             )
-        for path in self.result.missed:
-            runs = self.merger.inside(path).startswith(RUNS)
+        for path in map(where, self.result.missed):
+            runs = path.startswith(RUNS)
             advice = "Your code may need the same change" if runs else "To see the change"
             yield Finding(
                 "missed",
                 path,
                 f"{path}: the template changed this file and you deleted or moved it. {advice}:"
-                f" `{shown} {path}`.",
+                f" `{shown} {quote(path)}`.",
                 runs,
             )
-        for path in self.result.kept:
+        for path in map(where, self.result.kept):
             sentence = "the template removed this file and you changed it. Delete it or keep it."
             yield Finding("kept", path, f"{path}: {sentence}")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from template_update.git import LITERAL, Git, UpdateError, reason
+from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
-from template_update.template import ANSWERS_FILE
 
 _IDENTITY = ("-c", "user.name=template-update", "-c", "user.email=template-update@localhost")
 _SAME_LINES = "you and the template changed the same lines"

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from template_update.git import LITERAL, Git, UpdateError, cure_of_ownership
-from template_update.template import ANSWERS_FILE
+from template_update.rendering import ANSWERS_FILE
 
 LOCK_FILE = "uv.lock"
 """`uv run` writes it, even the one that runs the update. So it may be uncommitted."""

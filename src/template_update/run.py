@@ -12,14 +12,12 @@ import typer
 
 from template_update import export, revisions
 from template_update.git import UpdateError
-from template_update.options import STDOUT, Options
+from template_update.options import NEEDS_ATTENTION, SOMETHING_TO_PULL, STDOUT, Options
 from template_update.project import ProjectTools
 from template_update.report import Report
+from template_update.repository import LOCK_FILE
 from template_update.update import Update
 
-NEEDS_ATTENTION = 1
-SOMETHING_TO_PULL = 2
-"""The exit code of `--check` when there is a newer version."""
 INTERRUPTED = 130
 
 
@@ -88,6 +86,9 @@ class Run:
             self._export(update, dropped)
             update.apply()
             self._report.data["is_applied"] = True
+            if update.repository.has_uncommitted_lock():
+                update.repository.stage(LOCK_FILE)
+                self._report.say(f"{LOCK_FILE} was not committed. It is part of this change now.")
         try:
             if conflicts:
                 return self._hand_over(dropped)

@@ -9,9 +9,9 @@ from packaging.version import Version
 
 from template_update import rendering
 from template_update.changelog import version_of
-from template_update.git import Git, UpdateError
+from template_update.git import Git, UpdateError, cure_of_ownership, reason
+from template_update.rendering import ANSWERS_FILE
 
-ANSWERS_FILE = ".copier-answers.yml"
 _SOURCE = re.compile(r"^_src_path:.*\n(?:[ \t].*\n)*", re.MULTILINE)
 """The entry of the answers file that says where the template is. YAML may fold a long path."""
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
@@ -43,7 +43,8 @@ class Answers:
         self.source: str = values["_src_path"]
         entry = _SOURCE.search(text)
         self.source_entry = entry[0] if entry else yaml.safe_dump({"_src_path": self.source}, width=100_000)
-        self.version = str(values["_commit"])
+        # As it is written: YAML takes the version 1.10 for the number 1.1.
+        self.version = str(yaml.load(text, yaml.BaseLoader)["_commit"])  # nosec B506 # noqa: S506 - only strings
         self.data = {name: value for name, value in values.items() if not name.startswith("_")}
 
 
@@ -66,9 +67,14 @@ class Template:
                 f" Write its URL or absolute path into {ANSWERS_FILE} as _src_path, and commit."
             )
         done = Git(folder).run("clone", "--quiet", "--no-checkout", "--", address, self._clone)
+        if cure := cure_of_ownership(done.stderr):
+            raise UpdateError(
+                f"The template in {address} belongs to somebody else, so git does not fetch it. If you trust"
+                f" it: `{cure}`."
+            )
         if done.returncode != 0:
             raise UpdateError(
-                f"The template cannot be fetched from {address}: {done.stderr.strip()}\n"
+                f"The template cannot be fetched from {address}: {reason(done)}\n"
                 f"If it is somewhere else now, write that into {ANSWERS_FILE} as _src_path, and commit."
             )
         self._git = Git(self._clone)
@@ -122,6 +128,8 @@ class Template:
         Raises:
             UpdateError: Copier rejects an answer or fails to render a version.
         """
+        for version, answers in wanted:
+            self._require_flags(version, answers)
         copies = [
             rendering.Copy(self._clone, version, answers, self._folder / f"render-{number}")
             for number, (version, answers) in enumerate(wanted)
@@ -130,6 +138,15 @@ class Template:
         for copy in copies:
             self._name_source(copy.folder / ANSWERS_FILE)
         return [copy.folder for copy in copies]
+
+    def _require_flags(self, version: str, answers: dict[str, Any]) -> None:
+        """Refuse an answer that is neither yes nor no where one must be: Copier would guess."""
+        for name, question in self.questions(version).items():
+            answer = answers.get(name, False)
+            if question.get("type") == "bool" and not isinstance(answer, bool):
+                raise UpdateError(
+                    f"{name} must be true or false, not {answer}. Change it in {ANSWERS_FILE} and commit."
+                )
 
     def _name_source(self, path: Path) -> None:
         """Replace the path of the clone with the template's source, from which the next update comes."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from copier import run_update
 from test_template_update import (
     LINES,
     Repository,
@@ -559,3 +560,163 @@ def test_exit_code_2_only_means_a_new_version(project: Repository, update: Run) 
         assert update(*wrong).exit_code == 1
     for wrong in (["remove", "--no-such-option"], ["add"], [], ["no-such-command"]):
         assert CliRunner().invoke(feature_commands.cli, wrong).exit_code == 1
+
+
+# After a raw `copier update`
+
+
+@pytest.fixture
+def updated_by_copier(template: Repository, project: Repository) -> Callable[[], None]:
+    """Commits what `copier update` makes of the project."""
+
+    def updated() -> None:
+        run_update(str(project.folder), defaults=True, overwrite=True, quiet=True)
+        project.commit()
+
+    return updated
+
+
+LOOKS_ALIKE = "def {}():\n    a = 1\n    b = 2\n    c = 3\n    return a\n\n\n"
+
+
+def a_move(template: Repository, project: Repository) -> str:
+    project.commit({"app/code.py": None, "app/mine.py": LINES})
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    return "app/mine.py"
+
+
+def an_edit_of_a_file_that_is_removed(template: Repository, project: Repository) -> str:
+    project.commit({"app/code.py": LINES + "mine\n"})
+    template.commit({"template/app/code.py": None}, tag="1.1.0")
+    return "app/code.py"
+
+
+def an_edit_of_a_file_that_the_template_moves(template: Repository, project: Repository) -> str:
+    project.commit({"tests/test_code.py": LINES.replace("line 9\n", "mine\n"), "app/code.py": None})
+    template.commit({"template/tests/test_code.py": None, "template/tests/test_more.py": LINES}, tag="1.1.0")
+    return "tests/test_more.py"
+
+
+def an_edit_that_is_misplaced(template: Repository, project: Repository) -> str:
+    old = LOOKS_ALIKE.format("one")
+    project.commit({"app/code.py": LINES.replace("line 1\n", old.replace("b = 2", "b = 2000"))})
+    template.commit(
+        {"template/app/code.py": LINES.replace("line 1\n", LOOKS_ALIKE.format("zero") + old)}, tag="1.1.0"
+    )
+    return "app/code.py"
+
+
+def a_binary_file(template: Repository, project: Repository) -> str:
+    project.commit({"app/list.gz": b"\0mine"})
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    return "app/list.gz"
+
+
+@pytest.mark.parametrize("newer", [False, True], ids=["nothing new", "a new version"])
+@pytest.mark.parametrize(
+    "lose",
+    [a_move, an_edit_of_a_file_that_is_removed, an_edit_of_a_file_that_the_template_moves, a_binary_file],
+)
+def test_what_copier_lost_is_merged_by_the_next_update(
+    template: Repository,
+    project: Repository,
+    update: Run,
+    updated_by_copier: Callable[[], None],
+    lose: Callable[..., str],
+    newer: bool,
+) -> None:
+    template.commit({"template/app/list.gz": b"\0theirs"}, tag="1.0.1")
+    update()
+    project.commit()
+    path = lose(template, project)
+    update()
+    wanted = project.tree()[path]
+    project.git("reset", "--quiet", "--hard")
+    updated_by_copier()
+    assert project.tree().get(path) != wanted
+    project.commit({"app/later.py": "# Later work.\n"})
+    if newer:
+        template.commit({"template/migrations/0001.py": "# One, mended.\n"}, tag="1.2.0")
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert f"{path}: `copier update` lost a change when it merged 1.1.0. It is merged now." in result.output
+    assert project.tree()[path] == wanted
+    assert [shell(each) for each in commands(result.output) if path in each]
+    assert ("From 1.1.0 to 1.2.0" in result.output) is newer
+    project.commit()
+    again = update()
+    assert (again.exit_code, "Nothing to pull" in again.output) == (0, True)
+
+
+def test_work_after_copier_is_kept(
+    template: Repository, project: Repository, update: Run, updated_by_copier: Callable[[], None]
+) -> None:
+    path = a_move(template, project)
+    updated_by_copier()
+    project.commit({path: LINES.replace("line 15\n", "later\n")})
+
+    update()
+
+    assert project.read(path) == fixed(3).replace("line 15\n", "later\n")
+
+
+def test_what_copier_lost_is_only_shown_if_other_work_is_there(
+    template: Repository, project: Repository, update: Run, updated_by_copier: Callable[[], None]
+) -> None:
+    path = a_move(template, project)
+    updated_by_copier()
+    project.commit({path: LINES.replace("line 3\n", "later\n")})
+
+    result = update()
+
+    assert (result.exit_code, project.git("status", "--porcelain")) == (1, "")
+    (shown,) = [each for each in commands(result.output) if path in each]
+    assert "+line 3, mended" in shell(shown)
+
+
+def test_an_update_by_this_tool_lost_nothing(template: Repository, project: Repository, update: Run) -> None:
+    """Although a conflict is resolved, and a file is edited, in the same commit."""
+    project.commit({"app/code.py": LINES.replace("line 3\n", "mine\n"), "migrations/0001.py": None})
+    changed = {"template/app/code.py": fixed(3), "template/tests/test_code.py": fixed(3)}
+    template.commit(changed | {"template/migrations/0001.py": "# Mended.\n"}, tag="1.1.0")
+    update()
+    project.commit(
+        {"app/code.py": LINES.replace("line 3\n", "both\n"), "tests/test_code.py": fixed(3) + "more\n"}
+    )
+
+    result = update()
+
+    assert (result.exit_code, "Nothing to pull" in result.output) == (0, True)
+
+
+def test_a_reverted_update_is_not_a_loss(template: Repository, project: Repository, update: Run) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    update()
+    project.commit()
+    project.git("revert", "--no-edit", "HEAD")
+
+    result = update()
+
+    assert (result.exit_code, project.read("app/code.py")) == (0, fixed(3))
+
+
+def test_an_edit_that_copier_misplaced_is_put_back(
+    template: Repository, project: Repository, update: Run, updated_by_copier: Callable[[], None]
+) -> None:
+    template.commit(
+        {"template/app/code.py": LINES.replace("line 1\n", LOOKS_ALIKE.format("one"))}, tag="1.0.1"
+    )
+    update()
+    project.commit()
+    path = an_edit_that_is_misplaced(template, project)
+    update()
+    wanted = project.read(path)
+    project.git("reset", "--quiet", "--hard")
+    updated_by_copier()
+    assert project.read(path) != wanted
+
+    result = update()
+
+    assert (result.exit_code, project.read(path)) == (1, wanted)

@@ -81,12 +81,13 @@ class Merger:
         trees = [self._tree_of(folder, left_out=[]) for folder in (old, new)]
         return self._git("diff", *trees, "--", *paths) if paths else ""
 
-    def merge(self, old: Path, new: Path, *, yours: list[str], brought: list[str]) -> Merge:
-        """Merge the difference between the renders *old* and *new* into the project's last commit.
+    def merge(self, old: Path, new: Path, onto: str = "", *, yours: list[str], brought: list[str]) -> Merge:
+        """Merge the difference between the renders *old* and *new* into the tree *onto*, which is that of the
+        project's last commit if it is empty.
 
         *yours* are the paths that updates never change. *brought* are those of them that *new* introduces.
         """
-        head = self._repository.git("rev-parse", "HEAD^{tree}").strip()
+        head = onto or self.tree("HEAD")
         base = self._in_repository(head, self._tree_of(old, left_out=yours))
         kept_out = [each for each in yours if each not in brought]
         theirs = self._in_repository(head, self._tree_of(new, left_out=kept_out))
@@ -109,19 +110,55 @@ class Merger:
                     merge.conflicts[path] = message.replace(self._repository.prefix, "")
                     merge.stages[path] = found
         merge.result = self._finished(merge, commits)
-        template_changed = set(self._names("diff", "--name-only", "--no-renames", base, theirs))
+        template_changed = set(self.changes(base, theirs))
         merge.moved = {
             source: target for source, target in self._renames(base, head) if source in template_changed
         }
-        named = ("diff", "--name-only", "--no-renames", head, merge.result)
-        merge.changed = self._names(*named)
-        merge.added = self._names(*named, "--diff-filter=A")
+        merge.changed = self.changes(self.tree("HEAD"), merge.result)
+        merge.added = self.changes(self.tree("HEAD"), merge.result, "--diff-filter=A")
         return merge
+
+    def tree(self, commit: str) -> str:
+        """The tree of a commit of the project."""
+        return self._repository.git("rev-parse", f"{commit}^{{tree}}").strip()
+
+    def changes(self, old: str, new: str, *options: str) -> list[str]:
+        """The paths in which the trees *old* and *new* differ."""
+        return self._names("diff", "--name-only", "--no-renames", *options, old, new)
+
+    def lines(self, tree: str, path: str) -> list[str] | None:
+        """The lines of a file in *tree*, or None if there is no such file."""
+        done = self._git.run("cat-file", "blob", f"{tree}:{path}")
+        return done.stdout.split("\n") if done.returncode == 0 else None
+
+    def repair(self, old: str, new: str, paths: list[str]) -> tuple[str, list[str]]:
+        """Merge what differs between the trees *old* and *new* in *paths* into the project's last commit.
+
+        Return the tree, and the paths that conflict, which stay as they are.
+        """
+        with self._index() as git:
+            git("read-tree", old)
+            _remove(git, paths)
+            git("update-index", "-z", "--index-info", given=self._entries(new, paths))
+            repaired = git("write-tree").strip()
+        head = self.tree("HEAD")
+        root = self._commit("old", old)
+        sides = (self._commit("yours", head, root), self._commit("repaired", repaired, root))
+        done = self._git.run("merge-tree", "--write-tree", "-z", *sides)
+        tree, stages, _ = _parsed(done.stdout)
+        with self._index() as git:
+            git("read-tree", tree)
+            _remove(git, stages)
+            git("update-index", "-z", "--index-info", given=self._entries(head, stages))
+            return git("write-tree").strip(), list(stages)
+
+    def _entries(self, tree: str, paths: Iterable[str]) -> str:
+        """The entries of *paths* in *tree*, for `git update-index`."""
+        return self._git("ls-tree", "-z", tree, "--", *paths) if paths else ""
 
     def patch(self, merge: Merge) -> str:
         """What `apply` would change, for `git apply` in the top folder of the repository."""
-        head = self._repository.git("rev-parse", "HEAD^{tree}").strip()
-        return self._git("diff", "--binary", "--no-renames", head, merge.result)
+        return self._git("diff", "--binary", "--no-renames", self.tree("HEAD"), merge.result)
 
     def apply(self, merge: Merge) -> None:
         """Write the result to the working tree and the index, with conflicts as after `git merge`.

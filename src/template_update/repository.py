@@ -73,6 +73,20 @@ class Repository:
         first, *rest = command
         return [name for name in (git or self.git)(first, "-z", *rest).split("\0") if name]
 
+    def text(self, commit: str, path: str) -> str:
+        """The text of a file of the project in *commit*.
+
+        Raises:
+            UpdateError: there is no such file.
+        """
+        return self.git("show", f"{commit}:{self.prefix}{path}")
+
+    def last_change_of_version(self) -> tuple[str, str] | None:
+        """The last commit that changed the version in the answers, and its parent, if git has it."""
+        file = f"{self.prefix}{ANSWERS_FILE}"
+        found = self.git("log", "-1", "-G^_commit:", "--format=%H %P", "--", file).split()
+        return (found[0], found[1]) if len(found) == 2 else None
+
     # Whether an update can begin
 
     def require_no_markers(self) -> None:

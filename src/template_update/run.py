@@ -71,11 +71,12 @@ class Run:
             update.fetch()
             choose(update)
             self._report.data |= {"from": update.old, "to": update.new, "is_needed": update.is_needed}
-            if not update.is_needed:
+            if update.is_needed:
+                self._show_news(update)
+            update.render()
+            if not (update.is_needed or update.repaired or update.lost):
                 self._report.say(f"Nothing to pull: this project is at {update.old}, and {update.why_not}.")
                 return 0
-            self._show_news(update)
-            update.render()
             dropped = self._require_no_loss(update)
             update.merge(keep=dropped)
             needs_person = self._show_findings(update)
@@ -200,7 +201,7 @@ class Run:
             self._report.say(f"It would make a migration: {revisions.drop_message(dropped)}.")
         if self._options.diff:
             self._write_patch(update)
-        if self._options.check:
+        if self._options.check and update.is_needed:
             return SOMETHING_TO_PULL
         update.repository.require_free_places(update.result.added)
         return NEEDS_ATTENTION if needs_person else 0

@@ -20,22 +20,15 @@ _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 class Answers:
     """Copier's answers file: the template, the version and the answers that the project came from."""
 
-    def __init__(self, project: Path) -> None:
-        """Read the file.
+    def __init__(self, text: str) -> None:
+        """Parse the text of the file.
 
         Raises:
-            UpdateError: the file is missing or invalid.
+            UpdateError: it is invalid.
         """
-        path = project / ANSWERS_FILE
         try:
-            text = path.read_text("utf-8")
             found = yaml.safe_load(text)
-        except FileNotFoundError:
-            raise UpdateError(
-                f"{ANSWERS_FILE} is missing. It says which template this project came from. Run this command"
-                " in the folder that has the file, or restore it from git."
-            ) from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except yaml.YAMLError as error:
             raise UpdateError(f"{ANSWERS_FILE} cannot be read: {error}. Restore it from git.") from None
         values = cast(dict[str, Any], found) if isinstance(found, dict) else {}
         if not isinstance(values.get("_src_path"), str) or "_commit" not in values:
@@ -46,6 +39,23 @@ class Answers:
         # As it is written: YAML takes the version 1.10 for the number 1.1.
         self.version = str(yaml.load(text, yaml.BaseLoader)["_commit"])  # nosec B506 # noqa: S506 - only strings
         self.data = {name: value for name, value in values.items() if not name.startswith("_")}
+
+    @classmethod
+    def read(cls, project: Path) -> "Answers":
+        """Read the file of *project*.
+
+        Raises:
+            UpdateError: the file is missing or invalid.
+        """
+        try:
+            return cls((project / ANSWERS_FILE).read_text("utf-8"))
+        except FileNotFoundError:
+            raise UpdateError(
+                f"{ANSWERS_FILE} is missing. It says which template this project came from. Run this command"
+                " in the folder that has the file, or restore it from git."
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UpdateError(f"{ANSWERS_FILE} cannot be read: {error}. Restore it from git.") from None
 
 
 class Template:
@@ -130,14 +140,14 @@ class Template:
         """
         for version, answers in wanted:
             self._require_flags(version, answers)
-        copies = [
-            rendering.Copy(self._clone, version, answers, self._folder / f"render-{number}")
-            for number, (version, answers) in enumerate(wanted)
-        ]
-        rendering.render(copies)
-        for copy in copies:
+        copies: dict[str, rendering.Copy] = {}
+        for version, answers in wanted:
+            folder = self._folder / f"render-{len(copies)}"
+            copies.setdefault(repr((version, answers)), rendering.Copy(self._clone, version, answers, folder))
+        rendering.render(list(copies.values()))
+        for copy in copies.values():
             self._name_source(copy.folder / ANSWERS_FILE)
-        return [copy.folder for copy in copies]
+        return [copies[repr(each)].folder for each in wanted]
 
     def _require_flags(self, version: str, answers: dict[str, Any]) -> None:
         """Refuse an answer that is neither yes nor no where one must be: Copier would guess."""

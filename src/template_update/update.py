@@ -10,7 +10,9 @@ from template_update.changelog import News, news_between
 from template_update.features import FEATURES_FILE, Features
 from template_update.formatting import format_alike
 from template_update.git import UpdateError
+from template_update.losses import losses
 from template_update.merge import Merge, Merger
+from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
 from template_update.template import Answers, Template
 
@@ -24,10 +26,23 @@ class Finding:
     """A message about a file."""
 
     kind: str
-    """The field of `Merge` that has the file."""
+    """The field of `Merge` that has the file, or lost."""
     path: str
     sentence: str
     needs_person: bool = True
+
+
+@dataclass(frozen=True)
+class _LastUpdate:
+    """The commit that brought the project to its version."""
+
+    commit: str
+    parent: str
+    old: str
+    """The version before it."""
+    before: dict[str, Any]
+    after: dict[str, Any]
+    """The answers before and after it."""
 
 
 class Update:
@@ -43,6 +58,10 @@ class Update:
     """Folders with migrations, such as app/totp/migrations, that go with a feature."""
     gained_migrations: list[str]
     """Folders with migrations that come with a feature."""
+    repaired: list[str]
+    """Files in which `copier update` lost a change that is merged now."""
+    lost: list[str]
+    """Files in which `copier update` lost a change that somebody has to merge."""
 
     def __init__(self, project: Path, folder: Path, say: Callable[[str], None]) -> None:
         """Read *project*. *folder* is for temporary files, and *say* gets a line about each long step.
@@ -51,7 +70,7 @@ class Update:
             UpdateError: the project cannot be updated.
         """
         self._project = project
-        self._answers = Answers(project)
+        self._answers = Answers.read(project)
         self.repository = Repository(project)
         self.merger = Merger(self.repository, folder)
         self._folder = folder
@@ -60,6 +79,9 @@ class Update:
         self.data = dict(self._answers.data)
         self.is_needed = False
         self.why_not = "there is no newer version"
+        self.repaired: list[str] = []
+        self.lost: list[str] = []
+        self._onto = ""
 
     def fetch(self) -> None:
         """Fetch the template and find the project's version of it.
@@ -131,16 +153,57 @@ class Update:
         return news_between(self._template.text(self.new, "CHANGELOG.md"), self.old, self.new)
 
     def render(self) -> None:
-        """Render the project anew, in the old version and in the new one.
+        """Render the project anew, in the old version and in the new one, and look for losses of the last
+        update.
 
         Raises:
             UpdateError: Copier rejects an answer or fails to render a version.
         """
-        self._say(f"Rendering {self.old} and {self.new} ..." if self.old != self.new else "Rendering ...")
-        self._renders = self._template.render((self.old, self._answers.data), (self.new, self.data))
+        last = self._last_update()
+        if not (self.is_needed or last):
+            return
+        wanted = [(self.old, self._answers.data), (self.new, self.data)]
+        if last:
+            wanted += [(last.old, last.before), (self.old, last.after)]
+        versions = sorted({version for version, _ in wanted})
+        self._say(f"Rendering {' and '.join(versions)} ..." if len(versions) > 1 else "Rendering ...")
+        renders = self._template.render(*wanted)
+        format_alike(self._project, renders)
+        self._renders = renders[:2]
         before, after = (_migrations_of(each) for each in self._renders)
         self.lost_migrations = sorted(before - after)
         self.gained_migrations = sorted(after - before)
+        if last:
+            self._find_losses(last, *renders[2:])
+
+    def _last_update(self) -> "_LastUpdate | None":
+        """The update that brought the project to its version, if git has it and it was not one to go back."""
+        commits = self.repository.last_change_of_version()
+        if not commits:
+            return None
+        try:
+            after, before = (Answers(self.repository.text(commit, ANSWERS_FILE)) for commit in commits)
+            old = self._template.find(before.version)
+            known = self._template.find(after.version) == self.old and self._template.contains(self.old, old)
+        except UpdateError:
+            return None
+        return _LastUpdate(*commits, old, before.data, after.data) if known and old != self.old else None
+
+    def _find_losses(self, last: "_LastUpdate", old: Path, new: Path) -> None:
+        """Compare the last update with what this tool would have merged, and repair it."""
+        before, after = (self.merger.tree(commit) for commit in (last.parent, last.commit))
+        yours, brought = self._copied_once(last.old, self.old, old)
+        merge = self.merger.merge(old, new, before, yours=yours, brought=brought)
+        if paths := list(losses(self.merger, merge, before, after)):
+            self._onto, self.lost = self.merger.repair(after, merge.result, paths)
+            self.repaired = [path for path in paths if path not in self.lost]
+            self._shown_losses = f"git diff {after[:12]} {merge.result[:12]} --"
+
+    def _copied_once(self, old: str, new: str, render: Path) -> tuple[list[str], list[str]]:
+        """The paths that updates never change, and those of them that *new* brings."""
+        known, current = (self._template.copied_once(each) for each in (old, new))
+        brought = [path for path in current if path not in known and not (render / path).exists()]
+        return sorted({*known, *current}), brought
 
     def merge(self, keep: Iterable[str] = ()) -> None:
         """Merge the difference of both renders, only in git's object database.
@@ -148,12 +211,9 @@ class Update:
         The paths in *keep* stay as they are.
         """
         old, new = self._renders
-        known, current = (self._template.copied_once(each) for each in (self.old, self.new))
-        brought = [path for path in current if path not in known and not (old / path).exists()]
         self._say("Merging ...")
-        format_alike(self._project, old, new)
-        yours = sorted({*known, *current, *keep})
-        self.result = self.merger.merge(old, new, yours=yours, brought=brought)
+        yours, brought = self._copied_once(self.old, self.new, old)
+        self.result = self.merger.merge(old, new, self._onto, yours=sorted({*yours, *keep}), brought=brought)
         shown = [path for path in yours if path not in brought and path not in keep]
         difference = self.merger.difference(old, new, shown)
         # The clone is temporary, and a README links to the template's pages.
@@ -197,6 +257,13 @@ class Update:
                 f" `{shown} {quote(path)}`.",
                 runs,
             )
+        lost = f"`copier update` lost a change when it merged {self.old}."
+        for path in map(where, self.repaired):
+            sentence = f"It is merged now. Review it: `git diff --cached -- {quote(path)}`."
+            yield Finding("lost", path, f"{path}: {lost} {sentence}")
+        for path in map(where, self.lost):
+            sentence = f"You have changed the same lines since then: `{self._shown_losses} {quote(path)}`."
+            yield Finding("lost", path, f"{path}: {lost} {sentence}")
         for path in map(where, self.result.kept):
             sentence = "the template removed this file and you changed it. Delete it or keep it."
             yield Finding("kept", path, f"{path}: {sentence}")

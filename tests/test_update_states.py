@@ -502,6 +502,75 @@ def test_a_worktree_and_a_submodule_are_updated(
     assert project.git("status", "--porcelain") == ""
 
 
+def windows(text: str) -> bytes:
+    return text.replace("\n", "\r\n").encode()
+
+
+def test_the_line_endings_of_windows_stay_where_they_are(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    mine = LINES.replace("line 15\n", "mine\n")
+    project.commit({"app/code.py": windows(mine)})
+    template.commit({"template/app/code.py": fixed(3), "template/app/new.py": "# New.\n"}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 0
+    assert project.tree()["app/code.py"] == windows(fixed(3, text=mine))
+    assert project.tree()["app/new.py"] == b"# New.\n"
+
+
+def test_a_project_with_the_line_endings_of_windows_gets_new_files_with_them(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    everything = {path: windows(text.decode()) for path, text in project.tree().items() if path != ".env"}
+    moved = {"app/code.py": None, "app/mine.py": windows(LINES.replace("line 15\n", "mine\n"))}
+    project.commit(everything)
+    project.commit(moved)
+    template.commit(
+        {
+            "template/app/code.py": fixed(3),
+            "template/app/new.py": "# New.\n",
+            "template/app/list.gz": b"\0\n",
+        },
+        tag="1.1.0",
+    )
+
+    update()
+
+    after = project.tree()
+    assert after["app/mine.py"] == windows(fixed(3).replace("line 15\n", "mine\n"))
+    assert (after["app/new.py"], after["app/list.gz"]) == (b"# New.\r\n", b"\0\n")
+    assert b"_commit: 1.1.0\r\n" in after[".copier-answers.yml"]
+    assert project.git("diff", "--name-only", "HEAD", "--", "tests", "migrations", "README.md") == ""
+
+
+def test_linked_files_and_folders_are_kept(
+    template: Repository, project: Repository, update: Run, tmp_path: Path
+) -> None:
+    project.commit({"app/code.py": None, "tests/test_code.py": None, "shared/test_code.py": LINES})
+    (project.folder / "app" / "code.py").symlink_to("notes.py")
+    (project.folder / "tests").rmdir()
+    (project.folder / "tests").symlink_to("shared")
+    project.commit()
+    template.commit(
+        {
+            "template/app/code.py": fixed(3),
+            "template/tests/test_code.py": fixed(3),
+            "template/tests/test_new.py": "# New.\n",
+        },
+        tag="1.1.0",
+    )
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert "app/code.py: " in result.output
+    assert "tests" in result.output
+    assert project.read("app/notes.py") == "# An example.\n"
+    assert (project.folder / "app" / "code.py").readlink() == Path("notes.py")
+
+
 # Versions and answers
 
 

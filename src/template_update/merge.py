@@ -6,9 +6,10 @@ these problems, and it is complete before the working tree changes.
 """
 
 import shutil
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from os import devnull
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -125,6 +126,16 @@ class Merger:
     def changes(self, old: str, new: str, *options: str) -> list[str]:
         """The paths in which the trees *old* and *new* differ."""
         return self._names("diff", "--name-only", "--no-renames", *options, old, new)
+
+    def reader(self, tree: str, prefix: str) -> Callable[[str], str | None]:
+        """A function that returns the text of a file of the folder *prefix* in *tree*, None without one."""
+
+        @cache
+        def read(path: str) -> str | None:
+            done = self._git.run("cat-file", "blob", f"{tree}:{prefix}{path}")
+            return done.stdout if done.returncode == 0 else None
+
+        return read
 
     def lines(self, tree: str, path: str) -> list[str] | None:
         """The lines of a file in *tree*, or None if there is no such file."""

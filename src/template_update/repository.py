@@ -73,6 +73,16 @@ class Repository:
         first, *rest = command
         return [name for name in (git or self.git)(first, "-z", *rest).split("\0") if name]
 
+    def line_endings(self) -> dict[str, bool]:
+        """Whether a committed text file of the project has the line endings of Windows, by path."""
+        about = ("ls-files", "--eol", "--", self.prefix or ".")
+        entries = [each.split("\t", 1) for each in self.names(*about)]
+        return {
+            path.removeprefix(self.prefix): eol.startswith("i/crlf")
+            for eol, path in entries
+            if eol.startswith(("i/lf", "i/crlf", "i/mixed"))
+        }
+
     def text(self, commit: str, path: str) -> str:
         """The text of a file of the project in *commit*.
 

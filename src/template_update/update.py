@@ -10,7 +10,9 @@ from template_update.changelog import News, news_between
 from template_update.features import FEATURES_FILE, Features
 from template_update.formatting import format_alike
 from template_update.git import UpdateError
+from template_update.line_endings import end_lines_alike
 from template_update.losses import losses
+from template_update.meaning import Sides
 from template_update.merge import Merge, Merger
 from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
@@ -26,7 +28,7 @@ class Finding:
     """A message about a file."""
 
     kind: str
-    """The field of `Merge` that has the file, or lost."""
+    """The field of `Merge` that has the file, lost or meaning."""
     path: str
     sentence: str
     needs_person: bool = True
@@ -169,6 +171,7 @@ class Update:
         self._say(f"Rendering {' and '.join(versions)} ..." if len(versions) > 1 else "Rendering ...")
         renders = self._template.render(*wanted)
         format_alike(self._project, renders)
+        end_lines_alike(self.repository, renders)
         self._renders = renders[:2]
         before, after = (_migrations_of(each) for each in self._renders)
         self.lost_migrations = sorted(before - after)
@@ -264,9 +267,27 @@ class Update:
         for path in map(where, self.lost):
             sentence = f"You have changed the same lines since then: `{self._shown_losses} {quote(path)}`."
             yield Finding("lost", path, f"{path}: {lost} {sentence}")
+        for path, sentence in self._meaning():
+            yield Finding("meaning", path, sentence)
         for path in map(where, self.result.kept):
             sentence = "the template removed this file and you changed it. Delete it or keep it."
             yield Finding("kept", path, f"{path}: {sentence}")
+
+    def _meaning(self) -> Iterator[tuple[str, str]]:
+        """What the merge may have got wrong, by path."""
+        result, prefix = self.result, self.repository.prefix
+        mine = self.merger.changes(result.new, result.result, "--diff-filter=AM")
+        theirs = self.merger.changes(result.old, result.new)
+        edited, changed = (
+            [path.removeprefix(prefix) for path in paths if _is_code(path, prefix)]
+            for paths in (mine, theirs)
+        )
+        trees = (self.merger.tree("HEAD"), result.old, result.new, result.result)
+        return Sides(*(self.merger.reader(tree, prefix) for tree in trees)).findings(edited, changed)
+
+
+def _is_code(path: str, prefix: str) -> bool:
+    return path.startswith((f"{prefix}app/", f"{prefix}tests/")) and path.endswith(".py")
 
 
 def _migrations_of(render: Path) -> set[str]:

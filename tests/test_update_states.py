@@ -582,6 +582,8 @@ def test_a_version_is_read_as_it_is_written(
     template.commit({"template/app/code.py": fixed(4)}, tag="1.10")
     answers = project.read(".copier-answers.yml")
     project.commit({".copier-answers.yml": answers.replace("_commit: 1.0.0", "_commit: 1.10")})
+    project.git("update-ref", "-d", "HEAD")
+    project.commit()
 
     assert "this project is at 1.10, and" in update_with_copier().output
 
@@ -739,13 +741,18 @@ def test_what_copier_lost_is_only_shown_if_other_work_is_there(
 
 
 def test_an_update_by_this_tool_lost_nothing(template: Repository, project: Repository, update: Run) -> None:
-    """Although a conflict is resolved, and a file is edited, in the same commit."""
+    """Although a conflict is resolved, and files are edited, in the same commit."""
     project.commit({"app/code.py": LINES.replace("line 3\n", "mine\n"), "migrations/0001.py": None})
     changed = {"template/app/code.py": fixed(3), "template/tests/test_code.py": fixed(3)}
-    template.commit(changed | {"template/migrations/0001.py": "# Mended.\n"}, tag="1.1.0")
+    added = {"template/migrations/0001.py": "# Mended.\n", "template/app/new.py": "# New.\n"}
+    template.commit(changed | added, tag="1.1.0")
     update()
     project.commit(
-        {"app/code.py": LINES.replace("line 3\n", "both\n"), "tests/test_code.py": fixed(3) + "more\n"}
+        {
+            "app/code.py": LINES.replace("line 3\n", "both\n"),
+            "tests/test_code.py": LINES.replace("line 3\n", "line 3, mended by me\n"),
+            "app/new.py": "# Mine.\n",
+        }
     )
 
     result = update()

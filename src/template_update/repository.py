@@ -191,7 +191,7 @@ class Repository:
         """Check out *tree*, which differs from HEAD in *changed*, and put the conflicts *stages* into the
         index.
 
-        Ctrl+C has no effect meanwhile. All of it is written, or nothing.
+        All of it is written, or nothing. Ctrl+C ends a running git, which is rolled back, or has no effect.
 
         Raises:
             UpdateError: a file cannot be written. The text says whether everything is as it was before.

@@ -199,7 +199,7 @@ class Update:
         merge = self.merger.merge(old, new, before, yours=yours, brought=brought)
         if paths := list(losses(self.merger, merge, before, after)):
             self._onto, self.lost = self.merger.repair(after, merge.result, paths)
-            self.repaired = [path for path in paths if path not in self.lost]
+            self.repaired = self.merger.changes(self.merger.tree("HEAD"), self._onto)
             self._shown_losses = f"git diff {after[:12]} {merge.result[:12]} --"
 
     def _copied_once(self, old: str, new: str, render: Path) -> tuple[list[str], list[str]]:

@@ -387,3 +387,60 @@ def test_the_yaml_of_the_deployment_page_is_valid():
     blocks = [block["text"] for block in BLOCK.finditer(DEPLOYMENT) if block["kind"] == "yaml"]
 
     assert [set(yaml.safe_load(block)) for block in blocks] == [{"securityContext"}, {"lifecycle"}]
+
+
+OWN_TIME_ZONE = (
+    TIME_ZONE.replace("users_0008", "app_0003")
+    .replace('down_revision = "users_0007"', 'down_revision = "app_0002"')
+    .replace("depends_on = None", 'depends_on = "users_0007"')
+)
+RENAME = """from alembic import op
+
+revision = "app_0004"
+down_revision = "app_0003"
+branch_labels = None
+depends_on = None
+
+
+"""
+
+
+ADD_ONCE, RENAME_IT = re.findall(
+    r"^```python\n(.*?)^```$", (DOCS / "updating.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+)
+"""What the page does if the template adds a column that the project has: the same, and another one."""
+THEIRS, MINE = "app/users/migrations/users_0008_time_zone.py", "migrations/versions/app_0003_time_zone.py"
+
+
+@pytest.fixture
+def with_time_zones(reader: Reader) -> Reader:
+    """A reader whose database has a column that the new version of the template adds."""
+    reader.write(MINE, OWN_TIME_ZONE)
+    reader.do("sh", "uv run app db upgrade")
+    reader.write(THEIRS, TIME_ZONE)
+    reader.do("sh", "uv run app db upgrade 2>&1 || true")
+    reader.do("text", f"{THEIRS} adds what the database has already: ")
+    return reader
+
+
+@ON_POSTGRESQL
+def test_the_same_column_of_both_is_added_once(with_time_zones: Reader, tmp_path: Path):
+    upgrade = re.compile(r"def upgrade.*?\n\n\n", re.DOTALL)
+    for path, text in {THEIRS: TIME_ZONE, MINE: OWN_TIME_ZONE}.items():
+        with_time_zones.write(path, upgrade.sub(f"{ADD_ONCE}\n\n", text))
+
+    upgrade_both(with_time_zones, tmp_path)
+
+
+@ON_SQLITE
+def test_another_column_of_the_same_name_is_renamed(with_time_zones: Reader, tmp_path: Path):
+    with_time_zones.write(THEIRS, TIME_ZONE.replace("depends_on = None", 'depends_on = "app_0004"'))
+    with_time_zones.write("migrations/versions/app_0004_rename.py", RENAME + RENAME_IT)
+
+    upgrade_both(with_time_zones, tmp_path)
+
+
+def upgrade_both(reader: Reader, tmp_path: Path) -> None:
+    """Apply all migrations to the database, and to a new one."""
+    new = f"sqlite+aiosqlite:///{tmp_path}/new.db"
+    reader.do("sh", f"uv run app db upgrade && DATABASE_URL={new} uv run app db upgrade")

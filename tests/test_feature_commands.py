@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -25,7 +26,7 @@ from test_template_update import (
 from typer.testing import CliRunner, Result
 
 from template_update import command, feature_commands, rendering
-from template_update.merge import Merger
+from template_update import repository as git_repository
 from template_update.project import ProjectTools
 from template_update.run import Run
 from template_update.update import Update
@@ -750,13 +751,13 @@ def test_ctrl_c_at_the_question_changes_nothing(project: Repository, monkeypatch
 def test_ctrl_c_does_not_leave_half_of_the_files(
     project: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Merger._write
+    check_out = git_repository.Repository._check_out
 
-    def interrupted(merger: Merger, merge: object) -> None:
+    def interrupted(repository: git_repository.Repository, *arguments: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        write(merger, merge)
+        check_out(repository, *arguments)
 
-    monkeypatch.setattr(Merger, "_write", interrupted)
+    monkeypatch.setattr(git_repository.Repository, "_check_out", interrupted)
 
     result = features("add", "docker")
 

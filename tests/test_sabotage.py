@@ -15,7 +15,7 @@ COPIERS_OWN_UPDATE = instead(
     "template_update/update.py",
     "        self.merger.apply(self.result)\n",
     "        from copier import run_update\n\n"
-    "        run_update(str(self.merger.git.folder), defaults=True, overwrite=True, quiet=True)\n",
+    "        run_update(str(self._project), defaults=True, overwrite=True, quiet=True)\n",
 )
 NO_HOOK = instead("migrations/env.py", '"process_revision_directives": place_revision,', "")
 

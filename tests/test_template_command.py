@@ -229,6 +229,31 @@ def test_an_export_is_written_where_the_user_is(project: Project, file: str):
     assert project.arguments()[5:] == ["remove", "totp", "--yes", "--export", written]
 
 
+@pytest.mark.parametrize(
+    ("uv", "exit_code"),
+    [
+        # The tool has found a new version.
+        ('case "$*" in *--help*) exit 0;; esac; exit 2', 2),
+        # uv cannot install the tool, and says so itself.
+        ("echo error: >&2; exit 2", 1),
+    ],
+    ids=["the tool", "uv"],
+)
+def test_exit_code_2_only_means_a_new_version(project: Project, uv: str, exit_code: int):
+    Path(project.env["UV"]).write_text(f"#!/bin/sh\n{uv}\n")
+
+    assert project.update("--check").returncode == exit_code
+
+
+@pytest.mark.parametrize(
+    "command", [["template-update", "--to"], ["add"], ["remove", "--export"]], ids=" ".join
+)
+def test_a_wrong_option_has_the_exit_code_of_other_errors(project: Project, command: list[str]):
+    done = project.app(*command)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+
+
 OF_ALL = ["--dry-run", "--diff", "--json", "--yes", "--skip-tests"]
 OPTIONS = {
     "template-update": [
@@ -302,6 +327,10 @@ def without_the_template(project: Project) -> None:
     project.template.rename(project.template.parent / "elsewhere")
 
 
+def of_somebody_else(project: Project) -> None:
+    project.env["GIT_TEST_ASSUME_DIFFERENT_OWNER"] = "1"
+
+
 def without_development_tools(project: Project) -> None:
     (project.folder / "yaml.py").write_text("raise ImportError\n")
 
@@ -316,6 +345,7 @@ def without_development_tools(project: Project) -> None:
         (with_half_answers, "does not say where the template is"),
         (with_a_relative_source, "URL or absolute path as _src_path"),
         (without_the_template, "If it has moved"),
+        (of_somebody_else, "If you trust it: `git config --global --add safe.directory"),
         (without_development_tools, "`uv sync` installs them"),
     ],
     ids=lambda value: getattr(value, "__name__", None),

@@ -7,13 +7,17 @@ the template's repository, in the version to update to. So the newest tool also 
 
 It runs in its own environment, which uv creates, and in the project's folder:
 
-1. `template.py` reads `.copier-answers.yml`, clones the template and finds the version to update to.
+1. `repository.py` finds the project's repository and refuses states in which an update cannot be undone.
+   `template.py` reads `.copier-answers.yml`, clones the template and finds the version to update to.
 2. `rendering.py` renders the old and the new version with Copier and the project's answers.
-3. `formatting.py` formats both with the project's rules.
-4. `merge.py` merges the difference into the project's last commit, in git's object database. `update.py` runs
-   these steps and writes a sentence for each file that needs attention.
-5. `run.py` prints the sentences, changes the working tree, and runs the project's migrations, checks and
-   tests. `project.py` runs them with uv, in the project's environment.
+3. `formatting.py` formats both with the project's rules. `line_endings.py` ends their
+   lines as the project does.
+4. `merge.py` merges the difference into the project's last commit, in git's object database and in a
+   repository of its own, which the user's settings do not reach. `losses.py` finds what `copier update` has
+   lost before. `update.py` runs these steps and writes a sentence for each file that needs attention.
+   `meaning.py` finds what a merge without a conflict may have got wrong.
+5. `run.py` prints the sentences, has `repository.py` change the working tree, and runs the project's
+   migrations, checks and tests. `project.py` runs them with uv, in the project's environment.
 
 `command.py` and `feature_commands.py` have the commands. `features.py` knows what features need.
 `revisions.py` handles the migrations of a feature that is removed or comes back. `export.py` saves its rows.
@@ -24,8 +28,11 @@ Rules for every change of this tool:
   `migrations/`, and the commands `app db upgrade`, `app db check`, `ruff` and `pytest`. To remove a feature
   with tables it also needs `app db tables --json`, `app db revision` and, for `--export`, `app db export`. It
   never imports the project, which may not even start.
-- Nothing in the project changes before the merge is complete, and nothing is committed.
-- Exit codes: 0, nothing is left to do; 1, something needs attention; 2, `--check` found a new version.
+- Nothing in the project changes before the merge is complete. Then all of it is written, or nothing. Nothing
+  is committed.
+- Exit codes: 0, nothing is left to do; 1, something needs attention; 2, `--check` found a new version, and
+  nothing else.
+- Paths in sentences and data are those from the project's folder, and every command works there.
 - `--json` keeps its names, and new ones may be added.
 - Projects of all versions pass their options to it, so an option keeps its name and its meaning.
 """

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
+_AFTER_A_TAG = re.compile(r"-\d+-g[0-9a-f]+$")
 _SECURITY = "### Security"
 
 
@@ -18,8 +19,11 @@ class News:
 
 
 def news_between(changelog: str, old: str, new: str) -> list[News]:
-    """The entries of every version after *old* up to *new*, newest first."""
-    after, until = version_of(old), version_of(new)
+    """The entries of every version after *old* up to *new*, newest first.
+
+    A commit after a version, such as 1.0.0-2-g79870cd of `git describe`, has the entries of this version.
+    """
+    after, until = version_of(_AFTER_A_TAG.sub("", old)), version_of(new)
     sections = re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]
     return [news for news in map(_news, sections) if _is_between(version_of(news.version), after, until)]
 

@@ -9,9 +9,9 @@ import typer
 
 from template_update.features import Feature
 from template_update.git import UpdateError
-from template_update.options import AsJson, Diff, DryRun, Options, SkipTests, Yes
+from template_update.options import NEEDS_ATTENTION, AsJson, Diff, DryRun, Options, SkipTests, Yes
 from template_update.report import Report
-from template_update.run import NEEDS_ATTENTION, run
+from template_update.run import run
 from template_update.update import Update
 
 Names = Annotated[

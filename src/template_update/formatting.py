@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess  # nosec B404 - ruff is a command
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,8 +15,8 @@ CONFIGURATIONS = (".ruff.toml", "ruff.toml", "pyproject.toml")
 """The files in which ruff looks for its configuration, in order."""
 
 
-def format_alike(project: Path, old: Path, new: Path) -> None:
-    """Format the renders *old* and *new* with the rules of *project*.
+def format_alike(project: Path, renders: Sequence[Path]) -> None:
+    """Format *renders* with the rules of *project*.
 
     Files that the project does not keep formatted stay as they are in the template.
     """
@@ -23,10 +24,10 @@ def format_alike(project: Path, old: Path, new: Path) -> None:
     if not found:
         return
     ruff = _Ruff(project, found[0])
-    if ruff.format("--check", old).returncode == 0:
+    if ruff.format("--check", renders[0]).returncode == 0:
         return
-    not_formatted = _not_formatted(project, ruff, _sources(old) | _sources(new))
-    for render in (old, new):
+    not_formatted = _not_formatted(project, ruff, set[str]().union(*map(_sources, renders)))
+    for render in renders:
         names = sorted(_sources(render) - not_formatted)
         ruff.format(*(render / name for name in names))
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 OLDEST = (2, 38)
 """The first version whose `merge-tree` merges without a working tree."""
-_OF_A_HOOK = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE"}
+LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
+"""A variable with which a path is a path for git, even one with an asterisk."""
+_OF_A_HOOK = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"}
+_CURE_OF_OWNERSHIP = re.compile(r"git config --global --add safe\.directory .+")
 
 
 class UpdateError(Exception):
@@ -20,7 +23,8 @@ class Git:
     def __init__(self, folder: Path, **environment: str | Path) -> None:
         self.folder = folder
         kept = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
-        self._environment = kept | {name: str(value) for name, value in environment.items()}
+        # Some of git's messages are recognized.
+        self._environment = kept | {"LC_ALL": "C"} | {name: str(value) for name, value in environment.items()}
 
     def __call__(self, *arguments: str | Path, given: str = "") -> str:
         """Run a command that must succeed, with *given* on its standard input.
@@ -30,24 +34,25 @@ class Git:
         """
         done = self.run(*arguments, given=given)
         if done.returncode != 0:
-            raise UpdateError(f"git {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+            raise UpdateError(f"git {arguments[0]} failed: {reason(done)}")
         return done.stdout
 
     def run(self, *arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command whose exit code the caller checks."""
         try:
-            return subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git from the PATH is meant
+            # As bytes, because Python would replace the line endings of Windows in text.
+            done = subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git from the PATH is meant
                 ["git", *(str(each) for each in arguments)],  # noqa: S607
                 cwd=self.folder,
                 env=self._environment,
-                input=given,
+                input=given.encode("utf-8", "surrogateescape"),
                 capture_output=True,
-                encoding="utf-8",
-                errors="surrogateescape",
                 check=False,
             )
         except FileNotFoundError:
             raise UpdateError("git is missing. Install it: updates are merged with git.") from None
+        said = (each.decode("utf-8", "surrogateescape") for each in (done.stdout, done.stderr))
+        return subprocess.CompletedProcess(done.args, done.returncode, *said)
 
     def require_version(self) -> None:
         """Refuse a git that is too old.
@@ -59,3 +64,18 @@ class Git:
         found = re.search(r"(\d+)\.(\d+)", name)
         if found is None or (int(found[1]), int(found[2])) < OLDEST:
             raise UpdateError(f"git {OLDEST[0]}.{OLDEST[1]} or newer is required, but this is {name}.")
+
+
+def reason(done: subprocess.CompletedProcess[str]) -> str:
+    """Why git failed, in its words, but without its hints."""
+    if done.returncode < 0:
+        return f"it was ended by signal {-done.returncode}"
+    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    errors = [line for line in lines if line.startswith(("fatal: ", "error: "))]
+    return (errors or lines or ["it does not say why"])[0]
+
+
+def cure_of_ownership(said: str) -> str:
+    """The command that git itself gives where a repository belongs to somebody else, or an empty string."""
+    found = _CURE_OF_OWNERSHIP.search(said)
+    return found[0] if found else ""

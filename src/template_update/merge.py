@@ -5,22 +5,20 @@ and loses changes to binary files and the template's changes to files that were 
 these problems, and it is complete before the working tree changes.
 """
 
-import os
 import shutil
-import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from os import devnull
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from template_update.git import Git, UpdateError
-from template_update.template import ANSWERS_FILE
+from template_update.git import LITERAL, Git, UpdateError, reason
+from template_update.rendering import ANSWERS_FILE
+from template_update.repository import Repository
 
 _IDENTITY = ("-c", "user.name=template-update", "-c", "user.email=template-update@localhost")
-_MERGE = ("-c", "merge.renames=true", "-c", "merge.directoryRenames=conflict", "-c", "diff.renames=true")
-"""Overrides the user's configuration of git: follow moved files, but never guess a place for new ones."""
-
 _SAME_LINES = "you and the template changed the same lines"
 
 type _Stages = dict[str, str]
@@ -33,8 +31,6 @@ class Merge:
     old: str
     new: str
     """The trees of the template's versions: `git diff old new -- path` shows what the template changed."""
-    commits: dict[str, str]
-    """The commits that git names in conflict markers, with readable names."""
     result: str
     """The tree to check out, including conflict markers."""
     changed: list[str] = field(default_factory=list[str])
@@ -54,60 +50,56 @@ class Merge:
 
 
 class Merger:
-    """Merges renders into the project at *project*, which may be a folder of a larger repository."""
+    """Merges renders into the last commit of *repository*.
 
-    def __init__(self, project: Path) -> None:
-        """Find the repository.
+    It works in a bare repository of its own in *folder*, which must be temporary. Both repositories have the
+    same objects, but git's settings and the rules for what is ignored are not those of the project or of the
+    user. So the same update is the same everywhere.
+    """
 
-        Raises:
-            UpdateError: the project has no git repository, or no commit.
-        """
-        inside = Git(project)
-        inside.require_version()
-        if inside.run("rev-parse", "--verify", "--quiet", "HEAD").returncode != 0:
-            raise UpdateError(
-                "Git merges updates, but this project is not committed to a repository yet:"
-                ' `git init && git add -A && git commit -m "Generated"`.'
-            )
-        self.prefix = inside("rev-parse", "--show-prefix").strip()
-        self.git = Git(Path(inside("rev-parse", "--show-toplevel").strip()))
-
-    def require_clean_tree(self) -> None:
-        """Refuse uncommitted changes: git could neither undo the update nor tell them from it.
-
-        Raises:
-            UpdateError: there are uncommitted changes, which the text names.
-        """
-        if changes := self.git("status", "--porcelain").splitlines():
-            shown = "\n".join(f"  {each}" for each in changes[:10])
-            more = f"\n  and {len(changes) - 10} more" if len(changes) > 10 else ""
-            raise UpdateError(
-                f"Commit or stash these changes first. An update needs a clean tree:\n{shown}{more}"
-            )
+    def __init__(self, repository: Repository, folder: Path) -> None:
+        """Create the repository."""
+        self._repository = repository
+        find = ("rev-parse", "--path-format=absolute")
+        objects = repository.git(*find, "--git-path", "objects").strip()
+        self._environment = {
+            "GIT_DIR": folder / "own.git",
+            "GIT_OBJECT_DIRECTORY": objects,
+            "GIT_CONFIG_GLOBAL": devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_CONFIG_COUNT": "0",
+            "GIT_CONFIG_PARAMETERS": "",
+            **LITERAL,
+        }
+        self._git = Git(folder, **self._environment)
+        self._git("init", "--quiet", "--bare", "--template=", f"--object-format={self._object_format()}")
+        for name in ("excludesFile", "attributesFile"):
+            self._git("config", f"core.{name}", "")
 
     def difference(self, old: Path, new: Path, paths: list[str]) -> str:
         """The template's changes to *paths*, as a patch without ignored files such as `.env`."""
         trees = [self._tree_of(folder, left_out=[]) for folder in (old, new)]
-        return self.git("diff", *trees, "--", *paths) if paths else ""
+        return self._git("diff", *trees, "--", *paths) if paths else ""
 
-    def merge(self, old: Path, new: Path, *, yours: list[str], brought: list[str]) -> Merge:
-        """Merge the difference between the renders *old* and *new* into the project's last commit.
+    def merge(self, old: Path, new: Path, onto: str = "", *, yours: list[str], brought: list[str]) -> Merge:
+        """Merge the difference between the renders *old* and *new* into the tree *onto*, which is that of the
+        project's last commit if it is empty.
 
         *yours* are the paths that updates never change. *brought* are those of them that *new* introduces.
         """
-        head = self.git("rev-parse", "HEAD^{tree}").strip()
-        base = self._in_repository(self._tree_of(old, left_out=yours))
-        theirs = self._in_repository(
-            self._tree_of(new, left_out=[each for each in yours if each not in brought])
-        )
+        head = onto or self.tree("HEAD")
+        base = self._in_repository(head, self._tree_of(old, left_out=yours))
+        kept_out = [each for each in yours if each not in brought]
+        theirs = self._in_repository(head, self._tree_of(new, left_out=kept_out))
         root = self._commit("as it was made", base)
         sides = self._commit("yours", head, root), self._commit("the template's", theirs, root)
         commits: dict[str, str] = {root: "as it was made", sides[0]: "yours", sides[1]: "the template's"}
-        done = self.git.run(*_MERGE, "merge-tree", "--write-tree", "-z", "--messages", *sides)
+        done = self._git.run("merge-tree", "--write-tree", "-z", "--messages", *sides)
         if done.returncode not in (0, 1):
-            raise UpdateError(f"git merge-tree failed: {done.stderr.strip()}")
+            raise UpdateError(f"git merge-tree failed: {reason(done)}")
         result, stages, messages = _parsed(done.stdout)
-        merge = Merge(base, theirs, commits, result)
+        merge = Merge(base, theirs, result)
         for path, found in stages.items():
             match sorted(found):
                 case ["1", "3"]:
@@ -115,73 +107,84 @@ class Merger:
                 case ["1", "2"]:
                     merge.kept.append(path)
                 case _:
-                    merge.conflicts[path] = messages.get(path, _SAME_LINES)
+                    message = _with_names(messages.get(path, _SAME_LINES), commits)
+                    merge.conflicts[path] = message.replace(self._repository.prefix, "")
                     merge.stages[path] = found
-        merge.result = self._finished(merge, theirs)
-        template_changed = set(self._names("diff", "--name-only", "--no-renames", base, theirs))
+        merge.result = self._finished(merge, commits)
+        template_changed = set(self.changes(base, theirs))
         merge.moved = {
             source: target for source, target in self._renames(base, head) if source in template_changed
         }
-        named = ("diff", "--name-only", "--no-renames", head, merge.result)
-        merge.changed = self._names(*named)
-        merge.added = self._names(*named, "--diff-filter=A")
+        merge.changed = self.changes(self.tree("HEAD"), merge.result)
+        merge.added = self.changes(self.tree("HEAD"), merge.result, "--diff-filter=A")
         return merge
+
+    def tree(self, commit: str) -> str:
+        """The tree of a commit of the project."""
+        return self._repository.git("rev-parse", f"{commit}^{{tree}}").strip()
+
+    def changes(self, old: str, new: str, *options: str) -> list[str]:
+        """The paths in which the trees *old* and *new* differ."""
+        return self._names("diff", "--name-only", "--no-renames", *options, old, new)
+
+    def reader(self, tree: str, prefix: str) -> Callable[[str], str | None]:
+        """A function that returns the text of a file of the folder *prefix* in *tree*, None without one."""
+
+        @cache
+        def read(path: str) -> str | None:
+            done = self._git.run("cat-file", "blob", f"{tree}:{prefix}{path}")
+            return done.stdout if done.returncode == 0 else None
+
+        return read
+
+    def lines(self, tree: str, path: str) -> list[str] | None:
+        """The lines of a file in *tree*, or None if there is no such file."""
+        done = self._git.run("cat-file", "blob", f"{tree}:{path}")
+        return done.stdout.split("\n") if done.returncode == 0 else None
+
+    def repair(self, old: str, new: str, paths: list[str]) -> tuple[str, list[str]]:
+        """Merge what differs between the trees *old* and *new* in *paths* into the project's last commit.
+
+        Return the tree, and the paths that conflict, which stay as they are.
+        """
+        with self._index() as git:
+            git("read-tree", old)
+            _remove(git, paths)
+            git("update-index", "-z", "--index-info", given=self._entries(new, paths))
+            repaired = git("write-tree").strip()
+        head = self.tree("HEAD")
+        root = self._commit("old", old)
+        sides = (self._commit("yours", head, root), self._commit("repaired", repaired, root))
+        done = self._git.run("merge-tree", "--write-tree", "-z", *sides)
+        tree, stages, _ = _parsed(done.stdout)
+        with self._index() as git:
+            git("read-tree", tree)
+            _remove(git, stages)
+            git("update-index", "-z", "--index-info", given=self._entries(head, stages))
+            return git("write-tree").strip(), list(stages)
+
+    def _entries(self, tree: str, paths: Iterable[str]) -> str:
+        """The entries of *paths* in *tree*, for `git update-index`."""
+        return self._git("ls-tree", "-z", tree, "--", *paths) if paths else ""
 
     def patch(self, merge: Merge) -> str:
         """What `apply` would change, for `git apply` in the top folder of the repository."""
-        plain = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
-        prefixes = ("--src-prefix=a/", "--dst-prefix=b/")
-        return _with_names(self.git("diff", *plain, *prefixes, "HEAD", merge.result), merge.commits)
+        return self._git("diff", "--binary", "--no-renames", self.tree("HEAD"), merge.result)
 
     def apply(self, merge: Merge) -> None:
         """Write the result to the working tree and the index, with conflicts as after `git merge`.
 
-        Ctrl+C has no effect meanwhile, so that all of it is written or nothing.
-
         Raises:
-            UpdateError: an ignored file is in the way.
+            UpdateError: an ignored file is in the way, or a file cannot be written. Nothing has changed.
         """
-        self.require_free_places(merge)
-        with _uninterrupted():
-            self._write(merge)
+        self._repository.require_free_places(merge.added)
+        self._repository.write(merge.result, merge.changed, merge.stages)
 
-    def require_free_places(self, merge: Merge) -> None:
-        """Refuse to overwrite ignored files.
-
-        Raises:
-            UpdateError: an ignored file is where the template adds one.
-        """
-        if in_the_way := [path for path in merge.added if os.path.lexists(self.git.folder / path)]:
-            named = ", ".join(in_the_way)
-            raise UpdateError(
-                f"The template adds {named}, where you have ignored files. Move them away first."
-            )
-
-    def _write(self, merge: Merge) -> None:
-        self.git("read-tree", "-m", "-u", "HEAD", merge.result)
-        nothing = "0" * len(merge.result)
-        for path, found in merge.stages.items():
-            unmerged = "".join(f"{each} {stage}\t{path}\0" for stage, each in found.items())
-            self.git("update-index", "-z", "--index-info", given=f"0 {nothing}\t{path}\0{unmerged}")
-            conflict = self.git.folder / path
-            if conflict.is_file():
-                text = conflict.read_bytes().decode("utf-8", "surrogateescape")
-                named = _with_names(text, merge.commits)
-                conflict.write_bytes(named.encode("utf-8", "surrogateescape"))
-
-    def stage(self, path: str) -> bool:
-        """Stage what has changed at a path in the project, and return whether the update changes it."""
-        there = self.prefix + path
-        if (self.git.folder / there).exists():
-            self.git("add", "--", there)
-        return bool(self._names("diff", "--cached", "--name-only", "HEAD", "--", there))
-
-    def inside(self, path: str) -> str:
-        """Return a path in the repository as a path in the project."""
-        return path.removeprefix(self.prefix)
+    def _object_format(self) -> str:
+        return self._repository.git("rev-parse", "--show-object-format").strip()
 
     def _names(self, *command: str) -> list[str]:
-        return [name for name in self.git(*command, "-z").split("\0") if name]
+        return self._repository.names(*command, git=self._git)
 
     def _renames(self, base: str, head: str) -> Iterator[tuple[str, str]]:
         found = self._names("diff", "--name-status", "--diff-filter=R", "-M", base, head)
@@ -190,60 +193,70 @@ class Merger:
 
     def _commit(self, message: str, tree: str, *parents: str) -> str:
         named = [part for parent in parents for part in ("-p", parent)]
-        return self.git(*_IDENTITY, "commit-tree", tree, *named, given=message).strip()
+        return self._git(*_IDENTITY, "commit-tree", tree, *named, given=message).strip()
 
     @contextmanager
-    def _index(self, **environment: str | Path) -> Generator[Git]:
+    def _index(self, work_tree: Path | None = None) -> Generator[Git]:
         """Git with a temporary index."""
         with TemporaryDirectory() as folder:
-            yield Git(self.git.folder, GIT_INDEX_FILE=Path(folder) / "index", **environment)
+            tree, index = work_tree or Path(folder), Path(folder) / "index"
+            yield Git(tree, **self._environment, GIT_INDEX_FILE=index, GIT_WORK_TREE=tree)
 
     def _tree_of(self, render: Path, *, left_out: list[str]) -> str:
         """The tree of a render, without the files that its `.gitignore` excludes, such as secrets."""
         shutil.rmtree(render / ".git", ignore_errors=True)
-        git_folder = self.git("rev-parse", "--absolute-git-dir").strip()
-        with self._index(GIT_DIR=git_folder, GIT_WORK_TREE=render) as git:
-            git("-c", "core.excludesFile=", "-c", "core.autocrlf=false", "add", "--all")
-            if left_out:
-                git("rm", "-r", "--force", "--cached", "--quiet", "--ignore-unmatch", "--", *left_out)
+        with self._index(render) as git:
+            git("add", "--all")
+            _remove(git, left_out)
             return git("write-tree").strip()
 
-    def _in_repository(self, tree: str) -> str:
-        """The tree of the whole repository with the project's folder replaced by *tree*."""
-        if not self.prefix:
+    def _in_repository(self, head: str, tree: str) -> str:
+        """The tree *head* of the whole repository with the project's folder replaced by *tree*."""
+        prefix = self._repository.prefix
+        if not prefix:
             return tree
         with self._index() as git:
-            git("read-tree", "HEAD")
-            git("rm", "-r", "--force", "--cached", "--quiet", "--", self.prefix)
-            git("read-tree", f"--prefix={self.prefix}", tree)
+            git("read-tree", head)
+            _remove(git, [prefix])
+            git("read-tree", f"--prefix={prefix}", tree)
             return git("write-tree").strip()
 
-    def _finished(self, merge: Merge, theirs: str) -> str:
-        """The result, with deleted files left deleted and Copier's answers file from the new version."""
-        answers = f"{self.prefix}{ANSWERS_FILE}"
+    def _finished(self, merge: Merge, commits: dict[str, str]) -> str:
+        """The result, with deleted files left deleted, readable names in conflict markers, and Copier's
+        answers file from the new version.
+        """
+        answers = f"{self._repository.prefix}{ANSWERS_FILE}"
         for findings in (merge.conflicts, merge.stages):
             findings.pop(answers, None)
-        entry = self.git("ls-tree", "-z", theirs, "--", answers)
+        entries = self._git("ls-tree", "-z", merge.new, "--", answers)
+        entries += "".join(self._with_names(merge.result, path, commits) for path in merge.stages)
         with self._index() as git:
             git("read-tree", merge.result)
-            if merge.missed:
-                git("rm", "--force", "--cached", "--quiet", "--ignore-unmatch", "--", *merge.missed)
-            git("update-index", "-z", "--index-info", given=entry)
+            _remove(git, merge.missed)
+            git("update-index", "-z", "--index-info", given=entries)
             return git("write-tree").strip()
 
+    def _with_names(self, tree: str, path: str, commits: dict[str, str]) -> str:
+        """The entry of *path* in *tree*, with readable names in its conflict markers."""
+        entry = self._git("ls-tree", "-z", tree, "--", path)
+        if not entry.startswith("100"):
+            # A link, or a path without a file.
+            return entry
+        mode, _, found = entry.partition("\t")[0].split()
+        text = self._git("cat-file", "blob", found)
+        named = self._git("hash-object", "-w", "--stdin", given=_with_names(text, commits)).strip()
+        return f"{mode} {named}\t{path}\0"
 
-@contextmanager
-def _uninterrupted() -> Generator[None]:
-    """Ignore Ctrl+C, here and in the commands that are run."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+
+def _remove(git: Git, paths: Iterable[str]) -> None:
+    """Remove *paths* from the index of *git*."""
+    listed = ("--pathspec-from-file=-", "--pathspec-file-nul")
+    if given := "\0".join(paths):
+        git("rm", "-r", "--force", "--cached", "--quiet", "--ignore-unmatch", *listed, given=given)
 
 
 def _with_names(text: str, commits: dict[str, str]) -> str:
-    """*text* with readable names in conflict markers instead of the commits."""
+    """*text* with readable names instead of commits."""
     for commit, name in commits.items():
         text = text.replace(commit, name)
     return text

@@ -5,6 +5,13 @@ from typing import Annotated
 
 import typer
 
+NEEDS_ATTENTION = 1
+SOMETHING_TO_PULL = 2
+"""The exit code of `--check` when there is a newer version, and only of that."""
+# A wrong option would also end with 2. A scheduled job could not tell it from a new version.
+_, _UsageError, *_ = typer.BadParameter.__mro__
+setattr(_UsageError, "exit_code", NEEDS_ATTENTION)  # noqa: B010 - for pyright, it is any class
+
 STDOUT = "-"
 """As a file name, means standard output."""
 

@@ -10,6 +10,8 @@ import yaml
 
 from template_update.git import UpdateError
 
+ANSWERS_FILE = ".copier-answers.yml"
+
 
 @dataclass(frozen=True)
 class Copy:
@@ -32,7 +34,18 @@ def render(copies: list[Copy]) -> None:
     for copy, process in started:
         said, _ = process.communicate()
         if process.returncode != 0:
-            raise UpdateError(f"Version {copy.version} of the template cannot be used: {said.strip()}")
+            raise UpdateError(_why(copy, said))
+
+
+def _why(copy: Copy, said: str) -> str:
+    """A sentence with what Copier *said* when it failed, without its traceback."""
+    answers, is_wrong, problem = said.strip().rpartition("ValueError: ")
+    cannot = f"Version {copy.version} of the template cannot be used"
+    lines = problem.strip().splitlines() or ["Copier does not say why"]
+    if "Traceback" in answers and is_wrong:
+        wrong = " ".join(line.strip() for line in lines)
+        return f"{cannot} with the answers in {ANSWERS_FILE}: {wrong}"
+    return f"{cannot}: {lines[-1]}"
 
 
 def _start(copy: Copy) -> subprocess.Popen[str]:

@@ -12,14 +12,12 @@ import typer
 
 from template_update import export, revisions
 from template_update.git import UpdateError
-from template_update.options import STDOUT, Options
+from template_update.options import NEEDS_ATTENTION, SOMETHING_TO_PULL, STDOUT, Options
 from template_update.project import ProjectTools
 from template_update.report import Report
+from template_update.repository import LOCK_FILE
 from template_update.update import Update
 
-NEEDS_ATTENTION = 1
-SOMETHING_TO_PULL = 2
-"""The exit code of `--check` when there is a newer version."""
 INTERRUPTED = 130
 
 
@@ -65,18 +63,20 @@ class Run:
             )
         with TemporaryDirectory(prefix="template-update-") as folder:
             update = Update(self._project, Path(folder), say=self._report.say)
+            update.repository.require_no_markers()
             if not self._options.check:
-                update.merger.require_clean_tree()
+                update.repository.require_clean_tree()
             if self._options.export:
                 export.require_place(self._options.export)
             update.fetch()
             choose(update)
             self._report.data |= {"from": update.old, "to": update.new, "is_needed": update.is_needed}
-            if not update.is_needed:
+            if update.is_needed:
+                self._show_news(update)
+            update.render()
+            if not (update.is_needed or update.repaired or update.lost):
                 self._report.say(f"Nothing to pull: this project is at {update.old}, and {update.why_not}.")
                 return 0
-            self._show_news(update)
-            update.render()
             dropped = self._require_no_loss(update)
             update.merge(keep=dropped)
             needs_person = self._show_findings(update)
@@ -87,6 +87,9 @@ class Run:
             self._export(update, dropped)
             update.apply()
             self._report.data["is_applied"] = True
+            if update.repository.has_uncommitted_lock():
+                update.repository.stage(LOCK_FILE)
+                self._report.say(f"{LOCK_FILE} was not committed. It is part of this change now.")
         try:
             if conflicts:
                 return self._hand_over(dropped)
@@ -162,7 +165,7 @@ class Run:
         """
         if not self._options.export:
             return
-        update.merger.require_free_places(update.result)
+        update.repository.require_free_places(update.result.added)
         tables = list(revisions.tables_in_database(self._tools, dropped)) if dropped else []
         self._report.say(export.write(self._tools, tables, self._options.export))
         self._report.data["exported"] = tables
@@ -172,8 +175,8 @@ class Run:
         result, findings = update.result, list(update.findings())
         needs_person = any(each.needs_person for each in findings)
         self._report.data |= {
-            "changed": result.changed,
-            "conflicts": list(result.conflicts),
+            "changed": [update.repository.inside(path) for path in result.changed],
+            "conflicts": [update.repository.inside(path) for path in result.conflicts],
             "findings": [asdict(each) for each in findings],
             "seeds_difference": update.seeds_difference,
             "needs_attention": needs_person,
@@ -199,9 +202,9 @@ class Run:
             self._report.say(f"It would create a migration: {revisions.drop_message(dropped)}.")
         if self._options.diff:
             self._write_patch(update)
-        if self._options.check:
+        if self._options.check and update.is_needed:
             return SOMETHING_TO_PULL
-        update.merger.require_free_places(update.result)
+        update.repository.require_free_places(update.result.added)
         return NEEDS_ATTENTION if needs_person else 0
 
     def _write_patch(self, update: Update) -> None:
@@ -272,7 +275,7 @@ class Run:
                     " tables does not apply them again. Take them out of its depends_on, unless it uses these"
                     " tables."
                 )
-        return update.merger.stage(revisions.OWN)
+        return update.repository.stage(revisions.OWN)
 
     def _migrate(self, migrate: bool, *, has_migrations: bool) -> None:
         if not migrate:

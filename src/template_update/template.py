@@ -9,9 +9,9 @@ from packaging.version import Version
 
 from template_update import rendering
 from template_update.changelog import version_of
-from template_update.git import Git, UpdateError
+from template_update.git import Git, UpdateError, cure_of_ownership, reason
+from template_update.rendering import ANSWERS_FILE
 
-ANSWERS_FILE = ".copier-answers.yml"
 _SOURCE = re.compile(r"^_src_path:.*\n(?:[ \t].*\n)*", re.MULTILINE)
 """The entry of the answers file that says where the template is. YAML may fold a long path."""
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
@@ -20,22 +20,15 @@ _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 class Answers:
     """Copier's answers file: the template, the version and the answers that the project came from."""
 
-    def __init__(self, project: Path) -> None:
-        """Read the file.
+    def __init__(self, text: str) -> None:
+        """Parse the text of the file.
 
         Raises:
-            UpdateError: the file is missing or invalid.
+            UpdateError: it is invalid.
         """
-        path = project / ANSWERS_FILE
         try:
-            text = path.read_text("utf-8")
             found = yaml.safe_load(text)
-        except FileNotFoundError:
-            raise UpdateError(
-                f"{ANSWERS_FILE} is missing. It says which template this project came from. Run this command"
-                " in the folder that has the file, or restore it from git."
-            ) from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except yaml.YAMLError as error:
             raise UpdateError(f"{ANSWERS_FILE} cannot be read: {error}. Restore it from git.") from None
         values = cast(dict[str, Any], found) if isinstance(found, dict) else {}
         if not isinstance(values.get("_src_path"), str) or "_commit" not in values:
@@ -43,8 +36,26 @@ class Answers:
         self.source: str = values["_src_path"]
         entry = _SOURCE.search(text)
         self.source_entry = entry[0] if entry else yaml.safe_dump({"_src_path": self.source}, width=100_000)
-        self.version = str(values["_commit"])
+        # As it is written: YAML takes the version 1.10 for the number 1.1.
+        self.version = str(yaml.load(text, yaml.BaseLoader)["_commit"])  # nosec B506 # noqa: S506 - only strings
         self.data = {name: value for name, value in values.items() if not name.startswith("_")}
+
+    @classmethod
+    def read(cls, project: Path) -> "Answers":
+        """Read the file of *project*.
+
+        Raises:
+            UpdateError: the file is missing or invalid.
+        """
+        try:
+            return cls((project / ANSWERS_FILE).read_text("utf-8"))
+        except FileNotFoundError:
+            raise UpdateError(
+                f"{ANSWERS_FILE} is missing. It says which template this project came from. Run this command"
+                " in the folder that has the file, or restore it from git."
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UpdateError(f"{ANSWERS_FILE} cannot be read: {error}. Restore it from git.") from None
 
 
 class Template:
@@ -66,9 +77,14 @@ class Template:
                 f" Write its URL or absolute path into {ANSWERS_FILE} as _src_path, and commit."
             )
         done = Git(folder).run("clone", "--quiet", "--no-checkout", "--", address, self._clone)
+        if cure := cure_of_ownership(done.stderr):
+            raise UpdateError(
+                f"The template in {address} belongs to somebody else, so git does not fetch it. If you trust"
+                f" it: `{cure}`."
+            )
         if done.returncode != 0:
             raise UpdateError(
-                f"The template cannot be fetched from {address}: {done.stderr.strip()}\n"
+                f"The template cannot be fetched from {address}: {reason(done)}\n"
                 f"If it has moved, write its new URL or path into {ANSWERS_FILE} as _src_path, and commit."
             )
         self._git = Git(self._clone)
@@ -122,14 +138,25 @@ class Template:
         Raises:
             UpdateError: Copier rejects an answer or fails to render a version.
         """
-        copies = [
-            rendering.Copy(self._clone, version, answers, self._folder / f"render-{number}")
-            for number, (version, answers) in enumerate(wanted)
-        ]
-        rendering.render(copies)
-        for copy in copies:
+        for version, answers in wanted:
+            self._require_flags(version, answers)
+        copies: dict[str, rendering.Copy] = {}
+        for version, answers in wanted:
+            folder = self._folder / f"render-{len(copies)}"
+            copies.setdefault(repr((version, answers)), rendering.Copy(self._clone, version, answers, folder))
+        rendering.render(list(copies.values()))
+        for copy in copies.values():
             self._name_source(copy.folder / ANSWERS_FILE)
-        return [copy.folder for copy in copies]
+        return [copies[repr(each)].folder for each in wanted]
+
+    def _require_flags(self, version: str, answers: dict[str, Any]) -> None:
+        """Refuse an answer that is neither yes nor no where one must be: Copier would guess."""
+        for name, question in self.questions(version).items():
+            answer = answers.get(name, False)
+            if question.get("type") == "bool" and not isinstance(answer, bool):
+                raise UpdateError(
+                    f"{name} must be true or false, not {answer}. Change it in {ANSWERS_FILE} and commit."
+                )
 
     def _name_source(self, path: Path) -> None:
         """Replace the path of the clone with the template's source, from which the next update comes."""

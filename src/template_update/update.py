@@ -3,13 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from template_update.changelog import News, news_between
 from template_update.features import FEATURES_FILE, Features
 from template_update.formatting import format_alike
 from template_update.git import UpdateError
+from template_update.line_endings import end_lines_alike
+from template_update.losses import losses
+from template_update.meaning import Sides
 from template_update.merge import Merge, Merger
+from template_update.rendering import ANSWERS_FILE
+from template_update.repository import Repository
 from template_update.template import Answers, Template
 
 RUNS = ("app/", "migrations/")
@@ -22,10 +28,23 @@ class Finding:
     """A message about a file."""
 
     kind: str
-    """The field of `Merge` that has the file."""
+    """The field of `Merge` that has the file, lost or meaning."""
     path: str
     sentence: str
     needs_person: bool = True
+
+
+@dataclass(frozen=True)
+class _LastUpdate:
+    """The commit that brought the project to its version."""
+
+    commit: str
+    parent: str
+    old: str
+    """The version before it."""
+    before: dict[str, Any]
+    after: dict[str, Any]
+    """The answers before and after it."""
 
 
 class Update:
@@ -41,6 +60,10 @@ class Update:
     """Folders with migrations, such as app/totp/migrations, that go with a feature."""
     gained_migrations: list[str]
     """Folders with migrations that come with a feature."""
+    repaired: list[str]
+    """Files in which `copier update` lost a change that is merged now."""
+    lost: list[str]
+    """Files in which `copier update` lost a change that somebody has to merge."""
 
     def __init__(self, project: Path, folder: Path, say: Callable[[str], None]) -> None:
         """Read *project*. *folder* is for temporary files, and *say* gets a line about each long step.
@@ -49,14 +72,18 @@ class Update:
             UpdateError: the project cannot be updated.
         """
         self._project = project
-        self._answers = Answers(project)
-        self.merger = Merger(project)
+        self._answers = Answers.read(project)
+        self.repository = Repository(project)
+        self.merger = Merger(self.repository, folder)
         self._folder = folder
         self._say = say
         self.old = self.new = self._answers.version
         self.data = dict(self._answers.data)
         self.is_needed = False
         self.why_not = "there is no newer version"
+        self.repaired: list[str] = []
+        self.lost: list[str] = []
+        self._onto = ""
 
     def fetch(self) -> None:
         """Fetch the template and find the project's version of it.
@@ -128,16 +155,58 @@ class Update:
         return news_between(self._template.text(self.new, "CHANGELOG.md"), self.old, self.new)
 
     def render(self) -> None:
-        """Render the project anew, in the old version and in the new one.
+        """Render the project anew, in the old version and in the new one, and look for losses of the last
+        update.
 
         Raises:
             UpdateError: Copier rejects an answer or fails to render a version.
         """
-        self._say(f"Rendering {self.old} and {self.new} ..." if self.old != self.new else "Rendering ...")
-        self._renders = self._template.render((self.old, self._answers.data), (self.new, self.data))
+        last = self._last_update()
+        if not (self.is_needed or last):
+            return
+        wanted = [(self.old, self._answers.data), (self.new, self.data)]
+        if last:
+            wanted += [(last.old, last.before), (self.old, last.after)]
+        versions = sorted({version for version, _ in wanted})
+        self._say(f"Rendering {' and '.join(versions)} ..." if len(versions) > 1 else "Rendering ...")
+        renders = self._template.render(*wanted)
+        format_alike(self._project, renders)
+        end_lines_alike(self.repository, renders)
+        self._renders = renders[:2]
         before, after = (_migrations_of(each) for each in self._renders)
         self.lost_migrations = sorted(before - after)
         self.gained_migrations = sorted(after - before)
+        if last:
+            self._find_losses(last, *renders[2:])
+
+    def _last_update(self) -> "_LastUpdate | None":
+        """The update that brought the project to its version, if git has it and it was not one to go back."""
+        commits = self.repository.last_change_of_version()
+        if not commits:
+            return None
+        try:
+            after, before = (Answers(self.repository.text(commit, ANSWERS_FILE)) for commit in commits)
+            old = self._template.find(before.version)
+            known = self._template.find(after.version) == self.old and self._template.contains(self.old, old)
+        except UpdateError:
+            return None
+        return _LastUpdate(*commits, old, before.data, after.data) if known and old != self.old else None
+
+    def _find_losses(self, last: "_LastUpdate", old: Path, new: Path) -> None:
+        """Compare the last update with what this tool would have merged, and repair it."""
+        before, after = (self.merger.tree(commit) for commit in (last.parent, last.commit))
+        yours, brought = self._copied_once(last.old, self.old, old)
+        merge = self.merger.merge(old, new, before, yours=yours, brought=brought)
+        if paths := list(losses(self.merger, merge, before, after)):
+            self._onto, self.lost = self.merger.repair(after, merge.result, paths)
+            self.repaired = self.merger.changes(self.merger.tree("HEAD"), self._onto)
+            self._shown_losses = f"git diff {after[:12]} {merge.result[:12]} --"
+
+    def _copied_once(self, old: str, new: str, render: Path) -> tuple[list[str], list[str]]:
+        """The paths that updates never change, and those of them that *new* brings."""
+        known, current = (self._template.copied_once(each) for each in (old, new))
+        brought = [path for path in current if path not in known and not (render / path).exists()]
+        return sorted({*known, *current}), brought
 
     def merge(self, keep: Iterable[str] = ()) -> None:
         """Merge the difference of both renders, only in git's object database.
@@ -145,12 +214,9 @@ class Update:
         The paths in *keep* stay as they are.
         """
         old, new = self._renders
-        known, current = (self._template.copied_once(each) for each in (self.old, self.new))
-        brought = [path for path in current if path not in known and not (old / path).exists()]
         self._say("Merging ...")
-        format_alike(self._project, old, new)
-        yours = sorted({*known, *current, *keep})
-        self.result = self.merger.merge(old, new, yours=yours, brought=brought)
+        yours, brought = self._copied_once(self.old, self.new, old)
+        self.result = self.merger.merge(old, new, self._onto, yours=sorted({*yours, *keep}), brought=brought)
         shown = [path for path in yours if path not in brought and path not in keep]
         difference = self.merger.difference(old, new, shown)
         # The clone is temporary, and a README links to the template's pages.
@@ -171,29 +237,57 @@ class Update:
 
     def findings(self) -> Iterator[Finding]:
         """A message for each file that needs attention."""
+        where = self.repository.inside
         shown = f"git diff {self.result.old[:12]} {self.result.new[:12]} --"
-        for path, message in self.result.conflicts.items():
-            yield Finding("conflicts", path, f"{path}: {message}. Resolve it, then: git add {path}")
+        for found, message in self.result.conflicts.items():
+            path = where(found)
+            advice = f"Resolve it, then: `git add {quote(path)}`."
+            yield Finding("conflicts", path, f"{path}: {message}. {advice}")
         for source, target in self.result.moved.items():
             yield Finding(
                 "moved",
-                source,
-                f"{source}: the template changed this file and you moved it to {target}. The change was"
-                f" merged there. Review it: `git diff --cached -- {target}`.",
+                where(source),
+                f"{where(source)}: the template changed this file and you moved it to {where(target)}."
+                f" The change was merged there. Review it: `git diff --cached -- {quote(where(target))}`.",
             )
-        for path in self.result.missed:
-            runs = self.merger.inside(path).startswith(RUNS)
+        for path in map(where, self.result.missed):
+            runs = path.startswith(RUNS)
             advice = "Your code may need the same change" if runs else "To see the change"
             yield Finding(
                 "missed",
                 path,
                 f"{path}: the template changed this file and you deleted or moved it. {advice}:"
-                f" `{shown} {path}`.",
+                f" `{shown} {quote(path)}`.",
                 runs,
             )
-        for path in self.result.kept:
+        lost = f"`copier update` lost a change when it merged {self.old}."
+        for path in map(where, self.repaired):
+            sentence = f"It is merged now. Review it: `git diff --cached -- {quote(path)}`."
+            yield Finding("lost", path, f"{path}: {lost} {sentence}")
+        for path in map(where, self.lost):
+            sentence = f"You have changed the same lines since then: `{self._shown_losses} {quote(path)}`."
+            yield Finding("lost", path, f"{path}: {lost} {sentence}")
+        for path, sentence in self._meaning():
+            yield Finding("meaning", path, sentence)
+        for path in map(where, self.result.kept):
             sentence = "the template removed this file and you changed it. Delete it or keep it."
             yield Finding("kept", path, f"{path}: {sentence}")
+
+    def _meaning(self) -> Iterator[tuple[str, str]]:
+        """What the merge may have got wrong, by path."""
+        result, prefix = self.result, self.repository.prefix
+        mine = self.merger.changes(result.new, result.result, "--diff-filter=AM")
+        theirs = self.merger.changes(result.old, result.new)
+        edited, changed = (
+            [path.removeprefix(prefix) for path in paths if _is_code(path, prefix)]
+            for paths in (mine, theirs)
+        )
+        trees = (self.merger.tree("HEAD"), result.old, result.new, result.result)
+        return Sides(*(self.merger.reader(tree, prefix) for tree in trees)).findings(edited, changed)
+
+
+def _is_code(path: str, prefix: str) -> bool:
+    return path.startswith((f"{prefix}app/", f"{prefix}tests/")) and path.endswith(".py")
 
 
 def _migrations_of(render: Path) -> set[str]:

@@ -453,6 +453,58 @@ def test_downgrade_and_upgrade_restore_the_schema(run: Run, migrated: Path):
     assert run("users", "list").exit_code == 0
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def before_languages(
+    request: pytest.FixtureRequest, run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], object]]:
+    """Runs SQL in a database without the migration that adds the language of a user."""
+    url = f"sqlite+aiosqlite:///{migrated}"
+    if request.param == "postgresql":
+        if "TEST_DATABASE_URL" not in os.environ:
+            pytest.skip("needs a PostgreSQL server")
+        server = make_url(os.environ["TEST_DATABASE_URL"]).set(database=f"test_{uuid4().hex[:12]}")
+        url = server.render_as_string(hide_password=False)
+        monkeypatch.setenv("DATABASE_URL", url)
+        assert run("db", "upgrade").exit_code == 0
+    assert run("db", "downgrade", "users_0004").exit_code == 0
+
+    async def execute(sql: str) -> None:
+        engine = create_async_engine(Settings().database_url.get_secret_value())
+        async with engine.begin() as connection:
+            await connection.execute(text(sql))
+        await engine.dispose()
+
+    yield lambda sql: asyncio.run(execute(sql))
+    if request.param == "postgresql":
+        drop_database(url)
+
+
+def test_a_column_that_is_there_already_is_named_with_the_migration(
+    run: Run, before_languages: Callable[[str], object]
+):
+    before_languages("ALTER TABLE users ADD COLUMN language VARCHAR(35)")
+
+    sentence = refusal(run("db", "upgrade"))
+
+    assert sentence.startswith(
+        "app/users/migrations/users_0005_language.py adds what the database has already: "
+    )
+    assert "column" in sentence
+    assert "language" in sentence
+    assert "docs/updating.md" in sentence
+    assert "DATABASE_URL" not in sentence
+
+
+def test_a_table_that_is_there_already_is_named_with_the_migration(run: Run, database: Path):
+    database.parent.mkdir()
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE users (id INTEGER)")
+
+    sentence = refusal(run("db", "upgrade"))
+
+    assert "app/users/migrations/users_0001_initial.py adds what the database has already: table" in sentence
+
+
 @pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
 def test_an_unknown_revision_is_reported(run: Run, migrated: Path, direction: str):
     sentence = refusal(run("db", direction, "nonsense"))

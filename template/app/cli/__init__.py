@@ -56,7 +56,10 @@ cli.command()(friendly_errors(routes))
 cli.command()(friendly_errors(shell))
 for command in (template.template_update, template.features, template.add, template.remove):
     # Unknown options may belong to a newer update tool.
-    cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(command)
+    cli.command(
+        cls=template.CommandOfTheTool,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )(command)
 # Your own commands go below; template updates never touch them.
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import traceback
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +28,10 @@ UNKNOWN_REVISION = (
     " `uv run app db downgrade app@-1`) and switch back; or delete the development database and run `uv run"
     " app db upgrade`. If a feature was removed, revert that commit and run `uv run app remove NAME"
     " --drop-data` instead."
+)
+ALREADY_THERE = (
+    "{} adds what the database has already: {}. Perhaps a migration of yours has added it before the template"
+    ' did. "A column or table that you have, too" in docs/updating.md of the template says what to do.'
 )
 
 
@@ -85,6 +90,9 @@ def sentence_about(error: Exception) -> str | None:
             return UNKNOWN_REVISION.format(unknown[1])
         case CommandError():
             return f"{str(error).rstrip('.')}."
+        case DBAPIError() if _is_already_there(error) and (migration := _migration_of(error)):
+            # asyncpg's adapter puts the class before the message.
+            return ALREADY_THERE.format(migration, str(error.orig).rpartition("'>: ")[2])
         case DBAPIError() if _is_not_migrated(error):
             return "The database is missing or its tables are out of date: run `uv run app db upgrade`."
         case OperationalError() | OSError():
@@ -100,6 +108,22 @@ def sentence_about(error: Exception) -> str | None:
 
 _NO_SUCH_DATABASE = "3D000"
 """PostgreSQL's invalid_catalog_name (its appendix A)."""
+
+
+def _is_already_there(error: "DBAPIError") -> bool:
+    from app.web.database_errors import is_already_there
+
+    return is_already_there(error)
+
+
+def _migration_of(error: Exception) -> str:
+    """The file of the migration that failed with *error*, if one did."""
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    places = (PROJECT / "app", PROJECT / "migrations" / "versions")
+    migrations = [file for file in files if file.parent.name in ("migrations", "versions")]
+    return next(
+        (str(file.relative_to(PROJECT)) for file in migrations if any(map(file.is_relative_to, places))), ""
+    )
 
 
 def _is_not_migrated(error: "DBAPIError") -> bool:

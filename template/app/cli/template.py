@@ -10,9 +10,10 @@ import shutil
 import signal
 import subprocess  # nosec B404 - git and uv are commands
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from app.cli.common import INVOCATION_DIR, PROJECT, fail
 
@@ -43,6 +44,23 @@ Export = Annotated[
         " --drop-data. They can contain secrets.",
     ),
 ]
+
+
+_WRONG_USAGE = 2
+"""The exit code of Typer and uv for an error, and of the tool's `--check` for a new version."""
+
+
+class CommandOfTheTool(TyperCommand):
+    """A command whose exit code 2 never means a wrong option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments as Typer does."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if getattr(error, "exit_code", 0) == _WRONG_USAGE:
+                error.exit_code = 1  # pyright: ignore[reportAttributeAccessIssue]
+            raise
 
 
 def template_update(
@@ -121,14 +139,21 @@ def _run(*command: str, version: str = "") -> NoReturn:
     repository = _repository()
     found = _version(repository, version)
     source = f"git+{repository}@{found}" if found else f"git+{repository}"
+    run = [uv, "tool", "run", "--from", source]
     # The tool gets Ctrl+C too, and decides what to interrupt. This process waits for it.
     signal.signal(signal.SIGINT, _go_on)
-    done = subprocess.run(  # nosec B603 # noqa: S603 - no shell
-        [uv, "tool", "run", "--from", source, *command], cwd=PROJECT, check=False
-    )
+    done = subprocess.run([*run, *command], cwd=PROJECT, check=False)  # nosec B603 # noqa: S603 - no shell
+    if done.returncode == _WRONG_USAGE and not _can_run([*run, command[0], "--help"]):
+        # The tool did not say this. uv did, which could not install it.
+        raise typer.Exit(1)
     # If a signal ended the process, the return code is the negative signal number. A shell reports 128 plus
     # the number.
     raise typer.Exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
+
+
+def _can_run(command: list[str]) -> bool:
+    done = subprocess.run(command, capture_output=True, check=False)  # nosec B603 # noqa: S603
+    return done.returncode == 0
 
 
 def _go_on(number: int, frame: object) -> None:
@@ -161,6 +186,11 @@ def _version(repository: str, to: str) -> str:
         encoding="utf-8",
         check=False,
     )
+    if cure := re.search(r"git config --global --add safe\.directory .+", done.stderr):
+        fail(
+            f"The template in {repository} belongs to somebody else, so git does not read it. If you trust"
+            f" it: `{cure[0]}`."
+        )
     if done.returncode != 0:
         fail(
             f"The template cannot be fetched from {repository}: {done.stderr.strip()}\n"

@@ -20,6 +20,7 @@ MIGRATIONS_ARE_PENDING = (
 )
 
 _UNDEFINED_TABLE, _UNDEFINED_COLUMN, _UNIQUE_VIOLATION = "42P01", "42703", "23505"
+_ALREADY_THERE = {"42P07", "42701", "42710"}
 """SQLSTATEs (appendix A of PostgreSQL's documentation)."""
 _QUIET_SECONDS = 600
 """Seconds before the same missing table or column is logged again."""
@@ -79,6 +80,15 @@ def lacks_migration(error: BaseException) -> bool:
     if getattr(error.orig, "sqlstate", None) in {_UNDEFINED_TABLE, _UNDEFINED_COLUMN}:
         return True
     return re.search("no such (table|column)|has no column named", str(error.orig)) is not None
+
+
+def is_already_there(error: BaseException) -> bool:
+    """Whether a table, column or index that a statement adds exists already."""
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return False
+    if getattr(error.orig, "sqlstate", None) in _ALREADY_THERE:
+        return True
+    return re.search("duplicate column name|already exists", str(error.orig)) is not None
 
 
 def log_missing_migration(logger: logging.Logger, error: BaseException) -> bool:

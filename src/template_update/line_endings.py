@@ -1,0 +1,29 @@
+"""Gives the template's versions the line endings of Windows where a project has committed them.
+
+Otherwise every line of such a file would count as changed in the project.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from template_update.repository import Repository
+
+
+def end_lines_alike(repository: Repository, renders: Iterable[Path]) -> None:
+    """Change the line endings in *renders* to those of the project.
+
+    A file that the project does not have ends its lines as most of the project's files do.
+    """
+    committed = repository.line_endings()
+    mostly = sum(committed.values()) > len(committed) / 2
+    for render in renders:
+        for path in render.rglob("*"):
+            is_windows = committed.get(path.relative_to(render).as_posix(), mostly)
+            if is_windows and path.is_file() and not path.is_symlink():
+                _end_lines_as_windows(path)
+
+
+def _end_lines_as_windows(path: Path) -> None:
+    content = path.read_bytes()
+    if b"\0" not in content and b"\r\n" not in content:
+        path.write_bytes(content.replace(b"\n", b"\r\n"))

@@ -1,0 +1,282 @@
+"""The project's repository: where it is, whether an update can begin, and writing an update to it."""
+
+import os
+import shlex
+import signal
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from template_update.git import LITERAL, Git, UpdateError, cure_of_ownership
+from template_update.rendering import ANSWERS_FILE
+
+LOCK_FILE = "uv.lock"
+"""`uv run` writes it, even the one that runs the update. So it may be uncommitted."""
+_UNDER_WAY = {
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+}
+_MARKERS = r"^(<<<<<<< (yours|before updating)|>>>>>>> (the template's|after updating))"
+"""The conflict markers of this tool and of `copier update`."""
+_COMMIT = '`git init && git add -A && git commit -m "Generated"`'
+
+
+class Repository:
+    """The repository of the project in *project*, which may be a folder of a larger repository."""
+
+    def __init__(self, project: Path) -> None:
+        """Find the repository.
+
+        Raises:
+            UpdateError: the project is not committed to a repository that git works in.
+        """
+        inside = Git(project)
+        inside.require_version()
+        top = inside.run("rev-parse", "--show-toplevel")
+        if cure := cure_of_ownership(top.stderr):
+            raise UpdateError(
+                "This repository belongs to somebody else, so git does not work in it. If you trust it:"
+                f" `{cure}`."
+            )
+        if top.returncode != 0 or inside.run("rev-parse", "--verify", "--quiet", "HEAD").returncode != 0:
+            raise UpdateError(
+                f"Git merges updates, but this project is not committed to a repository yet: {_COMMIT}."
+            )
+        self.project = project
+        self.prefix = inside("rev-parse", "--show-prefix").strip()
+        self.git = Git(Path(top.stdout.strip()), **LITERAL)
+        self._git_folder = Path(inside("rev-parse", "--absolute-git-dir").strip())
+        self._require_tracked(inside)
+
+    def _require_tracked(self, inside: Git) -> None:
+        if self.names("ls-tree", "--name-only", "HEAD", "--", f"{self.prefix}{ANSWERS_FILE}"):
+            return
+        if inside.run("check-ignore", "--quiet", ANSWERS_FILE).returncode == 0:
+            raise UpdateError(
+                f"The repository in {self.git.folder} ignores this project, so git cannot merge updates into"
+                " it. Change its .gitignore and commit the project, or make a repository of the project:"
+                f" {_COMMIT}."
+            )
+        raise UpdateError(
+            f'{ANSWERS_FILE} is not committed: `git add {ANSWERS_FILE} && git commit -m "Generated"`.'
+        )
+
+    def inside(self, path: str) -> str:
+        """Return a path in the repository as a path from the project's folder, where the user is."""
+        return os.path.relpath(path, self.prefix or ".").replace(os.sep, "/")
+
+    def names(self, *command: str, git: Git | None = None) -> list[str]:
+        """The names that a command of git prints."""
+        first, *rest = command
+        return [name for name in (git or self.git)(first, "-z", *rest).split("\0") if name]
+
+    def line_endings(self) -> dict[str, bool]:
+        """Whether a committed text file of the project has the line endings of Windows, by path."""
+        about = ("ls-files", "--eol", "--", self.prefix or ".")
+        entries = [each.split("\t", 1) for each in self.names(*about)]
+        return {
+            path.removeprefix(self.prefix): eol.startswith("i/crlf")
+            for eol, path in entries
+            if eol.startswith(("i/lf", "i/crlf", "i/mixed"))
+        }
+
+    def text(self, commit: str, path: str) -> str:
+        """The text of a file of the project in *commit*.
+
+        Raises:
+            UpdateError: there is no such file.
+        """
+        return self.git("show", f"{commit}:{self.prefix}{path}")
+
+    def last_change_of_version(self) -> tuple[str, str] | None:
+        """The last commit that changed the version in the answers, and its parent, if git has it."""
+        file = f"{self.prefix}{ANSWERS_FILE}"
+        found = self.git("log", "-1", "-G^_commit:", "--format=%H %P", "--", file).split()
+        return (found[0], found[1]) if len(found) == 2 else None
+
+    # Whether an update can begin
+
+    def require_no_markers(self) -> None:
+        """Refuse conflict markers that were committed: a merge would bury them.
+
+        Raises:
+            UpdateError: a file has conflict markers. The text names it.
+        """
+        found = self.git.run(
+            "grep", "-z", "--no-color", "--name-only", "-E", _MARKERS, "HEAD", "--", self.prefix or "."
+        )
+        if marked := [name.partition(":")[2] for name in found.stdout.split("\0") if name]:
+            raise UpdateError(
+                f"{', '.join(map(self.inside, marked))}: conflict markers (<<<<<<<) of the last update are"
+                " committed. Resolve the conflicts and commit first."
+            )
+
+    def require_clean_tree(self) -> None:
+        """Refuse a state in which git could not undo the update or tell it from other changes.
+
+        Raises:
+            UpdateError: there are uncommitted changes, or a merge or the like is under way, or git does not
+                look at some files.
+        """
+        self._require_nothing_under_way()
+        changes = self._changes()
+        if self._note.exists() and changes:
+            raise UpdateError(
+                f"The last update was stopped while it wrote files. Undo it first: {self._undo()}."
+            )
+        if changes:
+            shown = "\n".join(f"  {each}" for each in changes[:10])
+            more = f"\n  and {len(changes) - 10} more" if len(changes) > 10 else ""
+            raise UpdateError(
+                f"Commit or stash these changes first. An update needs a clean tree:\n{shown}{more}"
+            )
+        self._require_all_seen()
+
+    def _require_nothing_under_way(self) -> None:
+        for name, operation in _UNDER_WAY.items():
+            if (self._git_folder / name).exists():
+                raise UpdateError(
+                    f"A {operation} is under way. Finish it (`git {operation} --continue`) or undo it"
+                    f" (`git {operation} --abort`) first."
+                )
+
+    def _require_all_seen(self) -> None:
+        """Refuse files that git does not look at: it would not tell changes of them from the update."""
+        flags = [each.split(" ", 1) for each in self.names("ls-files", "-v", "--", self.prefix or ".")]
+        hidden = [path for flag, path in flags if flag == "S" or flag.islower()]
+        if not hidden:
+            return
+        named = self.inside(hidden[0]) + (f" and {len(hidden) - 1} more" if len(hidden) > 1 else "")
+        if self.git.run("config", "--get", "core.sparseCheckout").stdout.strip() == "true":
+            raise UpdateError(
+                f"This is a sparse checkout without {named}. An update needs the whole project:"
+                " `git sparse-checkout disable`."
+            )
+        shown = shlex.join(map(self.inside, hidden[:10]))
+        raise UpdateError(
+            f"Git is told to overlook changes of {named}, so an update could lose them:"
+            f" `git update-index --no-skip-worktree --no-assume-unchanged {shown}`."
+        )
+
+    def has_uncommitted_lock(self) -> bool:
+        """Whether uv.lock is not committed. The update takes it along."""
+        return bool(self.git("status", "--porcelain", "--", f"{self.prefix}{LOCK_FILE}").strip())
+
+    def require_free_places(self, added: Iterable[str]) -> None:
+        """Refuse to overwrite ignored files.
+
+        Raises:
+            UpdateError: an ignored file is where the update adds one.
+        """
+        if in_the_way := [self.inside(path) for path in added if os.path.lexists(self.git.folder / path)]:
+            raise UpdateError(
+                f"The template adds {', '.join(in_the_way)}, where you have ignored files. Move them away"
+                " first."
+            )
+
+    def _changes(self) -> list[str]:
+        """The lines of `git status`, without that of uv.lock, with paths from the project's folder."""
+        entries = iter(self.names("status", "--porcelain", "--no-renames"))
+        lines = [(entry[:2], entry[3:]) for entry in entries]
+        return [
+            f"{state} {self.inside(path)}" for state, path in lines if path != f"{self.prefix}{LOCK_FILE}"
+        ]
+
+    # Writing the update
+
+    def write(self, tree: str, changed: Sequence[str], stages: dict[str, dict[str, str]]) -> None:
+        """Check out *tree*, which differs from HEAD in *changed*, and put the conflicts *stages* into the
+        index.
+
+        All of it is written, or nothing. Ctrl+C ends a running git, which is rolled back, or has no effect.
+
+        Raises:
+            UpdateError: a file cannot be written. The text says whether everything is as it was before.
+        """
+        if self._index_lock.exists():
+            raise UpdateError(
+                "Another git command works in this repository, or was killed. If none runs, then"
+                f" `rm {shlex.quote(str(self._index_lock))}` and repeat the update."
+            )
+        with _uninterrupted():
+            try:
+                self._note.touch()
+                self._check_out(tree, stages)
+            except (UpdateError, OSError) as error:
+                self._roll_back([*changed, *stages], str(error))
+            self._note.unlink()
+
+    def _check_out(self, tree: str, stages: dict[str, dict[str, str]]) -> None:
+        self.git("read-tree", "-m", "-u", "HEAD", tree)
+        nothing = "0" * len(tree)
+        for path, found in stages.items():
+            unmerged = "".join(f"{each} {stage}\t{path}\0" for stage, each in found.items())
+            self.git("update-index", "-z", "--index-info", given=f"0 {nothing}\t{path}\0{unmerged}")
+
+    def _roll_back(self, paths: list[str], why: str) -> None:
+        """Make *paths* as they are in HEAD.
+
+        Raises:
+            UpdateError: always. It says whether everything is as it was.
+        """
+        if "index.lock" not in why:
+            # A git that was killed has left it.
+            self._index_lock.unlink(missing_ok=True)
+        there = set(self.names("ls-tree", "-r", "--name-only", "HEAD"))
+        listed = ("--pathspec-from-file=-", "--pathspec-file-nul")
+        added = [path for path in paths if path not in there]
+        for path in added:
+            self._remove(self.git.folder / path)
+        untracked = ("rm", "-r", "--force", "--cached", "--quiet", "--ignore-unmatch", *listed)
+        self.git.run(*untracked, given="\0".join(added))
+        restored = ("restore", "--source=HEAD", "--staged", "--worktree", *listed)
+        self.git.run(*restored, given="\0".join(path for path in paths if path in there))
+        if left := self._changes():
+            raise UpdateError(
+                f"Not every file could be written: {why}. These files are changed now:"
+                f" {', '.join(left[:10])}. When it is possible again: {self._undo()}."
+            )
+        self._note.unlink(missing_ok=True)
+        raise UpdateError(f"Not every file could be written: {why}. So everything is as it was before.")
+
+    def _remove(self, file: Path) -> None:
+        """Remove *file* and the folders that are empty without it."""
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+            for folder in file.parents:
+                if folder == self.git.folder:
+                    break
+                folder.rmdir()
+
+    def _undo(self) -> str:
+        lock = f"rm -f {shlex.quote(str(self._index_lock))} && " if self._index_lock.exists() else ""
+        return f"`{lock}git add --all && git reset --hard`"
+
+    @property
+    def _index_lock(self) -> Path:
+        return self._git_folder / "index.lock"
+
+    @property
+    def _note(self) -> Path:
+        """A file that exists while an update is written. It tells the next one that this one did not end."""
+        return self._git_folder / "template-update"
+
+    def stage(self, path: str) -> bool:
+        """Stage what has changed at a path in the project, and return whether the update changes it."""
+        there = self.prefix + path
+        if (self.git.folder / there).exists():
+            self.git("add", "--", there)
+        return bool(self.names("diff", "--cached", "--name-only", "HEAD", "--", there))
+
+
+@contextmanager
+def _uninterrupted() -> Generator[None]:
+    """Ignore Ctrl+C, here and in the commands that are run."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

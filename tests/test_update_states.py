@@ -1,0 +1,789 @@
+"""`template-update` in every state that a repository can be in: nothing goes missing without a word.
+
+The template and the project are those of test_template_update.py.
+"""
+
+import json
+import os
+import re
+import resource
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from copier import run_update
+from test_template_update import (
+    LINES,
+    Repository,
+    Run,
+    bare_git,
+    copied,
+    first_version,
+    fixed,
+    project,
+    quick_copier,
+    ran,
+    template,
+    update,
+    update_with_copier,
+)
+from typer.testing import CliRunner
+
+from template_update import feature_commands
+from template_update import repository as git_repository
+
+__all__ = [
+    "bare_git",
+    "first_version",
+    "project",
+    "quick_copier",
+    "ran",
+    "template",
+    "update",
+    "update_with_copier",
+]
+
+
+@pytest.fixture
+def shop(template: Repository, update: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """A larger repository with the project in `services/shop`, where the person is."""
+    copied(template.folder, tmp_path / "all" / "services" / "shop")
+    everything = Repository(tmp_path / "all")
+    everything.commit({"README.md": "Of all.\n", "library/code.py": "# Shared.\n"})
+    monkeypatch.chdir(everything.folder / "services" / "shop")
+    return everything
+
+
+# What git is told to ignore
+
+
+def in_the_repository(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.folder / ".git" / "info").mkdir(exist_ok=True)
+    (project.folder / ".git" / "info" / "exclude").write_text("new.py\nsecret.py\n/tests/*\n")
+
+
+def everywhere(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    excludes = project.folder.parent / "git" / "ignore"
+    excludes.parent.mkdir()
+    excludes.write_text("new.py\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(excludes.parent.parent))
+
+
+def in_a_variable(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    excludes = project.folder.parent / "ignored"
+    excludes.write_text("new.py\n")
+    for name, value in {"COUNT": "1", "KEY_0": "core.excludesFile", "VALUE_0": str(excludes)}.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+
+
+def by_a_filter(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.folder / ".git" / "info").mkdir(exist_ok=True)
+    (project.folder / ".git" / "info" / "attributes").write_text("*.py filter=empty\n")
+    project.git("config", "filter.empty.clean", "true")
+
+
+@pytest.mark.parametrize("ignored", [in_the_repository, everywhere, in_a_variable, by_a_filter])
+def test_a_persons_own_rules_for_git_hide_no_change(
+    template: Repository,
+    project: Repository,
+    update: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    ignored: Callable[..., None],
+) -> None:
+    template.commit(
+        {
+            "template/app/code.py": fixed(3),
+            "template/app/new.py": "# New.\n",
+            "template/tests/test_code.py": fixed(4),
+        },
+        tag="1.1.0",
+    )
+    ignored(project, monkeypatch)
+
+    result = update()
+
+    assert (result.exit_code, project.read("app/new.py")) == (0, "# New.\n")
+    assert (project.read("app/code.py"), project.read("tests/test_code.py")) == (fixed(3), fixed(4))
+
+
+def test_a_sparse_checkout_with_the_whole_project_is_enough(
+    template: Repository, shop: Repository, update: Run
+) -> None:
+    os.chdir(shop.folder / "services" / "shop")
+    shop.git("sparse-checkout", "set", "services/shop")
+    template.commit({"template/app/code.py": fixed(3), "template/app/new.py": "# New.\n"}, tag="1.1.0")
+
+    result = update()
+
+    assert (result.exit_code, shop.read("services/shop/app/code.py")) == (0, fixed(3))
+    assert shop.read("services/shop/app/new.py") == "# New.\n"
+    assert shop.git("show", "HEAD:library/code.py") == shop.git("show", ":library/code.py")
+
+
+# In a folder of a larger repository
+
+
+def commands(text: str) -> list[str]:
+    """The commands that the sentences in *text* give, without those that run the project."""
+    found = re.findall(r"`([^`]+)`", " ".join(text.split()))
+    return [each for each in found if re.match("git|rm", each)]
+
+
+def shell(command: str) -> str:
+    """Run *command* where the person is."""
+    done = subprocess.run(["bash", "-euc", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+def with_findings(template: Repository, repository: Repository, project: str = "") -> None:
+    """Make one of each kind of finding in the next update."""
+    repository.commit(
+        {
+            f"{project}app/code.py": fixed(3).replace("mended", "mine"),
+            f"{project}tests/test_code.py": None,
+            f"{project}mine/the tests.py": LINES,
+            f"{project}migrations/0001.py": None,
+            f"{project}Dockerfile": "FROM mine\n",
+        }
+    )
+    template.commit(
+        {
+            "template/app/code.py": fixed(3),
+            "template/tests/test_code.py": fixed(4),
+            "template/migrations/0001.py": "# One, mended.\n",
+            "template/Dockerfile": None,
+        },
+        tag="1.1.0",
+    )
+
+
+def test_every_command_works_in_the_folder_of_the_project(
+    template: Repository, shop: Repository, update: Run
+) -> None:
+    with_findings(template, shop, "services/shop/")
+
+    result = update()
+
+    printed = {command: shell(command) for command in commands(result.output)}
+    add, review, diff = printed
+    assert "+# One, mended." in printed[diff]
+    assert "+line 4, mended" in printed[review]
+    assert add == "git add app/code.py"
+    assert shop.git("ls-files", "--unmerged") == ""
+    assert "services/shop" not in result.output
+    assert (
+        "tests/test_code.py: the template changed this file and you moved it to mine/the tests.py."
+        in result.output
+    )
+    for sentence in ("app/code.py: you and", "migrations/0001.py: the", "Dockerfile: the"):
+        assert f"\n{sentence}" in result.output
+
+
+def test_data_has_paths_from_the_folder_of_the_project(
+    template: Repository, shop: Repository, update: Run
+) -> None:
+    with_findings(template, shop, "services/shop/")
+
+    found = json.loads(update("--dry-run", "--json").stdout)
+
+    paths = ["Dockerfile", "app/code.py", "migrations/0001.py", "tests/test_code.py"]
+    assert sorted(each["path"] for each in found["findings"]) == paths
+    assert found["conflicts"] == ["app/code.py"]
+    assert sorted(found["changed"]) == sorted([".copier-answers.yml", "app/code.py", "mine/the tests.py"])
+
+
+def test_a_patch_can_be_applied_in_the_folder_of_the_project(
+    template: Repository, shop: Repository, update: Run, tmp_path: Path
+) -> None:
+    template.commit({"template/app/code.py": fixed(3), "template/app/new.py": "# New.\n"}, tag="1.1.0")
+    update("--diff", str(tmp_path / "a.patch"))
+
+    shell(f"git apply {tmp_path}/a.patch")
+
+    assert (shop.read("services/shop/app/code.py"), shop.read("services/shop/app/new.py")) == (
+        fixed(3),
+        "# New.\n",
+    )
+
+
+def test_what_is_in_the_way_is_named_from_the_folder_of_the_project(
+    template: Repository, shop: Repository, update: Run
+) -> None:
+    template.commit({"template/app/new.txt": "theirs"}, tag="1.1.0")
+    shop.commit({".gitignore": "*.txt\n"})
+    (shop.folder / "services/shop/app/new.txt").write_text("mine")
+    ignored = update()
+    (shop.folder / "services/shop/app/code.py").write_text("mine")
+    (shop.folder / "library" / "code.py").write_text("mine")
+    uncommitted = update()
+
+    assert "The template adds app/new.txt, where" in ignored.output
+    assert "clean tree:\n   M ../../library/code.py\n   M app/code.py\n" in uncommitted.output
+
+
+# When a file cannot be written
+
+NEW = {"template/app/code.py": fixed(3), "template/app/big.py": "#" * 100_000, "template/tests/new.py": ""}
+
+
+def by_a_full_disk(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git is killed by the limit, as by a quota, and leaves its lock."""
+    check_out = git_repository.Repository._check_out
+
+    def limited(*arguments: Any) -> None:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+        try:
+            check_out(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    monkeypatch.setattr(git_repository.Repository, "_check_out", limited)
+
+
+def by_a_filter_that_fails(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git can write some files, and not that of the tests."""
+    (repository.folder / ".git" / "info").mkdir(exist_ok=True)
+    (repository.folder / ".git" / "info" / "attributes").write_text("new.py filter=none\n")
+    repository.git("config", "filter.none.smudge", "false")
+    repository.git("config", "filter.none.required", "true")
+
+
+def after_the_files(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The conflict cannot be put into the index."""
+    check_out = git_repository.Repository._check_out
+
+    def failing(repository: git_repository.Repository, tree: str, stages: Any) -> None:
+        check_out(repository, tree, stages)
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(git_repository.Repository, "_check_out", failing)
+
+
+@pytest.mark.parametrize("stopped", [by_a_full_disk, by_a_filter_that_fails, after_the_files])
+def test_half_an_update_is_rolled_back(
+    template: Repository,
+    project: Repository,
+    update: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    stopped: Callable[..., None],
+) -> None:
+    project.commit({"app/code.py": fixed(3).replace("mended", "mine"), ".gitignore": "/.env\n"})
+    template.commit(NEW | {"template/Dockerfile": None}, tag="1.1.0")
+    stopped(project, monkeypatch)
+    (project.folder / "uv.lock").write_text("locked\n")
+    before = project.tree()
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert "Not every file could be written: " in result.output
+    assert "So everything is as it was before." in result.output
+    assert project.tree() == before
+    assert project.git("status", "--porcelain") == "?? uv.lock\n"
+    assert "_commit: 1.0.0\n" in project.read(".copier-answers.yml")
+
+
+def test_what_could_not_be_rolled_back_is_named(
+    template: Repository, project: Repository, update: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template.commit(NEW, tag="1.1.0")
+    with monkeypatch.context() as patch:
+        by_a_filter_that_fails(project, patch)
+        patch.setattr(git_repository.Repository, "_remove", lambda *arguments: None)
+        result = update()
+
+    assert result.exit_code == 1
+    assert "These files are changed now: ?? app/big.py" in result.output
+    assert update().output.startswith("The last update was stopped while it wrote files.")
+    (undo,) = commands(result.output)
+    shell(undo)
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_an_update_that_was_killed_can_be_undone(
+    template: Repository, project: Repository, update: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(repository: git_repository.Repository, tree: str, stages: object) -> None:
+        repository.git("checkout", tree, "--", "app")
+        (project.folder / ".git" / "index.lock").touch()
+        raise Killed
+
+    template.commit(NEW, tag="1.1.0")
+    with monkeypatch.context() as patch:
+        patch.setattr(git_repository.Repository, "_check_out", killed)
+        with pytest.raises(Killed):
+            update()
+
+    (undo,) = commands(update().output)
+    shell(undo)
+
+    assert (update().exit_code, project.read("app/code.py")) == (0, fixed(3))
+
+
+def test_another_git_command_is_not_disturbed(template: Repository, project: Repository, update: Run) -> None:
+    template.commit(NEW, tag="1.1.0")
+    lock = project.folder / ".git" / "index.lock"
+    lock.touch()
+
+    result = update()
+
+    assert (result.exit_code, lock.exists()) == (1, True)
+    (remove,) = commands(result.output)
+    shell(remove)
+    assert update().exit_code == 0
+
+
+# States in which an update cannot begin
+
+
+def of_somebody_else(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(project.folder.parent / "gitconfig"))
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+
+
+def in_a_merge(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.git("switch", "--quiet", "--create", "other")
+    project.commit({"app/mine.py": ""})
+    project.git("switch", "--quiet", "main")
+    project.commit({"app/yours.py": ""})
+    project.git("merge", "--quiet", "--no-commit", "--strategy", "ours", "other")
+
+
+def in_a_rebase(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.commit({"app/mine.py": ""})
+    project.git("-c", "sequence.editor=sed -i s/pick/edit/", "rebase", "--quiet", "--interactive", "HEAD~1")
+
+
+def in_a_cherry_pick(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.commit({"app/mine.py": ""})
+    project.git("-c", "core.editor=true", "cherry-pick", "--no-commit", "HEAD~0", "--strategy-option=ours")
+    (project.folder / ".git" / "CHERRY_PICK_HEAD").write_text(project.git("rev-parse", "HEAD"))
+
+
+def in_a_sparse_checkout(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.git("sparse-checkout", "set", "migrations")
+
+
+def with_an_overlooked_file(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.git("update-index", "--assume-unchanged", "app/code.py")
+    (project.folder / "app" / "code.py").write_text(LINES.replace("line 7\n", "mine\n"))
+    monkeypatch.setattr(project, "tree", dict)
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        (of_somebody_else, "This repository belongs to somebody else"),
+        (in_a_merge, "A merge is under way."),
+        (in_a_rebase, "A rebase is under way."),
+        (in_a_cherry_pick, "A cherry-pick is under way."),
+        (in_a_sparse_checkout, "This is a sparse checkout without app/code.py and 2 more."),
+        (with_an_overlooked_file, "Git is told to overlook changes of app/code.py"),
+    ],
+)
+def test_a_state_in_the_way_is_named_with_its_cure(
+    template: Repository,
+    project: Repository,
+    update: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    state: Callable[..., None],
+    sentence: str,
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    state(project, monkeypatch)
+    before = project.tree()
+
+    result = update()
+
+    assert (result.exit_code, project.tree()) == (1, before)
+    assert sentence in " ".join(result.output.split())
+    assert len(result.output) < 400
+    cure = commands(result.output)[-1]
+    shell(cure.replace("--abort", "--quit") if state is in_a_cherry_pick else cure)
+    assert sentence not in " ".join(update().output.split())
+
+
+def test_a_project_in_an_ignored_folder_is_told(
+    template: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update: Run
+) -> None:
+    Repository(tmp_path / "all").commit({".gitignore": "/services\n"})
+    copied(template.folder, tmp_path / "all" / "services" / "shop")
+    monkeypatch.chdir(tmp_path / "all" / "services" / "shop")
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "Tests")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "tests@example.com")
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    result = update()
+
+    assert (result.exit_code, len(result.output) < 400) == (1, True)
+    assert f"The repository in {tmp_path}/all ignores this project" in result.output
+    (cure,) = commands(result.output)
+    shell(cure)
+    assert update().exit_code == 0
+    assert Path("app/code.py").read_text() == fixed(3)
+
+
+def test_a_project_that_was_never_committed_is_told(
+    template: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update: Run
+) -> None:
+    Repository(tmp_path / "all").commit()
+    copied(template.folder, tmp_path / "all" / "shop")
+    monkeypatch.chdir(tmp_path / "all" / "shop")
+
+    result = update("--check")
+
+    assert (result.exit_code, ".copier-answers.yml is not committed: `git add" in result.output) == (1, True)
+
+
+@pytest.mark.parametrize("option", ["--check", "--skip-tests"])
+def test_markers_that_were_committed_are_found(
+    template: Repository, shop: Repository, update: Run, option: str
+) -> None:
+    with_findings(template, shop, "services/shop/")
+    update()
+    shop.commit()
+    template.commit({"template/app/code.py": fixed(5, text=fixed(3))}, tag="1.2.0")
+
+    result = update(option)
+
+    assert (result.exit_code, len(result.output.splitlines())) == (1, 1)
+    assert result.output.startswith(
+        "app/code.py: conflict markers (<<<<<<<) of the last update are committed."
+    )
+
+
+# What is not in the way
+
+
+def test_an_uncommitted_lock_file_is_taken_along(template: Repository, shop: Repository, update: Run) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    (shop.folder / "services/shop/uv.lock").write_text("locked\n")
+
+    result = update()
+
+    assert result.exit_code == 0
+    assert "uv.lock was not committed. It is part of this change now." in result.output
+    assert "A  services/shop/uv.lock" in shop.git("status", "--porcelain")
+
+
+def test_a_detached_head_and_a_shallow_clone_are_no_obstacle(
+    template: Repository, project: Repository, update: Run, tmp_path: Path
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    project.commit({"app/mine.py": ""})
+    project.git("clone", "--quiet", "--depth", "1", project.folder.as_uri(), str(tmp_path / "shallow"))
+    os.chdir(tmp_path / "shallow")
+    shell("git switch --quiet --detach")
+
+    result = update()
+
+    assert (result.exit_code, Path("app/code.py").read_text()) == (0, fixed(3))
+
+
+def test_a_worktree_and_a_submodule_are_updated(
+    template: Repository, project: Repository, update: Run, tmp_path: Path
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    project.git("worktree", "add", "--quiet", str(tmp_path / "worktree"))
+    outer = Repository(tmp_path / "outer")
+    outer.git("-c", "protocol.file.allow=always", "submodule", "add", "--quiet", str(project.folder), "inner")
+
+    for folder in (tmp_path / "worktree", outer.folder / "inner"):
+        os.chdir(folder)
+        assert (update().exit_code, Path("app/code.py").read_text()) == (0, fixed(3))
+    assert project.git("status", "--porcelain") == ""
+
+
+def windows(text: str) -> bytes:
+    return text.replace("\n", "\r\n").encode()
+
+
+def test_the_line_endings_of_windows_stay_where_they_are(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    mine = LINES.replace("line 15\n", "mine\n")
+    project.commit({"app/code.py": windows(mine)})
+    template.commit({"template/app/code.py": fixed(3), "template/app/new.py": "# New.\n"}, tag="1.1.0")
+
+    result = update()
+
+    assert result.exit_code == 0
+    assert project.tree()["app/code.py"] == windows(fixed(3, text=mine))
+    assert project.tree()["app/new.py"] == b"# New.\n"
+
+
+def test_a_project_with_the_line_endings_of_windows_gets_new_files_with_them(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    everything = {path: windows(text.decode()) for path, text in project.tree().items() if path != ".env"}
+    moved = {"app/code.py": None, "app/mine.py": windows(LINES.replace("line 15\n", "mine\n"))}
+    project.commit(everything)
+    project.commit(moved)
+    template.commit(
+        {
+            "template/app/code.py": fixed(3),
+            "template/app/new.py": "# New.\n",
+            "template/app/list.gz": b"\0\n",
+        },
+        tag="1.1.0",
+    )
+
+    update()
+
+    after = project.tree()
+    assert after["app/mine.py"] == windows(fixed(3).replace("line 15\n", "mine\n"))
+    assert (after["app/new.py"], after["app/list.gz"]) == (b"# New.\r\n", b"\0\n")
+    assert b"_commit: 1.1.0\r\n" in after[".copier-answers.yml"]
+    assert project.git("diff", "--name-only", "HEAD", "--", "tests", "migrations", "README.md") == ""
+
+
+def test_linked_files_and_folders_are_kept(
+    template: Repository, project: Repository, update: Run, tmp_path: Path
+) -> None:
+    project.commit({"app/code.py": None, "tests/test_code.py": None, "shared/test_code.py": LINES})
+    (project.folder / "app" / "code.py").symlink_to("notes.py")
+    (project.folder / "tests").rmdir()
+    (project.folder / "tests").symlink_to("shared")
+    project.commit()
+    template.commit(
+        {
+            "template/app/code.py": fixed(3),
+            "template/tests/test_code.py": fixed(3),
+            "template/tests/test_new.py": "# New.\n",
+        },
+        tag="1.1.0",
+    )
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert "app/code.py: " in result.output
+    assert "tests" in result.output
+    assert project.read("app/notes.py") == "# An example.\n"
+    assert (project.folder / "app" / "code.py").readlink() == Path("notes.py")
+
+
+# Versions and answers
+
+
+def test_a_version_is_read_as_it_is_written(
+    template: Repository, project: Repository, update_with_copier: Run
+) -> None:
+    """YAML takes 1.10 for the number 1.1."""
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1")
+    template.commit({"template/app/code.py": fixed(4)}, tag="1.10")
+    answers = project.read(".copier-answers.yml")
+    project.commit({".copier-answers.yml": answers.replace("_commit: 1.0.0", "_commit: 1.10")})
+    project.git("update-ref", "-d", "HEAD")
+    project.commit()
+
+    assert "this project is at 1.10, and" in update_with_copier().output
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ("docker: maybe", "docker must be true or false, not maybe."),
+        ("color: blue", "cannot be used with the answers in"),
+        ("color: [red, green]", "cannot be used with the answers in"),
+        ("color: 2026-11-29", "cannot be used with the answers in"),
+    ],
+)
+def test_an_answer_that_cannot_be_is_told_in_a_sentence(
+    template: Repository, project: Repository, update_with_copier: Run, answer: str, sentence: str
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    name = answer.partition(":")[0]
+    answers = re.sub(rf"^{name}: .*$", answer, project.read(".copier-answers.yml"), flags=re.MULTILINE)
+    project.commit({".copier-answers.yml": answers})
+
+    result = update_with_copier()
+
+    *_, last = result.output.splitlines()
+    assert (result.exit_code, sentence in last, len(result.output.splitlines()) < 8) == (1, True, True)
+    assert ".copier-answers.yml" in last
+
+
+def test_the_news_of_an_untagged_commit_begin_after_its_tag(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    changes = "# Changelog\n\n## Unreleased\n\n- Not yet.\n\n## 1.0.0\n\n- The first.\n"
+    template.commit({"template/app/code.py": fixed(3)})
+    update("--to", "HEAD")
+    project.commit()
+    template.commit({"CHANGELOG.md": changes})
+
+    result = update("--to", "HEAD")
+
+    assert ("Not yet." in result.output, "The first." in result.output) == (True, False)
+
+
+def test_exit_code_2_only_means_a_new_version(project: Repository, update: Run) -> None:
+    for wrong in (["--no-such-option"], ["--to"], ["a word"]):
+        assert update(*wrong).exit_code == 1
+    for wrong in (["remove", "--no-such-option"], ["add"], [], ["no-such-command"]):
+        assert CliRunner().invoke(feature_commands.cli, wrong).exit_code == 1
+
+
+# After a raw `copier update`
+
+
+@pytest.fixture
+def updated_by_copier(template: Repository, project: Repository) -> Callable[[], None]:
+    """Commits what `copier update` makes of the project."""
+
+    def updated() -> None:
+        run_update(str(project.folder), defaults=True, overwrite=True, quiet=True)
+        project.commit()
+
+    return updated
+
+
+LOOKS_ALIKE = (
+    "def {}():\n    a = 1\n    a = 2\n    a = 3\n    b = 2\n    c = 3\n    d = 4\n    return a\n\n\n"
+)
+
+
+def a_move(template: Repository, project: Repository) -> str:
+    project.commit({"app/code.py": None, "app/mine.py": LINES})
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    return "app/mine.py"
+
+
+def an_edit_of_a_file_that_is_removed(template: Repository, project: Repository) -> str:
+    project.commit({"app/code.py": LINES + "mine\n"})
+    template.commit({"template/app/code.py": None}, tag="1.1.0")
+    return "app/code.py"
+
+
+def an_edit_of_a_file_that_the_template_moves(template: Repository, project: Repository) -> str:
+    project.commit({"tests/test_code.py": LINES.replace("line 9\n", "mine\n"), "app/code.py": None})
+    template.commit({"template/tests/test_code.py": None, "template/tests/test_more.py": LINES}, tag="1.1.0")
+    return "tests/test_more.py"
+
+
+def a_binary_file(template: Repository, project: Repository) -> str:
+    project.commit({"app/list.gz": b"\0mine"})
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    return "app/list.gz"
+
+
+@pytest.mark.parametrize("newer", [False, True], ids=["nothing new", "a new version"])
+@pytest.mark.parametrize(
+    "lose",
+    [a_move, an_edit_of_a_file_that_is_removed, an_edit_of_a_file_that_the_template_moves, a_binary_file],
+)
+def test_what_copier_lost_is_merged_by_the_next_update(
+    template: Repository,
+    project: Repository,
+    update: Run,
+    updated_by_copier: Callable[[], None],
+    lose: Callable[..., str],
+    newer: bool,
+) -> None:
+    template.commit({"template/app/list.gz": b"\0theirs"}, tag="1.0.1")
+    update()
+    project.commit()
+    path = lose(template, project)
+    update()
+    wanted = project.tree()[path]
+    project.git("reset", "--quiet", "--hard")
+    updated_by_copier()
+    assert project.tree().get(path) != wanted
+    project.commit({"app/later.py": "# Later work.\n"})
+    if newer:
+        template.commit({"template/migrations/0001.py": "# One, mended.\n"}, tag="1.2.0")
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert f"{path}: `copier update` lost a change when it merged 1.1.0. It is merged now." in result.output
+    assert project.tree()[path] == wanted
+    assert [shell(each) for each in commands(result.output) if path in each]
+    assert ("From 1.1.0 to 1.2.0" in result.output) is newer
+    project.commit()
+    again = update()
+    assert (again.exit_code, "Nothing to pull" in again.output) == (0, True)
+
+
+def test_work_after_copier_is_kept(
+    template: Repository, project: Repository, update: Run, updated_by_copier: Callable[[], None]
+) -> None:
+    path = a_move(template, project)
+    updated_by_copier()
+    project.commit({path: LINES.replace("line 15\n", "later\n")})
+
+    update()
+
+    assert project.read(path) == fixed(3).replace("line 15\n", "later\n")
+
+
+def test_what_copier_lost_is_only_shown_if_other_work_is_there(
+    template: Repository, project: Repository, update: Run, updated_by_copier: Callable[[], None]
+) -> None:
+    path = a_move(template, project)
+    updated_by_copier()
+    project.commit({path: LINES.replace("line 3\n", "later\n")})
+
+    result = update()
+
+    assert (result.exit_code, project.git("status", "--porcelain")) == (1, "")
+    (shown,) = [each for each in commands(result.output) if path in each]
+    assert "+line 3, mended" in shell(shown)
+
+
+def test_an_update_by_this_tool_lost_nothing(template: Repository, project: Repository, update: Run) -> None:
+    """Although a conflict is resolved, and files are edited, in the same commit."""
+    project.commit({"app/code.py": LINES.replace("line 3\n", "mine\n"), "migrations/0001.py": None})
+    changed = {"template/app/code.py": fixed(3), "template/tests/test_code.py": fixed(3)}
+    added = {"template/migrations/0001.py": "# Mended.\n", "template/app/new.py": "# New.\n"}
+    template.commit(changed | added, tag="1.1.0")
+    update()
+    project.commit(
+        {
+            "app/code.py": LINES.replace("line 3\n", "both\n"),
+            "tests/test_code.py": LINES.replace("line 3\n", "line 3, mended by me\n"),
+            "app/new.py": "# Mine.\n",
+        }
+    )
+
+    result = update()
+
+    assert (result.exit_code, "Nothing to pull" in result.output) == (0, True)
+
+
+def test_a_reverted_update_is_not_a_loss(template: Repository, project: Repository, update: Run) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+    update()
+    project.commit()
+    project.git("revert", "--no-edit", "HEAD")
+
+    result = update()
+
+    assert (result.exit_code, project.read("app/code.py")) == (0, fixed(3))
+
+
+def test_an_edit_that_copier_misplaced_is_put_back(
+    template: Repository, project: Repository, update: Run, updated_by_copier: Callable[[], None]
+) -> None:
+    zero, one = map(LOOKS_ALIKE.format, ["zero", "one"])
+    template.commit({"template/app/code.py": one}, tag="1.0.1")
+    update()
+    project.commit()
+    mine = one.replace("b = 2", "b = 2000")
+    project.commit({"app/code.py": mine})
+    template.commit({"template/app/code.py": zero + one}, tag="1.1.0")
+    updated_by_copier()
+    assert project.read("app/code.py") != zero + mine
+
+    result = update()
+
+    assert (result.exit_code, project.read("app/code.py")) == (1, zero + mine)

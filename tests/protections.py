@@ -2988,6 +2988,21 @@ PROTECTIONS = [
         new='with_next(CODE, form.next) + "&id=" + request_id',
         test="test_security_email_login_pages.py::test_no_secret_is_in_a_url_a_page_a_log_or_a_cache",
     ),
+    # app/mail/providers.py
+    Mutation(
+        name="boto3 logs no mail",
+        file="app/mail/providers.py",
+        old='logging.getLogger("botocore").setLevel(logging.INFO)',
+        new="pass",
+        test="test_providers.py::test_no_secret_is_logged_or_told",
+    ),
+    Mutation(
+        name="SendGrid does not lead links over its own server",
+        file="app/mail/providers.py",
+        old='"click_tracking": {"enable": False}',
+        new='"click_tracking": {"enable": True}',
+        test="test_providers.py::test_sendgrid_gets_the_mail",
+    ),
     # app/mail_webhooks
     Mutation(
         name="a bounced mailbox gets no mail",

@@ -128,7 +128,7 @@ class NoSuchMail(ValueError):
     """The mail was not set aside, or is gone."""
 
     def __init__(self) -> None:
-        super().__init__(_("No mail with this number is set aside. It may have been sent meanwhile."))
+        super().__init__(_("No e-mail with this number is set aside. It may have been sent in the meantime."))
 
 
 class MailExpired(ValueError):
@@ -137,7 +137,7 @@ class MailExpired(ValueError):
     code = "mail_expired"
 
     def __init__(self) -> None:
-        super().__init__(_("The mail cannot be sent again, because the link in it has expired."))
+        super().__init__(_("The e-mail cannot be sent again, because the link in it has expired."))
 
 
 class UnknownLanguage(ValueError):

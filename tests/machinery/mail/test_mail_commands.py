@@ -107,8 +107,8 @@ def test_what_cannot_be_sent_again_is_named(run: Run) -> None:
 
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        "Mail 3: The mail cannot be sent again, because the link in it has expired.",
-        "Mail 9: No mail with this number is set aside. It may have been sent meanwhile.",
+        "Mail 3: The e-mail cannot be sent again, because the link in it has expired.",
+        "Mail 9: No e-mail with this number is set aside. It may have been sent in the meantime.",
         "1 mail is changed, 2 not.",
     ]
     assert stored(OutboxMessage.status) == ["pending", "dead", "dead"]

@@ -204,7 +204,7 @@ class Colour(enum.Enum):
         ("5", Annotated[int, msgspec.Meta(ge=6)], "The value must be at least 6."),
         ("5.5", Annotated[float, msgspec.Meta(lt=5.5)], "The value must be less than 5.5."),
         ("5.5", Annotated[float, msgspec.Meta(gt=5.5)], "The value must be greater than 5.5."),
-        ("5", Annotated[int, msgspec.Meta(multiple_of=2)], "It must be a multiple of 2."),
+        ("5", Annotated[int, msgspec.Meta(multiple_of=2)], "The value must be a multiple of 2."),
         ("x", Annotated[str, msgspec.Meta(pattern="^[{]$")], "This does not have the required format."),
         ("x", int | None, "This must be a whole number."),
         ("x", float, "This must be a number."),

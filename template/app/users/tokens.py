@@ -149,7 +149,7 @@ class UserTokens:
         """The user id and session id in an access token. The caller must check that the session is alive."""
         known = self._known.get(token)
         if known is None:
-            claims = self._checked(token)
+            claims = self._claims_of(token)
             known = claims["sub"], claims["sid"], claims["exp"]
             if len(self._known) >= MAX_KNOWN:
                 self._known.pop(next(iter(self._known)))
@@ -159,7 +159,7 @@ class UserTokens:
             raise TokenError("token expired")
         return user_id, session_id
 
-    def _checked(self, token: str) -> dict[str, Any]:
+    def _claims_of(self, token: str) -> dict[str, Any]:
         try:
             return _checked(self._access, token)
         except TokenError:

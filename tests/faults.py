@@ -128,4 +128,3 @@ def register(clients: Clients, emails: list[str]) -> list[str]:
             if status == 201:
                 created.append(email)
     return created
-

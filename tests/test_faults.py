@@ -1,4 +1,4 @@
-"""Processes that are killed, a mail server that fails, a full disk: clients get what they should, nothing is lost.
+"""Processes are killed, a mail server fails, a disk is full: clients get what they should, nothing is lost.
 
 FAULTS_REGISTRATIONS=1000 in the environment makes a longer run, and FAULTS_SEED another one.
 """
@@ -110,7 +110,7 @@ def test_no_registration_is_lost_and_each_is_mailed_once(
     cut = len(clients.cut)
     record_property(
         "measured",
-        f"{kills} kills, {len(created)} registered, {cut} cut off, {dict(mails.faults)}, {doubled} mails doubled",
+        f"{kills} kills, {len(created)} created, {cut} cut off, {dict(mails.faults)}, {doubled} doubled",
     )
     assert codes == (0, 0)
     assert set(mails.accepted) == set(emails)

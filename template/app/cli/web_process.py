@@ -65,10 +65,10 @@ class _Draining:
             with suppress(NotImplementedError):
                 asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._begin)
         elif self._drains and scope["type"] == "http":
+            send = _closing(send, scope)
             if scope["path"] == "/readyz":
                 await _unready(send)
                 return
-            send = _closing(send, scope)
         await self._app(scope, receive, send)
 
     def _begin(self) -> None:

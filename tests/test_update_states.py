@@ -760,6 +760,20 @@ def test_an_update_by_this_tool_lost_nothing(template: Repository, project: Repo
     assert (result.exit_code, "Nothing to pull" in result.output) == (0, True)
 
 
+def test_an_old_version_that_cannot_be_rendered_is_not_compared(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    answers = project.read(".copier-answers.yml")
+    project.commit({".copier-answers.yml": answers.replace("docker: true", "docker: maybe")})
+    project.commit({".copier-answers.yml": answers.replace("_commit: 1.0.0", "_commit: 1.1.0")})
+    template.commit({"template/tests/test_code.py": fixed(3)}, tag="1.1.0")
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.2.0")
+
+    result = update()
+
+    assert (result.exit_code, project.read("app/code.py")) == (0, fixed(3))
+
+
 def test_a_reverted_update_is_not_a_loss(template: Repository, project: Repository, update: Run) -> None:
     template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
     update()

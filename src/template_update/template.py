@@ -1,6 +1,7 @@
 """The template: where it is, which versions it has, and how a version renders the project's answers."""
 
 import re
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,6 +71,7 @@ class Template:
         self.answers = answers
         self._folder = folder
         self._clone = folder / "template"
+        self._numbers = count()
         address = _address(answers.source)
         if "://" not in address and not re.match(r"[\w.-]+@", address) and not Path(address).is_absolute():
             raise UpdateError(
@@ -142,7 +144,7 @@ class Template:
             self._require_flags(version, answers)
         copies: dict[str, rendering.Copy] = {}
         for version, answers in wanted:
-            folder = self._folder / f"render-{len(copies)}"
+            folder = self._folder / f"render-{next(self._numbers)}"
             copies.setdefault(repr((version, answers)), rendering.Copy(self._clone, version, answers, folder))
         rendering.render(list(copies.values()))
         for copy in copies.values():

@@ -165,11 +165,15 @@ class Update:
         if not (self.is_needed or last):
             return
         wanted = [(self.old, self._answers.data), (self.new, self.data)]
-        if last:
-            wanted += [(last.old, last.before), (self.old, last.after)]
-        versions = sorted({version for version, _ in wanted})
-        self._say(f"Rendering {' and '.join(versions)} ..." if len(versions) > 1 else "Rendering ...")
-        renders = self._template.render(*wanted)
+        self._say(f"Rendering {self.old} and {self.new} ..." if self.old != self.new else "Rendering ...")
+        also = [(last.old, last.before), (self.old, last.after)] if last else []
+        try:
+            renders = self._template.render(*wanted, *also)
+        except UpdateError:
+            if not last:
+                raise
+            # An old version may be impossible to render now, and then it is not compared.
+            last, renders = None, self._template.render(*wanted)
         format_alike(self._project, renders)
         end_lines_alike(self.repository, renders)
         self._renders = renders[:2]

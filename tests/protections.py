@@ -2836,7 +2836,7 @@ PROTECTIONS = [
         file=LOGIN_CODES,
         within="_is_right",
         old="self._keys.has_made(bytes.fromhex(waiting.code_mac), message)",
-        new="bool(expected)",
+        new="bool(message)",
         test="test_security_email_login.py::test_the_code_of_another_account_opens_nothing",
     ),
     Mutation(

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import ClassVar
 
 import pytest
 from hawkapi_mail import EmailMessage, SendResult
@@ -59,18 +60,33 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+class Noted(Bell):
+    """Notes how long its worker waits."""
+
+    made: ClassVar[list["Noted"]]
+    seconds = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made.append(self)
+
+    async def wait(self, stop: asyncio.Event, seconds: float) -> None:
+        self.seconds = seconds
+        await super().wait(stop, seconds)
+        self.seconds = 0.0
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether its worker sends nothing until it rings."""
+        return self.seconds == NEVER
+
+
 @pytest.fixture
-def bells(monkeypatch: pytest.MonkeyPatch) -> list[Bell]:
+def bells(monkeypatch: pytest.MonkeyPatch) -> list[Noted]:
     """The bells of the workers that run."""
-    made: list[Bell] = []
-
-    class Noted(Bell):
-        def __init__(self) -> None:
-            super().__init__()
-            made.append(self)
-
+    Noted.made = []
     monkeypatch.setattr(wakeup, "Bell", Noted)
-    return made
+    return Noted.made
 
 
 @pytest.fixture
@@ -81,11 +97,11 @@ def only_woken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @on_postgresql
 @pytest.mark.usefixtures("only_woken")
-async def test_a_mail_wakes_every_worker_and_is_sent_once(db: Database, write, bells: list[Bell]) -> None:
+async def test_a_mail_wakes_every_worker_and_is_sent_once(db: Database, write, bells: list[Noted]) -> None:
     senders = [Sender(), Sender(), Sender()]
     async with running(db, *senders):
-        await until(lambda: len(bells) == 3 and all(bell.is_listening for bell in bells))
         for number in (1, 2):
+            await until(lambda: len(bells) == 3 and all(bell.is_needed for bell in bells))
             await write(f"{number}")
             await until(lambda number=number: sum(len(sender.sent) for sender in senders) == number)
 
@@ -114,12 +130,12 @@ async def test_a_mail_that_is_rolled_back_wakes_no_one(
 @on_postgresql
 @pytest.mark.usefixtures("only_woken")
 async def test_a_worker_listens_again_after_its_connection_was_lost(
-    db: Database, write, bells: list[Bell], monkeypatch: pytest.MonkeyPatch
+    db: Database, write, bells: list[Noted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wakeup, "RECONNECT", 0.01)
     sender = Sender()
     async with running(db, sender):
-        await until(lambda: bool(bells) and bells[0].is_listening)
+        await until(lambda: bool(bells) and bells[0].is_needed)
         async with db.session() as session:
             await session.execute(
                 text(
@@ -130,7 +146,7 @@ async def test_a_worker_listens_again_after_its_connection_was_lost(
         await until(lambda: not bells[0].is_listening)
         await write("meanwhile")
         await until(lambda: bells[0].is_listening)
-        await until(lambda: "meanwhile" in sender.sent)
+        await until(lambda: "meanwhile" in sender.sent and bells[0].is_needed)
         await write("later")
         await until(lambda: "later" in sender.sent)
 
@@ -140,7 +156,7 @@ async def test_a_worker_listens_again_after_its_connection_was_lost(
 @on_postgresql
 @pytest.mark.usefixtures("only_woken")
 async def test_a_mail_that_waits_for_its_next_attempt_is_sent_on_time(
-    db: Database, write, bells: list[Bell], monkeypatch: pytest.MonkeyPatch
+    db: Database, write, bells: list[Noted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "FIRST_RETRY", 0.1)
     failing = Sender()
@@ -153,14 +169,14 @@ async def test_a_mail_that_waits_for_its_next_attempt_is_sent_on_time(
 
     failing.send = fail_once
     async with running(db, failing):
-        await until(lambda: bool(bells) and bells[0].is_listening)
+        await until(lambda: bool(bells) and bells[0].is_needed)
         await write("hello")
         await until(lambda: failing.sent == ["hello"])
 
 
 @on_postgresql
 async def test_a_worker_looks_for_mails_if_notifications_do_not_arrive(
-    db: Database, write, bells: list[Bell], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    db: Database, write, bells: list[Noted], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Behind a pooler of which DATABASE_URL does not tell."""
     caplog.set_level(logging.INFO, logger="app.mail")
@@ -176,7 +192,7 @@ async def test_a_worker_looks_for_mails_if_notifications_do_not_arrive(
 
 
 async def test_a_worker_that_does_not_listen_looks_within_a_second(
-    db: Database, write, bells: list[Bell], monkeypatch: pytest.MonkeyPatch
+    db: Database, write, bells: list[Noted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def nothing(*_: object) -> None:
         return None

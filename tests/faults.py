@@ -1,9 +1,7 @@
 """What the tests of faults need: a mail server that fails, clients that count what became of each request."""
 
 import asyncio
-import os
 import random
-import signal
 import subprocess
 import threading
 import time
@@ -71,15 +69,12 @@ class Supervised:
             if not self._ends:
                 self.process = self._start(self._log)
 
-    def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(self.process.pid, signal.SIGKILL)
-
-    def children(self) -> list[int]:
+    def pids(self) -> list[int]:
+        """The process and its children."""
+        pid = self.process.pid
         with suppress(OSError):
-            pid = self.process.pid
-            return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        return []
+            return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+        return [pid]
 
     def stop(self) -> int:
         self._ends = True

@@ -7,6 +7,7 @@ merged files are read, never run. What cannot be told from the text is left to t
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 type _Function = ast.FunctionDef | ast.AsyncFunctionDef
 type Read = Callable[[str], str | None]
@@ -82,6 +83,7 @@ class Sides:
         }
 
 
+@cache
 def _parsed(text: str | None) -> ast.Module | None:
     try:
         return None if text is None else ast.parse(text)
@@ -162,6 +164,7 @@ def _has(read: Read, module: str, name: str = "") -> bool:
     return any(name in _bound(_parsed(text)) for text in texts)
 
 
+@cache
 def _bound(module: ast.Module | None) -> set[str]:
     """Every name that a module binds anywhere. Those of its functions do no harm."""
     names: set[str] = set()

@@ -1,6 +1,10 @@
 """Metrics for Prometheus. Each process listens on a port of its own: METRICS_PORT or the next free one.
 
-Add your own to `Metrics`. A label needs few values: each combination of values is a time series.
+Register your own metrics in `registry`, from a feature of yours:
+
+    orders = Counter("orders", "Orders by outcome.", ["outcome"], registry=metrics_of(app.state).registry)
+
+A label needs few values, because each combination of values is a time series.
 """
 
 import logging
@@ -73,7 +77,6 @@ class Metrics:
             "How long the oldest mail that could be sent has waited.",
             registry=self.registry,
         )
-        # Your own metrics go below; template updates never touch them.
 
     def serve(self, host: str, port: int) -> int:
         """Listen on the first free port from *port* on, and return it."""

@@ -5,6 +5,7 @@ replaced whenever they are killed. Template-owned; change the times as you like.
 """
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import threading
@@ -30,7 +31,9 @@ def load(target: str) -> Application:
     """The application for Granian, in a process of its own. Its name, *target*, is in `server.py`."""
     from app.asgi import app
 
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
+    # Not `os.getppid()`: the main process may have ended since it started this one.
+    if (parent := multiprocessing.parent_process()) is not None and parent.pid is not None:
+        threading.Thread(target=_end_with, args=(parent.pid,), name="parent", daemon=True).start()
     return _Draining(app)
 
 

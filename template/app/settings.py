@@ -177,7 +177,7 @@ class Settings(BaseSettings):
         ),
     ] = "memory"
     rate_limits: Annotated[
-        bool, Field(description="Enforce rate limits. Off for browser tests and load tests.")
+        bool, Field(description="Enforce rate limits. Turn them off only for browser tests and load tests.")
     ] = True
 
     mail_backend: Annotated[

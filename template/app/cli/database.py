@@ -221,7 +221,7 @@ def current() -> None:
 @cli.command()
 @friendly_errors
 def tables(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the tables as data.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the tables as JSON.")] = False,
 ) -> None:
     """List the tables, the feature of each, and how many rows it has."""
     from app.database import Base

@@ -26,7 +26,7 @@ def reseal(
 ) -> None:
     """Encrypt again, with SECRET_KEY, what a secret in SECRET_KEY_FALLBACKS has encrypted.
 
-    The application may run meanwhile, with the new SECRET_KEY. Afterwards the database does not need
+    The application can keep running, with the new SECRET_KEY. Afterwards the database does not need
     SECRET_KEY_FALLBACKS. With --check, exits with 1 if it does.
     """
     found = asyncio.run(_reseal_all(change=not check))

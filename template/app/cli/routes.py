@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def routes(
     search: Annotated[str, typer.Option(help="Only routes whose path or handler contains this text.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the routes as data.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the routes as JSON.")] = False,
 ) -> None:
     """List every route with its requirements, limits and handler."""
     from app.main import create_app

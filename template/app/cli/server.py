@@ -139,7 +139,7 @@ async def wait_for_database(settings: "Settings", stop: asyncio.Event) -> None:
         looking = asyncio.create_task(what_is_missing(settings, revisions))
         await asyncio.wait([looking, stopped], return_when=asyncio.FIRST_COMPLETED)
         if not looking.done():
-            # A server that does not answer must not delay the end.
+            # A database server that does not answer must not delay the shutdown.
             looking.cancel()
             return
         missing = looking.result()

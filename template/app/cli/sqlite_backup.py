@@ -110,7 +110,7 @@ def _copy(source: Path, target: Path) -> None:
     """Copy a database, as of now, into the empty file *target*, and check the copy."""
     try:
         with closing(_opened(source)) as old, closing(sqlite3.connect(target)) as new:
-            # A read transaction: what others write meanwhile neither changes the copy nor begins it anew.
+            # A read transaction: concurrent writes neither change the copy nor restart it.
             old.execute("BEGIN")
             old.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             old.backup(new, pages=_PAGES)
@@ -149,7 +149,7 @@ def _require_ours(source: Path, known: set[str]) -> None:
 def _require_stopped(database: Path) -> None:
     """End the command if another process has *database* open.
 
-    Otherwise everything is in the file itself afterwards, and nothing is left in the files beside it.
+    Otherwise, bring everything into the file itself, so that nothing is left in the files beside it.
     """
     if not database.exists():
         return

@@ -89,7 +89,7 @@ def template_update(
 def features(context: typer.Context) -> None:
     """List the template's features: which are installed, which could be added, and what they need.
 
-    --json, which the template's update tool reads, prints them as data.
+    --json, which the template's update tool reads, prints them as JSON.
     """
     _run("template-features", "list", *context.args)
 

@@ -141,7 +141,7 @@ def show(
         str,
         typer.Argument(metavar="EMAIL_OR_ID", help="The e-mail address or the ID of the account."),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the account as data.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the account as JSON.")] = False,
 ) -> None:
     """Show an account: its state, last login, number of sessions and second factors."""
     from app.cli.account_details import AccountDetails, read_details

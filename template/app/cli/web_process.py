@@ -40,8 +40,8 @@ def load(target: str) -> Application:
 class RespawningServer(MPServer):
     """A server that replaces a killed process, however often that happens.
 
-    Granian takes two ends within 5.5 seconds for a crash loop and stops all processes. That is right for one
-    that cannot start, but the kernel may kill two for lack of memory.
+    Granian takes two exits within 5.5 seconds for a crash loop and stops all processes. That is right for a
+    process that cannot start, but the kernel may also kill two healthy ones when memory runs out.
     """
 
     def _respawn_workers(self, workers: list[int], *arguments: Any, **options: Any) -> None:

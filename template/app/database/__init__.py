@@ -215,7 +215,7 @@ async def released(db: AsyncSession) -> AsyncGenerator[bool]:
 
 
 def client_of_session(db: AsyncSession) -> Client:
-    """The client that *db* works for, or an empty `Client` outside requests."""
+    """The client whose request uses *db*, or an empty `Client` outside requests."""
     return actor_of(db).client
 
 

@@ -51,7 +51,7 @@ def _name_timeouts(engine: Engine) -> None:
         # asyncpg raises a bare TimeoutError for a statement or COMMIT that took too long.
         if not isinstance(context.original_exception, TimeoutError):
             return None
-        # Nothing is known about the transaction, and other connections of the pool hang as well.
+        # The state of the transaction is unknown, and other connections in the pool probably hang as well.
         context.is_disconnect = True
         return exc.OperationalError(context.statement, {}, context.original_exception, hide_parameters=True)
 

@@ -93,7 +93,7 @@ def using(language: str | None) -> Generator[None]:
 
 
 def use(language: str | None) -> None:
-    """Translate into *language* until the block of `using` ends. None or an unknown one changes nothing."""
+    """Translate into *language* until the `using` block ends. None or an unknown language changes nothing."""
     if language in languages():
         _language.set(language)
 

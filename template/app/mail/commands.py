@@ -27,7 +27,7 @@ All = Annotated[bool, typer.Option("--all", help="Every mail that could not be s
 @friendly_errors
 def dead(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="The maximum number of entries.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the mails as data.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the mails as JSON.")] = False,
 ) -> None:
     """List mails that could not be sent, newest first: number, time, recipient, subject and reason."""
     found = asyncio.run(_dead(limit + 1))
@@ -119,7 +119,7 @@ async def _for_each(numbers: list[int] | None, do: "Callable[[AsyncSession, int]
             except (MailExpired, NoSuchMail) as error:
                 typer.echo(f"Mail {number}: {error}", err=True)
                 continue
-            # One by one, so that others can write meanwhile.
+            # One by one, so that others can write in between.
             await db.commit()
             done += 1
     if numbers is not None and done < len(numbers):

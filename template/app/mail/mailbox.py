@@ -82,7 +82,7 @@ def _sent() -> Select[OutboxMessage]:
 
 
 def _opened(row: OutboxMessage, keys: KeyRing) -> SentMail | None:
-    """None if SECRET_KEY was changed meanwhile, as happens in development."""
+    """None if SECRET_KEY has changed since, as happens in development."""
     try:
         return SentMail(row.id, row.next_attempt_at, opened(row.message, keys).message)
     except CannotDecrypt:

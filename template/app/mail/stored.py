@@ -1,8 +1,8 @@
 """The stored form of a mail in the outbox: JSON, encrypted with a key of SECRET_KEY. Template-owned.
 
-A mail can contain a link that opens an account, so that a copy of the table must not be readable. The
-recipient is inside, too: who can write to the table cannot send a link elsewhere. Rows outlive releases: add
-fields only with a default, and never rename one.
+A mail can contain a link that opens an account, so a copy of the table must not be readable. The recipient is
+encrypted, too, so that someone who can write to the table cannot send a link elsewhere. Rows outlive
+releases: add fields only with a default, and never rename one.
 """
 
 from dataclasses import replace

@@ -166,7 +166,7 @@ class Worker:
             logger.info("mail %d %s", row.id, "discarded" if is_discarded else "sent")
 
     async def _deliver(self, row: OutboxMessage, message: EmailMessage) -> None:
-        """Send *message*, and keep the lease meanwhile, however slow the server is."""
+        """Send *message*, and keep the lease until then, however slow the server is."""
         sending = asyncio.create_task(asyncio.wait_for(self.backend.send(message), self.send_timeout))
         try:
             while not (await asyncio.wait([sending], timeout=RENEWAL))[0]:

@@ -134,7 +134,7 @@ def install(app: App) -> None:
             ports.append(metrics.serve(settings.metrics_host, settings.metrics_port))
 
     async def look_at_outbox() -> None:
-        # `app worker` runs no hooks at its start.
+        # `app worker` runs no startup hooks.
         await serve()
         async with database.session(commit=False) as db:
             await metrics.look_at_outbox(db)

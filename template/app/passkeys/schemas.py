@@ -52,7 +52,7 @@ class PublicPasskey(msgspec.Struct):
     is_backed_up: Annotated[bool, msgspec.Meta(description="Whether it survives the loss of the device.")]
     replaces_password: Annotated[
         bool,
-        msgspec.Meta(description="Whether it verified its user and can therefore log in without a password."),
+        msgspec.Meta(description="Whether it verified its user, and so can be used instead of the password."),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a factor adds to the pages: the form that asks for it, and its section on the user's page of factors.
+"""What a factor adds to the pages: the form that asks for it, and its section on the user's factors page.
 
 A factor adds itself in the `install` of its pages, with a label marked with `N_`:
 

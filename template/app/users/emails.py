@@ -269,8 +269,7 @@ async def send_template(
     lifetime: float | None = None,
     discard: bool = False,
 ) -> None:
-    """Put an e-mail made from *template* and its text version into the outbox. For features and for your own
-    e-mails.
+    """Queue an e-mail rendered from *template* and its text version. For features and for your own e-mails.
 
     The template is in the feature's `emails` folder. It gets *values* and the values that the layout uses.
     *user_id*, *lifetime*, *discard*: as in `app.mail.Mailer.for_session`.

@@ -1,4 +1,4 @@
-"""Logins with a mailed code under attack: who has an account, guessing, other browsers, races, leaks."""
+"""Attacks on logins with an e-mailed code: who has an account, guessing, other browsers, races, leaks."""
 
 import asyncio
 import logging

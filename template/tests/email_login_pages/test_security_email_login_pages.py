@@ -1,4 +1,4 @@
-"""The pages for logins with a mailed code under attack: forged forms, hostile URLs, guessing, caches and
+"""Attacks on the pages for logging in with an e-mailed code: forged forms, hostile URLs, guessing, caches and
 logs."""
 
 import logging

@@ -11,12 +11,15 @@ from secrets import token_hex
 import argon2
 import msgspec
 from app.database import Db
+from app.mail.outbox import DEAD, OutboxMessage
 from app.main import create_app
 from app.users import Users
 from app.users.passwords import hashing
 from app.users.routes.sessions import tokens_for
 from app.web import Problem, secured_by
 from hawkapi import Depends, Request
+from hawkapi_mail import EmailMessage
+from sqlalchemy import select
 
 PASSWORD = "correct horse battery"
 _cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -38,6 +41,7 @@ class Account(msgspec.Struct):
     email_change: str
     invitation: str
     invitation_id: str
+    mail_id: int
 
 
 hashing.hash_password = _cheap.hash
@@ -76,7 +80,19 @@ async def make_account(request: Request, kind: str, users: Users, db: Db) -> Acc
         email_change=users.email_change_token(user, user.pending_email),
         invitation=token,
         invitation_id=invitation.id,
+        mail_id=await make_dead_mail(db),
     )
+
+
+async def make_dead_mail(db: Db) -> int:
+    """The id of a mail that could not be sent."""
+    await app.state.mail.for_session(db).send(
+        EmailMessage("Hello", to=["ada@example.com"], text_body="Hello")
+    )
+    await db.flush()
+    mail = await db.scalar(select(OutboxMessage).order_by(OutboxMessage.id.desc()).limit(1))
+    mail.status = DEAD
+    return mail.id
 
 
 if os.environ.get("FUZZ_DEFECTS"):

@@ -263,11 +263,12 @@ REFORMATTED = Persona(
 NO_DOCKER = Persona(
     "Docker removed by hand",
     (
-        deleted("Dockerfile", ".dockerignore", "compose.yaml"),
+        deleted("Dockerfile", ".dockerignore", "compose.yaml", "compose.production.yaml", "Caddyfile"),
         instead(
             "README.md",
             "The `Dockerfile` builds one image for all three commands. `docker compose up --build` runs"
-            " everything on one machine,\nwith PostgreSQL and Mailpit.\n",
+            " everything for development,\nwith PostgreSQL and Mailpit. `compose.production.yaml` is for"
+            " production on one machine, behind Caddy, and says how to\nstart it.\n",
             "It runs under systemd; see the wiki.\n",
         ),
     ),
@@ -476,7 +477,7 @@ A_CONFLICT = Persona(
 EVERY_SEAM = Persona(
     "a line at every seam",
     (
-        *(at(seam) for seam in SEAMS if seam.path != ".gitlab-ci.yml"),
+        *(at(seam) for seam in SEAMS if seam.path not in {".gitlab-ci.yml", ".pre-commit-config.yaml"}),
         added("migrations/versions/app_0003_own.py", OWN_REVISION.format(base="app_0002")),
     ),
     has_migrations=True,

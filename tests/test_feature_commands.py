@@ -488,7 +488,7 @@ def test_an_export_overwrites_nothing(
     result = features("remove", "ledger", "--export", str(file), *options)
 
     assert result.exit_code == 1
-    assert "ledger.jsonl exists already, and nothing is overwritten. Choose another" in said(result)
+    assert "ledger.jsonl already exists, and an export does not overwrite files. Choose" in said(result)
     assert kind != "file" or file.read_text() == "mine"
     assert with_ledger.git("status", "--porcelain") == ""
 

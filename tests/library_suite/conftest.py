@@ -23,6 +23,8 @@ def app(tmp_path: Path) -> Iterator[Any]:
         mail_backend="memory",
         database_url=SecretStr(f"sqlite+aiosqlite:///{tmp_path / 'library.db'}"),
     )
+    # The application opens a file and never creates one: `app db upgrade` does.
+    (tmp_path / "library.db").touch()
     app = create_app(settings)
 
     async def create_tables() -> None:

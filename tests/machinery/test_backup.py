@@ -150,7 +150,7 @@ def test_writers_go_on_and_do_not_begin_the_copy_anew(
 def test_nothing_is_overwritten_without_force(db: Db, database: Path, copy: Path):
     copy.write_text("mine")
 
-    assert "copy.db exists already. Choose another file, or replace it with --force." in refusal(
+    assert "copy.db already exists. Choose another file, or replace it with --force." in refusal(
         db("backup", copy)
     )
     assert copy.read_text() == "mine"

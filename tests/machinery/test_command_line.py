@@ -1202,29 +1202,25 @@ async def test_a_waiting_worker_looks_again_quietly(
     monkeypatch.setattr(server, "what_is_missing", look)
     monkeypatch.setattr(server, "LOOK_AGAIN", 0.001)
 
-    await server.wait_for_database(settings, asyncio.Event())
+    await server.wait_for_database(settings)
 
     said = [record.getMessage() for record in caplog.records if record.name == "app.worker"]
     assert said == ["No file. The worker waits for that.", "No tables. The worker waits for that."]
     assert answers == []
 
 
-async def test_a_silent_server_does_not_hold_a_worker_that_is_stopped(
-    monkeypatch: pytest.MonkeyPatch, settings: Settings
-):
-    asked, stop = asyncio.Event(), asyncio.Event()
+@pytest.mark.usefixtures("bytecode")
+def test_a_silent_server_does_not_hold_a_worker_that_is_stopped(monkeypatch: pytest.MonkeyPatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("DATABASE_URL", f"postgresql+asyncpg://root@127.0.0.1:{port}/app")
 
-    async def hang(*_: object) -> str:
-        asked.set()
-        return await asyncio.Future()
+        with running("worker") as worker:
+            silent.accept()
+            worker.send_signal(signal.SIGTERM)
+            worker.communicate(timeout=30)
 
-    monkeypatch.setattr(server, "what_is_missing", hang)
-    waiting = asyncio.create_task(server.wait_for_database(settings, stop))
-    await asked.wait()
-    stop.set()
-
-    async with asyncio.timeout(30):
-        await waiting
+    assert worker.returncode == 0
 
 
 IMPORT_SLOWLY = """

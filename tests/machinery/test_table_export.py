@@ -221,7 +221,7 @@ def test_a_file_is_not_overwritten(export: Export, tables: str, folder: Path, ki
 
     sentence = refusal(export("export_stamps", to=file))
 
-    assert "stamps.jsonl already exists" in sentence
+    assert "stamps.jsonl already exists, and existing files are not overwritten" in sentence
     assert [each.name for each in folder.iterdir()] == ["stamps.jsonl"]
     assert kind != "file" or file.read_text() == "mine"
 

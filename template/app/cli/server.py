@@ -113,43 +113,32 @@ async def _work() -> None:
     from app.main import load_features
     from app.settings import load_settings
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     settings = load_settings()
     # Report a missing feature now, not when the database is there.
     load_features()
     keep_private(settings)
     logs.configure(settings)
-    await wait_for_database(settings, stop)
-    if stop.is_set():
-        return
+    await wait_for_database(settings)
+    # Until here, `early_stop.py` ends the process at once. A connection to SQLite that is cancelled while it
+    # opens leaves a thread, which would keep the process alive.
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
     async with application() as app:
         logging.getLogger("app.mail").info("sending mail by %s", settings.mail_backend)
         await asyncio.gather(build_worker(app.state.db, settings).run(stop), tasks.run(app.state.tasks, stop))
 
 
-async def wait_for_database(settings: "Settings", stop: asyncio.Event) -> None:
-    """Wait until the database is migrated or *stop* is set. Log each reason for waiting once."""
-    stopped = asyncio.create_task(stop.wait())
+async def wait_for_database(settings: "Settings") -> None:
+    """Wait until the database is migrated. Log each reason for waiting once."""
     revisions = revision_files(settings)
     said: set[str] = set()
-    while not stop.is_set():
-        looking = asyncio.create_task(what_is_missing(settings, revisions))
-        await asyncio.wait([looking, stopped], return_when=asyncio.FIRST_COMPLETED)
-        if not looking.done():
-            # A database server that does not answer must not delay the shutdown.
-            looking.cancel()
-            return
-        missing = looking.result()
-        if not missing:
-            break
+    while missing := await what_is_missing(settings, revisions):
         if missing not in said:
             said.add(missing)
             logger.warning("%s The worker waits for that.", missing)
-        await asyncio.wait([stopped], timeout=LOOK_AGAIN)
-    stopped.cancel()
+        await asyncio.sleep(LOOK_AGAIN)
 
 
 def _create_env_file() -> None:

@@ -47,7 +47,7 @@ def backup(
         if target.samefile(database):
             fail(f"{target} is the database itself. Choose another file.")
         if not force:
-            fail(f"{target} exists already. Choose another file, or replace it with --force.")
+            fail(f"{target} already exists. Choose another file, or replace it with --force.")
     with whole_file(target, replace=force) as part:
         _copy(database, part)
     typer.echo(f"Backed up {database} to {target} ({target.stat().st_size:,} bytes).")

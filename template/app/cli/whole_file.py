@@ -17,7 +17,7 @@ def whole_file(path: Path, *, replace: bool = False) -> Generator[Path]:
     Ends the command with a sentence if *path* exists, unless *replace*, or cannot be written.
     """
     if os.path.lexists(path) and not replace:
-        fail(f"{path} exists already, and nothing is overwritten. Choose another file.")
+        fail(f"{path} already exists, and existing files are not overwritten. Choose another file.")
     with explained(path):
         # The name ends alike, because git may ignore only such files.
         number, name = mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=path.suffix)

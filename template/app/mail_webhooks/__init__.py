@@ -40,6 +40,7 @@ def install(app: App) -> None:
         webhooks = build_webhooks(app.state.settings, app.state.limiter)
     except ValueError as error:
         raise SettingsError(str(error)) from None
+    app.tag_descriptions["mail"] = "What mail providers report about your e-mails."
     app.include_router(router_for(webhooks))
     database = app.state.db
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import app
-from app.users import device_cookies
+from app.keys import KeyRing
 from app.users.device_cookies import DeviceCookies
 from app.users.sessions import Sessions
 
@@ -79,9 +79,9 @@ def test_no_secret_is_compared_in_variable_time(path: Path):
     [
         Sessions.by_token,
         Sessions.rotate,
-        Sessions._parts,
         Sessions._current_secret,
-        device_cookies._equal,
+        KeyRing.has_made,
+        DeviceCookies._has_made,
     ],
     ids=lambda function: function.__qualname__,
 )
@@ -90,10 +90,14 @@ def test_client_secrets_are_compared_in_constant_time(function):
     assert "hmac.compare_digest(" in inspect.getsource(function)
 
 
-@pytest.mark.parametrize("function", [DeviceCookies.is_ours, DeviceCookies.id_for, DeviceCookies._is_current])
-def test_device_cookies_are_compared_in_constant_time(function):
+@pytest.mark.parametrize(
+    "function",
+    [Sessions._parts, DeviceCookies.is_ours, DeviceCookies._is_of, DeviceCookies._is_current],
+    ids=lambda function: function.__qualname__,
+)
+def test_checksums_are_compared_in_constant_time(function):
     """Checklist 15; advisory 52."""
-    assert "_equal(" in inspect.getsource(function)
+    assert "has_made(" in inspect.getsource(function)
     assert "==" not in inspect.getsource(function)
 
 

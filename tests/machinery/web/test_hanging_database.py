@@ -1,4 +1,4 @@
-"""PostgreSQL behind a proxy that stops passing bytes on: requests get a 503 in time, and all is well after it."""
+"""PostgreSQL behind a proxy that stops passing bytes on: requests get a 503 in time, and recover."""
 
 import asyncio
 import os
@@ -64,7 +64,8 @@ class Proxy:
 async def proxy(settings):
     url = make_url(settings.database_url.get_secret_value())
     async with Proxy(url.host, url.port or 5432) as proxy:
-        proxy.url = SecretStr(url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False))
+        behind = url.set(host="127.0.0.1", port=proxy.port)
+        proxy.url = SecretStr(behind.render_as_string(hide_password=False))
         yield proxy
 
 

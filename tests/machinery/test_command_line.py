@@ -519,7 +519,9 @@ def test_a_database_that_a_newer_version_has_migrated_is_usable(
     """Otherwise an instance of the old version could not start again during a release, nor after it."""
     settings = load_settings()
     with closing(sqlite3.connect(migrated)) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = 'app_0999' WHERE version_num LIKE 'app%'")
+        connection.execute(
+            "UPDATE alembic_version SET version_num = 'app_0999' WHERE version_num LIKE 'app%'"
+        )
 
     missing = asyncio.run(what_is_missing(settings, revision_files(settings)))
 

@@ -359,7 +359,7 @@ class Sessions:
     def resealed(self, token: str) -> str | None:
         """*token* with a checksum of SECRET_KEY, if it has one of an earlier secret."""
         current = self._token(*self._parts(token))
-        return None if token == current else current
+        return None if hmac.compare_digest(token.encode(), current.encode()) else current
 
     def _token(self, session_id: str, secret: bytes) -> str:
         sealed = secret + self._keys.mac(_sealed(session_id, secret), _CHECKSUM_BYTES)

@@ -542,7 +542,10 @@ def test_a_second_table_named_users_is_refused(run_import: Import, database: str
 
     sentence = refusal(run_import("--table", "accounts"))
 
-    assert "accounts cannot become users, because another table has that name. Rename that one first." in sentence
+    assert (
+        "accounts cannot become users, because another table has that name. Rename that one first."
+        in sentence
+    )
 
 
 def test_a_second_import_changes_nothing_and_succeeds(run_import: Import, database: str):

@@ -331,7 +331,8 @@ def process(
         yield running
     finally:
         running.send_signal(stop)
-        code = running.wait(20)
+        # `app serve` may need 31 s (docs/when-things-fail.md).
+        code = running.wait(45)
     assert code == 0, log.read_text()
 
 

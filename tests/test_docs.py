@@ -367,7 +367,7 @@ def test_the_commands_of_the_deployment_page_are_commands(python: Path, compiled
     project = compiled()
     commands = set(re.findall(r"(?:bin/app|`app) ((?:db )?[a-z]+)", DEPLOYMENT))
 
-    assert commands == {"serve", "worker", "db upgrade"}
+    assert commands == {"serve", "worker", "db upgrade", "db backup"}
     for group in ((), ("db",)):
         shown = run(python, "-m", "app.cli", *group, "--help", cwd=project)
         of_group = {each.split()[-1] for each in commands if each.split()[:-1] == list(group)}

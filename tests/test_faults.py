@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -92,7 +93,7 @@ def test_no_registration_is_lost_and_each_is_mailed_once(
     chance, port, mails = random.Random(SEED), free_port(), UnreliableServer(SEED)
     run(*app(python, "db", "upgrade"), cwd=project, env=environment)
     emails = [f"user{number}@example.com" for number in range(REGISTRATIONS)]
-    clients, kills = Clients(f"http://127.0.0.1:{port}"), 0
+    clients, kills = Clients(f"http://127.0.0.1:{port}"), Counter[str]()
     with mails.listening() as smtp_port:
         env = environment | {"MAIL_BACKEND": "smtp", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(smtp_port)}
         serve = app(python, "serve", "--port", str(port), "--workers", "2")
@@ -100,15 +101,19 @@ def test_no_registration_is_lost_and_each_is_mailed_once(
         try:
             with ThreadPoolExecutor(4) as pool:
                 parts = [pool.submit(register, clients, emails[part::4]) for part in range(4)]
-                while kills < REGISTRATIONS // 5 and not all(part.done() for part in parts):
+                while kills.total() < REGISTRATIONS // 5 and not all(part.done() for part in parts):
                     # On a slow machine a server that is killed again and again never serves.
                     wait_until(lambda: is_ready(port), "the server")
                     time.sleep(chance.random() * 2)
-                    kills += 1
+                    victim = chance.choice([*server.pids(), *mailer.pids()])
+                    kills["worker" if victim in mailer.pids() else "server"] += 1
                     with suppress(ProcessLookupError):
-                        os.kill(chance.choice([*server.pids(), *mailer.pids()]), signal.SIGKILL)
+                        os.kill(victim, signal.SIGKILL)
                 created = {email for part in parts for email in part.result()}
             wait_until(lambda: set(emails) <= mails.accepted.keys(), "every mail")
+            # One of them may have been killed and started again just now.
+            for started in (server, mailer):
+                wait_until(lambda each=started: handles_sigterm(each.process.pid), "the last start")
         finally:
             codes = server.stop(), mailer.stop()
 
@@ -116,13 +121,14 @@ def test_no_registration_is_lost_and_each_is_mailed_once(
     cut = len(clients.cut)
     record_property(
         "measured",
-        f"{kills} kills, {len(created)} created, {cut} cut off, {dict(mails.faults)}, {doubled} doubled",
+        f"killed: {dict(kills)}, {len(created)} created, {cut} cut, {dict(mails.faults)}, {doubled} doubled",
     )
     assert codes == (0, 0)
     assert set(mails.accepted) == set(emails)
     assert set(clients.statuses) <= {201, 409, 503}
-    # A worker that is killed between the server's reply and the deletion of the row sends again.
-    assert doubled <= max(2, REGISTRATIONS // 200)
+    # If a worker is killed between the server's reply and the deletion of the row, the next one sends that
+    # one mail again.
+    assert doubled <= kills["worker"]
 
 
 # Processes
@@ -142,7 +148,7 @@ def test_a_server_drains_before_it_stops(project: Path, python: Path, on_sqlite:
             answer += part
         assert answer.startswith(b"HTTP/1.1 503")
         assert b"connection: close" in answer
-        assert server.wait(20) == 0
+        assert server.wait(45) == 0
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -217,8 +223,10 @@ def test_a_signal_during_the_start_is_a_success(
 
 
 def handles_sigterm(pid: int) -> bool:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return bool(int(re.search(r"SigCgt:\s+(\w+)", status)[1], 16) >> (signal.SIGTERM - 1) & 1)
+    with suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        return bool(int(re.search(r"SigCgt:\s+(\w+)", status)[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return False
 
 
 # SQLite
@@ -264,8 +272,6 @@ def test_a_full_disk_is_503_until_there_is_room(project: Path, python: Path, on_
             assert clients.send(client, "GET", "/users/me") == 401
 
             resource.prlimit(child, resource.RLIMIT_FSIZE, unlimited)
-            began = time.monotonic()
             assert clients.send(client, "POST", "/users/register", json=body) == 201
-            assert time.monotonic() - began < 5
             body["email"] = "first@example.com"
             assert clients.send(client, "POST", "/users/register", json=body) == 409

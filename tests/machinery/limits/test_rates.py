@@ -34,7 +34,7 @@ def test_an_invalid_rate_is_explained(text: str):
 
 @pytest.mark.parametrize("text", ["0/m", "1000001/m"])
 def test_an_invalid_count_is_explained(text: str):
-    with pytest.raises(ValueError, match="allows 1 to 1_000_000"):
+    with pytest.raises(ValueError, match="must allow 1 to 1_000_000"):
         Rate.parse(text)
 
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 from hawkapi import Request
+from hawkapi_mail import EmailMessage
 from pyotp.totp import TOTP
 from sqlalchemy import Column, ForeignKey, Integer, String, literal, text
 from sqlalchemy.exc import OperationalError
 
+from app import clock
 from app.database import Db
+from app.mail.outbox import DEAD, enqueue
 from app.mail_webhooks.webhooks import WebhookUnavailable
 from app.users import HashingBusy, User, VerifiedUser
 from app.users.rate_limits import Limit, Limits
@@ -346,6 +349,15 @@ async def test_account_disabled(admin, make_user):
     user = await make_user(is_active=False)
 
     shows(await admin.post(f"/users/{user.id}/password-reset"), "account_disabled")
+
+
+async def test_mail_expired(admin, db):
+    message = EmailMessage.build(subject="Reset", to=EMAIL, text="A link")
+    async with db.session() as session:
+        mail = enqueue(session, message, expires_at=clock.now())
+        mail.status = DEAD
+
+    shows(await admin.post(f"/users/mails/{mail.id}/retry"), "mail_expired")
 
 
 async def test_account_in_use(admin, make_user, create_table, db):

@@ -79,6 +79,10 @@ def in_a_variable(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def by_a_filter(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Git reads a file that is as new as the index again, through the filter, and then calls it changed.
+    for path in project.folder.rglob("*.py"):
+        os.utime(path, (1, 1))
+    project.git("update-index", "--refresh")
     (project.folder / ".git" / "info").mkdir(exist_ok=True)
     (project.folder / ".git" / "info" / "attributes").write_text("*.py filter=empty\n")
     project.git("config", "filter.empty.clean", "true")

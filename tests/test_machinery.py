@@ -13,7 +13,8 @@ from conftest import MACHINERY, REPOSITORY, WITH_FEATURES, Render, add_machinery
 
 OWN = REPOSITORY / "template" / "tests"
 FILES = sorted(str(path.relative_to(MACHINERY)) for path in MACHINERY.rglob("*.py"))
-PYTEST = ["-m", "pytest", "-p", "tests.documented_errors", "-q", "--all"]
+NO_HANG = ["-o", "faulthandler_timeout=300", "-o", "faulthandler_exit_on_timeout=true"]
+PYTEST = ["-m", "pytest", "-p", "tests.documented_errors", "-q", "--all", *NO_HANG]
 TESTS = [f"tests/{name}" for name in FILES if Path(name).name.startswith("test_")]
 
 

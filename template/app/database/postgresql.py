@@ -30,7 +30,7 @@ def configure(engine: Engine) -> None:
 async def wait_for_closing() -> None:
     """Wait until the connections that were given up are closed, at most for the time above."""
     if _closing:
-        await asyncio.wait(_closing)
+        await asyncio.wait(_closing, timeout=2 * _TO_CLOSE)
 
 
 def _name_connection_errors(engine: Engine) -> None:
@@ -78,9 +78,11 @@ def _close_in_background(engine: Engine) -> None:
 
 
 async def _close(connection: Any) -> None:
+    # If this fails or is cancelled, it has cut the connection off. Its own `timeout` does not bound the wait
+    # for a cancel request.
     with suppress(Exception):
-        # If this fails, it has cut the connection off.
-        await connection.close(timeout=_TO_CLOSE)
+        async with asyncio.timeout(_TO_CLOSE):
+            await connection.close()
 
 
 def _ping_after_idling(engine: Engine) -> None:

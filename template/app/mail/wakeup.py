@@ -135,9 +135,10 @@ async def _own_connection(engine: AsyncEngine) -> AsyncGenerator[Any]:
     try:
         yield connection
     finally:
-        # Aborts it after that time.
+        # Aborts it after that time. Its own `timeout` does not bound the wait for a cancel request.
         with suppress(Exception):
-            await connection.close(timeout=1)
+            async with asyncio.timeout(1):
+                await connection.close()
 
 
 async def _is_set(what: asyncio.Event, seconds: float) -> bool:

@@ -75,10 +75,13 @@ def copy_to(
 
 def _settings_for(url: str) -> "Settings":
     """The settings with *url* as DATABASE_URL, checked like it."""
-    from app.settings import load_settings
+    from app.settings import SettingsError, load_settings
 
     with _environment("DATABASE_URL", url):
-        return load_settings()
+        try:
+            return load_settings()
+        except SettingsError as error:
+            fail(f"The target cannot be used as DATABASE_URL:\n{error}")
 
 
 @contextmanager

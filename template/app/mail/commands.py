@@ -123,7 +123,7 @@ async def _for_each(numbers: list[int] | None, do: "Callable[[AsyncSession, int]
             await db.commit()
             done += 1
     if numbers is not None and done < len(numbers):
-        fail(f"{_count(done)} changed, {len(numbers) - done} not.")
+        fail(f"{done} of {len(numbers)} mails were changed.")
     return done
 
 

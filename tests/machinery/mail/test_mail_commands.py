@@ -109,7 +109,7 @@ def test_what_cannot_be_sent_again_is_named(run: Run) -> None:
     assert result.stderr.splitlines() == [
         "Mail 3: The e-mail cannot be sent again, because the link in it has expired.",
         "Mail 9: No e-mail with this number is set aside. It may have been sent in the meantime.",
-        "1 mail is changed, 2 not.",
+        "1 of 3 mails were changed.",
     ]
     assert stored(OutboxMessage.status) == ["pending", "dead", "dead"]
 

@@ -1,5 +1,5 @@
-"""`template-update` for people and agents: the dossier of the conflicts, `--continue`, `--show`, the data and the
-summary.
+"""`template-update` for people and agents: the dossier of the conflicts, `--continue`, `--show`, the data and
+the summary.
 
 The template and the project are those of test_template_update.py.
 """

@@ -69,7 +69,7 @@ def _conflicts(version: str, conflicts: list[dict[str, Any]]) -> Iterator[str]:
         yield f"- [ ] `{each['path']}`{line}: {each['reason']}. Then: `{running(each['tests'])}`"
         yield from (f"  {entry}" for text in each["changelog"] for entry in text.splitlines())
     yield ""
-    yield "This branch has the conflict markers (`<<<<<<<`), so that nothing is lost. Resolve the conflicts here."
+    yield "This branch has the conflict markers (`<<<<<<<`), so that nothing is lost. Resolve them on it."
     yield "This command says what is left, and runs the checks and tests once nothing is left:"
     yield from ("", "```sh", "uv run app template-update --continue", "```", "")
     yield "For a page with the three versions of each conflict, run this on the branch before the update:"

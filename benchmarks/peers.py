@@ -172,7 +172,6 @@ class Peer:
         self.pid = pid
         self.database_url = database_url
         self._secret = secret
-        self._me: list[bytes] = []
 
     def wait_until_ready(self) -> None:
         wait_for_response(self.port, self.kind.name)
@@ -180,8 +179,6 @@ class Peer:
     def register(self) -> None:
         status, _ = once(self.port, self._registration(EMAIL))
         assert status == 201, (self.kind.name, status)
-        # A login for each connection: the project looks its session up, and remembers tokens it has checked.
-        self._me = [request("GET", "/users/me", headers=self.log_in()) for _ in range(CONNECTIONS)]
 
     def log_in(self) -> dict[str, str]:
         """Log in, and return the header that proves it."""
@@ -200,7 +197,10 @@ class Peer:
         return jwt.encode(claims, self._secret, algorithm="HS256")
 
     async def me(self, seconds: float) -> Load:
-        return (await run(self.port, *self._me, connections=CONNECTIONS, seconds=seconds)).require(200)
+        # A login for each connection: the project looks its session up, and remembers tokens it has checked.
+        # New ones each time: after as many logins as `logins` makes, the oldest sessions have ended.
+        requests = [request("GET", "/users/me", headers=self.log_in()) for _ in range(CONNECTIONS)]
+        return (await run(self.port, *requests, connections=CONNECTIONS, seconds=seconds)).require(200)
 
     async def registrations(self, seconds: float) -> Load:
         """Eight clients register, each account once and from its own address: addresses are limited."""

@@ -1,7 +1,7 @@
 """The keys of the application, derived from SECRET_KEY, one for each purpose. Template-owned.
 
-SECRET_KEY makes everything new. What a secret in SECRET_KEY_FALLBACKS has made is still accepted. To sign or
-encrypt something of your own, choose a purpose of your own, and list it in SECURITY.md:
+New values are always made with SECRET_KEY. Values made with a secret in SECRET_KEY_FALLBACKS are still
+accepted. To sign or encrypt something of your own, choose a purpose of your own, and list it in SECURITY.md:
 
     PURPOSE = "downloads"
     keys = KeyRing.of(settings, PURPOSE)
@@ -39,11 +39,11 @@ def sealed_for(purpose: str) -> dict[str, str]:
 
 
 class CannotDecrypt(ValueError):
-    """No key opens it: it was changed, or the secret that it was made with is gone."""
+    """No key decrypts it: it was changed, or the secret that encrypted it is gone."""
 
 
 class KeyRing:
-    """The keys of one purpose: that of SECRET_KEY, and those of *fallbacks*, which make nothing new."""
+    """The keys for one purpose: one from SECRET_KEY, and those from *fallbacks*, which make nothing new."""
 
     def __init__(self, secret: str, purpose: str, fallbacks: Sequence[str] = ()) -> None:
         self.keys = tuple(derived_key(each, purpose) for each in (secret, *fallbacks))
@@ -67,7 +67,7 @@ class KeyRing:
         return [hmac.digest(each, message, "sha256")[:size] for each in self._bytes]
 
     def has_made(self, mac: bytes, message: bytes, size: int = 32) -> bool:
-        """Whether one of the keys made *mac* of *message*. It takes as long for a wrong one (CWE-208)."""
+        """Whether one of the keys made *mac* from *message*. A wrong one takes as long to check (CWE-208)."""
         return any(hmac.compare_digest(mac, each) for each in self.macs(message, size))
 
     # Encrypting
@@ -77,7 +77,7 @@ class KeyRing:
         return self._ciphers[0].encrypt(text.encode()).decode("ascii")
 
     def decrypt(self, sealed: str) -> str:
-        """What `encrypt` was given.
+        """The text that was encrypted.
 
         Raises:
             CannotDecrypt: see the class.

@@ -30,7 +30,7 @@ UNKNOWN_REVISION = (
     " --drop-data` instead."
 )
 ALREADY_THERE = (
-    "{} adds what the database has already: {}. Perhaps a migration of yours has added it before the template"
+    "{} adds what the database already has: {}. Perhaps a migration of yours has added it before the template"
     ' did. "A column or table that you have, too" in docs/updating.md of the template says what to do.'
 )
 

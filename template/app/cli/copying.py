@@ -1,6 +1,6 @@
 """Copies all tables of a database to another one, with what differs between SQLite and PostgreSQL.
 
-Template-owned; `database_copy.py` is the command. All happens in one transaction of the new database.
+Template-owned; `database_copy.py` is the command. Everything happens in one transaction of the new database.
 """
 
 import hashlib
@@ -73,7 +73,10 @@ class Tally:
     total: int = 0
 
     def add(self, row: Sequence[Any], columns: TableClause) -> None:
-        """Count a row, which is the same in both databases although the types of its values may differ."""
+        """Count a row.
+
+        The result is the same for both databases, although the types of its values may differ.
+        """
         values = [
             json.loads(value) if isinstance(each.type, _JsonText) and value else _comparable(value)
             for value, each in zip(row, columns.columns, strict=True)
@@ -110,8 +113,8 @@ async def copy_all(settings: Settings, target: Settings, tell: Tell) -> dict[str
             names = await _names(old)
             if missing := sorted({*names} - {*await _names(new)}):
                 raise CopyFailed(
-                    f"It would lack {', '.join(missing)}, which no migration creates. Write one, or drop the"
-                    " table."
+                    f"It would lack {', '.join(missing)}, which no migration creates. Write a migration, or"
+                    " drop the table."
                 )
             sources = {name: await _table(old, name) for name in names}
             targets = {name: await _table(new, name) for name in names}
@@ -222,8 +225,8 @@ async def _without_foreign_keys(connection: AsyncConnection) -> AsyncGenerator[N
             await connection.exec_driver_sql(f"ALTER TABLE {relation} ADD CONSTRAINT {name} {definition}")
         except DBAPIError as error:
             raise CopyFailed(
-                f"A row of {relation} refers to one that does not exist ({name}). SQLite accepts that if"
-                " somebody changes it with other tools. Correct it first."
+                f"A row of {relation} refers to one that does not exist ({name}). SQLite accepts that"
+                " when another tool changes the data. Correct it first."
             ) from error
 
 
@@ -285,7 +288,7 @@ def _python_type(kind: TypeEngine[Any]) -> type[object] | None:
 
 
 def _comparable(value: object) -> object:
-    """*value* as JSON, the same for what two databases store differently."""
+    """*value* as JSON. Values that the databases store differently give the same JSON."""
     match value:
         case bool():
             return int(value)

@@ -105,7 +105,7 @@ async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") ->
     """A sentence that says why the database cannot be used yet and what to run. Empty if it is migrated.
 
     A database with a revision that no file has is usable: a newer version has migrated it, while instances of
-    this one run on, start again, or are back because the newer version failed.
+    this one keep running, restart, or replace the newer version because it failed.
     """
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError

@@ -32,8 +32,8 @@ def copy_to(
 ) -> None:
     """Copy all data to another database, from SQLite to PostgreSQL or back, and compare every row.
 
-    Stop the application first: what is written meanwhile is not copied. If anything fails, the new database
-    stays empty.
+    Stop the application first: changes made in the meantime are not copied. If anything fails, the new
+    database stays empty.
 
     To keep the password out of the history of your shell, set TARGET_DATABASE_URL instead of URL.
     """

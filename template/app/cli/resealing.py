@@ -1,4 +1,4 @@
-"""`app db reseal`: encrypts again, with SECRET_KEY, what an earlier secret has encrypted. Template-owned."""
+"""`app db reseal`: re-encrypts values of an earlier secret with SECRET_KEY. Template-owned."""
 
 import asyncio
 from collections import Counter
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 type _State = Literal["with SECRET_KEY", "encrypted again", "with an earlier secret", "unreadable"]
 _BATCH = 500
-"""Rows in a transaction, during which others cannot write to SQLite."""
+"""Rows per transaction. On SQLite, nobody else can write during one."""
 
 
 @friendly_errors
 def reseal(
     check: Annotated[bool, typer.Option("--check", help="Change nothing, only count.")] = False,
 ) -> None:
-    """Encrypt again, with SECRET_KEY, what a secret in SECRET_KEY_FALLBACKS has encrypted.
+    """Re-encrypt values of the secrets in SECRET_KEY_FALLBACKS with SECRET_KEY.
 
     The application can keep running, with the new SECRET_KEY. Afterwards the database does not need
     SECRET_KEY_FALLBACKS. With --check, exits with 1 if it does.
@@ -99,7 +99,7 @@ async def _reseal_row(
         return "unreadable"
     if not change:
         return "with an earlier secret"
-    # Somebody may have written a new value since, which must stay.
+    # Someone may have written a new value in the meantime. Keep it.
     same = [each == value for each, value in zip(column.table.primary_key.columns, key, strict=True)]
     await db.execute(
         update(column.table).where(*same, column == sealed).values({column: keys.encrypt(plain)})

@@ -12,14 +12,14 @@ from app.cli.permissions import OWNER_ONLY
 
 @contextmanager
 def whole_file(path: Path, *, replace: bool = False) -> Generator[Path]:
-    """A file to write in the block, which has the name *path* afterwards. If the block raises, it is deleted.
+    """A file to write in the block. It gets the name *path* at the end. If the block raises, it is deleted.
 
     Ends the command with a sentence if *path* exists, unless *replace*, or cannot be written.
     """
     if os.path.lexists(path) and not replace:
         fail(f"{path} already exists, and existing files are not overwritten. Choose another file.")
     with explained(path):
-        # The name ends alike, because git may ignore only such files.
+        # Keep the ending of the name, because git may ignore only files with it.
         number, name = mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=path.suffix)
         os.close(number)
     part = Path(name)

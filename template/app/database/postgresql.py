@@ -14,7 +14,7 @@ from sqlalchemy.engine import ExceptionContext
 _IDLE_BEFORE_PING = 30.0
 """Seconds of idling after which a pooled connection is tested before use. A test costs a round trip."""
 _TO_CLOSE = 2.0
-"""Seconds for the server to end a statement that was given up, before the connection is cut off."""
+"""Seconds that the server has to end an abandoned statement before the connection is cut off."""
 _closing: set[asyncio.Task[None]] = set()
 """The event loop keeps only weak references to tasks."""
 

@@ -1,4 +1,4 @@
-"""`app db reseal`: re-encrypts values of an earlier secret with SECRET_KEY. Template-owned."""
+"""`app db reseal`: uses SECRET_KEY to re-encrypt values encrypted with an earlier secret. Template-owned."""
 
 import asyncio
 from collections import Counter
@@ -24,10 +24,10 @@ _BATCH = 500
 def reseal(
     check: Annotated[bool, typer.Option("--check", help="Change nothing, only count.")] = False,
 ) -> None:
-    """Re-encrypt values of the secrets in SECRET_KEY_FALLBACKS with SECRET_KEY.
+    """Use SECRET_KEY to re-encrypt values encrypted with the secrets in SECRET_KEY_FALLBACKS.
 
-    The application can keep running, with the new SECRET_KEY. Afterwards the database does not need
-    SECRET_KEY_FALLBACKS. With --check, exits with 1 if it does.
+    The application can keep running with the new SECRET_KEY. Afterwards, the database no longer needs
+    SECRET_KEY_FALLBACKS. With --check, the exit code is 1 if it still does.
     """
     found = asyncio.run(_reseal_all(change=not check))
     if lost := found["unreadable"]:
@@ -41,7 +41,7 @@ def reseal(
 
 
 async def _reseal_all(*, change: bool) -> Counter[_State]:
-    """Print a line for each encrypted column, and return how many values there are of each state."""
+    """Print a line for each encrypted column, and return the number of values in each state."""
     from app.database import Base
     from app.keys import SEALED
 
@@ -73,7 +73,7 @@ async def _reseal(app: "App", column: "Column[Any]", *, change: bool) -> Counter
 
 
 async def _rows_after(db: "AsyncSession", column: "Column[Any]", last: "Row[Any] | None") -> list["Row[Any]"]:
-    """The next rows that have a value: the value and the primary key."""
+    """The next rows that have a value. Each contains the value and the primary key."""
     from sqlalchemy import select, tuple_
 
     key = column.table.primary_key.columns

@@ -1,6 +1,6 @@
 """`app db backup` and `app db restore`: copies of a SQLite database. Template-owned.
 
-PostgreSQL has tools of its own, and both commands print how to call them.
+PostgreSQL has tools of its own, and both commands print how to run them.
 """
 
 import os
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 _PAGES = 1024
-"""Copied in a step; 4 MiB."""
+"""The number of pages copied in one step: 4 MiB."""
 _BESIDE = ("-wal", "-shm", "-journal")
-"""The files beside a database in which SQLite keeps changes that are not in it yet."""
+"""The suffixes of the files in which SQLite keeps changes that are not in the database file yet."""
 
 
 @friendly_errors
 def backup(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Where the copy goes.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write the copy.")],
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
 ) -> None:
     """Copy the SQLite database to a file, while the application runs.
 
-    The copy is a snapshot, and it is checked. Only you can read it. It contains everything, so protect it
-    like the database.
+    The copy is a verified snapshot. Only you can read it. It contains everything, so protect it like the
+    database.
     """
     from app.settings import load_settings
 
@@ -56,7 +56,7 @@ def backup(
 @friendly_errors
 def restore(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file that `app db backup` wrote.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Replace the SQLite database with a backup. Stop the application first.
 
@@ -87,7 +87,7 @@ def restore(
 
 
 def _sqlite_file_of(settings: "Settings", what: str, *command: str) -> Path:
-    """The database file. If there is none, the command ends and says how to run *command* for PostgreSQL."""
+    """The database file. If there is none, end the command and print how to run *command* for PostgreSQL."""
     from sqlalchemy import make_url
 
     from app.settings_checks.postgresql import hosts_of
@@ -107,14 +107,14 @@ def _sqlite_file_of(settings: "Settings", what: str, *command: str) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a database, as of now, into the empty file *target*, and check the copy."""
+    """Copy the current state of a database into the empty file *target*, and check the copy."""
     try:
         with closing(_opened(source)) as old, closing(sqlite3.connect(target)) as new:
             # A read transaction: concurrent writes neither change the copy nor restart it.
             old.execute("BEGIN")
             old.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             old.backup(new, pages=_PAGES)
-            # The copy is one file. An application that uses it sets WAL again.
+            # Without WAL, the copy is a single file. An application that uses it turns WAL on again.
             new.execute("PRAGMA journal_mode = DELETE")
             [(result,)] = new.execute("PRAGMA integrity_check(1)").fetchall()
     except sqlite3.Error as error:
@@ -163,7 +163,7 @@ def _require_stopped(database: Path) -> None:
             if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 fail(f"Another process uses {database}. Stop the application and its worker first.")
             raise
-    # A damaged file is a reason to restore a backup.
+    # Errors caused by a damaged file are ignored, because the backup will replace the file.
 
 
 def _take_over_permissions(database: Path, part: Path) -> None:
@@ -188,7 +188,7 @@ def _set_aside(database: Path) -> Path | None:
         with suppress(FileNotFoundError):
             Path(f"{database}{suffix}").rename(f"{kept}{suffix}")
     try:
-        # With a link, a file named `database` exists at every moment.
+        # With a hard link, a file with the database's name exists at every moment.
         kept.hardlink_to(database)
     except OSError:
         database.rename(kept)

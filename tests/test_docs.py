@@ -326,9 +326,7 @@ def with_the_line_endings_of_windows_in_a_larger_repository(project: Path) -> di
 LAYOUTS: list[Callable[[Path], dict[str, str]]] = [
     with_the_line_endings_of_windows_in_a_larger_repository,
 ]
-"""How owners keep projects, so that the page is harder to follow than in a new one. Each returns what differs for
-the reader.
-"""
+"""How owners keep projects, if not as they were generated. Each returns what differs for the reader."""
 
 
 @pytest.fixture(params=LAYOUTS, ids=lambda layout: layout.__name__)

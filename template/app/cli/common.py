@@ -66,6 +66,7 @@ def sentence_about(error: Exception) -> str | None:
     from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
     from app.main import FeatureError
+    from app.scheduler import ScheduleError
     from app.settings import SettingsError
     from app.users import InvalidEmail, InvalidPassword, LastSuperuser, UserAlreadyExists
     from app.users.exceptions import AccountInUse, NoSecondFactor, NoSuchInvitation, NoSuchUser
@@ -74,6 +75,7 @@ def sentence_about(error: Exception) -> str | None:
         case (
             SettingsError()
             | FeatureError()
+            | ScheduleError()
             | InvalidEmail()
             | InvalidPassword()
             | UserAlreadyExists()

@@ -101,7 +101,7 @@ def serve(
 
 
 def worker() -> None:
-    """Send e-mail from the outbox and delete expired data. Several workers may run.
+    """Send e-mail from the outbox, delete expired data and run the scheduled tasks. Several workers may run.
 
     Until the database exists and is migrated, it waits."""
     asyncio.run(_work())

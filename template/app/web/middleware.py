@@ -34,7 +34,7 @@ from app.settings import Settings
 from app.web.access_log import is_of_user, log_requests
 from app.web.cookies import COOKIES, read_cookies
 from app.web.database_errors import waited_for_database
-from app.web.framework.asgi import Application, Message
+from app.web.framework.asgi import BODY_CLOCK, Application, Message
 from app.web.framework.endpoint import CheckedRequest
 from app.web.problems import PROBLEM_JSON, database_unavailable, problem_response
 
@@ -387,7 +387,7 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
-        clock = _Clock(receive, send, body, response)
+        clock = scope[BODY_CLOCK] = _Clock(receive, send, body, response)
         try:
             async with clock.limit:
                 await app(scope, clock.receive, clock.send)
@@ -398,7 +398,8 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
                 # The server would read the rest of the body as the next request.
                 headers = {"Connection": "close"} if scope.get("http_version", "1.1") < "2" else {}
                 sentence = _("The body took longer than {seconds} s to arrive.")
-                refusal = problem_response(408, sentence.format(seconds=f"{body:g}"), headers=headers)
+                allowed = f"{clock.body_limit:g}"
+                refusal = problem_response(408, sentence.format(seconds=allowed), headers=headers)
             elif waited_for_database(error):
                 logger.error("a %s request waited %g s for the database", scope["method"], response)
                 refusal = database_unavailable()
@@ -415,11 +416,16 @@ class _Clock:
         self._receive = receive
         self._send = send
         self._now = asyncio.get_running_loop().time
+        self.body_limit = body
         self._body_left = body
         self._body_is_there = False
         self.response_began = False
         self.is_receiving = False
         self.limit = asyncio.timeout(response)
+
+    def allow(self, seconds: float) -> None:
+        """Limit the time for the body to *seconds* instead. Routes that take large files need it."""
+        self.body_limit = self._body_left = seconds
 
     async def receive(self) -> Message:
         if self._body_is_there or self.response_began or self.limit.expired():

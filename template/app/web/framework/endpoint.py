@@ -45,6 +45,7 @@ from app.web.framework.handler_checks import (
     hints_of,
 )
 from app.web.framework.parameters import REQUIRED, Reader
+from app.web.framework.uploads import MultipartReader, multipart_mark_of, schema_of_upload
 from app.web.problems import Problem
 
 _BY_THE_FRAMEWORK = frozenset(
@@ -126,7 +127,7 @@ class Endpoint:
     handler: Callable[..., Any]
     response_type: Any
     guards: tuple[DepCallablePlan, ...]
-    steps: list[tuple[str, Reader | DepCallablePlan]] = field(default_factory=list[Any])
+    steps: list[tuple[str, Reader | MultipartReader | DepCallablePlan]] = field(default_factory=list[Any])
     parameters: list[Parameter] = field(default_factory=list[Parameter])
     is_async: bool = field(init=False)
 
@@ -206,6 +207,8 @@ class Endpoint:
         for name, step in self.steps:
             if isinstance(step, DepCallablePlan):
                 arguments[name] = await resolution.value_of(step)
+            elif isinstance(step, MultipartReader):
+                arguments[name] = await stack.enter_async_context(step.read(request))
             else:
                 arguments[name] = await step(request)
         if self.is_async:
@@ -378,7 +381,8 @@ def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) 
     if annotation is Request:
         raise RouteError(f"{where}: the parameter that takes the request must be named `request`.")
     name = spec.alias or spec.name
-    check_describable(annotation, f"{where}: the parameter {name!r}")
+    mark = multipart_mark_of(annotation)
+    check_describable(annotation, f"{where}: the parameter {name!r}", schema_of_upload if mark else None)
     if source in (ParamSource.PATH, ParamSource.IMPLICIT_PATH):
         location, reader = "path", parameters.path_reader(name, annotation)
     elif source is ParamSource.HEADER:
@@ -386,6 +390,8 @@ def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) 
         location, reader = "header", parameters.header_reader(name, annotation, default)
     elif source is ParamSource.COOKIE:
         location, reader = "cookie", parameters.cookie_reader(name, annotation, default)
+    elif mark is not None:
+        location, reader = "body", MultipartReader(annotation, mark, where)
     elif source is ParamSource.BODY or (source is ParamSource.IMPLICIT_QUERY and _is_body(annotation)):
         location, reader = "body", parameters.body_reader(annotation, default)
     else:

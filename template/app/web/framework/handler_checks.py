@@ -88,10 +88,15 @@ def _unfilled(function: Callable[..., Any], filled: Set[str]) -> str:
     return ""
 
 
-def check_describable(annotation: Any, what: str) -> None:
-    """Refuse a type that msgspec can neither check nor describe in the OpenAPI document."""
+def check_describable(
+    annotation: Any, what: str, schema_hook: Callable[[type], dict[str, Any]] | None = None
+) -> None:
+    """Refuse a type that msgspec can neither check nor describe in the OpenAPI document.
+
+    *schema_hook*: describes types that msgspec does not know.
+    """
     try:
-        msgspec.json.schema_components([annotation])
+        msgspec.json.schema_components([annotation], schema_hook=schema_hook)
     except TypeError as error:
         raise RouteError(
             f"{what} has a type that msgspec does not know ({annotation!r}). Use a msgspec.Struct or a"

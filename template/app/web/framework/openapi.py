@@ -24,6 +24,7 @@ from app.web.framework.openapi_metadata import (
 )
 from app.web.framework.openapi_schemas import schemas_of
 from app.web.framework.parameters import REQUIRED, accepts_form
+from app.web.framework.uploads import MULTIPART, content_types_of, multipart_mark_of
 from app.web.problems import ProblemDetails, describe, describe_others
 
 _UNAVAILABLE = {
@@ -154,6 +155,17 @@ def _add_body(operation: dict[str, Any], endpoint: Endpoint, slots: list[_Slot])
     body = endpoint.body
     if body is None:
         return
+    if (mark := multipart_mark_of(body.annotation)) is not None:
+        form: dict[str, Any] = {}
+        if types := content_types_of(body.annotation):
+            form["encoding"] = {name: {"contentType": accepted} for name, accepted in types.items()}
+        slots.append(_Slot(form, body.annotation))
+        operation["requestBody"] = {
+            "description": f"At most {mark.max_size} bytes.",
+            "required": True,
+            "content": {MULTIPART: form},
+        }
+        return
     content: dict[str, Any] = {"application/json": {}}
     if accepts_form(body.annotation):
         content["application/x-www-form-urlencoded"] = {}
@@ -208,12 +220,12 @@ def _error_responses(endpoint: Endpoint, method: str) -> Errors:
             "unstorable_value": "A value cannot be stored, such as a number that is too large.",
         }
     if endpoint.body is not None:
-        found[400] |= {
-            "malformed_json": "The body is not valid JSON.",
-            "incomplete_body": "The body ended early.",
-        }
+        found[400]["incomplete_body"] = "The body ended early."
         found |= {408: {}, 413: {}, 415: {}}
-        if accepts_form(endpoint.body.annotation):
+        takes_files = multipart_mark_of(endpoint.body.annotation) is not None
+        if not takes_files:
+            found[400]["malformed_json"] = "The body is not valid JSON."
+        if takes_files or accepts_form(endpoint.body.annotation):
             found[400]["malformed_form"] = "The body is not a valid form."
     if "{" in endpoint.route.path:
         found[400]["invalid_url"] = "The URL contains the character U+0000."

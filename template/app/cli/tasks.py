@@ -4,7 +4,6 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from app.cli.common import application, fail, friendly_errors
@@ -25,22 +24,15 @@ def tasks(
     """List the scheduled tasks, or run one. Times are UTC."""
     if context.invoked_subcommand is not None:
         return
+    import msgspec
+
     found = asyncio.run(_listed())
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
     elif not found:
         typer.echo("No task is scheduled. Declare one with @scheduled in app/<feature>/tasks.py.", err=True)
     else:
-        lines = [["TASK", "SCHEDULE", "LAST RUN", "NEXT RUN"]]
-        lines += [
-            [
-                each["name"],
-                each["schedule"],
-                f"{_time(each['last_run'])} {each['result']}".lstrip(),
-                _time(each["next_run"]),
-            ]
-            for each in found
-        ]
+        lines = [("TASK", "SCHEDULE", "LAST RUN", "NEXT RUN"), *map(_line, found)]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         for line in lines:
             typer.echo(
@@ -98,5 +90,6 @@ def _result(state: "TaskState", now: datetime) -> str:
     return "running" if state.leased_until is not None and state.leased_until > now else "interrupted"
 
 
-def _time(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+def _line(task: dict[str, Any]) -> tuple[str, ...]:
+    last = f"{task['last_run']:%Y-%m-%d %H:%M} " if task["last_run"] else ""
+    return task["name"], task["schedule"], last + task["result"], f"{task['next_run']:%Y-%m-%d %H:%M}"

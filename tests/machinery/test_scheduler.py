@@ -323,6 +323,25 @@ async def test_the_task_of_a_process_that_died_runs_when_it_is_due_next(process,
     assert work.runs == 2
 
 
+async def test_a_run_that_lost_its_lease_does_not_end_the_run_of_another(process, at, work, app, db):
+    """Its process was stopped for longer than the lease."""
+    look = process()
+    await look()
+    at.now += DAY
+    work.go_on.clear()
+    running = asyncio.create_task(look())
+    await work.begun.wait()
+    lease = at.now + DAY
+    async with db.session() as session:
+        row = await session.scalar(select(TaskState))
+        row.started_at, row.leased_until = at.now + HOUR, lease
+
+    work.go_on.set()
+    await running
+
+    assert ((await state(app)).leased_until, (await state(app)).finished_at) == (lease, None)
+
+
 async def test_a_failure_is_logged_once_and_the_next_run_comes_at_its_time(process, at, work, app, caplog):
     look = process()
     await look()

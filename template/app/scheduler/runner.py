@@ -81,14 +81,15 @@ class _Runner:
         if now < self._due or not await self._claim(now, claimed_until):
             return
         try:
-            await self._run()
+            await self._run(now)
         except Exception as error:
             logger.error("the scheduled task %r failed", self._task.name, exc_info=error)
 
     async def run_now(self) -> None:
-        if not await self._claim(clock.now(), await self._claimed_until(), is_due=False):
+        now = clock.now()
+        if not await self._claim(now, await self._claimed_until(), is_due=False):
             raise TaskIsRunning
-        await self._run()
+        await self._run(now)
 
     async def _claimed_until(self) -> datetime:
         mine = select(TaskState.claimed_until).where(TaskState.name == self._task.name)
@@ -115,9 +116,11 @@ class _Runner:
             error="",
         )
 
-    async def _run(self) -> None:
+    async def _run(self, now: datetime) -> None:
+        """Run the task, which this process has claimed at the time *now*."""
+        ours = TaskState.started_at == now
         ended, error = asyncio.Event(), ""
-        renewing = asyncio.create_task(self._renew(ended), name=f"lease of {self._task.name}")
+        renewing = asyncio.create_task(self._renew(ours, ended), name=f"lease of {self._task.name}")
         try:
             await self._task(self._app)
         except Exception as failure:
@@ -126,9 +129,9 @@ class _Runner:
         finally:
             ended.set()
             await renewing
-            await self._update(leased_until=None, finished_at=clock.now(), error=error)
+            await self._update(ours, leased_until=None, finished_at=clock.now(), error=error)
 
-    async def _renew(self, ended: asyncio.Event) -> None:
+    async def _renew(self, ours: Any, ended: asyncio.Event) -> None:
         fault = Fault(logger, f"renewing the lease of the task {self._task.name!r}")
         while not ended.is_set():
             with suppress(TimeoutError):
@@ -136,7 +139,7 @@ class _Runner:
                     await ended.wait()
                     return
             try:
-                await self._update(leased_until=clock.now() + LEASE)
+                await self._update(ours, leased_until=clock.now() + LEASE)
             except Exception as error:
                 fault.failed(error)
             else:

@@ -15,6 +15,7 @@ import app as package
 from app import database, tasks
 from app.database import revisions
 from app.settings import Settings, load_settings
+from app.settings_checks import features
 from app.web import App
 
 # Your own imports go below; template updates never touch them.
@@ -44,6 +45,7 @@ def create_app(settings: Settings | None = None) -> App:
     database.connect(app)
     revisions.check_readiness(app)
     tasks.install(app)
+    app.on_startup(lambda: features.require(settings))
     for feature in load_features():
         feature.install(app)
     # Your own middleware classes go below; template updates never touch them.

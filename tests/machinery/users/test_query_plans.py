@@ -184,6 +184,9 @@ async def test_a_search_uses_the_trigrams_of_postgresql(admin, plans, many_accou
     found = (await admin.get("/users", params={"search": account["email"][3:15]})).json()["items"]
 
     assert found == [account]
+    async with db.session(commit=False) as session:
+        column = "attrelid = 'users'::regclass AND attname = 'email'"
+        assert await session.scalar(text(f"SELECT attstattarget FROM pg_attribute WHERE {column}")) == 1000
     assert "ix_users_email_trigrams" in await plans()
     assert full_scans(await plans()) == []
 

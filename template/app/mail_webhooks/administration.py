@@ -1,4 +1,4 @@
-"""Mailboxes that get no mail, for superusers."""
+"""Mailboxes that get no e-mail, for superusers."""
 
 from datetime import datetime
 from typing import Annotated
@@ -18,7 +18,7 @@ router = Router(prefix="/bounced-mailboxes", tags=["administration"])
 
 
 class PublicMailbox(msgspec.Struct):
-    """A mailbox that gets no mail."""
+    """A mailbox that gets no e-mail."""
 
     email: str
     user_id: Annotated[str | None, msgspec.Meta(description="Null: no account had the address.")]
@@ -44,7 +44,7 @@ class MailboxQuery(msgspec.Struct):
 async def list_bounced_mailboxes(
     admin: Superuser, page: Annotated[MailboxQuery, Depends(query(MailboxQuery))], db: Db
 ) -> MailboxPage:
-    """List mailboxes that get no mail, newest first"""
+    """List mailboxes that get no e-mail, newest first"""
     before = from_cursor(page.cursor) if page.cursor else None
     found = await marked(db, before=before, limit=page.limit + 1)
     shown = found[: page.limit]
@@ -57,7 +57,7 @@ async def list_bounced_mailboxes(
 async def clear_mailbox(
     admin: Superuser, recent: RecentLogin, body: EmailRequest, still: StillSuperuser, db: Db
 ) -> None:
-    """Send mail to a mailbox again"""
+    """Send e-mail to a mailbox again"""
     await clear_by_hand(db, body.email)
 
 

@@ -36,7 +36,7 @@ class NotMarked(ValueError):
     """The mailbox is not marked."""
 
     def __init__(self) -> None:
-        super().__init__(_("This mailbox is not marked, so it gets mail."))
+        super().__init__(_("This mailbox is not marked, so it gets e-mail."))
 
 
 class Event(NamedTuple):

@@ -31,7 +31,7 @@ from hawkapi_mail import (
 
 from app.mail import providers
 from app.mail.mailbox import mailbox_url
-from app.mail.send_errors import Misconfigured, Undeliverable
+from app.mail.send_errors import Misconfigured, NoSuchMailbox, Undeliverable
 from app.settings import Settings
 
 # Your own imports go below; template updates never touch them.
@@ -133,8 +133,7 @@ def _sorted_errors() -> Generator[None]:
         if _is_about_login(cause):
             check = "SMTP_USERNAME, SMTP_PASSWORD and SMTP_SECURITY"
             raise Misconfigured(f"{_describe(cause)}; check {check}") from error
-        kind = Undeliverable if _is_final(cause) else SendError
-        raise kind(_describe(cause)) from error
+        raise _kind_of(cause)(_describe(cause)) from error
     except ValueError as error:
         # hawkapi-mail raises these for a line break in a header, an invalid recipient or a non-ASCII address
         # (UnicodeEncodeError is a ValueError).
@@ -154,6 +153,29 @@ def _refusal(error: BaseException | None) -> BaseException | None:
 
 _OUR_ACCOUNT = frozenset({530, 534, 535, 538})
 """Replies about our login (RFC 4954). The mail is fine: it can be sent once the operator fixes the login."""
+
+
+_NO_MAILBOX = frozenset({"5.1.1", "5.1.6", "5.1.10"})
+"""No such mailbox, moved without a forwarding address (RFC 3463, 3.2), the domain takes no mail (RFC 7505).
+
+A 550 without such a status is often about our reputation, and 5.2.1 about too much mail.
+"""
+
+
+def _kind_of(error: BaseException) -> type[SendError]:
+    if _has_no_mailbox(error):
+        return NoSuchMailbox
+    return Undeliverable if _is_final(error) else SendError
+
+
+def _has_no_mailbox(error: BaseException) -> bool:
+    match error:
+        case SMTPRecipientsRefused():
+            return all(_has_no_mailbox(each) for each in error.recipients)
+        case SMTPRecipientRefused():
+            return _is_final(error) and _status_of(error) in _NO_MAILBOX
+        case _:
+            return False
 
 
 def _is_about_login(error: BaseException) -> bool:
@@ -177,11 +199,15 @@ def _describe(error: BaseException) -> str:
         case SMTPRecipientsRefused():
             return "; ".join(_describe(each) for each in error.recipients)
         case SMTPResponseException():
-            enhanced = re.match(r"[245]\.\d{1,3}\.\d{1,3}\b", error.message)
-            codes = f"{error.code} {enhanced.group()}" if enhanced else f"{error.code}"
-            return f"{type(error).__name__} {codes}"
+            return f"{type(error).__name__} {error.code} {_status_of(error)}".rstrip()
         case SMTPConnectError():
             # Names the server and the cause. No mail was sent yet, so it cannot quote one.
             return f"{type(error).__name__}: {error}"
         case _:
             return type(error).__name__
+
+
+def _status_of(error: SMTPResponseException) -> str:
+    """The enhanced status code (RFC 2034), such as 5.1.1. Empty if there is none."""
+    found = re.match(r"[245]\.\d{1,3}\.\d{1,3}\b", error.message)
+    return found.group() if found else ""

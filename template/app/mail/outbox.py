@@ -183,16 +183,17 @@ def is_expired(row: OutboxMessage) -> bool:
     return row.expires_at is not None and row.expires_at <= _now()
 
 
-async def blank_expired(db: AsyncSession) -> None:
-    """Delete the content of mails whose link has expired, and set the pending ones aside."""
+async def blank_expired(db: AsyncSession) -> int:
+    """Delete the content of mails whose link has expired. Set the pending ones aside and return how many."""
     now = _now()
     expired = (OutboxMessage.expires_at <= now, OutboxMessage.message != "")
-    waiting = update(OutboxMessage).where(*expired, OutboxMessage.status == PENDING)
-    for statement in (
-        waiting.values(status=DEAD, next_attempt_at=now, last_error=EXPIRED),
-        update(OutboxMessage).where(*expired).values(message=""),
-    ):
-        await db.execute(statement.execution_options(synchronize_session=False))
+    late = update(OutboxMessage).where(*expired, OutboxMessage.status == PENDING)
+    late = late.values(status=DEAD, next_attempt_at=now, last_error=EXPIRED).returning(OutboxMessage.id)
+    set_aside = await db.execute(late.execution_options(synchronize_session=False))
+    number = len(set_aside.all())
+    blank = update(OutboxMessage).where(*expired).values(message="")
+    await db.execute(blank.execution_options(synchronize_session=False))
+    return number
 
 
 async def dead_messages(

@@ -11,5 +11,9 @@ class Undeliverable(SendError):
     """Trying again is useless: the mail cannot be encoded, or the server refuses it permanently."""
 
 
+class NoSuchMailbox(Undeliverable):
+    """The server says that the mailboxes of all recipients do not exist."""
+
+
 class Misconfigured(SendError):
     """The server refuses our account, not the mail. It is sent when an operator has repaired that."""

@@ -1,7 +1,8 @@
 """Recipients that get no mail, although the application sends it. Template-owned.
 
 A feature that knows such addresses adds a function to SUPPRESSIONS when it is imported. The worker asks them
-just before it sends. So a request does the same for every address, and its response reveals nothing.
+just before it sends. So a request does the same for every address, and its response reveals nothing. A
+feature that wants to know when a server refuses a mailbox that does not exist adds a function to ON_MISSING.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,13 +17,26 @@ type Suppression = Callable[[AsyncSession, set[str]], Awaitable[set[str]]]
 
 SUPPRESSIONS: list[Suppression] = []
 
+ON_MISSING: list[Callable[[AsyncSession, set[str]], Awaitable[None]]] = []
+"""Called with addresses that have no mailbox, in the transaction that sets the mail to them aside."""
+
 
 async def is_suppressed(database: Database, message: EmailMessage) -> bool:
     """Whether no recipient of *message* may get it."""
-    left = {parseaddr(each)[1] or each for each in message.all_recipients()}
+    left = _addresses(message)
     if not SUPPRESSIONS or not left:
         return False
     async with database.session(commit=False) as db:
         for suppressed in SUPPRESSIONS:
             left -= await suppressed(db, left)
     return not left
+
+
+async def note_missing(db: AsyncSession, message: EmailMessage) -> None:
+    """Call the functions in ON_MISSING: the recipients of *message* have no mailbox."""
+    for note in ON_MISSING:
+        await note(db, _addresses(message))
+
+
+def _addresses(message: EmailMessage) -> set[str]:
+    return {parseaddr(each)[1] or each for each in message.all_recipients()}

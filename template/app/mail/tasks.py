@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from app import clock
 from app.mail import outbox
+from app.mail.outcomes import tell
 from app.tasks import PeriodicTask
 from app.web import App
 
@@ -17,7 +18,8 @@ def install(app: App) -> None:
 
     async def clean() -> None:
         async with database.session() as db:
-            await outbox.blank_expired(db)
+            late = await outbox.blank_expired(db)
             await outbox.remove_dead(db, clock.now() - retention)
+        tell(database, "dead", late)
 
     app.state.tasks.append(PeriodicTask("clean the outbox", CLEANING, clean))

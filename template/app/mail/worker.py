@@ -16,10 +16,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.faults import Fault
 from app.keys import CannotDecrypt
 from app.mail import mailbox, outbox
-from app.mail.backends import Misconfigured, Undeliverable, build_backend
+from app.mail.backends import build_backend
 from app.mail.outbox import OutboxMessage
+from app.mail.outcomes import Outcome, tell
+from app.mail.send_errors import Misconfigured, NoSuchMailbox, Undeliverable
 from app.mail.stored import StoredMail, keys_of, opened
-from app.mail.suppression import is_suppressed
+from app.mail.suppression import is_suppressed, note_missing
 from app.mail.wakeup import listening
 from app.settings import Settings
 from app.web.database_errors import names_of
@@ -148,13 +150,16 @@ class Worker:
         return True
 
     async def _send(self, row: OutboxMessage, mail: StoredMail) -> None:
-        is_discarded = mail.discard
+        outcome: Outcome = "discarded" if mail.discard else "sent"
         try:
-            is_discarded = is_discarded or await is_suppressed(self._database, mail.message)
-            if not is_discarded:
+            if outcome == "sent" and await is_suppressed(self._database, mail.message):
+                outcome = "suppressed"
+            if outcome == "sent":
                 await self._deliver(row, mail.message)
         except _LeaseLost:
             logger.warning("mail %d is left: another worker has it, or it was deleted or expired", row.id)
+        except NoSuchMailbox as error:
+            await self._set_aside(row, str(error), without_mailbox=mail.message)
         except Undeliverable as error:
             await self._set_aside(row, str(error))
         except Exception as error:
@@ -162,8 +167,9 @@ class Worker:
                 logger.error("no mail can be sent: %s", error)
             await self._retry_or_set_aside(row, _describe(error))
         else:
-            (self._to_keep if self._keep_sent and not is_discarded else self._finished).add(row.id)
-            logger.info("mail %d %s", row.id, "discarded" if is_discarded else "sent")
+            (self._to_keep if self._keep_sent and outcome == "sent" else self._finished).add(row.id)
+            logger.info("mail %d %s", row.id, outcome)
+            tell(self._database, outcome)
 
     async def _deliver(self, row: OutboxMessage, message: EmailMessage) -> None:
         """Send *message*, and keep the lease until then, however slow the server is."""
@@ -207,11 +213,17 @@ class Worker:
         logger.warning("mail %d failed, attempt %d: %s", row.id, row.attempts, error)
         async with self._database.session() as db:
             await outbox.put_back(db, row, delay, error)
+        tell(self._database, "retried")
 
-    async def _set_aside(self, row: OutboxMessage, error: str) -> None:
+    async def _set_aside(
+        self, row: OutboxMessage, error: str, *, without_mailbox: EmailMessage | None = None
+    ) -> None:
         logger.error("mail %d set aside after %d attempts: %s", row.id, row.attempts, error)
         async with self._database.session() as db:
             await outbox.set_aside(db, row, error)
+            if without_mailbox is not None:
+                await note_missing(db, without_mailbox)
+        tell(self._database, "dead")
 
     async def _remove_finished(self) -> None:
         # If this fails, it is retried before anything else: a mail must not be sent twice.

@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import services_of
 from app.mail.outbox import DEAD, PENDING, OutboxMessage
+from app.mail.outcomes import LISTENERS, OUTCOMES, Outcome
 from app.observability.requests import Observed, observe
 from app.services import Services
 from app.tasks import PeriodicTask
@@ -71,6 +72,15 @@ class Metrics:
             registry=self.registry,
         )
         waiting.set_function(lambda: hasher.pending)
+        self.deliveries = Counter(
+            "mail_deliveries",
+            "What became of mails: sent, retried, dead (set aside), suppressed or discarded.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in OUTCOMES:
+            # A series that begins with the first failure would hide that failure from `increase`.
+            self.deliveries.labels(outcome)
         self.mails = Gauge("mails", "Mails in the outbox, by status.", ["status"], registry=self.registry)
         self.oldest_mail = Gauge(
             "oldest_due_mail_age_seconds",
@@ -147,6 +157,14 @@ def install(app: App) -> None:
 def _count(mapper: Any, connection: Any, entry: AuditEvent) -> None:
     if (metrics := metrics_of(services_of(entry))) is not None:
         metrics.account_events.labels(entry.event, entry.outcome).inc()
+
+
+def _count_mails(services: Services, outcome: Outcome, number: int) -> None:
+    if (metrics := metrics_of(services)) is not None:
+        metrics.deliveries.labels(outcome).inc(number)
+
+
+LISTENERS.append(_count_mails)
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -8,7 +8,7 @@ from app.web.framework.asgi import Application, Message
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "unmatched"
-"""The route of a request that no route handles, that was refused before its route was found, or of a HEAD."""
+"""The route of a request that no route handles, or that was refused before its route was found."""
 
 
 class Observed:

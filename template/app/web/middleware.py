@@ -123,8 +123,14 @@ def respond_to_head(app: Application) -> Application:
         if scope["method"] != "HEAD":
             await app(scope, receive, send)
             return
-        with suppress(_HeadIsSent):
-            await app({**scope, "method": "GET"}, receive, _without_body(send))
+        as_get = {**scope, "method": "GET"}
+        try:
+            with suppress(_HeadIsSent):
+                await app(as_get, receive, _without_body(send))
+        finally:
+            # For layers that `App.wrap` adds, which see only the scope of the HEAD.
+            if "route" in as_get:
+                scope["route"] = as_get["route"]
 
     return middleware
 

@@ -1,4 +1,4 @@
-"""Webhooks of mail providers: a mailbox that bounces or complains gets no more mail until it is confirmed.
+"""Mail provider webhooks: a mailbox that bounces or complains gets no more e-mail until it is confirmed.
 
 Start reading at `bounces.py`.
 """
@@ -25,13 +25,13 @@ REQUIRES = ("limits", "users")
 """Features that are installed before this one."""
 
 _PROOFS = ("on_after_verify", "on_after_reset_password", "on_after_change_email")
-"""The hooks of events in which a mailed link was used, so that its mailbox receives mail."""
+"""The hooks for events in which an e-mailed link was used, which proves that its mailbox receives e-mail."""
 
 SUPPRESSIONS.append(marked_among)
 
 
 def install(app: App) -> None:
-    """Add the route, and clear a mailbox when a link that was mailed to it is used.
+    """Add the route, and clear a mailbox when a link that was e-mailed to it is used.
 
     Raises:
         SettingsError: a key cannot be read.

@@ -1,8 +1,8 @@
-"""Mailboxes that get no mail, because it bounced or because their owner complained about it.
+"""Mailboxes that get no e-mail, because one bounced or because their owner complained about one.
 
-The worker discards their mails just before it sends them, so no request reveals which addresses are marked. A
-mark is cleared when a mailed link is used, or by `app mail-webhooks clear`. The row stays, so that an older
-event that arrives late or again does not mark the mailbox anew.
+The worker discards their e-mails just before it would send them, so no request reveals which addresses are
+marked. A mark is cleared when an e-mailed link is used, or by `app mail-webhooks clear`. The row stays, so
+that an older event that arrives late or twice does not mark the mailbox again.
 """
 
 import logging
@@ -26,11 +26,11 @@ BOUNCE = "bounce"
 COMPLAINT = "complaint"
 
 KEPT = timedelta(days=365)
-"""How long a mark without an account is kept. The next mail after that may bounce, which marks it again."""
+"""How long a mark without an account is kept. The next e-mail after that may bounce, which marks it again."""
 
 
 class Event(NamedTuple):
-    """A provider reports that *email* bounces for good, or complained."""
+    """A provider's report that *email* bounces permanently, or that its owner complained."""
 
     email: str
     reason: str
@@ -50,7 +50,7 @@ class BouncedMailbox(Base):
     reason: Mapped[str] = mapped_column(String(16))
     bounced_at: Mapped[datetime] = mapped_column(UTCDateTime)
     cleared_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """Since then the mailbox gets mail again. Older events are ignored."""
+    """Since this time, the mailbox gets e-mail again. Older events are ignored."""
 
 
 async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
@@ -84,7 +84,7 @@ async def marked_among(db: AsyncSession, addresses: Iterable[str]) -> set[str]:
 
 
 async def clear(db: AsyncSession, email: str) -> bool:
-    """Send mail to *email* again. Returns False if it was not marked."""
+    """Send e-mail to *email* again. Returns False if it was not marked."""
     marked = (BouncedMailbox.email == normalize_email(email), BouncedMailbox.cleared_at.is_(None))
     statement = update(BouncedMailbox).where(*marked).values(cleared_at=clock.now())
     cleared = await db.execute(
@@ -94,7 +94,7 @@ async def clear(db: AsyncSession, email: str) -> bool:
 
 
 async def remove_old(db: AsyncSession) -> None:
-    """Delete the marks without an account that are older than KEPT. Those of accounts go with the account."""
+    """Delete marks without an account that are older than KEPT. An account's marks are deleted with it."""
     old = (BouncedMailbox.user_id.is_(None), BouncedMailbox.bounced_at < clock.now() - KEPT)
     await db.execute(delete(BouncedMailbox).where(*old))
 

@@ -40,7 +40,7 @@ def mailbox_url(settings: Settings) -> str:
 
 async def keep(db: AsyncSession, ids: Iterable[int]) -> None:
     """Keep these rows, whose e-mails were sent."""
-    # With no account and no expiry, they are not deleted by what deletes other e-mails.
+    # They have no account and no expiry, so neither a deleted account nor an expired link removes them.
     values = {"status": SENT, "next_attempt_at": clock.now(), "user_id": None, "expires_at": None}
     statement = update(OutboxMessage).where(OutboxMessage.id.in_(list(ids))).values(**values)
     await db.execute(statement.execution_options(synchronize_session=False))

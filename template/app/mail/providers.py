@@ -242,7 +242,7 @@ class SESBackend:
     def _client(self) -> Any:
         # At DEBUG, botocore logs whole e-mails.
         logging.getLogger("botocore").setLevel(logging.INFO)
-        # boto3 would send an e-mail again if the response is lost. Only the worker may, because it counts.
+        # boto3 would resend an e-mail if the response is lost. The worker makes and counts the attempts.
         once = {"total_max_attempts": 1}
         options = import_module("botocore.config").Config(
             connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries=once

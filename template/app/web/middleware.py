@@ -378,8 +378,8 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
     """Limit the time for the body and the time until the response starts.
 
     Respond with 408 if the body takes longer than *body* seconds (BODY_TIMEOUT), and with 504 if everything
-    else takes longer than *response* seconds (REQUEST_TIMEOUT), or with 503 if it was waiting for the
-    database. Only one clock runs at a time: the body's while the client sends the body, otherwise the
+    else takes longer than *response* seconds (REQUEST_TIMEOUT), or with 503 if the database caused
+    that. Only one clock runs at a time: the body's while the client sends the body, otherwise the
     response's. A response that has started, such as a stream, is not limited.
 
     A request that runs out of time is cancelled. Its transaction is rolled back and its connection returns to

@@ -16,7 +16,7 @@ _NEEDED = {
 
 
 def lacking(settings: "Settings") -> Iterator[str]:
-    """One message for each setting or package without which MAIL_BACKEND cannot send."""
+    """One message for each missing setting or package that MAIL_BACKEND needs to send e-mail."""
     backend = settings.mail_backend
     for name in _NEEDED.get(backend, []):
         if not getattr(settings, name):

@@ -331,7 +331,7 @@ def process(
         yield running
     finally:
         running.send_signal(stop)
-        # `app serve` may need 31 s (docs/when-things-fail.md).
+        # `app serve` may need 33 s (docs/when-things-fail.md).
         code = running.wait(45)
     assert code == 0, log.read_text()
 

@@ -44,9 +44,9 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def is_damaged(error: BaseException | None) -> bool:
-    """Whether *error* from SQLite's driver means that the file was damaged, moved or replaced."""
+    """Whether *error* from SQLite's driver means that the file is damaged, moved, replaced or read-only."""
     name = str(getattr(error, "sqlite_errorname", ""))
-    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY_DBMOVED", "SQLITE_IOERR"))
+    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_IOERR"))
 
 
 def waited_for_database(error: TimeoutError) -> bool:

@@ -16,9 +16,12 @@ It runs in its own environment, which uv creates, and in the project's folder:
    repository of its own, which the user's settings do not reach. `losses.py` finds what `copier update` has
    lost before. `update.py` runs these steps and writes a sentence for each file that needs attention.
    `meaning.py` finds what a merge without a conflict may have got wrong.
-5. `run.py` prints the sentences, has `repository.py` change the working tree, and runs the project's
-   migrations, checks and tests. `project.py` runs them with uv, in the project's environment.
+5. `run.py` prints the sentences and has `repository.py` change the working tree. `checks.py` runs the
+   project's migrations, checks and tests. `project.py` runs them with uv, in the project's environment.
+6. If there are conflicts, `dossier.py` describes each in a folder: `conflicts.py` and `related_tests.py` find
+   out what there is to say. `resume.py` is `--continue`.
 
+`report.py` is what a run says, `progress.py` on a terminal and `summary.py` as Markdown for a request.
 `command.py` and `feature_commands.py` have the commands. `features.py` knows what features need.
 `revisions.py` handles the migrations of a feature that is removed or comes back. `export.py` saves its rows.
 

@@ -474,10 +474,24 @@ A_CONFLICT = Persona(
     conflicts=(FIXED,),
 )
 
+NOT_BY_DEFAULT = (
+    ".gitlab-ci.yml",
+    ".pre-commit-config.yaml",
+    "app/email_login/",
+    "tests/email_login",
+    "tests/import_hawkapi_users/",
+    "tests/mail_webhooks/",
+    "tests/observability/",
+    "tests/passkey",
+    "tests/second_factor",
+    "tests/totp",
+)
+"""Where the paths begin that a project with the default answers does not have."""
+
 EVERY_SEAM = Persona(
     "a line at every seam",
     (
-        *(at(seam) for seam in SEAMS if seam.path not in {".gitlab-ci.yml", ".pre-commit-config.yaml"}),
+        *(at(seam) for seam in SEAMS if not seam.path.startswith(NOT_BY_DEFAULT)),
         added("migrations/versions/app_0003_own.py", OWN_REVISION.format(base="app_0002")),
     ),
     has_migrations=True,

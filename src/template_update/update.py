@@ -174,7 +174,7 @@ class Update:
                 raise
             # An old version may be impossible to render now, and then it is not compared.
             last, renders = None, self._template.render(*wanted)
-        format_alike(self._project, renders)
+        format_alike(self.repository, renders, self._say)
         end_lines_alike(self.repository, renders)
         self._renders = renders[:2]
         before, after = (_migrations_of(each) for each in self._renders)

@@ -65,7 +65,9 @@ def test_a_project_formatted_by_black_merges_and_gets_new_files_in_its_format(
 ) -> None:
     with_formatters(project, "black", "isort")
     mine = NARROW.replace('"a third one"', '"mine"')
-    tools = "[tool.black]\nline-length = 50\n[tool.isort]\nprofile = 'black'\n[tool.ruff]\nline-length = 110\n"
+    tools = (
+        "[tool.black]\nline-length = 50\n[tool.isort]\nprofile = 'black'\n[tool.ruff]\nline-length = 110\n"
+    )
     sorted_imports = IMPORTS.replace("import os\nimport json", "import json\nimport os")
     project.commit({"pyproject.toml": tools, "app/calls.py": mine, "app/imports.py": sorted_imports})
     changed = IMPORTS.replace("import json\n", "import json\nimport abc\n")

@@ -50,6 +50,7 @@ class Run:
         self._project = Path.cwd()
         self._tools = ProjectTools(self._project, to_stderr=report.to_stderr)
         self._problems: list[str] = []
+        self._has_columns_twice = False
 
     def start(self, choose: Callable[[Update], None]) -> int:
         """Merge. Returns the exit code.
@@ -83,7 +84,8 @@ class Run:
             if not self._options.applies:
                 return self._preview(update, dropped, needs_person)
             conflicts = update.result.conflicts
-            migrate = not conflicts and (self._options.yes or self._may_migrate())
+            may_migrate = not conflicts and not self._has_columns_twice
+            migrate = may_migrate and (self._options.yes or self._may_migrate())
             self._export(update, dropped)
             update.apply()
             self._report.data["is_applied"] = True
@@ -174,6 +176,7 @@ class Run:
         """Show the result of the merge and return whether something needs attention."""
         result, findings = update.result, list(update.findings())
         needs_person = any(each.needs_person for each in findings)
+        self._has_columns_twice = any(each.kind == "columns" for each in findings)
         self._report.data |= {
             "changed": [update.repository.inside(path) for path in result.changed],
             "conflicts": [update.repository.inside(path) for path in result.conflicts],

@@ -6,20 +6,24 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from template_update import meaning
 from template_update.changelog import News, news_between
+from template_update.columns import added_twice
 from template_update.features import FEATURES_FILE, Features
 from template_update.formatting import format_alike
 from template_update.git import UpdateError
 from template_update.line_endings import end_lines_alike
 from template_update.losses import losses
-from template_update.meaning import Sides
 from template_update.merge import Merge, Merger
+from template_update.moved_code import MovedPart, moved_parts
 from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
+from template_update.sides import Sides
 from template_update.template import Answers, Template
 
 RUNS = ("app/", "migrations/")
 """Folders that the application runs. A change that is missing there may be a fix."""
+CODE = (*RUNS, "tests/")
 EXAMPLE = "example"
 
 
@@ -28,7 +32,7 @@ class Finding:
     """A message about a file."""
 
     kind: str
-    """The field of `Merge` that has the file, lost or meaning."""
+    """The field of `Merge` that has the file, or lost, meaning, columns, renamed or moved_code."""
     path: str
     sentence: str
     needs_person: bool = True
@@ -271,27 +275,54 @@ class Update:
         for path in map(where, self.lost):
             sentence = f"You have changed the same lines since then: `{self._shown_losses} {quote(path)}`."
             yield Finding("lost", path, f"{path}: {lost} {sentence}")
-        for path, sentence in self._meaning():
-            yield Finding("meaning", path, sentence)
+        yield from self._meaning()
         for path in map(where, self.result.kept):
             sentence = "the template removed this file and you changed it. Delete it or keep it."
             yield Finding("kept", path, f"{path}: {sentence}")
 
-    def _meaning(self) -> Iterator[tuple[str, str]]:
-        """What the merge may have got wrong, by path."""
-        result, prefix = self.result, self.repository.prefix
-        mine = self.merger.changes(result.new, result.result, "--diff-filter=AM")
-        theirs = self.merger.changes(result.old, result.new)
-        edited, changed = (
-            [path.removeprefix(prefix) for path in paths if _is_code(path, prefix)]
-            for paths in (mine, theirs)
+    def _meaning(self) -> Iterator[Finding]:
+        """What a merge may have got wrong, or has not reached, without a conflict."""
+        sides = self._sides()
+        for source, target in sides.renamed.items():
+            if sides.old(source) != sides.yours(source) is not None:
+                sentence = f"the template renamed this file to {target}. Your changes to it are there now."
+                yield Finding("renamed", source, f"{source}: {sentence}", needs_person=False)
+        for path, sentence in meaning.findings(sides):
+            yield Finding("meaning", path, sentence)
+        for path, sentence in added_twice(sides):
+            yield Finding("columns", path, sentence)
+        for part in moved_parts(sides):
+            place, what = f"{part.target}, line {part.line}", f"{part.name} of {part.source}"
+            sentence = f"the template changed {what}, which you moved here. {self._advice_for(part, sides)}"
+            yield Finding("moved_code", part.target, f"{place}: {sentence}")
+
+    def _advice_for(self, part: MovedPart, sides: Sides) -> str:
+        merged = self.merger.merged_text(part.yours, part.base, part.theirs)
+        if merged is None:
+            shown = f"git diff {self.result.old[:12]} {self.result.new[:12]} -- {quote(part.source)}"
+            return f"Your code may need the same change: `{shown}`."
+        patch = part.patch(sides.result(part.target) or "", merged, self.repository.prefix)
+        return f"To make the change there, too: `git cat-file blob {self.merger.stored(patch)} | git apply`."
+
+    def _sides(self) -> Sides:
+        result, head, prefix = self.result, self.merger.tree("HEAD"), self.repository.prefix
+        trees = (head, result.old, result.new, result.result)
+        renamed = self.merger.renames(result.old, result.new)
+        where = self.repository.inside
+        return Sides(
+            *(self.merger.reader(tree, prefix) for tree in trees),
+            own=self._code(result.old, head, "--diff-filter=AM"),
+            edited=self._code(result.new, result.result, "--diff-filter=AM"),
+            changed=self._code(result.old, result.new),
+            brought=self._code(result.old, result.new, "--diff-filter=A"),
+            renamed={where(source): where(target) for source, target in renamed.items()},
+            followed={where(source): where(target) for source, target in result.moved.items()},
         )
-        trees = (self.merger.tree("HEAD"), result.old, result.new, result.result)
-        return Sides(*(self.merger.reader(tree, prefix) for tree in trees)).findings(edited, changed)
 
-
-def _is_code(path: str, prefix: str) -> bool:
-    return path.startswith((f"{prefix}app/", f"{prefix}tests/")) and path.endswith(".py")
+    def _code(self, old: str, new: str, *options: str) -> list[str]:
+        """The Python files of the project in which two trees differ."""
+        paths = map(self.repository.inside, self.merger.changes(old, new, *options))
+        return [path for path in paths if path.startswith(CODE) and path.endswith(".py")]
 
 
 def _migrations_of(render: Path) -> set[str]:

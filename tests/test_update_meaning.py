@@ -86,8 +86,8 @@ def test_a_name_that_both_sides_have_added_is_told(
     twice = told(update)
 
     assert twice == [
-        "app/users.py: you and the template have added count (lines 3 and 27). Keep one.",
-        "app/users.py: you and the template have added User.time_zone (lines 9 and 15). Keep one.",
+        "app/users.py, line 15: you and the template have added User.time_zone (also in line 9). Keep one.",
+        "app/users.py, line 27: you and the template have added count (also in line 3). Keep one.",
     ]
 
 

@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from template_update.sides import Read, Sides, parsed
+from template_update.python_files import PythonFiles, Read, parsed
 
 _ADVICE = (
     "Before you migrate, rename yours, or let each migration add it only if it is missing (docs/updating.md"
@@ -25,17 +25,16 @@ class _Addition:
     line: int
 
 
-def added_twice(sides: Sides) -> Iterator[tuple[str, str]]:
-    """A path and a sentence for each column or table that both sides add."""
-    mine = {each.name: each for each in _of_models(sides.yours, sides.own, without=sides.old)}
+def added_twice(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
+    """The path, the line and a sentence for each column or table that both files add."""
+    mine = {each.name: each for each in _of_models(files.yours, files.own, without=files.old)}
     # A migration is what the database has seen.
-    mine |= {each.name: each for each in _of_migrations(sides.yours, sides.own, without=sides.old)}
-    for theirs in _of_migrations(sides.new, sides.brought, without=sides.old):
+    mine |= {each.name: each for each in _of_migrations(files.yours, files.own, without=files.old)}
+    for theirs in _of_migrations(files.new, files.brought, without=files.old):
         if also := mine.get(theirs.name):
-            path, name = theirs.path, theirs.name
             place = f"{also.path}, line {also.line}"
-            sentence = f"adds {name}, which you have added, too ({place}). {_ADVICE}"
-            yield path, f"{path}, line {theirs.line}: {sentence}"
+            sentence = f"adds {theirs.name}, which you have added, too ({place}). {_ADVICE}"
+            yield theirs.path, theirs.line, sentence
 
 
 def _of_migrations(read: Read, paths: Iterable[str], *, without: Read) -> Iterator[_Addition]:

@@ -1,44 +1,42 @@
 """What a merge without a conflict may have got wrong in meaning.
 
-Both sides have added the same name, or the template has moved or changed something that the project uses.
+Both files have added the same name, or the template has moved or changed something that the project uses.
 What cannot be told from the text is left to pyright and the tests.
 """
 
 import ast
 from collections.abc import Iterator
 
-from template_update.sides import Sides, definitions, files_of, imported_module, parsed
+from template_update.python_files import PythonFiles, definitions, files_of, imported_module, parsed
 from template_update.uses import broken_uses
 
 type _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def findings(sides: Sides) -> Iterator[tuple[str, str]]:
-    """A path and a sentence for each finding."""
-    functions = {path: _changed_functions(sides, path) for path in sides.changed}
-    for path in sides.edited:
-        module = parsed(sides.result(path))
+def findings(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
+    """The path, the line and a sentence for each finding."""
+    functions = {path: _changed_functions(files, path) for path in files.changed}
+    for path in files.edited:
+        module = parsed(files.result(path))
         if module is None:
             continue
-        for sentence in _added_twice(sides, path, module) if path in sides.changed else ():
-            yield path, sentence
-        for line, sentence in sorted({*broken_uses(sides, path, module)}):
-            yield path, f"{path}, line {line}: {sentence}"
-        for line, sentence in sorted({*_calls(path, module, functions)}):
-            yield path, f"{path}, line {line}: {sentence}"
+        found = {*broken_uses(files, path, module), *_calls(path, module, functions)}
+        if path in files.changed:
+            found |= {*_added_twice(files, path, module)}
+        for line, sentence in sorted(found):
+            yield path, line, sentence
 
 
-def _added_twice(sides: Sides, path: str, module: ast.Module) -> Iterator[str]:
-    one_side = [set(_twice(parsed(read(path)))) for read in (sides.yours, sides.new)]
+def _added_twice(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[int, str]]:
+    one_side = [set(_twice(parsed(read(path)))) for read in (files.yours, files.new)]
     for name, lines in _twice(module).items():
         if not any(name in twice for twice in one_side):
-            places = f"lines {lines[0]} and {lines[1]}"
-            yield f"{path}: you and the template have added {name} ({places}). Keep one."
+            yield lines[1], f"you and the template have added {name} (also in line {lines[0]}). Keep one."
 
 
-def _changed_functions(sides: Sides, path: str) -> dict[str, tuple[_Function, _Function]]:
+def _changed_functions(files: PythonFiles, path: str) -> dict[str, tuple[_Function, _Function]]:
     """Functions and methods of *path* whose parameters the template has changed: before and after."""
-    old, new = (_functions(parsed(read(path))) for read in (sides.old, sides.new))
+    old, new = (_functions(parsed(read(path))) for read in (files.old, files.new))
     return {
         name: (old[name], new[name])
         for name in old.keys() & new.keys()

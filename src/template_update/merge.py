@@ -137,6 +137,27 @@ class Merger:
 
         return read
 
+    def files(self, tree: str, prefix: str) -> list[str]:
+        """The paths in the folder *prefix* of *tree*, from this folder."""
+        found = self._names("ls-tree", "-r", "--name-only", tree, "--", prefix or ".")
+        return [path.removeprefix(prefix) for path in found]
+
+    def matching(self, tree: str, prefix: str, pattern: str, folder: str) -> list[str]:
+        """The files in *folder* of the folder *prefix* of *tree* with a line that matches *pattern*."""
+        command = ("grep", "-z", "--name-only", "-E", pattern, tree, "--", f"{prefix}{folder}")
+        found = self._git.run(*command).stdout.split("\0")
+        return [name.removeprefix(f"{tree}:{prefix}") for name in found if name]
+
+    def sides(self, merge: Merge, path: str) -> list[bytes | None]:
+        """The versions of a file with a conflict: the project's, the template's old one and its new one."""
+        return [self._content(merge.stages[path].get(stage, "")) for stage in ("2", "1", "3")]
+
+    def _content(self, entry: str) -> bytes | None:
+        """The content of an entry "mode object", None without one and for a submodule."""
+        if not entry.startswith("1") or entry.startswith("16"):
+            return None
+        return self._git("cat-file", "blob", entry.split()[1]).encode("utf-8", "surrogateescape")
+
     def lines(self, tree: str, path: str) -> list[str] | None:
         """The lines of a file in *tree*, or None if there is no such file."""
         done = self._git.run("cat-file", "blob", f"{tree}:{path}")
@@ -167,9 +188,12 @@ class Merger:
         """The entries of *paths* in *tree*, for `git update-index`."""
         return self._git("ls-tree", "-z", tree, "--", *paths) if paths else ""
 
-    def patch(self, merge: Merge) -> str:
-        """What `apply` would change, for `git apply` in the top folder of the repository."""
-        return self._git("diff", "--binary", "--no-renames", self.tree("HEAD"), merge.result)
+    def patch(self, merge: Merge, *paths: str) -> str:
+        """What `apply` would change, for `git apply` in the top folder of the repository.
+
+        If *paths* are given, only what would change there.
+        """
+        return self._git("diff", "--binary", "--no-renames", self.tree("HEAD"), merge.result, "--", *paths)
 
     def apply(self, merge: Merge) -> None:
         """Write the result to the working tree and the index, with conflicts as after `git merge`.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher, unified_diff
 
-from template_update.sides import Sides, definitions, parsed
+from template_update.python_files import PythonFiles, definitions, parsed
 
 _ALIKE = 0.6
 """How much of a part must be the same in both files for it to have been moved."""
@@ -39,15 +39,15 @@ class MovedPart:
         return "".join(unified_diff(before, after, f"a/{path}", f"b/{path}"))
 
 
-def moved_parts(sides: Sides) -> Iterator[MovedPart]:
+def moved_parts(files: PythonFiles) -> Iterator[MovedPart]:
     """The parts that the template has changed in its file, and that the project has only in another one."""
-    for source in sides.changed:
-        before, after, kept = (_parts(read(source)) for read in (sides.old, sides.new, sides.yours))
+    for source in files.changed:
+        before, after, kept = (_parts(read(source)) for read in (files.old, files.new, files.yours))
         for name in sorted(before.keys() & after.keys() - kept.keys()):
             base, theirs = before[name][0], after[name][0]
-            for target in sides.own if base != theirs else ():
-                text, line = _parts(sides.yours(target)).get(name, ("", 0))
-                is_new = target != sides.followed.get(source) and name not in _parts(sides.old(target))
+            for target in files.own if base != theirs else ():
+                text, line = _parts(files.yours(target)).get(name, ("", 0))
+                is_new = target != files.followed.get(source) and name not in _parts(files.old(target))
                 if text and is_new and SequenceMatcher(None, base, text).ratio() >= _ALIKE:
                     yield MovedPart(name, source, target, line, base, theirs, text)
                     break

@@ -1,11 +1,14 @@
 """What a command says: sentences for people, and the same as data for programs."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from template_update.options import Options
+from template_update.progress import Progress
+from template_update.summary import summary
 
 
 class Report:
@@ -15,22 +18,39 @@ class Report:
         self.data: dict[str, Any] = {}
         """What `--json` prints."""
         self._as_json = options.as_json
+        self._summary = options.summary
         self.to_stderr = bool(options.on_stdout)
+        self._progress = Progress(to_stderr=self.to_stderr)
 
     def say(self, sentence: str = "", *, bold: bool = False) -> None:
         """Tell the user something."""
+        self._progress.end()
         typer.secho(sentence, bold=bold or None, err=self.to_stderr)
+
+    def step(self, sentence: str) -> None:
+        """Say that a long step begins. On a terminal, a clock runs until something else is said."""
+        if self._progress.is_shown and not self._as_json:
+            self._progress.begin(sentence)
+        else:
+            self.say(sentence)
 
     def alarm(self, sentence: str) -> None:
         """Tell the user something that needs attention."""
+        self._progress.end()
         typer.secho(sentence, fg=typer.colors.RED, err=self.to_stderr)
 
     def fail(self, sentence: str) -> None:
         """Say why the command cannot continue."""
+        self._progress.end()
         self.data["error"] = sentence
         typer.secho(sentence, fg=typer.colors.RED, err=True)
 
     def end(self) -> None:
-        """Print the data, if it was asked for."""
+        """Print the data and write the summary, if they were asked for."""
+        if self._summary:
+            try:
+                Path(self._summary).write_text(summary(self.data), "utf-8", errors="replace")
+            except OSError as error:
+                self.fail(f"{self._summary} cannot be written: {error.strerror}.")
         if self._as_json:
             typer.echo(json.dumps(self.data, indent=2, ensure_ascii=False))

@@ -1,41 +1,31 @@
 """One update: what to merge, the merge, and what to report."""
 
+import posixpath
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from template_update import meaning
 from template_update.changelog import News, news_between
-from template_update.columns import added_twice
+from template_update.conflicts import Conflict, entries_about, first_marker
 from template_update.features import FEATURES_FILE, Features
+from template_update.findings import Finding
 from template_update.formatting import format_alike
 from template_update.git import UpdateError
 from template_update.line_endings import end_lines_alike
 from template_update.losses import losses
 from template_update.merge import Merge, Merger
-from template_update.moved_code import MovedPart, moved_parts
+from template_update.related_tests import related_tests
 from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
-from template_update.sides import Sides
+from template_update.review import unnoticed
 from template_update.template import Answers, Template
 
 RUNS = ("app/", "migrations/")
 """Folders that the application runs. A change that is missing there may be a fix."""
-CODE = (*RUNS, "tests/")
 EXAMPLE = "example"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A message about a file."""
-
-    kind: str
-    """The field of `Merge` that has the file, or lost, meaning, columns, renamed or moved_code."""
-    path: str
-    sentence: str
-    needs_person: bool = True
 
 
 @dataclass(frozen=True)
@@ -248,81 +238,90 @@ class Update:
         where = self.repository.inside
         shown = f"git diff {self.result.old[:12]} {self.result.new[:12]} --"
         for found, message in self.result.conflicts.items():
-            path = where(found)
-            advice = f"Resolve it, then: `git add {quote(path)}`."
-            yield Finding("conflicts", path, f"{path}: {message}. {advice}")
+            path, command = where(found), f"git add {quote(where(found))}"
+            sentence = f"{path}: {message}. Resolve it, then: `{command}`."
+            line = self._line_of_conflict(found)
+            yield Finding("conflicts", path, sentence, line=line, command=command)
         for source, target in self.result.moved.items():
+            command = f"git diff --cached -- {quote(where(target))}"
             yield Finding(
                 "moved",
                 where(source),
                 f"{where(source)}: the template changed this file and you moved it to {where(target)}."
-                f" The change was merged there. Review it: `git diff --cached -- {quote(where(target))}`.",
+                f" The change was merged there. Review it: `{command}`.",
+                command=command,
             )
         for path in map(where, self.result.missed):
             runs = path.startswith(RUNS)
             advice = "Your code may need the same change" if runs else "To see the change"
+            command = f"{shown} {quote(path)}"
             yield Finding(
                 "missed",
                 path,
-                f"{path}: the template changed this file and you deleted or moved it. {advice}:"
-                f" `{shown} {quote(path)}`.",
+                f"{path}: the template changed this file and you deleted or moved it. {advice}: `{command}`.",
                 runs,
+                command=command,
             )
         lost = f"`copier update` lost a change when it merged {self.old}."
         for path in map(where, self.repaired):
-            sentence = f"It is merged now. Review it: `git diff --cached -- {quote(path)}`."
-            yield Finding("lost", path, f"{path}: {lost} {sentence}")
+            command = f"git diff --cached -- {quote(path)}"
+            sentence = f"{path}: {lost} It is merged now. Review it: `{command}`."
+            yield Finding("lost", path, sentence, command=command)
         for path in map(where, self.lost):
-            sentence = f"You have changed the same lines since then: `{self._shown_losses} {quote(path)}`."
-            yield Finding("lost", path, f"{path}: {lost} {sentence}")
-        yield from self._meaning()
+            command = f"{self._shown_losses} {quote(path)}"
+            sentence = f"{path}: {lost} You have changed the same lines since then: `{command}`."
+            yield Finding("lost", path, sentence, command=command)
+        yield from unnoticed(self.merger, self.repository, self.result)
         for path in map(where, self.result.kept):
             sentence = "the template removed this file and you changed it. Delete it or keep it."
             yield Finding("kept", path, f"{path}: {sentence}")
 
-    def _meaning(self) -> Iterator[Finding]:
-        """What a merge may have got wrong, or has not reached, without a conflict."""
-        sides = self._sides()
-        for source, target in sides.renamed.items():
-            if sides.old(source) != sides.yours(source) is not None:
-                sentence = f"the template renamed this file to {target}. Your changes to it are there now."
-                yield Finding("renamed", source, f"{source}: {sentence}", needs_person=False)
-        for path, sentence in meaning.findings(sides):
-            yield Finding("meaning", path, sentence)
-        for path, sentence in added_twice(sides):
-            yield Finding("columns", path, sentence)
-        for part in moved_parts(sides):
-            place, what = f"{part.target}, line {part.line}", f"{part.name} of {part.source}"
-            sentence = f"the template changed {what}, which you moved here. {self._advice_for(part, sides)}"
-            yield Finding("moved_code", part.target, f"{place}: {sentence}")
+    def conflicts(self) -> list[Conflict]:
+        """What is known about each conflict."""
+        prefix, tree = self.repository.prefix, self.result.result
+        files = set(self.merger.files(tree, prefix))
+        news = self.news() if self.old != self.new else []
 
-    def _advice_for(self, part: MovedPart, sides: Sides) -> str:
-        merged = self.merger.merged_text(part.yours, part.base, part.theirs)
-        if merged is None:
-            shown = f"git diff {self.result.old[:12]} {self.result.new[:12]} -- {quote(part.source)}"
-            return f"Your code may need the same change: `{shown}`."
-        patch = part.patch(sides.result(part.target) or "", merged, self.repository.prefix)
-        return f"To make the change there, too: `git cat-file blob {self.merger.stored(patch)} | git apply`."
+        def importing(module: str) -> list[str]:
+            package, _, name = module.rpartition(".")
+            escaped = [re.escape(each) for each in (module, package, name)]
+            pattern = r"(from|import) {}($|[ .,])|from {} import (.*[ ,])?{}($|[ ,])".format(*escaped)
+            found = self.merger.matching(tree, prefix, pattern, "tests")
+            return [path for path in found if path.rpartition("/")[2].startswith("test_")]
 
-    def _sides(self) -> Sides:
-        result, head, prefix = self.result, self.merger.tree("HEAD"), self.repository.prefix
-        trees = (head, result.old, result.new, result.result)
-        renamed = self.merger.renames(result.old, result.new)
-        where = self.repository.inside
-        return Sides(
-            *(self.merger.reader(tree, prefix) for tree in trees),
-            own=self._code(result.old, head, "--diff-filter=AM"),
-            edited=self._code(result.new, result.result, "--diff-filter=AM"),
-            changed=self._code(result.old, result.new),
-            brought=self._code(result.old, result.new, "--diff-filter=A"),
-            renamed={where(source): where(target) for source, target in renamed.items()},
-            followed={where(source): where(target) for source, target in result.moved.items()},
-        )
+        return [
+            Conflict(
+                path,
+                self._line_of_conflict(found),
+                reason,
+                related_tests(path, files, importing),
+                list(entries_about(path, news)),
+            )
+            for found, reason in self.result.conflicts.items()
+            for path in [self.repository.inside(found)]
+        ]
 
-    def _code(self, old: str, new: str, *options: str) -> list[str]:
-        """The Python files of the project in which two trees differ."""
-        paths = map(self.repository.inside, self.merger.changes(old, new, *options))
-        return [path for path in paths if path.startswith(CODE) and path.endswith(".py")]
+    def sides(self) -> list[list[bytes | None]]:
+        """The versions of each file with a conflict, as `Merger.sides` has them."""
+        return [self.merger.sides(self.result, path) for path in self.result.conflicts]
+
+    def _line_of_conflict(self, path: str) -> int | None:
+        return first_marker(self.merger.lines(self.result.result, path) or [])
+
+    def change_of(self, path: str) -> str:
+        """What `apply` would change in one file of the project, as a patch.
+
+        If the project has moved the file, it is that of the new place.
+
+        Raises:
+            UpdateError: there is no such file.
+        """
+        there = posixpath.normpath(f"{self.repository.prefix}{path}")
+        there = self.result.moved.get(there, there)
+        known = [self.merger.tree("HEAD"), self.result.result, self.result.new]
+        if all(self.merger.lines(tree, there) is None for tree in known):
+            raise UpdateError(f"{path} is neither in this project nor in the template. Check its spelling.")
+        return self.merger.patch(self.result, there)
 
 
 def _migrations_of(render: Path) -> set[str]:

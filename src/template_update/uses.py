@@ -6,26 +6,34 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from functools import cache
 
-from template_update.sides import Read, Sides, definitions, files_of, imported_module, module_in, parsed
+from template_update.python_files import (
+    PythonFiles,
+    Read,
+    definitions,
+    files_of,
+    imported_module,
+    module_in,
+    parsed,
+)
 
 _DOTTED = re.compile(r"app(\.\w+)+(:\w+)?")
 _ALIKE = 0.7
 """How much of a function must be the same for it to be the same function under another name."""
 
 
-def broken_uses(sides: Sides, path: str, module: ast.Module) -> Iterator[tuple[int, str]]:
+def broken_uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[int, str]]:
     """The line of each use in *path* that the update breaks, and a sentence that says what to do."""
-    for line, source, name in _uses(sides, path, module):
-        if not _has(sides.yours, source, name) or _has(sides.result, source, name):
+    for line, source, name in _uses(files, path, module):
+        if not _has(files.yours, source, name) or _has(files.result, source, name):
             continue
-        whole = f"{source}.{name}" if _has(sides.yours, f"{source}.{name}") else source
-        renamed = "" if _has(sides.result, whole) else _renamed_module(sides, whole)
-        if renamed and (whole != source or not name or _has(sides.result, renamed, name)):
+        whole = f"{source}.{name}" if _has(files.yours, f"{source}.{name}") else source
+        renamed = "" if _has(files.result, whole) else _renamed_module(files, whole)
+        if renamed and (whole != source or not name or _has(files.result, renamed, name)):
             yield line, f"the template renamed {whole} to {renamed}. Use the new name."
             continue
-        place, other = _new_place(sides, source, name)
+        place, other = _new_place(files, source, name)
         if not place:
-            is_gone = whole != source or not _has(sides.result, source)
+            is_gone = whole != source or not _has(files.result, source)
             problem = f"there is no {whole}" if is_gone else f"{source} has no {name}"
             yield line, f"{problem} any more. Replace it, or keep your own copy of it."
         elif place == source:
@@ -34,7 +42,7 @@ def broken_uses(sides: Sides, path: str, module: ast.Module) -> Iterator[tuple[i
             yield line, f"the template moved {name} of {source} to {place}.{other}. Import it from there."
 
 
-def _uses(sides: Sides, path: str, module: ast.Module) -> Iterator[tuple[int, str, str]]:
+def _uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[int, str, str]]:
     """The line, module and name of each import, of each use of a name through its module, and of each dotted
     name in a string, such as that of a patch in a test. The name is empty if a module itself is used.
     """
@@ -55,10 +63,10 @@ def _uses(sides: Sides, path: str, module: ast.Module) -> Iterator[tuple[int, st
             case ast.Attribute(ast.Name() | ast.Attribute() as owner, name):
                 source = modules.get(ast.unparse(owner), "")
                 # If the module is gone, its import says so.
-                if source and _has(sides.result, source):
+                if source and _has(files.result, source):
                     yield node.lineno, source, name
             case ast.Constant(str(text)) if _DOTTED.fullmatch(text):
-                source, name = _split(text.replace(":", "."), sides.yours)
+                source, name = _split(text.replace(":", "."), files.yours)
                 yield node.lineno, source, name
             case _:
                 pass
@@ -73,17 +81,17 @@ def _split(dotted: str, read: Read) -> tuple[str, str]:
     return dotted, ""
 
 
-def _new_place(sides: Sides, source: str, name: str) -> tuple[str, str]:
+def _new_place(files: PythonFiles, source: str, name: str) -> tuple[str, str]:
     """The module and the name that *name* of *source* has in the new version, empty if it has none."""
     gone = {
         each: statement
         for path in files_of(source)
-        for each, statement in _defined_only(sides.old, sides.new, path)
+        for each, statement in _defined_only(files.old, files.new, path)
     }
     gained = {
         (module_in(path), each): statement
-        for path in sorted(sides.changed, key=lambda path: path not in files_of(source))
-        for each, statement in _defined_only(sides.new, sides.old, path)
+        for path in sorted(files.changed, key=lambda path: path not in files_of(source))
+        for each, statement in _defined_only(files.new, files.old, path)
     }
     if same := [place for place in gained if place[1] == name]:
         return same[0]
@@ -113,9 +121,9 @@ def _likeness(name: str, statement: ast.stmt, other: str, new: ast.stmt) -> floa
     return SequenceMatcher(None, old_text, new_text).ratio()
 
 
-def _renamed_module(sides: Sides, source: str) -> str:
+def _renamed_module(files: PythonFiles, source: str) -> str:
     """The new name of the module *source*, empty if it has not been renamed."""
-    return next((module_in(sides.renamed[path]) for path in files_of(source) if path in sides.renamed), "")
+    return next((module_in(files.renamed[path]) for path in files_of(source) if path in files.renamed), "")
 
 
 def _has(read: Read, module: str, name: str = "") -> bool:

@@ -10,7 +10,7 @@ type Read = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
-class Sides:
+class PythonFiles:
     """The versions, and the paths of the Python files in which they differ."""
 
     yours: Read

@@ -134,6 +134,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ran: list[str] = []
     monkeypatch.setattr(ProjectTools, "has", lambda tools, module: True)
     monkeypatch.setattr(ProjectTools, "run", lambda tools, *command: not ran.append(" ".join(command)))
+    monkeypatch.setattr(ProjectTools, "said", lambda tools, *command: ran.append(" ".join(command)) or "{}")
     return ran
 
 
@@ -509,7 +510,13 @@ def test_after_the_update_the_database_is_migrated_and_checked(
     result = update("--yes")
 
     assert result.exit_code == 0
-    assert ran == ["app.cli db upgrade", "app.cli db check", "ruff check --quiet", "pytest -q -n 2"]
+    assert ran == [
+        "app.cli db upgrade",
+        "app.cli db check",
+        "ruff check --quiet",
+        "pyright --outputjson migrations/0002.py",
+        "pytest -q -n 2",
+    ]
 
 
 def test_without_confirmation_nothing_is_migrated_and_that_is_reported(

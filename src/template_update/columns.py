@@ -26,7 +26,7 @@ class _Addition:
 
 
 def added_twice(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
-    """The path, the line and a sentence for each column or table that both files add."""
+    """The path, the line and a sentence for each column or table that both sides add."""
     mine = {each.name: each for each in _of_models(files.yours, files.own, without=files.old)}
     # A migration is what the database has seen.
     mine |= {each.name: each for each in _of_migrations(files.yours, files.own, without=files.old)}

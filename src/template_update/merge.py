@@ -204,6 +204,15 @@ class Merger:
         self._repository.require_free_places(merge.added)
         self._repository.write(merge.result, merge.changed, merge.stages)
 
+    def write_out(self, tree: str, prefix: str, folder: Path) -> None:
+        """Write the files of *tree* in the folder *prefix*, and those beside and above it, to *folder*."""
+        paths = self._names("ls-tree", "-r", "--name-only", tree)
+        folders = {path: path[: path.rfind("/") + 1] for path in paths}
+        wanted = [path for path in paths if path.startswith(prefix) or prefix.startswith(folders[path])]
+        with self._index(folder) as git:
+            git("read-tree", tree)
+            git("checkout-index", "-z", "--stdin", given="\0".join(wanted))
+
     def merged_text(self, yours: str, old: str, new: str) -> str | None:
         """Three versions of a text merged, or None if they conflict."""
         with TemporaryDirectory() as folder:

@@ -78,6 +78,7 @@ class Update:
         self.repaired: list[str] = []
         self.lost: list[str] = []
         self._onto = ""
+        self._files_of_result: set[str] | None = None
 
     def fetch(self) -> None:
         """Fetch the template and find the project's version of it.
@@ -278,9 +279,30 @@ class Update:
 
     def conflicts(self) -> list[Conflict]:
         """What is known about each conflict."""
-        prefix, tree = self.repository.prefix, self.result.result
-        files = set(self.merger.files(tree, prefix))
         news = self.news() if self.old != self.new else []
+        return [
+            Conflict(
+                path,
+                self._line_of_conflict(found),
+                reason,
+                self.tests_of(path),
+                list(entries_about(path, news)),
+            )
+            for found, reason in self.result.conflicts.items()
+            for path in [self.repository.inside(found)]
+        ]
+
+    def code_to_check(self) -> list[str]:
+        """The Python files that the update changes, and those of the user, which may use them."""
+        theirs = self.merger.changes(self.result.new, self.result.result, "--diff-filter=AM")
+        paths = {*self.result.changed, *theirs} - self.result.conflicts.keys()
+        return sorted(self.repository.inside(path) for path in paths if path.endswith(".py"))
+
+    def tests_of(self, path: str) -> list[str]:
+        """The arguments of pytest for the tests that show whether a file of the result works."""
+        prefix, tree = self.repository.prefix, self.result.result
+        if self._files_of_result is None:
+            self._files_of_result = set(self.merger.files(tree, prefix))
 
         def importing(module: str) -> list[str]:
             package, _, name = module.rpartition(".")
@@ -289,17 +311,7 @@ class Update:
             found = self.merger.matching(tree, prefix, pattern, "tests")
             return [path for path in found if path.rpartition("/")[2].startswith("test_")]
 
-        return [
-            Conflict(
-                path,
-                self._line_of_conflict(found),
-                reason,
-                related_tests(path, files, importing),
-                list(entries_about(path, news)),
-            )
-            for found, reason in self.result.conflicts.items()
-            for path in [self.repository.inside(found)]
-        ]
+        return related_tests(path, self._files_of_result, importing)
 
     def sides(self) -> list[list[bytes | None]]:
         """The versions of each file with a conflict, as `Merger.sides` has them."""

@@ -132,6 +132,7 @@ type Run = Callable[..., Result]
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The commands that would have run after the merge, in order; all of them succeed."""
     ran: list[str] = []
+    monkeypatch.setenv("UV_NO_SYNC", "1")
     monkeypatch.setattr(ProjectTools, "has", lambda tools, module: True)
     monkeypatch.setattr(ProjectTools, "run", lambda tools, *command: not ran.append(" ".join(command)))
     monkeypatch.setattr(ProjectTools, "said", lambda tools, *command: ran.append(" ".join(command)) or "{}")

@@ -28,8 +28,8 @@ It runs in its own environment, which uv creates, and in the project's folder:
 Rules for every change of this tool:
 
 - It updates projects of all versions. It may rely only on `.copier-answers.yml`, git, the folders `app/` and
-  `migrations/`, and the commands `app db upgrade`, `app db check`, `ruff`, `pyright` and `pytest`. To remove a
-  feature with tables it also needs `app db tables --json`, `app db revision` and, for `--export`, `app db
+  `migrations/`, and the commands `app db upgrade`, `app db check`, `ruff`, `pyright` and `pytest`. To remove
+  a feature with tables it also needs `app db tables --json`, `app db revision` and, for `--export`, `app db
   export`. It never imports the project, which may not even start.
 - Nothing in the project changes before the merge is complete. Then all of it is written, or nothing. Nothing
   is committed.

@@ -33,9 +33,15 @@ class ProjectTools:
     def in_copy(self, folder: Path) -> "ProjectTools":
         """The same tools for a copy of the project in *folder*, which has the project's environment."""
         tools = ProjectTools(folder, to_stderr=self._to_stderr)
-        # Otherwise the environment would have the copy instead of the project, also when the copy is gone.
-        tools._python = [self._uv, "run", "--no-install-project", "python"]
+        # A sync would install the copy in the place of the project, and the copy is soon gone.
+        tools._python = [self._uv, "run", "--no-sync", "python"]
         return tools
+
+    def install_dependencies(self) -> None:
+        """Install what pyproject.toml requires, and not the project itself."""
+        if "UV_NO_SYNC" not in os.environ:
+            command = [self._uv, "sync", "--quiet", "--inexact", "--no-install-project"]
+            subprocess.run(command, cwd=self._project, stdout=self._stdout, check=False)  # nosec B603 # noqa: S603
 
     def run(self, *command: str) -> bool:
         """Run a module with its arguments. Returns whether it succeeded.

@@ -23,6 +23,7 @@ def check_what_merged(update: Update, tools: ProjectTools, report: Report, optio
     report.say("\nWhat merged is checked in a copy that has your side of each conflict:")
     with copy_of(update.merger, update.repository, update.result.result) as copy:
         in_copy = tools.in_copy(copy)
+        in_copy.install_dependencies()
         checks = Checks(in_copy, report, options)
         checks.lint()
         if options.skip_tests:

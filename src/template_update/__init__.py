@@ -17,11 +17,14 @@ It runs in its own environment, which uv creates, and in the project's folder:
    lost before. `update.py` runs these steps and writes a sentence for each file that needs attention.
    `review.py` finds what a merge without a conflict may have got wrong: `python_files.py` reads each version,
    `meaning.py` and `uses.py` compare names, `columns.py` the database, and `moved_code.py` follows functions.
-5. `run.py` prints the sentences, has `repository.py` change the working tree, and runs the project's
-   migrations, checks and tests. `project.py` runs them with uv, in the project's environment.
-   `type_errors.py` finds the errors of pyright that are new. If there are conflicts, `what_merged.py` checks
-   the rest, in a copy of the project (`copies.py`).
+5. `run.py` prints the sentences and has `repository.py` change the working tree. `checks.py` runs the
+   project's migrations, checks and tests. `project.py` runs them with uv, in the project's environment.
+   `type_errors.py` finds the errors of pyright that are new.
+6. If there are conflicts, `what_merged.py` checks the rest in a copy of the project (`copies.py`).
+   `dossier.py` describes each conflict in a folder: `conflicts.py` and `related_tests.py` find out what there
+   is to say. `resume.py` is `--continue`.
 
+`report.py` is what a run says, `progress.py` on a terminal and `summary.py` as Markdown for a request.
 `command.py` and `feature_commands.py` have the commands. `features.py` knows what features need.
 `revisions.py` handles the migrations of a feature that is removed or comes back. `export.py` saves its rows.
 

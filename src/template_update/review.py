@@ -38,11 +38,11 @@ def _advice(
     merger: Merger, repository: Repository, merge: Merge, files: PythonFiles, part: MovedPart
 ) -> tuple[str, str]:
     """What to do about a part that was moved, and the command for it."""
-    merged = merger.merged_text(part.yours, part.base, part.theirs)
-    if merged is None:
+    merged, target = merger.merged_text(part.yours, part.base, part.theirs), files.result(part.target) or ""
+    if merged is None or part.yours not in target:
         shown = f"git diff {merge.old[:12]} {merge.new[:12]} -- {quote(part.source)}"
         return "Your code may need the same change", shown
-    patch = part.patch(files.result(part.target) or "", merged, repository.prefix)
+    patch = part.patch(target, merged, repository.prefix)
     return "To make the change here, too", f"git cat-file blob {merger.stored(patch)} | git apply"
 
 

@@ -128,13 +128,14 @@ OTHER_MAILS = Persona(
             '<p>{{ _("Open this link and press the button there:") }}</p>',
             "<p>Thank you for joining us. Open this link and press the button there:</p>",
         ),
-        at_the_end(
-            "app/users/emails/verify.txt", "\nInitech Ltd, 1 High Street, Oxford. Company no. 01234567.\n"
+        below(
+            "app/users/emails/verify.txt",
+            "lines",
+            "\n\nInitech Ltd, 1 High Street, Oxford. Company no. 01234567.\n",
         ),
-        instead(
+        below(
             "app/users/emails/verify.html",
-            "{{ request(time, browser) }}\n",
-            "{{ request(time, browser) }}\n"
+            "lines",
             "<hr>\n<p>Initech Ltd, 1 High Street, Oxford. Company no. 01234567.</p>\n",
         ),
         instead(
@@ -379,8 +380,9 @@ OTHER_LIMITS = Persona(
             "        # Check and hash before the lookup,",
         ),
         instead("app/users/tasks.py", "DELETING = 60.0\n", "DELETING = 300.0\n"),
-        at_the_end(
+        below(
             "tests/users/test_register.py",
+            "tests",
             """
 
 async def test_a_disposable_address_is_refused(client):

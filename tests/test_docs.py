@@ -69,7 +69,8 @@ class Reader:
                 head, at, lines = text.partition("@@")
                 first, _, rest = lines.partition("\n")
                 patch.write_text(f"{head}{at}{first}\n{self.ended(rest)}", "utf-8", newline="")
-                self.run("git", "apply", f"--directory={self.folder}", patch)
+                self.run("git", "apply", patch)
+                patch.unlink()
             case "text":
                 assert text.strip() in self.printed.replace("\r\n", "\n")
             case _:

@@ -162,10 +162,12 @@ def test_the_next_update_removes_the_old_dossier(
     assert not (project.folder / ".template-update").exists()
 
 
-def test_the_dossier_has_no_secret(template: Repository, project: Repository, update: Run) -> None:
+def test_nothing_that_is_written_or_said_has_a_secret(
+    template: Repository, project: Repository, update: Run
+) -> None:
     in_conflict(template, project)
     secret = project.read(".env").strip().partition("=")[2]
-    url = "https://ada:hunter2-of-the-template@git.test/template"
+    url = "https://ada:hunter2-of-the-template@127.0.0.1:1/template"
     answers = project.read(".copier-answers.yml")
     project.commit(
         {".copier-answers.yml": answers.replace(f"_src_path: {template.folder}", f"_src_path: {url}")}
@@ -175,12 +177,28 @@ def test_the_dossier_has_no_secret(template: Repository, project: Repository, up
         patch.setenv("GIT_CONFIG_COUNT", "1")
         patch.setenv("GIT_CONFIG_KEY_0", f"url.{template.folder}.insteadOf")
         patch.setenv("GIT_CONFIG_VALUE_0", url)
-        update("--summary", "summary.md")
+        told = update("--json", "--summary", "summary.md")
+    unreachable = update("--check")
 
     written = [path for path in (project.folder / ".template-update").rglob("*") if path.is_file()]
     texts = [path.read_text("utf-8") for path in (*written, project.folder / "summary.md")]
-    assert len(texts) > 8
+    texts += [told.stdout, told.stderr, unreachable.output]
+    assert len(texts) > 11
+    assert "cannot be fetched from https://127.0.0.1:1/template" in unreachable.output
     assert [text for text in texts if secret in text or "hunter2" in text] == []
+
+
+def test_a_summary_that_cannot_be_written_is_an_error(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    template.commit({"template/app/code.py": fixed(3)}, tag="1.1.0")
+
+    result = update("--dry-run", "--summary", "nowhere/summary.md")
+
+    assert (result.exit_code, "nowhere/summary.md cannot be written: No such file" in result.output) == (
+        1,
+        True,
+    )
 
 
 def binary(template: Repository, project: Repository) -> None:

@@ -47,8 +47,7 @@ def resume(options: Options, *, is_alone: bool) -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         report.fail("Interrupted. `uv run app template-update --continue` begins again.")
         code = INTERRUPTED
-    report.end()
-    raise typer.Exit(code)
+    raise typer.Exit(code if report.end() else NEEDS_ATTENTION)
 
 
 def _resume(options: Options, report: Report) -> int:

@@ -33,8 +33,7 @@ def run(options: Options, choose: Callable[[Update], None]) -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         report.fail("Interrupted. Nothing has changed.")
         code = INTERRUPTED
-    report.end()
-    raise typer.Exit(code)
+    raise typer.Exit(code if report.end() else NEEDS_ATTENTION)
 
 
 class Run:
@@ -64,7 +63,8 @@ class Run:
             raise UpdateError(
                 f"Give only one of {' and '.join(self._options.on_stdout)}: each writes to standard output."
             )
-        dossier.require_place(self._dossier)
+        if self._options.applies or self._options.dossier:
+            dossier.require_place(self._dossier)
         with TemporaryDirectory(prefix="template-update-") as folder:
             update = Update(self._project, Path(folder), say=self._report.step)
             update.repository.require_no_markers()

@@ -176,7 +176,7 @@ def _mail(path: str) -> Seam:
 
 
 def _at_the_end_of_tests() -> Iterator[Seam]:
-    """A seam at the end of every file of tests. The example's are copied once, so they need none."""
+    """A seam at the end of every test file. Those of the example are copied once, so they need none."""
     for path in sorted((TEMPLATE / "tests").rglob("*.py")):
         name = path.relative_to(TEMPLATE).as_posix()
         if path.name.startswith("test_") and not name.startswith("tests/notes/"):

@@ -264,3 +264,6 @@ async def test_the_routes_follow_the_prefix(other_client, ada):
     client = await other_client(users_prefix="/accounts")
 
     assert (await client.post("/accounts/login/email", json={"email": EMAIL})).status_code == 202
+
+
+# Your own tests go below; template updates never touch them.

@@ -241,3 +241,6 @@ async def test_password_managers_find_the_page(client):
     answer = await client.get("/.well-known/passkey-endpoints")
 
     assert answer.json() == {"enroll": f"http://test{PAGE}", "manage": f"http://test{PAGE}"}
+
+
+# Your own tests go below; template updates never touch them.

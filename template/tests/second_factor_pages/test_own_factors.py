@@ -114,3 +114,6 @@ async def test_the_activity_is_described_in_words(signed_in, owner, browser, rem
         "A second factor was removed",
     ):
         assert sentence in page
+
+
+# Your own tests go below; template updates never touch them.

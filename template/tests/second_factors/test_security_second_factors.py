@@ -340,3 +340,6 @@ async def test_another_site_cannot_finish_a_login(owner, person):
     person.client.headers["Sec-Fetch-Site"] = "cross-site"
 
     assert (await person.answer(ticket, "/cookie", code=owner.code())).status_code == 403
+
+
+# Your own tests go below; template updates never touch them.

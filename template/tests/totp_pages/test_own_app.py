@@ -185,3 +185,6 @@ async def test_administrators_see_its_name(owner, make_user, log_in):
     admin = await log_in(await make_user("root@example.com", is_superuser=True))
 
     assert "Authenticator app" in (await admin.get(f"/admin/users/{owner.user.id}/second-factors")).text
+
+
+# Your own tests go below; template updates never touch them.

@@ -367,3 +367,6 @@ async def test_a_forwarded_address_is_trusted_only_from_a_trusted_proxy(
 
     (mail,) = await outbox()
     assert f"From: {address}, Safari" in mail.text_body
+
+
+# Your own tests go below; template updates never touch them.

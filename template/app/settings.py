@@ -543,7 +543,7 @@ def _own_link(data: dict[str, Any], action: str) -> str:
 def _contradictory(settings: Settings) -> Iterator[str]:
     """Reasons why *settings* contradict each other."""
     if settings.secret_key in settings.secret_key_fallbacks:
-        yield "SECRET_KEY_FALLBACKS: must not contain SECRET_KEY; it has the keys that were used before it."
+        yield "SECRET_KEY_FALLBACKS: must not contain SECRET_KEY; it is for the keys that came before it."
     if settings.registration == "private" and not settings.login_requires_verification:
         yield (
             "LOGIN_REQUIRES_VERIFICATION: must not be false with REGISTRATION=private, because a login that"

@@ -115,7 +115,7 @@ class CarefulSMTPBackend:
 
     async def send(self, message: EmailMessage) -> SendResult:
         if not message.sender or not message.all_recipients():
-            raise Undeliverable("the mail has no sender or no recipient")
+            raise Undeliverable("the e-mail has no sender or no recipient")
         with _sorted_errors():
             return await self.inner.send(message)
 
@@ -137,7 +137,7 @@ def _sorted_errors() -> Generator[None]:
     except ValueError as error:
         # hawkapi-mail raises these for a line break in a header, an invalid recipient or a non-ASCII address
         # (UnicodeEncodeError is a ValueError).
-        raise Undeliverable(f"the mail cannot be written ({type(error).__name__})") from error
+        raise Undeliverable(f"the e-mail cannot be encoded ({type(error).__name__})") from error
 
 
 def _refusal(error: BaseException | None) -> BaseException | None:

@@ -44,9 +44,9 @@ def dead(
             # A subject must not control the terminal (CWE-150).
             typer.echo("".join(each if each.isprintable() else "?" for each in line))
         if not found:
-            typer.echo("No mail was set aside.", err=True)
+            typer.echo("There are no e-mails that could not be sent.", err=True)
     if len(found) > limit:
-        typer.echo("… and more: raise --limit.", err=True)
+        typer.echo("There are more: raise --limit.", err=True)
 
 
 @cli.command()
@@ -71,7 +71,7 @@ def drop(
 
     chosen = _chosen(numbers, every)
     if every and not yes:
-        typer.confirm("Delete every mail that could not be sent?", abort=True)
+        typer.confirm("Delete every e-mail that could not be sent?", abort=True)
     done = asyncio.run(_for_each(chosen, dead_mails.drop))
     typer.echo(f"{_count(done)} deleted.")
 

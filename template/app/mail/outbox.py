@@ -41,7 +41,7 @@ DEAD = "dead"
 SENT = "sent"
 """Only in development: `mailbox.py`."""
 
-EXPIRED = "the link in the mail expired before it could be sent"
+EXPIRED = "the link in the e-mail expired before the e-mail could be sent"
 """The `last_error` of an e-mail that expired."""
 
 _SECRET = {"secret": True}  # nosec B105 - keeps a column out of exports; not a secret itself

@@ -280,11 +280,11 @@ def _refusal_of_ses(response: dict[str, Any]) -> SendError:
 
 def _require_addresses(message: EmailMessage) -> None:
     if not message.sender or not message.all_recipients():
-        raise Undeliverable("the mail has no sender or no recipient")
+        raise Undeliverable("the e-mail has no sender or no recipient")
 
 
 def _unwritable(error: ValueError) -> Undeliverable:
-    return Undeliverable(f"the mail cannot be written ({type(error).__name__})")
+    return Undeliverable(f"the e-mail cannot be encoded ({type(error).__name__})")
 
 
 def _client_with_token(key: SecretStr) -> httpx.AsyncClient:

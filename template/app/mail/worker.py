@@ -131,15 +131,17 @@ class Worker:
             if _deaths(row):
                 await outbox.renew(db, row, self._lease_of(row))
         if _deaths(row) >= MAX_DEATHS:
-            await self._set_aside(row, f"{MAX_DEATHS} workers died while they sent the mail")
+            await self._set_aside(row, f"{MAX_DEATHS} workers died while sending the e-mail")
             return True
         try:
             mail = opened(row.message, keys)
         except CannotDecrypt:
-            await self._set_aside(row, "the mail cannot be opened: it was stored with another SECRET_KEY")
+            await self._set_aside(
+                row, "the e-mail cannot be decrypted: it was stored with another SECRET_KEY"
+            )
             return True
         except msgspec.MsgspecError:
-            await self._set_aside(row, "the stored mail cannot be read")
+            await self._set_aside(row, "the stored e-mail cannot be read")
             return True
         if outbox.is_expired(row) and not mail.discard:
             await self._set_aside(row, outbox.EXPIRED)

@@ -33,7 +33,7 @@ def router_for(webhooks: Mapping[str, Webhook]) -> Router:
         """
         webhook = webhooks.get(provider)
         if webhook is None:
-            raise Problem(404, _("No webhook of this provider is configured."))
+            raise Problem(404, _("There is no webhook for this provider."))
         headers = dict(request.headers)
         try:
             events = await webhook.events(headers, await request.body())

@@ -181,7 +181,7 @@ def _domain(value: str) -> str:
     except ValueError:
         name = ""
     if not name or is_ip_address(name):
-        raise ValueError("must be a domain such as example.org, without https:// and port")
+        raise ValueError("must be a domain such as example.org, without https:// or a port")
     return name
 
 

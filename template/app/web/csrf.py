@@ -40,7 +40,7 @@ def require_same_origin(request: Request) -> None:
     is_front_end = site == "same-site" and origin in settings.cors_origins
     if not (site == "same-origin" or is_front_end or (site is None and origin == ours)):
         sentence = _(
-            "Cross-site request refused. Requests authenticated by a cookie must come from pages of this"
+            "Cross-site request rejected. Requests authenticated by a cookie must come from pages of this"
             " application. Clients other than browsers must send the header Origin: {origin}"
         )
         raise CrossSiteRequest(403, sentence.format(origin=ours), code="cross_site_request")

@@ -161,7 +161,7 @@ def problem_for(error: Exception) -> Response:
                 400, "The request ended before its body was complete.", code="incomplete_body"
             )
         case TimeoutError():
-            logger.error("a time limit ran out", exc_info=error)
+            logger.error("a time limit was exceeded", exc_info=error)
             return problem_response(504, "An operation that the response depends on took too long.")
         case database_errors.SQLAlchemyError() | OverflowError():
             return _database_problem(error)

@@ -273,7 +273,7 @@ class App(HawkAPI):
 
 def _wrong_method(allowed: Set[str]) -> Response:
     methods = ", ".join(sorted(allowed))
-    sentence = _("This URL only allows {methods}.").format(methods=methods)
+    sentence = _("This URL allows only {methods}.").format(methods=methods)
     return problem_response(405, sentence, headers={"Allow": methods})
 
 

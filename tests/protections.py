@@ -3228,4 +3228,18 @@ PROTECTIONS = [
         new="return False",
         test="test_retention.py::test_an_expired_link_is_not_sent",
     ),
+    Mutation(
+        name="a form with files is limited while it arrives",
+        file="app/web/framework/uploads.py",
+        old="max_body_size=mark.max_size).stream()",
+        new="max_body_size=2**40).stream()",
+        test="test_uploads.py::test_a_form_that_becomes_too_large_is_413_as_soon_as_it_does",
+    ),
+    Mutation(
+        name="a cursor fits no other list",
+        file="app/web/pagination.py",
+        old="if found[0] != order:",
+        new='if found[0] == "":',
+        test="test_pagination.py::test_the_cursor_of_another_list_is_refused",
+    ),
 ]

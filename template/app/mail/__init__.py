@@ -1,6 +1,6 @@
 """E-mail: stored in an outbox in the same transaction as the change, and sent by a worker after the commit.
 
-To send a mail from a request: `await app.state.mail.for_session(db).send(EmailMessage.build(...))`.
+To send an e-mail from a request: `await app.state.mail.for_session(db).send(EmailMessage.build(...))`.
 Template-owned. Start reading at `outbox.py`.
 """
 

@@ -1,8 +1,9 @@
-"""Recipients that get no mail, although the application sends it. Template-owned.
+"""Recipients that get no e-mail, even though the application sends it. Template-owned.
 
-A feature that knows such addresses adds a function to SUPPRESSIONS when it is imported. The worker asks them
-just before it sends. So a request does the same for every address, and its response reveals nothing. A
-feature that wants to know when a server refuses a mailbox that does not exist adds a function to ON_MISSING.
+A feature that knows such addresses adds a function to SUPPRESSIONS when it is imported. The worker calls
+these functions just before it sends. So a request does the same for every address, and its response reveals
+nothing. A feature that wants to know when a server says that a mailbox does not exist adds a function to
+ON_MISSING.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ from hawkapi_sqlalchemy import Database
 from sqlalchemy.ext.asyncio import AsyncSession
 
 type Suppression = Callable[[AsyncSession, set[str]], Awaitable[set[str]]]
-"""Returns the addresses, of those given, that get no mail."""
+"""Returns those of the given addresses that get no e-mail."""
 
 SUPPRESSIONS: list[Suppression] = []
 
@@ -22,7 +23,7 @@ ON_MISSING: list[Callable[[AsyncSession, set[str]], Awaitable[None]]] = []
 
 
 async def is_suppressed(database: Database, message: EmailMessage) -> bool:
-    """Whether no recipient of *message* may get it."""
+    """Whether every recipient of *message* is suppressed."""
     left = _addresses(message)
     if not SUPPRESSIONS or not left:
         return False

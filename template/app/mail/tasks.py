@@ -9,7 +9,7 @@ from app.tasks import PeriodicTask
 from app.web import App
 
 CLEANING = 600.0
-"""Seconds between two runs, which delete expired content and mails that were set aside long ago."""
+"""Seconds between runs, which delete expired content and e-mails that were set aside long ago."""
 
 
 def install(app: App) -> None:

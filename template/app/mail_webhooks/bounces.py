@@ -1,9 +1,9 @@
-"""Mailboxes that get no mail, because it bounced or because their owner complained about it.
+"""Mailboxes that get no e-mail, because one bounced or because their owner complained about one.
 
-A provider reports them, or an SMTP server refuses them as unknown. The worker discards their mails just
-before it sends them, so no request reveals which addresses are marked. A mark is cleared when a mailed link
-is used, by a superuser, or by `app mail-webhooks clear`. The row stays, so that an older event that arrives
-late or again does not mark the mailbox anew.
+A provider reports them, or an SMTP server rejects them as unknown. The worker discards their e-mails just
+before it would send them, so no request reveals which addresses are marked. A mark is cleared when an
+e-mailed link is used, by a superuser, or by `app mail-webhooks clear`. The row stays, so that an older event
+that arrives late or twice does not mark the mailbox again.
 """
 
 import logging
@@ -29,7 +29,7 @@ BOUNCE = "bounce"
 COMPLAINT = "complaint"
 
 KEPT = timedelta(days=365)
-"""How long a mark without an account is kept. The next mail after that may bounce, which marks it again."""
+"""How long a mark without an account is kept. The next e-mail after that may bounce, which marks it again."""
 
 
 class NotMarked(ValueError):
@@ -40,7 +40,7 @@ class NotMarked(ValueError):
 
 
 class Event(NamedTuple):
-    """A provider reports that *email* bounces for good, or complained."""
+    """A provider's report that *email* bounces permanently, or that its owner complained."""
 
     email: str
     reason: str
@@ -60,7 +60,7 @@ class BouncedMailbox(Base):
     reason: Mapped[str] = mapped_column(String(16))
     bounced_at: Mapped[datetime] = mapped_column(UTCDateTime)
     cleared_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """Since then the mailbox gets mail again. Older events are ignored."""
+    """Since this time, the mailbox gets e-mail again. Older events are ignored."""
 
 
 async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
@@ -99,7 +99,7 @@ async def marked_among(db: AsyncSession, addresses: Iterable[str]) -> set[str]:
 
 
 async def clear(db: AsyncSession, email: str) -> bool:
-    """Send mail to *email* again. Returns False if it was not marked."""
+    """Send e-mail to *email* again. Returns False if it was not marked."""
     marked = (BouncedMailbox.email == normalize_email(email), BouncedMailbox.cleared_at.is_(None))
     statement = update(BouncedMailbox).where(*marked).values(cleared_at=clock.now())
     cleared = await db.execute(
@@ -117,7 +117,7 @@ async def clear_by_hand(db: AsyncSession, email: str) -> None:
 
 
 async def remove_old(db: AsyncSession) -> None:
-    """Delete the marks without an account that are older than KEPT. Those of accounts go with the account."""
+    """Delete marks without an account that are older than KEPT. An account's marks are deleted with it."""
     old = (BouncedMailbox.user_id.is_(None), BouncedMailbox.bounced_at < clock.now() - KEPT)
     await db.execute(delete(BouncedMailbox).where(*old))
 

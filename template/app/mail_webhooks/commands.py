@@ -1,4 +1,4 @@
-"""Mailboxes that get no mail, because it bounced or because their owner complained."""
+"""Mailboxes that get no e-mail, because one bounced or because their owner complained."""
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ cli = typer.Typer(no_args_is_help=True, help=__doc__)
 @cli.command()
 @friendly_errors
 def bounced() -> None:
-    """List the mailboxes that get no mail, newest first."""
+    """List the mailboxes that get no e-mail, newest first."""
     rows = asyncio.run(_bounced())
     for row in rows:
         typer.echo(f"{row.bounced_at:%Y-%m-%d %H:%M}  {row.reason:9}  {row.email}")
@@ -27,7 +27,7 @@ def bounced() -> None:
 @cli.command()
 @friendly_errors
 def clear(email: Annotated[str, typer.Argument(help="The e-mail address.")]) -> None:
-    """Send mail to an address again, for example because its owner says that it works now."""
+    """Send e-mail to an address again, for example because its owner says that it works now."""
     from app.mail_webhooks.bounces import NotMarked
 
     try:

@@ -1,10 +1,10 @@
 """Metrics for Prometheus. Each process listens on a port of its own: METRICS_PORT or the next free one.
 
-Register your own metrics in `registry`, from a feature of yours:
+Register your own metrics in `registry`, from one of your features:
 
     orders = Counter("orders", "Orders by outcome.", ["outcome"], registry=metrics_of(app.state).registry)
 
-A label needs few values, because each combination of values is a time series.
+A label must have few values, because each combination of values is a time series.
 """
 
 import logging
@@ -41,9 +41,9 @@ from app.web import App
 logger = logging.getLogger("app.observability")
 
 PORTS = 32
-"""How many ports are tried, from METRICS_PORT on."""
+"""How many ports are tried, starting at METRICS_PORT."""
 OUTBOX_INTERVAL = 15.0
-"""Seconds between looks at the outbox."""
+"""Seconds between measurements of the outbox."""
 
 
 class Metrics:
@@ -56,7 +56,7 @@ class Metrics:
         GCCollector(registry=self.registry)
         self.requests = Histogram(
             "http_request_duration_seconds",
-            "Seconds until the response was sent. A 429 is a limit that was reached.",
+            "Seconds until the response was sent. A 429 means that a rate limit was reached.",
             ["method", "route", "status"],
             registry=self.registry,
         )
@@ -68,28 +68,28 @@ class Metrics:
         )
         waiting = Gauge(
             "password_hashes_pending",
-            "Password hashes that are computed or wait for a thread.",
+            "Password hashes that are being computed or waiting for a thread.",
             registry=self.registry,
         )
         waiting.set_function(lambda: hasher.pending)
         self.deliveries = Counter(
             "mail_deliveries",
-            "What became of mails: sent, retried, dead (set aside), suppressed or discarded.",
+            "E-mails by outcome: sent, retried, dead (set aside), suppressed or discarded.",
             ["outcome"],
             registry=self.registry,
         )
         for outcome in OUTCOMES:
             # A series that begins with the first failure would hide that failure from `increase`.
             self.deliveries.labels(outcome)
-        self.mails = Gauge("mails", "Mails in the outbox, by status.", ["status"], registry=self.registry)
+        self.mails = Gauge("mails", "E-mails in the outbox, by status.", ["status"], registry=self.registry)
         self.oldest_mail = Gauge(
             "oldest_due_mail_age_seconds",
-            "How long the oldest mail that could be sent has waited.",
+            "How long the oldest e-mail that is due has been waiting.",
             registry=self.registry,
         )
 
     def serve(self, host: str, port: int) -> int:
-        """Listen on the first free port from *port* on, and return it."""
+        """Listen on the first free port, starting at *port*, and return it."""
         for each in range(port, port + PORTS):
             try:
                 start_http_server(each, host, registry=self.registry)
@@ -112,7 +112,7 @@ class Metrics:
             self.requests.labels(*labels).observe(time.perf_counter() - began)
 
     async def look_at_outbox(self, db: AsyncSession) -> None:
-        """Count the mails."""
+        """Count the e-mails, and measure how long the oldest one that is due has been waiting."""
         by_status = select(OutboxMessage.status, func.count()).group_by(OutboxMessage.status)
         rows = (await db.execute(by_status)).all()
         counts = {row[0]: row[1] for row in rows}
@@ -133,7 +133,7 @@ def metrics_of(services: Services) -> Metrics | None:
 
 
 def install(app: App) -> None:
-    """Measure requests, audit events, hashes and mails. Serve the metrics once the process works."""
+    """Measure requests, audit events, hashes and e-mails. Serve the metrics once the process is running."""
     settings, database = app.state.settings, app.state.db
     metrics = _of_services[app.state] = Metrics(app.state.users.hasher)
     app.wrap(observe(metrics.measure))

@@ -75,3 +75,6 @@ def sent(db: Database) -> Sent:
         return backend.sent
 
     return work
+
+
+# Your own fixtures go below; template updates never touch them.

@@ -244,3 +244,6 @@ def test_the_commands_are_found() -> None:
 
     assert "bounced" in shown
     assert "clear" in shown
+
+
+# Your own tests go below; template updates never touch them.

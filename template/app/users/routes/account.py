@@ -126,7 +126,7 @@ async def change_password(
     else:
         tokens = msgspec.structs.asdict(tokens_for(users, issued))
     remember_browser(request, users, issued.user)
-    return PasswordChanged(**msgspec.structs.asdict(public(issued.user)), **tokens)
+    return msgspec.convert(msgspec.structs.asdict(public(issued.user)) | tokens, PasswordChanged)
 
 
 @router.post("/me/email", status_code=202, dependencies=[limited_by("request_email_change")])

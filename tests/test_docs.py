@@ -312,11 +312,6 @@ CHANGES = {
 """The changes of the next version, as described on the page."""
 
 
-def alone(project: Path) -> dict[str, str]:
-    """Leave the project as it was generated."""
-    return {}
-
-
 def with_the_line_endings_of_windows_in_a_larger_repository(project: Path) -> dict[str, str]:
     """Make the project's files those of Windows, and a repository of the folder above, in which it lies."""
     for path in project.rglob("*"):
@@ -329,10 +324,9 @@ def with_the_line_endings_of_windows_in_a_larger_repository(project: Path) -> di
 
 
 LAYOUTS: list[Callable[[Path], dict[str, str]]] = [
-    alone,
     with_the_line_endings_of_windows_in_a_larger_repository,
 ]
-"""How an owner may keep a project. Each returns what it changes for the reader."""
+"""How owners keep projects, if not as they were generated. Each returns what differs for the reader."""
 
 
 @pytest.fixture(params=LAYOUTS, ids=lambda layout: layout.__name__)

@@ -405,7 +405,20 @@ def test_a_dossier_that_cannot_be_read_is_explained(
     assert "Delete the folder .template-update" in " ".join(result.output.split())
 
 
-@pytest.mark.parametrize("option", ["--check", "--dry-run", "--to=1.1.0", "--show=app/code.py"])
+def test_an_update_that_was_undone_cannot_be_continued(
+    template: Repository, project: Repository, update: Run
+) -> None:
+    in_conflict(template, project)
+    update()
+    project.git("reset", "--quiet", "--hard")
+
+    result = update("--continue")
+
+    assert result.exit_code == 1
+    assert result.output == "The update to 1.1.0 was undone, so there is nothing to continue.\n"
+
+
+@pytest.mark.parametrize("option", ["--check", "--dry-run", "--to=1.1.0", "--summary=summary.md"])
 def test_continue_stands_alone(project: Repository, update: Run, option: str) -> None:
     result = update("--continue", option)
 

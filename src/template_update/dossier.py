@@ -63,13 +63,13 @@ class Dossier:
             (folder / ".gitignore").write_text("*\n", "utf-8")
             for number, (conflict, versions) in enumerate(zip(self.conflicts, sides, strict=True), 1):
                 self._write_page(folder, number, conflict, versions)
-            (folder / _STATE).write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False), "utf-8")
+            (folder / _STATE).write_text(json.dumps(asdict(self), indent=2), "utf-8")
             self.write_index(folder, [each.path for each in self.conflicts])
         except OSError as error:
             raise UpdateError(f"The dossier cannot be written to {folder}: {error.strerror}.") from None
 
     def write_index(self, folder: Path, open_paths: Collection[str]) -> None:
-        """Write the index, in which the conflicts in *open_paths* are left."""
+        """Write the index. The conflicts in *open_paths* are left."""
         left = sum(each.path in open_paths for each in self.conflicts)
         lines = [
             f"# {self._title}",
@@ -95,7 +95,7 @@ class Dossier:
             "The update is done when this command exits with 0. It then deletes this folder, and you commit."
             " To undo the whole update instead: `git reset --hard`.",
         ]
-        (folder / _INDEX).write_text("\n".join(lines) + "\n", "utf-8")
+        (folder / _INDEX).write_text("\n".join(lines) + "\n", "utf-8", errors="replace")
 
     @property
     def _title(self) -> str:
@@ -136,8 +136,8 @@ class Dossier:
             lines += _sides(names, place)
         lines += ["", "## Done when", "", "The file has no conflict marker (`<<<<<<<`), and this passes:", ""]
         lines += _fenced(f"git add {quote(conflict.path)}\n{running(conflict.tests)}", "sh")
-        text = "\n".join(lines) + "\n"
-        (folder / _page(number, conflict)).write_bytes(text.encode("utf-8", "replace"))
+        page = folder / _page(number, conflict)
+        page.write_text("\n".join(lines) + "\n", "utf-8", errors="replace")
 
 
 def require_place(folder: Path) -> None:

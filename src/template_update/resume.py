@@ -17,6 +17,7 @@ from template_update.options import NEEDS_ATTENTION, Options
 from template_update.project import ProjectTools
 from template_update.report import Report
 from template_update.repository import LOCK_FILE, Repository
+from template_update.template import Answers
 
 INTERRUPTED = 130
 
@@ -36,9 +37,10 @@ def resume(options: Options, *, is_alone: bool) -> NoReturn:
     """
     report = Report(options)
     try:
-        if not (is_alone and options.applies):
+        if not (is_alone and options.applies) or options.summary:
             raise UpdateError(
-                "--continue cannot be combined with --check, --to, --answers, --dry-run, --diff or --show."
+                "--continue cannot be combined with --check, --to, --answers, --dry-run, --diff, --show or"
+                " --summary."
             )
         code = _resume(options, report)
     except UpdateError as error:
@@ -55,6 +57,9 @@ def _resume(options: Options, report: Report) -> int:
     repository = Repository(project)
     folder = project / (options.dossier or dossier.FOLDER)
     found = dossier.Dossier.read(folder)
+    if found and Answers.read(project).version != found.new:
+        dossier.remove(folder)
+        raise UpdateError(f"The update to {found.new} was undone, so there is nothing to continue.")
     left = list(_left(repository))
     report.data["to_resolve"] = [each._asdict() for each in left]
     if found:

@@ -52,7 +52,7 @@ def _verdict(data: dict[str, Any]) -> str:
     if conflicts:
         these = "conflict" if conflicts == 1 else "conflicts"
         return f"{conflicts} {these}. Do not merge this before they are resolved."
-    if not data.get("is_needed"):
+    if not (data.get("is_needed") or data.get("findings")):
         return f"Nothing to pull: this project is at {data['from']}."
     tests = "Ruff and the tests pass." if data.get("is_tested") else "The tests were not run."
     if data.get("problems"):
@@ -69,8 +69,8 @@ def _conflicts(version: str, conflicts: list[dict[str, Any]]) -> Iterator[str]:
         yield f"- [ ] `{each['path']}`{line}: {each['reason']}. Then: `{running(each['tests'])}`"
         yield from (f"  {entry}" for text in each["changelog"] for entry in text.splitlines())
     yield ""
-    yield "This branch has the conflict markers (`<<<<<<<`), so that nothing is lost. Resolve them on it."
-    yield "This command says what is left, and runs the checks and tests once nothing is left:"
+    yield "This branch has the conflict markers (`<<<<<<<`), so that nothing is lost. Resolve the conflicts"
+    yield "here. This command says what is left, and runs the checks and tests once nothing is left:"
     yield from ("", "```sh", "uv run app template-update --continue", "```", "")
     yield "For a page with the three versions of each conflict, run this on the branch before the update:"
     yield from ("", "```sh")

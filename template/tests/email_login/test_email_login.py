@@ -118,7 +118,7 @@ async def test_a_new_browser_is_told_by_mail(ada, person, make_person, outbox):
     await person.log_in()
     await make_person("Other/1.0").log_in()
 
-    assert (await outbox())[-1].subject.endswith(": New log-in")
+    assert (await outbox())[-1].subject.endswith(": New login")
 
 
 async def test_a_login_takes_a_deletion_back(make_user, person, events):

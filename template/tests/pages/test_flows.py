@@ -263,7 +263,7 @@ async def test_the_activity_is_described_in_words_and_paginated(log_in, make_use
     newest = await browser.get("/account/activity")
     older = await browser.get(re.search(r'href="(/account/activity\?before=\d+)"', newest.text)[1])
 
-    assert newest.text.count("A login attempt was refused") == 24
+    assert newest.text.count("A login attempt was rejected") == 24
     assert "Something of yours" in newest.text
     assert "by an administrator" in newest.text
     assert "The password was changed" in older.text

@@ -175,7 +175,7 @@ async def test_codes_are_described_in_words(signed_in, owner, browser, wait):
 
     for sentence in (
         "A wrong code was entered at login, after the correct password",
-        "A wrong code was entered to confirm the login",
+        "A wrong code was entered when confirming the login",
         "The login was confirmed with a code",
     ):
         assert sentence in page

@@ -24,7 +24,7 @@ def figures_of(folder: Path, *options: str) -> dict[str, Any]:
 
 @pytest.mark.minutes
 def test_no_edit_is_lost_misplaced_or_doubled(tmp_path: Path, record_property: Callable[[str, str], None]):
-    figures = figures_of(tmp_path, "--projects", "2", "--variants", "1", "--sample", "0")
+    figures = figures_of(tmp_path, "--only", "bulk", "--projects", "2", "--variants", "1")
 
     groups = [
         (kind, name, outcomes)

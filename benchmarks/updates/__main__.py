@@ -4,13 +4,16 @@
     uv run python benchmarks/updates --projects 20 --sample 0 --output /tmp/small
 
 Makes projects with edits at random, and next versions of the template, and counts what has become of each
-edit. Writes the figures and a page, `results.json` and `results.md`, and the table in README.md.
+edit. Writes the figures and a page, `results.json` and `results.md`, and the table in README.md. Ctrl+C ends
+the bulk early.
 """
 
 import argparse
+import gc
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,8 +38,10 @@ from versions import changed_lines
 HERE = Path(__file__).resolve().parent
 TABLE = re.compile(r"(?<=<!-- benchmarks/updates -->\n\n).*?(?=\n\n)", re.DOTALL)
 """Where README.md has it."""
-PART = 5
+PART = 2
 """Projects that one process merges before it starts with new repositories."""
+
+PARTS = ("bulk", "sample")
 
 type Count = Counter[tuple[str, str, str, str]]
 """Edits by the kind of version, tool, group and outcome."""
@@ -61,13 +66,24 @@ def main() -> None:
     )
     parser.add_argument("--no-suites", action="store_true", help="do not run the tests of the sample")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (one for each core)")
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure; the rest stays as it was"
+    )
     parser.add_argument("--output", type=Path, help="folder for the results, instead of here and README.md")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        figures = measure(options, Path(folder))
     output = options.output or HERE
     output.mkdir(parents=True, exist_ok=True)
-    (output / "results.json").write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    stored = output / "results.json"
+    figures = json.loads(stored.read_text("utf-8")) if stored.exists() else {"sample": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        say("Making the next versions ...")
+        template = Template(Path(folder))
+        steps = template.steps(options.seed, options.variants, options.kinds)
+        if "bulk" in options.only:
+            figures |= _bulk(options, Path(folder), template, steps)
+        if "sample" in options.only:
+            figures |= _sample(options, Path(folder), template, steps)
+    stored.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
     (output / "results.md").write_text(page(figures), "utf-8")
     if not options.output:
         readme = REPOSITORY / "README.md"
@@ -75,24 +91,21 @@ def main() -> None:
     print(table(figures))
 
 
-def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Make everything in *folder* and return the figures."""
-    say("Making the next versions ...")
-    template = Template(folder)
-    steps = template.steps(options.seed, options.variants, options.kinds)
-    work = _parts(options)
+def _bulk(options: argparse.Namespace, folder: Path, template: Template, steps: list[Step]) -> dict[str, Any]:
+    """Merge every project and return the figures."""
+    parts = _parts(options)
     counts: Count = Counter()
     began = time.monotonic()
+    merged = 0
     with Pool(options.jobs, _begin, (folder, template.copied_once, steps)) as pool:
-        for number, count in enumerate(pool.imap_unordered(_merge, work), 1):
-            counts += count
-            done = sum(counts.values()) // 2
-            say(f"{number} of {len(work)} parts: {done:,} edits in {time.monotonic() - began:.0f} s")
-    sample = Sample(folder, template.copied_once, suites=not options.no_suites)
-    sampled: dict[str, Any] = {}
-    for step in {step.kind: step for step in reversed(steps)}.values() if options.sample else ():
-        say(f"Updating with the commands: {step.kind} ...")
-        sampled[step.kind] = sample.update(step, options.seed, options.sample)
+        try:
+            for number, (projects, count) in enumerate(pool.imap_unordered(_merge, parts), 1):
+                counts += count
+                merged += projects
+                edits = sum(counts.values()) // 2
+                say(f"{number} of {len(parts)} parts: {edits:,} edits in {time.monotonic() - began:.0f} s")
+        except KeyboardInterrupt:
+            say("Interrupted. What was merged so far counts.")
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": _machine(),
@@ -100,12 +113,11 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             ["git", "--version"], capture_output=True, text=True, check=True
         ).stdout.strip(),
         "copier": version("copier"),
-        "arguments": f"--projects {options.projects} --edits {options.edits} --seed {options.seed}"
-        f" --variants {options.variants} --sample {options.sample}",
+        "arguments": f"--projects {merged} --edits {options.edits} --seed {options.seed}"
+        f" --variants {options.variants}",
         "recorded": template.recorded,
         "edits": options.edits,
         "library": len(LIBRARY),
-        "suites": not options.no_suites,
         "sizes": {kind: _size([step for step in steps if step.kind == kind]) for kind in options.kinds},
         "bulk": {
             kind: {
@@ -117,8 +129,20 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             }
             for kind in options.kinds
         },
-        "sample": {kind: sampled[kind] for kind in options.kinds if kind in sampled},
     }
+
+
+def _sample(
+    options: argparse.Namespace, folder: Path, template: Template, steps: list[Step]
+) -> dict[str, Any]:
+    """Update a few projects with the commands and return the figures."""
+    sample = Sample(folder, template.copied_once, suites=not options.no_suites)
+    found: dict[str, Any] = {}
+    for kind in options.kinds:
+        step = next(step for step in steps if step.kind == kind)
+        say(f"Updating with the commands: {kind} ...")
+        found[kind] = sample.update(step, options.seed, options.sample)
+    return {"sample": found, "suites": not options.no_suites}
 
 
 def say(sentence: str) -> None:
@@ -144,10 +168,16 @@ _given: tuple[Path, list[str], list[Step]]
 def _begin(*given: Any) -> None:
     global _given
     _given = given
+    # Syntax trees have no cycles, and looking for some takes longer than parsing.
+    gc.disable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _merge(part: _Part) -> Count:
-    """Merge some projects into a next version of each kind, in both ways, and count the outcomes."""
+def _merge(part: _Part) -> tuple[int, Count]:
+    """Merge some projects into a next version of each kind, in both ways.
+
+    Returns how many there are, and the outcomes of their edits.
+    """
     seed, edits, numbers = part
     folder, copied_once, steps = _given
     counts: Count = Counter()
@@ -174,7 +204,7 @@ def _merge(part: _Part) -> Count:
                             say(
                                 f"{outcome}: {made.edit.what}, {made.edit.path}, project {number}, {step.tag}"
                             )
-    return counts
+    return len(numbers), counts
 
 
 def _one_of_each_kind(steps: list[Step], number: int) -> Iterator[Step]:

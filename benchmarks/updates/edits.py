@@ -9,6 +9,7 @@ from random import Random
 
 import kinds
 from kinds import Make
+from places import is_valid
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
 
@@ -66,7 +67,7 @@ def edited(files: dict[str, str], random: Random, count: int, *, keeps_tests: bo
         before = project.files.get(edit.path, files[edit.path])
         name = f"own{number:03d}q{random.randrange(10**6):06d}"
         after = edit.make(before, name, random)
-        if after is not None and after != before:
+        if after is not None and after != before and is_valid(edit.path, after):
             project.files[edit.path] = after
             project.made.append(Made(edit, name, tuple(_gone(before, after))))
     _forget_overwritten(project)

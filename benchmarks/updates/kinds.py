@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from random import Random
 
-from places import Function, definitions, first_line, parsed
+from places import Function, definitions, first_line, is_valid, parsed
 
 type Make = Callable[[str, str, Random], str | None]
 """Takes a text, the name of the edit and a generator. Returns the new text, or None if it has no place."""
@@ -101,7 +101,7 @@ def statement_removed(text: str, name: str, random: Random) -> str | None:
     random.shuffle(found)
     for each in found:
         changed = _without(text, each.lineno, each.lineno)
-        if changed and parses(changed):
+        if changed and is_valid(".py", changed):
             return changed
     return None
 
@@ -339,15 +339,6 @@ def removed(pattern: str) -> Make:
 # What the kinds above need
 
 
-def parses(text: str) -> bool:
-    """Whether it is valid Python."""
-    try:
-        ast.parse(text)
-    except SyntaxError:
-        return False
-    return True
-
-
 def _functions(text: str) -> list[Function]:
     return [each for _, each in definitions(parsed(text)) if _is_function(each)]
 
@@ -385,7 +376,7 @@ def _changed_line(
     random.shuffle(found)
     for number, match in found:
         changed = "\n".join([*lines[:number], change(match), *lines[number + 1 :]])
-        if parses(changed):
+        if is_valid(".py", changed):
             return changed
     return None
 
@@ -428,7 +419,8 @@ def _locals(function: Function) -> list[str]:
 
 
 def _is_text(statement: ast.AST) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def _is_function(statement: ast.stmt) -> bool:

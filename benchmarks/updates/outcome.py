@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edits import Edited, Made
-from places import places
+from places import is_valid, places
 from versions import Version
 
 type Outcome = Literal["merged", "conflict", "lost", "misplaced", "twice"]
@@ -69,19 +69,15 @@ class _Judge:
     """Compares one file of the project before and after."""
 
     def __init__(self, path: str, old: str, mine: str, version: Version, result: Sides) -> None:
+        self._path, self._old, self._mine = path, old, mine
+        self._new = version.files.get(path, old)
+        self._renamed = version.renamed.get(path, {})
         self._before, self._after = mine.lower(), result.yours.lower()
         self._conflicts = [(yours.lower(), theirs) for yours, theirs in result.conflicts]
         self._lines = Counter(result.yours.split("\n"))
-        new = version.files.get(path, old)
-        self._theirs = Counter(new.split("\n")) - Counter(old.split("\n"))
-        self._is_code = path.endswith(".py")
-        self._renamed = version.renamed.get(path, {})
-        self._places_of_old, self._places_of_new = set(places(path, old)), set(places(path, new))
+        self._theirs = Counter(self._new.split("\n")) - Counter(old.split("\n"))
         self._places_before = places(path, mine)
-        try:
-            self._places_after = places(path, result.yours)
-        except SyntaxError:
-            self._places_after = None
+        self._places_after = places(path, result.yours) if is_valid(path, result.yours) else None
 
     def outcome(self, made: Made) -> Outcome:
         if made.edit.deletes:
@@ -109,11 +105,36 @@ class _Judge:
             # Without a conflict, it is broken. Else the resolution may lack what the template's side has.
             return bool(self._conflicts)
         before, after = (
-            [place for place, line in zip(where, text.split("\n"), strict=True) if name in line]
-            for where, text in ((self._places_before, self._before), (self._places_after, self._after))
+            [number for number, line in enumerate(text.split("\n")) if name in line]
+            for text in (self._before, self._after)
         )
-        expected = map(self._new_name, before)
-        return all(map(self._is_same, sorted(expected), sorted(after)))
+        # In a conflict about its first line, a function still has its old name.
+        expected, found = (
+            sorted(self._new_name(where[number]) for number in numbers)
+            for where, numbers in ((self._places_before, before), (self._places_after, after))
+        )
+        if all(map(self._is_same, expected, found)):
+            return True
+        return {self._places_after[number] for number in after} <= self._places_around(before[0])
+
+    def _places_around(self, number: int) -> set[str]:
+        """Where the new version has the nearest lines before and after a line of the project.
+
+        The template may have moved them into another function, and then the edit belongs there, too.
+        """
+        lines = self._new.split("\n")
+        once = {line for line, count in Counter(lines).items() if count == 1 and len(line.strip()) > 12}
+        where = dict(zip(lines, places(self._path, self._new), strict=True))
+        mine, place = self._mine.split("\n"), self._places_before[number]
+        found: set[str] = set()
+        for around in (range(number - 1, -1, -1), range(number + 1, len(mine))):
+            for each in around:
+                if self._places_before[each] != place:
+                    break
+                if mine[each] in once:
+                    found.add(where[mine[each]])
+                    break
+        return found
 
     def _new_name(self, place: str) -> str:
         """What the new version calls the function or class *place*."""
@@ -124,5 +145,7 @@ class _Judge:
 
     def _is_same(self, before: str, after: str) -> bool:
         """Whether two places are the same, apart from the words of a heading."""
-        is_reworded = before not in self._places_of_new and after not in self._places_of_old
-        return before == after or (is_reworded and not self._is_code)
+        if before == after or self._path.endswith(".py"):
+            return before == after
+        old, new = (places(self._path, text) for text in (self._old, self._new))
+        return before not in new and after not in old

@@ -41,6 +41,14 @@ def parsed(text: str) -> ast.Module:
     return ast.parse(text)
 
 
+def is_valid(path: str, text: str) -> bool:
+    """Whether *text* can be parsed, if it is Python."""
+    try:
+        return not path.endswith(".py") or bool(parsed(text))
+    except SyntaxError:
+        return False
+
+
 def definitions(scope: ast.AST, prefix: str = "") -> Iterator[tuple[str, Definition]]:
     """Every function and class in *scope*, with its qualified name. What encloses comes first."""
     for part in ("body", "orelse", "finalbody", "handlers", "cases"):

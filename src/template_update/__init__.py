@@ -9,7 +9,8 @@ It runs in its own environment, which uv creates, and in the project's folder:
 
 1. `repository.py` finds the project's repository and refuses states in which an update cannot be undone.
    `template.py` reads `.copier-answers.yml`, clones the template and finds the version to update to.
-2. `rendering.py` renders the old and the new version with Copier and the project's answers.
+2. `rendering.py` renders the old and the new version with Copier and the project's answers, and with the
+   shortcut in `copier_command.py`.
 3. `formatting.py` formats both with the project's rules. `line_endings.py` ends their
    lines as the project does.
 4. `merge.py` merges the difference into the project's last commit, in git's object database and in a

@@ -48,7 +48,7 @@ def test_the_lines_that_conflict_are_those_that_git_reports(release, tmp_path: P
     found = release.hunks(old, new)["file.py"]
 
     expected = {number for number in range(len(lines)) if conflicts(number)}
-    assert release.conflicting_lines(found, len(lines)) == expected
+    assert release.conflicting_lines(found) & set(range(len(lines))) == expected
     assert 5 < len(expected) < 20
 
 
@@ -58,10 +58,11 @@ def test_the_cost_is_counted_by_function(release, tmp_path: Path):
 
     found = release.cost(old, new)
 
-    assert found.conflicting == {("file.py", "two"): 3}
+    assert found.conflicting["file.py", "one"] == 0
+    assert found.conflicting["file.py", "two"] == 3
     assert found.lines["file.py", "one"] == 3
     assert list(release.report(found, 1)) == [
-        "37.5 % of all edits of one line would conflict with what is new.",
+        "50.0 % of all edits of one line would conflict with what is new.",
         "     3 of    3 lines  file.py  two",
     ]
 

@@ -40,7 +40,7 @@ class Cost:
 
     conflicting: Counter[Place] = field(default_factory=Counter[Place])
     lines: Counter[Place] = field(default_factory=Counter[Place])
-    """All lines, each of which is an edit."""
+    """All lines with text, each of which is an edit."""
 
     @property
     def percent(self) -> float:
@@ -57,21 +57,22 @@ def cost(old: Path, new: Path) -> Cost:
         # Nobody edits a packed file, and git merges no binary one.
         if b"\0" in content or not (new / name).exists():
             continue
-        where = places(name.removesuffix(".jinja"), content.decode())
-        found.lines.update((name, place) for place in where)
-        found.conflicting.update(
-            (name, where[line]) for line in conflicting_lines(changed.get(name, []), len(where))
-        )
+        text = content.decode()
+        where, touched = places(name.removesuffix(".jinja"), text), conflicting_lines(changed.get(name, []))
+        for number, line in enumerate(text.split("\n")):
+            if line.strip():
+                found.lines[name, where[number]] += 1
+                found.conflicting[name, where[number]] += number in touched
     return found
 
 
-def conflicting_lines(hunks: list[tuple[int, int]], count: int) -> set[int]:
-    """The lines, from 0, of a file of *count* lines whose change would touch one of *hunks*.
+def conflicting_lines(hunks: list[tuple[int, int]]) -> set[int]:
+    """The lines, from 0, whose change would touch one of *hunks*.
 
     Each hunk is the first line that it changes, and the line after its last one. Git finds a conflict in two
     changes even if there is no line between them.
     """
-    return {line for start, end in hunks for line in range(max(0, start - 1), min(end + 1, count))}
+    return {line for start, end in hunks for line in range(start - 1, end + 1)}
 
 
 def hunks(old: Path, new: Path) -> dict[str, list[tuple[int, int]]]:

@@ -7,6 +7,7 @@ Run it as `run(port, request, ...)`, which starts the process and returns what i
 
 import asyncio
 import json
+import re
 import select
 import socket
 import sys
@@ -58,13 +59,16 @@ def once(port: int, data: bytes) -> tuple[int, bytes]:
     return int(answer[9:12]), answer.partition(b"\r\n\r\n")[2]
 
 
-async def run(port: int, *requests: bytes, connections: int, seconds: float, once: bool = False) -> Load:
+async def run(
+    port: int, *requests: bytes, connections: int, seconds: float, once: bool = False, renewed: str = ""
+) -> Load:
     """Send one of *requests* over and over on each of *connections* for *seconds*.
 
-    *once*: send each of *requests* at most once instead.
+    *once*: send each of *requests* at most once instead. *renewed*: a JSON field, such as a refresh token, whose
+    value in the next request is that of the last response.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, __file__, str(port), str(connections), str(seconds), str(int(once))),
+        *(sys.executable, __file__, str(port), str(connections), str(seconds), str(int(once)), renewed),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -74,7 +78,9 @@ async def run(port: int, *requests: bytes, connections: int, seconds: float, onc
     return Load(**json.loads(output))
 
 
-def measure(port: int, requests: list[bytes], connections: int, seconds: float, once: bool) -> Load:
+def measure(
+    port: int, requests: list[bytes], connections: int, seconds: float, once: bool, renewed: str
+) -> Load:
     latencies: list[float] = []
     statuses: dict[str, int] = {}
     poll = select.epoll()
@@ -83,6 +89,7 @@ def measure(port: int, requests: list[bytes], connections: int, seconds: float, 
     queue = iter(requests)
     sent_at: dict[int, float] = {}
     partial: dict[int, bytes] = {}
+    field = re.compile(rf'("{renewed}": ?")([^"]*)'.encode())
     for each in range(connections):
         connection = socket.create_connection(("127.0.0.1", port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -113,6 +120,11 @@ def measure(port: int, requests: list[bytes], connections: int, seconds: float, 
             following = next(data[number], None) if now < end else None
             if following is None:
                 del sent_at[number]
+            elif renewed and (value := field.search(answer)):
+                following = field.sub(rb"\g<1>" + value[2], following)
+                data[number] = repeat(following)
+                sent_at[number] = clock()
+                connection.send(following)
             else:
                 sent_at[number] = now
                 connection.send(following)
@@ -130,7 +142,7 @@ def _is_complete(answer: bytes) -> bool:
 
 
 if __name__ == "__main__":
-    port, connections, seconds, once_each = sys.argv[1:]
+    port, connections, seconds, once_each, renewed = sys.argv[1:]
     requests = [each.encode() for each in json.load(sys.stdin)]
-    result = measure(int(port), requests, int(connections), float(seconds), once_each == "1")
+    result = measure(int(port), requests, int(connections), float(seconds), once_each == "1", renewed)
     json.dump(asdict(result), sys.stdout)

@@ -107,9 +107,9 @@ def servers(
             serve = ["granian", "--interface", "asgi", "--workers", "1", "--port", str(port), kind.target]
             with (folder / f"{kind.name}.log").open("wb") as log:
                 running.append(subprocess.Popen([*tool, *serve], env=environment, stdout=log, stderr=log))
-            peers.append(Peer(kind, port, secret, running[-1].pid, urls[-1]))
-        for peer in peers:
-            peer.wait_until_ready()
+            began = time.monotonic()
+            wait_for_response(port, kind.name)
+            peers.append(Peer(kind, port, secret, running[-1].pid, urls[-1], time.monotonic() - began))
         yield peers
     finally:
         for process in running:
@@ -165,23 +165,20 @@ def wait_for_response(port: int, name: str) -> None:
 class Peer:
     """One of the applications under load."""
 
-    def __init__(self, kind: Kind, port: int, secret: str, pid: int, database_url: str) -> None:
-        """*pid*: of the process whose children are the server."""
+    def __init__(
+        self, kind: Kind, port: int, secret: str, pid: int, database_url: str, start: float
+    ) -> None:
+        """*pid*: of the process whose children are the server. *start*: seconds until the first response."""
         self.kind = kind
         self.port = port
         self.pid = pid
         self.database_url = database_url
+        self.start = start
         self._secret = secret
-        self._me: list[bytes] = []
-
-    def wait_until_ready(self) -> None:
-        wait_for_response(self.port, self.kind.name)
 
     def register(self) -> None:
         status, _ = once(self.port, self._registration(EMAIL))
         assert status == 201, (self.kind.name, status)
-        # A login for each connection: the project looks its session up, and remembers tokens it has checked.
-        self._me = [request("GET", "/users/me", headers=self.log_in()) for _ in range(CONNECTIONS)]
 
     def log_in(self) -> dict[str, str]:
         """Log in, and return the header that proves it."""
@@ -200,7 +197,20 @@ class Peer:
         return jwt.encode(claims, self._secret, algorithm="HS256")
 
     async def me(self, seconds: float) -> Load:
-        return (await run(self.port, *self._me, connections=CONNECTIONS, seconds=seconds)).require(200)
+        # A login for each connection: the project looks its session up, and remembers tokens it has checked.
+        # New ones each time: after as many logins as `logins` makes, the oldest sessions have ended.
+        requests = [request("GET", "/users/me", headers=self.log_in()) for _ in range(CONNECTIONS)]
+        return (await run(self.port, *requests, connections=CONNECTIONS, seconds=seconds)).require(200)
+
+    async def refreshes(self, seconds: float) -> Load:
+        """Eight clients refresh their tokens, each with the token from its last response."""
+        requests: list[bytes] = []
+        for _ in range(8):
+            tokens = json.loads(once(self.port, self.kind.login)[1])
+            body = json.dumps({"refresh_token": tokens["refresh_token"]}).encode()
+            requests.append(request("POST", "/users/token/refresh", headers=JSON, body=body))
+        load = run(self.port, *requests, connections=8, seconds=seconds, renewed="refresh_token")
+        return (await load).require(200)
 
     async def registrations(self, seconds: float) -> Load:
         """Eight clients register, each account once and from its own address: addresses are limited."""

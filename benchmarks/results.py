@@ -24,6 +24,7 @@ from typing import Any
 
 import growth
 import plots
+import updating
 import users_routes
 from footprint import memory_of, seconds_to_first_response, seconds_to_first_steps, served
 from hardware_limits import hashes_per_second, queries_per_second
@@ -66,14 +67,14 @@ class Bench:
             say(name)
             (folder := self._folder / name).mkdir()
             with servers(self.project, folder, url) as peers:
-                for peer in peers:
-                    peer.wait_until_ready()
+                starts = {peer.kind.name: peer.start for peer in peers}
                 at_rest = {peer.kind.name: memory_of(peer.pid) for peer in peers}
                 rows = asyncio.run(users_routes.measure(peers, self._rounds, self._seconds, me_only=False))
                 under_load = {peer.kind.name: memory_of(peer.pid) for peer in peers}
             results[name] = {
                 peer: {
                     **{row: median(each[row] for each in rounds) for row in rounds[0]},
+                    "start to the first response, s": starts[peer],
                     "memory at rest, MB": at_rest[peer],
                     "memory after the load, MB": under_load[peer],
                 }
@@ -108,6 +109,7 @@ class Bench:
             "memory of `app serve` at rest, MB": memory,
             "`app serve` to its first response, s": seconds_to_first_response(self.project, environment),
             "`copier copy` to the first response of `app dev`, s": seconds_to_first_steps(self._folder),
+            **{f"`{name}`, s": seconds for name, seconds in updating.fastest(self._folder / "update").items()},
         }
 
     def processes(self) -> dict[str, float]:
@@ -231,7 +233,10 @@ def _comparison(rows: dict[str, dict[str, float]]) -> list[str]:
     lines = [f"| | {own} | " + " | ".join(f"{name} | ratio" for name in others) + " |"]
     lines += ["|---|--:|" + "--:|--:|" * len(others)]
     for row, value in rows[own].items():
-        cells = [f"{_number(rows[name][row])} | {value / rows[name][row]:.2f}" for name in others]
+        cells = [
+            f"{_number(rows[name][row])} | {value / rows[name][row]:.2f}" if row in rows[name] else "- | -"
+            for name in others
+        ]
         lines.append(f"| {row} | {_number(value)} | " + " | ".join(cells) + " |")
     return lines
 
@@ -241,7 +246,7 @@ def _table(values: dict[str, float]) -> list[str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def main() -> None:

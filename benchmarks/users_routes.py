@@ -52,6 +52,9 @@ async def measure_one(peer: Peer, seconds: float, me_only: bool) -> Row:
         return row
     alone = await peer.logins(seconds)
     meanwhile, trivial = await peer.logins_and_trivial(seconds)
+    if peer.kind.name == "project":
+        # The others issue no refresh tokens.
+        row["refresh, token pairs/s"] = (await peer.refreshes(seconds)).per_second
     return row | {
         "register, accounts/s": (await peer.registrations(seconds)).per_second,
         "log in, logins/s": alone.per_second,
@@ -69,6 +72,9 @@ def report(results: dict[str, list[Row]]) -> None:
     for row in ours[0]:
         line = f"{row:40}"
         for name, rounds in results.items():
+            if row not in rounds[0]:
+                line += f"{'-':>15}{'':>8}"
+                continue
             ratio = median(mine[row] / theirs[row] for mine, theirs in zip(ours, rounds, strict=True))
             line += f"{median(each[row] for each in rounds):15.1f}"
             line += f"{'' if name == 'project' else f'{ratio:.2f}x':>8}"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -71,18 +72,23 @@ def test_the_suite_passes_on_postgresql(
 @pytest.mark.minutes
 @pytest.mark.parametrize("feature", FEATURES)
 def test_each_feature_works_without_the_others(compiled: Render, render: Render, python: Path, feature: str):
-    """Its types, its own tests, and those that look at the whole application."""
+    """The types of its files, its own tests, and those that look at the whole application.
+
+    The other files are those of the smallest project, in which pyright finds nothing.
+    """
     project = compiled(**SMALLEST | {feature: True})
     (project / ".venv").symlink_to(python.parent.parent)
-    those_of_all = {name for name in files_of(render(**SMALLEST)) if name.startswith("tests/")}
-    own = sorted(
-        {name for name in files_of(project) if re.match(r"tests/.*/test_\w+\.py", name)} - those_of_all
-    )
+    files = sorted(files_of(project).keys() - files_of(render(**SMALLEST)).keys())
+    own = [name for name in files if re.match(r"tests/.*/test_\w+\.py", name)]
+    options = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["pyright"]
+    options["include"] = [name for name in files if re.match(r"(app|migrations)/.*\.py", name)]
+    (project / "pyrightconfig.json").write_text(json.dumps(options))
 
     checked = run(python, "-m", "pyright", cwd=project)
     summary = run(python, *SUITE, *OF_THE_WHOLE, *own, cwd=project).splitlines()[-1]
 
     assert "0 errors, 0 warnings" in checked
+    assert options["include"]
     assert own
     assert "skipped" not in summary
 

@@ -144,9 +144,9 @@ def test_the_merged_share_matches_the_readme(
 
     measured = (
         f"{sum(at_seams)} of {len(at_seams)} edits at seams and"
-        f" {sum(elsewhere)} of {len(elsewhere)} elsewhere merge with no person's help,"
-        f" {percent(at_seams + elsewhere)} % of all; so do"
-        f" {percent(formatted)} % of the files of a project that was reformatted to another width"
+        f" {sum(elsewhere)} of {len(elsewhere)} elsewhere ({percent(at_seams + elsewhere)} % in total)"
+        f" merge without help, as do {percent(formatted)} % of the files of a project that was reformatted"
+        " to another line width"
     )
     is_stated = measured in re.sub(r"\s+", " ", (REPOSITORY / "README.md").read_text("utf-8"))
 

@@ -1,12 +1,12 @@
-"""The keys of the application, derived from SECRET_KEY, one for each purpose. Template-owned.
+"""The application's keys, derived from SECRET_KEY, one for each purpose. Template-owned.
 
-SECRET_KEY makes everything new. What a secret in SECRET_KEY_FALLBACKS has made is still accepted. To sign or
-encrypt something of your own, choose a purpose of your own, and list it in SECURITY.md:
+New values are always made with SECRET_KEY. Values made with a secret in SECRET_KEY_FALLBACKS are still
+accepted. To sign or encrypt your own data, choose your own purpose and list it in SECURITY.md:
 
     PURPOSE = "downloads"
     keys = KeyRing.of(settings, PURPOSE)
 
-Mark a column that holds what `encrypt` returns, so that `app db reseal` finds it:
+Mark each column that stores the output of `encrypt`, so that `app db reseal` finds it:
 
     content: Mapped[str] = mapped_column(Text, info=SECRET | sealed_for(PURPOSE))
 """
@@ -25,59 +25,59 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 SEALED = "sealed"
-"""The key of `Column.info` that holds the purpose of an encrypted column."""
+"""The key in `Column.info` for the purpose of an encrypted column."""
 
 
 def derived_key(secret: str, purpose: str) -> str:
-    """A key for one purpose. HMAC as the key derivation function keeps keys from revealing each other."""
+    """A key for one purpose. It is derived with HMAC, so no key reveals another."""
     return hmac.new(secret.encode(), f"user-tokens:{purpose}".encode(), hashlib.sha256).hexdigest()
 
 
 def sealed_for(purpose: str) -> dict[str, str]:
-    """The mark of a column that holds what the `encrypt` of *purpose* returned."""
+    """The mark for a column whose values are encrypted with the keys for *purpose*."""
     return {SEALED: purpose}
 
 
 class CannotDecrypt(ValueError):
-    """No key opens it: it was changed, or the secret that it was made with is gone."""
+    """No key decrypts the value: it was changed, or the secret that encrypted it is gone."""
 
 
 class KeyRing:
-    """The keys of one purpose: that of SECRET_KEY, and those of *fallbacks*, which make nothing new."""
+    """The keys for one purpose: one from SECRET_KEY, and those from *fallbacks*, for existing values only."""
 
     def __init__(self, secret: str, purpose: str, fallbacks: Sequence[str] = ()) -> None:
         self.keys = tuple(derived_key(each, purpose) for each in (secret, *fallbacks))
-        """As hexadecimal digits, that of SECRET_KEY first."""
+        """As hexadecimal digits, with the key from SECRET_KEY first."""
         self._bytes = tuple(each.encode() for each in self.keys)
 
     @classmethod
     def of(cls, settings: "Settings", purpose: str) -> "KeyRing":
-        """The keys of *purpose* in an application with *settings*."""
+        """The keys for *purpose* in an application with *settings*."""
         fallbacks = [each.get_secret_value() for each in settings.secret_key_fallbacks]
         return cls(settings.secret_key.get_secret_value(), purpose, fallbacks)
 
     # Signing
 
     def mac(self, message: bytes, size: int = 32) -> bytes:
-        """The HMAC-SHA-256 of *message* with the key of SECRET_KEY, cut to *size* bytes."""
+        """The HMAC-SHA-256 of *message* with the key from SECRET_KEY, truncated to *size* bytes."""
         return hmac.digest(self._bytes[0], message, "sha256")[:size]
 
     def macs(self, message: bytes, size: int = 32) -> list[bytes]:
-        """The same with each key, that of SECRET_KEY first."""
+        """The same with each key, starting with the one from SECRET_KEY."""
         return [hmac.digest(each, message, "sha256")[:size] for each in self._bytes]
 
     def has_made(self, mac: bytes, message: bytes, size: int = 32) -> bool:
-        """Whether one of the keys made *mac* of *message*. It takes as long for a wrong one (CWE-208)."""
+        """Whether one of the keys made *mac* from *message*. A wrong MAC takes as long to check (CWE-208)."""
         return any(hmac.compare_digest(mac, each) for each in self.macs(message, size))
 
     # Encrypting
 
     def encrypt(self, text: str) -> str:
-        """*text*, encrypted and authenticated with the key of SECRET_KEY (Fernet)."""
+        """*text*, encrypted and authenticated with the key from SECRET_KEY (Fernet)."""
         return self._ciphers[0].encrypt(text.encode()).decode("ascii")
 
     def decrypt(self, sealed: str) -> str:
-        """What `encrypt` was given.
+        """The text that was encrypted.
 
         Raises:
             CannotDecrypt: see the class.
@@ -88,7 +88,7 @@ class KeyRing:
         raise CannotDecrypt
 
     def is_current(self, sealed: str) -> bool:
-        """Whether the key of SECRET_KEY opens *sealed*, so that it needs no fallback."""
+        """Whether the key from SECRET_KEY decrypts *sealed*, so that no fallback is needed."""
         with suppress(InvalidToken):
             self._ciphers[0].decrypt(sealed.encode())
             return True

@@ -28,7 +28,7 @@ def configure(settings: Settings) -> None:
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """The logging configuration as a dictionary. Granian gets it too, so that its lines look the same."""
+    """The logging configuration as a dictionary. Granian uses it too, so that its log lines look the same."""
     formatter = "app.logs.JsonFormatter" if settings.log_format == "json" else "app.logs.TextFormatter"
     return {
         "version": 1,
@@ -40,7 +40,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "root": {"handlers": ["output"], "level": settings.log_level},
         "loggers": {
             "_granian": {"level": "INFO", "propagate": True},
-            # It would log two lines each time a waiting worker checks the database.
+            # Otherwise Alembic would log two lines each time a waiting worker checks the database.
             "alembic": {"level": "WARNING"},
         },
     }

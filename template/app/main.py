@@ -65,6 +65,7 @@ def load_features() -> list[ModuleType]:
 
 def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Sort the names so that each comes after those it requires, otherwise alphabetically.
+
     Raises:
         FeatureError: see `load_features`.
     """

@@ -1,8 +1,9 @@
 """Removes secrets from text before it is logged. A second line of defence: the first is not to log secrets.
 
-JWTs, tokens in mailed links, session tokens, bearer tokens, authentication headers, passwords next to their
-name, credentials in URLs and row values quoted by PostgreSQL (`driver_errors.py`) become `[redacted]`. A
-secret without a recognizable form cannot be found. tests/log_guard.py looks for those that the tests know.
+JWTs, tokens in mailed links, session tokens, bearer tokens, authentication headers, passwords after a name
+such as `password`, credentials in URLs and row values quoted by PostgreSQL (`driver_errors.py`) become
+`[redacted]`. A secret without a recognizable form cannot be found. tests/log_guard.py looks for the secrets
+that the tests know.
 """
 
 import re
@@ -65,7 +66,7 @@ def redact(text: str) -> str:
 
 
 def may_hold_a_secret(text: str) -> bool:
-    """A quick check of one or two microseconds: almost no line contains a secret."""
+    """A quick check (one or two microseconds), because almost no line contains a secret."""
     lower = text.lower()
     return "eyJ" in text or any(sign in lower for sign in _SIGNS) or _LONG_SECRET.search(text) is not None
 

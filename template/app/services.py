@@ -1,4 +1,4 @@
-"""The services of the application, on `app.state`: one typed attribute per service.
+"""The application's services, on `app.state`: one typed attribute per service.
 
 A feature sets its service in `install`: `app.state.billing = Billing(...)`. Declare the attribute below so
 that pyright knows its type.

@@ -232,7 +232,7 @@ type Login = Callable[[User], dict[str, str]]
 
 @pytest.fixture
 def login(manager: UserManager, database_url: str) -> Login:
-    """`headers=login(user)`: the headers of a logged-in user's request. Each call begins a session."""
+    """`headers=login(user)`: the headers of a logged-in user's request. Each call starts a session."""
 
     async def begin(user: User) -> str:
         engine = create_async_engine(database_url, poolclass=NullPool)

@@ -62,8 +62,8 @@ def lines_with(secrets: Iterable[str], lines: Iterable[str]) -> list[str]:
     """The *lines* that contain one of *secrets*."""
     lines = list(lines)
     text = "\n".join(lines)
-    # There are thousands of tokens. One without spaces can only be in a word at least as long, and few words
-    # are.
+    # There are thousands of tokens. A token without spaces can only be in a word that is at least as long,
+    # and few words are.
     words = "\n".join({word for word in text.split() if len(word) >= _LONG})
     leaked = {
         secret

@@ -319,7 +319,7 @@ def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
 
 @pytest.fixture
 def mails(query: Callable[[str], list[tuple[Any, ...]]]) -> Callable[[], list[EmailMessage]]:
-    """`mails()`: the mails in the outbox, oldest first."""
+    """`mails()`: the e-mails in the outbox, oldest first."""
 
     def read() -> list[EmailMessage]:
         keys = KeyRing(SECRET_KEY, PURPOSE)
@@ -332,7 +332,7 @@ def mails(query: Callable[[str], list[tuple[Any, ...]]]) -> Callable[[], list[Em
 
 @pytest.fixture
 def log_in(populated: Path) -> Callable[..., str]:
-    """`log_in("ada@example.com", FIREFOX)`: begin a session. Returns its client's token."""
+    """`log_in("ada@example.com", FIREFOX)`: start a session. Returns its client's token."""
 
     def begin(email: str, user_agent: str = FIREFOX) -> str:
         async def run() -> str:

@@ -1,8 +1,8 @@
-"""The command line of the project: `uv run app …`. Template-owned; add your own commands at the seam.
+"""The project's command line: `uv run app …`. Template-owned; add your own commands at the seam.
 
-The commands of features are found by `discovery.py`.
+`discovery.py` finds the features' commands.
 
-Nothing here needs settings to be imported, so that `app --help` always works.
+Importing this module needs no settings, so `app --help` always works.
 """
 
 # First, because the other imports are slow.
@@ -81,6 +81,6 @@ def options(
 def main() -> None:
     """The entry point that pyproject.toml names."""
     if (PROJECT / "pyproject.toml").exists():
-        # `.env` and a relative DATABASE_URL belong to the project, whatever the current directory is.
+        # `.env` and a relative DATABASE_URL are looked up in the project, whatever the current directory is.
         os.chdir(PROJECT)
     cli()

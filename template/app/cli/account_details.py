@@ -1,7 +1,7 @@
 """What `app users show` prints about an account. Template-owned.
 
 It shows no secrets, only what a superuser can see. A field that you add to `AccountDetails` appears in
-`--json`. Add a line to `lines` to show it to people.
+`--json`. To show it in the plain output too, add a line to `lines`.
 """
 
 import json
@@ -69,7 +69,7 @@ class AccountDetails:
         return json.dumps(told, default=datetime.isoformat, ensure_ascii=False)
 
     def lines(self) -> list[str]:
-        """The same for people, one line each."""
+        """The same as text, one line for each detail."""
         told = {
             "E-mail": self.email,
             "ID": self.id,

@@ -30,7 +30,7 @@ UNKNOWN_REVISION = (
     " --drop-data` instead."
 )
 ALREADY_THERE = (
-    "{} adds what the database has already: {}. Perhaps a migration of yours has added it before the template"
+    "{} adds what the database already has: {}. Perhaps a migration of yours has added it before the template"
     ' did. "A column or table that you have, too" in docs/updating.md of the template says what to do.'
 )
 
@@ -42,7 +42,7 @@ def fail(sentence: str) -> NoReturn:
 
 
 def friendly_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
-    """Print errors that the user can fix as one sentence. Other errors are bugs and keep their traceback."""
+    """Reduce errors that the user can fix to one sentence. Other errors are bugs and keep their traceback."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -107,7 +107,7 @@ def sentence_about(error: Exception) -> str | None:
 
 
 _NO_SUCH_DATABASE = "3D000"
-"""PostgreSQL's invalid_catalog_name (its appendix A)."""
+"""PostgreSQL's error code invalid_catalog_name (appendix A of its documentation)."""
 
 
 def _is_already_there(error: "DBAPIError") -> bool:
@@ -117,7 +117,7 @@ def _is_already_there(error: "DBAPIError") -> bool:
 
 
 def _migration_of(error: Exception) -> str:
-    """The file of the migration that failed with *error*, if one did."""
+    """The file of the migration that failed with *error*, or an empty string."""
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     places = (PROJECT / "app", PROJECT / "migrations" / "versions")
     migrations = [file for file in files if file.parent.name in ("migrations", "versions")]
@@ -142,7 +142,7 @@ def sqlite_file(settings: "Settings") -> Path | None:
 
 
 def missing_file(settings: "Settings") -> str:
-    """A sentence about the SQLite file if it is missing. Opening it would create it, empty."""
+    """A message if the SQLite file is missing, otherwise empty. Opening it would create an empty file."""
     file = sqlite_file(settings)
     if file is None or file.exists():
         return ""
@@ -157,7 +157,7 @@ def require_database(settings: "Settings") -> None:
 
 @asynccontextmanager
 async def application() -> AsyncGenerator["App"]:
-    """The application with its services, not started: no inline worker, no requests."""
+    """The application with its services. It is not started: no inline worker runs, no request is served."""
     from app.main import create_app
     from app.settings import load_settings
 

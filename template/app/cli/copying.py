@@ -1,6 +1,6 @@
-"""Copies all tables of a database to another one, with what differs between SQLite and PostgreSQL.
+"""Copies all tables of one database to another, and converts what SQLite and PostgreSQL store differently.
 
-Template-owned; `database_copy.py` is the command. All happens in one transaction of the new database.
+Template-owned; `database_copy.py` is the command. Everything happens in one transaction on the new database.
 """
 
 import hashlib
@@ -37,13 +37,13 @@ from app.cli.table_export import snapshot, stored_table
 from app.settings import Settings
 
 type Tell = Callable[[int, int], None]
-"""Called with the rows that were just copied, and those of the whole database."""
+"""Called with the number of rows just copied and the number in the whole database."""
 
 _BATCH = 1000
 """Rows."""
 _VERSIONS = "alembic_version"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""SQLAlchemy stores an interval in SQLite as a time after it."""
+"""In SQLite, SQLAlchemy stores an interval as this time plus the interval."""
 _FOREIGN_KEYS = """
 SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid)
 FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace
@@ -67,13 +67,16 @@ class CopyFailed(Exception):
 
 @dataclass
 class Tally:
-    """The number of rows of a table and a checksum, which does not depend on their order."""
+    """The number of rows in a table, and a checksum that does not depend on their order."""
 
     rows: int = 0
     total: int = 0
 
     def add(self, row: Sequence[Any], columns: TableClause) -> None:
-        """Count a row, which is the same in both databases although the types of its values may differ."""
+        """Count a row.
+
+        The result is the same for both databases, even if the types of the row's values differ.
+        """
         values = [
             json.loads(value) if isinstance(each.type, _JsonText) and value else _comparable(value)
             for value, each in zip(row, columns.columns, strict=True)
@@ -89,7 +92,7 @@ class Tally:
 
 
 async def first_with_rows(settings: Settings) -> str | None:
-    """A table that has rows."""
+    """The name of a table that has rows, or None."""
     async with snapshot(settings) as connection:
         for name in await _names(connection):
             one = select(literal_column("1", Integer())).select_from(table(name)).limit(1)
@@ -99,10 +102,10 @@ async def first_with_rows(settings: Settings) -> str | None:
 
 
 async def copy_all(settings: Settings, target: Settings, tell: Tell) -> dict[str, Tally]:
-    """Copy all rows to the migrated database of *target*. Returns what each table has.
+    """Copy all rows to the migrated database of *target*. Returns the tally of each table.
 
     Raises:
-        CopyFailed: the new database was left as it was.
+        CopyFailed: the new database is unchanged.
     """
     engine = create_async_engine(target.database_url.get_secret_value())
     try:
@@ -110,8 +113,8 @@ async def copy_all(settings: Settings, target: Settings, tell: Tell) -> dict[str
             names = await _names(old)
             if missing := sorted({*names} - {*await _names(new)}):
                 raise CopyFailed(
-                    f"It would lack {', '.join(missing)}, which no migration creates. Write one, or drop the"
-                    " table."
+                    f"It would lack {', '.join(missing)}, which no migration creates. Write a migration, or"
+                    " drop the table."
                 )
             sources = {name: await _table(old, name) for name in names}
             targets = {name: await _table(new, name) for name in names}
@@ -136,7 +139,7 @@ async def _names(connection: AsyncConnection) -> list[str]:
 
 
 async def _table(connection: AsyncConnection, name: str) -> TableClause:
-    """The table with the types of the database, and without computed columns."""
+    """The table with the database's column types, without computed columns."""
     described = await connection.run_sync(lambda sync: inspect(sync).get_columns(name))
     computed = {each["name"] for each in described if "computed" in each}
     stored = await connection.run_sync(stored_table, name)
@@ -162,7 +165,7 @@ async def _copy_tables(
     tallies = {name: Tally() for name in sources}
     for name, source in sources.items():
         kinds = {each.name: targets[name].columns[each.name].type for each in source.columns}
-        # A migration may have inserted rows, which the old database has too.
+        # A migration may have inserted rows that the old database has too.
         await new.execute(targets[name].delete())
         try:
             async for rows in _batches(old, source):
@@ -198,12 +201,12 @@ async def _tally(connection: AsyncConnection, stored: TableClause) -> Tally:
     return tally
 
 
-# What differs between the databases
+# Differences between the databases
 
 
 @asynccontextmanager
 async def _without_foreign_keys(connection: AsyncConnection) -> AsyncGenerator[None]:
-    """Rows are copied in any order, and rows of a table may refer to each other."""
+    """Suspend foreign keys: rows are copied in any order, and rows of a table may refer to each other."""
     if connection.dialect.name == "sqlite":
         # SQLite ignores foreign keys unless it is asked to check them.
         yield
@@ -222,27 +225,27 @@ async def _without_foreign_keys(connection: AsyncConnection) -> AsyncGenerator[N
             await connection.exec_driver_sql(f"ALTER TABLE {relation} ADD CONSTRAINT {name} {definition}")
         except DBAPIError as error:
             raise CopyFailed(
-                f"A row of {relation} refers to one that does not exist ({name}). SQLite accepts that if"
-                " somebody changes it with other tools. Correct it first."
+                f"A row of {relation} refers to one that does not exist ({name}). SQLite accepts that"
+                " when another tool changes the data. Correct it first."
             ) from error
 
 
 async def _set_sequences(connection: AsyncConnection) -> None:
-    """Begin after the ids that were copied. SQLite does so by itself."""
+    """Make sequences continue after the copied ids. SQLite does so by itself."""
     if connection.dialect.name == "postgresql":
         for statement in (await connection.scalars(text(_SEQUENCES))).all():
             await connection.exec_driver_sql(statement)
 
 
 class _JsonText(TypeDecorator[str]):
-    """JSON as text. As a value, a JSON `null` could not be told from NULL."""
+    """JSON as text. Once decoded, a JSON `null` could not be distinguished from NULL."""
 
     impl = Text
     cache_ok = True
 
 
 class _CastJson(_JsonText):
-    """The same where JSON is not stored as text."""
+    """The same for a database that does not store JSON as text."""
 
     cache_ok = True
 
@@ -260,7 +263,7 @@ class _CastJson(_JsonText):
 
 
 def _adapted(value: object, kind: TypeEngine[Any]) -> object:
-    """*value* as a column of *kind* takes it."""
+    """*value* in the form that a column of *kind* accepts."""
     match value, _python_type(kind):
         case datetime(), python if python is timedelta:
             return _utc(value) - _EPOCH
@@ -285,7 +288,7 @@ def _python_type(kind: TypeEngine[Any]) -> type[object] | None:
 
 
 def _comparable(value: object) -> object:
-    """*value* as JSON, the same for what two databases store differently."""
+    """*value* as JSON. Equal values give the same JSON, even if the databases store them differently."""
     match value:
         case bool():
             return int(value)

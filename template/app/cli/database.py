@@ -40,7 +40,7 @@ def alembic_config(settings: "Settings") -> "Config":
 
 
 def upgrade_to_heads(settings: "Settings") -> None:
-    """Create what is missing and apply every migration."""
+    """Create the database if it is missing, and apply every migration."""
     from alembic import command
 
     create_database(settings)
@@ -104,8 +104,8 @@ def revision_files(settings: "Settings") -> "ScriptDirectory":
 async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") -> str:
     """A sentence that says why the database cannot be used yet and what to run. Empty if it is migrated.
 
-    A database with a revision that no file has is usable: a newer version has migrated it, while instances of
-    this one run on, start again, or are back because the newer version failed.
+    A database with a revision that no file has is usable. A newer version migrated it, and instances of this
+    version may still run, restart, or replace the newer version after it failed.
     """
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
@@ -223,7 +223,7 @@ def current() -> None:
 def tables(
     as_json: Annotated[bool, typer.Option("--json", help="Print the tables as JSON.")] = False,
 ) -> None:
-    """List the tables, the feature of each, and how many rows it has."""
+    """List the tables, each with its feature and its number of rows."""
     from app.database import Base
     from app.main import load_features
     from app.settings import load_settings

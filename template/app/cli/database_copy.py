@@ -1,4 +1,4 @@
-"""`app db copy-to`: takes all data to another database, SQLite or PostgreSQL. Template-owned.
+"""`app db copy-to`: copies all data to another database, SQLite or PostgreSQL. Template-owned.
 
 `copying.py` does the work. It is imported only when the command runs.
 """
@@ -26,16 +26,16 @@ def copy_to(
         typer.Argument(
             metavar="URL",
             envvar="TARGET_DATABASE_URL",
-            help="What will be DATABASE_URL: a database without data. It is created if it does not exist.",
+            help="The future DATABASE_URL: a database without data. It is created if it does not exist.",
         ),
     ],
 ) -> None:
     """Copy all data to another database, from SQLite to PostgreSQL or back, and compare every row.
 
-    Stop the application first: what is written meanwhile is not copied. If anything fails, the new database
-    stays empty.
+    Stop the application first: changes made in the meantime are not copied. If anything fails, the new
+    database stays empty.
 
-    To keep the password out of the history of your shell, set TARGET_DATABASE_URL instead of URL.
+    To keep the password out of your shell history, set TARGET_DATABASE_URL instead of passing URL.
     """
     from sqlalchemy import make_url
     from sqlalchemy.exc import SQLAlchemyError
@@ -74,7 +74,7 @@ def copy_to(
 
 
 def _settings_for(url: str) -> "Settings":
-    """The settings with *url* as DATABASE_URL, checked like it."""
+    """The settings with *url* as DATABASE_URL. It passes the same checks."""
     from app.settings import SettingsError, load_settings
 
     with _environment("DATABASE_URL", url):

@@ -13,7 +13,7 @@ _TERMINAL = Path("/dev/tty")
 
 
 def use_terminal() -> None:
-    """Let `breakpoint()` open pdb at the terminal, in this process and those that it starts."""
+    """Make `breakpoint()` open pdb on the terminal, in this process and its child processes."""
     os.environ.setdefault("PYTHONBREAKPOINT", f"{__name__}.{set_trace.__name__}")
 
 

@@ -1,4 +1,4 @@
-"""Commands of features: `cli` in `app/<feature>/commands.py` is run as `app <feature> …`. Template-owned.
+"""The features' commands: `app <feature> …` runs `cli` in `app/<feature>/commands.py`. Template-owned.
 
 A feature is imported only when one of its commands runs, so that `app --help` stays fast.
 """
@@ -56,6 +56,6 @@ def _first_line(file: Path) -> str:
     try:
         docstring = ast.get_docstring(ast.parse(file.read_bytes()))
     except SyntaxError:
-        # Running the command shows the error. The other commands and `app --help` have to work.
+        # Running the command shows the error. The other commands and `app --help` must still work.
         return ""
     return (docstring or "").partition("\n")[0]

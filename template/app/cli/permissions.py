@@ -20,10 +20,10 @@ OWNER_AND_GROUP = 0o660
 
 
 def keep_private(settings: "Settings") -> None:
-    """Deny other users of this machine access to `.env` and the SQLite database, and print that.
+    """Deny other users of this machine access to `.env` and the SQLite database, and print what changed.
 
     If a file cannot be changed, because another user owns it or the disk is read-only, a warning is printed
-    and the application runs anyway. Windows has no modes.
+    and the application runs anyway. Windows has no file modes.
     """
     if os.name == "nt":
         return
@@ -45,7 +45,7 @@ def _files_with_secrets(settings: "Settings") -> list[Path]:
 
 
 def _tighten(path: Path) -> bool:
-    """Whether other users could read *path* and no longer can."""
+    """Remove other users' access to *path*. Returns whether they had access and no longer have it."""
     status = path.stat()
     is_ours = (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
     # A file with another owner or group is shared on purpose, for example with a service that needs it to

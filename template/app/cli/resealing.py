@@ -1,4 +1,4 @@
-"""`app db reseal`: encrypts again, with SECRET_KEY, what an earlier secret has encrypted. Template-owned."""
+"""`app db reseal`: uses SECRET_KEY to re-encrypt values encrypted with an earlier secret. Template-owned."""
 
 import asyncio
 from collections import Counter
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 type _State = Literal["with SECRET_KEY", "encrypted again", "with an earlier secret", "unreadable"]
 _BATCH = 500
-"""Rows in a transaction, during which others cannot write to SQLite."""
+"""Rows per transaction. On SQLite, nobody else can write during one."""
 
 
 @friendly_errors
 def reseal(
     check: Annotated[bool, typer.Option("--check", help="Change nothing, only count.")] = False,
 ) -> None:
-    """Encrypt again, with SECRET_KEY, what a secret in SECRET_KEY_FALLBACKS has encrypted.
+    """Use SECRET_KEY to re-encrypt values encrypted with the secrets in SECRET_KEY_FALLBACKS.
 
-    The application can keep running, with the new SECRET_KEY. Afterwards the database does not need
-    SECRET_KEY_FALLBACKS. With --check, exits with 1 if it does.
+    The application can keep running with the new SECRET_KEY. Afterwards, the database no longer needs
+    SECRET_KEY_FALLBACKS. With --check, the exit code is 1 if it still does.
     """
     found = asyncio.run(_reseal_all(change=not check))
     if lost := found["unreadable"]:
@@ -41,7 +41,7 @@ def reseal(
 
 
 async def _reseal_all(*, change: bool) -> Counter[_State]:
-    """Print a line for each encrypted column, and return how many values there are of each state."""
+    """Print a line for each encrypted column, and return the number of values in each state."""
     from app.database import Base
     from app.keys import SEALED
 
@@ -73,7 +73,7 @@ async def _reseal(app: "App", column: "Column[Any]", *, change: bool) -> Counter
 
 
 async def _rows_after(db: "AsyncSession", column: "Column[Any]", last: "Row[Any] | None") -> list["Row[Any]"]:
-    """The next rows that have a value: the value and the primary key."""
+    """The next rows that have a value. Each contains the value and the primary key."""
     from sqlalchemy import select, tuple_
 
     key = column.table.primary_key.columns
@@ -99,7 +99,7 @@ async def _reseal_row(
         return "unreadable"
     if not change:
         return "with an earlier secret"
-    # Somebody may have written a new value since, which must stay.
+    # Someone may have written a new value in the meantime. Keep it.
     same = [each == value for each, value in zip(column.table.primary_key.columns, key, strict=True)]
     await db.execute(
         update(column.table).where(*same, column == sealed).values({column: keys.encrypt(plain)})

@@ -1,6 +1,6 @@
 """`app routes`: every route and what it requires. Template-owned.
 
-The requirement of a guard is its mark, `@needs("a paid bill")` from `app.web`. A limit is a row of
+A guard declares its requirement with `@needs("a paid bill")` from `app.web`. A limit is a row in
 `app/users/rate_limits.py` or the rate in `limited("10/m")`. Checks inside a handler are not shown.
 """
 

@@ -52,7 +52,7 @@ def seed() -> None:
 
 
 def add_sample_data(settings: "Settings") -> None:
-    """Add the data unless it is there, and say how to log in. See `seed`."""
+    """Add the data unless it is already there, and print how to log in. See `seed`."""
     if settings.environment != "development":
         fail(
             f"Sample data is for development, and ENVIRONMENT is {settings.environment}. Everyone knows the"

@@ -1,4 +1,4 @@
-"""`app shell`: a Python prompt with the application, for questions and repairs. Template-owned.
+"""`app shell`: a Python prompt with the application, for inspection and repairs. Template-owned.
 
 It uses IPython if that is installed (`uv add --dev ipython`). Add your own names to `_names`.
 """
@@ -34,7 +34,7 @@ await works at the prompt. Ctrl+D ends it."""
 
 
 def shell() -> None:
-    """Open a Python prompt with app, db, users, User and select, and with await."""
+    """Open a Python prompt with app, db, users, User and select. It supports await."""
     with asyncio.Runner() as runner:
         opened = AsyncExitStack()
         app = runner.run(opened.enter_async_context(application()))
@@ -64,7 +64,7 @@ def _names(app: "App") -> dict[str, Any]:
             act_as(session, "cli")
             yield session
 
-    # Limits are for strangers, and a prompt must not need Redis.
+    # Rate limits are for strangers, and a prompt must not need Redis.
     app.state.users.limits = None
     return {"app": app, "users": app.state.users, "db": db, "User": User, "select": select}
 

@@ -1,6 +1,6 @@
 """`app db backup` and `app db restore`: copies of a SQLite database. Template-owned.
 
-PostgreSQL has tools of its own, and both commands print how to call them.
+PostgreSQL has tools of its own, and both commands print how to run them.
 """
 
 import os
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 _PAGES = 1024
-"""Copied in a step; 4 MiB."""
+"""The number of pages copied in one step: 4 MiB."""
 _BESIDE = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside a database, with changes that are not in it yet."""
+"""The suffixes of the files in which SQLite keeps changes that are not in the database file yet."""
 
 
 @friendly_errors
 def backup(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Where the copy goes.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write the copy.")],
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
 ) -> None:
     """Copy the SQLite database to a file, while the application runs.
 
-    The copy is of one moment, and it is checked. Only you can read it. It holds everything, so keep it as
-    safe as the database.
+    The copy is a verified snapshot. Only you can read it. It contains everything, so protect it like the
+    database.
     """
     from app.settings import load_settings
 
@@ -55,12 +55,12 @@ def backup(
 
 @friendly_errors
 def restore(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What `app db backup` has written.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file that `app db backup` wrote.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Replace the SQLite database by a backup. Stop the application first.
+    """Replace the SQLite database with a backup. Stop the application first.
 
-    What was the database is kept beside it, under another name.
+    The old database is kept beside it under another name.
     """
     import asyncio
 
@@ -75,19 +75,19 @@ def restore(
         fail(f"{source} is the database itself.")
     _require_stopped(database)
     if not yes:
-        typer.confirm(f"Replace {database} by {source}?", abort=True)
+        typer.confirm(f"Replace {database} with {source}?", abort=True)
     database.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(database, replace=True) as part:
         _copy(source, part)
         _take_over_permissions(database, part)
         kept = _set_aside(database)
-    typer.echo(f"Restored {database} from {source}." + (f" What it was is in {kept}." if kept else ""))
+    typer.echo(f"Restored {database} from {source}." + (f" The old database is {kept}." if kept else ""))
     if sentence := asyncio.run(what_is_missing(settings, revisions)):
         typer.echo(sentence)
 
 
 def _sqlite_file_of(settings: "Settings", what: str, *command: str) -> Path:
-    """The database file. If there is none, the command ends with how to call *command* for PostgreSQL."""
+    """The database file. If there is none, end the command and print how to run *command* for PostgreSQL."""
     from sqlalchemy import make_url
 
     from app.settings_checks.postgresql import hosts_of
@@ -107,14 +107,14 @@ def _sqlite_file_of(settings: "Settings", what: str, *command: str) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a database, as of now, into the empty file *target*, and check the copy."""
+    """Copy the current state of a database into the empty file *target*, and check the copy."""
     try:
         with closing(_opened(source)) as old, closing(sqlite3.connect(target)) as new:
             # A read transaction: concurrent writes neither change the copy nor restart it.
             old.execute("BEGIN")
             old.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             old.backup(new, pages=_PAGES)
-            # The copy is one file. An application that uses it sets WAL again.
+            # Without WAL, the copy is a single file. An application that uses it turns WAL on again.
             new.execute("PRAGMA journal_mode = DELETE")
             [(result,)] = new.execute("PRAGMA integrity_check(1)").fetchall()
     except sqlite3.Error as error:
@@ -129,7 +129,7 @@ def _opened(file: Path) -> sqlite3.Connection:
 
 
 def _require_ours(source: Path, known: set[str]) -> None:
-    """End the command if *source* is not a database of this application, or of a newer version of it."""
+    """End the command if *source* belongs to another application or to a newer version of this one."""
     if not source.is_file():
         fail(f"{source} does not exist, or is not a file.")
     try:
@@ -141,33 +141,33 @@ def _require_ours(source: Path, known: set[str]) -> None:
         fail(f"{source} is not a database of this application: it has no migrations.")
     if unknown := sorted(applied - known):
         fail(
-            f"{source} has migrations that no file of this application has ({', '.join(unknown)}). It is of"
-            " a newer version, or of another application."
+            f"{source} has migrations that no file of this application has ({', '.join(unknown)}). It belongs"
+            " to a newer version or to another application."
         )
 
 
 def _require_stopped(database: Path) -> None:
     """End the command if another process has *database* open.
 
-    Otherwise, bring everything into the file itself, so that nothing is left in the files beside it.
+    Otherwise, write all changes to the file itself, so that the files beside it are empty.
     """
     if not database.exists():
         return
     with suppress(sqlite3.DatabaseError), closing(_opened(database)) as connection:
         connection.execute("PRAGMA busy_timeout = 1000")
         try:
-            # Leaving WAL needs the only connection.
+            # Only the last connection can leave WAL mode.
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 fail(f"Another process uses {database}. Stop the application and its worker first.")
             raise
-    # A damaged file is what one restores a backup for.
+    # Errors caused by a damaged file are ignored, because the backup will replace the file.
 
 
 def _take_over_permissions(database: Path, part: Path) -> None:
-    """Give *part* the owner and the mode of *database*: a service of another user may need it."""
+    """Give *part* the owner and the mode of *database*: a service that runs as another user may need it."""
     if not database.exists() or os.name == "nt":
         return
     status = database.stat()
@@ -177,9 +177,9 @@ def _take_over_permissions(database: Path, part: Path) -> None:
 
 
 def _set_aside(database: Path) -> Path | None:
-    """Keep the database and what is beside it under another name, which is returned.
+    """Rename the database and the files beside it, and return the new name.
 
-    A journal that is left would be applied to the new database.
+    A journal that is left behind would be applied to the new database.
     """
     if not database.exists():
         return None
@@ -188,7 +188,7 @@ def _set_aside(database: Path) -> Path | None:
         with suppress(FileNotFoundError):
             Path(f"{database}{suffix}").rename(f"{kept}{suffix}")
     try:
-        # The name `database` is never missing.
+        # With a hard link, a file with the database's name exists at every moment.
         kept.hardlink_to(database)
     except OSError:
         database.rename(kept)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 STDOUT = "-"
-"""As a file name, means standard output."""
+"""As a file name, it means standard output."""
 
 type _Write = Callable[[dict[str, Any]], None]
 """Writes an object as one line."""
@@ -40,10 +40,10 @@ def export(
 ) -> None:
     """Write all rows of tables to a file, as JSON Lines.
 
-    The rows are as the database stores them and can contain secrets. Only you can read the file. Keep it out
-    of git.
+    The rows are written as the database stores them and can contain secrets. Only you can read the file. Keep
+    it out of git.
 
-    A line with "table" and "columns" begins a table and gives the type of each column. A line with "table"
+    A line with "table" and "columns" starts a table and gives the type of each column. A line with "table"
     and "row" is a row. Times are ISO 8601, in UTC if they have no offset. Bytes are base64. Numbers that JSON
     lacks are text.
     """
@@ -72,7 +72,7 @@ async def snapshot(settings: "Settings") -> AsyncGenerator["AsyncConnection"]:
     try:
         async with engine.connect() as connection:
             if connection.dialect.name == "sqlite":
-                # The driver begins no transaction for reads.
+                # The driver does not start a transaction for reads.
                 await connection.exec_driver_sql("BEGIN")
             yield connection
     finally:
@@ -120,9 +120,9 @@ def _export_table(connection: "Connection", name: str, write: _Write) -> int:
 
 
 def stored_table(connection: "Connection", name: str) -> "TableClause":
-    """A table with the types of the database.
+    """A table with the database's column types.
 
-    Not with those of the models: a model's type may decrypt or convert the stored value.
+    It does not use the models' types, which may decrypt or convert the stored values.
     """
     from sqlalchemy import column, inspect, table
 
@@ -131,7 +131,7 @@ def stored_table(connection: "Connection", name: str) -> "TableClause":
 
 
 def _finite(value: Any) -> Any:
-    """JSON has neither NaN nor infinity."""
+    """*value*, or its text if it is NaN or infinite, which JSON cannot represent."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -167,7 +167,7 @@ def _stdout() -> Generator[IO[str]]:
 
 @contextmanager
 def _new_file(path: Path) -> Generator[IO[str]]:
-    """A file for its owner only. It is there after the block, complete, or not at all."""
+    """A file that only its owner can read. After the block, it is complete or does not exist."""
     with whole_file(path) as part:
         stream = part.open("w", encoding="ascii")
         try:

@@ -1,7 +1,7 @@
 """`app template-update`, `features`, `add` and `remove`: run the template's update tool. Template-owned.
 
-The tool is not part of this project. uv runs it from the template's repository, in the version to update to.
-So the newest tool merges the newest version, and a bug in an older one does no harm.
+The tool is not part of this project. uv runs it from the template's repository, at the version to update to.
+The newest tool therefore merges the newest version, and a bug in an older tool does no harm.
 """
 
 import os
@@ -40,8 +40,8 @@ Export = Annotated[
     str,
     typer.Option(
         metavar="FILE",
-        help="Write the rows of the feature's tables to FILE (- for standard output), then do as"
-        " --drop-data. They can contain secrets.",
+        help="Write the rows of the feature's tables to FILE (- for standard output), then do the same as"
+        " --drop-data. The rows can contain secrets.",
     ),
 ]
 
@@ -72,12 +72,12 @@ def template_update(
 ) -> None:
     """Merge a new version of the template into this project, alongside your changes.
 
-    The git tree must be clean. Exit code 1: something needs your attention; the output says what.
+    The git tree must be clean. Exit code 1 means that something needs your attention; the output says what.
 
     More options, which the template's update tool reads:
     --check only reports what is new and whether it would conflict (exit code 2);
-    --dry-run reports how the update would go, with its exit code, and changes nothing;
-    --json prints data to standard output, and sentences to standard error;
+    --dry-run reports what the update would do, with its exit code, and changes nothing;
+    --json prints data to standard output, and messages to standard error;
     --answers NAME=VALUE changes an answer, such as docker=false, and keeps the version;
     --yes migrates the database without asking;
     --skip-tests does not run the tests.
@@ -89,20 +89,20 @@ def template_update(
 def features(context: typer.Context) -> None:
     """List the template's features: which are installed, which could be added, and what they need.
 
-    --json, which the template's update tool reads, prints them as JSON.
+    The template's update tool also reads --json, which prints the list as JSON.
     """
     _run("template-features", "list", *context.args)
 
 
 def add(context: typer.Context, names: Names, diff: Diff = "") -> None:
-    """Add features of the template to this project, alongside your changes.
+    """Add template features to this project, alongside your changes.
 
-    The version of the template stays the same. The git tree must be clean. Exit code 1: something needs your
-    attention; the output says what.
+    The template version stays the same. The git tree must be clean. Exit code 1 means that something needs
+    your attention; the output says what.
 
     More options, which the template's update tool reads:
-    --dry-run reports how it would go, and changes nothing;
-    --json prints data to standard output, and sentences to standard error;
+    --dry-run reports what would happen, and changes nothing;
+    --json prints data to standard output, and messages to standard error;
     --yes migrates the database without asking;
     --skip-tests does not run the tests.
     """
@@ -110,15 +110,15 @@ def add(context: typer.Context, names: Names, diff: Diff = "") -> None:
 
 
 def remove(context: typer.Context, names: Names, export: Export = "", diff: Diff = "") -> None:
-    """Remove features of the template from this project. Files that you changed stay.
+    """Remove template features from this project. Files that you changed stay.
 
-    The version of the template stays the same. The git tree must be clean. Exit code 1: something needs your
-    attention; the output says what.
+    The template version stays the same. The git tree must be clean. Exit code 1 means that something needs
+    your attention; the output says what.
 
     More options, which the template's update tool reads:
     --drop-data creates a migration that drops the feature's tables (so does --export);
-    --dry-run reports how it would go, and changes nothing;
-    --json prints data to standard output, and sentences to standard error;
+    --dry-run reports what would happen, and changes nothing;
+    --json prints data to standard output, and messages to standard error;
     --yes migrates the database without asking;
     --skip-tests does not run the tests.
     """
@@ -127,12 +127,12 @@ def remove(context: typer.Context, names: Names, export: Export = "", diff: Diff
 
 
 def _file_option(name: str, file: str) -> list[str]:
-    """The option *name* with a path that is also right in the project's folder."""
+    """The option *name* with a path that does not depend on the current directory."""
     return [name, file if file == "-" else str(INVOCATION_DIR / file)] if file else []
 
 
 def _run(*command: str, version: str = "") -> NoReturn:
-    """Run a command of the update tool in *version*, or the newest, and exit with its exit code."""
+    """Run a command of the update tool at *version*, or the newest version, and exit with its exit code."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None or shutil.which("git") is None:
         fail("An update needs git and uv. If uv is missing: `pip install uv`.")
@@ -144,7 +144,7 @@ def _run(*command: str, version: str = "") -> NoReturn:
     signal.signal(signal.SIGINT, _go_on)
     done = subprocess.run([*run, *command], cwd=PROJECT, check=False)  # nosec B603 # noqa: S603 - no shell
     if done.returncode == _WRONG_USAGE and not _can_run([*run, command[0], "--help"]):
-        # The tool did not say this. uv did, which could not install it.
+        # This exit code comes from uv, which could not install the tool.
         raise typer.Exit(1)
     # If a signal ended the process, the return code is the negative signal number. A shell reports 128 plus
     # the number.
@@ -179,7 +179,7 @@ def _repository() -> str:
 
 
 def _version(repository: str, to: str) -> str:
-    """The tag or commit that *to* means, or the newest release. Empty for the newest commit."""
+    """The tag or commit that *to* names, or the newest release. Empty for the newest commit."""
     done = subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git from the PATH is meant
         ["git", "ls-remote", "--tags", "--refs", "--", repository],  # noqa: S607
         capture_output=True,

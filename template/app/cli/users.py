@@ -1,5 +1,5 @@
-"""`app users …`: accounts from the command line. Passwords are prompted for or read from standard input,
-never arguments, which are visible in the shell history and the process list."""
+"""`app users …`: manage accounts from the command line. Passwords are prompted for or read from standard
+input, never passed as arguments, which are visible in the shell history and the process list."""
 
 import asyncio
 import sys
@@ -32,7 +32,7 @@ async def _transaction() -> AsyncGenerator[tuple["UserManager", "AsyncSession"]]
 
     async with application() as app, app.state.db.session() as db:
         act_as(db, "cli")
-        # Limits are for strangers, and a command must not need Redis.
+        # Rate limits are for strangers, and a command must not need Redis.
         app.state.users.limits = None
         yield app.state.users, db
 
@@ -173,7 +173,7 @@ def set_password(
         bool, typer.Option("--stdin", help="Read the password from the first line of standard input.")
     ] = False,
 ) -> None:
-    """Set a new password, end every session and notify the owner by e-mail. Prompts for it twice.
+    """Set a new password, end every session and notify the owner by e-mail. Prompts for the password twice.
 
     Prefer `send-reset`, so that only the owner knows the password.
     """

@@ -1,4 +1,4 @@
-"""Writes a file for its owner only, complete or not at all. Template-owned."""
+"""Writes a file that only its owner can read, completely or not at all. Template-owned."""
 
 import os
 from collections.abc import Generator
@@ -12,14 +12,14 @@ from app.cli.permissions import OWNER_ONLY
 
 @contextmanager
 def whole_file(path: Path, *, replace: bool = False) -> Generator[Path]:
-    """A file to write in the block, which has the name *path* afterwards. If the block raises, it is deleted.
+    """A file to write in the block. It is renamed to *path* at the end. If the block raises, it is deleted.
 
-    Ends the command with a sentence if *path* exists, unless *replace*, or cannot be written.
+    Ends the command with a message if *path* cannot be written, or if it exists and *replace* is false.
     """
     if os.path.lexists(path) and not replace:
         fail(f"{path} already exists, and existing files are not overwritten. Choose another file.")
     with explained(path):
-        # The name ends alike, because git may ignore only such files.
+        # Keep the suffix, because git may ignore only files that have it.
         number, name = mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=path.suffix)
         os.close(number)
     part = Path(name)
@@ -29,7 +29,7 @@ def whole_file(path: Path, *, replace: bool = False) -> Generator[Path]:
             with part.open("rb+") as written:
                 os.fsync(written.fileno())
             if not replace:
-                # Fails if someone else has made the file since.
+                # Fails if someone else has created the file in the meantime.
                 path.touch(OWNER_ONLY, exist_ok=False)
             part.replace(path)
     finally:
@@ -38,7 +38,7 @@ def whole_file(path: Path, *, replace: bool = False) -> Generator[Path]:
 
 @contextmanager
 def explained(output: str | Path) -> Generator[None]:
-    """End with a sentence if *output* cannot be written."""
+    """End the command with a message if *output* cannot be written."""
     try:
         yield
     except BrokenPipeError:

@@ -4,7 +4,7 @@ The rule: **commit before the response.** The transaction is committed after the
 the first byte of the response is sent. It is rolled back when the handler raises or returns a status of 400
 or higher. Call `await db.commit()` yourself only for changes that must persist despite an error response.
 
-GET and HEAD only read: they use no transaction, and their session refuses to write.
+GET and HEAD only read: they use no transaction, and their session rejects writes.
 
 Outside requests (CLI, worker, background tasks), use `async with app.state.db.session() as db:`, which
 commits at the end of the block.
@@ -57,11 +57,11 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SERVICES, _ACTOR = "services", "actor"
 """Keys of `AsyncSession.info`. Use the typed functions of this module instead of the keys."""
 _SQLITE_POOL = 3
-"""Each SQLite connection is a thread. More threads only compete for the interpreter."""
+"""Each SQLite connection has its own thread. More threads would only compete for the interpreter."""
 
 
 def connect(app: App) -> None:
-    """Create the engine for DATABASE_URL. It connects on first use and closes with the application."""
+    """Create the engine for DATABASE_URL. It connects on first use and closes on shutdown."""
     settings = app.state.settings
     url = settings.database_url.get_secret_value()
     is_sqlite = url.startswith("sqlite")
@@ -76,13 +76,13 @@ def connect(app: App) -> None:
         connect_args={"timeout": seconds} if is_sqlite else {"timeout": seconds, "command_timeout": seconds},
         engine_kwargs=options if _is_memory(url) else options | pool,
     )
-    # Shutdown hooks run in reverse order: after the pool is closed.
+    # Shutdown hooks run in reverse order, so this one runs after the pool is closed.
     app.on_shutdown(postgresql.wait_for_closing)
     database = init_database(app, config=config)
     # The config is no longer needed, and its repr would show the password.
     config.url = make_url(url).render_as_string(hide_password=True)
     engine = database.get().engine
-    # `services_of` finds the services through this. autoflush: queries see objects that were added before.
+    # `services_of` finds the services through this. autoflush: queries see objects added before them.
     info = {_SERVICES: app.state, reading.FAST_PATHS: settings.database_fast_paths}
     database.get().sessionmaker.configure(info=info, autoflush=True)
     app.state.reading = reading.build_maker(engine, fast_paths=settings.database_fast_paths)
@@ -105,7 +105,7 @@ def connect(app: App) -> None:
 
 
 async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
-    """The request's session. The endpoint finishes it before it sends the response."""
+    """The request's session. The endpoint closes the session before it sends the response."""
     app: App = request.scope["app"]
     is_read = request.method in _SAFE_METHODS
     db: AsyncSession = app.state.reading() if is_read else app.state.db.get().sessionmaker()
@@ -113,7 +113,7 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
     try:
         yield db
         if is_read:
-            # Raises if there are unflushed changes: they would be lost although the request succeeds.
+            # Raises if there are unflushed changes: they would be lost even though the request succeeds.
             db.sync_session.flush()
         else:
             await db.commit()
@@ -129,7 +129,7 @@ async def request_session(request: Request) -> AsyncGenerator[AsyncSession]:
 
 
 Db = Annotated[AsyncSession, Depends(request_session)]
-"""The parameter type of a handler that needs the database. Put it after the guards."""
+"""The parameter type for handlers that need the database. Put the parameter after the guards."""
 
 
 def session_of(row: Any) -> AsyncSession:
@@ -159,7 +159,7 @@ _NO_CLIENT = Client()
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who is responsible for the changes of a database session. Shown in the audit log and in notices."""
+    """Who is responsible for the changes in a database session. Shown in the audit log and in notices."""
 
     client: Client = _NO_CLIENT
     """Empty outside requests."""
@@ -189,7 +189,7 @@ def act_for(db: AsyncSession, client: Client) -> None:
 
 @asynccontextmanager
 async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSession]:
-    """A second session in which a GET request may write. It is committed at the end of the block."""
+    """A second session that lets a GET request write. It is committed at the end of the block."""
     session = reading.sync_session
     if isinstance(session, ReadOnlySession):
         # A request must not hold one connection while waiting for another.
@@ -201,12 +201,13 @@ async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSes
 
 @asynccontextmanager
 async def released(db: AsyncSession) -> AsyncGenerator[bool]:
-    """Commit at the end of the block if the transaction began in it. Yields whether it did.
+    """Commit at the end of the block if the transaction starts in it. Yields whether that is the case.
 
-    Read what slow work needs in the block, and do the work after it. A password hash takes 100 ms, and a
-    client may send its body slowly. The connection, and on SQLite the write lock, must not be held for that
-    long. A transaction that the caller began is left for the caller to end. The block ends with a commit
-    because a rollback would expire the loaded objects. If the block raises, nothing is committed.
+    In the block, read the data that slow work needs, and do the work after the block. A password hash takes
+    100 ms, and a client may send its body slowly. The connection, and on SQLite the write lock, must not be
+    held for that long. A transaction that the caller started is left for the caller to end. The block ends
+    with a commit because a rollback would expire the loaded objects. If the block raises, nothing is
+    committed.
     """
     is_ours = not db.in_transaction()
     yield is_ours

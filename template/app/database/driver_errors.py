@@ -30,6 +30,6 @@ def _without_values(context: ExceptionContext) -> None:
 
 
 def _quotes_a_value(error: BaseException) -> bool:
-    """Whether *error* is a data exception (SQLSTATE class 22) or asyncpg's own refusal of a parameter."""
+    """Whether *error* is a data exception (SQLSTATE class 22) or asyncpg's own rejection of a parameter."""
     sqlstate = str(getattr(error, "sqlstate", None) or "")
     return sqlstate.startswith("22") or type(error.__cause__).__name__ == "DataError"

@@ -25,7 +25,7 @@ _LOADED_LATER = {"select", True, "raise", "raise_on_sql", "noload", None, "write
 
 
 class ColumnLoader:
-    """Creates an object from a row's columns, beginning at *start*, without the ORM's loaders.
+    """Creates an object from a row's columns, starting at *start*, without the ORM's loaders.
 
     Setting up the loaders for two objects takes SQLAlchemy longer than the rest of the query.
     """
@@ -90,8 +90,7 @@ class FastReadOnlySession(ReadOnlySession):
         self.release()
 
     def release(self) -> None:
-        """Return the connection to the pool. Objects stay loaded. The next statement takes a connection
-        again."""
+        """Return the connection to the pool. Objects stay loaded. The next statement gets another one."""
         if self._reading is not None:
             self._reading.close()
             self._reading = None
@@ -169,7 +168,7 @@ class _Cursor(AsyncAdapt_aiosqlite_cursor):
         def in_thread() -> tuple[_Finished, list[Any]]:
             cursor = getattr(connection._conn, method)(operation, parameters)
             rows: list[Any] = cursor.fetchall() if cursor.description else []
-            # With RETURNING, rowcount is right only after the rows are fetched.
+            # With RETURNING, rowcount is correct only after the rows are fetched.
             finished = _Finished(cursor.description, cursor.rowcount, cursor.lastrowid)
             cursor.close()
             return finished, rows

@@ -1,6 +1,6 @@
-"""PostgreSQL connections: a server that is away or hangs is a database error and never blocks for long.
+"""PostgreSQL connections: a server that is down or hangs causes a database error and never blocks for long.
 
-Template-owned. The time limits are those of DATABASE_TIMEOUT.
+Template-owned. DATABASE_TIMEOUT sets the time limits.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ from sqlalchemy import Engine, event, exc
 from sqlalchemy.engine import ExceptionContext
 
 _IDLE_BEFORE_PING = 30.0
-"""Seconds of idling after which a pooled connection is tested before use. A test costs a round trip."""
+"""Seconds of idle time after which a pooled connection is tested before use. A test costs a round trip."""
 _TO_CLOSE = 2.0
-"""Seconds for the server to end a statement that was given up, before the connection is cut off."""
+"""Seconds that the server has to end an abandoned statement before the connection is cut off."""
 _closing: set[asyncio.Task[None]] = set()
 """The event loop keeps only weak references to tasks."""
 
@@ -28,7 +28,7 @@ def configure(engine: Engine) -> None:
 
 
 async def wait_for_closing() -> None:
-    """Wait until the connections that were given up are closed, at most for the time above."""
+    """Wait until abandoned connections are closed, for at most twice `_TO_CLOSE`."""
     if _closing:
         await asyncio.wait(_closing, timeout=2 * _TO_CLOSE)
 
@@ -59,15 +59,15 @@ def _name_timeouts(engine: Engine) -> None:
 
 
 def _close_in_background(engine: Engine) -> None:
-    """Return a slot of the pool, and fail the request, without waiting for a server that may hang."""
+    """Free the slot in the pool and fail the request, without waiting for a server that may hang."""
 
     def close(dbapi_connection: Any) -> None:
         connection = dbapi_connection.driver_connection
         try:
-            # First sends a cancel request if a statement is running.
+            # This first sends a cancel request if a statement is running.
             task = asyncio.create_task(_close(connection))
         except RuntimeError:
-            # There is no event loop: the connection is garbage.
+            # There is no event loop: the connection is being garbage-collected.
             connection.terminate()
             return
         _closing.add(task)
@@ -78,8 +78,8 @@ def _close_in_background(engine: Engine) -> None:
 
 
 async def _close(connection: Any) -> None:
-    # If this fails or is cancelled, it has cut the connection off. Its own `timeout` does not bound the wait
-    # for a cancel request.
+    # If `close` fails or is cancelled, it has already cut the connection off. Its own `timeout` does not
+    # limit the wait for a cancel request.
     with suppress(Exception):
         async with asyncio.timeout(_TO_CLOSE):
             await connection.close()

@@ -1,6 +1,6 @@
-"""Reading for GET and HEAD: a session that refuses to write, and the query that every request makes.
+"""Reads for GET and HEAD: a session that rejects writes, and the query that every request makes.
 
-The session begins no database transaction: BEGIN and COMMIT around one SELECT cost more than the SELECT, and
+The session starts no database transaction: BEGIN and COMMIT around one SELECT cost more than the SELECT, and
 on SQLite a transaction takes the write lock.
 """
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from app.database.fast_paths import ColumnLoader
 
 FAST_PATHS = "fast_paths"
-"""The key in `Session.info` that says whether a session uses `fast_paths.py`."""
+"""The key in `Session.info` that indicates whether a session uses `fast_paths.py`."""
 READS = "only_reads"
 """The execution option for a SQLite connection that does not begin a transaction."""
 
 
 class ReadOnlySession(Session):
-    """Refuses to write: safe methods change nothing (RFC 9110, section 9.2.1)."""
+    """Rejects writes: safe methods change nothing (RFC 9110, section 9.2.1)."""
 
     def flush(self, objects: Sequence[Any] | None = None) -> None:
         if self.new or self.dirty or self.deleted:
@@ -30,14 +30,13 @@ class ReadOnlySession(Session):
         super().flush(objects)
 
     def release(self) -> None:
-        """Return the connection to the pool. Objects stay loaded. The next statement takes a connection
-        again."""
+        """Return the connection to the pool. Objects stay loaded. The next statement gets another one."""
         # A rollback would expire the loaded objects. There is nothing to commit.
         self.commit()
 
 
 def build_maker(engine: AsyncEngine, *, fast_paths: bool) -> async_sessionmaker[AsyncSession]:
-    """The factory for read-only sessions of *engine*."""
+    """A factory for read-only sessions on *engine*."""
     session_class = ReadOnlySession
     if fast_paths:
         from app.database import fast_paths as fast
@@ -68,7 +67,7 @@ def _refuse_to_write() -> Never:
 
 
 class Joined:
-    """Loads joined rows of several tables, one object per table.
+    """Loads joined rows from several tables, one object per table.
 
     The result is the same as with `db.execute(select(User, UserSession)...)`: one object per row and session,
     refreshed from the row.

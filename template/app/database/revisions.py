@@ -1,4 +1,4 @@
-"""Whether the database has every migration of the project's files. Template-owned."""
+"""Checks whether the database has every migration in the project's files. Template-owned."""
 
 import asyncio
 from collections.abc import Collection
@@ -15,7 +15,7 @@ _PYPROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
 
 
 def check_readiness(app: App) -> None:
-    """Add the readiness check. It reads the files only when the revisions of the database have changed."""
+    """Add the readiness check. It reads the files only when the database's revisions have changed."""
     complete: set[str] | None = None
 
     @app.readiness_check("migrations")
@@ -33,10 +33,10 @@ def check_readiness(app: App) -> None:
 
 
 def pending(revisions: ScriptDirectory, applied: Collection[str]) -> set[str]:
-    """The heads of the files that the database lacks. *applied*: its own heads.
+    """The heads in the migration files that the database lacks. *applied*: the database's heads.
 
     Raises:
-        CommandError: the database has a revision that no file has.
+        CommandError: the database has a revision that no file defines.
     """
     # The table lists only the heads. The revisions they depend on have been applied too.
     all_applied = {script.revision for script in revisions.get_all_current(tuple(applied))}

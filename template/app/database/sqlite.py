@@ -16,8 +16,8 @@ from app.web.database_errors import is_damaged
 
 
 def never_created(url: str) -> str:
-    """*url* for connections that do not create the file: if it was moved away, its log is still there, and an
-    empty file beside that is a damaged database (sqlite.org/howtocorrupt.html, section 4.4)."""
+    """*url* for connections that do not create the file. If the file was moved away, its log is still there,
+    and an empty file beside that log is a damaged database (sqlite.org/howtocorrupt.html, section 4.4)."""
     parsed = make_url(url)
     query = {"mode": "rw", "uri": "true"}
     file = parsed.set(database=f"file:{quote(parsed.database or '')}").update_query_dict(query)
@@ -31,7 +31,7 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
-        # The driver would begin transactions itself: too late, and never for reads.
+        # Otherwise the driver would start transactions itself: too late, and never for reads.
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
@@ -62,14 +62,14 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
 
     @event.listens_for(engine, "reset")
     def on_reset(connection: Any, record: Any, state: PoolResetState) -> None:
-        # If SQLite refuses a COMMIT because of a deferred foreign key, the transaction stays open while
-        # SQLAlchemy considers it ended. The next user of the connection could not begin a transaction.
+        # If SQLite rejects a COMMIT because of a deferred foreign key, the transaction stays open while
+        # SQLAlchemy considers it ended. The next user of the connection could not start a transaction.
         if not state.terminate_only and connection.driver_connection.in_transaction:
             connection.rollback()
 
     @event.listens_for(engine, "handle_error")
     def on_error(context: ExceptionContext) -> None:
-        # The file was replaced, or damaged and perhaps repaired: open it anew.
+        # The file was replaced, or damaged and perhaps repaired: reopen it.
         if is_damaged(context.original_exception):
             context.is_disconnect = True
 
@@ -77,7 +77,7 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
 
 
 def check_file(path: str) -> None:
-    """Open the file anew and read from every table. Open connections do not notice that it was moved away.
+    """Reopen the file and read from every table. Open connections do not notice that the file was moved away.
 
     Raises:
         sqlite3.Error: the file is missing or damaged.
@@ -93,7 +93,7 @@ def check_file(path: str) -> None:
 
 
 # A transaction that reads and later writes fails immediately if another one has written in between. Taking
-# the write lock at the beginning makes it wait instead. Read-only sessions begin no transaction.
+# the write lock at the start makes it wait instead. Read-only sessions start no transaction.
 _BEGIN = "BEGIN IMMEDIATE"
 
 

@@ -18,7 +18,7 @@ _ = notices
 
 
 def install(app: App) -> None:
-    """Add the routes, and remove expired requests."""
+    """Add the routes, and the task that removes expired requests."""
     database = app.state.db
 
     async def remove_expired_requests() -> None:

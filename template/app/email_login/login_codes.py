@@ -1,17 +1,17 @@
 """Request a code by e-mail, and log in with it. This module knows nothing about HTTP.
 
 A request has an id and a key, which only the client gets, and a code, which is only in the e-mail. A login
-needs all three. The code is valid for ten minutes, works once, only in the browser that requested it, and
-ends after five wrong answers. It replaces the password, not the second factor (ASVS 6.3.6).
+needs all three. The code is valid for ten minutes, works once, and works only in the browser that requested
+it. Five wrong codes end the request. A code replaces the password, not the second factor (ASVS 6.3.6).
 
 A new request does not end earlier ones. Otherwise anyone who knows an address could keep its owner out by
 requesting codes again and again. An account has at most three open requests, and the oldest ends first,
-because people look at the newest e-mail. A request that ended this way still accepts wrong answers. Otherwise
-addresses without an account, whose requests never end early, could be told apart.
+because people look at the newest e-mail. A request that ended this way still counts attempts. Otherwise
+addresses without an account could be recognized, because their requests never end early.
 
 You may change the limits below, within ASVS 6.5.5 (ten minutes). Keep these rules: do the same work with and
-without an account, count an answer before checking it, lock the account before its request, and let one
-conditional statement decide each race.
+without an account, count an attempt before checking the code, lock the account before its request, and let
+one conditional statement decide each race.
 """
 
 import hashlib
@@ -40,14 +40,14 @@ MAX_OPEN = 3
 them.
 """
 LENGTH = 8
-"""34 bits. Within `wrong_login_code`, a year of guessing at one account succeeds once in a million."""
+"""34 bits. Within `wrong_login_code`, a year of guesses at one account has a chance of one in a million."""
 METHOD = "email"
-"""In the audit log."""
+"""The name of this login method in the audit log."""
 
 
 class LoginCodeRefused(ValueError):
     """The code is wrong, used or expired, the request is unknown or from another browser, or the account can
-    no longer log in. The client does not learn which."""
+    no longer log in. The client does not learn the reason."""
 
     code = "login_code_refused"
 
@@ -58,7 +58,7 @@ class LoginCodeRefused(ValueError):
 @dataclass(frozen=True)
 class Answer:
     """What a client sends to log in. *key*: from the browser's cookie, or empty. *kind*: the kind of session
-    to begin."""
+    to start."""
 
     request_id: str
     key: str
@@ -115,7 +115,7 @@ class LoginCodes:
             LoginCodeRefused: see the class. The audit log records it if the request is open. The fifth wrong
             code ends the request, and the owner is notified.
             SecondFactorRequired: as in `UserManager.log_in`.
-            TooManyRequests: too many recent wrong codes for the address. This one was not checked.
+            TooManyRequests: too many recent wrong codes for the address. This code was not checked.
         """
         waiting = await self._count_try(db, answer)
         try:
@@ -194,7 +194,7 @@ class LoginCodes:
         return user
 
     async def _tell_of_wrong(self, db: AsyncSession, waiting: LoginCode) -> None:
-        """Notify the owner if the last attempt was wrong. Without an account, do the same work."""
+        """Notify the owner if no attempts are left. Without an account, do the same work."""
         if waiting.tries < MAX_TRIES:
             return
         user = await self._users.get_by_id(db, waiting.user_id or "")
@@ -213,10 +213,10 @@ async def remove_expired(db: AsyncSession) -> None:
 
 
 def _is_of_this_browser(db: AsyncSession, answer: Answer) -> ColumnElement[bool]:
-    """Whether the client that answers is the one that made the request.
+    """Whether the client that sends the code is the one that requested it.
 
     A browser sends the key in its cookie. The kind of session is not known when the code is requested, so
-    every client gets the cookie. A client that does not keep it can begin a bearer session and is recognized
+    every client gets the cookie. A client that does not keep it can start a bearer session and is recognized
     by its User-Agent. A victim's browser that is lured into an attacker's request has neither the key nor the
     id.
     """

@@ -20,7 +20,7 @@ async def mail_code(user: User, code: str, lifetime: timedelta) -> None:
 
 
 async def mail_nobody(db: AsyncSession, code: str, lifetime: timedelta) -> None:
-    """Do the same work as for that e-mail, and put a row into the outbox that the worker discards."""
+    """Do the same work as for an e-mail, and put a row into the outbox that the worker discards."""
     await _send(db, code, lifetime, to="nobody@localhost", discard=True)
 
 

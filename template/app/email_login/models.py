@@ -20,9 +20,9 @@ class LoginCode(Base):
     key_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
     """SHA-256 of the key in the requesting browser's cookie."""
     code_mac: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """HMAC of the id and the code. Without SECRET_KEY, the database does not help to guess the code."""
+    """HMAC of the id and the code. Without SECRET_KEY, the database is no help in guessing the code."""
     address_mac: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """HMAC of the requested address. Wrong codes are counted by it, with or without an account."""
+    """HMAC of the requested address. Wrong codes are counted per address, with or without an account."""
     user_id: Mapped[str | None] = mapped_column(
         String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True
     )

@@ -27,7 +27,7 @@ from app.users.sessions import BEARER, COOKIE, IssuedSession
 from app.web import Problem, responds
 from app.web.csrf import require_same_origin
 
-# Adds the rows before the routes below use them.
+# Importing it adds the limits before the routes below use them.
 _ = limits
 router = Router(prefix="/login/email", tags=["sessions"])
 

@@ -65,7 +65,7 @@ async def log_in(
     users: Users,
     db: Db,
 ) -> Response:
-    """Begin a session and set its cookie. Only the browser that requested the code can use it."""
+    """Start a session and set its cookie. Only the browser that requested the code can use it."""
     request_id, key = login_key(request, name=LOGIN_CODE)
     try:
         issued = await codes.log_in(
@@ -78,7 +78,7 @@ async def log_in(
         take_login_key(request, name=LOGIN_CODE)
         return ask_for_factor(request, required, form.next)
     except LoginCodeRefused as error:
-        # Without the code: it may be a correct code with a typo.
+        # Do not show the code again: it may be a correct code with a typo.
         return _ask(request, form, errors={"code": str(error)})
     take_login_key(request, name=LOGIN_CODE)
     return enter(request, users, issued, form.next)

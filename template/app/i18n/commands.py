@@ -73,7 +73,7 @@ def _codes() -> set[str]:
 
 
 def _updated(codes: Iterable[str]) -> Iterator[tuple[Path, Catalog]]:
-    """The files for the languages *codes*, with the sentences that they should have."""
+    """The files for the languages in *codes*, with the sentences that they should contain."""
     for folder, template in extracted().items():
         for code in sorted(codes):
             path = folder / f"{code}.po"
@@ -83,7 +83,7 @@ def _updated(codes: Iterable[str]) -> Iterator[tuple[Path, Catalog]]:
 
 
 def _own_folder() -> Path:
-    """The folder for the application's sentences, and for those of features without a folder."""
+    """The folder for the sentences of the application and of features without their own folder."""
     return ROOT / "i18n" / "locales"
 
 

@@ -42,7 +42,7 @@ def import_hawkapi_users(
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Only inspect the database. Exit code 1 means that the import would be refused."
+            "--check", help="Only inspect the database. Exit code 1 means that it cannot be imported."
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
@@ -65,7 +65,10 @@ def import_hawkapi_users(
 
 
 def _require_database(settings: Settings) -> None:
-    """Refuse a missing SQLite file. A new one would be the wrong database, so do not suggest creating it."""
+    """End the command if the SQLite file is missing.
+
+    It does not suggest creating a database, because a new one would be the wrong one.
+    """
     url = make_url(settings.database_url.get_secret_value())
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         fail(f"There is no database {url.database}. Set DATABASE_URL to the database of the old application.")
@@ -79,7 +82,7 @@ class _Plan:
     recorded: list[str]
     """Revisions that are recorded as applied and do not run."""
     run: list[str]
-    """Revisions that run."""
+    """Revisions that will run."""
 
 
 async def _inspect(settings: Settings, table: str, applied: list[str]) -> _Plan:
@@ -93,7 +96,7 @@ async def _import(settings: Settings, table: str, applied: list[str]) -> None:
 
 
 def _make_plan(connection: Connection, settings: Settings, table: str, applied: list[str]) -> _Plan:
-    """Decide what importing *table* does. Ends the command if the import is refused."""
+    """Decide what the import of *table* will do. Ends the command if it cannot be imported."""
     scripts = ScriptDirectory.from_config(alembic_config(settings))
     known, unknown = revisions.current_heads(connection, scripts)
     if known and unknown:
@@ -159,7 +162,7 @@ def _require_table(connection: Connection, table: str) -> None:
 
 def _run_plan(connection: Connection, settings: Settings, table: str, applied: list[str]) -> None:
     revisions.lock(connection, table)
-    # The old application may have written to it since the first inspection.
+    # The old application may have written to the table since the first inspection.
     plan = _make_plan(connection, settings, table, applied)
     library_table.import_table(connection, plan.inspection)
     revisions.forget(connection, plan.unknown)

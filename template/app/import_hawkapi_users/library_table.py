@@ -1,4 +1,4 @@
-"""The users table of the library hawkapi-users: check it, then turn it into this application's.
+"""Check the users table of the hawkapi-users library, then turn it into this application's.
 
 Template-owned. Only `app import-hawkapi-users` uses this module.
 """
@@ -46,7 +46,7 @@ EXPECTED: dict[str, TypeEngine[Any]] = {
     "created_at": DateTime(timezone=True),
     "updated_at": DateTime(timezone=True),
 }
-"""The columns that hawkapi-users 0.1 and 0.2 create, and so does `users_0001`. All of them are NOT NULL."""
+"""The columns that hawkapi-users 0.1 and 0.2 create, as does `users_0001`. All of them are NOT NULL."""
 
 _TIME = "____-__-__ __:__:__"
 _INVALID_IN_SQLITE = (
@@ -80,12 +80,12 @@ class Inspection:
     differences: list[str] = field(default_factory=list[str])
     """How the table differs from the library's, one sentence each."""
     notes: list[str] = field(default_factory=list[str])
-    """Sentences: what to know before the import."""
+    """What to know before the import, one sentence each."""
     normalized: dict[str, str] = field(default_factory=dict[str, str])
-    """Maps account ids to normalized e-mail addresses, for addresses that are not stored normalized."""
+    """Maps account ids to normalized e-mail addresses, for addresses that are not yet normalized."""
 
     def changes(self) -> list[str]:
-        """Sentences: what `import_table` will do."""
+        """What `import_table` will do, one sentence each."""
         kept = f"The table keeps its name, {TABLE}."
         renamed = f"The table {self.table} is renamed to {TABLE}, and its foreign keys follow."
         normalized = (
@@ -96,7 +96,7 @@ class Inspection:
 
 
 def library_tables(connection: Connection) -> list[str]:
-    """Return the names of the tables that have all columns of the library."""
+    """Return the names of the tables that have all of the library's columns."""
     tables = inspect(connection).get_multi_columns()
     return sorted(
         name for (_, name), columns in tables.items() if set(EXPECTED) <= {each["name"] for each in columns}
@@ -130,7 +130,7 @@ def inspect_table(connection: Connection, table: str) -> Inspection:
 
 
 def import_table(connection: Connection, inspection: Inspection) -> None:
-    """Bring the inspected table to the state of `users_0001`, in the caller's transaction.
+    """Bring the inspected table to the state that `users_0001` creates, in the caller's transaction.
 
     Raises:
         ValueError: the table has no unique index on email, so it was not inspected.
@@ -153,7 +153,7 @@ def import_table(connection: Connection, inspection: Inspection) -> None:
     for user_id, email in inspection.normalized.items():
         connection.execute(update(accounts).where(accounts.c.id == user_id).values(email=email))
     if connection.dialect.name == "sqlite":
-        # SQLite stores a time as text, and `UTCDateTime` writes a full second without a fraction.
+        # SQLite stores times as text, and `UTCDateTime` writes whole seconds without a fraction.
         for name in ("created_at", "updated_at"):
             time = literal_column(name, String)
             full_seconds = update(accounts).where(time.like("%.000000"))
@@ -164,7 +164,7 @@ def _accounts(table: str) -> Table:
     return Table(table, MetaData(), *(Column(name, type_) for name, type_ in EXPECTED.items()))
 
 
-# Differences: the import is refused
+# Differences: reasons not to import
 
 
 def _column_differences(connection: Connection, columns: dict[str, ReflectedColumn]) -> list[str]:
@@ -237,7 +237,7 @@ def _duplicate_emails(connection: Connection, accounts: Table, normalized: dict[
     ]
 
 
-# Notes: the import works
+# Notes: the import succeeds anyway
 
 
 def _own_columns(columns: dict[str, ReflectedColumn]) -> list[str]:

@@ -1,6 +1,6 @@
 """Change tables and run migrations in one transaction. A failure undoes everything, on SQLite too.
 
-This does not run migrations/env.py, which opens its own connection. Template-owned.
+This module does not run migrations/env.py, which opens its own connection. Template-owned.
 """
 
 from collections.abc import AsyncGenerator, Collection, Sequence
@@ -46,7 +46,7 @@ async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
 
         @event.listens_for(engine.sync_engine, "begin")
         def on_begin(connection: Connection) -> None:
-            # The driver begins a transaction only at the first INSERT, so a rollback would keep tables
+            # The driver starts a transaction only at the first INSERT, so a rollback would keep tables
             # created before it.
             connection.exec_driver_sql("BEGIN")
 
@@ -61,7 +61,7 @@ async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
 def lock(connection: Connection, table: str) -> None:
     """Keep other programs out of *table* until the transaction ends.
 
-    SQLite needs no lock: its transaction fails if another program has written since it began.
+    SQLite needs no lock: its transaction fails if another program has written since it started.
     """
     if connection.dialect.name == "postgresql":
         quoted = connection.dialect.identifier_preparer.quote_identifier(table)

@@ -37,7 +37,7 @@ __all__ = [
 
 
 def install(app: App) -> None:
-    """Set `app.state.limiter`. It is closed with the application."""
+    """Set `app.state.limiter`. It is closed on shutdown."""
     settings = app.state.settings
     limiter = app.state.limiter = build_limiter(settings)
     app.on_shutdown(limiter.close)

@@ -1,6 +1,7 @@
 """Rates, the interface of limiters, and a guard for your routes.
-@router.post("/imports", status_code=202, dependencies=[Depends(limited("10/m"))])
-async def start_import(user: CurrentUser, body: ImportIn) -> ImportOut: ...
+
+    @router.post("/imports", status_code=202, dependencies=[Depends(limited("10/m"))])
+    async def start_import(user: CurrentUser, body: ImportIn) -> ImportOut: ...
 
 This allows ten requests a minute from each client network, for this route only. The eleventh gets a 429
 before its body is read. For two limits, use two guards:
@@ -35,7 +36,7 @@ _MAX_SECONDS = 366 * _SECONDS["d"]
 class Rate:
     """*count* requests in *seconds*.
 
-    All of them may come at once. After that, one more is allowed every `seconds / count`. After a pause of
+    All of them may be made at once. After that, one more is allowed every `seconds / count`. After a pause of
     `seconds`, the full count is available again.
 
     Raises:
@@ -86,12 +87,12 @@ class Limiter(Protocol):
     """
 
     async def acquire(self, key: str, rate: Rate) -> float:
-        """Count one and return 0.0. If the limit has been reached, count nothing and return the seconds to
-        wait."""
+        """Count one request and return 0.0. If the limit has been reached, count nothing and return the
+        seconds to wait."""
         ...
 
     async def peek(self, key: str, rate: Rate) -> float:
-        """What `acquire` would return, without counting."""
+        """The result that `acquire` would return, without counting the request."""
         ...
 
     async def refund(self, key: str, rate: Rate) -> None:
@@ -176,7 +177,7 @@ def _in_words(seconds: int) -> str:
 
 
 def cannot_be_checked(request: Request, error: LimiterUnavailable) -> Response:
-    """The response while Redis is down and REDIS_OUTAGE is refuse."""
+    """The response while Redis is down and REDIS_OUTAGE is `refuse`."""
     return problem_response(
         503,
         "Rate limits cannot be checked at the moment. Try again soon.",

@@ -23,8 +23,8 @@ class MemoryLimiter:
 
     A bucket is removed only when it is full again, so nothing is lost: filling the table does not reset any
     count. While the table is full, new keys share `OVERFLOW` buckets per rate. *secret*, by default a new one
-    for each limiter, decides which bucket a key shares. A client that empties one affects few others, and
-    cannot choose which (CWE-400).
+    for each limiter, decides which bucket a key shares. A client that empties a shared bucket affects few
+    others, and cannot choose which (CWE-400).
     """
 
     def __init__(self, max_keys: int = 100_000, *, secret: bytes | None = None) -> None:
@@ -35,7 +35,7 @@ class MemoryLimiter:
         self._next_full: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
-        """The number of buckets held. Shared buckets do not count towards *max_keys*."""
+        """The number of buckets held. Shared buckets do not count toward *max_keys*."""
         return len(self._full_at)
 
     async def acquire(self, key: str, rate: Rate) -> float:

@@ -1,7 +1,7 @@
 """Limits in Redis (or Valkey), shared by every process that uses it. Restarting Redis resets them.
 
-The algorithm is that of `memory.py`. It runs inside Redis, so two processes never count at the same time, and
-uses Redis's clock, so all agree on the time. A circuit breaker handles Redis outages.
+The algorithm is the same as in `memory.py`. It runs inside Redis, so two processes never count at the same
+time, and uses Redis's clock, so all processes agree on the time. A circuit breaker handles Redis outages.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ else
 end
 return 0
 """
-"""Takes ARGV[3] (1, 0 or -1) and returns the microseconds to wait. A full bucket has no key."""
+"""Takes ARGV[3] tokens (1, 0 or -1) and returns the microseconds to wait. A full bucket has no key."""
 
 _STEP_TIMEOUT = 0.2
 """Seconds to connect and to wait for each reply. Redis needs less than a millisecond."""
@@ -52,7 +52,7 @@ class RedisLimiter:
     """A `Limiter` in the Redis server at *url*: redis://, rediss:// (TLS) or unix://.
 
     *secret* is hashed into the key names: readers of Redis cannot tell whose keys they are, and two
-    applications that share a Redis count separately. Allows at most 100 concurrent calls.
+    applications that share a Redis server count separately. Allows at most 100 concurrent calls.
     """
 
     def __init__(self, url: str, *, secret: str = "", prefix: str = "limits:") -> None:
@@ -106,12 +106,12 @@ class RedisLimiter:
 _PAUSE = 0.5
 """Seconds before a failed limiter is tried again. Longer than one call can take."""
 _AT_ONCE = 16
-"""Concurrent calls. Later calls queue, so when Redis goes down they find the breaker open instead of each
-waiting for its own timeout."""
+"""Maximum concurrent calls. Later calls queue, so when Redis goes down they find the breaker open instead of
+each waiting for its own timeout."""
 
 
 class CircuitBreaker:
-    """A `Limiter` that uses *limiter*, and *fallback* while it is unavailable.
+    """A `Limiter` that uses *limiter*, and *fallback* while *limiter* is unavailable.
 
     Without a fallback, nothing is allowed during an outage: `acquire` and `peek` raise LimiterUnavailable,
     and `refund` does nothing. After each pause, one call tries the limiter and may have to wait for its

@@ -52,7 +52,7 @@ def dead(
 @cli.command()
 @friendly_errors
 def retry(numbers: Numbers = None, every: All = False) -> None:
-    """Send mails again. Mend the cause first: each gets all attempts again."""
+    """Send mails again. Fix the cause first: each mail gets all of its attempts again."""
     from app.users import dead_mails
 
     done = asyncio.run(_for_each(_chosen(numbers, every), dead_mails.send_again))
@@ -101,12 +101,14 @@ async def _dead(limit: int) -> "list[tuple[DeadMail, str | None]]":
 def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
     """The numbers, or None for all."""
     if bool(numbers) == every:
-        raise typer.BadParameter("Name the mails by their numbers (`uv run app mail dead`), or use --all.")
+        raise typer.BadParameter(
+            "Give the numbers of the mails, as `uv run app mail dead` shows them, or use --all."
+        )
     return None if every else numbers
 
 
 async def _for_each(numbers: list[int] | None, do: "Callable[[AsyncSession, int], Awaitable[None]]") -> int:
-    """How many mails *do* has succeeded for. Prints why it has not for others."""
+    """The number of mails for which *do* succeeded. Prints why it failed for the others."""
     from app.mail import outbox
     from app.users.exceptions import MailExpired, NoSuchMail
 

@@ -1,4 +1,5 @@
-"""Whether mail leaves, for /readyz: no worker runs, or none can keep up, if a due mail waits for long.
+"""Whether mail is being sent, for /readyz. If a due mail waits for long, no worker runs, or they cannot keep
+up.
 
 Template-owned; change the time as you like.
 """
@@ -17,7 +18,10 @@ LATE = timedelta(minutes=10)
 
 
 def install(app: App) -> None:
-    """Add the readiness check. Late mail takes no process out of service: requests do not need the worker."""
+    """Add the readiness check.
+
+    Late mail does not take a process out of service: requests do not need the worker.
+    """
 
     @app.readiness_check("mail")
     async def mail_leaves() -> tuple[bool, str]:

@@ -1,7 +1,7 @@
 """Mail providers with an HTTP API: Amazon SES, SendGrid, Mailgun and Resend.
 
 Template-owned; change the time at the top as you like. hawkapi-mail's backends for them are not used: they
-do not tell which refusals are final, the one for SES blocks the event loop and sends a mail again itself
+do not tell which refusals are final, the one for SES blocks the event loop and resends a mail on its own
 after a timeout, and the one for SendGrid refuses a sender with a name.
 
 SES, SendGrid and Mailgun can send a mail twice if the connection breaks after they accepted it. Resend
@@ -79,7 +79,7 @@ class HTTPBackend:
 
 
 def _reason(response: httpx.Response) -> str:
-    """Resend's name for the error. Its message and those of others may quote an address."""
+    """Resend's name for the error. Error messages may quote an address, so they are not used."""
     try:
         name = response.json()["name"]
     except (ValueError, LookupError, TypeError):
@@ -112,7 +112,7 @@ def _for_sendgrid(message: EmailMessage) -> dict[str, Any]:
         "subject": message.subject,
         "content": [{"type": kind, "value": text} for kind, text in texts.items() if text],
         "headers": _own_headers(message) | {"Message-ID": message.message_id},
-        # Click tracking would lead the secret links in mails over another server.
+        # Click tracking would send the secret links in mails through another server.
         "tracking_settings": {"click_tracking": {"enable": False}, "open_tracking": {"enable": False}},
     }
     if message.reply_to:
@@ -194,7 +194,7 @@ def mailgun(settings: Settings) -> HTTPBackend:
 
 def _for_mailgun(message: EmailMessage) -> dict[str, Any]:
     return {
-        # Click tracking would lead the secret links in mails over another server.
+        # Click tracking would send the secret links in mails through another server.
         "data": {"to": message.all_recipients(), "o:tracking": "no"},
         "files": {"message": ("message.eml", message.to_mime(), "message/rfc822")},
     }
@@ -212,7 +212,7 @@ class SESBackend:
 
     settings: Settings = field(repr=False)
     url: str | None = None
-    """Another server than that of the region."""
+    """A server other than the region's."""
     name: str = field(default="ses", init=False)
 
     async def send(self, message: EmailMessage) -> SendResult:

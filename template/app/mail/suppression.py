@@ -12,7 +12,7 @@ from hawkapi_sqlalchemy import Database
 from sqlalchemy.ext.asyncio import AsyncSession
 
 type Suppression = Callable[[AsyncSession, set[str]], Awaitable[set[str]]]
-"""Returns those of the addresses that get no mail."""
+"""Returns the addresses, of those given, that get no mail."""
 
 SUPPRESSIONS: list[Suppression] = []
 

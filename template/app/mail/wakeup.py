@@ -116,7 +116,7 @@ async def _listen_once(engine: AsyncEngine, bell: Bell, fault: Fault) -> bool:
             return False
         fault.ended()
         bell.is_listening = True
-        # For mails from before.
+        # For mails that were committed before LISTEN.
         bell.ring()
         try:
             while not await _is_set(ended, CHECK):
@@ -128,7 +128,7 @@ async def _listen_once(engine: AsyncEngine, bell: Bell, fault: Fault) -> bool:
 
 @asynccontextmanager
 async def _own_connection(engine: AsyncEngine) -> AsyncGenerator[Any]:
-    """A connection beside the pool, with the settings of the pool's."""
+    """A connection outside the pool, with the pool's settings."""
     pooled = await engine.raw_connection()
     connection: Any = pooled.driver_connection
     pooled.detach()

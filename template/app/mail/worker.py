@@ -183,16 +183,16 @@ class Worker:
             async with self._database.session() as db:
                 return await outbox.renew(db, row, self._lease_of(row))
         except (SQLAlchemyError, OSError):
-            # To cancel could send the mail twice. Without a database no other worker can take it either.
+            # Cancelling could send the mail twice. Without a database no other worker can take it either.
             return True
 
     def _lease_of(self, row: OutboxMessage) -> timedelta:
-        """How long *row* is taken for: longer after a death, so that the next worker waits longer."""
+        """How long to take *row* for: longer after a worker died, so that the next one waits longer."""
         deaths = _deaths(row)
         return timedelta(seconds=max(LEASE, self._retry.delay_for(deaths) if deaths else 0))
 
     async def _until_next(self) -> float:
-        """Seconds until a mail that waits for its next attempt, IDLE_LISTENING at most."""
+        """Seconds until the next attempt is due, at most IDLE_LISTENING."""
         async with self._database.session(commit=False) as db:
             seconds = await outbox.seconds_until_due(db)
         return IDLE_LISTENING if seconds is None else min(max(seconds, BUSY), IDLE_LISTENING)

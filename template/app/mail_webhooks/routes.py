@@ -13,7 +13,7 @@ from app.mail_webhooks.webhooks import Webhook, WebhookRefused, WebhookUnavailab
 from app.web import Problem, responds
 
 RATE = "1200/m"
-"""Requests of a network. A provider sends up to one for each mail."""
+"""Requests from one network. A provider sends up to one for each mail."""
 
 
 def router_for(webhooks: Mapping[str, Webhook]) -> Router:
@@ -22,7 +22,7 @@ def router_for(webhooks: Mapping[str, Webhook]) -> Router:
 
     @router.post("/{provider}", status_code=204, dependencies=[Depends(limited(RATE))])
     @responds(
-        {403: {WebhookRefused.code: "The provider did not sign the request, or too long ago."}},
+        {403: {WebhookRefused.code: "The provider did not sign the request, or signed it too long ago."}},
         {404: "No key is set for this provider."},
         {503: {WebhookUnavailable.code: "The certificate of the signature cannot be fetched."}},
     )

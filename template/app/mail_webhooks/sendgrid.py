@@ -21,7 +21,7 @@ class _SendGridEvent(msgspec.Struct):
     email: str = ""
     timestamp: Timestamp = 0
     type: str = ""
-    """Of a bounce: bounce, or blocked, which passes."""
+    """The type of a bounce: `bounce`, or `blocked`, which is temporary."""
 
 
 class SendGridWebhook:

@@ -1,6 +1,6 @@
 """What the webhooks of all providers share. Template-owned.
 
-hawkapi-mail's parsers are not used: they take a full mailbox and other passing failures for bounces.
+hawkapi-mail's parsers are not used: they treat a full mailbox and other temporary failures as bounces.
 """
 
 import time

@@ -1,7 +1,7 @@
 """Metrics, traces, error reports and a log of slow queries. Each is off until its setting is set.
 
 None of them contains a path, a query string, a header, a value of a statement or an e-mail address, because
-those hold tokens and personal data. Keep it so when you add your own.
+those hold tokens and personal data. Keep it that way when you add your own.
 """
 
 import logging
@@ -15,7 +15,7 @@ REQUIRES = ("mail", "users")
 def install(app: App) -> None:
     """Start what the settings ask for. Each library is loaded only then: it costs time and memory."""
     settings = app.state.settings
-    # Their errors say all that the warnings before them do.
+    # Their errors repeat what the warnings before them say.
     for name in ("opentelemetry", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if settings.metrics_port is not None:

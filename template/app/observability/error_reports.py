@@ -1,7 +1,7 @@
 """Reports of errors to Sentry, or to a server that speaks its protocol.
 
-A report is what the log has at the level ERROR, with its traceback. It has no local variables, no request and
-no user, and what looks like a secret is removed.
+A report is a log record of the level ERROR, with its traceback. It has no local variables, no request and no
+user, and what looks like a secret is removed.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from app.settings import Settings
 def install(settings: Settings) -> None:
     """Report errors to SENTRY_DSN. It works in threads of its own, and for the whole process."""
     dsn = settings.sentry_dsn
-    # An outage of a server that reports go to must not make further reports.
+    # An outage of the server that gets the reports must not cause more reports.
     for name in ("opentelemetry", "urllib3"):
         ignore_logger(name)
     sentry_sdk.init(
@@ -37,7 +37,7 @@ def install(settings: Settings) -> None:
 
 
 def scrub(report: Any, hint: dict[str, Any]) -> Any:
-    """Remove what looks like a secret, and what a log line says of its client."""
+    """Remove what looks like a secret, and what a log line says about its client."""
     for name in ("request", "user", "extra", "server_name", "modules"):
         report.pop(name, None)
     return redact_all(report)

@@ -10,11 +10,11 @@ from app.users.schemas import PublicEvent
 SENTENCES_OF_FEATURES: dict[str, str] = {}
 """Like `sentences`, marked with `N_`. Features add theirs when they are imported.
 
-A key is the name of an event, or `confirm totp`: the event and how the actor authenticated.
+A key is the name of an event, or the event and how the actor authenticated, such as `confirm totp`.
 """
 
 REFUSALS_OF_FEATURES: dict[str, str] = {}
-"""Like `refusals`, with the keys of `SENTENCES_OF_FEATURES`."""
+"""Like `refusals`, with keys like those of `SENTENCES_OF_FEATURES`."""
 
 
 def sentences() -> dict[str, str]:
@@ -53,7 +53,7 @@ def sentences() -> dict[str, str]:
 
 
 def refusals() -> dict[str, str]:
-    """Like `sentences`, for attempts that were refused."""
+    """Like `sentences`, for attempts that were rejected."""
     return {
         "register": _("Someone tried to create an account with your e-mail address"),
         "login": _("A login attempt was refused"),
@@ -71,7 +71,7 @@ def sentence_of(event: PublicEvent) -> str:
 
 
 def name_of(event: PublicEvent) -> str:
-    """What happened or was attempted, for administrators. An event without a sentence shows its name."""
+    """What happened or was attempted, for administrators. Without a sentence, it is the event's name."""
     found = _find(event, sentences(), SENTENCES_OF_FEATURES)
     return found or event.event.replace("_", " ").capitalize()
 

@@ -1,6 +1,6 @@
 """The contents of the forms, and how a form shows errors.
 
-Every field has a default: browsers send empty fields, and the manager says what is wrong with them.
+Every field has a default: browsers send empty fields, and the manager reports what is wrong with them.
 """
 
 from typing import Any
@@ -47,7 +47,7 @@ REFUSALS = (
     WrongPassword,
     # Your own exceptions go below; template updates never touch them.
 )
-"""Exceptions that a form shows instead of an error page."""
+"""Exceptions that are shown in the form instead of on an error page."""
 
 _PASSWORDS = frozenset({"password", "current_password", "new_password"})
 """Fields whose values are never shown again, so that a password is not sent back."""
@@ -96,14 +96,14 @@ class SessionForm(msgspec.Struct):
 
 
 class ProfileForm(msgspec.Struct):
-    """The form on the profile page. Each field has the name of a field in `ProfileUpdate`, which defines its
+    """The form on the profile page. Name each field after a field in `ProfileUpdate`, which defines its
     rules: `display_name: str = ""`."""
 
     # Your own profile fields go below; template updates never touch them.
 
 
 class InvalidProfile(ValueError):
-    """A profile field whose value is not allowed. The text says why."""
+    """A profile field whose value is not allowed. The message says why."""
 
     def __init__(self, message: str, *, field: str) -> None:
         super().__init__(message)
@@ -117,7 +117,7 @@ def profile_of(user: User) -> dict[str, str]:
 
 
 def profile_update(form: ProfileForm) -> ProfileUpdate:
-    """The changes of *form*. An empty field means no value.
+    """The changes in *form*. An empty field means no value.
 
     Raises:
         InvalidProfile: a field breaks a rule of `ProfileUpdate`.

@@ -22,7 +22,7 @@ class Link:
 
 
 def install(app: App) -> None:
-    """Start without links and parts."""
+    """Start without any links or parts."""
     app.state.html.globals.update(account_links=[], administration_links=[], login_parts=[])
 
 

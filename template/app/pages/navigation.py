@@ -1,8 +1,8 @@
-"""Who can see a page, and where a form leads.
+"""Who can see a page, and where a form redirects to.
 
 A handler takes one of these guards as its first parameter. `Visitor` lets everyone in. `SignedIn` sends
-people without a login to the login page, which brings them back. `RecentlySignedIn` also asks for the
-password if the last check was too long ago. `Administrator` is for superusers only.
+people who are not logged in to the login page, which returns them to the page. `RecentlySignedIn` also asks
+for the password if the last check was too long ago. `Administrator` is for superusers only.
 """
 
 import re
@@ -39,29 +39,29 @@ class Redirect(Problem):
 def redirect(
     request: Request, path: str, *, message: str = "", headers: dict[str, str] | None = None
 ) -> Response:
-    """Go to *path* in this application and show *message* there. The response to every successful form."""
+    """Go to *path* in this application and show *message* there. Every successful form responds like this."""
     if message:
         messages.show_next(request, message)
     return Response(b"", status_code=303, headers={"Location": path} | (headers or {}))
 
 
 def message_page(request: Request, message: str) -> Response:
-    """Show *message* once, after the form of a mailed link. People without a login see it on the login
-    page."""
+    """Show *message* once, after the form that a mailed link opens. People who are not logged in see it on
+    the login page."""
     return redirect(request, "/account", message=message)
 
 
 def own_path(path: str, default: str = "/account") -> str:
     """*path* if it is a path on this site, otherwise *default*.
 
-    Use it for every path that comes from a request: `//evil.example` and `/\\evil.example` lead browsers to
+    Use it for every path that comes from a request: `//evil.example` and `/\\evil.example` send browsers to
     another site (CWE-601; ASVS 3.7.2).
     """
     return path if _OWN_PATH.fullmatch(path) else default
 
 
 def with_next(page: str, path: str) -> str:
-    """The URL of *page*, which leads to *path* afterwards if that is a path on this site."""
+    """The URL of *page*, which redirects to *path* afterwards if that is a path on this site."""
     return f"{page}?{urlencode({'next': own_path(path)})}"
 
 
@@ -110,7 +110,7 @@ async def _signed_in(request: Request, login: Visitor, found: FoundLogin) -> Log
 
 
 SignedIn = Annotated[Login, Depends(_signed_in)]
-"""The login. Without one, people see the login page, which leads back to this page."""
+"""The login. Without one, the user sees the login page and then returns to this page."""
 
 
 @needs("a recent login")
@@ -121,7 +121,7 @@ async def _recently_signed_in(request: Request, login: SignedIn, users: Users) -
 
 
 RecentlySignedIn = Annotated[Login, Depends(_recently_signed_in)]
-"""The login, with a recent password check. Otherwise a page asks for the password and leads back."""
+"""The login, with a recent password check. Without one, a page asks for the password and returns here."""
 
 
 @needs("a superuser")

@@ -14,7 +14,7 @@ from app.web.csrf import require_same_origin
 
 
 class PageRouter(Router):
-    """A router whose routes are pages: left out of the OpenAPI document, and protected against forged forms.
+    """A router for pages, which are left out of the OpenAPI document and protected against forged forms.
 
     The session cookie authenticates forms, so every form must come from a page of this application.
     """
@@ -29,7 +29,7 @@ class PageRouter(Router):
     def action(
         self, path: str, *, page: str, **options: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Handle a form that is sent to *path*, which is not a page itself. Opening *path* leads to *page*.
+        """Handle a form sent to *path*, which is not a page itself. Opening *path* redirects to *page*.
 
         A browser opens *path* after a login or password check that interrupted the form. The form is not
         submitted again. *page* has the same parameters as *path*, for example `/things/{thing_id}`.

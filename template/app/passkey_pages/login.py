@@ -45,7 +45,7 @@ async def log_in(
     users: Users,
     db: Db,
 ) -> Response:
-    """Begin a session and set its cookie. The browser's previous session ends."""
+    """Start a session and set its cookie. The browser's previous session ends."""
     try:
         issued = await passkeys.log_in(
             db,

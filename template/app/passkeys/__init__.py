@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn), as a second factor and instead of a password. Start reading in `passkeys.py`."""
+"""Passkeys (WebAuthn), as a second factor or instead of a password. Start reading in `passkeys.py`."""
 
 from hawkapi import Request
 from hawkapi.responses.response import Response

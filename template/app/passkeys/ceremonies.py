@@ -1,6 +1,6 @@
 """Options for browsers and authenticators, and verification of their responses (WebAuthn level 3, section 7).
 
-The library `webauthn` builds the options and verifies the responses. This module does not use the database.
+The `webauthn` library builds the options and verifies the responses. This module does not use the database.
 """
 
 from collections.abc import Generator, Sequence
@@ -44,8 +44,8 @@ class InvalidResponse(ValueError):
 
 @dataclass(frozen=True)
 class RelyingParty:
-    """This application, as authenticators know it. *id*: a domain. *origins*: those of pages that may ask for
-    passkeys."""
+    """This application, as authenticators know it. *id*: a domain. *origins*: the origins of pages that can
+    ask for passkeys."""
 
     id: str
     name: str
@@ -70,7 +70,7 @@ def relying_party(settings: Settings) -> RelyingParty:
 
 
 def _named(origin: str) -> str:
-    """Browsers refuse passkeys at an IP address. In development, the server is also at localhost."""
+    """Browsers reject passkeys at an IP address. In development, the server also runs at localhost."""
     for address in ("//127.0.0.1", "//[::1]"):
         origin = origin.replace(address, "//localhost")
     return origin
@@ -186,7 +186,7 @@ def read(content: dict[str, Any] | str) -> Response:
 
 
 def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
-    """Verify the response of `navigator.credentials.create()`. The caller has taken its challenge.
+    """Verify the response of `navigator.credentials.create()`. The caller has already used up its challenge.
 
     The maker of the authenticator does not matter, so attestation is neither requested nor read.
 
@@ -205,9 +205,9 @@ def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
 def verify(
     party: RelyingParty, response: Response, passkey: Passkey, *, must_verify: bool
 ) -> VerifiedAuthentication:
-    """Verify the response of `navigator.credentials.get()`. The caller has taken its challenge.
+    """Verify the response of `navigator.credentials.get()`. The caller has already used up its challenge.
 
-    *must_verify*: the authenticator must have verified its user, by a PIN, a fingerprint or similar.
+    *must_verify*: the authenticator must have verified its user with a PIN, a fingerprint or similar.
 
     Raises:
         InvalidResponse: it does not come from *passkey*.
@@ -219,7 +219,7 @@ def verify(
             expected_rp_id=party.id,
             expected_origin=party.origins,
             credential_public_key=passkey.public_key,
-            # Not the stored count: the library would refuse a lower one. See `Passkeys._note_use`.
+            # Not the stored count: the library would reject a lower one. See `Passkeys._note_use`.
             credential_current_sign_count=0,
             require_user_verification=must_verify,
         )
@@ -245,5 +245,5 @@ def _invalid_if_it_fails() -> Generator[None]:
     try:
         yield
     except Exception as error:
-        # The library raises many kinds of errors for what a hostile client sends.
+        # The library raises many kinds of errors for input from a hostile client.
         raise InvalidResponse("the response cannot be verified") from error

@@ -1,7 +1,7 @@
 """Challenges: random bytes that an authenticator signs, so that an earlier response cannot be replayed.
 
 A challenge is a row that works once, for five minutes, for one kind of ceremony and one holder. One DELETE
-takes it, before anything in the response is trusted. Do not change that.
+removes it before anything in the response is trusted. Do not change that.
 """
 
 import hashlib

@@ -4,8 +4,8 @@ from app.users.rate_limits import LIMITS, Limit
 
 LIMITS.update(
     {
-        # Both requests of a login without a password. Signatures cannot be guessed, so accounts are not
-        # counted.
+        # Counts both requests of a login without a password. Signatures cannot be guessed, so there is no
+        # limit per account.
         "passkey_login": Limit(ip="300/10m"),
     }
 )

@@ -1,6 +1,6 @@
 """Passkeys (WebAuthn level 3): keys that devices and password managers keep and that cannot be phished.
 
-A passkey is a second factor. A passkey that verifies its user, by a PIN or a fingerprint, can also replace
+A passkey is a second factor. A passkey that verifies its user with a PIN or a fingerprint can also replace
 both the password and the factor. This module knows nothing about HTTP.
 
 You may change the limits below. Keep the order of the statements: the challenge is used up and committed
@@ -66,7 +66,7 @@ class PasskeyExists(ValueError):
 
 
 class Passkeys:
-    """The factor `passkey`."""
+    """The `passkey` factor."""
 
     name = "passkey"
     method = "credential"
@@ -109,7 +109,7 @@ class Passkeys:
         return bool(removed.all())
 
     async def options_for(self, db: AsyncSession, user: User, asked: Asked) -> dict[str, object]:
-        """The options to ask for one of the passkeys of *user*, as a second factor.
+        """The options that ask for one of the user's passkeys as a second factor.
 
         Raises:
             NoSecondFactor: the account has none.
@@ -127,7 +127,7 @@ class Passkeys:
     # Logging in without a password
 
     async def begin_login(self, db: AsyncSession, key: str) -> dict[str, object]:
-        """The options to ask for any passkey. *key*: kept in a cookie, so that only this browser can
+        """The options that ask for any passkey. *key* is kept in a cookie, so that only this browser can
         respond."""
         challenge = await challenges.make(db, "passwordless", key)
         return ceremonies.request_options(self._party, challenge=challenge, must_verify=True)
@@ -194,7 +194,7 @@ class Passkeys:
     # Adding one
 
     async def begin_to_add(self, db: AsyncSession, user: User, session: UserSession) -> dict[str, object]:
-        """The options to ask for a new passkey.
+        """The options for creating a new passkey.
 
         Raises:
             TooManyPasskeys: the account has the maximum number.

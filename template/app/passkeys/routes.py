@@ -1,7 +1,7 @@
 """Add and manage passkeys, and log in with them. The rules are in `passkeys.py`.
 
-Each ceremony takes two requests: the first gets options for the browser, the second sends what the browser
-returns for them.
+Each ceremony takes two requests: the first gets options for the browser, and the second sends the browser's
+response.
 """
 
 import secrets
@@ -46,12 +46,12 @@ from app.users.sessions import BEARER, COOKIE, IssuedSession
 from app.web import Problem, responds
 from app.web.csrf import require_same_origin
 
-# Adds the row before the routes below use it.
+# Importing it adds the limit before the routes below use it.
 _ = limits
 router = Router(tags=[TAG])
 
 PASSKEY = "passkey"
-"""The cookie that binds a login to the browser that began it: `__Host-passkey`."""
+"""The cookie that binds a login to the browser that started it: `__Host-passkey`."""
 PASSKEY_REFUSED = {
     401: {PasskeyRefused.code: "The passkey does not log in. The response is the same for every reason."}
 }
@@ -73,7 +73,7 @@ ThePasskeys = Annotated[Passkeys, Depends(_passkeys)]
 
 
 def key_of(request: Request) -> str:
-    """The key of the login that this browser began, or an empty string."""
+    """The key of the login that this browser started, or an empty string."""
     return login_key(request, name=PASSKEY)[1]
 
 
@@ -82,7 +82,7 @@ def key_of(request: Request) -> str:
 
 @router.post("/login/passkey/options", status_code=200, dependencies=[limited_by("passkey_login")])
 async def begin_login(request: Request, passkeys: ThePasskeys, db: Db) -> Options:
-    """Begin a login with a passkey
+    """Start a login with a passkey
 
     The response contains the options for `navigator.credentials.get()`. The user chooses the account.
     """
@@ -99,7 +99,7 @@ async def log_in(
 ) -> LoggedIn:
     """Log in with a passkey
 
-    It replaces both the password and the second factor, so it must verify its user.
+    The passkey replaces both the password and the second factor, so it must verify its user.
     """
     return logged_in(users, await _log_in(request, body, passkeys, users, db, kind=BEARER))
 
@@ -115,7 +115,7 @@ async def log_in_with_cookie(
 ) -> PublicUser:
     """Log in with a passkey, and set a session cookie
 
-    Only the browser that began the login can finish it. The browser's previous session ends.
+    Only the browser that started the login can finish it. The browser's previous session ends.
     """
     issued = await _log_in(request, body, passkeys, users, db, kind=COOKIE, remember=body.remember)
     give_cookie(request, issued)
@@ -187,7 +187,7 @@ async def ask_to_confirm(login: CurrentLogin, passkeys: ThePasskeys, db: Db) -> 
 @responds(TOO_MANY)
 @before_setup
 async def begin_to_add(recent: RecentLogin, user: VerifiedUser, passkeys: ThePasskeys, db: Db) -> Options:
-    """Begin to add a passkey
+    """Start adding a passkey
 
     The response contains the options for `navigator.credentials.create()`.
     """

@@ -33,8 +33,8 @@ async def _verified(login: RecentlySignedIn) -> Login:
 
 
 Verified = Annotated[Login, Depends(_verified)]
-"""The login of an account with a verified address, which may set up a factor. Others see `PAGE`, where the
-factor's section should say what is missing."""
+"""The login of an account with a verified address, which can set up a factor. Other users see `PAGE`, where
+the factor's section should say what is missing."""
 
 
 @router.get(PAGE)

@@ -1,4 +1,4 @@
-"""Ask for a second factor, to finish a login and to confirm.
+"""Ask for a second factor, to finish a login or to confirm one.
 
 Each page shows the forms of the factors that the account has set up (`parts.py`).
 """
@@ -48,7 +48,7 @@ async def finish_login(
     users: Users,
     db: Db,
 ) -> Response:
-    """Begin the session and set its cookie. Only the browser that gave the password has the ticket."""
+    """Start the session and set its cookie. Only the browser that sent the password has the ticket."""
     ticket, answer = _ticket_of(request), answer_of(form)
     try:
         issued = await factors.finish_login(db, ticket, answer, replaces=session_cookie(request))

@@ -32,15 +32,15 @@ class Part:
     name: str
     """`Factor.name`: the factor's name in the audit log."""
     label: str
-    """Its name for people, marked with `N_`."""
+    """The name that users see, marked with `N_`."""
     method: str
     """`Factor.method`: the form field with the answer."""
     ask: str
-    """The template with the form that asks for it, at login and to confirm. Its variables are `action`, the
-    URL to send the form to, `next`, which the form sends, `button`, the text on its button, and `errors`."""
+    """The template with the form that asks for it, at login and to confirm. Its variables are `action` (the
+    URL to send the form to), `next` (which the form sends), `button` (its button's text) and `errors`."""
     section: str
-    """The template with its section on the user's page of factors. Its variables are `account`, `names` (of
-    the account's factors) and those from *values_of*."""
+    """The template with its section on the user's factors page. Its variables are `account`, `names` (of the
+    account's factors) and those from *values_of*."""
     values_of: ValuesOf = no_values
     """Additional variables for the section, such as a list of items. All sections share them, so name them
     after the factor."""
@@ -62,13 +62,13 @@ def parts_of(html: HtmlPages) -> list[Part]:
 
 
 def label_of(html: HtmlPages, factor: str) -> str:
-    """The name for people of *factor*, such as `totp`. A factor without a part keeps its own name."""
+    """The name that users see for *factor*, such as `totp`. A factor without a part keeps its own name."""
     labels = {part.name: part.label for part in parts_of(html)}
     return translated(labels.get(factor, factor))
 
 
 async def values_of_all(html: HtmlPages, request: Request, db: AsyncSession, user: User) -> dict[str, Any]:
-    """The variables that the sections of all factors need to show those of *user*."""
+    """The variables that all factors' sections need for *user*."""
     values: dict[str, Any] = {}
     for part in parts_of(html):
         values |= await part.values_of(request, db, user)

@@ -1,6 +1,6 @@
 """Messages, and sentences for the audit log. Change the words freely.
 
-Factors may have their own sentences for their answers, with the method in the key, such as `confirm code`.
+A factor can define its own sentences for its answers, with the method in the key, such as `confirm code`.
 """
 
 from app.i18n import N_

@@ -1,7 +1,7 @@
 """Ask for a second factor: at login, to confirm a login, and before factors change. Knows nothing about HTTP.
 
-A login with a correct password gets a ticket. The ticket and an answer for one of the account's factors begin
-the session. A ticket is good for nothing else, works once, for five minutes, in the browser that began the
+A login with a correct password gets a ticket. The ticket and an answer for one of the account's factors start
+the session. A ticket is good for nothing else, works once, for five minutes, in the browser that started the
 login, and ends after five wrong answers.
 
 A factor is a class with the methods of `Factor`, added with `factors.add(...)`. You may change the limits
@@ -48,12 +48,12 @@ class WrongFactor(ValueError):
     code = "wrong_second_factor"
 
     def __init__(self, sentence: str = WRONG_CODE) -> None:
-        """*sentence*: for people, marked with `N_`."""
+        """*sentence*: shown to users, marked with `N_`."""
         super().__init__(translated(sentence))
 
 
 class LoginExpired(ValueError):
-    """No login waits for this answer: its ticket is unknown, used, expired or from another browser."""
+    """No login is waiting for this answer: its ticket is unknown, used, expired or from another browser."""
 
     code = "login_expired"
 
@@ -85,7 +85,7 @@ class Answer:
 class Ticket:
     """What a client sends to finish a login.
 
-    *key*: from the browser's cookie. *kind*: the kind of session to begin, or empty for either."""
+    *key*: from the browser's cookie. *kind*: the kind of session to start, or empty for either."""
 
     ticket: str
     key: str
@@ -97,7 +97,7 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Asked:
-    """What asks for a factor. A challenge made for one purpose cannot be used for another.
+    """The purpose of asking for a factor. A challenge made for one purpose cannot be used for another.
 
     *by*: `login` after a password, or `confirm`. *id*: the id of the pending login or of the session.
     """
@@ -195,13 +195,13 @@ class Factors:
     async def finish_login(
         self, db: AsyncSession, ticket: Ticket, answer: Answer, *, replaces: str | None = None
     ) -> IssuedSession:
-        """Start the session that *ticket* waits for. The session cookie *replaces* stops working.
+        """Start the session that *ticket* is for. The session cookie *replaces* stops working.
 
         Raises:
             LoginExpired: see the class.
             WrongFactor: the audit log records it. The fifth wrong answer ends the ticket, and the owner is
             notified.
-            TooManyRequests: too many recent wrong answers. This one was not checked.
+            TooManyRequests: too many recent wrong answers. This answer was not checked.
         """
         async with released(db):
             pending, user = await self._count_try(db, ticket)
@@ -267,7 +267,7 @@ class Factors:
     async def confirm(
         self, db: AsyncSession, user: User, session: UserSession, answer: Answer
     ) -> IssuedSession | None:
-        """Mark *session* as recent. A cookie is replaced.
+        """Mark *session* as recent. A session cookie is replaced.
 
         Raises:
             WrongFactor, TooManyRequests: as in `finish_login`.
@@ -394,7 +394,7 @@ class Factors:
 
 
 async def lock(db: AsyncSession, user: User) -> None:
-    """Lock the account before its factors. Deleting it takes the locks in the same order."""
+    """Lock the account before its factors. Deleting an account takes the locks in the same order."""
     await db.get(type(user), user.id, populate_existing=True, with_for_update=True)
 
 

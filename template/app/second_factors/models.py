@@ -11,19 +11,19 @@ from app.users.models import SECRET
 
 
 class PendingLogin(Base):
-    """A login with a correct password that still needs its second factor. It ends after five minutes."""
+    """A login with a correct password that still needs its second factor. It expires after five minutes."""
 
     __tablename__ = "pending_logins"
 
     ticket_hash: Mapped[str] = mapped_column(String(64), primary_key=True, info=SECRET)
     """SHA-256 of the ticket. Only the client has the ticket."""
     key_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """SHA-256 of the key in the cookie of the browser that began the login."""
+    """SHA-256 of the key in the cookie of the browser that started the login."""
     user_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
     password_version: Mapped[int] = mapped_column(Integer)
-    """The user's `password_version` when the password was given. A new password ends the login."""
+    """The user's `password_version` when the password was entered. A new password ends the login."""
     kind: Mapped[str] = mapped_column(String(8))
-    """The kind of session to begin: `bearer` or `cookie`."""
+    """The kind of session to start: `bearer` or `cookie`."""
     remember: Mapped[bool] = mapped_column(Boolean)
     user_agent: Mapped[str] = mapped_column(String(512))
     tries: Mapped[int] = mapped_column(Integer, default=0)

@@ -34,7 +34,7 @@ from app.web import Problem, responds
 from app.web.csrf import require_same_origin
 
 TAG = "second factors"
-# Adds the rows before the routes below use them.
+# Importing it adds the limits before the routes below use them.
 _ = limits
 router = Router(tags=[TAG])
 
@@ -66,8 +66,8 @@ async def finish_login(
 ) -> LoggedIn:
     """Finish a login with a second factor
 
-    `ticket` is from the response to the password. Send exactly one of `code`, `recovery_code` and
-    `credential`.
+    `ticket` is from the response to the login with the password. Send exactly one of `code`, `recovery_code`
+    and `credential`.
     """
     issued = await _finish(request, body, factors, users, db, kind=BEARER)
     return logged_in(users, issued)
@@ -84,7 +84,7 @@ async def finish_login_with_cookie(
 ) -> PublicUser:
     """Finish a login with a second factor, and set a session cookie
 
-    Only the browser that began the login can finish it.
+    Only the browser that started the login can finish it.
     """
     issued = await _finish(request, body, factors, users, db, kind=COOKIE)
     give_cookie(request, issued)
@@ -110,7 +110,7 @@ async def _finish(
 async def confirm_with_factor(
     request: Request, login: CurrentLogin, body: FactorAnswer, factors: AllFactors, db: Db
 ) -> None:
-    """Confirm a second factor, so that the session counts as recently logged in
+    """Confirm the login with a second factor, so that the session counts as recently logged in
 
     For accounts with a second factor, instead of the password. A session cookie is replaced by a new one.
     """

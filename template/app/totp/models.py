@@ -11,7 +11,7 @@ from app.keys import sealed_for
 from app.users.models import SECRET
 
 PURPOSE = "totp"
-"""Of the key that encrypts secrets."""
+"""The purpose of the key that encrypts the secrets."""
 
 
 class TotpSecret(Base):

@@ -27,7 +27,7 @@ ALREADY = {409: {AlreadySetUp.code: "The account already has an authenticator ap
 class TotpSetup(Secret):
     """What an authenticator app needs. Shown only once."""
 
-    secret: Annotated[str, msgspec.Meta(description="For typing it in.")]
+    secret: Annotated[str, msgspec.Meta(description="For entering it by hand.")]
     uri: str
     qr_svg: Annotated[str, msgspec.Meta(description="The URI as a QR code, an SVG image.")]
 
@@ -53,7 +53,7 @@ TheTotp = Annotated[Totp, Depends(_totp)]
 @responds(ALREADY)
 @before_setup
 async def begin_totp(recent: RecentLogin, user: VerifiedUser, totp: TheTotp, db: Db) -> TotpSetup:
-    """Begin to set up an authenticator app
+    """Start setting up an authenticator app
 
     Logins ask for it only after it is confirmed with a code.
     """
@@ -89,7 +89,7 @@ async def remove_totp(
 
 
 def qr_code(uri: str) -> str:
-    """*uri* as an SVG image without a size, which the page decides."""
+    """*uri* as an SVG image without a size. The page sets the size."""
     written = io.BytesIO()
     segno.make(uri, micro=False).save(written, kind="svg", xmldecl=False, omitsize=True, svgns=True)
     return written.getvalue().decode()

@@ -1,4 +1,4 @@
-"""Codes of authenticator apps (TOTP, RFC 6238): six digits that change every 30 seconds.
+"""Codes from authenticator apps (TOTP, RFC 6238): six digits that change every 30 seconds.
 
 The secret is encrypted at rest, and a code is accepted once, however its digits are written. pyotp does the
 arithmetic. Do not change the numbers, because authenticator apps ignore other values.
@@ -35,7 +35,7 @@ class AlreadySetUp(ValueError):
 
 
 class Totp:
-    """The factor `totp`. Without the key that encrypted its secret, an authenticator app is useless, and its
+    """The `totp` factor. Without the key that encrypted its secret, an authenticator app is useless, and its
     owner needs a recovery code."""
 
     name = "totp"
@@ -128,7 +128,7 @@ class Totp:
         step = secret and _step_of(secret, digits_of(code))
         if not step:
             return False
-        # The condition refuses a code that was used before or is being used at the same time.
+        # The condition rejects a code that was used before or is being used at the same time.
         accepted = await db.execute(
             update(TotpSecret)
             .where(
@@ -154,7 +154,7 @@ class Totp:
 
 
 def digits_of(code: str) -> str:
-    """*code* in ASCII digits, without spaces and hyphens. Empty if it has other characters.
+    """*code* in ASCII digits, without spaces or hyphens. Empty if it has other characters.
 
     People and phones also write digits in other scripts, and one code must not count as two.
     """

@@ -1,6 +1,6 @@
 """User accounts, from registration to deletion. This code is yours to change.
 
-It uses the names of the library hawkapi-users: `from hawkapi_users import …` becomes `from app.users import
+It uses the names from the hawkapi-users library: `from hawkapi_users import …` becomes `from app.users import
 …`. Start reading in `manager.py`.
 """
 
@@ -190,8 +190,8 @@ def init_users(
 ) -> UserManager:
     """Attach *manager* to *app* as `app.state.users` and mount the routes under *url_prefix*.
 
-    *rate_limiter* is your own optional guard. It runs before every users route, in addition to the
-    manager's limits, and refuses a request by raising `Problem(429, ...)`.
+    *rate_limiter* is your own optional guard. It runs before every users route, in addition to the manager's
+    limits, and rejects a request by raising `Problem(429, ...)`.
     """
     app.state.users = manager
     app.state.html.add_folder(Path(__file__).parent / "pages")

@@ -1,9 +1,9 @@
 # pyright: reportPrivateUsage=false
 # The functions are methods of UserManager and use its private methods.
-"""Administration of accounts: find, change and delete them.
+"""Account administration: find, change and delete accounts.
 
 Each function is a method of `UserManager`. Superusers, the command line and the worker use them. What owners
-do with their own account is in `manager.py`.
+do with their own accounts is in `manager.py`.
 """
 
 from collections.abc import Iterable
@@ -39,8 +39,8 @@ async def search(
 ) -> list[User]:
     """Accounts whose address contains *text* and whose columns equal *flags*, newest first.
 
-    *before*: `created_at` and id of the last account on the previous page. With *since*: accounts from there
-    on, oldest first.
+    *before*: `created_at` and id of the last account on the previous page. With *since*: accounts starting
+    there, oldest first.
     """
     query = select(self.model)
     if text:
@@ -78,16 +78,16 @@ async def update(
 ) -> User:
     """Change an account. A new address is unverified.
 
-    These changes end every session and every older token: a new address, a new password, unverifying,
-    disabling and *must_reset_password*. A new password also unlocks the account. Checking and hashing it
-    takes time, so commit first if *db* has begun a transaction.
+    These changes end every session and invalidate every older token: a new address, a new password,
+    unverifying, disabling and *must_reset_password*. A new password also unlocks the account. Checking and
+    hashing it takes time, so commit first if *db* has begun a transaction.
 
-    *must_reset_password*: the password is refused, as if it were wrong, until the owner sets a new one with
+    *must_reset_password*: the password is rejected, as if it were wrong, until the owner sets a new one with
     the link mailed here. This is allowed for the last active superuser, because using the link needs no other
     superuser.
 
     Raises:
-        InvalidEmail, InvalidPassword, UserAlreadyExists: the value is refused. Nothing is changed.
+        InvalidEmail, InvalidPassword, UserAlreadyExists: the value is rejected. Nothing is changed.
         LastSuperuser: this is the last active superuser. Nothing is changed.
         NoSuchUser: the account has been deleted in the meantime.
     """
@@ -129,7 +129,7 @@ async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dic
     if "hashed_password" in changes:
         # The wrong passwords that locked the account were guesses at the old one.
         user.failed_logins = 0
-    # A used link must not verify the address again, and a session must not survive disabling.
+    # A used link must not verify the address again, and no session may survive when its account is disabled.
     taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
     taken_away = taken_away or changes.get("must_reset_password") is True
     # An existing session may lack the second factor that superusers must have.
@@ -137,8 +137,8 @@ async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dic
         changes.get("is_superuser") is True and self.require_second_factor == "admins"
     )
     if "email" in changes or "hashed_password" in changes or taken_away:
-        # The database increments it, so that each of two simultaneous changes ends the tokens made in
-        # between.
+        # The database increments it, so that each of two simultaneous changes invalidates the tokens issued
+        # in between.
         user.password_version = self.model.password_version + 1
     await self._flush_unique(db, user.email)
     await db.refresh(user)
@@ -153,7 +153,7 @@ async def _follow_up(
     old_email: str,
     was_verified: bool,
 ) -> None:
-    """Record *changes* in the audit log, mail the owner and call the hook."""
+    """Record *changes* in the audit log, notify the owner and call the hook."""
     flags = {name: value for name, value in changes.items() if isinstance(value, bool)}
     audit.record(db, "update", user.id, details={"changed": sorted(changes)} | flags)
     if "email" in changes:
@@ -185,8 +185,8 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
     """Delete an account and, through foreign keys, everything that belongs to it.
 
     Raises:
-        LastSuperuser: this is the last active superuser. Nothing is changed. AccountInUse: one of your tables
-        refers to this account through a foreign key without CASCADE.
+        LastSuperuser: this is the last active superuser. Nothing is changed.
+        AccountInUse: one of your tables refers to this account through a foreign key without CASCADE.
     """
     await self.require_another_superuser(db, user)
     # The second of two simultaneous deletions finds no row, so hooks run once.
@@ -221,7 +221,7 @@ async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) ->
 async def require_another_superuser(self: "UserManager", db: AsyncSession, user: User) -> None:
     """Raise `LastSuperuser` if *user* is the last active superuser.
 
-    The rows are locked, so that one of two superusers who demote each other fails.
+    The rows are locked, so that if two superusers demote each other, one of the changes fails.
     """
     others = (
         select(self.model.id)

@@ -1,11 +1,11 @@
 """The audit log: what happened to an account, when, by whom and from where (ASVS 16.2.1, 16.3.1).
 
-Only `record` writes it, in the transaction of the event. You may add your own events. Never log a secret, a
+Only `record` writes to it, in the event's transaction. You may add your own events. Never log a secret, a
 token, a password or an e-mail address. Rows are kept for AUDIT_RETENTION_DAYS, even after their account is
 deleted.
 
-Repeated refusals are recorded at the rates of `rate_limits.py`: `guessing_blocked` per account and network
-whose passwords are not checked, and `link_refused` and `cross_site_refused` per network.
+Repeated rejections are recorded at the rates in `rate_limits.py`: `guessing_blocked`, when passwords are no
+longer checked, per account and network; `link_refused` and `cross_site_refused` per network.
 """
 
 from collections.abc import Sequence
@@ -102,7 +102,7 @@ async def browsers_of_logins(
 ) -> tuple[set[str], list[int]]:
     """The browsers that *user_id* has logged in with, as far back as the log goes.
 
-    *and_numbers*: counts to fetch in the same query, which saves every login further queries.
+    *and_numbers*: counts to fetch in the same query, which saves further queries on every login.
     """
     logins = (
         AuditEvent.user_id == user_id,
@@ -134,7 +134,7 @@ async def events_of(
 ) -> list[AuditEvent]:
     """Events with ids below *before*, newest first, for one account or all accounts.
 
-    With *since*: events with ids from there on, oldest first.
+    With *since*: events starting at that id, oldest first.
     """
     order = AuditEvent.id.desc() if since is None else AuditEvent.id
     query = select(AuditEvent).order_by(order).limit(limit)

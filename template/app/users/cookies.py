@@ -59,7 +59,7 @@ def give_login_key(request: Request, ticket: str, key: str, *, name: str = LOGIN
 
 
 def login_key(request: Request, *, name: str = LOGIN) -> tuple[str, str]:
-    """The ticket and the key of the login that this browser began, or empty strings."""
+    """The ticket and the key of the login that this browser started, or empty strings."""
     ticket, _, key = (request.cookies.get(_full_name(request, name)) or "").partition(".")
     return ticket, key
 

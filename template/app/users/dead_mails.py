@@ -1,6 +1,6 @@
-"""What superusers do with mails that were set aside: send one again, or drop it. Template-owned.
+"""What superusers can do with e-mails that were set aside: send one again, or delete it. Template-owned.
 
-The pages, the routes and `app mail` call this. The audit log has each call.
+The pages, the routes and `app mail` call this. The audit log records each call.
 """
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,10 +11,10 @@ from app.users.exceptions import MailExpired, NoSuchMail
 
 
 async def send_again(db: AsyncSession, message_id: int) -> None:
-    """Put a mail that was set aside into the queue again, with all attempts.
+    """Put an e-mail that was set aside back into the queue and reset its attempts.
 
     Raises:
-        NoSuchMail: it was not set aside, or is gone.
+        NoSuchMail: the e-mail was not set aside, or is gone.
         MailExpired: the link in it has expired.
     """
     row = await outbox.dead_message(db, message_id)
@@ -26,7 +26,7 @@ async def send_again(db: AsyncSession, message_id: int) -> None:
 
 
 async def drop(db: AsyncSession, message_id: int) -> None:
-    """Delete a mail that was set aside. Raises `NoSuchMail`."""
+    """Delete an e-mail that was set aside. Raises `NoSuchMail`."""
     row = await outbox.dead_message(db, message_id)
     if row is None or not await outbox.drop(db, message_id):
         raise NoSuchMail

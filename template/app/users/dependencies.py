@@ -1,7 +1,7 @@
 """Guards that handlers request by type. Make `user: CurrentUser` the FIRST parameter to guard a route.
 
-@router.get("/things", status_code=200)
-async def list_things(user: CurrentUser, db: Db) -> list[ThingOut]: ...
+    @router.get("/things", status_code=200)
+    async def list_things(user: CurrentUser, db: Db) -> list[ThingOut]: ...
 
 Each guard runs before the body is read and appears in the OpenAPI document. Every request reads the user and
 the session in one query, so that a logout, a password reset, or a disabled or deleted account affects the
@@ -55,7 +55,7 @@ _COOKIE = {
 }
 _NO_LOGIN = {401: {"not_logged_in": "Not logged in.", "session_ended": "The session has ended."}}
 SETUP_REQUIRED = "second_factor_setup_required"
-_NO_FACTOR = {403: {SETUP_REQUIRED: "REQUIRE_SECOND_FACTOR asks for a factor, and the account has none."}}
+_NO_FACTOR = {403: {SETUP_REQUIRED: "REQUIRE_SECOND_FACTOR requires a factor, and the account has none."}}
 
 
 def resolve_user_manager(app: object) -> UserManager | None:
@@ -81,8 +81,8 @@ _NOT_CHECKED = {503: {"rate_limits_unavailable": "The rate limits cannot be chec
 def limited_by(row: str) -> Any:
     """A guard that applies a *row* of `LIMITS` to a route: `dependencies=[limited_by("export")]`.
 
-    Routes that use the same row share its counts. An IP address over the limit is refused before the body is
-    read.
+    Routes that use the same row share its counts. A request from an IP address over the limit is rejected
+    before its body is read.
 
     Raises:
         LookupError: the row does not exist. Raised when the module is imported.
@@ -103,9 +103,9 @@ def limited_by(row: str) -> Any:
 
 @responds(_TOO_MANY, _NOT_CHECKED)
 async def within_wrong_passwords(request: Request, users: Users) -> None:
-    """Refuse an IP address with too many wrong passwords before the body is read, on login routes.
+    """On login routes, reject an IP address with too many wrong passwords before the body is read.
 
-    A known browser of any account passes: until the body is read, the account is not known.
+    A browser that is known for any account passes, because the account is not known until the body is read.
     """
     if users.limits is not None and not users.device_cookies.is_ours(device_cookie(request)):
         try:
@@ -312,7 +312,7 @@ StillSuperuser = Annotated[User, Depends(still_superuser)]
 async def recent_login(request: Request, login: CurrentLogin, users: Users) -> UserSession:
     if not users.sessions.is_recent(login.session):
         seconds = int(users.sessions.limits.recent.total_seconds())
-        # The challenge from RFC 9470, but not its status 401: clients would refresh a valid token.
+        # The challenge from RFC 9470, but not its status 401, because clients would refresh a valid token.
         challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
         sentence = _("Confirm your password first, with POST {path}.")
         raise Problem(

@@ -34,7 +34,7 @@ class DeviceCookies:
     """
 
     def __init__(self, keys: KeyRing) -> None:
-        """*keys*: without them every browser is unknown."""
+        """*keys*: without the key that made its cookie, a browser is unknown."""
         self._keys = keys
 
     def is_ours(self, cookie: str) -> bool:
@@ -86,7 +86,7 @@ class DeviceCookies:
 
 
 def _known(account: str, made_at: str, browser: str, password_version: int) -> tuple[str, ...]:
-    """What the end of a mark proves."""
+    """The data that the end of a mark authenticates."""
     return "known", browser, account, made_at, str(password_version)
 
 

@@ -43,10 +43,10 @@ def parse_email(address: str) -> str:
 
 
 def mailbox_of(address: str) -> str:
-    """The mailbox that receives mail to *address*. For counting, `ada+shop@x.org` is `ada@x.org`.
+    """The mailbox that receives mail to *address*. `ada+shop@x.org` counts as `ada@x.org`.
 
-    Many mail servers support sub-addresses (RFC 5233), which give an attacker unlimited addresses. Other
-    aliases of some servers (ignored dots, catch-all domains) are not covered.
+    Many mail servers support sub-addresses (RFC 5233), which give an attacker unlimited addresses. Aliases
+    that only some servers support (ignored dots, catch-all domains) are not covered.
     """
     local, at, domain = normalize_email(address).rpartition("@")
     return (local.partition("+")[0] or local) + at + domain

@@ -7,7 +7,7 @@ development, `/dev/mails` shows every e-mail.
 
 `send_verification_email` and `send_password_reset_email` accept your own renderer, template names, subject
 and context, and any mailer. HawkAPI's mailer sends immediately. `app.mail.Mailer.for_session(...)` puts the
-mail into the outbox, which sends it after the transaction is committed.
+e-mail into the outbox, from which it is sent after the transaction is committed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -58,7 +58,7 @@ RESET_REQUIRED = N_(
     "An administrator requires you to set a new password. You cannot log in with your current password until"
     " you have set a new one."
 )
-"""The extra sentence in reset mails to an account that must set a new password."""
+"""The extra sentence in reset e-mails to an account that must set a new password."""
 
 
 def in_language_of_user[Mail: Callable[..., Awaitable[None]]](mail: Mail) -> Mail:
@@ -73,12 +73,12 @@ def in_language_of_user[Mail: Callable[..., Awaitable[None]]](mail: Mail) -> Mai
     return cast(Mail, translated)
 
 
-# What the hooks and the manager call
+# Called by the hooks and the manager
 
 
 @in_language_of_user
 async def mail_verification(user: User, token: str) -> None:
-    """Put an e-mail that asks *user* to verify the address into the outbox."""
+    """Queue an e-mail that asks *user* to verify the address."""
     services = services_of(user)
     settings = services.settings
     await send_verification_email(
@@ -93,7 +93,7 @@ async def mail_verification(user: User, token: str) -> None:
 
 @in_language_of_user
 async def mail_password_reset(user: User, token: str) -> None:
-    """Put an e-mail with a link to set a new password into the outbox."""
+    """Queue an e-mail with a link to set a new password."""
     services = services_of(user)
     settings = services.settings
     await send_password_reset_email(
@@ -112,7 +112,7 @@ async def mail_password_reset(user: User, token: str) -> None:
 
 @in_language_of_user
 async def mail_email_change(user: User, new_email: str, token: str) -> None:
-    """Put an e-mail with a link that makes *new_email* the account's address into the outbox."""
+    """Queue an e-mail with a link that makes *new_email* the account's address."""
     services = services_of(user)
     settings = services.settings
     values = {
@@ -127,7 +127,7 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
 
 
 async def mail_invitation(db: AsyncSession, email: str, token: str) -> None:
-    """Put an e-mail with a link to create an account for *email* into the outbox."""
+    """Queue an e-mail with a link to create an account for *email*."""
     services = services_of_session(db)
     settings = services.settings
     values = {
@@ -218,7 +218,7 @@ NOTICES_OF_FEATURES: dict[str, Notice] = {}
 
 @in_language_of_user
 async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None:
-    """Put a security notice about *user* into the outbox: what happened, when, from where."""
+    """Queue a security notice about *user*: what happened, when and from where."""
     db = session_of(user)
     services, client, text = services_of(user), client_of_session(db), (NOTICES | NOTICES_OF_FEATURES)[notice]
     heading = _(text.heading)
@@ -244,7 +244,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
 async def mail_nobody(db: AsyncSession, token: str) -> None:
     """Do the same work as for an e-mail, and put a row into the outbox that the worker discards.
 
-    An unknown address must take as much work as a known one. Otherwise response times would tell them apart.
+    An unknown address must take as much work as a known one. Otherwise response times would differ.
     """
     services = services_of_session(db)
     settings = services.settings
@@ -281,7 +281,7 @@ async def send_template(
 # Your own mails go below; template updates never touch them.
 
 
-# The names of hawkapi-users
+# Functions from hawkapi-users, under the same names
 
 
 async def send_verification_email(

@@ -1,4 +1,4 @@
-"""Every exception of this module. The response to each is in `routes/error_handlers.py`.
+"""The exceptions of the users module. The response to each is in `routes/error_handlers.py`.
 
 `code` is the name of the error in that response, for programs. Clients rely on these codes: do not change
 them. `TokenError` comes from hawkapi-auth, whose checks also raise it.
@@ -28,8 +28,8 @@ class InvalidEmail(ValueError):
 
 
 class InvalidPassword(ValueError):
-    """A password that is not allowed. The text says why, and what is allowed. *reason*: the same, for
-    programs. *field*: the field of the request."""
+    """A password that is not allowed. The text says why, and what is allowed. *reason*: the reason as a code,
+    for programs. *field*: the field of the request."""
 
     code = "weak_password"
 
@@ -56,7 +56,7 @@ class SecondFactorRequired(Exception):
     """The password or mailed code is correct, but the account also needs its second factor.
 
     *methods*: what the client can send, such as `code`. *ticket* continues the login, and is empty for a
-    logged-in user who is confirming. *browser_key* is for the browser that began the login.
+    logged-in user who is confirming. *browser_key* is for the browser that started the login.
     """
 
     code = "second_factor_required"
@@ -76,7 +76,7 @@ class NoSecondFactor(ValueError):
 
 
 class AccountDisabled(ValueError):
-    """An administrator asked to mail a disabled account, which gets no e-mail."""
+    """An administrator asked to send an e-mail to a disabled account, which gets none."""
 
     code = "account_disabled"
 
@@ -125,14 +125,14 @@ class NoSuchInvitation(ValueError):
 
 
 class NoSuchMail(ValueError):
-    """The mail was not set aside, or is gone."""
+    """The e-mail was not set aside, or is gone."""
 
     def __init__(self) -> None:
         super().__init__(_("No e-mail with this number is set aside. It may have been sent in the meantime."))
 
 
 class MailExpired(ValueError):
-    """The link in the mail has expired, so that sending it again is useless."""
+    """The link in the e-mail has expired, so sending the e-mail again is useless."""
 
     code = "mail_expired"
 

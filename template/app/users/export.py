@@ -1,7 +1,7 @@
 """Export all data stored about a user (GDPR, article 15).
 
-Rows of every table with a foreign key to the accounts are included, your own tables too. Mark a column that
-must stay out, such as a hash, with `info=SECRET`.
+The export includes the rows of every table with a foreign key to the accounts, including your own tables.
+Mark a column that must stay out, such as a hash, with `info=SECRET`.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Invitations: mailed links to create an account. With REGISTRATION=closed, there is no other way.
+"""Invitations: mailed links to create an account. With REGISTRATION=closed, this is the only way to get one.
 
 An invitation is a row, and its link is a token that names the row. Using the link deletes the row, so it
 works once. A new invitation for an address replaces the older one. This module knows nothing about HTTP.
@@ -50,7 +50,7 @@ class Invitations:
     async def make(self, db: AsyncSession, email: str, *, invited_by: str) -> tuple[UserInvitation, str]:
         """Invite *email*, a result of `parse_email`. Returns the invitation and the token for its link.
 
-        Of several simultaneous invitations, the last one works.
+        Of several simultaneous invitations, only the last one works.
         """
         now = clock.now()
         values = {
@@ -127,13 +127,13 @@ async def accept_invitation(
     """Accept the invitation in *token* and create the account. Its address counts as verified: the link was
     mailed to it.
 
-    *extra* are your own columns.
+    *extra*: values for your own columns.
 
     Raises:
         InvalidPassword: the password is not allowed. The invitation can still be used.
         TokenError: the invitation was used or withdrawn, or has expired. Only one of several simultaneous
         uses succeeds.
-        UserAlreadyExists: the address has got an account in another way.
+        UserAlreadyExists: an account for the address was created in another way.
     """
     async with released(db):
         invitation = await self.invitations.of_token(db, token)

@@ -1,9 +1,9 @@
 """The tokens in mailed links: 83 characters, signed, and valid for one purpose.
 
-A token is `mt_` and, in base64url, a packed struct and its HMAC-SHA-256, cut to 128 bits. It names the
-account or invitation, the user's `password_version` and a digest of the address that it was sent to, so a new
-password or address ends it. Each purpose has its own key. You may change lifetimes (settings). Keep the
-checks.
+A token is `mt_` followed by a packed struct and its HMAC-SHA-256, truncated to 128 bits, in base64url. It
+names the account or invitation, the user's `password_version` and a digest of the address that it was sent
+to, so a new password or address invalidates it. Each purpose has its own key. You may change lifetimes
+(settings). Keep the checks.
 """
 
 import base64
@@ -48,7 +48,7 @@ class MailTokens:
         """A token for *subject*, the id of an account or an invitation, mailed to *email*."""
         expires = int(clock.now().timestamp()) + self._lifetime
         is_uuid, packed = _packed(subject)
-        # The random bytes make each token different. They protect nothing.
+        # The random bytes only make each token different. They add no security.
         claims = _CLAIMS.pack(
             is_uuid, expires, password_version, secrets.token_bytes(3), _digest_or_nothing(email)
         )
@@ -68,7 +68,7 @@ class MailTokens:
         """The subject of a token that is valid for this password version and address.
 
         Raises:
-            TokenError: as above, or the token was issued before a change or sent to another address.
+            TokenError: as in `peek`, or the token was issued before a change or sent to another address.
         """
         claims = self._checked(token)
         if claims.password_version != password_version:
@@ -90,7 +90,7 @@ class MailTokens:
         return _Claims(subject, password_version, address)
 
     def _message(self, signed: bytes) -> bytes:
-        # The audience ends with NUL, so that no other audience and content give the same bytes.
+        # The audience ends with NUL, so that no other pair of audience and content gives the same bytes.
         return self._audience + b"\0" + signed
 
 

@@ -1,15 +1,15 @@
 """The life of an account, with one method for each event. This module knows nothing about HTTP.
 
-Every method takes the database session first, writes with it and leaves the commit to the caller. So a hook,
-an e-mail, the audit log and the change itself are committed together or not at all. Records that must survive
-an exception (a failed login, a stolen token) are committed here. The database decides races by a unique
-index, a lock, or a conditional UPDATE that succeeds for exactly one caller. To avoid deadlocks, always take
-locks in the same order: superusers by id, then the account, then its sessions.
+Every method takes the database session first, writes with it and leaves the commit to the caller. So a hook's
+changes, an e-mail, the audit log entry and the change itself are committed together or not at all. Records
+that must survive an exception (a failed login, a stolen token) are committed here. The database resolves
+races with a unique index, a lock, or a conditional UPDATE that succeeds for exactly one caller. To avoid
+deadlocks, always take locks in the same order: superusers by id, then the account, then its sessions.
 
 You may change this file. Keep these rules: check a password before spending a token, do the same work for an
 unknown address as for a known one, let an inactive account do nothing, and keep the last active superuser.
-Administration is in `administration.py` and invitations are in `invitations.py`. `UserManager` lists their
-functions as methods.
+Administration is in `administration.py` and invitations are in `invitations.py`. Their functions are methods
+of `UserManager`.
 """
 
 import re
@@ -159,8 +159,8 @@ class UserManager:
     def must_verify(self) -> bool:
         """Whether an account cannot log in before its address is verified.
 
-        Always with `registration="private"`: a login that works immediately would reveal that the address had
-        no account.
+        Always true with `registration="private"`: a login that works immediately would reveal that the
+        address had no account.
         """
         return self.login_requires_verification or self.registration == "private"
 
@@ -197,11 +197,11 @@ class UserManager:
         """Register an account. Returns None if the address is taken and the response must not reveal it.
 
         With `registration="private"`, the owner of a taken address gets an e-mail instead, at the same cost.
-        *extra* are your own columns.
+        *extra*: values for your own columns.
 
         Raises:
             InvalidEmail, InvalidPassword: with a message for the user.
-            UserAlreadyExists: with `registration="open"`.
+            UserAlreadyExists: the address is taken. Only with `registration="open"`.
             RegistrationClosed: with `registration="closed"`.
         """
         if self.registration == "closed":
@@ -237,9 +237,9 @@ class UserManager:
         is_superuser: bool = False,
         **extra: Any,
     ) -> User:
-        """Create an account. *extra* are your own columns.
+        """Create an account. *extra*: values for your own columns.
 
-        Its language is the one the client asks for, if any. Mail to an unverified address is discarded
+        Its language is the one the client asks for, if any. An e-mail to an unverified address is discarded
         if its mailbox has received too many e-mails recently. The user can request a new link later.
 
         Raises:
@@ -278,8 +278,8 @@ class UserManager:
         cookie, if there is one.
 
         Raises:
-            InvalidCredentials: unknown account, wrong password, or a password that does not suffice now (see
-            `_opens`).
+            InvalidCredentials: unknown account, wrong password, or a password that is not enough at the
+            moment (see `_opens`).
             InactiveUser: correct password, but the account is disabled.
             SecondFactorRequired: correct password, but the account has a second factor.
             TooManyRequests: too many recent wrong passwords. This one was not checked.
@@ -342,7 +342,7 @@ class UserManager:
     async def _verified(self, db: AsyncSession, user: User | None, password: str, *, known: str) -> User:
         hashed = user.hashed_password if user is not None else None
         is_right = await self.hasher.verify(password, hashed)
-        # Check `_opens` here: the time of the rest would distinguish a locked account from a wrong password.
+        # Check `_opens` here: otherwise the time would distinguish a locked account from a wrong password.
         if not is_right or user is None or hashed is None or not self._opens(user, known):
             raise InvalidCredentials("The address or the password is wrong.")
         renewed = await self.hasher.hash(password) if self.hasher.is_outdated(hashed) else hashed
@@ -362,7 +362,7 @@ class UserManager:
         return user
 
     def _opens(self, user: User, known: str) -> bool:
-        """Whether the correct password suffices. If not, it counts as a wrong one, so nothing is revealed."""
+        """Whether the correct password is enough. If not, it counts as wrong, so nothing is revealed."""
         return self.may_log_in(user) and _accepts_password(user, known)
 
     def may_log_in(self, user: User) -> bool:
@@ -377,15 +377,15 @@ class UserManager:
         return self._can_receive_mail(user) and not user.must_reset_password and self.may_log_in(user)
 
     def is_known_browser(self, cookie: str, user: User) -> bool:
-        """Whether *cookie* proves that this browser used the account since its password was set."""
+        """Whether *cookie* proves that this browser has used the account since its password was set."""
         return bool(self._known_browser(cookie, user))
 
     def _known_browser(self, cookie: str, user: User | None) -> str:
-        """The id of the browser if it used the account since its password was set, else an empty string."""
+        """The browser's id if it has used the account since its password was set, else an empty string."""
         return self.device_cookies.id_for(cookie, user.id, user.password_version) if user is not None else ""
 
     async def _count_failure(self, db: AsyncSession, user: User | None, known: str) -> None:
-        """Count a wrong password from an unknown browser. When the account is locked, its owner is notified.
+        """Count a wrong password from an unknown browser. If this locks the account, its owner is notified.
 
         The same statement runs for an unknown account, where it matches no row.
         """
@@ -461,7 +461,7 @@ class UserManager:
 
         Raises:
             TokenError: invalid, expired or used token, or the address has changed since.
-            WrongPassword: the token is not spent. The audit log records it.
+            WrongPassword: the token is not spent. The audit log records the attempt.
             TooManyRequests: too many recent wrong passwords.
         """
         async with released(db):
@@ -524,7 +524,7 @@ class UserManager:
         return user
 
     async def reset_password(self, db: AsyncSession, *, token: str, new_password: str) -> User:
-        """Set a new password with a mailed token. Every session and every earlier mail token ends.
+        """Set a new password with a mailed token. Every session ends, and earlier mail tokens stop working.
 
         If only verified accounts can log in (`must_verify`), this also verifies the address, because the
         token was mailed to it.
@@ -533,7 +533,7 @@ class UserManager:
             InvalidPassword: the token is not spent.
             TokenError: as in `verify`. Only one of several simultaneous uses succeeds.
         """
-        # Check the rules first: a refused password must not spend the token.
+        # Check the rules first: a rejected password must not spend the token.
         await self.policy.check_rules(new_password, min_length=self.password_min_length)
         async with released(db):
             user = await self.check_reset_token(db, token=token)
@@ -562,11 +562,11 @@ class UserManager:
         replaces: str | None = None,
         browser: str = "",
     ) -> IssuedSession:
-        """Check the password as `authenticate` does, and start a session. The session cookie *replaces* stops
-        working (ASVS 7.2.4).
+        """Check the password as `authenticate` does, and start a session. *replaces*: a session cookie whose
+        session ends (ASVS 7.2.4).
 
         Raises:
-            SecondFactorRequired: no session begins. The ticket for `finish_login` is committed here.
+            SecondFactorRequired: no session is started. The ticket for `finish_login` is committed here.
         """
         user, browsers, has_factor = await self._authenticate(
             db, email=email, password=password, browser=browser
@@ -592,7 +592,7 @@ class UserManager:
     ) -> IssuedSession:
         """Start a session for *user*, who has proved their identity by other means.
 
-        *method*: which means, for the audit log. *includes_factor*: they also count as a second factor.
+        *method*: the means, for the audit log. *includes_factor*: whether it also counts as a second factor.
 
         Raises:
             SessionEnded: the account cannot currently log in.
@@ -614,7 +614,7 @@ class UserManager:
     ) -> tuple[User | None, bool]:
         """The account with this *email*, and whether to mail its owner a way to log in.
 
-        Only verified accounts qualify: anyone can register another person's address. *limit*: the row of
+        Only verified accounts qualify: anyone can register another person's address. *limit*: the row in
         `rate_limits.py` for these e-mails. The caller must do the same work in every case, as
         `request_password_reset` does.
         """
@@ -634,9 +634,9 @@ class UserManager:
         remember: bool,
         replaces: str | None = None,
     ) -> IssuedSession:
-        """Start a session for *user*, who began a login earlier and has now given a second factor.
+        """Start a session for *user*, who started a login earlier and has now given a second factor.
 
-        *password_version*: of the account when the login began. *method*: the factor, for the audit log.
+        *password_version*: the account's, when the login started. *method*: the factor, for the audit log.
 
         Raises:
             SessionEnded: the account was disabled or deleted, or its password changed, in the meantime.
@@ -717,7 +717,7 @@ class UserManager:
     async def log_out_with(self, db: AsyncSession, refresh_token: str) -> None:
         """Like `log_out`, for a client whose access token has expired.
 
-        A refresh token that another tab has since rotated is accepted. Any other token ends nothing.
+        A refresh token that another tab has since rotated is accepted. Any other token has no effect.
         """
         try:
             session, user = await self.sessions.by_issued_token(db, refresh_token)
@@ -729,11 +729,12 @@ class UserManager:
     async def confirm(
         self, db: AsyncSession, user: User, session: UserSession, *, password: str
     ) -> IssuedSession | None:
-        """Check the owner's password again. The session then counts as recent, and a cookie is replaced.
+        """Check the owner's password again. The session then counts as recent, and its cookie, if any, is
+        replaced.
 
         Raises:
             SecondFactorRequired: the account has a second factor, which must be given instead.
-            WrongPassword: the audit log records it.
+            WrongPassword: the password is wrong. The audit log records the attempt.
             TooManyRequests: too many recent wrong passwords.
         """
         if methods := await self.factor_methods_of(db, user):
@@ -757,7 +758,7 @@ class UserManager:
         return issued
 
     async def end_session(self, db: AsyncSession, user: User, session_id: str) -> None:
-        """End one of the sessions of *user*. Raises `NoSuchSession` if it is not theirs or does not exist."""
+        """End one of *user*'s sessions. Raises `NoSuchSession` if it is not theirs or does not exist."""
         unknown = NoSuchSession(_("The session does not exist."))
         try:
             session, owner = await self.sessions.by_id(db, session_id)
@@ -785,11 +786,11 @@ class UserManager:
         current_password: str,
         new_password: str,
     ) -> IssuedSession:
-        """Set a new password. Every other session and every mail token ends, and this session is replaced.
+        """Set a new password. Other sessions end, mail tokens stop working, and this session is replaced.
 
         Raises:
             InvalidPassword: the new password is not allowed.
-            WrongPassword: the current password is wrong. The audit log records it.
+            WrongPassword: the current password is wrong. The audit log records the attempt.
             TooManyRequests: too many recent wrong passwords.
         """
         words = context_words(user.email, vars(user))
@@ -803,7 +804,7 @@ class UserManager:
             error.field = "new_password"
             raise
         if not await self._set_password(db, user, new_password):
-            # The password was changed while the hash was computed.
+            # The password was changed while the hash was being computed.
             raise WrongPassword(field="current_password")
         issued = await self.sessions.reissue(db, session, user)
         audit.record(db, "password_change", user.id, method="password")
@@ -817,7 +818,7 @@ class UserManager:
 
         Raises:
             UnknownLanguage: the language is not available. Nothing is changed.
-            ValueError: a column that only the manager changes, such as is_superuser.
+            ValueError: *changes* has a column that only the manager can change, such as is_superuser.
         """
         if forbidden := TEMPLATE_COLUMNS & changes.keys():
             raise ValueError(f"ProfileUpdate must not have the fields {sorted(forbidden)}.")
@@ -854,7 +855,7 @@ class UserManager:
             await self.limits.count("request_email_change", account=user.id)
         may_mail = await self._may_mail("request_email_change", new_email)
         is_free = await self.get_by_email(db, new_email) is None
-        # A taken address is stored too, so that the cost and the export look the same. It is not sent a link.
+        # A taken address is stored too, so that the cost and the export look the same. No link is sent to it.
         if not await self._change_once(db, user, pending_email=new_email):
             raise SessionEnded
         if is_free and may_mail:
@@ -882,15 +883,15 @@ class UserManager:
         password: str | None = None,
         browser: str = "",
     ) -> User:
-        """Change the account to its pending address. Every other session and every mail token ends.
+        """Change the address to the pending one. Other sessions end, and mail tokens stop working.
 
-        The link is not enough: a typo may have sent it to a stranger, and the owner of the address can set a
+        The link is not enough: a typo may have sent it to a stranger, and whoever owns the address can set a
         new password. So the owner must be logged in (*login*) or give the *password*.
 
         Raises:
             TokenError: as in `verify`, or another account has taken the address in the meantime.
             OwnerRequired: neither the owner's login nor a password was given.
-            WrongPassword: the audit log records it.
+            WrongPassword: the password is wrong. The audit log records the attempt.
             TooManyRequests: too many recent wrong passwords.
         """
         async with released(db):
@@ -947,7 +948,7 @@ class UserManager:
             await self.delete(db, user)
             return
         await self.require_another_superuser(db, user)
-        # The new version ends every session and every token.
+        # The new version ends every session and invalidates every token.
         version, until = user.password_version + 1, clock.now() + self.deletion_grace
         if not await self._change_once(db, user, delete_after=until, password_version=version):
             raise SessionEnded
@@ -1021,7 +1022,7 @@ class UserManager:
             raise
 
     async def _may_mail(self, row: str, email: str) -> bool:
-        """Whether *email* may be sent another e-mail. Addresses without an account are counted the same
+        """Whether another e-mail may be sent to *email*. Addresses without an account are counted the same
         way."""
         return self.limits is None or await self.limits.allows(row, mailbox=mailbox_of(email))
 
@@ -1055,7 +1056,7 @@ class UserManager:
     async def send_notice(
         self, user: User, notice: str, *, to: str | None = None, is_verified: bool | None = None
     ) -> None:
-        """Mail a notice, unless the mailbox has received too many. *is_verified*: as it was before the event.
+        """Mail a notice, unless the mailbox has received too many. *is_verified*: the value before the event.
 
         An attacker can register another person's address and trigger notices to it. So unverified accounts
         share one count per mailbox. A verified account has its own counts, which strangers cannot use up.
@@ -1136,5 +1137,5 @@ def _is_past_deletion(user: User) -> bool:
 
 
 def _accepts_password(user: User, known: str) -> bool:
-    """Whether a right password is accepted, for a login or with a mailed link."""
+    """Whether a correct password is accepted, for a login or with a mailed link."""
     return not user.must_reset_password and (bool(known) or user.failed_logins < MAX_FAILED_LOGINS)

@@ -40,24 +40,24 @@ TEMPLATE_COLUMNS = frozenset(
 
 
 class User(Base):
-    """An account. The first columns match hawkapi-users 0.2, so that its data fits."""
+    """An account. The first columns match hawkapi-users 0.2, so that its data can be imported."""
 
     __tablename__ = "users"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid4()))
     email: Mapped[str] = mapped_column(String(320), unique=True, index=True)
-    """Always normalized by `normalize_email`. The unique index decides races."""
+    """Always normalized by `normalize_email`. The unique index resolves races."""
     hashed_password: Mapped[str] = mapped_column(String(255), info=SECRET)
     is_active: Mapped[bool] = mapped_column(Boolean, default=True)
     is_verified: Mapped[bool] = mapped_column(Boolean, default=False)
     is_superuser: Mapped[bool] = mapped_column(Boolean, default=False)
     password_version: Mapped[int] = mapped_column(Integer, default=0)
-    """Increases with every new password or address and when the account is disabled. Each increase ends all
-    earlier tokens and sessions."""
+    """Increases with every new password or address and when the account is disabled. Each increase
+    invalidates all earlier tokens and sessions."""
     failed_logins: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     """Consecutive wrong passwords from unknown browsers. A login or a new password resets it to 0."""
     must_reset_password: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
-    """Set by an administrator. The password is refused until the owner sets a new one with a mailed link."""
+    """Set by an administrator. The password is rejected until the owner sets a new one with a mailed link."""
     pending_email: Mapped[str | None] = mapped_column(String(320), default=None)
     """The requested new address. It has no effect until its link is used."""
     language: Mapped[str | None] = mapped_column(String(35), default=None)
@@ -82,9 +82,9 @@ def _index_for(name: str, *columns: Any, where: Any) -> None:
     Index(name, *columns, postgresql_where=where, sqlite_where=where)
 
 
-# Outside the class, so that your own `__table_args__` there do not replace them. The list of accounts is in
-# this order. `_index_for` is for values that few accounts have: reading every account in order to find them
-# takes seconds if there are a million.
+# Outside the class, so that your own `__table_args__` there do not replace them. The list of accounts uses
+# the first one. `_index_for` is for values that few accounts have: reading every account to find them takes
+# seconds if there are a million.
 Index(None, User.created_at, User.id)
 _index_for("ix_users_superusers", User.created_at, User.id, where=User.is_superuser.is_(True))
 _index_for("ix_users_disabled", User.created_at, User.id, where=User.is_active.is_(False))
@@ -94,7 +94,7 @@ _index_for("ix_users_to_be_deleted", User.delete_after, User.id, where=User.dele
 
 
 class UserSession(Base):
-    """A session. `app/users/sessions.py` says how long it lives and what ends it."""
+    """A session. `app/users/sessions.py` defines how long it lives and what ends it."""
 
     __tablename__ = "user_sessions"
 
@@ -116,7 +116,7 @@ class UserSession(Base):
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     """The absolute limit, which never changes."""
     lacks_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
-    """The account needed a second factor and had none when the session began. The session can only set one
+    """The account needed a second factor and had none when the session started. The session can only set one
     up."""
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     ip_address: Mapped[str] = mapped_column(String(45))

@@ -154,8 +154,8 @@ class Limits:
     async def begin_attempt(self, *, account: str, ip: str, known: str = "") -> Attempt:
         """Count a password as wrong before it is checked, so that simultaneous attempts are counted too.
 
-        *known*: the known browser or session. Its wrong passwords also count for the account. Those of
-        strangers do not count for it.
+        *known*: the known browser or session. Its wrong passwords also count toward the account. Strangers'
+        wrong passwords do not count toward the browser.
 
         Raises:
             TooManyRequests: the password must not be checked.

@@ -1,8 +1,7 @@
-"""Record refused requests in the audit log, so that an operator sees an attack.
+"""Record rejected requests in the audit log, so that operators can see an attack.
 
 Each client network gets a limited number of events per window (`rate_limits.py`), so that a client cannot
-fill the log. Each event has its own transaction, because the transaction of the refused request is rolled
-back.
+fill the log. Each event has its own transaction, because the rejected request's transaction is rolled back.
 """
 
 import logging

@@ -60,7 +60,7 @@ class NewAccount(Secret, kw_only=True):
     """The fields that a person fills in to create an account, by registering or by accepting an invitation.
 
     A field is stored in the column of the same name. It needs a default, because the invitation page does not
-    ask for it. Never add flags such as is_superuser here: they are ignored if sent.
+    ask for it. Never add flags such as is_superuser here: if a client sends them, they must be ignored.
     """
 
     # Your own fields go below; template updates never touch them.
@@ -208,7 +208,7 @@ class ManagedUser(PublicUser, kw_only=True):
     must_reset_password: Annotated[
         bool,
         msgspec.Meta(
-            description="The password is refused until the owner sets a new one with a mailed link."
+            description="The password is rejected until the owner sets a new one with a mailed link."
         ),
     ]
     # Your own fields for superusers go below; template updates never touch them.
@@ -238,7 +238,7 @@ class UserQuery(msgspec.Struct):
 class UserUpdate(msgspec.Struct):
     """The fields that superusers can change. Omitted fields keep their value.
 
-    Not the password or the e-mail address: only the owner can change those.
+    These exclude the password and the e-mail address, which only the owner can change.
     """
 
     is_active: bool | None = None
@@ -297,7 +297,7 @@ MailId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class DeadMail(msgspec.Struct):
-    """A mail that could not be sent and was set aside, as superusers see it. Never add its content."""
+    """An e-mail that could not be sent and was set aside, as superusers see it. Never add its content."""
 
     id: int
     subject: str
@@ -315,7 +315,7 @@ class DeadMailPage(msgspec.Struct):
 
 
 class DeadMailQuery(msgspec.Struct):
-    """The query parameters of the list of mails that were set aside."""
+    """The query parameters of the list of e-mails that were set aside."""
 
     before: MailId | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
@@ -393,7 +393,7 @@ def public_event(row: AuditEvent) -> PublicEvent:
 
 
 def exported_event(row: AuditEvent) -> PublicEvent:
-    """The view of *row* for its user. It hides the IP address and browser of another user who acted."""
+    """The view of *row* for its user. It hides the IP address and browser of any other user who acted."""
     event = public_event(row)
     if row.actor not in ("", row.user_id):
         event.ip_address = event.user_agent = event.browser = ""

@@ -1,6 +1,6 @@
 """What an account needs to know about second factors. The factors themselves are separate features.
 
-A feature sets `UserManager.second_factors`. If an account has a factor, its correct password then begins no
+A feature sets `UserManager.second_factors`. If an account has a factor, the correct password does not start a
 session: `log_in` raises `SecondFactorRequired` with a ticket. The feature calls `UserManager.finish_login`
 when the factor has been given. Template-owned.
 """
@@ -36,7 +36,7 @@ class SecondFactors(Protocol):
     async def begin(self, db: AsyncSession, user: User, *, kind: str, remember: bool) -> tuple[str, str]:
         """Remember a login whose password was correct. Returns its ticket and the key for its browser.
 
-        *kind*, *remember*: properties of the session that will begin once the factor is given.
+        *kind*, *remember*: properties of the session that will start once the factor is given.
         """
         ...
 

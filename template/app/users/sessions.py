@@ -1,7 +1,7 @@
-"""Issue, find, rotate and revoke sessions. No other module does this. It knows nothing about HTTP.
+"""Issue, find, rotate and revoke sessions. No other module does this. This module knows nothing about HTTP.
 
 A session is alive while its user is active, it is not revoked, its `password_version` equals the user's, and
-neither of two limits has passed: the idle limit since it was last seen, and the absolute limit since it
+neither of two limits has been reached: the idle limit since it was last seen, and the absolute limit since it
 started. Setting a new password therefore ends every session in the same statement.
 
 The client holds `id.secret`:
@@ -61,7 +61,7 @@ _BY_ID = Joined(
 
 @dataclass(frozen=True)
 class SessionLimits:
-    """How long a session may last. In the application the settings override all of these
+    """How long a session may last. In the application, the settings override all of these
     (`app/settings.py`)."""
 
     idle: timedelta = timedelta(days=14)
@@ -91,7 +91,7 @@ class Sessions:
     """Operations on sessions. The caller passes the database session and commits."""
 
     def __init__(self, keys: KeyRing, limits: SessionLimits | None = None) -> None:
-        """*keys*: a session ends with the key that its token was sealed with."""
+        """*keys*: a session ends when the key that sealed its token is removed."""
         self.limits = limits or SessionLimits()
         self._keys = keys
 
@@ -184,7 +184,8 @@ class Sessions:
         return list(await db.scalars(newest_first.order_by(UserSession.id).limit(limit)))
 
     async def listed(self, db: AsyncSession, user: User, *, current: UserSession) -> list[UserSession]:
-        """The `LISTED` most recently used sessions of *user*. *current* is included if it is one of them."""
+        """The `LISTED` most recently used sessions of *user*. *current* is always included if it is a session
+        of *user*."""
         found = await self.of_user(db, user, limit=LISTED)
         # `last_seen_at` may be a minute old, so others may be listed before the session in use.
         if current.user_id == user.id and all(each.id != current.id for each in found):
@@ -220,15 +221,16 @@ class Sessions:
         """Set `last_seen_at` to now."""
         now = clock.now()
         await _change(db, session, UserSession.last_seen_at <= now - SEEN_EVERY, last_seen_at=now)
-        # Update the loaded row too, without marking it dirty: no second UPDATE.
+        # Update the loaded row too, without marking it dirty, which would cause a second UPDATE.
         set_committed_value(session, "last_seen_at", now)
 
     async def rotate(self, db: AsyncSession, token: str) -> IssuedSession:
         """Replace a refresh token. Simultaneous uses replace it once and all get the same successor.
 
         Raises:
-            SessionEnded: not a refresh token of a live session.
-            SessionReused: it was replaced longer ago than the grace period. The caller must end the session.
+            SessionEnded: *token* is not a refresh token of a live session.
+            SessionReused: *token* was replaced longer ago than the grace period. The caller must end the
+            session.
         """
         session_id, secret = self._parts(token)
         session, user = await self.by_id(db, session_id)
@@ -249,7 +251,7 @@ class Sessions:
                 replaced_tokens=msgspec.json.encode([*recent, (session.secret_hash, now)]).decode(),
                 last_seen_at=now,
             )
-            # Read the row again even if another request was faster: its result is there.
+            # Read the row again even if another request was faster: the row has that request's result.
             await _read_again(db, session)
         if not replaced:
             if not self.is_alive(session, user):
@@ -279,7 +281,7 @@ class Sessions:
         Raises:
             SessionEnded: it has ended in the meantime.
         """
-        # Lock the account before its sessions. Deletion does the same, and another order would deadlock.
+        # Lock the account before its sessions. Deletion does the same, and the opposite order could deadlock.
         held = select(User.id).where(User.id == user.id).with_for_update(read=True, key_share=True)
         if await db.scalar(held) is None or not await self.revoke(db, session):
             raise SessionEnded
@@ -357,7 +359,7 @@ class Sessions:
     # Secrets
 
     def resealed(self, token: str) -> str | None:
-        """*token* with a checksum of SECRET_KEY, if it has one of an earlier secret."""
+        """*token* with a checksum from SECRET_KEY, if its current checksum is from an earlier secret."""
         current = self._token(*self._parts(token))
         return None if hmac.compare_digest(token.encode(), current.encode()) else current
 
@@ -379,7 +381,7 @@ class Sessions:
     def _next_secrets(self, secret: bytes) -> list[bytes]:
         """The successor of *secret*, and those that earlier keys would have made.
 
-        It is derived, so that a second request gets the same one.
+        It is derived from *secret*, so that a second request gets the same successor.
         """
         return self._keys.macs(b"successor:" + secret)
 
@@ -398,13 +400,13 @@ class Sessions:
             for each in successors:
                 if hmac.compare_digest(_hash(each), session.secret_hash):
                     return each
-            # Without keys of earlier secrets there is only one.
+            # Without keys from earlier secrets, there is only one.
             secret = next((each for each in successors if _hash(each) in times), successors[0])
         raise SessionReused(session, user)
 
 
 def _sealed(session_id: str, secret: bytes) -> bytes:
-    """What the checksum of a token is made of."""
+    """The data that a token's checksum covers."""
     return b"seal:" + session_id.encode("utf-8", "replace") + secret
 
 

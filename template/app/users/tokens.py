@@ -49,7 +49,7 @@ class UserTokenConfig:
 
 
 class UserTokens:
-    """Issues and checks the tokens of users.
+    """Issues and checks users' tokens.
 
     Raises:
         ValueError: the secret is shorter than 32 characters.
@@ -72,7 +72,7 @@ class UserTokens:
         # takes longer than the query for its session. That query still runs every time.
         self._known: dict[str, tuple[str, str, int]] = {}
 
-    # Verification of an address
+    # Address verification
 
     def issue_verify(self, user_id: str, *, password_version: int = 0, email: str | None = None) -> str:
         """A token that verifies *email*, the address that it is mailed to."""
@@ -91,7 +91,7 @@ class UserTokens:
         """The user id of a fully valid token. Raises `TokenError` otherwise."""
         return self._verify.verify(token, password_version=expected_password_version, email=expected_email)
 
-    # Reset of a password
+    # Password reset
 
     def issue_reset(self, user_id: str, *, password_version: int = 0, email: str | None = None) -> str:
         """A token that sets a new password, mailed to *email*. It works once."""
@@ -107,7 +107,7 @@ class UserTokens:
         """Like `verify_email_token`, for a reset."""
         return self._reset.verify(token, password_version=expected_password_version, email=expected_email)
 
-    # Change of the address
+    # Change of address
 
     def issue_email_change(self, user_id: str, *, password_version: int, email: str) -> str:
         """A token that changes the account's address to *email*, which it is mailed to."""
@@ -169,7 +169,7 @@ class UserTokens:
             raise
 
     def keys_for(self, purpose: str) -> KeyRing:
-        """The keys of *purpose*."""
+        """The keys for *purpose*."""
         return KeyRing(self.config.secret, purpose, self.config.fallbacks)
 
     def _mail_tokens(self, purpose: str, ttl: int) -> MailTokens:

@@ -1,5 +1,5 @@
-"""Codes that people type, in the letters of RFC 8628 (section 6.1), which are easy to tell apart and form no
-words.
+"""Codes that people type, made of the letters in RFC 8628 (section 6.1), which are easy to tell apart and
+form no words.
 
 You may change how a code is shown. Do not change `LETTERS` while codes are in use.
 """

@@ -23,8 +23,8 @@ router = Router()
 LIMIT = 5.0
 """Seconds for each check."""
 DEGRADED = "degraded"
-"""What a check returns beside False if this process should get requests nevertheless: another process would
-not serve them better."""
+"""What a check returns instead of False if this process should still get requests, because another process
+would not serve them better."""
 
 
 class Result(IntEnum):
@@ -62,7 +62,7 @@ async def readyz(request: Request) -> JSONResponse:
     """Whether everything that requests depend on is available. Add checks with
     `@app.readiness_check("name")`."""
     checks = request.scope["app"].readiness_checks
-    # At the same time, so that several that hang take no longer than one.
+    # All at once, so that several that hang take no longer than one.
     results = await asyncio.gather(*(_result_of(name, check) for name, check in checks.items()))
     worst = max(results, default=Result.GOOD)
     body = Readiness(

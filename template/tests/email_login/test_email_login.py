@@ -23,7 +23,7 @@ def number_of_requests(db):
     return count
 
 
-# The mail
+# The e-mail
 
 
 async def test_the_mail_has_the_code_its_lifetime_and_who_asked(ada, person, outbox):
@@ -168,7 +168,7 @@ async def test_the_oldest_of_four_requests_has_ended(ada, make_person, wait):
 
 
 async def test_requests_without_a_mail_end_none(ada, person, make_person, wait):
-    """A stranger who requests more codes than the mailbox gets does not end the owner's request."""
+    """A stranger who requests more codes than the mailbox receives does not end the owner's request."""
     for _ in range(4):
         await make_person("a stranger").ask()
         wait(MINUTE)

@@ -100,7 +100,7 @@ async def test_only_an_account_that_may_log_in_gets_a_mail(person, make_silent, 
 async def test_wrong_codes_get_the_same_response_and_cost_the_same(
     ada, make_person, make_silent, rendered, outbox_rows, statements, account
 ):
-    """Checklist 13 and 14: including the fifth one, of which an owner is notified."""
+    """Checklist 13 and 14: including the fifth one, which is reported to the owner."""
 
     async def try_all(email):
         person = make_person()
@@ -117,7 +117,7 @@ async def test_wrong_codes_get_the_same_response_and_cost_the_same(
 
 @SILENT
 async def test_wrong_codes_are_limited_for_every_address(ada, make_person, make_silent, account):
-    """Checklist 13: no 429 appears only for addresses with an account."""
+    """Checklist 13: a 429 does not reveal whether an address has an account."""
 
     async def statuses(email):
         found = []

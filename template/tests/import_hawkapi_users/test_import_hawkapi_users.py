@@ -226,7 +226,7 @@ def test_accounts_are_imported_unchanged(run_import: Import, database: str, name
 
 
 def test_models_and_database_agree_after_the_import(database: str):
-    """Your own migrations run as well. There are no accounts, because a migration may not expect any."""
+    """Your own migrations run as well. There are no accounts, because migrations must not expect any."""
     execute(database, library_table("accounts").create)
 
     imported = CliRunner().invoke(cli, ["import-hawkapi-users", "--table", "accounts", "--yes"])
@@ -246,7 +246,7 @@ def test_keys_and_indexes_get_the_names_that_later_migrations_use(run_import: Im
     assert [(each["name"], each["column_names"]) for each in indexes if each["unique"]] == [
         ("ix_users_email", ["email"])
     ]
-    # SQLite has no name for a key that was created without one.
+    # SQLite does not name a key that was created without a name.
     assert key["name"] == ("pk_users" if database.startswith("postgresql") else None)
 
 

@@ -41,7 +41,7 @@ def event(kind: str = "email.bounced", email: str = EMAIL, ago: float = 0, **dat
 
 @pytest.fixture
 async def provider(other_client: OtherClient) -> httpx.AsyncClient:
-    """A client of an application that knows the secret of the provider."""
+    """A client of an application that knows the provider's secret."""
     return await other_client(resend_webhook_secret=SECRET)
 
 
@@ -64,7 +64,7 @@ type Sent = Callable[[], Awaitable[list[EmailMessage]]]
 
 @pytest.fixture
 def sent(db: Database) -> Sent:
-    """`await sent()`: let the worker do its work, and return what it sent."""
+    """`await sent()`: run the worker, and return the e-mails that it sent."""
 
     async def work() -> list[EmailMessage]:
         backend = InMemoryBackend()

@@ -1,4 +1,4 @@
-"""A mailbox that bounces or complains gets no more mail until it is confirmed."""
+"""A mailbox that bounces or complains gets no more e-mail until it is confirmed."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ RESET = "/users/password-reset/request"
 
 
 async def gets_mail(client: httpx.AsyncClient, sent: Sent, email: str = EMAIL) -> bool:
-    """Whether a mail that a stranger requests for *email* is sent."""
+    """Whether an e-mail that a stranger requests for *email* is sent."""
     answer = await client.post(RESET, json={"email": email})
     assert answer.status_code == 202
     return bool(await sent())
@@ -99,7 +99,7 @@ async def test_a_provider_without_a_key_has_no_webhook(client: httpx.AsyncClient
 async def test_requests_for_a_marked_mailbox_look_the_same_and_cost_the_same(
     client: httpx.AsyncClient, make_user: MakeUser, report: Report, sent: Sent, statements: list[str]
 ) -> None:
-    """Nobody can find out whether an address bounces, nor by that whether it has an account (CWE-204)."""
+    """Nobody can find out whether an address bounces, and thereby whether it has an account (CWE-204)."""
     await make_user(EMAIL)
     await make_user("grace@example.com")
     await report()
@@ -117,7 +117,7 @@ async def test_requests_for_a_marked_mailbox_look_the_same_and_cost_the_same(
 async def test_a_mailed_link_clears_the_mailbox(
     client: httpx.AsyncClient, make_user: MakeUser, app: App, report: Report, sent: Sent
 ) -> None:
-    """The mail with it was sent before the bounce, so the mailbox works after all."""
+    """The e-mail with the link was sent before the bounce, so the mailbox works after all."""
     user = await make_user(EMAIL)
     await report()
 

@@ -171,7 +171,7 @@ async def test_deleting_the_account_deletes_its_notes(ada, write, manager, db):
         assert await session.scalar(select(func.count()).select_from(Note)) == 0
 
 
-# Whose
+# Other users' notes
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

@@ -1,4 +1,4 @@
-"""What is measured and reported, and what must not be in it."""
+"""What is measured and reported, and what must not be included."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ from tests.conftest import make_client, make_settings
 TOKEN = "mt_" + "x" * 80
 WRONG = {"email": "ada@example.com", "password": "not the password"}
 CLIENT = "203.0.113.9"
-"""The address of the client of `make_client`."""
+"""The address of `make_client`'s client."""
 METRIC = re.compile(r"[a-z_]+_(?:total|bucket|count|seconds|bytes|pending)\b|\bmails\b")
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

@@ -274,7 +274,7 @@ async def test_pages_and_json_routes_share_a_limit(app, manager, log_in, make_us
 
 
 async def test_pages_and_json_routes_share_the_count_of_wrong_passwords(app, manager, browser, make_user):
-    """Checklist 9 and 10: even the correct password is refused until the window is over."""
+    """Checklist 9 and 10: even the correct password is rejected until the window is over."""
     await make_user("ada@example.com")
     manager.limits = Limits(app.state.limiter, {"wrong_password": Limit(account="2/h")})
     await browser.post("/login", data=WRONG | {"email": "ada@example.com"})

@@ -166,7 +166,7 @@ async def test_a_challenge_is_for_one_ceremony(client, owner, person, phone, con
 
 @KINDS
 async def test_another_browser_cannot_finish_the_login(owner, person, make_person, phone, kind):
-    """Checklist 31. An attacker begins a login and has a victim finish it (CVE-2026-7507)."""
+    """Checklist 31. An attacker starts a login and has a victim finish it (CVE-2026-7507)."""
     credential = phone.get(await begin(person))
 
     answer = await log_in(make_person("another browser"), credential, kind)
@@ -264,7 +264,7 @@ async def test_a_passkey_is_added_once(client, owner, make_user, login, phone):
     assert (answer.status_code, answer.json().get("code")) == (409, "passkey_exists")
 
 
-# What the authenticator must say
+# What the authenticator must report
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ async def test_a_passkey_is_added_once(client, owner, make_user, login, phone):
     ids=["origin", "longer origin", "domain", "frame", "nobody present"],
 )
 async def test_a_response_of_another_site_is_refused(client, owner, person, phone, hostile):
-    """Checklist 31. In every ceremony: a passkey cannot be phished."""
+    """Checklist 31. This holds in every ceremony: a passkey cannot be phished."""
     elsewhere = Authenticator(keys=phone.keys, **hostile)
     ticket = await person.ticket()
 
@@ -315,7 +315,7 @@ async def test_one_that_never_verified_its_user_still_confirms(client, make_owne
 
 
 async def test_the_backup_flags_are_watched(client, owner, person, phone):
-    """Checklist 31. Whether a passkey can be backed up never changes. Whether it has been may change."""
+    """Checklist 31. Whether a passkey can be backed up never changes. Whether it is backed up may change."""
     phone.flags &= ~BACKED_UP
     first = await log_in(person, phone.get(await begin(person)))
     [shown] = (await client.get("/users/me/passkeys", headers=owner.headers)).json()
@@ -340,7 +340,7 @@ async def test_a_count_that_does_not_grow_is_written_down_only(owner, make_owner
         assert await session.scalar(select(func.count()).where(AuditEvent.event == "passkey_count")) == 1
 
 
-# Around the passkey
+# Ways around the passkey
 
 
 @pytest.mark.parametrize(

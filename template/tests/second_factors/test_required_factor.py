@@ -54,7 +54,7 @@ async def test_such_a_session_can_only_set_one_up(make_user, require, enter, per
 
 @KINDS
 async def test_a_confirmed_password_does_not_lift_it(make_user, require, enter, person, kind):
-    """Checklist 33. A confirmation replaces the cookie with that of a new session."""
+    """Checklist 33. A confirmation replaces the cookie with a new session's cookie."""
     await make_user(is_verified=True)
     require("all")
     headers = await enter(kind=kind)

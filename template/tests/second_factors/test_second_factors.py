@@ -1,4 +1,4 @@
-"""Second factors: set one up, log in with it, confirm with it, remove it, reset those of an account."""
+"""Second factors: set one up, log in with it, confirm with it, remove it, reset an account's factors."""
 
 from datetime import timedelta
 

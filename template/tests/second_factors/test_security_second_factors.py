@@ -90,7 +90,7 @@ async def test_a_ticket_lasts_five_minutes(owner, person, wait):
 
 @KINDS
 async def test_another_browser_cannot_finish_the_login(owner, person, make_person, kind):
-    """Checklist 31. An attacker begins a login and has a victim finish it (CVE-2026-7507)."""
+    """Checklist 31. An attacker starts a login and has a victim finish it (CVE-2026-7507)."""
     ticket = await person.ticket(kind)
 
     answer = await make_person("another browser").answer(ticket, kind, code=owner.code())
@@ -111,7 +111,7 @@ async def test_the_ticket_of_one_kind_does_not_begin_the_other(owner, person):
 
 
 async def test_the_login_of_another_account_leaves_no_trace(owner, make_owner, person):
-    """One browser has begun two logins (allauth 65.21.0)."""
+    """One browser has started two logins (allauth 65.21.0)."""
     other = await make_owner("eve@example.com")
     first = await person.ticket("/cookie")
     second = (await person.password("eve@example.com", "/cookie")).json()["ticket"]
@@ -191,7 +191,7 @@ async def test_right_codes_are_not_counted(owner, person):
         assert (await person.answer(await person.ticket(), code=owner.code())).status_code == 200
 
 
-# Around the factor
+# Ways around the factor
 
 
 async def test_a_password_reset_does_not_go_around_the_factor(client, owner, person, manager):

@@ -22,7 +22,7 @@ async def test_the_secret_is_shown_as_text_uri_and_image(client, make_user, logi
 
 
 async def test_a_login_asks_for_a_code_only_after_the_first_right_one(client, make_user, login, person):
-    """Checklist 31: a secret that was never confirmed would lock the owner out."""
+    """Checklist 31: otherwise a secret that was never confirmed would lock the owner out."""
     ada = await make_user(is_verified=True)
     headers = login(ada)
     await client.post("/users/me/totp", headers=headers)

@@ -129,7 +129,7 @@ async def test_an_account_that_cannot_be_created_gets_a_reason(
 
 
 async def test_a_conflict_in_another_unique_column_is_not_blamed_on_the_address(manager, db, make_user):
-    """A collision of ids is a defect and must not be reported as "this address is taken"."""
+    """An ID collision is a bug and must not be reported as "this address is taken"."""
     user = await make_user("ada@example.com")
 
     async with db.session() as session:

@@ -242,7 +242,7 @@ async def test_a_rolled_back_change_sends_no_notice(it, manager, outbox):
     assert await outbox() == []
 
 
-# A new log-in
+# A new login
 
 
 async def test_the_first_login_sends_no_notice(make_user, log_in, outbox):

@@ -80,7 +80,7 @@ async def test_another_spelling_of_a_taken_address_is_a_conflict(client, make_us
     ],
 )
 async def test_an_invalid_address_is_refused(client, accounts, outbox, email):
-    """ASVS 2.2.1: addresses that cannot receive mail are not stored."""
+    """ASVS 2.2.1: addresses that cannot receive e-mail are not stored."""
     answer = await client.post("/users/register", json=ADA | {"email": email})
 
     assert answer.status_code == 400

@@ -31,7 +31,7 @@ APP = application()
 
 
 def operations_of_administration():
-    """The method and path of every operation with the tag, so that new ones are covered automatically."""
+    """The method and path of every operation tagged `administration`, so that new ones are covered too."""
     return [
         (method.upper(), path)
         for path, item in APP.openapi()["paths"].items()
@@ -59,7 +59,7 @@ def name_of(endpoint):
 
 @pytest.fixture
 async def dead_mail(db):
-    """A mail that was set aside."""
+    """An e-mail that was set aside."""
     async with db.session() as session:
         mail = enqueue(
             session, EmailMessage.build(subject="Reset", to="ada@example.com", text="a secret link")

@@ -13,11 +13,11 @@ PROJECT = Path(__file__).parent.parent.parent
 SECURITY = "\n".join(
     path.read_text("utf-8") for path in (PROJECT / "SECURITY.md", *PROJECT.glob("app/*/SECURITY.md"))
 )
-"""Some features have their own page."""
+"""Includes the features' own pages."""
 
 
 def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
-    """The rows of all tables whose first cell matches: its content and the other cells."""
+    """The rows of all tables whose first cell matches: that cell's content and the other cells."""
     for line in SECURITY.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if found := re.fullmatch(first_cell, cells[0]):
@@ -25,7 +25,7 @@ def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _named_in_code() -> set[str]:
-    """The purposes in calls of `KeyRing` and `keys_for`, and those that a constant `PURPOSE` has."""
+    """The purposes in calls of `KeyRing` and `keys_for`, and the values of constants named `PURPOSE`."""
     code = "".join(path.read_text("utf-8") for path in (PROJECT / "app").rglob("*.py"))
     calls = re.findall(r'(?:keys_for\(|KeyRing(?:\.of)?\([^()]+, )"([^"]+)"\)', code)
     found = calls + re.findall(r'^PURPOSE = "(.+)"$', code, re.MULTILINE)

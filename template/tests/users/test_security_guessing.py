@@ -196,7 +196,7 @@ async def test_a_stolen_session_cannot_guess_the_password_without_limit(ways, wa
 
 
 async def test_wrong_passwords_in_a_session_count_for_the_account(ways, guess):
-    """Checklist 10: a session does not add a second count to guess with."""
+    """Checklist 10: a session does not provide a second count for guessing."""
     await ways.begin()
 
     for _ in range(PER_ACCOUNT):

@@ -32,7 +32,7 @@ METHODS = ["GET", "HEAD", "GET"]
 
 @dataclass(frozen=True)
 class Link:
-    """A valid link, and the bodies it accepts and refuses."""
+    """A valid link, and the bodies that it accepts and rejects."""
 
     path: str
     token: str
@@ -164,7 +164,7 @@ async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purp
     assert second in (400, 409)
 
 
-# 28: refused requests do not use up the link
+# 28: rejected requests do not use up the link
 
 
 @SETTING_A_PASSWORD
@@ -224,7 +224,7 @@ def answers_of(client, open_link, use):
 @EACH
 @WAYS
 async def test_no_response_is_cached_or_sends_a_referrer(link, answers_of, purpose, way):
-    """Checklist 30; ASVS 3.4.5, 14.3.2: pages and JSON, valid and dead links, and refusals."""
+    """Checklist 30; ASVS 3.4.5, 14.3.2: pages and JSON, valid and dead links, and rejected requests."""
     answers = await answers_of(await link(purpose), way)
 
     assert answers[3].is_success

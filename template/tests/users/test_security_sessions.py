@@ -153,7 +153,7 @@ async def test_a_busy_session_ends_too(
     assert await status_of(headers_of(issued)) == status
 
 
-# 19: log-out
+# 19: logout
 
 
 @KINDS

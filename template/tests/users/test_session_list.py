@@ -161,7 +161,7 @@ async def test_other_users_sessions_are_not_shown(make_user, visit, sessions):
 
 
 async def test_sessions_that_have_ended_are_not_shown(client, make_user, visit, sessions, set_clock):
-    """One session was logged out, one is past each limit, and one still works."""
+    """One session was logged out, one is past each of the limits, and one still works."""
     user = await make_user()
     set_clock(NOON)
     await visit(user)

@@ -145,5 +145,5 @@ def test_either_numbers_or_all_are_named(run: Run, command: str, arguments: list
     result = run(command, *arguments, "--yes") if command == "drop" else run(command, *arguments)
 
     assert result.exit_code == 2
-    assert "Name the mails by their numbers" in result.output
+    assert "Give the numbers of the mails" in result.output
     assert stored(OutboxMessage.status) == ["dead"] * 3

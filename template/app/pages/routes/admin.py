@@ -104,7 +104,7 @@ async def change_user(
 async def send_password_reset(
     admin: RecentAdministrator, request: Request, user_id: str, users: Users, db: Db
 ) -> Response:
-    """Mail the owner a link. The page does not show it."""
+    """Mail the owner a link. The page does not show the link."""
     user = await users.require(db, user_id)
     try:
         await users.send_password_reset(db, user)

@@ -1,6 +1,6 @@
 """E-mails that could not be sent, for superusers: inspect, send again or delete them.
 
-The pages never show the text of an e-mail, which may contain a link that logs someone in as its owner.
+The pages never show the text of an e-mail, which may contain a link that gives access to the account.
 """
 
 from typing import Annotated

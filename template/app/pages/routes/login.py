@@ -43,7 +43,7 @@ async def login_page(visitor: Visitor, request: Request, next: str = "") -> Resp
 async def log_in(
     visitor: Visitor, request: Request, form: Annotated[LoginForm, FromForm()], users: Users, db: Db
 ) -> Response:
-    """Begin a session and set its cookie. The browser's previous session ends."""
+    """Start a session and set its cookie. The browser's previous session ends."""
     try:
         issued = await users.log_in(
             db,

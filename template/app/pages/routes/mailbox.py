@@ -29,7 +29,7 @@ _FRAME_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline';"
     " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-"""For HTML e-mails: no scripts, no forms, no origin, and nothing is loaded. Their own styles work."""
+"""For HTML e-mails: no scripts, no forms, no origin, and nothing is loaded. Inline styles work."""
 _LINK = re.compile(r"(https?://[^\s<>\"]+)")
 
 
@@ -44,11 +44,11 @@ class Entry(NamedTuple):
 
 @needs("a development server")
 def _developer(request: Request) -> None:
-    """Refuse hosts that another site can point at this machine (DNS rebinding), because e-mails contain
+    """Reject hosts that another site can point at this machine (DNS rebinding), because e-mails contain
     secrets.
 
     Raises:
-        Problem: the host is refused (403).
+        Problem: the host is rejected (403).
     """
     host = host_name(request.headers.get("host") or "")
     own = urlsplit(services_of_request(request).settings.base_url).hostname
@@ -57,7 +57,7 @@ def _developer(request: Request) -> None:
 
 
 Developer = Annotated[None, Depends(_developer)]
-"""The developers of the application."""
+"""A guard for pages that only the application's developers can see."""
 
 
 @router.get("/mailbox")
@@ -70,7 +70,7 @@ async def mailbox_page(developer: Developer, visitor: Visitor, request: Request,
 
 @router.get("/mailbox/newest")
 async def newest_mail(developer: Developer, request: Request, db: Db) -> JSONResponse:
-    """The page requests this every two seconds to notice new e-mails."""
+    """The page requests this every two seconds to detect new e-mails."""
     leave_out(request)
     return JSONResponse({"id": await mailbox.newest_id(db)})
 

@@ -1,4 +1,4 @@
-"""The profile page, where users change your own columns. It exists only if there are fields.
+"""The profile page, where users change the columns that you added. It exists only if there are fields.
 
 Add a field to `ProfileUpdate` (`app/users/schemas.py`), `ProfileForm` (`app/pages/forms.py`) and
 `templates/profile.html`.
@@ -43,7 +43,7 @@ async def update_profile(
     users: Users,
     db: Db,
 ) -> Response:
-    """Store the fields. Empty fields are stored as no value."""
+    """Store the fields. An empty field clears the value."""
     try:
         changes = given(profile_update(form))
     except InvalidProfile as error:

@@ -1,4 +1,4 @@
-"""users: sessions that can only set a second factor up. Template-owned."""
+"""users: sessions that can only set up a second factor. Template-owned."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,12 +1,12 @@
 """users: indexes for the list of accounts, its filters and its search, and for the clean-up. Template-owned.
 
-The indexes are built in the transaction of the migration, which blocks writes to these tables meanwhile: for
-seconds with a million accounts. To avoid that on PostgreSQL, build them before with CREATE INDEX CONCURRENTLY
-under the same names. An index that exists is kept.
+The indexes are built in the migration's transaction, which blocks writes to these tables: for seconds with a
+million accounts. To avoid that on PostgreSQL, build the indexes beforehand with CREATE INDEX CONCURRENTLY
+under the same names. Existing indexes are kept.
 
-The search for a part of an address needs the extension pg_trgm, which comes with PostgreSQL. Where this user
-may not create it, or SQL is only printed, the search still reads every account. Once an
-administrator has created the extension, run the statement of `_create_search_index` by hand.
+The search index for parts of addresses needs the pg_trgm extension, which comes with PostgreSQL. If the
+database user may not create the extension, or SQL is only printed, the search still reads every account. Once
+an administrator has created the extension, run the statement in `_create_search_index` by hand.
 """
 
 import sqlalchemy as sa
@@ -59,11 +59,11 @@ def _create_search_index() -> None:
     if context.is_offline_mode():
         return
     op.execute("DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS pg_trgm; EXCEPTION WHEN OTHERS THEN NULL; END $$")
-    # The extension may be in a schema that is not searched.
+    # The extension may be in a schema that is not in the search path.
     schema = sa.text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'")
     found = op.get_bind().scalar(schema)
     if found is not None:
-        # With a list of pending entries, which each search reads in full, its time would vary.
+        # Otherwise each search would read a list of pending entries in full, and its time would vary.
         how = f"USING gin (email {found}.gin_trgm_ops) WITH (fastupdate = off)"
         op.execute(f"CREATE INDEX IF NOT EXISTS {_SEARCH} ON users {how}")
 

@@ -1,6 +1,6 @@
-"""The most common passwords, which are refused (ASVS 6.2.4).
+"""The most common passwords, which are rejected (ASVS 6.2.4).
 
-`common_passwords.md` says where the list comes from and how to replace it. `spellings.py` decides which
+`common_passwords.md` explains where the list comes from and how to replace it. `spellings.py` decides which
 variants count as common.
 """
 
@@ -16,9 +16,9 @@ MIN_STEM = 4
 
 
 def load_common_passwords(path: Path = LIST) -> frozenset[str]:
-    """The list, casefolded, plus its passwords without trailing digits and signs.
+    """The list, casefolded, plus its passwords without trailing digits and symbols.
 
-    About 46,000 entries: 50 ms to load, 5 MiB per process. Blocks, so call it in a thread.
+    About 46,000 entries: 50 ms to load, 5 MiB per process. This blocks, so call it in a thread.
     """
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         listed = frozenset(line.rstrip("\n") for line in lines)

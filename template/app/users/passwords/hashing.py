@@ -31,7 +31,7 @@ class PasswordHasher:
 
     @property
     def pending(self) -> int:
-        """How many hashes are computed or wait for a thread."""
+        """How many hashes are being computed or waiting for a thread."""
         return len(self._pending)
 
     async def hash(self, password: str) -> str:
@@ -39,7 +39,7 @@ class PasswordHasher:
         return await self._run(lambda: hash_password(password))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Whether *password* has the hash *hashed*. For None it does the same work and returns False."""
+        """Whether *password* has the hash *hashed*. For None, does the same work and returns False."""
         matches = await self._run(lambda: verify_password(password, hashed or DUMMY_HASH))
         return matches and hashed is not None
 

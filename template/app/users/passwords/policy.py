@@ -36,7 +36,7 @@ NAME_COLUMNS = (
     "nickname",
     # Your own columns go below; template updates never touch them.
 )
-"""Columns of `User` that contain names of the owner. Missing columns are skipped."""
+"""Columns of `User` that contain the owner's names. Missing columns are skipped."""
 
 
 def check_password(
@@ -45,10 +45,10 @@ def check_password(
     """Check the rules for a new password: a length in characters, and no composition rules (ASVS 6.2.1,
     6.2.5).
 
-    It must not be one of *common* (casefolded; ASVS 6.2.4), even with digits and signs added at the end or in
-    place of letters. It must also not be little more than *words*: without them, in any case and spelling,
-    `MIN_OWN_LENGTH` letters and digits must remain, and not only digits. This last rule does not apply to a
-    password that contains none of the words.
+    It must not be one of *common* (casefolded; ASVS 6.2.4), even with digits and symbols added at the end or
+    in place of letters. It also must not be little more than *words*: without them, in any case and spelling,
+    at least `MIN_OWN_LENGTH` letters and digits must remain, and not only digits. This last rule does not
+    apply to a password that contains none of the words.
 
     Raises:
         InvalidPassword: with a message for the user.

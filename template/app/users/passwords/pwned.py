@@ -27,9 +27,9 @@ class UnusableAnswer(Exception):
 
 
 class BreachCheck:
-    """Asks the server whose ranges are under *url*. Gives up after *timeout* seconds.
+    """Queries the server that has its ranges under *url*. Gives up after *timeout* seconds.
 
-    It uses a proxy from the environment (HTTPS_PROXY), often the only way out.
+    It uses the proxy in HTTPS_PROXY, often the only way to reach the internet.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class BreachCheck:
 
 
 def _holds(answer: bytes, suffix: bytes) -> bool:
-    """Whether *answer* lists *suffix* with a count above 0. Padding has the count 0."""
+    """Whether *answer* lists *suffix* with a count above 0. Padding lines have a count of 0."""
     counts: dict[bytes, int] = {}
     for line in answer.splitlines():
         match = _LINE.fullmatch(line)

@@ -16,7 +16,7 @@ def readings(text: str) -> list[str]:
 
 
 def stem(text: str) -> str:
-    """*text* without trailing digits and signs."""
+    """*text* without trailing digits and symbols."""
     end = len(text)
     while end and not text[end - 1].isalpha():
         end -= 1
@@ -24,10 +24,10 @@ def stem(text: str) -> str:
 
 
 def spellings(password: str) -> Iterator[str]:
-    """The words that *password* (casefolded) may be a variant of: the whole, and the part before its tail.
+    """The words that *password* (casefolded) may be a variant of: all of it, and the part before its tail.
 
-    A digit may belong to the word or to the tail: `pr1nce55` is princess, `prince55` is prince. Without any
-    letter it is a number, and only trailing signs are removed.
+    A digit may belong to the word or to the tail: `pr1nce55` is princess, `prince55` is prince. A password
+    without letters is a number, and only trailing symbols are removed.
     """
     yield password
     beginning = stem(password)

@@ -66,7 +66,7 @@ async def previous_cursor(page: UserQuery, users: UserManager, db: AsyncSession)
     if not page.cursor:
         return None
     newer = await _search(page, users, db, since=_from_cursor(page.cursor))
-    # The cursor's account is the last one on that page, which begins `limit` accounts earlier.
+    # The cursor's account is the last one on that page, which starts `limit` accounts earlier.
     return _to_cursor(newer[-1]) if len(newer) > page.limit else None
 
 
@@ -197,7 +197,7 @@ async def list_sessions_of(
 ) -> list[PublicSession]:
     """List the sessions of an account
 
-    At most 100, the most recently used ones.
+    Only the 100 most recently used sessions are listed.
     """
     user = await users.require(db, user_id)
     found = await users.sessions.listed(db, user, current=current)

@@ -1,4 +1,4 @@
-"""Responses to the exceptions of the users module, in one place rather than a try in every route."""
+"""Responses to the exceptions of the users module, in one place instead of a `try` in every route."""
 
 from typing import Any
 

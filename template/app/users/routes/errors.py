@@ -5,8 +5,8 @@ The responses themselves are in `error_handlers.py`.
 
 INVALID_CREDENTIALS = {
     401: {
-        "invalid_credentials": "The same for an unknown address, a wrong password, a disabled account and, if"
-        " LOGIN_REQUIRES_VERIFICATION is true, an address that is not verified."
+        "invalid_credentials": "The response is the same for an unknown address, a wrong password, a disabled"
+        " account and, if LOGIN_REQUIRES_VERIFICATION is true, an address that is not verified."
     }
 }
 SECOND_FACTOR = {
@@ -41,8 +41,8 @@ ACCOUNT_IN_USE = {
     409: {"account_in_use": "Other data refers to the account and would not be deleted with it."}
 }
 ACCOUNT_DISABLED = {409: {"account_disabled": "The account is disabled."}}
-MAIL_EXPIRED = {409: {"mail_expired": "The link in the mail has expired."}}
-UNKNOWN_MAIL = {404: "No mail with this number was set aside."}
+MAIL_EXPIRED = {409: {"mail_expired": "The link in the e-mail has expired."}}
+UNKNOWN_MAIL = {404: "No e-mail that was set aside has this number."}
 UNKNOWN_ACCOUNT = {404: "The account does not exist."}
 BUSY = {
     503: {"busy": "Too many passwords are being checked at the moment. Retry-After says when to try again."}

@@ -123,7 +123,7 @@ async def request_password_reset(
 
 @router.get("/password-reset/{token}", include_in_schema=False)
 async def password_reset_link(request: Request, token: str, users: Users) -> Response:
-    """The mailed link. It moves the token into a cookie and leads to the page; see `verify_page`."""
+    """The mailed link. It moves the token into a cookie and redirects to the page; see `verify_page`."""
     users.tokens.peek_reset_token_sub(token)
     return move_token_to_cookie(request, token)
 

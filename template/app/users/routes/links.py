@@ -1,7 +1,8 @@
 """The routes behind mailed links: one handler takes the token from the path, the body or a cookie.
 
-E-mails have the token in the path. A front end sends it in the body, which keeps it out of logs and the
-browser history. The pages that set a password move it from the path into a cookie, for the same reason.
+The links in e-mails have the token in the path. A front end sends it in the body, which keeps it out of logs
+and the browser history. The pages that set a password move it from the path into a cookie, for the same
+reason.
 """
 
 from collections.abc import Callable
@@ -61,7 +62,7 @@ def token_of(request: Request, in_body: str | None) -> str:
 def move_token_to_cookie(request: Request, token: str) -> Response:
     """Redirect to the address without the token, and keep the token in a cookie for an hour.
 
-    So the token does not appear in the browser history or on a shared screen.
+    This keeps the token out of the browser history and off shared screens.
     """
     # Lax: a link in webmail comes from another site, and browsers would not send a Strict cookie.
     set_cookie(request, _name(request), token, max_age=_LIFETIME, secure=_is_secure(request))
@@ -84,7 +85,7 @@ def forget_token(request: Request) -> None:
 
 
 def link_kind(request: Request) -> str:
-    """The part of the path that says what the link is for, such as `password-reset`."""
+    """The part of the path that shows what the link is for, such as `password-reset`."""
     prefix = services_of_request(request).settings.users_prefix
     return request.path.removeprefix(prefix).strip("/").partition("/")[0]
 

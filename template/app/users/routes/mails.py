@@ -1,4 +1,4 @@
-"""Mails that were set aside, for superusers. Nobody sees their text: it may contain a link that works."""
+"""E-mails that were set aside, for superusers. Their text is never shown: it may contain a working link."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ router = Router(tags=["administration"])
 async def list_dead_mails(
     admin: Superuser, page: Annotated[DeadMailQuery, Depends(query(DeadMailQuery))], db: Db
 ) -> DeadMailPage:
-    """List mails that could not be sent, newest first"""
+    """List e-mails that could not be sent, newest first"""
     found = await outbox.dead_messages(db, before=page.before, limit=page.limit + 1)
     shown = found[: page.limit]
     following = shown[-1].id if len(found) > page.limit else None
@@ -30,12 +30,12 @@ async def list_dead_mails(
 @router.post("/mails/{mail_id}/retry", status_code=204)
 @responds(UNKNOWN_MAIL, MAIL_EXPIRED)
 async def retry_mail(admin: Superuser, recent: RecentLogin, mail_id: MailId, db: Db) -> None:
-    """Send a mail again that could not be sent"""
+    """Retry an e-mail that could not be sent"""
     await dead_mails.send_again(db, mail_id)
 
 
 @router.delete("/mails/{mail_id}", status_code=204)
 @responds(UNKNOWN_MAIL)
 async def drop_mail(admin: Superuser, recent: RecentLogin, mail_id: MailId, db: Db) -> None:
-    """Delete a mail that could not be sent"""
+    """Delete an e-mail that could not be sent"""
     await dead_mails.drop(db, mail_id)

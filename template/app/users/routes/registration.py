@@ -40,14 +40,15 @@ async def register_privately(request: Request, body: Registration, users: Users,
     differs.
     """
     await users.register(db, **msgspec.structs.asdict(body))
-    # The device cookie names no account: the rate limits of a known browser would reveal whether it is new.
+    # The device cookie names no account: the rate limits of a known browser would reveal whether the account
+    # is new.
     remember_browser(request, users, None)
     return Accepted()
 
 
 @routers["closed"].post("/register", include_in_schema=False)
 async def refuse_registration(request: Request) -> None:
-    """Refuse, and tell the client to ask for an invitation. The body is not read."""
+    """Reject the request, and tell the client to ask for an invitation. The body is not read."""
     raise RegistrationClosed
 
 

@@ -55,9 +55,9 @@ from app.web.csrf import require_same_origin
 router = Router(tags=["sessions"])
 
 CLEARED = {"Clear-Site-Data": '"cache", "storage"'}
-"""Clear what pages have stored in the browser (ASVS 14.3.1). Never add "cookies": it clears the cookies of
-the whole registrable domain, including `__Host-device`. Without that cookie, strangers can lock the owner
-out."""
+"""Clear the data that pages have stored in the browser (ASVS 14.3.1). Never add "cookies": it clears the
+cookies of the whole registrable domain, including `__Host-device`. Without that cookie, strangers can lock
+the owner out."""
 
 
 def tokens_for(users: UserManager, issued: IssuedSession) -> TokenPair:
@@ -70,7 +70,7 @@ def tokens_for(users: UserManager, issued: IssuedSession) -> TokenPair:
 
 
 def logged_in(users: UserManager, issued: IssuedSession) -> LoggedIn:
-    """The response to a login that began a bearer session."""
+    """The response to a login that started a bearer session."""
     tokens = msgspec.structs.asdict(tokens_for(users, issued))
     return LoggedIn(**msgspec.structs.asdict(public(issued.user)), **tokens)
 
@@ -170,7 +170,7 @@ async def confirm(
 async def list_sessions(login: CurrentLogin, users: Users, db: Db) -> list[PublicSession]:
     """List your sessions, most recently used first
 
-    At most 100, the most recently used ones.
+    Only the 100 most recently used sessions are listed.
     """
     found = await users.sessions.listed(db, login.user, current=login.session)
     return [public_session(row, login.session) for row in found]

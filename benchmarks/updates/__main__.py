@@ -1,7 +1,8 @@
 """What updates do to edited projects: with this tool, and with plain `copier update`.
 
     uv run python benchmarks/updates
-    uv run python benchmarks/updates --projects 20 --sample 0 --output /tmp/small
+    uv run python benchmarks/updates --only sample                          # keeps the other figures
+    uv run python benchmarks/updates --projects 4 --no-suites --output /tmp/small
 
 Makes projects with edits at random, and next versions of the template, and counts what has become of each
 edit. Writes the figures and a page, `results.json` and `results.md`, and the table in README.md. Ctrl+C ends
@@ -40,8 +41,7 @@ TABLE = re.compile(r"(?<=<!-- benchmarks/updates -->\n\n).*?(?=\n\n)", re.DOTALL
 """Where README.md has it."""
 PART = 2
 """Projects that one process merges before it starts with new repositories."""
-
-PARTS = ("bulk", "sample")
+MEASURES = ("bulk", "sample")
 
 type Count = Counter[tuple[str, str, str, str]]
 """Edits by the kind of version, tool, group and outcome."""
@@ -67,7 +67,11 @@ def main() -> None:
     parser.add_argument("--no-suites", action="store_true", help="do not run the tests of the sample")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (one for each core)")
     parser.add_argument(
-        "--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure; the rest stays as it was"
+        "--only",
+        nargs="+",
+        choices=MEASURES,
+        default=MEASURES,
+        help="what to measure; the rest stays as it was",
     )
     parser.add_argument("--output", type=Path, help="folder for the results, instead of here and README.md")
     options = parser.parse_args()
@@ -136,7 +140,7 @@ def _sample(
     options: argparse.Namespace, folder: Path, template: Template, steps: list[Step]
 ) -> dict[str, Any]:
     """Update a few projects with the commands and return the figures."""
-    sample = Sample(folder, template.copied_once, suites=not options.no_suites)
+    sample = Sample(folder, template.copied_once, None if options.no_suites else steps[0].old)
     found: dict[str, Any] = {}
     for kind in options.kinds:
         step = next(step for step in steps if step.kind == kind)

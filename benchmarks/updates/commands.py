@@ -39,18 +39,15 @@ class Tally:
 class Sample:
     """Projects of some versions, updated with the commands."""
 
-    def __init__(self, folder: Path, copied_once: list[str], *, suites: bool) -> None:
-        """Create the environment in which the suites run. Without *suites*, this Python's is used."""
+    def __init__(self, folder: Path, copied_once: list[str], render: Path | None) -> None:
+        """Create an environment for the suites, that of the project *render*. If it is None, none run."""
         self._folder = folder
         self._copied_once = copied_once
-        self._suites = suites
-        self._python = Path(sys.prefix)
+        self._environment = _environment(render, folder / "environment") if render else None
         self._results: dict[str, bool] = {}
 
     def update(self, step: Step, seed: int, count: int) -> dict[str, dict[str, int]]:
         """Update *count* projects with each command."""
-        if self._suites and self._python == Path(sys.prefix):
-            self._python = self._environment(step.old)
         work = self._folder / f"sample-{step.tag}"
         workshop = Workshop(work, step.old, self._copied_once)
         tallies = {name: Tally() for name in COMMANDS}
@@ -64,7 +61,7 @@ class Sample:
             }
             for name, tally in tallies.items():
                 folder = self._committed(step, project, work / f"{number}-{name.replace(' ', '-')}")
-                self._run(folder, *COMMANDS[name], step.tag)
+                self._update(folder, *COMMANDS[name], step.tag)
                 self._count(tally, folder, project, expected[name])
                 shutil.rmtree(folder)
         shutil.rmtree(work)
@@ -75,7 +72,7 @@ class Sample:
         for path, text in project.files.items():
             (folder / path).write_text(text, "utf-8")
         for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "Edited"]):
-            self._git(folder, *command)
+            _git(folder, *command)
         return folder
 
     def _count(self, tally: Tally, folder: Path, project: Edited, expected: dict[str, str]) -> None:
@@ -84,47 +81,51 @@ class Sample:
         tally.same_files += sum(
             (folder / path).read_text("utf-8") == expected[path] for path in project.files
         )
-        if self._git(folder, "diff", "--name-only", "--diff-filter=U"):
+        if _git(folder, "diff", "--name-only", "--diff-filter=U"):
             return
         tally.without_conflict += 1
-        tally.green += self._suites and self._is_green(folder)
+        if self._environment:
+            tally.green += self._is_green(folder, self._environment)
 
-    def _is_green(self, folder: Path) -> bool:
+    def _update(self, folder: Path, *command: str) -> None:
+        # The tool runs the project's own ruff, which this Python has, too.
+        uv = {"UV_PROJECT_ENVIRONMENT": str(self._environment or sys.prefix), "UV_NO_SYNC": "1"}
+        own = {"PYTHONPATH": str(REPOSITORY / "src")}
+        subprocess.run(
+            [sys.executable, *command], cwd=folder, env=_clean() | uv | own, capture_output=True, check=False
+        )
+
+    def _is_green(self, folder: Path, environment: Path) -> bool:
         """Whether the tests of the project pass. Those of equal projects run once."""
-        self._git(folder, "add", "--all")
-        tree = self._git(folder, "write-tree").strip()
+        _git(folder, "add", "--all")
+        tree = _git(folder, "write-tree").strip()
         if tree not in self._results:
-            done = self._run(folder, "-m", "pytest", "-q", check=False)
+            python = environment / "bin" / "python"
+            done = subprocess.run(
+                [python, "-m", "pytest", "-q"],
+                cwd=folder,
+                env=_clean(),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             self._results[tree] = done.returncode == 0
             if done.returncode:
                 print("\n".join(done.stdout.splitlines()[-15:]), file=sys.stderr)
         return self._results[tree]
 
-    def _environment(self, render: Path) -> Path:
-        project = shutil.copytree(render, self._folder / "environment")
-        self._git(project, "init", "--quiet")
-        subprocess.run(["uv", "sync", "--quiet"], cwd=project, env=_clean(), check=True)
-        return project / ".venv"
 
-    def _run(self, folder: Path, *arguments: str, check: bool = False) -> subprocess.CompletedProcess[str]:
-        is_suite = "pytest" in arguments
-        python = self._python / "bin" / "python" if is_suite else Path(sys.executable)
-        own = {"PYTHONPATH": str(REPOSITORY / "src")} if not is_suite else {}
-        uv = {"UV_PROJECT_ENVIRONMENT": str(self._python), "UV_NO_SYNC": "1"}
-        return subprocess.run(
-            [str(python), *arguments],
-            cwd=folder,
-            env=_clean() | own | uv,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=check,
-        )
+def _environment(render: Path, project: Path) -> Path:
+    shutil.copytree(render, project)
+    _git(project, "init", "--quiet")
+    subprocess.run(["uv", "sync", "--quiet"], cwd=project, env=_clean(), check=True)
+    return project / ".venv"
 
-    def _git(self, folder: Path, *arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, env=_clean(), capture_output=True, text=True, check=True
-        ).stdout
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, env=_clean(), capture_output=True, text=True, check=True
+    ).stdout
 
 
 def _clean() -> dict[str, str]:

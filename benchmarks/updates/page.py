@@ -72,7 +72,7 @@ merge of this tool (`src/template_update/merge.py`), and with the git commands t
 files in which a part does not apply. Both ways start from the same renders.
 
 The sample runs the commands themselves, `template-update` and `copier update`, and compares every edited file
-with the other way's: {_sample(figures)}.
+with the other way's. {_sample(figures)}
 
 ## Goals
 
@@ -112,7 +112,7 @@ def _sample(figures: dict[str, Any]) -> str:
     tallies = [tally for tools in figures["sample"].values() for tally in tools.values()]
     same, files = (sum(each[name] for each in tallies) for name in ("same_files", "files"))
     projects = sum(each["projects"] for each in tallies)
-    return f"{same} of {files} files in {projects} updates are the same, byte for byte"
+    return f"{same} of {files} files in {projects} updates are the same, byte for byte."
 
 
 def _goal(tools: dict[str, Any], goal: int) -> str:

@@ -13,7 +13,7 @@ from random import Random
 
 import kinds
 from edits import SEAMS
-from places import Definition, definitions, parsed
+from places import Definition, definitions, is_valid, parsed
 
 RELEASED = re.compile(r"app/\w+/migrations/|migrations/versions/|app/notes/|tests/notes/|app/users/hooks.py")
 """What no version changes: released migrations, and what is copied once."""
@@ -40,6 +40,9 @@ type Release = Callable[[dict[str, str], Random], dict[str, str]]
 class _Draft:
     """A version in the making."""
 
+    code: list[str]
+    """The modules that it may change."""
+
     def __init__(self, files: dict[str, str], random: Random) -> None:
         self.old = files
         self._random = random
@@ -62,10 +65,11 @@ class _Draft:
         """Make a change of each kind in the file, where it has a place."""
         for make in makes:
             text = make(self.text(path), self.name(), self._random)
-            if text is not None:
+            if text is not None and is_valid(path, text):
                 self.files[path] = text
 
-    def below(self, start: str, count: int) -> list[str]:
+    def some(self, start: str, count: int) -> list[str]:
+        """At most *count* modules whose paths begin with *start*."""
         found = [path for path in self.code if path.startswith(start)]
         return self._random.sample(found, min(count, len(found)))
 
@@ -73,9 +77,9 @@ class _Draft:
 def fix(files: dict[str, str], random: Random) -> dict[str, str]:
     """Two modules get a check, a condition and a function, and a test gets what proves it."""
     draft = _Draft(files, random)
-    for path in draft.below("app/users/", 1) + draft.below("app/", 1):
+    for path in draft.some("app/users/", 1) + draft.some("app/", 1):
         draft.change(path, kinds.guard, kinds.condition, kinds.last_step, kinds.function)
-    for path in draft.below("tests/", 1):
+    for path in draft.some("tests/", 1):
         draft.change(path, kinds.test, kinds.expectation)
     return draft.files
 
@@ -95,9 +99,9 @@ def feature(files: dict[str, str], random: Random) -> dict[str, str]:
         kinds.imported,
         kinds.docstring,
     )
-    for path in draft.below("app/", len(draft.code) // 5):
+    for path in draft.some("app/", len(draft.code) // 5):
         draft.change(path, *random.sample(changes, 2))
-    for path in draft.below("tests/", len(draft.code) // 20):
+    for path in draft.some("tests/", len(draft.code) // 20):
         draft.change(path, kinds.test, kinds.expectation)
     for path in ("AGENTS.md", "SECURITY.md"):
         draft.change(path, kinds.words(r"^(\S.*\.)$"), kinds.words(r"^(\S.*\.)$"))

@@ -109,7 +109,9 @@ class Bench:
             "memory of `app serve` at rest, MB": memory,
             "`app serve` to its first response, s": seconds_to_first_response(self.project, environment),
             "`copier copy` to the first response of `app dev`, s": seconds_to_first_steps(self._folder),
-            **{f"`{name}`, s": seconds for name, seconds in updating.fastest(self._folder / "update").items()},
+            **{
+                f"`{name}`, s": seconds for name, seconds in updating.fastest(self._folder / "update").items()
+            },
         }
 
     def processes(self) -> dict[str, float]:

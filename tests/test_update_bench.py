@@ -105,11 +105,12 @@ def outcome_of(monkeypatch: pytest.MonkeyPatch, mine: str, merged: str, *, delet
     """What the benchmark says of the only edit of a project with one file."""
     monkeypatch.syspath_prepend(str(BENCHMARK))
     from edits import Edit, Edited, Made
+    from merging import Merged
     from outcome import outcomes
     from versions import Version
 
     edit = Edit("a line", "code.py", lambda text, name, random: text, deletes=deletes)
     project = Edited({"code.py": mine}, [Made(edit, "own001", ("    second = first + 1",))])
     version = Version({"code.py": NEW}, {"code.py": {"two": "two_or_more"}})
-    [(_, found)] = outcomes({"code.py": OLD}, project, version, {"code.py": merged})
+    [(_, found)] = outcomes({"code.py": OLD}, project, version, Merged({"code.py": merged}))
     return found

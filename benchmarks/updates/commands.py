@@ -56,8 +56,8 @@ class Sample:
             project = edited(step.files, random, EDITS, keeps_tests=True)
             tree = workshop.tree(project.files)
             expected = {
-                TOOL: workshop.merged(tree, step.new, project.files),
-                COPIER: workshop.patched(tree, project.files, step.new),
+                TOOL: workshop.merged(tree, step.new, project.files).files,
+                COPIER: workshop.patched(tree, project.files, step.new).files,
             }
             for name, tally in tallies.items():
                 folder = self._committed(step, project, work / f"{number}-{name.replace(' ', '-')}")

@@ -8,15 +8,27 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "src"))
 
 from template_update.merge import Merger
 from template_update.repository import Repository
+from template_update.returned import returned
 
 CONTEXT = 3
 """Lines around each change of a patch, as Copier's default."""
+
+
+@dataclass
+class Merged:
+    """The result of an update."""
+
+    files: dict[str, str]
+    """The texts of the edited files."""
+    told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """The path and the text of each line that the report names, because it is back."""
 
 
 class Workshop:
@@ -49,13 +61,14 @@ class Workshop:
         _run("git", "fast-import", "--quiet", "--force", cwd=self._project, given=b"".join(parts))
         return self._git("rev-parse", "edited^{tree}").strip()
 
-    def merged(self, tree: str, new: Path, paths: Iterable[str]) -> dict[str, str]:
-        """The texts of *paths* after this tool's merge of the render *new* into the project *tree*."""
+    def merged(self, tree: str, new: Path, paths: Iterable[str]) -> Merged:
+        """*paths* after this tool's merge of the render *new* into the project *tree*."""
         merge = self._merger.merge(self._old, new, tree, yours=[*self._copied_once], brought=[])
-        return self._texts(merge.result, paths)
+        told = {(path, line) for path, _, line in returned(self._merger, merge, tree)}
+        return Merged(self._texts(merge.result, paths), told)
 
-    def patched(self, tree: str, files: dict[str, str], new: Path) -> dict[str, str]:
-        """The texts of *files* of the project *tree* after the steps of `copier update` to the render *new*.
+    def patched(self, tree: str, files: dict[str, str], new: Path) -> Merged:
+        """*files* of the project *tree* after the steps of `copier update` to the render *new*.
 
         Copier applies the changes of the project to the new version as a patch. It merges files in which a
         part of the patch does not apply.
@@ -78,7 +91,7 @@ class Workshop:
                 sides = (str(file), str(self._old / path), str(new / path))
                 _run("git", "merge-file", *labels, "--", *sides, cwd=self._copiers, check=False)
             found[path] = file.read_text("utf-8")
-        return found
+        return Merged(found)
 
     def _is_copied_once(self, path: str) -> bool:
         return path.startswith(tuple(self._copied_once))

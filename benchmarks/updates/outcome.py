@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edits import Edited, Made
+from merging import Merged
 from places import is_valid, places
 from versions import Version
 
@@ -48,19 +49,19 @@ def sides(text: str) -> Sides:
 
 
 def outcomes(
-    old: dict[str, str], project: Edited, version: Version, merged: dict[str, str]
+    old: dict[str, str], project: Edited, version: Version, merged: Merged
 ) -> Iterator[tuple[Made, Outcome]]:
     """The outcome of each edit of *project* that *merged*, the files after the update, shows."""
     for path, mine in project.files.items():
         here = [made for made in project.made if made.edit.path == path]
-        if path not in merged:
+        if path not in merged.files:
             yield from ((made, "lost") for made in here)
             continue
-        if merged[path] == mine and path not in version.files:
+        if merged.files[path] == mine and path not in version.files:
             yield from ((made, "merged") for made in here)
             continue
-        result = sides(merged[path])
-        judge = _Judge(path, old[path], mine, version, result)
+        told = {line for where, line in merged.told if where == path}
+        judge = _Judge(path, old[path], mine, version, sides(merged.files[path]), told)
         for made in here:
             yield made, judge.outcome(made)
 
@@ -68,12 +69,15 @@ def outcomes(
 class _Judge:
     """Compares one file of the project before and after."""
 
-    def __init__(self, path: str, old: str, mine: str, version: Version, result: Sides) -> None:
+    def __init__(
+        self, path: str, old: str, mine: str, version: Version, result: Sides, told: set[str]
+    ) -> None:
         self._path, self._old, self._mine = path, old, mine
         self._new = version.files.get(path, old)
         self._renamed = version.renamed.get(path, {})
         self._before, self._after = mine.lower(), result.yours.lower()
-        self._conflicts = [(yours.lower(), theirs) for yours, theirs in result.conflicts]
+        self._conflicts = result.conflicts
+        self._told = told
         self._lines = Counter(result.yours.split("\n"))
         self._theirs = Counter(self._new.split("\n")) - Counter(old.split("\n"))
         self._places_before = places(path, mine)
@@ -82,7 +86,7 @@ class _Judge:
     def outcome(self, made: Made) -> Outcome:
         if made.edit.deletes:
             return self._of_deletion(made)
-        if any(made.name in yours for yours, _ in self._conflicts):
+        if any(made.name in yours.lower() for yours, _ in self._conflicts):
             return "conflict"
         before, after = (text.count(made.name) for text in (self._before, self._after))
         if after < before:
@@ -92,9 +96,19 @@ class _Judge:
         return "merged" if self._is_in_place(made.name) else "misplaced"
 
     def _of_deletion(self, made: Made) -> Outcome:
-        if any(line in theirs.split("\n") for _, theirs in self._conflicts for line in made.gone):
+        if self._told & {*made.gone} or any(map(self._is_in_conflict, made.gone)):
             return "conflict"
         return "lost" if self._is_back(made) else "merged"
+
+    def _is_in_conflict(self, gone: str) -> bool:
+        """Whether a conflict has the line that was deleted, or a line that was beside it."""
+        lines = [line for line in self._old.split("\n") if line.strip()]
+        at = lines.index(gone) if gone in lines else None
+        beside = [] if at is None else lines[max(0, at - 1) : at + 2]
+        return any(
+            gone in theirs.split("\n") or set(beside) & set(yours.split("\n"))
+            for yours, theirs in self._conflicts
+        )
 
     def _is_back(self, made: Made) -> bool:
         """Whether there is a line that the edit has removed, and that the template has not added."""

@@ -16,7 +16,8 @@ It runs in its own environment, which uv creates, and in the project's folder:
 4. `merge.py` merges the difference into the project's last commit, in git's object database and in a
    repository of its own, which the user's settings do not reach. `losses.py` finds what `copier update` has
    lost before. `update.py` runs these steps and writes a sentence for each file that needs attention.
-   `meaning.py` finds what a merge without a conflict may have got wrong.
+   `meaning.py` finds what a merge without a conflict may have got wrong, and `returned.py` which removed lines
+   are back.
 5. `run.py` prints the sentences, has `repository.py` change the working tree, and runs the project's
    migrations, checks and tests. `project.py` runs them with uv, in the project's environment.
 

@@ -16,6 +16,7 @@ from template_update.meaning import Sides
 from template_update.merge import Merge, Merger
 from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
+from template_update.returned import returned
 from template_update.template import Answers, Template
 
 RUNS = ("app/", "migrations/")
@@ -273,9 +274,22 @@ class Update:
             yield Finding("lost", path, f"{path}: {lost} {sentence}")
         for path, sentence in self._meaning():
             yield Finding("meaning", path, sentence)
+        for path, numbers in self._returned().items():
+            lines = f"line {numbers[0]}" if len(numbers) == 1 else f"lines {numbers[0]} to {numbers[-1]}"
+            sentence = (
+                "you removed this and the template moved it, so it is back. Delete it again or keep it."
+            )
+            yield Finding("meaning", where(path), f"{where(path)}, {lines}: {sentence}")
         for path in map(where, self.result.kept):
             sentence = "the template removed this file and you changed it. Delete it or keep it."
             yield Finding("kept", path, f"{path}: {sentence}")
+
+    def _returned(self) -> dict[str, list[int]]:
+        """The numbers of the lines that are back, by path."""
+        found: dict[str, list[int]] = {}
+        for path, number, _ in returned(self.merger, self.result, self._onto or self.merger.tree("HEAD")):
+            found.setdefault(path, []).append(number)
+        return found
 
     def _meaning(self) -> Iterator[tuple[str, str]]:
         """What the merge may have got wrong, by path."""

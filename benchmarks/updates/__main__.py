@@ -87,6 +87,8 @@ def main() -> None:
             figures |= _bulk(options, Path(folder), template, steps)
         if "sample" in options.only:
             figures |= _sample(options, Path(folder), template, steps)
+    if "bulk" not in figures:
+        raise SystemExit("The bulk was never measured. Run without --only first.")
     stored.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
     (output / "results.md").write_text(page(figures), "utf-8")
     if not options.output:

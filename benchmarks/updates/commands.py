@@ -61,7 +61,7 @@ class Sample:
             }
             for name, tally in tallies.items():
                 folder = self._committed(step, project, work / f"{number}-{name.replace(' ', '-')}")
-                self._update(folder, *COMMANDS[name], step.tag)
+                self._update(folder, name, step.tag)
                 self._count(tally, folder, project, expected[name])
                 shutil.rmtree(folder)
         shutil.rmtree(work)
@@ -87,13 +87,22 @@ class Sample:
         if self._environment:
             tally.green += self._is_green(folder, self._environment)
 
-    def _update(self, folder: Path, *command: str) -> None:
+    def _update(self, folder: Path, name: str, tag: str) -> None:
         # The tool runs the project's own ruff, which this Python has, too.
         uv = {"UV_PROJECT_ENVIRONMENT": str(self._environment or sys.prefix), "UV_NO_SYNC": "1"}
         own = {"PYTHONPATH": str(REPOSITORY / "src")}
-        subprocess.run(
-            [sys.executable, *command], cwd=folder, env=_clean() | uv | own, capture_output=True, check=False
+        done = subprocess.run(
+            [sys.executable, *COMMANDS[name], tag],
+            cwd=folder,
+            env=_clean() | uv | own,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
+        # A conflict is no failure.
+        if f"_commit: {tag}" not in (folder / ".copier-answers.yml").read_text("utf-8"):
+            raise SystemExit(f"{name} failed:\n{done.stdout}")
 
     def _is_green(self, folder: Path, environment: Path) -> bool:
         """Whether the tests of the project pass. Those of equal projects run once."""

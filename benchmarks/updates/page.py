@@ -49,8 +49,8 @@ Every project has about {figures["edits"]} edits. They are combined at random fr
 with a meaning, and from comments and lines that were changed, added or deleted anywhere in the code. The name
 of an edit is a word that is nowhere else.
 
-- **Merged**: the edit is where it was, and outside of every conflict. The rest is a conflict in git, or a line
-  that was deleted, that the template has moved, and that the report names.
+- **Merged**: the edit is where it was, and outside of every conflict. The rest is a conflict in git, or a
+  deleted line that the template has moved and that the report names.
 - **Lost**: the edit is in no file and in no conflict, or a line that it deleted is back.
 - **Misplaced**: it is in another function or class (by Python's `ast`), section, table or block, or the file
   does not parse any more.

@@ -9,14 +9,16 @@ It runs in its own environment, which uv creates, and in the project's folder:
 
 1. `repository.py` finds the project's repository and refuses states in which an update cannot be undone.
    `template.py` reads `.copier-answers.yml`, clones the template and finds the version to update to.
-2. `rendering.py` renders the old and the new version with Copier and the project's answers.
+2. `rendering.py` renders the old and the new version with Copier and the project's answers, and with the
+   shortcut in `copier_command.py`.
 3. `formatting.py` formats both as the project is formatted: with ruff, or with Black and isort.
    `line_endings.py` ends their lines as the project does.
 4. `merge.py` merges the difference into the project's last commit, in git's object database and in a
    repository of its own, which the user's settings do not reach. `losses.py` finds what `copier update` has
    lost before. `update.py` runs these steps and writes a sentence for each file that needs attention.
    `review.py` finds what a merge without a conflict may have got wrong: `python_files.py` reads each version,
-   `meaning.py` and `uses.py` compare names, `columns.py` the database, and `moved_code.py` follows functions.
+   `meaning.py` and `uses.py` compare names, `columns.py` the database, `moved_code.py` follows functions, and
+   `returned.py` finds removed lines that are back.
 5. `run.py` prints the sentences and has `repository.py` change the working tree. `checks.py` runs the
    project's migrations, checks and tests. `project.py` runs them with uv, in the project's environment.
    `type_errors.py` finds the errors of pyright that are new.

@@ -60,6 +60,7 @@ class Merger:
     def __init__(self, repository: Repository, folder: Path) -> None:
         """Create the repository."""
         self._repository = repository
+        self._trees: dict[Path, str] = {}
         find = ("rev-parse", "--path-format=absolute")
         objects = repository.git(*find, "--git-path", "objects").strip()
         self._environment = {
@@ -254,9 +255,15 @@ class Merger:
 
     def _tree_of(self, render: Path, *, left_out: list[str]) -> str:
         """The tree of a render, without the files that its `.gitignore` excludes, such as secrets."""
-        shutil.rmtree(render / ".git", ignore_errors=True)
-        with self._index(render) as git:
-            git("add", "--all")
+        if render not in self._trees:
+            shutil.rmtree(render / ".git", ignore_errors=True)
+            with self._index(render) as git:
+                git("add", "--all")
+                self._trees[render] = git("write-tree").strip()
+        if not left_out:
+            return self._trees[render]
+        with self._index() as git:
+            git("read-tree", self._trees[render])
             _remove(git, left_out)
             return git("write-tree").strip()
 

@@ -20,6 +20,7 @@ from template_update.merge import Merge, Merger
 from template_update.related_tests import related_tests
 from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
+from template_update.returned import returned
 from template_update.review import unnoticed
 from template_update.template import Answers, Template
 
@@ -273,9 +274,22 @@ class Update:
             sentence = f"{path}: {lost} You have changed the same lines since then: `{command}`."
             yield Finding("lost", path, sentence, command=command)
         yield from unnoticed(self.merger, self.repository, self.result)
+        for path, numbers in self._returned().items():
+            lines = f"line {numbers[0]}" if len(numbers) == 1 else f"lines {numbers[0]} to {numbers[-1]}"
+            sentence = (
+                "you removed this and the template moved it, so it is back. Delete it again or keep it."
+            )
+            yield Finding("meaning", where(path), f"{where(path)}, {lines}: {sentence}", line=numbers[0])
         for path in map(where, self.result.kept):
             sentence = "the template removed this file and you changed it. Delete it or keep it."
             yield Finding("kept", path, f"{path}: {sentence}")
+
+    def _returned(self) -> dict[str, list[int]]:
+        """The numbers of the lines that are back, by path."""
+        found: dict[str, list[int]] = {}
+        for path, number, _ in returned(self.merger, self.result, self._onto or self.merger.tree("HEAD")):
+            found.setdefault(path, []).append(number)
+        return found
 
     def conflicts(self) -> list[Conflict]:
         """What is known about each conflict."""

@@ -1,4 +1,4 @@
-"""`template-update` names lines that the project removed and that are back because the template moved them."""
+"""`template-update` names lines that the project removed and that are back: the template moved them."""
 
 import pytest
 from test_template_update import (

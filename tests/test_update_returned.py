@@ -1,5 +1,4 @@
-"""`template-update` names lines that the project removed and that are back, because the template moved them."""
-# ruff: noqa: F811 - the fixtures are those of another file.
+"""`template-update` names lines that the project removed and that are back: the template moved them."""
 
 import pytest
 from test_template_update import (

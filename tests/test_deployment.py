@@ -36,7 +36,9 @@ SCHEMAS = {
     ".github/dependabot.yml": "dependabot",
     ".github/workflows/ci.yml": "github-workflows",
     ".github/workflows/image.yml": "github-workflows",
+    ".github/workflows/template-update.yml": "github-workflows",
     ".gitlab-ci.yml": "gitlab-ci",
+    ".gitlab/template-update.yml": "gitlab-ci",
 }
 
 
@@ -48,14 +50,14 @@ def linters() -> Path:
 
 @pytest.fixture(scope="module")
 def github(render: Render) -> Path:
-    project = render(ci="github")
+    project = render(ci="github", update_workflow=True)
     run("git", "init", "--quiet", cwd=project)
     return project
 
 
 @pytest.fixture(scope="module")
 def gitlab(render: Render) -> Path:
-    return render(ci="gitlab")
+    return render(ci="gitlab", update_workflow=True)
 
 
 def lint(*command: str | Path, cwd: Path) -> str:
@@ -100,7 +102,7 @@ def test_zizmor_finds_nothing(github: Path, linters: Path, tmp_path: Path):
 def test_a_file_of_deployment_matches_its_schema(
     github: Path, gitlab: Path, linters: Path, tmp_path: Path, name: str, schema: str
 ):
-    file = (gitlab if name == ".gitlab-ci.yml" else github) / name
+    file = (gitlab if name.startswith(".gitlab") else github) / name
     command = [linters / "check-jsonschema", "--builtin-schema", f"vendor.{schema}"]
     if schema == "gitlab-ci":
         command += ["--data-transform", "gitlab-ci"]

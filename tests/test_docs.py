@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -42,6 +43,9 @@ class Reader:
     project: Path
     env: dict[str, str]
     printed: str = ""
+    folder: str = ""
+    """The project's folder in a larger repository."""
+    line_end: str = "\n"
 
     def follow(self, page: Path) -> None:
         blocks = list(BLOCK.finditer(page.read_text("utf-8")))
@@ -55,20 +59,31 @@ class Reader:
     def do(self, kind: str, text: str) -> None:
         match kind:
             case "sh":
+                if self.folder:
+                    # It is in a repository already.
+                    text = text.replace("git init --quiet\n", "")
                 self.printed = self.run("bash", "-euc", text)
             case "diff":
                 patch = self.project.parent / "page.diff"
-                patch.write_text(text, "utf-8")
+                # Git's own lines end as on Unix.
+                head, at, lines = text.partition("@@")
+                first, _, rest = lines.partition("\n")
+                patch.write_text(f"{head}{at}{first}\n{self.ended(rest)}", "utf-8", newline="")
                 self.run("git", "apply", patch)
+                patch.unlink()
             case "text":
-                assert text.strip() in self.printed
+                assert text.strip() in self.printed.replace("\r\n", "\n")
             case _:
                 pass
+
+    def ended(self, text: str) -> str:
+        """*text* with the line endings of the project."""
+        return text.replace("\n", self.line_end)
 
     def write(self, path: str, text: str) -> None:
         file = self.project / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, "utf-8")
+        file.write_text(self.ended(text), "utf-8", newline="")
 
     def run(self, *command: str | Path) -> str:
         return run(*command, cwd=self.project, env=self.env)
@@ -297,11 +312,29 @@ CHANGES = {
 """The changes of the next version, as described on the page."""
 
 
-@pytest.fixture
-def owner(tmp_path: Path, env: dict[str, str]) -> Reader:
+def with_the_line_endings_of_windows_in_a_larger_repository(project: Path) -> dict[str, str]:
+    """Make the project's files those of Windows, and a repository of the folder above, in which it lies."""
+    for path in project.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b"\0"
+        if b"\0" not in content and path.name != ".env":
+            path.write_bytes(content.replace(b"\n", b"\r\n"))
+    repository = project.parents[1]
+    run("git", "init", "--quiet", cwd=repository)
+    return {"folder": project.relative_to(repository).as_posix(), "line_end": "\r\n"}
+
+
+LAYOUTS: list[Callable[[Path], dict[str, str]]] = [
+    with_the_line_endings_of_windows_in_a_larger_repository,
+]
+"""How owners keep projects, if not as they were generated. Each returns what differs for the reader."""
+
+
+@pytest.fixture(params=LAYOUTS, ids=lambda layout: layout.__name__)
+def owner(request: pytest.FixtureRequest, tmp_path: Path, env: dict[str, str]) -> Reader:
     """A reader with a project of version 1.0.0 while the template is at 1.1.0."""
-    template, project = tmp_path / "template", tmp_path / "project"
+    template, project = tmp_path / "template", tmp_path / "all" / "services" / "shop"
     template.mkdir()
+    project.parent.mkdir(parents=True)
     snapshot(template)
     copier("copy", "--quiet", "--defaults", template, project, cwd=tmp_path)
     for path, (old, new) in CHANGES.items():
@@ -310,7 +343,7 @@ def owner(tmp_path: Path, env: dict[str, str]) -> Reader:
         (template / path).write_text(text.replace(old, new, 1), "utf-8")
     (template / "template/app/users/migrations/users_0008_time_zone.py").write_text(TIME_ZONE)
     commit(template, "The next version", tag="1.1.0")
-    return Reader(project, env | {"TEMPLATE": str(template)})
+    return Reader(project, env | {"TEMPLATE": str(template)}, **request.param(project))
 
 
 @pytest.mark.minutes

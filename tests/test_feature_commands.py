@@ -27,8 +27,8 @@ from typer.testing import CliRunner, Result
 
 from template_update import command, feature_commands, rendering
 from template_update import repository as git_repository
+from template_update.checks import Checks
 from template_update.project import ProjectTools
-from template_update.run import Run
 from template_update.update import Update
 
 __all__ = ["bare_git", "project", "ran", "template"]
@@ -625,7 +625,10 @@ def test_the_patch_is_what_would_be_applied(
     project.git("reset", "--quiet", "--hard")
     project.git("clean", "--quiet", "--force", "-d")
     update()
-    assert project.tree() == by_hand
+    written = {
+        path: text for path, text in project.tree().items() if not path.startswith(".template-update/")
+    }
+    assert written == by_hand
 
 
 def test_the_patch_is_alone_on_standard_output(project: Repository) -> None:
@@ -737,10 +740,10 @@ def test_ctrl_c_before_the_end_of_the_merge_changes_nothing(
 
 
 def test_ctrl_c_at_the_question_changes_nothing(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(run: Run) -> bool:
+    def interrupted(checks: Checks) -> bool:
         raise typer.Abort
 
-    monkeypatch.setattr(Run, "_may_migrate", interrupted)
+    monkeypatch.setattr(Checks, "may_migrate", interrupted)
 
     result = features("add", "docker")
 

@@ -38,7 +38,7 @@ FEATURES = [
     "passkeys",
     "totp",
 ]
-ALONE = ["devcontainer", "pre_commit", "vscode"]
+ALONE = ["devcontainer", "pre_commit", "update_workflow", "vscode"]
 """Features that consist of files of their own: nothing that could depend on an order."""
 NONE: dict[str, bool] = dict.fromkeys(FEATURES + ALONE, False)
 EDITED = [A_COLUMN, A_ROUTE, OTHER_MAILS, MIDDLEWARE, SETTINGS, REFORMATTED]

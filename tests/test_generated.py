@@ -21,8 +21,8 @@ SMALLEST: dict[str, object] = {
     "pages": False,
     "project_name": 'Ada\'s "best" Bücher 🦅',
 }
-CONFIGURATION = {"devcontainer", "docker", "pre_commit", "vscode"}
-"""Features without code. test_deployment.py and test_editors.py check them."""
+CONFIGURATION = {"devcontainer", "docker", "pre_commit", "update_workflow", "vscode"}
+"""Features without code. test_deployment.py, test_editors.py and test_update_workflow.py check them."""
 FEATURES = sorted(yaml.safe_load((REPOSITORY / "features.yml").read_text("utf-8")).keys() - CONFIGURATION)
 OF_THE_WHOLE = [
     "tests/web",

@@ -33,6 +33,7 @@ QUESTIONS = {
     "devcontainer": [False, True],
     "vscode": [False, True],
     "mail_webhooks": [False, True],
+    "update_workflow": [False, True],
 }
 COMBINATIONS = [dict(zip(QUESTIONS, row, strict=True)) for row in AllPairs(list(QUESTIONS.values()))]
 NAMES = [
@@ -49,6 +50,7 @@ OF_OTHERS = re.compile(r"app/users/pages/|app/\w+/(?:emails|templates)/|tests/\w
 """Files whose own braces are not Copier's."""
 OF_DOCKER = ["Dockerfile", ".dockerignore", "compose.yaml", "compose.production.yaml", "Caddyfile"]
 OF_EDITORS = {"pre_commit": ".pre-commit-config.yaml", "devcontainer": ".devcontainer/", "vscode": ".vscode/"}
+OF_UPDATES = {"github": ".github/workflows/template-update.yml", "gitlab": ".gitlab/template-update.yml"}
 IMPORT = re.compile(r"(app|tests)/import_hawkapi_users/")
 VENDORED = re.compile(r"static/vendor/")
 PAGES = re.compile(r"(app|tests)/pages/")
@@ -75,6 +77,8 @@ def test_every_combination_is_complete_and_well_formed(
     assert (".github/dependabot.yml" in files) == (answers["ci"] == "github")
     assert (".github/workflows/image.yml" in files) == (answers["ci"] == "github" and answers["docker"])
     assert (".gitlab-ci.yml" in files) == (answers["ci"] == "gitlab")
+    for ci, name in OF_UPDATES.items():
+        assert (name in files) == (answers["ci"] == ci and answers["update_workflow"])
     assert ("app/notes/routes.py" in files, "tests/notes/test_notes.py" in files) == (answers["example"],) * 2
     assert ("migrations/versions/app_0002_notes.py" in files) == answers["example"]
     assert any(map(PAGES.match, files)) == answers["pages"]

@@ -18,12 +18,12 @@ BY_COMMIT = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 @pytest.fixture(scope="module")
 def github(render: Render) -> Path:
-    return render(ci="github")
+    return render(ci="github", update_workflow=True)
 
 
 @pytest.fixture(scope="module")
 def gitlab(render: Render) -> Path:
-    return render(ci="gitlab")
+    return render(ci="gitlab", update_workflow=True)
 
 
 def instructions(project: Path) -> list[str]:
@@ -52,7 +52,9 @@ def test_compose_pins_every_image_by_digest(github: Path, name: str):
     assert [each for each in named if not BY_DIGEST.fullmatch(each)] == []
 
 
-@pytest.mark.parametrize(("name", "counts"), [("ci.yml", (4, 2)), ("image.yml", (1, 0))])
+@pytest.mark.parametrize(
+    ("name", "counts"), [("ci.yml", (4, 2)), ("image.yml", (1, 0)), ("template-update.yml", (5, 1))]
+)
 def test_a_workflow_pins_actions_by_commit_and_images_by_digest(
     github: Path, name: str, counts: tuple[int, int]
 ):
@@ -90,9 +92,10 @@ def test_dependabot_renews_dependencies_actions_and_images(render: Render, docke
 
 
 def test_gitlab_pins_every_image_by_digest(gitlab: Path):
-    named = re.findall(r"(?:image|name): (.*)", (gitlab / ".gitlab-ci.yml").read_text())
+    files = [gitlab / ".gitlab-ci.yml", gitlab / ".gitlab" / "template-update.yml"]
+    named = [name for file in files for name in re.findall(r"(?:image|- name): (.*)", file.read_text())]
 
-    assert len(set(named)) == 4
+    assert (len(named), len(set(named))) == (9, 4)
     assert [each for each in named if not BY_DIGEST.fullmatch(each)] == []
 
 
@@ -102,6 +105,7 @@ def test_one_image_has_one_digest_everywhere(github: Path, gitlab: Path):
         *github.glob(".github/workflows/*.yml"),
         *github.glob(".devcontainer/*"),
         gitlab / ".gitlab-ci.yml",
+        *gitlab.glob(".gitlab/*.yml"),
     ]
 
     named = {name for file in files for name in BY_DIGEST.findall(file.read_text())}

@@ -221,6 +221,13 @@ def test_a_patch_is_written_where_the_user_is(project: Project, command: list[st
     assert project.arguments()[-2:] == ["--diff", str(project.folder / "tests" / "a.patch")]
 
 
+@pytest.mark.parametrize("option", ["--dossier", "--summary"])
+def test_a_report_is_written_where_the_user_is(project: Project, option: str):
+    project.app("template-update", option, "report", folder="tests")
+
+    assert project.arguments()[-2:] == [option, str(project.folder / "tests" / "report")]
+
+
 @pytest.mark.parametrize("file", ["a.jsonl", "-"])
 def test_an_export_is_written_where_the_user_is(project: Project, file: str):
     project.app("remove", "totp", "--export", file, "--yes", folder="tests")
@@ -262,6 +269,10 @@ OPTIONS = {
         "--answers",
         "--dry-run",
         "--diff",
+        "--show",
+        "--dossier",
+        "--continue",
+        "--summary",
         "--json",
         "--yes",
         "--skip-tests",

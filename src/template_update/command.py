@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from template_update.git import UpdateError
-from template_update.options import AsJson, Diff, DryRun, Options, SkipTests, Yes
+from template_update.options import (
+    AsJson,
+    Diff,
+    DossierFolder,
+    DryRun,
+    Options,
+    Show,
+    SkipTests,
+    Summary,
+    Yes,
+)
+from template_update.resume import resume
 from template_update.run import run
 from template_update.update import Update
 
@@ -41,6 +52,17 @@ def template_update(
     ] = None,
     dry_run: DryRun = False,
     diff: Diff = "",
+    show: Show = "",
+    dossier: DossierFolder = "",
+    go_on: Annotated[
+        bool,
+        typer.Option(
+            "--continue",
+            help="Say which conflicts of the last update are left. If there is none, check and test the"
+            " project.",
+        ),
+    ] = False,
+    summary: Summary = "",
     as_json: AsJson = False,
     yes: Yes = False,
     skip_tests: SkipTests = False,
@@ -59,6 +81,16 @@ def template_update(
             update.to_version(to)
 
     options = Options(
-        check=check, dry_run=dry_run, diff=diff, as_json=as_json, yes=yes, skip_tests=skip_tests
+        check=check,
+        dry_run=dry_run,
+        diff=diff,
+        show=show,
+        dossier=dossier,
+        summary=summary,
+        as_json=as_json,
+        yes=yes,
+        skip_tests=skip_tests,
     )
+    if go_on:
+        resume(options, is_alone=not (check or to or answers))
     run(options, choose)

@@ -60,6 +60,7 @@ class Merger:
     def __init__(self, repository: Repository, folder: Path) -> None:
         """Create the repository."""
         self._repository = repository
+        self._trees: dict[Path, str] = {}
         find = ("rev-parse", "--path-format=absolute")
         objects = repository.git(*find, "--git-path", "objects").strip()
         self._environment = {
@@ -137,6 +138,27 @@ class Merger:
 
         return read
 
+    def files(self, tree: str, prefix: str) -> list[str]:
+        """The paths in the folder *prefix* of *tree*, from this folder."""
+        found = self._names("ls-tree", "-r", "--name-only", tree, "--", prefix or ".")
+        return [path.removeprefix(prefix) for path in found]
+
+    def matching(self, tree: str, prefix: str, pattern: str, folder: str) -> list[str]:
+        """The files in *folder* of the folder *prefix* of *tree* with a line that matches *pattern*."""
+        command = ("grep", "-z", "--name-only", "-E", pattern, tree, "--", f"{prefix}{folder}")
+        found = self._git.run(*command).stdout.split("\0")
+        return [name.removeprefix(f"{tree}:{prefix}") for name in found if name]
+
+    def sides(self, merge: Merge, path: str) -> list[bytes | None]:
+        """The versions of a file with a conflict: the project's, the template's old one and its new one."""
+        return [self._content(merge.stages[path].get(stage, "")) for stage in ("2", "1", "3")]
+
+    def _content(self, entry: str) -> bytes | None:
+        """The content of an entry "mode object", None without one and for a submodule."""
+        if not entry.startswith("1") or entry.startswith("16"):
+            return None
+        return self._git("cat-file", "blob", entry.split()[1]).encode("utf-8", "surrogateescape")
+
     def lines(self, tree: str, path: str) -> list[str] | None:
         """The lines of a file in *tree*, or None if there is no such file."""
         done = self._git.run("cat-file", "blob", f"{tree}:{path}")
@@ -167,9 +189,12 @@ class Merger:
         """The entries of *paths* in *tree*, for `git update-index`."""
         return self._git("ls-tree", "-z", tree, "--", *paths) if paths else ""
 
-    def patch(self, merge: Merge) -> str:
-        """What `apply` would change, for `git apply` in the top folder of the repository."""
-        return self._git("diff", "--binary", "--no-renames", self.tree("HEAD"), merge.result)
+    def patch(self, merge: Merge, *paths: str) -> str:
+        """What `apply` would change, for `git apply` in the top folder of the repository.
+
+        If *paths* are given, only what would change there.
+        """
+        return self._git("diff", "--binary", "--no-renames", self.tree("HEAD"), merge.result, "--", *paths)
 
     def apply(self, merge: Merge) -> None:
         """Write the result to the working tree and the index, with conflicts as after `git merge`.
@@ -179,6 +204,32 @@ class Merger:
         """
         self._repository.require_free_places(merge.added)
         self._repository.write(merge.result, merge.changed, merge.stages)
+
+    def write_out(self, tree: str, prefix: str, folder: Path) -> None:
+        """Write the files of *tree* in the folder *prefix*, and those beside and above it, to *folder*."""
+        paths = self._names("ls-tree", "-r", "--name-only", tree)
+        folders = {path: path[: path.rfind("/") + 1] for path in paths}
+        wanted = [path for path in paths if path.startswith(prefix) or prefix.startswith(folders[path])]
+        with self._index(folder) as git:
+            git("read-tree", tree)
+            git("checkout-index", "-z", "--stdin", given="\0".join(wanted))
+
+    def merged_text(self, yours: str, old: str, new: str) -> str | None:
+        """Three versions of a text merged, or None if they conflict."""
+        with TemporaryDirectory() as folder:
+            files = [Path(folder) / name for name in ("yours", "old", "new")]
+            for file, text in zip(files, (yours, old, new), strict=True):
+                file.write_text(text, "utf-8", "surrogateescape", newline="")
+            done = self._git.run("merge-file", "--stdout", *files)
+        return done.stdout if done.returncode == 0 else None
+
+    def stored(self, text: str) -> str:
+        """Store *text* in the repository, without a path, and return the name with which git finds it."""
+        return self._git("hash-object", "-w", "--stdin", given=text).strip()[:12]
+
+    def renames(self, old: str, new: str) -> dict[str, str]:
+        """The files that are renamed between the trees *old* and *new*: from the old path to the new one."""
+        return dict(self._renames(old, new))
 
     def _object_format(self) -> str:
         return self._repository.git("rev-parse", "--show-object-format").strip()
@@ -204,9 +255,15 @@ class Merger:
 
     def _tree_of(self, render: Path, *, left_out: list[str]) -> str:
         """The tree of a render, without the files that its `.gitignore` excludes, such as secrets."""
-        shutil.rmtree(render / ".git", ignore_errors=True)
-        with self._index(render) as git:
-            git("add", "--all")
+        if render not in self._trees:
+            shutil.rmtree(render / ".git", ignore_errors=True)
+            with self._index(render) as git:
+                git("add", "--all")
+                self._trees[render] = git("write-tree").strip()
+        if not left_out:
+            return self._trees[render]
+        with self._index() as git:
+            git("read-tree", self._trees[render])
             _remove(git, left_out)
             return git("write-tree").strip()
 

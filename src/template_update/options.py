@@ -22,11 +22,30 @@ Diff = Annotated[
         metavar="FILE", help="Write the patch to FILE (- for standard output), and change nothing else."
     ),
 ]
+Show = Annotated[
+    str,
+    typer.Option(
+        metavar="PATH", help="Print what would change in the file PATH of the project, and change nothing."
+    ),
+]
+DossierFolder = Annotated[
+    str,
+    typer.Option(
+        "--dossier",
+        metavar="FOLDER",
+        help="Write a page for each conflict to FOLDER. The default is .template-update, if the update is"
+        " applied.",
+    ),
+]
+Summary = Annotated[
+    str,
+    typer.Option(metavar="FILE", help="Write the result to FILE as Markdown, for a pull or merge request."),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print data to standard output, and sentences to standard error.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Migrate the database without asking.")]
-SkipTests = Annotated[bool, typer.Option("--skip-tests", help="Do not run the tests.")]
+SkipTests = Annotated[bool, typer.Option("--skip-tests", help="Run neither pyright nor the tests.")]
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,9 @@ class Options:
     check: bool = False
     dry_run: bool = False
     diff: str = ""
+    show: str = ""
+    dossier: str = ""
+    summary: str = ""
     as_json: bool = False
     yes: bool = False
     skip_tests: bool = False
@@ -45,7 +67,7 @@ class Options:
     @property
     def applies(self) -> bool:
         """Whether the working tree may change."""
-        return not (self.check or self.dry_run or self.diff)
+        return not (self.check or self.dry_run or self.diff or self.show)
 
     @property
     def drops_tables(self) -> bool:
@@ -55,5 +77,10 @@ class Options:
     @property
     def on_stdout(self) -> list[str]:
         """The options that write to standard output, which is then reserved for programs."""
-        given = {"--json": self.as_json, "--diff -": self.diff == STDOUT, "--export -": self.export == STDOUT}
+        given = {
+            "--json": self.as_json,
+            "--diff -": self.diff == STDOUT,
+            "--show": bool(self.show),
+            "--export -": self.export == STDOUT,
+        }
         return [option for option, is_given in given.items() if is_given]

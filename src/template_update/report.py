@@ -1,11 +1,18 @@
 """What a command says: sentences for people, and the same as data for programs."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from template_update.options import Options
+from template_update.progress import Progress
+from template_update.summary import summary
+
+_CREDENTIALS = re.compile(r"(https?://)[^/@\s\"']+@")
+"""In the template's address. Logs of CI and pull requests can be public."""
 
 
 class Report:
@@ -15,22 +22,51 @@ class Report:
         self.data: dict[str, Any] = {}
         """What `--json` prints."""
         self._as_json = options.as_json
+        self._summary = options.summary
         self.to_stderr = bool(options.on_stdout)
+        self._progress = Progress(to_stderr=self.to_stderr)
 
     def say(self, sentence: str = "", *, bold: bool = False) -> None:
         """Tell the user something."""
-        typer.secho(sentence, bold=bold or None, err=self.to_stderr)
+        self._print(sentence, bold=bold or None, err=self.to_stderr)
+
+    def step(self, sentence: str) -> None:
+        """Say that a long step begins. On a terminal, a clock runs until something else is said."""
+        if self._progress.is_shown and not self._as_json:
+            self._progress.begin(without_credentials(sentence))
+        else:
+            self.say(sentence)
 
     def alarm(self, sentence: str) -> None:
         """Tell the user something that needs attention."""
-        typer.secho(sentence, fg=typer.colors.RED, err=self.to_stderr)
+        self._print(sentence, fg=typer.colors.RED, err=self.to_stderr)
 
     def fail(self, sentence: str) -> None:
         """Say why the command cannot continue."""
         self.data["error"] = sentence
-        typer.secho(sentence, fg=typer.colors.RED, err=True)
+        self._print(sentence, fg=typer.colors.RED, err=True)
 
-    def end(self) -> None:
-        """Print the data, if it was asked for."""
+    def end(self) -> bool:
+        """Print the data and write the summary, if they were asked for. Returns whether that is possible."""
+        is_written = self._write_summary() if self._summary else True
         if self._as_json:
-            typer.echo(json.dumps(self.data, indent=2, ensure_ascii=False))
+            typer.echo(without_credentials(json.dumps(self.data, indent=2, ensure_ascii=False)))
+        return is_written
+
+    def _write_summary(self) -> bool:
+        text = without_credentials(summary(self.data))
+        try:
+            Path(self._summary).write_text(text, "utf-8", errors="replace")
+        except OSError as error:
+            self.fail(f"{self._summary} cannot be written: {error.strerror}.")
+            return False
+        return True
+
+    def _print(self, sentence: str, **style: Any) -> None:
+        self._progress.end()
+        typer.secho(without_credentials(sentence), **style)
+
+
+def without_credentials(text: str) -> str:
+    """*text* without the names and passwords in URLs."""
+    return _CREDENTIALS.sub(r"\1", text)

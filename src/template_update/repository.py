@@ -1,6 +1,7 @@
 """The project's repository: where it is, whether an update can begin, and writing an update to it."""
 
 import os
+import re
 import shlex
 import signal
 from collections.abc import Generator, Iterable, Sequence
@@ -184,6 +185,32 @@ class Repository:
         return [
             f"{state} {self.inside(path)}" for state, path in lines if path != f"{self.prefix}{LOCK_FILE}"
         ]
+
+    # What is left of an update
+
+    def markers(self) -> dict[str, int]:
+        """The line of the first conflict marker in each file of the project that has one."""
+        found = self.git.run("grep", "-z", "--no-color", "-n", "-I", "-E", _MARKERS, "--", self.prefix or ".")
+        entries = re.findall(r"(.+?)\0(\d+)\0.*\n?", found.stdout)
+        lines: dict[str, int] = {}
+        for path, line in entries:
+            lines.setdefault(self.inside(path), int(line))
+        return lines
+
+    def unmerged(self) -> list[str]:
+        """The files of the project whose conflicts git still has."""
+        names = self.names("diff", "--name-only", "--diff-filter=U", "--", self.prefix or ".")
+        return list(dict.fromkeys(map(self.inside, names)))
+
+    def resolving(self, path: str) -> str:
+        """The command that tells git that a file is resolved."""
+        verb = "add" if os.path.lexists(self.project / path) else "rm"
+        return f"git {verb} {shlex.quote(path)}"
+
+    def merged(self) -> list[str]:
+        """The files of the project that differ from the last commit and still exist."""
+        names = self.names("diff", "--name-only", "--diff-filter=AMR", "HEAD", "--", self.prefix or ".")
+        return [self.inside(name) for name in names]
 
     # Writing the update
 

@@ -1,7 +1,5 @@
 """One run of a command: merge, report, change the working tree, and migrate, check and test the project."""
 
-import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,13 +8,16 @@ from typing import NoReturn
 
 import typer
 
-from template_update import export, revisions
+from template_update import dossier, export, revisions
+from template_update.checks import Checks
 from template_update.git import UpdateError
 from template_update.options import NEEDS_ATTENTION, SOMETHING_TO_PULL, STDOUT, Options
 from template_update.project import ProjectTools
 from template_update.report import Report
 from template_update.repository import LOCK_FILE
+from template_update.type_errors import new_type_errors
 from template_update.update import Update
+from template_update.what_merged import check_what_merged
 
 INTERRUPTED = 130
 
@@ -32,8 +33,7 @@ def run(options: Options, choose: Callable[[Update], None]) -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         report.fail("Interrupted. Nothing has changed.")
         code = INTERRUPTED
-    report.end()
-    raise typer.Exit(code)
+    raise typer.Exit(code if report.end() else NEEDS_ATTENTION)
 
 
 class Run:
@@ -48,8 +48,10 @@ class Run:
         self._options = options
         self._report = report
         self._project = Path.cwd()
+        self._dossier = self._project / (options.dossier or dossier.FOLDER)
         self._tools = ProjectTools(self._project, to_stderr=report.to_stderr)
-        self._problems: list[str] = []
+        self._checks = Checks(self._tools, report, options)
+        self._has_columns_twice = False
 
     def start(self, choose: Callable[[Update], None]) -> int:
         """Merge. Returns the exit code.
@@ -61,8 +63,10 @@ class Run:
             raise UpdateError(
                 f"Give only one of {' and '.join(self._options.on_stdout)}: each writes to standard output."
             )
+        if self._options.applies or self._options.dossier:
+            dossier.require_place(self._dossier)
         with TemporaryDirectory(prefix="template-update-") as folder:
-            update = Update(self._project, Path(folder), say=self._report.say)
+            update = Update(self._project, Path(folder), say=self._report.step)
             update.repository.require_no_markers()
             if not self._options.check:
                 update.repository.require_clean_tree()
@@ -82,17 +86,22 @@ class Run:
             needs_person = self._show_findings(update)
             if not self._options.applies:
                 return self._preview(update, dropped, needs_person)
-            conflicts = update.result.conflicts
-            migrate = not conflicts and (self._options.yes or self._may_migrate())
+            cannot_migrate = update.result.conflicts or self._has_columns_twice
+            migrate = not cannot_migrate and self._checks.may_migrate()
             self._export(update, dropped)
             update.apply()
+            self._write_dossier(update)
             self._report.data["is_applied"] = True
             if update.repository.has_uncommitted_lock():
                 update.repository.stage(LOCK_FILE)
                 self._report.say(f"{LOCK_FILE} was not committed. It is part of this change now.")
+            return self._finish(update, dropped, migrate=migrate, needs_person=needs_person)
+
+    def _finish(self, update: Update, dropped: list[str], *, migrate: bool, needs_person: bool) -> int:
+        """Do what can be done in the changed project. Returns the exit code."""
         try:
-            if conflicts:
-                return self._hand_over(dropped)
+            if update.result.conflicts:
+                return self._hand_over(update, dropped)
             return self._follow_up(update, dropped, migrate=migrate, needs_person=needs_person)
         except KeyboardInterrupt:
             self._report.alarm(
@@ -151,7 +160,7 @@ class Run:
             return
         tables = revisions.listed(revisions.tables_in_database(self._tools, folders))
         self._report.alarm(f"To be dropped, in the database in DATABASE_URL:{tables or ' no table'}")
-        if not self._runs("app.cli", "db", "check"):
+        if not self._checks.runs("app.cli", "db", "check"):
             raise UpdateError(
                 "The migration is generated from the differences between the models and the database, so"
                 " they must agree first: `uv run app db upgrade`, then `uv run app db check`."
@@ -173,7 +182,10 @@ class Run:
     def _show_findings(self, update: Update) -> bool:
         """Show the result of the merge and return whether something needs attention."""
         result, findings = update.result, list(update.findings())
+        if result.conflicts:
+            self._report.data["to_resolve"] = [asdict(each) for each in update.conflicts()]
         needs_person = any(each.needs_person for each in findings)
+        self._has_columns_twice = any(each.kind == "columns" for each in findings)
         self._report.data |= {
             "changed": [update.repository.inside(path) for path in result.changed],
             "conflicts": [update.repository.inside(path) for path in result.conflicts],
@@ -192,6 +204,25 @@ class Run:
             (self._report.alarm if each.needs_person else self._report.say)(each.sentence)
         return needs_person
 
+    def _write_dossier(self, update: Update) -> None:
+        """Describe the conflicts in a folder, and remove that of an earlier update."""
+        if not update.result.conflicts:
+            dossier.remove(self._dossier)
+            return
+        conflicts = update.conflicts()
+        review = [
+            each.sentence for each in update.findings() if each.kind != "conflicts" and each.needs_person
+        ]
+        shown = self._options.dossier or dossier.FOLDER
+        try:
+            dossier.Dossier(update.old, update.new, conflicts, review).write(self._dossier, update.sides())
+        except UpdateError as error:
+            # The merge is there, and works without it.
+            self._report.alarm(str(error))
+            return
+        self._report.data["dossier"] = shown
+        self._report.say(f"{shown}/README.md describes the conflicts one by one.")
+
     def _preview(self, update: Update, dropped: list[str], needs_person: bool) -> int:
         """Say how the run would end and write the patch if requested. Returns the exit code."""
         conflicts = update.result.conflicts
@@ -200,12 +231,23 @@ class Run:
             if self._options.export:
                 self._report.say(f"It would export the tables to {export.named(self._options.export)}.")
             self._report.say(f"It would create a migration: {revisions.drop_message(dropped)}.")
+        if self._options.dossier:
+            self._write_dossier(update)
         if self._options.diff:
             self._write_patch(update)
+        if self._options.show:
+            self._show_change(update)
         if self._options.check and update.is_needed:
             return SOMETHING_TO_PULL
         update.repository.require_free_places(update.result.added)
         return NEEDS_ATTENTION if needs_person else 0
+
+    def _show_change(self, update: Update) -> None:
+        path = self._options.show
+        if change := update.change_of(path):
+            typer.echo(change.encode("utf-8", "surrogateescape"), nl=False)
+        else:
+            self._report.say(f"{path} would stay as it is.")
 
     def _write_patch(self, update: Update) -> None:
         patch = update.patch().encode("utf-8", "surrogateescape")
@@ -218,14 +260,11 @@ class Run:
             raise UpdateError(f"{self._options.diff} cannot be written: {error.strerror}.") from None
         self._report.say(f"Wrote the patch to {self._options.diff}.")
 
-    def _may_migrate(self) -> bool:
-        question = "Migrate the database in DATABASE_URL?"
-        return sys.stdin.isatty() and typer.confirm(question, default=True, err=self._report.to_stderr)
-
-    def _hand_over(self, dropped: list[str]) -> int:
-        """Say what to do once the conflicts are resolved. Returns the exit code."""
+    def _hand_over(self, update: Update, dropped: list[str]) -> int:
+        """Check what merged, and say what to do once the conflicts are resolved. Returns the exit code."""
+        check_what_merged(update, self._tools, self._report, self._options)
         steps = [f'app db revision -m "{revisions.drop_message(dropped)}"'] if dropped else []
-        steps += ["app db upgrade", "app db check", "pytest"]
+        steps.append(dossier.CONTINUE)
         todo = " && ".join(f"uv run {step}" for step in steps)
         self._report.say(f"Resolve the conflicts, then: {todo}")
         return NEEDS_ATTENTION
@@ -233,17 +272,14 @@ class Run:
     def _follow_up(self, update: Update, dropped: list[str], *, migrate: bool, needs_person: bool) -> int:
         """Migrate, check and test the changed project. Returns the exit code."""
         has_own = self._change_revisions(update, dropped)
-        self._migrate(migrate, has_migrations=has_own or update.has_migrations)
-        if self._tools.has("ruff") and not self._runs("ruff", "check", "--quiet"):
-            self._problems.append("`uv run ruff check` reports problems, see above.")
-        if self._options.skip_tests:
-            self._report.say("The tests were not run.")
-        elif not self._runs("pytest", "-q", *(["-n", "2"] if self._tools.has("xdist") else [])):
-            self._problems.append("Tests fail, see above: `uv run pytest`.")
-        self._report.data["problems"] = self._problems
-        for problem in self._problems:
-            self._report.alarm(problem)
-        if self._problems or needs_person:
+        self._checks.migrate(migrate, has_migrations=has_own or update.has_migrations)
+        self._checks.lint()
+        if not self._options.skip_tests:
+            paths = update.code_to_check()
+            found = new_type_errors(self._tools, self._project, update.merger, update.repository, paths)
+            self._checks.problems += [each.sentence for each in found]
+        self._checks.test_all()
+        if self._checks.report_problems() or needs_person:
             self._report.say("Review the messages above and `git diff --cached`, then commit.")
             return NEEDS_ATTENTION
         self._report.say("Updated. Review `git diff --cached`, then commit.")
@@ -253,15 +289,15 @@ class Run:
         """Create and empty migrations on the project's own branch. Returns whether any has changed."""
         if dropped:
             message = revisions.drop_message(dropped)
-            if not self._runs("app.cli", "db", "revision", "--message", message):
-                self._problems.append(
+            if not self._checks.runs("app.cli", "db", "revision", "--message", message):
+                self._checks.problems.append(
                     "The migration was not created, see above. Undo everything with `git reset --hard`."
                 )
         for folder in dropped:
             self._report.say(f"{folder} stays, because databases name these migrations.")
         gained = update.gained_migrations
         for path in revisions.partial_drops(self._project, gained):
-            self._problems.append(
+            self._checks.problems.append(
                 f"{path} drops tables of {revisions.names_of(gained)}, which is back, and of others. Take the"
                 " tables that are needed again out of it."
             )
@@ -270,24 +306,9 @@ class Run:
             self._report.say(f"{path}: emptied, because {revisions.names_of(gained)} is back.")
         for folder in gained:
             for path in revisions.dependents(self._project, folder) if emptied else []:
-                self._problems.append(
+                self._checks.problems.append(
                     f"{path} depends on the migrations in {folder}, so a database that has dropped their"
                     " tables does not apply them again. Take them out of its depends_on, unless it uses these"
                     " tables."
                 )
         return update.repository.stage(revisions.OWN)
-
-    def _migrate(self, migrate: bool, *, has_migrations: bool) -> None:
-        if not migrate:
-            if has_migrations:
-                self._problems.append("The database lacks new migrations: run `uv run app db upgrade`.")
-            return
-        for command in ("upgrade", "check"):
-            if not self._runs("app.cli", "db", command):
-                self._problems.append(f"`uv run app db {command}` failed, see above.")
-                return
-
-    def _runs(self, *command: str) -> bool:
-        """Print and run a module of the project. Returns whether it succeeded."""
-        self._report.say(f"\n$ {shlex.join(command).replace('app.cli', 'app')}", bold=True)
-        return self._tools.run(*command)

@@ -16,6 +16,7 @@ from app import database, tasks
 from app.database import revisions
 from app.scheduler import Scheduler, tasks_of
 from app.settings import Settings, load_settings
+from app.settings_checks import features
 from app.web import App
 
 # Your own imports go below; template updates never touch them.
@@ -47,6 +48,7 @@ def create_app(settings: Settings | None = None) -> App:
     revisions.check_readiness(app)
     tasks.install(app)
     app.state.scheduler = Scheduler(app)
+    app.on_startup(lambda: features.require(settings))
     for feature in load_features():
         feature.install(app)
         for task in tasks_of(feature):

@@ -19,7 +19,7 @@ logger = logging.getLogger("app.tasks")
 
 @dataclass(frozen=True)
 class PeriodicTask:
-    """*do* is called every *seconds*, even after it raised. `Fault` logs its errors."""
+    """*do* is called every *seconds* seconds, even after it raises an exception. `Fault` logs its errors."""
 
     name: str
     seconds: float

@@ -69,6 +69,20 @@ def template_update(
         str, typer.Option(metavar="VERSION", help="Update to this version instead of the newest.")
     ] = "",
     diff: Diff = "",
+    dossier: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write a page for each conflict to FOLDER. The default is .template-update, if the update is"
+            " applied.",
+        ),
+    ] = "",
+    summary: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE", help="Write the result to FILE as Markdown, for a pull or merge request."
+        ),
+    ] = "",
 ) -> None:
     """Merge a new version of the template into this project, alongside your changes.
 
@@ -77,13 +91,20 @@ def template_update(
     More options, which the template's update tool reads:
     --check only reports what is new and whether it would conflict (exit code 2);
     --dry-run reports what the update would do, with its exit code, and changes nothing;
+    --show PATH prints what would change in one file of the project, and changes nothing;
+    --continue says which conflicts are left, and checks and tests the project if none is;
     --json prints data to standard output, and messages to standard error;
     --answers NAME=VALUE changes an answer, such as docker=false, and keeps the version;
     --yes migrates the database without asking;
-    --skip-tests does not run the tests.
+    --skip-tests runs neither pyright nor the tests.
     """
     versions = ["--to", to] if to else []
-    _run("template-update", *versions, *context.args, *_file_option("--diff", diff), version=to)
+    files = [
+        *_file_option("--diff", diff),
+        *_file_option("--dossier", dossier),
+        *_file_option("--summary", summary),
+    ]
+    _run("template-update", *versions, *context.args, *files, version=to)
 
 
 def features(context: typer.Context) -> None:
@@ -104,7 +125,7 @@ def add(context: typer.Context, names: Names, diff: Diff = "") -> None:
     --dry-run reports what would happen, and changes nothing;
     --json prints data to standard output, and messages to standard error;
     --yes migrates the database without asking;
-    --skip-tests does not run the tests.
+    --skip-tests runs neither pyright nor the tests.
     """
     _run("template-features", "add", *names, *context.args, *_file_option("--diff", diff))
 
@@ -120,7 +141,7 @@ def remove(context: typer.Context, names: Names, export: Export = "", diff: Diff
     --dry-run reports what would happen, and changes nothing;
     --json prints data to standard output, and messages to standard error;
     --yes migrates the database without asking;
-    --skip-tests does not run the tests.
+    --skip-tests runs neither pyright nor the tests.
     """
     files = [*_file_option("--export", export), *_file_option("--diff", diff)]
     _run("template-features", "remove", *names, *context.args, *files)

@@ -1,4 +1,4 @@
-"""The notes routes. Guards come first in each signature, so a refused request's body is never read.
+"""The notes routes. Guards come first in each signature, so a rejected request's body is never read.
 
 `CurrentUser` requires a login, `VerifiedUser` a verified e-mail address, and `RecentLogin` a recent password
 check. `app/users/dependencies.py` has more guards.

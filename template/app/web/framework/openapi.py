@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, built from the `Endpoint`s that handle requests, so it always matches them.
 
-HawkAPI's own document gets most schemas wrong and lacks error responses, defaults and the security of
-dependencies. Handlers declare what cannot be derived with `@responds({409: "..."})`. A dependency that
+HawkAPI's own document gets most schemas wrong and lacks error responses, defaults and the security schemes of
+dependencies. Handlers use `@responds({409: "..."})` to declare what cannot be derived. A dependency that
 authenticates is marked with `@secured_by(...)`.
 """
 
@@ -28,7 +28,7 @@ from app.web.framework.uploads import MULTIPART, content_types_of, multipart_mar
 from app.web.problems import ProblemDetails, describe, describe_others
 
 _UNAVAILABLE = {
-    "database_unavailable": "The database is not available. Retry-After says when to try again.",
+    "database_unavailable": "The database is not available. Retry-After indicates when to try again.",
     "migrations_pending": "The database lacks a table or column. In development only.",
 }
 _OTHERS = (
@@ -137,7 +137,7 @@ def _add_parameters(operation: dict[str, Any], endpoint: Endpoint, slots: list[_
                 Parameter(field.encode_name, "query", field.type, _field_default(field))
                 for field in msgspec.structs.fields(model)
             )
-    # Only a dependency may use a path parameter, but the document must still list it.
+    # A path parameter that only a dependency uses must still be in the document.
     taken = {each.name for each in found if each.location == "path"}
     left = [name for name in re.findall(r"\{(\w+)", endpoint.route.path) if name not in taken]
     found.extend(Parameter(name, "path", str) for name in left)
@@ -237,7 +237,7 @@ def _error_responses(endpoint: Endpoint, method: str) -> Errors:
         }
     declared = [responses_of(each) for each in (*endpoint.dependencies(), endpoint.handler)]
     found = joined(*declared, found)
-    # The database can refuse any statement.
+    # The database can reject any statement.
     also = {409: {"already_exists": "A value is already taken."}, 503: _UNAVAILABLE}
     return joined(found, {status: codes for status, codes in also.items() if status in found})
 

@@ -18,7 +18,7 @@ _REF = "#/components/schemas/{name}"
 
 
 def schemas_of(sent: list[Any], received: list[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The schemas of the types in requests (*sent*) and in responses (*received*), in this order, and the
+    """The schemas of the types in requests (*sent*) and in responses (*received*), in that order, and the
     named schemas that they refer to."""
     types = [*sent, *received]
     found, components = msgspec.json.schema_components(

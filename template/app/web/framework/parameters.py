@@ -22,7 +22,8 @@ from app.web.problems import NOTHING_HERE, Problem, invalid
 
 type Reader = Callable[[Request], Awaitable[Any]]
 
-# PostgreSQL cannot store U+0000 in text. SQLite could, but refuses it too, so that both behave the same.
+# PostgreSQL cannot store U+0000 in text. SQLite could, but U+0000 is rejected there too, so that both behave
+# the same.
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _FORM = "application/x-www-form-urlencoded"
 

@@ -1,0 +1,67 @@
+"""What is known about a conflict: where it is, what the changelog says of it, and which tests it concerns."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from template_update.changelog import News
+from template_update.git import Git
+
+_PLACE = re.compile(
+    r"^<{7} yours\r?\n(?P<yours>.*?)^\|{7} old\r?\n(?P<old>.*?)^={7}\r?\n(?P<new>.*?)^>{7} new\r?$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A file that both sides changed in conflicting ways."""
+
+    path: str
+    line: int | None
+    """Of the first conflict marker. A binary file has none."""
+    reason: str
+    tests: list[str] = field(default_factory=list[str])
+    """The arguments of pytest that must pass once it is resolved."""
+    changelog: list[str] = field(default_factory=list[str])
+    """The entries that name the file."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The lines of a place where the versions conflict."""
+
+    yours: str
+    old: str
+    new: str
+
+
+def first_marker(lines: Iterable[str]) -> int | None:
+    """The number of the line with the first conflict marker."""
+    return next((number for number, line in enumerate(lines, 1) if line.startswith("<<<<<<< ")), None)
+
+
+def entries_about(path: str, news: Iterable[News]) -> Iterator[str]:
+    """The entries of the changelog that name *path*, each with its version."""
+    for version in news:
+        for heading, text in (("security, ", version.security), ("", version.rest)):
+            for entry in re.split(r"^(?=- )", text, flags=re.MULTILINE):
+                item = re.split(r"^#", entry, flags=re.MULTILINE)[0].strip()
+                if item.startswith("- ") and f"`{path}`" in item:
+                    yield f"- {version.version}: {heading}{item.removeprefix('- ')}"
+
+
+def places(versions: Sequence[Path | None]) -> list[Place]:
+    """Where *versions* conflict: yours, the template's old one, which may be missing, and its new one.
+
+    Binary files have no places, and neither does a file that one side has removed.
+    """
+    yours, old, new = versions
+    if yours is None or new is None:
+        return []
+    labels = ("-L", "yours", "-L", "old", "-L", "new")
+    files = (yours, old or Path(os.devnull), new)
+    merged = Git(new.parent).run("merge-file", "--stdout", "--diff3", *labels, *files)
+    return [Place(each["yours"], each["old"], each["new"]) for each in _PLACE.finditer(merged.stdout)]

@@ -1,0 +1,188 @@
+"""The dossier: a folder with a page for each conflict of an update, to work through one after the other.
+
+Each page has what a person or a coding agent needs: the three versions, what the template's changelog says,
+and the tests that must pass afterwards. `README.md` is the index. Everything in it comes from commits of the
+project and of the template, so it contains no secret that git does not have.
+"""
+
+import json
+import shutil
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from shlex import join, quote
+
+from template_update.conflicts import Conflict, Place, places
+from template_update.git import UpdateError
+
+FOLDER = ".template-update"
+"""Where a dossier is, unless `--dossier` names another folder."""
+CONTINUE = "app template-update --continue"
+_STATE = "state.json"
+_INDEX = "README.md"
+
+
+@dataclass
+class Dossier:
+    """What the folder says, beside its pages."""
+
+    old: str
+    new: str
+    """The versions of the template."""
+    conflicts: list[Conflict] = field(default_factory=list[Conflict])
+    review: list[str] = field(default_factory=list[str])
+    """Sentences about everything else that needs a person."""
+
+    @classmethod
+    def read(cls, folder: Path) -> "Dossier | None":
+        """The dossier in *folder*, None if there is none."""
+        try:
+            state = json.loads((folder / _STATE).read_text("utf-8"))
+            conflicts = [Conflict(**each) for each in state.pop("conflicts")]
+            return cls(**state, conflicts=conflicts)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            # Of a version of this tool that writes it differently, or edited.
+            raise UpdateError(
+                f"{folder.name}/{_STATE} cannot be read. Delete the folder {folder.name}: without it, the"
+                " conflicts are found in the files."
+            ) from None
+
+    def write(self, folder: Path, sides: Sequence[Sequence[bytes | None]]) -> None:
+        """Write the folder anew. *sides* are the versions of each conflict: yours, the old one, the new one.
+
+        Raises:
+            UpdateError: the folder cannot be written, or has files that are not of a dossier.
+        """
+        require_place(folder)
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            # So that git sees nothing of it, wherever the folder is.
+            (folder / ".gitignore").write_text("*\n", "utf-8")
+            for number, (conflict, versions) in enumerate(zip(self.conflicts, sides, strict=True), 1):
+                self._write_page(folder, number, conflict, versions)
+            (folder / _STATE).write_text(json.dumps(asdict(self), indent=2), "utf-8")
+            self.write_index(folder, [each.path for each in self.conflicts])
+        except OSError as error:
+            raise UpdateError(f"The dossier cannot be written to {folder}: {error.strerror}.") from None
+
+    def write_index(self, folder: Path, open_paths: Collection[str]) -> None:
+        """Write the index. The conflicts in *open_paths* are left."""
+        left = sum(each.path in open_paths for each in self.conflicts)
+        lines = [
+            f"# {self._title}",
+            "",
+            f"{left} of {len(self.conflicts)} {_conflicts(len(self.conflicts))} left."
+            " Work through them one after the other. Each page ends with the commands to run.",
+            "",
+        ]
+        for number, conflict in enumerate(self.conflicts, 1):
+            mark = " " if conflict.path in open_paths else "x"
+            lines.append(f"- [{mark}] [{conflict.path}]({_page(number, conflict)}): {conflict.reason}.")
+        if self.review:
+            lines += ["", "## Review", "", "Merged, but a person must look at it:", ""]
+            lines += [f"- {sentence}" for sentence in self.review]
+        lines += [
+            "",
+            "## Commands",
+            "",
+            "This says what is left, marks it here, and runs the checks and tests once nothing is left:",
+            "",
+            *_fenced(f"uv run {CONTINUE}", "sh"),
+            "",
+            "The update is done when this command exits with 0. It then deletes this folder, and you commit."
+            " To undo the whole update instead: `git reset --hard`.",
+        ]
+        (folder / _INDEX).write_text("\n".join(lines) + "\n", "utf-8", errors="replace")
+
+    @property
+    def _title(self) -> str:
+        if self.old == self.new:
+            return f"Other answers, template {self.new}"
+        return f"Template update from {self.old} to {self.new}"
+
+    def _write_page(
+        self, folder: Path, number: int, conflict: Conflict, versions: Sequence[bytes | None]
+    ) -> None:
+        names = ("Yours", f"The template's {self.old}", f"The template's {self.new}")
+        if self.old == self.new:
+            names = ("Yours", "The template's, with the old answers", "The template's, with the new answers")
+        files: list[Path | None] = []
+        for name, content in zip(("yours", "old", "new"), versions, strict=True):
+            file = folder / str(number) / f"{name}{PurePosixPath(conflict.path).suffix}"
+            if content is not None:
+                file.parent.mkdir(exist_ok=True)
+                file.write_bytes(content)
+            files.append(file if content is not None else None)
+        lines = [
+            f"# {number}. {conflict.path}",
+            "",
+            f"{conflict.reason[:1].upper()}{conflict.reason[1:]}.",
+            "",
+        ]
+        for name, file in zip(names, files, strict=True):
+            there = f"[`{number}/{file.name}`]({number}/{file.name})" if file else "there is no such file"
+            lines.append(f"- {name}: {there}")
+        lines += ["", "## What the changelog says", ""]
+        if self.old == self.new:
+            lines.append("The version stays the same, so there is no entry.")
+        else:
+            lines += conflict.changelog or ["The template's changelog does not name this file."]
+        found = places(files)
+        for position, place in enumerate(found, 1):
+            lines += ["", f"## Place {position} of {len(found)}", ""]
+            lines += _sides(names, place)
+        lines += ["", "## Done when", "", "The file has no conflict marker (`<<<<<<<`), and this passes:", ""]
+        lines += _fenced(f"git add {quote(conflict.path)}\n{running(conflict.tests)}", "sh")
+        page = folder / _page(number, conflict)
+        page.write_text("\n".join(lines) + "\n", "utf-8", errors="replace")
+
+
+def require_place(folder: Path) -> None:
+    """Refuse a folder with files that are not of a dossier, since a new dossier replaces it.
+
+    Raises:
+        UpdateError: there are such files.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _STATE).is_file():
+        raise UpdateError(f"{folder} is not empty and has no dossier. Choose another folder for --dossier.")
+
+
+def remove(folder: Path) -> None:
+    """Remove the dossier in *folder*, if there is one."""
+    if (folder / _STATE).is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def running(tests: Iterable[str]) -> str:
+    """The command that runs *tests*."""
+    chosen = list(tests)
+    return "uv run pytest" if chosen == ["tests"] else f"uv run {join(['pytest', *chosen])}"
+
+
+def _conflicts(number: int) -> str:
+    return "conflict is" if number == 1 else "conflicts are"
+
+
+def _page(number: int, conflict: Conflict) -> str:
+    """The name of the page, which begins with its number."""
+    safe = "".join(each if each.isalnum() or each in "._-" else "-" for each in conflict.path)
+    return f"{number}-{safe}.md"
+
+
+def _sides(names: Sequence[str], place: Place) -> Iterable[str]:
+    for name, text in zip(names, (place.yours, place.old, place.new), strict=True):
+        yield f"{name}:"
+        yield ""
+        yield from _fenced(text or "(nothing)")
+        yield ""
+
+
+def _fenced(text: str, kind: str = "") -> list[str]:
+    """*text* as a block of Markdown, whatever it contains."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return [f"{fence}{kind}", text.replace("\r\n", "\n").rstrip("\n"), fence]

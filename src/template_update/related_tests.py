@@ -1,0 +1,36 @@
+"""Finds the tests that show whether a file of the project works."""
+
+from collections.abc import Callable, Collection
+from pathlib import PurePosixPath
+
+ALL = "tests"
+_MOST = 5
+"""A module that more tests import is used everywhere, and then the tests of its package say more."""
+
+
+def related_tests(path: str, files: Collection[str], importing: Callable[[str], list[str]]) -> list[str]:
+    """The arguments of pytest for the file *path*.
+
+    *files* are the files of the project. *importing* returns the tests that import a module.
+    """
+    file = PurePosixPath(path)
+    if file.parts[0] == ALL:
+        return [path] if file.match("test_*.py") else [file.parent.as_posix()]
+    if file.parts[0] != "app" or len(file.parts) < 3:
+        return [ALL]
+    names = [*file.parts[1:-1], file.stem]
+    found = [each for each in _named_alike(names) if each in files][:1]
+    if file.suffix == ".py":
+        module = ".".join(["app", *(names[:-1] if file.stem == "__init__" else names)])
+        found += [each for each in importing(module) if each not in found]
+    if 0 < len(found) <= _MOST:
+        return sorted(found)
+    folder = f"{ALL}/{names[0]}"
+    return [folder] if any(each.startswith(f"{folder}/test_") for each in files) else [ALL]
+
+
+def _named_alike(names: list[str]) -> list[str]:
+    """tests/users/test_emails.py for app/users/emails/verify.txt, after tests/users/emails/test_verify.py."""
+    return [
+        "/".join([ALL, *names[: end - 1], f"test_{names[end - 1]}.py"]) for end in range(len(names), 0, -1)
+    ]

@@ -1,0 +1,109 @@
+"""`template-update --continue`: what is left of an update with conflicts, and whether the result works.
+
+What is left is read from git and from the files, so it works without the dossier too, such as in a clone of a
+branch that a workflow has pushed.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import typer
+
+from template_update import dossier
+from template_update.checks import Checks
+from template_update.git import UpdateError
+from template_update.options import NEEDS_ATTENTION, Options
+from template_update.project import ProjectTools
+from template_update.report import Report
+from template_update.repository import LOCK_FILE, Repository
+from template_update.template import Answers
+
+INTERRUPTED = 130
+
+
+class Left(NamedTuple):
+    """A file with a conflict that is left."""
+
+    path: str
+    line: int | None
+    sentence: str
+
+
+def resume(options: Options, *, is_alone: bool) -> NoReturn:
+    """Report what is left in the project in the current folder, and exit.
+
+    It *is_alone* if there are no options that choose an update.
+    """
+    report = Report(options)
+    try:
+        if not (is_alone and options.applies) or options.summary:
+            raise UpdateError(
+                "--continue cannot be combined with --check, --to, --answers, --dry-run, --diff, --show or"
+                " --summary."
+            )
+        code = _resume(options, report)
+    except UpdateError as error:
+        report.fail(str(error))
+        code = NEEDS_ATTENTION
+    except (KeyboardInterrupt, typer.Abort):
+        report.fail("Interrupted. `uv run app template-update --continue` begins again.")
+        code = INTERRUPTED
+    raise typer.Exit(code if report.end() else NEEDS_ATTENTION)
+
+
+def _resume(options: Options, report: Report) -> int:
+    project = Path.cwd()
+    repository = Repository(project)
+    folder = project / (options.dossier or dossier.FOLDER)
+    found = dossier.Dossier.read(folder)
+    if found and Answers.read(project).version != found.new:
+        dossier.remove(folder)
+        raise UpdateError(f"The update to {found.new} was undone, so there is nothing to continue.")
+    left = list(_left(repository))
+    report.data["to_resolve"] = [each._asdict() for each in left]
+    if found:
+        found.write_index(folder, {each.path for each in left})
+    for each in left:
+        report.alarm(each.sentence)
+    if left:
+        if found:
+            report.say(f"{options.dossier or dossier.FOLDER}/README.md describes them one by one.")
+        return NEEDS_ATTENTION
+    if not _check(options, report, repository, found):
+        return NEEDS_ATTENTION
+    dossier.remove(folder)
+    for sentence in found.review if found else []:
+        report.alarm(sentence)
+    report.say("All conflicts are resolved. Review `git diff --cached`, then commit.")
+    return 0
+
+
+def _left(repository: Repository) -> Iterator[Left]:
+    marked = repository.markers()
+    for path, line in marked.items():
+        yield Left(path, line, f"{path}, line {line}: conflict markers (<<<<<<<) are left.")
+    for path in repository.unmerged():
+        if path not in marked:
+            yield Left(path, None, f"{path}: if it is resolved, then: `{repository.resolving(path)}`.")
+
+
+def _check(options: Options, report: Report, repository: Repository, found: dossier.Dossier | None) -> bool:
+    """Migrate, check and test the project. Returns whether everything passes."""
+    checks = Checks(ProjectTools(repository.project, to_stderr=report.to_stderr), report, options)
+    if repository.has_uncommitted_lock():
+        repository.stage(LOCK_FILE)
+    merged = repository.merged()
+    has_migrations = any("migrations/" in path for path in merged)
+    migrate = has_migrations and checks.may_migrate()
+    # Somebody may have migrated it by hand, and repeats this command.
+    lacks_them = has_migrations and not migrate and not checks.runs("app.cli", "db", "check")
+    checks.migrate(migrate, has_migrations=lacks_them)
+    checks.lint()
+    if not options.skip_tests:
+        checks.check_types([path for path in merged if path.endswith(".py")])
+    # First the tests of what was in conflict: they say sooner whether it was resolved well.
+    tests = sorted({each for conflict in (found.conflicts if found else []) for each in conflict.tests})
+    if not tests or "tests" in tests or checks.test(*tests):
+        checks.test_all()
+    return not checks.report_problems()

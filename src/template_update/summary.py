@@ -1,0 +1,78 @@
+"""A run as Markdown, for the description of a pull or merge request. Its source is what `--json` prints."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from template_update.dossier import running
+
+_LONGEST = 60_000
+"""GitHub refuses a description of more than 65,536 characters."""
+
+
+def summary(data: dict[str, Any]) -> str:
+    """The description of the change that *data* tells of."""
+    text = "\n".join(_lines(data)) + "\n"
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST].rpartition('\n')[0]}\n\n(Shortened. The log of the workflow has all of it.)\n"
+
+
+def _lines(data: dict[str, Any]) -> Iterator[str]:
+    yield f"**{_verdict(data)}**"
+    if conflicts := data.get("to_resolve", []):
+        yield from _conflicts(data["to"], conflicts)
+    findings = [each for each in data.get("findings", []) if each["kind"] != "conflicts"]
+    urgent = [each["sentence"] for each in findings if each["needs_person"]] + data.get("problems", [])
+    if urgent:
+        yield from ("", "## Needs attention", "")
+        yield from (f"- [ ] {sentence}" for sentence in urgent)
+    if others := [each["sentence"] for each in findings if not each["needs_person"]]:
+        yield from ("", "## Good to know", "")
+        yield from (f"- {sentence}" for sentence in others)
+    if data.get("seeds_difference"):
+        yield from (
+            "",
+            "The template has also changed files that updates never touch. `--dry-run` shows how.",
+        )
+    if data.get("findings") or data.get("problems"):
+        yield from ("", "The commands above work where the update has run. To repeat it on your machine:", "")
+        yield from ("```sh", f"uv run app template-update --to {data['to']}", "```")
+    news = data.get("news", [])
+    for title, part in (("Security", "security"), ("Changelog", "rest")):
+        if entries := [(each["version"], each[part]) for each in news if each[part]]:
+            yield from ("", f"## {title}")
+            for version, text in entries:
+                yield from ("", f"**{version}**", "", text)
+
+
+def _verdict(data: dict[str, Any]) -> str:
+    if "error" in data:
+        return data["error"]
+    conflicts = len(data.get("to_resolve", []))
+    if conflicts:
+        these = "conflict" if conflicts == 1 else "conflicts"
+        return f"{conflicts} {these}. Do not merge this before they are resolved."
+    if not (data.get("is_needed") or data.get("findings")):
+        return f"Nothing to pull: this project is at {data['from']}."
+    tests = "Ruff and the tests pass." if data.get("is_tested") else "The tests were not run."
+    if data.get("problems"):
+        return "It merges without a conflict, but not every check passes."
+    if data.get("needs_attention"):
+        return f"It merges without a conflict. {tests} A person must look at some changes."
+    return f"It merges without a conflict. {tests}"
+
+
+def _conflicts(version: str, conflicts: list[dict[str, Any]]) -> Iterator[str]:
+    yield from ("", "## Conflicts", "")
+    for each in conflicts:
+        line = f", line {each['line']}" if each["line"] else ""
+        yield f"- [ ] `{each['path']}`{line}: {each['reason']}. Then: `{running(each['tests'])}`"
+        yield from (f"  {entry}" for text in each["changelog"] for entry in text.splitlines())
+    yield ""
+    yield "This branch has the conflict markers (`<<<<<<<`), so that nothing is lost. Resolve the conflicts"
+    yield "here. This command says what is left, and runs the checks and tests once nothing is left:"
+    yield from ("", "```sh", "uv run app template-update --continue", "```", "")
+    yield "For a page with the three versions of each conflict, run this on the branch before the update:"
+    yield from ("", "```sh")
+    yield f"uv run app template-update --to {version} --dry-run --dossier .template-update"
+    yield "```"

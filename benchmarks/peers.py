@@ -165,9 +165,7 @@ def wait_for_response(port: int, name: str) -> None:
 class Peer:
     """One of the applications under load."""
 
-    def __init__(
-        self, kind: Kind, port: int, secret: str, pid: int, database_url: str, start: float
-    ) -> None:
+    def __init__(self, kind: Kind, port: int, secret: str, pid: int, database_url: str, start: float) -> None:
         """*pid*: of the process whose children are the server. *start*: seconds until the first response."""
         self.kind = kind
         self.port = port

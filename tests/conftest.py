@@ -331,7 +331,7 @@ def process(
         yield running
     finally:
         running.send_signal(stop)
-        # `app serve` may need 31 s (docs/when-things-fail.md).
+        # `app serve` may need 33 s (docs/when-things-fail.md).
         code = running.wait(45)
     assert code == 0, log.read_text()
 
@@ -347,8 +347,8 @@ def wait_for_server(client: httpx.Client, server: subprocess.Popen[bytes]) -> No
     wait_until(is_ready, "the server")
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 60
+def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"{what} did not come"
         time.sleep(0.1)

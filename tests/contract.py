@@ -1,6 +1,6 @@
 """What a new version owes to existing projects, which are updated, not generated again.
 
-Paths, questions, defaults and released migrations are an API (docs/releasing.md).
+Paths, questions, defaults, released migrations and seams are an API (docs/releasing.md).
 """
 
 import hashlib
@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from seams import PHRASE
 
 REVISIONS = re.compile(r"template/(app/\w+/migrations|migrations/versions)/\w+\.py")
 
 
 def violations(old: Path, new: Path) -> list[str]:
     """Incompatible changes from the template in the folder *old* to *new*, one sentence each."""
-    return [*_lost_paths(old, new), *_changed_questions(old, new), *_changed_revisions(old, new)]
+    return [
+        *_lost_paths(old, new),
+        *_changed_questions(old, new),
+        *_changed_revisions(old, new),
+        *_changed_seams(old, new),
+    ]
 
 
 def _lost_paths(old: Path, new: Path) -> Iterator[str]:
@@ -44,6 +50,31 @@ def _changed_revisions(old: Path, new: Path) -> Iterator[str]:
     for path in sorted(filter(REVISIONS.fullmatch, _paths(old) & _paths(new))):
         if _hash(old / path) != _hash(new / path):
             yield f"{path} is released and has changed: databases that applied it will never get the change."
+
+
+def _changed_seams(old: Path, new: Path) -> Iterator[str]:
+    for path in sorted(_paths(old) & _paths(new)):
+        after = _seams(new / path)
+        for seam, line in _seams(old / path).items():
+            if seam not in after:
+                yield f"{path} lacks a seam: {seam}. Users have added lines below it."
+            elif after[seam] != line:
+                yield (
+                    f"{path} has another line after the seam: {seam}. Lines that users have added there would"
+                    f" conflict. It was: {line or 'an empty line'}"
+                )
+
+
+def _seams(path: Path) -> dict[str, str]:
+    """The line after each seam of a file. A seam for imports has a second line, `# isort: split`."""
+    if path.suffix == ".gz":
+        return {}
+    lines = [*path.read_text("utf-8").splitlines(), "the end of the file"]
+    seams = [number for number, line in enumerate(lines) if PHRASE in line]
+    return {
+        lines[number].strip(): lines[number + (2 if lines[number + 1] == "# isort: split" else 1)]
+        for number in seams
+    }
 
 
 def _paths(folder: Path) -> set[str]:

@@ -1,8 +1,13 @@
 """What the tests of faults need: a mail server that fails, clients that count what became of each request."""
 
 import asyncio
+import os
 import random
+import re
+import shutil
+import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -15,7 +20,7 @@ from pathlib import Path
 import httpx
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from conftest import clean_environment, free_port
+from conftest import clean_environment, free_port, missing, wait_until
 
 
 class UnreliableServer:
@@ -73,7 +78,7 @@ class Supervised:
         """The process and its children."""
         pid = self.process.pid
         with suppress(OSError):
-            return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+            return [pid, *children(pid)]
         return [pid]
 
     def stop(self) -> int:
@@ -94,6 +99,10 @@ class Clients:
     """Requests that were sent and got no response."""
     refused: int = 0
     """Connections that were not accepted."""
+
+    def registered(self) -> int:
+        """How many accounts are known to exist."""
+        return self.statuses[201] + self.statuses[409]
 
     def send(self, client: httpx.Client, method: str, path: str, **options: object) -> int:
         """The status of the response, or 0."""
@@ -123,3 +132,121 @@ def register(clients: Clients, emails: list[str]) -> list[str]:
             if status == 201:
                 created.append(email)
     return created
+
+
+class Load:
+    """Clients that send requests without a pause, until they are refused."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.statuses: Counter[int] = Counter()
+        self.cut: list[str] = []
+        """Requests that got no response, although their client was connected."""
+
+    async def run(self, clients: int) -> None:
+        await asyncio.gather(*(self._client(number) for number in range(clients)))
+
+    async def _client(self, number: int) -> None:
+        sent = 0
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            except OSError:
+                return
+            is_open = True
+            while is_open:
+                sent += 1
+                try:
+                    writer.write(self._request(number, sent))
+                    is_open = await self._read_response(reader)
+                except (OSError, asyncio.IncompleteReadError) as error:
+                    self.cut.append(f"request {sent} of client {number}: {error!r}")
+                    is_open = False
+            writer.close()
+
+    def _request(self, number: int, sent: int) -> bytes:
+        # Every second client connects anew for each request.
+        connection = b"close" if number % 2 else b"keep-alive"
+        line, body = b"GET /users/me", b""
+        # To hash a password keeps a processor busy.
+        if number % 8 == 0:
+            line = b"POST /users/register"
+            body = b'{"email": "%d-%d@example.com", "password": "correct horse battery"}' % (number, sent)
+        headers = b"Host: 127.0.0.1\r\nConnection: %b\r\nContent-Type: application/json" % connection
+        return b"%b HTTP/1.1\r\n%b\r\nContent-Length: %d\r\n\r\n%b" % (line, headers, len(body), body)
+
+    async def _read_response(self, reader: asyncio.StreamReader) -> bool:
+        """Returns whether the connection stays open."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        (length,) = re.findall(rb"content-length: (\d+)", head)
+        await reader.readexactly(int(length))
+        self.statuses[int(head.split()[1])] += 1
+        return b"connection: close" not in head
+
+
+class PostgreSQL:
+    """A PostgreSQL for one test, which may restart it or let it hang."""
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        # PostgreSQL refuses to run as root.
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(folder, self._user)
+        self._binaries, self._data, self._port = binaries, folder / "data", free_port()
+        self.url = f"postgresql://root@127.0.0.1:{self._port}/app"
+        self._run("initdb", "--username=root", "--auth=trust", "--no-sync", "--pgdata", self._data).wait()
+        self.start()
+
+    def _run(self, program: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        command, output = [self._binaries / program, *arguments], subprocess.DEVNULL
+        return subprocess.Popen(command, user=self._user, cwd="/", stdout=output, stderr=output)
+
+    def start(self) -> None:
+        """Returns when it responds."""
+        options = ["-D", self._data, "-p", str(self._port), "-k", self._data, "-c", "fsync=off"]
+        self._process = self._run("postgres", *options)
+        wait_until(self._responds, "PostgreSQL")
+
+    def _responds(self) -> bool:
+        return self._run("pg_isready", "--host=127.0.0.1", f"--port={self._port}").wait() == 0
+
+    def stop(self) -> None:
+        """Cut off every connection and leave the log to be replayed, as after a crash."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Its socket still accepts connections, but nothing responds."""
+        os.kill(self._process.pid, signal.SIGSTOP)
+        # From now on it starts no process.
+        processes = [self._process.pid, *children(self._process.pid)]
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in processes:
+                os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def own_postgresql() -> Iterator[PostgreSQL]:
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not installed:
+        missing("no PostgreSQL is installed in /usr/lib/postgresql")
+    # Not in pytest's folder, which only root may enter.
+    with tempfile.TemporaryDirectory() as folder:
+        server = PostgreSQL(installed[-1].parent, Path(folder))
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -64,7 +64,7 @@ def changed(name: str, text: str) -> str:
             return f"// {NEWS}\n{text}"
         case ".txt":
             longer = text.replace("\n\n", f"\n\n{NEWS}\n\n", 1)
-            return longer if longer != text else f"{text}{NEWS}\n"
+            return longer if longer != text else f"{NEWS}\n{text}"
         case ".md":
             return _with_line(text, r"\n## ", f"\n{NEWS}\n")
         case ".mako":

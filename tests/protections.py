@@ -3007,8 +3007,30 @@ PROTECTIONS = [
     Mutation(
         name="a bounced mailbox gets no mail",
         file="app/mail/worker.py",
-        old="is_discarded = is_discarded or await is_suppressed(self._database, mail.message)",
+        old="await is_suppressed(self._database, mail.message)",
+        new="False",
         test="test_mail_webhooks.py::test_the_mailbox_gets_no_more_mail",
+    ),
+    Mutation(
+        name="a mailbox that does not exist gets no more mail",
+        file="app/mail/worker.py",
+        old="await note_missing(db, without_mailbox)",
+        new="pass",
+        test="test_mail_webhooks.py::test_a_mailbox_that_the_smtp_server_does_not_know_gets_no_more_mail",
+    ),
+    Mutation(
+        name="a refusal that is not about the mailbox marks nobody",
+        file="app/mail/backends.py",
+        old="_is_final(error) and _status_of(error) in _NO_MAILBOX",
+        new="_is_final(error)",
+        test="test_backends.py::test_only_a_refused_recipient_whose_mailbox_does_not_exist_has_none",
+    ),
+    Mutation(
+        name="only superusers see bounced mailboxes",
+        file="app/mail_webhooks/administration.py",
+        within="list_bounced_mailboxes",
+        old="admin: Superuser, ",
+        test="test_mail_webhooks.py::test_only_superusers_may",
     ),
     Mutation(
         name="events of Resend must be signed",
@@ -3205,5 +3227,19 @@ PROTECTIONS = [
         old="return row.expires_at is not None and row.expires_at <= _now()",
         new="return False",
         test="test_retention.py::test_an_expired_link_is_not_sent",
+    ),
+    Mutation(
+        name="a form with files is limited while it arrives",
+        file="app/web/framework/uploads.py",
+        old="max_body_size=mark.max_size).stream()",
+        new="max_body_size=2**40).stream()",
+        test="test_uploads.py::test_a_form_that_becomes_too_large_is_413_as_soon_as_it_does",
+    ),
+    Mutation(
+        name="a cursor fits no other list",
+        file="app/web/pagination.py",
+        old="if found[0] != order:",
+        new='if found[0] == "":',
+        test="test_pagination.py::test_the_cursor_of_another_list_is_refused",
     ),
 ]

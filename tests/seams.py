@@ -1,12 +1,13 @@
 """Every seam of the template: where it is, and what a user would add there. Must match `template/`.
 
 A seam is a comment that no version changes. The template adds lines above it and users add lines below, so
-they never conflict. With all samples a project is still valid and its tests pass.
+they never conflict. The line after a seam stays the same, too (`contract.py`): git would take a change of it
+for a change of the users' lines. With all samples a project is still valid and its tests pass.
 """
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def _change(folder: Path, add: Callable[[Seam, str], str]) -> None:
                 path.write_text(add(seam, path.read_text("utf-8")), "utf-8")
 
 
-OWN_REVISION = '''"""a color of your own"""
+OWN_REVISION = '''"""columns of your own"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -97,15 +98,20 @@ depends_on = None
 def upgrade() -> None:
     with op.batch_alter_table("users") as users:
         users.add_column(sa.Column("own_color", sa.String(length=20), nullable=True))
+    label = sa.Column("own_label", sa.String(length=20), server_default="none", nullable=False)
+    with op.batch_alter_table("user_sessions") as sessions:
+        sessions.add_column(label)
 
 
 def downgrade() -> None:
     with op.batch_alter_table("users") as users:
         users.drop_column("own_color")
+    with op.batch_alter_table("user_sessions") as sessions:
+        sessions.drop_column("own_label")
 '''
 
 
-SHIPPED_REVISION = '''"""users: a color of the template"""
+SHIPPED_REVISION = '''"""users: columns of the template"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -119,13 +125,33 @@ depends_on = None
 def upgrade() -> None:
     with op.batch_alter_table("users") as users:
         users.add_column(sa.Column("shipped_color", sa.String(length=20), nullable=True))
+    label = sa.Column("shipped_label", sa.String(length=20), server_default="none", nullable=False)
+    with op.batch_alter_table("user_sessions") as sessions:
+        sessions.add_column(label)
 
 
 def downgrade() -> None:
     with op.batch_alter_table("users") as users:
         users.drop_column("shipped_color")
+    with op.batch_alter_table("user_sessions") as sessions:
+        sessions.drop_column("shipped_label")
 '''
-"""For the column that the template adds, if no other revision adds it."""
+"""For the columns that the template adds, if no other revision adds them."""
+
+
+TEMPLATE = Path(__file__).resolve().parent.parent / "template"
+_TEST = """
+
+def test_own() -> None:
+    assert "own".isalpha()
+"""
+_FIXTURE = """
+
+@pytest.fixture
+def own() -> str:
+    \"""Something of your own.\"""
+    return "own"
+"""
 
 
 def _imports(path: str) -> Seam:
@@ -145,6 +171,20 @@ async def own_{name}() -> None:
     )
 
 
+def _mail(path: str) -> Seam:
+    return Seam(path, "lines", "<p>Own words.</p>\n" if path.endswith(".html") else "\nOwn words.\n")
+
+
+def _at_the_end_of_tests() -> Iterator[Seam]:
+    """A seam at the end of every test file. Those of the example are copied once, so they need none."""
+    for path in sorted((TEMPLATE / "tests").rglob("*.py")):
+        name = path.relative_to(TEMPLATE).as_posix()
+        if path.name.startswith("test_") and not name.startswith("tests/notes/"):
+            yield Seam(name, "tests", _TEST)
+        elif path.name == "conftest.py":
+            yield Seam(name, "fixtures", _FIXTURE)
+
+
 SEAMS = [
     # The account
     _imports("app/users/models.py"),
@@ -152,6 +192,11 @@ SEAMS = [
         "app/users/models.py",
         "columns",
         "    own_color: Mapped[str | None] = mapped_column(String(20), default=None)\n",
+    ),
+    Seam(
+        "app/users/models.py",
+        "session columns",
+        '    own_label: Mapped[str] = mapped_column(String(20), default="none", server_default="none")\n',
     ),
     _imports("app/users/schemas.py"),
     Seam("app/users/schemas.py", "public fields", '    own_badge: str = "none"\n'),
@@ -167,6 +212,16 @@ SEAMS = [
         "schemas",
         "\n\nclass OwnThing(msgspec.Struct):\n    name: str\n",
     ),
+    *[
+        Seam("app/users/schemas.py", things, '    own_label: str = "none"\n')
+        for things in (
+            "login fields",
+            "cookie login fields",
+            "token fields",
+            "fields of a login response",
+            "session fields",
+        )
+    ],
     _imports("app/users/manager.py"),
     Seam("app/users/manager.py", "hooks", "    on_after_own: UserHook = no_hook\n"),
     Seam(
@@ -217,6 +272,16 @@ SEAMS = [
         "mails",
         '\n\nasync def mail_own(user: User) -> None:\n    """Nothing yet."""\n',
     ),
+    *[
+        _mail(f"app/users/emails/{name}.{ending}")
+        for name in ("email_change", "invitation", "notice", "password_reset", "verify")
+        for ending in ("html", "txt")
+    ],
+    _mail("app/users/emails/footer.txt"),
+    Seam("app/users/emails/layout.html", "styles", ".own { color: #57606a; }\n"),
+    Seam("app/users/emails/layout.html", "rows", '<tr><td class="quiet">Own words.</td></tr>\n'),
+    _mail("app/email_login/emails/login_code.html"),
+    _mail("app/email_login/emails/login_code.txt"),
     _imports("app/users/__init__.py"),
     Seam("app/users/__init__.py", "routers", '            Router(prefix="/own"),\n'),
     _imports("app/users/routes/account.py"),
@@ -317,11 +382,7 @@ def own(email: Email) -> None:
 ''',
     ),
     _imports("tests/conftest.py"),
-    Seam(
-        "tests/conftest.py",
-        "fixtures",
-        '\n\n@pytest.fixture\ndef own() -> str:\n    """Something of your own."""\n    return "own"\n',
-    ),
+    *_at_the_end_of_tests(),
     # Other files
     Seam("pyproject.toml", "dependencies", '    "packaging>=24",\n', '    "idna>=3.10,<4",\n'),
     Seam("pyproject.toml", "scripts", 'own = "app.cli:main"\n'),

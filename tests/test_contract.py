@@ -61,6 +61,32 @@ def replacing(path: str, old: str, new: str) -> Callable[[Path], object]:
             replacing("template/app/users/migrations/users_0001_initial.py", "length=320", "length=400"),
             "users_0001_initial.py is released and has changed",
         ),
+        (
+            replacing(
+                "template/app/main.py",
+                "template updates never touch them.\n    return",
+                "they stay.\n    return",
+            ),
+            "app/main.py lacks a seam",
+        ),
+        (
+            replacing("template/app/main.py", "touch them.\n    return app", "touch them.\n    return (app)"),
+            "It was:     return app",
+        ),
+        (
+            replacing(
+                "template/app/pages/routes/login.py", "# isort: split\n\n", "# isort: split\nimport json\n\n"
+            ),
+            "app/pages/routes/login.py has another line after the seam",
+        ),
+        (
+            replacing(
+                "template/tests/test_smoke.py",
+                "go below; template updates never touch them.\n",
+                "go below; template updates never touch them.\n\nA_TEST = 1\n",
+            ),
+            "It was: the end of the file",
+        ),
     ],
 )
 def test_breaking_changes_are_detected(

@@ -4,7 +4,17 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, TEMPLATE_UPDATE, Render, commit, copier, run, snapshot, uv_in
+from conftest import (
+    REPOSITORY,
+    TEMPLATE_UPDATE,
+    WITH_FEATURES,
+    Render,
+    commit,
+    project_of_template,
+    run,
+    snapshot,
+    uv_in,
+)
 from seams import PHRASE, SEAMS, SHIPPED_REVISION, add_own_lines, add_shipped_lines
 from test_update import comparable
 
@@ -17,12 +27,16 @@ def test_every_seam_of_the_template_is_listed():
     assert there == Counter((seam.path, seam.sentence) for seam in SEAMS)
 
 
-@pytest.mark.parametrize("ci", ["github", "gitlab"])
-def test_lines_added_on_both_sides_of_every_seam_merge(tmp_path: Path, python: Path, ci: str):
+@pytest.mark.parametrize(
+    "answers", [{"ci": "github"}, {"ci": "gitlab", **WITH_FEATURES}], ids=["few", "many"]
+)
+def test_lines_added_on_both_sides_of_every_seam_merge(
+    tmp_path: Path, python: Path, answers: dict[str, str | bool]
+):
     template, project, fresh = tmp_path / "template", tmp_path / "project", tmp_path / "fresh"
     template.mkdir()
     snapshot(template)
-    copier("copy", "--quiet", "--defaults", "--data", f"ci={ci}", template, project, cwd=tmp_path)
+    project_of_template(template, project, **answers)
     add_own_lines(project)
     run("git", "init", "--quiet", cwd=project)
     commit(project, "Mine")
@@ -33,7 +47,7 @@ def test_lines_added_on_both_sides_of_every_seam_merge(tmp_path: Path, python: P
     run(*TEMPLATE_UPDATE, "--yes", "--skip-tests", cwd=project, env=uv_in(python))
 
     assert run("git", "diff", "--name-only", "--diff-filter=U", cwd=project) == ""
-    copier("copy", "--quiet", "--defaults", "--data", f"ci={ci}", template, fresh, cwd=tmp_path)
+    project_of_template(template, fresh, **answers)
     add_own_lines(fresh)
     assert comparable(project) == comparable(fresh)
 

@@ -132,8 +132,10 @@ type Run = Callable[..., Result]
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The commands that would have run after the merge, in order; all of them succeed."""
     ran: list[str] = []
+    monkeypatch.setenv("UV_NO_SYNC", "1")
     monkeypatch.setattr(ProjectTools, "has", lambda tools, module: True)
     monkeypatch.setattr(ProjectTools, "run", lambda tools, *command: not ran.append(" ".join(command)))
+    monkeypatch.setattr(ProjectTools, "said", lambda tools, *command: ran.append(" ".join(command)) or "{}")
     return ran
 
 
@@ -509,7 +511,13 @@ def test_after_the_update_the_database_is_migrated_and_checked(
     result = update("--yes")
 
     assert result.exit_code == 0
-    assert ran == ["app.cli db upgrade", "app.cli db check", "ruff check --quiet", "pytest -q -n 2"]
+    assert ran == [
+        "app.cli db upgrade",
+        "app.cli db check",
+        "ruff check --quiet",
+        "pyright --outputjson app/notes.py migrations/0002.py",
+        "pytest -q -n 2",
+    ]
 
 
 def test_without_confirmation_nothing_is_migrated_and_that_is_reported(

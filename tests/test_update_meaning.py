@@ -15,6 +15,7 @@ from test_template_update import (
     update,
     update_with_copier,
 )
+from test_update_states import commands, shell
 
 __all__ = [
     "bare_git",
@@ -85,8 +86,8 @@ def test_a_name_that_both_sides_have_added_is_told(
     twice = told(update)
 
     assert twice == [
-        "app/users.py: you and the template have added count (lines 3 and 27). Keep one.",
-        "app/users.py: you and the template have added User.time_zone (lines 9 and 15). Keep one.",
+        "app/users.py, line 15: you and the template have added User.time_zone (also in line 9). Keep one.",
+        "app/users.py, line 27: you and the template have added count (also in line 3). Keep one.",
     ]
 
 
@@ -119,25 +120,221 @@ def test_an_import_of_what_has_moved_is_told(
         tag="1.1.0",
     )
 
-    assert told(update) == ["app/shop.py, line 5: app.users has no find any more. app/search.py has one."]
+    assert told(update) == [
+        "app/shop.py, line 5: the template moved find of app.users to app.search.find. Import it from there."
+    ]
 
 
-def test_an_import_of_a_module_that_is_gone_is_told(
+def test_every_use_of_a_module_that_the_template_renamed_is_told(
     template: Repository, project: Repository, update: Run, users: str
 ) -> None:
     project.commit(
         {
-            "app/shop.py": "from app import users\nfrom .users import User\n",
+            "app/shop.py": "from app import users\nfrom .users import User\n\nusers.find('ada')\n",
             "app/bill.py": "import app.users\n",
+            "tests/test_bill.py": "def test_bill(patch):\n    patch('app.users.find', None)\n",
         }
     )
     template.commit({"template/app/users.py": None, "template/app/people.py": users}, tag="1.1.0")
 
     assert told(update) == [
-        "app/bill.py, line 1: there is no app.users any more.",
-        "app/shop.py, line 1: app has no users any more.",
-        "app/shop.py, line 2: there is no app.users any more. app/people.py has User.",
+        f"{place}: the template renamed app.users to app.people. Use the new name."
+        for place in (
+            "app/bill.py, line 1",
+            "app/shop.py, line 1",
+            "app/shop.py, line 2",
+            "tests/test_bill.py, line 2",
+        )
     ]
+
+
+def test_every_use_of_a_name_that_the_template_renamed_or_removed_is_told(
+    template: Repository, project: Repository, update: Run, users: str
+) -> None:
+    project.commit(
+        {"app/shop.py": "from app import users\nfrom app.users import remove\n\nusers.find('ada')\n"}
+    )
+    new = users.replace("def find(name", "def search(name")
+    template.commit({"template/app/users.py": new[: new.index("def remove")]}, tag="1.1.0")
+
+    assert told(update) == [
+        "app/shop.py, line 2: app.users has no remove any more. Replace it, or keep your own copy of it.",
+        "app/shop.py, line 4: the template renamed find of app.users to search. Use the new name.",
+    ]
+
+
+def test_a_renamed_file_with_changes_of_yours_is_told(
+    template: Repository, project: Repository, update: Run, users: str
+) -> None:
+    project.commit({"app/users.py": users.replace("# The end.\n", "# My end.\n")})
+    template.commit({"template/app/users.py": None, "template/app/people.py": users}, tag="1.1.0")
+
+    result = update()
+
+    sentence = (
+        "app/users.py: the template renamed this file to app/people.py. Your changes to it are there now."
+    )
+    assert (result.exit_code, sentence in result.output) == (0, True)
+    assert project.read("app/people.py").endswith("# My end.\n")
+
+
+# Columns and tables
+
+MODELS = """from sqlalchemy.orm import Mapped, mapped_column
+
+
+class User:
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column()
+    # Your own columns go below.
+"""
+MIGRATION = """from alembic import op
+import sqlalchemy as sa
+
+
+def upgrade() -> None:
+    {}
+
+
+def downgrade() -> None:
+    op.drop_column("users", "seen_at")
+"""
+ADDS_A_COLUMN = """with op.batch_alter_table("users") as users:
+        users.add_column(sa.Column("time_zone", sa.String()))"""
+ADDS_A_TABLE = 'op.create_table("orders", sa.Column("id", sa.String()))'
+ADVICE = (
+    "Before you migrate, rename yours, or let each migration add it only if it is missing (docs/updating.md"
+    ' of the template, "A column or table that you have, too").'
+)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "sentence"),
+    [
+        (
+            {
+                "migrations/mine.py": MIGRATION.format(
+                    'op.add_column("users", sa.Column("time_zone", sa.Text()))'
+                )
+            },
+            ADDS_A_COLUMN,
+            "line 7: adds users.time_zone, which you have added, too (migrations/mine.py, line 6).",
+        ),
+        (
+            {"app/models.py": MODELS + '    zone: Mapped[str] = mapped_column("time_zone")\n'},
+            ADDS_A_COLUMN,
+            "line 7: adds users.time_zone, which you have added, too (app/models.py, line 9).",
+        ),
+        (
+            {"app/shop.py": 'class Order:\n    __tablename__ = "orders"\n'},
+            ADDS_A_TABLE,
+            "line 6: adds orders, which you have added, too (app/shop.py, line 1).",
+        ),
+    ],
+    ids=["two migrations", "a model and a migration", "a table"],
+)
+def test_what_both_sides_add_to_the_database_is_told_before_it_is_migrated(
+    template: Repository,
+    project: Repository,
+    update: Run,
+    ran: list[str],
+    mine: dict[str, str | bytes | None],
+    theirs: str,
+    sentence: str,
+) -> None:
+    template.commit({"template/app/models.py": MODELS}, tag="1.0.1")
+    update()
+    project.commit()
+    project.commit(mine)
+    template.commit({"template/app/users/migrations/two.py": MIGRATION.format(theirs)}, tag="1.1.0")
+    ran.clear()
+
+    result = update("--yes")
+
+    assert result.exit_code == 1
+    assert f"app/users/migrations/two.py, {sentence} {ADVICE}\n" in result.output
+    assert "app.cli db upgrade" not in ran
+
+
+def test_other_columns_are_not_told(template: Repository, project: Repository, update: Run) -> None:
+    """Neither those of other tables nor those that a migration drops."""
+    own = MIGRATION.format('op.add_column("orders", sa.Column("time_zone", sa.Text()))')
+    project.commit({"migrations/mine.py": own})
+    template.commit({"template/app/users/migrations/two.py": MIGRATION.format(ADDS_A_COLUMN)}, tag="1.1.0")
+
+    result = update("--dry-run")
+
+    assert (result.exit_code, "which you have added" in result.output) == (0, False)
+
+
+# Code that was moved to another file
+
+PRICE = """def price(amount: int) -> str:
+    euros, cents = divmod(amount, 100)
+    # At least two digits.
+    return f"{euros}.{cents:02}"
+"""
+TAX = """def tax(amount: int) -> int:
+    return amount * 19 // 100
+"""
+NEGATIVE = PRICE.replace("divmod(amount, 100)", "divmod(abs(amount), 100)")
+
+
+@pytest.fixture
+def moved(template: Repository, project: Repository, update: Run) -> str:
+    """A function of the template that the project has in a file of its own, as it is there."""
+    template.commit({"template/app/money.py": f"{PRICE}\n\n{TAX}"}, tag="1.0.1")
+    update()
+    project.commit()
+    mine = PRICE.replace('return f"{euros}', 'return f"EUR {euros}')
+    project.commit({"app/money.py": TAX, "app/mine.py": f"# Mine.\n\n\n{mine}"})
+    return mine
+
+
+def test_a_change_of_a_function_that_was_moved_is_offered_as_a_patch(
+    template: Repository, project: Repository, update: Run, moved: str
+) -> None:
+    template.commit({"template/app/money.py": f"{NEGATIVE}\n\n{TAX}"}, tag="1.1.0")
+
+    result = update("--skip-tests")
+
+    sentence = "app/mine.py, line 4: the template changed price of app/money.py, which you moved here."
+    assert (result.exit_code, sentence in result.output) == (1, True)
+    (command,) = [each for each in commands(result.output) if "git apply" in each]
+    shell(command)
+    assert (
+        project.read("app/mine.py") == f"# Mine.\n\n\n{moved.replace('(amount, 100)', '(abs(amount), 100)')}"
+    )
+
+
+def test_a_change_of_a_function_that_was_moved_and_changed_alike_is_shown(
+    template: Repository, project: Repository, update: Run, moved: str
+) -> None:
+    template.commit(
+        {"template/app/money.py": f"{PRICE.replace('return f', 'return sign + f')}\n\n{TAX}"}, tag="1.1.0"
+    )
+
+    result = update("--skip-tests")
+
+    assert "which you moved here. Your code may need the same change: `git diff" in result.output
+    (command,) = [each for each in commands(result.output) if "git diff" in each]
+    assert "+    return sign + f" in shell(command)
+
+
+def test_a_file_that_git_follows_is_told_once(
+    template: Repository, project: Repository, update: Run, moved: str
+) -> None:
+    project.commit({"app/money.py": None, "app/mine.py": f"{PRICE}\n\n{TAX}"})
+    template.commit({"template/app/money.py": f"{NEGATIVE}\n\n{TAX}"}, tag="1.1.0")
+
+    result = update("--skip-tests")
+
+    assert "you moved it to app/mine.py. The change was merged there." in result.output
+    assert "which you moved here" not in result.output
+
+
+# Calls
 
 
 def test_a_call_that_no_longer_fits_is_told(
@@ -154,9 +351,10 @@ def test_a_call_that_no_longer_fits_is_told(
     template.commit({"template/app/users.py": new}, tag="1.1.0")
 
     assert told(update) == [
-        "app/shop.py, line 3: find takes (name: str, *, shop: int) now (app/users.py).",
-        "app/shop.py, line 4: find takes (name: str, *, shop: int) now (app/users.py).",
-        "app/shop.py, line 7: User.greet takes (self, word: str, times: int) now (app/users.py).",
+        "app/shop.py, line 3: find takes (name: str, *, shop: int) now (app/users.py). Change the call.",
+        "app/shop.py, line 4: find takes (name: str, *, shop: int) now (app/users.py). Change the call.",
+        "app/shop.py, line 7: User.greet takes (self, word: str, times: int) now (app/users.py)."
+        " Change the call.",
     ]
 
 
@@ -172,4 +370,4 @@ def test_a_file_with_a_conflict_does_not_hide_others(
     result = update()
 
     assert result.exit_code == 1
-    assert "app/shop.py, line 1: app.users has no find any more.\n" in result.output
+    assert "app/shop.py, line 1: app.users has no find any more." in result.output

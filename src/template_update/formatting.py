@@ -1,65 +1,168 @@
-"""Formats the template's versions with the project's own formatting rules.
+"""Formats the template's versions as the project is formatted.
 
-Otherwise every line that breaks differently at another width would count as changed in the project.
+Otherwise every line that the project's formatter breaks differently would count as changed in the project.
+The formatter is Black if the project configures it, and ruff otherwise; isort sorts the imports first if the
+project configures it.
 """
 
 import os
 import shutil
-import subprocess  # nosec B404 - ruff is a command
+import subprocess  # nosec B404 - formatters are commands
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import Any
 
-CONFIGURATIONS = (".ruff.toml", "ruff.toml", "pyproject.toml")
-"""The files in which ruff looks for its configuration, in order."""
+from template_update.repository import Repository
+
+_CONFIGURATIONS = {
+    "ruff": {".ruff.toml", "ruff.toml", "pyproject.toml"},
+    "black": {"pyproject.toml"},
+    "isort": {".isort.cfg", "pyproject.toml", "setup.cfg", "tox.ini"},
+}
+"""The files in which each formatter looks for its configuration, in the project's folder and those above."""
+_COMMANDS = {
+    "ruff": ("format", "--quiet", "--no-cache", "."),
+    "black": ("--quiet", "."),
+    "isort": ("--quiet", "."),
+}
 
 
-def format_alike(project: Path, renders: Sequence[Path]) -> None:
-    """Format *renders* with the rules of *project*.
+def format_alike(repository: Repository, renders: Sequence[Path], say: Callable[[str], None]) -> None:
+    """Format *renders* as the project in *repository* is formatted.
 
-    Files that the project does not keep formatted stay as they are in the template.
+    Files that the project does not keep formatted, or excludes, stay as they are in the template.
     """
-    found = [project / name for name in CONFIGURATIONS if (project / name).is_file()]
-    if not found:
+    style = _Style(repository, say)
+    if not style.changes(renders[0], _sources(renders[0])):
         return
-    ruff = _Ruff(project, found[0])
-    if ruff.format("--check", renders[0]).returncode == 0:
-        return
-    not_formatted = _not_formatted(project, ruff, set[str]().union(*map(_sources, renders)))
+    not_kept = style.changes(repository.project, set[str]().union(*map(_sources, renders)))
     for render in renders:
-        names = sorted(_sources(render) - not_formatted)
-        ruff.format(*(render / name for name in names))
+        for name, content in style.changes(render, _sources(render) - not_kept.keys()).items():
+            (render / name).write_bytes(content)
 
 
-class _Ruff:
-    """Ruff with the project's configuration, and in the project's version if its environment has one."""
+@dataclass(frozen=True)
+class _Formatter:
+    name: str
+    command: tuple[str, ...]
 
-    def __init__(self, project: Path, configuration: Path) -> None:
-        environment = project / os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv")
-        folders = os.pathsep.join(str(environment / each) for each in ("bin", "Scripts"))
-        own = shutil.which("ruff", path=folders)
-        self._command = [own] if own else [sys.executable, "-P", "-m", "ruff"]
-        self._options = ["--quiet", "--no-cache", "--config", str(configuration)]
-
-    def format(self, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(  # nosec B603 # noqa: S603 - no shell, and only paths
-            [*self._command, "format", *self._options, *(str(each) for each in arguments)],
-            capture_output=True,
-            check=False,
+    def format(self, folder: Path) -> None:
+        subprocess.run(  # nosec B603 # noqa: S603 - no shell, and only constants
+            [*self.command, *_COMMANDS[self.name]], cwd=folder, capture_output=True, check=False
         )
 
 
-def _not_formatted(project: Path, ruff: _Ruff, names: set[str]) -> set[str]:
-    """The files in the project that `ruff format` would change."""
-    with TemporaryDirectory() as folder:
-        copy = Path(folder)
-        there = {name for name in names if (project / name).is_file()}
-        for name in there:
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(project / name, copy / name)
-        ruff.format(copy)
-        return {name for name in there if (copy / name).read_bytes() != (project / name).read_bytes()}
+class _Style:
+    """The formatters of a project, with its configuration."""
+
+    def __init__(self, repository: Repository, say: Callable[[str], None]) -> None:
+        self._top, self._prefix = repository.git.folder, repository.prefix
+        self._configurations = list(_configurations(repository))
+        self._formatters = [
+            each for name in self._wanted() if (each := _found(name, repository.project, say)) is not None
+        ]
+
+    def changes(self, folder: Path, names: Iterable[str]) -> dict[str, bytes]:
+        """What formatting makes of those of the files *names* in *folder* that it changes.
+
+        It works on copies, at the place that the project has in its repository and with the configuration
+        around them: so the formatters find it, and its paths mean the same.
+        """
+        if not self._formatters:
+            return {}
+        with TemporaryDirectory() as temporary:
+            stage = Path(temporary) / self._prefix
+            for path in self._configurations:
+                _copy(self._top / path, Path(temporary) / path)
+            there = {name: folder / name for name in names if (folder / name).is_file()}
+            for name, source in there.items():
+                _copy(source, stage / name)
+            for formatter in self._formatters:
+                formatter.format(stage)
+            after = {name: (stage / name).read_bytes() for name in there}
+        return {name: content for name, content in after.items() if content != there[name].read_bytes()}
+
+    def _wanted(self) -> Iterator[str]:
+        """The formatters that the project configures, in the order in which they run."""
+        above = [path for path in self._configurations if self._prefix.startswith(_folder(path))]
+        configured = {
+            name
+            for name, files in _CONFIGURATIONS.items()
+            for path in above
+            if PurePosixPath(path).name in files and _has_section(self._top / path, name)
+        }
+        if "isort" in configured:
+            yield "isort"
+        if "black" in configured:
+            yield "black"
+        elif "ruff" in configured:
+            yield "ruff"
+
+
+def _configurations(repository: Repository) -> Iterator[str]:
+    """The configuration files of formatters in the project and in the folders above it."""
+    names = set[str]().union(*_CONFIGURATIONS.values())
+    for path in repository.names("ls-files"):
+        is_near = path.startswith(repository.prefix) or repository.prefix.startswith(_folder(path))
+        if is_near and PurePosixPath(path).name in names and (repository.git.folder / path).is_file():
+            yield path
+
+
+def _folder(path: str) -> str:
+    return path[: path.rfind("/") + 1]
+
+
+def _has_section(path: Path, name: str) -> bool:
+    """Whether a configuration file configures the formatter *name*."""
+    if path.name in (".ruff.toml", "ruff.toml"):
+        return True
+    if path.suffix == ".toml":
+        try:
+            found: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return False
+        return name in found.get("tool", {})
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read(path, "utf-8")
+    except (ConfigParserError, ValueError):
+        return False
+    sections = ("settings",) if path.name == ".isort.cfg" else (name, f"tool:{name}")
+    return any(section in parser for section in sections)
+
+
+def _found(name: str, project: Path, say: Callable[[str], None]) -> _Formatter | None:
+    """The project's own formatter of this name, so that its version is the project's, or one that uv gets."""
+    environment = project / os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv")
+    folders = os.pathsep.join(str(environment / each) for each in ("bin", "Scripts"))
+    if own := shutil.which(name, path=folders):
+        return _Formatter(name, (own,))
+    if name == "ruff":
+        return _Formatter(name, (sys.executable, "-P", "-m", name))
+    uv = os.environ.get("UV") or shutil.which("uv") or "uv"
+    command = (uv, "tool", "run", "--quiet", name)
+    try:
+        done = subprocess.run([*command, "--version"], capture_output=True, check=False)  # nosec B603 # noqa: S603
+    except OSError:
+        done = None
+    if done is None or done.returncode != 0:
+        say(
+            f"This project is formatted with {name}, which is missing here, so lines that {name} changes may"
+            f" conflict. Install it, for example with `uv add --dev {name}`, and repeat the update."
+        )
+        return None
+    return _Formatter(name, command)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
 
 
 def _sources(folder: Path) -> set[str]:

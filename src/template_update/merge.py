@@ -60,6 +60,7 @@ class Merger:
     def __init__(self, repository: Repository, folder: Path) -> None:
         """Create the repository."""
         self._repository = repository
+        self._trees: dict[Path, str] = {}
         find = ("rev-parse", "--path-format=absolute")
         objects = repository.git(*find, "--git-path", "objects").strip()
         self._environment = {
@@ -204,6 +205,32 @@ class Merger:
         self._repository.require_free_places(merge.added)
         self._repository.write(merge.result, merge.changed, merge.stages)
 
+    def write_out(self, tree: str, prefix: str, folder: Path) -> None:
+        """Write the files of *tree* in the folder *prefix*, and those beside and above it, to *folder*."""
+        paths = self._names("ls-tree", "-r", "--name-only", tree)
+        folders = {path: path[: path.rfind("/") + 1] for path in paths}
+        wanted = [path for path in paths if path.startswith(prefix) or prefix.startswith(folders[path])]
+        with self._index(folder) as git:
+            git("read-tree", tree)
+            git("checkout-index", "-z", "--stdin", given="\0".join(wanted))
+
+    def merged_text(self, yours: str, old: str, new: str) -> str | None:
+        """Three versions of a text merged, or None if they conflict."""
+        with TemporaryDirectory() as folder:
+            files = [Path(folder) / name for name in ("yours", "old", "new")]
+            for file, text in zip(files, (yours, old, new), strict=True):
+                file.write_text(text, "utf-8", "surrogateescape", newline="")
+            done = self._git.run("merge-file", "--stdout", *files)
+        return done.stdout if done.returncode == 0 else None
+
+    def stored(self, text: str) -> str:
+        """Store *text* in the repository, without a path, and return the name with which git finds it."""
+        return self._git("hash-object", "-w", "--stdin", given=text).strip()[:12]
+
+    def renames(self, old: str, new: str) -> dict[str, str]:
+        """The files that are renamed between the trees *old* and *new*: from the old path to the new one."""
+        return dict(self._renames(old, new))
+
     def _object_format(self) -> str:
         return self._repository.git("rev-parse", "--show-object-format").strip()
 
@@ -228,9 +255,15 @@ class Merger:
 
     def _tree_of(self, render: Path, *, left_out: list[str]) -> str:
         """The tree of a render, without the files that its `.gitignore` excludes, such as secrets."""
-        shutil.rmtree(render / ".git", ignore_errors=True)
-        with self._index(render) as git:
-            git("add", "--all")
+        if render not in self._trees:
+            shutil.rmtree(render / ".git", ignore_errors=True)
+            with self._index(render) as git:
+                git("add", "--all")
+                self._trees[render] = git("write-tree").strip()
+        if not left_out:
+            return self._trees[render]
+        with self._index() as git:
+            git("read-tree", self._trees[render])
             _remove(git, left_out)
             return git("write-tree").strip()
 

@@ -45,7 +45,7 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="Print data to standard output, and sentences to standard error.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Migrate the database without asking.")]
-SkipTests = Annotated[bool, typer.Option("--skip-tests", help="Do not run the tests.")]
+SkipTests = Annotated[bool, typer.Option("--skip-tests", help="Run neither pyright nor the tests.")]
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,23 @@ class ProjectTools:
         if uv is None:
             raise UpdateError("uv is missing. It runs the project's tools: `pip install uv`.")
         self._project = project
+        self._uv = uv
         self._python = [uv, "run", "python"]
+        self._to_stderr = to_stderr
         self._stdout = _STDERR if to_stderr else None
+
+    def in_copy(self, folder: Path) -> "ProjectTools":
+        """The same tools for a copy of the project in *folder*, which has the project's environment."""
+        tools = ProjectTools(folder, to_stderr=self._to_stderr)
+        # A sync would install the copy in the place of the project, and the copy is soon gone.
+        tools._python = [self._uv, "run", "--no-sync", "python"]
+        return tools
+
+    def install_dependencies(self) -> None:
+        """Install what pyproject.toml requires, and not the project itself."""
+        if "UV_NO_SYNC" not in os.environ:
+            command = [self._uv, "sync", "--quiet", "--inexact", "--no-install-project"]
+            subprocess.run(command, cwd=self._project, stdout=self._stdout, check=False)  # nosec B603 # noqa: S603
 
     def run(self, *command: str) -> bool:
         """Run a module with its arguments. Returns whether it succeeded.
@@ -45,6 +60,18 @@ class ProjectTools:
             UpdateError: it fails.
         """
         return self._succeed(command, subprocess.PIPE)
+
+    def said(self, *command: str) -> str:
+        """Run a module. Returns what it prints to standard output, whether or not it succeeds."""
+        done = subprocess.run(  # nosec B603 # noqa: S603
+            [*self._python, "-m", *command],
+            cwd=self._project,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+        return done.stdout
 
     def pass_on(self, *command: str) -> None:
         """Run a module that must succeed, and let it print to the standard output of this process.

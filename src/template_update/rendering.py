@@ -11,6 +11,7 @@ import yaml
 from template_update.git import UpdateError
 
 ANSWERS_FILE = ".copier-answers.yml"
+_COPIER = (sys.executable, "-P", "-m", "template_update.copier_command")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def _start(copy: Copy) -> subprocess.Popen[str]:
     data.write_text(yaml.safe_dump(copy.answers, allow_unicode=True), "utf-8")
     options = ["--quiet", "--defaults", "--skip-tasks", "--vcs-ref", copy.version, "--data-file", str(data)]
     return subprocess.Popen(  # nosec B603 # noqa: S603 - no shell, paths and a version
-        [sys.executable, "-P", "-m", "copier", "copy", *options, str(copy.template), str(copy.folder)],
+        [*_COPIER, "copy", *options, str(copy.template), str(copy.folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

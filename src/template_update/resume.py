@@ -100,7 +100,8 @@ def _check(options: Options, report: Report, repository: Repository, found: doss
     lacks_them = has_migrations and not migrate and not checks.runs("app.cli", "db", "check")
     checks.migrate(migrate, has_migrations=lacks_them)
     checks.lint()
-    checks.check_types([path for path in merged if path.endswith(".py")])
+    if not options.skip_tests:
+        checks.check_types([path for path in merged if path.endswith(".py")])
     # First the tests of what was in conflict: they say sooner whether it was resolved well.
     tests = sorted({each for conflict in (found.conflicts if found else []) for each in conflict.tests})
     if not tests or "tests" in tests or checks.test(*tests):

@@ -15,7 +15,9 @@ from template_update.options import NEEDS_ATTENTION, SOMETHING_TO_PULL, STDOUT, 
 from template_update.project import ProjectTools
 from template_update.report import Report
 from template_update.repository import LOCK_FILE
+from template_update.type_errors import new_type_errors
 from template_update.update import Update
+from template_update.what_merged import check_what_merged
 
 INTERRUPTED = 130
 
@@ -49,6 +51,7 @@ class Run:
         self._dossier = self._project / (options.dossier or dossier.FOLDER)
         self._tools = ProjectTools(self._project, to_stderr=report.to_stderr)
         self._checks = Checks(self._tools, report, options)
+        self._has_columns_twice = False
 
     def start(self, choose: Callable[[Update], None]) -> int:
         """Merge. Returns the exit code.
@@ -83,8 +86,8 @@ class Run:
             needs_person = self._show_findings(update)
             if not self._options.applies:
                 return self._preview(update, dropped, needs_person)
-            conflicts = update.result.conflicts
-            migrate = not conflicts and self._checks.may_migrate()
+            cannot_migrate = update.result.conflicts or self._has_columns_twice
+            migrate = not cannot_migrate and self._checks.may_migrate()
             self._export(update, dropped)
             update.apply()
             self._write_dossier(update)
@@ -92,9 +95,13 @@ class Run:
             if update.repository.has_uncommitted_lock():
                 update.repository.stage(LOCK_FILE)
                 self._report.say(f"{LOCK_FILE} was not committed. It is part of this change now.")
+            return self._finish(update, dropped, migrate=migrate, needs_person=needs_person)
+
+    def _finish(self, update: Update, dropped: list[str], *, migrate: bool, needs_person: bool) -> int:
+        """Do what can be done in the changed project. Returns the exit code."""
         try:
-            if conflicts:
-                return self._hand_over(dropped)
+            if update.result.conflicts:
+                return self._hand_over(update, dropped)
             return self._follow_up(update, dropped, migrate=migrate, needs_person=needs_person)
         except KeyboardInterrupt:
             self._report.alarm(
@@ -178,6 +185,7 @@ class Run:
         if result.conflicts:
             self._report.data["to_resolve"] = [asdict(each) for each in update.conflicts()]
         needs_person = any(each.needs_person for each in findings)
+        self._has_columns_twice = any(each.kind == "columns" for each in findings)
         self._report.data |= {
             "changed": [update.repository.inside(path) for path in result.changed],
             "conflicts": [update.repository.inside(path) for path in result.conflicts],
@@ -252,8 +260,9 @@ class Run:
             raise UpdateError(f"{self._options.diff} cannot be written: {error.strerror}.") from None
         self._report.say(f"Wrote the patch to {self._options.diff}.")
 
-    def _hand_over(self, dropped: list[str]) -> int:
-        """Say what to do once the conflicts are resolved. Returns the exit code."""
+    def _hand_over(self, update: Update, dropped: list[str]) -> int:
+        """Check what merged, and say what to do once the conflicts are resolved. Returns the exit code."""
+        check_what_merged(update, self._tools, self._report, self._options)
         steps = [f'app db revision -m "{revisions.drop_message(dropped)}"'] if dropped else []
         steps.append(dossier.CONTINUE)
         todo = " && ".join(f"uv run {step}" for step in steps)
@@ -265,6 +274,10 @@ class Run:
         has_own = self._change_revisions(update, dropped)
         self._checks.migrate(migrate, has_migrations=has_own or update.has_migrations)
         self._checks.lint()
+        if not self._options.skip_tests:
+            paths = update.code_to_check()
+            found = new_type_errors(self._tools, self._project, update.merger, update.repository, paths)
+            self._checks.problems += [each.sentence for each in found]
         self._checks.test_all()
         if self._checks.report_problems() or needs_person:
             self._report.say("Review the messages above and `git diff --cached`, then commit.")

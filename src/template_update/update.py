@@ -11,34 +11,22 @@ from typing import Any
 from template_update.changelog import News, news_between
 from template_update.conflicts import Conflict, entries_about, first_marker
 from template_update.features import FEATURES_FILE, Features
+from template_update.findings import Finding
 from template_update.formatting import format_alike
 from template_update.git import UpdateError
 from template_update.line_endings import end_lines_alike
 from template_update.losses import losses
-from template_update.meaning import Sides
 from template_update.merge import Merge, Merger
 from template_update.related_tests import related_tests
 from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
+from template_update.returned import returned
+from template_update.review import unnoticed
 from template_update.template import Answers, Template
 
 RUNS = ("app/", "migrations/")
 """Folders that the application runs. A change that is missing there may be a fix."""
 EXAMPLE = "example"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A message about a file."""
-
-    kind: str
-    """The field of `Merge` that has the file, lost or meaning."""
-    path: str
-    sentence: str
-    needs_person: bool = True
-    line: int | None = None
-    command: str = ""
-    """What to run, if the sentence names a command."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +79,7 @@ class Update:
         self.repaired: list[str] = []
         self.lost: list[str] = []
         self._onto = ""
+        self._files_of_result: set[str] | None = None
 
     def fetch(self) -> None:
         """Fetch the template and find the project's version of it.
@@ -181,7 +170,7 @@ class Update:
                 raise
             # An old version may be impossible to render now, and then it is not compared.
             last, renders = None, self._template.render(*wanted)
-        format_alike(self._project, renders)
+        format_alike(self.repository, renders, self._say)
         end_lines_alike(self.repository, renders)
         self._renders = renders[:2]
         before, after = (_migrations_of(each) for each in self._renders)
@@ -284,17 +273,50 @@ class Update:
             command = f"{self._shown_losses} {quote(path)}"
             sentence = f"{path}: {lost} You have changed the same lines since then: `{command}`."
             yield Finding("lost", path, sentence, command=command)
-        for path, sentence in self._meaning():
-            yield Finding("meaning", path, sentence)
+        yield from unnoticed(self.merger, self.repository, self.result)
+        for path, numbers in self._returned().items():
+            lines = f"line {numbers[0]}" if len(numbers) == 1 else f"lines {numbers[0]} to {numbers[-1]}"
+            sentence = (
+                "you removed this and the template moved it, so it is back. Delete it again or keep it."
+            )
+            yield Finding("meaning", where(path), f"{where(path)}, {lines}: {sentence}", line=numbers[0])
         for path in map(where, self.result.kept):
             sentence = "the template removed this file and you changed it. Delete it or keep it."
             yield Finding("kept", path, f"{path}: {sentence}")
 
+    def _returned(self) -> dict[str, list[int]]:
+        """The numbers of the lines that are back, by path."""
+        found: dict[str, list[int]] = {}
+        for path, number, _ in returned(self.merger, self.result, self._onto or self.merger.tree("HEAD")):
+            found.setdefault(path, []).append(number)
+        return found
+
     def conflicts(self) -> list[Conflict]:
         """What is known about each conflict."""
-        prefix, tree = self.repository.prefix, self.result.result
-        files = set(self.merger.files(tree, prefix))
         news = self.news() if self.old != self.new else []
+        return [
+            Conflict(
+                path,
+                self._line_of_conflict(found),
+                reason,
+                self.tests_of(path),
+                list(entries_about(path, news)),
+            )
+            for found, reason in self.result.conflicts.items()
+            for path in [self.repository.inside(found)]
+        ]
+
+    def code_to_check(self) -> list[str]:
+        """The Python files that the update changes, and those of the user, which may use them."""
+        theirs = self.merger.changes(self.result.new, self.result.result, "--diff-filter=AM")
+        paths = {*self.result.changed, *theirs} - self.result.conflicts.keys()
+        return sorted(self.repository.inside(path) for path in paths if path.endswith(".py"))
+
+    def tests_of(self, path: str) -> list[str]:
+        """The arguments of pytest for the tests that show whether a file of the result works."""
+        prefix, tree = self.repository.prefix, self.result.result
+        if self._files_of_result is None:
+            self._files_of_result = set(self.merger.files(tree, prefix))
 
         def importing(module: str) -> list[str]:
             package, _, name = module.rpartition(".")
@@ -303,17 +325,7 @@ class Update:
             found = self.merger.matching(tree, prefix, pattern, "tests")
             return [path for path in found if path.rpartition("/")[2].startswith("test_")]
 
-        return [
-            Conflict(
-                path,
-                self._line_of_conflict(found),
-                reason,
-                related_tests(path, files, importing),
-                list(entries_about(path, news)),
-            )
-            for found, reason in self.result.conflicts.items()
-            for path in [self.repository.inside(found)]
-        ]
+        return related_tests(path, self._files_of_result, importing)
 
     def sides(self) -> list[list[bytes | None]]:
         """The versions of each file with a conflict, as `Merger.sides` has them."""
@@ -336,22 +348,6 @@ class Update:
         if all(self.merger.lines(tree, there) is None for tree in known):
             raise UpdateError(f"{path} is neither in this project nor in the template. Check its spelling.")
         return self.merger.patch(self.result, there)
-
-    def _meaning(self) -> Iterator[tuple[str, str]]:
-        """What the merge may have got wrong, by path."""
-        result, prefix = self.result, self.repository.prefix
-        mine = self.merger.changes(result.new, result.result, "--diff-filter=AM")
-        theirs = self.merger.changes(result.old, result.new)
-        edited, changed = (
-            [path.removeprefix(prefix) for path in paths if _is_code(path, prefix)]
-            for paths in (mine, theirs)
-        )
-        trees = (self.merger.tree("HEAD"), result.old, result.new, result.result)
-        return Sides(*(self.merger.reader(tree, prefix) for tree in trees)).findings(edited, changed)
-
-
-def _is_code(path: str, prefix: str) -> bool:
-    return path.startswith((f"{prefix}app/", f"{prefix}tests/")) and path.endswith(".py")
 
 
 def _migrations_of(render: Path) -> set[str]:

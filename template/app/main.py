@@ -14,7 +14,9 @@ from types import ModuleType
 import app as package
 from app import database, tasks
 from app.database import revisions
+from app.scheduler import Scheduler, tasks_of
 from app.settings import Settings, load_settings
+from app.settings_checks import features
 from app.web import App
 
 # Your own imports go below; template updates never touch them.
@@ -31,6 +33,7 @@ def create_app(settings: Settings | None = None) -> App:
     Raises:
         SettingsError: the environment or `.env` is invalid. The message lists every problem.
         FeatureError: a required feature is missing, or features require each other.
+        ScheduleError: a scheduled task is declared incorrectly.
     """
     settings = settings or load_settings()
     app = App(
@@ -44,21 +47,29 @@ def create_app(settings: Settings | None = None) -> App:
     database.connect(app)
     revisions.check_readiness(app)
     tasks.install(app)
+    app.state.scheduler = Scheduler(app)
+    app.on_startup(lambda: features.require(settings))
     for feature in load_features():
         feature.install(app)
+        for task in tasks_of(feature):
+            app.state.scheduler.add(task)
     # Your own middleware classes go below; template updates never touch them.
     return app
 
 
 def load_features() -> list[ModuleType]:
-    """Import every feature, and with it every model. Each feature comes after those it requires.
+    """Import every feature, and with it every model and scheduled task. Each feature comes after those it
+    requires.
 
     Raises:
         FeatureError: a required feature is missing, or features require each other.
+        ScheduleError: a scheduled task is declared incorrectly.
     """
     packages = [each.name for each in pkgutil.iter_modules(package.__path__) if each.ispkg]
     modules = {name: importlib.import_module(f"app.{name}") for name in packages}
     features = {name: module for name, module in modules.items() if hasattr(module, "install")}
+    for module in features.values():
+        tasks_of(module)
     required = {name: tuple(getattr(module, "REQUIRES", ())) for name, module in features.items()}
     return [features[name] for name in in_order(required)]
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from app.limits import Limiter
     from app.mail import Mailer
+    from app.scheduler import Scheduler
     from app.settings import Settings
     from app.tasks import PeriodicTask
     from app.users import UserManager
@@ -30,5 +31,6 @@ class Services:
     limiter: "Limiter"
     mail: "Mailer"
     tasks: "list[PeriodicTask]"
+    scheduler: "Scheduler"
     users: "UserManager"
     # Your own services go below; template updates never touch them.

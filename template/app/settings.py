@@ -46,7 +46,7 @@ def _own_hosts(data: dict[str, Any]) -> list[str]:
 def _own_domain(data: dict[str, Any]) -> str:
     base_url: str = data.get("base_url", "")
     host = urlsplit(base_url).hostname or ""
-    # Passkeys need a name. Browsers accept localhost for development (WebAuthn level 3, section 5.1.3).
+    # Passkeys need a domain. Browsers accept localhost for development (WebAuthn level 3, section 5.1.3).
     return host if host and not is_ip_address(host) else "localhost"
 
 
@@ -67,7 +67,7 @@ MAX_IN_PRODUCTION = {
 _MIN_PREFIX = {4: 8, 6: 20}
 """By IP version. No proxy provider has a larger network: Akamai has 104.64.0.0/10 and 2600:1400::/24."""
 _PRIVATE = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
-"""Larger, but not reachable from the internet (RFC 4193, RFC 4291). In IPv4 the largest is 10.0.0.0/8."""
+"""Larger networks that the internet cannot reach (RFC 4193, RFC 4291). IPv4's largest is 10.0.0.0/8."""
 
 
 class Settings(BaseSettings):
@@ -83,10 +83,10 @@ class Settings(BaseSettings):
 
     environment: Annotated[
         Literal["development", "production", "test"],
-        Field(description="The kind of deployment. Production refuses unsafe settings."),
+        Field(description="The kind of deployment. Production rejects unsafe settings."),
     ] = "development"
     debug: Annotated[
-        bool, Field(description="Show the text of unexpected errors in responses. Refused in production.")
+        bool, Field(description="Show the text of unexpected errors in responses. Not allowed in production.")
     ] = False
     app_name: Annotated[
         types.OneLine, Field(description="The application name shown in e-mails and pages.")
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     ] = "#0969da"
     logo_url: Annotated[
         types.LogoUrl,
-        Field(description="The logo on pages: a path of this application. Empty: only the name is shown."),
+        Field(description="The logo on pages: a path in this application. Empty: only the name is shown."),
     ] = ""
     support_email: Annotated[
         types.EmailOrEmpty,
@@ -107,14 +107,14 @@ class Settings(BaseSettings):
         types.SecretKey,
         Field(
             description="Signs every token. At least 32 random characters. Changing it ends every session"
-            " unless SECRET_KEY_FALLBACKS has the old one."
+            " unless SECRET_KEY_FALLBACKS contains the old key."
         ),
     ]
     secret_key_fallbacks: Annotated[
         types.SecretKeys,
         Field(
-            description="Comma-separated earlier values of SECRET_KEY, whose tokens are still accepted. At"
-            " most three."
+            description="Comma-separated earlier values of SECRET_KEY. Tokens signed with them are still"
+            " accepted. At most three."
         ),
     ] = []
     base_url: Annotated[types.WebUrl, Field(description="The public URL of this application.")] = (
@@ -125,14 +125,16 @@ class Settings(BaseSettings):
     )
     verify_url: Annotated[
         Link,
-        Field(description="The link in verification e-mails. Contains {token}; may point to your front end."),
+        Field(
+            description="The link in verification e-mails. Must contain {token}; can point to your front end."
+        ),
     ] = Field(default_factory=lambda data: _own_link(data, "verify"))
-    reset_url: Annotated[Link, Field(description="The link in password reset e-mails. Contains {token}.")] = (
-        Field(default_factory=lambda data: _own_link(data, "password-reset"))
-    )
+    reset_url: Annotated[
+        Link, Field(description="The link in password reset e-mails. Must contain {token}.")
+    ] = Field(default_factory=lambda data: _own_link(data, "password-reset"))
 
     email_change_url: Annotated[
-        Link, Field(description="The link in e-mails that confirm a new address. Contains {token}.")
+        Link, Field(description="The link in e-mails that confirm a new address. Must contain {token}.")
     ] = Field(default_factory=lambda data: _own_link(data, "email-change"))
 
     database_url: Annotated[
@@ -144,7 +146,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=1000,
-            description="Connections per process (SQLite: max. 3). Keep the total below the server's limit.",
+            description="Connections per process (at most 3 for SQLite). Keep the total below the server's"
+            " limit.",
         ),
     ] = 32
     database_timeout: Annotated[
@@ -152,8 +155,8 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             le=86_400,
-            description="Seconds to wait for a connection, a lock of SQLite, and each statement on"
-            " PostgreSQL. Then the response is a 503.",
+            description="Seconds to wait for a connection, an SQLite lock, or a PostgreSQL statement. After"
+            " that, the response is a 503.",
         ),
     ] = 10.0
     database_fast_paths: Annotated[
@@ -165,15 +168,15 @@ class Settings(BaseSettings):
     redis_url: Annotated[
         types.RedisUrl,
         Field(
-            description="The Redis server in which processes share rate limits. Unset: each process counts"
-            " separately."
+            description="The Redis server that processes use to share rate limits. Unset: each process"
+            " counts separately."
         ),
     ] = None
     redis_outage: Annotated[
         Literal["memory", "refuse"],
         Field(
-            description="While Redis is down: memory (each process counts separately) or refuse (limited"
-            " requests get a 503)."
+            description="While Redis is down: memory (each process counts separately) or refuse"
+            " (rate-limited requests get a 503)."
         ),
     ] = "memory"
     rate_limits: Annotated[
@@ -213,7 +216,7 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=100,
-            description="Delivery attempts before an e-mail is set aside. 33 take about a day.",
+            description="Delivery attempts before an e-mail is set aside. 33 attempts take about a day.",
         ),
     ] = 33
     mail_retention_days: Annotated[
@@ -231,7 +234,7 @@ class Settings(BaseSettings):
     smtp_username: Annotated[
         str, Field(description="The SMTP user name. Empty if the server needs no login.")
     ] = ""
-    smtp_password: Annotated[SecretStr | None, Field(description="The password of SMTP_USERNAME.")] = None
+    smtp_password: Annotated[SecretStr | None, Field(description="The password for SMTP_USERNAME.")] = None
     smtp_security: Annotated[
         Literal["none", "starttls", "tls"], Field(description="How the SMTP connection is encrypted.")
     ] = "none"
@@ -242,28 +245,28 @@ class Settings(BaseSettings):
     ] = ""
     aws_access_key_id: Annotated[
         str,
-        Field(description="The AWS access key. Empty: what boto3 finds, such as the role of the machine."),
+        Field(description="The AWS access key. Empty: boto3 looks for one, such as the machine's role."),
     ] = ""
-    aws_secret_access_key: Annotated[types.ApiKey, Field(description="The secret of AWS_ACCESS_KEY_ID.")] = (
+    aws_secret_access_key: Annotated[types.ApiKey, Field(description="The secret for AWS_ACCESS_KEY_ID.")] = (
         SecretStr("")
     )
     aws_session_token: Annotated[
-        types.ApiKey, Field(description="The session token of a temporary AWS_ACCESS_KEY_ID.")
+        types.ApiKey, Field(description="The session token for a temporary AWS_ACCESS_KEY_ID.")
     ] = SecretStr("")
     sendgrid_api_key: Annotated[
-        types.ApiKey, Field(description="The API key of SendGrid. It needs only the permission Mail Send.")
+        types.ApiKey, Field(description="The SendGrid API key. It needs only the Mail Send permission.")
     ] = SecretStr("")
-    mailgun_api_key: Annotated[types.ApiKey, Field(description="The sending key of MAILGUN_DOMAIN.")] = (
+    mailgun_api_key: Annotated[types.ApiKey, Field(description="The sending key for MAILGUN_DOMAIN.")] = (
         SecretStr("")
     )
     mailgun_domain: Annotated[
         types.DomainOrEmpty, Field(description="The domain that Mailgun sends from.")
     ] = ""
     mailgun_region: Annotated[
-        Literal["us", "eu"], Field(description="Where MAILGUN_DOMAIN was created: us or eu.")
+        Literal["us", "eu"], Field(description="The region where MAILGUN_DOMAIN was created.")
     ] = "us"
     resend_api_key: Annotated[
-        types.ApiKey, Field(description="The API key of Resend. It needs only sending access.")
+        types.ApiKey, Field(description="The Resend API key. It needs only sending access.")
     ] = SecretStr("")
     ses_topic_arn: Annotated[
         types.TopicArn, Field(description="The SNS topic to which SES reports bounces and complaints.")
@@ -271,7 +274,7 @@ class Settings(BaseSettings):
     sendgrid_webhook_key: Annotated[
         str, Field(description="The verification key of SendGrid's signed event webhook.")
     ] = ""
-    mailgun_webhook_key: Annotated[types.ApiKey, Field(description="The webhook signing key of Mailgun.")] = (
+    mailgun_webhook_key: Annotated[types.ApiKey, Field(description="Mailgun's webhook signing key.")] = (
         SecretStr("")
     )
     resend_webhook_secret: Annotated[
@@ -280,7 +283,7 @@ class Settings(BaseSettings):
     plaintext_hosts: Annotated[
         types.HostNames,
         Field(
-            description="Comma-separated hosts in a private network that you trust. Database, Redis and SMTP"
+            description="Comma-separated hosts on a private network that you trust. Database, Redis and SMTP"
             " connections to them need no TLS in production."
         ),
     ] = []
@@ -297,7 +300,7 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             le=30,
-            description="Seconds to wait for that service before accepting the password unchecked.",
+            description="Seconds to wait for PASSWORD_BREACH_URL before accepting a password unchecked.",
         ),
     ] = 2.0
     verify_ttl: Annotated[Seconds, Field(description="The lifetime of a verification link, in seconds.")] = (
@@ -319,7 +322,7 @@ class Settings(BaseSettings):
     login_requires_verification: Annotated[
         bool,
         Field(
-            description="Refuse logins until the e-mail address is verified. Default: only with"
+            description="Reject logins until the e-mail address is verified. Default: only with"
             " REGISTRATION=private, which requires it."
         ),
     ] = Field(default_factory=lambda data: data.get("registration") == "private")
@@ -334,11 +337,11 @@ class Settings(BaseSettings):
         types.Domain,
         Field(
             description="The domain that passkeys belong to: the host of BASE_URL or a parent of it. Changing"
-            " it makes all passkeys useless."
+            " it makes all passkeys unusable."
         ),
     ] = Field(default_factory=_own_domain)
     invitation_url: Annotated[
-        Link, Field(description="The link in invitations. Contains {token}; may point to your front end.")
+        Link, Field(description="The link in invitations. Must contain {token}; can point to your front end.")
     ] = Field(default_factory=lambda data: _own_link(data, "invitation"))
     invitation_ttl: Annotated[Seconds, Field(description="The lifetime of an invitation, in seconds.")] = (
         7 * DAY
@@ -347,10 +350,10 @@ class Settings(BaseSettings):
     session_idle: Annotated[
         Seconds,
         # The last use of a session is recorded at most once a minute.
-        Field(ge=120, description="Seconds without use after which a session ends."),
+        Field(ge=120, description="Seconds of inactivity after which a session ends."),
     ] = 14 * DAY
     session_absolute: Annotated[
-        Seconds, Field(description="Seconds after login at which a session ends, even if it is in use.")
+        Seconds, Field(description="Seconds after login until a session ends, even if it is in use.")
     ] = 90 * DAY
     max_sessions: Annotated[
         int,
@@ -361,7 +364,7 @@ class Settings(BaseSettings):
         ),
     ] = 50
     session_not_remembered: Annotated[
-        Seconds, Field(description="Like SESSION_ABSOLUTE, for a login with `remember: false`.")
+        Seconds, Field(description="Like SESSION_ABSOLUTE, but for a login with `remember: false`.")
     ] = DAY
     refresh_grace: Annotated[
         int,
@@ -417,7 +420,11 @@ class Settings(BaseSettings):
     ] = 16_384
     header_timeout: Annotated[
         float,
-        Field(gt=0, le=86_400, description="Seconds to wait for request headers and on an idle connection."),
+        Field(
+            gt=0,
+            le=86_400,
+            description="Seconds to wait for request headers, and to keep an idle connection open.",
+        ),
     ] = 10.0
     http2_enabled: Annotated[
         bool,
@@ -440,14 +447,15 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[
         types.HostNames,
         Field(
-            description="Comma-separated host names to serve. Default: BASE_URL's in production, else any."
+            description="Comma-separated host names to serve. Default: that of BASE_URL in production,"
+            " otherwise any."
         ),
     ] = Field(default_factory=_own_hosts)
     cors_origins: Annotated[
         types.Origins,
         Field(
             description="Comma-separated origins of front ends whose pages may call this application. Cookies"
-            " work only for those on the same site."
+            " work only for those on the same site as BASE_URL."
         ),
     ] = []
     hsts_max_age: Annotated[
@@ -461,8 +469,8 @@ class Settings(BaseSettings):
     hsts_subdomains: Annotated[
         bool,
         Field(
-            description="Include subdomains in the HSTS header. Only if all of them support HTTPS: browsers"
-            " remember it for HSTS_MAX_AGE."
+            description="Include subdomains in the HSTS header. Set it only if all of them support HTTPS:"
+            " browsers remember it for HSTS_MAX_AGE."
         ),
     ] = False
     log_format: Annotated[
@@ -479,8 +487,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=65_504,
-            description="The port of the metrics for Prometheus. Each process takes the next free one. Unset:"
-            " no metrics.",
+            description="The port for Prometheus metrics. Each process uses the next free port. Unset: no"
+            " metrics.",
         ),
     ] = None
     metrics_host: Annotated[
@@ -491,7 +499,7 @@ class Settings(BaseSettings):
         Field(description="The OpenTelemetry collector that traces are sent to. Empty: no traces."),
     ] = ""
     sentry_dsn: Annotated[
-        types.SentryDsn, Field(description="Where errors are reported to. Unset: no reports.")
+        types.SentryDsn, Field(description="Where to report errors. Unset: no reports.")
     ] = None
     slow_query_ms: Annotated[
         int | None,
@@ -523,7 +531,7 @@ def load_settings(env_file: Path | None = DEFAULT_ENV_FILE) -> Settings:
 
 
 def describe(settings: Settings, env_file: Path | None = DEFAULT_ENV_FILE) -> list[tuple[str, str, str]]:
-    """Name, value (secrets masked) and source (environment, .env, default) of every setting."""
+    """The name, value (secrets masked) and source (environment, .env, default) of every setting."""
     return report.describe(settings, env_file)
 
 
@@ -535,7 +543,7 @@ def _own_link(data: dict[str, Any], action: str) -> str:
 def _contradictory(settings: Settings) -> Iterator[str]:
     """Reasons why *settings* contradict each other."""
     if settings.secret_key in settings.secret_key_fallbacks:
-        yield "SECRET_KEY_FALLBACKS: must not contain SECRET_KEY; it has the keys that were used before it."
+        yield "SECRET_KEY_FALLBACKS: must not contain SECRET_KEY; it is for the keys that came before it."
     if settings.registration == "private" and not settings.login_requires_verification:
         yield (
             "LOGIN_REQUIRES_VERIFICATION: must not be false with REGISTRATION=private, because a login that"

@@ -1,7 +1,8 @@
 """Periodic tasks. They run in `app worker`, or in the web process with BACKGROUND_WORKER=inline.
 
 A feature adds one with `app.state.tasks.append(PeriodicTask("name", seconds, do))`. Several workers may run,
-so it must be safe to run a task in two of them at the same time.
+so it must be safe to run a task in two of them at the same time. `app/scheduler` is for tasks that run at
+certain times, in one process only.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ logger = logging.getLogger("app.tasks")
 
 @dataclass(frozen=True)
 class PeriodicTask:
-    """*do* is called every *seconds*, even after it raised. `Fault` logs its errors."""
+    """*do* is called every *seconds* seconds, even after it raises an exception. `Fault` logs its errors."""
 
     name: str
     seconds: float

@@ -704,3 +704,6 @@ def test_serve_refuses_a_database_that_lacks_migrations(run: Run, migrated: Path
 
     assert "lacks migrations" in sentence
     assert "uv run app db upgrade" in sentence
+
+
+# Your own tests go below; template updates never touch them.

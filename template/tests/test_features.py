@@ -65,3 +65,6 @@ def test_a_package_without_install_is_not_a_feature(feature) -> None:
     feature("texts", "")
 
     assert "app.texts" not in [module.__name__ for module in load_features()]
+
+
+# Your own tests go below; template updates never touch them.

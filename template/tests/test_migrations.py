@@ -198,3 +198,6 @@ def test_a_new_revision_continues_your_own_branch(config: Config, project: Path)
 def orders(url: str) -> list[str]:
     query = text("SELECT user_id FROM orders_of_a_test ORDER BY user_id")
     return execute(url, lambda connection: list(connection.execute(query).scalars()))
+
+
+# Your own tests go below; template updates never touch them.

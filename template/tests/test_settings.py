@@ -288,3 +288,6 @@ def test_links_point_to_this_application_by_default(environment: SetEnvironment)
 @pytest.mark.parametrize("field", list(Settings.model_fields))
 def test_every_setting_is_explained(field: str):
     assert Settings.model_fields[field].description
+
+
+# Your own tests go below; template updates never touch them.

@@ -237,7 +237,7 @@ def test_the_login_page_leads_back_and_says_what_is_wrong(visit: Visit, account:
 
     eve.sees("You are logged in.")
     eve.is_at("/account/activity")
-    eve.sees("A login attempt was refused")
+    eve.sees("A login attempt was rejected")
 
 
 def test_a_forgotten_password_is_set_with_a_mailed_link(visit: Visit, account: str):

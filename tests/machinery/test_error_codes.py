@@ -25,6 +25,7 @@ STATUSES = {
     "incomplete_body": 400,
     "internal_error": 500,
     "invalid_credentials": 401,
+    "invalid_cursor": 400,
     "invalid_email": 400,
     "invalid_host": 400,
     "invalid_link": 400,

@@ -128,13 +128,14 @@ OTHER_MAILS = Persona(
             '<p>{{ _("Open this link and press the button there:") }}</p>',
             "<p>Thank you for joining us. Open this link and press the button there:</p>",
         ),
-        at_the_end(
-            "app/users/emails/verify.txt", "\nInitech Ltd, 1 High Street, Oxford. Company no. 01234567.\n"
+        below(
+            "app/users/emails/verify.txt",
+            "lines",
+            "\n\nInitech Ltd, 1 High Street, Oxford. Company no. 01234567.\n",
         ),
-        instead(
+        below(
             "app/users/emails/verify.html",
-            "{{ request(time, browser) }}\n",
-            "{{ request(time, browser) }}\n"
+            "lines",
             "<hr>\n<p>Initech Ltd, 1 High Street, Oxford. Company no. 01234567.</p>\n",
         ),
         instead(
@@ -379,8 +380,9 @@ OTHER_LIMITS = Persona(
             "        # Check and hash before the lookup,",
         ),
         instead("app/users/tasks.py", "DELETING = 60.0\n", "DELETING = 300.0\n"),
-        at_the_end(
+        below(
             "tests/users/test_register.py",
+            "tests",
             """
 
 async def test_a_disposable_address_is_refused(client):
@@ -474,10 +476,24 @@ A_CONFLICT = Persona(
     conflicts=(FIXED,),
 )
 
+NOT_BY_DEFAULT = (
+    ".gitlab-ci.yml",
+    ".pre-commit-config.yaml",
+    "app/email_login/",
+    "tests/email_login",
+    "tests/import_hawkapi_users/",
+    "tests/mail_webhooks/",
+    "tests/observability/",
+    "tests/passkey",
+    "tests/second_factor",
+    "tests/totp",
+)
+"""Where the paths begin that a project with the default answers does not have."""
+
 EVERY_SEAM = Persona(
     "a line at every seam",
     (
-        *(at(seam) for seam in SEAMS if seam.path not in {".gitlab-ci.yml", ".pre-commit-config.yaml"}),
+        *(at(seam) for seam in SEAMS if not seam.path.startswith(NOT_BY_DEFAULT)),
         added("migrations/versions/app_0003_own.py", OWN_REVISION.format(base="app_0002")),
     ),
     has_migrations=True,

@@ -27,6 +27,7 @@ from app.cli.shell import shell
 from app.cli.show import openapi, settings
 from app.cli.sqlite_backup import backup, restore
 from app.cli.table_export import export
+from app.cli.tasks import cli as tasks
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -50,6 +51,7 @@ database.cli.command()(copy_to)
 database.cli.command()(seed)
 cli.add_typer(database.cli, name="db")
 cli.add_typer(users.cli, name="users")
+cli.add_typer(tasks, name="tasks")
 cli.command()(friendly_errors(settings))
 cli.command()(friendly_errors(openapi))
 cli.command()(friendly_errors(routes))

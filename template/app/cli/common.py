@@ -23,10 +23,10 @@ INVOCATION_DIR = Path.cwd()
 
 
 UNKNOWN_REVISION = (
-    "Can't locate revision {!r}: no file in migrations/versions or app/*/migrations has it. If the database"
-    " was migrated on another branch, switch to that branch, undo its migrations there (for example with"
-    " `uv run app db downgrade app@-1`) and switch back; or delete the development database and run `uv run"
-    " app db upgrade`. If a feature was removed, revert that commit and run `uv run app remove NAME"
+    "Can't locate revision {!r}: no file in migrations/versions or app/*/migrations contains it. If the"
+    " database was migrated on another branch, switch to that branch, undo its migrations there (for example"
+    " with `uv run app db downgrade app@-1`) and switch back; or delete the development database and run `uv"
+    " run app db upgrade`. If a feature was removed, revert that commit and run `uv run app remove NAME"
     " --drop-data` instead."
 )
 ALREADY_THERE = (
@@ -66,6 +66,7 @@ def sentence_about(error: Exception) -> str | None:
     from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
     from app.main import FeatureError
+    from app.scheduler import ScheduleError
     from app.settings import SettingsError
     from app.users import InvalidEmail, InvalidPassword, LastSuperuser, UserAlreadyExists
     from app.users.exceptions import AccountInUse, NoSecondFactor, NoSuchInvitation, NoSuchUser
@@ -74,6 +75,7 @@ def sentence_about(error: Exception) -> str | None:
         case (
             SettingsError()
             | FeatureError()
+            | ScheduleError()
             | InvalidEmail()
             | InvalidPassword()
             | UserAlreadyExists()
@@ -99,7 +101,7 @@ def sentence_about(error: Exception) -> str | None:
             cause = error.orig if isinstance(error, DBAPIError) else error
             return f"The database cannot be used: {cause}. Check DATABASE_URL and that the server is up."
         case ProgrammingError():
-            return f"The database refused: {error.orig}"
+            return f"The database rejected the statement: {error.orig}"
         case DBAPIError():
             return f"The database cannot be used: {error.orig}"
         case _:

@@ -70,7 +70,7 @@ def copy_to(
     for name, tally in tallies.items():
         typer.echo(f"{name:{width}}  {tally.rows:>10,}  {tally.checksum}")
     rows = sum(each.rows for each in tallies.values())
-    typer.echo(f"Copied {rows:,} rows to {shown}. Rows and checksums of each table are the same there.")
+    typer.echo(f"Copied {rows:,} rows to {shown}. The row count and checksum of every table match.")
 
 
 def _settings_for(url: str) -> "Settings":

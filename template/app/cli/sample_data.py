@@ -181,7 +181,7 @@ def _add_failed_mail(db: "AsyncSession", user: "User") -> None:
         subject="An e-mail that could not be sent",
         sender="app@app.test",
         to=user.email,
-        text="The mail server refused this e-mail. An administrator can send it again or delete it.",
+        text="The mail server rejected this e-mail. An administrator can send it again or delete it.",
     )
     mail = enqueue(db, message, user_id=user.id)
     mail.status, mail.attempts, mail.last_error = DEAD, 33, "SMTPRecipientsRefused 550 5.1.1"

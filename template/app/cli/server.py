@@ -101,9 +101,9 @@ def serve(
 
 
 def worker() -> None:
-    """Send e-mail from the outbox and delete expired data. Several workers may run.
+    """Send e-mail from the outbox, delete expired data and run the scheduled tasks. Several workers may run.
 
-    Until the database exists and is migrated, it waits."""
+    It waits until the database exists and is migrated."""
     asyncio.run(_work())
 
 
@@ -114,13 +114,13 @@ async def _work() -> None:
     from app.settings import load_settings
 
     settings = load_settings()
-    # Report a missing feature now, not when the database is there.
+    # Report a missing feature now, not only once the database is available.
     load_features()
     keep_private(settings)
     logs.configure(settings)
     await wait_for_database(settings)
-    # Until here, `early_stop.py` ends the process at once. A connection to SQLite that is cancelled while it
-    # opens leaves a thread, which would keep the process alive.
+    # Up to this point, `early_stop.py` ends the process at once. An SQLite connection that is cancelled while
+    # it opens leaves a thread behind, which would keep the process alive.
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -142,7 +142,7 @@ async def wait_for_database(settings: "Settings") -> None:
 
 
 def _create_env_file() -> None:
-    """A clone has no `.env`: it contains the secret key, so it is not in git."""
+    """A clone has no `.env`: the file contains the secret key, so it is not in git."""
     target, example = PROJECT / ".env", PROJECT / ".env.example"
     if target.exists() or os.environ.get("SECRET_KEY") or not example.exists():
         return
@@ -181,7 +181,7 @@ def _with_links_to_this_server(settings: "Settings", host: str, port: int) -> "S
 
     if "base_url" in settings.model_fields_set:
         return settings
-    # In the environment, because the worker processes load the settings again.
+    # Set it in the environment, because the worker processes load the settings again.
     os.environ["BASE_URL"] = f"http://{_in_address(host)}:{port}"
     return load_settings()
 
@@ -233,7 +233,7 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
         # Clients that send headers slowly or endlessly are cut off here. The application's own limits, which
         # send an error message, apply once the headers are complete.
         http1_settings=HTTP1Settings(header_read_timeout=round(settings.header_timeout * 1000)),
-        # A client that does not reply to a PING either is gone or only holds the connection open.
+        # A client that does not reply to a PING is either gone or only holding the connection open.
         http2_settings=HTTP2Settings(
             max_headers_size=4 * settings.max_header_size,
             keep_alive_interval=round(settings.header_timeout * 1000),

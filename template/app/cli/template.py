@@ -96,7 +96,7 @@ def template_update(
     --json prints data to standard output, and messages to standard error;
     --answers NAME=VALUE changes an answer, such as docker=false, and keeps the version;
     --yes migrates the database without asking;
-    --skip-tests does not run the tests.
+    --skip-tests runs neither pyright nor the tests.
     """
     versions = ["--to", to] if to else []
     files = [
@@ -125,7 +125,7 @@ def add(context: typer.Context, names: Names, diff: Diff = "") -> None:
     --dry-run reports what would happen, and changes nothing;
     --json prints data to standard output, and messages to standard error;
     --yes migrates the database without asking;
-    --skip-tests does not run the tests.
+    --skip-tests runs neither pyright nor the tests.
     """
     _run("template-features", "add", *names, *context.args, *_file_option("--diff", diff))
 
@@ -141,7 +141,7 @@ def remove(context: typer.Context, names: Names, export: Export = "", diff: Diff
     --dry-run reports what would happen, and changes nothing;
     --json prints data to standard output, and messages to standard error;
     --yes migrates the database without asking;
-    --skip-tests does not run the tests.
+    --skip-tests runs neither pyright nor the tests.
     """
     files = [*_file_option("--export", export), *_file_option("--diff", diff)]
     _run("template-features", "remove", *names, *context.args, *files)

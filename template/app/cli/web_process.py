@@ -15,14 +15,20 @@ from typing import Any
 
 from granian.server.mp import MPServer
 
+from app.cli.listening import has_unread, ignore_new_connections
 from app.web.framework.asgi import Application, Message
 
 DRAINING = 1.0
-"""Seconds between SIGTERM and the end of listening. Clients meanwhile learn that their connections close, and
-load balancers that /readyz is 503. A request on a connection that is just being closed would be lost."""
-GRACE = 30
-"""Seconds for running requests to finish after that. Without a limit, one that hangs would keep a process
-alive forever."""
+"""Seconds between SIGTERM and the last new connection. Clients meanwhile learn that their connections close,
+and load balancers that /readyz is 503."""
+LAST_REQUESTS = 0.3
+"""Seconds that a client which has just connected then has for its request. Idle connections are closed after
+that."""
+READING = 1.5
+"""The maximum number of seconds that a busy process then needs to read these requests."""
+GRACE = 33
+"""Seconds from SIGTERM until a process whose requests still run is killed: all of the above and 30 s, the
+default of REQUEST_TIMEOUT. Without a limit, a request that hangs would keep it alive forever."""
 PARENT_CHECK = 0.2
 """Seconds between looks whether the main process still exists."""
 
@@ -52,7 +58,8 @@ class RespawningServer(MPServer):
 
 
 class _Draining:
-    """Closes each connection after its next response once SIGTERM has arrived, and stops a moment later.
+    """Once SIGTERM has arrived, closes each connection after its next response, and stops when no request is
+    on its way anymore.
 
     Granian alone closes idle connections at once, just when a client may send a request, and forgets to close
     a connection that opened in that moment: it then waits for its client until the process is killed.
@@ -77,8 +84,19 @@ class _Draining:
     def _begin(self) -> None:
         if not self._drains:
             self._drains = True
-            # Granian handles SIGINT like SIGTERM.
-            asyncio.get_running_loop().call_later(DRAINING, os.kill, os.getpid(), signal.SIGINT)
+            # A task that nothing refers to may be collected.
+            self._draining = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        await asyncio.sleep(DRAINING)
+        ports = ignore_new_connections()
+        await asyncio.sleep(LAST_REQUESTS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READING):
+                while has_unread(ports):  # noqa: ASYNC110 - nothing could set an event
+                    await asyncio.sleep(0.01)
+        # Granian handles SIGINT like SIGTERM.
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def _closing(send: Any, scope: Any) -> Any:

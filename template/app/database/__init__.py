@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from hawkapi import Depends, Request
-from hawkapi_sqlalchemy import Base, DatabaseConfig, init_database
+from hawkapi_sqlalchemy import Base, Database, DatabaseConfig, init_database
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_object_session
 
@@ -39,6 +39,7 @@ __all__ = [
     "released",
     "separate_transaction",
     "services_of",
+    "services_of_database",
     "services_of_session",
     "session_of",
 ]
@@ -147,6 +148,11 @@ def session_of(row: Any) -> AsyncSession:
 def services_of(row: Any) -> Services:
     """`app.state` of the application that loaded *row*: settings, mail, users and the other services."""
     return services_of_session(session_of(row))
+
+
+def services_of_database(database: Database) -> Services:
+    """`app.state` of the application that *database* belongs to."""
+    return database.get().sessionmaker.kw["info"][_SERVICES]
 
 
 def services_of_session(db: AsyncSession) -> Services:

@@ -1,6 +1,7 @@
 """Settings and transactions for SQLite connections."""
 
 import logging
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -69,7 +70,7 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
 
     @event.listens_for(engine, "handle_error")
     def on_error(context: ExceptionContext) -> None:
-        # The file was replaced, or damaged and perhaps repaired: reopen it.
+        # The file was replaced, or has perhaps been repaired or made writable: reopen it.
         if is_damaged(context.original_exception):
             context.is_disconnect = True
 
@@ -80,8 +81,10 @@ def check_file(path: str) -> None:
     """Reopen the file and read from every table. Open connections do not notice that the file was moved away.
 
     Raises:
-        sqlite3.Error: the file is missing or damaged.
+        sqlite3.Error: the file is missing, damaged or read-only.
     """
+    if not os.access(path, os.W_OK):
+        raise sqlite3.OperationalError("the file is missing or read-only")
     with closing(sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, timeout=1)) as connection:
         found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         if not found:

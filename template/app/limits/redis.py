@@ -182,7 +182,9 @@ class CircuitBreaker:
         if not self._is_away:
             self._is_away = True
             until = (
-                "limited requests are refused" if self._fallback is None else "each process counts separately"
+                "limited requests are rejected"
+                if self._fallback is None
+                else "each process counts separately"
             )
             logger.error("Redis is unavailable (%s): %s until it is back", error, until)
 

@@ -1,6 +1,6 @@
 """E-mail: stored in an outbox in the same transaction as the change, and sent by a worker after the commit.
 
-To send a mail from a request: `await app.state.mail.for_session(db).send(EmailMessage.build(...))`.
+To send an e-mail from a request: `await app.state.mail.for_session(db).send(EmailMessage.build(...))`.
 Template-owned. Start reading at `outbox.py`.
 """
 
@@ -10,7 +10,7 @@ from app.mail import lateness, tasks
 from app.mail.backends import CarefulSMTPBackend, ConsoleBackend, build_backend
 from app.mail.mailer import Mailer, SessionMailer, withhold
 from app.mail.outbox import OutboxMessage, enqueue, lease, pending_messages
-from app.mail.send_errors import Misconfigured, Undeliverable
+from app.mail.send_errors import Misconfigured, NoSuchMailbox, Undeliverable
 from app.mail.worker import Worker, build_worker
 from app.web import App
 
@@ -19,6 +19,7 @@ __all__ = [
     "ConsoleBackend",
     "Mailer",
     "Misconfigured",
+    "NoSuchMailbox",
     "OutboxMessage",
     "SessionMailer",
     "Undeliverable",

@@ -1,7 +1,7 @@
 """Mail backends: the console, an SMTP server, a provider or a list in memory. `MAIL_BACKEND` selects one.
 
-Template-owned. To add a backend, write a class with `name`, `send` and `close` and give it a case in
-`build_backend`. `send_errors.py` says what it raises.
+Template-owned. To add a backend, write a class with `name`, `send` and `close`, and add a case for it to
+`build_backend`. `send_errors.py` defines the exceptions that it raises.
 """
 
 import re
@@ -31,7 +31,7 @@ from hawkapi_mail import (
 
 from app.mail import providers
 from app.mail.mailbox import mailbox_url
-from app.mail.send_errors import Misconfigured, Undeliverable
+from app.mail.send_errors import Misconfigured, NoSuchMailbox, Undeliverable
 from app.settings import Settings
 
 # Your own imports go below; template updates never touch them.
@@ -75,7 +75,7 @@ def _smtp_config(settings: Settings) -> SMTPConfig:
 
 @dataclass
 class ConsoleBackend:
-    """Prints mails so that you can click their links in the terminal.
+    """Prints e-mails so that you can click their links in the terminal.
 
     For development only: the links contain secrets.
     """
@@ -83,7 +83,7 @@ class ConsoleBackend:
     stream: TextIO | None = None
     """Where to print; standard output when None."""
     mailbox_url: str = ""
-    """The page that shows the whole mail. With it, only the subject and the first link are printed."""
+    """The page that shows whole e-mails. If set, only the subject and the first link are printed."""
     name: str = field(default="console", init=False)
 
     async def send(self, message: EmailMessage) -> SendResult:
@@ -108,14 +108,14 @@ class ConsoleBackend:
 
 @dataclass
 class CarefulSMTPBackend:
-    """hawkapi-mail's SMTP backend, plus the decision whether a failed mail is worth another attempt."""
+    """hawkapi-mail's SMTP backend. It also decides whether a failed e-mail is worth another attempt."""
 
     inner: SMTPBackend
     name: str = field(default="smtp", init=False)
 
     async def send(self, message: EmailMessage) -> SendResult:
         if not message.sender or not message.all_recipients():
-            raise Undeliverable("the mail has no sender or no recipient")
+            raise Undeliverable("the e-mail has no sender or no recipient")
         with _sorted_errors():
             return await self.inner.send(message)
 
@@ -133,19 +133,18 @@ def _sorted_errors() -> Generator[None]:
         if _is_about_login(cause):
             check = "SMTP_USERNAME, SMTP_PASSWORD and SMTP_SECURITY"
             raise Misconfigured(f"{_describe(cause)}; check {check}") from error
-        kind = Undeliverable if _is_final(cause) else SendError
-        raise kind(_describe(cause)) from error
+        raise _kind_of(cause)(_describe(cause)) from error
     except ValueError as error:
         # hawkapi-mail raises these for a line break in a header, an invalid recipient or a non-ASCII address
         # (UnicodeEncodeError is a ValueError).
-        raise Undeliverable(f"the mail cannot be written ({type(error).__name__})") from error
+        raise Undeliverable(f"the e-mail cannot be encoded ({type(error).__name__})") from error
 
 
 def _refusal(error: BaseException | None) -> BaseException | None:
     """The server's reply behind *error*.
 
-    After a refusal aiosmtplib resets the session. A server that refuses and then falls silent causes a
-    timeout, which must not hide the refusal.
+    After a rejection, aiosmtplib resets the session. A server that rejects an e-mail and then falls silent
+    causes a timeout, which must not hide the rejection.
     """
     while error is not None and not isinstance(error, SMTPRecipientsRefused | SMTPResponseException):
         error = error.__context__
@@ -153,7 +152,30 @@ def _refusal(error: BaseException | None) -> BaseException | None:
 
 
 _OUR_ACCOUNT = frozenset({530, 534, 535, 538})
-"""Replies about our login (RFC 4954). The mail is fine: it can be sent once the operator fixes the login."""
+"""Replies about our login (RFC 4954). The e-mail is fine: it can be sent once the login is fixed."""
+
+
+_NO_MAILBOX = frozenset({"5.1.1", "5.1.6", "5.1.10"})
+"""No such mailbox, moved without a forwarding address (RFC 3463, 3.2), the domain takes no mail (RFC 7505).
+
+A 550 without such a status is often about our reputation, and 5.2.1 about too much mail.
+"""
+
+
+def _kind_of(error: BaseException) -> type[SendError]:
+    if _has_no_mailbox(error):
+        return NoSuchMailbox
+    return Undeliverable if _is_final(error) else SendError
+
+
+def _has_no_mailbox(error: BaseException) -> bool:
+    match error:
+        case SMTPRecipientsRefused():
+            return all(_has_no_mailbox(each) for each in error.recipients)
+        case SMTPRecipientRefused():
+            return _is_final(error) and _status_of(error) in _NO_MAILBOX
+        case _:
+            return False
 
 
 def _is_about_login(error: BaseException) -> bool:
@@ -161,7 +183,7 @@ def _is_about_login(error: BaseException) -> bool:
 
 
 def _is_final(error: BaseException | None) -> bool:
-    """Whether the server permanently refused this mail: a 5xx reply (RFC 5321, 4.2.1)."""
+    """Whether the server permanently rejected this e-mail: a 5xx reply (RFC 5321, 4.2.1)."""
     match error:
         case SMTPRecipientsRefused():
             return all(_is_final(each) for each in error.recipients)
@@ -172,16 +194,20 @@ def _is_final(error: BaseException | None) -> bool:
 
 
 def _describe(error: BaseException) -> str:
-    """*error* without the server's words, which may repeat an address or a link from the mail."""
+    """*error* without the server's words, which may repeat an address or a link from the e-mail."""
     match error:
         case SMTPRecipientsRefused():
             return "; ".join(_describe(each) for each in error.recipients)
         case SMTPResponseException():
-            enhanced = re.match(r"[245]\.\d{1,3}\.\d{1,3}\b", error.message)
-            codes = f"{error.code} {enhanced.group()}" if enhanced else f"{error.code}"
-            return f"{type(error).__name__} {codes}"
+            return f"{type(error).__name__} {error.code} {_status_of(error)}".rstrip()
         case SMTPConnectError():
-            # Names the server and the cause. No mail was sent yet, so it cannot quote one.
+            # It names the server and the cause. No e-mail was sent yet, so it cannot quote one.
             return f"{type(error).__name__}: {error}"
         case _:
             return type(error).__name__
+
+
+def _status_of(error: SMTPResponseException) -> str:
+    """The enhanced status code (RFC 2034), such as 5.1.1. Empty if there is none."""
+    found = re.match(r"[245]\.\d{1,3}\.\d{1,3}\b", error.message)
+    return found.group() if found else ""

@@ -1,4 +1,4 @@
-"""List the mails that could not be sent, send them again or delete them."""
+"""List the e-mails that could not be sent, send them again or delete them."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
     from app.users.schemas import DeadMail
 
-cli = typer.Typer(no_args_is_help=True, help="Mails that could not be sent.")
+cli = typer.Typer(no_args_is_help=True, help="E-mails that could not be sent.")
 
 Numbers = Annotated[
-    list[int] | None, typer.Argument(metavar="NUMBER...", help="As `app mail dead` shows them.")
+    list[int] | None, typer.Argument(metavar="NUMBER...", help="The numbers that `app mail dead` shows.")
 ]
-All = Annotated[bool, typer.Option("--all", help="Every mail that could not be sent.")]
+All = Annotated[bool, typer.Option("--all", help="Every e-mail that could not be sent.")]
 
 
 @cli.command()
 @friendly_errors
 def dead(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="The maximum number of entries.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the mails as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the e-mails as JSON.")] = False,
 ) -> None:
-    """List mails that could not be sent, newest first: number, time, recipient, subject and reason."""
+    """List e-mails that could not be sent, newest first: number, time, recipient, subject and reason."""
     found = asyncio.run(_dead(limit + 1))
     if as_json:
         listed = [msgspec.structs.asdict(mail) | {"email": email} for mail, email in found[:limit]]
@@ -41,18 +41,18 @@ def dead(
                 f"{mail.id}  {mail.set_aside_at:%Y-%m-%d %H:%M}  {email or 'no account'}  {mail.subject}"
                 f"  {attempts}: {mail.last_error}{'' if mail.can_be_sent else ' (its link has expired)'}"
             )
-            # The terminal must not obey a subject (CWE-150).
+            # A subject must not control the terminal (CWE-150).
             typer.echo("".join(each if each.isprintable() else "?" for each in line))
         if not found:
-            typer.echo("No mail was set aside.", err=True)
+            typer.echo("There are no e-mails that could not be sent.", err=True)
     if len(found) > limit:
-        typer.echo("… and more: raise --limit.", err=True)
+        typer.echo("There are more: raise --limit.", err=True)
 
 
 @cli.command()
 @friendly_errors
 def retry(numbers: Numbers = None, every: All = False) -> None:
-    """Send mails again. Fix the cause first: each mail gets all of its attempts again."""
+    """Send e-mails again. Fix the cause first: this resets the attempts of each e-mail."""
     from app.users import dead_mails
 
     done = asyncio.run(_for_each(_chosen(numbers, every), dead_mails.send_again))
@@ -64,14 +64,14 @@ def retry(numbers: Numbers = None, every: All = False) -> None:
 def drop(
     numbers: Numbers = None,
     every: All = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation of --all.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation for --all.")] = False,
 ) -> None:
-    """Delete mails that could not be sent."""
+    """Delete e-mails that could not be sent."""
     from app.users import dead_mails
 
     chosen = _chosen(numbers, every)
     if every and not yes:
-        typer.confirm("Delete every mail that could not be sent?", abort=True)
+        typer.confirm("Delete every e-mail that could not be sent?", abort=True)
     done = asyncio.run(_for_each(chosen, dead_mails.drop))
     typer.echo(f"{_count(done)} deleted.")
 
@@ -86,7 +86,7 @@ async def _session() -> AsyncGenerator["AsyncSession"]:
 
 
 async def _dead(limit: int) -> "list[tuple[DeadMail, str | None]]":
-    """The mails and the addresses of their accounts."""
+    """The e-mails and the addresses of their accounts."""
     from app.database import services_of_session
     from app.mail import outbox
     from app.users.schemas import dead_mail
@@ -108,7 +108,7 @@ def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
 
 
 async def _for_each(numbers: list[int] | None, do: "Callable[[AsyncSession, int], Awaitable[None]]") -> int:
-    """The number of mails for which *do* succeeded. Prints why it failed for the others."""
+    """The number of e-mails for which *do* succeeded. Prints why it failed for the others."""
     from app.mail import outbox
     from app.users.exceptions import MailExpired, NoSuchMail
 
@@ -121,7 +121,7 @@ async def _for_each(numbers: list[int] | None, do: "Callable[[AsyncSession, int]
             except (MailExpired, NoSuchMail) as error:
                 typer.echo(f"Mail {number}: {error}", err=True)
                 continue
-            # One by one, so that others can write in between.
+            # Commit one by one, so that others can write in between.
             await db.commit()
             done += 1
     if numbers is not None and done < len(numbers):

@@ -1,5 +1,5 @@
-"""Whether mail is being sent, for /readyz. If a due mail waits for long, no worker runs, or they cannot keep
-up.
+"""Whether e-mail is being sent, for /readyz. If an e-mail is overdue, no worker is running, or the workers
+cannot keep up.
 
 Template-owned; change the time as you like.
 """
@@ -14,13 +14,13 @@ from app.web import App
 from app.web.health import DEGRADED
 
 LATE = timedelta(minutes=10)
-"""A running worker takes a due mail within seconds. Ten minutes leave time for a burst and a deployment."""
+"""A running worker takes an e-mail seconds after it is due. Ten minutes allow for a burst or a deployment."""
 
 
 def install(app: App) -> None:
     """Add the readiness check.
 
-    Late mail does not take a process out of service: requests do not need the worker.
+    Late e-mail does not take a process out of service: requests do not need the worker.
     """
 
     @app.readiness_check("mail")

@@ -1,7 +1,7 @@
-"""The development mailbox: in development the worker keeps the mails that it has sent. Template-owned.
+"""The development mailbox: in development, the worker keeps the e-mails that it has sent. Template-owned.
 
-They stay rows of the outbox, with the status `sent`, so they survive a restart. `app/pages` shows them at
-`/dev/mailbox`. Without it, and outside development, nothing is kept.
+They stay in the outbox with the status `sent`, so they survive a restart. `app/pages` shows them at
+`/dev/mailbox`. Without `app/pages`, or outside development, nothing is kept.
 """
 
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ from app.mail.stored import keys_of, opened
 from app.settings import Settings
 
 SHOWN = 200
-"""The newest mails, which the mailbox shows."""
+"""How many of the newest e-mails the mailbox shows."""
 
 
 class SentMail(NamedTuple):
-    """A mail in the mailbox."""
+    """An e-mail in the mailbox."""
 
     id: int
     sent_at: datetime
@@ -39,15 +39,15 @@ def mailbox_url(settings: Settings) -> str:
 
 
 async def keep(db: AsyncSession, ids: Iterable[int]) -> None:
-    """Keep these rows, whose mails were sent."""
-    # Without an account and an expiry, nothing that deletes other mails deletes these.
+    """Keep these rows, whose e-mails were sent."""
+    # They have no account and no expiry, so neither a deleted account nor an expired link removes them.
     values = {"status": SENT, "next_attempt_at": clock.now(), "user_id": None, "expires_at": None}
     statement = update(OutboxMessage).where(OutboxMessage.id.in_(list(ids))).values(**values)
     await db.execute(statement.execution_options(synchronize_session=False))
 
 
 async def sent_mails(db: AsyncSession) -> list[SentMail]:
-    """The mails in the mailbox, newest first."""
+    """The e-mails in the mailbox, newest first."""
     newest_first = _sent().order_by(OutboxMessage.next_attempt_at.desc(), OutboxMessage.id.desc())
     keys = keys_of(db)
     found = [_opened(row, keys) for row in await db.scalars(newest_first.limit(SHOWN))]
@@ -55,25 +55,25 @@ async def sent_mails(db: AsyncSession) -> list[SentMail]:
 
 
 async def sent_mail(db: AsyncSession, identifier: int) -> SentMail | None:
-    """One mail of the mailbox."""
+    """One e-mail in the mailbox."""
     row = (await db.scalars(_sent().where(OutboxMessage.id == identifier))).one_or_none()
     return row and _opened(row, keys_of(db))
 
 
 async def newest_id(db: AsyncSession) -> int:
-    """The id of the mail that was sent last, or 0. It changes when a mail arrives."""
+    """The id of the e-mail that was sent last, or 0. It changes when an e-mail arrives."""
     ids = select(OutboxMessage.id).where(OutboxMessage.status == SENT)
     newest_first = ids.order_by(OutboxMessage.next_attempt_at.desc(), OutboxMessage.id.desc())
     return await db.scalar(newest_first.limit(1)) or 0
 
 
 async def unsent(db: AsyncSession, status: str) -> int:
-    """How many mails wait (`PENDING`) or were set aside (`DEAD`)."""
+    """How many e-mails are waiting (`PENDING`) or were set aside (`DEAD`)."""
     return await db.scalar(select(func.count()).where(OutboxMessage.status == status)) or 0
 
 
 async def empty(db: AsyncSession) -> None:
-    """Delete every mail in the mailbox. Waiting mails are kept."""
+    """Delete every e-mail in the mailbox. Waiting e-mails are kept."""
     await db.execute(delete(OutboxMessage).where(OutboxMessage.status == SENT))
 
 

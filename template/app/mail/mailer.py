@@ -17,9 +17,9 @@ _WITHHELD = "app.mail.withheld"
 
 
 def withhold(db: AsyncSession, email: str) -> None:
-    """Discard every mail to *email* that *db* sends from now on.
+    """Discard every e-mail to *email* that *db* sends from now on.
 
-    For a mailbox that has received too many mails. The work stays the same; `enqueue` explains why.
+    This is for a mailbox that has received too many e-mails. The work stays the same; `enqueue` explains why.
     """
     db.info.setdefault(_WITHHELD, set()).add(email)
 
@@ -38,11 +38,11 @@ class Mailer:
         user_id: str | None = None,
         lifetime: float | None = None,
     ) -> "SessionMailer":
-        """A mailer for one transaction. With *discard*, its mails are never sent (see `enqueue`).
+        """A mailer for one transaction. With *discard*, its e-mails are never sent (see `enqueue`).
 
-        *user_id*: the account that the mails belong to. They are deleted with it and are part of its export.
-        *lifetime*: the seconds until the link in the mails expires. Expired mails are not sent, and their
-        content is deleted.
+        *user_id*: the account that the e-mails belong to. They are deleted with it and are part of its
+        export. *lifetime*: the seconds until the link in the e-mails expires. Expired e-mails are not sent,
+        and their content is deleted.
         """
         return SessionMailer(db, self.default_sender, discard, user_id, lifetime)
 

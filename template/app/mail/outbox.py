@@ -1,13 +1,13 @@
-"""The outbox: mails stored as rows in the same transaction as the change they are about. Template-owned.
+"""The outbox: e-mails stored as rows in the same transaction as the change they are about. Template-owned.
 
-A mail exists if and only if that change was committed. A worker (`worker.py`) takes rows with `lease`, which
-never gives one row to two workers, and sends them; `wakeup.py` tells it at the commit. Delivery is at least
-once: if a worker is killed after the server accepted the mail and before the row is deleted, another sends it
-again with the same Message-ID.
+An e-mail exists if and only if that change was committed. A worker (`worker.py`) takes rows with `lease`,
+which never gives one row to two workers, and sends them; `wakeup.py` wakes it at the commit. Delivery is at
+least once: if a worker is killed after the server accepts the e-mail but before the row is deleted, another
+worker sends the e-mail again with the same Message-ID.
 
-The content of a mail is encrypted (`stored.py`). A row is deleted when the mail was sent, when its account is
-deleted, or some time after it was set aside. Its content is deleted when the link in the mail expires. In
-development, `mailbox.py` keeps what was sent.
+An e-mail's content is encrypted (`stored.py`). A row is deleted once the e-mail is sent, when its account is
+deleted, or some time after it was set aside. Its content is deleted when the link in the e-mail expires. In
+development, `mailbox.py` keeps the e-mails that were sent.
 """
 
 from collections.abc import Iterable
@@ -41,8 +41,8 @@ DEAD = "dead"
 SENT = "sent"
 """Only in development: `mailbox.py`."""
 
-EXPIRED = "the link in the mail expired before it could be sent"
-"""The `last_error` of a mail that expired."""
+EXPIRED = "the link in the e-mail expired before the e-mail could be sent"
+"""The `last_error` of an e-mail that expired."""
 
 _SECRET = {"secret": True}  # nosec B105 - keeps a column out of exports; not a secret itself
 
@@ -52,7 +52,7 @@ def _now() -> datetime:
 
 
 class OutboxMessage(Base):
-    """A mail that waits to be sent or was set aside after its last attempt."""
+    """An e-mail that is waiting to be sent, or that was set aside after its last attempt."""
 
     __tablename__ = "mail_outbox"
     __table_args__ = (Index(None, "status", "next_attempt_at"),)
@@ -62,23 +62,23 @@ class OutboxMessage(Base):
     user_id: Mapped[str | None] = mapped_column(
         String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True, default=None
     )
-    """The account that the mail belongs to. It is deleted with the account and is part of its export."""
+    """The e-mail's account. The row is deleted with the account and is part of its export."""
     subject: Mapped[str] = mapped_column(Text, default="", server_default="")
     """The subject, for the owner and the operator. It stays until the row is deleted: put no secret in it."""
     message: Mapped[str] = mapped_column(Text, info=_SECRET | sealed_for(PURPOSE))
-    """The whole mail, sealed (`stored.py`). Empty after `expires_at`."""
+    """The whole e-mail, sealed (`stored.py`). Empty after `expires_at`."""
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """When the link in the mail expires. The mail is not sent after that."""
+    """When the link in the e-mail expires. The e-mail is not sent after that."""
     status: Mapped[str] = mapped_column(String(8), default=PENDING)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
-    """Attempts started. Counted when a worker takes the row, and identifies its lease."""
+    """Attempts started. The number increases when a worker takes the row, and identifies the lease."""
     unfinished: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     """How many of the attempts have no result: the worker died, or is sending now."""
     next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
-    """For a mail that was set aside, or sent: when that happened."""
+    """For an e-mail that was set aside, or sent: when that happened."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
     last_error: Mapped[str] = mapped_column(Text, default="")
-    """Why the last attempt failed, for the operator. Contains no token and no part of the mail."""
+    """Why the last attempt failed, for the operator. Contains no token and no part of the e-mail."""
 
 
 def enqueue(
@@ -94,12 +94,12 @@ def enqueue(
     With *discard*, the worker deletes the row without sending it. A request for an unknown e-mail address
     then does the same work as one for a known address, and its timing does not reveal which it was.
 
-    *user_id*: the account that the mail belongs to. The caller's transaction must keep it from being deleted.
-    *expires_at*: when the link in it expires.
+    *user_id*: the account that the e-mail belongs to. The caller's transaction must keep it from being
+    deleted. *expires_at*: when the link in it expires.
     """
     row = OutboxMessage(
         user_id=user_id,
-        # PostgreSQL stores no NUL in a text.
+        # PostgreSQL cannot store NUL in text.
         subject=message.subject.replace("\0", ""),
         message=sealed(StoredMail(addressed(message), discard), keys_of(db)),
         expires_at=expires_at,
@@ -144,20 +144,20 @@ async def lease(
 
 
 async def seconds_until_due(db: AsyncSession) -> float | None:
-    """Seconds until the next mail may be taken; None if none is waiting."""
+    """Seconds until the next e-mail can be taken; None if none is waiting."""
     waiting = select(OutboxMessage.next_attempt_at).where(OutboxMessage.status == PENDING)
     due = await db.scalar(waiting.order_by(OutboxMessage.next_attempt_at).limit(1))
-    # SQLite returns this column without a zone.
+    # SQLite returns this column without a time zone.
     return due and (due.replace(tzinfo=due.tzinfo or UTC) - _now()).total_seconds()
 
 
 async def renew(db: AsyncSession, row: OutboxMessage, duration: timedelta) -> bool:
-    """Keep the leased *row* for *duration* from now on. Returns False if the caller no longer has it."""
+    """Extend the lease of *row* to *duration* from now. Returns False if the caller no longer holds it."""
     return await _change(db, row, next_attempt_at=_now() + duration)
 
 
 async def remove(db: AsyncSession, ids: Iterable[int]) -> None:
-    """Delete the rows of mails that were sent or discarded."""
+    """Delete the rows of e-mails that were sent or discarded."""
     await db.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(list(ids))))
 
 
@@ -179,26 +179,27 @@ async def set_aside(db: AsyncSession, row: OutboxMessage, error: str) -> None:
 
 
 def is_expired(row: OutboxMessage) -> bool:
-    """Whether the link in the mail has expired."""
+    """Whether the link in the e-mail has expired."""
     return row.expires_at is not None and row.expires_at <= _now()
 
 
-async def blank_expired(db: AsyncSession) -> None:
-    """Delete the content of mails whose link has expired, and set the pending ones aside."""
+async def blank_expired(db: AsyncSession) -> int:
+    """Delete the content of e-mails whose links have expired. Set the pending ones aside; return how many."""
     now = _now()
     expired = (OutboxMessage.expires_at <= now, OutboxMessage.message != "")
-    waiting = update(OutboxMessage).where(*expired, OutboxMessage.status == PENDING)
-    for statement in (
-        waiting.values(status=DEAD, next_attempt_at=now, last_error=EXPIRED),
-        update(OutboxMessage).where(*expired).values(message=""),
-    ):
-        await db.execute(statement.execution_options(synchronize_session=False))
+    late = update(OutboxMessage).where(*expired, OutboxMessage.status == PENDING)
+    late = late.values(status=DEAD, next_attempt_at=now, last_error=EXPIRED).returning(OutboxMessage.id)
+    set_aside = await db.execute(late.execution_options(synchronize_session=False))
+    number = len(set_aside.all())
+    blank = update(OutboxMessage).where(*expired).values(message="")
+    await db.execute(blank.execution_options(synchronize_session=False))
+    return number
 
 
 async def dead_messages(
     db: AsyncSession, *, before: int | None = None, since: int | None = None, limit: int | None = None
 ) -> list[OutboxMessage]:
-    """Mails that were set aside, with ids below *before*, newest first; or from *since* on, oldest first."""
+    """E-mails that were set aside: with ids below *before*, newest first; or from *since*, oldest first."""
     query = select(OutboxMessage).where(OutboxMessage.status == DEAD)
     if before is not None:
         query = query.where(OutboxMessage.id < before)
@@ -209,24 +210,24 @@ async def dead_messages(
 
 
 async def dead_ids(db: AsyncSession) -> list[int]:
-    """The ids of all mails that were set aside, oldest first."""
+    """The ids of all e-mails that were set aside, oldest first."""
     query = select(OutboxMessage.id).where(OutboxMessage.status == DEAD)
     return list(await db.scalars(query.order_by(OutboxMessage.id)))
 
 
 async def dead_message(db: AsyncSession, message_id: int) -> OutboxMessage | None:
-    """The mail that was set aside with this id, or None."""
+    """The e-mail with this id if it was set aside, or None."""
     query = select(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.status == DEAD)
     return await db.scalar(query)
 
 
 def can_be_sent(row: OutboxMessage) -> bool:
-    """Whether the mail still has its content, and its link has not expired."""
+    """Whether the e-mail still has its content and its link has not expired."""
     return row.message != "" and not is_expired(row)
 
 
 async def retry(db: AsyncSession, message_id: int) -> bool:
-    """Queue a dead mail again with all attempts. Returns False if there is none, or if it has expired."""
+    """Queue a dead e-mail again and reset its attempts. Returns False if there is none or it has expired."""
     sendable = (
         OutboxMessage.id == message_id,
         OutboxMessage.status == DEAD,
@@ -244,7 +245,7 @@ async def retry(db: AsyncSession, message_id: int) -> bool:
 
 
 async def drop(db: AsyncSession, message_id: int) -> bool:
-    """Delete a dead mail. Returns False if it does not exist."""
+    """Delete a dead e-mail. Returns False if it does not exist."""
     this_one = delete(OutboxMessage).where(OutboxMessage.id == message_id, OutboxMessage.status == DEAD)
     dropped = await db.execute(
         this_one.returning(OutboxMessage.id).execution_options(synchronize_session=False)
@@ -253,7 +254,7 @@ async def drop(db: AsyncSession, message_id: int) -> bool:
 
 
 async def remove_dead(db: AsyncSession, before: datetime) -> None:
-    """Delete mails that were set aside, or kept in development, before that time."""
+    """Delete e-mails that were set aside, or kept in development, earlier than *before*."""
     old = (OutboxMessage.status.in_((DEAD, SENT)), OutboxMessage.next_attempt_at < before)
     await db.execute(delete(OutboxMessage).where(*old))
 
@@ -276,7 +277,7 @@ async def _change(db: AsyncSession, row: OutboxMessage, **values: object) -> boo
 
 
 async def pending_messages(db: AsyncSession) -> list[EmailMessage]:
-    """Mails waiting to be sent, oldest first, excluding those that will be discarded."""
+    """E-mails waiting to be sent, oldest first, excluding those that will be discarded."""
     waiting = select(OutboxMessage.message).where(OutboxMessage.status == PENDING)
     keys = keys_of(db)
     stored = [opened(text, keys) for text in await db.scalars(waiting.order_by(OutboxMessage.id))]

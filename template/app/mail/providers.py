@@ -1,11 +1,11 @@
 """Mail providers with an HTTP API: Amazon SES, SendGrid, Mailgun and Resend.
 
-Template-owned; change the time at the top as you like. hawkapi-mail's backends for them are not used: they
-do not tell which refusals are final, the one for SES blocks the event loop and resends a mail on its own
-after a timeout, and the one for SendGrid refuses a sender with a name.
+Template-owned; change the timeout at the top as you like. hawkapi-mail's backends for them are not used: they
+do not indicate which rejections are final, the SES backend blocks the event loop and resends an e-mail on its
+own after a timeout, and the SendGrid backend rejects a sender with a name.
 
-SES, SendGrid and Mailgun can send a mail twice if the connection breaks after they accepted it. Resend
-recognizes the mail by its idempotency key for a day.
+SES, SendGrid and Mailgun can send an e-mail twice if the connection breaks after they accept it. For a day,
+Resend recognizes an e-mail by its idempotency key.
 """
 
 import asyncio
@@ -30,21 +30,21 @@ TIMEOUT = 10.0
 """Seconds to connect to a provider, and to wait for each part of its response."""
 
 _OUR_ACCOUNT = frozenset({401, 402, 403, 404})
-"""Statuses about our key, our bill, our sender address or our domain. The mail is fine."""
+"""Statuses about our key, our bill, our sender address or our domain. The e-mail is fine."""
 _PASSING = frozenset({408, 425, 429})
 """The client errors that are not final (RFC 9110, 15.5.9; RFC 8470; RFC 6585)."""
 
 
 @dataclass
 class HTTPBackend:
-    """Posts mails to a provider."""
+    """Posts e-mails to a provider."""
 
     name: str
     url: str
     arguments: Callable[[EmailMessage], dict[str, Any]]
-    """The arguments of `httpx` that send this mail. Raises ValueError if the mail cannot be encoded."""
+    """The arguments for `httpx` to send this e-mail. Raises ValueError if the e-mail cannot be encoded."""
     remedy: str
-    """What to check if the provider refuses the account."""
+    """What to check if the provider rejects the account."""
     client: httpx.AsyncClient = field(repr=False)
 
     async def send(self, message: EmailMessage) -> SendResult:
@@ -57,7 +57,7 @@ class HTTPBackend:
         try:
             response = await self.client.send(request)
         except httpx.ConnectError as error:
-            # Names the cause. No mail was sent yet, so it cannot quote one.
+            # It names the cause. No e-mail was sent yet, so it cannot quote one.
             raise SendError(f"{self.name}: ConnectError: {error}") from error
         except httpx.HTTPError as error:
             raise SendError(f"{self.name}: {type(error).__name__}") from error
@@ -70,7 +70,7 @@ class HTTPBackend:
         said = f"{self.name}: {status} {reason}".rstrip()
         if status in _OUR_ACCOUNT:
             return Misconfigured(f"{said}; check {self.remedy}")
-        # Resend is still handling an earlier attempt, whose connection broke.
+        # Resend is still handling an earlier attempt whose connection broke.
         is_passing = status in _PASSING or reason == "concurrent_idempotent_requests"
         return Undeliverable(said) if 400 <= status < 500 and not is_passing else SendError(said)
 
@@ -112,7 +112,7 @@ def _for_sendgrid(message: EmailMessage) -> dict[str, Any]:
         "subject": message.subject,
         "content": [{"type": kind, "value": text} for kind, text in texts.items() if text],
         "headers": _own_headers(message) | {"Message-ID": message.message_id},
-        # Click tracking would send the secret links in mails through another server.
+        # Click tracking would send the secret links in e-mails through another server.
         "tracking_settings": {"click_tracking": {"enable": False}, "open_tracking": {"enable": False}},
     }
     if message.reply_to:
@@ -172,7 +172,7 @@ def _for_resend(message: EmailMessage) -> dict[str, Any]:
         ],
     }
     given = {name: value for name, value in mail.items() if value}
-    # At most 256 characters. Their beginning is the random part.
+    # At most 256 characters are allowed. The random part comes first.
     return {"json": given, "headers": {"Idempotency-Key": message.message_id[:256]}}
 
 
@@ -194,7 +194,7 @@ def mailgun(settings: Settings) -> HTTPBackend:
 
 def _for_mailgun(message: EmailMessage) -> dict[str, Any]:
     return {
-        # Click tracking would send the secret links in mails through another server.
+        # Click tracking would send the secret links in e-mails through another server.
         "data": {"to": message.all_recipients(), "o:tracking": "no"},
         "files": {"message": ("message.eml", message.to_mime(), "message/rfc822")},
     }
@@ -205,7 +205,7 @@ def _for_mailgun(message: EmailMessage) -> dict[str, Any]:
 
 @dataclass
 class SESBackend:
-    """Sends mails with boto3. Without an access key it looks for one in ~/.aws, or for the machine's role.
+    """Sends e-mails with boto3. Without an access key, boto3 looks in ~/.aws, or for the machine's role.
 
     https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
     """
@@ -240,9 +240,9 @@ class SESBackend:
 
     @cached_property
     def _client(self) -> Any:
-        # At DEBUG it logs whole mails.
+        # At DEBUG, botocore logs whole e-mails.
         logging.getLogger("botocore").setLevel(logging.INFO)
-        # It would send a mail again if the response is lost. The worker counts the attempts.
+        # boto3 would resend an e-mail if the response is lost. The worker makes and counts the attempts.
         once = {"total_max_attempts": 1}
         options = import_module("botocore.config").Config(
             connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries=once
@@ -269,7 +269,7 @@ def _refusal_of_ses(response: dict[str, Any]) -> SendError:
     said = f"ses: {status} {code}" if re.fullmatch(r"[A-Za-z]{1,60}", code) else f"ses: {status}"
     if status >= 500 or status in _PASSING or "Throttling" in code:
         return SendError(said)
-    # The message is the only difference between a bad mail and a sender or sandbox recipient that SES has not
+    # Only the message distinguishes a bad e-mail from a sender or sandbox recipient that SES has not
     # verified.
     is_unverified = "not verified" in error.get("Message", "")
     if code in ("BadRequestException", "MessageRejected") and not is_unverified:
@@ -280,11 +280,11 @@ def _refusal_of_ses(response: dict[str, Any]) -> SendError:
 
 def _require_addresses(message: EmailMessage) -> None:
     if not message.sender or not message.all_recipients():
-        raise Undeliverable("the mail has no sender or no recipient")
+        raise Undeliverable("the e-mail has no sender or no recipient")
 
 
 def _unwritable(error: ValueError) -> Undeliverable:
-    return Undeliverable(f"the mail cannot be written ({type(error).__name__})")
+    return Undeliverable(f"the e-mail cannot be encoded ({type(error).__name__})")
 
 
 def _client_with_token(key: SecretStr) -> httpx.AsyncClient:

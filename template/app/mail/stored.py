@@ -1,7 +1,7 @@
-"""The stored form of a mail in the outbox: JSON, encrypted with a key of SECRET_KEY. Template-owned.
+"""How the outbox stores an e-mail: as JSON, encrypted with a key derived from SECRET_KEY. Template-owned.
 
-A mail can contain a link that opens an account, so a copy of the table must not be readable. The recipient is
-encrypted, too, so that someone who can write to the table cannot send a link elsewhere. Rows outlive
+An e-mail can contain a link that opens an account, so a copy of the table must not be readable. The recipient
+is encrypted, too, so that someone who can write to the table cannot send a link elsewhere. Rows outlive
 releases: add fields only with a default, and never rename one.
 """
 
@@ -21,14 +21,14 @@ PURPOSE = "outbox"
 
 
 class StoredMail(msgspec.Struct):
-    """A mail, and whether it is discarded instead of sent."""
+    """An e-mail, and whether it is discarded instead of sent."""
 
     message: EmailMessage
     discard: bool = False
 
 
 def keys_of(db: AsyncSession) -> KeyRing:
-    """The keys that open the mails of the application that created *db*."""
+    """The keys that open the e-mails of the application that created *db*."""
     return KeyRing.of(services_of_session(db).settings, PURPOSE)
 
 
@@ -38,7 +38,7 @@ def sealed(mail: StoredMail, keys: KeyRing) -> str:
 
 
 def opened(text: str, keys: KeyRing) -> StoredMail:
-    """Read what `sealed` returned, or the plain JSON of an older version.
+    """Read the text that `sealed` returned, or the plain JSON of an older version.
 
     Raises:
         CannotDecrypt: it was sealed with another SECRET_KEY.
@@ -51,8 +51,8 @@ def opened(text: str, keys: KeyRing) -> StoredMail:
 def addressed(message: EmailMessage) -> EmailMessage:
     """A copy of *message* with the Message-ID and Date that every attempt uses.
 
-    A mail server recognizes a mail that was sent twice by its Message-ID. `Auto-Submitted` keeps mail
-    programs from replying automatically (RFC 3834, section 5). A header that *message* has is kept.
+    A mail server can recognize a duplicate e-mail by its Message-ID. `Auto-Submitted` keeps mail programs
+    from replying automatically (RFC 3834, section 5). Headers that *message* already has are kept.
     """
     headers = {"Date": format_datetime(datetime.now(UTC)), "Auto-Submitted": "auto-generated"}
     given = {name.lower() for name in message.headers}

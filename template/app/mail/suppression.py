@@ -1,7 +1,9 @@
-"""Recipients that get no mail, although the application sends it. Template-owned.
+"""Recipients that get no e-mail, even though the application sends it. Template-owned.
 
-A feature that knows such addresses adds a function to SUPPRESSIONS when it is imported. The worker asks them
-just before it sends. So a request does the same for every address, and its response reveals nothing.
+A feature that knows such addresses adds a function to SUPPRESSIONS when it is imported. The worker calls
+these functions just before it sends. So a request does the same for every address, and its response reveals
+nothing. A feature that wants to know when a server says that a mailbox does not exist adds a function to
+ON_MISSING.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,17 +14,30 @@ from hawkapi_sqlalchemy import Database
 from sqlalchemy.ext.asyncio import AsyncSession
 
 type Suppression = Callable[[AsyncSession, set[str]], Awaitable[set[str]]]
-"""Returns the addresses, of those given, that get no mail."""
+"""Returns those of the given addresses that get no e-mail."""
 
 SUPPRESSIONS: list[Suppression] = []
 
+ON_MISSING: list[Callable[[AsyncSession, set[str]], Awaitable[None]]] = []
+"""Called with addresses that have no mailbox, in the transaction that sets the mail to them aside."""
+
 
 async def is_suppressed(database: Database, message: EmailMessage) -> bool:
-    """Whether no recipient of *message* may get it."""
-    left = {parseaddr(each)[1] or each for each in message.all_recipients()}
+    """Whether every recipient of *message* is suppressed."""
+    left = _addresses(message)
     if not SUPPRESSIONS or not left:
         return False
     async with database.session(commit=False) as db:
         for suppressed in SUPPRESSIONS:
             left -= await suppressed(db, left)
     return not left
+
+
+async def note_missing(db: AsyncSession, message: EmailMessage) -> None:
+    """Call the functions in ON_MISSING: the recipients of *message* have no mailbox."""
+    for note in ON_MISSING:
+        await note(db, _addresses(message))
+
+
+def _addresses(message: EmailMessage) -> set[str]:
+    return {parseaddr(each)[1] or each for each in message.all_recipients()}

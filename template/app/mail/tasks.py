@@ -4,11 +4,12 @@ from datetime import timedelta
 
 from app import clock
 from app.mail import outbox
+from app.mail.outcomes import tell
 from app.tasks import PeriodicTask
 from app.web import App
 
 CLEANING = 600.0
-"""Seconds between two runs, which delete expired content and mails that were set aside long ago."""
+"""Seconds between runs, which delete expired content and e-mails that were set aside long ago."""
 
 
 def install(app: App) -> None:
@@ -17,7 +18,8 @@ def install(app: App) -> None:
 
     async def clean() -> None:
         async with database.session() as db:
-            await outbox.blank_expired(db)
+            late = await outbox.blank_expired(db)
             await outbox.remove_dead(db, clock.now() - retention)
+        tell(database, "dead", late)
 
     app.state.tasks.append(PeriodicTask("clean the outbox", CLEANING, clean))

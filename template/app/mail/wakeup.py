@@ -1,7 +1,7 @@
-"""Wakes the workers when a mail is committed, with LISTEN and NOTIFY of PostgreSQL. Template-owned.
+"""Wakes the workers when an e-mail is committed, with PostgreSQL's LISTEN and NOTIFY. Template-owned.
 
-On SQLite, and behind a pooler that does not pass notifications on, a worker only looks often enough
-(`IDLE` in `worker.py`). A notification that is lost delays a mail by at most `IDLE_LISTENING`.
+On SQLite, and behind a pooler that does not forward notifications, a worker polls the outbox instead (`IDLE`
+in `worker.py`). A lost notification delays an e-mail by at most `IDLE_LISTENING`.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ CHANNEL = "mail_outbox"
 RECONNECT = 2.0
 """Seconds between attempts to listen again."""
 CHECK = 30.0
-"""Seconds between checks of the connection. One that a firewall has dropped does not report that."""
+"""Seconds between checks of the connection. A connection that a firewall has dropped does not report it."""
 TIMEOUT = 5.0
 """Seconds for a check, and for the first notification to arrive."""
 
@@ -36,24 +36,24 @@ def _announce(mapper: Any, connection: Connection, row: OutboxMessage) -> None:
 
 
 def _notify(connection: Connection, payload: str = "") -> None:
-    # PostgreSQL delivers at the commit, and several notifications of one transaction as one.
+    # PostgreSQL delivers notifications at the commit, and merges those of one transaction into one.
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_notify(CHANNEL, payload)))
 
 
 class Bell:
-    """Rings when mails may have been committed."""
+    """Rings when e-mails may have been committed."""
 
     def __init__(self) -> None:
         self.is_listening = False
-        """Whether it rings for every mail. If not, look often."""
+        """Whether it rings for every e-mail. If not, poll often."""
         self._rung = asyncio.Event()
 
     def ring(self) -> None:
         self._rung.set()
 
     def clear(self) -> None:
-        """Forget what has rung. Call it before you look for mails."""
+        """Forget earlier rings. Call this before you look for e-mails."""
         self._rung.clear()
 
     async def wait(self, stop: asyncio.Event, seconds: float) -> None:
@@ -84,7 +84,7 @@ async def _listen(database: Database, bell: Bell) -> None:
     while True:
         try:
             if not await _listen_once(engine, bell, fault):
-                logger.info("notifications of new mails do not arrive: the worker looks for mails instead")
+                logger.info("notifications of new e-mails do not arrive: the worker polls the outbox instead")
                 return
         except Exception as error:
             fault.failed(error)
@@ -109,14 +109,14 @@ async def _listen_once(engine: AsyncEngine, bell: Bell, fault: Fault) -> bool:
     async with _own_connection(engine) as connection:
         connection.add_termination_listener(end)
         await connection.add_listener(CHANNEL, heard)
-        # Behind a pooler LISTEN succeeds, but its notifications may never arrive.
+        # Behind a pooler, LISTEN succeeds, but its notifications may never arrive.
         async with engine.begin() as other:
             await other.run_sync(_notify, own)
         if not await _is_set(echoed, TIMEOUT):
             return False
         fault.ended()
         bell.is_listening = True
-        # For mails that were committed before LISTEN.
+        # For e-mails that were committed before LISTEN.
         bell.ring()
         try:
             while not await _is_set(ended, CHECK):
@@ -135,7 +135,7 @@ async def _own_connection(engine: AsyncEngine) -> AsyncGenerator[Any]:
     try:
         yield connection
     finally:
-        # Aborts it after that time. Its own `timeout` does not bound the wait for a cancel request.
+        # The timeout aborts the connection. Its own `timeout` does not limit the wait for a cancel request.
         with suppress(Exception):
             async with asyncio.timeout(1):
                 await connection.close()

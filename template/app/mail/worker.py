@@ -1,7 +1,7 @@
-"""Sends the mails in the outbox. Runs inside `app dev`, or as a separate process with `app worker`.
+"""Sends the e-mails in the outbox. Runs inside `app dev`, or as a separate process with `app worker`.
 
 Template-owned; change the times at the top as you like. Any number of workers may run at once. Log lines
-identify rows by id and never contain an address, a link or text of a mail.
+identify rows by id and never contain an address, a link or text from an e-mail.
 """
 
 import asyncio
@@ -16,10 +16,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.faults import Fault
 from app.keys import CannotDecrypt
 from app.mail import mailbox, outbox
-from app.mail.backends import Misconfigured, Undeliverable, build_backend
+from app.mail.backends import build_backend
 from app.mail.outbox import OutboxMessage
+from app.mail.outcomes import Outcome, tell
+from app.mail.send_errors import Misconfigured, NoSuchMailbox, Undeliverable
 from app.mail.stored import StoredMail, keys_of, opened
-from app.mail.suppression import is_suppressed
+from app.mail.suppression import is_suppressed, note_missing
 from app.mail.wakeup import listening
 from app.settings import Settings
 from app.web.database_errors import names_of
@@ -31,37 +33,36 @@ IDLE = 0.5
 IDLE_LISTENING = 5.0
 """The same, while the database wakes the worker (`wakeup.py`)."""
 BUSY = 0.2
-"""Seconds until the next check after a mail, because more may follow soon."""
+"""Seconds until the next check after an e-mail, because more may follow soon."""
 MAX_PAUSE = 5.0
 """The maximum number of seconds between attempts while the database is unavailable."""
 FIRST_RETRY = 10.0
 """Seconds before the second attempt. The delay doubles with each further attempt, plus or minus 20
 percent."""
 MAX_RETRY = 3600.0
-"""The maximum number of seconds between attempts to send a mail, plus or minus 20 percent. The default of
-MAIL_MAX_ATTEMPTS then takes about a day, so that a mail outlasts a long outage of the mail server."""
+"""The maximum number of seconds between attempts to send an e-mail, plus or minus 20 percent. The default of
+MAIL_MAX_ATTEMPTS then takes about a day, so that an e-mail outlasts a long outage of the mail server."""
 LEASE = 8.0
-"""Seconds until another worker takes the mail of a worker that was killed. The workers' clocks must agree to
-within a few seconds. Otherwise one takes a mail that another is still sending."""
+"""Seconds until another worker takes the e-mail of a worker that was killed. The workers' clocks must agree
+to within a few seconds. Otherwise one worker takes an e-mail that another is still sending."""
 MAX_DEATHS = 5
-"""A mail is set aside when this many workers have died while they sent it, because it may be what kills them.
-Each makes the next worker wait longer, about 2.5 minutes in all: long enough for a few unlucky restarts."""
+"""An e-mail is set aside after this many workers have died while sending it, because it may have killed them.
+Each death makes the next worker wait longer, about 2.5 minutes in all: enough for a few unlucky restarts."""
 RENEWAL = 2.0
-"""Seconds between renewals of the lease while a mail is sent. Several may fail before the lease expires."""
+"""Seconds between lease renewals while an e-mail is sent. Several can fail before the lease expires."""
 STEPS = 12
-"""The steps of an SMTP delivery, from the connection with TLS and a login to the end. SMTP_TIMEOUT limits
-each."""
+"""The number of steps in an SMTP delivery, including TLS and a login. SMTP_TIMEOUT limits each one."""
 
 
 class _LeaseLost(Exception):
-    """Another worker has the mail, or it was deleted or set aside."""
+    """Another worker has the e-mail, or it was deleted or set aside."""
 
 
 class Worker:
-    """Takes mails from the outbox one at a time and sends them.
+    """Takes e-mails from the outbox one at a time and sends them.
 
-    One at a time has three advantages: only one lease has to be renewed, a mail that kills the process does
-    not cost other mails an attempt, and no rows have to be returned when the worker stops.
+    One at a time has three advantages: only one lease has to be renewed, an e-mail that kills the process
+    does not cost other e-mails an attempt, and no rows have to be returned when the worker stops.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Worker:
     ) -> None:
         """*send_timeout*: seconds after which a send is cancelled and counts as failed.
 
-        *keep_sent*: keep sent mails for the development mailbox instead of deleting them.
+        *keep_sent*: keep sent e-mails for the development mailbox instead of deleting them.
         """
         self.backend = backend
         self._database = database
@@ -84,12 +85,12 @@ class Worker:
         self.send_timeout = send_timeout
         self._keep_sent = keep_sent
         self._finished: set[int] = set()
-        """Ids of rows whose mails were sent but which are not yet deleted."""
+        """Ids of rows that are not deleted yet, although their e-mails were sent."""
         self._to_keep: set[int] = set()
         """The same, for rows that are kept."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send until *stop* is set. A send that has started is finished first."""
+        """Send until *stop* is set. A send that has started finishes first."""
         pause, fault, is_busy = 0.0, Fault(logger, "the mail worker"), True
         async with listening(self._database) as bell:
             while not stop.is_set():
@@ -109,7 +110,7 @@ class Worker:
         await self._say_goodbye()
 
     async def run_once(self) -> int:
-        """Send the mails that are due now. Returns the number of rows handled.
+        """Send the e-mails that are due now. Returns the number of rows handled.
 
         Raises:
             SQLAlchemyError: the database is unavailable.
@@ -130,15 +131,17 @@ class Worker:
             if _deaths(row):
                 await outbox.renew(db, row, self._lease_of(row))
         if _deaths(row) >= MAX_DEATHS:
-            await self._set_aside(row, f"{MAX_DEATHS} workers died while they sent the mail")
+            await self._set_aside(row, f"{MAX_DEATHS} workers died while sending the e-mail")
             return True
         try:
             mail = opened(row.message, keys)
         except CannotDecrypt:
-            await self._set_aside(row, "the mail cannot be opened: it was stored with another SECRET_KEY")
+            await self._set_aside(
+                row, "the e-mail cannot be decrypted: it was stored with another SECRET_KEY"
+            )
             return True
         except msgspec.MsgspecError:
-            await self._set_aside(row, "the stored mail cannot be read")
+            await self._set_aside(row, "the stored e-mail cannot be read")
             return True
         if outbox.is_expired(row) and not mail.discard:
             await self._set_aside(row, outbox.EXPIRED)
@@ -148,13 +151,16 @@ class Worker:
         return True
 
     async def _send(self, row: OutboxMessage, mail: StoredMail) -> None:
-        is_discarded = mail.discard
+        outcome: Outcome = "discarded" if mail.discard else "sent"
         try:
-            is_discarded = is_discarded or await is_suppressed(self._database, mail.message)
-            if not is_discarded:
+            if outcome == "sent" and await is_suppressed(self._database, mail.message):
+                outcome = "suppressed"
+            if outcome == "sent":
                 await self._deliver(row, mail.message)
         except _LeaseLost:
             logger.warning("mail %d is left: another worker has it, or it was deleted or expired", row.id)
+        except NoSuchMailbox as error:
+            await self._set_aside(row, str(error), without_mailbox=mail.message)
         except Undeliverable as error:
             await self._set_aside(row, str(error))
         except Exception as error:
@@ -162,11 +168,12 @@ class Worker:
                 logger.error("no mail can be sent: %s", error)
             await self._retry_or_set_aside(row, _describe(error))
         else:
-            (self._to_keep if self._keep_sent and not is_discarded else self._finished).add(row.id)
-            logger.info("mail %d %s", row.id, "discarded" if is_discarded else "sent")
+            (self._to_keep if self._keep_sent and outcome == "sent" else self._finished).add(row.id)
+            logger.info("mail %d %s", row.id, outcome)
+            tell(self._database, outcome)
 
     async def _deliver(self, row: OutboxMessage, message: EmailMessage) -> None:
-        """Send *message*, and keep the lease until then, however slow the server is."""
+        """Send *message*, and renew the lease meanwhile, however slow the server is."""
         sending = asyncio.create_task(asyncio.wait_for(self.backend.send(message), self.send_timeout))
         try:
             while not (await asyncio.wait([sending], timeout=RENEWAL))[0]:
@@ -183,11 +190,11 @@ class Worker:
             async with self._database.session() as db:
                 return await outbox.renew(db, row, self._lease_of(row))
         except (SQLAlchemyError, OSError):
-            # Cancelling could send the mail twice. Without a database no other worker can take it either.
+            # Cancelling could send the e-mail twice. Without a database, no other worker can take it either.
             return True
 
     def _lease_of(self, row: OutboxMessage) -> timedelta:
-        """How long to take *row* for: longer after a worker died, so that the next one waits longer."""
+        """How long to lease *row*: longer after a worker died, so that the next one waits longer."""
         deaths = _deaths(row)
         return timedelta(seconds=max(LEASE, self._retry.delay_for(deaths) if deaths else 0))
 
@@ -198,7 +205,7 @@ class Worker:
         return IDLE_LISTENING if seconds is None else min(max(seconds, BUSY), IDLE_LISTENING)
 
     async def _retry_or_set_aside(self, row: OutboxMessage, error: str) -> None:
-        # A worker that died, in a restart for example, does not shorten the time that a mail is tried.
+        # A worker's death, in a restart for example, does not use up one of the e-mail's attempts.
         attempts = row.attempts - _deaths(row)
         if attempts >= self._retry.max_attempts:
             await self._set_aside(row, error)
@@ -207,14 +214,20 @@ class Worker:
         logger.warning("mail %d failed, attempt %d: %s", row.id, row.attempts, error)
         async with self._database.session() as db:
             await outbox.put_back(db, row, delay, error)
+        tell(self._database, "retried")
 
-    async def _set_aside(self, row: OutboxMessage, error: str) -> None:
+    async def _set_aside(
+        self, row: OutboxMessage, error: str, *, without_mailbox: EmailMessage | None = None
+    ) -> None:
         logger.error("mail %d set aside after %d attempts: %s", row.id, row.attempts, error)
         async with self._database.session() as db:
             await outbox.set_aside(db, row, error)
+            if without_mailbox is not None:
+                await note_missing(db, without_mailbox)
+        tell(self._database, "dead")
 
     async def _remove_finished(self) -> None:
-        # If this fails, it is retried before anything else: a mail must not be sent twice.
+        # If this fails, it is retried before anything else: an e-mail must not be sent twice.
         if self._finished or self._to_keep:
             async with self._database.session() as db:
                 await outbox.remove(db, self._finished)

@@ -1,4 +1,6 @@
-"""Webhooks of mail providers: a mailbox that bounces or complains gets no more mail until it is confirmed.
+"""A mailbox that bounces or complains gets no more e-mail until it is confirmed.
+
+The webhooks of mail providers report such mailboxes, and an SMTP server says which ones do not exist.
 
 Start reading at `bounces.py`.
 """
@@ -6,10 +8,15 @@ Start reading at `bounces.py`.
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from hawkapi import Request
+from hawkapi.responses.response import Response
+from hawkapi.routing.router import Router
+
 from app.database import session_of
 from app.limits import Limiter
-from app.mail.suppression import SUPPRESSIONS
-from app.mail_webhooks.bounces import clear, marked_among, remove_old
+from app.mail.suppression import ON_MISSING, SUPPRESSIONS
+from app.mail_webhooks.administration import router as administration
+from app.mail_webhooks.bounces import NotMarked, clear, mark_missing, marked_among, remove_old
 from app.mail_webhooks.mailgun import MailgunWebhook
 from app.mail_webhooks.resend import ResendWebhook
 from app.mail_webhooks.routes import router_for
@@ -19,19 +26,20 @@ from app.mail_webhooks.webhooks import Webhook
 from app.settings import Settings, SettingsError
 from app.tasks import PeriodicTask
 from app.users import User
-from app.web import App
+from app.web import App, Problem
 
 REQUIRES = ("limits", "users")
 """Features that are installed before this one."""
 
 _PROOFS = ("on_after_verify", "on_after_reset_password", "on_after_change_email")
-"""The hooks of events in which a mailed link was used, so that its mailbox receives mail."""
+"""The hooks for events in which an e-mailed link was used, which proves that its mailbox receives e-mail."""
 
 SUPPRESSIONS.append(marked_among)
+ON_MISSING.append(mark_missing)
 
 
 def install(app: App) -> None:
-    """Add the route, and clear a mailbox when a link that was mailed to it is used.
+    """Add the routes, and clear a mailbox when a link that was e-mailed to it is used.
 
     Raises:
         SettingsError: a key cannot be read.
@@ -42,6 +50,14 @@ def install(app: App) -> None:
         raise SettingsError(str(error)) from None
     app.tag_descriptions["mail"] = "What mail providers report about your e-mails."
     app.include_router(router_for(webhooks))
+    for_superusers = Router(prefix=app.state.settings.users_prefix)
+    for_superusers.include_router(administration)
+    app.include_router(for_superusers)
+
+    @app.exception_handler(NotMarked)
+    async def not_marked(request: Request, error: NotMarked) -> Response:
+        return Problem(404, str(error)).to_response()
+
     database = app.state.db
 
     async def remove_old_marks() -> None:

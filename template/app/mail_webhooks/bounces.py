@@ -1,8 +1,9 @@
-"""Mailboxes that get no mail, because it bounced or because their owner complained about it.
+"""Mailboxes that get no e-mail, because one bounced or because their owner complained about one.
 
-The worker discards their mails just before it sends them, so no request reveals which addresses are marked. A
-mark is cleared when a mailed link is used, or by `app mail-webhooks clear`. The row stays, so that an older
-event that arrives late or again does not mark the mailbox anew.
+A provider reports them, or an SMTP server rejects them as unknown. The worker discards their e-mails just
+before it would send them, so no request reveals which addresses are marked. A mark is cleared when an
+e-mailed link is used, by a superuser, or by `app mail-webhooks clear`. The row stays, so that an older event
+that arrives late or twice does not mark the mailbox again.
 """
 
 import logging
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ForeignKey, String, delete, select, update
+from sqlalchemy import ForeignKey, String, delete, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -18,7 +19,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import clock
 from app.clock import UTCDateTime
 from app.database import Base
+from app.i18n import gettext as _
 from app.users import User, normalize_email
+from app.users.audit import record
 
 logger = logging.getLogger("app.mail")
 
@@ -26,11 +29,18 @@ BOUNCE = "bounce"
 COMPLAINT = "complaint"
 
 KEPT = timedelta(days=365)
-"""How long a mark without an account is kept. The next mail after that may bounce, which marks it again."""
+"""How long a mark without an account is kept. The next e-mail after that may bounce, which marks it again."""
+
+
+class NotMarked(ValueError):
+    """The mailbox is not marked."""
+
+    def __init__(self) -> None:
+        super().__init__(_("This mailbox is not marked, so it gets e-mail."))
 
 
 class Event(NamedTuple):
-    """A provider reports that *email* bounces for good, or complained."""
+    """A provider's report that *email* bounces permanently, or that its owner complained."""
 
     email: str
     reason: str
@@ -50,7 +60,7 @@ class BouncedMailbox(Base):
     reason: Mapped[str] = mapped_column(String(16))
     bounced_at: Mapped[datetime] = mapped_column(UTCDateTime)
     cleared_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """Since then the mailbox gets mail again. Older events are ignored."""
+    """Since this time, the mailbox gets e-mail again. Older events are ignored."""
 
 
 async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
@@ -72,6 +82,11 @@ async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
             logger.warning("a mailbox gets no more mail (%s)", event.reason, extra={"user_id": owner})
 
 
+async def mark_missing(db: AsyncSession, addresses: Iterable[str]) -> None:
+    """Mark the mailboxes of *addresses*, which an SMTP server has just refused as unknown."""
+    await mark(db, [Event(each, BOUNCE, clock.now()) for each in addresses])
+
+
 async def marked_among(db: AsyncSession, addresses: Iterable[str]) -> set[str]:
     """Those of *addresses* that are marked."""
     normalized = {each: normalize_email(each) for each in addresses}
@@ -84,7 +99,7 @@ async def marked_among(db: AsyncSession, addresses: Iterable[str]) -> set[str]:
 
 
 async def clear(db: AsyncSession, email: str) -> bool:
-    """Send mail to *email* again. Returns False if it was not marked."""
+    """Send e-mail to *email* again. Returns False if it was not marked."""
     marked = (BouncedMailbox.email == normalize_email(email), BouncedMailbox.cleared_at.is_(None))
     statement = update(BouncedMailbox).where(*marked).values(cleared_at=clock.now())
     cleared = await db.execute(
@@ -93,13 +108,26 @@ async def clear(db: AsyncSession, email: str) -> bool:
     return cleared.scalar_one_or_none() is not None
 
 
+async def clear_by_hand(db: AsyncSession, email: str) -> None:
+    """What superusers and the command do: like `clear`, and the audit log has it. Raises `NotMarked`."""
+    row = await db.get(BouncedMailbox, normalize_email(email))
+    if row is None or not await clear(db, email):
+        raise NotMarked
+    record(db, "mailbox_cleared", row.user_id)
+
+
 async def remove_old(db: AsyncSession) -> None:
-    """Delete the marks without an account that are older than KEPT. Those of accounts go with the account."""
+    """Delete marks without an account that are older than KEPT. An account's marks are deleted with it."""
     old = (BouncedMailbox.user_id.is_(None), BouncedMailbox.bounced_at < clock.now() - KEPT)
     await db.execute(delete(BouncedMailbox).where(*old))
 
 
-async def all_marked(db: AsyncSession) -> list[BouncedMailbox]:
-    """The marked mailboxes, newest first."""
-    marked = select(BouncedMailbox).where(BouncedMailbox.cleared_at.is_(None))
-    return list(await db.scalars(marked.order_by(BouncedMailbox.bounced_at.desc(), BouncedMailbox.email)))
+async def marked(
+    db: AsyncSession, *, before: tuple[datetime, str] | None = None, limit: int | None = None
+) -> list[BouncedMailbox]:
+    """The marked mailboxes, newest first. *before*: time and address of the last one of the previous page."""
+    order = (BouncedMailbox.bounced_at, BouncedMailbox.email)
+    query = select(BouncedMailbox).where(BouncedMailbox.cleared_at.is_(None))
+    if before is not None:
+        query = query.where(tuple_(*order) < before)
+    return list(await db.scalars(query.order_by(*(each.desc() for each in order)).limit(limit)))

@@ -1,4 +1,4 @@
-"""Mailboxes that get no mail, because it bounced or because their owner complained."""
+"""Mailboxes that get no e-mail, because one bounced or because their owner complained."""
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ cli = typer.Typer(no_args_is_help=True, help=__doc__)
 @cli.command()
 @friendly_errors
 def bounced() -> None:
-    """List the mailboxes that get no mail, newest first."""
+    """List the mailboxes that get no e-mail, newest first."""
     rows = asyncio.run(_bounced())
     for row in rows:
         typer.echo(f"{row.bounced_at:%Y-%m-%d %H:%M}  {row.reason:9}  {row.email}")
@@ -27,21 +27,27 @@ def bounced() -> None:
 @cli.command()
 @friendly_errors
 def clear(email: Annotated[str, typer.Argument(help="The e-mail address.")]) -> None:
-    """Send mail to an address again, for example because its owner says that it works now."""
-    if not asyncio.run(_clear(email)):
+    """Send e-mail to an address again, for example because its owner says that it works now."""
+    from app.mail_webhooks.bounces import NotMarked
+
+    try:
+        asyncio.run(_clear(email))
+    except NotMarked:
         fail(f"{email} is not marked. `uv run app mail-webhooks bounced` lists the addresses that are.")
     typer.echo(f"{email} gets mail again. If your provider has a suppression list, remove it there too.")
 
 
 async def _bounced() -> "list[BouncedMailbox]":
-    from app.mail_webhooks.bounces import all_marked
+    from app.mail_webhooks.bounces import marked
 
     async with application() as app, app.state.db.session(commit=False) as db:
-        return await all_marked(db)
+        return await marked(db)
 
 
-async def _clear(email: str) -> bool:
-    from app.mail_webhooks import bounces
+async def _clear(email: str) -> None:
+    from app.database import act_as
+    from app.mail_webhooks.bounces import clear_by_hand
 
     async with application() as app, app.state.db.session() as db:
-        return await bounces.clear(db, email)
+        act_as(db, "cli")
+        await clear_by_hand(db, email)

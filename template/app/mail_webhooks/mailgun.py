@@ -1,4 +1,4 @@
-"""Events of Mailgun, which signs only the time and a random token with HMAC. Template-owned.
+"""Events from Mailgun, which signs only the time and a random token with HMAC. Template-owned.
 
 https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks
 """
@@ -35,7 +35,7 @@ class _Mailgun(msgspec.Struct, rename="kebab"):
 
 @dataclass(frozen=True)
 class MailgunWebhook:
-    """The event itself is not signed, so each token counts once."""
+    """The event itself is not signed, so each token is accepted once."""
 
     key: str = field(repr=False)
     limiter: Limiter = field(repr=False)
@@ -64,7 +64,7 @@ class MailgunWebhook:
 
 
 def _reason_of_mailgun(event: _MailgunEvent) -> str:
-    # Mailgun also calls it permanent if a server refuses the content of one mail. The reason is then generic.
+    # Mailgun also calls it permanent if a server rejects one e-mail's content. The reason is then generic.
     if event.event == "failed" and event.severity == "permanent" and "bounce" in event.reason:
         return BOUNCE
     return COMPLAINT if event.event == "complained" else ""

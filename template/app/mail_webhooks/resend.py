@@ -1,4 +1,4 @@
-"""Events of Resend, which signs the id, the time and the body with HMAC, as Svix does. Template-owned.
+"""Events from Resend, which signs the id, the time and the body with HMAC, as Svix does. Template-owned.
 
 https://resend.com/docs/dashboard/webhooks/verify-webhooks-requests
 """
@@ -59,7 +59,7 @@ class ResendWebhook:
             raise WebhookRefused from None
         event = read(body, _Resend)
         reason = _reason_of_resend(event)
-        # An event with several recipients does not say whose mailbox it is about.
+        # An event with several recipients does not show whose mailbox it is about.
         recipients = event.data.to if reason and len(event.data.to) == 1 else []
         return [Event(each, reason, event.created_at.astimezone(UTC)) for each in recipients]
 

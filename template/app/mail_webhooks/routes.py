@@ -13,7 +13,7 @@ from app.mail_webhooks.webhooks import Webhook, WebhookRefused, WebhookUnavailab
 from app.web import Problem, responds
 
 RATE = "1200/m"
-"""Requests from one network. A provider sends up to one for each mail."""
+"""Requests from one network. A provider sends up to one request for each e-mail."""
 
 
 def router_for(webhooks: Mapping[str, Webhook]) -> Router:
@@ -24,16 +24,16 @@ def router_for(webhooks: Mapping[str, Webhook]) -> Router:
     @responds(
         {403: {WebhookRefused.code: "The provider did not sign the request, or signed it too long ago."}},
         {404: "No key is set for this provider."},
-        {503: {WebhookUnavailable.code: "The certificate of the signature cannot be fetched."}},
+        {503: {WebhookUnavailable.code: "The signature's certificate cannot be fetched."}},
     )
     async def receive_mail_events(request: Request, provider: str, db: Db) -> None:
-        """Receive events of a mail provider
+        """Receive events from a mail provider
 
-        Signed by the provider. Mailboxes that bounce for good, or complain, get no more mail.
+        The provider signs them. Mailboxes that bounce permanently or complain get no more e-mail.
         """
         webhook = webhooks.get(provider)
         if webhook is None:
-            raise Problem(404, _("No webhook of this provider is configured."))
+            raise Problem(404, _("There is no webhook for this provider."))
         headers = dict(request.headers)
         try:
             events = await webhook.events(headers, await request.body())

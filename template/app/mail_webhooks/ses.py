@@ -1,7 +1,7 @@
-"""Events of Amazon SES, which Amazon SNS delivers. Template-owned.
+"""Events from Amazon SES, which Amazon SNS delivers. Template-owned.
 
-SNS signs each message, and names the certificate. Anyone with an AWS account can have messages signed, so the
-topic must be ours. Signatures with SHA-1 are refused.
+SNS signs each message and names the certificate. Anyone with an AWS account can have messages signed, so the
+topic must be ours. Signatures with SHA-1 are rejected.
 https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 """
 
@@ -100,7 +100,7 @@ class SESWebhook:
         return self._keys[url]
 
     async def _confirm(self, message: _Message) -> None:
-        """Tell SNS that we want the messages of our topic."""
+        """Tell SNS that we want the messages from our topic."""
         if not message.subscribe.startswith(f"{self._host}/"):
             raise WebhookRefused
         await _get(message.subscribe)

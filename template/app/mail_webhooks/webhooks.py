@@ -1,4 +1,4 @@
-"""What the webhooks of all providers share. Template-owned.
+"""Code that all providers' webhooks share. Template-owned.
 
 hawkapi-mail's parsers are not used: they treat a full mailbox and other temporary failures as bounces.
 """
@@ -16,7 +16,7 @@ type Headers = Mapping[str, str]
 type Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=2**32)]
 
 WINDOW = 3600
-"""Seconds for which a signature is accepted. A provider that repeats a request may send the same one."""
+"""Seconds for which a signature is accepted. A provider may repeat a request with the same signature."""
 
 
 class WebhookRefused(ValueError):
@@ -38,14 +38,14 @@ class WebhookUnavailable(Exception):
 
 
 class Webhook(Protocol):
-    """A provider."""
+    """A provider's webhook."""
 
     async def events(self, headers: Headers, body: bytes) -> list[Event]:
         """The bounces and complaints in a request.
 
         Raises:
-            WebhookRefused: it must have no effect.
-            WebhookUnavailable: it must be sent again.
+            WebhookRefused: the request must have no effect.
+            WebhookUnavailable: the request must be sent again.
         """
         ...
 
@@ -59,6 +59,6 @@ def read[T](body: bytes | str, kind: type[T]) -> T:
 
 
 def require_recent(timestamp: float) -> None:
-    """Refuse what was signed outside of WINDOW. Raises `WebhookRefused`."""
+    """Reject a request that was not signed within WINDOW. Raises `WebhookRefused`."""
     if not abs(time.time() - timestamp) <= WINDOW:
         raise WebhookRefused

@@ -1,4 +1,4 @@
-"""The notes routes. Guards come first in each signature, so a refused request's body is never read.
+"""The notes routes. Guards come first in each signature, so a rejected request's body is never read.
 
 `CurrentUser` requires a login, `VerifiedUser` a verified e-mail address, and `RecentLogin` a recent password
 check. `app/users/dependencies.py` has more guards.
@@ -7,16 +7,16 @@ check. `app/users/dependencies.py` has more guards.
 from typing import Annotated
 
 import msgspec
-from hawkapi import Depends
 from hawkapi.routing.router import Router
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Db
 from app.notes.models import Note
-from app.notes.schemas import NewNote, Page, PublicNote, public
+from app.notes.schemas import NewNote, PublicNote, public
 from app.users import CurrentUser, RecentLogin, User, VerifiedUser
-from app.web import Problem, query, responds
+from app.web import Problem, responds
+from app.web.pagination import Page, Paging, paginate
 
 router = Router(prefix="/notes", tags=["notes"])
 
@@ -24,16 +24,10 @@ NoteId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 @router.get("", status_code=200)
-async def list_notes(
-    user: CurrentUser, page: Annotated[Page, Depends(query(Page))], db: Db
-) -> list[PublicNote]:
-    """List your notes, oldest first
-
-    Pass the last id as `after` to get the next page.
-    """
-    mine = select(Note).where(Note.owner_id == user.id, Note.id > page.after)
-    found = await db.scalars(mine.order_by(Note.id).limit(page.limit))
-    return [public(note) for note in found]
+async def list_notes(user: CurrentUser, page: Paging, db: Db) -> Page[PublicNote]:
+    """List your notes, newest first"""
+    mine = select(Note).where(Note.owner_id == user.id)
+    return await paginate(db, mine, page, by=[Note.id.desc()], show=public)
 
 
 @router.post("", status_code=201)

@@ -20,13 +20,6 @@ class PublicNote(msgspec.Struct):
     created_at: datetime
 
 
-class Page(msgspec.Struct):
-    """The query parameters of a list: how many entries, and after which id."""
-
-    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
-    after: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
-
-
 def public(note: Note) -> PublicNote:
     """The public view of *note*."""
     return PublicNote(note.id, note.title, note.text, note.created_at)

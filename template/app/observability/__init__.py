@@ -1,7 +1,7 @@
-"""Metrics, traces, error reports and a log of slow queries. Each is off until its setting is set.
+"""Metrics, traces, error reports and a log of slow queries. Each is off until you configure it.
 
-None of them contains a path, a query string, a header, a value of a statement or an e-mail address, because
-those hold tokens and personal data. Keep it that way when you add your own.
+None of them contains a path, a query string, a header, a statement's values or an e-mail address, because
+those can contain tokens and personal data. Keep it that way when you add your own.
 """
 
 import logging
@@ -13,9 +13,9 @@ REQUIRES = ("mail", "users")
 
 
 def install(app: App) -> None:
-    """Start what the settings ask for. Each library is loaded only then: it costs time and memory."""
+    """Start what the settings enable. A library is loaded only if needed: it costs time and memory."""
     settings = app.state.settings
-    # Their errors repeat what the warnings before them say.
+    # Their errors repeat the warnings before them.
     for name in ("opentelemetry", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if settings.metrics_port is not None:

@@ -1,7 +1,7 @@
-"""Reports of errors to Sentry, or to a server that speaks its protocol.
+"""Error reports to Sentry, or to a server that speaks its protocol.
 
-A report is a log record of the level ERROR, with its traceback. It has no local variables, no request and no
-user, and what looks like a secret is removed.
+A report is a log record at level ERROR, with its traceback. It contains no local variables, no request and no
+user, and anything that looks like a secret is removed.
 """
 
 from typing import Any
@@ -16,9 +16,9 @@ from app.settings import Settings
 
 
 def install(settings: Settings) -> None:
-    """Report errors to SENTRY_DSN. It works in threads of its own, and for the whole process."""
+    """Report errors to SENTRY_DSN. This affects the whole process and runs in separate threads."""
     dsn = settings.sentry_dsn
-    # An outage of the server that gets the reports must not cause more reports.
+    # An outage of the server that receives the reports must not cause more reports.
     for name in ("opentelemetry", "urllib3"):
         ignore_logger(name)
     sentry_sdk.init(
@@ -27,7 +27,7 @@ def install(settings: Settings) -> None:
         release=package.__version__,
         default_integrations=False,
         auto_enabling_integrations=False,
-        # Breadcrumbs would hold the log lines before the error, with addresses of clients.
+        # Breadcrumbs would include the log lines leading up to the error, with client addresses.
         integrations=[LoggingIntegration(level=None), DedupeIntegration()],
         max_breadcrumbs=0,
         include_local_variables=False,
@@ -37,7 +37,7 @@ def install(settings: Settings) -> None:
 
 
 def scrub(report: Any, hint: dict[str, Any]) -> Any:
-    """Remove what looks like a secret, and what a log line says about its client."""
+    """Remove anything that looks like a secret, and a log line's data about its client."""
     for name in ("request", "user", "extra", "server_name", "modules"):
         report.pop(name, None)
     return redact_all(report)

@@ -1,10 +1,10 @@
 """Metrics for Prometheus. Each process listens on a port of its own: METRICS_PORT or the next free one.
 
-Register your own metrics in `registry`, from a feature of yours:
+Register your own metrics in `registry`, from one of your features:
 
     orders = Counter("orders", "Orders by outcome.", ["outcome"], registry=metrics_of(app.state).registry)
 
-A label needs few values, because each combination of values is a time series.
+A label must have few values, because each combination of values is a time series.
 """
 
 import logging
@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import services_of
 from app.mail.outbox import DEAD, PENDING, OutboxMessage
+from app.mail.outcomes import LISTENERS, OUTCOMES, Outcome
 from app.observability.requests import Observed, observe
 from app.services import Services
 from app.tasks import PeriodicTask
@@ -40,9 +41,9 @@ from app.web import App
 logger = logging.getLogger("app.observability")
 
 PORTS = 32
-"""How many ports are tried, from METRICS_PORT on."""
+"""How many ports are tried, starting at METRICS_PORT."""
 OUTBOX_INTERVAL = 15.0
-"""Seconds between looks at the outbox."""
+"""Seconds between measurements of the outbox."""
 
 
 class Metrics:
@@ -55,7 +56,7 @@ class Metrics:
         GCCollector(registry=self.registry)
         self.requests = Histogram(
             "http_request_duration_seconds",
-            "Seconds until the response was sent. A 429 is a limit that was reached.",
+            "Seconds until the response was sent. A 429 means that a rate limit was reached.",
             ["method", "route", "status"],
             registry=self.registry,
         )
@@ -67,19 +68,28 @@ class Metrics:
         )
         waiting = Gauge(
             "password_hashes_pending",
-            "Password hashes that are computed or wait for a thread.",
+            "Password hashes that are being computed or waiting for a thread.",
             registry=self.registry,
         )
         waiting.set_function(lambda: hasher.pending)
-        self.mails = Gauge("mails", "Mails in the outbox, by status.", ["status"], registry=self.registry)
+        self.deliveries = Counter(
+            "mail_deliveries",
+            "E-mails by outcome: sent, retried, dead (set aside), suppressed or discarded.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in OUTCOMES:
+            # A series that begins with the first failure would hide that failure from `increase`.
+            self.deliveries.labels(outcome)
+        self.mails = Gauge("mails", "E-mails in the outbox, by status.", ["status"], registry=self.registry)
         self.oldest_mail = Gauge(
             "oldest_due_mail_age_seconds",
-            "How long the oldest mail that could be sent has waited.",
+            "How long the oldest e-mail that is due has been waiting.",
             registry=self.registry,
         )
 
     def serve(self, host: str, port: int) -> int:
-        """Listen on the first free port from *port* on, and return it."""
+        """Listen on the first free port, starting at *port*, and return it."""
         for each in range(port, port + PORTS):
             try:
                 start_http_server(each, host, registry=self.registry)
@@ -102,7 +112,7 @@ class Metrics:
             self.requests.labels(*labels).observe(time.perf_counter() - began)
 
     async def look_at_outbox(self, db: AsyncSession) -> None:
-        """Count the mails."""
+        """Count the e-mails, and measure how long the oldest one that is due has been waiting."""
         by_status = select(OutboxMessage.status, func.count()).group_by(OutboxMessage.status)
         rows = (await db.execute(by_status)).all()
         counts = {row[0]: row[1] for row in rows}
@@ -123,7 +133,7 @@ def metrics_of(services: Services) -> Metrics | None:
 
 
 def install(app: App) -> None:
-    """Measure requests, audit events, hashes and mails. Serve the metrics once the process works."""
+    """Measure requests, audit events, hashes and e-mails. Serve the metrics once the process is running."""
     settings, database = app.state.settings, app.state.db
     metrics = _of_services[app.state] = Metrics(app.state.users.hasher)
     app.wrap(observe(metrics.measure))
@@ -147,6 +157,14 @@ def install(app: App) -> None:
 def _count(mapper: Any, connection: Any, entry: AuditEvent) -> None:
     if (metrics := metrics_of(services_of(entry))) is not None:
         metrics.account_events.labels(entry.event, entry.outcome).inc()
+
+
+def _count_mails(services: Services, outcome: Outcome, number: int) -> None:
+    if (metrics := metrics_of(services)) is not None:
+        metrics.deliveries.labels(outcome).inc(number)
+
+
+LISTENERS.append(_count_mails)
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -8,7 +8,7 @@ from app.web.framework.asgi import Application, Message
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "unmatched"
-"""The route of a request that no route handles, that was refused before its route was found, or of a HEAD."""
+"""The route of a request that no route handles, or that is rejected before routing."""
 
 
 class Observed:
@@ -17,16 +17,16 @@ class Observed:
     def __init__(self, scope: Any) -> None:
         self.scope = scope
         self.status = 500
-        """Also of a request that ended without a response."""
+        """Also the status of a request that ended without a response."""
 
     @property
     def method(self) -> str:
-        """A client can send any word, and each would be a time series of its own."""
+        """The method, or `other`. A client can send any word, and each would be a time series of its own."""
         return self.scope["method"] if self.scope["method"] in _METHODS else "other"
 
     @property
     def route(self) -> str:
-        """The pattern, such as `/users/{user_id}`. The path itself may hold a token. Known at the end."""
+        """The pattern, such as `/users/{user_id}`. The path may contain a token. Known only at the end."""
         route = self.scope.get("route")
         return UNMATCHED if route is None else route.path
 

@@ -1,6 +1,6 @@
 """Traces and request durations for OpenTelemetry: a span for each request, and in it one for each statement.
 
-OTLP_ENDPOINT is the collector. OpenTelemetry's own variables work, too, such as OTEL_TRACES_SAMPLER.
+OTLP_ENDPOINT is the collector. OpenTelemetry's own variables, such as OTEL_TRACES_SAMPLER, work too.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _PARENT = TraceContextTextMapPropagator()
 
 
 class Tracing:
-    """Makes the spans of one application."""
+    """Creates the spans of one application."""
 
     def __init__(self, traces: TracerProvider, metrics: MeterProvider) -> None:
         self._traces = traces
@@ -64,7 +64,7 @@ class Tracing:
                 self._durations.record(time.perf_counter() - began, attributes)
 
     def trace_statements(self, engine: Engine) -> None:
-        """A span for each statement. Its text has no values: they are parameters, which are left out."""
+        """Create a span for each statement. The text has no values: parameters are left out."""
 
         @event.listens_for(engine, "before_cursor_execute")
         def begin(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -89,7 +89,7 @@ class Tracing:
         _ = (begin, end, fail)
 
     async def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining data."""
         await asyncio.to_thread(self._traces.shutdown)
         await asyncio.to_thread(self._metrics.shutdown)
 

@@ -44,8 +44,8 @@ def sentences() -> dict[str, str]:
         "delete": _("The account was deleted"),
         "invite": _("Someone was invited"),
         "invitation_withdrawn": _("An invitation was withdrawn"),
-        "link_refused": _("A link was used that no longer works"),
-        "cross_site_refused": _("A request from another site was refused"),
+        "link_refused": _("A link that no longer works was used"),
+        "cross_site_refused": _("A request from another site was rejected"),
         "mail_retried": _("An e-mail that could not be sent was queued again"),
         "mail_dropped": _("An e-mail that could not be sent was deleted"),
         # Your own events go below; template updates never touch them.
@@ -56,11 +56,11 @@ def refusals() -> dict[str, str]:
     """Like `sentences`, for attempts that were rejected."""
     return {
         "register": _("Someone tried to create an account with your e-mail address"),
-        "login": _("A login attempt was refused"),
-        "confirm": _("A wrong password was given to confirm it"),
-        "verify": _("A wrong password was given to confirm the e-mail address"),
-        "password_change": _("A wrong password was given to change it"),
-        "email_change": _("A wrong password was given to change the e-mail address"),
+        "login": _("A login attempt was rejected"),
+        "confirm": _("A wrong password was entered when confirming it"),
+        "verify": _("A wrong password was entered when confirming the e-mail address"),
+        "password_change": _("A wrong password was entered when changing it"),
+        "email_change": _("A wrong password was entered when changing the e-mail address"),
     }
 
 

@@ -21,9 +21,9 @@ SENTENCES_OF_FEATURES.update(
 )
 REFUSALS_OF_FEATURES.update(
     {
-        "login passkey": N_("A login with a passkey was refused"),
-        "second_factor credential": N_("A passkey was refused at login, after the correct password"),
-        "confirm credential": N_("A passkey was refused to confirm the login"),
+        "login passkey": N_("A login with a passkey was rejected"),
+        "second_factor credential": N_("A passkey was rejected at login, after the correct password"),
+        "confirm credential": N_("A passkey was rejected when confirming the login"),
         "passkey_count": N_("A passkey's counter did not increase: there may be a copy of it"),
     }
 )

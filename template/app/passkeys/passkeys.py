@@ -44,7 +44,7 @@ class PasskeyRefused(ValueError):
     code = "passkey_refused"
 
     def __init__(self) -> None:
-        super().__init__(_("This passkey does not log you in. Try again, or log in with your password."))
+        super().__init__(_("You cannot log in with this passkey. Try again, or use your password."))
 
 
 class TooManyPasskeys(ValueError):

@@ -53,7 +53,7 @@ router = Router(tags=[TAG])
 PASSKEY = "passkey"
 """The cookie that binds a login to the browser that started it: `__Host-passkey`."""
 PASSKEY_REFUSED = {
-    401: {PasskeyRefused.code: "The passkey does not log in. The response is the same for every reason."}
+    401: {PasskeyRefused.code: "The passkey was rejected. The response is the same for every reason."}
 }
 CANNOT_BE_ADDED = {
     409: {

@@ -29,10 +29,10 @@ SENTENCES_OF_FEATURES.update(
 )
 REFUSALS_OF_FEATURES.update(
     {
-        "second_factor": N_("A wrong second factor was given at login, after the correct password"),
+        "second_factor": N_("A wrong second factor was entered at login, after the correct password"),
         "second_factor recovery_code": N_(
-            "A wrong recovery code was given at login, after the correct password"
+            "A wrong recovery code was entered at login, after the correct password"
         ),
-        "confirm recovery_code": N_("A wrong recovery code was given to confirm the login"),
+        "confirm recovery_code": N_("A wrong recovery code was entered when confirming the login"),
     }
 )

@@ -35,7 +35,7 @@ NOTICES_OF_FEATURES.update(
             _RESET_PASSWORD,
         ),
         "second_factor_refused": Notice(
-            N_("A login was refused"),
+            N_("A login was rejected"),
             N_("Someone entered the correct password for your account, and then five wrong codes."),
             N_("If this was not you, someone knows your password. Set a new one now."),
         ),

@@ -16,12 +16,12 @@ _NEEDED = {
 
 
 def lacking(settings: "Settings") -> Iterator[str]:
-    """One message for each setting or package without which MAIL_BACKEND cannot send."""
+    """One message for each missing setting or package that MAIL_BACKEND needs to send e-mail."""
     backend = settings.mail_backend
     for name in _NEEDED.get(backend, []):
         if not getattr(settings, name):
             yield f"{name.upper()}: must be set with MAIL_BACKEND={backend}."
     if backend == "ses" and find_spec("boto3") is None:
-        yield "MAIL_BACKEND: ses needs the package boto3; install it with `uv add boto3`."
+        yield "MAIL_BACKEND: ses needs the boto3 package; install it with `uv add boto3`."
     if bool(settings.aws_access_key_id) != bool(settings.aws_secret_access_key):
         yield "AWS_ACCESS_KEY_ID: must be set together with AWS_SECRET_ACCESS_KEY."

@@ -13,7 +13,7 @@ from app.settings_checks import pooler
 pooler.allow_poolers()
 
 ENCRYPTED = frozenset({"require", "verify-ca", "verify-full"})
-"""Values of sslmode that refuse a server without TLS. Only verify-full checks the server's identity."""
+"""Values of sslmode that reject a server without TLS. Only verify-full checks the server's identity."""
 _MODES = frozenset({"disable", "allow", "prefer", *ENCRYPTED})
 
 _KNOWN = (
@@ -112,7 +112,7 @@ def _translate_pooler(query: dict[str, str | tuple[str, ...]]) -> None:
 
 def _drop_endpoint(query: dict[str, str | tuple[str, ...]], host: str) -> None:
     """`options=endpoint=ep-…` tells Neon which database is meant, for clients that do not send the host name
-    in the TLS handshake. asyncpg does, so the option is dropped if it agrees with the host."""
+    in the TLS handshake. asyncpg sends it, so the option is dropped if it matches the host."""
     options = query.get("options")
     if options is None:
         return

@@ -64,7 +64,7 @@ def _sentry_dsn(value: SecretStr | None) -> SecretStr | None:
 
 
 def _logo_url(value: str) -> str:
-    # Not another site's path, because pages load only their own files.
+    # Not a URL on another site, because pages load files only from this application.
     if value and not re.fullmatch(r"/(?!/)[\x21-\x7e]*", value):
         raise ValueError("must be a path of this application, such as /static/logo.svg, or empty")
     return value
@@ -181,7 +181,7 @@ def _domain(value: str) -> str:
     except ValueError:
         name = ""
     if not name or is_ip_address(name):
-        raise ValueError("must be a domain such as example.org, without https:// and port")
+        raise ValueError("must be a domain such as example.org, without https:// or a port")
     return name
 
 
@@ -190,7 +190,7 @@ def _domain_or_empty(value: str) -> str:
 
 
 def _api_key(value: SecretStr) -> SecretStr:
-    # It becomes a header, and the library's message about a bad header would show it.
+    # The key becomes a header, and the library's message about an invalid header would reveal it.
     if not re.fullmatch(r"[\x21-\x7e]*", value.get_secret_value()):
         raise ValueError("must contain only ASCII characters and no spaces")
     return value
@@ -258,7 +258,7 @@ def _host_names(values: list[str]) -> list[str]:
 
 
 def _host_name(value: str) -> str:
-    """*value* as in the Host header: in lower case and ASCII, an IPv6 address in canonical form."""
+    """*value* as in the Host header: in lower-case ASCII, with an IPv6 address in canonical form."""
     bare = value.removeprefix("[").removesuffix("]")
     if ":" in bare:
         return str(ip_address(bare))
@@ -306,7 +306,7 @@ SentryDsn = Annotated[SecretStr | None, AfterValidator(_sentry_dsn)]
 LogoUrl = Annotated[str, AfterValidator(_logo_url)]
 BrandColor = Annotated[str, AfterValidator(_brand_color)]
 Link = Annotated[str, AfterValidator(_link)]
-"""The URL of a mailed link. {token} is replaced by the token."""
+"""The URL of an e-mailed link. {token} is replaced by the token."""
 PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 RedisUrl = Annotated[SecretStr | None, AfterValidator(_redis_url)]

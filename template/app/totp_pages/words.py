@@ -12,6 +12,6 @@ SENTENCES_OF_FEATURES.update(
 REFUSALS_OF_FEATURES.update(
     {
         "second_factor code": N_("A wrong code was entered at login, after the correct password"),
-        "confirm code": N_("A wrong code was entered to confirm the login"),
+        "confirm code": N_("A wrong code was entered when confirming the login"),
     }
 )

@@ -20,7 +20,6 @@ from sqlalchemy import (
     Integer,
     String,
     Text,
-    delete,
     literal,
     select,
 )
@@ -30,6 +29,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import clock
 from app.clock import UTCDateTime
 from app.database import Base, actor_of, client_of_session
+from app.database.batches import delete_batch
 from app.users.user_agents import browser_of
 
 type Outcome = Literal["success", "failure"]
@@ -147,6 +147,6 @@ async def events_of(
     return list(await db.scalars(query))
 
 
-async def remove_older_than(db: AsyncSession, moment: datetime) -> None:
-    """Delete events from before *moment*."""
-    await db.execute(delete(AuditEvent).where(AuditEvent.at < moment))
+async def remove_older_than(db: AsyncSession, moment: datetime) -> int:
+    """Delete a batch of the events from before *moment*. Returns how many."""
+    return await delete_batch(db, AuditEvent, AuditEvent.at < moment, AuditEvent.at)

@@ -165,7 +165,7 @@ NOTICES = {
     ),
     "password_changed": Notice(N_("Your password was changed"), N_("Your account's password was changed.")),
     "new_sign_in": Notice(
-        N_("New log-in"),
+        N_("New login"),
         N_("Someone logged in to your account with a browser that you have not used before."),
     ),
     "login_locked": Notice(
@@ -184,7 +184,7 @@ NOTICES = {
         N_("Too many sessions"),
         N_(
             "Your account has reached its maximum number of sessions. A new login ended the least recently"
-            " used one."
+            " used session."
         ),
     ),
     "email_change_requested": Notice(

@@ -128,7 +128,9 @@ class NoSuchMail(ValueError):
     """The e-mail was not set aside, or is gone."""
 
     def __init__(self) -> None:
-        super().__init__(_("No e-mail with this number is set aside. It may have been sent in the meantime."))
+        super().__init__(
+            _("There is no set-aside e-mail with this number. It may have been sent in the meantime.")
+        )
 
 
 class MailExpired(ValueError):

@@ -2,26 +2,32 @@
 
 The export includes the rows of every table with a foreign key to the accounts, including your own tables.
 Mark a column that must stay out, such as a hash, with `info=SECRET`.
+
+An account may have a million rows, so the document is written in parts, a batch of rows each. Each batch is
+read by its own session, so that a client that reads slowly holds no connection. The batches are not from the
+same moment: a row that is added or deleted meanwhile may be in the document or not.
 """
 
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
-from sqlalchemy import Table, or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
+import msgspec
+from sqlalchemy import Table, or_, select, tuple_
 
 from app.database import Base
+from app.services import Services
 from app.users.audit import events_of
 from app.users.models import User
-from app.users.schemas import Export, exported_event
+from app.users.schemas import PublicEvent, exported_event
+
+BATCH = 500
+"""Rows. The event loop serves other requests between two batches, not during one."""
 
 
-async def everything_about(db: AsyncSession, user: User) -> Export:
-    """The account, the rows that refer to it and its events. Columns marked SECRET are left out."""
-    return Export(
-        account=account_of(user),
-        related_records=await belongings_of(db, user),
-        events=[exported_event(each) for each in await events_of(db, user.id)],
-    )
+def everything_about(services: Services, user: User) -> AsyncGenerator[bytes]:
+    """An `Export` as JSON, in parts: the account, the rows that refer to it and its events. Columns marked
+    SECRET are left out."""
+    return _document(services, user.id, account_of(user))
 
 
 def account_of(user: User) -> dict[str, Any]:
@@ -30,23 +36,72 @@ def account_of(user: User) -> dict[str, Any]:
     return {column.name: getattr(user, name_of(column).key) for column in _open_columns(_accounts())}
 
 
-async def belongings_of(db: AsyncSession, user: User) -> dict[str, list[dict[str, Any]]]:
-    """The rows that refer to the account, by table name."""
-    found: dict[str, list[dict[str, Any]]] = {}
+async def _document(services: Services, user_id: str, account: dict[str, Any]) -> AsyncGenerator[bytes]:
+    yield b'{"account":' + msgspec.json.encode(account) + b',"related_records":{'
+    between = b""
     for table in Base.metadata.sorted_tables:
-        owners = [column for column in table.columns if column.references(_accounts().c.id)]
-        if not owners or table is _accounts():
-            continue
-        # One query per table, so that a row that refers to the account twice appears once.
-        mine = select(*_open_columns(table)).where(or_(*(owner == user.id for owner in owners)))
-        rows = await db.execute(mine)
-        names = rows.keys()
-        found[table.name] = [dict(zip(names, row, strict=True)) for row in rows]
-    return found
+        if _owners_in(table):
+            yield between + msgspec.json.encode(str(table.name)) + b":"
+            async for part in _array(_rows(services, table, user_id)):
+                yield part
+            between = b","
+    yield b'},"events":'
+    async for part in _array(_events(services, user_id)):
+        yield part
+    yield b"}"
+
+
+async def _array(batches: AsyncIterator[Sequence[Any]]) -> AsyncGenerator[bytes]:
+    """A JSON array in parts, with an item a line."""
+    yield b"["
+    between = b"\n"
+    async for batch in batches:
+        yield between + b",\n".join(msgspec.json.encode(item) for item in batch)
+        between = b",\n"
+    yield b"]"
+
+
+async def _rows(services: Services, table: Table, user_id: str) -> AsyncGenerator[list[dict[str, Any]]]:
+    """The rows of *table* that refer to the account, in batches, in the order of the primary key."""
+    columns, key = _open_columns(table), list(table.primary_key.columns)
+    # One query per table, so that a row that refers to the account twice appears once.
+    mine = or_(*(owner == user_id for owner in _owners_in(table)))
+    query = select(*columns, *key).where(mine).order_by(*key)
+    if key:
+        query = query.limit(BATCH)
+    page = query
+    while True:
+        async with services.reading() as db:
+            rows = (await db.execute(page)).all()
+        if rows:
+            names = [str(column.name) for column in columns]
+            yield [dict(zip(names, row, strict=False)) for row in rows]
+        if not key or len(rows) < BATCH:
+            return
+        page = query.where(tuple_(*key) > tuple(rows[-1])[len(columns) :])
+
+
+async def _events(services: Services, user_id: str) -> AsyncGenerator[list[PublicEvent]]:
+    """The events of the account in batches, newest first."""
+    before: int | None = None
+    while True:
+        async with services.reading() as db:
+            found = await events_of(db, user_id, before=before, limit=BATCH)
+        if found:
+            yield [exported_event(each) for each in found]
+        if len(found) < BATCH:
+            return
+        before = found[-1].id
 
 
 def _accounts() -> Table:
     return Base.metadata.tables[User.__tablename__]
+
+
+def _owners_in(table: Table) -> list[Any]:
+    """The columns of *table* that refer to an account."""
+    accounts = _accounts()
+    return [] if table is accounts else [each for each in table.columns if each.references(accounts.c.id)]
 
 
 def _open_columns(table: Table) -> list[Any]:

@@ -74,10 +74,12 @@ class Registration(NewAccount):
 class Credentials(Secret):
     email: EmailText
     password: PasswordText
+    # Your own login fields go below; template updates never touch them.
 
 
 class CookieLogin(Credentials):
     remember: Annotated[bool, msgspec.Meta(description="If false, the session lasts at most one day.")] = True
+    # Your own cookie login fields go below; template updates never touch them.
 
 
 class TokenPair(Secret):
@@ -87,6 +89,7 @@ class TokenPair(Secret):
     refresh_token: Annotated[str, msgspec.Meta(description="For POST /users/token/refresh. Works once.")]
     expires_in: Annotated[int, msgspec.Meta(description="Seconds until the access token expires.")]
     token_type: str = "bearer"  # noqa: S105 - the name of a scheme (RFC 6750), not a secret
+    # Your own token fields go below; template updates never touch them.
 
 
 class LoggedIn(Secret, PublicUser, kw_only=True):
@@ -96,6 +99,7 @@ class LoggedIn(Secret, PublicUser, kw_only=True):
     refresh_token: str
     expires_in: Annotated[int, msgspec.Meta(description="Seconds until the access token expires.")]
     token_type: str = "bearer"  # noqa: S105 - the name of a scheme (RFC 6750), not a secret
+    # Your own fields of a login response go below; template updates never touch them.
 
 
 class PasswordChanged(Secret, PublicUser, kw_only=True):
@@ -192,6 +196,7 @@ class PublicSession(msgspec.Struct):
     user_agent: str
     browser: str
     is_current: Annotated[bool, msgspec.Meta(description="Whether this session made the request.")]
+    # Your own session fields go below; template updates never touch them.
 
 
 class ManagedUser(PublicUser, kw_only=True):

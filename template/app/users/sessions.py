@@ -27,12 +27,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import ColumnElement, ScalarSelect, bindparam, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app import clock
 from app.database import client_of_session
+from app.database.batches import delete_batch
 from app.database.reading import Joined
 from app.keys import KeyRing
 from app.users.exceptions import SessionEnded, SessionReused
@@ -347,14 +348,19 @@ class Sessions:
         )
         return len(ended.all())
 
-    async def remove_expired(self, db: AsyncSession) -> None:
-        """Delete sessions that are past their limits.
+    async def remove_expired(self, db: AsyncSession) -> int:
+        """Delete a batch of the sessions that are past their limits. Returns how many.
 
         A revoked session is kept for just as long, so that reuse of its tokens is recognized.
         """
-        now = clock.now()
-        is_over = or_(UserSession.expires_at <= now, UserSession.last_seen_at <= now - self.limits.idle)
-        await db.execute(delete(UserSession).where(is_over))
+        now, deleted = clock.now(), 0
+        # One after the other, because each has its own index.
+        for column, limit in (
+            (UserSession.expires_at, now),
+            (UserSession.last_seen_at, now - self.limits.idle),
+        ):
+            deleted += await delete_batch(db, UserSession, column <= limit, column)
+        return deleted
 
     # Secrets
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from app import clock
 from app.database import act_as
+from app.database.batches import delete_all
 from app.tasks import PeriodicTask
 from app.users import audit
 from app.users.manager import UserManager
@@ -28,10 +29,10 @@ def install(app: App, manager: UserManager) -> None:
     database, retention = app.state.db, timedelta(days=app.state.settings.audit_retention_days)
 
     async def clean() -> None:
+        await delete_all(database, manager.sessions.remove_expired)
+        await delete_all(database, lambda db: audit.remove_older_than(db, clock.now() - retention))
         async with database.session() as db:
-            await manager.sessions.remove_expired(db)
             await manager.invitations.remove_expired(db)
-            await audit.remove_older_than(db, clock.now() - retention)
 
     async def delete_due_accounts() -> None:
         found, failed = True, 0

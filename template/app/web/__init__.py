@@ -1,18 +1,22 @@
-"""The HTTP tools that routes use. Template-owned: updates bring fixes for HawkAPI's defects."""
+"""The HTTP tools that routes use. Template-owned: updates bring fixes for HawkAPI's bugs."""
 
 from app.web import docs, health
 from app.web.cookies import delete_cookie, set_cookie
 from app.web.framework.application import App
 from app.web.framework.openapi_metadata import needs, responds, secured_by
 from app.web.framework.parameters import FromForm, SmallInt, query
+from app.web.framework.uploads import ContentTypes, FromMultipart, Upload
 from app.web.problems import FieldError, Problem, invalid
 
 __all__ = [
     "App",
+    "ContentTypes",
     "FieldError",
     "FromForm",
+    "FromMultipart",
     "Problem",
     "SmallInt",
+    "Upload",
     "delete_cookie",
     "install",
     "invalid",

@@ -1,7 +1,7 @@
 """Logs one line per request (logger `app.access`) and gives each request an id.
 
 A line never contains a query string, a token or a header. All log lines of a request carry its id. Responses
-return it as `X-Request-ID`, so that users can quote it when they report an error.
+include it as `X-Request-ID`, so that users can quote it when they report an error.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ def hide(scope: Scope, part: str) -> None:
 
 
 def leave_out(request: Request) -> None:
-    """Do not log *request*. For requests that a page repeats all the time."""
+    """Do not log *request*. For requests that a page repeats constantly."""
     if (exchange := request.scope.get(_EXCHANGE)) is not None:
         exchange.is_written = True
 

@@ -9,7 +9,7 @@ from hawkapi import Request
 from app.web.framework.asgi import Scope
 
 MAX_USER_AGENT = 512
-"""The maximum number of characters stored: clients can send any length."""
+"""The maximum number of characters stored. Clients can send a header of any length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Client:
 
     @property
     def network(self) -> str:
-        """What a rate limit counts: an IPv4 address or the /64 of an IPv6 address.
+        """What rate limits count by: an IPv4 address or the /64 of an IPv6 address.
 
         A site is assigned at least a /64 (RFC 6177). Empty if the address is empty.
         """
@@ -31,7 +31,7 @@ class Client:
 
 
 def client_of(request: Request) -> Client:
-    """The client of *request*. X-Forwarded-For is trusted only if TRUSTED_PROXIES wrote it."""
+    """The client of *request*. X-Forwarded-For is trusted only if a proxy in TRUSTED_PROXIES wrote it."""
     agent = request.headers.get("user-agent") or ""
     printable = agent if agent.isprintable() else "".join(each for each in agent if each.isprintable())
     return Client(address_of(request.scope), printable[:MAX_USER_AGENT])
@@ -79,7 +79,7 @@ def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]
 
 @lru_cache(4096)
 def _plain(text: str) -> str:
-    """The IP address *text* in canonical form, without port and zone. Empty if *text* is not an IP
+    """The IP address *text* in canonical form, without its port or zone. Empty if *text* is not an IP
     address."""
     bare = text.removeprefix("[").partition("]")[0] if text.startswith("[") else text
     try:

@@ -4,7 +4,7 @@
 
 works for every response, including errors and streams, because the application adds the headers itself.
 
-`request.cookies` has the request's cookies, as `read_cookies` returns them.
+`request.cookies` contains the request's cookies, as `read_cookies` returns them.
 """
 
 import re
@@ -31,8 +31,8 @@ def set_cookie(
     http_only: bool = True,
     same_site: Literal["Lax", "Strict", "None"] = "Lax",
 ) -> None:
-    """Set a cookie in the response to *request*. *max_age* is in seconds; None lasts until the browser
-    closes.
+    """Set a cookie in the response to *request*. *max_age* is in seconds; if None, the cookie lasts until the
+    browser closes.
 
     Raises:
         ValueError: the name or the value has characters that RFC 6265 does not allow. Encode it first.
@@ -55,7 +55,7 @@ def delete_cookie(request: Request, name: str, *, path: str = "/", secure: bool 
 
 
 def read_cookies(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The cookies in an ASGI scope's *headers*. If a name occurs twice, the first cookie counts.
+    """The cookies in an ASGI scope's *headers*. If a name occurs twice, the first cookie wins.
 
     Names are compared byte for byte, without surrounding spaces and tabs (RFC 6265, section 5.2). HawkAPI
     0.2.0 also strips the bytes 0x85 and 0xA0 and takes the last cookie. Any host of the domain could then set

@@ -15,18 +15,19 @@ _PORTS = {"http": ":80", "https": ":443"}
 
 
 class CrossSiteRequest(Problem):
-    """The 403 that `require_same_origin` raises. An exception handler for it sees every refusal."""
+    """The 403 that `require_same_origin` raises. An exception handler for it sees every rejection."""
 
 
 @needs("")
 def require_same_origin(request: Request) -> None:
-    """Refuse an unsafe request unless the browser says that it comes from a page of this application, or
-    from a front end on another host of the same site that CORS_ORIGINS lists.
+    """Reject an unsafe request unless the browser indicates that it comes from a page of this application,
+    or from a front end that CORS_ORIGINS lists, on another host of the same site.
 
-    Browsers say so in `Sec-Fetch-Site`, which pages cannot change. Older browsers send only `Origin`, which
-    is compared with BASE_URL. A request with neither header is refused: clients other than browsers that use
-    the cookie must send `Origin`. Only a browser knows which hosts are one site (the public suffix list), so
-    a front end needs `Sec-Fetch-Site: same-site`. A foreign site is refused even if CORS_ORIGINS lists it.
+    Browsers indicate this in `Sec-Fetch-Site`, which pages cannot change. Older browsers send only `Origin`,
+    which is compared with BASE_URL. A request with neither header is rejected: clients other than browsers
+    that use the cookie must send `Origin`. Only a browser knows which hosts belong to one site (the public
+    suffix list), so a front end's request needs `Sec-Fetch-Site: same-site`. A request from another site is
+    rejected even if CORS_ORIGINS lists the site.
 
     Raises:
         CrossSiteRequest: the request may come from another site.
@@ -39,7 +40,7 @@ def require_same_origin(request: Request) -> None:
     is_front_end = site == "same-site" and origin in settings.cors_origins
     if not (site == "same-origin" or is_front_end or (site is None and origin == ours)):
         sentence = _(
-            "Cross-site request refused. Requests authenticated by a cookie must come from pages of this"
+            "Cross-site request rejected. Requests authenticated by a cookie must come from pages of this"
             " application. Clients other than browsers must send the header Origin: {origin}"
         )
         raise CrossSiteRequest(403, sentence.format(origin=ours), code="cross_site_request")

@@ -26,12 +26,12 @@ _QUIET_SECONDS = 600
 """Seconds before the same missing table or column is logged again."""
 
 _OUTAGE_ENDS = 60.0
-"""Seconds without a failed request after which the next failure is a new outage."""
+"""Seconds without a failed request after which the next failure counts as a new outage."""
 _last_failure: float | None = None
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether *error* means that the database cannot be reached or refuses work for now."""
+    """Whether *error* means that the database cannot be reached or temporarily rejects work."""
     if isinstance(error, NoFreeConnection | OperationalError | InterfaceError):
         return True
     if not isinstance(error, DBAPIError):
@@ -44,20 +44,20 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def is_damaged(error: BaseException | None) -> bool:
-    """Whether *error* of SQLite's driver means that the file is damaged, moved away or replaced."""
+    """Whether *error* from SQLite's driver means that the file is damaged, moved, replaced or read-only."""
     name = str(getattr(error, "sqlite_errorname", ""))
-    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY_DBMOVED", "SQLITE_IOERR"))
+    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_IOERR"))
 
 
 def waited_for_database(error: TimeoutError) -> bool:
-    """Whether the code that *error* of `asyncio.timeout` cancelled was waiting for the database."""
+    """Whether the code that `asyncio.timeout` cancelled with *error* was waiting for the database."""
     traceback = error.__cause__.__traceback__ if error.__cause__ is not None else None
     frames = walk_tb(traceback)
     return any(frame.f_globals.get("__name__", "").startswith("sqlalchemy.") for frame, _ in frames)
 
 
 def begins_outage(error: BaseException) -> bool:
-    """Whether an outage of the database begins. The first failed request of this process logs a traceback."""
+    """Whether *error* starts a database outage. The first failed request in this process logs a traceback."""
     global _last_failure
     if lacks_migration(error):
         # SQLite calls this an operational error too, but waiting does not help.
@@ -83,7 +83,7 @@ def lacks_migration(error: BaseException) -> bool:
 
 
 def is_already_there(error: BaseException) -> bool:
-    """Whether a table, column or index that a statement adds exists already."""
+    """Whether a table, column or index that a statement adds already exists."""
     if not isinstance(error, DBAPIError) or error.orig is None:
         return False
     if getattr(error.orig, "sqlstate", None) in _ALREADY_THERE:
@@ -95,7 +95,7 @@ def log_missing_migration(logger: logging.Logger, error: BaseException) -> bool:
     """If *error* means that migrations are pending, log that. Returns whether it does.
 
     Tasks, the mail worker and every request fail at the same time, so each missing name is logged only once
-    in ten minutes, without a traceback.
+    every ten minutes, without a traceback.
     """
     if not lacks_migration(error):
         return False

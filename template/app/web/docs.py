@@ -1,4 +1,4 @@
-"""The documentation at /docs: Swagger UI, which shows /openapi.json and sends requests.
+"""The documentation at /docs: Swagger UI, which shows /openapi.json and can send requests.
 
 The application serves Swagger UI itself (`static/`), so the page works offline and loads nothing from other
 sites. All routes exist only if DOCS_ENABLED is true.
@@ -25,7 +25,7 @@ _POLICY = (
 
 
 def install(app: App) -> None:
-    """Add the documentation, the document and the files that the page loads."""
+    """Add the documentation page, the OpenAPI document and the files that the page loads."""
     files = StaticFiles("/docs", Path(__file__).parent / "static")
     app.state.html.globals["docs_url"] = files.url
     app.include_router(router)

@@ -1,7 +1,7 @@
 """Health routes for load balancers and orchestrators: /livez (the process responds), /readyz (it can serve
 requests).
 
-They are public: they tell what works and nothing else.
+They are public: they report what works and nothing else.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ router = Router()
 LIMIT = 5.0
 """Seconds for each check."""
 DEGRADED = "degraded"
-"""What a check returns instead of False if this process should still get requests, because another process
+"""The detail that a failed check returns if this process should still get requests, because another process
 would not serve them better."""
 
 
 class Result(IntEnum):
-    """The result of a check, the worst last."""
+    """The result of a check, from best to worst."""
 
     GOOD = 0
     DEGRADED = 1
@@ -53,7 +53,7 @@ async def healthz(request: Request) -> Health:
 
 @router.get("/livez", include_in_schema=False)
 async def livez(request: Request) -> Health:
-    """The same, under Kubernetes' name."""
+    """The same, under the name that Kubernetes uses."""
     return Health("alive")
 
 
@@ -62,7 +62,7 @@ async def readyz(request: Request) -> JSONResponse:
     """Whether everything that requests depend on is available. Add checks with
     `@app.readiness_check("name")`."""
     checks = request.scope["app"].readiness_checks
-    # All at once, so that several that hang take no longer than one.
+    # Run all checks at once, so that several that hang take no longer than one.
     results = await asyncio.gather(*(_result_of(name, check) for name, check in checks.items()))
     worst = max(results, default=Result.GOOD)
     body = Readiness(
@@ -77,7 +77,7 @@ async def _result_of(name: str, check: Callable[[], Awaitable[tuple[bool, str]]]
         async with asyncio.timeout(LIMIT):
             is_good, detail = await check()
     except Exception as error:
-        # Log the error only: this route is public.
+        # Log the error, but do not return it: this route is public.
         traceback = error if not is_unavailable(error) or begins_outage(error) else None
         logger.error("the readiness check %s failed (%s)", name, names_of(error), exc_info=traceback)
         return Result.FAILED

@@ -24,12 +24,12 @@ from app import i18n
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MAX_CACHED = 256
-"""Maximum rendered pages. Visitors could create any number of them, for example by changing `next` in the
-URL."""
+"""The maximum number of cached pages. Visitors could create any number of them, for example by changing
+`next` in the URL."""
 
 
 class HtmlPages:
-    """Renders the templates of all folders. A layout is found in the folder that was added last."""
+    """Renders the templates of all folders. If several folders have a layout, the last one added is used."""
 
     def __init__(self, app_name: str) -> None:
         self._loader = FileSystemLoader([_TEMPLATES])
@@ -92,8 +92,8 @@ class HtmlPages:
     ) -> Response:
         """The page *template* with *values*, in the language of the request.
 
-        *cache*: render it once for all visitors with the same values. Use it only if the template shows
-        nothing else, such as the time. It has no effect for logged-in visitors.
+        *cache*: render the page once for all visitors with the same values. Use it only if the template
+        depends on nothing else, such as the time. It has no effect for logged-in visitors.
 
         A page's URL may contain a token, so the page is not stored (`no-store`). It may load only what its
         layout needs, and send forms only to this site (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds the

@@ -1,19 +1,19 @@
 """The middleware that every request and response passes through.
 
-From the outside in, with the reason for each place:
+From the outermost to the innermost, with the reason for each position:
 
-1. `log_requests`: sees every request, even a refused one, and gives it an id.
+1. `log_requests`: sees every request, even a rejected one, and gives it an id.
 2. `respond_to_head`: turns HEAD into GET, so that the inner layers need not handle it.
 3. `well_formed` and 4. `security_headers`: apply to every response, no matter which layer sends it.
 5. `choose_language`: all layers below respond in the language of the request.
 6. `errors_as_pages`: shows every error below it to browsers as a page.
-7. `check_host`: a host name that is not served gets only a refusal, without CORS headers.
+7. `check_host`: a request for a host name that is not served gets only an error, without CORS headers.
 8. CORS: outside the layers that send errors, so that a front end can read the errors.
 9. `limit_size` and 10. `limit_time`: before any work is done for the request.
 11. `App`: turns exceptions into responses, then runs your middleware, then the route.
 
 Your own middleware (`app.add_middleware`) is part of 11. You may change the headers in `_ALWAYS`. Do not
-change the order.
+change the order of the layers.
 """
 
 import asyncio
@@ -34,14 +34,14 @@ from app.settings import Settings
 from app.web.access_log import is_of_user, log_requests
 from app.web.cookies import COOKIES, read_cookies
 from app.web.database_errors import waited_for_database
-from app.web.framework.asgi import Application, Message
+from app.web.framework.asgi import BODY_CLOCK, Application, Message
 from app.web.framework.endpoint import CheckedRequest
 from app.web.problems import PROBLEM_JSON, database_unavailable, problem_response
 
 logger = logging.getLogger("app.web")
 
 MAX_URL_LENGTH = 8192
-"""Bytes of path and query together. RFC 9110, section 4.1, asks for at least 8000."""
+"""Maximum length of path and query together, in bytes. RFC 9110, section 4.1, recommends at least 8000."""
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     # URLs can contain tokens, so other sites must not learn them.
@@ -65,7 +65,7 @@ _ABOUT_A_BODY = frozenset({b"content-type", b"content-length"})
 
 
 def build_stack(app: Application, settings: Settings | None) -> Application:
-    """Wrap *app* in the middleware. Without *settings*, only in the layers that need none."""
+    """Wrap *app* in the middleware. Without *settings*, add only the layers that need none."""
     if settings is not None:
         app = limit_time(app, body=settings.body_timeout, response=settings.request_timeout)
         app = limit_size(app, headers=settings.max_header_size)
@@ -87,8 +87,8 @@ def build_stack(app: Application, settings: Settings | None) -> Application:
 def allow_cookies(app: Application, origins: frozenset[bytes]) -> Application:
     """Let pages of *origins* that are on the same site send cookies and read the response.
 
-    The browser says what the same site is (Sec-Fetch-Site). Pages of other sites in CORS_ORIGINS send access
-    tokens. A preflight has no cookie, and not every browser says there where it comes from.
+    The browser determines which sites are the same (Sec-Fetch-Site). Pages of other sites in CORS_ORIGINS
+    send access tokens. A preflight has no cookie, and not every browser sends Sec-Fetch-Site with it.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -123,8 +123,14 @@ def respond_to_head(app: Application) -> Application:
         if scope["method"] != "HEAD":
             await app(scope, receive, send)
             return
-        with suppress(_HeadIsSent):
-            await app({**scope, "method": "GET"}, receive, _without_body(send))
+        as_get = {**scope, "method": "GET"}
+        try:
+            with suppress(_HeadIsSent):
+                await app(as_get, receive, _without_body(send))
+        finally:
+            # For layers that `App.wrap` adds, which see only the scope of the HEAD.
+            if "route" in as_get:
+                scope["route"] = as_get["route"]
 
     return middleware
 
@@ -221,9 +227,9 @@ def security_headers(app: Application, transport: bytes) -> Application:
 
 
 def choose_language(app: Application) -> Application:
-    """Translate into the language of the cookie `language`, or else of Accept-Language (`app/i18n`).
+    """Translate into the language in the `language` cookie, or else in Accept-Language (`app/i18n`).
 
-    A login replaces it with the language that the user has set (`app/users/dependencies.py`).
+    For a logged-in user, the language that the user has set replaces it (`app/users/dependencies.py`).
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -288,7 +294,7 @@ def _with_error_page(scope: Any, receive: Any, send: Any) -> Any:
         try:
             page = scope["app"].error_page(CheckedRequest(scope, receive), msgspec.json.decode(body))
         except Exception:
-            # The template of the error page is broken: the problem details still say what happened.
+            # The error page's template is broken, but the problem details still report what happened.
             logger.exception("the error page cannot be rendered")
             await send(start)
             await send({"type": "http.response.body", "body": body})
@@ -314,8 +320,8 @@ def check_host(app: Application, allowed: Iterable[str]) -> Application:
 
     A request may also name a host in its target (`GET http://name/ HTTP/1.1`, `:authority` of HTTP/2). That
     name takes precedence over the Host field (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1). Granian 2.8
-    passes it on as Host if there is no Host field and drops it otherwise. The two cannot be compared here, so
-    the Host field counts: a proxy must send the name that it used for routing as Host.
+    forwards it as Host if there is no Host field and drops it otherwise. The two cannot be compared here, so
+    the Host field is used: as Host, a proxy must send the name that it used for routing.
     """
     names = frozenset(allowed)
     as_sent = frozenset(f"[{name}]".encode() if ":" in name else name.encode() for name in names)
@@ -355,8 +361,8 @@ def host_name(host: str) -> str:
 def limit_size(app: Application, *, headers: int) -> Application:
     """Respond with 414 or 431 if the URL or the headers are too large, before anything else is done.
 
-    *headers*: bytes of all names and values together (MAX_HEADER_SIZE). MAX_BODY_SIZE is checked when the
-    body is read.
+    *headers*: the maximum size of all names and values together, in bytes (MAX_HEADER_SIZE). MAX_BODY_SIZE is
+    checked when the body is read.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -378,16 +384,16 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
     """Limit the time for the body and the time until the response starts.
 
     Respond with 408 if the body takes longer than *body* seconds (BODY_TIMEOUT), and with 504 if everything
-    else takes longer than *response* seconds (REQUEST_TIMEOUT), or with 503 if that was the database. One
-    clock runs at a time: the body's while the client sends it, otherwise the response's. A response that has
-    started, such as a stream, is not limited.
+    else takes longer than *response* seconds (REQUEST_TIMEOUT), or with 503 if the database caused
+    that. Only one clock runs at a time: the body's while the client sends the body, otherwise the
+    response's. A response that has started, such as a stream, is not limited.
 
     A request that runs out of time is cancelled. Its transaction is rolled back and its connection returns to
-    the pool. A commit in progress may still succeed, as it may whenever a response is lost.
+    the pool. A commit in progress may still succeed, as can happen whenever a response is lost.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
-        clock = _Clock(receive, send, body, response)
+        clock = scope[BODY_CLOCK] = _Clock(receive, send, body, response)
         try:
             async with clock.limit:
                 await app(scope, clock.receive, clock.send)
@@ -395,10 +401,11 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
             if clock.response_began or not clock.limit.expired():
                 raise
             if clock.is_receiving:
-                # The server would read the rest of the body as the next request.
+                # Otherwise the server would read the rest of the body as the next request.
                 headers = {"Connection": "close"} if scope.get("http_version", "1.1") < "2" else {}
                 sentence = _("The body took longer than {seconds} s to arrive.")
-                refusal = problem_response(408, sentence.format(seconds=f"{body:g}"), headers=headers)
+                allowed = f"{clock.body_limit:g}"
+                refusal = problem_response(408, sentence.format(seconds=allowed), headers=headers)
             elif waited_for_database(error):
                 logger.error("a %s request waited %g s for the database", scope["method"], response)
                 refusal = database_unavailable()
@@ -415,11 +422,16 @@ class _Clock:
         self._receive = receive
         self._send = send
         self._now = asyncio.get_running_loop().time
+        self.body_limit = body
         self._body_left = body
         self._body_is_there = False
         self.response_began = False
         self.is_receiving = False
         self.limit = asyncio.timeout(response)
+
+    def allow(self, seconds: float) -> None:
+        """Limit the time for the body to *seconds* instead. Routes that take large files need it."""
+        self.body_limit = self._body_left = seconds
 
     async def receive(self) -> Message:
         if self._body_is_there or self.response_began or self.limit.expired():
@@ -440,7 +452,7 @@ class _Clock:
     async def send(self, message: Message) -> None:
         if not self.response_began:
             if self.limit.expired():
-                # The request was cancelled but has not noticed yet. Let it notice before the response starts.
+                # The cancellation has not reached the request yet. Let it arrive before the response starts.
                 await asyncio.sleep(0)
             else:
                 self.limit.reschedule(None)

@@ -67,7 +67,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     status: int
     code: Annotated[str, msgspec.Meta(description="The name of the error, for programs. It never changes.")]
-    detail: Annotated[str, msgspec.Meta(description="For people.")] | msgspec.UnsetType = msgspec.UNSET
+    detail: Annotated[str, msgspec.Meta(description="Human-readable.")] | msgspec.UnsetType = msgspec.UNSET
     errors: list[FieldError] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -161,7 +161,7 @@ def problem_for(error: Exception) -> Response:
                 400, "The request ended before its body was complete.", code="incomplete_body"
             )
         case TimeoutError():
-            logger.error("a time limit ran out", exc_info=error)
+            logger.error("a time limit was exceeded", exc_info=error)
             return problem_response(504, "An operation that the response depends on took too long.")
         case database_errors.SQLAlchemyError() | OverflowError():
             return _database_problem(error)
@@ -188,7 +188,7 @@ def _database_problem(error: Exception) -> Response:
 
 
 def database_unavailable() -> Response:
-    """The response while the database is away or hangs."""
+    """The response while the database is down or hangs."""
     return problem_response(
         503,
         "The database is not available. Try again soon.",
@@ -198,9 +198,9 @@ def database_unavailable() -> Response:
 
 
 def _is_unstorable_value(error: Exception) -> bool:
-    """Whether the database refused a value, such as a number out of range or text with NUL.
+    """Whether the database rejected a value, such as a number out of range or text with NUL.
 
-    SQLSTATE class 22 is "data exception". asyncpg refuses some values itself with a DataError, before the
+    SQLSTATE class 22 is "data exception". asyncpg rejects some values itself with a DataError, before the
     server sees them. SQLite's driver raises OverflowError.
     """
     if isinstance(error, OverflowError | database_errors.DataError):
@@ -221,7 +221,7 @@ _SCHEMA = {"$ref": "#/components/schemas/ProblemDetails"}
 
 
 def describe(status: int, codes: Mapping[str, str]) -> dict[str, Any]:
-    """The OpenAPI response object of an error response. *codes*: each code, and when it is sent.
+    """The OpenAPI response object for an error response. *codes*: each code, and when it is sent.
 
     The status's default code is always listed, because hooks and middleware may also raise a `Problem`.
     """
@@ -236,5 +236,5 @@ def describe(status: int, codes: Mapping[str, str]) -> dict[str, Any]:
 
 
 def describe_others(text: str) -> dict[str, Any]:
-    """The OpenAPI response object of the errors that an operation does not list."""
+    """The OpenAPI response object for the errors that an operation does not list."""
     return {"description": text, "content": {PROBLEM_JSON: {"schema": _SCHEMA}}}

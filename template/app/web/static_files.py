@@ -1,6 +1,6 @@
 """Static files with a hash of their content in the name, so that browsers can keep them for a year.
 
-A file that ends in `.gz` is served compressed, under its name without the ending.
+A file that ends in `.gz` is served compressed, under its name without that suffix.
 """
 
 import gzip
@@ -33,7 +33,7 @@ class StaticFiles:
     """The files in a folder, read once at startup."""
 
     def __init__(self, path: str, folder: Path, generated: Mapping[str, bytes] | None = None) -> None:
-        """Serve the files in *folder* under *path*, and the *generated* ones, by name."""
+        """Serve the files in *folder* under *path*. *generated*: the contents of further files, by name."""
         contents = {
             file.name: file.read_bytes()
             for file in folder.rglob("*")

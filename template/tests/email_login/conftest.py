@@ -122,3 +122,6 @@ class OneFactor:
 
     async def reset(self, db, user):
         return []
+
+
+# Your own fixtures go below; template updates never touch them.

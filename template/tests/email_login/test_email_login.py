@@ -118,7 +118,7 @@ async def test_a_new_browser_is_told_by_mail(ada, person, make_person, outbox):
     await person.log_in()
     await make_person("Other/1.0").log_in()
 
-    assert (await outbox())[-1].subject.endswith(": New log-in")
+    assert (await outbox())[-1].subject.endswith(": New login")
 
 
 async def test_a_login_takes_a_deletion_back(make_user, person, events):
@@ -264,3 +264,6 @@ async def test_the_routes_follow_the_prefix(other_client, ada):
     client = await other_client(users_prefix="/accounts")
 
     assert (await client.post("/accounts/login/email", json={"email": EMAIL})).status_code == 202
+
+
+# Your own tests go below; template updates never touch them.

@@ -275,7 +275,7 @@ async def test_five_wrong_codes_end_the_request_and_are_mailed(ada, person, outb
     right = await person.enter(request_id, code, kind)
 
     assert [*wrong, right.status_code] == [401] * 6
-    assert [mail.subject.partition(": ")[2] for mail in await outbox()] == ["", "A login was refused"]
+    assert [mail.subject.partition(": ")[2] for mail in await outbox()] == ["", "A login was rejected"]
 
 
 async def test_simultaneous_guesses_are_counted(ada, person, events):
@@ -449,3 +449,6 @@ def test_a_code_is_random_and_has_34_bits():
     assert len(codes) == 100
     assert len(LETTERS) ** LENGTH > 2**34
     assert {len(each) for each in codes} == {LENGTH}
+
+
+# Your own tests go below; template updates never touch them.

@@ -34,3 +34,6 @@ def mailed_code(outbox: Outbox):
         return [code for mail in await outbox() for code in codes_in(mail.text_body)][-1]
 
     return code
+
+
+# Your own fixtures go below; template updates never touch them.

@@ -125,3 +125,6 @@ async def test_the_preview_shows_a_code(app):
 
     assert codes_in(mail.text_body) == ["BCDF-GHJK"]
     assert mail.to == [EMAIL]
+
+
+# Your own tests go below; template updates never touch them.

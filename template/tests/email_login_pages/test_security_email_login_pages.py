@@ -144,3 +144,6 @@ async def test_every_field_is_annotated_for_password_managers(ada, browser, path
     named = [each for each in fields if 'type="checkbox"' not in each]
     assert len(named) == 1
     assert all("autocomplete=" in each and "maxlength" not in each for each in named)
+
+
+# Your own tests go below; template updates never touch them.

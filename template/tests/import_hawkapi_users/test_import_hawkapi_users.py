@@ -594,3 +594,6 @@ def test_migrations_of_the_template_cannot_be_recorded_as_applied(run_import: Im
     create(database, library_table("users"), ACCOUNTS)
 
     assert "users_0002 is a migration of the template" in refusal(run_import("--applied", "users_0002"))
+
+
+# Your own tests go below; template updates never touch them.

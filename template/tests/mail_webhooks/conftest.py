@@ -15,8 +15,11 @@ from hawkapi_sqlalchemy import Database
 
 from app.mail import Worker
 from tests.users.conftest import OtherClient
+from tests.users.conftest import admin as admin
+from tests.users.conftest import begin_session as begin_session
 from tests.users.conftest import other_app as other_app
 from tests.users.conftest import other_client as other_client
+from tests.users.conftest import root as root
 from tests.users.conftest import statements as statements
 
 EMAIL = "ada@example.com"
@@ -72,3 +75,6 @@ def sent(db: Database) -> Sent:
         return backend.sent
 
     return work
+
+
+# Your own fixtures go below; template updates never touch them.

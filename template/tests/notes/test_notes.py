@@ -8,6 +8,8 @@ from sqlalchemy import func, select
 from app import clock
 from app.notes.models import Note
 
+NOTHING = {"items": [], "next": None}
+
 
 @pytest.fixture
 async def ada(make_user):
@@ -76,13 +78,13 @@ async def test_an_invalid_note_is_refused(client, ada, login, body):
     answer = await client.post("/notes", json=body, headers=login(ada))
 
     assert answer.status_code == 400
-    assert (await client.get("/notes", headers=login(ada))).json() == []
+    assert (await client.get("/notes", headers=login(ada))).json() == NOTHING
 
 
 async def test_the_owner_in_the_body_is_ignored(client, ada, eve, login):
     await client.post("/notes", json={"title": "x", "owner_id": ada.id}, headers=login(eve))
 
-    assert (await client.get("/notes", headers=login(ada))).json() == []
+    assert (await client.get("/notes", headers=login(ada))).json() == NOTHING
 
 
 async def test_writing_requires_a_verified_address(client, make_user, login):
@@ -92,31 +94,31 @@ async def test_writing_requires_a_verified_address(client, make_user, login):
     read = await client.get("/notes", headers=headers)
 
     assert (written.status_code, read.status_code) == (403, 200)
-    assert read.json() == []
+    assert read.json() == NOTHING
 
 
 # The list
 
 
-async def test_the_list_shows_only_your_own_notes_oldest_first(client, ada, eve, login, write):
+async def test_the_list_shows_only_your_own_notes_newest_first(client, ada, eve, login, write):
     first, _, second = await write(ada, "first"), await write(eve, "hers"), await write(ada, "second")
 
-    assert (await client.get("/notes", headers=login(ada))).json() == [first, second]
+    page = (await client.get("/notes", headers=login(ada))).json()
+
+    assert page == {"items": [second, first], "next": None}
 
 
 async def test_the_list_is_paginated(client, ada, login, write):
-    notes = [await write(ada, title) for title in ("one", "two", "three")]
+    one, two, three = [await write(ada, title) for title in ("one", "two", "three")]
 
-    first = await client.get("/notes", params={"limit": 2}, headers=login(ada))
-    second = await client.get("/notes", params={"after": notes[1]["id"]}, headers=login(ada))
+    first = (await client.get("/notes", params={"limit": 2}, headers=login(ada))).json()
+    second = (await client.get("/notes", params={"cursor": first["next"]}, headers=login(ada))).json()
 
-    assert first.json() == notes[:2]
-    assert second.json() == notes[2:]
+    assert first["items"] == [three, two]
+    assert second == {"items": [one], "next": None}
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=101", "limit=x", "limit=", "after=-1", "after=9223372036854775808"]
-)
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "limit=", "cursor=x"])
 async def test_an_invalid_page_is_refused(client, ada, login, query):
     assert (await client.get(f"/notes?{query}", headers=login(ada))).status_code == 400
 
@@ -130,7 +132,7 @@ async def test_a_deleted_note_is_gone(client, ada, login, write):
     answers = [await client.delete(f"/notes/{note['id']}", headers=login(ada)) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [204, 404]
-    assert (await client.get("/notes", headers=login(ada))).json() == []
+    assert (await client.get("/notes", headers=login(ada))).json() == NOTHING
 
 
 async def test_deleting_all_notes_deletes_only_your_own(client, ada, eve, login, write):
@@ -139,8 +141,8 @@ async def test_deleting_all_notes_deletes_only_your_own(client, ada, eve, login,
     answer = await client.delete("/notes", headers=login(ada))
 
     assert (answer.status_code, answer.content) == (204, b"")
-    assert (await client.get("/notes", headers=login(ada))).json() == []
-    assert (await client.get("/notes", headers=login(eve))).json() == [hers]
+    assert (await client.get("/notes", headers=login(ada))).json() == NOTHING
+    assert (await client.get("/notes", headers=login(eve))).json()["items"] == [hers]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ async def test_deleting_all_notes_requires_a_recent_login(
     answer = await client.delete("/notes", headers=headers)
 
     assert answer.status_code == status
-    assert len((await client.get("/notes", headers=headers)).json()) == left
+    assert len((await client.get("/notes", headers=headers)).json()["items"]) == left
 
 
 async def test_deleting_the_account_deletes_its_notes(ada, write, manager, db):

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 import sentry_sdk
-from hawkapi_mail import EmailMessage
+from hawkapi_mail import EmailMessage, InMemoryBackend, SendError
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sentry_sdk.transport import Transport
 
-from app.mail import outbox
+from app import clock
+from app.mail import Undeliverable, Worker, outbox, suppression
+from app.mail.outcomes import OUTCOMES
 from app.observability import error_reports
 from app.observability.metrics import Metrics, metrics_of
 from app.observability.requests import observe
@@ -31,8 +33,8 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 @pytest.fixture
-def measured(build_app):
-    """An application with metrics. It is not served, so it opens no port."""
+def measured(build_app, app):
+    """An application with metrics. It is not served, so it opens no port. `app` clears its tables."""
     return build_app(metrics_port=9464)
 
 
@@ -41,6 +43,33 @@ def value_of(measured):
     """`value_of("mails", status="dead")`: the value of a metric; None if there is none."""
     registry = metrics_of(measured.state).registry
     return lambda name, **labels: registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def write_mail(measured):
+    """`await write_mail(discard=True)`: add a mail to the outbox."""
+
+    async def write(**options):
+        message = EmailMessage(
+            subject="Hello", to=["ada@example.com"], text_body="Hello", sender="app@example.com"
+        )
+        async with measured.state.db.session() as db:
+            outbox.enqueue(db, message, **options)
+
+    return write
+
+
+class Sender(InMemoryBackend):
+    """Fails with *error*, if there is one."""
+
+    def __init__(self, error=None):
+        super().__init__()
+        self._error = error
+
+    async def send(self, message):
+        if self._error is not None:
+            raise self._error
+        return await super().send(message)
 
 
 @pytest.fixture
@@ -89,11 +118,13 @@ def test_without_its_setting_nothing_is_measured(app):
 async def test_a_request_is_measured_by_the_pattern_of_its_route(measured, value_of):
     async with make_client(measured) as client:
         await client.post(f"/users/verify/{TOKEN}")
+        await client.head("/livez")
         await client.get("/no/such/page")
         await client.request("BREW", "/users/me")
 
     count = "http_request_duration_seconds_count"
     assert value_of(count, method="POST", route="/users/verify/{token}", status="400") == 1
+    assert value_of(count, method="HEAD", route="/livez", status="200") == 1
     assert value_of(count, method="GET", route="unmatched", status="404") == 1
     assert value_of(count, method="other", route="unmatched", status="405") == 1
 
@@ -105,12 +136,48 @@ async def test_logins_are_counted_by_their_outcome(measured, value_of):
     assert value_of("account_events_total", event="login", outcome="failure") == 1
 
 
-async def test_the_outbox_is_measured(measured, value_of):
-    message = EmailMessage(
-        subject="Hello", to=["ada@example.com"], text_body="Hello", sender="app@example.com"
-    )
-    async with measured.state.db.session() as db:
-        outbox.enqueue(db, message)
+@pytest.mark.parametrize(
+    ("error", "discard", "outcome"),
+    [
+        (None, False, "sent"),
+        (None, True, "discarded"),
+        (SendError("later"), False, "retried"),
+        (Undeliverable("never"), False, "dead"),
+    ],
+)
+async def test_a_mail_is_counted_by_its_outcome(measured, value_of, write_mail, error, discard, outcome):
+    await write_mail(discard=discard)
+
+    await Worker(measured.state.db, Sender(error)).run_once()
+
+    counts = {each: value_of("mail_deliveries_total", outcome=each) for each in OUTCOMES}
+    assert counts == {each: int(each == outcome) for each in OUTCOMES}
+
+
+async def test_a_suppressed_mail_is_counted(measured, value_of, write_mail, monkeypatch):
+    async def everybody(db, addresses):
+        return addresses
+
+    monkeypatch.setattr(suppression, "SUPPRESSIONS", [everybody])
+    await write_mail()
+
+    await Worker(measured.state.db, Sender()).run_once()
+
+    assert value_of("mail_deliveries_total", outcome="suppressed") == 1
+    assert value_of("mail_deliveries_total", outcome="sent") == 0
+
+
+async def test_a_mail_that_expires_while_it_waits_is_counted(measured, value_of, write_mail):
+    await write_mail(expires_at=clock.now())
+
+    (clean,) = [task for task in measured.state.tasks if task.name == "clean the outbox"]
+    await clean.do()
+
+    assert value_of("mail_deliveries_total", outcome="dead") == 1
+
+
+async def test_the_outbox_is_measured(measured, value_of, write_mail):
+    await write_mail()
 
     async with measured.state.db.session(commit=False) as db:
         await metrics_of(measured.state).look_at_outbox(db)
@@ -209,3 +276,6 @@ def test_the_dashboard_shows_only_metrics_that_exist(measured):
     }
     assert shown
     assert shown <= names
+
+
+# Your own tests go below; template updates never touch them.

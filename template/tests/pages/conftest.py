@@ -69,3 +69,6 @@ def mailed_path(outbox: Callable[[], Awaitable[list[EmailMessage]]]) -> MailedPa
         return found[1]
 
     return path
+
+
+# Your own fixtures go below; template updates never touch them.

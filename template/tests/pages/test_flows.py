@@ -263,7 +263,7 @@ async def test_the_activity_is_described_in_words_and_paginated(log_in, make_use
     newest = await browser.get("/account/activity")
     older = await browser.get(re.search(r'href="(/account/activity\?before=\d+)"', newest.text)[1])
 
-    assert newest.text.count("A login attempt was refused") == 24
+    assert newest.text.count("A login attempt was rejected") == 24
     assert "Something of yours" in newest.text
     assert "by an administrator" in newest.text
     assert "The password was changed" in older.text
@@ -333,3 +333,6 @@ async def test_pages_that_require_a_recent_login_ask_for_the_password_and_return
     assert 'name="next" value="/account/delete"' in form.text
     assert (wrong.status_code, right.headers["location"]) == (400, "/account/delete")
     assert (await browser.get("/account/delete")).status_code == 200
+
+
+# Your own tests go below; template updates never touch them.

@@ -190,3 +190,6 @@ async def test_every_mail_has_a_preview(browser, outbox, name):
 
 def test_every_notice_has_a_preview():
     assert set(NOTICES) <= set(PREVIEWS)
+
+
+# Your own tests go below; template updates never touch them.

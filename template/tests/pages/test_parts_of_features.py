@@ -68,3 +68,6 @@ async def test_a_notice_has_a_preview(app, monkeypatch):
     mail = await mail_previews.preview(app.state, "thing_made")
 
     assert "It was made." in mail.text_body
+
+
+# Your own tests go below; template updates never touch them.

@@ -39,3 +39,6 @@ async def respond(
     options = await options_on(browser, page)
     credential = authenticator.create(options) if kind == "create" else authenticator.get(options)
     return await browser.post(action, data={"credential": json.dumps(credential)} | form)
+
+
+# Your own fixtures go below; template updates never touch them.

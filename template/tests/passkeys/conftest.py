@@ -76,3 +76,6 @@ async def ask(person: Person, ticket: str) -> Json:
     asked = await person.client.post("/users/login/second-factor/passkey/options", json={"ticket": ticket})
     assert asked.status_code == 200, asked.text
     return asked.json()
+
+
+# Your own fixtures go below; template updates never touch them.

@@ -338,3 +338,6 @@ async def test_the_export_has_the_passkeys_and_no_challenge(client, owner):
     assert [each["name"] for each in export["passkeys"]] == ["Google Password Manager"]
     assert len(export["passkey_handles"]) == 1
     assert "passkey_challenges" not in export
+
+
+# Your own tests go below; template updates never touch them.

@@ -57,3 +57,6 @@ def test_a_domain_that_no_page_is_in_is_refused_at_start(build_app, values):
 def test_a_domain_is_a_plain_name(domain):
     with pytest.raises(ValueError, match="must be a domain such as"):
         make_settings(passkey_domain=domain)
+
+
+# Your own tests go below; template updates never touch them.

@@ -411,3 +411,6 @@ async def test_the_table_of_challenges_does_not_grow_forever(owner, person, phon
     await task.do()
 
     assert await number_of(PasskeyChallenge) == 0
+
+
+# Your own tests go below; template updates never touch them.

@@ -77,3 +77,6 @@ def pages_of(app: App, method: str) -> list[str]:
         for each in found
         if "second-factor" in each.route.path and not each.route.path.startswith(("/users", "/static"))
     ]
+
+
+# Your own fixtures go below; template updates never touch them.

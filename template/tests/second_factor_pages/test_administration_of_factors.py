@@ -62,3 +62,6 @@ async def test_resetting_needs_a_recent_login(admin, owner, wait):
 
 async def test_an_unknown_account_has_no_page(admin):
     assert (await admin.get("/admin/users/nobody/second-factors")).status_code == 404
+
+
+# Your own tests go below; template updates never touch them.

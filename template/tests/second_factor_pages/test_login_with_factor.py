@@ -225,3 +225,6 @@ async def test_without_a_factor_the_password_is_asked_for(make_user, log_in):
 
     assert answer.headers["location"] == "/confirm?next=%2Faccount%2Fsessions"
     assert (await browser.get("/confirm")).status_code == 200
+
+
+# Your own tests go below; template updates never touch them.

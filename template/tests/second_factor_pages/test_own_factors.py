@@ -107,10 +107,13 @@ async def test_the_activity_is_described_in_words(signed_in, owner, browser, rem
 
     for sentence in (
         "A second factor was added",
-        "A wrong recovery code was given at login, after the correct password",
-        "A wrong recovery code was given to confirm the login",
+        "A wrong recovery code was entered at login, after the correct password",
+        "A wrong recovery code was entered when confirming the login",
         "The login was confirmed with a recovery code",
         "New recovery codes were generated",
         "A second factor was removed",
     ):
         assert sentence in page
+
+
+# Your own tests go below; template updates never touch them.

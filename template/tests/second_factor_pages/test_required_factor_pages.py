@@ -32,3 +32,6 @@ async def test_the_person_can_log_out(newcomer):
     await press(newcomer, "/logout")
 
     assert (await newcomer.get("/account")).headers["location"].startswith("/login")
+
+
+# Your own tests go below; template updates never touch them.

@@ -210,3 +210,6 @@ async def make_person(app: App):
 @pytest.fixture
 def person(make_person) -> Person:
     return make_person()
+
+
+# Your own fixtures go below; template updates never touch them.

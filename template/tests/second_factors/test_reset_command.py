@@ -62,3 +62,6 @@ async def test_an_account_without_a_factor_has_no_recovery_codes(make_user, samp
     lines = (await run("show", "bob@example.com")).splitlines()
 
     assert lines[-1] == "Second factors  none"
+
+
+# Your own tests go below; template updates never touch them.

@@ -149,7 +149,7 @@ async def test_five_wrong_codes_end_the_ticket_and_are_mailed(owner, person, hea
 
     assert wrong == ["wrong_second_factor"] * 5
     assert right.json()["code"] == "login_expired"
-    assert (await headings())[-1] == "A login was refused"
+    assert (await headings())[-1] == "A login was rejected"
     async with db.session(commit=False) as session:
         failed = select(func.count()).where(
             AuditEvent.event == "second_factor", AuditEvent.outcome == "failure"
@@ -340,3 +340,6 @@ async def test_another_site_cannot_finish_a_login(owner, person):
     person.client.headers["Sec-Fetch-Site"] = "cross-site"
 
     assert (await person.answer(ticket, "/cookie", code=owner.code())).status_code == 403
+
+
+# Your own tests go below; template updates never touch them.

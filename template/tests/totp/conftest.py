@@ -58,3 +58,6 @@ def make_owner(client: httpx.AsyncClient, make_user: MakeUser, login: Login, wai
 @pytest.fixture
 async def owner(make_owner: MakeOwner) -> Owner:
     return await make_owner()
+
+
+# Your own fixtures go below; template updates never touch them.

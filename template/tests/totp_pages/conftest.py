@@ -33,3 +33,6 @@ def secret_on(page: httpx.Response) -> str:
     """The key for an authenticator app that *page* shows."""
     [shown] = re.findall(r'<code class="key">([A-Z2-7 ]+)</code>', page.text)
     return shown.replace(" ", "")
+
+
+# Your own fixtures go below; template updates never touch them.

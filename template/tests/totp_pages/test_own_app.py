@@ -175,7 +175,7 @@ async def test_codes_are_described_in_words(signed_in, owner, browser, wait):
 
     for sentence in (
         "A wrong code was entered at login, after the correct password",
-        "A wrong code was entered to confirm the login",
+        "A wrong code was entered when confirming the login",
         "The login was confirmed with a code",
     ):
         assert sentence in page
@@ -185,3 +185,6 @@ async def test_administrators_see_its_name(owner, make_user, log_in):
     admin = await log_in(await make_user("root@example.com", is_superuser=True))
 
     assert "Authenticator app" in (await admin.get(f"/admin/users/{owner.user.id}/second-factors")).text
+
+
+# Your own tests go below; template updates never touch them.

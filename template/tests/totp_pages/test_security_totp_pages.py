@@ -33,3 +33,6 @@ async def test_the_key_is_in_no_url_log_or_cache(eve, caplog):
     assert [each for each in (secret_on(shown), code) if each in urls or each in caplog.text] == []
     assert {each.headers["cache-control"] for each in answers} == {"no-store"}
     assert {each.headers["referrer-policy"] for each in answers} == {"no-referrer"}
+
+
+# Your own tests go below; template updates never touch them.

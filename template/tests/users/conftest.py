@@ -579,3 +579,6 @@ def fail(manager: UserManager) -> Callable[..., None]:
         setattr(manager, name, hook)
 
     return replace
+
+
+# Your own fixtures go below; template updates never touch them.

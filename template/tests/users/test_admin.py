@@ -519,3 +519,6 @@ async def test_attempts_by_unknown_users_are_logged(admin, client):
     )
     assert (event["ip_address"], event["user_agent"]) == ("203.0.113.9", "curl/8.5.0")
     assert not re.search("hunter2|secret@", page.text)
+
+
+# Your own tests go below; template updates never touch them.

@@ -270,3 +270,6 @@ async def test_a_concurrently_deleted_account_stays_deleted(
 
     assert answer.status_code in (400, 401)
     assert await accounts() == []
+
+
+# Your own tests go below; template updates never touch them.

@@ -341,3 +341,6 @@ async def test_a_concurrently_deleted_account_is_not_confirmed(
 
     assert (await confirm(headers)).status_code == 401
     assert await session_rows() == []
+
+
+# Your own tests go below; template updates never touch them.

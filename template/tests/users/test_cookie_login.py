@@ -225,3 +225,6 @@ async def test_sessions_of_other_browsers_continue(log_in, make_user, begin_sess
     await log_in()
 
     assert [await status_of(headers) for headers in others] == [200, 200]
+
+
+# Your own tests go below; template updates never touch them.

@@ -283,3 +283,6 @@ async def test_a_row_without_on_delete_cascade_keeps_the_account(
     assert answer.status_code == 409
     assert await stored(user) is not None
     assert await outbox() == []
+
+
+# Your own tests go below; template updates never touch them.

@@ -360,3 +360,6 @@ async def test_a_dead_link_shows_an_explanation(client):
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "no longer works" in answer.text
     assert "<form" not in answer.text.partition("<main")[2].partition("</main>")[0]
+
+
+# Your own tests go below; template updates never touch them.

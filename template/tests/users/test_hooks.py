@@ -164,3 +164,6 @@ def test_every_hook_in_the_file_is_called():
     defined = {name for name in vars(hooks) if name.startswith("on_")}
 
     assert defined <= set(HOOKS)
+
+
+# Your own tests go below; template updates never touch them.

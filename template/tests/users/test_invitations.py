@@ -189,3 +189,6 @@ async def test_each_step_is_audited(client, admin, token, events, root):
 
     log = [(event.event, event.actor == root.id) for event in await events()]
     assert log == [("invite", True), ("register", False), ("invite", True), ("invitation_withdrawn", True)]
+
+
+# Your own tests go below; template updates never touch them.

@@ -144,3 +144,6 @@ async def test_the_last_superuser_can_be_changed_otherwise(client, root, login, 
 
     assert answer.status_code == 200
     assert (await stored(root)).is_verified
+
+
+# Your own tests go below; template updates never touch them.

@@ -130,3 +130,6 @@ async def test_logging_in_sends_no_mail(client, make_user, outbox):
     await client.post("/users/login", json=ADA)
 
     assert await outbox() == []
+
+
+# Your own tests go below; template updates never touch them.

@@ -149,3 +149,6 @@ async def test_another_site_cannot_log_a_user_out(
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
     assert await is_alive(issued)
+
+
+# Your own tests go below; template updates never touch them.

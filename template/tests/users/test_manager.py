@@ -247,3 +247,6 @@ async def test_a_password_replaced_during_hashing_does_not_log_in(manager, make_
     async with db.session() as session:
         with pytest.raises(InvalidCredentials):
             await manager.authenticate(session, email="ada@example.com", password="correct horse battery")
+
+
+# Your own tests go below; template updates never touch them.

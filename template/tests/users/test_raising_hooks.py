@@ -96,3 +96,6 @@ async def test_a_raising_hook_sends_no_link(client, make_user, fail, outbox, hoo
 
     assert answer.status_code == 500
     assert await outbox() == []
+
+
+# Your own tests go below; template updates never touch them.

@@ -196,3 +196,6 @@ async def test_an_invalid_token_is_rejected(refresh, token):
 
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+# Your own tests go below; template updates never touch them.

@@ -464,3 +464,6 @@ async def test_two_superusers_cannot_both_demote_each_other(manager, db, make_us
 
     assert [type(outcome) for outcome in outcomes if outcome] == [LastSuperuser]
     assert sorted(user.is_superuser for user in await accounts()) == [False, True]
+
+
+# Your own tests go below; template updates never touch them.

@@ -75,3 +75,6 @@ def test_the_keys_match_the_code(build_app, monkeypatch) -> None:
 
 def test_the_document_says_what_is_not_defended() -> None:
     assert "\n## What is not defended\n" in SECURITY
+
+
+# Your own tests go below; template updates never touch them.

@@ -218,3 +218,6 @@ async def test_no_mail_is_sent_before_the_response(client, db, settings, make_us
 
     assert meanwhile == []
     assert len(sent) == 5
+
+
+# Your own tests go below; template updates never touch them.

@@ -312,3 +312,6 @@ async def test_the_owner_is_notified_once_and_unlocks_by_mail(
 
     assert mails == ["HawkAPI app: Your account is locked"]
     assert owner.status_code == 200
+
+
+# Your own tests go below; template updates never touch them.

@@ -441,3 +441,6 @@ async def test_an_invitation_does_not_verify_an_account_created_otherwise(client
     assert answer.status_code == 409
     assert (after.id, after.is_verified, after.is_superuser) == (before.id, False, False)
     assert (after.hashed_password, after.password_version) == (before.hashed_password, 0)
+
+
+# Your own tests go below; template updates never touch them.

@@ -251,3 +251,6 @@ async def test_sessions_of_other_users_continue(act, make_user, begin_session, h
     await act("disabled", headers_of(of_ada), user)
 
     assert await status_of(headers_of(of_eve)) == 200
+
+
+# Your own tests go below; template updates never touch them.

@@ -358,3 +358,6 @@ async def test_another_site_cannot_end_sessions_with_the_cookie(
 
     assert answer.status_code == 403
     assert await statuses(here, there) == [200, 200]
+
+
+# Your own tests go below; template updates never touch them.

@@ -135,3 +135,6 @@ async def test_revoking_the_verification_invalidates_tokens(make_user, stored, u
     await update(user, is_verified=False)
 
     assert (await stored(user)).password_version == 1
+
+
+# Your own tests go below; template updates never touch them.

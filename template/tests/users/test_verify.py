@@ -147,3 +147,6 @@ async def test_a_link_verifies_only_its_own_account(manager, make_user, verify, 
     await verify(manager.verify_token(eve))
 
     assert not (await stored(ada)).is_verified
+
+
+# Your own tests go below; template updates never touch them.

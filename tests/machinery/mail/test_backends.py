@@ -14,6 +14,7 @@ from app.mail import (
     CarefulSMTPBackend,
     ConsoleBackend,
     Misconfigured,
+    NoSuchMailbox,
     OutboxMessage,
     Undeliverable,
     Worker,
@@ -106,7 +107,7 @@ class SMTPServer:
 
     def __init__(self) -> None:
         self.replies: dict[str, str] = {}
-        """A command ("MAIL", or "END" for the end of the mail) and the reply to it."""
+        """A command ("MAIL", a whole line, or "END" for the end of the mail) and the reply to it."""
         self.commands: list[str] = []
         self.received = ""
         self.port = 0
@@ -117,7 +118,7 @@ class SMTPServer:
             self.commands.append(line)
             command = line.split(" ")[0].split(":")[0].upper()
             usual = {"DATA": "354 go on", "QUIT": "221 bye"}.get(command, "250 ok")
-            reply = self.replies.get(command, usual)
+            reply = self.replies.get(line, self.replies.get(command, usual))
             if reply != SILENCE:
                 writer.write(f"{reply}\r\n".encode())
             if reply.startswith("354"):
@@ -178,7 +179,7 @@ async def test_a_permanent_refusal_is_final(
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("reply", "kind"), [("550 5.1.1 no such user", Undeliverable), ("450 4.2.0 greylisted", SendError)]
+    ("reply", "kind"), [("550 5.1.1 no such user", NoSuchMailbox), ("450 4.2.0 greylisted", SendError)]
 )
 async def test_silence_after_a_refusal_does_not_hide_it(
     smtp: CarefulSMTPBackend, server: SMTPServer, reply: str, kind: type[SendError]
@@ -190,6 +191,42 @@ async def test_silence_after_a_refusal_does_not_hide_it(
 
     assert type(caught.value) is kind
     assert str(caught.value) == f"SMTPRecipientRefused {reply[:9]}"
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "kind"),
+    [
+        ("RCPT", "550 5.1.1 no such user", NoSuchMailbox),
+        ("RCPT", "550 5.1.10 the domain takes no mail", NoSuchMailbox),
+        ("RCPT", "551 5.1.6 moved", NoSuchMailbox),
+        ("RCPT", "550 no such user", Undeliverable),
+        ("RCPT", "550 5.7.1 we do not like you", Undeliverable),
+        ("RCPT", "550 5.2.1 too much mail for this mailbox", Undeliverable),
+        ("RCPT", "550 5.1.2 unknown domain", Undeliverable),
+        ("RCPT", "450 4.1.1 not found for now", SendError),
+        ("MAIL", "550 5.1.1 no such sender", Undeliverable),
+        ("END", "550 5.1.1 no such user", Undeliverable),
+    ],
+)
+async def test_only_a_refused_recipient_whose_mailbox_does_not_exist_has_none(
+    smtp: CarefulSMTPBackend, server: SMTPServer, command: str, reply: str, kind: type[SendError]
+) -> None:
+    server.replies[command] = reply
+
+    with pytest.raises(SendError) as caught:
+        await smtp.send(mail())
+
+    assert type(caught.value) is kind
+
+
+async def test_if_one_recipient_has_a_mailbox_the_mail_is_sent(
+    smtp: CarefulSMTPBackend, server: SMTPServer
+) -> None:
+    server.replies["RCPT TO:<gone@example.com>"] = "550 5.1.1 no such user"
+
+    await smtp.send(mail(cc="gone@example.com"))
+
+    assert LINK in server.received
 
 
 @pytest.mark.parametrize(

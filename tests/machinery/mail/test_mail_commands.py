@@ -81,7 +81,7 @@ def test_the_list_can_be_limited(run: Run) -> None:
     result = run("dead", "--limit", "2")
 
     assert len(result.stdout.splitlines()) == 2
-    assert result.stderr == "… and more: raise --limit.\n"
+    assert result.stderr == "There are more: raise --limit.\n"
 
 
 def test_dead_mails_are_listed_as_data(run: Run) -> None:
@@ -108,7 +108,7 @@ def test_what_cannot_be_sent_again_is_named(run: Run) -> None:
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         "Mail 3: The e-mail cannot be sent again, because the link in it has expired.",
-        "Mail 9: No e-mail with this number is set aside. It may have been sent in the meantime.",
+        "Mail 9: There is no set-aside e-mail with this number. It may have been sent in the meantime.",
         "1 of 3 mails were changed.",
     ]
     assert stored(OutboxMessage.status) == ["pending", "dead", "dead"]
@@ -136,7 +136,7 @@ def test_all_mails_are_dropped_after_a_confirmation(run: Run) -> None:
 
     assert run("drop", "--all", "--yes").output == "3 mails are deleted.\n"
     assert stored(OutboxMessage.id) == []
-    assert run("dead").stderr == "No mail was set aside.\n"
+    assert run("dead").stderr == "There are no e-mails that could not be sent.\n"
 
 
 @pytest.mark.parametrize("command", ["retry", "drop"])

@@ -1,12 +1,14 @@
 """A feature can withhold mail from addresses at the moment of sending."""
 
+from typing import NoReturn
+
 import pytest
 from hawkapi_mail import EmailMessage, InMemoryBackend
 from hawkapi_sqlalchemy import Database
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.mail import OutboxMessage, Worker, enqueue, suppression
+from app.mail import NoSuchMailbox, OutboxMessage, Worker, enqueue, suppression
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +57,34 @@ async def test_nobody_is_asked_about_a_discarded_mail(db: Database, suppressed: 
     await Worker(db, InMemoryBackend()).run_once()
 
     assert suppressed == []
+
+
+class Refusing:
+    """A backend of a server that knows none of the mailboxes."""
+
+    name = "refusing"
+
+    async def send(self, message: EmailMessage) -> NoReturn:
+        raise NoSuchMailbox("SMTPRecipientRefused 550 5.1.1")
+
+    async def close(self) -> None: ...
+
+
+async def test_a_feature_learns_which_mailboxes_do_not_exist(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[set[str]] = []
+
+    async def note(session: AsyncSession, addresses: set[str]) -> None:
+        noted.append(addresses)
+
+    monkeypatch.setattr(suppression, "ON_MISSING", [note])
+    mail = EmailMessage.build(subject="Hello", sender="us@shop.example", to="Ada <ada@x.example>")
+    async with db.session() as session:
+        enqueue(session, mail)
+
+    await Worker(db, Refusing()).run_once()
+
+    async with db.session(commit=False) as session:
+        assert await session.scalar(select(OutboxMessage.status)) == "dead"
+    assert noted == [{"ada@x.example"}]

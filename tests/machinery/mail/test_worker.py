@@ -251,7 +251,7 @@ async def test_an_unreadable_row_is_set_aside(db: Database, write: Write) -> Non
     await Worker(db, sender).run_once()
 
     (row,) = await rows(db)
-    assert (row.status, row.last_error) == ("dead", "the stored mail cannot be read")
+    assert (row.status, row.last_error) == ("dead", "the stored e-mail cannot be read")
     assert sender.sent == ["next"]
 
 
@@ -352,7 +352,7 @@ async def test_a_mail_that_keeps_killing_workers_is_set_aside_within_minutes(
     await Worker(db, sender).run_once()
 
     (row,) = await rows(db)
-    assert (row.status, row.last_error) == ("dead", "5 workers died while they sent the mail")
+    assert (row.status, row.last_error) == ("dead", "5 workers died while sending the e-mail")
     assert sender.sent == []
     assert waits == sorted(waits)
     assert timedelta(minutes=2) < clock.now() - begin < timedelta(minutes=4)

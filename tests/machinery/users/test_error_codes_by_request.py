@@ -55,6 +55,12 @@ async def test_malformed_form(client):
     shows(await client.post("/users/password-reset/x", content=b"\xff", headers=form), "malformed_form")
 
 
+async def test_invalid_cursor(client, make_user, login):
+    response = await client.get("/notes?cursor=x", headers=login(await make_user(EMAIL)))
+
+    shows(response, "invalid_cursor")
+
+
 async def test_unsupported_media_type(client):
     shows(await client.post("/users/register", content="x"), "unsupported_media_type")
 

@@ -1,27 +1,33 @@
-"""No request and no periodic task reads a whole table of accounts or sessions, as their plans show."""
+"""No request and no periodic task reads every account, session or event, as the plans of its queries show."""
 
 import re
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from hawkapi_mail import EmailMessage
 from sqlalchemy import event, insert, text
 
 from app import clock
+from app.database import Base
+from app.mail.outbox import DEAD, enqueue
 from app.users import User, UserSession
+from app.users.audit import AuditEvent
 
 DAY = timedelta(days=1)
 MANY = 3000
 """With fewer rows PostgreSQL reads the whole table, which is then faster."""
 
+# SQLite also calls it a scan when it reads a page in the order of an index, or of the ids of the audit log.
 WHOLE_TABLE = re.compile(
-    r"Seq Scan on (users|user_sessions)\b|SCAN (users|user_sessions)\b(?! USING INDEX ix_users_)"
+    r"Seq Scan on (users|user_sessions|audit_events)\b"
+    r"|SCAN (users|user_sessions)\b(?! USING INDEX ix_users_)"
 )
 
 
 @pytest.fixture
 async def many_accounts(db, admin, password_hash, database_url):
-    """Accounts with a live session each. Every 500th one has the rare value of each flag."""
+    """Accounts with a live session and an event each. Every 500th one has the rare value of each flag."""
     now = clock.now()
     accounts = [
         {
@@ -52,13 +58,28 @@ async def many_accounts(db, admin, password_hash, database_url):
         }
         for number, account in enumerate(accounts)
     ]
+    events = [
+        {
+            "at": now - number * timedelta(minutes=1),
+            "event": "login",
+            "outcome": "success",
+            "user_id": account["id"],
+            "actor": account["id"],
+            "method": "password",
+            "ip_address": "203.0.113.9",
+            "user_agent": "",
+            "browser": "",
+            "details": "{}",
+        }
+        for number, account in enumerate(accounts)
+    ]
     async with db.session() as session:
         await session.execute(insert(User), accounts)
         await session.execute(insert(UserSession), sessions)
+        await session.execute(insert(AuditEvent), events)
     if not database_url.startswith("sqlite"):
         async with db.session() as session:
-            await session.execute(text("ANALYZE users"))
-            await session.execute(text("ANALYZE user_sessions"))
+            await session.execute(text("ANALYZE users, user_sessions, audit_events"))
     return [account["id"] for account in accounts]
 
 
@@ -68,7 +89,7 @@ def sent(app, many_accounts):
     seen = []
 
     def note(connection, cursor, statement, parameters, *rest):
-        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
             seen.append((statement, parameters))
 
     engine = app.state.db.get().engine.sync_engine
@@ -96,6 +117,19 @@ def plans(db, sent, database_url):
 
 
 @pytest.fixture
+def dead_mail(db):
+    """`await dead_mail()`: the id of a mail that was set aside."""
+
+    async def make():
+        async with db.session() as session:
+            row = enqueue(session, EmailMessage.build(subject="Hello", to="eve@example.com", text="Hello"))
+            row.status = DEAD
+        return row.id
+
+    return make
+
+
+@pytest.fixture
 def run_task(app):
     """`await run_task("clean")`: one run of a periodic task."""
 
@@ -107,10 +141,7 @@ def run_task(app):
 
 
 def full_scans(plans):
-    """The lines of *plans* that read every row of a table.
-
-    SQLite also calls it a scan when it reads a page in the order of an index.
-    """
+    """The lines of *plans* that read every row of a table."""
     return [line for line in plans.splitlines() if WHOLE_TABLE.search(line)]
 
 
@@ -153,6 +184,9 @@ async def test_a_search_uses_the_trigrams_of_postgresql(admin, plans, many_accou
     found = (await admin.get("/users", params={"search": account["email"][3:15]})).json()["items"]
 
     assert found == [account]
+    async with db.session(commit=False) as session:
+        column = "attrelid = 'users'::regclass AND attname = 'email'"
+        assert await session.scalar(text(f"SELECT attstattarget FROM pg_attribute WHERE {column}")) == 1000
     assert "ix_users_email_trigrams" in await plans()
     assert full_scans(await plans()) == []
 
@@ -168,12 +202,13 @@ async def test_the_look_for_another_superuser_reads_only_superusers(admin, plans
     assert full_scans(shown) == []
 
 
-async def test_the_clean_up_reads_only_the_sessions_it_deletes(run_task, plans):
+async def test_the_clean_up_reads_only_what_it_deletes(run_task, plans):
     await run_task("clean")
 
     shown = await plans()
     assert "ix_user_sessions_expires_at" in shown
     assert "ix_user_sessions_last_seen_at" in shown
+    assert "ix_audit_events_at" in shown
     assert full_scans(shown) == []
 
 
@@ -185,23 +220,114 @@ async def test_the_task_that_deletes_accounts_reads_only_those(run_task, plans):
     assert full_scans(shown) == []
 
 
-async def test_requests_of_owners_read_only_their_rows(client, make_user, sent, plans):
-    ada = {"email": "ada@example.com", "password": "correct horse battery"}
-    await make_user(ada["email"])
-    tokens = (await client.post("/users/login", json=ada)).json()
-    client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+class Asked:
+    """Sends requests of people and of a superuser, and notes which routes got one."""
 
-    answers = [
-        await client.post("/users/register", json=ada | {"email": "bob@example.com"}),
-        await client.post("/users/token/refresh", json={"refresh_token": tokens["refresh_token"]}),
-        await client.get("/users/me"),
-        await client.patch("/users/me", json={"language": "de"}),
-        await client.get("/users/me/sessions"),
-        await client.delete("/users/me/sessions"),
-        await client.get("/users/me/export"),
-        await client.delete("/users/me"),
+    def __init__(self, app, client, admin):
+        self._app, self._client, self._admin = app, client, admin
+        self.routes = set()
+
+    async def __call__(self, method, path, json=None, *, by_admin=False, headers=None):
+        client = self._admin if by_admin else self._client
+        answer = await client.request(method, f"/users{path}", json=json, headers=headers)
+        assert answer.is_success, (method, path, answer.text)
+        self.routes.add(
+            (method, self._app._tree.lookup(f"/users{path.partition('?')[0]}", method).route.path)
+        )
+        return answer.json() if answer.content else None
+
+
+async def test_no_request_reads_a_whole_table(
+    app, client, admin, change, manager, many_accounts, db, sent, plans, dead_mail
+):
+    """One request at least of each route of the users module."""
+    ask = Asked(app, client, admin)
+    ada = {"email": "ada@example.com", "password": "correct horse battery"}
+    new = {"password": "battery horse correct"}
+    other = many_accounts[1]
+
+    async def user_of(email):
+        async with db.session(commit=False) as session:
+            return await manager.get_by_email(session, email)
+
+    # The life of an account
+    await ask("POST", "/register", ada)
+    await ask("POST", "/verify/request", {"email": ada["email"]})
+    await ask("POST", f"/verify/{manager.verify_token(await user_of(ada['email']))}", ada)
+    await change(await user_of(ada["email"]), is_verified=False)
+    await ask("POST", "/verify", ada | {"token": manager.verify_token(await user_of(ada["email"]))})
+    await ask("POST", "/password-reset/request", {"email": ada["email"]})
+    await ask("POST", f"/password-reset/{manager.reset_token(await user_of(ada['email']))}", new)
+    token = manager.reset_token(await user_of(ada["email"]))
+    await ask("POST", "/password-reset", {"token": token, "password": ada["password"]})
+
+    # Sessions
+    await ask("POST", "/login/cookie", ada, headers={"Origin": "http://test"})
+    client.cookies.clear()
+    tokens = await ask("POST", "/login", ada)
+    client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+    await ask("POST", "/token/refresh", {"refresh_token": tokens["refresh_token"]})
+    await ask("POST", "/me/confirm", {"password": ada["password"]})
+    sessions = await ask("GET", "/me/sessions")
+    await ask("DELETE", f"/me/sessions/{sessions[-1]['id']}")
+    await ask("DELETE", "/me/sessions")
+
+    # One's own account
+    await ask("GET", "/me")
+    await ask("PATCH", "/me", {"language": "de"})
+    await ask("GET", "/me/export")
+    passwords = {"current_password": ada["password"], "new_password": new["password"]}
+    tokens = await ask("POST", "/me/password", passwords)
+    client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+    for path in ("/email-change/{token}", "/email-change"):
+        await ask("POST", "/me/email", {"new_email": "new@example.com"})
+        link = manager.email_change_token(await user_of(ada["email"]), "new@example.com")
+        await ask("POST", path.format(token=link), {"token": link})
+        await change(await user_of("new@example.com"), email=ada["email"])
+    await ask("POST", "/logout")
+    tokens = await ask("POST", "/login", ada | new)
+    await ask("DELETE", "/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+
+    # Administration
+    for path in ("/invitation/{token}", "/invitation"):
+        async with db.session() as session:
+            _, link = await manager.invitations.make(session, f"{len(path)}@example.com", invited_by="cli")
+        await ask("POST", path.format(token=link), new | {"token": link})
+    invited = await ask("POST", "/invitations", {"email": "eve@example.com"}, by_admin=True)
+    await ask("GET", "/invitations", by_admin=True)
+    await ask("DELETE", f"/invitations/{invited['id']}", by_admin=True)
+    await ask("GET", "", by_admin=True)
+    await ask("GET", f"/audit?user_id={other}", by_admin=True)
+    await ask("GET", "/audit", by_admin=True)
+    await ask("GET", "/mails", by_admin=True)
+    await ask("POST", f"/mails/{await dead_mail()}/retry", by_admin=True)
+    await ask("DELETE", f"/mails/{await dead_mail()}", by_admin=True)
+    await ask("POST", f"/{other}/password-reset", by_admin=True)
+    await ask("GET", f"/{other}", by_admin=True)
+    await ask("PATCH", f"/{other}", {"is_superuser": True}, by_admin=True)
+    await ask("PATCH", f"/{other}", {"must_reset_password": True, "is_active": False}, by_admin=True)
+    await ask("GET", f"/{other}/sessions", by_admin=True)
+    await ask("DELETE", f"/{other}/sessions", by_admin=True)
+    await ask("DELETE", f"/{other}", by_admin=True)
+
+    assert {
+        (method, endpoint.route.path)
+        for endpoint in app.endpoints
+        for method in endpoint.route.methods - {"HEAD"}
+        if endpoint.handler.__module__.startswith("app.users.") and endpoint.route.include_in_schema
+    } == ask.routes
+    assert full_scans(await plans()) == []
+
+
+def test_every_foreign_key_to_an_account_has_an_index():
+    """Deleting an account looks for its rows in each of these tables."""
+    without = [
+        str(column)
+        for table in Base.metadata.sorted_tables
+        for column in table.columns
+        if column.references(User.__table__.c.id)
+        and column is not next(iter(table.primary_key.columns))
+        and not any(column is next(iter(index.columns)) for index in table.indexes)
     ]
 
-    assert [answer.status_code for answer in answers if not answer.is_success] == []
-    assert len(sent) > len(answers)
-    assert full_scans(await plans()) == []
+    assert without == []

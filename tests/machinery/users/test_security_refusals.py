@@ -242,7 +242,7 @@ async def test_a_cross_site_request_is_audited(cross_site, noted, way, route):
     [event] = await noted("cross_site_refused")
     assert answer.status_code == 403
     assert answer.json()["detail"].startswith(
-        "Cross-site request refused. Requests authenticated by a cookie"
+        "Cross-site request rejected. Requests authenticated by a cookie"
     )
     assert (event.user_id, event.outcome, event.ip_address) == (None, "failure", HERE)
     assert msgspec.json.decode(event.details) == {"route": route}

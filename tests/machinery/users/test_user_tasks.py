@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from app import clock
+from app.database import batches
 from app.users import UserSession, record
 
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
@@ -24,6 +25,19 @@ def session_ids(db):
     return read
 
 
+@pytest.fixture
+def deletions(manager, monkeypatch):
+    """How many sessions each transaction has deleted."""
+    seen, remove = [], manager.sessions.remove_expired
+
+    async def noting(db):
+        seen.append(await remove(db))
+        return seen[-1]
+
+    monkeypatch.setattr(manager.sessions, "remove_expired", noting)
+    return seen
+
+
 def test_the_account_tasks_are_registered(app):
     assert {"clean", "delete due accounts"} <= {task.name for task in app.state.tasks}
 
@@ -39,6 +53,24 @@ async def test_a_long_unseen_session_is_removed(
     await do_task("clean")
 
     assert len(await session_ids()) == left
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 4])
+async def test_however_many_have_expired_each_transaction_deletes_a_batch(
+    make_user, begin_session, set_clock, do_task, session_ids, monkeypatch, deletions, number
+):
+    monkeypatch.setattr(batches, "BATCH", 2)
+    set_clock(NOON)
+    user = await make_user()
+    for _ in range(number):
+        await begin_session(user, remember=False)
+    set_clock(NOON + DAY)
+    await begin_session(user)
+
+    await do_task("clean")
+
+    assert len(await session_ids()) == 1
+    assert [each for each in deletions if each] == [min(2, number - done) for done in range(0, number, 2)]
 
 
 @pytest.mark.parametrize(("age", "left"), [(DAY - INSTANT, 1), (DAY, 0)], ids=str)

@@ -1,10 +1,9 @@
 """The account of the logged-in user: overview, data export and deletion."""
 
-import msgspec
 from hawkapi import Request
 from hawkapi.responses.response import Response
 
-from app.database import Db
+from app.database import Db, services_of_session
 from app.pages.forms import REFUSALS, ProfileForm, problem_of
 from app.pages.navigation import RecentlySignedIn, SignedIn, redirect
 from app.pages.routing import PageRouter
@@ -13,6 +12,7 @@ from app.users.cookies import take_cookie
 from app.users.dependencies import Login, limited_by
 from app.users.export import everything_about
 from app.web.html import html_page
+from app.web.streaming import JSONStream
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -37,15 +37,11 @@ async def export_page(login: RecentlySignedIn, request: Request) -> Response:
 
 
 @router.post("/account/export", dependencies=[limited_by("export")])
-async def export(login: RecentlySignedIn, request: Request, db: Db) -> Response:
+async def export(login: RecentlySignedIn, request: Request, db: Db) -> JSONStream:
     """A file with everything that is stored about the user."""
-    everything = await everything_about(db, login.user)
     record(db, "export", login.user.id)
-    return Response(
-        msgspec.json.format(msgspec.json.encode(everything)),
-        content_type="application/json",
-        headers={"Content-Disposition": 'attachment; filename="account.json"'},
-    )
+    everything = everything_about(services_of_session(db), login.user)
+    return JSONStream(everything, {"Content-Disposition": 'attachment; filename="account.json"'})
 
 
 @router.get("/account/delete")

@@ -7,7 +7,7 @@ from hawkapi import Request
 from hawkapi.responses.response import Response
 from hawkapi.routing.router import Router
 
-from app.database import Db, separate_transaction
+from app.database import Db, separate_transaction, services_of_session
 from app.users.audit import record
 from app.users.cookies import (
     device_cookie,
@@ -55,6 +55,7 @@ from app.users.schemas import (
 from app.users.sessions import COOKIE
 from app.web import FromForm, responds
 from app.web.framework.parameters import sent_by_form
+from app.web.streaming import JSONStream
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -93,13 +94,13 @@ async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, us
         take_cookie(request)
 
 
-@router.get("/me/export", status_code=200, dependencies=[limited_by("export")])
-async def export(recent: RecentLogin, user: CurrentUser, db: Db) -> Export:
+@router.get("/me/export", status_code=200, response_model=Export, dependencies=[limited_by("export")])
+async def export(recent: RecentLogin, user: CurrentUser, db: Db) -> JSONStream:
     """Export all data stored about you"""
-    everything = await everything_about(db, user)
-    async with separate_transaction(db) as db:
-        record(db, "export", user.id)
-    return everything
+    # Before the first byte is sent, because nothing can be refused after that.
+    async with separate_transaction(db) as own:
+        record(own, "export", user.id)
+    return JSONStream(everything_about(services_of_session(db), user))
 
 
 @router.post("/me/password", status_code=200, dependencies=[limited_by("change_password")])
@@ -125,7 +126,7 @@ async def change_password(
     else:
         tokens = msgspec.structs.asdict(tokens_for(users, issued))
     remember_browser(request, users, issued.user)
-    return PasswordChanged(**msgspec.structs.asdict(public(issued.user)), **tokens)
+    return msgspec.convert(msgspec.structs.asdict(public(issued.user)) | tokens, PasswordChanged)
 
 
 @router.post("/me/email", status_code=202, dependencies=[limited_by("request_email_change")])

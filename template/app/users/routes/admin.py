@@ -1,7 +1,6 @@
 """Administration for superusers, who never see or set a password. The rules are in the manager."""
 
-import base64
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from hawkapi import Depends
@@ -37,7 +36,8 @@ from app.users.schemas import (
     public_invitation,
     public_session,
 )
-from app.web import invalid, query, responds
+from app.web import query, responds
+from app.web.cursors import from_cursor, to_cursor
 
 # Your own imports go below; template updates never touch them.
 # isort: split
@@ -55,9 +55,9 @@ async def list_users(
 
 async def find_users(page: UserQuery, users: UserManager, db: AsyncSession) -> UserPage:
     """One page of the account list."""
-    found = await _search(page, users, db, before=_from_cursor(page.cursor) if page.cursor else None)
+    found = await _search(page, users, db, before=from_cursor(page.cursor) if page.cursor else None)
     shown = found[: page.limit]
-    following = _to_cursor(shown[-1]) if len(found) > page.limit else None
+    following = _cursor_of(shown[-1]) if len(found) > page.limit else None
     return UserPage([managed(user) for user in shown], following)
 
 
@@ -65,9 +65,9 @@ async def previous_cursor(page: UserQuery, users: UserManager, db: AsyncSession)
     """The cursor of the page before *page*. None if *page* or the page before it is the first one."""
     if not page.cursor:
         return None
-    newer = await _search(page, users, db, since=_from_cursor(page.cursor))
+    newer = await _search(page, users, db, since=from_cursor(page.cursor))
     # The cursor's account is the last one on that page, which starts `limit` accounts earlier.
-    return _to_cursor(newer[-1]) if len(newer) > page.limit else None
+    return _cursor_of(newer[-1]) if len(newer) > page.limit else None
 
 
 async def _search(
@@ -222,19 +222,8 @@ async def send_password_reset(
     return Accepted()
 
 
-def _to_cursor(user: User) -> str:
-    return base64.urlsafe_b64encode(f"{user.created_at.isoformat()} {user.id}".encode()).decode()
-
-
-def _from_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        moment, _, user_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(" ")
-        created_at = datetime.fromisoformat(moment)
-        if created_at.tzinfo != UTC or "\0" in user_id:
-            raise ValueError("not written by `_to_cursor`")
-    except ValueError:
-        raise invalid("cursor", "The cursor is not the `next` of a page.") from None
-    return created_at, user_id
+def _cursor_of(user: User) -> str:
+    return to_cursor(user.created_at, user.id)
 
 
 # Your own routes go below; template updates never touch them.

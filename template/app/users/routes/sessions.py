@@ -72,7 +72,7 @@ def tokens_for(users: UserManager, issued: IssuedSession) -> TokenPair:
 def logged_in(users: UserManager, issued: IssuedSession) -> LoggedIn:
     """The response to a login that started a bearer session."""
     tokens = msgspec.structs.asdict(tokens_for(users, issued))
-    return LoggedIn(**msgspec.structs.asdict(public(issued.user)), **tokens)
+    return msgspec.convert(msgspec.structs.asdict(public(issued.user)) | tokens, LoggedIn)
 
 
 @router.post("/login", status_code=200, dependencies=[limited_by("login"), Depends(within_wrong_passwords)])

@@ -1,7 +1,7 @@
 # pyright: reportPrivateUsage=false
 # HawkAPI 0.2 has no public API for some of these overrides, so it is pinned below 0.3. The template's
 # repository tests each override, so a test fails if an upgrade breaks one.
-"""The ASGI application: HawkAPI with its known defects repaired. Template-owned.
+"""The ASGI application: HawkAPI with its known bugs fixed. Template-owned.
 
 Services are on `app.state` (settings, db, mail, users, ...), never in module globals: two applications in one
 process share nothing.
@@ -97,7 +97,7 @@ class App(HawkAPI):
     def include_router(self, router: Router) -> None:
         super().include_router(router)
         self._harden_new_routes()
-        # The routes were copied, so a route added to the router later would not exist.
+        # The routes were copied, so a route added to the router later would not be served.
         router.add_route = _refuse_late_route
 
     def include_controller(self, controller_class: type) -> None:
@@ -232,7 +232,7 @@ class App(HawkAPI):
             await super().__call__(scope, receive, send)
         except Exception as error:
             if response_has_begun(scope):
-                # The server closes the connection, or the client would consider the response complete.
+                # Makes the server close the connection, or the client would consider the response complete.
                 logger.exception("an error occurred after the response had started")
                 raise
             response = await self._response_to(CheckedRequest(scope, receive), error)
@@ -264,8 +264,8 @@ class App(HawkAPI):
         return self._methods_of.get(path.removesuffix("/"), frozenset())
 
     def _wait_for_requests_first(self) -> None:
-        # Hooks run in reverse order. HawkAPI registers its wait for running requests first, so it would run
-        # last, after the database is closed.
+        # Hooks run in reverse order. HawkAPI registers its wait for running requests first, so the wait would
+        # run last, after the database is closed.
         hooks = self._hooks.shutdown_hooks
         hooks.remove(self._wait_for_in_flight)
         hooks.append(self._wait_for_in_flight)
@@ -273,12 +273,12 @@ class App(HawkAPI):
 
 def _wrong_method(allowed: Set[str]) -> Response:
     methods = ", ".join(sorted(allowed))
-    sentence = _("This URL only allows {methods}.").format(methods=methods)
+    sentence = _("This URL allows only {methods}.").format(methods=methods)
     return problem_response(405, sentence, headers={"Allow": methods})
 
 
 def _whole_body_or_error(receive: Any) -> Any:
-    """Raise if the client disconnects before its body is complete. HawkAPI would consider it complete."""
+    """Raise if the client disconnects before the body is complete. HawkAPI would treat it as complete."""
     complete = False
 
     async def checked() -> Message:

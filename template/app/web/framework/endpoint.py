@@ -5,13 +5,13 @@
 The framework routes the request and sends the response. In between, the endpoint works as follows:
 
 1. Guards run first: `dependencies=[...]`, then parameters in the order of the handler's signature. A guard
-that comes first can refuse the request before its body is read.
-2. A dependency runs once per request. One with a `yield` is finished before the response is sent. If the
+that comes first can reject the request before its body is read.
+2. A dependency runs once per request. One with a `yield` finishes before the response is sent. If the
 response is an error (400 or higher, raised or returned), the dependency gets an exception at its `yield`, so
-that a transaction rolls back. An error while finishing becomes the response and is never swallowed.
+that a transaction rolls back. An error while it finishes becomes the response and is never swallowed.
 3. Every exception becomes problem details (`app/web/problems.py`).
 
-Handlers that HawkAPI 0.2.0 would run incorrectly are refused when they are registered: `handler_checks.py`.
+Handlers that HawkAPI 0.2.0 would run incorrectly are rejected when they are registered: `handler_checks.py`.
 """
 
 import asyncio
@@ -45,6 +45,7 @@ from app.web.framework.handler_checks import (
     hints_of,
 )
 from app.web.framework.parameters import REQUIRED, Reader
+from app.web.framework.uploads import MultipartReader, multipart_mark_of, schema_of_upload
 from app.web.problems import Problem
 
 _BY_THE_FRAMEWORK = frozenset(
@@ -57,7 +58,7 @@ _numbers = count()
 class CheckedRequest(Request):
     """A request whose `json()` and `form()` raise a 400 for a malformed body.
 
-    HawkAPI 0.2.0 responds with 500, truncates an uploaded file that contains the text of the boundary, and
+    HawkAPI 0.2.0 responds with 500, truncates an uploaded file that contains the boundary text, and
     can return a cookie with a different name (`read_cookies`).
     """
 
@@ -120,13 +121,13 @@ class Parameter:
 
 @dataclass
 class Endpoint:
-    """Everything known about a handler. The OpenAPI document is built from it as well."""
+    """Everything known about a handler. The OpenAPI document is also built from it."""
 
     route: Route
     handler: Callable[..., Any]
     response_type: Any
     guards: tuple[DepCallablePlan, ...]
-    steps: list[tuple[str, Reader | DepCallablePlan]] = field(default_factory=list[Any])
+    steps: list[tuple[str, Reader | MultipartReader | DepCallablePlan]] = field(default_factory=list[Any])
     parameters: list[Parameter] = field(default_factory=list[Parameter])
     is_async: bool = field(init=False)
 
@@ -155,8 +156,8 @@ class Endpoint:
         return found
 
     def needs(self) -> list[str]:
-        """What a request needs to pass the guards (`needs`), leaving out needs that others imply. A function
-        in `dependencies=[...]` without this mark appears by its name."""
+        """What a request needs to pass the guards (`needs`), without those that others imply. A function in
+        `dependencies=[...]` without this mark is listed by its name."""
         found: list[str] = []
         implied: set[str] = set()
 
@@ -177,7 +178,9 @@ class Endpoint:
         return [each for each in dict.fromkeys(found) if each not in implied]
 
     async def run(self, request: Request, given: Mapping[str, Any]) -> Any:
-        """Resolve, call, build the response, finish the dependencies. Raises what the handler raises."""
+        """Resolve the dependencies, call the handler, build the response and finish the dependencies.
+
+        Raises what the handler raises."""
         # Guards identify the route by its pattern, because one path can be written in many ways.
         request.scope["route"] = self.route
         response: Any = None
@@ -192,7 +195,7 @@ class Endpoint:
                     failure = error
                     raise
             if failure is not None:
-                # A dependency has caught the exception, but it still decides the response.
+                # A dependency has caught the exception, but the exception still determines the response.
                 raise failure
         except _ErrorResponse as error:
             return error.response
@@ -206,6 +209,8 @@ class Endpoint:
         for name, step in self.steps:
             if isinstance(step, DepCallablePlan):
                 arguments[name] = await resolution.value_of(step)
+            elif isinstance(step, MultipartReader):
+                arguments[name] = await stack.enter_async_context(step.read(request))
             else:
                 arguments[name] = await step(request)
         if self.is_async:
@@ -233,7 +238,7 @@ class _ErrorResponse(Exception):
 
 
 class _Resolution:
-    """The values of the dependencies of one request, each computed once."""
+    """The dependency values of one request, each computed once."""
 
     def __init__(self, request: Request, stack: AsyncExitStack, scopes: tuple[str, ...]) -> None:
         self._request = request
@@ -378,7 +383,8 @@ def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) 
     if annotation is Request:
         raise RouteError(f"{where}: the parameter that takes the request must be named `request`.")
     name = spec.alias or spec.name
-    check_describable(annotation, f"{where}: the parameter {name!r}")
+    mark = multipart_mark_of(annotation)
+    check_describable(annotation, f"{where}: the parameter {name!r}", schema_of_upload if mark else None)
     if source in (ParamSource.PATH, ParamSource.IMPLICIT_PATH):
         location, reader = "path", parameters.path_reader(name, annotation)
     elif source is ParamSource.HEADER:
@@ -386,6 +392,8 @@ def _add_step(endpoint: Endpoint, spec: ParamSpec, annotation: Any, where: str) 
         location, reader = "header", parameters.header_reader(name, annotation, default)
     elif source is ParamSource.COOKIE:
         location, reader = "cookie", parameters.cookie_reader(name, annotation, default)
+    elif mark is not None:
+        location, reader = "body", MultipartReader(annotation, mark, where)
     elif source is ParamSource.BODY or (source is ParamSource.IMPLICIT_QUERY and _is_body(annotation)):
         location, reader = "body", parameters.body_reader(annotation, default)
     else:

@@ -1,6 +1,6 @@
 """Finds every invalid field of a request. msgspec stops at the first one.
 
-This runs only after msgspec has refused a value, so valid requests cost nothing extra.
+This runs only after msgspec has rejected a value, so valid requests cost nothing extra.
 """
 
 import re
@@ -55,19 +55,20 @@ _SENTENCES = [
         ),
     )
 ]
-"""Sentences for people, by the pattern of msgspec's message."""
+"""Readable sentences, by the pattern of msgspec's message."""
 
 
 def field_errors(
     value: Any, annotation: Any, first: msgspec.ValidationError, *, name: str, strict: bool
 ) -> list[FieldError]:
-    """Everything that is wrong with *value*, which msgspec refused for *annotation* with the error *first*.
+    """Everything that is wrong with *value*, which msgspec rejected for *annotation* with the error *first*.
 
     *name*: the parameter, or `body`. *strict*: as in `msgspec.convert`.
     """
     path = "" if _struct_in(annotation) else name
     found = list(islice(_errors(value, annotation, path, strict, _MAX_DEPTH), _MAX_ERRORS))
-    # JSON and `convert` differ in details, so `_errors` may accept a value that the JSON decoder refused.
+    # The JSON decoder and `convert` differ in details, so `_errors` may accept a value that the decoder
+    # rejected.
     found = found or list(_told(first, path))
     return [msgspec.structs.replace(each, field=each.field or name) for each in found]
 
@@ -114,9 +115,9 @@ def _told(error: msgspec.ValidationError, path: str) -> Iterator[FieldError]:
 
 
 def sentence_for(message: str) -> str:
-    """A sentence for people for msgspec's *message*. It does not quote the value, which may be a password.
+    """A readable sentence for msgspec's *message*. It does not quote the value, which may be a password.
 
-    Anything else is a sentence from your own `__post_init__`.
+    Any other message is a sentence from your own `__post_init__`.
     """
     for pattern, sentence in _SENTENCES:
         if found := pattern.match(message):

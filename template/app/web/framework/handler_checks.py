@@ -1,4 +1,4 @@
-"""Checks a handler when it is registered. HawkAPI 0.2.0 would run those that are refused incorrectly."""
+"""Rejects handlers that HawkAPI 0.2.0 would run incorrectly. They are checked when they are registered."""
 
 import inspect
 from collections.abc import Callable, Set
@@ -16,7 +16,7 @@ class RouteError(TypeError):
 
 
 def check_response(route: Route, response_type: Any, where: str) -> None:
-    """Refuse return types that cannot be sent, and HawkAPI options that have no effect here."""
+    """Reject return types that cannot be sent, and HawkAPI options that have no effect here."""
     returns_value = response_type is not type(None) and not is_response_type(response_type)
     if returns_value:
         check_describable(response_type, f"{where}: the return value")
@@ -55,7 +55,7 @@ def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def check_dependency(plan: DepCallablePlan, where: str) -> None:
-    """Refuse parameters other than `request` and dependencies: HawkAPI does not fill them."""
+    """Reject parameters other than `request` and dependencies: HawkAPI does not fill them."""
     function = plan.callable
     name = getattr(function, "__qualname__", repr(function))
     # The parameters of a callable object, such as HawkAPI's HTTPBearer(), are those of its __call__.
@@ -88,10 +88,15 @@ def _unfilled(function: Callable[..., Any], filled: Set[str]) -> str:
     return ""
 
 
-def check_describable(annotation: Any, what: str) -> None:
-    """Refuse a type that msgspec can neither check nor describe in the OpenAPI document."""
+def check_describable(
+    annotation: Any, what: str, schema_hook: Callable[[type], dict[str, Any]] | None = None
+) -> None:
+    """Refuse a type that msgspec can neither check nor describe in the OpenAPI document.
+
+    *schema_hook*: describes types that msgspec does not know.
+    """
     try:
-        msgspec.json.schema_components([annotation])
+        msgspec.json.schema_components([annotation], schema_hook=schema_hook)
     except TypeError as error:
         raise RouteError(
             f"{what} has a type that msgspec does not know ({annotation!r}). Use a msgspec.Struct or a"

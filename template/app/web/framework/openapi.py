@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, built from the `Endpoint`s that handle requests, so it always matches them.
 
-HawkAPI's own document gets most schemas wrong and lacks error responses, defaults and the security of
-dependencies. Handlers declare what cannot be derived with `@responds({409: "..."})`. A dependency that
+HawkAPI's own document gets most schemas wrong and lacks error responses, defaults and the security schemes of
+dependencies. Handlers use `@responds({409: "..."})` to declare what cannot be derived. A dependency that
 authenticates is marked with `@secured_by(...)`.
 """
 
@@ -24,10 +24,11 @@ from app.web.framework.openapi_metadata import (
 )
 from app.web.framework.openapi_schemas import schemas_of
 from app.web.framework.parameters import REQUIRED, accepts_form
+from app.web.framework.uploads import MULTIPART, content_types_of, multipart_mark_of
 from app.web.problems import ProblemDetails, describe, describe_others
 
 _UNAVAILABLE = {
-    "database_unavailable": "The database is not available. Retry-After says when to try again.",
+    "database_unavailable": "The database is not available. Retry-After indicates when to try again.",
     "migrations_pending": "The database lacks a table or column. In development only.",
 }
 _OTHERS = (
@@ -136,7 +137,7 @@ def _add_parameters(operation: dict[str, Any], endpoint: Endpoint, slots: list[_
                 Parameter(field.encode_name, "query", field.type, _field_default(field))
                 for field in msgspec.structs.fields(model)
             )
-    # Only a dependency may use a path parameter, but the document must still list it.
+    # A path parameter that only a dependency uses must still be in the document.
     taken = {each.name for each in found if each.location == "path"}
     left = [name for name in re.findall(r"\{(\w+)", endpoint.route.path) if name not in taken]
     found.extend(Parameter(name, "path", str) for name in left)
@@ -153,6 +154,17 @@ def _add_parameters(operation: dict[str, Any], endpoint: Endpoint, slots: list[_
 def _add_body(operation: dict[str, Any], endpoint: Endpoint, slots: list[_Slot]) -> None:
     body = endpoint.body
     if body is None:
+        return
+    if (mark := multipart_mark_of(body.annotation)) is not None:
+        form: dict[str, Any] = {}
+        if types := content_types_of(body.annotation):
+            form["encoding"] = {name: {"contentType": accepted} for name, accepted in types.items()}
+        slots.append(_Slot(form, body.annotation))
+        operation["requestBody"] = {
+            "description": f"At most {mark.max_size} bytes.",
+            "required": True,
+            "content": {MULTIPART: form},
+        }
         return
     content: dict[str, Any] = {"application/json": {}}
     if accepts_form(body.annotation):
@@ -208,12 +220,12 @@ def _error_responses(endpoint: Endpoint, method: str) -> Errors:
             "unstorable_value": "A value cannot be stored, such as a number that is too large.",
         }
     if endpoint.body is not None:
-        found[400] |= {
-            "malformed_json": "The body is not valid JSON.",
-            "incomplete_body": "The body ended early.",
-        }
+        found[400]["incomplete_body"] = "The body ended early."
         found |= {408: {}, 413: {}, 415: {}}
-        if accepts_form(endpoint.body.annotation):
+        takes_files = multipart_mark_of(endpoint.body.annotation) is not None
+        if not takes_files:
+            found[400]["malformed_json"] = "The body is not valid JSON."
+        if takes_files or accepts_form(endpoint.body.annotation):
             found[400]["malformed_form"] = "The body is not a valid form."
     if "{" in endpoint.route.path:
         found[400]["invalid_url"] = "The URL contains the character U+0000."
@@ -225,7 +237,7 @@ def _error_responses(endpoint: Endpoint, method: str) -> Errors:
         }
     declared = [responses_of(each) for each in (*endpoint.dependencies(), endpoint.handler)]
     found = joined(*declared, found)
-    # The database can refuse any statement.
+    # The database can reject any statement.
     also = {409: {"already_exists": "A value is already taken."}, 503: _UNAVAILABLE}
     return joined(found, {status: codes for status, codes in also.items() if status in found})
 

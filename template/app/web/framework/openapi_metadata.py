@@ -16,7 +16,7 @@ def responds[F: Callable[..., Any]](
 ) -> Callable[[F], F]:
     """Document the error responses of a handler or dependency.
 
-    `@responds({409: {"room_booked": "The room is booked."}})` for a `Problem` with this code, and
+    Use `@responds({409: {"room_booked": "The room is booked."}})` for a `Problem` with this code, and
     `@responds({409: "The room is booked."})` for one without a code.
     """
     errors = [
@@ -35,7 +35,7 @@ def responds[F: Callable[..., Any]](
 
 
 def joined(*errors: Errors) -> Errors:
-    """Merge *errors*. If two have a text for the same code, the last one counts."""
+    """Merge *errors*. If two define a description for the same code, the last one wins."""
     found: Errors = {}
     for each in errors:
         for status, codes in each.items():

@@ -8,18 +8,22 @@ field that is always present is required.
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any, cast, get_origin
 
 import msgspec
+
+from app.web.framework.uploads import schema_of_upload
 
 _REF = "#/components/schemas/{name}"
 
 
 def schemas_of(sent: list[Any], received: list[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The schemas of the types in requests (*sent*) and in responses (*received*), in this order, and the
+    """The schemas of the types in requests (*sent*) and in responses (*received*), in that order, and the
     named schemas that they refer to."""
     types = [*sent, *received]
-    found, components = msgspec.json.schema_components([*types, *_sparse(types)], ref_template=_REF)
+    found, components = msgspec.json.schema_components(
+        [*types, *_sparse(types)], schema_hook=schema_of_upload, ref_template=_REF
+    )
     schemas = list(found)
     of_requests = _reachable(schemas[: len(sent)], components)
     of_sparse = {each["$ref"].rpartition("/")[2] for each in schemas[len(types) :]}
@@ -59,7 +63,10 @@ def _reachable(schemas: list[dict[str, Any]], components: dict[str, Any]) -> set
 def _sparse(types: list[Any]) -> list[type[msgspec.Struct]]:
     """The Structs in *types* whose responses omit fields with their default value."""
     found = [each.cls for each in _structs_in(msgspec.inspect.multi_type_info(types), set())]
-    return [each for each in dict.fromkeys(found) if each.__struct_config__.omit_defaults]
+    # The class of a generic Struct is inside its alias: `Page` in `Page[PublicNote]`.
+    return [
+        each for each in dict.fromkeys(found) if (get_origin(each) or each).__struct_config__.omit_defaults
+    ]
 
 
 def _structs_in(value: Any, seen: set[int]) -> Iterator[msgspec.inspect.StructType]:

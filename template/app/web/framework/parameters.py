@@ -22,7 +22,8 @@ from app.web.problems import NOTHING_HERE, Problem, invalid
 
 type Reader = Callable[[Request], Awaitable[Any]]
 
-# PostgreSQL cannot store U+0000 in text. SQLite could, but refuses it too, so that both behave the same.
+# PostgreSQL cannot store U+0000 in text. SQLite could, but U+0000 is rejected there too, so that both behave
+# the same.
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _FORM = "application/x-www-form-urlencoded"
 
@@ -50,7 +51,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
             return default
         media_type = media_type_of(request)
         if media_type == _FORM and form_allowed:
-            return _convert(_form_fields(content), annotation, "body")
+            return convert(_form_fields(content), annotation, "body")
         if media_type != "application/json" and not media_type.endswith("+json"):
             raise Problem(415, "Send the body as JSON, with the header Content-Type: application/json.")
         if _NUL_ESCAPE.search(content):
@@ -75,7 +76,7 @@ def query_reader(name: str, annotation: Any, default: Any = REQUIRED) -> Reader:
         values = query_of(request).get(name)
         if not values:
             return _absent(name, default)
-        return _convert(values if is_list else values[0], annotation, name)
+        return convert(values if is_list else values[0], annotation, name)
 
     return read
 
@@ -94,7 +95,7 @@ def query(model: type[msgspec.Struct], *, from_form: bool = False) -> Reader:
             for name, is_list in fields.items()
             if name in found and (found[name][0] or not from_form)
         }
-        return _convert(given, model, "query")
+        return convert(given, model, "query")
 
     read.__dict__["query_model"] = model  # for the OpenAPI document
     return read
@@ -115,7 +116,7 @@ def _text_reader(find: Callable[[Request], str | None], name: str, annotation: A
         value = find(request)
         if value is None:
             return _absent(name, default)
-        return _convert(value, annotation, name)
+        return convert(value, annotation, name)
 
     return read
 
@@ -191,7 +192,7 @@ def _absent(name: str, default: Any) -> Any:
     return default
 
 
-def _convert(text: Any, annotation: Any, field: str) -> Any:
+def convert(text: Any, annotation: Any, field: str) -> Any:
     """Convert text that is not JSON to the type *annotation*, and check its constraints."""
     try:
         value = msgspec.convert(text, annotation, strict=False)

@@ -1,0 +1,448 @@
+"""The kinds of edits: each changes a text in one place, which a random generator picks.
+
+The place is found in the syntax of the file, not by its words, so an edit also works in another version.
+Every edit leaves its name in the text, a word that is nowhere else. Deletions leave nothing.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from random import Random
+
+from places import Function, definitions, first_line, is_valid, parsed
+
+type Make = Callable[[str, str, Random], str | None]
+"""Takes a text, the name of the edit and a generator. Returns the new text, or None if it has no place."""
+
+
+# Python: statements
+
+
+def guard(text: str, name: str, random: Random) -> str | None:
+    """A check before everything else in a function."""
+    lines = (f'if not "{name}".isidentifier():', f'    raise RuntimeError("{name} is off.")')
+    return _at(text, random, 0, *lines)
+
+
+def step(text: str, name: str, random: Random) -> str | None:
+    """A statement among others in a function."""
+    return _at(text, random, None, f"{name}_step = 1")
+
+
+def last_step(text: str, name: str, random: Random) -> str | None:
+    """A statement before the last one of a function, mostly a return."""
+    return _at(text, random, -1, f"{name}_done = True")
+
+
+def comment(text: str, name: str, random: Random) -> str | None:
+    """A comment above a statement."""
+    return _at(text, random, None, f"# {name}: our auditors asked for this.")
+
+
+def remark(text: str, name: str, random: Random) -> str | None:
+    """A comment behind a statement, as for a linter."""
+    found = [each for function in _functions(text) for each in _simple(function, text)]
+    if not found:
+        return None
+    lines = text.split("\n")
+    lines[random.choice(found).lineno - 1] += f"  # {name}"
+    return "\n".join(lines)
+
+
+def condition(text: str, name: str, random: Random) -> str | None:
+    """One more condition in an `if`."""
+    return _changed_line(
+        text,
+        random,
+        ast.If,
+        r"(\s+if )(.+)(:)",
+        lambda found: f'{found[1]}({found[2]}) and "{name}"{found[3]}',
+    )
+
+
+def named_result(text: str, name: str, random: Random) -> str | None:
+    """A result gets a name before it is returned."""
+    return _changed_line(
+        text,
+        random,
+        ast.Return,
+        r"(\s+)return (.+)",
+        lambda found: f"{found[1]}{name} = {found[2]}\n{found[1]}return {name}",
+    )
+
+
+def renamed_local(text: str, name: str, random: Random) -> str | None:
+    """Another name for a local variable."""
+    found = [(function, local) for function in _functions(text) for local in _locals(function)]
+    if not found:
+        return None
+    function, local = random.choice(found)
+    places = {
+        (node.lineno - 1, node.col_offset)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and node.id == local
+    }
+    lines = [line.encode() for line in text.split("\n")]
+    for number, column in sorted(places, reverse=True):
+        line = lines[number]
+        lines[number] = line[:column] + f"{local}_{name}".encode() + line[column + len(local.encode()) :]
+    return b"\n".join(lines).decode()
+
+
+def statement_removed(text: str, name: str, random: Random) -> str | None:
+    """A statement is deleted, unless it is the only one of a block."""
+    found = [
+        each
+        for function in _functions(text)
+        for each in _simple(function, text)
+        if not isinstance(each, ast.Return)
+    ]
+    random.shuffle(found)
+    for each in found:
+        changed = _without(text, each.lineno, each.lineno)
+        if changed and is_valid(".py", changed):
+            return changed
+    return None
+
+
+# Python: definitions
+
+
+def parameter(text: str, name: str, random: Random) -> str | None:
+    """One more parameter with a default value."""
+    lines = text.split("\n")
+    signature = re.compile(r"(\s*(?:async )?def \w+\()(.*)(\)(?: -> .+)?:)")
+    found = [
+        function.lineno - 1
+        for function in _functions(text)
+        if not (function.decorator_list or function.args.vararg or function.args.kwarg)
+        and signature.fullmatch(lines[function.lineno - 1])
+    ]
+    if not found:
+        return None
+    number = random.choice(found)
+    start, given, end = signature.fullmatch(lines[number]).groups()
+    lines[number] = f"{start}{given}{', ' if given else ''}{name}: bool = False{end}"
+    return "\n".join(lines)
+
+
+def docstring(text: str, name: str, random: Random) -> str | None:
+    """More in a docstring."""
+    found = [function.body[0] for function in _functions(text) if _is_text(function.body[0])]
+    if not found:
+        return None
+    lines = text.split("\n")
+    number = random.choice(found).lineno - 1
+    line = lines[number]
+    is_whole = line.endswith('"""') and line.strip() != '"""'
+    lines[number] = f'{line[:-3]} See {name}."""' if is_whole else f"{line} See {name}."
+    return "\n".join(lines)
+
+
+def function(text: str, name: str, random: Random) -> str | None:
+    """A function between two others."""
+    ends = [each.end_lineno for each in parsed(text).body if _is_definition(each)]
+    own = ["", "", f"def {name}() -> str:", '    """Ours."""', f'    return "{name}"']
+    return _inserted(text, random.choice(ends), own) if ends else None
+
+
+def method(text: str, name: str, random: Random) -> str | None:
+    """A method between two others."""
+    ends = [
+        each.end_lineno
+        for _, owner in definitions(parsed(text))
+        if isinstance(owner, ast.ClassDef) and not owner.bases
+        for each in owner.body
+        if _is_function(each) and not each.decorator_list
+    ]
+    own = ["", f"    def {name}(self) -> str:", '        """Ours."""', f'        return "{name}"']
+    return _inserted(text, random.choice(ends), own) if ends else None
+
+
+def route(text: str, name: str, random: Random) -> str | None:
+    """A route between two others."""
+    found = [
+        (each.end_lineno, ast.unparse(decorator.func.value))
+        for each in parsed(text).body
+        if isinstance(each, ast.AsyncFunctionDef)
+        for decorator in each.decorator_list
+        if isinstance(decorator, ast.Call)
+        and isinstance(decorator.func, ast.Attribute)
+        and decorator.func.attr in ("get", "post", "delete", "patch")
+    ]
+    if not found:
+        return None
+    end, router = random.choice(found)
+    own = [f'@{router}.get("/own/{name}", include_in_schema=False, status_code=204)']
+    own += [f"async def {name}() -> None:", '    """Nothing yet."""']
+    return _inserted(text, end, ["", "", *own])
+
+
+def field(line: str) -> Make:
+    """*line* among the fields of a class, where those that follow have default values, too."""
+
+    def make(text: str, name: str, random: Random) -> str | None:
+        ends: list[int] = []
+        for _, owner in definitions(parsed(text)):
+            if not isinstance(owner, ast.ClassDef):
+                continue
+            for number, each in enumerate(owner.body):
+                later = [other for other in owner.body[number + 1 :] if isinstance(other, ast.AnnAssign)]
+                if isinstance(each, ast.AnnAssign) and later and all(other.value for other in later):
+                    is_described = _is_text(owner.body[number + 1])
+                    ends.append(owner.body[number + 1 if is_described else number].end_lineno)
+        return _inserted(text, random.choice(ends), [f"    {line.format(name=name)}"]) if ends else None
+
+    return make
+
+
+def imported(text: str, name: str, random: Random) -> str | None:
+    """An import among others."""
+    ends = [each.end_lineno for each in parsed(text).body if isinstance(each, ast.Import | ast.ImportFrom)]
+    return _inserted(text, random.choice(ends[:-1]), [f"import decimal as {name}"]) if ends[1:] else None
+
+
+def constant(text: str, name: str, random: Random) -> str | None:
+    """Another number in a constant or as a default value."""
+    return _changed_line(
+        text,
+        random,
+        ast.Assign | ast.AnnAssign,
+        r"(.*[ (\[])(\d+(?:\.\d+)?)(\W*)",
+        lambda found: (
+            f"{found[1]}{found[2]}0{found[3]}  # {name}"
+            if "." not in found[2]
+            else f"{found[1]}1{found[2]}{found[3]}  # {name}"
+        ),
+    )
+
+
+def error_text(text: str, name: str, random: Random) -> str | None:
+    """Other words in an exception."""
+    return _changed_line(
+        text,
+        random,
+        ast.Raise,
+        r'(\s+raise .+?\(.*")(.+?)(".*\).*)',
+        lambda found: f"{found[1]}{found[2]} {name}{found[3]}",
+    )
+
+
+def test(text: str, name: str, random: Random) -> str | None:
+    """A test between two others."""
+    ends = [each.end_lineno for each in parsed(text).body if _is_test(each)]
+    own = ["", "", f"def test_{name}():", f'    assert "{name}"']
+    return _inserted(text, random.choice(ends), own) if ends else None
+
+
+def expectation(text: str, name: str, random: Random) -> str | None:
+    """One more assertion at the end of a test."""
+    ends = [each.end_lineno for each in parsed(text).body if _is_test(each)]
+    return _inserted(text, random.choice(ends), [f'    assert "{name}"']) if ends else None
+
+
+def test_removed(text: str, name: str, random: Random) -> str | None:
+    """A test is deleted."""
+    found = [each for each in parsed(text).body if _is_test(each)]
+    if len(found) < 2:
+        return None
+    gone = random.choice(found)
+    return _without(text, first_line(gone), gone.end_lineno)
+
+
+def swapped(text: str, random: Random) -> str | None:
+    """Two functions that follow each other change places. No decorator may depend on their order."""
+    body = parsed(text).body
+    pairs = [
+        pair
+        for pair in pairwise(body)
+        if all(_is_function(each) and not each.decorator_list for each in pair)
+    ]
+    if not pairs:
+        return None
+    first, second = random.choice(pairs)
+    lines = text.split("\n")
+    between = lines[first.end_lineno : second.lineno - 1]
+    if any(line.strip() for line in between):
+        return None
+    one, other = lines[first.lineno - 1 : first.end_lineno], lines[second.lineno - 1 : second.end_lineno]
+    lines[first.lineno - 1 : second.end_lineno] = [*other, *between, *one]
+    return "\n".join(lines)
+
+
+# Other files
+
+
+def words(pattern: str) -> Make:
+    """More words at the end of the group of *pattern* in a line."""
+    expression = re.compile(pattern)
+
+    def make(text: str, name: str, random: Random) -> str | None:
+        lines = text.split("\n")
+        found = [(number, match) for number, line in enumerate(lines) if (match := expression.search(line))]
+        if not found:
+            return None
+        number, match = random.choice(found)
+        lines[number] = f"{lines[number][: match.end(1)]} {name}{lines[number][match.end(1) :]}"
+        return "\n".join(lines)
+
+    return make
+
+
+def line(pattern: str, own: str) -> Make:
+    """The line *own*, indented alike, below one that *pattern* matches."""
+    expression = re.compile(pattern)
+
+    def make(text: str, name: str, random: Random) -> str | None:
+        lines = text.split("\n")
+        found = [number for number, each in enumerate(lines) if expression.search(each)]
+        if not found:
+            return None
+        number = random.choice(found)
+        indent = re.match(r"\s*", lines[number])[0]
+        lines.insert(number + 1, indent + own.replace("NAME", name))
+        return "\n".join(lines)
+
+    return make
+
+
+def behind(pattern: str, own: str) -> Make:
+    """*own* at the end of a line that *pattern* matches."""
+    expression = re.compile(pattern)
+
+    def make(text: str, name: str, random: Random) -> str | None:
+        lines = text.split("\n")
+        found = [number for number, each in enumerate(lines) if expression.search(each)]
+        if not found:
+            return None
+        lines[random.choice(found)] += own.replace("NAME", name)
+        return "\n".join(lines)
+
+    return make
+
+
+def removed(pattern: str) -> Make:
+    """A line that *pattern* matches is deleted."""
+    expression = re.compile(pattern)
+
+    def make(text: str, name: str, random: Random) -> str | None:
+        found = [number for number, each in enumerate(text.split("\n"), 1) if expression.search(each)]
+        if not found:
+            return None
+        number = random.choice(found)
+        return _without(text, number, number)
+
+    return make
+
+
+# What the kinds above need
+
+
+def _functions(text: str) -> list[Function]:
+    return [each for _, each in definitions(parsed(text)) if _is_function(each)]
+
+
+def _at(text: str, random: Random, which: int | None, *own: str) -> str | None:
+    """The lines *own* before the statement number *which* of a function, or before any."""
+    lines = text.split("\n")
+    found: list[ast.stmt] = []
+    for function in _functions(text):
+        body = [each for each in function.body if not _is_text(each)]
+        wanted = body if which is None else body[which : which + 1 or None]
+        found += [each for each in wanted if not lines[each.lineno - 1][: each.col_offset].strip()]
+    if not found:
+        return None
+    before = random.choice(found)
+    number = first_line(before) if _is_definition(before) else before.lineno
+    indent = " " * before.col_offset
+    return _inserted(text, number - 1, [indent + each for each in own])
+
+
+def _changed_line(
+    text: str,
+    random: Random,
+    kind: type[ast.stmt] | object,
+    pattern: str,
+    change: Callable[[re.Match[str]], str],
+) -> str | None:
+    """*text* with another line where a statement of *kind* has one that *pattern* matches as a whole."""
+    lines = text.split("\n")
+    found = [
+        (each.lineno - 1, match)
+        for each in ast.walk(parsed(text))
+        if isinstance(each, kind) and (match := re.fullmatch(pattern, lines[each.lineno - 1]))
+    ]
+    random.shuffle(found)
+    for number, match in found:
+        changed = "\n".join([*lines[:number], change(match), *lines[number + 1 :]])
+        if is_valid(".py", changed):
+            return changed
+    return None
+
+
+def _simple(function: ast.FunctionDef | ast.AsyncFunctionDef, text: str) -> Iterator[ast.stmt]:
+    """The statements of one line in *function*."""
+    lines = text.split("\n")
+    for each in ast.walk(function):
+        is_simple = isinstance(each, ast.Assign | ast.AugAssign | ast.Return | ast.Expr | ast.Delete)
+        if is_simple and not _is_text(each) and each.lineno == each.end_lineno:
+            line = lines[each.lineno - 1]
+            if not line[: each.col_offset].strip() and "#" not in line and '"""' not in line:
+                yield each
+
+
+def _locals(function: Function) -> list[str]:
+    """Variables that only *function* uses, by plain assignments."""
+    nodes = list(ast.walk(function))
+    shared = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+    parameters = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    captured = {
+        name
+        for node in nodes
+        for name in (
+            [node.name]
+            if isinstance(
+                node, ast.MatchAs | ast.MatchStar | ast.ExceptHandler | ast.FunctionDef | ast.ClassDef
+            )
+            else []
+        )
+    }
+    assigned = {
+        target.id
+        for node in function.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return sorted(assigned - shared - parameters - captured)
+
+
+def _is_text(statement: ast.AST) -> bool:
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def _is_function(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def _is_definition(statement: ast.stmt) -> bool:
+    return _is_function(statement) or isinstance(statement, ast.ClassDef)
+
+
+def _is_test(statement: ast.stmt) -> bool:
+    return _is_function(statement) and statement.name.startswith("test_")
+
+
+def _inserted(text: str, after: int, own: list[str]) -> str:
+    lines = text.split("\n")
+    return "\n".join([*lines[:after], *own, *lines[after:]])
+
+
+def _without(text: str, start: int, end: int) -> str | None:
+    """*text* without some lines. One of them must be nowhere else, so that it can be recognized."""
+    lines = text.split("\n")
+    if not any(len(line.strip()) > 12 and lines.count(line) == 1 for line in lines[start - 1 : end]):
+        return None
+    return "\n".join([*lines[: start - 1], *lines[end:]])

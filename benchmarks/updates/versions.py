@@ -1,0 +1,194 @@
+"""Next versions of the template: fixes, features and refactorings, made from its present text.
+
+They are made like the edits of people, by the kinds in `kinds.py` at random places, so they need no change
+when the template changes. A refactoring keeps what the code does: it renames, reorders and rewords.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import kinds
+from edits import SEAMS
+from places import Definition, definitions, is_valid, parsed
+
+RELEASED = re.compile(r"app/\w+/migrations/|migrations/versions/|app/notes/|tests/notes/|app/users/hooks.py")
+"""What no version changes: released migrations, and what is copied once."""
+REFACTORED = 6
+"""A refactoring changes one function in so many."""
+ALIKE = 0.6
+"""The likeness of two definitions of which one is the other under a new name."""
+
+
+@dataclass
+class Version:
+    """What a version changes."""
+
+    files: dict[str, str]
+    """The text of each file that it changes or adds."""
+    renamed: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    """New names of functions and classes, by path and old name."""
+
+
+type Release = Callable[[dict[str, str], Random], dict[str, str]]
+"""Takes the files of the template and returns those that the version changes or adds."""
+
+
+class _Draft:
+    """A version in the making."""
+
+    code: list[str]
+    """The modules that it may change."""
+
+    def __init__(self, files: dict[str, str], random: Random) -> None:
+        self.old = files
+        self._random = random
+        self._count = 0
+        self.files: dict[str, str] = {}
+        self.code = [
+            path
+            for path in sorted(files)
+            if path.endswith(".py") and not RELEASED.match(path) and "def " in files[path]
+        ]
+
+    def text(self, path: str) -> str:
+        return self.files.get(path, self.old[path])
+
+    def name(self) -> str:
+        self._count += 1
+        return f"new{self._count:03d}q{self._random.randrange(10**6):06d}"
+
+    def change(self, path: str, *makes: kinds.Make) -> None:
+        """Make a change of each kind in the file, where it has a place."""
+        for make in makes:
+            text = make(self.text(path), self.name(), self._random)
+            if text is not None and is_valid(path, text):
+                self.files[path] = text
+
+    def some(self, start: str, count: int) -> list[str]:
+        """At most *count* modules whose paths begin with *start*."""
+        found = [path for path in self.code if path.startswith(start)]
+        return self._random.sample(found, min(count, len(found)))
+
+
+def fix(files: dict[str, str], random: Random) -> dict[str, str]:
+    """Two modules get a check, a condition and a function, and a test gets what proves it."""
+    draft = _Draft(files, random)
+    for path in draft.some("app/users/", 1) + draft.some("app/", 1):
+        draft.change(path, kinds.guard, kinds.condition, kinds.last_step, kinds.function)
+    for path in draft.some("tests/", 1):
+        draft.change(path, kinds.test, kinds.expectation)
+    return draft.files
+
+
+def feature(files: dict[str, str], random: Random) -> dict[str, str]:
+    """A package with its tests, a line above every third seam, and changes in a fifth of the modules."""
+    draft = _Draft(files, random)
+    for seam in random.sample(SEAMS, len(SEAMS) // 3):
+        for path in (seam.path, f"{seam.path}.jinja"):
+            if path in files:
+                draft.files[path] = seam.add_shipped(draft.text(path))
+    changes = (
+        kinds.step,
+        kinds.condition,
+        kinds.named_result,
+        kinds.function,
+        kinds.imported,
+        kinds.docstring,
+    )
+    for path in draft.some("app/", len(draft.code) // 5):
+        draft.change(path, *random.sample(changes, 2))
+    for path in draft.some("tests/", len(draft.code) // 20):
+        draft.change(path, kinds.test, kinds.expectation)
+    for path in ("AGENTS.md", "SECURITY.md"):
+        draft.change(path, kinds.words(r"^(\S.*\.)$"), kinds.words(r"^(\S.*\.)$"))
+    draft.files["app/shipped/__init__.py"] = '"""A new feature."""\n'
+    draft.files["tests/shipped/test_shipped.py"] = "def test_shipped():\n    assert True\n"
+    return draft.files
+
+
+def refactoring(files: dict[str, str], random: Random) -> dict[str, str]:
+    """In every module: other names of locals and functions, another order, named results, other words."""
+    draft = _Draft(files, random)
+    everything = Counter(word for text in files.values() for word in re.findall(r"\w+", text))
+    for path in draft.code:
+        functions = len(re.findall(r"^\s*(?:async )?def ", files[path], re.MULTILINE))
+        wanted = functions // REFACTORED + (random.random() < functions % REFACTORED / REFACTORED)
+        for _ in range(wanted):
+            draft.change(
+                path, random.choice((kinds.renamed_local, kinds.named_result, kinds.docstring, kinds.comment))
+            )
+        if random.random() < 0.2:
+            draft.change(path, lambda text, _, random: kinds.swapped(text, random))
+        if random.random() < 0.5:
+            _rename_function(draft, path, everything, random)
+    return draft.files
+
+
+def _rename_function(draft: _Draft, path: str, everything: Counter[str], random: Random) -> None:
+    """Another name for a private function that no other file knows."""
+    text = draft.text(path)
+    names = [
+        name
+        for name in re.findall(r"^(?:async )?def (_[a-z]\w+)\(", text, re.MULTILINE)
+        if everything[name] == len(re.findall(rf"\b{name}\b", draft.old[path]))
+    ]
+    if names:
+        old = random.choice(names)
+        draft.files[path] = re.sub(rf"\b{old}\b", f"{old}_{draft.name()}", text)
+
+
+RELEASES: dict[str, Release] = {"fix": fix, "feature": feature, "refactoring": refactoring}
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """Every text file of a template or of a rendered project, by path, without its secrets and answers."""
+    left_out = (".env", ".copier-answers.yml")
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in left_out)
+    contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    return {name: content.decode() for name, content in contents.items() if _is_text(name, content)}
+
+
+def _is_text(name: str, content: bytes) -> bool:
+    return b"\0" not in content and not name.endswith(".gz") and not name.startswith(".git/")
+
+
+def compared(old: dict[str, str], new: dict[str, str]) -> Version:
+    """What the version with the files *new* changes in *old*."""
+    files = {path: text for path, text in new.items() if old.get(path) != text}
+    code = [path for path in files if path.endswith(".py") and path in old]
+    return Version(files, {path: dict(_renamed(old[path], new[path])) for path in code})
+
+
+def _renamed(old: str, new: str) -> Iterator[tuple[str, str]]:
+    """The qualified names that are gone, with those of the new definitions that resemble them most."""
+    before, after = (
+        {name: _words(text, node) for name, node in definitions(parsed(text))} for text in (old, new)
+    )
+    came = [name for name in after if name not in before]
+    for gone in (name for name in before if name not in after):
+        likeness = {name: _likeness(before[gone], after[name]) for name in came}
+        best = max(likeness, key=lambda name: likeness[name], default="")
+        if best and likeness[best] > ALIKE:
+            yield gone, best
+
+
+def _words(text: str, definition: Definition) -> Counter[str]:
+    lines = text.split("\n")[definition.lineno - 1 : definition.end_lineno]
+    return Counter(re.findall(r"\w+", "\n".join(lines)))
+
+
+def _likeness(one: Counter[str], other: Counter[str]) -> float:
+    return 2 * (one & other).total() / (one.total() + other.total())
+
+
+def changed_lines(old: dict[str, str], version: Version) -> int:
+    """How many lines of *old* the version changes or removes."""
+    return sum(
+        (Counter(old[path].split("\n")) - Counter(text.split("\n"))).total()
+        for path, text in version.files.items()
+        if path in old
+    )

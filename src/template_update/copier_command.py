@@ -1,0 +1,35 @@
+"""Copier's command line, which here compiles each template once.
+
+Copier renders the name of every file and folder, and for each of them also the name of the answers file.
+Jinja would compile all of these anew, which takes longer than the rest of a render.
+"""
+
+from collections.abc import MutableMapping
+from functools import cache
+from typing import Any
+
+from copier.__main__ import CopierApp  # pyright: ignore[reportPrivateImportUsage]
+from jinja2 import Environment, Template
+
+_compile = Environment.from_string
+
+
+@cache
+def _compiled(environment: Environment, source: str) -> Template:
+    return _compile(environment, source)
+
+
+def _from_string(
+    self: Environment,
+    source: Any,
+    globals: MutableMapping[str, Any] | None = None,
+    template_class: type[Template] | None = None,
+) -> Template:
+    if isinstance(source, str) and globals is None and template_class is None:
+        return _compiled(self, source)
+    return _compile(self, source, globals, template_class)
+
+
+if __name__ == "__main__":
+    Environment.from_string = _from_string
+    CopierApp.run()

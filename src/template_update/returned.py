@@ -1,0 +1,34 @@
+"""Lines that the project has removed and that are back, because the template has moved them.
+
+Both sides have removed them in the old place, and only the template adds them in the new one. For git this is
+no conflict.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from template_update.merge import Merge, Merger
+
+
+def returned(merger: Merger, merge: Merge, yours: str) -> Iterator[tuple[str, int, str]]:
+    """The path, the number and the text of each such line of *merge* into the tree *yours*."""
+    for path in merger.changes(merge.old, yours):
+        trees = (merge.old, yours, merge.new, merge.result)
+        old, mine, new, result = (merger.lines(tree, path) for tree in trees)
+        if old is None or mine is None or new is None or result is None or old == new:
+            continue
+        counts = [Counter(lines) for lines in (old, mine, new)]
+        for number, line in _outside_of_conflicts(result):
+            if line.strip() and [each[line] for each in counts] == [1, 0, 1]:
+                yield path, number, line
+
+
+def _outside_of_conflicts(lines: list[str]) -> Iterator[tuple[int, str]]:
+    is_outside = True
+    for number, line in enumerate(lines, 1):
+        if line.startswith("<<<<<<< "):
+            is_outside = False
+        if is_outside:
+            yield number, line
+        if line.startswith(">>>>>>> "):
+            is_outside = True

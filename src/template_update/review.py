@@ -1,0 +1,64 @@
+"""What a merge may have got wrong, or has not reached, although git saw no conflict there."""
+
+from collections.abc import Iterator
+from shlex import quote
+
+from template_update import meaning
+from template_update.columns import added_twice
+from template_update.findings import Finding
+from template_update.merge import Merge, Merger
+from template_update.moved_code import MovedPart, moved_parts
+from template_update.python_files import PythonFiles
+from template_update.repository import Repository
+
+_CODE = ("app/", "migrations/", "tests/")
+
+
+def unnoticed(merger: Merger, repository: Repository, merge: Merge) -> Iterator[Finding]:
+    """The findings in the Python files of the project."""
+    files = _python_files(merger, repository, merge)
+    for source, target in files.renamed.items():
+        if files.old(source) != files.yours(source) is not None:
+            sentence = f"the template renamed this file to {target}. Your changes to it are there now."
+            yield Finding("renamed", source, f"{source}: {sentence}", needs_person=False)
+    for path, line, sentence in meaning.findings(files):
+        yield Finding("meaning", path, f"{path}, line {line}: {sentence}", line=line)
+    for path, line, sentence in added_twice(files):
+        yield Finding("columns", path, f"{path}, line {line}: {sentence}", line=line)
+    for part in moved_parts(files):
+        advice, command = _advice(merger, repository, merge, files, part)
+        sentence = (
+            f"the template changed {part.name} of {part.source}, which you moved here. {advice}: `{command}`."
+        )
+        place = f"{part.target}, line {part.line}"
+        yield Finding("moved_code", part.target, f"{place}: {sentence}", line=part.line, command=command)
+
+
+def _advice(
+    merger: Merger, repository: Repository, merge: Merge, files: PythonFiles, part: MovedPart
+) -> tuple[str, str]:
+    """What to do about a part that was moved, and the command for it."""
+    merged, target = merger.merged_text(part.yours, part.base, part.theirs), files.result(part.target) or ""
+    if merged is None or part.yours not in target:
+        shown = f"git diff {merge.old[:12]} {merge.new[:12]} -- {quote(part.source)}"
+        return "Your code may need the same change", shown
+    patch = part.patch(target, merged, repository.prefix)
+    return "To make the change here, too", f"git cat-file blob {merger.stored(patch)} | git apply"
+
+
+def _python_files(merger: Merger, repository: Repository, merge: Merge) -> PythonFiles:
+    head, where = merger.tree("HEAD"), repository.inside
+
+    def differing(old: str, new: str, *options: str) -> list[str]:
+        paths = map(where, merger.changes(old, new, *options))
+        return [path for path in paths if path.startswith(_CODE) and path.endswith(".py")]
+
+    return PythonFiles(
+        *(merger.reader(tree, repository.prefix) for tree in (head, merge.old, merge.new, merge.result)),
+        own=differing(merge.old, head, "--diff-filter=AM"),
+        edited=differing(merge.new, merge.result, "--diff-filter=AM"),
+        changed=differing(merge.old, merge.new),
+        brought=differing(merge.old, merge.new, "--diff-filter=A"),
+        renamed={where(old): where(new) for old, new in merger.renames(merge.old, merge.new).items()},
+        followed={where(old): where(new) for old, new in merge.moved.items()},
+    )

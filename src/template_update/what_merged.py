@@ -1,0 +1,39 @@
+"""Checks and tests what merged, although another file conflicts."""
+
+from template_update.checks import Checks
+from template_update.copies import copy_of
+from template_update.options import Options
+from template_update.project import ProjectTools
+from template_update.related_tests import ALL
+from template_update.report import Report
+from template_update.type_errors import new_type_errors
+from template_update.update import Update
+
+_TESTED = ("app/", "tests/")
+_MOST = 40
+"""More arguments for pytest than these are the whole suite, or nearly."""
+
+
+def check_what_merged(update: Update, tools: ProjectTools, report: Report, options: Options) -> None:
+    """Run ruff, pyright and the tests of what merged, in a copy with the user's side of each conflict."""
+    conflicts = {update.repository.inside(path) for path in update.result.conflicts}
+    merged = [path for path in map(update.repository.inside, update.result.changed) if path not in conflicts]
+    if not any(path.startswith(_TESTED) for path in merged):
+        return
+    report.say("\nWhat merged is checked in a copy that has your side of each conflict:")
+    with copy_of(update.merger, update.repository, update.result.result) as copy:
+        in_copy = tools.in_copy(copy)
+        in_copy.install_dependencies()
+        checks = Checks(in_copy, report, options)
+        checks.lint()
+        if options.skip_tests:
+            report.say("Pyright and the tests were not run.")
+        else:
+            found = new_type_errors(in_copy, copy, update.merger, update.repository, update.code_to_check())
+            checks.problems += [each.sentence for each in found]
+            there = [path for path in merged if path.startswith(_TESTED) and (copy / path).is_file()]
+            tests = {each for path in there for each in update.tests_of(path)}
+            # All of them would say little more, and they run once the conflicts are resolved.
+            if tests := sorted(tests - {ALL} or tests):
+                checks.test(*(tests if len(tests) <= _MOST else [ALL]))
+        checks.report_problems()

@@ -1,0 +1,66 @@
+"""Ends listening without losing a request that is on its way. Template-owned.
+
+When a listening socket is closed, the kernel resets the connections in its queue, and Granian closes those
+that have sent nothing yet. Their clients consider themselves connected and may just have sent a request. So
+the kernel must stop opening connections before that. Granian keeps its sockets to itself, so they are found
+among the open files of this process. Only Linux can do this.
+"""
+
+import ctypes
+import os
+import select
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+SO_ATTACH_FILTER = 26
+"""From Linux's asm-generic/socket.h."""
+FILTER = (
+    (0x30, 0, 0, 13),  # load byte 13 of the TCP header: the flags
+    (0x45, 0, 1, 0x02),  # if SYN is set, the client opens a connection:
+    (0x06, 0, 0, 0),  # drop the packet
+    (0x06, 0, 0, 0xFFFFFFFF),  # otherwise accept it
+)
+"""A program for the kernel (linux/filter.h): code, jump if true, jump if false, operand."""
+
+
+def ignore_new_connections() -> set[int]:
+    """Let the kernel open no further connection to this process. Returns the ports that it listens on.
+
+    A client that connects now tries again after a second, and is refused if the socket is closed by then.
+    """
+    instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in FILTER))
+    program = struct.pack("HP", len(FILTER), ctypes.addressof(instructions))
+    ports = set[int]()
+    for each in _sockets():
+        if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            # A sandbox may lack filters.
+            with suppress(OSError):
+                each.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+            ports.add(each.getsockname()[1])
+    return ports
+
+
+def has_unread(ports: set[int]) -> bool:
+    """Whether Granian has yet to accept a connection to one of *ports*, or to read what a client has sent."""
+    unread = select.poll()
+    for each in _sockets():
+        if each.getsockname()[1] in ports:
+            unread.register(each, select.POLLIN)
+    return bool(unread.poll(0))
+
+
+def _sockets() -> Iterator[socket.socket]:
+    """The TCP sockets of this process, each until the next one."""
+    for descriptor in os.listdir("/proc/self/fd") if sys.platform == "linux" else ():
+        # Most are not sockets, and others may be closed just now.
+        with suppress(OSError):
+            each = socket.socket(fileno=int(descriptor))
+            try:
+                if each.family in (socket.AF_INET, socket.AF_INET6) and each.type == socket.SOCK_STREAM:
+                    yield each
+            finally:
+                # Its owner closes it.
+                each.detach()

@@ -1,0 +1,37 @@
+"""Deletes many rows in short transactions, for periodic tasks. Template-owned.
+
+One statement that deletes a million rows would run into DATABASE_TIMEOUT, and would keep everybody else from
+writing to SQLite meanwhile.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from hawkapi_sqlalchemy import Base, Database
+from sqlalchemy import ColumnElement, delete, inspect, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+BATCH = 1000
+"""Rows. PostgreSQL deletes so many sessions in tens of milliseconds."""
+
+
+async def delete_batch(
+    db: AsyncSession, model: type[Base], where: ColumnElement[bool], order: InstrumentedAttribute[Any]
+) -> int:
+    """Delete up to BATCH rows of *model*, in the order of the index that finds them. Returns how many."""
+    (key,) = inspect(model).primary_key
+    # Another worker may delete the same rows. SQLAlchemy omits the locks for SQLite, which has one writer.
+    some = select(key.label("key")).where(where).order_by(order).limit(BATCH)
+    some = some.with_for_update(skip_locked=True).cte("some")
+    statement = delete(model).where(key.in_(select(some.c.key)))
+    deleted = await db.execute(statement.returning(key).execution_options(synchronize_session=False))
+    return len(deleted.all())
+
+
+async def delete_all(database: Database, delete_some: Callable[[AsyncSession], Awaitable[int]]) -> None:
+    """Call *delete_some*, each time in a transaction of its own, until it deletes fewer than BATCH rows."""
+    deleted = BATCH
+    while deleted >= BATCH:
+        async with database.session() as db:
+            deleted = await delete_some(db)

@@ -1,0 +1,27 @@
+"""What became of a mail, for features that count it. Template-owned.
+
+A feature adds a function to LISTENERS when it is imported. It is called in the process of the worker.
+"""
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from hawkapi_sqlalchemy import Database
+
+from app.database import services_of_database
+from app.services import Services
+
+type Outcome = Literal["sent", "retried", "dead", "suppressed", "discarded"]
+"""`retried`: an attempt failed, and another follows. `dead`: set aside. `suppressed`: the recipient gets no
+mail (`suppression.py`). `discarded`: it was never to be sent (see `enqueue`)."""
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome.__value__)
+
+LISTENERS: list[Callable[[Services, Outcome, int], None]] = []
+"""Called with the application's services, the outcome, and how many mails had it."""
+
+
+def tell(database: Database, outcome: Outcome, number: int = 1) -> None:
+    """Call the functions in LISTENERS."""
+    for listen in LISTENERS:
+        listen(services_of_database(database), outcome, number)

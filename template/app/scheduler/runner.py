@@ -1,0 +1,152 @@
+"""Runs scheduled tasks when they are due, each in one process only. Template-owned.
+
+A row of the table `scheduled_tasks` says until when a task's times have been claimed. A process claims a
+time with one conditional UPDATE, so of several processes only one succeeds. While it runs the task, it
+renews a lease in the row. If it dies, the lease ends by itself, and the task runs again when it is due next.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from app import clock
+from app.faults import Fault
+from app.scheduler.models import TaskState
+from app.scheduler.schedule import ScheduledTask
+from app.tasks import PeriodicTask
+from app.web.database_errors import names_of
+
+if TYPE_CHECKING:
+    from app.web import App
+
+logger = logging.getLogger("app.scheduler")
+
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at the clock. The database is asked only when the task may be due."""
+LEASE = timedelta(seconds=60)
+"""How long a task waits for a process that died while it ran the task. The clocks of the machines must not
+differ by more than that."""
+
+
+class TaskIsRunning(Exception):
+    """Another process runs the task."""
+
+
+class Scheduler:
+    """The scheduled tasks of an application: `app.state.scheduler`."""
+
+    def __init__(self, app: "App") -> None:
+        self._app = app
+        self.tasks: list[ScheduledTask] = []
+
+    def add(self, task: ScheduledTask) -> None:
+        """Run *task* on its schedule where the periodic tasks run: in the worker, or in the web process."""
+        if task not in self.tasks:
+            self.tasks.append(task)
+            runner = _Runner(self._app, task)
+            self._app.state.tasks.append(PeriodicTask(task.name, LOOK_AGAIN, runner.run_if_due))
+
+    async def run_now(self, task: ScheduledTask) -> None:
+        """Run *task* whether or not it is due. Its schedule does not change. Raises what the task raises.
+
+        Raises:
+            TaskIsRunning: see the class.
+        """
+        await _Runner(self._app, task).run_now()
+
+    async def states(self) -> dict[str, TaskState]:
+        """The rows of the table, by name. A task that no process has looked at yet has none."""
+        async with self._app.state.reading() as db:
+            return {each.name: each for each in await db.scalars(select(TaskState))}
+
+
+class _Runner:
+    def __init__(self, app: "App", task: ScheduledTask) -> None:
+        self._app = app
+        self._task = task
+        self._due: datetime | None = None
+        """Not before then. None: not known yet."""
+
+    async def run_if_due(self) -> None:
+        if self._due is not None and clock.now() < self._due:
+            return
+        claimed_until = await self._claimed_until()
+        self._due = self._task.after(claimed_until)
+        now = clock.now()
+        if now < self._due or not await self._claim(now, claimed_until):
+            return
+        try:
+            await self._run(now)
+        except Exception as error:
+            logger.error("the scheduled task %r failed", self._task.name, exc_info=error)
+
+    async def run_now(self) -> None:
+        now = clock.now()
+        if not await self._claim(now, await self._claimed_until(), is_due=False):
+            raise TaskIsRunning
+        await self._run(now)
+
+    async def _claimed_until(self) -> datetime:
+        mine = select(TaskState.claimed_until).where(TaskState.name == self._task.name)
+        async with self._app.state.reading() as db:
+            found = await db.scalar(mine)
+        if found is not None:
+            return found
+        # The task is new, so nothing was missed.
+        now = clock.now()
+        with suppress(IntegrityError):  # Another process has added the row.
+            async with self._app.state.db.session() as db:
+                db.add(TaskState(name=self._task.name, claimed_until=now))
+        return now
+
+    async def _claim(self, now: datetime, claimed_until: datetime, *, is_due: bool = True) -> bool:
+        """Begin a run, unless another process has done so. *claimed_until*: the row's, as it was read."""
+        return await self._update(
+            TaskState.claimed_until == claimed_until,
+            or_(TaskState.leased_until.is_(None), TaskState.leased_until < now),
+            claimed_until=now if is_due else claimed_until,
+            leased_until=now + LEASE,
+            started_at=now,
+            finished_at=None,
+            error="",
+        )
+
+    async def _run(self, now: datetime) -> None:
+        """Run the task, which this process has claimed at the time *now*."""
+        ours = TaskState.started_at == now
+        ended, error = asyncio.Event(), ""
+        renewing = asyncio.create_task(self._renew(ours, ended), name=f"lease of {self._task.name}")
+        try:
+            await self._task(self._app)
+        except Exception as failure:
+            error = names_of(failure)
+            raise
+        finally:
+            ended.set()
+            await renewing
+            await self._update(ours, leased_until=None, finished_at=clock.now(), error=error)
+
+    async def _renew(self, ours: Any, ended: asyncio.Event) -> None:
+        fault = Fault(logger, f"renewing the lease of the task {self._task.name!r}")
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEASE.total_seconds() / 3):
+                    await ended.wait()
+                    return
+            try:
+                await self._update(ours, leased_until=clock.now() + LEASE)
+            except Exception as error:
+                fault.failed(error)
+            else:
+                fault.ended()
+
+    async def _update(self, *conditions: Any, **values: Any) -> bool:
+        """Change the task's row if the conditions hold. Returns whether they did."""
+        mine = update(TaskState).where(TaskState.name == self._task.name, *conditions)
+        async with self._app.state.db.session() as db:
+            return await db.scalar(mine.values(**values).returning(TaskState.name)) is not None

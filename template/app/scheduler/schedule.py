@@ -1,0 +1,97 @@
+"""What is scheduled: `@scheduled(...)` and the tasks that it makes. Template-owned."""
+
+import importlib
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from importlib.util import find_spec
+from types import ModuleType
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+if TYPE_CHECKING:
+    from app.web import App
+
+type Work = Callable[["App"], Awaitable[None]]
+
+
+class ScheduleError(Exception):
+    """A task is declared incorrectly. The message says which one, and what to write."""
+
+
+@dataclass(frozen=True)
+class ScheduledTask:
+    """A function and when to run it. `await task(app)` runs it now, for example in a test."""
+
+    name: str
+    """`<feature>.<function>`. The database knows a task by its name: a renamed one counts as new."""
+    expression: str
+    zone: str
+    work: Work
+
+    async def __call__(self, app: "App") -> None:
+        await self.work(app)
+
+    def after(self, moment: datetime) -> datetime:
+        """The first time after *moment* at which the task is due, in UTC.
+
+        Around a change of the clocks it is the one that Debian's cron chooses: a time that is skipped runs as
+        soon as the clocks have changed, and one that comes twice runs once.
+        """
+        times = CronSim(self.expression, moment.astimezone(_zone(self.zone)))
+        # In the hour that comes twice, the next time on the clock may already be over.
+        return next(each.astimezone(UTC) for each in times if each > moment)
+
+
+def scheduled(expression: str, *, zone: str = "UTC") -> Callable[[Work], ScheduledTask]:
+    """Run the function at the times of *expression*, in the time *zone*. It must be `async` and take the App.
+
+    Raises:
+        ScheduleError: the expression, the zone or the function is not valid. The application does not start.
+    """
+
+    def declare(work: Work) -> ScheduledTask:
+        where = f"@scheduled({expression!r}) of {work.__module__}.{work.__name__}"
+        feature = work.__module__.removeprefix("app.").removesuffix(".tasks")
+        task = ScheduledTask(f"{feature}.{work.__name__}", expression, zone, work)
+        if not inspect.iscoroutinefunction(work):
+            raise ScheduleError(
+                f"{where}: the function must be `async def`. Run slow work in it with `await"
+                " asyncio.to_thread(...)`."
+            )
+        try:
+            _zone(zone)
+        except (KeyError, OSError, ValueError) as error:
+            raise ScheduleError(
+                f"{where}: the time zone {zone!r} is not known. Write one like Europe/Berlin, or leave out"
+                " `zone=` for UTC."
+            ) from error
+        try:
+            task.after(datetime.now(UTC))
+        except CronSimError as error:
+            raise ScheduleError(
+                f"{where}: {str(error).lower()}. Write minute, hour, day of the month, month and day of the"
+                ' week, such as "0 3 * * *" for 03:00 every day.'
+            ) from error
+        except StopIteration:
+            raise ScheduleError(f"{where}: there is no such time in the next 50 years.") from None
+        return task
+
+    return declare
+
+
+def _zone(name: str) -> tzinfo:
+    # UTC needs no database of time zones, which small images lack.
+    return UTC if name == "UTC" else ZoneInfo(name)
+
+
+def tasks_of(feature: ModuleType) -> list[ScheduledTask]:
+    """The tasks that the module `tasks` of *feature* declares, in their order there."""
+    name = f"{feature.__name__}.tasks"
+    if find_spec(name) is None:
+        return []
+    declared = vars(importlib.import_module(name)).values()
+    return [each for each in declared if isinstance(each, ScheduledTask)]

@@ -1,0 +1,23 @@
+"""Cursors: where a page of a list that is ordered by time ends. Template-owned."""
+
+import base64
+from datetime import UTC, datetime
+
+from app.web.problems import invalid
+
+
+def to_cursor(moment: datetime, key: str) -> str:
+    """The cursor after the entry of *moment*. *key* tells apart entries of the same moment."""
+    return base64.urlsafe_b64encode(f"{moment.isoformat()} {key}".encode()).decode()
+
+
+def from_cursor(cursor: str) -> tuple[datetime, str]:
+    """What `to_cursor` was given. Raises a 400 if it did not make *cursor*."""
+    try:
+        text, _, key = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(" ")
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo != UTC or "\0" in key:
+            raise ValueError("not written by `to_cursor`")
+    except ValueError:
+        raise invalid("cursor", "The cursor is not the `next` value of a page.") from None
+    return moment, key

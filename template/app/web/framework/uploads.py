@@ -1,0 +1,268 @@
+# pyright: reportPrivateUsage=false
+# HawkAPI has no public way to read a body with a limit other than the application's.
+"""Forms with files as a typed body, in which a route has its own limit.
+
+    class NewPicture(msgspec.Struct):
+        title: Annotated[str, msgspec.Meta(max_length=200)]
+        file: Annotated[Upload, ContentTypes("image/png", "image/jpeg")]
+
+    @router.post("", status_code=201)
+    async def add_picture(
+        user: CurrentUser, body: Annotated[NewPicture, FromMultipart(max_size=10_000_000)], db: Db
+    ) -> PublicPicture: ...
+
+HawkAPI 0.2.0 keeps whole files in memory, without types and within the limit of all bodies.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import Any, get_args, get_origin
+
+import msgspec
+from hawkapi import Request
+from hawkapi.requests.request import RequestEntityTooLarge
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
+from app.i18n import gettext as _
+from app.web.framework.asgi import BODY_CLOCK
+from app.web.framework.handler_checks import RouteError
+from app.web.framework.parameters import convert, media_type_of
+from app.web.problems import Problem, invalid
+
+MULTIPART = "multipart/form-data"
+_IN_MEMORY = 1024 * 1024
+"""Bytes of a file that are kept in memory. A larger file is on disk, and is read and written in a thread."""
+_MAX_PARTS = 200
+_MAX_NAME = 255
+
+
+class Upload:
+    """A file of a form. It is deleted when the handler returns or fails, so save what you want to keep.
+
+    `filename` and `content_type` are what the client says. Check the content before you rely on it, and never
+    use the name as a path.
+    """
+
+    def __init__(self, filename: str, content_type: str) -> None:
+        self.filename = filename
+        self.content_type = content_type
+        self.size = 0
+        """Bytes."""
+        self.file = SpooledTemporaryFile[bytes](max_size=_IN_MEMORY)
+        """For libraries that read files. Use it in a thread: `await asyncio.to_thread(resize, it.file)`."""
+
+    async def read(self) -> bytes:
+        """The whole content, in memory."""
+        return await _in_thread(self._read)
+
+    async def save(self, path: Path) -> None:
+        """Write the content to the file *path*."""
+        await _in_thread(self._save, path)
+
+    async def write(self, content: bytes) -> None:
+        """Add to the content. For `MultipartReader`."""
+        self.size += len(content)
+        if self.size <= _IN_MEMORY:
+            self.file.write(content)
+        else:
+            await _in_thread(self.file.write, content)
+
+    async def close(self) -> None:
+        """Delete the file. For `MultipartReader`."""
+        if self.size <= _IN_MEMORY:
+            self.file.close()
+        else:
+            await _in_thread(self.file.close)
+
+    def _read(self) -> bytes:
+        self.file.seek(0)
+        return self.file.read()
+
+    def _save(self, path: Path) -> None:
+        self.file.seek(0)
+        with path.open("wb") as target:
+            shutil.copyfileobj(self.file, target)
+
+
+class ContentTypes:
+    """The types that a file may have: `Annotated[Upload, ContentTypes("image/png", "text/*")]`."""
+
+    def __init__(self, *accepted: str) -> None:
+        self.accepted = accepted
+
+    def accept(self, content_type: str) -> bool:
+        return any(fnmatchcase(content_type, each) for each in self.accepted)
+
+
+@dataclass(frozen=True)
+class FromMultipart:
+    """Marks a body that is a form with files: `Annotated[NewPicture, FromMultipart(max_size=10_000_000)]`."""
+
+    max_size: int
+    """Bytes of the whole form. This route has this limit instead of MAX_BODY_SIZE, which text fields keep."""
+    seconds: float | None = None
+    """Seconds to wait for the whole form. None: BODY_TIMEOUT."""
+
+
+@dataclass(frozen=True)
+class _Field:
+    is_file: bool
+    is_list: bool
+    types: ContentTypes | None
+
+
+def multipart_mark_of(annotation: Any) -> FromMultipart | None:
+    """The mark of a body parameter, if it has one."""
+    return next((each for each in _parts_of(annotation) if isinstance(each, FromMultipart)), None)
+
+
+def content_types_of(annotation: Any) -> dict[str, str]:
+    """The types of the files in a form, by field, as the OpenAPI document lists them."""
+    fields = _fields_of(annotation).items()
+    return {name: ", ".join(each.types.accepted) for name, each in fields if each.types is not None}
+
+
+def schema_of_upload(kind: Any) -> dict[str, Any]:
+    """The JSON Schema of `Upload`, which msgspec does not know."""
+    if kind is not Upload:
+        raise NotImplementedError
+    return {"type": "string", "format": "binary"}
+
+
+class MultipartReader:
+    """Reads a form with files into a Struct. A file is stored while it arrives."""
+
+    def __init__(self, annotation: Any, mark: FromMultipart, where: str) -> None:
+        """*where*: the route, for the message of a RouteError."""
+        if _struct_in(annotation) is None:
+            raise RouteError(f"{where}: a body that is marked with FromMultipart must be a msgspec.Struct.")
+        self._annotation = annotation
+        self._mark = mark
+        self._fields = _fields_of(annotation)
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncGenerator[Any]:
+        """The Struct. Its files are closed, and so deleted, at the end of the block."""
+        uploads: list[Upload] = []
+        try:
+            try:
+                given = await self._read_fields(request, uploads)
+            except MultipartError:
+                raise Problem(400, "The form is malformed.", code="malformed_form") from None
+            yield convert(given, self._annotation, "body")
+        finally:
+            for each in uploads:
+                await each.close()
+
+    async def _read_fields(self, request: Request, uploads: list[Upload]) -> dict[str, Any]:
+        values: dict[str, list[Any]] = {}
+        part: Upload | bytearray | None = None
+        left_for_text = request._max_body_size
+        async for event in _events(request, self._mark):
+            if isinstance(event, MultipartSegment):
+                part = self._begin(event)
+                if part is not None:
+                    values.setdefault(event.name or "", []).append(part)
+                if isinstance(part, Upload):
+                    uploads.append(part)
+            elif isinstance(part, Upload):
+                await part.write(event)
+            elif part is not None:
+                left_for_text -= len(event)
+                if left_for_text < 0:
+                    raise RequestEntityTooLarge(request._max_body_size)
+                part += event
+        return {name: self._value(name, found) for name, found in values.items()}
+
+    def _begin(self, segment: MultipartSegment) -> Upload | bytearray | None:
+        """Where the content of the part goes. None: it is ignored."""
+        name = segment.name or ""
+        field = self._fields.get(name)
+        # A browser sends a file field without a file as a file without a name.
+        if field is None or segment.filename == "":
+            return None
+        if segment.filename is None:
+            if field.is_file:
+                raise invalid(name, "This must be a file.")
+            return bytearray()
+        if not field.is_file:
+            raise invalid(name, "This must be text.")
+        content_type = segment.content_type or "application/octet-stream"
+        if field.types is not None and not field.types.accept(content_type):
+            sentence = _("The file in {field} must have one of these types: {types}.")
+            raise Problem(415, sentence.format(field=name, types=", ".join(field.types.accepted)))
+        # Some browsers send a path.
+        filename = segment.filename.replace("\\", "/").rpartition("/")[2]
+        return Upload("".join(filter(str.isprintable, filename))[:_MAX_NAME], content_type)
+
+    def _value(self, name: str, parts: list[Any]) -> Any:
+        values = [each if isinstance(each, Upload) else _text(name, each) for each in parts]
+        return values if self._fields[name].is_list else values[0]
+
+
+def _text(name: str, content: bytearray) -> str:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Problem(400, "The form is malformed.", code="malformed_form") from None
+    if "\0" in text:
+        raise invalid(name, "The character U+0000 is not accepted.")
+    return text
+
+
+async def _events(request: Request, mark: FromMultipart) -> AsyncGenerator[MultipartSegment | bytes]:
+    """The parts of the form, each followed by its content."""
+    if media_type_of(request) != MULTIPART:
+        raise Problem(415, "Send the body as a form with files (multipart/form-data).")
+    _media_type, options = parse_options_header(request.headers.get("content-type") or "")
+    if not options.get("boundary"):
+        raise Problem(400, "The form's Content-Type has no boundary.", code="malformed_form")
+    length = request.headers.get("content-length") or ""
+    if length.isdecimal() and int(length) > mark.max_size:
+        raise RequestEntityTooLarge(mark.max_size)
+    if mark.seconds is not None and (clock := request.scope.get(BODY_CLOCK)) is not None:
+        clock.allow(mark.seconds)
+    # Not strict: that mode refuses a line break after the last boundary if it arrives separately.
+    with PushMultipartParser(options["boundary"], max_segment_count=_MAX_PARTS) as parser:
+        async for chunk in Request(request.scope, request._receive, max_body_size=mark.max_size).stream():
+            for event in parser.parse(chunk):
+                if event is not None:
+                    yield event
+
+
+async def _in_thread[T](work: Callable[..., T], *arguments: Any) -> T:
+    """Run *work* in a thread. A cancelled request waits for it, because it closes the file next."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+def _struct_in(annotation: Any) -> type[msgspec.Struct] | None:
+    kinds = (each for each in _parts_of(annotation) if isinstance(each, type))
+    return next((each for each in kinds if issubclass(each, msgspec.Struct)), None)
+
+
+def _fields_of(annotation: Any) -> dict[str, _Field]:
+    struct = _struct_in(annotation)
+    fields: dict[str, _Field] = {}
+    for each in msgspec.structs.fields(struct) if struct is not None else ():
+        parts = list(_parts_of(each.type))
+        types = next((part for part in parts if isinstance(part, ContentTypes)), None)
+        fields[each.encode_name] = _Field(Upload in parts, list in parts, types)
+    return fields
+
+
+def _parts_of(annotation: Any) -> Iterator[Any]:
+    """The types and marks that *annotation* consists of."""
+    yield get_origin(annotation) or annotation
+    for each in get_args(annotation):
+        yield from _parts_of(each)

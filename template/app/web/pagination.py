@@ -1,0 +1,172 @@
+"""Pages of a list. Template-owned.
+
+    @router.get("", status_code=200)
+    async def list_things(user: CurrentUser, page: Paging, db: Db) -> Page[PublicThing]:
+        mine = select(Thing).where(Thing.owner_id == user.id)
+        return await paginate(db, mine, page, by=[Thing.created_at.desc()], show=public)
+
+A page begins after the last row of the page before it (keyset pagination). So the thousandth page costs as
+much as the first, and rows that are added or deleted meanwhile neither repeat nor hide others. The list
+needs an index on the columns of its condition, those of `by` and the primary key, in this order:
+
+    __table_args__ = (Index(None, "owner_id", "created_at", "id"),)
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from hawkapi import Depends
+from sqlalchemy import ColumnElement, Select, String, and_, inspect, literal, or_, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql import operators
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from app.database import services_of_session
+from app.keys import CannotDecrypt, KeyRing
+from app.web.framework.openapi_metadata import responds
+from app.web.framework.parameters import Reader, query
+from app.web.problems import Problem
+
+PURPOSE = "cursor"
+_MAX_LENGTH = 255
+"""The longest text that a list can be sorted by. The cursor contains it, and a URL has at most 8 KB."""
+
+
+class Page[T](msgspec.Struct):
+    """One page of a list."""
+
+    items: list[T]
+    next: Annotated[
+        str | None, msgspec.Meta(description="The value of `cursor` for the next page, if there is one.")
+    ]
+
+
+class PageQuery(msgspec.Struct):
+    """The query parameters of a list. Derive from it to add filters, or to change the limits."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
+    cursor: Annotated[
+        str, msgspec.Meta(max_length=4096, description="The `next` value from the previous page.")
+    ] = ""
+
+
+def page_query(model: type[PageQuery]) -> Reader:
+    """A dependency that reads *model*: `Annotated[ThingQuery, Depends(page_query(ThingQuery))]`."""
+    return responds({400: {"invalid_cursor": "The cursor is not the `next` of a page of this list."}})(
+        query(model)
+    )
+
+
+Paging = Annotated[PageQuery, Depends(page_query(PageQuery))]
+"""The parameter type of a handler whose list has no other query parameters."""
+
+
+async def paginate[Row, Item](
+    db: AsyncSession,
+    rows: Select[Row],
+    page: PageQuery,
+    *,
+    by: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]],
+    show: Callable[[Row], Item],
+) -> Page[Item]:
+    """Read one page of *rows*.
+
+    *by*: what to sort by: columns, or `column.desc()`. The primary key is added as the last one, so that the
+    order is unambiguous. *show*: turns a row into the item that is sent.
+
+    Raises:
+        Problem: the cursor belongs to another list, or was changed (400, `invalid_cursor`).
+        ValueError: a list cannot be sorted by one of *by*. The message says why.
+    """
+    columns, descending = _order(rows, by)
+    directed = [each.desc() if down else each.asc() for each, down in zip(columns, descending, strict=True)]
+    order = ", ".join(str(each) for each in directed)
+    keys = KeyRing.of(services_of_session(db).settings, PURPOSE)
+    statement = rows.add_columns(*columns).order_by(None).order_by(*directed).limit(page.limit + 1)
+    if page.cursor:
+        last = _last_row(keys.decrypt, page.cursor, order, columns)
+        statement = statement.where(_after(columns, descending, last))
+    found = (await db.execute(statement)).all()
+    shown = found[: page.limit]
+    more = len(found) > page.limit
+    following = keys.encrypt(msgspec.json.encode((order, *shown[-1][1:])).decode()) if more else None
+    return Page([show(row[0]) for row in shown], following)
+
+
+def _order(rows: Select[Any], by: Sequence[Any]) -> tuple[list[ColumnElement[Any]], list[bool]]:
+    """The columns to sort by, with the primary key, and whether each one is descending."""
+    columns: list[ColumnElement[Any]] = []
+    descending: list[bool] = []
+    for each in by:
+        element: Any = each.__clause_element__() if hasattr(each, "__clause_element__") else each
+        direction = getattr(element, "modifier", None)
+        if direction in (operators.asc_op, operators.desc_op):
+            element = element.element
+        _check(element)
+        columns.append(element)
+        descending.append(direction is operators.desc_op)
+    entity = rows.column_descriptions[0]["entity"]
+    mapper = inspect(entity).mapper
+    names = [str(each) for each in columns]
+    for key in mapper.primary_key:
+        column = getattr(entity, mapper.get_property_by_column(key).key).__clause_element__()
+        if str(column) not in names:
+            columns.append(column)
+            # The direction of the column before it, so that an index can be read in one direction.
+            descending.append(bool(descending) and descending[-1])
+    return columns, descending
+
+
+def _check(column: Any) -> None:
+    if getattr(column, "nullable", False):
+        raise ValueError(
+            f"A list cannot be sorted by {column}, because it can be NULL, which is neither before nor after"
+            " a value. Make the column NOT NULL, or sort by func.coalesce(column, value)."
+        )
+    if isinstance(column.type, String) and not 0 < (column.type.length or 0) <= _MAX_LENGTH:
+        raise ValueError(
+            f"A list cannot be sorted by {column}, because its text may be too long for a cursor. Give the"
+            f" column a length of at most {_MAX_LENGTH}: String({_MAX_LENGTH})."
+        )
+
+
+def _last_row(
+    decrypt: Callable[[str], str], cursor: str, order: str, columns: Sequence[ColumnElement[Any]]
+) -> Sequence[Any]:
+    """What *cursor* contains: the values of the last row of the page before."""
+    kind: Any = tuple[str, *(_python_type(each.type) for each in columns)]
+    try:
+        found = msgspec.json.decode(decrypt(cursor), type=kind)
+    except (CannotDecrypt, msgspec.ValidationError):
+        found = ("",)
+    if found[0] != order:
+        raise Problem(
+            400,
+            "The cursor is not the `next` of a page of this list. Request the list without `cursor`.",
+            code="invalid_cursor",
+        )
+    return found[1:]
+
+
+def _python_type(kind: TypeEngine[Any]) -> type[Any]:
+    return _python_type(kind.impl_instance) if isinstance(kind, TypeDecorator) else kind.python_type
+
+
+def _after(
+    columns: Sequence[ColumnElement[Any]], descending: Sequence[bool], values: Sequence[Any]
+) -> ColumnElement[bool]:
+    """Whether a row comes after the row with these *values*."""
+    bound = [literal(value, each.type) for value, each in zip(values, columns, strict=True)]
+    if len(set(descending)) == 1:
+        row, last = tuple_(*columns), tuple_(*bound)
+        return row < last if descending[0] else row > last
+    beyond = [
+        each < value if down else each > value
+        for each, value, down in zip(columns, bound, descending, strict=True)
+    ]
+    equal = [each == value for each, value in zip(columns, bound, strict=True)]
+    # The first condition follows from the others. It tells the database where to begin in the index.
+    first = columns[0] <= bound[0] if descending[0] else columns[0] >= bound[0]
+    return and_(first, or_(*(and_(*equal[:place], each) for place, each in enumerate(beyond))))

@@ -1,0 +1,32 @@
+"""A response that is sent in parts, so that it never is in memory as a whole. Template-owned."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+
+class JSONStream:
+    """A JSON document in parts.
+
+    The request's session is closed before the first part is sent, so *parts* opens its own. It must hold none
+    while the client reads a part.
+
+    An error before the first part becomes a response. A later one cuts the connection off, because the client
+    must not take a part of the document for the whole. HawkAPI's `StreamingResponse` ends it as if it were
+    complete.
+    """
+
+    def __init__(self, parts: AsyncGenerator[bytes], headers: Mapping[str, str] | None = None) -> None:
+        self.status_code = 200
+        self._parts = parts
+        self._headers = {"content-type": "application/json"} | dict(headers or {})
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
+        async with aclosing(self._parts) as parts:
+            first = await anext(parts)
+            await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            async for part in parts:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,141 @@
+"""`template-update` formats the template's versions as the project is formatted, so that they merge."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from test_template_update import (
+    CALLS,
+    NARROW,
+    Repository,
+    Run,
+    bare_git,
+    copied,
+    first_version,
+    project,
+    quick_copier,
+    ran,
+    template,
+    update,
+    update_with_copier,
+)
+
+__all__ = [
+    "bare_git",
+    "first_version",
+    "project",
+    "quick_copier",
+    "ran",
+    "template",
+    "update",
+    "update_with_copier",
+]
+
+MENDED = ('"a fourth one"', '"a fifth one"')
+IMPORTS = "import os\nimport json\n\n\ndef first():\n    return os, json\n"
+
+
+@pytest.fixture
+def calls(template: Repository, project: Repository, update: Run) -> None:
+    """A module of the template with long lines, in the project as it was generated."""
+    template.commit({"template/app/calls.py": CALLS, "template/app/imports.py": IMPORTS}, tag="1.0.1")
+    update()
+    project.commit()
+
+
+def mended(template: Repository) -> None:
+    """Release a version that mends one of the long lines."""
+    new = CALLS.replace(*MENDED)
+    template.commit({"template/app/calls.py": new, "template/app/new.py": new}, tag="1.1.0")
+
+
+def with_formatters(project: Repository, *names: str) -> None:
+    """Put formatters into the project's environment."""
+    for name in names:
+        command = project.folder / ".venv" / "bin" / name
+        command.parent.mkdir(parents=True, exist_ok=True)
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m {name} "$@"\n')
+        command.chmod(0o755)
+    project.commit({".gitignore": ".env\n/.venv\n"})
+
+
+def test_a_project_formatted_by_black_merges_and_gets_new_files_in_its_format(
+    template: Repository, project: Repository, update: Run, calls: None
+) -> None:
+    with_formatters(project, "black", "isort")
+    mine = NARROW.replace('"a third one"', '"mine"')
+    tools = (
+        "[tool.black]\nline-length = 50\n[tool.isort]\nprofile = 'black'\n[tool.ruff]\nline-length = 110\n"
+    )
+    sorted_imports = IMPORTS.replace("import os\nimport json", "import json\nimport os")
+    project.commit({"pyproject.toml": tools, "app/calls.py": mine, "app/imports.py": sorted_imports})
+    changed = IMPORTS.replace("import json\n", "import json\nimport abc\n")
+    template.commit({"template/app/imports.py": changed}, tag="1.0.2")
+    mended(template)
+
+    result = update()
+
+    assert result.exit_code == 0, result.output
+    assert project.read("app/calls.py") == mine.replace(*MENDED)
+    assert project.read("app/new.py") == NARROW.replace(*MENDED)
+    assert project.read("app/imports.py").startswith("import abc\nimport json\nimport os\n")
+
+
+def test_a_formatter_that_is_missing_is_told(
+    template: Repository, project: Repository, update: Run, calls: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv = project.folder.parent / "uv"
+    uv.write_text("#!/bin/sh\nexit 1\n")
+    uv.chmod(0o755)
+    monkeypatch.setenv("UV", str(uv))
+    project.commit({"pyproject.toml": "[tool.black]\nline-length = 50\n", "app/calls.py": NARROW})
+    mended(template)
+
+    result = update()
+
+    assert result.exit_code == 1
+    assert "This project is formatted with black, which is missing here" in result.output
+
+
+def test_the_rules_of_a_folder_above_the_project_are_found(
+    template: Repository, tmp_path: Path, update: Run, calls: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied(template.folder, tmp_path / "all" / "services" / "shop", "1.0.1")
+    everything = Repository(tmp_path / "all")
+    mine = NARROW.replace('"a third one"', '"mine"')
+    everything.commit(
+        {
+            "pyproject.toml": "[tool.ruff]\nline-length = 50\n",
+            "services/shop/pyproject.toml": "[project]\nname = 'shop'\n",
+            "services/shop/app/calls.py": mine,
+        }
+    )
+    monkeypatch.chdir(everything.folder / "services" / "shop")
+    mended(template)
+
+    result = update()
+
+    assert result.exit_code == 0, result.output
+    assert Path("app/calls.py").read_text() == mine.replace(*MENDED)
+    assert Path("app/new.py").read_text() == NARROW.replace(*MENDED)
+
+
+def test_files_that_the_project_excludes_are_not_formatted(
+    template: Repository, project: Repository, update: Run, calls: None
+) -> None:
+    mine = CALLS.replace('"a third one"', '"mine"')
+    project.commit(
+        {
+            "ruff.toml": 'line-length = 50\nextend-exclude = ["app/calls.py", "app/new.py"]\n',
+            "app/calls.py": mine,
+        }
+    )
+    mended(template)
+
+    result = update()
+
+    assert result.exit_code == 0, result.output
+    assert project.read("app/calls.py") == mine.replace(*MENDED)
+    assert project.read("app/new.py") == CALLS.replace(*MENDED)
+    assert not os.path.lexists(project.folder / ".ruff_cache")

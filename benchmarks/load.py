@@ -64,8 +64,8 @@ async def run(
 ) -> Load:
     """Send one of *requests* over and over on each of *connections* for *seconds*.
 
-    *once*: send each of *requests* at most once instead. *renewed*: a JSON field, such as a refresh token, whose
-    value in the next request is that of the last response.
+    *once*: send each of *requests* at most once instead. *renewed*: a JSON field, such as a refresh token,
+    whose value in the next request is that of the last response.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, __file__, str(port), str(connections), str(seconds), str(int(once)), renewed),

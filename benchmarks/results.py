@@ -100,7 +100,8 @@ class Bench:
             }
 
     def footprint(self) -> dict[str, float]:
-        """One process of `app serve` on SQLite, and a newcomer's first minute."""
+        """One process of `app serve` on SQLite, a newcomer's first minute, and an update."""
+        updates = updating.fastest(self._folder / "update")
         environment = self._environment(f"sqlite+aiosqlite:///{self._folder}/footprint.db")
         self._migrate(environment)
         with served(self.project, environment) as (_, pid, _):
@@ -109,9 +110,7 @@ class Bench:
             "memory of `app serve` at rest, MB": memory,
             "`app serve` to its first response, s": seconds_to_first_response(self.project, environment),
             "`copier copy` to the first response of `app dev`, s": seconds_to_first_steps(self._folder),
-            **{
-                f"`{name}`, s": seconds for name, seconds in updating.fastest(self._folder / "update").items()
-            },
+            **{f"`{name}`, s": seconds for name, seconds in updates.items()},
         }
 
     def processes(self) -> dict[str, float]:

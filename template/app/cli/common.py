@@ -24,9 +24,9 @@ INVOCATION_DIR = Path.cwd()
 
 UNKNOWN_REVISION = (
     "Can't locate revision {!r}: no file in migrations/versions or app/*/migrations contains it. If the"
-    " database was migrated on another branch, switch to that branch, undo its migrations there (for example with"
-    " `uv run app db downgrade app@-1`) and switch back; or delete the development database and run `uv run"
-    " app db upgrade`. If a feature was removed, revert that commit and run `uv run app remove NAME"
+    " database was migrated on another branch, switch to that branch, undo its migrations there (for example"
+    " with `uv run app db downgrade app@-1`) and switch back; or delete the development database and run `uv"
+    " run app db upgrade`. If a feature was removed, revert that commit and run `uv run app remove NAME"
     " --drop-data` instead."
 )
 ALREADY_THERE = (

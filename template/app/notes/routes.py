@@ -27,7 +27,7 @@ NoteId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 async def list_notes(user: CurrentUser, page: Paging, db: Db) -> Page[PublicNote]:
     """List your notes, newest first"""
     mine = select(Note).where(Note.owner_id == user.id)
-    return await paginate(db, mine, page, by=[Note.created_at.desc()], show=public)
+    return await paginate(db, mine, page, by=[Note.id.desc()], show=public)
 
 
 @router.post("", status_code=201)

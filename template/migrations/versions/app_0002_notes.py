@@ -27,9 +27,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notes")),
     )
-    op.create_index(op.f("ix_notes_owner_id_created_at_id"), "notes", ["owner_id", "created_at", "id"])
+    op.create_index(op.f("ix_notes_owner_id"), "notes", ["owner_id"])
 
 
 def downgrade() -> None:
-    op.drop_index(op.f("ix_notes_owner_id_created_at_id"), table_name="notes")
+    op.drop_index(op.f("ix_notes_owner_id"), table_name="notes")
     op.drop_table("notes")

@@ -104,9 +104,9 @@ def _share(outcomes: dict[str, int]) -> str:
 
 def _tests(figures: dict[str, Any], kind: str, tool: str) -> str:
     tally = figures["sample"].get(kind, {}).get(tool)
-    return (
-        f"{tally['green']} of {tally['without_conflict']}" if tally and figures.get("suites") else "not run"
-    )
+    if tally and tally["failed"]:
+        return "the command failed"
+    return f"{tally['green']} of {tally['without_conflict']}" if tally and figures["suites"] else "not run"
 
 
 def _sample(figures: dict[str, Any]) -> str:

@@ -113,6 +113,8 @@ def _sample(figures: dict[str, Any]) -> str:
     tallies = [tally for tools in figures["sample"].values() for tally in tools.values()]
     same, files = (sum(each[name] for each in tallies) for name in ("same_files", "files"))
     projects = sum(each["projects"] for each in tallies)
+    if not files:
+        return "It has not run yet."
     return f"{same} of {files} files in {projects} updates are the same, byte for byte."
 
 

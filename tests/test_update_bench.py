@@ -33,7 +33,9 @@ def test_no_edit_is_lost_misplaced_or_doubled(tmp_path: Path, record_property: C
     ]
     assert sum(count for *_, outcomes in groups for count in outcomes.values()) > 400
     assert [each for each in groups if any(each[-1][name] for name in SILENT)] == []
-    assert [each for each in groups if each[1] == "at seams" and each[-1]["conflict"]] == []
+    # The work since the last recorded version has changed lines beside seams, as no release may.
+    made = [each for each in groups if each[0] != "as recorded"]
+    assert [each for each in made if each[1] == "at seams" and each[-1]["conflict"]] == []
     table = (tmp_path / "results.md").read_text("utf-8").partition("\n| next")[2].partition("\n\n")[0]
     record_property("measured", f"| next{table}".replace("\n", "\n    "))
 
@@ -43,6 +45,7 @@ def test_the_bulk_merges_as_the_commands_do(tmp_path: Path):
 
     tallies = figures["sample"]["fix"]
     assert set(tallies) == {"template-update", "copier update"}
+    assert [each["failed"] for each in tallies.values()] == [0, 0]
     assert all(each["same_files"] == each["files"] > 5 for each in tallies.values()), tallies
 
 

@@ -104,15 +104,17 @@ def _share(outcomes: dict[str, int]) -> str:
 
 def _tests(figures: dict[str, Any], kind: str, tool: str) -> str:
     tally = figures["sample"].get(kind, {}).get(tool)
-    return (
-        f"{tally['green']} of {tally['without_conflict']}" if tally and figures.get("suites") else "not run"
-    )
+    if tally and tally["failed"]:
+        return "the command failed"
+    return f"{tally['green']} of {tally['without_conflict']}" if tally and figures["suites"] else "not run"
 
 
 def _sample(figures: dict[str, Any]) -> str:
     tallies = [tally for tools in figures["sample"].values() for tally in tools.values()]
     same, files = (sum(each[name] for each in tallies) for name in ("same_files", "files"))
     projects = sum(each["projects"] for each in tallies)
+    if not files:
+        return "It has not run yet."
     return f"{same} of {files} files in {projects} updates are the same, byte for byte."
 
 

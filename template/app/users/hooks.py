@@ -43,7 +43,7 @@ async def on_after_logout(user: User) -> None:
 
 
 async def on_after_change_password(user: User) -> None:
-    """The owner changed the password, giving the old one."""
+    """The owner changed the password after entering the old one."""
 
 
 async def on_after_request_email_change(user: User, new_email: str, token: str) -> None:

@@ -98,8 +98,7 @@ class HashingBusy(Exception):
 
 
 class TooManyRequests(Exception):
-    """A rate limit was exceeded. The message says which one. The next request is allowed after *seconds*
-    seconds."""
+    """A rate limit was exceeded. The message says which one. *seconds*: how long to wait before retrying."""
 
     def __init__(self, seconds: float, sentence: str = N_("Too many requests from your network.")) -> None:
         super().__init__(sentence)
@@ -166,7 +165,7 @@ class AccountInUse(ValueError):
 
 
 class SessionEnded(Exception):
-    """The session does not exist or has ended, or the secret is out of date."""
+    """The session does not exist or has ended, or its secret is out of date."""
 
     code = "session_ended"
 

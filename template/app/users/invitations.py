@@ -1,5 +1,4 @@
-"""Invitations: mailed links to create an account. With REGISTRATION=closed, this is the only way to get an
-account.
+"""Invitations: mailed links to create an account. With REGISTRATION=closed, there is no other way to get one.
 
 An invitation is a row, and its link is a token that names the row. Using the link deletes the row, so the
 link works once. A new invitation for an address replaces the older one. This module knows nothing about HTTP.

@@ -39,11 +39,11 @@ def sealed_for(purpose: str) -> dict[str, str]:
 
 
 class CannotDecrypt(ValueError):
-    """No key decrypts the value: it was changed, or the secret that encrypted it is gone."""
+    """No key decrypts the value: the value was changed, or the secret that encrypted it has been removed."""
 
 
 class KeyRing:
-    """The keys for one purpose: one from SECRET_KEY, and those from *fallbacks*, for existing values only."""
+    """The keys for one purpose: one from SECRET_KEY and, for existing values only, one from each fallback."""
 
     def __init__(self, secret: str, purpose: str, fallbacks: Sequence[str] = ()) -> None:
         self.keys = tuple(derived_key(each, purpose) for each in (secret, *fallbacks))

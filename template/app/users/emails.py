@@ -235,7 +235,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
     }
     if notice == "deletion_scheduled" and user.delete_after is not None:
         values["advice"] = _("Log in before {time} to keep it.").format(time=_in_utc(user.delete_after))
-    # Only this e-mail must survive the deletion of the account.
+    # Only this e-mail must outlive the account.
     user_id = None if notice == "account_deleted" else user.id
     mailer = services.mail.for_session(db, user_id=user_id)
     subject = f"{services.settings.app_name}: {heading}"
@@ -243,7 +243,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
 
 
 async def mail_nobody(db: AsyncSession, token: str) -> None:
-    """Do the same work as for an e-mail, and put a row into the outbox that the worker discards.
+    """Do the same work as for a real e-mail, and put a row that the worker discards into the outbox.
 
     An unknown address must take as much work as a known one. Otherwise, response times would reveal which
     addresses have an account.

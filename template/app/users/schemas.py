@@ -303,7 +303,7 @@ MailId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class DeadMail(msgspec.Struct):
-    """An e-mail that could not be sent and was set aside, as superusers see it. Never add its content."""
+    """An e-mail that could not be sent and was set aside, as shown to superusers. Never add its content."""
 
     id: int
     subject: str

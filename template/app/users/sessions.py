@@ -70,8 +70,7 @@ class SessionLimits:
     not_remembered: timedelta = timedelta(days=1)
     """The absolute limit of a session without "remember me"."""
     grace: timedelta = timedelta(seconds=30)
-    """How long a replaced refresh token still returns its successor, for two tabs that refresh at the same
-    time."""
+    """How long a replaced refresh token still returns its successor, so that two tabs can refresh at once."""
     recent: timedelta = timedelta(minutes=10)
     most: int = 50
     """Maximum number of sessions per account. A login beyond this ends the least recently used session."""
@@ -278,8 +277,8 @@ class Sessions:
         return None
 
     async def reissue(self, db: AsyncSession, session: UserSession, user: User) -> IssuedSession:
-        """Replace *session* with a new one that keeps its absolute limit. The old tokens stop working at
-        once.
+        """Replace *session* with a new one that keeps its absolute limit. The old tokens stop working
+        immediately.
 
         Raises:
             SessionEnded: the session has ended in the meantime.
@@ -332,8 +331,8 @@ class Sessions:
     async def revoke_all(
         self, db: AsyncSession, user_id: str | None = None, *, except_session: UserSession | None = None
     ) -> int:
-        """End every session of a user, or of all users, except *except_session*. Returns how many were
-        ended."""
+        """End every session of a user, or of all users, except *except_session*. Returns the number of
+        sessions ended."""
         conditions: list[ColumnElement[bool]] = [UserSession.revoked_at.is_(None)]
         if user_id is not None:
             # The lock waits for running `reissue` calls and blocks new ones.
@@ -387,7 +386,7 @@ class Sessions:
         return session_id, secret
 
     def _next_secrets(self, secret: bytes) -> list[bytes]:
-        """The successor of *secret*, and those that earlier keys would have made.
+        """The successor of *secret*, and the successors that earlier keys would have made.
 
         The successor is derived from *secret*, so that a second request gets the same one.
         """

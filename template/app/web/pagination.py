@@ -136,7 +136,7 @@ def _check(column: Any) -> None:
 def _last_row(
     decrypt: Callable[[str], str], cursor: str, order: str, columns: Sequence[ColumnElement[Any]]
 ) -> Sequence[Any]:
-    """The values in *cursor*, which are those of the last row on the previous page."""
+    """The values in *cursor*: the sort values of the last row on the previous page."""
     kind: Any = tuple[str, *(_python_type(each.type) for each in columns)]
     try:
         found = msgspec.json.decode(decrypt(cursor), type=kind)

@@ -130,7 +130,7 @@ class App(HawkAPI):
 
     @property
     def readiness_checks(self) -> dict[str, Callable[..., Any]]:
-        """The /readyz checks, by name. Add one with `@app.readiness_check("name")`."""
+        """The /readyz checks, keyed by name. Add one with `@app.readiness_check("name")`."""
         return self._readiness_checks
 
     # Errors

@@ -51,7 +51,7 @@ _TIMEOUT = 0.4
 class RedisLimiter:
     """A `Limiter` in the Redis server at *url*: redis://, rediss:// (TLS) or unix://.
 
-    *secret* is hashed into the key names: anyone who can read Redis cannot tell whose keys they are, and two
+    *secret* is hashed into the key names: someone who can read Redis cannot tell whose keys they are, and two
     applications that share a Redis server count separately. Allows at most 100 concurrent calls.
     """
 

@@ -1,4 +1,4 @@
-"""Logs a fault in background work once when it begins and once when it ends, however often it repeats.
+"""Logs a fault in background work once when it starts and once when it ends, no matter how often it repeats.
 
 Template-owned. Failed requests log one line each (`app/web/problems.py`).
 """
@@ -20,11 +20,11 @@ class Fault:
     _logged: set[str] = field(default_factory=set[str])
 
     def failed(self, error: Exception) -> None:
-        """Count a failure. Log it unless one of its kind was logged since the work last succeeded."""
+        """Count a failure. Log it unless the same kind has been logged since the work last succeeded."""
         if log_missing_migration(self.logger, error):
             return
         self.failures += 1
-        # A server that stops and restarts causes several errors, which are one fault.
+        # A server that stops and restarts causes several errors, which count as one fault.
         is_outage = is_unavailable(error) or isinstance(error, OSError)
         kind = "outage" if is_outage else type(error).__name__
         if kind in self._logged:

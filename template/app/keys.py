@@ -39,15 +39,15 @@ def sealed_for(purpose: str) -> dict[str, str]:
 
 
 class CannotDecrypt(ValueError):
-    """No key decrypts the value: it was changed, or the secret that encrypted it is gone."""
+    """No key decrypts the value: the value was changed, or the secret that encrypted it has been removed."""
 
 
 class KeyRing:
-    """The keys for one purpose: one from SECRET_KEY, and those from *fallbacks*, for existing values only."""
+    """The keys for one purpose: one from SECRET_KEY and, for existing values only, one from each fallback."""
 
     def __init__(self, secret: str, purpose: str, fallbacks: Sequence[str] = ()) -> None:
         self.keys = tuple(derived_key(each, purpose) for each in (secret, *fallbacks))
-        """As hexadecimal digits, with the key from SECRET_KEY first."""
+        """The keys as hexadecimal digits, with the key from SECRET_KEY first."""
         self._bytes = tuple(each.encode() for each in self.keys)
 
     @classmethod
@@ -63,11 +63,11 @@ class KeyRing:
         return hmac.digest(self._bytes[0], message, "sha256")[:size]
 
     def macs(self, message: bytes, size: int = 32) -> list[bytes]:
-        """The same with each key, starting with the one from SECRET_KEY."""
+        """The HMACs of *message* with each key, starting with the one from SECRET_KEY."""
         return [hmac.digest(each, message, "sha256")[:size] for each in self._bytes]
 
     def has_made(self, mac: bytes, message: bytes, size: int = 32) -> bool:
-        """Whether one of the keys made *mac* from *message*. A wrong MAC takes as long to check (CWE-208)."""
+        """Whether one of the keys made *mac* from *message*. MACs are compared in constant time (CWE-208)."""
         return any(hmac.compare_digest(mac, each) for each in self.macs(message, size))
 
     # Encrypting

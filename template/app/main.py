@@ -58,8 +58,8 @@ def create_app(settings: Settings | None = None) -> App:
 
 
 def load_features() -> list[ModuleType]:
-    """Import every feature, and with it every model and scheduled task. Each feature comes after those it
-    requires.
+    """Import every feature, and with it every model and scheduled task. Each feature comes after those that
+    it requires.
 
     Raises:
         FeatureError: a required feature is missing, or features require each other.
@@ -75,7 +75,7 @@ def load_features() -> list[ModuleType]:
 
 
 def in_order(required: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Sort the names so that each comes after those it requires, otherwise alphabetically.
+    """Sort the features alphabetically, but with each one after those that it requires.
 
     Raises:
         FeatureError: see `load_features`.

@@ -58,7 +58,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SERVICES, _ACTOR = "services", "actor"
 """Keys of `AsyncSession.info`. Use the typed functions of this module instead of the keys."""
 _SQLITE_POOL = 3
-"""Each SQLite connection has its own thread. More threads would only compete for the interpreter."""
+"""Maximum number of connections. Each has its own thread, and more would only compete for the interpreter."""
 
 
 def connect(app: App) -> None:
@@ -207,7 +207,7 @@ async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSes
 
 @asynccontextmanager
 async def released(db: AsyncSession) -> AsyncGenerator[bool]:
-    """Commit at the end of the block if the transaction starts in it. Yields whether that is the case.
+    """Commit at the end of the block if the transaction starts in it. Yields whether it does.
 
     In the block, read the data that slow work needs, and do the work after the block. A password hash takes
     100 ms, and a client may send its body slowly. The connection, and on SQLite the write lock, must not be

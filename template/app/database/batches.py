@@ -1,7 +1,7 @@
 """Deletes many rows in short transactions, for periodic tasks. Template-owned.
 
-One statement that deletes a million rows would run into DATABASE_TIMEOUT, and would keep everybody else from
-writing to SQLite meanwhile.
+A single statement that deletes a million rows would exceed DATABASE_TIMEOUT and, on SQLite, block all other
+writers.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,15 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 BATCH = 1000
-"""Rows. PostgreSQL deletes so many sessions in tens of milliseconds."""
+"""Rows per batch. PostgreSQL deletes this many sessions in tens of milliseconds."""
 
 
 async def delete_batch(
     db: AsyncSession, model: type[Base], where: ColumnElement[bool], order: InstrumentedAttribute[Any]
 ) -> int:
-    """Delete up to BATCH rows of *model*, in the order of the index that finds them. Returns how many."""
+    """Delete up to BATCH rows of *model*, in the order of the index used. Returns the number deleted."""
     (key,) = inspect(model).primary_key
-    # Another worker may delete the same rows. SQLAlchemy omits the locks for SQLite, which has one writer.
+    # Another worker may delete the same rows. SQLAlchemy omits the locks for SQLite, which allows only one
+    # writer.
     some = select(key.label("key")).where(where).order_by(order).limit(BATCH)
     some = some.with_for_update(skip_locked=True).cte("some")
     statement = delete(model).where(key.in_(select(some.c.key)))
@@ -30,7 +31,7 @@ async def delete_batch(
 
 
 async def delete_all(database: Database, delete_some: Callable[[AsyncSession], Awaitable[int]]) -> None:
-    """Call *delete_some*, each time in a transaction of its own, until it deletes fewer than BATCH rows."""
+    """Call *delete_some*, each time in a new transaction, until it deletes fewer than BATCH rows."""
     deleted = BATCH
     while deleted >= BATCH:
         async with database.session() as db:

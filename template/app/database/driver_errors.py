@@ -10,7 +10,7 @@ from sqlalchemy.engine import ExceptionContext
 
 
 def hide_values() -> None:
-    """Remove values for every engine of this process, including those of commands and migrations."""
+    """Remove values from the errors of every engine in this process, including in commands and migrations."""
     event.listen(Engine, "handle_error", _without_values)
 
 
@@ -25,7 +25,7 @@ def _without_values(context: ExceptionContext) -> None:
             if error is not None and error.args:
                 error.args = (str(error.args[0]).partition(": ")[0], *error.args[1:])
         if adapted.__cause__ is not None:
-            # The type encoder's message, which quotes the value.
+            # Drop the type encoder's message, which quotes the value.
             adapted.__cause__.__cause__ = None
 
 

@@ -66,7 +66,7 @@ def is_plain(mapper: Mapper[Any]) -> bool:
 
 
 class FastReadOnlySession(ReadOnlySession):
-    """Uses a connection that does not begin a transaction, in SQLAlchemy or in the database."""
+    """Uses a connection that starts no transaction, either in SQLAlchemy or in the database."""
 
     _reading: Connection | None = None
 
@@ -90,7 +90,7 @@ class FastReadOnlySession(ReadOnlySession):
         self.release()
 
     def release(self) -> None:
-        """Return the connection to the pool. Objects stay loaded. The next statement gets another one."""
+        """Return the connection to the pool, but keep objects loaded. The next statement gets another one."""
         if self._reading is not None:
             self._reading.close()
             self._reading = None

@@ -30,7 +30,7 @@ class ReadOnlySession(Session):
         super().flush(objects)
 
     def release(self) -> None:
-        """Return the connection to the pool. Objects stay loaded. The next statement gets another one."""
+        """Return the connection to the pool, but keep objects loaded. The next statement gets another one."""
         # A rollback would expire the loaded objects. There is nothing to commit.
         self.commit()
 
@@ -81,7 +81,7 @@ class Joined:
         self._statement = select(*models).where(on, where).execution_options(populate_existing=True)
 
     async def one(self, db: AsyncSession, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """The only match, as one object per model, in the order of the models, or None."""
+        """The single matching row, as one object per model in the order of the models, or None."""
         return await db.run_sync(self._one, parameters)
 
     def _one(self, db: Session, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:

@@ -15,7 +15,7 @@ _PYPROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
 
 
 def check_readiness(app: App) -> None:
-    """Add the readiness check. It reads the files only when the database's revisions have changed."""
+    """Add the readiness check. The check reads the files only when the database's revisions have changed."""
     complete: set[str] | None = None
 
     @app.readiness_check("migrations")

@@ -18,7 +18,8 @@ from app.web.database_errors import is_damaged
 
 def never_created(url: str) -> str:
     """*url* for connections that do not create the file. If the file was moved away, its log is still there,
-    and an empty file beside that log is a damaged database (sqlite.org/howtocorrupt.html, section 4.4)."""
+    and an empty file beside that log would be a damaged database (sqlite.org/howtocorrupt.html, section
+    4.4)."""
     parsed = make_url(url)
     query = {"mode": "rw", "uri": "true"}
     file = parsed.set(database=f"file:{quote(parsed.database or '')}").update_query_dict(query)
@@ -70,7 +71,7 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
 
     @event.listens_for(engine, "handle_error")
     def on_error(context: ExceptionContext) -> None:
-        # The file was replaced, or has perhaps been repaired or made writable: reopen it.
+        # The file may have been replaced, repaired or made writable: reopen it.
         if is_damaged(context.original_exception):
             context.is_disconnect = True
 
@@ -78,7 +79,7 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
 
 
 def check_file(path: str) -> None:
-    """Reopen the file and read from every table. Open connections do not notice that the file was moved away.
+    """Reopen the file and read from every table. Open connections do not notice that the file has been moved.
 
     Raises:
         sqlite3.Error: the file is missing, damaged or read-only.

@@ -1,10 +1,10 @@
 """Translations: one `.po` file per language in `locales/`. English is the source.
 
-A feature that has its own `locales` folder keeps its sentences there, so they are added and removed with it.
-`uv run app i18n update fr` creates the files for a new language. `_("...")` marks a sentence for translation,
-in Python and in templates, which also have the `trans` block. Sentences in error responses (`Problem(409,
-"...")`) need no mark. The language of a request is the one that its user has set (`User.language`), or else
-the one in the browser's cookie, or else the best match for Accept-Language.
+A feature that has its own `locales` folder keeps its sentences there, so they are added and removed with the
+feature. `uv run app i18n update fr` creates the files for a new language. `_("...")` marks a sentence for
+translation, in Python and in templates, which also support the `trans` block. Sentences in error responses
+(`Problem(409, "...")`) need no mark. The language of a request is the one that its user has set
+(`User.language`), or else the one in the browser's cookie, or else the best match for Accept-Language.
 """
 
 import io
@@ -39,7 +39,7 @@ def languages() -> list[str]:
 
 @cache
 def names() -> dict[str, str]:
-    """The name of each language in that language, by code."""
+    """The name of each language in that language, keyed by code."""
     return {code: Locale.parse(code).get_language_name(code) or code for code in languages()}
 
 
@@ -130,7 +130,7 @@ def marked(sentence: str) -> str:
 
 
 def translate_templates(environment: Environment) -> None:
-    """Give the templates of *environment* `_`, `ngettext` and the `trans` block."""
+    """Make `_`, `ngettext` and the `trans` block available in the templates of *environment*."""
     environment.add_extension("jinja2.ext.i18n")
     # Line breaks in a sentence do not matter.
     environment.policies["ext.i18n.trimmed"] = True

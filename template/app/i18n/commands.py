@@ -1,4 +1,4 @@
-"""`app i18n`: keep the translations in `app/i18n/locales/`, and those of features, up to date."""
+"""`app i18n`: keep the translations in `app/i18n/locales/`, and those of the features, up to date."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -28,13 +28,13 @@ _KEYWORDS = {
     "N_": None,
     "gettext": None,
     "ngettext": (1, 2),
-    # The sentences of error responses, which `app/web/problems.py` translates.
+    # The sentences in error responses, which `app/web/problems.py` translates.
     "Problem": (2,),
     "problem_response": (2,),
     "invalid": (2,),
     "FieldError": (2,),
 }
-"""Functions, and which of their arguments are sentences. None: the first one."""
+"""Functions that mark sentences, with the positions of those arguments. None: the first argument."""
 
 
 @cli.command()
@@ -88,7 +88,7 @@ def _own_folder() -> Path:
 
 
 def extracted() -> dict[Path, Catalog]:
-    """Every sentence that is marked for translation, by translation folder."""
+    """Every sentence that is marked for translation, grouped by translation folder."""
     own = Catalog(charset="utf-8")
     of_features = {
         folder.parent.name: Catalog(charset="utf-8")

@@ -47,7 +47,7 @@ def install(app: App) -> None:
 
 
 def build_limiter(settings: Settings) -> Limiter:
-    """The limiter that REDIS_URL and REDIS_OUTAGE call for. It connects on first use."""
+    """The limiter that REDIS_URL and REDIS_OUTAGE select. It connects on first use."""
     if not settings.rate_limits:
         return Unlimited()
     if settings.redis_url is None:
@@ -62,7 +62,7 @@ def build_limiter(settings: Settings) -> Limiter:
 
 
 def _check_readiness(app: App, limiter: "CircuitBreaker") -> None:
-    """Without Redis, REDIS_OUTAGE decides whether limited requests can be served."""
+    """While Redis is down, REDIS_OUTAGE decides whether limited requests can be served."""
 
     @app.readiness_check("redis")
     async def redis_responds() -> tuple[bool, str]:

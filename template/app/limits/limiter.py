@@ -34,10 +34,10 @@ _MAX_SECONDS = 366 * _SECONDS["d"]
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """*count* requests in *seconds*.
+    """A rate of *count* requests per *seconds* seconds.
 
-    All of them may be made at once. After that, one more is allowed every `seconds / count`. After a pause of
-    `seconds`, the full count is available again.
+    All *count* requests may be made at once. After that, one more is allowed every `seconds / count`. After a
+    pause of `seconds`, the full count is available again.
 
     Raises:
         ValueError: *count* or *seconds* is out of range.
@@ -69,7 +69,7 @@ class Rate:
 
     @property
     def interval(self) -> int:
-        """Microseconds until one more is allowed, rounded up to an integer, because sums of floats drift."""
+        """Microseconds until the next request is allowed. Rounded up to an integer: sums of floats drift."""
         return math.ceil(self.seconds * 1_000_000 / self.count)
 
 
@@ -78,7 +78,7 @@ class LimiterUnavailable(Exception):
 
 
 class Limiter(Protocol):
-    """Counts by key. Each (key, rate) pair has its own token bucket.
+    """Counts requests by key. Each (key, rate) pair has its own token bucket.
 
     A bucket holds at most `rate.count` tokens. `acquire` takes one, and the bucket refills evenly.
 
@@ -136,7 +136,8 @@ def bucket_name(key: str, rate: Rate, secret: bytes = b"") -> str:
 def limited(text: str) -> Callable[[Request], Awaitable[None]]:
     """A guard that applies the rate *text* (10/15m, 5/h) to each route and client network.
 
-    A network is an IPv4 address or the /64 of an IPv6 address. Clients without a known address share one.
+    A network is an IPv4 address or the /64 of an IPv6 address. Clients without a known address share one
+    count.
 
     Raises:
         ValueError: *text* is not a rate.
@@ -177,7 +178,7 @@ def _in_words(seconds: int) -> str:
 
 
 def cannot_be_checked(request: Request, error: LimiterUnavailable) -> Response:
-    """The response while Redis is down and REDIS_OUTAGE is `refuse`."""
+    """The response when Redis is down and REDIS_OUTAGE is `refuse`."""
     return problem_response(
         503,
         "Rate limits cannot be checked at the moment. Try again soon.",

@@ -59,7 +59,7 @@ class MemoryLimiter:
         now = round(clock.now().timestamp() * 1_000_000)
         self._forget_full_ones(now)
         name = self._bucket_of(key, rate)
-        # If the clock is set back, no wait exceeds that for an empty bucket.
+        # Even if the clock is set back, no wait exceeds that of an empty bucket.
         full_at = min(self._full_at.get(name, now), now + rate.count * rate.interval)
         full_at = max(full_at, now)
         wait = full_at - now - (rate.count - 1) * rate.interval

@@ -1,4 +1,4 @@
-"""Limits in Redis (or Valkey), shared by every process that uses it. Restarting Redis resets them.
+"""Limits in Redis (or Valkey), shared by all processes that use the server. Restarting Redis resets them.
 
 The algorithm is the same as in `memory.py`. It runs inside Redis, so two processes never count at the same
 time, and uses Redis's clock, so all processes agree on the time. A circuit breaker handles Redis outages.
@@ -43,15 +43,15 @@ return 0
 """Takes ARGV[3] tokens (1, 0 or -1) and returns the microseconds to wait. A full bucket has no key."""
 
 _STEP_TIMEOUT = 0.2
-"""Seconds to connect and to wait for each reply. Redis needs less than a millisecond."""
+"""Time limit for connecting and for each reply, in seconds. Redis needs less than a millisecond."""
 _TIMEOUT = 0.4
-"""Seconds for the whole call, whatever the server does."""
+"""Time limit for the whole call, in seconds, no matter what the server does."""
 
 
 class RedisLimiter:
     """A `Limiter` in the Redis server at *url*: redis://, rediss:// (TLS) or unix://.
 
-    *secret* is hashed into the key names: readers of Redis cannot tell whose keys they are, and two
+    *secret* is hashed into the key names: someone who can read Redis cannot tell whose keys they are, and two
     applications that share a Redis server count separately. Allows at most 100 concurrent calls.
     """
 
@@ -135,7 +135,7 @@ class CircuitBreaker:
         try:
             await self._ask(lambda limiter: limiter.refund(key, rate))
         except LimiterUnavailable:
-            # A refund follows a legitimate request, which must not fail because of it.
+            # A refund follows a legitimate request, which must not fail because of the refund.
             return
 
     async def clear(self) -> None:
@@ -173,7 +173,7 @@ class CircuitBreaker:
             return True
         if time.monotonic() < self._try_again_at:
             return False
-        # This call probes the limiter. Hold the next probe back for another pause.
+        # This call probes the limiter. Delay the next probe by another pause.
         self._try_again_at = time.monotonic() + _PAUSE
         return True
 

@@ -1,19 +1,19 @@
-"""Tasks that run at certain times. Declare one in the module `tasks.py` of a feature:
+"""Tasks that run on a schedule. Declare them in a feature's `tasks.py`:
 
     @scheduled("0 3 * * *")
     async def remove_old_bookmarks(app: App) -> None:
         async with app.state.db.session() as db:
             ...
 
-The expression has the five fields of cron: minute, hour, day of the month, month and day of the week. The
-time is UTC unless you name a zone: `@scheduled("0 9 * * MON", zone="Europe/Berlin")`. `uv run app tasks`
-shows every task with its last and its next run.
+The expression has cron's five fields: minute, hour, day of the month, month and day of the week. The time is
+UTC unless you name a zone: `@scheduled("0 9 * * MON", zone="Europe/Berlin")`. `uv run app tasks` shows every
+task with its last and next run.
 
-However many processes there are, only one of them runs a task at each of its times, and not before the last
-run has ended. If no process was running at that time, the task runs once when one starts, however many times
-were missed. A run that fails is logged and not repeated, so the next run must also do what this one left
-undone. For work that each process repeats every few seconds or minutes, use `PeriodicTask` (`app/tasks.py`).
-Template-owned.
+No matter how many processes there are, only one of them runs a task each time it is due, and never before the
+previous run has ended. If no process was running when a task was due, the task runs once when a process
+starts, no matter how many runs were missed. A failed run is logged and not retried, so the next run must also
+do the work that the failed run left undone. For work that each process repeats every few seconds or minutes,
+use `PeriodicTask` (`app/tasks.py`). Template-owned.
 """
 
 from app.scheduler.runner import Scheduler

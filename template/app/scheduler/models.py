@@ -1,4 +1,4 @@
-"""The table of the scheduled tasks. Template-owned."""
+"""The table of scheduled tasks. Template-owned."""
 
 from datetime import datetime
 
@@ -10,17 +10,17 @@ from app.database import Base
 
 
 class TaskState(Base):
-    """What the processes must agree on about a task: one row for each task."""
+    """The state of a task that all processes share. There is one row per task."""
 
     __tablename__ = "scheduled_tasks"
 
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
     claimed_until: Mapped[datetime] = mapped_column(UTCDateTime)
-    """Every time until then at which the task was due has been claimed by a process."""
+    """The time up to which processes have claimed the task's runs."""
     leased_until: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """Until then, only one process may run the task. It renews the lease while it runs the task."""
+    """When the lease of the process that runs the task ends. The process renews it during the run."""
     started_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """When the last run ended, or None while one runs."""
+    """When the last run ended, or None during a run."""
     error: Mapped[str] = mapped_column(Text, default="")
-    """The exception class of the last run, or empty. Its message may be private, so it is only logged."""
+    """The last run's exception class, or empty. The message is only logged, because it may be private."""

@@ -1,8 +1,9 @@
 """Runs scheduled tasks when they are due, each in one process only. Template-owned.
 
-A row of the table `scheduled_tasks` says until when a task's times have been claimed. A process claims a
-time with one conditional UPDATE, so of several processes only one succeeds. While it runs the task, it
-renews a lease in the row. If it dies, the lease ends by itself, and the task runs again when it is due next.
+Each task's row in the `scheduled_tasks` table records up to which time its runs have been claimed. A process
+claims a run with a single conditional UPDATE, so only one of several processes succeeds. While a process runs
+a task, it renews a lease in the row. If the process dies, the lease expires, and the task runs again when it
+is next due.
 """
 
 import asyncio
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger("app.scheduler")
 
 LOOK_AGAIN = 1.0
-"""Seconds between two looks at the clock. The database is asked only when the task may be due."""
+"""Seconds between checks for due tasks. The database is queried only when a task may be due."""
 LEASE = timedelta(seconds=60)
-"""How long a task waits for a process that died while it ran the task. The clocks of the machines must not
-differ by more than that."""
+"""How long a task stays blocked after the process that was running it has died. The machines' clocks must not
+differ by more than this."""
 
 
 class TaskIsRunning(Exception):
-    """Another process runs the task."""
+    """Another process is running the task."""
 
 
 class Scheduler:
@@ -45,22 +46,22 @@ class Scheduler:
         self.tasks: list[ScheduledTask] = []
 
     def add(self, task: ScheduledTask) -> None:
-        """Run *task* on its schedule where the periodic tasks run: in the worker, or in the web process."""
+        """Run *task* on its schedule, in the process that runs periodic tasks: the worker or web process."""
         if task not in self.tasks:
             self.tasks.append(task)
             runner = _Runner(self._app, task)
             self._app.state.tasks.append(PeriodicTask(task.name, LOOK_AGAIN, runner.run_if_due))
 
     async def run_now(self, task: ScheduledTask) -> None:
-        """Run *task* whether or not it is due. Its schedule does not change. Raises what the task raises.
+        """Run *task* now, due or not. Its schedule does not change. Exceptions from the task propagate.
 
         Raises:
-            TaskIsRunning: see the class.
+            TaskIsRunning: another process is running the task.
         """
         await _Runner(self._app, task).run_now()
 
     async def states(self) -> dict[str, TaskState]:
-        """The rows of the table, by name. A task that no process has looked at yet has none."""
+        """The table's rows, keyed by task name. A task that no process has checked yet has no row."""
         async with self._app.state.reading() as db:
             return {each.name: each for each in await db.scalars(select(TaskState))}
 
@@ -70,7 +71,7 @@ class _Runner:
         self._app = app
         self._task = task
         self._due: datetime | None = None
-        """Not before then. None: not known yet."""
+        """The task is not due before this time. None: not known yet."""
 
     async def run_if_due(self) -> None:
         if self._due is not None and clock.now() < self._due:
@@ -105,7 +106,7 @@ class _Runner:
         return now
 
     async def _claim(self, now: datetime, claimed_until: datetime, *, is_due: bool = True) -> bool:
-        """Begin a run, unless another process has done so. *claimed_until*: the row's, as it was read."""
+        """Start a run, unless another process has done so. *claimed_until*: the value read from the row."""
         return await self._update(
             TaskState.claimed_until == claimed_until,
             or_(TaskState.leased_until.is_(None), TaskState.leased_until < now),
@@ -117,7 +118,7 @@ class _Runner:
         )
 
     async def _run(self, now: datetime) -> None:
-        """Run the task, which this process has claimed at the time *now*."""
+        """Run the task, which this process claimed at *now*."""
         ours = TaskState.started_at == now
         ended, error = asyncio.Event(), ""
         renewing = asyncio.create_task(self._renew(ours, ended), name=f"lease of {self._task.name}")
@@ -146,7 +147,7 @@ class _Runner:
                 fault.ended()
 
     async def _update(self, *conditions: Any, **values: Any) -> bool:
-        """Change the task's row if the conditions hold. Returns whether they did."""
+        """Update the task's row if the conditions hold. Returns whether they held."""
         mine = update(TaskState).where(TaskState.name == self._task.name, *conditions)
         async with self._app.state.db.session() as db:
             return await db.scalar(mine.values(**values).returning(TaskState.name)) is not None

@@ -1,4 +1,4 @@
-"""What is scheduled: `@scheduled(...)` and the tasks that it makes. Template-owned."""
+"""The `@scheduled(...)` decorator and the tasks that it creates. Template-owned."""
 
 import importlib
 import inspect
@@ -19,15 +19,15 @@ type Work = Callable[["App"], Awaitable[None]]
 
 
 class ScheduleError(Exception):
-    """A task is declared incorrectly. The message says which one, and what to write."""
+    """A task is declared incorrectly. The message names the task and explains how to fix it."""
 
 
 @dataclass(frozen=True)
 class ScheduledTask:
-    """A function and when to run it. `await task(app)` runs it now, for example in a test."""
+    """A function and its schedule. `await task(app)` runs the function now, for example in a test."""
 
     name: str
-    """`<feature>.<function>`. The database knows a task by its name: a renamed one counts as new."""
+    """`<feature>.<function>`. The database identifies tasks by name, so a renamed task counts as new."""
     expression: str
     zone: str
     work: Work
@@ -38,16 +38,18 @@ class ScheduledTask:
     def after(self, moment: datetime) -> datetime:
         """The first time after *moment* at which the task is due, in UTC.
 
-        Around a change of the clocks it is the one that Debian's cron chooses: a time that is skipped runs as
-        soon as the clocks have changed, and one that comes twice runs once.
+        When the clocks change, tasks run as in Debian's cron: a task whose time is skipped runs right after
+        the change, and a task whose time occurs twice runs once.
         """
         times = CronSim(self.expression, moment.astimezone(_zone(self.zone)))
-        # In the hour that comes twice, the next time on the clock may already be over.
+        # In the hour that occurs twice, the next time on the clock may already have passed.
         return next(each.astimezone(UTC) for each in times if each > moment)
 
 
 def scheduled(expression: str, *, zone: str = "UTC") -> Callable[[Work], ScheduledTask]:
-    """Run the function at the times of *expression*, in the time *zone*. It must be `async` and take the App.
+    """Run a function at the times in *expression*, interpreted in the time zone *zone*.
+
+    The function must be `async` and accept the App.
 
     Raises:
         ScheduleError: the expression, the zone or the function is not valid. The application does not start.
@@ -84,12 +86,12 @@ def scheduled(expression: str, *, zone: str = "UTC") -> Callable[[Work], Schedul
 
 
 def _zone(name: str) -> tzinfo:
-    # UTC needs no database of time zones, which small images lack.
+    # UTC works without a time zone database, which small images lack.
     return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def tasks_of(feature: ModuleType) -> list[ScheduledTask]:
-    """The tasks that the module `tasks` of *feature* declares, in their order there."""
+    """The tasks declared in *feature*'s `tasks` module, in order of declaration."""
     name = f"{feature.__name__}.tasks"
     if find_spec(name) is None:
         return []

@@ -1,9 +1,9 @@
 # pyright: reportPrivateUsage=false
-# The functions are methods of UserManager and use its private methods.
+# The functions become methods of UserManager and call its private methods.
 """Account administration: find, change and delete accounts.
 
-Each function is a method of `UserManager`. Superusers, the command line and the worker use them. What owners
-do with their own accounts is in `manager.py`.
+Each function is a method of `UserManager`. Superusers, the command line and the worker use them. Operations
+that owners perform on their own accounts are in `manager.py`.
 """
 
 from collections.abc import Iterable
@@ -39,8 +39,8 @@ async def search(
 ) -> list[User]:
     """Accounts whose address contains *text* and whose columns equal *flags*, newest first.
 
-    *before*: `created_at` and id of the last account on the previous page. With *since*: accounts starting
-    there, oldest first.
+    *before*: the `created_at` and id of the last account on the previous page. With *since*, returns the
+    accounts from that position onward, oldest first.
     """
     query = select(self.model)
     if text:
@@ -59,7 +59,7 @@ async def search(
 
 
 async def emails_by_id(self: "UserManager", db: AsyncSession, user_ids: Iterable[str]) -> dict[str, str]:
-    """The e-mail addresses of accounts, by id. Deleted accounts have none."""
+    """The e-mail addresses of accounts, keyed by id. Deleted accounts are omitted."""
     query = select(self.model.id, self.model.email).where(self.model.id.in_(set(user_ids)))
     return {row.id: row.email for row in await db.execute(query)}
 
@@ -79,12 +79,12 @@ async def update(
     """Change an account. A new address is unverified.
 
     These changes end every session and invalidate every older token: a new address, a new password,
-    unverifying, disabling and *must_reset_password*. A new password also unlocks the account. Checking and
-    hashing it takes time, so commit first if *db* has begun a transaction.
+    unverifying the address, disabling the account, and *must_reset_password*. A new password also unlocks the
+    account. Checking and hashing a password takes time, so commit first if *db* has an open transaction.
 
     *must_reset_password*: the password is rejected, as if it were wrong, until the owner sets a new one with
-    the link mailed here. This is allowed for the last active superuser, because using the link needs no other
-    superuser.
+    the link that this method mails. This is allowed for the last active superuser, because using the link
+    needs no other superuser.
 
     Raises:
         InvalidEmail, InvalidPassword, UserAlreadyExists: the value is rejected. Nothing is changed.
@@ -127,7 +127,7 @@ async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dic
     for name, value in changes.items():
         setattr(user, name, value)
     if "hashed_password" in changes:
-        # The wrong passwords that locked the account were guesses at the old one.
+        # The wrong passwords that locked the account were guesses at the old password.
         user.failed_logins = 0
     # A used link must not verify the address again, and no session may survive when its account is disabled.
     taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
@@ -137,7 +137,7 @@ async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dic
         changes.get("is_superuser") is True and self.require_second_factor == "admins"
     )
     if "email" in changes or "hashed_password" in changes or taken_away:
-        # The database increments it, so that each of two simultaneous changes invalidates the tokens issued
+        # Incremented by the database, so that each of two simultaneous changes invalidates the tokens issued
         # in between.
         user.password_version = self.model.password_version + 1
     await self._flush_unique(db, user.email)
@@ -166,7 +166,7 @@ async def _follow_up(
 
 
 async def send_password_reset(self: "UserManager", db: AsyncSession, user: User) -> None:
-    """Like `request_password_reset`, for administrators and without rate limits.
+    """Like `request_password_reset`, but for administrators and without rate limits.
 
     Raises:
         AccountDisabled: the account is disabled. No e-mail is sent.
@@ -206,8 +206,8 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
 
 
 async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) -> bool:
-    """Delete one account whose grace period has passed, after skipping *skip* of them. False if there is
-    none."""
+    """Delete one account whose grace period has passed, after skipping *skip* of them. Returns False if there
+    is none."""
     due = select(self.model).where(self.model.delete_after <= clock.now())
     due = due.order_by(self.model.delete_after, self.model.id).offset(skip).limit(1)
     # No lock here: `delete` locks the superusers first, and only one of two workers records the deletion.

@@ -1,11 +1,11 @@
 """The audit log: what happened to an account, when, by whom and from where (ASVS 16.2.1, 16.3.1).
 
-Only `record` writes to it, in the event's transaction. You may add your own events. Never log a secret, a
-token, a password or an e-mail address. Rows are kept for AUDIT_RETENTION_DAYS, even after their account is
+Only `record` writes to the log, in the event's transaction. You may add your own events. Never log a secret,
+a token, a password or an e-mail address. Rows are kept for AUDIT_RETENTION_DAYS, even after their account is
 deleted.
 
-Repeated rejections are recorded at the rates in `rate_limits.py`: `guessing_blocked`, when passwords are no
-longer checked, per account and network; `link_refused` and `cross_site_refused` per network.
+Repeated rejections are recorded only at the rates in `rate_limits.py`: `guessing_blocked` (passwords are no
+longer checked) per account and network, `link_refused` and `cross_site_refused` per network.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class AuditEvent(Base):
     event: Mapped[str] = mapped_column(String(40))
     outcome: Mapped[str] = mapped_column(String(8))
     user_id: Mapped[str | None] = mapped_column(String(36))
-    """The account. None if the address has none."""
+    """The account's id. None if the address has no account."""
     actor: Mapped[str] = mapped_column(String(36))
     """The actor: a user id, `cli` or `worker`. Empty if not authenticated."""
     method: Mapped[str] = mapped_column(String(16))
@@ -71,7 +71,7 @@ def record(
 ) -> None:
     """Record *event*. It is stored if and only if the transaction of *db* is committed.
 
-    *actor* is used if nobody is logged in. By default it is the user, or empty for a failure.
+    *actor* is used if nobody is logged in. It defaults to *user_id*, or to an empty string for a failure.
     """
     known = actor_of(db)
     if actor is None:
@@ -134,7 +134,7 @@ async def events_of(
 ) -> list[AuditEvent]:
     """Events with ids below *before*, newest first, for one account or all accounts.
 
-    With *since*: events starting at that id, oldest first.
+    With *since*, returns the events from that id onward, oldest first.
     """
     order = AuditEvent.id.desc() if since is None else AuditEvent.id
     query = select(AuditEvent).order_by(order).limit(limit)
@@ -148,5 +148,5 @@ async def events_of(
 
 
 async def remove_older_than(db: AsyncSession, moment: datetime) -> int:
-    """Delete a batch of the events from before *moment*. Returns how many."""
+    """Delete a batch of the events older than *moment*. Returns the number deleted."""
     return await delete_batch(db, AuditEvent, AuditEvent.at < moment, AuditEvent.at)

@@ -1,9 +1,9 @@
 """The session cookie and the device cookie. Scripts cannot read them, and other hosts cannot set them (ASVS
 3.3.1).
 
-`__Host-session` is a login. `__Host-device` shows that the browser is known for an account, and does not log
-anyone in. `__Host-login` is a login that still needs its second factor. With COOKIE_SECURE=false, for
-development over plain HTTP, they are called `session`, `device` and `login`.
+`__Host-session` authenticates a session. `__Host-device` shows that the browser is known for an account, and
+does not log anyone in. `__Host-login` belongs to a login that still needs its second factor. With
+COOKIE_SECURE=false, for development over plain HTTP, the cookies are called `session`, `device` and `login`.
 """
 
 from uuid import uuid4
@@ -30,7 +30,7 @@ def session_cookie(request: Request) -> str | None:
 
 
 def give_cookie(request: Request, issued: IssuedSession) -> None:
-    """Set the cookie of a new session. Without "remember me", it lasts until the browser is closed."""
+    """Set the cookie for a new session. Without "remember me", it lasts until the browser is closed."""
     row = issued.session
     is_remembered = (
         row.expires_at - row.created_at > services_of_request(request).users.sessions.limits.not_remembered
@@ -51,7 +51,7 @@ def take_cookie(request: Request) -> None:
 
 
 def give_login_key(request: Request, ticket: str, key: str, *, name: str = LOGIN) -> None:
-    """Let only this browser finish the login *ticket* (`app/users/second_factors.py`).
+    """Allow only this browser to finish the login with this *ticket* (`app/users/second_factors.py`).
 
     *name*: the name of the cookie. Each kind of unfinished login has its own.
     """
@@ -75,8 +75,8 @@ def device_cookie(request: Request) -> str:
 
 
 def remember_browser(request: Request, users: UserManager, user: User | None) -> None:
-    """Make this browser known for the account. None sets a cookie that looks the same but names no
-    account."""
+    """Make this browser known for the account. If *user* is None, set a cookie that looks the same but names
+    no account."""
     user_id, password_version = (user.id, user.password_version) if user else (str(uuid4()), 0)
     set_cookie(
         request,

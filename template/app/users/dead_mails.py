@@ -1,6 +1,6 @@
-"""What superusers can do with e-mails that were set aside: send one again, or delete it. Template-owned.
+"""Lets superusers resend or delete an e-mail that was set aside. Template-owned.
 
-The pages, the routes and `app mail` call this. The audit log records each call.
+The pages, the routes and `app mail` call these functions. The audit log records each call.
 """
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +14,7 @@ async def send_again(db: AsyncSession, message_id: int) -> None:
     """Put an e-mail that was set aside back into the queue and reset its attempts.
 
     Raises:
-        NoSuchMail: the e-mail was not set aside, or is gone.
+        NoSuchMail: the e-mail was not set aside, or no longer exists.
         MailExpired: the link in it has expired.
     """
     row = await outbox.dead_message(db, message_id)

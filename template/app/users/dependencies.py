@@ -4,8 +4,8 @@
     async def list_things(user: CurrentUser, db: Db) -> list[ThingOut]: ...
 
 Each guard runs before the body is read and appears in the OpenAPI document. Every request reads the user and
-the session in one query, so that a logout, a password reset, or a disabled or deleted account affects the
-next request.
+the session in one query, so that a logout, a password reset, or the disabling or deletion of an account takes
+effect on the next request.
 """
 
 import logging
@@ -74,7 +74,7 @@ def get_user_manager(request: Request) -> UserManager:
 Users = Annotated[UserManager, Depends(get_user_manager)]
 
 
-_TOO_MANY = {429: "Too many requests or wrong passwords. Retry-After says when to try again."}
+_TOO_MANY = {429: "Too many requests or wrong passwords. Retry-After indicates when to try again."}
 _NOT_CHECKED = {503: {"rate_limits_unavailable": "The rate limits cannot be checked. See Retry-After."}}
 
 
@@ -85,7 +85,7 @@ def limited_by(row: str) -> Any:
     before its body is read.
 
     Raises:
-        LookupError: the row does not exist. Raised when the module is imported.
+        LookupError: there is no such row. Raised when the module is imported.
     """
     if row not in LIMITS:
         raise LookupError(
@@ -126,7 +126,7 @@ class Login:
 async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
     """The login that authenticates the request, or the error response if there is none.
 
-    From here on, the response is in the language that the user has set.
+    From this point, responses are in the language that the user has set.
 
     An access token in `Authorization: Bearer` (RFC 6750) takes precedence over a cookie. A cookie is accepted
     only from pages of this application.
@@ -171,7 +171,7 @@ def _is_for_setup(request: Request) -> bool:
 
 
 def _access_token(request: Request) -> str | None:
-    """The token of `Authorization: Bearer`. Other schemes are ignored: a proxy may require Basic."""
+    """The token in `Authorization: Bearer`. Other schemes are ignored: a proxy may require Basic."""
     scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
@@ -218,7 +218,7 @@ async def current_login(found: FoundLogin) -> Login:
 
 
 CurrentLogin = Annotated[Login, Depends(current_login)]
-"""The user and the session. 401 without a login."""
+"""The user and the session. 401 if not logged in."""
 
 
 async def current_user(login: CurrentLogin) -> User:
@@ -226,7 +226,7 @@ async def current_user(login: CurrentLogin) -> User:
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
-"""The logged-in user. 401 without a login."""
+"""The logged-in user. 401 if not logged in."""
 
 
 async def current_session(login: CurrentLogin) -> UserSession:
@@ -234,7 +234,7 @@ async def current_session(login: CurrentLogin) -> UserSession:
 
 
 CurrentSession = Annotated[UserSession, Depends(current_session)]
-"""The session of the request. 401 without a login."""
+"""The request's session. 401 if not logged in."""
 
 
 @secured_by("bearer", _BEARER, optional=True)
@@ -251,7 +251,7 @@ async def optional_user(login: OptionalLogin) -> User | None:
 
 
 OptionalUser = Annotated[User | None, Depends(optional_user)]
-"""The logged-in user. None without a login, or if the session has ended."""
+"""The logged-in user. None if not logged in, or if the session has ended."""
 
 
 @responds({403: {"email_not_verified": "The e-mail address is not verified yet."}})
@@ -281,14 +281,14 @@ Superuser = Annotated[User, Depends(superuser)]
 
 
 async def still_logged_in(login: CurrentLogin, users: Users, db: Db) -> Login:
-    # Raises if the session has ended. It refreshes the user and session that the guards returned.
+    # Raises if the session has ended. Also refreshes the user and session that the guards returned.
     await users.sessions.by_id(db, login.session.id)
     return login
 
 
 StillLoggedIn = Annotated[Login, Depends(still_logged_in)]
-"""The login, checked again. Put it AFTER the body: guards run before the body is read, and a client can take
-a long time to send it."""
+"""The login, checked again once the body has been read. Put it AFTER the body: guards run before that, and a
+client can take a long time to send the body."""
 
 
 @needs("a superuser")
@@ -312,7 +312,8 @@ StillSuperuser = Annotated[User, Depends(still_superuser)]
 async def recent_login(request: Request, login: CurrentLogin, users: Users) -> UserSession:
     if not users.sessions.is_recent(login.session):
         seconds = int(users.sessions.limits.recent.total_seconds())
-        # The challenge from RFC 9470, but not its status 401, because clients would refresh a valid token.
+        # The challenge is from RFC 9470, but the status is not its 401, which would make clients refresh a
+        # valid token.
         challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
         sentence = _("Confirm your password first, with POST {path}.")
         raise Problem(

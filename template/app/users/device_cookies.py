@@ -1,8 +1,8 @@
 """Device cookies mark known browsers, so that strangers' wrong passwords do not lock the owner out.
 
-They follow OWASP's "Slow Down Online Guessing Attacks with Device Cookies". A browser gets its cookie on
-registration, login and setting a new password. The cookie does not log anyone in. Each browser has its own
-count of wrong passwords (`rate_limits.py`), so a stolen cookie does not bypass the limits.
+They follow OWASP's "Slow Down Online Guessing Attacks with Device Cookies". A browser gets its cookie when
+its user registers, logs in or sets a new password. The cookie does not log anyone in. Each browser has its
+own count of wrong passwords (`rate_limits.py`), so a stolen cookie does not bypass the limits.
 """
 
 import base64
@@ -18,7 +18,7 @@ LIFETIME = timedelta(days=400)
 """How long a browser stays known after a login. Browsers do not keep cookies longer (RFC 6265bis, section
 5.5)."""
 MAX_ACCOUNTS = 5
-"""Maximum accounts that a browser can be known for. The oldest is dropped first."""
+"""Maximum number of accounts that a browser can be known for. The oldest is dropped first."""
 _NONCE_BYTES = 16
 _MAC_BYTES = 16
 _MAC_LENGTH = 22
@@ -28,17 +28,17 @@ _TIME_LENGTH = 8
 class DeviceCookies:
     """Creates and reads the cookie: the browser's id, a seal, and a mark for each account.
 
-    A mark names the account and the second in which it was made. It authenticates both, together with the
-    account's `password_version`. It expires after `LIFETIME`, or when the password changes. So an attacker
-    who once logged in is a stranger again once the owner sets a new password.
+    A mark contains the account and the time at which it was made, in seconds. It authenticates both, together
+    with the account's `password_version`. A mark expires after `LIFETIME`, or when the password changes. So
+    an attacker who once logged in is a stranger again once the owner sets a new password.
     """
 
     def __init__(self, keys: KeyRing) -> None:
-        """*keys*: without the key that made its cookie, a browser is unknown."""
+        """*keys*: must include the key that made a browser's cookie, or the browser is unknown."""
         self._keys = keys
 
     def is_ours(self, cookie: str) -> bool:
-        """Whether *cookie* was issued here, for any account."""
+        """Whether this application issued *cookie*, for any account."""
         browser, *rest = cookie.split(".")
         return bool(rest) and self._has_made(rest[0], "seal", browser)
 
@@ -79,14 +79,14 @@ class DeviceCookies:
         return _text(self._keys.mac(_message(parts), _MAC_BYTES))
 
     def _has_made(self, mac: str, *parts: str) -> bool:
-        """Whether *mac* was made here, perhaps with an earlier secret."""
+        """Whether this application made *mac*, possibly with an earlier secret."""
         given = mac.encode("utf-8", "replace")
         macs = self._keys.macs(_message(parts), _MAC_BYTES)
         return any(hmac.compare_digest(given, _text(each).encode()) for each in macs)
 
 
 def _known(account: str, made_at: str, browser: str, password_version: int) -> tuple[str, ...]:
-    """The data that the end of a mark authenticates."""
+    """The data that the MAC at the end of a mark authenticates."""
     return "known", browser, account, made_at, str(password_version)
 
 

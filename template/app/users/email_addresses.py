@@ -1,4 +1,4 @@
-"""Parse and normalize e-mail addresses, with a message for invalid ones."""
+"""Parses and normalizes e-mail addresses, and explains to users why an address is invalid."""
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -7,15 +7,15 @@ from app.i18n import gettext as _
 from app.users.exceptions import InvalidEmail
 
 MAX_LENGTH = 254
-"""Characters, the maximum of RFC 5321."""
+"""Maximum length in characters (RFC 5321)."""
 
 
 def parse_email(address: str) -> str:
-    """The spelling of *address* that is stored: trimmed, lower case, the domain in ASCII (IDNA).
+    """*address* in the form that is stored: trimmed, in lower case, with its domain in ASCII (IDNA).
 
     The part before the @ must be ASCII, because few mail servers accept anything else. The domain is not
-    looked up, because that would take a DNS query in the request. The verification e-mail shows whether it
-    exists.
+    looked up, because that would take a DNS query in the request. The verification e-mail shows whether the
+    domain exists.
 
     Raises:
         InvalidEmail: with a message for the user.
@@ -46,14 +46,14 @@ def mailbox_of(address: str) -> str:
     """The mailbox that receives mail to *address*. `ada+shop@x.org` counts as `ada@x.org`.
 
     Many mail servers support sub-addresses (RFC 5233), which give an attacker unlimited addresses. Aliases
-    that only some servers support (ignored dots, catch-all domains) are not covered.
+    that only some servers support (ignored dots, catch-all domains) are not recognized.
     """
     local, at, domain = normalize_email(address).rpartition("@")
     return (local.partition("+")[0] or local) + at + domain
 
 
 def normalize_email(address: str) -> str:
-    """Like `parse_email`, but an invalid address is returned trimmed and in lower case. It matches no
+    """Like `parse_email`, but an invalid address is returned trimmed and in lower case. The result matches no
     account."""
     try:
         return parse_email(address)
@@ -62,6 +62,7 @@ def normalize_email(address: str) -> str:
 
 
 def _lower(character: str) -> str:
-    # Lower-case only ASCII: U+212A, the Kelvin sign, would become the k of another account (CWE-178).
+    # Lowercase only ASCII letters: the Kelvin sign (U+212A) would become a k and match another account
+    # (CWE-178).
     lower = character.lower()
     return character if lower.isascii() and not character.isascii() else lower

@@ -46,8 +46,8 @@ class Sender(Protocol):
 
 @cache
 def default_renderer() -> TemplateRenderer:
-    """Renders the files in `app/users/emails/` and in the `emails` folders of features. Values in .html files
-    are escaped."""
+    """A renderer for the files in `app/users/emails/` and in the `emails` folders of features. Values in
+    .html files are escaped."""
     renderer = TemplateRenderer()
     renderer.env.loader = FileSystemLoader([_TEMPLATES, *sorted(_APP.glob("*/emails"))])
     i18n.translate_templates(renderer.env)
@@ -62,7 +62,7 @@ RESET_REQUIRED = N_(
 
 
 def in_language_of_user[Mail: Callable[..., Awaitable[None]]](mail: Mail) -> Mail:
-    """Run *mail* in the language that the user, its first argument, has set."""
+    """Decorate *mail* to run in the language that the user, its first argument, has set."""
 
     @wraps(mail)
     async def translated(user: User, *args: Any, **kwargs: Any) -> None:
@@ -120,7 +120,8 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
         "lifetime": in_words(settings.email_change_ttl),
         **_common(session_of(user), user.id),
     }
-    # No user_id: a taken address gets no e-mail, and the export must not show the difference (CWE-204).
+    # No user_id: no e-mail is sent to a taken address, and the export must not reveal the difference
+    # (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
     subject = _("Confirm your new e-mail address for {app_name}").format(app_name=settings.app_name)
     await _send(mailer, new_email, subject, "email_change.html", values)
@@ -210,7 +211,7 @@ NOTICES = {
         N_("If this was not you, contact us."),
     ),
 }
-"""The security notices, by event. Change the words freely. The text around them is in `emails/`."""
+"""The security notices, keyed by event. Change their wording freely. The text around them is in `emails/`."""
 
 NOTICES_OF_FEATURES: dict[str, Notice] = {}
 """The security notices of features. Each feature adds its own when it is imported."""
@@ -218,7 +219,7 @@ NOTICES_OF_FEATURES: dict[str, Notice] = {}
 
 @in_language_of_user
 async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None:
-    """Queue a security notice about *user*: what happened, when and from where."""
+    """Queue a security notice about *user*, which states what happened, when and from where."""
     db = session_of(user)
     services, client, text = services_of(user), client_of_session(db), (NOTICES | NOTICES_OF_FEATURES)[notice]
     heading = _(text.heading)
@@ -234,7 +235,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
     }
     if notice == "deletion_scheduled" and user.delete_after is not None:
         values["advice"] = _("Log in before {time} to keep it.").format(time=_in_utc(user.delete_after))
-    # Only this e-mail must survive the deletion of the account.
+    # Only this e-mail must outlive the account.
     user_id = None if notice == "account_deleted" else user.id
     mailer = services.mail.for_session(db, user_id=user_id)
     subject = f"{services.settings.app_name}: {heading}"
@@ -242,9 +243,10 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
 
 
 async def mail_nobody(db: AsyncSession, token: str) -> None:
-    """Do the same work as for an e-mail, and put a row into the outbox that the worker discards.
+    """Do the same work as for a real e-mail, and put a row that the worker discards into the outbox.
 
-    An unknown address must take as much work as a known one. Otherwise response times would differ.
+    An unknown address must take as much work as a known one. Otherwise, response times would reveal which
+    addresses have an account.
     """
     services = services_of_session(db)
     settings = services.settings
@@ -271,8 +273,8 @@ async def send_template(
 ) -> None:
     """Queue an e-mail rendered from *template* and its text version. For features and for your own e-mails.
 
-    The template is in the feature's `emails` folder. It gets *values* and the values that the layout uses.
-    *user_id*, *lifetime*, *discard*: as in `app.mail.Mailer.for_session`.
+    The template is in the feature's `emails` folder. It is rendered with *values* and the values that the
+    layout uses. *user_id*, *lifetime*, *discard*: as in `app.mail.Mailer.for_session`.
     """
     mailer = services_of_session(db).mail.for_session(db, user_id=user_id, lifetime=lifetime, discard=discard)
     await _send(mailer, to, subject, template, _common(db, user_id or "") | values)
@@ -335,9 +337,9 @@ async def send_password_reset_email(
 
 
 def _common(db: AsyncSession, user_id: str = "") -> dict[str, Any]:
-    """The values that the layout uses, and when and with which browser the e-mail was requested.
+    """The values that the layout uses, plus the time and the browser of the request for the e-mail.
 
-    *user_id*: the account that the e-mail is about. Actions by an administrator or a command are not
+    *user_id*: the account that the e-mail is about. Actions by an administrator or a command do not count as
     requests.
     """
     settings, client = services_of_session(db).settings, client_of_session(db)
@@ -358,7 +360,7 @@ def _in_utc(time: datetime) -> str:
 
 
 def in_words(seconds: int) -> str:
-    """A lifetime in words: 3600 becomes "1 hour"."""
+    """*seconds* in words: 3600 becomes "1 hour"."""
     units = {"day": 86400, "hour": 3600, "minute": 60, "second": 1}
     unit = next((unit for unit, size in units.items() if seconds >= size and seconds % size == 0), "second")
     return format_unit(seconds // units[unit], f"duration-{unit}", locale=i18n.current_language())

@@ -1,6 +1,6 @@
 """The exceptions of the users module. The response to each is in `routes/error_handlers.py`.
 
-`code` is the name of the error in that response, for programs. Clients rely on these codes: do not change
+`code` is the machine-readable name of the error in that response. Clients rely on these codes: do not change
 them. `TokenError` comes from hawkapi-auth, whose checks also raise it.
 """
 
@@ -18,7 +18,7 @@ class UserAlreadyExists(ValueError):
 
 
 class InvalidEmail(ValueError):
-    """Not a valid e-mail address. The text says why. *field*: the field of the request."""
+    """Not a valid e-mail address. The message explains why. *field*: the request field."""
 
     code = "invalid_email"
 
@@ -28,8 +28,8 @@ class InvalidEmail(ValueError):
 
 
 class InvalidPassword(ValueError):
-    """A password that is not allowed. The text says why, and what is allowed. *reason*: the reason as a code,
-    for programs. *field*: the field of the request."""
+    """A password that is not allowed. The message explains why and what is allowed. *reason*: a
+    machine-readable code for the reason. *field*: the request field."""
 
     code = "weak_password"
 
@@ -56,7 +56,7 @@ class SecondFactorRequired(Exception):
     """The password or mailed code is correct, but the account also needs its second factor.
 
     *methods*: what the client can send, such as `code`. *ticket* continues the login, and is empty for a
-    logged-in user who is confirming. *browser_key* is for the browser that started the login.
+    logged-in user who confirms a password. *browser_key* is for the browser that started the login.
     """
 
     code = "second_factor_required"
@@ -76,7 +76,7 @@ class NoSecondFactor(ValueError):
 
 
 class AccountDisabled(ValueError):
-    """An administrator asked to send an e-mail to a disabled account, which gets none."""
+    """An administrator tried to send an e-mail to a disabled account, which is not allowed."""
 
     code = "account_disabled"
 
@@ -98,7 +98,7 @@ class HashingBusy(Exception):
 
 
 class TooManyRequests(Exception):
-    """A rate limit was exceeded. The text says which. The next request is allowed in *seconds*."""
+    """A rate limit was exceeded. The message says which one. *seconds*: how long to wait before retrying."""
 
     def __init__(self, seconds: float, sentence: str = N_("Too many requests from your network.")) -> None:
         super().__init__(sentence)
@@ -125,7 +125,7 @@ class NoSuchInvitation(ValueError):
 
 
 class NoSuchMail(ValueError):
-    """The e-mail was not set aside, or is gone."""
+    """The e-mail was not set aside, or no longer exists."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -134,7 +134,7 @@ class NoSuchMail(ValueError):
 
 
 class MailExpired(ValueError):
-    """The link in the e-mail has expired, so sending the e-mail again is useless."""
+    """The link in the e-mail has expired, so resending the e-mail would be useless."""
 
     code = "mail_expired"
 
@@ -165,7 +165,7 @@ class AccountInUse(ValueError):
 
 
 class SessionEnded(Exception):
-    """The session does not exist or has ended, or the secret is out of date."""
+    """The session does not exist or has ended, or its secret is out of date."""
 
     code = "session_ended"
 

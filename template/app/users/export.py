@@ -1,11 +1,11 @@
 """Export all data stored about a user (GDPR, article 15).
 
 The export includes the rows of every table with a foreign key to the accounts, including your own tables.
-Mark a column that must stay out, such as a hash, with `info=SECRET`.
+To leave out a column, such as a hash, mark it with `info=SECRET`.
 
-An account may have a million rows, so the document is written in parts, a batch of rows each. Each batch is
-read by its own session, so that a client that reads slowly holds no connection. The batches are not from the
-same moment: a row that is added or deleted meanwhile may be in the document or not.
+An account may have a million rows, so the document is written one batch of rows at a time. Each batch is read
+in its own session, so that a client that reads slowly holds no connection. The batches are read at different
+times: a row that is added or deleted during the export may or may not be in the document.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -21,7 +21,7 @@ from app.users.models import User
 from app.users.schemas import PublicEvent, exported_event
 
 BATCH = 500
-"""Rows. The event loop serves other requests between two batches, not during one."""
+"""Rows per batch. The event loop serves other requests between batches, but not during one."""
 
 
 def everything_about(services: Services, user: User) -> AsyncGenerator[bytes]:
@@ -52,7 +52,7 @@ async def _document(services: Services, user_id: str, account: dict[str, Any]) -
 
 
 async def _array(batches: AsyncIterator[Sequence[Any]]) -> AsyncGenerator[bytes]:
-    """A JSON array in parts, with an item a line."""
+    """A JSON array in parts, with one item per line."""
     yield b"["
     between = b"\n"
     async for batch in batches:
@@ -62,7 +62,7 @@ async def _array(batches: AsyncIterator[Sequence[Any]]) -> AsyncGenerator[bytes]
 
 
 async def _rows(services: Services, table: Table, user_id: str) -> AsyncGenerator[list[dict[str, Any]]]:
-    """The rows of *table* that refer to the account, in batches, in the order of the primary key."""
+    """The rows of *table* that refer to the account, in batches, ordered by primary key."""
     columns, key = _open_columns(table), list(table.primary_key.columns)
     # One query per table, so that a row that refers to the account twice appears once.
     mine = or_(*(owner == user_id for owner in _owners_in(table)))

@@ -11,7 +11,7 @@ from app.users.models import User
 
 
 async def on_after_register(user: User) -> None:
-    """An account was created. Without this e-mail, users must request their verification link."""
+    """An account was created. Without the e-mail sent here, users must request their verification link."""
     if not user.is_verified:
         await mail_verification(user, services_of(user).users.verify_token(user))
 
@@ -43,7 +43,7 @@ async def on_after_logout(user: User) -> None:
 
 
 async def on_after_change_password(user: User) -> None:
-    """The owner changed the password, giving the old one."""
+    """The owner changed the password after entering the old one."""
 
 
 async def on_after_request_email_change(user: User, new_email: str, token: str) -> None:

@@ -1,7 +1,7 @@
-"""Invitations: mailed links to create an account. With REGISTRATION=closed, this is the only way to get one.
+"""Invitations: mailed links to create an account. With REGISTRATION=closed, there is no other way to get one.
 
-An invitation is a row, and its link is a token that names the row. Using the link deletes the row, so it
-works once. A new invitation for an address replaces the older one. This module knows nothing about HTTP.
+An invitation is a row, and its link is a token that names the row. Using the link deletes the row, so the
+link works once. A new invitation for an address replaces the older one. This module knows nothing about HTTP.
 """
 
 from datetime import datetime, timedelta
@@ -48,7 +48,7 @@ class Invitations:
         self._lasts = timedelta(seconds=tokens.config.invitation_ttl_seconds)
 
     async def make(self, db: AsyncSession, email: str, *, invited_by: str) -> tuple[UserInvitation, str]:
-        """Invite *email*, a result of `parse_email`. Returns the invitation and the token for its link.
+        """Invite *email*, as returned by `parse_email`. Returns the invitation and the token for its link.
 
         Of several simultaneous invitations, only the last one works.
         """
@@ -133,7 +133,7 @@ async def accept_invitation(
         InvalidPassword: the password is not allowed. The invitation can still be used.
         TokenError: the invitation was used or withdrawn, or has expired. Only one of several simultaneous
         uses succeeds.
-        UserAlreadyExists: an account for the address was created in another way.
+        UserAlreadyExists: the address has since got an account by other means.
     """
     async with released(db):
         invitation = await self.invitations.of_token(db, token)

@@ -1,9 +1,9 @@
 """The tokens in mailed links: 83 characters, signed, and valid for one purpose.
 
 A token is `mt_` followed by a packed struct and its HMAC-SHA-256, truncated to 128 bits, in base64url. It
-names the account or invitation, the user's `password_version` and a digest of the address that it was sent
-to, so a new password or address invalidates it. Each purpose has its own key. You may change lifetimes
-(settings). Keep the checks.
+contains the account or invitation, the user's `password_version` and a digest of the address that it was sent
+to, so a new password or address invalidates it. Each purpose has its own key. You may change the lifetimes
+(settings), but keep the checks.
 """
 
 import base64
@@ -22,8 +22,8 @@ PREFIX = "mt_"
 """Makes tokens recognizable, so that `app/redaction.py` can keep them out of logs."""
 
 _CLAIMS = struct.Struct(">?II3s16s")
-"""Whether the subject is a UUID, expiry (Unix time), password version, random bytes, digest of the
-address."""
+"""The fields of a token: whether the subject is a UUID, expiry (Unix time), password version, random bytes,
+digest of the address."""
 _MAC_SIZE = 16
 _NO_ADDRESS = bytes(16)
 
@@ -39,13 +39,13 @@ class MailTokens:
     """Issues and checks the tokens of one purpose."""
 
     def __init__(self, *, keys: KeyRing, audience: str, lifetime: int) -> None:
-        """*audience*: what the token is for. *lifetime*: seconds."""
+        """*audience*: what the token is for. *lifetime*: in seconds."""
         self._keys = keys
         self._audience = audience.encode()
         self._lifetime = lifetime
 
     def issue(self, subject: str, *, password_version: int = 0, email: str | None = None) -> str:
-        """A token for *subject*, the id of an account or an invitation, mailed to *email*."""
+        """A token for *subject*, the id of an account or invitation. It is mailed to *email*."""
         expires = int(clock.now().timestamp()) + self._lifetime
         is_uuid, packed = _packed(subject)
         # The random bytes only make each token different. They add no security.
@@ -57,7 +57,7 @@ class MailTokens:
         return PREFIX + base64.urlsafe_b64encode(signed + mac).decode().rstrip("=")
 
     def peek(self, token: str) -> str:
-        """The subject of a token with a valid signature, purpose and lifetime. The rest is NOT checked.
+        """The subject of a token with a valid signature, purpose and lifetime. Nothing else is checked.
 
         Raises:
             TokenError: the token is malformed, forged, expired, or for another purpose.
@@ -68,7 +68,8 @@ class MailTokens:
         """The subject of a token that is valid for this password version and address.
 
         Raises:
-            TokenError: as in `peek`, or the token was issued before a change or sent to another address.
+            TokenError: as in `peek`, or the password version has changed, or the token was sent to another
+            address.
         """
         claims = self._checked(token)
         if claims.password_version != password_version:

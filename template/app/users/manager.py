@@ -1,15 +1,16 @@
-"""The life of an account, with one method for each event. This module knows nothing about HTTP.
+"""The life cycle of an account, with one method for each event. This module knows nothing about HTTP.
 
-Every method takes the database session first, writes with it and leaves the commit to the caller. So a hook's
-changes, an e-mail, the audit log entry and the change itself are committed together or not at all. Records
-that must survive an exception (a failed login, a stolen token) are committed here. The database resolves
-races with a unique index, a lock, or a conditional UPDATE that succeeds for exactly one caller. To avoid
-deadlocks, always take locks in the same order: superusers by id, then the account, then its sessions.
+Every method takes the database session as its first argument, writes through it and leaves the commit to the
+caller. So a hook's changes, an e-mail, the audit log entry and the change itself are committed together or
+not at all. Records that must survive an exception (a failed login, a stolen token) are committed here. The
+database resolves races with a unique index, a lock, or a conditional UPDATE that succeeds for exactly one
+caller. To avoid deadlocks, always take locks in the same order: superusers by id, then the account, then its
+sessions.
 
 You may change this file. Keep these rules: check a password before spending a token, do the same work for an
-unknown address as for a known one, let an inactive account do nothing, and keep the last active superuser.
-Administration is in `administration.py` and invitations are in `invitations.py`. Their functions are methods
-of `UserManager`.
+unknown address as for a known one, do not let an inactive account do anything, and keep the last active
+superuser. Administration is in `administration.py` and invitations are in `invitations.py`. Their functions
+are methods of `UserManager`.
 """
 
 import re
@@ -218,8 +219,8 @@ class UserManager:
             # This account cannot log in without the link, and its owner may have lost the first e-mail.
             await self._mail_verification(user)
         elif self.notify is not None:
-            # `create` has already counted this e-mail. Counting it again would use up the limit of a taken
-            # address faster.
+            # `create` has already counted this e-mail. Counting it again would use up a taken address's limit
+            # faster.
             await self.notify(user, "already_registered")
         else:
             await self.do_dummy_work(db)
@@ -239,8 +240,9 @@ class UserManager:
     ) -> User:
         """Create an account. *extra*: values for your own columns.
 
-        Its language is the one the client asks for, if any. An e-mail to an unverified address is discarded
-        if its mailbox has received too many e-mails recently. The user can request a new link later.
+        Its language is the one that the client requests, if any. An e-mail to an unverified address is
+        discarded if its mailbox has received too many e-mails recently. The user can request a new link
+        later.
 
         Raises:
             InvalidEmail, InvalidPassword: with a message for the user.
@@ -278,11 +280,11 @@ class UserManager:
         cookie, if there is one.
 
         Raises:
-            InvalidCredentials: unknown account, wrong password, or a password that is not enough at the
-            moment (see `_opens`).
+            InvalidCredentials: unknown account, wrong password, or a correct password that is currently not
+            sufficient (see `_opens`).
             InactiveUser: correct password, but the account is disabled.
             SecondFactorRequired: correct password, but the account has a second factor.
-            TooManyRequests: too many recent wrong passwords. This one was not checked.
+            TooManyRequests: too many recent wrong passwords. This password was not checked.
         """
         user, browsers, has_factor = await self._authenticate(
             db, email=email, password=password, browser=browser
@@ -330,7 +332,7 @@ class UserManager:
     async def _complete_login(
         self, db: AsyncSession, user: User, browsers: set[str], *, method: str = "password"
     ) -> None:
-        """Everything that a login does, except creating the session."""
+        """Do everything that a login involves, except creating the session."""
         if user.delete_after is not None:
             await self._take_back_deletion(db, user, method)
         # Not for an account's first login: no browser is known yet.
@@ -342,7 +344,7 @@ class UserManager:
     async def _verified(self, db: AsyncSession, user: User | None, password: str, *, known: str) -> User:
         hashed = user.hashed_password if user is not None else None
         is_right = await self.hasher.verify(password, hashed)
-        # Check `_opens` here: otherwise the time would distinguish a locked account from a wrong password.
+        # Check `_opens` here: otherwise, the response time would reveal that the account is locked.
         if not is_right or user is None or hashed is None or not self._opens(user, known):
             raise InvalidCredentials("The address or the password is wrong.")
         renewed = await self.hasher.hash(password) if self.hasher.is_outdated(hashed) else hashed
@@ -355,20 +357,20 @@ class UserManager:
         if not user.is_active:
             raise InactiveUser("This account is disabled.")
         if renewed != hashed:
-            # Only if the password is still the one that was verified.
+            # Update only if the password is still the one that was verified.
             unchanged = (self.model.id == user.id, self.model.hashed_password == hashed)
             await db.execute(update(self.model).where(*unchanged).values(hashed_password=renewed))
         await self._forget_failures(db, user)
         return user
 
     def _opens(self, user: User, known: str) -> bool:
-        """Whether the correct password is enough. If not, it counts as wrong, so nothing is revealed."""
+        """Whether the correct password is sufficient. If not, it is treated as wrong, to reveal nothing."""
         return self.may_log_in(user) and _accepts_password(user, known)
 
     def may_log_in(self, user: User) -> bool:
         """Whether *user* can currently log in, with or without a password.
 
-        Add your own reasons to refuse a login here, such as an unpaid bill.
+        Add your own reasons to reject a login here, such as an unpaid bill.
         """
         return user.is_verified or not self.must_verify
 
@@ -562,8 +564,8 @@ class UserManager:
         replaces: str | None = None,
         browser: str = "",
     ) -> IssuedSession:
-        """Check the password as `authenticate` does, and start a session. *replaces*: a session cookie whose
-        session ends (ASVS 7.2.4).
+        """Check the password as `authenticate` does, and start a session. *replaces*: the cookie of a session
+        that the login ends (ASVS 7.2.4).
 
         Raises:
             SecondFactorRequired: no session is started. The ticket for `finish_login` is committed here.
@@ -592,7 +594,8 @@ class UserManager:
     ) -> IssuedSession:
         """Start a session for *user*, who has proved their identity by other means.
 
-        *method*: the means, for the audit log. *includes_factor*: whether it also counts as a second factor.
+        *method*: the means, for the audit log. *includes_factor*: whether the method also counts as a second
+        factor.
 
         Raises:
             SessionEnded: the account cannot currently log in.
@@ -636,7 +639,8 @@ class UserManager:
     ) -> IssuedSession:
         """Start a session for *user*, who started a login earlier and has now given a second factor.
 
-        *password_version*: the account's, when the login started. *method*: the factor, for the audit log.
+        *password_version*: the account's version when the login started. *method*: the factor, for the audit
+        log.
 
         Raises:
             SessionEnded: the account was disabled or deleted, or its password changed, in the meantime.
@@ -694,8 +698,8 @@ class UserManager:
         """Exchange *token* for a new refresh token.
 
         Raises:
-            SessionEnded: the token is not valid, or was reused. Reuse ends the session; that is committed
-            here.
+            SessionEnded: the token is not valid, or was reused. Reuse ends the session, and that change is
+            committed here.
         """
         try:
             return await self.sessions.rotate(db, token)
@@ -743,7 +747,7 @@ class UserManager:
         return await self.mark_as_recent(db, user, session, method="password")
 
     async def factor_methods_of(self, db: AsyncSession, user: User) -> list[str]:
-        """What *user* can confirm with instead of the password, such as `code`. Empty without a factor."""
+        """What *user* can confirm with instead of a password, such as `code`. Empty if there is no factor."""
         if self.second_factors is None:
             return []
         async with released(db):
@@ -775,7 +779,7 @@ class UserManager:
         ended = await self.sessions.revoke_all(db, user.id, except_session=except_session)
         audit.record(db, "session_end", user.id, details={"count": ended})
 
-    # What owners change
+    # Changes by owners
 
     async def change_password(
         self,
@@ -818,7 +822,7 @@ class UserManager:
 
         Raises:
             UnknownLanguage: the language is not available. Nothing is changed.
-            ValueError: *changes* has a column that only the manager can change, such as is_superuser.
+            ValueError: *changes* contains a column that only the manager can change, such as is_superuser.
         """
         if forbidden := TEMPLATE_COLUMNS & changes.keys():
             raise ValueError(f"ProfileUpdate must not have the fields {sorted(forbidden)}.")
@@ -834,10 +838,10 @@ class UserManager:
         return user
 
     async def request_email_change(self, db: AsyncSession, user: User, *, new_email: str) -> None:
-        """Send a link to *new_email*. Nothing changes until it is used. The current address gets a notice.
+        """Mail a link to *new_email* and a notice to the current address.
 
-        No link is sent to an address that has an account, or to a mailbox that has received too many e-mails
-        recently. The response does not reveal this.
+        Nothing changes until the link is used. No link is sent to an address that has an account, or to a
+        mailbox that has received too many e-mails recently. The response does not reveal this.
 
         Raises:
             InvalidEmail: the address is invalid, or is the current one.
@@ -855,7 +859,8 @@ class UserManager:
             await self.limits.count("request_email_change", account=user.id)
         may_mail = await self._may_mail("request_email_change", new_email)
         is_free = await self.get_by_email(db, new_email) is None
-        # A taken address is stored too, so that the cost and the export look the same. No link is sent to it.
+        # A taken address is stored too, so that neither the cost nor the export reveals that it is taken. No
+        # link is sent to it.
         if not await self._change_once(db, user, pending_email=new_email):
             raise SessionEnded
         if is_free and may_mail:
@@ -937,7 +942,7 @@ class UserManager:
         return user, user.pending_email
 
     async def request_delete(self, db: AsyncSession, user: User) -> None:
-        """Delete the owner's account, immediately or after `deletion_grace` unless the owner logs in before
+        """Delete *user*'s account immediately, or after `deletion_grace` unless the owner logs in before
         then.
 
         Raises:
@@ -1043,12 +1048,12 @@ class UserManager:
         return await db.scalar(query.with_for_update(read=True, key_share=True))
 
     async def lock(self, db: AsyncSession, user: User) -> bool:
-        """Read *user* again and lock it until the transaction ends. False if it no longer exists."""
+        """Read *user* again and lock it until the transaction ends. Returns False if it no longer exists."""
         current = await db.get(self.model, user.id, populate_existing=True, with_for_update=True)
         return current is not None
 
     async def do_dummy_work(self, db: AsyncSession) -> None:
-        """Do the same work as for an e-mail, for an address that gets none."""
+        """Do the same work as sending an e-mail would, for an address that gets none."""
         token = self.tokens.issue_reset(str(uuid4()), email="nobody@localhost")
         if self.send_dummy_mail is not None:
             await self.send_dummy_mail(db, token)
@@ -1056,7 +1061,9 @@ class UserManager:
     async def send_notice(
         self, user: User, notice: str, *, to: str | None = None, is_verified: bool | None = None
     ) -> None:
-        """Mail a notice, unless the mailbox has received too many. *is_verified*: the value before the event.
+        """Mail a notice, unless the mailbox has received too many.
+
+        *is_verified*: whether the account was verified before the event.
 
         An attacker can register another person's address and trigger notices to it. So unverified accounts
         share one count per mailbox. A verified account has its own counts, which strangers cannot use up.
@@ -1083,7 +1090,8 @@ class UserManager:
         except IntegrityError as error:
             await db.rollback()
             table = self.model.__tablename__
-            # PostgreSQL names the index, SQLite the column. Your own unique columns must not match.
+            # PostgreSQL's error names the index, and SQLite's the column. Your own unique columns must not
+            # match.
             if re.search(rf"\bix_{table}_email\b|\b{table}\.email\b", str(error.orig)):
                 raise UserAlreadyExists(f"{email} already has an account.") from None
             raise
@@ -1099,8 +1107,8 @@ class UserManager:
         return user
 
     async def _change_once(self, db: AsyncSession, user: User, *conditions: Any, **values: Any) -> bool:
-        """Apply *values* if the account has not changed since it was read. Only one of several callers
-        succeeds."""
+        """Apply *values* if the account has not changed since it was read. Only one of several simultaneous
+        callers succeeds."""
         changed = await db.execute(
             update(self.model)
             .where(
@@ -1137,5 +1145,5 @@ def _is_past_deletion(user: User) -> bool:
 
 
 def _accepts_password(user: User, known: str) -> bool:
-    """Whether a correct password is accepted, for a login or with a mailed link."""
+    """Whether a correct password is accepted, at login or together with a mailed link."""
     return not user.must_reset_password and (bool(known) or user.failed_logins < MAX_FAILED_LOGINS)

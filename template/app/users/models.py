@@ -61,7 +61,7 @@ class User(Base):
     pending_email: Mapped[str | None] = mapped_column(String(320), default=None)
     """The requested new address. It has no effect until its link is used."""
     language: Mapped[str | None] = mapped_column(String(35), default=None)
-    """The language code for this user's pages, errors and e-mails. None: the language of each request."""
+    """The language code for this user's pages, errors and e-mails. None: each request's language is used."""
     delete_after: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     """When the account is deleted permanently. Logging in before then cancels the deletion."""
     created_at: Mapped[datetime] = mapped_column(
@@ -83,7 +83,7 @@ def _index_for(name: str, *columns: Any, where: Any) -> None:
 
 
 # Outside the class, so that your own `__table_args__` there do not replace them. The list of accounts uses
-# the first one. `_index_for` is for values that few accounts have: reading every account to find them takes
+# the first index. `_index_for` is for values that few accounts have: reading every account to find them takes
 # seconds if there are a million.
 Index(None, User.created_at, User.id)
 _index_for("ix_users_superusers", User.created_at, User.id, where=User.is_superuser.is_(True))
@@ -99,7 +99,7 @@ class UserSession(Base):
     __tablename__ = "user_sessions"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid4()))
-    """Public: shown in lists, and in access tokens as `sid`."""
+    """Public: appears in lists and, as `sid`, in access tokens."""
     user_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
     kind: Mapped[str] = mapped_column(String(8))
     """`bearer` or `cookie`: how the client must send the secret."""
@@ -108,7 +108,7 @@ class UserSession(Base):
     replaced_tokens: Mapped[str] = mapped_column(Text, default="[]", info=SECRET)
     """Hashes of recently replaced refresh tokens with their times, as JSON."""
     password_version: Mapped[int] = mapped_column(Integer)
-    """The user's `password_version` when the session started. The session ends when that changes."""
+    """The user's `password_version` when the session started. The session ends when the version changes."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     authenticated_at: Mapped[datetime] = mapped_column(UTCDateTime)
     """When the password was last given."""
@@ -116,8 +116,8 @@ class UserSession(Base):
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     """The absolute limit, which never changes."""
     lacks_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
-    """The account needed a second factor and had none when the session started. The session can only set one
-    up."""
+    """The account needed a second factor and had none when the session started. The session can be used only
+    to set one up."""
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     ip_address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(512))

@@ -19,7 +19,7 @@ logger = logging.getLogger("app.users")
 
 @dataclass(frozen=True)
 class Limit:
-    """The rates in one row. An empty rate is not counted."""
+    """The rates in one row. An empty rate means that there is no limit."""
 
     ip: str = ""
     """Per IP address, or per IPv6 network of 64 bits."""
@@ -56,7 +56,7 @@ LIMITS = {
     # Security notices. account: each kind of notice to a verified account. mailbox: all notices to unverified
     # accounts, which a stranger can register with another person's address.
     "notice": Limit(account="5/h", mailbox="5/h"),
-    # Notices about a session that ended because there were too many (MAX_SESSIONS).
+    # Notices about a session that ended because the account had too many (MAX_SESSIONS).
     "session_limit": Limit(mailbox="1/d"),
     # Wrong passwords on all routes share one count. Correct passwords are not counted.
     # A browser that is known for the account has a separate count, which strangers cannot use up.
@@ -69,7 +69,7 @@ LIMITS = {
         browser="10/15m",
         browsers="20/15m, 100/d",
     ),
-    # The maximum number of audit log rows about refused requests.
+    # The maximum number of audit log rows about rejected requests.
     "guessing_blocked": Limit(ip="10/15m", account="1/15m"),
     "link_refused": Limit(ip="1/15m"),
     "cross_site_refused": Limit(ip="1/15m"),
@@ -91,13 +91,13 @@ class Attempt:
         self._buckets = buckets
 
     async def uncount(self) -> None:
-        """Uncount this attempt: the password was correct, or could not be checked. Other attempts stay
-        counted."""
+        """Stop counting this attempt: the password was correct, or could not be checked. Other attempts still
+        count."""
         await _refund(self._limiter, self._buckets)
 
 
 class Limits:
-    """Applies the table with a limiter that keeps the counts."""
+    """Applies the table, using a limiter that keeps the counts."""
 
     def __init__(self, limiter: Limiter, table: dict[str, Limit] | None = None) -> None:
         self._limiter = limiter
@@ -114,7 +114,7 @@ class Limits:
             raise TooManyRequests(wait) if ip else TooManyRequests(wait, OF_THE_ACCOUNT)
 
     async def begin(self, row: str, *, account: str) -> "Attempt":
-        """Like `count`, but the use can be uncounted if the check succeeds."""
+        """Like `count`, but the caller can undo the count if the check succeeds."""
         buckets = _buckets(f"{row}:account", account, self._table.get(row, Limit()).account)
         if wait := await self._acquire(buckets):
             logger.warning("the limit of %s is reached", row)
@@ -171,7 +171,8 @@ class Limits:
             pair = f"{account} {ip}" if ip else ""
             buckets = [
                 *_buckets("wrong_password:ip", ip, limit.ip),
-                # Before the account's count, so that one IP address can use up only its share of it.
+                # Taken before the account's buckets, so that one IP address can use up only its share of
+                # them.
                 *_buckets("wrong_password:ip_and_account", pair, limit.ip_and_account),
                 *of_account,
             ]
@@ -183,7 +184,7 @@ class Limits:
         return Attempt(self._limiter, buckets)
 
     async def _acquire(self, buckets: list[_Bucket]) -> float:
-        """Take all of them or none. If none, returns the seconds to wait."""
+        """Take a token from every bucket and return 0.0, or take none and return the seconds to wait."""
         for position, (key, rate) in enumerate(buckets):
             if wait := await self._limiter.acquire(key, rate):
                 await _refund(self._limiter, buckets[:position])

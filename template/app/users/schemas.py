@@ -45,8 +45,8 @@ class Secret(msgspec.Struct):
 
 
 class PublicUser(msgspec.Struct):
-    """The fields of an account that every client with access to it sees. Each field shows the column of the
-    same name."""
+    """The account fields that are visible to every client with access to the account. Each field shows the
+    column of the same name."""
 
     id: str
     email: str
@@ -59,8 +59,9 @@ class PublicUser(msgspec.Struct):
 class NewAccount(Secret, kw_only=True):
     """The fields that a person fills in to create an account, by registering or by accepting an invitation.
 
-    A field is stored in the column of the same name. It needs a default, because the invitation page does not
-    ask for it. Never add flags such as is_superuser here: if a client sends them, they must be ignored.
+    A field is stored in the column of the same name. Give each of your own fields a default, because the
+    invitation page does not ask for them. Never add flags such as is_superuser here: if a client sends them,
+    they must be ignored.
     """
 
     # Your own fields go below; template updates never touch them.
@@ -184,7 +185,7 @@ class EmailChange(msgspec.Struct):
 
 
 class PublicSession(msgspec.Struct):
-    """A session, as its owner and superusers see it."""
+    """A session, as shown to its owner and to superusers."""
 
     id: str
     kind: Literal["bearer", "cookie"]
@@ -200,7 +201,7 @@ class PublicSession(msgspec.Struct):
 
 
 class ManagedUser(PublicUser, kw_only=True):
-    """The fields of an account that superusers see. Each field shows the column of the same name."""
+    """The account fields that are visible to superusers. Each field shows the column of the same name."""
 
     created_at: datetime
     updated_at: datetime
@@ -243,7 +244,7 @@ class UserQuery(msgspec.Struct):
 class UserUpdate(msgspec.Struct):
     """The fields that superusers can change. Omitted fields keep their value.
 
-    These exclude the password and the e-mail address, which only the owner can change.
+    The password and the e-mail address are not among them, because only the owner can change those.
     """
 
     is_active: bool | None = None
@@ -302,7 +303,7 @@ MailId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 
 
 class DeadMail(msgspec.Struct):
-    """An e-mail that could not be sent and was set aside, as superusers see it. Never add its content."""
+    """An e-mail that could not be sent and was set aside, as shown to superusers. Never add its content."""
 
     id: int
     subject: str
@@ -316,7 +317,9 @@ class DeadMail(msgspec.Struct):
 
 class DeadMailPage(msgspec.Struct):
     items: list[DeadMail]
-    next: Annotated[int | None, msgspec.Meta(description="The `before` of the next page, if there is one.")]
+    next: Annotated[
+        int | None, msgspec.Meta(description="The value of `before` for the next page, if there is one.")
+    ]
 
 
 class DeadMailQuery(msgspec.Struct):
@@ -376,7 +379,7 @@ def public_invitation(row: UserInvitation) -> PublicInvitation:
 
 def dead_mail(row: OutboxMessage) -> DeadMail:
     """The view of *row* for superusers."""
-    # SQLite returns these columns without a zone.
+    # SQLite returns these columns without a time zone.
     created_at, set_aside_at = (
         moment.replace(tzinfo=moment.tzinfo or UTC) for moment in (row.created_at, row.next_attempt_at)
     )

@@ -1,8 +1,8 @@
-"""What an account needs to know about second factors. The factors themselves are separate features.
+"""The interface between accounts and second factors. The factors themselves are separate features.
 
 A feature sets `UserManager.second_factors`. If an account has a factor, the correct password does not start a
 session: `log_in` raises `SecondFactorRequired` with a ticket. The feature calls `UserManager.finish_login`
-when the factor has been given. Template-owned.
+once the user has given the factor. Template-owned.
 """
 
 from typing import Protocol
@@ -14,7 +14,7 @@ from app.users.models import User
 
 
 class SecondFactors(Protocol):
-    """Knows the second factors of all accounts."""
+    """Gives access to the second factors of all accounts."""
 
     def number_of(self, user_id: str) -> ColumnElement[int]:
         """The number of factors of an account, as a subquery. Every login includes it in one of its queries,

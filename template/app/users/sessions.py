@@ -45,7 +45,7 @@ COOKIE = "cookie"
 SEEN_EVERY = timedelta(minutes=1)
 """The precision of `last_seen_at`. Writing it on every request would cost more than the request."""
 LISTED = 100
-"""Maximum sessions in a list. MAX_SESSIONS may be higher: "end all others" also ends those not shown."""
+"""Maximum length of a list of sessions. MAX_SESSIONS may be higher: "end all others" ends hidden ones too."""
 _MAX_REPLACED_TOKENS = 10
 """Replaced refresh tokens kept per session. After this many rotations within the grace period, the current
 token is returned unchanged."""
@@ -62,7 +62,7 @@ _BY_ID = Joined(
 
 @dataclass(frozen=True)
 class SessionLimits:
-    """How long a session may last. In the application, the settings override all of these
+    """How long a session may last. In the application, the settings override all of these values
     (`app/settings.py`)."""
 
     idle: timedelta = timedelta(days=14)
@@ -73,7 +73,7 @@ class SessionLimits:
     """How long a replaced refresh token still returns its successor, so that two tabs can refresh at once."""
     recent: timedelta = timedelta(minutes=10)
     most: int = 50
-    """Maximum sessions per account. A login beyond this ends the least recently used session."""
+    """Maximum number of sessions per account. A login beyond this ends the least recently used session."""
 
 
 @dataclass(frozen=True)
@@ -185,8 +185,8 @@ class Sessions:
         return list(await db.scalars(newest_first.order_by(UserSession.id).limit(limit)))
 
     async def listed(self, db: AsyncSession, user: User, *, current: UserSession) -> list[UserSession]:
-        """The `LISTED` most recently used sessions of *user*. *current* is always included if it is a session
-        of *user*."""
+        """The `LISTED` most recently used sessions of *user*. *current* is always included if it is one of
+        *user*'s sessions."""
         found = await self.of_user(db, user, limit=LISTED)
         # `last_seen_at` may be a minute old, so others may be listed before the session in use.
         if current.user_id == user.id and all(each.id != current.id for each in found):
@@ -202,7 +202,7 @@ class Sessions:
         return select(func.count()).select_from(UserSession).where(*self._alive(user)).scalar_subquery()
 
     def _alive(self, user: User) -> tuple[ColumnElement[bool], ...]:
-        """Like `is_alive`, for queries."""
+        """The conditions of `is_alive`, for queries."""
         now = clock.now()
         return (
             UserSession.user_id == user.id,
@@ -252,7 +252,8 @@ class Sessions:
                 replaced_tokens=msgspec.json.encode([*recent, (session.secret_hash, now)]).decode(),
                 last_seen_at=now,
             )
-            # Read the row again even if another request was faster: the row has that request's result.
+            # Read the row again even if another request was faster: the row then contains that request's
+            # result.
             await _read_again(db, session)
         if not replaced:
             if not self.is_alive(session, user):
@@ -261,12 +262,12 @@ class Sessions:
         return IssuedSession(session, user, self._token(session.id, successor))
 
     async def confirm(self, db: AsyncSession, session: UserSession, user: User) -> IssuedSession | None:
-        """Mark the session as recent after a password check. A cookie is replaced (ASVS 7.2.4).
+        """Mark the session as recent after a password check. A session cookie is replaced (ASVS 7.2.4).
 
         Returns None for a bearer session, which keeps its tokens.
 
         Raises:
-            SessionEnded: it has ended in the meantime.
+            SessionEnded: the session has ended in the meantime.
         """
         if session.kind == COOKIE:
             return await self.reissue(db, session, user)
@@ -276,11 +277,11 @@ class Sessions:
         return None
 
     async def reissue(self, db: AsyncSession, session: UserSession, user: User) -> IssuedSession:
-        """Replace *session* with a new one that keeps its absolute limit. The old tokens stop working at
-        once.
+        """Replace *session* with a new one that keeps its absolute limit. The old tokens stop working
+        immediately.
 
         Raises:
-            SessionEnded: it has ended in the meantime.
+            SessionEnded: the session has ended in the meantime.
         """
         # Lock the account before its sessions. Deletion does the same, and the opposite order could deadlock.
         held = select(User.id).where(User.id == user.id).with_for_update(read=True, key_share=True)
@@ -292,7 +293,7 @@ class Sessions:
         return issued
 
     async def keep(self, db: AsyncSession, session: UserSession, user: User) -> None:
-        """Keep *session* alive after a change of the password or address of *user*."""
+        """Keep *session* alive after *user*'s password or address has changed."""
         await _change(db, session, password_version=user.password_version)
         await _read_again(db, session)
 
@@ -304,7 +305,7 @@ class Sessions:
     # Ending
 
     async def revoke(self, db: AsyncSession, session: UserSession) -> bool:
-        """End a session. False if it was already revoked."""
+        """End a session. Returns False if it was already revoked."""
         return await _change(db, session, UserSession.revoked_at.is_(None), revoked_at=clock.now())
 
     async def revoke_surplus(self, db: AsyncSession, user: User) -> list[str]:
@@ -330,8 +331,8 @@ class Sessions:
     async def revoke_all(
         self, db: AsyncSession, user_id: str | None = None, *, except_session: UserSession | None = None
     ) -> int:
-        """End every session of a user, or of all users, except *except_session*. Returns how many were
-        ended."""
+        """End every session of a user, or of all users, except *except_session*. Returns the number of
+        sessions ended."""
         conditions: list[ColumnElement[bool]] = [UserSession.revoked_at.is_(None)]
         if user_id is not None:
             # The lock waits for running `reissue` calls and blocks new ones.
@@ -349,12 +350,12 @@ class Sessions:
         return len(ended.all())
 
     async def remove_expired(self, db: AsyncSession) -> int:
-        """Delete a batch of the sessions that are past their limits. Returns how many.
+        """Delete a batch of the sessions that are past their limits. Returns the number deleted.
 
         A revoked session is kept for just as long, so that reuse of its tokens is recognized.
         """
         now, deleted = clock.now(), 0
-        # One after the other, because each has its own index.
+        # One limit after the other, because each column has its own index.
         for column, limit in (
             (UserSession.expires_at, now),
             (UserSession.last_seen_at, now - self.limits.idle),
@@ -385,9 +386,9 @@ class Sessions:
         return session_id, secret
 
     def _next_secrets(self, secret: bytes) -> list[bytes]:
-        """The successor of *secret*, and those that earlier keys would have made.
+        """The successor of *secret*, and the successors that earlier keys would have made.
 
-        It is derived from *secret*, so that a second request gets the same successor.
+        The successor is derived from *secret*, so that a second request gets the same one.
         """
         return self._keys.macs(b"successor:" + secret)
 
@@ -406,7 +407,7 @@ class Sessions:
             for each in successors:
                 if hmac.compare_digest(_hash(each), session.secret_hash):
                     return each
-            # Without keys from earlier secrets, there is only one.
+            # Without keys from earlier secrets, there is only one successor.
             secret = next((each for each in successors if _hash(each) in times), successors[0])
         raise SessionReused(session, user)
 

@@ -43,7 +43,7 @@ def install(app: App, manager: UserManager) -> None:
                     found = await manager.delete_due(db, skip=failed)
             except Exception as error:
                 # This account cannot be deleted: a hook raised, or a row references it without ON DELETE
-                # CASCADE. Delete the others.
+                # CASCADE. Continue with the others.
                 if failed == _MAX_FAILURES or lacks_migration(error) or is_unavailable(error):
                     raise
                 logger.exception("an account whose grace period has passed could not be deleted")

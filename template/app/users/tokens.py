@@ -2,8 +2,8 @@
 
 Each purpose has its own key (`app/keys.py`) and its own audience, so a token works only for its
 purpose. Mailed links have short tokens (`mail_tokens.py`). Access tokens are JWTs made by hawkapi-auth. Their
-`sid` is the session, which is looked up on each request. You may change lifetimes (settings) and add claims.
-Keep the checks.
+`sid` identifies the session, which is looked up on each request. You may change the lifetimes (settings) and
+add claims, but keep the checks.
 """
 
 import time
@@ -27,12 +27,12 @@ ACCESS_TYPE = "access"
 MAX_KNOWN = 4096
 """Maximum number of verified access tokens kept in memory, half a kilobyte each."""
 MIN_SECRET_LENGTH = 32
-"""Characters (RFC 7518, section 3.2)."""
+"""Minimum length of a secret, in characters (RFC 7518, section 3.2)."""
 
 
 @dataclass(slots=True)
 class UserTokenConfig:
-    """How tokens are signed and how long they live (seconds)."""
+    """How tokens are signed and how long they live, in seconds."""
 
     secret: str = field(repr=False)
     fallbacks: Sequence[str] = field(default=(), repr=False, kw_only=True)
@@ -94,7 +94,7 @@ class UserTokens:
     # Password reset
 
     def issue_reset(self, user_id: str, *, password_version: int = 0, email: str | None = None) -> str:
-        """A token that sets a new password, mailed to *email*. It works once."""
+        """A token, mailed to *email*, that sets a new password. It works once."""
         return self._reset.issue(user_id, password_version=password_version, email=email)
 
     def peek_reset_token_sub(self, token: str) -> str:
@@ -197,7 +197,7 @@ class UserTokens:
 def _checked(issuer: TokenIssuer, token: str) -> dict[str, Any]:
     """The claims of a token with a valid signature, type, audience and lifetime.
 
-    hawkapi-auth accepts tokens without `exp`, `iat` and `sub`. Ours always have them, and `sid`.
+    hawkapi-auth accepts tokens without `exp`, `iat` and `sub`. Ours always have them, as well as `sid`.
     """
     claims = issuer.verify_access(token)
     required = {"exp": int, "iat": int, "sub": str, "sid": str}

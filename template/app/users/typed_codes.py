@@ -16,7 +16,7 @@ def new_code(length: int) -> str:
 
 
 def in_groups(code: str) -> str:
-    """*code* as people see it: `BCDF-GHJK`."""
+    """*code* as it is displayed: `BCDF-GHJK`."""
     return "-".join(code[start : start + _GROUP] for start in range(0, len(code), _GROUP))
 
 

@@ -93,7 +93,7 @@ def log_requests(app: Application) -> Application:
             await send(message)
             exchange.bytes_sent += len(message.get("body", b""))
             if not message.get("more_body", False):
-                # Log now, not after the background tasks: the client does not wait for those.
+                # Log now, not after the background tasks: the client does not wait for them.
                 _write(scope, exchange)
 
         try:

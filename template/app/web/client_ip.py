@@ -21,7 +21,7 @@ class Client:
 
     @property
     def network(self) -> str:
-        """What rate limits count by: an IPv4 address or the /64 of an IPv6 address.
+        """The network that rate limits count by: an IPv4 address or the /64 of an IPv6 address.
 
         A site is assigned at least a /64 (RFC 6177). Empty if the address is empty.
         """

@@ -15,7 +15,7 @@ _PORTS = {"http": ":80", "https": ":443"}
 
 
 class CrossSiteRequest(Problem):
-    """The 403 that `require_same_origin` raises. An exception handler for it sees every rejection."""
+    """The 403 that `require_same_origin` raises. An exception handler for this class sees every rejection."""
 
 
 @needs("")

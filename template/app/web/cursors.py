@@ -1,4 +1,4 @@
-"""Cursors: where a page of a list that is ordered by time ends. Template-owned."""
+"""Cursors, which mark the end of a page in a list ordered by time. Template-owned."""
 
 import base64
 from datetime import UTC, datetime
@@ -7,12 +7,12 @@ from app.web.problems import invalid
 
 
 def to_cursor(moment: datetime, key: str) -> str:
-    """The cursor after the entry of *moment*. *key* tells apart entries of the same moment."""
+    """The cursor that follows the entry at *moment*. *key* distinguishes entries with the same time."""
     return base64.urlsafe_b64encode(f"{moment.isoformat()} {key}".encode()).decode()
 
 
 def from_cursor(cursor: str) -> tuple[datetime, str]:
-    """What `to_cursor` was given. Raises a 400 if it did not make *cursor*."""
+    """The arguments that `to_cursor` was given. Raises a 400 if `to_cursor` did not make *cursor*."""
     try:
         text, _, key = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(" ")
         moment = datetime.fromisoformat(text)

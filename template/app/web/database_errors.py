@@ -57,7 +57,7 @@ def waited_for_database(error: TimeoutError) -> bool:
 
 
 def begins_outage(error: BaseException) -> bool:
-    """Whether *error* starts a database outage. The first failed request in this process logs a traceback."""
+    """Whether *error* starts a database outage. Only such an error is logged with a traceback."""
     global _last_failure
     if lacks_migration(error):
         # SQLite calls this an operational error too, but waiting does not help.

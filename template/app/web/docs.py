@@ -1,7 +1,7 @@
 """The documentation at /docs: Swagger UI, which shows /openapi.json and can send requests.
 
 The application serves Swagger UI itself (`static/`), so the page works offline and loads nothing from other
-sites. All routes exist only if DOCS_ENABLED is true.
+sites. These routes exist only if DOCS_ENABLED is true.
 """
 
 from pathlib import Path

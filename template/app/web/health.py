@@ -1,7 +1,7 @@
 """Health routes for load balancers and orchestrators: /livez (the process responds), /readyz (it can serve
 requests).
 
-They are public: they report what works and nothing else.
+The routes are public, so they report only what works.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ logger = logging.getLogger("app.web")
 router = Router()
 
 LIMIT = 5.0
-"""Seconds for each check."""
+"""Time limit for each check, in seconds."""
 DEGRADED = "degraded"
 """The detail that a failed check returns if this process should still get requests, because another process
 would not serve them better."""
@@ -53,7 +53,7 @@ async def healthz(request: Request) -> Health:
 
 @router.get("/livez", include_in_schema=False)
 async def livez(request: Request) -> Health:
-    """The same, under the name that Kubernetes uses."""
+    """Like /healthz, under the name that Kubernetes uses."""
     return Health("alive")
 
 

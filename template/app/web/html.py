@@ -124,7 +124,7 @@ class HtmlPages:
         try:
             key = template, msgspec.json.encode(context)
         except TypeError:
-            # A value, such as the user, is not plain data.
+            # A value is not plain data, such as the user, so the page cannot be cached.
             return self._render(template, context)
         document = self._cache.get(key)
         if document is None:

@@ -70,7 +70,7 @@ def build_stack(app: Application, settings: Settings | None) -> Application:
         app = limit_time(app, body=settings.body_timeout, response=settings.request_timeout)
         app = limit_size(app, headers=settings.max_header_size)
         if settings.cors_origins:
-            # This class treats an empty list as every origin.
+            # This class interprets an empty list as every origin.
             app = CORSMiddleware(
                 app,
                 allow_origins=settings.cors_origins,
@@ -88,7 +88,8 @@ def allow_cookies(app: Application, origins: frozenset[bytes]) -> Application:
     """Let pages of *origins* that are on the same site send cookies and read the response.
 
     The browser determines which sites are the same (Sec-Fetch-Site). Pages of other sites in CORS_ORIGINS
-    send access tokens. A preflight has no cookie, and not every browser sends Sec-Fetch-Site with it.
+    must send access tokens instead. A preflight has no cookie, and not every browser sends Sec-Fetch-Site
+    with it.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -128,7 +129,7 @@ def respond_to_head(app: Application) -> Application:
             with suppress(_HeadIsSent):
                 await app(as_get, receive, _without_body(send))
         finally:
-            # For layers that `App.wrap` adds, which see only the scope of the HEAD.
+            # For layers that `App.wrap` adds, which see only the scope of the HEAD request.
             if "route" in as_get:
                 scope["route"] = as_get["route"]
 
@@ -200,7 +201,8 @@ def _checked(scope: Any, send: Any, cookies: list[tuple[bytes, bytes]]) -> Any:
 def strict_transport_security(settings: Settings | None) -> bytes:
     """The value of the Strict-Transport-Security header (RFC 6797; ASVS 3.4.1), or empty for no header.
 
-    Production only: a browser that has seen it uses only HTTPS for this host name until it expires.
+    Production only: a browser that has seen the header uses only HTTPS for this host name until `max-age` has
+    passed.
     """
     if settings is None or settings.environment != "production" or not settings.hsts_max_age:
         return b""
@@ -321,7 +323,7 @@ def check_host(app: Application, allowed: Iterable[str]) -> Application:
     A request may also name a host in its target (`GET http://name/ HTTP/1.1`, `:authority` of HTTP/2). That
     name takes precedence over the Host field (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1). Granian 2.8
     forwards it as Host if there is no Host field and drops it otherwise. The two cannot be compared here, so
-    the Host field is used: as Host, a proxy must send the name that it used for routing.
+    the Host field is used: a proxy must set it to the name that it used for routing.
     """
     names = frozenset(allowed)
     as_sent = frozenset(f"[{name}]".encode() if ":" in name else name.encode() for name in names)
@@ -430,7 +432,7 @@ class _Clock:
         self.limit = asyncio.timeout(response)
 
     def allow(self, seconds: float) -> None:
-        """Limit the time for the body to *seconds* instead. Routes that take large files need it."""
+        """Limit the time for the body to *seconds* instead. Routes that accept large files need this."""
         self.body_limit = self._body_left = seconds
 
     async def receive(self) -> Message:

@@ -1,13 +1,14 @@
-"""Pages of a list. Template-owned.
+"""Pagination of lists. Template-owned.
 
     @router.get("", status_code=200)
     async def list_things(user: CurrentUser, page: Paging, db: Db) -> Page[PublicThing]:
         mine = select(Thing).where(Thing.owner_id == user.id)
         return await paginate(db, mine, page, by=[Thing.created_at.desc()], show=public)
 
-A page begins after the last row of the page before it (keyset pagination). So the thousandth page costs as
-much as the first, and rows that are added or deleted meanwhile neither repeat nor hide others. The list
-needs an index on the columns of its condition, those of `by` and the primary key, in this order:
+A page starts after the last row of the previous page (keyset pagination). So the thousandth page costs as
+much as the first, and adding or deleting rows in the meantime does not make other rows repeat or go missing.
+The table needs an index on the columns of the query's condition, the columns in `by` and the primary key, in
+that order:
 
     __table_args__ = (Index(None, "owner_id", "created_at", "id"),)
 """
@@ -31,7 +32,7 @@ from app.web.problems import Problem
 
 PURPOSE = "cursor"
 _MAX_LENGTH = 255
-"""The longest text that a list can be sorted by. The cursor contains it, and a URL has at most 8 KB."""
+"""Maximum length of a text column to sort by. The cursor contains the text, and a URL is limited to 8 KB."""
 
 
 class Page[T](msgspec.Struct):
@@ -44,7 +45,7 @@ class Page[T](msgspec.Struct):
 
 
 class PageQuery(msgspec.Struct):
-    """The query parameters of a list. Derive from it to add filters, or to change the limits."""
+    """The query parameters of a list. Subclass it to add filters or to change the limits."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
     cursor: Annotated[
@@ -60,7 +61,7 @@ def page_query(model: type[PageQuery]) -> Reader:
 
 
 Paging = Annotated[PageQuery, Depends(page_query(PageQuery))]
-"""The parameter type of a handler whose list has no other query parameters."""
+"""The parameter type for handlers whose list has no other query parameters."""
 
 
 async def paginate[Row, Item](
@@ -73,12 +74,12 @@ async def paginate[Row, Item](
 ) -> Page[Item]:
     """Read one page of *rows*.
 
-    *by*: what to sort by: columns, or `column.desc()`. The primary key is added as the last one, so that the
-    order is unambiguous. *show*: turns a row into the item that is sent.
+    *by*: the columns to sort by, with `column.desc()` for descending order. The primary key is appended, so
+    that the order is unambiguous. *show*: converts a row into the item to send.
 
     Raises:
-        Problem: the cursor belongs to another list, or was changed (400, `invalid_cursor`).
-        ValueError: a list cannot be sorted by one of *by*. The message says why.
+        Problem: the cursor belongs to another list, or was modified (400, `invalid_cursor`).
+        ValueError: a list cannot be sorted by a column in *by*. The message explains why.
     """
     columns, descending = _order(rows, by)
     directed = [each.desc() if down else each.asc() for each, down in zip(columns, descending, strict=True)]
@@ -114,7 +115,7 @@ def _order(rows: Select[Any], by: Sequence[Any]) -> tuple[list[ColumnElement[Any
         column = getattr(entity, mapper.get_property_by_column(key).key).__clause_element__()
         if str(column) not in names:
             columns.append(column)
-            # The direction of the column before it, so that an index can be read in one direction.
+            # Use the direction of the column before it, so that an index can be read in one direction.
             descending.append(bool(descending) and descending[-1])
     return columns, descending
 
@@ -135,7 +136,7 @@ def _check(column: Any) -> None:
 def _last_row(
     decrypt: Callable[[str], str], cursor: str, order: str, columns: Sequence[ColumnElement[Any]]
 ) -> Sequence[Any]:
-    """What *cursor* contains: the values of the last row of the page before."""
+    """The values in *cursor*: the sort values of the last row on the previous page."""
     kind: Any = tuple[str, *(_python_type(each.type) for each in columns)]
     try:
         found = msgspec.json.decode(decrypt(cursor), type=kind)
@@ -167,6 +168,6 @@ def _after(
         for each, value, down in zip(columns, bound, descending, strict=True)
     ]
     equal = [each == value for each, value in zip(columns, bound, strict=True)]
-    # The first condition follows from the others. It tells the database where to begin in the index.
+    # The first condition follows from the others. It tells the database where to start in the index.
     first = columns[0] <= bound[0] if descending[0] else columns[0] >= bound[0]
     return and_(first, or_(*(and_(*equal[:place], each) for place, each in enumerate(beyond))))

@@ -66,7 +66,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "about:blank"
     title: str
     status: int
-    code: Annotated[str, msgspec.Meta(description="The name of the error, for programs. It never changes.")]
+    code: Annotated[str, msgspec.Meta(description="The error's machine-readable name. It never changes.")]
     detail: Annotated[str, msgspec.Meta(description="Human-readable.")] | msgspec.UnsetType = msgspec.UNSET
     errors: list[FieldError] | msgspec.UnsetType = msgspec.UNSET
 
@@ -83,7 +83,7 @@ class Problem(HTTPException):
         headers: dict[str, str] | None = None,
         errors: list[FieldError] | None = None,
     ) -> None:
-        """*code*: the name of the error, for programs. The default is the name of the status."""
+        """*code*: the machine-readable name of the error. The default is the name of the status."""
         super().__init__(status, detail, headers=headers)
         self.code = code
         self.errors = errors
@@ -113,7 +113,7 @@ def problem_response(
     errors: list[FieldError] | None = None,
     members: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Build an error response in the current language. Every error response comes from here.
+    """Build an error response in the current language. All error responses are built here.
 
     `code`, `type`, `title` and field names are for programs and are never translated. *members* are extension
     members of this problem (RFC 9457, section 3.2).
@@ -221,7 +221,7 @@ _SCHEMA = {"$ref": "#/components/schemas/ProblemDetails"}
 
 
 def describe(status: int, codes: Mapping[str, str]) -> dict[str, Any]:
-    """The OpenAPI response object for an error response. *codes*: each code, and when it is sent.
+    """The OpenAPI response object for an error response. *codes*: when each code is sent, keyed by code.
 
     The status's default code is always listed, because hooks and middleware may also raise a `Problem`.
     """

@@ -33,7 +33,7 @@ class StaticFiles:
     """The files in a folder, read once at startup."""
 
     def __init__(self, path: str, folder: Path, generated: Mapping[str, bytes] | None = None) -> None:
-        """Serve the files in *folder* under *path*. *generated*: the contents of further files, by name."""
+        """Serve the files in *folder* under *path*. *generated*: contents of more files, by file name."""
         contents = {
             file.name: file.read_bytes()
             for file in folder.rglob("*")

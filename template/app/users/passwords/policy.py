@@ -19,13 +19,13 @@ from app.users.passwords.pwned import BreachCheck
 from app.users.passwords.spellings import readings, spellings
 
 MAX_LENGTH = 128
-"""Characters. Without a limit, a client could make the server hash a megabyte."""
+"""Maximum length in characters. Without a limit, a client could make the server hash a megabyte."""
 
 MIN_OWN_LENGTH = 8
-"""Characters that a password needs in addition to known words about its owner (ASVS 6.2.1, 6.2.11)."""
+"""Minimum number of characters in addition to known words about the owner (ASVS 6.2.1, 6.2.11)."""
 
 MIN_WORD = 4
-"""Characters. Too many passwords contain a shorter word by chance."""
+"""Minimum length of a known word, in characters. Too many passwords contain a shorter one by chance."""
 
 NAME_COLUMNS = (
     "name",
@@ -42,7 +42,7 @@ NAME_COLUMNS = (
 def check_password(
     password: str, *, min_length: int = 12, common: Container[str] = (), words: Iterable[str] = ()
 ) -> None:
-    """Check the rules for a new password: a length in characters, and no composition rules (ASVS 6.2.1,
+    """Check the rules for a new password: its length in characters, but not its composition (ASVS 6.2.1,
     6.2.5).
 
     It must not be one of *common* (casefolded; ASVS 6.2.4), even with digits and symbols added at the end or

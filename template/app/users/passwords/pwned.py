@@ -17,17 +17,17 @@ import httpx
 logger = logging.getLogger("app.users")
 
 MAX_ANSWER = 1_000_000
-"""Bytes. A Have I Been Pwned range has about 40,000."""
+"""Maximum size of a response, in bytes. A Have I Been Pwned range has about 40,000."""
 
 _LINE = re.compile(rb"([0-9A-F]{35}):(\d{1,18})", re.IGNORECASE)
 
 
 class UnusableAnswer(Exception):
-    """The server's response is not a range. The text contains nothing from the request."""
+    """The server's response is not a range. The message contains nothing from the request."""
 
 
 class BreachCheck:
-    """Queries the server that has its ranges under *url*. Gives up after *timeout* seconds.
+    """Queries the server that serves the ranges under *url*. Gives up after *timeout* seconds.
 
     It uses the proxy in HTTPS_PROXY, often the only way to reach the internet.
     """

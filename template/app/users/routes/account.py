@@ -97,7 +97,7 @@ async def delete_me(request: Request, recent: RecentLogin, user: CurrentUser, us
 @router.get("/me/export", status_code=200, response_model=Export, dependencies=[limited_by("export")])
 async def export(recent: RecentLogin, user: CurrentUser, db: Db) -> JSONStream:
     """Export all data stored about you"""
-    # Before the first byte is sent, because nothing can be refused after that.
+    # Do this before the first byte is sent: after that, the request can no longer be rejected.
     async with separate_transaction(db) as own:
         record(own, "export", user.id)
     return JSONStream(everything_about(services_of_session(db), user))
@@ -141,7 +141,8 @@ async def request_email_change(
 ) -> Accepted:
     """Request a change of e-mail address
 
-    A link is mailed to the new address. Nothing changes until it is used. The current address gets a notice.
+    A link is mailed to the new address. Nothing changes until the link is used. A notice is mailed to the
+    current address.
     """
     await users.request_email_change(db, user, new_email=body.new_email)
     return Accepted()

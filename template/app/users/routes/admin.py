@@ -185,7 +185,7 @@ async def change_user(
 async def delete_user(admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db) -> None:
     """Delete an account permanently
 
-    It is deleted immediately.
+    The account is deleted immediately, without a grace period.
     """
     await users.delete(db, await users.require(db, user_id))
 

@@ -60,7 +60,7 @@ def install_error_handlers(app: App) -> None:
     @app.exception_handler(InvalidCredentials)
     @app.exception_handler(InactiveUser)
     async def refused(request: Request, error: InvalidCredentials | InactiveUser) -> Response:
-        # One response for all of them: telling them apart would reveal which addresses have an account.
+        # The response is the same for all of them: a difference would reveal which addresses have an account.
         users = resolve_user_manager(app)
         must_verify = users is not None and users.must_verify
         return Problem(

@@ -1,4 +1,4 @@
-"""The errors of the users routes, for the OpenAPI document: status, code, and when it is sent.
+"""The errors of the users routes, for the OpenAPI document: status, code, and when each code is sent.
 
 The responses themselves are in `error_handlers.py`.
 """
@@ -22,7 +22,7 @@ REFRESH_REFUSED = {401: {"session_ended": "The refresh token is no longer valid.
 CROSS_SITE = {
     403: {"cross_site_request": "The request comes from a page of another site, or has no Origin header."}
 }
-# Secret scanners mistake the sentences about passwords for passwords.
+# Secret scanners mistake these messages about passwords for passwords.
 WRONG_PASSWORD = {400: {"wrong_password": "The password is wrong."}}  # nosec B105 # pragma: allowlist secret
 PASSWORD_REQUIRED = {
     400: {
@@ -42,8 +42,6 @@ ACCOUNT_IN_USE = {
 }
 ACCOUNT_DISABLED = {409: {"account_disabled": "The account is disabled."}}
 MAIL_EXPIRED = {409: {"mail_expired": "The link in the e-mail has expired."}}
-UNKNOWN_MAIL = {404: "No e-mail that was set aside has this number."}
+UNKNOWN_MAIL = {404: "There is no set-aside e-mail with this number."}
 UNKNOWN_ACCOUNT = {404: "The account does not exist."}
-BUSY = {
-    503: {"busy": "Too many passwords are being checked at the moment. Retry-After says when to try again."}
-}
+BUSY = {503: {"busy": "Too many passwords are being checked. Retry-After indicates when to try again."}}

@@ -1,9 +1,9 @@
 """The pages that mailed links open, for applications without a front end. Their texts are in `pages/`.
 
 They have no scripts and load nothing from other sites. A form posts to the URL it was opened at, so the page
-does not contain the token. With `app/pages`, a successful form redirects to a page with a message, so that a
-reload does not send it again. These pages are not used if VERIFY_URL, RESET_URL, EMAIL_CHANGE_URL and
-INVITATION_URL point to your front end.
+does not contain the token. With `app/pages`, a successful form redirects to a page with a message, so that
+reloading does not submit the form again. These pages are not used if VERIFY_URL, RESET_URL, EMAIL_CHANGE_URL
+and INVITATION_URL point to your front end.
 """
 
 from hawkapi import Request

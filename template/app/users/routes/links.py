@@ -21,7 +21,7 @@ from app.web.framework.application import services_of_request
 from app.web.framework.parameters import sent_by_form
 
 _LIFETIME = 3600
-"""Seconds to fill in the form. The mailed link still works after that."""
+"""Seconds that a user has to fill in the form. The mailed link still works after that."""
 
 
 def mailed_link[Handler: Callable[..., Any]](

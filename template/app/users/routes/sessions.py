@@ -122,9 +122,9 @@ async def login_with_cookie(request: Request, users: Users, db: Db, body: Cookie
 async def refresh(body: Refresh, users: Users, db: Db) -> TokenPair:
     """Exchange a refresh token for a new pair of tokens
 
-    Store both tokens: the old refresh token works once. For a few seconds it still returns the same pair, so
-    that two tabs can refresh at the same time. Later use ends the session, because the token may have been
-    stolen.
+    Store both tokens: a refresh token works only once. For a few seconds, using it again returns the same
+    pair, so that two tabs can refresh at the same time. Any later use ends the session, because the token may
+    have been stolen.
     """
     return tokens_for(users, await users.refresh(db, body.refresh_token))
 

@@ -130,7 +130,7 @@ class App(HawkAPI):
 
     @property
     def readiness_checks(self) -> dict[str, Callable[..., Any]]:
-        """The /readyz checks, by name. Add one with `@app.readiness_check("name")`."""
+        """The /readyz checks, keyed by name. Add one with `@app.readiness_check("name")`."""
         return self._readiness_checks
 
     # Errors
@@ -232,7 +232,8 @@ class App(HawkAPI):
             await super().__call__(scope, receive, send)
         except Exception as error:
             if response_has_begun(scope):
-                # Makes the server close the connection, or the client would consider the response complete.
+                # Makes the server close the connection. Otherwise, the client would consider the response
+                # complete.
                 logger.exception("an error occurred after the response had started")
                 raise
             response = await self._response_to(CheckedRequest(scope, receive), error)

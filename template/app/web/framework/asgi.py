@@ -8,7 +8,7 @@ type Message = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
 type Application = Callable[[Any, Any, Any], Awaitable[None]]
-"""Takes scope, receive and send. Middleware wraps one application in another."""
+"""A callable that takes scope, receive and send. Middleware wraps one application in another."""
 
 BODY_CLOCK = "app.body_clock"
-"""The key in the scope of the clock that limits the time for the body (`app/web/middleware.py`)."""
+"""The scope key for the clock that limits the time for the body (`app/web/middleware.py`)."""

@@ -6,9 +6,10 @@ The framework routes the request and sends the response. In between, the endpoin
 
 1. Guards run first: `dependencies=[...]`, then parameters in the order of the handler's signature. A guard
 that comes first can reject the request before its body is read.
-2. A dependency runs once per request. One with a `yield` finishes before the response is sent. If the
-response is an error (400 or higher, raised or returned), the dependency gets an exception at its `yield`, so
-that a transaction rolls back. An error while it finishes becomes the response and is never swallowed.
+2. A dependency runs once per request. A dependency with a `yield` finishes before the response is sent. If
+the response is an error (400 or higher, raised or returned), the dependency gets an exception at its `yield`,
+so that a transaction rolls back. An error raised while a dependency finishes becomes the response and is
+never swallowed.
 3. Every exception becomes problem details (`app/web/problems.py`).
 
 Handlers that HawkAPI 0.2.0 would run incorrectly are rejected when they are registered: `handler_checks.py`.
@@ -156,8 +157,8 @@ class Endpoint:
         return found
 
     def needs(self) -> list[str]:
-        """What a request needs to pass the guards (`needs`), without those that others imply. A function in
-        `dependencies=[...]` without this mark is listed by its name."""
+        """What the guards require of a request (`needs`), without requirements that others imply. A function
+        in `dependencies=[...]` without this mark is listed by its name."""
         found: list[str] = []
         implied: set[str] = set()
 
@@ -180,7 +181,7 @@ class Endpoint:
     async def run(self, request: Request, given: Mapping[str, Any]) -> Any:
         """Resolve the dependencies, call the handler, build the response and finish the dependencies.
 
-        Raises what the handler raises."""
+        Exceptions from the handler propagate."""
         # Guards identify the route by its pattern, because one path can be written in many ways.
         request.scope["route"] = self.route
         response: Any = None
@@ -272,7 +273,7 @@ class _Resolution:
         return await value if inspect.isawaitable(value) else value
 
 
-# Wrapping a function costs more than calling it, so each is wrapped only once.
+# Wrapping a function costs more than calling it, so each function is wrapped only once.
 @lru_cache
 def _manager_of(function: Callable[..., Any]) -> Callable[..., Any]:
     return asynccontextmanager(function)
@@ -312,7 +313,7 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
             needs_body=False,
             has_cleanup_deps=False,
         ),
-        # If a handler only returns a literal, HawkAPI serves it from a cache and skips every guard.
+        # If a handler only returns a literal, HawkAPI serves that literal from a cache and skips every guard.
         "_static_response": None,
         "_trivial": False,
         "middleware": tuple(_made_once(each) for each in route.middleware or ()) or None,

@@ -55,13 +55,13 @@ _SENTENCES = [
         ),
     )
 ]
-"""Readable sentences, by the pattern of msgspec's message."""
+"""Readable sentences, keyed by a pattern that matches msgspec's message."""
 
 
 def field_errors(
     value: Any, annotation: Any, first: msgspec.ValidationError, *, name: str, strict: bool
 ) -> list[FieldError]:
-    """Everything that is wrong with *value*, which msgspec rejected for *annotation* with the error *first*.
+    """Every error in *value*, which msgspec rejected for *annotation* with the error *first*.
 
     *name*: the parameter, or `body`. *strict*: as in `msgspec.convert`.
     """
@@ -117,7 +117,7 @@ def _told(error: msgspec.ValidationError, path: str) -> Iterator[FieldError]:
 def sentence_for(message: str) -> str:
     """A readable sentence for msgspec's *message*. It does not quote the value, which may be a password.
 
-    Any other message is a sentence from your own `__post_init__`.
+    Any other message comes from your own `__post_init__`, so it is only translated.
     """
     for pattern, sentence in _SENTENCES:
         if found := pattern.match(message):

@@ -1,4 +1,4 @@
-"""Rejects handlers that HawkAPI 0.2.0 would run incorrectly. They are checked when they are registered."""
+"""Rejects handlers that HawkAPI 0.2.0 would run incorrectly, when they are registered."""
 
 import inspect
 from collections.abc import Callable, Set
@@ -91,7 +91,7 @@ def _unfilled(function: Callable[..., Any], filled: Set[str]) -> str:
 def check_describable(
     annotation: Any, what: str, schema_hook: Callable[[type], dict[str, Any]] | None = None
 ) -> None:
-    """Refuse a type that msgspec can neither check nor describe in the OpenAPI document.
+    """Reject a type that msgspec can neither check nor describe in the OpenAPI document.
 
     *schema_hook*: describes types that msgspec does not know.
     """

@@ -243,7 +243,7 @@ def _error_responses(endpoint: Endpoint, method: str) -> Errors:
 
 
 def _identifier(endpoint: Endpoint, method: str, path: str, taken: set[str]) -> str:
-    """The handler's name, with the path parameters, the method or a number if the name is taken."""
+    """The handler's name. If it is taken, the path parameters, the method or a number is added."""
     name = endpoint.handler.__name__
     parameters = "_and_".join(re.findall(r"\{(\w+)", path))
     candidates = (

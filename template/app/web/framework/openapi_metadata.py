@@ -8,7 +8,7 @@ from hawkapi.security.base import SecurityScheme
 from app.web.problems import default_code
 
 type Errors = dict[int, dict[str, str]]
-"""By status: each code, and when it is sent."""
+"""The codes and when each is sent, keyed by status."""
 
 
 def responds[F: Callable[..., Any]](
@@ -46,7 +46,7 @@ def joined(*errors: Errors) -> Errors:
 def secured_by[F: Callable[..., Any]](
     name: str, scheme: dict[str, Any], *, optional: bool = False
 ) -> Callable[[F], F]:
-    """Mark a dependency that authenticates, and give its OpenAPI security scheme."""
+    """Attach an OpenAPI security scheme to a dependency that authenticates."""
 
     def mark(function: F) -> F:
         function.__dict__["security"] = security_of(function) | {name: (scheme, optional)}

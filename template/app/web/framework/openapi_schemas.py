@@ -1,4 +1,4 @@
-"""The JSON Schemas of the OpenAPI document, so that clients generated from it have the right types.
+"""The JSON Schemas of the OpenAPI document, so that clients generated from the document have the right types.
 
 Generators disagree about `default`: openapi-typescript makes a field with a default required, although a
 request may omit it. So no field has this keyword, and defaults are in the descriptions. In responses, every

@@ -1,7 +1,7 @@
 """Reads the parameters and the body of a request. msgspec checks each one against its annotation.
 
-HawkAPI 0.2.0 does not: a missing query parameter, malformed JSON or a lone surrogate is a 500, `Meta(ge=...)`
-on a query parameter is not enforced, and a truncated upload looks complete. So an endpoint
+HawkAPI 0.2.0 does not: a missing query parameter, malformed JSON or a lone surrogate causes a 500,
+`Meta(ge=...)` on a query parameter is not enforced, and a truncated upload looks complete. So an endpoint
 (`app/web/framework/endpoint.py`) reads parameters with the functions below instead.
 """
 

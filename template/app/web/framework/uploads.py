@@ -1,6 +1,6 @@
 # pyright: reportPrivateUsage=false
 # HawkAPI has no public way to read a body with a limit other than the application's.
-"""Forms with files as a typed body, in which a route has its own limit.
+"""Reads a form with files as a typed body. Each route can have its own size limit.
 
     class NewPicture(msgspec.Struct):
         title: Annotated[str, msgspec.Meta(max_length=200)]
@@ -11,7 +11,8 @@
         user: CurrentUser, body: Annotated[NewPicture, FromMultipart(max_size=10_000_000)], db: Db
     ) -> PublicPicture: ...
 
-HawkAPI 0.2.0 keeps whole files in memory, without types and within the limit of all bodies.
+HawkAPI 0.2.0 keeps whole files in memory, ignores their content types, and applies the same size limit as to
+any other body.
 """
 
 import asyncio
@@ -37,15 +38,15 @@ from app.web.problems import Problem, invalid
 
 MULTIPART = "multipart/form-data"
 _IN_MEMORY = 1024 * 1024
-"""Bytes of a file that are kept in memory. A larger file is on disk, and is read and written in a thread."""
+"""Maximum size of a file in memory, in bytes. A larger file is on disk, and a thread reads and writes it."""
 _MAX_PARTS = 200
 _MAX_NAME = 255
 
 
 class Upload:
-    """A file of a form. It is deleted when the handler returns or fails, so save what you want to keep.
+    """A file from a form. It is deleted when the handler returns or fails, so save it if you want to keep it.
 
-    `filename` and `content_type` are what the client says. Check the content before you rely on it, and never
+    `filename` and `content_type` come from the client. Check the content before you rely on them, and never
     use the name as a path.
     """
 
@@ -53,9 +54,9 @@ class Upload:
         self.filename = filename
         self.content_type = content_type
         self.size = 0
-        """Bytes."""
+        """In bytes."""
         self.file = SpooledTemporaryFile[bytes](max_size=_IN_MEMORY)
-        """For libraries that read files. Use it in a thread: `await asyncio.to_thread(resize, it.file)`."""
+        """A file object for libraries. Use it in a thread: `await asyncio.to_thread(resize, it.file)`."""
 
     async def read(self) -> bytes:
         """The whole content, in memory."""
@@ -66,7 +67,7 @@ class Upload:
         await _in_thread(self._save, path)
 
     async def write(self, content: bytes) -> None:
-        """Add to the content. For `MultipartReader`."""
+        """Append to the content. For `MultipartReader`."""
         self.size += len(content)
         if self.size <= _IN_MEMORY:
             self.file.write(content)
@@ -91,7 +92,7 @@ class Upload:
 
 
 class ContentTypes:
-    """The types that a file may have: `Annotated[Upload, ContentTypes("image/png", "text/*")]`."""
+    """The content types that a file may have: `Annotated[Upload, ContentTypes("image/png", "text/*")]`."""
 
     def __init__(self, *accepted: str) -> None:
         self.accepted = accepted
@@ -105,9 +106,9 @@ class FromMultipart:
     """Marks a body that is a form with files: `Annotated[NewPicture, FromMultipart(max_size=10_000_000)]`."""
 
     max_size: int
-    """Bytes of the whole form. This route has this limit instead of MAX_BODY_SIZE, which text fields keep."""
+    """Maximum bytes in the whole form, instead of MAX_BODY_SIZE, which still limits the text fields."""
     seconds: float | None = None
-    """Seconds to wait for the whole form. None: BODY_TIMEOUT."""
+    """Seconds to wait for the whole form. None means BODY_TIMEOUT."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,12 @@ class _Field:
 
 
 def multipart_mark_of(annotation: Any) -> FromMultipart | None:
-    """The mark of a body parameter, if it has one."""
+    """The `FromMultipart` mark of a body parameter, if it has one."""
     return next((each for each in _parts_of(annotation) if isinstance(each, FromMultipart)), None)
 
 
 def content_types_of(annotation: Any) -> dict[str, str]:
-    """The types of the files in a form, by field, as the OpenAPI document lists them."""
+    """The content types of the files in a form, keyed by field, as the OpenAPI document lists them."""
     fields = _fields_of(annotation).items()
     return {name: ", ".join(each.types.accepted) for name, each in fields if each.types is not None}
 
@@ -136,10 +137,10 @@ def schema_of_upload(kind: Any) -> dict[str, Any]:
 
 
 class MultipartReader:
-    """Reads a form with files into a Struct. A file is stored while it arrives."""
+    """Reads a form with files into a Struct. Each file is stored as it arrives."""
 
     def __init__(self, annotation: Any, mark: FromMultipart, where: str) -> None:
-        """*where*: the route, for the message of a RouteError."""
+        """*where*: the route, for RouteError messages."""
         if _struct_in(annotation) is None:
             raise RouteError(f"{where}: a body that is marked with FromMultipart must be a msgspec.Struct.")
         self._annotation = annotation
@@ -148,7 +149,7 @@ class MultipartReader:
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncGenerator[Any]:
-        """The Struct. Its files are closed, and so deleted, at the end of the block."""
+        """Yields the Struct. Its files are closed, and thereby deleted, at the end of the block."""
         uploads: list[Upload] = []
         try:
             try:
@@ -181,10 +182,10 @@ class MultipartReader:
         return {name: self._value(name, found) for name, found in values.items()}
 
     def _begin(self, segment: MultipartSegment) -> Upload | bytearray | None:
-        """Where the content of the part goes. None: it is ignored."""
+        """Returns the object that receives the part's content, or None to ignore the part."""
         name = segment.name or ""
         field = self._fields.get(name)
-        # A browser sends a file field without a file as a file without a name.
+        # If no file was chosen, a browser sends a file without a name.
         if field is None or segment.filename == "":
             return None
         if segment.filename is None:
@@ -197,7 +198,7 @@ class MultipartReader:
         if field.types is not None and not field.types.accept(content_type):
             sentence = _("The file in {field} must have one of these types: {types}.")
             raise Problem(415, sentence.format(field=name, types=", ".join(field.types.accepted)))
-        # Some browsers send a path.
+        # Some browsers send a path instead of a name.
         filename = segment.filename.replace("\\", "/").rpartition("/")[2]
         return Upload("".join(filter(str.isprintable, filename))[:_MAX_NAME], content_type)
 
@@ -217,7 +218,7 @@ def _text(name: str, content: bytearray) -> str:
 
 
 async def _events(request: Request, mark: FromMultipart) -> AsyncGenerator[MultipartSegment | bytes]:
-    """The parts of the form, each followed by its content."""
+    """Yields the parts of the form, each followed by its content."""
     if media_type_of(request) != MULTIPART:
         raise Problem(415, "Send the body as a form with files (multipart/form-data).")
     _media_type, options = parse_options_header(request.headers.get("content-type") or "")
@@ -228,7 +229,7 @@ async def _events(request: Request, mark: FromMultipart) -> AsyncGenerator[Multi
         raise RequestEntityTooLarge(mark.max_size)
     if mark.seconds is not None and (clock := request.scope.get(BODY_CLOCK)) is not None:
         clock.allow(mark.seconds)
-    # Not strict: that mode refuses a line break after the last boundary if it arrives separately.
+    # Not strict: that mode rejects a line break after the last boundary if it arrives separately.
     with PushMultipartParser(options["boundary"], max_segment_count=_MAX_PARTS) as parser:
         async for chunk in Request(request.scope, request._receive, max_body_size=mark.max_size).stream():
             for event in parser.parse(chunk):
@@ -237,7 +238,7 @@ async def _events(request: Request, mark: FromMultipart) -> AsyncGenerator[Multi
 
 
 async def _in_thread[T](work: Callable[..., T], *arguments: Any) -> T:
-    """Run *work* in a thread. A cancelled request waits for it, because it closes the file next."""
+    """Run *work* in a thread. A cancelled request waits for the thread before it closes the file."""
     running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
         return await asyncio.shield(running)

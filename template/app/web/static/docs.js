@@ -1,4 +1,4 @@
-// Starts Swagger UI on the page that `templates/docs.html` is.
+// Starts Swagger UI on the page in `templates/docs.html`.
 "use strict";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -6,7 +6,7 @@ const followScheme = () => document.documentElement.classList.toggle("dark-mode"
 followScheme();
 dark.addEventListener("change", followScheme);
 
-// What Swagger UI lacks for screen readers: a link must not be inside a button, and every control has a name.
+// What Swagger UI lacks for screen readers: a link must not be inside a button, and every control must have a name.
 const accessible = () => ({
   wrapComponents: {
     DeepLink: (_, { React }) => ({ text }) => React.createElement("span", null, text),
@@ -16,7 +16,7 @@ const accessible = () => ({
       React.createElement("span", { role: "img", "aria-label": "Close" }, React.createElement(CloseIcon, props)),
   },
 });
-// The header of the page says what Swagger UI would.
+// The page's header shows what Swagger UI would show here.
 const withoutInfo = () => ({ wrapComponents: { InfoContainer: () => () => null } });
 
 const root = document.getElementById("docs");

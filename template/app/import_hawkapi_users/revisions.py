@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import RevisionStep
 
 LOCK_TIMEOUT = 10.0
-"""Seconds to wait for another program that writes to the database."""
+"""Seconds to wait for another program that is writing to the database."""
 
 
 @asynccontextmanager

@@ -27,7 +27,8 @@ class Observed:
 
     @property
     def route(self) -> str:
-        """The route's pattern, such as `/users/{user_id}`, known only at the end. The path may contain a token."""
+        """The route's pattern, such as `/users/{user_id}`, which contains no token, unlike the path. Known
+        only at the end."""
         route = self.scope.get("route")
         return UNMATCHED if route is None else route.path
 

@@ -46,7 +46,7 @@ from app.users.sessions import BEARER, COOKIE, IssuedSession
 from app.web import Problem, responds
 from app.web.csrf import require_same_origin
 
-# Importing it adds the limit before the routes below use it.
+# Importing this module adds the limit before the routes below use it.
 _ = limits
 router = Router(tags=[TAG])
 
@@ -202,7 +202,7 @@ async def add_passkey(
 ) -> AddedPasskey:
     """Add a passkey
 
-    From then on, logins with a password ask for a second factor. All other sessions end.
+    From then on, password logins ask for a second factor. All other sessions end.
     """
     passkey, codes = await passkeys.add(db, user, recent, body.credential, body.name)
     shown = msgspec.structs.asdict(public(passkey))

@@ -176,7 +176,7 @@ def upgrade(
 def downgrade(
     revision: Annotated[
         str,
-        typer.Argument(help="The revision to go back to, such as app@-1 (one back on your branch) or base."),
+        typer.Argument(help="Downgrade to this revision, such as app@-1 (one back on your branch) or base."),
     ],
 ) -> None:
     """Undo migrations. Data in dropped tables and columns is lost."""

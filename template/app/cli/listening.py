@@ -1,7 +1,7 @@
 """Stops listening without losing requests that are on their way. Template-owned.
 
 When a listening socket is closed, the kernel resets the connections in its queue, and Granian closes those
-that have sent nothing yet. Their clients consider themselves connected and may just have sent a request. So
+that have sent nothing yet. Their clients consider themselves connected and may have just sent a request. So
 the kernel must stop accepting connections first. Granian does not expose its sockets, so this module finds
 them among the process's open files. This works only on Linux.
 """

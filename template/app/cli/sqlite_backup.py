@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PAGES = 1024
 """The number of pages copied in one step: 4 MiB."""
 _BESIDE = ("-wal", "-shm", "-journal")
-"""The suffixes of the files in which SQLite keeps changes that are not in the database file yet."""
+"""The suffixes of the files where SQLite keeps changes that are not yet in the database file."""
 
 
 @friendly_errors

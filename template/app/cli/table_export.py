@@ -66,7 +66,7 @@ async def snapshot(settings: "Settings") -> AsyncGenerator["AsyncConnection"]:
     from sqlalchemy.ext.asyncio import create_async_engine
 
     url = make_url(settings.database_url.get_secret_value())
-    # At PostgreSQL's default isolation level, each statement sees what others committed before it.
+    # At PostgreSQL's default isolation level, each statement sees everything committed before it.
     level = "SERIALIZABLE" if url.get_backend_name() == "sqlite" else "REPEATABLE READ"
     engine = create_async_engine(url, isolation_level=level)
     try:

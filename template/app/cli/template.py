@@ -1,7 +1,7 @@
 """`app template-update`, `features`, `add` and `remove`: run the template's update tool. Template-owned.
 
-The tool is not part of this project. uv runs it from the template's repository, at the version to update to.
-The newest tool therefore merges the newest version, and a bug in an older tool does no harm.
+The tool is not part of this project. uv runs it from the template's repository, at the target version. The
+newest tool therefore merges the newest version, and a bug in an older tool does no harm.
 """
 
 import os
@@ -89,7 +89,7 @@ def template_update(
     The git tree must be clean. Exit code 1 means that something needs your attention; the output says what.
 
     More options, which the template's update tool reads:
-    --check only reports what is new and whether it would conflict (exit code 2);
+    --check only reports what is new and whether the update would conflict (exit code 2);
     --dry-run reports what the update would do, returns its exit code, and changes nothing;
     --show PATH prints what would change in one file of the project, and changes nothing;
     --continue lists the remaining conflicts, and checks and tests the project if there are none;

@@ -161,7 +161,7 @@ def show(
 @cli.command()
 @friendly_errors
 def verify(email: Email) -> None:
-    """Mark an account's e-mail address as verified. Make sure that it belongs to the owner."""
+    """Mark an account's e-mail address as verified. First make sure that the address belongs to the owner."""
     _change(email, "is verified now", is_verified=True)
 
 

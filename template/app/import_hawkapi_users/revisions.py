@@ -70,7 +70,7 @@ def lock(connection: Connection, table: str) -> None:
 
 
 def current_heads(connection: Connection, scripts: ScriptDirectory) -> tuple[list[str], list[str]]:
-    """Return the revisions in `alembic_version`: first those of this project, then unknown ones."""
+    """Return the revisions in `alembic_version`: first this project's, then unknown ones."""
     heads = MigrationContext.configure(connection).get_current_heads()
     known = {each.revision for each in scripts.walk_revisions()}
     return [each for each in heads if each in known], [each for each in heads if each not in known]

@@ -20,7 +20,7 @@ from app.mail.stored import keys_of, opened
 from app.settings import Settings
 
 SHOWN = 200
-"""How many of the newest e-mails the mailbox shows."""
+"""The number of e-mails that the mailbox shows, newest first."""
 
 
 class SentMail(NamedTuple):

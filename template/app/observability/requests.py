@@ -27,8 +27,8 @@ class Observed:
 
     @property
     def route(self) -> str:
-        """The route's pattern, such as `/users/{user_id}`, which contains no token, unlike the path. Known
-        only at the end."""
+        """The route's pattern, such as `/users/{user_id}`. Unlike the path, it contains no token. It is known
+        only after routing."""
         route = self.scope.get("route")
         return UNMATCHED if route is None else route.path
 

@@ -121,7 +121,8 @@ async def _recently_signed_in(request: Request, login: SignedIn, users: Users) -
 
 
 RecentlySignedIn = Annotated[Login, Depends(_recently_signed_in)]
-"""The login, with a recent password check. Without one, a page asks for the password and returns here."""
+"""The login, with a recent password check. Without one, a page asks for the password and then returns the
+user here."""
 
 
 @needs("a superuser")

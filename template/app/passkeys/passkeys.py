@@ -112,7 +112,7 @@ class Passkeys:
         """The options that ask for one of the user's passkeys as a second factor.
 
         Raises:
-            NoSecondFactor: the account has none.
+            NoSecondFactor: the account has no passkey.
         """
         passkeys = await self.of(db, user)
         if not passkeys:

@@ -158,7 +158,7 @@ async def ask_at_login(
 ) -> Options:
     """Ask for a passkey as the second factor of a login
 
-    The response contains the options for `navigator.credentials.get()`. Send what it returns as `credential`
+    The response contains the options for `navigator.credentials.get()`. Send its result as `credential`
     to `POST /users/login/second-factor`.
     """
     ticket, key = login_key(request)
@@ -174,7 +174,7 @@ async def ask_at_login(
 async def ask_to_confirm(login: CurrentLogin, passkeys: ThePasskeys, db: Db) -> Options:
     """Ask for a passkey to confirm the login
 
-    The response contains the options for `navigator.credentials.get()`. Send what it returns as `credential`
+    The response contains the options for `navigator.credentials.get()`. Send its result as `credential`
     to `POST /users/me/confirm/second-factor`.
     """
     return await passkeys.options_for(db, login.user, Asked("confirm", login.session.id))

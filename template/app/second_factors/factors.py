@@ -120,8 +120,7 @@ class Factor(Protocol):
     """The sentence shown if the answer is wrong, marked with `N_`."""
 
     def number_of(self, user_id: str) -> ColumnElement[int]:
-        """How many of this factor the account has, as a subquery. Only factors that have been set up
-        count."""
+        """The number of factors of this kind that the account has set up, as a subquery."""
         ...
 
     async def check(self, db: AsyncSession, user: User, answer: str, asked: Asked) -> bool:
@@ -129,7 +128,7 @@ class Factor(Protocol):
         ...
 
     async def remove(self, db: AsyncSession, user: User, item: str | None = None) -> bool:
-        """Remove this factor from the account, or only the *item* with this id. False if it does not
+        """Remove this factor from the account, or only the *item* with this id. Returns False if it does not
         exist."""
         ...
 
@@ -347,7 +346,7 @@ class Factors:
         factors.
 
         Raises:
-            NoSecondFactor: the account has none.
+            NoSecondFactor: the account has no second factor.
         """
         await lock(db, user)
         removed = await self._set_up(db, user)
@@ -375,7 +374,7 @@ class Factors:
         return codes
 
     async def _numbers(self, db: AsyncSession, user: User, factor: Factor) -> tuple[int, int]:
-        """How many of *factor* the account has, and how many factors in total."""
+        """How many factors of the kind *factor* the account has, and how many in total."""
         found = await db.execute(select(factor.number_of(user.id), self.number_of(user.id)))
         of_this, of_all = found.one()
         return of_this, of_all

@@ -22,8 +22,7 @@ def allow_poolers() -> None:
 
 
 def is_behind_pooler(url: URL) -> bool:
-    """Whether *url* says that LISTEN and prepared statements end with the transaction, because of a
-    pooler."""
+    """Whether *url* indicates a pooler, where LISTEN and prepared statements end with the transaction."""
     return url.query.get("prepared_statement_cache_size") == "0"
 
 

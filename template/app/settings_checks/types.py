@@ -162,7 +162,8 @@ def _is_redis(url: str) -> bool:
         return False
     if parts.drivername == "unix":
         return not parts.host and bool(parts.database)
-    # An unencoded @, as above. redis-py silently uses database 0 if the path is not a number.
+    # An unencoded @ ends the password early, as above. redis-py silently uses database 0 if the path is not a
+    # number.
     return bool(parts.host) and "@" not in (parts.host or "") and (parts.database or "0").isdecimal()
 
 

@@ -42,7 +42,7 @@ def fail(sentence: str) -> NoReturn:
 
 
 def friendly_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
-    """Show errors that the user can fix as one line. Other errors are bugs and keep their traceback."""
+    """Print a message instead of a traceback for errors that the user can fix. Other errors are bugs."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:

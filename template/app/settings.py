@@ -1,7 +1,8 @@
 """All settings, typed, documented and checked at startup. The environment takes precedence over `.env`.
 
-Template-owned above each seam, yours below it. Each field defines the setting of the same name in upper case
-and has an entry in `.env.example`. Read settings from `app.state.settings`, never from `os.environ`.
+Template-owned above each seam; the code below it is yours. Each field defines the setting of the same name in
+upper case and has an entry in `.env.example`. Read settings from `app.state.settings`, never from
+`os.environ`.
 """
 
 import os
@@ -65,13 +66,15 @@ MAX_IN_PRODUCTION = {
 }
 """Seconds. Browsers keep cookies for at most 400 days (RFC 6265bis, 5.5), so a session never needs more."""
 _MIN_PREFIX = {4: 8, 6: 20}
-"""By IP version. No proxy provider has a larger network: Akamai has 104.64.0.0/10 and 2600:1400::/24."""
+"""The shortest allowed prefix, by IP version. Known proxy providers use longer ones: Akamai has 104.64.0.0/10
+and 2600:1400::/24."""
 _PRIVATE = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
-"""Larger networks that the internet cannot reach (RFC 4193, RFC 4291). IPv4's largest is 10.0.0.0/8."""
+"""Networks that can be larger, because the internet cannot reach them (RFC 4193, RFC 4291). IPv4 needs no
+exception: its largest private network is 10.0.0.0/8."""
 
 
 class Settings(BaseSettings):
-    """The settings. In development, only SECRET_KEY is required."""
+    """All settings of the application. In development, only SECRET_KEY is required."""
 
     model_config = SettingsConfigDict(
         env_file_encoding="utf-8-sig",
@@ -101,7 +104,7 @@ class Settings(BaseSettings):
     ] = ""
     support_email: Annotated[
         types.EmailOrEmpty,
-        Field(description="The address for questions, shown in e-mails. Empty: none is shown."),
+        Field(description="The support address, shown in e-mails. Empty: none is shown."),
     ] = ""
     secret_key: Annotated[
         types.SecretKey,
@@ -162,7 +165,8 @@ class Settings(BaseSettings):
     database_fast_paths: Annotated[
         bool,
         Field(
-            description="Use SQLAlchemy's private API for speed. Turn off if an SQLAlchemy update breaks it."
+            description="Use SQLAlchemy's private API for speed. Turn it off if an SQLAlchemy update breaks"
+            " it."
         ),
     ] = True
     redis_url: Annotated[
@@ -175,7 +179,7 @@ class Settings(BaseSettings):
     redis_outage: Annotated[
         Literal["memory", "refuse"],
         Field(
-            description="While Redis is down: memory (each process counts separately) or refuse"
+            description="What to do while Redis is down: memory (each process counts separately) or refuse"
             " (rate-limited requests get a 503)."
         ),
     ] = "memory"
@@ -194,9 +198,7 @@ class Settings(BaseSettings):
             "resend",
             # Your own mail backends go below; template updates never touch them.
         ],
-        Field(
-            description="How e-mails are sent: to the console, by SMTP, to memory (tests), or by a provider."
-        ),
+        Field(description="How e-mails are sent: console, smtp, memory (for tests), or through a provider."),
     ] = "console"
     mail_sender: Annotated[
         types.Sender,
@@ -245,7 +247,7 @@ class Settings(BaseSettings):
     ] = ""
     aws_access_key_id: Annotated[
         str,
-        Field(description="The AWS access key. Empty: boto3 looks for one, such as the machine's role."),
+        Field(description="The AWS access key. Empty: boto3 finds one, such as the machine's role."),
     ] = ""
     aws_secret_access_key: Annotated[types.ApiKey, Field(description="The secret for AWS_ACCESS_KEY_ID.")] = (
         SecretStr("")
@@ -429,7 +431,7 @@ class Settings(BaseSettings):
     http2_enabled: Annotated[
         bool,
         Field(
-            description="Accept HTTP/2 without TLS, for use behind a proxy. Idle connections are then not"
+            description="Accept HTTP/2 without TLS, for use behind a proxy. Idle connections are then never"
             " closed."
         ),
     ] = False
@@ -447,15 +449,15 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[
         types.HostNames,
         Field(
-            description="Comma-separated host names to serve. Default: that of BASE_URL in production,"
-            " otherwise any."
+            description="Comma-separated host names to serve. Default: the host of BASE_URL in production,"
+            " otherwise any host."
         ),
     ] = Field(default_factory=_own_hosts)
     cors_origins: Annotated[
         types.Origins,
         Field(
-            description="Comma-separated origins of front ends whose pages may call this application. Cookies"
-            " work only for those on the same site as BASE_URL."
+            description="Comma-separated origins of front ends whose pages may call this application."
+            " Cookies work only for origins on the same site as BASE_URL."
         ),
     ] = []
     hsts_max_age: Annotated[
@@ -469,7 +471,7 @@ class Settings(BaseSettings):
     hsts_subdomains: Annotated[
         bool,
         Field(
-            description="Include subdomains in the HSTS header. Set it only if all of them support HTTPS:"
+            description="Include subdomains in the HSTS header. Set it only if all subdomains support HTTPS:"
             " browsers remember it for HSTS_MAX_AGE."
         ),
     ] = False
@@ -499,11 +501,11 @@ class Settings(BaseSettings):
         Field(description="The OpenTelemetry collector that traces are sent to. Empty: no traces."),
     ] = ""
     sentry_dsn: Annotated[
-        types.SentryDsn, Field(description="Where to report errors. Unset: no reports.")
+        types.SentryDsn, Field(description="The Sentry DSN to report errors to. Unset: no reports.")
     ] = None
     slow_query_ms: Annotated[
         int | None,
-        Field(ge=0, description="Log statements that take this many milliseconds or more. Unset: log none."),
+        Field(ge=0, description="Log SQL statements that take at least this many milliseconds. Unset: none."),
     ] = None
     docs_enabled: Annotated[
         bool, Field(description="Serve /docs and /openapi.json. Default: off in production, otherwise on.")
@@ -541,7 +543,7 @@ def _own_link(data: dict[str, Any], action: str) -> str:
 
 
 def _contradictory(settings: Settings) -> Iterator[str]:
-    """Reasons why *settings* contradict each other."""
+    """One message for each contradiction in *settings*."""
     if settings.secret_key in settings.secret_key_fallbacks:
         yield "SECRET_KEY_FALLBACKS: must not contain SECRET_KEY; it is for the keys that came before it."
     if settings.registration == "private" and not settings.login_requires_verification:
@@ -553,7 +555,7 @@ def _contradictory(settings: Settings) -> Iterator[str]:
 
 
 def _unsafe(settings: Settings) -> Iterator[str]:
-    """Reasons why *settings* are unsafe in production."""
+    """One message for each reason why *settings* are unsafe in production."""
     secret = settings.secret_key.get_secret_value()
     if not looks_random(secret):
         yield (

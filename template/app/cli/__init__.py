@@ -2,7 +2,7 @@
 
 `discovery.py` finds the features' commands.
 
-Importing this module needs no settings, so `app --help` always works.
+Importing this module requires no settings, so `app --help` always works.
 """
 
 # First, because the other imports are slow.
@@ -83,6 +83,7 @@ def options(
 def main() -> None:
     """The entry point that pyproject.toml names."""
     if (PROJECT / "pyproject.toml").exists():
-        # `.env` and a relative DATABASE_URL are looked up in the project, whatever the current directory is.
+        # `.env` and a relative DATABASE_URL are resolved against the project, regardless of the current
+        # directory.
         os.chdir(PROJECT)
     cli()

@@ -41,7 +41,7 @@ class LastLogin:
 
 @dataclass(frozen=True)
 class AccountDetails:
-    """An account and what belongs to it."""
+    """An account and the data that belongs to it."""
 
     id: str
     email: str
@@ -51,11 +51,11 @@ class AccountDetails:
     is_superuser: bool
     must_reset_password: bool
     is_locked: bool
-    """Too many wrong passwords: the owner needs a known browser or a new password."""
+    """True after too many wrong passwords: the owner then needs a known browser or a new password."""
     pending_email: str | None
     delete_after: datetime | None
     last_login: LastLogin | None
-    """None if the audit log has no login. Entries are kept for AUDIT_RETENTION_DAYS."""
+    """None if the audit log contains no login. Entries are kept for AUDIT_RETENTION_DAYS."""
     sessions: int
     second_factors: list[str] | None
     """None if the application has no second factors."""
@@ -69,7 +69,7 @@ class AccountDetails:
         return json.dumps(told, default=datetime.isoformat, ensure_ascii=False)
 
     def lines(self) -> list[str]:
-        """The same as text, one line for each detail."""
+        """The details as text, one per line."""
         told = {
             "E-mail": self.email,
             "ID": self.id,

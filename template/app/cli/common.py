@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parent.parent.parent
 """The directory that contains pyproject.toml."""
 INVOCATION_DIR = Path.cwd()
-"""The directory that the user's relative paths refer to."""
+"""The directory that relative paths from the user refer to."""
 
 
 UNKNOWN_REVISION = (
@@ -42,7 +42,7 @@ def fail(sentence: str) -> NoReturn:
 
 
 def friendly_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
-    """Reduce errors that the user can fix to one sentence. Other errors are bugs and keep their traceback."""
+    """Print a message instead of a traceback for errors that the user can fix. Other errors are bugs."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -93,7 +93,7 @@ def sentence_about(error: Exception) -> str | None:
         case CommandError():
             return f"{str(error).rstrip('.')}."
         case DBAPIError() if _is_already_there(error) and (migration := _migration_of(error)):
-            # asyncpg's adapter puts the class before the message.
+            # asyncpg's adapter puts the name of the class before the message.
             return ALREADY_THERE.format(migration, str(error.orig).rpartition("'>: ")[2])
         case DBAPIError() if _is_not_migrated(error):
             return "The database is missing or its tables are out of date: run `uv run app db upgrade`."
@@ -144,7 +144,7 @@ def sqlite_file(settings: "Settings") -> Path | None:
 
 
 def missing_file(settings: "Settings") -> str:
-    """A message if the SQLite file is missing, otherwise empty. Opening it would create an empty file."""
+    """A message if the SQLite file is missing, otherwise empty. Opening a missing file would create it."""
     file = sqlite_file(settings)
     if file is None or file.exists():
         return ""
@@ -159,7 +159,8 @@ def require_database(settings: "Settings") -> None:
 
 @asynccontextmanager
 async def application() -> AsyncGenerator["App"]:
-    """The application with its services. It is not started: no inline worker runs, no request is served."""
+    """The application and its services. It is not started: it runs no inline worker and serves no
+    requests."""
     from app.main import create_app
     from app.settings import load_settings
 

@@ -1,4 +1,4 @@
-"""Copies all tables of one database to another, and converts what SQLite and PostgreSQL store differently.
+"""Copies all tables to another database, and converts values that SQLite and PostgreSQL store differently.
 
 Template-owned; `database_copy.py` is the command. Everything happens in one transaction on the new database.
 """
@@ -37,7 +37,7 @@ from app.cli.table_export import snapshot, stored_table
 from app.settings import Settings
 
 type Tell = Callable[[int, int], None]
-"""Called with the number of rows just copied and the number in the whole database."""
+"""Called with the number of rows just copied and the total number in the database."""
 
 _BATCH = 1000
 """Rows."""
@@ -62,7 +62,7 @@ WHERE sequence IS NOT NULL
 
 
 class CopyFailed(Exception):
-    """The message says why, and what to do."""
+    """The copy failed. The message explains why and what to do."""
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Tally:
     def add(self, row: Sequence[Any], columns: TableClause) -> None:
         """Count a row.
 
-        The result is the same for both databases, even if the types of the row's values differ.
+        The result is the same for both databases, even if they return the row's values as different types.
         """
         values = [
             json.loads(value) if isinstance(each.type, _JsonText) and value else _comparable(value)
@@ -102,10 +102,10 @@ async def first_with_rows(settings: Settings) -> str | None:
 
 
 async def copy_all(settings: Settings, target: Settings, tell: Tell) -> dict[str, Tally]:
-    """Copy all rows to the migrated database of *target*. Returns the tally of each table.
+    """Copy all rows to the database of *target*, which must be migrated. Returns each table's tally.
 
     Raises:
-        CopyFailed: the new database is unchanged.
+        CopyFailed: the copy failed, and the new database is unchanged.
     """
     engine = create_async_engine(target.database_url.get_secret_value())
     try:
@@ -165,7 +165,7 @@ async def _copy_tables(
     tallies = {name: Tally() for name in sources}
     for name, source in sources.items():
         kinds = {each.name: targets[name].columns[each.name].type for each in source.columns}
-        # A migration may have inserted rows that the old database has too.
+        # A migration may have inserted rows that also exist in the old database.
         await new.execute(targets[name].delete())
         try:
             async for rows in _batches(old, source):
@@ -206,9 +206,9 @@ async def _tally(connection: AsyncConnection, stored: TableClause) -> Tally:
 
 @asynccontextmanager
 async def _without_foreign_keys(connection: AsyncConnection) -> AsyncGenerator[None]:
-    """Suspend foreign keys: rows are copied in any order, and rows of a table may refer to each other."""
+    """Suspend foreign keys, because rows are copied in any order and may refer to rows of the same table."""
     if connection.dialect.name == "sqlite":
-        # SQLite ignores foreign keys unless it is asked to check them.
+        # SQLite enforces foreign keys only if that is turned on.
         yield
         broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).mappings().first()
         if broken:
@@ -231,7 +231,7 @@ async def _without_foreign_keys(connection: AsyncConnection) -> AsyncGenerator[N
 
 
 async def _set_sequences(connection: AsyncConnection) -> None:
-    """Make sequences continue after the copied ids. SQLite does so by itself."""
+    """Make sequences continue after the copied ids. SQLite does this by itself."""
     if connection.dialect.name == "postgresql":
         for statement in (await connection.scalars(text(_SEQUENCES))).all():
             await connection.exec_driver_sql(statement)
@@ -245,7 +245,7 @@ class _JsonText(TypeDecorator[str]):
 
 
 class _CastJson(_JsonText):
-    """The same for a database that does not store JSON as text."""
+    """JSON as text, for a database that does not store it as text."""
 
     cache_ok = True
 

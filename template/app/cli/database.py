@@ -58,7 +58,7 @@ def create_database(settings: "Settings") -> None:
     file = sqlite_file(settings)
     if file is not None and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite would make it readable by everyone. Its journal files get the same mode.
+        # SQLite would make the file readable by everyone. Its journal files get the same mode.
         file.touch(OWNER_ONLY)
 
 
@@ -95,17 +95,17 @@ async def _exists(url: "URL") -> bool:
 
 
 def revision_files(settings: "Settings") -> "ScriptDirectory":
-    """The revisions in the project's files."""
+    """The revisions defined in the project's files."""
     from alembic.script import ScriptDirectory
 
     return ScriptDirectory.from_config(alembic_config(settings))
 
 
 async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") -> str:
-    """A sentence that says why the database cannot be used yet and what to run. Empty if it is migrated.
+    """Why the database cannot be used yet, and the command to run. Empty if the database is migrated.
 
-    A database with a revision that no file has is usable. A newer version migrated it, and instances of this
-    version may still run, restart, or replace the newer version after it failed.
+    A database is usable even if no file defines its revision. A newer version migrated it, and instances of
+    this version may still be running, restart, or replace the newer version if that fails.
     """
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
@@ -176,7 +176,7 @@ def upgrade(
 def downgrade(
     revision: Annotated[
         str,
-        typer.Argument(help="The revision to go back to, such as app@-1 (one back on your branch) or base."),
+        typer.Argument(help="Downgrade to this revision, such as app@-1 (one back on your branch) or base."),
     ],
 ) -> None:
     """Undo migrations. Data in dropped tables and columns is lost."""
@@ -223,7 +223,7 @@ def current() -> None:
 def tables(
     as_json: Annotated[bool, typer.Option("--json", help="Print the tables as JSON.")] = False,
 ) -> None:
-    """List the tables, each with its feature and its number of rows."""
+    """List the tables with their features and row counts."""
     from app.database import Base
     from app.main import load_features
     from app.settings import load_settings

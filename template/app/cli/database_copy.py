@@ -30,7 +30,7 @@ def copy_to(
         ),
     ],
 ) -> None:
-    """Copy all data to another database, from SQLite to PostgreSQL or back, and compare every row.
+    """Copy all data to another database, from SQLite to PostgreSQL or vice versa, and compare every row.
 
     Stop the application first: changes made in the meantime are not copied. If anything fails, the new
     database stays empty.
@@ -74,7 +74,7 @@ def copy_to(
 
 
 def _settings_for(url: str) -> "Settings":
-    """The settings with *url* as DATABASE_URL. It passes the same checks."""
+    """The settings with *url* as DATABASE_URL, which is checked like any other."""
     from app.settings import SettingsError, load_settings
 
     with _environment("DATABASE_URL", url):

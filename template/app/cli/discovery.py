@@ -19,7 +19,7 @@ _OPTIONS_OF_APP = {"install_completion", "show_completion"}
 
 
 class CommandsOfFeatures(TyperGroup):
-    """The commands in `app.cli`, then those of the features, sorted by name.
+    """The commands in `app.cli`, then the features' commands, sorted by name.
 
     If both have a command with the same name, `app.cli` wins.
     """

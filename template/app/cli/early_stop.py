@@ -1,4 +1,4 @@
-"""Ends `app serve` and `app worker` with exit code 0 if SIGTERM arrives before they have started to work.
+"""Ends `app serve` and `app worker` with exit code 0 if SIGTERM arrives before they have started working.
 Template-owned.
 
 `app/cli/__init__.py` imports this module first, because the other imports take most of a second. Until a
@@ -11,7 +11,7 @@ import sys
 
 
 def _end(*_: object) -> None:
-    # SystemExit would be lost during an import's clean-up. Nothing is open yet that needs closing.
+    # An import's clean-up could swallow SystemExit. Nothing that needs closing is open yet.
     os._exit(0)
 
 

@@ -1,9 +1,9 @@
-"""Ends listening without losing a request that is on its way. Template-owned.
+"""Stops listening without losing requests that are on their way. Template-owned.
 
 When a listening socket is closed, the kernel resets the connections in its queue, and Granian closes those
-that have sent nothing yet. Their clients consider themselves connected and may just have sent a request. So
-the kernel must stop opening connections before that. Granian keeps its sockets to itself, so they are found
-among the open files of this process. Only Linux can do this.
+that have sent nothing yet. Their clients consider themselves connected and may have just sent a request. So
+the kernel must stop accepting connections first. Granian does not expose its sockets, so this module finds
+them among the process's open files. This works only on Linux.
 """
 
 import ctypes
@@ -23,20 +23,21 @@ FILTER = (
     (0x06, 0, 0, 0),  # drop the packet
     (0x06, 0, 0, 0xFFFFFFFF),  # otherwise accept it
 )
-"""A program for the kernel (linux/filter.h): code, jump if true, jump if false, operand."""
+"""A socket filter for the kernel (linux/filter.h): code, jump if true, jump if false, operand."""
 
 
 def ignore_new_connections() -> set[int]:
-    """Let the kernel open no further connection to this process. Returns the ports that it listens on.
+    """Make the kernel drop new connections to this process. Returns the ports that the process listens on.
 
-    A client that connects now tries again after a second, and is refused if the socket is closed by then.
+    A client that connects now tries again after a second. Its connection is refused if the socket is closed
+    by then.
     """
     instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in FILTER))
     program = struct.pack("HP", len(FILTER), ctypes.addressof(instructions))
     ports = set[int]()
     for each in _sockets():
         if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            # A sandbox may lack filters.
+            # A sandbox may not support filters.
             with suppress(OSError):
                 each.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
             ports.add(each.getsockname()[1])
@@ -44,7 +45,7 @@ def ignore_new_connections() -> set[int]:
 
 
 def has_unread(ports: set[int]) -> bool:
-    """Whether Granian has yet to accept a connection to one of *ports*, or to read what a client has sent."""
+    """Whether Granian has yet to accept a connection to one of *ports*, or to read data from a client."""
     unread = select.poll()
     for each in _sockets():
         if each.getsockname()[1] in ports:
@@ -53,14 +54,14 @@ def has_unread(ports: set[int]) -> bool:
 
 
 def _sockets() -> Iterator[socket.socket]:
-    """The TCP sockets of this process, each until the next one."""
+    """The TCP sockets of this process. Each can be used only until the next one is requested."""
     for descriptor in os.listdir("/proc/self/fd") if sys.platform == "linux" else ():
-        # Most are not sockets, and others may be closed just now.
+        # Most open files are not sockets, and some may be closed in the meantime.
         with suppress(OSError):
             each = socket.socket(fileno=int(descriptor))
             try:
                 if each.family in (socket.AF_INET, socket.AF_INET6) and each.type == socket.SOCK_STREAM:
                     yield each
             finally:
-                # Its owner closes it.
+                # The socket's owner closes it.
                 each.detach()

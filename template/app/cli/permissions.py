@@ -45,7 +45,7 @@ def _files_with_secrets(settings: "Settings") -> list[Path]:
 
 
 def _tighten(path: Path) -> bool:
-    """Remove other users' access to *path*. Returns whether they had access and no longer have it."""
+    """Remove other users' access to *path*. Returns whether this took access away from them."""
     status = path.stat()
     is_ours = (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
     # A file with another owner or group is shared on purpose, for example with a service that needs it to

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 type _State = Literal["with SECRET_KEY", "encrypted again", "with an earlier secret", "unreadable"]
 _BATCH = 500
-"""Rows per transaction. On SQLite, nobody else can write during one."""
+"""Rows per transaction. On SQLite, a transaction blocks all other writers."""
 
 
 @friendly_errors
 def reseal(
-    check: Annotated[bool, typer.Option("--check", help="Change nothing, only count.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only count, and change nothing.")] = False,
 ) -> None:
     """Use SECRET_KEY to re-encrypt values encrypted with the secrets in SECRET_KEY_FALLBACKS.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Public on purpose.
 PASSWORD = "only for development"  # noqa: S105  # nosec B105 # pragma: allowlist secret
-"""The password of every account."""
+"""The password of every sample account."""
 ADMINISTRATOR = "admin@example.com"
 
 _FIRST_NAMES = ("ada", "grace", "alan", "edsger", "barbara", "donald", "frances", "ken", "radia", "tim")
@@ -52,7 +52,7 @@ def seed() -> None:
 
 
 def add_sample_data(settings: "Settings") -> None:
-    """Add the data unless it is already there, and print how to log in. See `seed`."""
+    """Add the sample data unless it already exists, and print how to log in. See `seed`."""
     if settings.environment != "development":
         fail(
             f"Sample data is for development, and ENVIRONMENT is {settings.environment}. Everyone knows the"

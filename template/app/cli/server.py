@@ -1,4 +1,4 @@
-"""`app dev`, `app serve` and `app worker`: the processes of the application."""
+"""`app dev`, `app serve` and `app worker`: the application's processes."""
 
 import asyncio
 import logging
@@ -101,9 +101,9 @@ def serve(
 
 
 def worker() -> None:
-    """Send e-mail from the outbox, delete expired data and run the scheduled tasks. Several workers may run.
+    """Send e-mail from the outbox, delete expired data and run the scheduled tasks.
 
-    It waits until the database exists and is migrated."""
+    Several workers may run at once. Each waits until the database exists and is migrated."""
     asyncio.run(_work())
 
 
@@ -114,7 +114,7 @@ async def _work() -> None:
     from app.settings import load_settings
 
     settings = load_settings()
-    # Report a missing feature now, not only once the database is available.
+    # Report a missing feature now, before waiting for the database.
     load_features()
     keep_private(settings)
     logs.configure(settings)
@@ -254,7 +254,7 @@ def _end_with_the_terminal(server: "AbstractServer[Any]") -> None:
     def stop(*_: object) -> None:
         server.signal_handler_interrupt()  # pyright: ignore[reportUnknownMemberType]  # has no types
 
-    # Granian sets its own handlers at the start, just before this hook.
+    # Granian installs its own handlers at startup, just before this hook.
     @server.on_startup
     def set_handler() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else stop)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PAGES = 1024
 """The number of pages copied in one step: 4 MiB."""
 _BESIDE = ("-wal", "-shm", "-journal")
-"""The suffixes of the files in which SQLite keeps changes that are not in the database file yet."""
+"""The suffixes of the files where SQLite keeps changes that are not yet in the database file."""
 
 
 @friendly_errors
@@ -32,7 +32,7 @@ def backup(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write the copy.")],
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
 ) -> None:
-    """Copy the SQLite database to a file, while the application runs.
+    """Copy the SQLite database to a file while the application is running.
 
     The copy is a verified snapshot. Only you can read it. It contains everything, so protect it like the
     database.
@@ -124,7 +124,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _opened(file: Path) -> sqlite3.Connection:
-    """A connection that never creates *file*."""
+    """A connection to *file* that fails if the file does not exist."""
     return sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True, timeout=10, isolation_level=None)
 
 
@@ -167,7 +167,7 @@ def _require_stopped(database: Path) -> None:
 
 
 def _take_over_permissions(database: Path, part: Path) -> None:
-    """Give *part* the owner and the mode of *database*: a service that runs as another user may need it."""
+    """Give *part* the owner and mode of *database*, because another user's service may need access."""
     if not database.exists() or os.name == "nt":
         return
     status = database.stat()
@@ -188,7 +188,7 @@ def _set_aside(database: Path) -> Path | None:
         with suppress(FileNotFoundError):
             Path(f"{database}{suffix}").rename(f"{kept}{suffix}")
     try:
-        # With a hard link, a file with the database's name exists at every moment.
+        # A hard link ensures that a file with the database's name always exists.
         kept.hardlink_to(database)
     except OSError:
         database.rename(kept)

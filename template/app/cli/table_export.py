@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 STDOUT = "-"
-"""As a file name, it means standard output."""
+"""As a file name, this means standard output."""
 
 type _Write = Callable[[dict[str, Any]], None]
 """Writes an object as one line."""
@@ -45,7 +45,7 @@ def export(
 
     A line with "table" and "columns" starts a table and gives the type of each column. A line with "table"
     and "row" is a row. Times are ISO 8601, in UTC if they have no offset. Bytes are base64. Numbers that JSON
-    lacks are text.
+    cannot represent are text.
     """
     from app.settings import load_settings
 
@@ -61,12 +61,12 @@ def export(
 
 @asynccontextmanager
 async def snapshot(settings: "Settings") -> AsyncGenerator["AsyncConnection"]:
-    """A connection that sees the database as it is now, whatever others commit later."""
+    """A connection that sees the database as it is now, regardless of later commits."""
     from sqlalchemy import make_url
     from sqlalchemy.ext.asyncio import create_async_engine
 
     url = make_url(settings.database_url.get_secret_value())
-    # At PostgreSQL's default isolation level, each statement sees what others committed before it.
+    # At PostgreSQL's default isolation level, each statement sees everything committed before it.
     level = "SERIALIZABLE" if url.get_backend_name() == "sqlite" else "REPEATABLE READ"
     engine = create_async_engine(url, isolation_level=level)
     try:
@@ -80,7 +80,7 @@ async def snapshot(settings: "Settings") -> AsyncGenerator["AsyncConnection"]:
 
 
 async def _export(settings: "Settings", names: list[str], write: _Write) -> dict[str, int]:
-    """Write the tables *names*, and return how many rows each has."""
+    """Write the tables in *names*, and return how many rows each has."""
     async with snapshot(settings) as connection:
         return await connection.run_sync(_export_tables, names, write)
 

@@ -1,4 +1,4 @@
-"""`app tasks`: the scheduled tasks of the application."""
+"""`app tasks`: the application's scheduled tasks."""
 
 import asyncio
 from datetime import datetime
@@ -42,7 +42,7 @@ def tasks(
 
 @cli.command()
 @friendly_errors
-def run(name: Annotated[str, typer.Argument(help="As `app tasks` shows it.")]) -> None:
+def run(name: Annotated[str, typer.Argument(help="The task's name, as `app tasks` shows it.")]) -> None:
     """Run a task now. Its schedule does not change."""
     asyncio.run(_run(name))
     typer.echo(f"{name} has run.")

@@ -1,7 +1,7 @@
 """`app template-update`, `features`, `add` and `remove`: run the template's update tool. Template-owned.
 
-The tool is not part of this project. uv runs it from the template's repository, at the version to update to.
-The newest tool therefore merges the newest version, and a bug in an older tool does no harm.
+The tool is not part of this project. uv runs it from the template's repository, at the target version. The
+newest tool therefore merges the newest version, and a bug in an older tool does no harm.
 """
 
 import os
@@ -47,14 +47,14 @@ Export = Annotated[
 
 
 _WRONG_USAGE = 2
-"""The exit code of Typer and uv for an error, and of the tool's `--check` for a new version."""
+"""The exit code that Typer and uv use for an error, and `--check` for a new version."""
 
 
 class CommandOfTheTool(TyperCommand):
     """A command whose exit code 2 never means a wrong option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments as Typer does."""
+        """Parse the arguments as Typer does, but exit with 1 if they are wrong."""
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
@@ -89,10 +89,10 @@ def template_update(
     The git tree must be clean. Exit code 1 means that something needs your attention; the output says what.
 
     More options, which the template's update tool reads:
-    --check only reports what is new and whether it would conflict (exit code 2);
-    --dry-run reports what the update would do, with its exit code, and changes nothing;
+    --check only reports what is new and whether the update would conflict (exit code 2);
+    --dry-run reports what the update would do, returns its exit code, and changes nothing;
     --show PATH prints what would change in one file of the project, and changes nothing;
-    --continue says which conflicts are left, and checks and tests the project if none is;
+    --continue lists the remaining conflicts, and checks and tests the project if there are none;
     --json prints data to standard output, and messages to standard error;
     --answers NAME=VALUE changes an answer, such as docker=false, and keeps the version;
     --yes migrates the database without asking;

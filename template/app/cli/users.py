@@ -32,7 +32,7 @@ async def _transaction() -> AsyncGenerator[tuple["UserManager", "AsyncSession"]]
 
     async with application() as app, app.state.db.session() as db:
         act_as(db, "cli")
-        # Rate limits are for strangers, and a command must not need Redis.
+        # Rate limits guard against strangers, and a command must not need Redis.
         app.state.users.limits = None
         yield app.state.users, db
 
@@ -161,7 +161,7 @@ def show(
 @cli.command()
 @friendly_errors
 def verify(email: Email) -> None:
-    """Mark an account's e-mail address as verified. Make sure that it belongs to the owner."""
+    """Mark an account's e-mail address as verified. First make sure that the address belongs to the owner."""
     _change(email, "is verified now", is_verified=True)
 
 
@@ -323,7 +323,7 @@ async def _end_every_session() -> int:
 @friendly_errors
 def audit(
     account: Annotated[
-        str, typer.Argument(help="An e-mail address, or the ID of a deleted account. Default: all.")
+        str, typer.Argument(help="An e-mail address, or the ID of a deleted account. Default: all accounts.")
     ] = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="The maximum number of entries.")] = 50,
 ) -> None:

@@ -1,6 +1,6 @@
 # pyright: reportPrivateUsage=false, reportUnknownMemberType=false
 # Granian has no types, and no public API for what happens when a process ends.
-"""What `app serve` adds to Granian's processes: they drain before they stop, end with their parent, and are
+"""What `app serve` adds to Granian's processes: they drain before they stop, exit with their parent, and are
 replaced whenever they are killed. Template-owned; change the times as you like.
 """
 
@@ -19,22 +19,24 @@ from app.cli.listening import has_unread, ignore_new_connections
 from app.web.framework.asgi import Application, Message
 
 DRAINING = 1.0
-"""Seconds between SIGTERM and the last new connection. Clients meanwhile learn that their connections close,
-and load balancers that /readyz is 503."""
+"""Seconds after SIGTERM during which new connections are still accepted. Meanwhile, clients learn that their
+connections are closing, and load balancers see /readyz return 503."""
 LAST_REQUESTS = 0.3
-"""Seconds that a client which has just connected then has for its request. Idle connections are closed after
-that."""
+"""Seconds after DRAINING in which a client that has just connected can send its request. Idle connections are
+closed after that."""
 READING = 1.5
-"""The maximum number of seconds that a busy process then needs to read these requests."""
+"""The maximum number of seconds after LAST_REQUESTS to wait for a busy process to read these requests."""
 GRACE = 33
-"""Seconds from SIGTERM until a process whose requests still run is killed: all of the above and 30 s, the
-default of REQUEST_TIMEOUT. Without a limit, a request that hangs would keep it alive forever."""
+"""Seconds after SIGTERM before a process that is still handling requests is killed: all of the above plus 30
+seconds, the default REQUEST_TIMEOUT. Without a limit, a hanging request would keep the process alive
+forever."""
 PARENT_CHECK = 0.2
-"""Seconds between looks whether the main process still exists."""
+"""Seconds between checks that the main process still exists."""
 
 
 def load(target: str) -> Application:
-    """The application for Granian, in a process of its own. Its name, *target*, is in `server.py`."""
+    """Load the application in one of Granian's processes. `server.py` passes *target*, which is not needed
+    here."""
     from app.asgi import app
 
     # Not `os.getppid()`: the main process may have ended since it started this one.
@@ -46,7 +48,7 @@ def load(target: str) -> Application:
 class RespawningServer(MPServer):
     """A server that replaces a killed process, however often that happens.
 
-    Granian takes two exits within 5.5 seconds for a crash loop and stops all processes. That is right for a
+    Granian treats two exits within 5.5 seconds as a crash loop and stops all processes. That is right for a
     process that cannot start, but the kernel may also kill two healthy ones when memory runs out.
     """
 
@@ -58,11 +60,12 @@ class RespawningServer(MPServer):
 
 
 class _Draining:
-    """Once SIGTERM has arrived, closes each connection after its next response, and stops when no request is
-    on its way anymore.
+    """After SIGTERM, closes each connection after its next response, and stops the process once no more
+    requests are on their way.
 
-    Granian alone closes idle connections at once, just when a client may send a request, and forgets to close
-    a connection that opened in that moment: it then waits for its client until the process is killed.
+    By itself, Granian closes idle connections at once, even if a client is about to send a request. It also
+    fails to close a connection that opens at that moment, and waits for that client until the process is
+    killed.
     """
 
     def __init__(self, app: Application) -> None:
@@ -71,7 +74,7 @@ class _Draining:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            # Granian has set its own handlers before.
+            # Granian has already installed its own handlers.
             with suppress(NotImplementedError):
                 asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._begin)
         elif self._drains and scope["type"] == "http":
@@ -84,7 +87,7 @@ class _Draining:
     def _begin(self) -> None:
         if not self._drains:
             self._drains = True
-            # A task that nothing refers to may be collected.
+            # A task that nothing refers to may be garbage-collected.
             self._draining = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
@@ -100,7 +103,7 @@ class _Draining:
 
 
 def _closing(send: Any, scope: Any) -> Any:
-    # HTTP/2 has no such header (RFC 9113, section 8.2.2), and Granian ends its connections properly.
+    # HTTP/2 has no Connection header (RFC 9113, section 8.2.2), and Granian closes its connections properly.
     if scope["http_version"].startswith("2"):
         return send
 
@@ -120,10 +123,10 @@ async def _unready(send: Any) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Stop as after SIGTERM when the main process is gone: it was killed, and the next one needs the port."""
+    """Stop once the main process is gone, because the next one needs the port."""
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK)
-    # Not SIGTERM: the port must be free at once.
+    # Not SIGTERM, which starts draining: the port must be free at once.
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE)
     os.kill(os.getpid(), signal.SIGKILL)

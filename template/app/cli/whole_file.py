@@ -1,4 +1,4 @@
-"""Writes a file that only its owner can read, completely or not at all. Template-owned."""
+"""Atomically writes a file that only its owner can read. Template-owned."""
 
 import os
 from collections.abc import Generator
@@ -12,14 +12,14 @@ from app.cli.permissions import OWNER_ONLY
 
 @contextmanager
 def whole_file(path: Path, *, replace: bool = False) -> Generator[Path]:
-    """A file to write in the block. It is renamed to *path* at the end. If the block raises, it is deleted.
+    """A file to write to. It is renamed to *path* at the end of the block, or deleted if the block raises.
 
     Ends the command with a message if *path* cannot be written, or if it exists and *replace* is false.
     """
     if os.path.lexists(path) and not replace:
         fail(f"{path} already exists, and existing files are not overwritten. Choose another file.")
     with explained(path):
-        # Keep the suffix, because git may ignore only files that have it.
+        # Keep the suffix, because git may ignore files by their suffix.
         number, name = mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=path.suffix)
         os.close(number)
     part = Path(name)

@@ -13,7 +13,7 @@ __all__ = ["LoginCodeRefused", "LoginCodes", "install"]
 REQUIRES = ("users",)
 """Features that must be installed before this one."""
 
-# Importing it adds the notices.
+# Importing this module adds the notices.
 _ = notices
 
 

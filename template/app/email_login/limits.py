@@ -1,5 +1,5 @@
 """The rate limits of logins with a mailed code, added to the table in `app/users/rate_limits.py`. Change the
-numbers freely."""
+numbers as you like."""
 
 from app.users.rate_limits import LIMITS, Limit
 

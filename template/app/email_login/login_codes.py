@@ -4,10 +4,10 @@ A request has an id and a key, which only the client gets, and a code, which is 
 needs all three. The code is valid for ten minutes, works once, and works only in the browser that requested
 it. Five wrong codes end the request. A code replaces the password, not the second factor (ASVS 6.3.6).
 
-A new request does not end earlier ones. Otherwise anyone who knows an address could keep its owner out by
-requesting codes again and again. An account has at most three open requests, and the oldest ends first,
-because people look at the newest e-mail. A request that ended this way still counts attempts. Otherwise
-addresses without an account could be recognized, because their requests never end early.
+A new request does not invalidate earlier ones. Otherwise, anyone who knows an address could keep its owner
+out by requesting codes again and again. An account can have at most three open requests. A fourth invalidates
+the oldest, because people look at the newest e-mail. An invalidated request still counts attempts. Otherwise,
+addresses without an account could be recognized, because their requests are never invalidated early.
 
 You may change the limits below, within ASVS 6.5.5 (ten minutes). Keep these rules: do the same work with and
 without an account, count an attempt before checking the code, lock the account before its request, and let
@@ -36,11 +36,12 @@ from app.users.typed_codes import in_groups, letters_of, new_code
 LASTS = timedelta(minutes=10)
 MAX_TRIES = 5
 MAX_OPEN = 3
-"""Maximum open requests per account. Simultaneous requests may leave more, but `request_login_code` limits
-them.
+"""The maximum number of open requests per account. Simultaneous requests may exceed it, but
+`request_login_code` limits them.
 """
 LENGTH = 8
-"""34 bits. Within `wrong_login_code`, a year of guesses at one account has a chance of one in a million."""
+"""34 bits. Within the `wrong_login_code` limit, a year of guessing has a one-in-a-million chance per
+account."""
 METHOD = "email"
 """The name of this login method in the audit log."""
 

@@ -26,10 +26,11 @@ class LoginCode(Base):
     user_id: Mapped[str | None] = mapped_column(
         String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
-    """The account that the code logs in to. None if no code was mailed, or if newer requests ended this one.
+    """The account that the code logs in to. None if no code was mailed, or if newer requests invalidated this
+    one.
     """
     password_version: Mapped[int] = mapped_column(Integer)
-    """The user's `password_version` when the code was requested. A new password or address ends the
+    """The user's `password_version` when the code was requested. A new password or address invalidates the
     request."""
     user_agent: Mapped[str] = mapped_column(String(512))
     tries: Mapped[int] = mapped_column(Integer, default=0)

@@ -1,4 +1,4 @@
-"""The notice about wrong codes. Change the words freely."""
+"""The notice about wrong codes. Change the wording as you like."""
 
 from app.i18n import N_
 from app.users.emails import NOTICES_OF_FEATURES, Notice

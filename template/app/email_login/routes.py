@@ -27,7 +27,7 @@ from app.users.sessions import BEARER, COOKIE, IssuedSession
 from app.web import Problem, responds
 from app.web.csrf import require_same_origin
 
-# Importing it adds the limits before the routes below use them.
+# Importing this module adds the limits before the routes below use them.
 _ = limits
 router = Router(prefix="/login/email", tags=["sessions"])
 
@@ -70,7 +70,7 @@ async def log_in_with_code(
 ) -> LoggedIn:
     """Log in with a mailed code
 
-    `request_id` is from the response to the request for the code.
+    `request_id` comes from the response to the request for the code.
     """
     answer = Answer(request_id, login_key(request, name=LOGIN_CODE)[1], body.code, BEARER)
     return logged_in(users, await _log_in(request, answer, codes, users, db))

@@ -1,6 +1,6 @@
 """Request a code by e-mail, and log in with it.
 
-The request's id and key are only in a cookie that scripts cannot read.
+The request's id and key exist only in a cookie that scripts cannot read.
 """
 
 from typing import Annotated

@@ -22,7 +22,7 @@ from app.settings import Settings, load_settings
 from app.users import User
 
 FIRST = "users_0001"
-"""This revision creates the library's table, so the import records it as applied."""
+"""This revision creates the library's table, so the import only records it as applied."""
 
 cli = typer.Typer()
 
@@ -67,7 +67,7 @@ def import_hawkapi_users(
 def _require_database(settings: Settings) -> None:
     """End the command if the SQLite file is missing.
 
-    It does not suggest creating a database, because a new one would be the wrong one.
+    The message does not suggest creating a database, because the import needs the old one.
     """
     url = make_url(settings.database_url.get_secret_value())
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
@@ -96,7 +96,7 @@ async def _import(settings: Settings, table: str, applied: list[str]) -> None:
 
 
 def _make_plan(connection: Connection, settings: Settings, table: str, applied: list[str]) -> _Plan:
-    """Decide what the import of *table* will do. Ends the command if it cannot be imported."""
+    """Decide what the import of *table* will do. Ends the command if the table cannot be imported."""
     scripts = ScriptDirectory.from_config(alembic_config(settings))
     known, unknown = revisions.current_heads(connection, scripts)
     if known and unknown:

@@ -1,4 +1,4 @@
-"""Check the users table of the hawkapi-users library, then turn it into this application's.
+"""Check the users table of the hawkapi-users library, then convert it into this application's.
 
 Template-owned. Only `app import-hawkapi-users` uses this module.
 """
@@ -130,7 +130,7 @@ def inspect_table(connection: Connection, table: str) -> Inspection:
 
 
 def import_table(connection: Connection, inspection: Inspection) -> None:
-    """Bring the inspected table to the state that `users_0001` creates, in the caller's transaction.
+    """Bring the inspected table into the state that `users_0001` creates, in the caller's transaction.
 
     Raises:
         ValueError: the table has no unique index on email, so it was not inspected.

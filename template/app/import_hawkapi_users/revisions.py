@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import RevisionStep
 
 LOCK_TIMEOUT = 10.0
-"""Seconds to wait for another program that writes to the database."""
+"""Seconds to wait for another program that is writing to the database."""
 
 
 @asynccontextmanager
@@ -70,7 +70,7 @@ def lock(connection: Connection, table: str) -> None:
 
 
 def current_heads(connection: Connection, scripts: ScriptDirectory) -> tuple[list[str], list[str]]:
-    """Return the revisions in `alembic_version`: first those of this project, then unknown ones."""
+    """Return the revisions in `alembic_version`: first this project's, then unknown ones."""
     heads = MigrationContext.configure(connection).get_current_heads()
     known = {each.revision for each in scripts.walk_revisions()}
     return [each for each in heads if each in known], [each for each in heads if each not in known]

@@ -1,7 +1,7 @@
 """Mail backends: the console, an SMTP server, a provider or a list in memory. `MAIL_BACKEND` selects one.
 
 Template-owned. To add a backend, write a class with `name`, `send` and `close`, and add a case for it to
-`build_backend`. `send_errors.py` defines the exceptions that it raises.
+`build_backend`. `send_errors.py` defines the exceptions that a backend raises.
 """
 
 import re
@@ -81,7 +81,7 @@ class ConsoleBackend:
     """
 
     stream: TextIO | None = None
-    """Where to print; standard output when None."""
+    """Where to print. None means standard output."""
     mailbox_url: str = ""
     """The page that shows whole e-mails. If set, only the subject and the first link are printed."""
     name: str = field(default="console", init=False)
@@ -108,7 +108,7 @@ class ConsoleBackend:
 
 @dataclass
 class CarefulSMTPBackend:
-    """hawkapi-mail's SMTP backend. It also decides whether a failed e-mail is worth another attempt."""
+    """hawkapi-mail's SMTP backend. It also decides whether to retry a failed e-mail."""
 
     inner: SMTPBackend
     name: str = field(default="smtp", init=False)
@@ -141,7 +141,7 @@ def _sorted_errors() -> Generator[None]:
 
 
 def _refusal(error: BaseException | None) -> BaseException | None:
-    """The server's reply behind *error*.
+    """The error that contains the server's reply: *error* or one of its causes.
 
     After a rejection, aiosmtplib resets the session. A server that rejects an e-mail and then falls silent
     causes a timeout, which must not hide the rejection.
@@ -152,13 +152,13 @@ def _refusal(error: BaseException | None) -> BaseException | None:
 
 
 _OUR_ACCOUNT = frozenset({530, 534, 535, 538})
-"""Replies about our login (RFC 4954). The e-mail is fine: it can be sent once the login is fixed."""
+"""Replies about our credentials (RFC 4954). The e-mail is fine: it can be sent once they are fixed."""
 
 
 _NO_MAILBOX = frozenset({"5.1.1", "5.1.6", "5.1.10"})
-"""No such mailbox, moved without a forwarding address (RFC 3463, 3.2), the domain takes no mail (RFC 7505).
+"""The mailbox does not exist or has moved (RFC 3463, 3.2), or its domain accepts no e-mail (RFC 7505).
 
-A 550 without such a status is often about our reputation, and 5.2.1 about too much mail.
+A 550 without one of these statuses is often about our reputation, and a 5.2.1 about too many e-mails.
 """
 
 
@@ -183,7 +183,7 @@ def _is_about_login(error: BaseException) -> bool:
 
 
 def _is_final(error: BaseException | None) -> bool:
-    """Whether the server permanently rejected this e-mail: a 5xx reply (RFC 5321, 4.2.1)."""
+    """Whether the server permanently rejected this e-mail with a 5xx reply (RFC 5321, 4.2.1)."""
     match error:
         case SMTPRecipientsRefused():
             return all(_is_final(each) for each in error.recipients)
@@ -194,14 +194,14 @@ def _is_final(error: BaseException | None) -> bool:
 
 
 def _describe(error: BaseException) -> str:
-    """*error* without the server's words, which may repeat an address or a link from the e-mail."""
+    """A description of *error* without the server's text, which may quote an address or a link."""
     match error:
         case SMTPRecipientsRefused():
             return "; ".join(_describe(each) for each in error.recipients)
         case SMTPResponseException():
             return f"{type(error).__name__} {error.code} {_status_of(error)}".rstrip()
         case SMTPConnectError():
-            # It names the server and the cause. No e-mail was sent yet, so it cannot quote one.
+            # The message names the server and the cause. No e-mail was sent yet, so it cannot quote one.
             return f"{type(error).__name__}: {error}"
         case _:
             return type(error).__name__

@@ -52,7 +52,7 @@ def dead(
 @cli.command()
 @friendly_errors
 def retry(numbers: Numbers = None, every: All = False) -> None:
-    """Send e-mails again. Fix the cause first: this resets the attempts of each e-mail."""
+    """Send e-mails again. Fix the cause first, because this resets each e-mail's attempts."""
     from app.users import dead_mails
 
     done = asyncio.run(_for_each(_chosen(numbers, every), dead_mails.send_again))
@@ -108,7 +108,7 @@ def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
 
 
 async def _for_each(numbers: list[int] | None, do: "Callable[[AsyncSession, int], Awaitable[None]]") -> int:
-    """The number of e-mails for which *do* succeeded. Prints why it failed for the others."""
+    """Returns the number of e-mails for which *do* succeeded, and prints why it failed for the others."""
     from app.mail import outbox
     from app.users.exceptions import MailExpired, NoSuchMail
 

@@ -1,5 +1,5 @@
-"""Whether e-mail is being sent, for /readyz. If an e-mail is overdue, no worker is running, or the workers
-cannot keep up.
+"""Checks for /readyz whether e-mail is being sent. An overdue e-mail means that no worker is running or that
+the workers cannot keep up.
 
 Template-owned; change the time as you like.
 """
@@ -14,7 +14,8 @@ from app.web import App
 from app.web.health import DEGRADED
 
 LATE = timedelta(minutes=10)
-"""A running worker takes an e-mail seconds after it is due. Ten minutes allow for a burst or a deployment."""
+"""A running worker takes an e-mail within seconds of its due time. Ten minutes allow for a burst or a
+deployment."""
 
 
 def install(app: App) -> None:

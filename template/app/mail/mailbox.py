@@ -20,7 +20,7 @@ from app.mail.stored import keys_of, opened
 from app.settings import Settings
 
 SHOWN = 200
-"""How many of the newest e-mails the mailbox shows."""
+"""The number of e-mails that the mailbox shows, newest first."""
 
 
 class SentMail(NamedTuple):
@@ -39,8 +39,8 @@ def mailbox_url(settings: Settings) -> str:
 
 
 async def keep(db: AsyncSession, ids: Iterable[int]) -> None:
-    """Keep these rows, whose e-mails were sent."""
-    # They have no account and no expiry, so neither a deleted account nor an expired link removes them.
+    """Keep the rows with these ids, whose e-mails were sent."""
+    # Clear the account and the expiry, so that neither a deleted account nor an expired link removes the row.
     values = {"status": SENT, "next_attempt_at": clock.now(), "user_id": None, "expires_at": None}
     statement = update(OutboxMessage).where(OutboxMessage.id.in_(list(ids))).values(**values)
     await db.execute(statement.execution_options(synchronize_session=False))
@@ -82,7 +82,7 @@ def _sent() -> Select[OutboxMessage]:
 
 
 def _opened(row: OutboxMessage, keys: KeyRing) -> SentMail | None:
-    """None if SECRET_KEY has changed since, as happens in development."""
+    """None if SECRET_KEY has changed since the e-mail was sent, as happens in development."""
     try:
         return SentMail(row.id, row.next_attempt_at, opened(row.message, keys).message)
     except CannotDecrypt:

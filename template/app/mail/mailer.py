@@ -1,7 +1,7 @@
 """The mailer that the rest of the application uses. Template-owned.
 
-`app.state.mail.for_session(db)` has the `default_sender` and `send` of hawkapi-mail's `Mailer`, so a function
-that takes one accepts the other.
+`app.state.mail.for_session(db)` has the same `default_sender` and `send` as hawkapi-mail's `Mailer`, so a
+function that accepts one also accepts the other.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,8 @@ _WITHHELD = "app.mail.withheld"
 def withhold(db: AsyncSession, email: str) -> None:
     """Discard every e-mail to *email* that *db* sends from now on.
 
-    This is for a mailbox that has received too many e-mails. The work stays the same; `enqueue` explains why.
+    This is for a mailbox that has received too many e-mails. The amount of work stays the same; `enqueue`
+    explains why.
     """
     db.info.setdefault(_WITHHELD, set()).add(email)
 
@@ -49,7 +50,7 @@ class Mailer:
 
 @dataclass
 class SessionMailer:
-    """Adds mails to the outbox in the transaction of one session."""
+    """Adds e-mails to the outbox in one session's transaction."""
 
     db: AsyncSession
     default_sender: str

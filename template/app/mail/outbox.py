@@ -1,9 +1,9 @@
 """The outbox: e-mails stored as rows in the same transaction as the change they are about. Template-owned.
 
-An e-mail exists if and only if that change was committed. A worker (`worker.py`) takes rows with `lease`,
-which never gives one row to two workers, and sends them; `wakeup.py` wakes it at the commit. Delivery is at
-least once: if a worker is killed after the server accepts the e-mail but before the row is deleted, another
-worker sends the e-mail again with the same Message-ID.
+An e-mail exists if and only if its change was committed. A worker (`worker.py`) takes rows with `lease`,
+which never gives the same row to two workers, and sends them; `wakeup.py` wakes the worker at the commit.
+Delivery is at least once: if a worker is killed after the server accepts the e-mail but before the row is
+deleted, another worker sends the e-mail again with the same Message-ID.
 
 An e-mail's content is encrypted (`stored.py`). A row is deleted once the e-mail is sent, when its account is
 deleted, or some time after it was set aside. Its content is deleted when the link in the e-mail expires. In
@@ -39,7 +39,7 @@ from app.mail.stored import PURPOSE, StoredMail, addressed, keys_of, opened, sea
 PENDING = "pending"
 DEAD = "dead"
 SENT = "sent"
-"""Only in development: `mailbox.py`."""
+"""Used only in development, by `mailbox.py`."""
 
 EXPIRED = "the link in the e-mail expired before the e-mail could be sent"
 """The `last_error` of an e-mail that expired."""
@@ -73,9 +73,9 @@ class OutboxMessage(Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     """Attempts started. The number increases when a worker takes the row, and identifies the lease."""
     unfinished: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-    """How many of the attempts have no result: the worker died, or is sending now."""
+    """How many attempts have no result, because the worker died or is still sending."""
     next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
-    """For an e-mail that was set aside, or sent: when that happened."""
+    """When the next attempt is due or, for an e-mail that was set aside or sent, when that happened."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
     last_error: Mapped[str] = mapped_column(Text, default="")
     """Why the last attempt failed, for the operator. Contains no token and no part of the e-mail."""
@@ -94,8 +94,8 @@ def enqueue(
     With *discard*, the worker deletes the row without sending it. A request for an unknown e-mail address
     then does the same work as one for a known address, and its timing does not reveal which it was.
 
-    *user_id*: the account that the e-mail belongs to. The caller's transaction must keep it from being
-    deleted. *expires_at*: when the link in it expires.
+    *user_id*: the account that the e-mail belongs to. The caller's transaction must keep the account from
+    being deleted. *expires_at*: when the link in the e-mail expires.
     """
     row = OutboxMessage(
         user_id=user_id,
@@ -115,7 +115,7 @@ async def lease(
     limit: int = 1,
     now: datetime | None = None,
 ) -> list[OutboxMessage]:
-    """Take up to *limit* due rows, longest due first. No other worker gets them within *duration*.
+    """Take up to *limit* due rows, most overdue first. No other worker gets them within *duration*.
 
     A single statement takes them, so that two workers never get the same row. Commit before you send.
     """
@@ -125,7 +125,7 @@ async def lease(
         .where(OutboxMessage.status == PENDING, OutboxMessage.next_attempt_at <= now)
         .order_by(OutboxMessage.next_attempt_at, OutboxMessage.id)
         .limit(limit)
-        # For PostgreSQL. SQLAlchemy omits it for SQLite, which has one writer at a time.
+        # For PostgreSQL. SQLAlchemy omits this for SQLite, which allows only one writer at a time.
         .with_for_update(skip_locked=True)
         .cte("due")
     )
@@ -162,7 +162,7 @@ async def remove(db: AsyncSession, ids: Iterable[int]) -> None:
 
 
 async def put_back(db: AsyncSession, row: OutboxMessage, delay: timedelta, error: str) -> None:
-    """Try again after *delay* because the attempt failed with *error*."""
+    """Schedule another attempt after *delay*, because this one failed with *error*."""
     await _change(
         db,
         row,
@@ -184,7 +184,7 @@ def is_expired(row: OutboxMessage) -> bool:
 
 
 async def blank_expired(db: AsyncSession) -> int:
-    """Delete the content of e-mails whose links have expired. Set the pending ones aside; return how many."""
+    """Delete the content of e-mails whose links have expired. Set pending ones aside, and return how many."""
     now = _now()
     expired = (OutboxMessage.expires_at <= now, OutboxMessage.message != "")
     late = update(OutboxMessage).where(*expired, OutboxMessage.status == PENDING)
@@ -199,7 +199,8 @@ async def blank_expired(db: AsyncSession) -> int:
 async def dead_messages(
     db: AsyncSession, *, before: int | None = None, since: int | None = None, limit: int | None = None
 ) -> list[OutboxMessage]:
-    """E-mails that were set aside: with ids below *before*, newest first; or from *since*, oldest first."""
+    """E-mails that were set aside, newest first, with ids below *before*. With *since*, oldest first,
+    starting at that id."""
     query = select(OutboxMessage).where(OutboxMessage.status == DEAD)
     if before is not None:
         query = query.where(OutboxMessage.id < before)
@@ -227,7 +228,7 @@ def can_be_sent(row: OutboxMessage) -> bool:
 
 
 async def retry(db: AsyncSession, message_id: int) -> bool:
-    """Queue a dead e-mail again and reset its attempts. Returns False if there is none or it has expired."""
+    """Queue a dead e-mail again and reset its attempts. Returns False if it does not exist or has expired."""
     sendable = (
         OutboxMessage.id == message_id,
         OutboxMessage.status == DEAD,

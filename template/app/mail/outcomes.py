@@ -1,6 +1,6 @@
-"""What became of a mail, for features that count it. Template-owned.
+"""The outcomes of e-mails, for features that count them. Template-owned.
 
-A feature adds a function to LISTENERS when it is imported. It is called in the process of the worker.
+A feature adds a function to LISTENERS when it is imported. The function is called in the worker's process.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from app.services import Services
 
 type Outcome = Literal["sent", "retried", "dead", "suppressed", "discarded"]
 """`retried`: an attempt failed, and another follows. `dead`: set aside. `suppressed`: the recipient gets no
-mail (`suppression.py`). `discarded`: it was never to be sent (see `enqueue`)."""
+e-mail (`suppression.py`). `discarded`: not meant to be sent (see `enqueue`)."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome.__value__)
 
 LISTENERS: list[Callable[[Services, Outcome, int], None]] = []
-"""Called with the application's services, the outcome, and how many mails had it."""
+"""Called with the application's services, the outcome, and the number of e-mails that had it."""
 
 
 def tell(database: Database, outcome: Outcome, number: int = 1) -> None:

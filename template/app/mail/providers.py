@@ -4,8 +4,8 @@ Template-owned; change the timeout at the top as you like. hawkapi-mail's backen
 do not indicate which rejections are final, the SES backend blocks the event loop and resends an e-mail on its
 own after a timeout, and the SendGrid backend rejects a sender with a name.
 
-SES, SendGrid and Mailgun can send an e-mail twice if the connection breaks after they accept it. For a day,
-Resend recognizes an e-mail by its idempotency key.
+SES, SendGrid and Mailgun can send an e-mail twice if the connection breaks after they accept it. Resend
+recognizes duplicates by their idempotency key for a day.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ TIMEOUT = 10.0
 """Seconds to connect to a provider, and to wait for each part of its response."""
 
 _OUR_ACCOUNT = frozenset({401, 402, 403, 404})
-"""Statuses about our key, our bill, our sender address or our domain. The e-mail is fine."""
+"""Statuses that concern our key, our bill, our sender address or our domain. The e-mail is fine."""
 _PASSING = frozenset({408, 425, 429})
-"""The client errors that are not final (RFC 9110, 15.5.9; RFC 8470; RFC 6585)."""
+"""Client errors that are not final (RFC 9110, 15.5.9; RFC 8470; RFC 6585)."""
 
 
 @dataclass
@@ -42,7 +42,8 @@ class HTTPBackend:
     name: str
     url: str
     arguments: Callable[[EmailMessage], dict[str, Any]]
-    """The arguments for `httpx` to send this e-mail. Raises ValueError if the e-mail cannot be encoded."""
+    """Returns the `httpx` arguments that send an e-mail. Raises ValueError if the e-mail cannot be
+    encoded."""
     remedy: str
     """What to check if the provider rejects the account."""
     client: httpx.AsyncClient = field(repr=False)
@@ -57,7 +58,7 @@ class HTTPBackend:
         try:
             response = await self.client.send(request)
         except httpx.ConnectError as error:
-            # It names the cause. No e-mail was sent yet, so it cannot quote one.
+            # The message names the cause. No e-mail was sent yet, so it cannot quote one.
             raise SendError(f"{self.name}: ConnectError: {error}") from error
         except httpx.HTTPError as error:
             raise SendError(f"{self.name}: {type(error).__name__}") from error
@@ -205,14 +206,14 @@ def _for_mailgun(message: EmailMessage) -> dict[str, Any]:
 
 @dataclass
 class SESBackend:
-    """Sends e-mails with boto3. Without an access key, boto3 looks in ~/.aws, or for the machine's role.
+    """Sends e-mails with boto3. Without an access key, boto3 looks in ~/.aws or uses the machine's role.
 
     https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
     """
 
     settings: Settings = field(repr=False)
     url: str | None = None
-    """A server other than the region's."""
+    """The URL of a server other than the region's."""
     name: str = field(default="ses", init=False)
 
     async def send(self, message: EmailMessage) -> SendResult:
@@ -269,12 +270,12 @@ def _refusal_of_ses(response: dict[str, Any]) -> SendError:
     said = f"ses: {status} {code}" if re.fullmatch(r"[A-Za-z]{1,60}", code) else f"ses: {status}"
     if status >= 500 or status in _PASSING or "Throttling" in code:
         return SendError(said)
-    # Only the message distinguishes a bad e-mail from a sender or sandbox recipient that SES has not
+    # Only the error message distinguishes a bad e-mail from a sender or sandbox recipient that SES has not
     # verified.
     is_unverified = "not verified" in error.get("Message", "")
     if code in ("BadRequestException", "MessageRejected") and not is_unverified:
         return Undeliverable(said)
-    # The others are about the account: paused, suspended, over its limit, not allowed.
+    # The other errors concern the account: paused, suspended, over its limit, not allowed.
     return Misconfigured(f"{said}; check {_SES_REMEDY}")
 
 
@@ -293,5 +294,5 @@ def _client_with_token(key: SecretStr) -> httpx.AsyncClient:
 
 
 def _own_headers(message: EmailMessage) -> dict[str, str]:
-    """The headers of *message* that the provider does not write itself."""
+    """The headers of *message* that the provider does not set itself."""
     return {name: value for name, value in message.headers.items() if name.lower() != "date"}

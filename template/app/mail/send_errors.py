@@ -1,7 +1,7 @@
 """Why an e-mail was not sent. Template-owned.
 
-A backend raises `SendError` to try again later, or one of these. The message is stored and logged: put no
-address and no part of the e-mail into it.
+A backend raises `SendError` if the e-mail should be retried later, or one of these subclasses. The message is
+stored and logged: put no address and no part of the e-mail into it.
 """
 
 from hawkapi_mail import SendError
@@ -12,8 +12,9 @@ class Undeliverable(SendError):
 
 
 class NoSuchMailbox(Undeliverable):
-    """The server says that the mailboxes of all recipients do not exist."""
+    """The server reports that none of the recipients' mailboxes exist."""
 
 
 class Misconfigured(SendError):
-    """The server rejects our account, not the e-mail. The e-mail is sent once an operator has fixed that."""
+    """The server rejects our account, not the e-mail. The e-mail is sent once an operator has fixed the
+    problem."""

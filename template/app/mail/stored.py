@@ -1,8 +1,8 @@
 """How the outbox stores an e-mail: as JSON, encrypted with a key derived from SECRET_KEY. Template-owned.
 
-An e-mail can contain a link that opens an account, so a copy of the table must not be readable. The recipient
-is encrypted, too, so that someone who can write to the table cannot send a link elsewhere. Rows outlive
-releases: add fields only with a default, and never rename one.
+An e-mail can contain a link that gives access to an account, so a copy of the table must not be readable. The
+recipient is encrypted, too, so that someone who can write to the table cannot send a link elsewhere. Rows
+outlive releases: add fields only with a default, and never rename one.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ class StoredMail(msgspec.Struct):
 
 
 def keys_of(db: AsyncSession) -> KeyRing:
-    """The keys that open the e-mails of the application that created *db*."""
+    """The keys that decrypt the e-mails of the application that created *db*."""
     return KeyRing.of(services_of_session(db).settings, PURPOSE)
 
 
@@ -41,8 +41,8 @@ def opened(text: str, keys: KeyRing) -> StoredMail:
     """Read the text that `sealed` returned, or the plain JSON of an older version.
 
     Raises:
-        CannotDecrypt: it was sealed with another SECRET_KEY.
-        msgspec.MsgspecError: it is not a stored mail.
+        CannotDecrypt: the text was sealed with another SECRET_KEY.
+        msgspec.MsgspecError: the text is not a stored e-mail.
     """
     json = text if text.startswith("{") else keys.decrypt(text)
     return msgspec.json.decode(json, type=StoredMail)

@@ -1,9 +1,9 @@
-"""Recipients that get no e-mail, even though the application sends it. Template-owned.
+"""Recipients that get no e-mail, even if the application sends one. Template-owned.
 
 A feature that knows such addresses adds a function to SUPPRESSIONS when it is imported. The worker calls
-these functions just before it sends. So a request does the same for every address, and its response reveals
-nothing. A feature that wants to know when a server says that a mailbox does not exist adds a function to
-ON_MISSING.
+these functions just before it sends an e-mail. A request therefore does the same work for every address, and
+its response reveals nothing. To learn when a server reports that a mailbox does not exist, a feature adds a
+function to ON_MISSING.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,12 +14,12 @@ from hawkapi_sqlalchemy import Database
 from sqlalchemy.ext.asyncio import AsyncSession
 
 type Suppression = Callable[[AsyncSession, set[str]], Awaitable[set[str]]]
-"""Returns those of the given addresses that get no e-mail."""
+"""Returns the given addresses that are suppressed."""
 
 SUPPRESSIONS: list[Suppression] = []
 
 ON_MISSING: list[Callable[[AsyncSession, set[str]], Awaitable[None]]] = []
-"""Called with addresses that have no mailbox, in the transaction that sets the mail to them aside."""
+"""Called with addresses that have no mailbox, in the transaction that sets their e-mail aside."""
 
 
 async def is_suppressed(database: Database, message: EmailMessage) -> bool:

@@ -1,4 +1,4 @@
-"""The periodic task of the outbox. Change its interval as you like."""
+"""The outbox's periodic task. Change its interval as you like."""
 
 from datetime import timedelta
 

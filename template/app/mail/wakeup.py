@@ -25,9 +25,9 @@ CHANNEL = "mail_outbox"
 RECONNECT = 2.0
 """Seconds between attempts to listen again."""
 CHECK = 30.0
-"""Seconds between checks of the connection. A connection that a firewall has dropped does not report it."""
+"""Seconds between checks of the connection. A connection that a firewall dropped does not report an error."""
 TIMEOUT = 5.0
-"""Seconds for a check, and for the first notification to arrive."""
+"""Seconds to wait for a check, and for the first notification."""
 
 
 @event.listens_for(OutboxMessage, "after_insert")
@@ -36,7 +36,7 @@ def _announce(mapper: Any, connection: Connection, row: OutboxMessage) -> None:
 
 
 def _notify(connection: Connection, payload: str = "") -> None:
-    # PostgreSQL delivers notifications at the commit, and merges those of one transaction into one.
+    # PostgreSQL delivers notifications at the commit, and merges identical ones from the same transaction.
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_notify(CHANNEL, payload)))
 
@@ -46,14 +46,14 @@ class Bell:
 
     def __init__(self) -> None:
         self.is_listening = False
-        """Whether it rings for every e-mail. If not, poll often."""
+        """Whether the bell rings for every e-mail. If not, poll often."""
         self._rung = asyncio.Event()
 
     def ring(self) -> None:
         self._rung.set()
 
     def clear(self) -> None:
-        """Forget earlier rings. Call this before you look for e-mails."""
+        """Forget earlier rings. Call this before checking for e-mails."""
         self._rung.clear()
 
     async def wait(self, stop: asyncio.Event, seconds: float) -> None:
@@ -66,7 +66,7 @@ class Bell:
 
 @asynccontextmanager
 async def listening(database: Database) -> AsyncGenerator[Bell]:
-    """A bell that the database rings. It connects and reconnects in the background."""
+    """A bell that the database rings. A background task connects, and reconnects when necessary."""
     bell = Bell()
     task = asyncio.create_task(_listen(database, bell), name="mail wake-up")
     try:
@@ -88,7 +88,7 @@ async def _listen(database: Database, bell: Bell) -> None:
                 return
         except Exception as error:
             fault.failed(error)
-        # The worker may be waiting for the database.
+        # The worker may be waiting because the database was unavailable.
         bell.ring()
         await asyncio.sleep(RECONNECT)
 
@@ -135,7 +135,8 @@ async def _own_connection(engine: AsyncEngine) -> AsyncGenerator[Any]:
     try:
         yield connection
     finally:
-        # The timeout aborts the connection. Its own `timeout` does not limit the wait for a cancel request.
+        # The timeout aborts the connection. The `timeout` of `close` does not limit the wait for a cancel
+        # request.
         with suppress(Exception):
             async with asyncio.timeout(1):
                 await connection.close()

@@ -31,20 +31,20 @@ logger = logging.getLogger("app.mail")
 IDLE = 0.5
 """Seconds between checks of an empty outbox."""
 IDLE_LISTENING = 5.0
-"""The same, while the database wakes the worker (`wakeup.py`)."""
+"""Like IDLE, but while the database wakes the worker (`wakeup.py`)."""
 BUSY = 0.2
-"""Seconds until the next check after an e-mail, because more may follow soon."""
+"""Seconds before the next check after an e-mail was handled, because more may follow soon."""
 MAX_PAUSE = 5.0
 """The maximum number of seconds between attempts while the database is unavailable."""
 FIRST_RETRY = 10.0
 """Seconds before the second attempt. The delay doubles with each further attempt, plus or minus 20
 percent."""
 MAX_RETRY = 3600.0
-"""The maximum number of seconds between attempts to send an e-mail, plus or minus 20 percent. The default of
+"""The maximum number of seconds between attempts to send an e-mail, plus or minus 20 percent. The default
 MAIL_MAX_ATTEMPTS then takes about a day, so that an e-mail outlasts a long outage of the mail server."""
 LEASE = 8.0
-"""Seconds until another worker takes the e-mail of a worker that was killed. The workers' clocks must agree
-to within a few seconds. Otherwise one worker takes an e-mail that another is still sending."""
+"""Seconds before another worker takes over the e-mail that a killed worker was sending. The workers' clocks
+must agree to within a few seconds. Otherwise, one worker takes an e-mail that another is still sending."""
 MAX_DEATHS = 5
 """An e-mail is set aside after this many workers have died while sending it, because it may have killed them.
 Each death makes the next worker wait longer, about 2.5 minutes in all: enough for a few unlucky restarts."""
@@ -61,8 +61,8 @@ class _LeaseLost(Exception):
 class Worker:
     """Takes e-mails from the outbox one at a time and sends them.
 
-    One at a time has three advantages: only one lease has to be renewed, an e-mail that kills the process
-    does not cost other e-mails an attempt, and no rows have to be returned when the worker stops.
+    Sending one at a time has three advantages: only one lease has to be renewed, an e-mail that kills the
+    process does not cost other e-mails an attempt, and no rows have to be returned when the worker stops.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Worker:
         self._finished: set[int] = set()
         """Ids of rows that are not deleted yet, although their e-mails were sent."""
         self._to_keep: set[int] = set()
-        """The same, for rows that are kept."""
+        """Like `_finished`, but for rows that are kept."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until *stop* is set. A send that has started finishes first."""
@@ -173,7 +173,7 @@ class Worker:
             tell(self._database, outcome)
 
     async def _deliver(self, row: OutboxMessage, message: EmailMessage) -> None:
-        """Send *message*, and renew the lease meanwhile, however slow the server is."""
+        """Send *message*, and keep renewing the lease, however slow the server is."""
         sending = asyncio.create_task(asyncio.wait_for(self.backend.send(message), self.send_timeout))
         try:
             while not (await asyncio.wait([sending], timeout=RENEWAL))[0]:
@@ -261,6 +261,6 @@ def _deaths(row: OutboxMessage) -> int:
 
 
 def _describe(error: Exception) -> str:
-    """*error* for the log and the table. Only messages of `SendError` are known to contain nothing
-    private."""
+    """A description of *error* for the log and the table. Only `SendError` messages are known to contain
+    nothing private."""
     return str(error) if isinstance(error, SendError) else names_of(error)

@@ -1,6 +1,6 @@
-"""A mailbox that bounces or complains gets no more e-mail until it is confirmed.
+"""A mailbox that bounces, or whose owner complains, gets no more e-mail until it is confirmed.
 
-The webhooks of mail providers report such mailboxes, and an SMTP server says which ones do not exist.
+Mail providers' webhooks report such mailboxes, and an SMTP server reports mailboxes that do not exist.
 
 Start reading at `bounces.py`.
 """
@@ -32,14 +32,14 @@ REQUIRES = ("limits", "users")
 """Features that are installed before this one."""
 
 _PROOFS = ("on_after_verify", "on_after_reset_password", "on_after_change_email")
-"""The hooks for events in which an e-mailed link was used, which proves that its mailbox receives e-mail."""
+"""The hooks that run after an e-mailed link was used, which proves that the mailbox receives e-mail."""
 
 SUPPRESSIONS.append(marked_among)
 ON_MISSING.append(mark_missing)
 
 
 def install(app: App) -> None:
-    """Add the routes, and clear a mailbox when a link that was e-mailed to it is used.
+    """Add the routes, and clear a mailbox's mark when a link that was e-mailed to it is used.
 
     Raises:
         SettingsError: a key cannot be read.

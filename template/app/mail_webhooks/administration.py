@@ -21,7 +21,7 @@ class PublicMailbox(msgspec.Struct):
     """A mailbox that gets no e-mail."""
 
     email: str
-    user_id: Annotated[str | None, msgspec.Meta(description="Null: no account had the address.")]
+    user_id: Annotated[str | None, msgspec.Meta(description="Null if no account had the address.")]
     reason: Annotated[str, msgspec.Meta(description="`bounce` or `complaint`.")]
     bounced_at: datetime
 

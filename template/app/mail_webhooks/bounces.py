@@ -1,4 +1,4 @@
-"""Mailboxes that get no e-mail, because one bounced or because their owner complained about one.
+"""Mailboxes that get no e-mail, because an e-mail bounced or the owner complained about one.
 
 A provider reports them, or an SMTP server rejects them as unknown. The worker discards their e-mails just
 before it would send them, so no request reveals which addresses are marked. A mark is cleared when an
@@ -29,7 +29,8 @@ BOUNCE = "bounce"
 COMPLAINT = "complaint"
 
 KEPT = timedelta(days=365)
-"""How long a mark without an account is kept. The next e-mail after that may bounce, which marks it again."""
+"""How long a mark without an account is kept. If the next e-mail after that bounces, the mailbox is marked
+again."""
 
 
 class NotMarked(ValueError):
@@ -40,7 +41,7 @@ class NotMarked(ValueError):
 
 
 class Event(NamedTuple):
-    """A provider's report that *email* bounces permanently, or that its owner complained."""
+    """A provider's report that e-mail to *email* bounces permanently, or that its owner complained."""
 
     email: str
     reason: str
@@ -60,11 +61,11 @@ class BouncedMailbox(Base):
     reason: Mapped[str] = mapped_column(String(16))
     bounced_at: Mapped[datetime] = mapped_column(UTCDateTime)
     cleared_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """Since this time, the mailbox gets e-mail again. Older events are ignored."""
+    """When the mark was cleared, so that the mailbox gets e-mail again. Older events are ignored."""
 
 
 async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
-    """Mark the mailboxes of *events*. Doing it twice changes nothing."""
+    """Mark the mailboxes in *events*. Repeating this changes nothing."""
     insert = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
     # In the order of their addresses, so that simultaneous requests do not deadlock.
     for event in sorted(each._replace(email=normalize_email(each.email)) for each in events):
@@ -83,12 +84,12 @@ async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
 
 
 async def mark_missing(db: AsyncSession, addresses: Iterable[str]) -> None:
-    """Mark the mailboxes of *addresses*, which an SMTP server has just refused as unknown."""
+    """Mark the mailboxes of *addresses*, which an SMTP server has just rejected as unknown."""
     await mark(db, [Event(each, BOUNCE, clock.now()) for each in addresses])
 
 
 async def marked_among(db: AsyncSession, addresses: Iterable[str]) -> set[str]:
-    """Those of *addresses* that are marked."""
+    """Returns the given addresses that are marked."""
     normalized = {each: normalize_email(each) for each in addresses}
     query = select(BouncedMailbox.email)
     query = query.where(
@@ -109,7 +110,7 @@ async def clear(db: AsyncSession, email: str) -> bool:
 
 
 async def clear_by_hand(db: AsyncSession, email: str) -> None:
-    """What superusers and the command do: like `clear`, and the audit log has it. Raises `NotMarked`."""
+    """Like `clear`, for superusers and the command: it is recorded in the audit log. Raises `NotMarked`."""
     row = await db.get(BouncedMailbox, normalize_email(email))
     if row is None or not await clear(db, email):
         raise NotMarked
@@ -125,7 +126,8 @@ async def remove_old(db: AsyncSession) -> None:
 async def marked(
     db: AsyncSession, *, before: tuple[datetime, str] | None = None, limit: int | None = None
 ) -> list[BouncedMailbox]:
-    """The marked mailboxes, newest first. *before*: time and address of the last one of the previous page."""
+    """The marked mailboxes, newest first. *before*: the time and address of the last one on the previous
+    page."""
     order = (BouncedMailbox.bounced_at, BouncedMailbox.email)
     query = select(BouncedMailbox).where(BouncedMailbox.cleared_at.is_(None))
     if before is not None:

@@ -1,4 +1,4 @@
-"""Mailboxes that get no e-mail, because one bounced or because their owner complained."""
+"""Mailboxes that get no e-mail, because an e-mail bounced or the owner complained."""
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated

@@ -64,7 +64,8 @@ class MailgunWebhook:
 
 
 def _reason_of_mailgun(event: _MailgunEvent) -> str:
-    # Mailgun also calls it permanent if a server rejects one e-mail's content. The reason is then generic.
+    # Mailgun also reports a permanent failure if a server rejects an e-mail's content. The reason is then
+    # generic.
     if event.event == "failed" and event.severity == "permanent" and "bounce" in event.reason:
         return BOUNCE
     return COMPLAINT if event.event == "complained" else ""

@@ -31,7 +31,7 @@ class _Resend(msgspec.Struct):
 
 @dataclass(frozen=True)
 class ResendWebhook:
-    """Each attempt is signed anew, so a signature is accepted for only five minutes."""
+    """Each attempt has a new signature, so a signature is accepted for only five minutes."""
 
     secret: str = field(repr=False)
 
@@ -59,7 +59,7 @@ class ResendWebhook:
             raise WebhookRefused from None
         event = read(body, _Resend)
         reason = _reason_of_resend(event)
-        # An event with several recipients does not show whose mailbox it is about.
+        # An event with several recipients does not identify the mailbox.
         recipients = event.data.to if reason and len(event.data.to) == 1 else []
         return [Event(each, reason, event.created_at.astimezone(UTC)) for each in recipients]
 

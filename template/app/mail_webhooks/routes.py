@@ -1,4 +1,4 @@
-"""The route that providers call. `webhooks.py` checks who calls it."""
+"""The route that providers call. `webhooks.py` verifies the caller."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from app.mail_webhooks.webhooks import Webhook, WebhookRefused, WebhookUnavailab
 from app.web import Problem, responds
 
 RATE = "1200/m"
-"""Requests from one network. A provider sends up to one request for each e-mail."""
+"""The limit for requests from one network. A provider sends up to one request for each e-mail."""
 
 
 def router_for(webhooks: Mapping[str, Webhook]) -> Router:
@@ -29,7 +29,8 @@ def router_for(webhooks: Mapping[str, Webhook]) -> Router:
     async def receive_mail_events(request: Request, provider: str, db: Db) -> None:
         """Receive events from a mail provider
 
-        The provider signs them. Mailboxes that bounce permanently or complain get no more e-mail.
+        The provider signs each request. Mailboxes that bounce permanently, or whose owners complain, get no
+        more e-mail.
         """
         webhook = webhooks.get(provider)
         if webhook is None:

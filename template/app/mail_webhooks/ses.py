@@ -100,7 +100,7 @@ class SESWebhook:
         return self._keys[url]
 
     async def _confirm(self, message: _Message) -> None:
-        """Tell SNS that we want the messages from our topic."""
+        """Confirm the subscription to our topic."""
         if not message.subscribe.startswith(f"{self._host}/"):
             raise WebhookRefused
         await _get(message.subscribe)

@@ -20,7 +20,7 @@ WINDOW = 3600
 
 
 class WebhookRefused(ValueError):
-    """The provider did not sign this request, or signed it too long ago, or it cannot be read."""
+    """The request was not signed by the provider, was signed too long ago, or cannot be read."""
 
     code = "webhook_refused"
 
@@ -29,7 +29,7 @@ class WebhookRefused(ValueError):
 
 
 class WebhookUnavailable(Exception):
-    """The signature cannot be checked now. The provider tries again."""
+    """The signature cannot be checked now. The provider will try again."""
 
     code = "webhook_unavailable"
 

@@ -13,9 +13,10 @@ REQUIRES = ("mail", "users")
 
 
 def install(app: App) -> None:
-    """Start what the settings enable. A library is loaded only if needed: it costs time and memory."""
+    """Start what the settings enable. Libraries are loaded only if needed, because they cost time and
+    memory."""
     settings = app.state.settings
-    # Their errors repeat the warnings before them.
+    # Hide the warnings of these libraries: the errors that follow repeat them.
     for name in ("opentelemetry", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if settings.metrics_port is not None:

@@ -37,7 +37,7 @@ def install(settings: Settings) -> None:
 
 
 def scrub(report: Any, hint: dict[str, Any]) -> Any:
-    """Remove anything that looks like a secret, and a log line's data about its client."""
+    """Remove anything that looks like a secret, and the log record's data about the client."""
     for name in ("request", "user", "extra", "server_name", "modules"):
         report.pop(name, None)
     return redact_all(report)

@@ -4,7 +4,7 @@ Register your own metrics in `registry`, from one of your features:
 
     orders = Counter("orders", "Orders by outcome.", ["outcome"], registry=metrics_of(app.state).registry)
 
-A label must have few values, because each combination of values is a time series.
+A label must have few values, because each combination of values is a separate time series.
 """
 
 import logging
@@ -41,7 +41,7 @@ from app.web import App
 logger = logging.getLogger("app.observability")
 
 PORTS = 32
-"""How many ports are tried, starting at METRICS_PORT."""
+"""The number of ports to try, starting at METRICS_PORT."""
 OUTBOX_INTERVAL = 15.0
 """Seconds between measurements of the outbox."""
 
@@ -168,5 +168,5 @@ LISTENERS.append(_count_mails)
 
 
 def _in_utc(moment: datetime) -> datetime:
-    # SQLite keeps no time zone.
+    # SQLite does not store time zones.
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -21,12 +21,14 @@ class Observed:
 
     @property
     def method(self) -> str:
-        """The method, or `other`. A client can send any word, and each would be a time series of its own."""
+        """The method, or `other` if unknown. A client can send any word, and each would create a time
+        series."""
         return self.scope["method"] if self.scope["method"] in _METHODS else "other"
 
     @property
     def route(self) -> str:
-        """The pattern, such as `/users/{user_id}`. The path may contain a token. Known only at the end."""
+        """The route's pattern, such as `/users/{user_id}`. Unlike the path, it contains no token. It is known
+        only after routing."""
         route = self.scope.get("route")
         return UNMATCHED if route is None else route.path
 

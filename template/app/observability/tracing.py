@@ -1,4 +1,5 @@
-"""Traces and request durations for OpenTelemetry: a span for each request, and in it one for each statement.
+"""Traces and request durations for OpenTelemetry: a span for each request, and within it one for each
+statement.
 
 OTLP_ENDPOINT is the collector. OpenTelemetry's own variables, such as OTEL_TRACES_SAMPLER, work too.
 """
@@ -42,7 +43,7 @@ class Tracing:
 
     @contextmanager
     def request(self, request: Observed) -> Generator[None]:
-        """The span of a request. Only a trusted proxy can make it part of an earlier trace."""
+        """The span of a request. Only a trusted proxy can make it part of an existing trace."""
         headers = request.scope["headers"] if is_from_proxy(request.scope) else ()
         carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
         began = time.perf_counter()
@@ -64,7 +65,7 @@ class Tracing:
                 self._durations.record(time.perf_counter() - began, attributes)
 
     def trace_statements(self, engine: Engine) -> None:
-        """Create a span for each statement. The text has no values: parameters are left out."""
+        """Create a span for each statement. Its text contains no values: parameters are left out."""
 
         @event.listens_for(engine, "before_cursor_execute")
         def begin(connection: Any, cursor: Any, statement: str, *_: Any) -> None:

@@ -11,7 +11,7 @@ from app.web.html import html_page
 
 
 def error_page(request: Request, problem: dict[str, Any]) -> Response:
-    """The page for *problem*: problem details as a dict."""
+    """The error page for *problem*, which is a dict of problem details."""
     status: int = problem["status"]
     return html_page(
         request,

@@ -1,4 +1,4 @@
-"""Sentences for the events of the audit log."""
+"""Sentences for audit log events."""
 
 from app.i18n import gettext as _
 from app.i18n import gettext as translated
@@ -10,7 +10,7 @@ from app.users.schemas import PublicEvent
 SENTENCES_OF_FEATURES: dict[str, str] = {}
 """Like `sentences`, marked with `N_`. Features add theirs when they are imported.
 
-A key is the name of an event, or the event and how the actor authenticated, such as `confirm totp`.
+A key is an event's name, optionally followed by the authentication method, such as `confirm totp`.
 """
 
 REFUSALS_OF_FEATURES: dict[str, str] = {}
@@ -71,7 +71,8 @@ def sentence_of(event: PublicEvent) -> str:
 
 
 def name_of(event: PublicEvent) -> str:
-    """What happened or was attempted, for administrators. Without a sentence, it is the event's name."""
+    """What happened or was attempted, for administrators. An event without a sentence is shown by its
+    name."""
     found = _find(event, sentences(), SENTENCES_OF_FEATURES)
     return found or event.event.replace("_", " ").capitalize()
 

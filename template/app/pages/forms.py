@@ -1,6 +1,6 @@
 """The contents of the forms, and how a form shows errors.
 
-Every field has a default: browsers send empty fields, and the manager reports what is wrong with them.
+Every field has a default, because the manager reports errors in fields, including missing ones.
 """
 
 from typing import Any
@@ -89,7 +89,7 @@ class EmailChangeForm(msgspec.Struct):
 
 
 class SessionForm(msgspec.Struct):
-    """The session to end, or all *others*."""
+    """The session to end, or whether to end all *others*."""
 
     session: str = ""
     others: str = ""

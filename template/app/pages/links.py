@@ -12,8 +12,8 @@ from app.web import App
 
 @dataclass(frozen=True)
 class Link:
-    """*path*: on administration pages, `{user_id}` is replaced by the account's id. *heading*: for the
-    owner's page."""
+    """A link. On administration pages, `{user_id}` in *path* is replaced by the account's id. *heading* is
+    used on the owner's page."""
 
     path: str
     label: str
@@ -39,7 +39,7 @@ def add_to_administration(app: App, link: Link) -> None:
 def add_to_login(app: App, template: str) -> None:
     """Show *template* below the form on the login page.
 
-    The page is rendered once for all visitors, so the template may use only `next` and what every template
-    gets.
+    The page is rendered once for all visitors, so the template may use only `next` and the variables that
+    every template gets.
     """
     app.state.html.globals["login_parts"].append(template)

@@ -1,4 +1,4 @@
-"""The last step of every page that logs someone in, by whatever means."""
+"""The last step of every page that logs a user in, whatever the method."""
 
 from hawkapi import Request
 from hawkapi.responses.response import Response
@@ -11,13 +11,13 @@ from app.users.sessions import IssuedSession
 
 
 def enter(request: Request, users: UserManager, issued: IssuedSession, next: str) -> Response:
-    """Set the new session's cookie and go to *next*."""
+    """Set the new session's cookie and redirect to *next*."""
     give_cookie(request, issued)
     remember_browser(request, users, issued.user)
     return redirect(request, own_path(next), message="logged_in")
 
 
 def ask_for_factor(request: Request, required: SecondFactorRequired, next: str) -> Response:
-    """Go to the page of the feature that set `UserManager.second_factors`."""
+    """Redirect to the page of the feature that set `UserManager.second_factors`."""
     give_login_key(request, required.ticket, required.browser_key)
     return redirect(request, with_next("/login/second-factor", next))

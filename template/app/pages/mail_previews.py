@@ -51,7 +51,7 @@ PREVIEWS: dict[str, Preview] = {
     **{name: _notice(name) for name in NOTICES},
     # Your own previews go below; template updates never touch them.
 }
-"""The functions that put e-mails into the outbox, by name. Each gets a sample account."""
+"""The functions that put e-mails into the outbox, keyed by name. Each gets a sample account."""
 
 PREVIEWS_OF_FEATURES: dict[str, Preview] = {}
 """Like `PREVIEWS`. Features add theirs when they are installed. Notices need no entry."""

@@ -1,8 +1,8 @@
 """Who can see a page, and where a form redirects to.
 
-A handler takes one of these guards as its first parameter. `Visitor` lets everyone in. `SignedIn` sends
-people who are not logged in to the login page, which returns them to the page. `RecentlySignedIn` also asks
-for the password if the last check was too long ago. `Administrator` is for superusers only.
+A handler takes one of these guards as its first parameter. `Visitor` lets everyone in. `SignedIn` sends users
+who are not logged in to the login page, which then returns them to where they were. `RecentlySignedIn` also
+asks for the password if the last check was too long ago. `Administrator` is for superusers only.
 """
 
 import re
@@ -23,7 +23,7 @@ _OWN_PATH = re.compile(r"/(?!/)[\x21-\x5b\x5d-\x7e]*")
 """A path as browsers send it: printable ASCII without backslashes, which some browsers treat as slashes."""
 _USER = "app.pages.user"
 FACTORS_PAGE = "/account/second-factors"
-"""Where people set up a required second factor."""
+"""The page where users set up a required second factor."""
 
 
 class Redirect(Problem):
@@ -39,15 +39,15 @@ class Redirect(Problem):
 def redirect(
     request: Request, path: str, *, message: str = "", headers: dict[str, str] | None = None
 ) -> Response:
-    """Go to *path* in this application and show *message* there. Every successful form responds like this."""
+    """Go to *path* in this application and show *message* there. Every successful form responds this way."""
     if message:
         messages.show_next(request, message)
     return Response(b"", status_code=303, headers={"Location": path} | (headers or {}))
 
 
 def message_page(request: Request, message: str) -> Response:
-    """Show *message* once, after the form that a mailed link opens. People who are not logged in see it on
-    the login page."""
+    """Show *message* once, after the form behind a mailed link is submitted. Users who are not logged in see
+    it on the login page."""
     return redirect(request, "/account", message=message)
 
 
@@ -66,7 +66,7 @@ def with_next(page: str, path: str) -> str:
 
 
 def next_page(request: Request, **position: object) -> str:
-    """The path of the next page of a list: this page with its filters, at *position*. Empty if a position is
+    """The path of a list's next page: this page with its filters, at *position*. Empty if a position is
     None."""
     return "" if None in position.values() else _list_at(request, position)
 
@@ -77,7 +77,7 @@ def previous_page(request: Request, **position: object) -> str:
 
 
 def first_page(request: Request, position: str) -> str:
-    """The path of the first page of the list, with its filters. Empty on that page."""
+    """The path of the list's first page, with its filters. Empty on the first page."""
     return previous_page(request, **{position: None})
 
 
@@ -121,7 +121,8 @@ async def _recently_signed_in(request: Request, login: SignedIn, users: Users) -
 
 
 RecentlySignedIn = Annotated[Login, Depends(_recently_signed_in)]
-"""The login, with a recent password check. Without one, a page asks for the password and returns here."""
+"""The login, with a recent password check. Without one, a page asks for the password and then returns the
+user here."""
 
 
 @needs("a superuser")
@@ -132,7 +133,7 @@ async def _administrator(login: SignedIn) -> Login:
 
 
 Administrator = Annotated[Login, Depends(_administrator)]
-"""The login of a superuser. Others get a 403."""
+"""The login of a superuser. Other users get a 403."""
 
 
 async def _recent_administrator(login: Administrator, recent: RecentlySignedIn) -> Login:
@@ -144,8 +145,8 @@ RecentAdministrator = Annotated[Login, Depends(_recent_administrator)]
 
 
 def _with_return(page: str, request: Request) -> str:
-    """The URL of *page*, with the path to return to. A form is not submitted again: its page is opened
-    instead."""
+    """The URL of *page*, with the path to return to. After a form, that is the form's page: the form is not
+    submitted again."""
     path = request.path
     if request.method == "GET" and (query := request.scope["query_string"]):
         path += "?" + query.decode("latin-1")
@@ -162,7 +163,7 @@ def context(request: Request) -> dict[str, Any]:
         "docs_enabled": settings.docs_enabled,
         "logo_url": settings.logo_url,
         "registration": settings.registration,
-        # A form returns to the page it is on. Pages behind mailed links have a token in the path.
+        # A form returns to its own page. The paths of pages behind mailed links contain a token.
         "here": request.path if request.method == "GET" and "token" not in request.path_params else "/",
         "languages": i18n.names(),
     }

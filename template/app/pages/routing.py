@@ -33,7 +33,7 @@ class PageRouter(Router):
 
         A browser opens *path* after a login or password check that interrupted the form. The form is not
         submitted again. *page* has the same parameters as *path*, for example `/things/{thing_id}`.
-        *options*: for the route.
+        *options*: passed on to the route.
         """
 
         async def open_page(login: SignedIn, request: Request) -> Response:

@@ -18,12 +18,12 @@ REQUIRES = ("pages", "passkeys", "second_factor_pages")
 """Features that must be installed before this one."""
 
 _FOLDER = Path(__file__).parent
-# Importing it adds the sentences.
+# Importing this module adds the sentences.
 _ = words
 
 
 def install(app: App) -> None:
-    """Add the pages, and their parts of the login page and of the second factor pages."""
+    """Add the pages, and their parts of the login page and the second factor pages."""
     files = StaticFiles("/static/passkeys", _FOLDER / "static")
     html = app.state.html
     html.add_folder(_FOLDER / "templates")

@@ -30,7 +30,7 @@ PASSKEY = PASSKEYS + "/{passkey_id}"
 
 
 class NewPasskeyForm(Secret):
-    """*credential*: what the browser returns, as JSON."""
+    """*credential*: the browser's response, as JSON."""
 
     credential: str = ""
 

@@ -23,7 +23,7 @@ router = PageRouter()
 
 
 class PasskeyForm(Secret):
-    """*credential*: what the browser returns, as JSON."""
+    """*credential*: the browser's response, as JSON."""
 
     credential: str = ""
     next: str = ""

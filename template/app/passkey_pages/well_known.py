@@ -1,4 +1,4 @@
-"""Where password managers send people to add and manage passkeys (W3C, passkey endpoints)."""
+"""Tells password managers where users add and manage passkeys (W3C, passkey endpoints)."""
 
 import msgspec
 from hawkapi import Request

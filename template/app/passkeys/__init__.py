@@ -21,7 +21,7 @@ def install(app: App) -> None:
     """Offer passkeys.
 
     Raises:
-        SettingsError: no page of the application could use them.
+        SettingsError: no page of the application could use passkeys.
     """
     settings, users, database = app.state.settings, app.state.users, app.state.db
     try:

@@ -1,6 +1,6 @@
-"""The names of authenticators that keep passkeys. Add your own freely.
+"""The names of authenticators that store passkeys. Add more as you like.
 
-From the list that passkey providers maintain together:
+The source is a list that passkey providers maintain together:
 https://github.com/passkeydeveloper/passkey-authenticator-aaguids (2026-08-07).
 """
 

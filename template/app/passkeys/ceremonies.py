@@ -86,7 +86,7 @@ def _is_within(host: str, domain: str) -> bool:
 def creation_options(
     party: RelyingParty, *, challenge: bytes, handle: str, email: str, existing: Sequence[Passkey]
 ) -> dict[str, Any]:
-    """For `navigator.credentials.create()`, as JSON. No attestation: any authenticator will do."""
+    """For `navigator.credentials.create()`, as JSON. Requests no attestation: any authenticator will do."""
     options = generate_registration_options(
         rp_id=party.id,
         rp_name=party.name,
@@ -186,12 +186,12 @@ def read(content: dict[str, Any] | str) -> Response:
 
 
 def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
-    """Verify the response of `navigator.credentials.create()`. The caller has already used up its challenge.
+    """Verify the response from `navigator.credentials.create()`. The caller has used up its challenge.
 
-    The maker of the authenticator does not matter, so attestation is neither requested nor read.
+    The authenticator's maker does not matter, so attestation is neither requested nor read.
 
     Raises:
-        InvalidResponse: do not add the passkey.
+        InvalidResponse: the passkey must not be added.
     """
     with _invalid_if_it_fails():
         return verify_registration_response(
@@ -205,12 +205,12 @@ def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
 def verify(
     party: RelyingParty, response: Response, passkey: Passkey, *, must_verify: bool
 ) -> VerifiedAuthentication:
-    """Verify the response of `navigator.credentials.get()`. The caller has already used up its challenge.
+    """Verify the response from `navigator.credentials.get()`. The caller has used up its challenge.
 
     *must_verify*: the authenticator must have verified its user with a PIN, a fingerprint or similar.
 
     Raises:
-        InvalidResponse: it does not come from *passkey*.
+        InvalidResponse: the response does not come from *passkey*.
     """
     with _invalid_if_it_fails():
         verified = verify_authentication_response(

@@ -1,4 +1,5 @@
-"""The rate limit of passkeys, added to the table in `app/users/rate_limits.py`. Change the numbers freely."""
+"""The rate limit of passkeys, added to the table in `app/users/rate_limits.py`. Change the numbers as you
+like."""
 
 from app.users.rate_limits import LIMITS, Limit
 

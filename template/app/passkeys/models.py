@@ -28,12 +28,12 @@ class Passkey(Base):
     transports: Mapped[str] = mapped_column(String(200), default="[]")
     """JSON: how browsers reach the authenticator, such as `["internal"]`."""
     verifies_user: Mapped[bool] = mapped_column(Boolean)
-    """Whether it verified its user with a PIN or a fingerprint when it was added."""
+    """Whether the passkey verified its user with a PIN or a fingerprint when it was added."""
     can_be_backed_up: Mapped[bool] = mapped_column(Boolean)
-    """Whether it can be copied to other devices. This never changes."""
+    """Whether the passkey can be copied to other devices. This never changes."""
     is_backed_up: Mapped[bool] = mapped_column(Boolean)
     sign_count: Mapped[int] = mapped_column(BigInteger)
-    """How often it was used, according to the authenticator. Many always report 0."""
+    """How many times the passkey was used, according to the authenticator. Many always report 0."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
 
@@ -60,6 +60,6 @@ class PasskeyChallenge(Base):
     ceremony: Mapped[str] = mapped_column(String(16))
     """The kind of ceremony. The challenge works for no other kind."""
     holder_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """SHA-256 of its holder: a session, a ticket or a key in a cookie."""
+    """SHA-256 of the challenge's holder: a session, a ticket or a key in a cookie."""
     user_agent: Mapped[str] = mapped_column(String(512))
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)

@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn level 3): keys that devices and password managers keep and that cannot be phished.
+"""Passkeys (WebAuthn level 3): keys that devices and password managers store and that cannot be phished.
 
 A passkey is a second factor. A passkey that verifies its user with a PIN or a fingerprint can also replace
 both the password and the factor. This module knows nothing about HTTP.
@@ -92,7 +92,7 @@ class Passkeys:
             passkey = await self._find(db, response.credential_id)
             if passkey is None or passkey.user_id != user.id:
                 return False
-            # After a password, a touch is enough. To confirm, the passkey replaces the password.
+            # After a password, a touch is enough. When confirming a login, the passkey replaces the password.
             must_verify = asked.by == "confirm" and passkey.verifies_user
             verified = ceremonies.verify(self._party, response, passkey, must_verify=must_verify)
         except ValueError:
@@ -112,7 +112,7 @@ class Passkeys:
         """The options that ask for one of the user's passkeys as a second factor.
 
         Raises:
-            NoSecondFactor: the account has none.
+            NoSecondFactor: the account has no passkey.
         """
         passkeys = await self.of(db, user)
         if not passkeys:
@@ -197,7 +197,7 @@ class Passkeys:
         """The options for creating a new passkey.
 
         Raises:
-            TooManyPasskeys: the account has the maximum number.
+            TooManyPasskeys: the account already has the maximum number.
         """
         await lock(db, user)
         existing = await self.of(db, user)
@@ -293,8 +293,8 @@ class Passkeys:
         return await db.scalar(select(PasskeyHandle.handle).where(PasskeyHandle.user_id == user_id))
 
     def _note_use(self, db: AsyncSession, passkey: Passkey, verified: VerifiedAuthentication) -> None:
-        """Store what the authenticator reported. A count that did not increase suggests a copy but does not
-        prove it."""
+        """Store what the authenticator reported. A count that did not increase suggests, but does not prove,
+        that there is a copy."""
         if verified.new_sign_count <= passkey.sign_count and (verified.new_sign_count or passkey.sign_count):
             logger.warning("a passkey's counter did not increase: there may be a copy of it")
             record(db, "passkey_count", passkey.user_id, outcome="failure", details={"passkey": passkey.id})

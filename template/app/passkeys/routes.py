@@ -46,7 +46,7 @@ from app.users.sessions import BEARER, COOKIE, IssuedSession
 from app.web import Problem, responds
 from app.web.csrf import require_same_origin
 
-# Importing it adds the limit before the routes below use it.
+# Importing this module adds the limit before the routes below use it.
 _ = limits
 router = Router(tags=[TAG])
 
@@ -158,7 +158,7 @@ async def ask_at_login(
 ) -> Options:
     """Ask for a passkey as the second factor of a login
 
-    The response contains the options for `navigator.credentials.get()`. Send what it returns as `credential`
+    The response contains the options for `navigator.credentials.get()`. Send its result as `credential`
     to `POST /users/login/second-factor`.
     """
     ticket, key = login_key(request)
@@ -174,7 +174,7 @@ async def ask_at_login(
 async def ask_to_confirm(login: CurrentLogin, passkeys: ThePasskeys, db: Db) -> Options:
     """Ask for a passkey to confirm the login
 
-    The response contains the options for `navigator.credentials.get()`. Send what it returns as `credential`
+    The response contains the options for `navigator.credentials.get()`. Send its result as `credential`
     to `POST /users/me/confirm/second-factor`.
     """
     return await passkeys.options_for(db, login.user, Asked("confirm", login.session.id))
@@ -202,7 +202,7 @@ async def add_passkey(
 ) -> AddedPasskey:
     """Add a passkey
 
-    From then on, logins with a password ask for a second factor. All other sessions end.
+    From then on, password logins ask for a second factor. All other sessions end.
     """
     passkey, codes = await passkeys.add(db, user, recent, body.credential, body.name)
     shown = msgspec.structs.asdict(public(passkey))

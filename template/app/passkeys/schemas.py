@@ -15,7 +15,7 @@ type Credential = Annotated[
     msgspec.Meta(description="What `navigator.credentials` returns, as JSON (`credential.toJSON()`)."),
 ]
 Name = Annotated[
-    str, msgspec.Meta(max_length=64, description="If empty, the authenticator's name is used if it is known.")
+    str, msgspec.Meta(max_length=64, description="If empty, the authenticator's name is used, if known.")
 ]
 type Options = dict[str, Any]
 """WebAuthn options as JSON, for `PublicKeyCredential.parse…OptionsFromJSON()`."""
@@ -39,7 +39,7 @@ class PasskeyCookieLogin(PasskeyLogin):
 
 
 class LoginToContinue(Secret):
-    """Without a ticket, the login that this browser started continues."""
+    """Without a ticket, this continues the login that this browser started."""
 
     ticket: Text = ""
 

@@ -1,7 +1,7 @@
-"""The second factor pages: use one at login, manage your own, and reset those of an account.
+"""The second factor pages: use a factor at login, manage your own, and reset an account's factors.
 
 This folder is yours to change. The rules are in `app/second_factors`. Each factor has its own folder of
-pages, such as `app/totp_pages`, and adds its part to these (`parts.py`).
+pages, such as `app/totp_pages`, and adds its part to the pages here (`parts.py`).
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ REQUIRES = ("pages", "second_factors")
 """Features that must be installed before this one."""
 
 _FOLDER = Path(__file__).parent
-# Importing it adds the sentences.
+# Importing this module adds the sentences.
 _ = words
 
 

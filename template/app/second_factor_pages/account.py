@@ -65,7 +65,7 @@ async def renew_recovery_codes(
 
 
 def after_adding(request: Request, codes: list[str] | None) -> Response:
-    """The page after a factor was set up. *codes*: what `Factors.added` returned."""
+    """The page shown after a factor was set up. *codes*: what `Factors.added` returned."""
     if codes is None:
         return redirect(request, PAGE, message="factor_added")
     return show_codes(request, codes)
@@ -73,5 +73,5 @@ def after_adding(request: Request, codes: list[str] | None) -> Response:
 
 def show_codes(request: Request, codes: list[str]) -> Response:
     """The page that shows new recovery codes, once."""
-    # Without a redirect, unlike other forms: only hashes are stored, so no later request could show them.
+    # No redirect, unlike for other forms: only hashes are stored, so no later request could show them.
     return html_page(request, "second_factors/recovery_codes.html", codes=codes)

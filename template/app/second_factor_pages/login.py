@@ -104,8 +104,8 @@ async def _ask_at_login(
     next: str,
     errors: Errors | None = None,
 ) -> Response:
-    """The page that asks for the second factor of the login *ticket*, until five wrong answers have ended
-    it."""
+    """The page that asks for the second factor of the login that *ticket* belongs to. Five wrong answers end
+    the login."""
     try:
         _, user = await factors.waiting(db, ticket)
     except LoginExpired:

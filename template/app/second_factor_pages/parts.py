@@ -27,7 +27,7 @@ async def no_values(request: Request, db: AsyncSession, user: User) -> dict[str,
 
 @dataclass(frozen=True)
 class Part:
-    """The part of one factor. The templates are paths in the folders of `app.state.html`."""
+    """What one factor adds to the pages. Templates are paths relative to the folders of `app.state.html`."""
 
     name: str
     """`Factor.name`: the factor's name in the audit log."""
@@ -36,11 +36,12 @@ class Part:
     method: str
     """`Factor.method`: the form field with the answer."""
     ask: str
-    """The template with the form that asks for it, at login and to confirm. Its variables are `action` (the
-    URL to send the form to), `next` (which the form sends), `button` (its button's text) and `errors`."""
+    """The template of the form that asks for the factor, both at login and when confirming. Its variables are
+    `action` (the URL to send the form to), `next` (which the form sends), `button` (its button's text) and
+    `errors`."""
     section: str
-    """The template with its section on the user's factors page. Its variables are `account`, `names` (of the
-    account's factors) and those from *values_of*."""
+    """The template of the factor's section on the user's factors page. Its variables are `account`, `names`
+    (of the account's factors) and those from *values_of*."""
     values_of: ValuesOf = no_values
     """Additional variables for the section, such as a list of items. All sections share them, so name them
     after the factor."""

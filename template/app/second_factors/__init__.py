@@ -19,12 +19,12 @@ __all__ = ["Factors", "WrongFactor", "install"]
 REQUIRES = ("users",)
 """Features that must be installed before this one."""
 
-# Importing it adds the notices.
+# Importing this module adds the notices.
 _ = notices
 
 
 def install(app: App) -> None:
-    """Ask for second factors. The application's factors add themselves."""
+    """Ask for second factors at login. Each factor's own feature adds that factor."""
     app.state.users.second_factors = Factors(app.state.users)
     database = app.state.db
 

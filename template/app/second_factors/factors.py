@@ -1,8 +1,8 @@
-"""Ask for a second factor: at login, to confirm a login, and before factors change. Knows nothing about HTTP.
+"""Ask for a second factor: at login, to confirm a login, and before factors change. Independent of HTTP.
 
 A login with a correct password gets a ticket. The ticket and an answer for one of the account's factors start
-the session. A ticket is good for nothing else, works once, for five minutes, in the browser that started the
-login, and ends after five wrong answers.
+the session. A ticket has no other use. It works once, within five minutes, in the browser that started the
+login, and becomes invalid after five wrong answers.
 
 A factor is a class with the methods of `Factor`, added with `factors.add(...)`. You may change the limits
 below. Keep the order of the statements: an answer is counted before it is checked, the account is locked
@@ -113,22 +113,22 @@ class Factor(Protocol):
     """One kind of second factor."""
 
     name: str
-    """For the audit log and the list of factors, such as `totp`."""
+    """The name in the audit log and the list of factors, such as `totp`."""
     method: str
-    """The field of the answer, such as `code`."""
+    """The name of the answer's field, such as `code`."""
     refusal: str
     """The sentence shown if the answer is wrong, marked with `N_`."""
 
     def number_of(self, user_id: str) -> ColumnElement[int]:
-        """How many of this factor the account has, as a subquery. Only those that have been set up count."""
+        """The number of factors of this kind that the account has set up, as a subquery."""
         ...
 
     async def check(self, db: AsyncSession, user: User, answer: str, asked: Asked) -> bool:
-        """Whether *answer* is correct. It must not be accepted a second time."""
+        """Whether *answer* is correct. The same answer must not be accepted twice."""
         ...
 
     async def remove(self, db: AsyncSession, user: User, item: str | None = None) -> bool:
-        """Remove this factor from the account, or only the *item* with this id. False if it does not
+        """Remove this factor from the account, or only the *item* with this id. Returns False if it does not
         exist."""
         ...
 
@@ -267,7 +267,7 @@ class Factors:
     async def confirm(
         self, db: AsyncSession, user: User, session: UserSession, answer: Answer
     ) -> IssuedSession | None:
-        """Mark *session* as recent. A session cookie is replaced.
+        """Check *answer* and mark *session* as recent. A session cookie is replaced.
 
         Raises:
             WrongFactor, TooManyRequests: as in `finish_login`.
@@ -326,8 +326,8 @@ class Factors:
         recovery codes.
 
         Raises:
-            NoSecondFactor: the account does not have it.
-            LastFactor: the account must have one.
+            NoSecondFactor: the account does not have this factor.
+            LastFactor: the account must have a factor, and this is its last one.
         """
         await lock(db, user)
         number_of_this, number = await self._numbers(db, user, factor)
@@ -346,7 +346,7 @@ class Factors:
         factors.
 
         Raises:
-            NoSecondFactor: the account has none.
+            NoSecondFactor: the account has no second factor.
         """
         await lock(db, user)
         removed = await self._set_up(db, user)
@@ -360,7 +360,7 @@ class Factors:
         return names
 
     async def renew_recovery_codes(self, db: AsyncSession, user: User) -> list[str]:
-        """New recovery codes. The earlier ones stop working.
+        """Generate new recovery codes. The earlier ones stop working.
 
         Raises:
             NoSecondFactor: the account has no factor.
@@ -374,7 +374,7 @@ class Factors:
         return codes
 
     async def _numbers(self, db: AsyncSession, user: User, factor: Factor) -> tuple[int, int]:
-        """How many of *factor* the account has, and how many factors in total."""
+        """How many factors of the kind *factor* the account has, and how many in total."""
         found = await db.execute(select(factor.number_of(user.id), self.number_of(user.id)))
         of_this, of_all = found.one()
         return of_this, of_all

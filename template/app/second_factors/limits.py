@@ -1,5 +1,5 @@
-"""The rate limits of second factors, added to the table in `app/users/rate_limits.py`. Change the numbers
-freely."""
+"""The rate limits of second factors, added to the table in `app/users/rate_limits.py`. Change the numbers as
+you like."""
 
 from app.users.rate_limits import LIMITS, Limit
 

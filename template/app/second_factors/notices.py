@@ -1,4 +1,4 @@
-"""The e-mails about second factors. Change the words freely."""
+"""The e-mails about second factors. Change the wording as you like."""
 
 from app.i18n import N_
 from app.users.emails import NOTICES_OF_FEATURES, Notice

@@ -1,6 +1,6 @@
 """Recovery codes: ten codes that each replace a lost second factor once (ASVS 6.5.1, 6.5.2).
 
-You may change their number. Codes with fewer than 112 bits would need a slow hash.
+You may change the number of codes. Codes with fewer than 112 bits would need a slow hash.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ _LENGTH = 28
 
 
 async def renew(db: AsyncSession, user_id: str) -> list[str]:
-    """Generate new codes. The earlier ones stop working. Only the caller ever gets the codes themselves."""
+    """Generate new codes. The earlier ones stop working. Only the caller ever sees the codes themselves."""
     await remove(db, user_id)
     codes = [new_code(_LENGTH) for _ in range(NUMBER)]
     now = clock.now()

@@ -34,7 +34,7 @@ from app.web import Problem, responds
 from app.web.csrf import require_same_origin
 
 TAG = "second factors"
-# Importing it adds the limits before the routes below use them.
+# Importing this module adds the limits before the routes below use them.
 _ = limits
 router = Router(tags=[TAG])
 
@@ -112,7 +112,8 @@ async def confirm_with_factor(
 ) -> None:
     """Confirm the login with a second factor, so that the session counts as recently logged in
 
-    For accounts with a second factor, instead of the password. A session cookie is replaced by a new one.
+    Accounts with a second factor use this instead of confirming with the password. A session cookie is
+    replaced by a new one.
     """
     issued = await factors.confirm(db, login.user, login.session, answer_of(body))
     if issued is not None:

@@ -30,7 +30,7 @@ class LoginAnswer(FactorAnswer, kw_only=True):
 
 
 class RecoveryCodes(Secret):
-    """Each code replaces a lost factor once. They are never shown again."""
+    """Each code replaces a lost factor once. The codes are never shown again."""
 
     recovery_codes: list[str]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def unencrypted(settings: "Settings") -> Iterator[str]:
-    """One message for each connection that could be read or changed in transit."""
+    """One message for each connection whose traffic could be read or changed in transit."""
     database = make_url(settings.database_url.get_secret_value())
     if database.get_backend_name() == "postgresql" and not postgresql.is_encrypted(database):
         hosts = postgresql.hosts_of(database)

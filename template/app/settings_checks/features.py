@@ -1,4 +1,4 @@
-"""Finds settings of features that the project does not have. Template-owned."""
+"""Finds settings that belong to features the project does not have. Template-owned."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -22,7 +22,7 @@ _SETTINGS_OF = {
 
 
 def require(settings: "Settings") -> None:
-    """Refuse to serve with a setting that would have no effect.
+    """Reject settings that would have no effect.
 
     Raises:
         SettingsError: the message names each such setting and its feature.

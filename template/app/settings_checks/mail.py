@@ -1,4 +1,4 @@
-"""Finds what the chosen mail backend lacks. Template-owned."""
+"""Finds the settings and packages that the chosen mail backend lacks. Template-owned."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec

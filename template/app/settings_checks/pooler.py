@@ -3,9 +3,9 @@
 Examples are Supabase's port 6543 and PgBouncer with `pool_mode = transaction`. A prepared statement belongs
 to the connection that created it, and asyncpg names its statements by number. So the next transaction would
 not find its statement, or would find another client's. With `?pgbouncer=true` or
-`?prepared_statement_cache_size=0` in DATABASE_URL, statements are not kept and have unique names. That costs
-a round trip per query, so leave it out if the pooler supports prepared statements (Neon, PgBouncer 1.21 or
-newer with `max_prepared_statements`).
+`?prepared_statement_cache_size=0` in DATABASE_URL, statements are not cached and have unique names. That
+costs a round trip per query, so omit the parameter if the pooler supports prepared statements (Neon,
+PgBouncer 1.21 or newer with `max_prepared_statements`).
 """
 
 from typing import Any
@@ -15,14 +15,14 @@ from sqlalchemy import URL, Engine, event
 
 
 def allow_poolers() -> None:
-    """Prepare every engine in this process for such a DATABASE_URL, including those of commands and
-    migrations. The settings call it, because every engine gets its URL from them."""
+    """Make every engine in this process, including those of commands and migrations, support these poolers.
+    The settings call this function, because every engine gets its URL from them."""
     if not event.contains(Engine, "do_connect", _keep_no_statements):
         event.listen(Engine, "do_connect", _keep_no_statements)
 
 
 def is_behind_pooler(url: URL) -> bool:
-    """Whether *url* names such a pooler. There, LISTEN and prepared statements end with the transaction."""
+    """Whether *url* indicates a pooler, where LISTEN and prepared statements end with the transaction."""
     return url.query.get("prepared_statement_cache_size") == "0"
 
 

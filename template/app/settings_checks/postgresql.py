@@ -1,6 +1,6 @@
 """Converts the PostgreSQL URL that a hosting provider gives you into one that asyncpg accepts.
 
-Providers write the query parameters for libpq, the library behind psql, or for Prisma. Template-owned.
+Providers write its query parameters for libpq (the library behind psql) or for Prisma. Template-owned.
 """
 
 import os
@@ -40,7 +40,7 @@ _WITHOUT_EFFECT = frozenset(
         "channel_binding",  # asyncpg does not support it; use verify-full to check the server.
         "client_encoding",
         "connect_timeout",  # The application always waits 10 seconds.
-        "connection_limit",  # Prisma's pool, which DATABASE_POOL_SIZE replaces.
+        "connection_limit",  # Prisma's pool size. DATABASE_POOL_SIZE replaces it.
         "fallback_application_name",
         "keepalives",
         "keepalives_count",
@@ -50,7 +50,7 @@ _WITHOUT_EFFECT = frozenset(
         "sslcompression",
         "sslsni",  # asyncpg always sends the host name.
         "tcp_user_timeout",
-        "uselibpqcompat",  # For node-postgres: sslmode means what it means to libpq, as it does here.
+        "uselibpqcompat",  # For node-postgres: gives sslmode its libpq meaning, which it always has here.
     }
 )
 """Parameters that asyncpg does not know and that are safe to drop."""
@@ -68,14 +68,14 @@ _IN_THE_ENVIRONMENT = {
 
 
 _NO_STATEMENTS_KEPT = ("prepared_statement_cache_size", "0")
-"""`pooler.py` explains the consequences."""
+"""`pooler.py` explains the effects."""
 
 
 def for_asyncpg(url: URL) -> URL:
     """Rename libpq's sslmode to ssl, translate pgbouncer, and drop parameters that have no effect.
 
     Raises:
-        ValueError: a parameter would fail at the first connection. The message contains no values.
+        ValueError: a parameter would make the first connection fail. The message contains no values.
     """
     query = {name: value for name, value in url.query.items() if name not in _WITHOUT_EFFECT}
     for name, variable in _IN_THE_ENVIRONMENT.items():
@@ -99,7 +99,8 @@ def for_asyncpg(url: URL) -> URL:
 
 
 def _translate_pooler(query: dict[str, str | tuple[str, ...]]) -> None:
-    """`pgbouncer=true` means that a pooler gives each transaction another connection (Supabase, Prisma)."""
+    """`pgbouncer=true` means that a pooler gives each transaction a different connection (Supabase,
+    Prisma)."""
     match query.pop("pgbouncer", None):
         case None | "false":
             return
@@ -111,8 +112,8 @@ def _translate_pooler(query: dict[str, str | tuple[str, ...]]) -> None:
 
 
 def _drop_endpoint(query: dict[str, str | tuple[str, ...]], host: str) -> None:
-    """`options=endpoint=ep-…` tells Neon which database is meant, for clients that do not send the host name
-    in the TLS handshake. asyncpg sends it, so the option is dropped if it matches the host."""
+    """`options=endpoint=ep-…` tells Neon which database to use, for clients that do not send the host name in
+    the TLS handshake. asyncpg sends the host name, so the option is dropped if it matches."""
     options = query.get("options")
     if options is None:
         return
@@ -142,8 +143,8 @@ def _drop_default_schema(query: dict[str, str | tuple[str, ...]]) -> None:
 def is_encrypted(url: URL) -> bool:
     """Whether the connection fails if the server does not offer TLS.
 
-    Without the parameter, asyncpg takes the mode from the environment. Heroku needs that: its URL lacks the
-    parameter and cannot be edited.
+    If the URL has no TLS parameter, asyncpg reads the mode from the environment. Heroku needs this, because
+    its URL lacks the parameter and cannot be edited.
     """
     return url.query.get("ssl", os.environ.get("PGSSLMODE")) in ENCRYPTED
 
@@ -158,7 +159,8 @@ def hosts_of(url: URL) -> list[str]:
 
 
 def _without_port(host: str) -> str:
-    """SQLAlchemy's forms for several hosts: `[::1]:5432`, `db.example.org:5432` or a socket directory."""
+    """*host* without its port. SQLAlchemy writes several hosts as `[::1]:5432`, `db.example.org:5432` or a
+    socket directory."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host if host.startswith("/") or host.count(":") > 1 else host.partition(":")[0]

@@ -9,8 +9,8 @@ _KNOWN = f"{_ROWS[::-1]}{_ROWS}".lower().encode()
 
 
 def looks_random(text: str) -> bool:
-    """False for placeholders, too few distinct characters, repetitions, and alphabetical or keyboard
-    sequences.
+    """Returns False for placeholders, repetitions, alphabetical or keyboard sequences, and text with too few
+    distinct characters.
 
     Random text does not compress below half its length: 64 hexadecimal digits encode 32 bytes.
     """

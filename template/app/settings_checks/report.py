@@ -1,4 +1,4 @@
-"""Reports invalid settings, one sentence per problem, without showing their values. Template-owned."""
+"""Reports invalid settings, one message per problem, without showing their values. Template-owned."""
 
 import difflib
 import os

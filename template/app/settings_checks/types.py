@@ -1,4 +1,4 @@
-"""The types of settings, each with its validator. Template-owned; `app/settings.py` uses them.
+"""Types for settings, each with its validator. Template-owned; `app/settings.py` uses them.
 
 A validator's message starts with "must", because the setting's name is put in front of it.
 """
@@ -21,7 +21,7 @@ from app.settings_checks.postgresql import for_asyncpg
 DAY = 24 * 60 * 60
 _PORTS = {"http": 80, "https": 443}
 MAX_FALLBACKS = 3
-"""Each one costs a comparison for each token, and is one more secret that can leak."""
+"""Each key adds a comparison to every token check, and is one more secret that can leak."""
 
 
 def _secret_key(value: SecretStr) -> SecretStr:
@@ -95,7 +95,7 @@ def _brand_color(value: str) -> str:
 
 
 def _contrast_with_white(color: str) -> float:
-    """The contrast ratio of WCAG 2.2."""
+    """The contrast ratio of *color* and white, as WCAG 2.2 defines it."""
     channels = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     red, green, blue = (
         each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels
@@ -137,7 +137,7 @@ def _is_readable(url: str) -> bool:
         parts = make_url(url)
     except (ArgumentError, ValueError):
         return False
-    # An unencoded @ ends the password early, so the rest of it would be shown as the host.
+    # An unencoded @ ends the password early, so the rest of the password would be shown as the host.
     return parts.drivername.startswith("sqlite") or (bool(parts.database) and "@" not in (parts.host or ""))
 
 
@@ -162,7 +162,8 @@ def _is_redis(url: str) -> bool:
         return False
     if parts.drivername == "unix":
         return not parts.host and bool(parts.database)
-    # An unencoded @, as above. redis-py silently uses database 0 if the path is not a number.
+    # An unencoded @ ends the password early, as above. redis-py silently uses database 0 if the path is not a
+    # number.
     return bool(parts.host) and "@" not in (parts.host or "") and (parts.database or "0").isdecimal()
 
 
@@ -190,7 +191,7 @@ def _domain_or_empty(value: str) -> str:
 
 
 def _api_key(value: SecretStr) -> SecretStr:
-    # The key becomes a header, and the library's message about an invalid header would reveal it.
+    # The key is sent in a header, and the library's message about an invalid header would reveal it.
     if not re.fullmatch(r"[\x21-\x7e]*", value.get_secret_value()):
         raise ValueError("must contain only ASCII characters and no spaces")
     return value
@@ -258,7 +259,8 @@ def _host_names(values: list[str]) -> list[str]:
 
 
 def _host_name(value: str) -> str:
-    """*value* as in the Host header: in lower-case ASCII, with an IPv6 address in canonical form."""
+    """*value* as it appears in the Host header: in lower-case ASCII, with an IPv6 address in canonical
+    form."""
     bare = value.removeprefix("[").removesuffix("]")
     if ":" in bare:
         return str(ip_address(bare))

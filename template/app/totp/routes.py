@@ -27,7 +27,7 @@ ALREADY = {409: {AlreadySetUp.code: "The account already has an authenticator ap
 class TotpSetup(Secret):
     """What an authenticator app needs. Shown only once."""
 
-    secret: Annotated[str, msgspec.Meta(description="For entering it by hand.")]
+    secret: Annotated[str, msgspec.Meta(description="For manual entry.")]
     uri: str
     qr_svg: Annotated[str, msgspec.Meta(description="The URI as a QR code, an SVG image.")]
 

@@ -25,7 +25,7 @@ STEP = 30
 """Seconds (RFC 6238, section 5.2)."""
 DIGITS = 6
 WINDOW = 1
-"""Steps before and after the current one whose codes are accepted, because clocks differ."""
+"""How many time steps before and after the current one are accepted, because clocks differ."""
 
 
 class AlreadySetUp(ValueError):
@@ -72,7 +72,7 @@ class Totp:
     # Setting it up
 
     async def begin(self, db: AsyncSession, user: User) -> str:
-        """Generate a secret for *user*. An earlier one that was not confirmed stops working.
+        """Generate a secret for *user*. An earlier, unconfirmed secret stops working.
 
         Raises:
             AlreadySetUp: the account already has an authenticator app.
@@ -98,7 +98,7 @@ class Totp:
     async def confirm(
         self, db: AsyncSession, user: User, session: UserSession, code: str
     ) -> list[str] | None:
-        """Set up the authenticator app with its first code. From then on, logins ask for one.
+        """Set up the authenticator app with its first code. From then on, logins ask for a code.
 
         Every session except *session* ends. Returns recovery codes if the account had none.
 

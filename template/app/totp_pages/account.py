@@ -63,7 +63,7 @@ async def confirm_app(
 async def removal_page(
     login: RecentlySignedIn, request: Request, totp: TheTotp, factors: AllFactors, db: Db
 ) -> Response:
-    """Ask before anything is removed."""
+    """Ask for confirmation before the app is removed."""
     names = await factors.names_of(db, login.user)
     if totp.name not in names:
         return redirect(request, PAGE)

@@ -1,6 +1,6 @@
 """Choose the language of the pages and e-mails. The footer of every page has the form.
 
-A cookie stores it for this browser. The account stores it for the user's other browsers and for e-mails.
+A cookie stores the choice for this browser. The account stores it for other browsers and for e-mails.
 """
 
 from typing import Annotated

@@ -79,7 +79,7 @@ async def newest_mail(developer: Developer, request: Request, db: Db) -> JSONRes
 async def mail_page(
     developer: Developer, visitor: Visitor, request: Request, db: Db, mail_id: SmallInt, show: str = "html"
 ) -> Response:
-    """One e-mail: as HTML, as text, or its source."""
+    """One e-mail, as HTML, text or source."""
     mails = await mailbox.sent_mails(db)
     return await _mailbox(request, db, await _sent_mail(db, mail_id), mails, shown=show)
 

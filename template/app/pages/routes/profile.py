@@ -1,4 +1,4 @@
-"""The profile page, where users change the columns that you added. It exists only if there are fields.
+"""The profile page, where users change the columns that you added. Without any fields, there is no page.
 
 Add a field to `ProfileUpdate` (`app/users/schemas.py`), `ProfileForm` (`app/pages/forms.py`) and
 `templates/profile.html`.

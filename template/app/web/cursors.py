@@ -19,5 +19,5 @@ def from_cursor(cursor: str) -> tuple[datetime, str]:
         if moment.tzinfo != UTC or "\0" in key:
             raise ValueError("not written by `to_cursor`")
     except ValueError:
-        raise invalid("cursor", "The cursor is not the `next` value of a page.") from None
+        raise invalid("cursor", "The cursor is not the `next` value from a page.") from None
     return moment, key

@@ -28,7 +28,7 @@ from app.database import services_of_session
 from app.keys import CannotDecrypt, KeyRing
 from app.web.framework.openapi_metadata import responds
 from app.web.framework.parameters import Reader, query
-from app.web.problems import Problem
+from app.web.problems import Problem, invalid
 
 PURPOSE = "cursor"
 _MAX_LENGTH = 255
@@ -55,9 +55,9 @@ class PageQuery(msgspec.Struct):
 
 def page_query(model: type[PageQuery]) -> Reader:
     """A dependency that reads *model*: `Annotated[ThingQuery, Depends(page_query(ThingQuery))]`."""
-    return responds({400: {"invalid_cursor": "The cursor is not the `next` of a page of this list."}})(
-        query(model)
-    )
+    return responds(
+        {400: {"invalid_cursor": "The cursor is not the `next` value from a page of this list."}}
+    )(query(model))
 
 
 Paging = Annotated[PageQuery, Depends(page_query(PageQuery))]
@@ -145,8 +145,9 @@ def _last_row(
     if found[0] != order:
         raise Problem(
             400,
-            "The cursor is not the `next` of a page of this list. Request the list without `cursor`.",
+            "The cursor is not the `next` value from a page of this list. Request the list without `cursor`.",
             code="invalid_cursor",
+            errors=invalid("cursor", "The cursor is not the `next` value from a page.").errors,
         )
     return found[1:]
 

@@ -128,9 +128,7 @@ async def test_an_address_is_refused_before_the_body_is_read(at, guess):
 
 @pytest.fixture
 def ways(at, manager, make_user, visit, change):
-    """`await ways(name)`: send a wrong password for Ada's account in the way called *name*. Returns the
-    status.
-    """
+    """`await ways(name)`: the status after sending a wrong password for Ada's account in that way."""
     names = SimpleNamespace()
 
     async def begin():

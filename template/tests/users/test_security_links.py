@@ -1,5 +1,4 @@
-"""E-mailed links and scanners, attackers and password managers: links opened, used twice, raced or forwarded.
-"""
+"""E-mailed links with scanners, attackers and password managers: opened, used twice, raced or forwarded."""
 
 import re
 from dataclasses import dataclass

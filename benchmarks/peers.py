@@ -212,8 +212,7 @@ class Peer:
         return (await load).require(200)
 
     async def registrations(self, seconds: float) -> Load:
-        """Eight clients register, each account once and from its own IP address, because of the rate limits.
-        """
+        """Eight clients register. Because of the rate limits, each account has its own IP address."""
         requests = [
             self._registration(f"{secrets.token_hex(8)}@example.com", client=number)
             for number in range(round(200 * seconds))

@@ -1,4 +1,4 @@
-"""Changing the email address in detail: races, dead links, the page."""
+"""Changing the e-mail address in detail: races, dead links, the page."""
 
 import re
 from datetime import UTC, datetime
@@ -14,7 +14,8 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def ask(client):
-    """`await ask(visit)`: what a front end sends to request a new address, optionally with another body."""
+    """`await ask(visit)`: what a front end sends to request a new address, optionally with a different body.
+    """
 
     async def send(visit, new_email=NEW, **headers):
         return await client.post(
@@ -45,7 +46,7 @@ def address(stored):
     return read
 
 
-# Asking
+# Requesting a change
 
 
 async def test_the_link_points_to_the_configured_front_end(other_client, make_user, visit, outbox):

@@ -1,4 +1,4 @@
-"""What /readyz tells of migrations and mail."""
+"""What /readyz reports about migrations and e-mail."""
 
 from datetime import timedelta
 

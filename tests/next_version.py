@@ -99,8 +99,7 @@ def _places(scope: ast.Module | ast.ClassDef, lines: list[str]) -> Iterator[int]
 
 
 def _middle(statements: list[ast.stmt], lines: list[str]) -> Iterator[int]:
-    """The first line of the middle statement, if no other statement starts on it and it is not a docstring.
-    """
+    """The first line of the middle statement, if that statement starts the line and is not a docstring."""
     found = [each for each in statements if not _is_text(each)]
     if found:
         middle = found[len(found) // 2]

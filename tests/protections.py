@@ -61,8 +61,7 @@ class Mutation(Change):
     also: tuple[Change, ...] = ()
     """Additional changes, if a protection has two parts."""
     postgresql_only: bool = False
-    """Whether the test needs PostgreSQL. SQLite has only one writer at a time, so a race cannot occur there.
-    """
+    """Whether the test needs PostgreSQL. SQLite has only one writer at a time and no such race."""
 
     @property
     def changes(self) -> tuple[Change, ...]:

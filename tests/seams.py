@@ -176,8 +176,7 @@ def _mail(path: str) -> Seam:
 
 
 def _at_the_end_of_tests() -> Iterator[Seam]:
-    """A seam at the end of every test file. The example's test files are copied only once, so they need none.
-    """
+    """A seam at the end of every test file. The example's test files are copied once and need none."""
     for path in sorted((TEMPLATE / "tests").rglob("*.py")):
         name = path.relative_to(TEMPLATE).as_posix()
         if path.name.startswith("test_") and not name.startswith("tests/notes/"):

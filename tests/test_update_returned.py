@@ -1,5 +1,4 @@
-"""`template-update` lists lines that the project removed but that came back because the template moved them.
-"""
+"""`template-update` lists lines that the project removed and that came back when the template moved them."""
 
 import pytest
 from test_template_update import (

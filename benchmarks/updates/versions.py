@@ -85,8 +85,7 @@ def fix(files: dict[str, str], random: Random) -> dict[str, str]:
 
 
 def feature(files: dict[str, str], random: Random) -> dict[str, str]:
-    """A feature: a package with tests, a line above every third seam, and changes to a fifth of all modules.
-    """
+    """A feature: a package with tests, a line above every third seam, changes to a fifth of the modules."""
     draft = _Draft(files, random)
     for seam in random.sample(SEAMS, len(SEAMS) // 3):
         for path in (seam.path, f"{seam.path}.jinja"):

@@ -40,7 +40,7 @@ def measured(build_app, app):
 
 @pytest.fixture
 def value_of(measured):
-    """`value_of("mails", status="dead")`: the value of a metric; None if there is none."""
+    """`value_of("mails", status="dead")`: the value of a metric, or None if there is none."""
     registry = metrics_of(measured.state).registry
     return lambda name, **labels: registry.get_sample_value(name, labels)
 

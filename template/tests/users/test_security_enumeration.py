@@ -195,7 +195,7 @@ async def test_an_unknown_and_a_used_link_get_the_same_response(client, manager,
     assert visible(used) == visible(nobody) == visible(nonsense)
 
 
-# Mail
+# E-mail
 
 
 async def test_no_mail_is_sent_before_the_response(client, db, settings, make_user, login, monkeypatch):

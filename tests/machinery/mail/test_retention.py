@@ -77,7 +77,7 @@ def text_of(app: App, row: OutboxMessage) -> str:
     return opened(row.message, KeyRing.of(app.state.settings, PURPOSE)).message.text_body
 
 
-# Dead mails
+# Dead e-mails
 
 
 @pytest.mark.parametrize(("age", "left"), [(30 * DAY, 1), (30 * DAY + INSTANT, 0)], ids=str)
@@ -135,7 +135,7 @@ async def test_a_waiting_mail_is_never_deleted_for_its_age(
     assert (row.status, "t0ken" in text_of(app, row)) == ("pending", True)
 
 
-# Mails with a link
+# E-mails with a link
 
 
 async def test_a_mail_keeps_its_content_until_its_link_expires(

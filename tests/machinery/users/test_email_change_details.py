@@ -14,8 +14,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def ask(client):
-    """`await ask(visit)`: what a front end sends to request a new address, optionally with a different body.
-    """
+    """`await ask(visit)`: what a front end sends to request a new address, optionally with another body."""
 
     async def send(visit, new_email=NEW, **headers):
         return await client.post(

@@ -112,8 +112,7 @@ async def test_no_log_level_reveals_the_request(server, check, caplog):
 
 @pytest.fixture
 def passes_with_one_line(caplog):
-    """`await passes_with_one_line(check)`: check that the password is accepted, and return the only log line.
-    """
+    """`await passes_with_one_line(check)`: check that a password is accepted. Returns the only log line."""
 
     async def passes(check):
         with caplog.at_level(logging.DEBUG):

@@ -344,8 +344,7 @@ async def test_a_success_resets_the_consecutive_failures(at, guess, make_user, h
 async def test_wrong_passwords_of_a_known_browser_do_not_lock_the_account(
     guess, make_user, new_browsers, stored
 ):
-    """Checklist 11: strangers cannot exhaust a known browser's count, and the browser cannot exhaust theirs.
-    """
+    """Checklist 11: strangers cannot use up a known browser's limit, and the browser cannot use up theirs."""
     user = await make_user(EMAIL)
     [browser] = await new_browsers(1)
 

@@ -200,8 +200,7 @@ async def test_revoking_a_verification_invalidates_its_link(admin, make_user, ev
 
 @pytest.fixture
 def everything_that_expires(app, db, manager, make_user, begin_session, set_clock):
-    """Written at noon: sessions of three lengths, an invitation, e-mails with and without a link, an event.
-    """
+    """Written at noon: sessions of three lengths, an invitation, e-mails with and without links, an event."""
 
     async def write():
         set_clock(NOON)

@@ -58,7 +58,7 @@ async def test_the_files_are_read_once(build_app, monkeypatch):
     assert (await ready(app)).json()["checks"]["migrations"] is True
 
 
-# Mail
+# E-mail
 
 
 @pytest.mark.parametrize(("minutes", "is_good"), [(9, True), (11, False)])

@@ -1,7 +1,7 @@
 """Updates the vendored files in this repository from the npm registry.
 
-    uv run python scripts/vendor.py # rewrite the recorded versions uv run python scripts/vendor.py
-    swagger-ui-dist@5.36.0 # another version of one package
+    uv run python scripts/vendor.py                          # rewrite the recorded versions
+    uv run python scripts/vendor.py swagger-ui-dist@5.36.0   # another version of one package
 
 `vendored.json` records the version and licence of each package, and for each file where it comes from and the
 SHA-256 of its content before compression (a file that ends in `.gz` is compressed here). Needs npm.

@@ -1,8 +1,8 @@
 """Remove one protection from a new project at a time: the test that SECURITY.md names for it must fail.
 
-    uv run python tests/mutations.py # every protection, in minutes uv run python tests/mutations.py --only
-    cookie # protections that contain this word uv run python tests/mutations.py --database postgresql # the
-    same on PostgreSQL
+    uv run python tests/mutations.py                          # every protection, in minutes
+    uv run python tests/mutations.py --only cookie            # protections that contain this word
+    uv run python tests/mutations.py --database postgresql    # the same on PostgreSQL
 
 `protections.py` is the list. A mutation is killed if the test fails with an assertion. It has SURVIVED if the
 test passes: the test does not cover the protection, so fix the test or name another one. It is BROKEN if

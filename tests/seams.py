@@ -136,7 +136,7 @@ def downgrade() -> None:
     with op.batch_alter_table("user_sessions") as sessions:
         sessions.drop_column("shipped_label")
 '''
-"""Write a migration for the columns that the template adds, if no other revision adds them."""
+"""The migration for the columns that the template adds, if no other revision adds them."""
 
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "template"

@@ -1,7 +1,7 @@
 """How long `copier copy` takes: seconds of CPU time, and the ratio to just copying the template's files.
 
-Run it from a clean checkout with `uv run python benchmarks/copying.py`. It was 0.93 s for 252 files on an
-idle machine; it must not grow faster than the number of files.
+Run it from a clean checkout with `uv run python benchmarks/copying.py`. The time was 0.93 s for 252 files on
+an idle machine. It must not grow faster than the number of files.
 """
 
 import shutil
@@ -17,7 +17,7 @@ RUNS = 5
 
 
 def fastest(work: Callable[[Path], object]) -> float:
-    """Seconds of CPU time of the fastest of `RUNS` runs, each into its own folder."""
+    """The CPU time in seconds of the fastest of `RUNS` runs, each into its own folder."""
     times: list[float] = []
     for _ in range(RUNS):
         with tempfile.TemporaryDirectory() as folder:

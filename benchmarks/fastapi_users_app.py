@@ -1,4 +1,4 @@
-"""The peer: fastapi-users on FastAPI, as its documentation's full SQLAlchemy example builds it.
+"""The peer: fastapi-users on FastAPI, built as in its documentation's full SQLAlchemy example.
 
 https://fastapi-users.github.io/fastapi-users/latest/configuration/full-example/
 """

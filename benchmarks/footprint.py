@@ -1,4 +1,4 @@
-"""What one process of an application needs: memory, and the time from its start to its first response."""
+"""What one process of an application uses: memory, and the time from its start to its first response."""
 
 import os
 import subprocess
@@ -14,9 +14,9 @@ STARTS = 3
 
 
 def memory_of(pid: int) -> float:
-    """Megabytes of the process and its children. What several of them share counts once (PSS).
+    """The memory of the process and its children in megabytes. Shared memory counts once (PSS).
 
-    The uv that started them is left out: in production nothing runs through it.
+    The uv process that started them is left out: in production, nothing runs through uv.
     """
     process = psutil.Process(pid)
     family = [each for each in (process, *process.children(recursive=True)) if each.name() != "uv"]
@@ -54,7 +54,7 @@ def seconds_to_first_response(project: Path, environment: dict[str, str]) -> flo
 
 
 def seconds_to_first_steps(folder: Path) -> float:
-    """From `copier copy` to the first 200 of `app dev`, with the caches of uv warm."""
+    """The seconds from `copier copy` to the first 200 response of `app dev`, with warm uv caches."""
     port = free_port()
     began = time.monotonic()
     project = render(folder / "first-steps")

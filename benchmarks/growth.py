@@ -21,7 +21,7 @@ type Growth = dict[str, dict[int, float]]
 
 
 def measure(peer: Peer, seconds: float, sizes: tuple[int, ...] = SIZES) -> Growth:
-    """The median milliseconds of each route with one client, by the number of accounts."""
+    """The median latency in milliseconds of each route with one client, by the number of accounts."""
     administer(peer.database_url, f"UPDATE users SET is_superuser = true WHERE email = '{EMAIL}'")
     growth: Growth = {}
     there = 1
@@ -33,7 +33,7 @@ def measure(peer: Peer, seconds: float, sizes: tuple[int, ...] = SIZES) -> Growt
             "VACUUM ANALYZE users",
         )
         there = size
-        # A new login each time: the logins of the last route have ended the session before.
+        # Each route needs a new login, because the login route's requests ended the previous session.
         headers = peer.log_in()
         routes = {
             "GET /users/me": request("GET", "/users/me", headers=headers),

@@ -1,4 +1,4 @@
-"""What this machine can do at best: hashes with nothing around them, queries with only the driver."""
+"""What this machine can do at best: only hashing, and queries through only the driver."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ print(json.dumps(done / (time.monotonic() - began)))
 
 
 def hashes_per_second(project: Path, password_hash: str, password: str, seconds: float) -> float:
-    """Argon2id verifications a second with the project's parameters, on all processors."""
+    """Argon2id verifications per second with the project's parameters, on all processors."""
     command = [project / ".venv" / "bin" / "python", "-c", HASHES, password_hash, str(seconds), password]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     if done.returncode:

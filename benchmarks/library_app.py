@@ -1,4 +1,4 @@
-"""The peer: an application on hawkapi-users 0.2.0, as that library's README builds it."""
+"""The peer: an application on hawkapi-users 0.2.0, built as in that library's README."""
 
 import os
 from typing import Annotated

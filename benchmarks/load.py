@@ -1,8 +1,8 @@
 """A small HTTP/1.1 load generator: keep-alive connections, one request at a time on each.
 
 It shares the machine with the server it measures, so it costs as little as Python can: a separate process,
-plain sockets, epoll, requests that are encoded once and responses of which only status and length are read.
-Run it as `run(port, request, ...)`, which starts the process and returns what it measured.
+plain sockets, epoll, requests that are encoded only once, and responses of which only the status and length
+are read. Run it as `run(port, request, ...)`, which starts the process and returns what it measured.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from itertools import repeat
 
 @dataclass
 class Load:
-    """The results: the number of responses by status, and the seconds each took."""
+    """The results: the number of responses by status, and the duration of each in seconds."""
 
     seconds: float
     latencies: list[float]
@@ -30,7 +30,7 @@ class Load:
         return len(self.latencies) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """The latency in milliseconds below which *share* of the requests stayed."""
+        """The latency in milliseconds that *share* of the requests stayed below."""
         ordered = sorted(self.latencies)
         return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
@@ -65,7 +65,7 @@ async def run(
     """Send one of *requests* over and over on each of *connections* for *seconds*.
 
     *once*: send each of *requests* at most once instead. *renewed*: a JSON field, such as a refresh token,
-    whose value in the next request is that of the last response.
+    whose value in the next request comes from the last response.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, __file__, str(port), str(connections), str(seconds), str(int(once)), renewed),
@@ -135,7 +135,7 @@ def _is_complete(answer: bytes) -> bool:
     head = answer.find(b"\r\n\r\n")
     if head < 0:
         return False
-    # Servers differ in the case of header names.
+    # Servers differ in the letter case of header names.
     at = answer.lower().find(b"content-length:", 0, head)
     length = int(answer[at + 15 : answer.find(b"\r\n", at)]) if at >= 0 else 0
     return len(answer) >= head + 4 + length

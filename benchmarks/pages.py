@@ -1,10 +1,10 @@
-"""The log-in page against the smallest JSON route: what it costs in the process, and how many a server gives.
+"""The login page against the smallest JSON route: time in the process, and throughput of the server.
 
     uv run python benchmarks/pages.py [--project folder] [--rounds 10] [--seconds 1]
 
-Renders a project with Copier. `GET /login` and `GET /healthz` take turns, so that a machine that gets slower
-or faster does so for both. Fails if the page takes 2 ms or more in the process, or if the server gives less
-than half as many pages as JSON responses.
+Renders a project with Copier. `GET /login` and `GET /healthz` take turns, so that changes in machine speed
+affect both. Fails if the page takes 2 ms or more in the process, or if the server delivers less than half as
+many pages as JSON responses.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from peers import free_port, render, say
 
 PAGE, JSON = "/login", "/healthz"
 LONGEST = 2.0
-"""Milliseconds for a page in the process."""
+"""The maximum milliseconds for a page in the process."""
 SMALLEST = 0.5
-"""Pages for each JSON response in the same time."""
+"""The minimum number of pages for each JSON response in the same time."""
 CONNECTIONS = 16
 IN_PROCESS = """
 import asyncio, json, sys, time
@@ -61,7 +61,7 @@ async def main():
 
 asyncio.run(main())
 """
-"""Prints the seconds of each request, a list for each time that the paths took turns."""
+"""Prints the duration of each request in seconds, with one list for each turn of each path."""
 
 
 def main() -> None:
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def in_process(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Milliseconds of a page and of a JSON response: medians."""
+    """The median milliseconds for a page and for a JSON response."""
     say("measuring in the process")
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     pages, responses = zip(*json.loads(done.stdout.splitlines()[-1]), strict=True)

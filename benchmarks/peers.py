@@ -1,6 +1,7 @@
-"""The applications that are compared: a new project, and one each on hawkapi-users and on fastapi-users.
+"""The compared applications: a new project, one application on hawkapi-users and one on fastapi-users.
 
-The peers are built as their documentation shows. All run on the same server and the same kind of database.
+The peers are built as their documentation shows. All of them use the same server and the same kind of
+database.
 """
 
 import asyncio
@@ -83,7 +84,7 @@ def render(project: Path) -> Path:
 def servers(
     project: Path, folder: Path, server_url: str | None, only: str | None = None
 ) -> Iterator[list["Peer"]]:
-    """All applications, or the one named *only*, being served. Each has its own database."""
+    """Serve all applications, or only the one named *only*. Each has its own database."""
     secret = secrets.token_hex(32)
     urls: list[str] = []
     running: list[subprocess.Popen[bytes]] = []
@@ -144,7 +145,7 @@ def administer(url: str, *statements: str) -> None:
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """A port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -166,7 +167,7 @@ class Peer:
     """One of the applications under load."""
 
     def __init__(self, kind: Kind, port: int, secret: str, pid: int, database_url: str, start: float) -> None:
-        """*pid*: of the process whose children are the server. *start*: seconds until the first response."""
+        """*pid*: the process whose children are the server. *start*: the seconds until the first response."""
         self.kind = kind
         self.port = port
         self.pid = pid
@@ -179,7 +180,7 @@ class Peer:
         assert status == 201, (self.kind.name, status)
 
     def log_in(self) -> dict[str, str]:
-        """Log in, and return the header that proves it."""
+        """Log in, and return the header that authenticates later requests."""
         status, body = once(self.port, self.kind.login)
         assert status == 200, (self.kind.name, status)
         user = json.loads(body)
@@ -187,7 +188,7 @@ class Peer:
         return {"Authorization": f"Bearer {token}"}
 
     def _library_token(self, user_id: str) -> str:
-        # hawkapi-users' login issues none; its README leaves that to the application.
+        # The login of hawkapi-users issues no refresh token. Its README leaves that to the application.
         import jwt
 
         now = int(time.time())
@@ -195,8 +196,8 @@ class Peer:
         return jwt.encode(claims, self._secret, algorithm="HS256")
 
     async def me(self, seconds: float) -> Load:
-        # A login for each connection: the project looks its session up, and remembers tokens it has checked.
-        # New ones each time: after as many logins as `logins` makes, the oldest sessions have ended.
+        # Each connection has its own login: the project looks up the session, and caches tokens that it has
+        # checked. The logins are new each time, because the logins in `logins` end the oldest sessions.
         requests = [request("GET", "/users/me", headers=self.log_in()) for _ in range(CONNECTIONS)]
         return (await run(self.port, *requests, connections=CONNECTIONS, seconds=seconds)).require(200)
 
@@ -211,7 +212,7 @@ class Peer:
         return (await load).require(200)
 
     async def registrations(self, seconds: float) -> Load:
-        """Eight clients register, each account once and from its own address: addresses are limited."""
+        """Eight clients register. Because of the rate limits, each account has its own IP address."""
         requests = [
             self._registration(f"{secrets.token_hex(8)}@example.com", client=number)
             for number in range(round(200 * seconds))

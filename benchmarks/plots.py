@@ -1,4 +1,4 @@
-"""The plots of the results page, drawn from its figures."""
+"""Draws the plots on the results page from its figures."""
 
 from pathlib import Path
 from typing import Any

@@ -1,10 +1,10 @@
-"""How many files a request passes through, and how much code a project has.
+"""Counts the files that a request passes through, and a project's lines of code.
 
     uv run python benchmarks/request_paths.py                # prints a table for a new project
     uv run python benchmarks/request_paths.py --files        # and the files, in their order
 
 Traces one request of each kind with `sys.setprofile`, after one that warms the application up: the calls of
-functions in `app/`. A move is a call in another file than the call before.
+functions in `app/`. A move is a call in a different file from the previous call.
 """
 
 import argparse
@@ -73,7 +73,7 @@ asyncio.run(main())
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--project", type=Path, help="a generated project to use instead of a new one")
-    parser.add_argument("--python", type=Path, help="a Python that has what the project needs")
+    parser.add_argument("--python", type=Path, help="a Python with the project's dependencies")
     parser.add_argument("--files", action="store_true", help="print the files, too")
     options = parser.parse_args()
     from conftest import project_of_template, python_of_project, snapshot
@@ -96,7 +96,7 @@ def main() -> int:
 
 
 def trace(project: Path, python: Path, database: Path) -> dict[str, list[str]]:
-    """The files of each call of each request, in the order of the calls."""
+    """The file of each call in each request, in call order."""
     environment = os.environ | {
         "DATABASE_URL": f"sqlite+aiosqlite:///{database}",
         "BACKGROUND_WORKER": "separate",

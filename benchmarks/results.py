@@ -4,7 +4,7 @@
     uv run --group benchmarks python benchmarks/results.py --only routes growth      # keeps the other figures
     uv run --group benchmarks python benchmarks/results.py --only                    # draws the page again
 
-Needs PostgreSQL (`--postgresql`) and takes about fifteen minutes. Let the machine do nothing else meanwhile.
+Needs PostgreSQL (`--postgresql`) and takes about fifteen minutes. Run nothing else on the machine meanwhile.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class Bench:
         subprocess.run(["uv", "sync", "--quiet"], cwd=self.project, env=_without_venv(), check=True)
 
     def routes(self) -> dict[str, Any]:
-        """Every application on both databases, by turns."""
+        """Every application on both databases, in turn."""
         results: dict[str, Any] = {}
         for name, url in (("SQLite", None), ("PostgreSQL", self._postgresql)):
             say(name)
@@ -83,7 +83,7 @@ class Bench:
         return results
 
     def limits(self) -> dict[str, float]:
-        """Log-ins against the hashes that the machine can compute, and the driver's own rate."""
+        """Logins, compared with the hashes that the machine can compute, and the driver's own rate."""
         with self._served() as (port, url):
             log_in = request("POST", "/users/login", headers=JSON, body=account(EMAIL))
             password_hash = _one_value(url, "SELECT hashed_password FROM users")
@@ -114,7 +114,7 @@ class Bench:
         }
 
     def processes(self) -> dict[str, float]:
-        """`GET /users/me` by the number of processes."""
+        """`GET /users/me`, by the number of processes."""
         rates: dict[str, float] = {}
         for workers in PROCESSES:
             say(f"{workers} processes")
@@ -131,7 +131,7 @@ class Bench:
         return rates
 
     def growth(self) -> growth.Growth:
-        """The routes of a project by the number of its accounts."""
+        """A project's routes, by the number of accounts."""
         (folder := self._folder / "growth").mkdir()
         with servers(self.project, folder, self._postgresql, only="project") as (peer,):
             peer.register()
@@ -182,7 +182,7 @@ def _one_value(url: str, query: str) -> Any:
 
 
 def machine() -> str:
-    """A description of this machine and of the versions."""
+    """A description of this machine and of the software versions."""
     info = Path("/proc/cpuinfo").read_text()
     model = next((line.partition(": ")[2] for line in info.splitlines() if line.startswith("model name")), "")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -275,7 +275,7 @@ def main() -> None:
                 FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
     if missing := sections.keys() - figures.keys():
         raise SystemExit(f"Never measured: {', '.join(sorted(missing))}. Run without --only first.")
-    # From JSON, so that a page of new figures and one that is drawn again are the same.
+    # From JSON, so that a page with new figures and a redrawn page are the same.
     figures = json.loads(FIGURES.read_text())
     plots.draw(figures, PLOTS)
     PAGE.write_text(page(figures))

@@ -1,8 +1,8 @@
-"""How long an update takes: `app template-update` without the tests, and as a ratio to `copier update`.
+"""How long `app template-update` takes without the tests, in seconds and as a ratio to `copier update`.
 
-Run it from a clean checkout with `uv run python benchmarks/updating.py`. Wall-clock seconds, because the
-command renders two versions concurrently: the fastest of several alternating runs. It must stay below 5 s on
-two idle cores.
+Run it from a clean checkout with `uv run python benchmarks/updating.py`. It measures wall-clock seconds,
+because the command renders two versions concurrently, and reports the fastest of several alternating runs. An
+update must stay below 5 s on two idle cores.
 """
 
 import os
@@ -38,7 +38,7 @@ def run(*command: str, cwd: Path) -> None:
 
 
 def two_versions(folder: Path) -> Path:
-    """A clone of this repository in which 1.1.0 changes one file, and a project of 1.0.0."""
+    """A clone of this repository in which version 1.1.0 changes one file, and a project of version 1.0.0."""
     template, project = folder / "template", folder / "project"
     run("git", "clone", "--quiet", "--no-tags", str(REPOSITORY), str(template), cwd=folder)
     run("git", "tag", "1.0.0", cwd=template)
@@ -55,7 +55,7 @@ def two_versions(folder: Path) -> Path:
 
 
 def fastest(folder: Path) -> dict[str, float]:
-    """The seconds that each way takes. *folder* is created."""
+    """The seconds that each command takes. *folder* is created."""
     folder.mkdir(exist_ok=True)
     project = two_versions(folder)
     times: dict[str, list[float]] = {name: [] for name in WAYS}

@@ -2,8 +2,8 @@
 
     uv run --group benchmarks python benchmarks/users_routes.py [--database-url postgresql+asyncpg://...]
 
-Renders a project with Copier and serves it, an application on hawkapi-users and one on fastapi-users, each
-with granian and one worker. They take turns, so that changes in machine speed affect all of them. Prints
+Renders a project with Copier. Serves the project, an application on hawkapi-users and one on fastapi-users,
+each with granian and one worker. They take turns, so that changes in machine speed affect all of them. Prints
 ratios, because only they are comparable between machines. `--help` lists the other options.
 """
 
@@ -18,11 +18,11 @@ from peers import Peer, render, say, servers
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--database-url", help="a PostgreSQL server; SQLite files by default")
+    parser.add_argument("--database-url", help="a PostgreSQL server (SQLite files by default)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement")
     parser.add_argument("--project", type=Path, help="a generated project to use instead of a new one")
-    parser.add_argument("--me-only", action="store_true", help="leave out the logins, which take longest")
+    parser.add_argument("--me-only", action="store_true", help="leave out the logins, which take the longest")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         project = options.project or render(Path(folder) / "project")
@@ -53,7 +53,7 @@ async def measure_one(peer: Peer, seconds: float, me_only: bool) -> Row:
     alone = await peer.logins(seconds)
     meanwhile, trivial = await peer.logins_and_trivial(seconds)
     if peer.kind.name == "project":
-        # The others issue no refresh tokens.
+        # The other applications issue no refresh tokens.
         row["refresh, token pairs/s"] = (await peer.refreshes(seconds)).per_second
     return row | {
         "register, accounts/s": (await peer.registrations(seconds)).per_second,
@@ -66,7 +66,7 @@ async def measure_one(peer: Peer, seconds: float, me_only: bool) -> Row:
 
 
 def report(results: dict[str, list[Row]]) -> None:
-    """Medians, and beside each peer's the median of the project's value divided by the peer's, by round."""
+    """Medians. For each peer, also the median, over all rounds, of the ratio of the project to the peer."""
     ours = results["project"]
     print(" " * 40 + "".join(f"{name:>15}{'' if name == 'project' else ' ratio':>8}" for name in results))
     for row in ours[0]:

@@ -1,6 +1,6 @@
 """Updates the vendored files in this repository from the npm registry.
 
-    uv run python scripts/vendor.py                          # write the recorded versions again
+    uv run python scripts/vendor.py                          # rewrite the recorded versions
     uv run python scripts/vendor.py swagger-ui-dist@5.36.0   # another version of one package
 
 `vendored.json` records the version and licence of each package, and for each file where it comes from and the
@@ -46,7 +46,7 @@ def main(arguments: list[str], root: Path = ROOT, record: Path = RECORD) -> None
 
 
 def unpack(package: str) -> dict[str, bytes]:
-    """The files of *package* by their path in it."""
+    """The files of *package*, keyed by their path in it."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["npm", "pack", "--silent", package]
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)

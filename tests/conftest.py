@@ -1,4 +1,5 @@
-"""Shared by the tests of the template: a tagged snapshot of the working tree, renders of it, an environment.
+"""Fixtures for the template's tests: a tagged snapshot of the working tree, renders of it, and an
+environment.
 
 Copier runs from its command line on a copy of the working tree in a temporary folder. All generated projects
 run in one virtual environment, which is created once and kept in `.cache`.
@@ -35,19 +36,19 @@ WITH_FEATURES = {
     "observability": True,
     "mail_webhooks": True,
 }
-"""The answers with which a project has all protections and all code that the tests in `machinery` need."""
+"""The answers for a project that has all protections and all code that the tests in `machinery` need."""
 OPTIONAL = ["boto3>=1.40,<2"]
-"""Packages that a project adds if it needs them: boto3 for MAIL_BACKEND=ses."""
+"""Packages that a project adds only if it needs them: boto3 for MAIL_BACKEND=ses."""
 POSTGRESQL = "postgresql://root@127.0.0.1:5432/postgres"
 REDIS = "redis://127.0.0.1:6379/0"
 TOOLS = ["bandit==1.9.4", "detect-secrets==1.5.0", "pip-audit==2.10.1", "schemathesis==4.32.5"]
-"""Pinned: a new version may find more, which should show only when it is updated deliberately."""
+"""Pinned: a new version may find more problems, which should appear only after a deliberate update."""
 
 type Render = Callable[..., Path]
 
 
 def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
-    """Run a command that must succeed and return its output; a failure shows all of it."""
+    """Run a command that must succeed, and return its output. A failure shows all of the output."""
     done = subprocess.run(
         [str(each) for each in command],
         cwd=cwd,
@@ -68,11 +69,12 @@ OF_THE_TESTS = {
     "VIRTUAL_ENV",
     "PYTHONPATH",
     "UV",
-    # Container images set it. Half of the test time would be spent compiling the same modules again.
+    # Container images set this variable. Half of the test time would then go into compiling the same modules
+    # again.
     "PYTHONDONTWRITEBYTECODE",
 }
 TEMPLATE_UPDATE = [sys.executable, "-m", "template_update"]
-"""The update tool in the working tree. test_template_command.py runs it with uv, as users do."""
+"""Runs the update tool from the working tree. test_template_command.py runs it with uv, as users do."""
 
 
 def clean_environment() -> dict[str, str]:
@@ -84,7 +86,8 @@ def clean_environment() -> dict[str, str]:
         for what, value in (("NAME", "Tests"), ("EMAIL", "tests@example.com"))
     }
     git = identity | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    # A suite runs in one process, because another test runs at the same time, and each more starts anew.
+    # A suite runs in one process, because other tests run at the same time and each additional process has
+    # its own startup cost.
     return kept | git | {"PYTEST_XDIST_AUTO_NUM_WORKERS": "0"}
 
 
@@ -139,7 +142,7 @@ type Once = Callable[[str, Callable[[Path], object]], Path]
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
     """`once("template", fill)`: a folder filled by `fill(folder)`, in whichever process asks first. All tests
-    of the run share it, so a test that changes something copies it.
+    in the run share the folder, so a test must copy it before changing anything.
     """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -149,7 +152,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
         folder.parent.mkdir(exist_ok=True)
         with FileLock(shared / "once" / f"{name}.lock"):
             if not ready.exists():
-                # Left by a process that did not finish.
+                # A process that did not finish left this folder behind.
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
                 fill(folder)
@@ -179,7 +182,7 @@ def planted(once: Once) -> Path:
 
 @pytest.fixture(scope="session")
 def render(template: Path, once: Once, tmp_path_factory: pytest.TempPathFactory) -> Render:
-    """`render(database="postgresql")`: a new project with these answers, the others by default.
+    """`render(database="postgresql")`: a new project with these answers, and defaults for the others.
 
     Copier runs once per set of answers, and each call returns a copy. The copies share the secret.
     """
@@ -196,7 +199,9 @@ def render(template: Path, once: Once, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def compiled(render: Render, once: Once, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
-    """As `render`, with bytecode, for tests that run the project: Python would compile everything in each."""
+    """Like `render`, with bytecode, for tests that run the project. Otherwise Python would compile everything
+    in each test.
+    """
 
     def make(**answers: str | bool) -> Path:
         made = once(
@@ -213,7 +218,7 @@ def key_of(answers: dict[str, str | bool]) -> str:
 
 
 def copy_of(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # The times are copied, too, so bytecode stays valid.
+    # File times are copied, too, so the bytecode stays valid.
     return shutil.copytree(project, tmp_path_factory.mktemp("project") / "project")
 
 
@@ -224,7 +229,9 @@ def compile_all(project: Path, python: Path) -> None:
 
 
 def project_of_template(template: Path, project: Path, **answers: str | bool) -> Path:
-    """Copy *template* into the folder *project*, with these answers, the others by default."""
+    """Generate a project from *template* in the folder *project*, with these answers, and defaults for the
+    others.
+    """
     data = [part for name, value in answers.items() for part in ("--data", f"{name}={value}")]
     copier("copy", "--quiet", "--defaults", *data, template, project, cwd=project.parent)
     return project
@@ -254,7 +261,7 @@ def python_of_project(project: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def tools_python() -> Path:
-    """The Python of a separate environment for tools, whose dependencies may conflict with the project's."""
+    """The Python of a separate environment for tools whose dependencies may conflict with the project's."""
     return environment_of("tools", " ".join(TOOLS).encode(), *TOOLS)
 
 
@@ -273,7 +280,9 @@ def environment_of(name: str, contents: bytes, *packages: str | Path) -> Path:
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip the test and say why; with REQUIRE_SERVICES=1, as in CI, fail it: nothing is skipped there."""
+    """Skip the test with a reason. With REQUIRE_SERVICES=1, as in CI, fail it, because nothing may be skipped
+    there.
+    """
     if os.environ.get("REQUIRE_SERVICES"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
@@ -317,7 +326,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def process(
     *command: str | Path, cwd: Path, log: Path, env: dict[str, str], stop: int = signal.SIGTERM
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command during the block. It must exit successfully on the signal *stop*."""
+    """Run a command during the block. The command must exit successfully on the signal *stop*."""
     with log.open("wb") as output:
         running = subprocess.Popen(
             command,
@@ -361,8 +370,8 @@ def free_port() -> int:
 
 
 class Scheduling(LoadScopeScheduling):
-    """The tests of the browser run in one process, so that their project is rendered and served once. So do
-    those of the proxies.
+    """The browser tests run in one process, so that their project is rendered and served once. The same holds
+    for the proxy tests.
 
     The marker `xdist_group` of pytest-xdist 3.8 has no effect with pytest 9.2.
     """
@@ -382,7 +391,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests measured with `record_property("measured", ...)`."""
+    """Print the values that tests recorded with `record_property("measured", ...)`."""
     reports = [each for outcome in ("passed", "failed") for each in terminalreporter.stats.get(outcome, [])]
     for report in reports:
         for name, value in report.user_properties:

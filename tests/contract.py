@@ -1,4 +1,4 @@
-"""What a new version owes to existing projects, which are updated, not generated again.
+"""The compatibility that a new version owes to existing projects, which are updated, not generated again.
 
 Paths, questions, defaults, released migrations and seams are an API (docs/releasing.md).
 """
@@ -16,7 +16,7 @@ REVISIONS = re.compile(r"template/(app/\w+/migrations|migrations/versions)/\w+\.
 
 
 def violations(old: Path, new: Path) -> list[str]:
-    """Incompatible changes from the template in the folder *old* to *new*, one sentence each."""
+    """Incompatible changes from the template in the folder *old* to that in *new*, with one message each."""
     return [
         *_lost_paths(old, new),
         *_changed_questions(old, new),

@@ -1,4 +1,4 @@
-"""What the tests of faults need: a mail server that fails, clients that count what became of each request."""
+"""Helpers for the fault tests: a failing mail server, and clients that count the outcome of each request."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from conftest import clean_environment, free_port, missing, wait_until
 
 
 class UnreliableServer:
-    """An SMTP server that refuses, delays or drops one mail in five. It keeps what it has accepted."""
+    """An SMTP server that rejects, delays or drops one e-mail in five. It keeps every accepted e-mail."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -38,7 +38,7 @@ class UnreliableServer:
         if fault == "refuse":
             return "451 Try again later"
         if fault == "drop":
-            # Before the mail is accepted: the client must send it again.
+            # The connection ends before the e-mail is accepted, so the client must send it again.
             server.transport.abort()
             return "451 Gone"
         if fault == "delay":
@@ -56,7 +56,7 @@ class UnreliableServer:
 
 
 class Supervised:
-    """A command that is started again whenever it ends, as systemd or a container engine would do."""
+    """A command that is restarted whenever it ends, as systemd or a container engine would do."""
 
     def __init__(self, command: list[str | Path], cwd: Path, env: dict[str, str]) -> None:
         self._start = lambda log: subprocess.Popen(
@@ -91,17 +91,17 @@ class Supervised:
 
 @dataclass
 class Clients:
-    """What became of the requests of several clients."""
+    """The outcomes of several clients' requests."""
 
     base: str
     statuses: Counter[int] = field(default_factory=Counter)
     cut: list[str] = field(default_factory=list)
-    """Requests that were sent and got no response."""
+    """The number of requests that were sent and got no response."""
     refused: int = 0
-    """Connections that were not accepted."""
+    """The number of connections that were not accepted."""
 
     def registered(self) -> int:
-        """How many accounts are known to exist."""
+        """The number of accounts that are known to exist."""
         return self.statuses[201] + self.statuses[409]
 
     def send(self, client: httpx.Client, method: str, path: str, **options: object) -> int:
@@ -120,7 +120,7 @@ class Clients:
 
 
 def register(clients: Clients, emails: list[str]) -> list[str]:
-    """Register *emails*, each until it is answered. Returns those that got a 201."""
+    """Register *emails*, each until it gets a response. Returns the addresses that got a 201."""
     created: list[str] = []
     with httpx.Client(timeout=60) as client:
         for email in emails:
@@ -135,13 +135,13 @@ def register(clients: Clients, emails: list[str]) -> list[str]:
 
 
 class Load:
-    """Clients that send requests without a pause, until they are refused."""
+    """Clients that send requests without a pause, until their connections are refused."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self.statuses: Counter[int] = Counter()
         self.cut: list[str] = []
-        """Requests that got no response, although their client was connected."""
+        """The number of requests that got no response although their client was connected."""
 
     async def run(self, clients: int) -> None:
         await asyncio.gather(*(self._client(number) for number in range(clients)))
@@ -165,10 +165,10 @@ class Load:
             writer.close()
 
     def _request(self, number: int, sent: int) -> bytes:
-        # Every second client connects anew for each request.
+        # Every second client opens a new connection for each request.
         connection = b"close" if number % 2 else b"keep-alive"
         line, body = b"GET /users/me", b""
-        # To hash a password keeps a processor busy.
+        # Hashing a password keeps a processor busy.
         if number % 8 == 0:
             line = b"POST /users/register"
             body = b'{"email": "%d-%d@example.com", "password": "correct horse battery"}' % (number, sent)
@@ -211,7 +211,7 @@ class PostgreSQL:
         return self._run("pg_isready", "--host=127.0.0.1", f"--port={self._port}").wait() == 0
 
     def stop(self) -> None:
-        """Cut off every connection and leave the log to be replayed, as after a crash."""
+        """Cut off every connection and leave the write-ahead log to be replayed, as after a crash."""
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait()
 
@@ -223,7 +223,7 @@ class PostgreSQL:
     def hanging(self) -> Iterator[None]:
         """Its socket still accepts connections, but nothing responds."""
         os.kill(self._process.pid, signal.SIGSTOP)
-        # From now on it starts no process.
+        # The stopped postmaster no longer starts processes.
         processes = [self._process.pid, *children(self._process.pid)]
         for pid in processes:
             os.kill(pid, signal.SIGSTOP)
@@ -239,7 +239,7 @@ def own_postgresql() -> Iterator[PostgreSQL]:
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not installed:
         missing("no PostgreSQL is installed in /usr/lib/postgresql")
-    # Not in pytest's folder, which only root may enter.
+    # Not in pytest's folder, which only root may access.
     with tempfile.TemporaryDirectory() as folder:
         server = PostgreSQL(installed[-1].parent, Path(folder))
         try:

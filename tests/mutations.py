@@ -1,12 +1,13 @@
-"""Remove one protection of a new project at a time: the test that SECURITY.md names for it must fail.
+"""Remove one protection from a new project at a time: the test that SECURITY.md names for it must fail.
 
     uv run python tests/mutations.py                          # every protection, in minutes
-    uv run python tests/mutations.py --only cookie            # those that have this word somewhere
+    uv run python tests/mutations.py --only cookie            # protections that contain this word
     uv run python tests/mutations.py --database postgresql    # the same on PostgreSQL
 
 `protections.py` is the list. A mutation is killed if the test fails with an assertion. It has SURVIVED if the
-test passes: the test does not show the protection, so fix the test or name another. It is BROKEN if something
-else fails: its text is not in the file, or the application no longer works. Adapt it then.
+test passes: the test does not cover the protection, so fix the test or name another one. It is BROKEN if
+something else fails: its text is not in the file, or the application no longer works. In that case, adapt the
+mutation.
 """
 
 import argparse
@@ -38,13 +39,13 @@ from protections import PROTECTIONS, CannotBeApplied, Mutation
 
 AT_ONCE = 2
 LONGEST = 180
-"""Seconds for one test; a mutation that makes it hang is broken."""
+"""The time limit for one test in seconds. A mutation that makes the test hang is broken."""
 
 KILLED, SURVIVED, BROKEN, SKIPPED = "killed", "SURVIVED", "BROKEN", "skipped"
 NOT_AN_ASSERTION = re.compile(
     r"\b(NameError|UnboundLocalError|AttributeError|KeyError|TypeError|ImportError|ModuleNotFoundError): "
 )
-"""In a traceback or in the log: the mutation broke the code, so any test would fail."""
+"""If this is in a traceback or in the log, the mutation broke the code, so any test would fail."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Laboratory:
         self._python = python_of_project(self._project)
 
     def require_passing(self, mutations: Iterable[Mutation]) -> None:
-        """All named tests pass on the unchanged project, and none is skipped."""
+        """Check that all named tests pass on the unchanged project, and that none is skipped."""
         databases = {self._database_for(each) for each in mutations}
         for database in sorted(databases):
             tests = {each.test for each in mutations if self._database_for(each) == database}
@@ -141,7 +142,7 @@ def path_of(project: Path, test: str) -> str:
 
 
 def outcome_of(done: subprocess.CompletedProcess[str]) -> str:
-    """1 is pytest's exit code for failed tests; a failing fixture is an error, not a failure."""
+    """1 is pytest's exit code for failed tests. A failing fixture is an error, not a failure."""
     if done.returncode == 0:
         return SURVIVED
     has_failed = done.returncode == 1 and re.search(r"^FAILED tests/", done.stdout, re.MULTILINE)
@@ -171,7 +172,7 @@ def is_required(result: Result) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", default="", metavar="TEXT", help="item, or a part of name, file or test")
-    parser.add_argument("--list", action="store_true", help="print the mutations and try none")
+    parser.add_argument("--list", action="store_true", help="print the mutations without trying any")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     options = parser.parse_args()
     mutations = [each for each in PROTECTIONS if each.has(options.only)]

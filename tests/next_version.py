@@ -2,7 +2,7 @@
 
 Future changes are unknown, so this changes everything a little in typical places: the docstring or comment at
 the top, a line in every third function and in the middle of every class and text, another function at the
-end, and something above every seam. It is generated from the text only, without knowledge of users' edits.
+end, and something above every seam. It is generated only from the text, without knowledge of users' edits.
 Released migrations stay unchanged, as they must.
 """
 
@@ -52,7 +52,7 @@ def files_to_change(project: Path) -> Iterator[Path]:
 
 
 def changed(name: str, text: str) -> str:
-    """The next version of a file of this name."""
+    """The next version of a file with this name."""
     match Path(name).suffix:
         case ".py" | ".pyi":
             return _python(text)
@@ -99,7 +99,7 @@ def _places(scope: ast.Module | ast.ClassDef, lines: list[str]) -> Iterator[int]
 
 
 def _middle(statements: list[ast.stmt], lines: list[str]) -> Iterator[int]:
-    """The line of the statement in the middle, if it starts one and is not a docstring."""
+    """The first line of the middle statement, if that statement starts the line and is not a docstring."""
     found = [each for each in statements if not _is_text(each)]
     if found:
         middle = found[len(found) // 2]

@@ -1,6 +1,6 @@
-"""A feature with a table, `ledger`, planted in a copy of the template, whose own features have no tables.
+"""A feature with a table, `ledger`, which is planted in a copy of the template.
 
-Its places are those that docs/releasing.md lists.
+docs/releasing.md lists the places that the feature touches.
 """
 
 from pathlib import Path

@@ -1,8 +1,9 @@
 """The protections in SECURITY.md, each as a change that removes it. `mutations.py` applies them.
 
-Each names the test that shows it: one from the checklist row if it has an `item`, otherwise one from another
-section. The text to replace has to be in the file once, or once in the function *within*; keep it short, so
-that changes around it do not matter. The rest must still work in all other respects.
+Each protection names the test that covers it: a test from the checklist row if the protection has an `item`,
+otherwise one from another section. The text to replace must occur once in the file, or once in the function
+*within*. Keep that text short, so that changes around it do not matter. The application must still work in
+all other respects.
 """
 
 import ast
@@ -26,7 +27,7 @@ class CannotBeApplied(LookupError):
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Replaces *old* by *new* in one file of a project."""
+    """Replaces *old* with *new* in one file of a project."""
 
     file: str
     old: str
@@ -35,7 +36,7 @@ class Change:
     """The function or class to search for *old*; by default the whole file."""
 
     def in_text(self, text: str) -> str:
-        """*text* of the file, changed. Raises `CannotBeApplied`."""
+        """Return *text*, the file's content, with the change. Raises `CannotBeApplied`."""
         start, end = _spans(text).get(self.within, (0, 0)) if self.within else (0, len(text))
         found = text.count(self.old, start, end)
         if found != 1:
@@ -52,15 +53,15 @@ class Mutation(Change):
     """A protection to remove, and the project's test that must fail then."""
 
     name: str
-    """The protection, in words."""
+    """A description of the protection."""
     test: str
-    """As in SECURITY.md: file::function."""
+    """The test as named in SECURITY.md: file::function."""
     item: int | None = None
-    """The row of the checklist."""
+    """The number of the checklist row."""
     also: tuple[Change, ...] = ()
-    """Further changes, if a protection has two parts."""
+    """Additional changes, if a protection has two parts."""
     postgresql_only: bool = False
-    """SQLite has one writer at a time, so the race cannot occur there."""
+    """Whether the test needs PostgreSQL. SQLite has only one writer at a time and no such race."""
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -333,7 +334,7 @@ PROTECTIONS = [
         "def downgrade()",
         test="test_security_passwords.py::test_a_fresh_database_has_no_account",
     ),
-    # 9 to 12: guessing, and mails
+    # 9 to 12: guessing, and e-mails
     Mutation(
         item=9,
         name="wrong passwords are counted",
@@ -820,7 +821,7 @@ PROTECTIONS = [
         new="if not await self.sessions.revoke(db, session):",
         test="test_security_account.py::test_nobody_can_end_another_users_session",
     ),
-    # 23 and 24: superusers, and what needs a recent log-in
+    # 23 and 24: superusers, and what requires a recent login
     Mutation(
         item=23,
         name="superusers can end the sessions of an account",
@@ -1714,7 +1715,7 @@ PROTECTIONS = [
         new="if False:",
         test="test_command_line.py::test_several_processes_need_redis_in_production",
     ),
-    # The other sections: what to know, and who is told
+    # The other sections: what to know, and who is notified
     Mutation(
         name="an untrusted client is not a proxy",
         file="app/settings.py",
@@ -1916,7 +1917,7 @@ PROTECTIONS = [
         new="bucket_name(key, rate)",
         test="test_memory_limiter.py::test_clients_cannot_tell_which_keys_share_a_bucket",
     ),
-    # The other sections: mails, and who has an account
+    # The other sections: e-mails, and who has an account
     Mutation(
         name="sub-addresses share the count of their mailbox",
         file=MANAGER,

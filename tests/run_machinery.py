@@ -1,6 +1,6 @@
-"""Run tests of `tests/machinery/`, and the project's own beside them, in a new project.
+"""Run tests from `tests/machinery/`, together with the project's own tests, in a new project.
 
-    uv run python tests/run_machinery.py tests/web -k cookie      # what follows goes to pytest
+    uv run python tests/run_machinery.py tests/web -k cookie      # the arguments go to pytest
 
 TEST_DATABASE_URL and TEST_REDIS_URL choose the servers, as in a project.
 """

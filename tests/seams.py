@@ -1,8 +1,8 @@
-"""Every seam of the template: where it is, and what a user would add there. Must match `template/`.
+"""Every seam of the template: where it is, and what a user would add there. This list must match `template/`.
 
 A seam is a comment that no version changes. The template adds lines above it and users add lines below, so
-they never conflict. The line after a seam stays the same, too (`contract.py`): git would take a change of it
-for a change of the users' lines. With all samples a project is still valid and its tests pass.
+they never conflict. The line after a seam also stays the same (`contract.py`): git would treat a change to it
+as a change to the users' lines. With all samples, a project is still valid and its tests pass.
 """
 
 import re
@@ -19,12 +19,12 @@ class Seam:
     """One place for users' own lines."""
 
     path: str
-    """In a generated project."""
+    """The path in a generated project."""
     things: str
     own: str
     """Lines that a user adds below it."""
     another: str = ""
-    """Lines that a later version adds above it, if they cannot be *own* under another name."""
+    """Lines that a later version adds above the seam, if they cannot be *own* under another name."""
 
     @property
     def sentence(self) -> str:
@@ -39,12 +39,12 @@ class Seam:
         return self.another or renamed
 
     def add_own(self, text: str) -> str:
-        """*text*, the file, with the sample below the seam."""
+        """*text*, the file's content, with the sample below the seam."""
         above, seam, below = self._parts(text)
         return above + seam + self.own + below
 
     def add_shipped(self, text: str) -> str:
-        """*text*, the file, with the other sample above the seam."""
+        """*text*, the file's content, with the other sample above the seam."""
         above, seam, below = self._parts(text)
         if self.things == "imports":
             return _before_other_imports(above, self.shipped) + seam + below
@@ -59,21 +59,21 @@ class Seam:
 
 
 def _before_other_imports(text: str, line: str) -> str:
-    """Where ruff would sort an `import` whose name begins with an a."""
+    """The line where ruff would sort an `import` whose name starts with an a."""
     first = re.search(r"^(?:import|from) (\w+)", text, re.MULTILINE)
     gap = "" if first[1] in sys.stdlib_module_names else "\n"
     return text[: first.start()] + line + gap + text[first.start() :]
 
 
 def add_own_lines(project: Path) -> None:
-    """A line at every seam that *project* has, and the migration that one of them needs."""
+    """Add a line at every seam in *project*, and the migration that one of them needs."""
     _change(project, Seam.add_own)
     base = "app_0002" if (project / "migrations/versions/app_0002_notes.py").exists() else "app_0001"
     (project / "migrations/versions/app_0003_own.py").write_text(OWN_REVISION.format(base=base))
 
 
 def add_shipped_lines(folder: Path) -> None:
-    """A line above every seam of *folder*, a project or `template/`; the new column has no migration."""
+    """Add a line above every seam in *folder*, a project or `template/`. The new column has no migration."""
     _change(folder, Seam.add_shipped)
 
 
@@ -136,7 +136,7 @@ def downgrade() -> None:
     with op.batch_alter_table("user_sessions") as sessions:
         sessions.drop_column("shipped_label")
 '''
-"""For the columns that the template adds, if no other revision adds them."""
+"""The migration for the columns that the template adds, if no other revision adds them."""
 
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "template"
@@ -176,7 +176,7 @@ def _mail(path: str) -> Seam:
 
 
 def _at_the_end_of_tests() -> Iterator[Seam]:
-    """A seam at the end of every test file. Those of the example are copied once, so they need none."""
+    """A seam at the end of every test file. The example's test files are copied once and need none."""
     for path in sorted((TEMPLATE / "tests").rglob("*.py")):
         name = path.relative_to(TEMPLATE).as_posix()
         if path.name.startswith("test_") and not name.startswith("tests/notes/"):

@@ -1,4 +1,4 @@
-"""The project's tests tell users of `alembic merge` how to undo it, and the instructions work."""
+"""The project's tests tell users of `alembic merge` how to undo the merge, and the instructions work."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ OWN_TESTS = ("-m", "pytest", "-q", "tests/test_migrations.py", "-k", "merges or 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_merged_branches_can_be_undone_as_the_message_says(compiled: Render, python: Path, database: str):
-    """docs/ownership.md undoes a merge on PostgreSQL, in test_docs.py."""
+    """test_docs.py follows docs/ownership.md, which undoes a merge on PostgreSQL."""
     project = compiled()
     url = {"DATABASE_URL": database}
     app, alembic = (python, "-m", "app.cli"), (python, "-m", "alembic")

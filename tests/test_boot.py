@@ -1,4 +1,6 @@
-"""A generated project as users run it: real processes, HTTP, a mail server, and links that are followed."""
+"""A generated project as users run it: real processes, HTTP requests, a mail server, and e-mailed links that
+are opened.
+"""
 
 import re
 import signal
@@ -29,7 +31,7 @@ OTHER_PASSWORD = "another horse battery"
 
 
 class Inbox:
-    """Keeps the mails that the server receives."""
+    """Keeps the e-mails that the server receives."""
 
     def __init__(self) -> None:
         self.mails: list[bytes] = []
@@ -39,7 +41,7 @@ class Inbox:
         return "250 OK"
 
     def link(self, number: int) -> str:
-        """The link in mail *number*, once it has arrived."""
+        """The link in e-mail *number*, once that e-mail has arrived."""
         wait_until(lambda: len(self.mails) >= number, f"mail {number}")
         mail = message_from_bytes(self.mails[number - 1], policy=policy.default)
         text = mail.get_body(("plain",)).get_content()
@@ -69,7 +71,7 @@ def test_a_user_registers_verifies_and_resets_in_production(
         "MAIL_BACKEND": "smtp",
         "SMTP_HOST": "127.0.0.1",
         "SMTP_PORT": str(inbox.port),
-        # Makes the client, unlike browsers, keep cookies for a plain HTTP address.
+        # Makes the client keep cookies for a plain HTTP address, unlike browsers.
         "COOKIE_SECURE": "false",
     }
     run(python, "-m", "app.cli", "db", "upgrade", cwd=project, env=environment)
@@ -126,7 +128,7 @@ def test_a_hundred_concurrent_refreshes_leave_one_session(compiled: Render, pyth
         first = client.post("/users/login", json=ACCOUNT).json()["refresh_token"]
 
         with ThreadPoolExecutor(100) as pool:
-            # A separate connection for each, so that both processes get some.
+            # A separate connection for each request, so that both processes get some.
             answers = list(pool.map(lambda _: refresh(port, first), range(100)))
 
         pairs = [answer.json() for answer in answers]

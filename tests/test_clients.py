@@ -1,4 +1,6 @@
-"""The clients of docs/clients.md compile and work: generated from the document, against a running server."""
+"""The clients in docs/clients.md, generated from the OpenAPI document, compile and work against a running
+server.
+"""
 
 import os
 import re
@@ -65,7 +67,7 @@ export const linked: keyof operations = "verify_by_token";
 
 @pytest.fixture
 def folder(compiled: Render, python: Path, tmp_path: Path) -> Iterator[Path]:
-    """A folder with the document of an application that runs, and with the files of the page for it."""
+    """A folder with a running application's OpenAPI document and with the page's files."""
     port, project, folder = free_port(), compiled(**WITH_FEATURES), tmp_path / "front-end"
     folder.mkdir()
     (folder / "package.json").write_text('{"type": "module"}', "utf-8")
@@ -89,7 +91,7 @@ def folder(compiled: Render, python: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def commands(start: str) -> list[list[str]]:
-    """The commands of the page that begin with *start*."""
+    """The commands on the page that start with *start*."""
     return [shlex.split(line) for line in re.findall(f"^{start} .*$", PAGE, re.MULTILINE)]
 
 

@@ -1,6 +1,6 @@
 """The contract with older versions holds (`contract.py`), and each kind of violation is detected.
 
-`versions/` has the recorded releases. Data written by them is in test_upgrade.py.
+`versions/` contains the recorded releases. Data written by them is in test_upgrade.py.
 """
 
 import re

@@ -1,6 +1,7 @@
-"""The debugger of `.vscode/launch.json` stops in a request under `app dev`, whose worker is another process.
+"""The debugger configured in `.vscode/launch.json` stops in a request under `app dev`, whose worker is
+another process.
 
-A client of the Debug Adapter Protocol takes the editor's part.
+A Debug Adapter Protocol client plays the role of the editor.
 """
 
 import json
@@ -20,20 +21,20 @@ from conftest import Render, clean_environment, environment_of, free_port, wait_
 DEBUGPY = "debugpy==1.8.22"
 FILE = "app/web/health.py"
 LINE = '    return Health("alive")'
-"""In a route."""
+"""The line of the breakpoint, in a route."""
 HOW = {"adapterID": "tests", "pathFormat": "path", "linesStartAt1": True, "columnsStartAt1": True}
 
 pytestmark = pytest.mark.minutes
 
 
 class Editor:
-    """Lets the program go on when it stops, and puts the line into `stops`."""
+    """Continues the program whenever it stops, and puts the line into `stops`."""
 
     def __init__(self) -> None:
         self.stops: queue.Queue[int] = queue.Queue()
 
     def debug(self, reader: IO[bytes], writer: IO[bytes], command: str, arguments: dict[str, object]) -> None:
-        """Start a session in a thread: of the program, and of each process that it starts."""
+        """Start a debugging session in a thread, for the program and for each process that it starts."""
         session = threading.Thread(target=self._listen, args=(reader, writer), daemon=True)
         session.start()
         send(writer, "initialize", HOW)
@@ -73,7 +74,7 @@ def send(writer: IO[bytes], command: str, arguments: dict[str, object]) -> None:
 
 
 def test_the_debugger_stops_in_a_request(compiled: Render, python: Path):
-    """At `breakpoint()`, which would be pdb at the terminal without what launch.json sets."""
+    """At `breakpoint()`, which would start pdb in the terminal without the settings in launch.json."""
     project, port = compiled(vscode=True), free_port()
     file = project / FILE
     text = file.read_text("utf-8")

@@ -1,7 +1,7 @@
-"""The files for deployment under the linters that a platform team runs first, and what they promise.
+"""The deployment files under the linters that a platform team runs first, and the behavior that they promise.
 
-No container is built: the steps of the Dockerfile are performed in a folder. test_proxies.py serves behind
-Caddy and nginx.
+No container is built: the tests perform the Dockerfile's steps in a folder. test_proxies.py runs the
+application behind Caddy and nginx.
 """
 
 import json
@@ -44,7 +44,7 @@ SCHEMAS = {
 
 @pytest.fixture(scope="module")
 def linters() -> Path:
-    """The folder of the linters' programs."""
+    """The folder with the linters' programs."""
     return environment_of("linters", " ".join(TOOLS).encode(), *TOOLS).parent
 
 
@@ -61,7 +61,7 @@ def gitlab(render: Render) -> Path:
 
 
 def lint(*command: str | Path, cwd: Path) -> str:
-    """What the linter says; empty if it finds nothing."""
+    """The linter's output, which is empty if it finds nothing."""
     done = subprocess.run(
         command, cwd=cwd, env=clean_environment(), capture_output=True, text=True, check=False
     )
@@ -168,7 +168,7 @@ def test_the_proxy_of_production_is_trusted_and_nothing_outside(github: Path):
 
 @dataclass
 class Image:
-    """The steps of a Dockerfile, performed in *folder*, which stands for the root of the file system."""
+    """Perform the steps of a Dockerfile in *folder*, which stands for the root of the file system."""
 
     context: Path
     folder: Path
@@ -185,7 +185,7 @@ class Image:
         for instruction, rest in self.instructions():
             match instruction:
                 case "FROM":
-                    # All stages are in one folder: what is copied between them is there already.
+                    # All stages share one folder: files that are copied between them are already there.
                     self.environment, self.workdir, self.user = {}, "/", "root"
                 case "ENV":
                     pairs = re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', rest)
@@ -225,7 +225,7 @@ class Image:
                     shutil.copy2(path, into)
 
     def run(self, command: str) -> None:
-        # Nobody but root can give a file to another user, and the user does not exist here.
+        # Only root can give a file to another user, and the user does not exist here.
         command = re.sub(r" --(owner|group)=\w+", "", command)
         run("sh", "-ec", command, cwd=self.place("."), env=self.environment_of_processes())
 
@@ -257,7 +257,7 @@ def image(compiled: Render, tmp_path: Path) -> Image:
 
 @pytest.mark.minutes
 def test_the_steps_of_the_dockerfile_lead_to_a_server(image: Image, tmp_path: Path):
-    """It serves from files that cannot be written, with no right to override that, as in production."""
+    """The application runs from read-only files, with no right to override that, as in production."""
     run(sys.executable, "-m", "uv", "lock", "--quiet", cwd=image.context)
     image.build()
 
@@ -306,7 +306,7 @@ def test_the_steps_of_the_dockerfile_lead_to_a_server(image: Image, tmp_path: Pa
 
 @pytest.mark.minutes
 def test_the_image_is_not_built_with_an_outdated_lock_file(image: Image):
-    """Otherwise it would have versions that no test has seen."""
+    """Otherwise the image would contain versions that no test has run with."""
     (image.context / "uv.lock").write_text('version = 1\nrequires-python = ">=3.12"\n')
 
     with pytest.raises(pytest.fail.Exception, match=r"uv\.lock"):

@@ -1,7 +1,8 @@
 """Follows the pages of `docs/` in a new project: every instruction must work.
 
 The fenced blocks of a page are processed in order: `sh` is run, `diff` applied, `text` must be in the output
-of the last command, and a block below a line with only a path is written to that file. Others are ignored.
+of the last command, and a block below a line with only a path is written to that file. Other blocks are
+ignored.
 """
 
 import ast
@@ -60,12 +61,12 @@ class Reader:
         match kind:
             case "sh":
                 if self.folder:
-                    # It is in a repository already.
+                    # The project is already in a repository.
                     text = text.replace("git init --quiet\n", "")
                 self.printed = self.run("bash", "-euc", text)
             case "diff":
                 patch = self.project.parent / "page.diff"
-                # Git's own lines end as on Unix.
+                # Git's own lines have Unix line endings.
                 head, at, lines = text.partition("@@")
                 first, _, rest = lines.partition("\n")
                 patch.write_text(f"{head}{at}{first}\n{self.ended(rest)}", "utf-8", newline="")
@@ -113,7 +114,7 @@ def reader(compiled: Render, env: dict[str, str]) -> Reader:
     return reader
 
 
-# ownership is first: it shows what happens without migrations of one's own.
+# The ownership page is first, because it shows what happens without migrations of one's own.
 PAGES = ["ownership", "extending-the-user-model", "adding-a-module", "adding-a-page", "replacing-e-mails"]
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 ON_POSTGRESQL = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
@@ -131,7 +132,7 @@ def test_a_page_can_be_followed_in_a_new_project(reader: Reader, page: str):
 @pytest.mark.minutes
 @ON_SQLITE
 def test_all_pages_can_be_followed_in_one_project(reader: Reader, python: Path):
-    """Pyright takes longer than everything else, so it reads the code of all pages at once."""
+    """Pyright takes longer than everything else, so it checks the code of all pages at once."""
     for page in PAGES:
         reader.follow(DOCS / f"{page}.md")
 
@@ -142,7 +143,7 @@ def test_all_pages_can_be_followed_in_one_project(reader: Reader, python: Path):
     reader.do("sh", "uv run app db upgrade && uv run app db check")
 
 
-# Its commands use no database.
+# The page's commands use no database.
 @ON_SQLITE
 def test_the_import_page_can_be_followed(reader: Reader):
     """The rest of the page is in test_import_hawkapi_users.py."""
@@ -190,7 +191,7 @@ def test_the_page_on_logins_by_mail_can_be_followed(reader: Reader):
     reader.follow(DOCS / "email-login.md")
     reader.do("sh", "uv run app db check")
 
-    # The migrations stay, since databases may have the table.
+    # The migrations stay, because databases may have the table.
     assert not [*(reader.project / "app").glob("email_login*/__init__.py")]
 
 
@@ -229,7 +230,7 @@ def test_the_page_on_sending_mail_can_be_followed(reader: Reader):
 
 
 def test_the_errors_page_has_every_code():
-    """tests/machinery/ shows that each of these codes has its status, and that there are no others."""
+    """tests/machinery/ checks that each of these codes has its status, and that there are no others."""
     page = (DOCS / "errors.md").read_text("utf-8")
     source = (REPOSITORY / "tests/machinery/test_error_codes.py").read_text("utf-8")
     known = {
@@ -313,7 +314,7 @@ CHANGES = {
 
 
 def with_the_line_endings_of_windows_in_a_larger_repository(project: Path) -> dict[str, str]:
-    """Make the project's files those of Windows, and a repository of the folder above, in which it lies."""
+    """Give the project's files Windows line endings, and make the parent folder the repository."""
     for path in project.rglob("*"):
         content = path.read_bytes() if path.is_file() else b"\0"
         if b"\0" not in content and path.name != ".env":
@@ -326,12 +327,14 @@ def with_the_line_endings_of_windows_in_a_larger_repository(project: Path) -> di
 LAYOUTS: list[Callable[[Path], dict[str, str]]] = [
     with_the_line_endings_of_windows_in_a_larger_repository,
 ]
-"""How owners keep projects, if not as they were generated. Each returns what differs for the reader."""
+"""Ways in which owners keep projects, other than as generated. Each function returns the differences for the
+reader.
+"""
 
 
 @pytest.fixture(params=LAYOUTS, ids=lambda layout: layout.__name__)
 def owner(request: pytest.FixtureRequest, tmp_path: Path, env: dict[str, str]) -> Reader:
-    """A reader with a project of version 1.0.0 while the template is at 1.1.0."""
+    """A reader with a version 1.0.0 project while the template is at 1.1.0."""
     template, project = tmp_path / "template", tmp_path / "all" / "services" / "shop"
     template.mkdir()
     project.parent.mkdir(parents=True)
@@ -349,7 +352,7 @@ def owner(request: pytest.FixtureRequest, tmp_path: Path, env: dict[str, str]) -
 @pytest.mark.minutes
 @ON_SQLITE
 def test_the_updating_page_can_be_followed(owner: Reader):
-    """test_personas.py migrates both databases by an update, and the suite of a project downgrades both."""
+    """test_personas.py migrates both databases in an update, and a project's test suite downgrades both."""
     owner.do("sh", "uv run app db upgrade")
 
     owner.follow(DOCS / "updating.md")
@@ -357,7 +360,7 @@ def test_the_updating_page_can_be_followed(owner: Reader):
     owner.do("sh", "uv run app db check && uv run ruff check && uv run ruff format --check")
 
 
-# Deployment. test_proxies.py runs nginx and the application with the settings of the page.
+# Deployment. test_proxies.py runs nginx and the application with the page's settings.
 
 DEPLOYMENT = (DOCS / "deploy.md").read_text("utf-8")
 UNITS = ["app-web@.service", "app-worker.service"]
@@ -369,9 +372,9 @@ def files_of_deployment() -> dict[str, str]:
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """A folder with the units, whose programs are present."""
+    """A folder with the units and the programs that they run."""
     if shutil.which("systemd-analyze") is None:
-        # Not in every container, and nothing here needs the service itself.
+        # Not every container has the service, and nothing here needs it.
         pytest.skip("systemd-analyze is not installed")
     program = shutil.which("true")
     for name in UNITS:
@@ -441,7 +444,9 @@ depends_on = None
 ADD_ONCE, RENAME_IT = re.findall(
     r"^```python\n(.*?)^```$", (DOCS / "updating.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
 )
-"""What the page does if the template adds a column that the project has: the same, and another one."""
+"""The page's instructions for a template column that the project already has: the same column, and a
+different one.
+"""
 THEIRS, MINE = "app/users/migrations/users_0008_time_zone.py", "migrations/versions/app_0003_time_zone.py"
 
 

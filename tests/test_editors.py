@@ -1,4 +1,4 @@
-"""The files for editors and for git's hooks refer to what exists, and do what they say."""
+"""The files for editors and git hooks refer only to things that exist, and do what they claim to do."""
 
 import json
 import re

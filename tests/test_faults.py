@@ -1,4 +1,5 @@
-"""Processes are killed, a mail server fails, a disk is full: clients get what they should, nothing is lost.
+"""Processes are killed, a mail server fails, a disk is full: clients get the right responses, and nothing is
+lost.
 
 FAULTS_REGISTRATIONS=1000 and FAULTS_RESTARTS=3 in the environment make a longer run, FAULTS_SEED another one.
 """
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.minutes
 
 REGISTRATIONS = int(os.environ.get("FAULTS_REGISTRATIONS", "25"))
 RESTARTS = int(os.environ.get("FAULTS_RESTARTS", "1"))
-"""How often PostgreSQL is restarted meanwhile."""
+"""How often PostgreSQL is restarted in the meantime."""
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 ASK = "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
@@ -60,7 +61,9 @@ def app(python: Path, *arguments: str) -> list[str | Path]:
 def serving(
     python: Path, project: Path, environment: dict[str, str], workers: int, *prefix: str
 ) -> Iterator[Popen[bytes]]:
-    """A server with a new database, run by the command *prefix*. It must exit successfully on SIGTERM."""
+    """A server with a new database, run by the command *prefix*. The server must exit successfully on
+    SIGTERM.
+    """
     port = free_port()
     run(*app(python, "db", "upgrade"), cwd=project, env=environment)
     command = [*prefix, *app(python, "serve", "--port", str(port), "--workers", str(workers))]
@@ -76,7 +79,7 @@ def seconds_until(recovered: Callable[[], bool]) -> float:
     start = time.monotonic()
     wait_until(recovered, "the recovery")
     seconds = time.monotonic() - start
-    # Ten times what a busy machine needs: nothing waits for a pool or a health check.
+    # Ten times the time that a busy machine needs: nothing waits for a pool or a health check.
     assert seconds < 5
     return seconds
 
@@ -105,7 +108,9 @@ def test_no_registration_is_lost_and_each_is_mailed_once(
     record_property: Callable[..., None],
     database: str,
 ):
-    """Server and worker are killed and PostgreSQL is restarted at random moments. One mail in five fails."""
+    """The server and the worker are killed and PostgreSQL is restarted at random moments. One e-mail in five
+    fails.
+    """
     environment, restarts = on_sqlite, []
     if database == "postgresql":
         postgresql: PostgreSQL = request.getfixturevalue("postgresql")
@@ -133,14 +138,14 @@ def test_no_registration_is_lost_and_each_is_mailed_once(
             with ThreadPoolExecutor(4) as pool:
                 parts = [pool.submit(register, clients, emails[part::4]) for part in range(4)]
                 for number, fault in enumerate(faults, 1):
-                    # Spread over the run, however long the server needs to start again.
+                    # Spread over the run, however long the server needs to restart.
                     due = number * REGISTRATIONS / (len(faults) + 1)
                     wait_until(lambda due=due: clients.registered() >= due, "registrations", seconds=600)
                     time.sleep(chance.random())
                     fault()
                 created = {email for part in parts for email in part.result()}
             wait_until(lambda: set(emails) <= mails.accepted.keys(), "every mail", seconds=600)
-            # One of them may have been killed and started again just now.
+            # One of them may have just been killed and restarted.
             for started in (server, mailer):
                 wait_until(lambda each=started: handles_sigterm(each.process.pid), "the last start")
         finally:
@@ -157,8 +162,8 @@ def test_no_registration_is_lost_and_each_is_mailed_once(
     assert set(re.findall(r"user\d+@example\.com", users)) == set(emails)
     assert set(mails.accepted) == set(emails)
     assert set(clients.statuses) <= {201, 409, 503}
-    # If a worker is killed between the server's reply and the deletion of the row, the next one sends that
-    # one mail again.
+    # If a worker is killed between the server's reply and the deletion of the row, the next worker sends that
+    # e-mail again.
     assert doubled <= max(1, REGISTRATIONS // 200)
 
 
@@ -172,7 +177,7 @@ def test_a_server_drains_before_it_stops(project: Path, python: Path, on_sqlite:
         assert b"connection: close" not in idle.recv(65536)
         server.terminate()
         answer = b""
-        # Until the process of this connection has got the signal, too.
+        # Wait until the process of this connection has also received the signal.
         while b"connection: close" not in answer:
             idle.sendall(ASK.format("/readyz").encode())
             answer = idle.recv(65536)
@@ -240,7 +245,7 @@ def test_a_signal_during_the_start_is_a_success(
     for number in range(3):
         options = ["--port", str(free_port())] if command == "serve" else []
         log = project / f"{command}{number}.log"
-        # Asserts that it exits with 0. Before the interpreter runs our first line, no process could.
+        # Asserts that the process exits with 0. No process could before the interpreter runs our first line.
         with process(*app(python, command, *options), cwd=project, log=log, env=on_sqlite) as starting:
             wait_until(lambda pid=starting.pid: handles_sigterm(pid), "the first handler")
             time.sleep(chance.random() * 2)
@@ -264,7 +269,7 @@ def test_sixteen_writers_do_not_lock_each_other_out(
     with serving(python, project, on_sqlite, 2) as server:
         clients.base = server.base
         emails = [f"user{number}@example.com" for number in range(count)]
-        # Requests for a verification mail write and do not hash.
+        # Requests for a verification e-mail write to the database and do not hash.
         register(clients, emails[:1])
         ended = time.monotonic() + count / 16
 
@@ -314,7 +319,7 @@ def test_a_read_only_file_is_503_for_writes_until_it_is_writable(
         with httpx.Client(timeout=60) as client:
             for file in files:
                 file.chmod(0o400)
-            # The connections that are open can still write.
+            # Open connections can still write.
             kill_child(server)
             wait_until(lambda: clients.send(client, "GET", "/livez") == 200, "the next process")
             assert clients.send(client, "POST", "/users/verify/request", json=body) == 503
@@ -381,7 +386,7 @@ def test_requests_are_served_while_redis_is_emptied_or_stopped(
                 connection.sendall(b"FLUSHALL\r\n")
                 assert connection.recv(5) == b"+OK\r\n"
             assert ask() == 202
-        # The process counts for itself.
+        # Each process counts separately.
         assert ask() == 202
         assert readiness() == "degraded"
         with redis():

@@ -1,4 +1,4 @@
-"""`app features`, `app add` and `app remove`, and the options that `template-update` has, too.
+"""`app features`, `app add` and `app remove`, and the options that they share with `template-update`.
 
 The template is as small as that of test_template_update.py. The project's own commands only pretend to run.
 """
@@ -83,14 +83,14 @@ def in_project(project: Repository, monkeypatch: pytest.MonkeyPatch, ran: list[s
 
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> dict[str, int | None]:
-    """The tables of the ledger in the database. The database exists, but is not migrated."""
+    """The ledger's tables in the database. The database exists but is not migrated."""
     rows: dict[str, int | None] = {"entries": None}
 
     def output(tools: ProjectTools, *arguments: str) -> str:
         if arguments[:3] == ("app.cli", "db", "export"):
             *tables, option, file = arguments[3:]
             assert option == "--output"
-            # The project can export a table only before its feature goes.
+            # The project can export a table only before its feature is removed.
             models = sorted(path.name for path in Path("app/ledger").glob("*.py"))
             Path(file).write_text(f"{tables} of {models}")
             return ""
@@ -116,7 +116,7 @@ def said(result: Result) -> str:
     return " ".join(result.output.split())
 
 
-# Which features there are
+# Listing features
 
 
 def test_the_features_are_listed(project: Repository) -> None:
@@ -172,7 +172,7 @@ def test_adding_and_removing_restores_every_byte(project: Repository) -> None:
 
 
 def test_a_long_path_of_the_template_keeps_its_form(project: Repository, template: Repository) -> None:
-    """Copier folds it, and a project from elsewhere has it as it was written there."""
+    """Copier folds the path, and a project from elsewhere contains it as written there."""
     answers = project.read(".copier-answers.yml")
     folded = f'"{template.folder.parent}\\\n  /{template.folder.name}"'
     project.commit({".copier-answers.yml": answers.replace(str(template.folder), folded)})
@@ -268,7 +268,7 @@ def with_ledger(project: Repository, rows: dict[str, int | None]) -> Repository:
 
 @pytest.fixture
 def alembic(project: Repository, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The commands that were run, of which `app db revision` writes a migration."""
+    """The commands that were run. `app db revision` writes a migration."""
     ran: list[str] = []
 
     def run(tools: ProjectTools, *arguments: str) -> bool:
@@ -409,13 +409,13 @@ def test_a_migration_between_dropping_and_adding_is_reported(
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A place for an export."""
+    """The path for an export."""
     return tmp_path / "ledger.jsonl"
 
 
 @pytest.fixture
 def uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """`uv("exit 1")`: the ledger has two entries, and `app db export` runs these lines of a shell."""
+    """`uv("exit 1")`: the ledger has two entries, and `app db export` runs these shell lines."""
 
     def write(export: str) -> None:
         tables = json.dumps([{"name": "entries", "feature": "ledger", "rows": 2}])

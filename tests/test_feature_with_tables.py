@@ -1,4 +1,4 @@
-"""A feature with a table comes, is used, goes and comes back, with the database of a deployment behind.
+"""A feature with a table is added, used, removed and added again, while a deployment's database lags behind.
 
 The project develops with PostgreSQL and is deployed with SQLite, so that one run shows both.
 """

@@ -1,7 +1,7 @@
-"""Features come and go: removing restores every byte, and the order of adding does not matter.
+"""Adding and removing features: removing restores every byte, and the order of adding does not matter.
 
-Most of these tests only merge, in one process, on the whole template and a planted feature with a table. The
-commands are in test_feature_commands.py, and the planted feature runs in test_feature_with_tables.py.
+Most of these tests only merge, in one process, with the whole template and a planted feature with a table.
+The commands are in test_feature_commands.py, and the planted feature runs in test_feature_with_tables.py.
 """
 
 import shutil
@@ -39,7 +39,7 @@ FEATURES = [
     "totp",
 ]
 ALONE = ["devcontainer", "pre_commit", "update_workflow", "vscode"]
-"""Features that consist of files of their own: nothing that could depend on an order."""
+"""Features that consist only of their own files, so that nothing could depend on the order."""
 NONE: dict[str, bool] = dict.fromkeys(FEATURES + ALONE, False)
 EDITED = [A_COLUMN, A_ROUTE, OTHER_MAILS, MIDDLEWARE, SETTINGS, REFORMATTED]
 
@@ -78,7 +78,9 @@ def new(rendered: Path, tmp_path: Path) -> New:
 
 @pytest.fixture
 def change(tmp_path_factory: pytest.TempPathFactory) -> Change:
-    """`change(project, {"pages": True})`: commit what the update tool makes of these answers: its tree."""
+    """`change(project, {"pages": True})`: commit the update tool's result for these answers. Returns its
+    tree.
+    """
 
     def change(project: Path, answers: dict[str, object]) -> str:
         changing = Update(project, tmp_path_factory.mktemp("update"), say=lambda _: None)
@@ -154,7 +156,7 @@ def test_each_feature_is_a_question_that_is_yes_or_no():
         assert "\n" not in about["does"]
         assert set(about["needs"]) <= features.keys() - {name}
         assert questions[name]["type"] == "bool"
-        # Who is not asked gets nothing new.
+        # A project that is not asked gets nothing new.
         assert questions[name]["default"] is False or questions[name].get("ask", True)
 
 

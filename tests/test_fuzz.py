@@ -1,7 +1,7 @@
 """A served project against its own OpenAPI document: schemathesis makes the requests, with all its checks.
 
-Logins and the few responses that no schema can express are in tests/fuzz/. FUZZ_EXAMPLES=100 makes a long run
-with at least ten thousand requests and its own seed.
+tests/fuzz/ provides logins and handles the few responses that no schema can express. FUZZ_EXAMPLES=100 makes
+a long run with at least ten thousand requests and its own seed.
 """
 
 import json
@@ -44,7 +44,7 @@ def test_every_request_gets_a_documented_response(
     cases = [each.report["test_cases"]["generated"] for each in runs]
     print(f"{dict(zip(LOGINS, cases, strict=True))}, {sum(cases)} requests in all")
     assert sum(cases) >= LEAST
-    # Every operation must have succeeded at least once, or only its refusals would be tested.
+    # Every operation must have succeeded at least once. Otherwise only its rejections would be tested.
     assert set().union(*(each.succeeded for each in runs)) >= operations_of(document)
 
 

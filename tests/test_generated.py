@@ -36,7 +36,9 @@ PROJECTS = pytest.mark.parametrize("answers", [LARGEST, SMALLEST], ids=["everyth
 
 
 def suite_of(answers: dict[str, object]) -> list[str]:
-    """The arguments of Python that run the suite. Long tests run in one project: they are the same in all."""
+    """The Python arguments that run the suite. Long tests run in only one project, because they are the same
+    in all.
+    """
     return [*SUITE, *(["--all"] if answers is LARGEST else [])]
 
 
@@ -72,9 +74,10 @@ def test_the_suite_passes_on_postgresql(
 @pytest.mark.minutes
 @pytest.mark.parametrize("feature", FEATURES)
 def test_each_feature_works_without_the_others(compiled: Render, render: Render, python: Path, feature: str):
-    """The types of its files, its own tests, and those that look at the whole application.
+    """Check the types of the feature's files, its own tests, and the tests that look at the whole
+    application.
 
-    The other files are those of the smallest project, in which pyright finds nothing.
+    The other files are the same as in the smallest project, in which pyright finds nothing.
     """
     project = compiled(**SMALLEST | {feature: True})
     (project / ".venv").symlink_to(python.parent.parent)
@@ -94,7 +97,7 @@ def test_each_feature_works_without_the_others(compiled: Render, render: Render,
 
 
 def test_the_smallest_project_has_no_code_of_its_own(render: Render):
-    """It runs on one database: each of its tests passes on the other in the largest project."""
+    """The suite runs on one database: each of its tests passes on the other one in the largest project."""
     largest, smallest = (files_of(render(**answers)) for answers in (LARGEST, SMALLEST))
 
     own = [name for name, content in smallest.items() if content != largest.get(name)]

@@ -86,7 +86,7 @@ type Library = Callable[..., Any]
 
 @pytest.fixture
 def library(old_database: str) -> Library:
-    """`library("accounts", "register")`: what `library.py` prints, with a version of hawkapi-users."""
+    """`library("accounts", "register")`: the output of `library.py` with a version of hawkapi-users."""
     url = old_database.replace("postgresql://", "postgresql+asyncpg://")
 
     def call(table: str, *arguments: str, version: str = "0.2.0") -> Any:
@@ -103,7 +103,7 @@ def library(old_database: str) -> Library:
 
 @pytest.fixture
 def old_database(request: pytest.FixtureRequest, project: Path, database: str, python: Path) -> Iterator[str]:
-    """The URL of an empty database: data/app.db of the project, or one on a PostgreSQL server."""
+    """The URL of an empty database: the project's data/app.db, or a database on a PostgreSQL server."""
     if database.startswith("sqlite"):
         (project / "data").mkdir()
         yield f"sqlite+aiosqlite:///{project / 'data' / 'app.db'}"
@@ -123,7 +123,7 @@ type Follow = Callable[[str], str]
 
 @pytest.fixture
 def follow(project: Path, old_database: str, python: Path, tmp_path: Path) -> Follow:
-    """Run a block of the page; `uv run` uses the shared environment, and prompts are answered with yes."""
+    """Run a block from the page. `uv run` uses the shared environment, and prompts are answered with yes."""
     uv = tmp_path / "bin" / "uv"
     uv.parent.mkdir()
     uv.write_text(UV.format(python=python))

@@ -1,4 +1,4 @@
-"""The machinery tests, run in a generated project: all on SQLite, and those that use the database also on
+"""Runs the machinery tests in a generated project: all on SQLite, and those that use the database also on
 PostgreSQL.
 
 `tests/machinery/` mirrors the `tests/` of a project and uses its fixtures. `tests/run_machinery.py` runs
@@ -50,5 +50,5 @@ def test_database_tests_pass_on_postgresql(project: Path, python: Path, postgres
 
     assert "skipped" not in summary
     counted = {what: int(number) for number, what in re.findall(r"(\d+) (passed|deselected)", summary)}
-    # A number, not a share: tests that need no database may be added freely.
+    # A fixed number, not a percentage: tests that need no database may be added freely.
     assert counted["passed"] > 1_900, summary

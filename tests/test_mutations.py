@@ -1,5 +1,5 @@
-"""The list in `protections.py` matches the code, the tests and SECURITY.md. `mutations.py` checks that each
-test fails without its protection, weekly and on demand.
+"""The list in `protections.py` matches the code, the tests and SECURITY.md. `mutations.py` checks, weekly and
+on demand, that each test fails without its protection.
 """
 
 import ast
@@ -17,7 +17,7 @@ TEMPLATE = REPOSITORY / "template"
 SECURITY = "\n".join(
     path.read_text("utf-8") for path in (TEMPLATE / "SECURITY.md", *TEMPLATE.glob("app/*/SECURITY.md"))
 )
-"""Some features have a page of their own."""
+"""Some features have their own security page."""
 CHECKLIST = "".join(part.partition("\n## ")[0] for part in SECURITY.split("\n## Checklist\n")[1:])
 ROWS: dict[int, set[str]] = {}
 for item, row in re.findall(r"^\| (\d+) \|(.*)$", CHECKLIST, re.MULTILINE):
@@ -42,7 +42,7 @@ def test_its_test_exists_and_is_named_by_the_checklist(mutation: Mutation):
 
 
 def test_no_name_is_left_undefined(tmp_path: Path):
-    """Then anything would fail."""
+    """With an undefined name, any test could fail."""
     for number, mutation in enumerate(PROTECTIONS):
         for path, text in mutated(mutation).items():
             # Ruff does not read the others.

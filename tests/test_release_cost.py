@@ -1,4 +1,4 @@
-"""The check before a release: which edits would conflict with what is new."""
+"""The check before a release: which edits would conflict with its changes."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ NEW = (
 
 @pytest.fixture
 def release(monkeypatch: pytest.MonkeyPatch) -> object:
-    """The module."""
+    """The `release` module."""
     monkeypatch.syspath_prepend(str(FOLDER))
     import release
 

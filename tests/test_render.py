@@ -47,7 +47,7 @@ NAMES = [
     "x" * 60,
 ]
 OF_OTHERS = re.compile(r"app/users/pages/|app/\w+/(?:emails|templates)/|tests/\w+/templates/|\.github/")
-"""Files whose own braces are not Copier's."""
+"""Files that contain braces of their own, which are not Copier's."""
 OF_DOCKER = ["Dockerfile", ".dockerignore", "compose.yaml", "compose.production.yaml", "Caddyfile"]
 OF_EDITORS = {"pre_commit": ".pre-commit-config.yaml", "devcontainer": ".devcontainer/", "vscode": ".vscode/"}
 OF_UPDATES = {"github": ".github/workflows/template-update.yml", "gitlab": ".gitlab/template-update.yml"}
@@ -99,7 +99,7 @@ def test_every_accepted_name_gives_a_working_project(
     metadata = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", metadata["name"])
     assert metadata["description"] == name
-    # No .py file has Jinja, so the code is the same in all projects, and here it is compiled.
+    # No .py file contains Jinja, so the code is the same in all projects, and compiling it here is enough.
     other = compiled()
     shutil.copy2(project / ".env", other / ".env")
     shown = run(python, "-m", "app.cli", "settings", cwd=other)
@@ -225,7 +225,7 @@ def test_every_variable_of_docker_and_ci_is_a_setting(render: Render):
         )
     )
     substituted = {name for file in files for name in re.findall(r"(?:\$\{|\{\$)([A-Z_]+)", file.read_text())}
-    # Of Compose itself, and of the image of PostgreSQL.
+    # Variables of Compose itself and of the PostgreSQL image.
     of_others = {"COMPOSE_PROJECT_NAME", "POSTGRES_PASSWORD"}
     assert "BASE_URL" in substituted
     assert of_services | of_the_image | substituted <= settings | of_others
@@ -273,7 +273,7 @@ def test_the_message_after_the_copy_shows_at_most_four_commands(template: Path, 
 
 @pytest.mark.parametrize("is_relative", [True, False])
 def test_a_relative_template_path_causes_a_warning(template: Path, tmp_path: Path, is_relative: bool):
-    """`app template-update` cannot use it."""
+    """`app template-update` cannot use such a source."""
     source = Path(os.path.relpath(template, tmp_path)) if is_relative else template
 
     printed = copier("copy", "--defaults", source, tmp_path / "p", cwd=tmp_path)

@@ -1,6 +1,6 @@
-"""A new project under the scanners that a security team runs first: bandit, detect-secrets and pip-audit.
-Each also has a test that it does find something, because a scanner that is silent for another reason proves
-nothing.
+"""A new project under the scanners that a security team runs first: bandit, detect-secrets and pip-audit. For
+each scanner, another test checks that it does find something, because a scanner that is silent for another
+reason proves nothing.
 """
 
 import json
@@ -18,8 +18,9 @@ NO_SECRETS = r"^(postgres|password|correct horse battery)$"
 """Placeholders in examples: the password of a local database, the word itself in a URL, and a user's password
 in the README."""
 ABOUT_PASSWORDS = ["KeywordDetector", "BasicAuthDetector"]
-"""Detectors of text beside the word "password" or in a URL. The tests contain invented ones everywhere, but
-are scanned for keys, tokens and random text too."""
+"""Detectors of text next to the word "password" or in a URL. The tests contain invented passwords everywhere,
+but are still scanned for keys, tokens and random text.
+"""
 # In two parts, otherwise this file would be reported.
 PLANTED_KEY = "AKIA" + "QYLPMN5HHHFPZAM2"
 PLANTED_CALL = """
@@ -108,7 +109,7 @@ def test_pip_audit_would_find_a_vulnerable_version(tools_python: Path, tmp_path:
 def bandit(
     python: Path, project: Path, folder: str = "app", *, at_least: int = 1000
 ) -> list[tuple[str, str]]:
-    """File and test of each finding in *folder*, which has *at_least* so many lines."""
+    """The file and test of each finding in *folder*, which must have at least *at_least* lines."""
     done = tool(python, "bandit", "--quiet", "--recursive", folder, "--format", "json", cwd=project)
     report = json.loads(done.stdout)
     assert report["errors"] == []
@@ -117,7 +118,7 @@ def bandit(
 
 
 def secrets(python: Path, project: Path) -> list[tuple[str, str]]:
-    """File and kind of each finding in tracked files."""
+    """The file and kind of each finding in tracked files."""
     return [
         *detected(python, project, "--exclude-files", "^tests/"),
         *detected(python, project, *without(ABOUT_PASSWORDS), "tests"),
@@ -136,7 +137,7 @@ def without(detectors: list[str]) -> list[str]:
 
 
 def locked(project: Path, *groups: str) -> Path:
-    """The requirements of a project, each with its version."""
+    """A project's requirements, each with its version."""
     uv = [sys.executable, "-m", "uv"]
     run(*uv, "lock", "--quiet", cwd=project)
     export = ["export", "--frozen", *groups, "--no-emit-project", "--quiet"]
@@ -146,8 +147,8 @@ def locked(project: Path, *groups: str) -> Path:
 
 
 def audit(python: Path, requirements: Path, *options: str) -> list[str]:
-    """The packages with a known vulnerability; skipped if pip-audit cannot reach its database.
-    REQUIRE_SERVICES does not make this a failure, because no service of ours is missing.
+    """The packages with a known vulnerability. The test is skipped if pip-audit cannot reach its database.
+    REQUIRE_SERVICES does not turn this into a failure, because none of our services is missing.
     """
     audit = ["--requirement", str(requirements), "--disable-pip", "--format", "json", *options]
     done = tool(python, "pip-audit", *audit, cwd=requirements.parent)

@@ -1,4 +1,4 @@
-"""Seams: what users add below one never conflicts with what the template adds above it."""
+"""Seams: lines that users add below a seam never conflict with lines that the template adds above it."""
 
 from collections import Counter
 from pathlib import Path

@@ -33,7 +33,7 @@ def instructions(project: Path) -> list[str]:
 
 
 def images(project: Path) -> list[str]:
-    """The base images of the Dockerfile, without its own stages."""
+    """The Dockerfile's base images, without its own stages."""
     begins = [line.split()[1:] for line in instructions(project) if line.startswith("FROM ")]
     stages = {each[2] for each in begins if len(each) == 3}
     return [each[0] for each in begins if each[0] not in stages]
@@ -69,7 +69,7 @@ def test_a_workflow_pins_actions_by_commit_and_images_by_digest(
 
 @pytest.mark.parametrize("name", ["ci.yml", "image.yml"])
 def test_a_workflow_can_only_read_and_leaves_no_token_behind(github: Path, name: str):
-    """CWE-250: code of a dependency that the tests run must not be able to push."""
+    """CWE-250: code from a dependency that the tests run must not be able to push."""
     workflow = yaml.safe_load((github / ".github" / "workflows" / name).read_text())
 
     jobs = workflow["jobs"].values()

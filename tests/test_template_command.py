@@ -25,7 +25,7 @@ TAGS = ["1.9.0", "1.10.0", "1.2.0", "2.0.0rc1", "2026-11-01-backup"]
 
 @dataclass
 class Project:
-    """A project whose template is a repository with only tags."""
+    """A project whose template is a repository that contains only tags."""
 
     folder: Path
     template: Path
@@ -55,7 +55,7 @@ class Project:
         return (self.folder.parent / "arguments").read_text().splitlines()
 
     def source(self) -> str:
-        """What uv was told to run the tool from."""
+        """The source from which uv was told to run the tool."""
         tool, command, option, source, script, *_ = self.arguments()
         assert (tool, command, option, script) == ("tool", "run", "--from", "template-update")
         return source.removeprefix(f"git+{self.template.as_uri()}")
@@ -101,7 +101,7 @@ def test_it_runs_the_tool_of_the_newest_release(project: Project):
         ("2.0.0rc1", "@2.0.0rc1"),
         ("0123abc", "@0123abc"),
         ("HEAD", ""),
-        # The newest tool knows which versions exist and says so.
+        # The newest tool knows which versions exist and reports them.
         ("7", ""),
     ],
 )
@@ -241,7 +241,7 @@ def test_an_export_is_written_where_the_user_is(project: Project, file: str):
     [
         # The tool has found a new version.
         ('case "$*" in *--help*) exit 0;; esac; exit 2', 2),
-        # uv cannot install the tool, and says so itself.
+        # uv cannot install the tool, and prints that itself.
         ("echo error: >&2; exit 2", 1),
     ],
     ids=["the tool", "uv"],

@@ -66,7 +66,7 @@ class Repository:
         return done.stdout
 
     def commit(self, files: dict[str, str | bytes | None] | None = None, *, tag: str = "") -> None:
-        """Write *files*, None deletes one, and commit."""
+        """Write *files* and commit. None as the content deletes a file."""
         for name, content in (files or {}).items():
             path = self.folder / name
             if content is None:
@@ -100,7 +100,7 @@ def bare_git(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def first_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the template, tagged 1.0.0, and a project, which every test copies."""
+    """A folder with the template, tagged 1.0.0, and a project. Every test copies the folder."""
     folder = tmp_path_factory.mktemp("first")
     Repository(folder / "template").commit(dict(TEMPLATE), tag="1.0.0")
     copied(folder / "template", folder / "project")
@@ -544,7 +544,7 @@ def test_failures_after_the_update_are_reported(
     assert "Tests fail, see above" in result.output
 
 
-# What is new
+# What changed in the template
 
 
 CHANGES = """# Changelog

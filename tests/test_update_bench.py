@@ -1,4 +1,6 @@
-"""The benchmark of updates in a small size: no edit is lost, misplaced or doubled. Its page is current."""
+"""The update benchmark at a small size: no edit is lost, misplaced or doubled, and the results page is
+current.
+"""
 
 import json
 import re
@@ -13,7 +15,7 @@ from conftest import REPOSITORY, run
 
 BENCHMARK = REPOSITORY / "benchmarks" / "updates"
 SILENT = ("lost", "misplaced", "twice")
-"""What must never happen without a word."""
+"""The outcomes that must never happen silently."""
 
 
 def figures_of(folder: Path, *options: str) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def test_no_edit_is_lost_misplaced_or_doubled(tmp_path: Path, record_property: C
     ]
     assert sum(count for *_, outcomes in groups for count in outcomes.values()) > 400
     assert [each for each in groups if any(each[-1][name] for name in SILENT)] == []
-    # The work since the last recorded version has changed lines beside seams, as no release may.
+    # The commits since the last recorded version changed lines next to seams, which no release may do.
     made = [each for each in groups if each[0] != "as recorded"]
     assert [each for each in made if each[1] == "at seams" and each[-1]["conflict"]] == []
     table = (tmp_path / "results.md").read_text("utf-8").partition("\n| next")[2].partition("\n\n")[0]
@@ -105,7 +107,7 @@ def test_a_deleted_line_must_stay_away(monkeypatch: pytest.MonkeyPatch, outcome:
 
 
 def outcome_of(monkeypatch: pytest.MonkeyPatch, mine: str, merged: str, *, deletes: bool) -> str:
-    """What the benchmark says of the only edit of a project with one file."""
+    """The benchmark's outcome for the only edit in a project with one file."""
     monkeypatch.syspath_prepend(str(BENCHMARK))
     from edits import Edit, Edited, Made
     from merging import Merged

@@ -1,4 +1,4 @@
-"""`template-update` checks what merged with pyright and the tests, although another file conflicts."""
+"""`template-update` checks what merged with pyright and the tests even if another file conflicts."""
 
 import subprocess
 import sys
@@ -58,7 +58,7 @@ def tools(update: Run, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def money(template: Repository, project: Repository, update: Run) -> None:
-    """Modules of the template, which the project has, with a test that imports both."""
+    """Modules of the template that the project has, with a test that imports both."""
     template.commit(
         {
             "template/app/shop/money.py": MONEY,
@@ -121,7 +121,7 @@ def test_an_error_of_types_that_the_update_brings_is_told(
     tools: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """But not one that was there, wherever it is now."""
+    """An error that already existed does not count, wherever it is now."""
     monkeypatch.setattr(ProjectTools, "has", lambda tools, module: module in ("ruff", "pyright"))
     mine = 'from app.shop.money import price\n\nTOTAL: int = price(2)\nOLD: int = "old"\n'
     project.commit({"app/mine.py": mine, "app/shop/money.py": f'{MONEY}\n\nOLD: int = "old"\n'})

@@ -64,7 +64,7 @@ NEWS = """# Changelog
 
 
 def in_conflict(template: Repository, project: Repository, folder: str = "") -> None:
-    """Let the next update conflict in two files, of which one has a test."""
+    """Make the next update conflict in two files, one of which has a test."""
     mine = {"app/code.py": LINES.replace("line 3\n", "mine\n"), "tests/test_code.py": LINES + "mine\n"}
     project.commit({f"{folder}{path}": text for path, text in mine.items()})
     theirs = {"template/app/code.py": fixed(3), "template/tests/test_code.py": LINES + "theirs\n"}
@@ -351,7 +351,7 @@ def test_it_is_not_done_while_a_test_fails(
     ("options", "commands"),
     [
         (["--yes"], ["app.cli db upgrade", "app.cli db check"]),
-        # Somebody has migrated it by hand.
+        # The user has migrated the database by hand.
         ([], ["app.cli db check"]),
     ],
 )
@@ -379,7 +379,7 @@ def test_continue_migrates_or_checks_the_database(
 def test_continue_works_on_a_branch_with_committed_markers(
     template: Repository, project: Repository, update: Run, ran: list[str]
 ) -> None:
-    """As a workflow pushes it, and without the dossier."""
+    """The branch as a workflow pushes it, without the dossier."""
     in_conflict(template, project)
     update()
     project.commit()
@@ -553,7 +553,7 @@ def test_a_finding_has_its_line_and_command(template: Repository, project: Repos
 
 
 def test_a_terminal_shows_how_long_a_step_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pseudo-terminal, because nothing else is one."""
+    """Opens a pseudo-terminal, because the tests have no other terminal."""
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
         monkeypatch.setenv("TERM", "xterm")

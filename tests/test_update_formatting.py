@@ -1,4 +1,4 @@
-"""`template-update` formats the template's versions as the project is formatted, so that they merge."""
+"""`template-update` formats the template's versions the way the project is formatted, so that they merge."""
 
 import os
 import sys
@@ -45,7 +45,7 @@ def calls(template: Repository, project: Repository, update: Run) -> None:
 
 
 def mended(template: Repository) -> None:
-    """Release a version that mends one of the long lines."""
+    """Release a version that fixes one of the long lines."""
     new = CALLS.replace(*MENDED)
     template.commit({"template/app/calls.py": new, "template/app/new.py": new}, tag="1.1.0")
 

@@ -1,4 +1,4 @@
-"""`template-update` tells what a merge without a conflict may have got wrong in meaning."""
+"""`template-update` reports semantic errors that a conflict-free merge may have introduced."""
 
 import json
 
@@ -54,7 +54,7 @@ def remove(user: User) -> None:
 
 
 def told(update: Run) -> list[str]:
-    """The sentences about what the merge may mean."""
+    """The messages about possible semantic errors in the merge."""
     result = update("--json", "--skip-tests")
     found = json.loads(result.stdout)
     assert found["conflicts"] == []
@@ -65,7 +65,7 @@ def told(update: Run) -> list[str]:
 
 @pytest.fixture
 def users(template: Repository, project: Repository, update: Run) -> str:
-    """A module of the template, which the project has."""
+    """A module of the template that the project has."""
     template.commit({"template/app/users.py": USERS}, tag="1.0.1")
     update()
     project.commit()
@@ -258,7 +258,7 @@ def test_what_both_sides_add_to_the_database_is_told_before_it_is_migrated(
 
 
 def test_other_columns_are_not_told(template: Repository, project: Repository, update: Run) -> None:
-    """Neither those of other tables nor those that a migration drops."""
+    """The tool reports neither columns of other tables nor columns that a migration drops."""
     own = MIGRATION.format('op.add_column("orders", sa.Column("time_zone", sa.Text()))')
     project.commit({"migrations/mine.py": own})
     template.commit({"template/app/users/migrations/two.py": MIGRATION.format(ADDS_A_COLUMN)}, tag="1.1.0")
@@ -283,7 +283,7 @@ NEGATIVE = PRICE.replace("divmod(amount, 100)", "divmod(abs(amount), 100)")
 
 @pytest.fixture
 def moved(template: Repository, project: Repository, update: Run) -> str:
-    """A function of the template that the project has in a file of its own, as it is there."""
+    """A function of the template that the project has moved to its own file, unchanged."""
     template.commit({"template/app/money.py": f"{PRICE}\n\n{TAX}"}, tag="1.0.1")
     update()
     project.commit()

@@ -1,4 +1,4 @@
-"""`template-update` names lines that the project removed and that are back: the template moved them."""
+"""`template-update` lists lines that the project removed and that came back when the template moved them."""
 
 import pytest
 from test_template_update import (
@@ -34,7 +34,7 @@ SENTENCE = "you removed this and the template moved it, so it is back. Delete it
 
 @pytest.fixture
 def numbers(template: Repository, project: Repository, update: Run) -> None:
-    """A module of the template, which the project has."""
+    """A module of the template that the project has."""
     template.commit({"template/app/numbers.py": ONE + TWO + THREE + FOUR}, tag="1.0.1")
     update()
     project.commit()
@@ -48,7 +48,7 @@ def test_a_removed_function_that_the_template_moved_is_told(
 
     result = update()
 
-    # For git, both have removed it where it was.
+    # For git, both sides removed it from its old place.
     assert project.read("app/numbers.py") == ONE + THREE + TWO + FOUR
     assert f"app/numbers.py, lines 9 to 10: {SENTENCE}" in result.output
     assert result.exit_code == 1

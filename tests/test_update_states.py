@@ -1,4 +1,4 @@
-"""`template-update` in every state that a repository can be in: nothing goes missing without a word.
+"""`template-update` in every state that a repository can be in: nothing is lost silently.
 
 The template and the project are those of test_template_update.py.
 """
@@ -48,7 +48,7 @@ __all__ = [
 
 @pytest.fixture
 def shop(template: Repository, update: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    """A larger repository with the project in `services/shop`, where the person is."""
+    """A larger repository with the project in `services/shop`, where the user is."""
     copied(template.folder, tmp_path / "all" / "services" / "shop")
     everything = Repository(tmp_path / "all")
     everything.commit({"README.md": "Of all.\n", "library/code.py": "# Shared.\n"})
@@ -79,7 +79,7 @@ def in_a_variable(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def by_a_filter(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Git reads a file that is as new as the index again, through the filter, and then calls it changed.
+    # Git rereads a file that is as new as the index, through the filter, and then reports it as changed.
     for path in project.folder.rglob("*.py"):
         os.utime(path, (1, 1))
     project.git("update-index", "--refresh")
@@ -130,20 +130,20 @@ def test_a_sparse_checkout_with_the_whole_project_is_enough(
 
 
 def commands(text: str) -> list[str]:
-    """The commands that the sentences in *text* give, without those that run the project."""
+    """The commands that the messages in *text* suggest, without those that run the project."""
     found = re.findall(r"`([^`]+)`", " ".join(text.split()))
     return [each for each in found if re.match("git|rm", each)]
 
 
 def shell(command: str) -> str:
-    """Run *command* where the person is."""
+    """Run *command* in the user's folder."""
     done = subprocess.run(["bash", "-euc", command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
 
 
 def with_findings(template: Repository, repository: Repository, project: str = "") -> None:
-    """Make one of each kind of finding in the next update."""
+    """Make the next update produce one finding of each kind."""
     repository.commit(
         {
             f"{project}app/code.py": fixed(3).replace("mended", "mine"),
@@ -234,7 +234,7 @@ NEW = {"template/app/code.py": fixed(3), "template/app/big.py": "#" * 100_000, "
 
 
 def by_a_full_disk(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Git is killed by the limit, as by a quota, and leaves its lock."""
+    """The file size limit kills git, as a quota would, and git leaves its lock behind."""
     check_out = git_repository.Repository._check_out
 
     def limited(*arguments: Any) -> None:
@@ -249,7 +249,7 @@ def by_a_full_disk(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def by_a_filter_that_fails(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Git can write some files, and not that of the tests."""
+    """Git can write some files, but not the test file."""
     (repository.folder / ".git" / "info").mkdir(exist_ok=True)
     (repository.folder / ".git" / "info" / "attributes").write_text("new.py filter=none\n")
     repository.git("config", "filter.none.smudge", "false")
@@ -344,7 +344,7 @@ def test_another_git_command_is_not_disturbed(template: Repository, project: Rep
     assert update().exit_code == 0
 
 
-# States in which an update cannot begin
+# States in which an update cannot start
 
 
 def of_somebody_else(project: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -464,7 +464,7 @@ def test_markers_that_were_committed_are_found(
     )
 
 
-# What is not in the way
+# States that do not block an update
 
 
 def test_an_uncommitted_lock_file_is_taken_along(template: Repository, shop: Repository, update: Run) -> None:
@@ -581,7 +581,7 @@ def test_linked_files_and_folders_are_kept(
 def test_a_version_is_read_as_it_is_written(
     template: Repository, project: Repository, update_with_copier: Run
 ) -> None:
-    """YAML takes 1.10 for the number 1.1."""
+    """YAML reads 1.10 as the number 1.1."""
     template.commit({"template/app/code.py": fixed(3)}, tag="1.1")
     template.commit({"template/app/code.py": fixed(4)}, tag="1.10")
     answers = project.read(".copier-answers.yml")
@@ -642,7 +642,7 @@ def test_exit_code_2_only_means_a_new_version(project: Repository, update: Run) 
 
 @pytest.fixture
 def updated_by_copier(template: Repository, project: Repository) -> Callable[[], None]:
-    """Commits what `copier update` makes of the project."""
+    """Commits the result of `copier update` in the project."""
 
     def updated() -> None:
         run_update(str(project.folder), defaults=True, overwrite=True, quiet=True)
@@ -745,7 +745,7 @@ def test_what_copier_lost_is_only_shown_if_other_work_is_there(
 
 
 def test_an_update_by_this_tool_lost_nothing(template: Repository, project: Repository, update: Run) -> None:
-    """Although a conflict is resolved, and files are edited, in the same commit."""
+    """This works although the same commit resolves a conflict and edits files."""
     project.commit({"app/code.py": LINES.replace("line 3\n", "mine\n"), "migrations/0001.py": None})
     changed = {"template/app/code.py": fixed(3), "template/tests/test_code.py": fixed(3)}
     added = {"template/migrations/0001.py": "# Mended.\n", "template/app/new.py": "# New.\n"}

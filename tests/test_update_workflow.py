@@ -1,7 +1,8 @@
-"""The workflows of `update_workflow` push a branch with the template's next version and open a request.
+"""The `update_workflow` workflows push a branch with the template's next version and open a pull or merge
+request.
 
-Their scripts run here as on GitHub and GitLab: each job in a clone of its own, and only the second one with
-the token. A local server stands in for git and for the API of both.
+Their scripts run here as on GitHub and GitLab: each job runs in its own clone, and only the second job has
+the token. A local server stands in for the git server and the API of both.
 """
 
 import json
@@ -43,7 +44,9 @@ esac
 
 @dataclass
 class Forge:
-    """GitHub and GitLab: a repository to push to with the token, and an API that keeps requests."""
+    """Stands in for GitHub and GitLab: a repository that accepts pushes with the token, and an API that
+    records requests.
+    """
 
     folder: Path
     url: str = ""
@@ -95,7 +98,7 @@ def forge(project: Repository, tmp_path: Path) -> Iterator[Forge]:
                 "CONTENT_TYPE": self.headers.get("Content-Type", ""),
                 "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
                 "CONTENT_LENGTH": str(len(body)),
-                # Git lets only somebody with a name push.
+                # Git requires a user name for a push.
                 **({"REMOTE_USER": "a person"} if credentials.endswith(f":{TOKEN}") else {}),
             }
             done = subprocess.run(
@@ -208,7 +211,7 @@ class GitLab:
             run("bash", "-eo", "pipefail", "-c", script, cwd=self.clone, env=environment | own)
 
     def opened(self) -> dict[str, Any]:
-        """The request, as GitHub would have it."""
+        """The pull request, as GitHub would store it."""
         ((path, request),) = self.forge.requests
         assert path == "/api/v4/projects/7/merge_requests"
         title = request["title"]
@@ -223,7 +226,7 @@ class GitLab:
 
 @pytest.fixture(params=[GitHub, GitLab])
 def service(request: pytest.FixtureRequest, forge: Forge, tmp_path: Path) -> GitHub | GitLab:
-    """A CI service on which only the project's tools are pretended."""
+    """A CI service on which only the project's tools are fake."""
     for folder in ("bin", "runner"):
         (tmp_path / folder).mkdir()
     for name, script in {"uv": UV, "pip": "#!/bin/sh\n"}.items():
@@ -233,7 +236,7 @@ def service(request: pytest.FixtureRequest, forge: Forge, tmp_path: Path) -> Git
 
 
 class Failed(Exception):
-    """A script has failed."""
+    """A script failed."""
 
 
 def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
@@ -251,7 +254,7 @@ def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
 
 
 def evaluated(expression: str, context: dict[str, Any]) -> str:
-    """The value of an expression of a workflow, as far as this one has any."""
+    """The value of a workflow expression, for the expressions that this workflow uses."""
     if expression == "always":
         return expression
     found: Any = context
@@ -323,7 +326,7 @@ def test_without_a_new_version_nothing_is_opened(forge: Forge, service: GitHub |
 
 
 def test_only_the_job_that_runs_nothing_of_the_update_can_write() -> None:
-    """CWE-250: code of a new version or of a dependency must not be able to push."""
+    """CWE-250: code from a new version or from a dependency must not be able to push."""
     update, request = (WORKFLOW["jobs"][name] for name in ("update", "request"))
 
     assert WORKFLOW["permissions"] == {"contents": "read"}

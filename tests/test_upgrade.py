@@ -1,7 +1,7 @@
 """From an earlier version: an update and the migrations keep every account and its data.
 
-`before_sessions.tar.xz` is the template as it was before there were sessions. It was never released, so only
-the data of its projects matters here; `versions/` has what `test_contract.py` compares paths with.
+`before_sessions.tar.xz` is the template from before sessions were added. It was never released, so only its
+projects' data matters here. `versions/` contains the releases with which `test_contract.py` compares paths.
 """
 
 import json
@@ -61,7 +61,7 @@ def project(before_sessions: Path, tmp_path: Path) -> Path:
 
 
 def update(project: Path, template: Path, python: Path, database: str) -> None:
-    """As docs/updating.md describes for projects without `app template-update`."""
+    """As described in docs/updating.md for projects without `app template-update`."""
     env = uv_in(python) | {"DATABASE_URL": database}
     uvx = [env["UV"], "tool", "run", "--from", template]
     run(*uvx, "template-update", "--yes", "--skip-tests", cwd=project, env=env)
@@ -112,7 +112,8 @@ def test_the_updated_project_is_a_fresh_copy_plus_its_own_files(
     copier("copy", "--quiet", "--defaults", template, fresh, cwd=project.parent)
 
     assert comparable(project) == comparable(fresh)
-    # The example belongs to the project and is as old as it. The rest passes in test_generated.py.
+    # The example belongs to the project and is as old as the project. The other tests pass in
+    # test_generated.py.
     (project / ".venv").symlink_to(python.parent.parent)
     run(python, "-m", "ruff", "check", cwd=project)
     run(python, "-m", "ruff", "format", "--check", cwd=project)

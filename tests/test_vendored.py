@@ -1,4 +1,4 @@
-"""The vendored files: as recorded, with their licences, and updatable."""
+"""The vendored files match their record, have their licences, and can be updated."""
 
 import gzip
 import hashlib
@@ -64,7 +64,7 @@ def test_the_vendored_files_are_small():
 
 
 def renew(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the script on *folder* with the stand-in for npm."""
+    """Run the script on *folder* with the fake npm."""
     (folder / "bin").mkdir(exist_ok=True)
     npm = folder / "bin/npm"
     npm.write_text(NPM.format(python=sys.executable))

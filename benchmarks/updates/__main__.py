@@ -4,9 +4,9 @@
     uv run python benchmarks/updates --only sample                          # keeps the other figures
     uv run python benchmarks/updates --projects 4 --no-suites --output /tmp/small
 
-Makes projects with edits at random, and next versions of the template, and counts what has become of each
-edit. Writes the figures and a page, `results.json` and `results.md`, and the table in README.md. Ctrl+C ends
-the bulk early.
+Creates projects with random edits and next versions of the template, and counts what became of each edit.
+Writes the figures and a page, `results.json` and `results.md`, and the table in README.md. Ctrl+C ends the
+bulk early.
 """
 
 import argparse
@@ -38,13 +38,13 @@ from versions import changed_lines
 
 HERE = Path(__file__).resolve().parent
 TABLE = re.compile(r"(?<=<!-- benchmarks/updates -->\n\n).*?(?=\n\n)", re.DOTALL)
-"""Where README.md has it."""
+"""Finds the table in README.md."""
 PART = 2
-"""Projects that one process merges before it starts with new repositories."""
+"""The number of projects that one process merges before it continues with new repositories."""
 MEASURES = ("bulk", "sample")
 
 type Count = Counter[tuple[str, str, str, str]]
-"""Edits by the kind of version, tool, group and outcome."""
+"""The number of edits by kind of version, tool, group and outcome."""
 
 
 def main() -> None:
@@ -55,16 +55,16 @@ def main() -> None:
         "--projects",
         type=int,
         default=250,
-        help="how many are made and updated to a version of each kind (250)",
+        help="number of projects, each updated to a version of each kind (250)",
     )
-    parser.add_argument("--edits", type=int, default=100, help="in each project (100)")
-    parser.add_argument("--seed", type=int, default=1, help="of every random choice (1)")
+    parser.add_argument("--edits", type=int, default=100, help="number of edits in each project (100)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of every random choice (1)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of next versions (all)")
-    parser.add_argument("--variants", type=int, default=4, help="next versions of each kind (4)")
+    parser.add_argument("--variants", type=int, default=4, help="number of next versions of each kind (4)")
     parser.add_argument(
-        "--sample", type=int, default=2, help="projects of each kind that the commands update (2)"
+        "--sample", type=int, default=2, help="projects that the commands update for each kind (2)"
     )
-    parser.add_argument("--no-suites", action="store_true", help="do not run the tests of the sample")
+    parser.add_argument("--no-suites", action="store_true", help="do not run the sample projects' tests")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (one for each core)")
     parser.add_argument(
         "--only",
@@ -174,7 +174,7 @@ _given: tuple[Path, list[str], list[Step]]
 def _begin(*given: Any) -> None:
     global _given
     _given = given
-    # Syntax trees have no cycles, and looking for some takes longer than parsing.
+    # Syntax trees have no cycles, and the search for cycles takes longer than parsing.
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -182,7 +182,7 @@ def _begin(*given: Any) -> None:
 def _merge(part: _Part) -> tuple[int, Count]:
     """Merge some projects into a next version of each kind, in both ways.
 
-    Returns how many there are, and the outcomes of their edits.
+    Returns the number of projects and the outcomes of their edits.
     """
     seed, edits, numbers = part
     folder, copied_once, steps = _given

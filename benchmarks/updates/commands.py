@@ -13,7 +13,7 @@ from merging import Workshop
 from templates import REPOSITORY, Step
 
 EDITS = 12
-"""In each project of the sample. With a hundred, every refactoring has conflicts, and no tests would run."""
+"""Edits in each sample project. With a hundred, every refactoring has conflicts, and no tests would run."""
 TOOL, COPIER = "template-update", "copier update"
 COMMANDS = {
     TOOL: ["-m", "template_update", "--skip-tests", "--to"],
@@ -23,26 +23,26 @@ COMMANDS = {
 
 @dataclass
 class Tally:
-    """What became of the projects that a command has updated."""
+    """What became of the projects that a command updated."""
 
     projects: int = 0
     files: int = 0
-    """The edited files."""
+    """The number of edited files."""
     same_files: int = 0
-    """Those that are, byte for byte, as the bulk of the benchmark has merged them."""
+    """The number of edited files that are identical to the results of the benchmark's bulk merges."""
     without_conflict: int = 0
-    """The projects whose tests can run."""
+    """The number of projects whose tests can run."""
     green: int = 0
-    """Those whose tests pass."""
+    """The number of projects whose tests pass."""
     failed: int = 0
-    """The projects that the command could not update at all."""
+    """The number of projects that the command could not update at all."""
 
 
 class Sample:
     """Projects of some versions, updated with the commands."""
 
     def __init__(self, folder: Path, copied_once: list[str], render: Path | None) -> None:
-        """Create an environment for the suites, that of the project *render*. If it is None, none run."""
+        """Create an environment for the tests of the project *render*. If *render* is None, no tests run."""
         self._folder = folder
         self._copied_once = copied_once
         self._environment = _environment(render, folder / "environment") if render else None
@@ -92,8 +92,8 @@ class Sample:
             tally.green += self._is_green(folder, self._environment)
 
     def _update(self, folder: Path, name: str, tag: str) -> bool:
-        """Whether the command has updated the project, with conflicts or without."""
-        # The tool runs the project's own ruff, which this Python has, too.
+        """Whether the command updated the project, with or without conflicts."""
+        # The tool runs the project's own ruff, which this Python also has.
         uv = {"UV_PROJECT_ENVIRONMENT": str(self._environment or sys.prefix), "UV_NO_SYNC": "1"}
         own = {"PYTHONPATH": str(REPOSITORY / "src")}
         done = subprocess.run(
@@ -111,7 +111,7 @@ class Sample:
         return is_updated
 
     def _is_green(self, folder: Path, environment: Path) -> bool:
-        """Whether the tests of the project pass. Those of equal projects run once."""
+        """Whether the project's tests pass. The tests of identical projects run only once."""
         _git(folder, "add", "--all")
         tree = _git(folder, "write-tree").strip()
         if tree not in self._results:

@@ -1,4 +1,4 @@
-"""The edits that people make to their projects, and projects that combine them at random."""
+"""Edits as people make them to their projects, and projects that combine such edits at random."""
 
 import re
 import sys
@@ -17,32 +17,32 @@ from seams import SEAMS, Seam
 
 SEAM, ELSEWHERE, AT_RANDOM = "at seams", "elsewhere", "at random"
 SHARES = {SEAM: 0.2, ELSEWHERE: 0.6, AT_RANDOM: 0.2}
-"""How many of a project's edits are of each group."""
+"""The share of each group in a project's edits."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A change with a meaning, in one file."""
+    """A kind of meaningful change in one file."""
 
     what: str
     path: str
     make: Make
     group: str = ELSEWHERE
     keeps_tests: bool = True
-    """The tests of a project with this edit pass."""
+    """Whether a project with this edit still passes its tests."""
     deletes: bool = False
-    """It only deletes lines, so its name is not in the text."""
+    """Whether the edit only deletes lines. Its name is then not in the text."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """An edit that a project has."""
+    """An edit in a project."""
 
     edit: Edit
     name: str
-    """A word that only this edit has brought into the project."""
+    """A word that is in the project only because of this edit."""
     gone: tuple[str, ...]
-    """Lines that were once in the file and are not any more."""
+    """Lines that occurred once in the file and are now gone."""
 
 
 @dataclass
@@ -50,12 +50,12 @@ class Edited:
     """A project with edits."""
 
     files: dict[str, str] = field(default_factory=dict[str, str])
-    """The text of each file that was edited."""
+    """The text of each edited file."""
     made: list[Made] = field(default_factory=list[Made])
 
 
 def edited(files: dict[str, str], random: Random, count: int, *, keeps_tests: bool = False) -> Edited:
-    """A project of *files* with about *count* edits. With *keeps_tests*, its tests still pass."""
+    """A project with *files* and about *count* edits. With *keeps_tests*, its tests still pass."""
     known = [each for each in LIBRARY if each.path in files and (each.keeps_tests or not keeps_tests)]
     groups = {name: [each for each in known if each.group == name] for name in (SEAM, ELSEWHERE)}
     wanted = {name: min(round(count * SHARES[name]), len(each)) for name, each in groups.items()}
@@ -97,7 +97,7 @@ def _gone(before: str, after: str) -> Iterator[str]:
 
 
 def _forget_overwritten(project: Edited) -> None:
-    """Leave out edits that a later one has removed or changed."""
+    """Leave out edits that a later edit removed or changed."""
     project.made = [
         each
         for each in project.made
@@ -106,7 +106,7 @@ def _forget_overwritten(project: Edited) -> None:
 
 
 def _below(seam: Seam) -> Make:
-    """Lines below a seam, with the name of the edit."""
+    """Lines below a seam that contain the edit's name."""
 
     def make(text: str, name: str, _: Random) -> str | None:
         own = re.sub(r"(?<![A-Za-z])own", name, seam.own)

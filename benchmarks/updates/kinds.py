@@ -1,7 +1,7 @@
 """The kinds of edits: each changes a text in one place, which a random generator picks.
 
-The place is found in the syntax of the file, not by its words, so an edit also works in another version.
-Every edit leaves its name in the text, a word that is nowhere else. Deletions leave nothing.
+The place is found in the file's syntax tree, not by its text, so an edit also works in another version. Every
+edit except a deletion leaves its name, a unique word, in the text.
 """
 
 import ast
@@ -13,35 +13,37 @@ from random import Random
 from places import Function, definitions, first_line, is_valid, parsed
 
 type Make = Callable[[str, str, Random], str | None]
-"""Takes a text, the name of the edit and a generator. Returns the new text, or None if it has no place."""
+"""Takes a text, the edit's name and a random generator. Returns the new text, or None without a place for the
+edit.
+"""
 
 
 # Python: statements
 
 
 def guard(text: str, name: str, random: Random) -> str | None:
-    """A check before everything else in a function."""
+    """Adds a check at the start of a function."""
     lines = (f'if not "{name}".isidentifier():', f'    raise RuntimeError("{name} is off.")')
     return _at(text, random, 0, *lines)
 
 
 def step(text: str, name: str, random: Random) -> str | None:
-    """A statement among others in a function."""
+    """Adds a statement among others in a function."""
     return _at(text, random, None, f"{name}_step = 1")
 
 
 def last_step(text: str, name: str, random: Random) -> str | None:
-    """A statement before the last one of a function, mostly a return."""
+    """Adds a statement before a function's last one, which is usually a return."""
     return _at(text, random, -1, f"{name}_done = True")
 
 
 def comment(text: str, name: str, random: Random) -> str | None:
-    """A comment above a statement."""
+    """Adds a comment above a statement."""
     return _at(text, random, None, f"# {name}: our auditors asked for this.")
 
 
 def remark(text: str, name: str, random: Random) -> str | None:
-    """A comment behind a statement, as for a linter."""
+    """Adds a comment after a statement, as for a linter."""
     found = [each for function in _functions(text) for each in _simple(function, text)]
     if not found:
         return None
@@ -51,7 +53,7 @@ def remark(text: str, name: str, random: Random) -> str | None:
 
 
 def condition(text: str, name: str, random: Random) -> str | None:
-    """One more condition in an `if`."""
+    """Adds a condition to an `if`."""
     return _changed_line(
         text,
         random,
@@ -62,7 +64,7 @@ def condition(text: str, name: str, random: Random) -> str | None:
 
 
 def named_result(text: str, name: str, random: Random) -> str | None:
-    """A result gets a name before it is returned."""
+    """Names a result before returning it."""
     return _changed_line(
         text,
         random,
@@ -73,7 +75,7 @@ def named_result(text: str, name: str, random: Random) -> str | None:
 
 
 def renamed_local(text: str, name: str, random: Random) -> str | None:
-    """Another name for a local variable."""
+    """Renames a local variable."""
     found = [(function, local) for function in _functions(text) for local in _locals(function)]
     if not found:
         return None
@@ -91,7 +93,7 @@ def renamed_local(text: str, name: str, random: Random) -> str | None:
 
 
 def statement_removed(text: str, name: str, random: Random) -> str | None:
-    """A statement is deleted, unless it is the only one of a block."""
+    """Deletes a statement that is not the only one in its block."""
     found = [
         each
         for function in _functions(text)
@@ -110,7 +112,7 @@ def statement_removed(text: str, name: str, random: Random) -> str | None:
 
 
 def parameter(text: str, name: str, random: Random) -> str | None:
-    """One more parameter with a default value."""
+    """Adds a parameter with a default value."""
     lines = text.split("\n")
     signature = re.compile(r"(\s*(?:async )?def \w+\()(.*)(\)(?: -> .+)?:)")
     found = [
@@ -128,7 +130,7 @@ def parameter(text: str, name: str, random: Random) -> str | None:
 
 
 def docstring(text: str, name: str, random: Random) -> str | None:
-    """More in a docstring."""
+    """Adds text to a docstring."""
     found = [function.body[0] for function in _functions(text) if _is_text(function.body[0])]
     if not found:
         return None
@@ -141,14 +143,14 @@ def docstring(text: str, name: str, random: Random) -> str | None:
 
 
 def function(text: str, name: str, random: Random) -> str | None:
-    """A function between two others."""
+    """Adds a function between two others."""
     ends = [each.end_lineno for each in parsed(text).body if _is_definition(each)]
     own = ["", "", f"def {name}() -> str:", '    """Ours."""', f'    return "{name}"']
     return _inserted(text, random.choice(ends), own) if ends else None
 
 
 def method(text: str, name: str, random: Random) -> str | None:
-    """A method between two others."""
+    """Adds a method between two others."""
     ends = [
         each.end_lineno
         for _, owner in definitions(parsed(text))
@@ -161,7 +163,7 @@ def method(text: str, name: str, random: Random) -> str | None:
 
 
 def route(text: str, name: str, random: Random) -> str | None:
-    """A route between two others."""
+    """Adds a route between two others."""
     found = [
         (each.end_lineno, ast.unparse(decorator.func.value))
         for each in parsed(text).body
@@ -180,7 +182,7 @@ def route(text: str, name: str, random: Random) -> str | None:
 
 
 def field(line: str) -> Make:
-    """*line* among the fields of a class, where those that follow have default values, too."""
+    """Adds *line* to the fields of a class, at a place where all later fields also have default values."""
 
     def make(text: str, name: str, random: Random) -> str | None:
         ends: list[int] = []
@@ -198,13 +200,13 @@ def field(line: str) -> Make:
 
 
 def imported(text: str, name: str, random: Random) -> str | None:
-    """An import among others."""
+    """Adds an import among others."""
     ends = [each.end_lineno for each in parsed(text).body if isinstance(each, ast.Import | ast.ImportFrom)]
     return _inserted(text, random.choice(ends[:-1]), [f"import decimal as {name}"]) if ends[1:] else None
 
 
 def constant(text: str, name: str, random: Random) -> str | None:
-    """Another number in a constant or as a default value."""
+    """Changes the number in a constant or a default value."""
     return _changed_line(
         text,
         random,
@@ -219,7 +221,7 @@ def constant(text: str, name: str, random: Random) -> str | None:
 
 
 def error_text(text: str, name: str, random: Random) -> str | None:
-    """Other words in an exception."""
+    """Changes the message of an exception."""
     return _changed_line(
         text,
         random,
@@ -230,20 +232,20 @@ def error_text(text: str, name: str, random: Random) -> str | None:
 
 
 def test(text: str, name: str, random: Random) -> str | None:
-    """A test between two others."""
+    """Adds a test between two others."""
     ends = [each.end_lineno for each in parsed(text).body if _is_test(each)]
     own = ["", "", f"def test_{name}():", f'    assert "{name}"']
     return _inserted(text, random.choice(ends), own) if ends else None
 
 
 def expectation(text: str, name: str, random: Random) -> str | None:
-    """One more assertion at the end of a test."""
+    """Adds an assertion at the end of a test."""
     ends = [each.end_lineno for each in parsed(text).body if _is_test(each)]
     return _inserted(text, random.choice(ends), [f'    assert "{name}"']) if ends else None
 
 
 def test_removed(text: str, name: str, random: Random) -> str | None:
-    """A test is deleted."""
+    """Deletes a test."""
     found = [each for each in parsed(text).body if _is_test(each)]
     if len(found) < 2:
         return None
@@ -252,7 +254,7 @@ def test_removed(text: str, name: str, random: Random) -> str | None:
 
 
 def swapped(text: str, random: Random) -> str | None:
-    """Two functions that follow each other change places. No decorator may depend on their order."""
+    """Swaps two adjacent functions. No decorator may depend on their order."""
     body = parsed(text).body
     pairs = [
         pair
@@ -275,7 +277,7 @@ def swapped(text: str, random: Random) -> str | None:
 
 
 def words(pattern: str) -> Make:
-    """More words at the end of the group of *pattern* in a line."""
+    """Adds words at the end of the text that the group in *pattern* matches in a line."""
     expression = re.compile(pattern)
 
     def make(text: str, name: str, random: Random) -> str | None:
@@ -291,7 +293,7 @@ def words(pattern: str) -> Make:
 
 
 def line(pattern: str, own: str) -> Make:
-    """The line *own*, indented alike, below one that *pattern* matches."""
+    """Adds the line *own* below a line that *pattern* matches, with the same indentation."""
     expression = re.compile(pattern)
 
     def make(text: str, name: str, random: Random) -> str | None:
@@ -308,7 +310,7 @@ def line(pattern: str, own: str) -> Make:
 
 
 def behind(pattern: str, own: str) -> Make:
-    """*own* at the end of a line that *pattern* matches."""
+    """Adds *own* at the end of a line that *pattern* matches."""
     expression = re.compile(pattern)
 
     def make(text: str, name: str, random: Random) -> str | None:
@@ -323,7 +325,7 @@ def behind(pattern: str, own: str) -> Make:
 
 
 def removed(pattern: str) -> Make:
-    """A line that *pattern* matches is deleted."""
+    """Deletes a line that *pattern* matches."""
     expression = re.compile(pattern)
 
     def make(text: str, name: str, random: Random) -> str | None:
@@ -336,7 +338,7 @@ def removed(pattern: str) -> Make:
     return make
 
 
-# What the kinds above need
+# Helpers for the kinds above
 
 
 def _functions(text: str) -> list[Function]:
@@ -344,7 +346,7 @@ def _functions(text: str) -> list[Function]:
 
 
 def _at(text: str, random: Random, which: int | None, *own: str) -> str | None:
-    """The lines *own* before the statement number *which* of a function, or before any."""
+    """Adds the lines *own* before statement number *which* of a function, or before any statement."""
     lines = text.split("\n")
     found: list[ast.stmt] = []
     for function in _functions(text):
@@ -366,7 +368,7 @@ def _changed_line(
     pattern: str,
     change: Callable[[re.Match[str]], str],
 ) -> str | None:
-    """*text* with another line where a statement of *kind* has one that *pattern* matches as a whole."""
+    """*text* with one changed line. *pattern* matches all of it, and it belongs to a statement of *kind*."""
     lines = text.split("\n")
     found = [
         (each.lineno - 1, match)
@@ -382,7 +384,7 @@ def _changed_line(
 
 
 def _simple(function: ast.FunctionDef | ast.AsyncFunctionDef, text: str) -> Iterator[ast.stmt]:
-    """The statements of one line in *function*."""
+    """The one-line statements in *function*."""
     lines = text.split("\n")
     for each in ast.walk(function):
         is_simple = isinstance(each, ast.Assign | ast.AugAssign | ast.Return | ast.Expr | ast.Delete)
@@ -393,7 +395,7 @@ def _simple(function: ast.FunctionDef | ast.AsyncFunctionDef, text: str) -> Iter
 
 
 def _locals(function: Function) -> list[str]:
-    """Variables that only *function* uses, by plain assignments."""
+    """Variables that only *function* uses and that plain assignments define."""
     nodes = list(ast.walk(function))
     shared = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
     parameters = {node.arg for node in nodes if isinstance(node, ast.arg)}
@@ -441,7 +443,7 @@ def _inserted(text: str, after: int, own: list[str]) -> str:
 
 
 def _without(text: str, start: int, end: int) -> str | None:
-    """*text* without some lines. One of them must be nowhere else, so that it can be recognized."""
+    """*text* without some lines. One of these lines must be unique, so that it can be recognized."""
     lines = text.split("\n")
     if not any(len(line.strip()) > 12 and lines.count(line) == 1 for line in lines[start - 1 : end]):
         return None

@@ -1,6 +1,6 @@
-"""Both ways to update, without their commands: this tool's merge, and what `copier update` does with git.
+"""Both ways to update, without the commands: this tool's merge, and the git steps of `copier update`.
 
-Rendering costs more than merging, and here all projects have the same renders. `commands.py` compares the
+Rendering costs more than merging, and here all projects share the same renders. `commands.py` compares the
 results with those of the commands.
 """
 
@@ -18,7 +18,7 @@ from template_update.repository import Repository
 from template_update.returned import returned
 
 CONTEXT = 3
-"""Lines around each change of a patch, as Copier's default."""
+"""The number of lines around each change in a patch, as is Copier's default."""
 
 
 @dataclass
@@ -26,16 +26,16 @@ class Merged:
     """The result of an update."""
 
     files: dict[str, str]
-    """The texts of the edited files."""
+    """The text of each edited file."""
     told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    """The path and the text of each line that the report names, because it is back."""
+    """The path and the text of each line that the report lists because it came back."""
 
 
 class Workshop:
-    """A repository with the project as it was generated, in which edited projects are merged."""
+    """A repository with the unedited generated project, in which edited projects are merged."""
 
     def __init__(self, folder: Path, old: Path, copied_once: Sequence[str]) -> None:
-        """Commit the files of the render *old* in *folder*, which it creates."""
+        """Create *folder* and commit the files of the render *old* in it."""
         folder.mkdir()
         self._folder = folder
         self._old = old
@@ -51,7 +51,7 @@ class Workshop:
         self._merger = Merger(Repository(self._project), self._own)
 
     def tree(self, files: dict[str, str]) -> str:
-        """The tree of the generated project with *files* in their places."""
+        """The tree of the generated project with *files* replaced."""
         parts = [
             b"commit refs/heads/edited\ncommitter benchmark <> 0 +0000\ndata 0\nfrom refs/heads/main^0\n"
         ]
@@ -70,7 +70,7 @@ class Workshop:
     def patched(self, tree: str, files: dict[str, str], new: Path) -> Merged:
         """*files* of the project *tree* after the steps of `copier update` to the render *new*.
 
-        Copier applies the changes of the project to the new version as a patch. It merges files in which a
+        Copier applies the project's changes to the new version as a patch. It merges the files to which a
         part of the patch does not apply.
         """
         applied = {path: text for path, text in files.items() if not self._is_copied_once(path)}

@@ -1,4 +1,4 @@
-"""What has become of each edit after a merge."""
+"""What became of each edit in a merge."""
 
 import re
 from collections import Counter
@@ -19,12 +19,12 @@ _START, _MIDDLE, _END = (re.compile(rf"{each}{{7}}(?: |$)") for each in "<=>")
 
 @dataclass(frozen=True)
 class Sides:
-    """A merged file, apart from its conflicts."""
+    """A merged file, with its conflicts separated."""
 
     yours: str
-    """Its text with the person's side of each conflict."""
+    """The file's text with the user's side of each conflict."""
     conflicts: tuple[tuple[str, str], ...]
-    """The person's and the template's lines of each conflict."""
+    """The user's and the template's lines in each conflict."""
 
 
 def sides(text: str) -> Sides:
@@ -51,7 +51,7 @@ def sides(text: str) -> Sides:
 def outcomes(
     old: dict[str, str], project: Edited, version: Version, merged: Merged
 ) -> Iterator[tuple[Made, Outcome]]:
-    """The outcome of each edit of *project* that *merged*, the files after the update, shows."""
+    """The outcome of each edit in *project*, as seen in *merged*, the files after the update."""
     for path, mine in project.files.items():
         here = [made for made in project.made if made.edit.path == path]
         if path not in merged.files:
@@ -101,7 +101,7 @@ class _Judge:
         return "lost" if self._is_back(made) else "merged"
 
     def _is_in_conflict(self, gone: str) -> bool:
-        """Whether a conflict has the line that was deleted, or a line that was beside it."""
+        """Whether a conflict contains the deleted line or a line next to it."""
         lines = [line for line in self._old.split("\n") if line.strip()]
         at = lines.index(gone) if gone in lines else None
         beside = [] if at is None else lines[max(0, at - 1) : at + 2]
@@ -111,12 +111,13 @@ class _Judge:
         )
 
     def _is_back(self, made: Made) -> bool:
-        """Whether there is a line that the edit has removed, and that the template has not added."""
+        """Whether a line that the edit removed is back, although the template did not add it."""
         return any(self._lines[line] > self._theirs[line] for line in made.gone)
 
     def _is_in_place(self, name: str) -> bool:
         if self._places_after is None:
-            # Without a conflict, it is broken. Else the resolution may lack what the template's side has.
+            # Without a conflict, the file is broken. With one, the resolution may lack lines from the
+            # template's side.
             return bool(self._conflicts)
         before, after = (
             [number for number, line in enumerate(text.split("\n")) if name in line]
@@ -132,9 +133,9 @@ class _Judge:
         return {self._places_after[number] for number in after} <= self._places_around(before[0])
 
     def _places_around(self, number: int) -> set[str]:
-        """Where the new version has the nearest lines before and after a line of the project.
+        """Finds the nearest lines before and after a line of the project in the new version.
 
-        The template may have moved them into another function, and then the edit belongs there, too.
+        The template may have moved these lines into another function. The edit then belongs there, too.
         """
         lines = self._new.split("\n")
         once = {line for line, count in Counter(lines).items() if count == 1 and len(line.strip()) > 12}
@@ -151,14 +152,14 @@ class _Judge:
         return found
 
     def _new_name(self, place: str) -> str:
-        """What the new version calls the function or class *place*."""
+        """The name of the function or class *place* in the new version."""
         for old, new in self._renamed.items():
             if place == old or place.startswith(f"{old}."):
                 return new + place.removeprefix(old)
         return place
 
     def _is_same(self, before: str, after: str) -> bool:
-        """Whether two places are the same, apart from the words of a heading."""
+        """Whether two places are the same, ignoring the words of a heading."""
         if before == after or self._path.endswith(".py"):
             return before == after
         old, new = (places(self._path, text) for text in (self._old, self._new))

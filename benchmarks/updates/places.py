@@ -17,7 +17,7 @@ def places(path: str, text: str) -> list[str]:
     """The place of each line of the file *text*, in order.
 
     Raises:
-        SyntaxError: it is Python and cannot be parsed.
+        SyntaxError: the file is Python and cannot be parsed.
     """
     lines = text.split("\n")
     match PurePosixPath(path).suffix:
@@ -37,12 +37,12 @@ def places(path: str, text: str) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def parsed(text: str) -> ast.Module:
-    """The syntax of a module. Most files are the same in most projects."""
+    """The syntax tree of a module, cached because most files are the same in most projects."""
     return ast.parse(text)
 
 
 def is_valid(path: str, text: str) -> bool:
-    """Whether *text* can be parsed, if it is Python."""
+    """Whether *text* can be parsed. Always true for other files than Python."""
     try:
         return not path.endswith(".py") or bool(parsed(text))
     except SyntaxError:
@@ -50,7 +50,7 @@ def is_valid(path: str, text: str) -> bool:
 
 
 def definitions(scope: ast.AST, prefix: str = "") -> Iterator[tuple[str, Definition]]:
-    """Every function and class in *scope*, with its qualified name. What encloses comes first."""
+    """Every function and class in *scope* with its qualified name, enclosing ones first."""
     for part in ("body", "orelse", "finalbody", "handlers", "cases"):
         for node in getattr(scope, part, ()):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -61,7 +61,7 @@ def definitions(scope: ast.AST, prefix: str = "") -> Iterator[tuple[str, Definit
 
 
 def first_line(definition: Definition) -> int:
-    """The number of its first line, which may be that of a decorator."""
+    """The number of the statement's first line, which may be a decorator."""
     return min([definition.lineno, *(each.lineno for each in definition.decorator_list)])
 
 

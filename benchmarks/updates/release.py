@@ -1,11 +1,12 @@
-"""What a release would cost the owners of projects: which edits would conflict with what is new.
+"""The cost of a release for project owners: which edits would conflict with its changes.
 
     uv run python benchmarks/updates/release.py
     uv run python benchmarks/updates/release.py --since 1.1.0 --functions 40
 
-It compares the template with the last version in `tests/versions/`. An owner who has changed one line gets a
-conflict if the release changes the same line or one beside it. This is tried at every line, and counted by
-function, section or block. The exit code is 1 if more than `release.toml` allows would conflict.
+It compares the template with the last version in `tests/versions/`. An owner who changed one line gets a
+conflict if the release changes the same line or one next to it. The benchmark tries this at every line and
+counts the conflicts by function, section or block. The exit code is 1 if more edits would conflict than
+`release.toml` allows.
 """
 
 import argparse
@@ -36,11 +37,11 @@ _HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? ")
 
 @dataclass
 class Cost:
-    """Where edits of one line conflict."""
+    """The lines at which one-line edits conflict."""
 
     conflicting: Counter[Place] = field(default_factory=Counter[Place])
     lines: Counter[Place] = field(default_factory=Counter[Place])
-    """All lines with text, each of which is an edit."""
+    """All non-empty lines. Each counts as an edit."""
 
     @property
     def percent(self) -> float:
@@ -49,12 +50,12 @@ class Cost:
 
 
 def cost(old: Path, new: Path) -> Cost:
-    """Compare two folders with a template."""
+    """Compare two folders that contain a version of the template."""
     found, changed = Cost(), hunks(old, new)
     for path in sorted(each for each in old.rglob("*") if each.is_file()):
         name = path.relative_to(old).as_posix()
         content = path.read_bytes()
-        # Nobody edits a packed file, and git merges no binary one.
+        # Nobody edits a packed file, and git does not merge binary files.
         if b"\0" in content or not (new / name).exists():
             continue
         text = content.decode()
@@ -67,17 +68,17 @@ def cost(old: Path, new: Path) -> Cost:
 
 
 def conflicting_lines(hunks: list[tuple[int, int]]) -> set[int]:
-    """The lines, from 0, whose change would touch one of *hunks*.
+    """The lines, numbered from 0, at which a change would touch one of *hunks*.
 
-    Each hunk is the first line that it changes, and the line after its last one. Git finds a conflict in two
-    changes even if there is no line between them.
+    Each hunk is a pair: the first changed line, and the line after the last changed one. Git reports a
+    conflict even for two changes that are only adjacent.
     """
     return {line for start, end in hunks for line in range(start - 1, end + 1)}
 
 
 def hunks(old: Path, new: Path) -> dict[str, list[tuple[int, int]]]:
-    """What *new* changes in each file of *old*."""
-    # As `git merge-tree` compares.
+    """The changes from *old* to *new* in each file of *old*."""
+    # The comparison that `git merge-tree` uses.
     options = ("--no-index", "--no-color", "--unified=0", "--histogram", "--no-renames")
     done = subprocess.run(
         ["git", "-c", "core.quotePath=false", "diff", *options, str(old), str(new)],
@@ -98,14 +99,14 @@ def hunks(old: Path, new: Path) -> dict[str, list[tuple[int, int]]]:
 
 
 def report(found: Cost, count: int) -> Iterator[str]:
-    """Sentences about the whole and about the *count* most expensive places."""
+    """A report about all edits and about the *count* most expensive places."""
     yield f"{found.percent:.1f} % of all edits of one line would conflict with what is new."
     for (path, place), conflicting in found.conflicting.most_common(count):
         yield f"  {conflicting:4} of {found.lines[path, place]:4} lines  {path}  {place}".rstrip()
 
 
 def allowed() -> float:
-    """The share that may conflict, in percent."""
+    """The percentage of edits that may conflict."""
     return tomllib.loads(LIMITS.read_text("utf-8"))["percent"]
 
 
@@ -118,7 +119,7 @@ def main() -> None:
         "--since",
         choices=recorded,
         default=max(recorded, key=Version),
-        help="a recorded version (the last one)",
+        help="the recorded version to compare with (the last one)",
     )
     parser.add_argument(
         "--functions", type=int, default=20, help="how many of the most expensive places to show (20)"

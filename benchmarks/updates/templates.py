@@ -1,4 +1,4 @@
-"""The template in all its versions: the last one that was recorded, the present one, and next ones."""
+"""The template in several versions: the last recorded one, the current one, and next ones."""
 
 import os
 import shutil
@@ -23,30 +23,30 @@ from template_update.rendering import Copy, render  # noqa: E402 - of this repos
 
 PRESENT = "1.0.0"
 RECORDED = "as recorded"
-"""The step from the last recorded version to the present one, which is real."""
+"""The only real step: from the last recorded version to the current one."""
 KINDS = (*RELEASES, RECORDED)
 
 
 @dataclass(frozen=True)
 class Step:
-    """An update: from a version to a next one."""
+    """An update from one version to the next."""
 
     kind: str
     old: Path
     new: Path
     """The rendered projects."""
     tag: str
-    """The new version."""
+    """The new version's number."""
     files: dict[str, str]
-    """The texts of the old project."""
+    """The text of each file in the old project."""
     version: Version
 
 
 class Template:
-    """A repository with the working tree of this one as version 1.0.0."""
+    """A repository with this repository's working tree as version 1.0.0."""
 
     def __init__(self, folder: Path) -> None:
-        """Create it in *folder*, with the last recorded version before it."""
+        """Create the repository in *folder*, with the last recorded version before 1.0.0."""
         self._folder = folder
         self.repository = folder / "template"
         self.repository.mkdir()
@@ -62,7 +62,7 @@ class Template:
         self.copied_once = [path.strip("/") for path in self._configuration()["_skip_if_exists"]]
 
     def steps(self, seed: int, variants: int, kinds: Sequence[str]) -> list[Step]:
-        """*variants* of each kind of next version, and the step from the recorded version to the present."""
+        """*variants* of each kind of next version, and the step from the recorded to the current version."""
         renders = {tag: self._folder / f"render-{tag}" for tag in (self.recorded, PRESENT)}
         render([Copy(self.repository, tag, {}, renders[tag]) for tag in renders])
         before, old = (texts(each) for each in renders.values())
@@ -78,13 +78,13 @@ class Template:
         return [*steps, Step(RECORDED, *renders.values(), PRESENT, before, compared(before, old))]
 
     def _release(self, kind: str, tag: str, render: Path, old: dict[str, str], random: Random) -> Step:
-        """Add a version to the template, and make what it would render from *render*."""
+        """Add a version to the template, and derive the project that it would render from *render*."""
         plain = {
             path: text for path, text in texts(self.repository / "template").items() if _target(path) in old
         }
         changed = RELEASES[kind](plain, random)
         new = self._folder / f"render-{tag}"
-        # Rendering takes longer than everything else, and a version changes no Jinja.
+        # Rendering takes longer than everything else, and a version does not change any Jinja code.
         shutil.copytree(render, new, copy_function=os.link)
         for path, text in changed.items():
             rendered = text if path == _target(path) else _merged(old[_target(path)], plain[path], text)
@@ -108,7 +108,7 @@ class Template:
 
 
 def _target(path: str) -> str:
-    """The path in a rendered project."""
+    """The path of a template file in a rendered project."""
     return path.removesuffix(".jinja")
 
 
@@ -118,7 +118,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _merged(rendered: str, old: str, new: str) -> str:
-    """What the template's text *new* renders, if *old* renders *rendered* and no Jinja differs."""
+    """The text that *new* renders to, if *old* renders to *rendered* and both have the same Jinja code."""
     with TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("rendered", "old", "new")]
         for path, text in zip(files, (rendered, old, new), strict=True):

@@ -1,7 +1,7 @@
-"""Next versions of the template: fixes, features and refactorings, made from its present text.
+"""Next versions of the template: fixes, features and refactorings, made from its current text.
 
-They are made like the edits of people, by the kinds in `kinds.py` at random places, so they need no change
-when the template changes. A refactoring keeps what the code does: it renames, reorders and rewords.
+They use the same kinds of edits as people's edits (`kinds.py`), at random places, so they need no change when
+the template changes. A refactoring keeps the code's behavior: it renames, reorders and rewords.
 """
 
 import re
@@ -16,21 +16,21 @@ from edits import SEAMS
 from places import Definition, definitions, is_valid, parsed
 
 RELEASED = re.compile(r"app/\w+/migrations/|migrations/versions/|app/notes/|tests/notes/|app/users/hooks.py")
-"""What no version changes: released migrations, and what is copied once."""
+"""Files that no version changes: released migrations, and files that are copied once."""
 REFACTORED = 6
-"""A refactoring changes one function in so many."""
+"""A refactoring changes one out of this many functions."""
 ALIKE = 0.6
-"""The likeness of two definitions of which one is the other under a new name."""
+"""How similar two definitions must be to count as the same one under a new name."""
 
 
 @dataclass
 class Version:
-    """What a version changes."""
+    """The changes of a version."""
 
     files: dict[str, str]
-    """The text of each file that it changes or adds."""
+    """The text of each file that the version changes or adds."""
     renamed: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    """New names of functions and classes, by path and old name."""
+    """The new names of functions and classes, by path and old name."""
 
 
 type Release = Callable[[dict[str, str], Random], dict[str, str]]
@@ -38,10 +38,10 @@ type Release = Callable[[dict[str, str], Random], dict[str, str]]
 
 
 class _Draft:
-    """A version in the making."""
+    """A version that is being built."""
 
     code: list[str]
-    """The modules that it may change."""
+    """The modules that the version may change."""
 
     def __init__(self, files: dict[str, str], random: Random) -> None:
         self.old = files
@@ -62,20 +62,20 @@ class _Draft:
         return f"new{self._count:03d}q{self._random.randrange(10**6):06d}"
 
     def change(self, path: str, *makes: kinds.Make) -> None:
-        """Make a change of each kind in the file, where it has a place."""
+        """Make a change of each kind that has a place in the file."""
         for make in makes:
             text = make(self.text(path), self.name(), self._random)
             if text is not None and is_valid(path, text):
                 self.files[path] = text
 
     def some(self, start: str, count: int) -> list[str]:
-        """At most *count* modules whose paths begin with *start*."""
+        """At most *count* modules whose paths start with *start*."""
         found = [path for path in self.code if path.startswith(start)]
         return self._random.sample(found, min(count, len(found)))
 
 
 def fix(files: dict[str, str], random: Random) -> dict[str, str]:
-    """Two modules get a check, a condition and a function, and a test gets what proves it."""
+    """A fix: two modules get a check, a condition and a function, and a test gets an assertion."""
     draft = _Draft(files, random)
     for path in draft.some("app/users/", 1) + draft.some("app/", 1):
         draft.change(path, kinds.guard, kinds.condition, kinds.last_step, kinds.function)
@@ -85,7 +85,7 @@ def fix(files: dict[str, str], random: Random) -> dict[str, str]:
 
 
 def feature(files: dict[str, str], random: Random) -> dict[str, str]:
-    """A package with its tests, a line above every third seam, and changes in a fifth of the modules."""
+    """A feature: a package with tests, a line above every third seam, changes to a fifth of the modules."""
     draft = _Draft(files, random)
     for seam in random.sample(SEAMS, len(SEAMS) // 3):
         for path in (seam.path, f"{seam.path}.jinja"):
@@ -111,7 +111,7 @@ def feature(files: dict[str, str], random: Random) -> dict[str, str]:
 
 
 def refactoring(files: dict[str, str], random: Random) -> dict[str, str]:
-    """In every module: other names of locals and functions, another order, named results, other words."""
+    """A refactoring: each module gets new names for locals and functions, another order and other words."""
     draft = _Draft(files, random)
     everything = Counter(word for text in files.values() for word in re.findall(r"\w+", text))
     for path in draft.code:
@@ -129,7 +129,7 @@ def refactoring(files: dict[str, str], random: Random) -> dict[str, str]:
 
 
 def _rename_function(draft: _Draft, path: str, everything: Counter[str], random: Random) -> None:
-    """Another name for a private function that no other file knows."""
+    """Rename a private function that no other file uses."""
     text = draft.text(path)
     names = [
         name
@@ -157,14 +157,14 @@ def _is_text(name: str, content: bytes) -> bool:
 
 
 def compared(old: dict[str, str], new: dict[str, str]) -> Version:
-    """What the version with the files *new* changes in *old*."""
+    """The changes from *old* that a version with the files *new* makes."""
     files = {path: text for path, text in new.items() if old.get(path) != text}
     code = [path for path in files if path.endswith(".py") and path in old]
     return Version(files, {path: dict(_renamed(old[path], new[path])) for path in code})
 
 
 def _renamed(old: str, new: str) -> Iterator[tuple[str, str]]:
-    """The qualified names that are gone, with those of the new definitions that resemble them most."""
+    """Maps each qualified name that is gone to the name of the new definition that resembles it most."""
     before, after = (
         {name: _words(text, node) for name, node in definitions(parsed(text))} for text in (old, new)
     )
@@ -186,7 +186,7 @@ def _likeness(one: Counter[str], other: Counter[str]) -> float:
 
 
 def changed_lines(old: dict[str, str], version: Version) -> int:
-    """How many lines of *old* the version changes or removes."""
+    """The number of lines of *old* that the version changes or removes."""
     return sum(
         (Counter(old[path].split("\n")) - Counter(text.split("\n"))).total()
         for path, text in version.files.items()

@@ -11,7 +11,7 @@ _SECURITY = "### Security"
 
 @dataclass
 class News:
-    """The entries of one version, as they were written."""
+    """The changelog entries of one version, verbatim."""
 
     version: str
     security: str
@@ -19,9 +19,9 @@ class News:
 
 
 def news_between(changelog: str, old: str, new: str) -> list[News]:
-    """The entries of every version after *old* up to *new*, newest first.
+    """The entries of every version after *old*, up to and including *new*, newest first.
 
-    A commit after a version, such as 1.0.0-2-g79870cd of `git describe`, has the entries of this version.
+    A commit after a version, such as 1.0.0-2-g79870cd from `git describe`, counts as that version.
     """
     after, until = version_of(_AFTER_A_TAG.sub("", old)), version_of(new)
     sections = re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]
@@ -29,7 +29,7 @@ def news_between(changelog: str, old: str, new: str) -> list[News]:
 
 
 def version_of(name: str) -> Version | None:
-    """The version that a tag or a heading names, or None if it names none."""
+    """The version that a tag or a heading names, or None if there is no version in it."""
     try:
         return Version(name)
     except InvalidVersion:

@@ -11,7 +11,7 @@ from template_update.report import Report
 
 
 class Checks:
-    """Runs them and collects sentences about what fails."""
+    """Runs migrations, checks and tests, and collects a message for each failure."""
 
     def __init__(self, tools: ProjectTools, report: Report, options: Options) -> None:
         self._tools = tools
@@ -27,7 +27,7 @@ class Checks:
         )
 
     def migrate(self, migrate: bool, *, has_migrations: bool) -> None:
-        """Migrate the database and compare it with the models, or say that it lacks migrations."""
+        """Migrate the database and compare it with the models, or report that migrations are missing."""
         if not migrate:
             if has_migrations:
                 self.problems.append("The database lacks new migrations: run `uv run app db upgrade`.")
@@ -64,7 +64,7 @@ class Checks:
             self.test()
 
     def report_problems(self) -> bool:
-        """Tell the problems. Returns whether there are any."""
+        """Report the problems. Returns whether there are any."""
         self._report.data["problems"] = self.problems
         for problem in self.problems:
             self._report.alarm(problem)

@@ -1,7 +1,7 @@
-"""Columns and tables that the template's new migrations add and the project has already.
+"""Columns and tables that the template's new migrations add although the project already has them.
 
-Alembic notices only when the second of two migrations fails, perhaps after others have run. The files tell
-it before any of them runs.
+Alembic notices only when the second migration fails, perhaps after others have run. Reading the files shows
+the problem before any migration runs.
 """
 
 import ast
@@ -26,9 +26,9 @@ class _Addition:
 
 
 def added_twice(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
-    """The path, the line and a sentence for each column or table that both sides add."""
+    """The path, the line and a message for each column or table that both sides add."""
     mine = {each.name: each for each in _of_models(files.yours, files.own, without=files.old)}
-    # A migration is what the database has seen.
+    # Only a migration shows what is in the database.
     mine |= {each.name: each for each in _of_migrations(files.yours, files.own, without=files.old)}
     for theirs in _of_migrations(files.new, files.brought, without=files.old):
         if also := mine.get(theirs.name):
@@ -47,7 +47,7 @@ def _of_migrations(read: Read, paths: Iterable[str], *, without: Read) -> Iterat
 
 def _of_upgrade(path: str, upgrade: ast.FunctionDef) -> Iterator[_Addition]:
     tables: dict[str, str] = {}
-    """The tables that `with op.batch_alter_table(...) as name` names."""
+    """The table that each `with op.batch_alter_table(...) as name` block alters."""
     columns: dict[str, ast.expr] = {}
     for node in ast.walk(upgrade):
         match node:
@@ -90,7 +90,7 @@ def _of_models(read: Read, paths: Iterable[str], *, without: Read) -> Iterator[_
 
 
 def _in_models(path: str, module: ast.Module | None) -> Iterator[_Addition]:
-    """The tables and columns of the models of a module."""
+    """The tables and columns of a module's models."""
     for model in module.body if module else []:
         if not isinstance(model, ast.ClassDef) or not (table := _table(model)):
             continue

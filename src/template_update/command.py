@@ -1,4 +1,4 @@
-"""The command `template-update`: merge a new version of the template and report what needs attention."""
+"""The `template-update` command: merge a new version of the template and report what needs attention."""
 
 from typing import Annotated
 
@@ -38,7 +38,7 @@ def template_update(
         bool,
         typer.Option(
             "--check",
-            help="List changes and conflicts, and apply nothing. Exit code 2: a new version exists.",
+            help="List changes and conflicts without applying anything. Exit code 2: a new version exists.",
         ),
     ] = False,
     to: Annotated[
@@ -58,7 +58,7 @@ def template_update(
         bool,
         typer.Option(
             "--continue",
-            help="Say which conflicts of the last update are left. If there is none, check and test the"
+            help="List the unresolved conflicts of the last update. If there are none, check and test the"
             " project.",
         ),
     ] = False,
@@ -69,7 +69,7 @@ def template_update(
 ) -> None:
     """Merge a new version of the template into the project in this folder.
 
-    The git tree must be clean. Exit code 1 means that something needs your attention; the output says what.
+    The git tree must be clean. Exit code 1 means that something needs your attention; see the output.
     """
 
     def choose(update: Update) -> None:

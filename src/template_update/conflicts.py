@@ -1,4 +1,4 @@
-"""What is known about a conflict: where it is, what the changelog says of it, and which tests it concerns."""
+"""What is known about a conflict: its location, its changelog entries and the tests it affects."""
 
 import os
 import re
@@ -21,17 +21,17 @@ class Conflict:
 
     path: str
     line: int | None
-    """Of the first conflict marker. A binary file has none."""
+    """The line of the first conflict marker. A binary file has none."""
     reason: str
     tests: list[str] = field(default_factory=list[str])
-    """The arguments of pytest that must pass once it is resolved."""
+    """The pytest arguments for the tests that must pass once the conflict is resolved."""
     changelog: list[str] = field(default_factory=list[str])
-    """The entries that name the file."""
+    """The changelog entries that name the file."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """The lines of a place where the versions conflict."""
+    """The lines of each version at a place where they conflict."""
 
     yours: str
     old: str
@@ -44,7 +44,7 @@ def first_marker(lines: Iterable[str]) -> int | None:
 
 
 def entries_about(path: str, news: Iterable[News]) -> Iterator[str]:
-    """The entries of the changelog that name *path*, each with its version."""
+    """The changelog entries that name *path*, each with its version."""
     for version in news:
         for heading, text in (("security, ", version.security), ("", version.rest)):
             for entry in re.split(r"^(?=- )", text, flags=re.MULTILINE):
@@ -54,9 +54,10 @@ def entries_about(path: str, news: Iterable[News]) -> Iterator[str]:
 
 
 def places(versions: Sequence[Path | None]) -> list[Place]:
-    """Where *versions* conflict: yours, the template's old one, which may be missing, and its new one.
+    """The places where *versions* conflict: yours, the template's old version, which may be missing, and its
+    new version.
 
-    Binary files have no places, and neither does a file that one side has removed.
+    A binary file has no places, nor does a file that one side removed.
     """
     yours, old, new = versions
     if yours is None or new is None:

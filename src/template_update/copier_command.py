@@ -1,7 +1,7 @@
-"""Copier's command line, which here compiles each template once.
+"""Copier's command line, changed to compile each template string only once.
 
-Copier renders the name of every file and folder, and for each of them also the name of the answers file.
-Jinja would compile all of these anew, which takes longer than the rest of a render.
+Copier renders the name of every file and folder, and each time also the name of the answers file. Jinja would
+recompile every one of these names, which takes longer than the rest of a render.
 """
 
 from collections.abc import MutableMapping

@@ -1,6 +1,6 @@
-"""A copy of a version of the project, in which the project's tools run.
+"""A copy of a version of the project, in which the project's tools can run.
 
-Nothing that imports a file with a conflict can run. In the copy such a file has the user's side of each
+Code that imports a file with a conflict cannot run. In the copy, such a file has the user's side of each
 conflict, so everything else can be checked before the conflicts are resolved.
 """
 
@@ -19,12 +19,12 @@ _CONFLICT = re.compile(
     rb"^<<<<<<< yours[^\n]*\n(.*?)^=======\r?\n.*?^>>>>>>> the template's[^\n]*\n", re.MULTILINE | re.DOTALL
 )
 _NOT_COMMITTED = (".env", LOCK_FILE)
-"""What the tools may need, and git may not have."""
+"""Files that the tools may need and that git may not track."""
 
 
 @contextmanager
 def copy_of(merger: Merger, repository: Repository, tree: str) -> Generator[Path]:
-    """The folder of a copy of the project as it is in *tree*, with the user's side of each conflict."""
+    """Copy the project as it is in *tree*, with the user's side of each conflict. Returns the folder."""
     with TemporaryDirectory(prefix="template-update-") as folder:
         merger.write_out(tree, repository.prefix, Path(folder))
         copy = Path(folder) / repository.prefix

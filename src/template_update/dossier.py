@@ -1,8 +1,8 @@
-"""The dossier: a folder with a page for each conflict of an update, to work through one after the other.
+"""The dossier: a folder with one page for each conflict of an update, to work through in order.
 
-Each page has what a person or a coding agent needs: the three versions, what the template's changelog says,
-and the tests that must pass afterwards. `README.md` is the index. Everything in it comes from commits of the
-project and of the template, so it contains no secret that git does not have.
+Each page contains what a person or a coding agent needs: the three versions, what the template's changelog
+says, and the tests that must pass afterwards. `README.md` is the index. Everything in it comes from commits
+of the project and of the template, so it contains no secret that git does not have.
 """
 
 import json
@@ -16,7 +16,7 @@ from template_update.conflicts import Conflict, Place, places
 from template_update.git import UpdateError
 
 FOLDER = ".template-update"
-"""Where a dossier is, unless `--dossier` names another folder."""
+"""The folder of a dossier, unless `--dossier` names another one."""
 CONTINUE = "app template-update --continue"
 _STATE = "state.json"
 _INDEX = "README.md"
@@ -24,18 +24,18 @@ _INDEX = "README.md"
 
 @dataclass
 class Dossier:
-    """What the folder says, beside its pages."""
+    """The content of a dossier, apart from its conflict pages."""
 
     old: str
     new: str
-    """The versions of the template."""
+    """The template's versions."""
     conflicts: list[Conflict] = field(default_factory=list[Conflict])
     review: list[str] = field(default_factory=list[str])
-    """Sentences about everything else that needs a person."""
+    """Messages about everything else that needs a person."""
 
     @classmethod
     def read(cls, folder: Path) -> "Dossier | None":
-        """The dossier in *folder*, None if there is none."""
+        """The dossier in *folder*, or None if there is none."""
         try:
             state = json.loads((folder / _STATE).read_text("utf-8"))
             conflicts = [Conflict(**each) for each in state.pop("conflicts")]
@@ -43,23 +43,24 @@ class Dossier:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):
-            # Of a version of this tool that writes it differently, or edited.
+            # It was edited, or another version of this tool wrote it in another format.
             raise UpdateError(
                 f"{folder.name}/{_STATE} cannot be read. Delete the folder {folder.name}: without it, the"
                 " conflicts are found in the files."
             ) from None
 
     def write(self, folder: Path, sides: Sequence[Sequence[bytes | None]]) -> None:
-        """Write the folder anew. *sides* are the versions of each conflict: yours, the old one, the new one.
+        """Write the folder from scratch. *sides* are the versions of each conflict: yours, the old one and
+        the new one.
 
         Raises:
-            UpdateError: the folder cannot be written, or has files that are not of a dossier.
+            UpdateError: the folder cannot be written, or contains files that do not belong to a dossier.
         """
         require_place(folder)
         try:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            # So that git sees nothing of it, wherever the folder is.
+            # Hides the folder from git, wherever it is.
             (folder / ".gitignore").write_text("*\n", "utf-8")
             for number, (conflict, versions) in enumerate(zip(self.conflicts, sides, strict=True), 1):
                 self._write_page(folder, number, conflict, versions)
@@ -69,7 +70,7 @@ class Dossier:
             raise UpdateError(f"The dossier cannot be written to {folder}: {error.strerror}.") from None
 
     def write_index(self, folder: Path, open_paths: Collection[str]) -> None:
-        """Write the index. The conflicts in *open_paths* are left."""
+        """Write the index. The conflicts in *open_paths* are not resolved yet."""
         left = sum(each.path in open_paths for each in self.conflicts)
         lines = [
             f"# {self._title}",
@@ -141,7 +142,7 @@ class Dossier:
 
 
 def require_place(folder: Path) -> None:
-    """Refuse a folder with files that are not of a dossier, since a new dossier replaces it.
+    """Reject a folder with files that do not belong to a dossier, because a new dossier replaces the folder.
 
     Raises:
         UpdateError: there are such files.
@@ -167,7 +168,7 @@ def _conflicts(number: int) -> str:
 
 
 def _page(number: int, conflict: Conflict) -> str:
-    """The name of the page, which begins with its number."""
+    """The page's file name, which starts with its number."""
     safe = "".join(each if each.isalnum() or each in "._-" else "-" for each in conflict.path)
     return f"{number}-{safe}.md"
 
@@ -181,7 +182,7 @@ def _sides(names: Sequence[str], place: Place) -> Iterable[str]:
 
 
 def _fenced(text: str, kind: str = "") -> list[str]:
-    """*text* as a block of Markdown, whatever it contains."""
+    """*text* as a Markdown code block, whatever characters it contains."""
     fence = "```"
     while fence in text:
         fence += "`"

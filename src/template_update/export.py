@@ -1,4 +1,4 @@
-"""The export of the tables of a feature, before they are dropped."""
+"""Exports a feature's tables before they are dropped."""
 
 import os
 from collections.abc import Sequence
@@ -9,11 +9,13 @@ from template_update.options import STDOUT
 from template_update.project import ProjectTools
 
 _NOT_IGNORED = 1
-"""The exit code of `git check-ignore` for a file that is not ignored. Outside a repository it differs."""
+"""The exit code of `git check-ignore` for a file that is not ignored. Outside a repository, the code is
+different.
+"""
 
 
 def require_place(file: str) -> None:
-    """Refuse a place where an export would overwrite something or be committed.
+    """Reject a place where an export would overwrite something or be committed.
 
     Raises:
         UpdateError: *file* exists, cannot be written, or is in a repository that does not ignore it.
@@ -36,7 +38,7 @@ def require_place(file: str) -> None:
 
 
 def write(tools: ProjectTools, tables: Sequence[str], file: str) -> str:
-    """Export *tables* to *file*. Returns a sentence that says so.
+    """Export *tables* to *file*. Returns a message for the user.
 
     Raises:
         UpdateError: the project cannot export them.
@@ -52,7 +54,7 @@ def write(tools: ProjectTools, tables: Sequence[str], file: str) -> str:
 
 
 def named(file: str) -> str:
-    """*file* in a sentence."""
+    """The name of *file* in a message."""
     return "standard output" if file == STDOUT else file
 
 

@@ -1,4 +1,4 @@
-"""The command `template-features`: list, add and remove the template's features in a project."""
+"""The `template-features` command: list, add and remove the template's features in a project."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ from template_update.run import run
 from template_update.update import Update
 
 Names = Annotated[
-    list[str], typer.Argument(metavar="NAME", help="The features, as `app features` lists them.")
+    list[str], typer.Argument(metavar="NAME", help="The names of the features, as listed by `app features`.")
 ]
 
 cli = typer.Typer(
@@ -34,7 +34,7 @@ def main() -> None:
 
 @cli.command("list")
 def list_features(as_json: AsJson = False) -> None:
-    """List the features: which are installed, which could be added, and what they need."""
+    """List the features: which are installed, which can be added, and which others they require."""
     report = Report(Options(as_json=as_json))
     try:
         with TemporaryDirectory(prefix="template-update-") as folder:
@@ -62,8 +62,8 @@ def add(
 ) -> None:
     """Add features to the project in this folder.
 
-    The version of the template stays the same. The git tree must be clean. Exit code 1 means that something
-    needs your attention; the output says what.
+    The template version stays the same. The git tree must be clean. Exit code 1 means that something needs
+    your attention; see the output.
     """
 
     def choose(update: Update) -> None:
@@ -83,8 +83,8 @@ def remove(
         str,
         typer.Option(
             metavar="FILE",
-            help="Write the rows of these tables to FILE (- for standard output), then do as --drop-data."
-            " They can contain secrets.",
+            help="Write the rows of these tables to FILE (- for standard output), then continue as with"
+            " --drop-data. The rows can contain secrets.",
         ),
     ] = "",
     dry_run: DryRun = False,
@@ -95,8 +95,8 @@ def remove(
 ) -> None:
     """Remove features from the project in this folder. Files that you changed stay.
 
-    The version of the template stays the same. The git tree must be clean. Exit code 1 means that something
-    needs your attention; the output says what.
+    The template version stays the same. The git tree must be clean. Exit code 1 means that something needs
+    your attention; see the output.
     """
 
     def choose(update: Update) -> None:

@@ -1,7 +1,7 @@
 """The template's features: yes-or-no answers with their own files.
 
-`features.yml` in the template lists them. Each is a question in `copier.yml`. A project that answers yes has
-the feature.
+`features.yml` in the template lists them. Each feature is a question in `copier.yml`. A project that answers
+yes has the feature.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,27 +17,27 @@ FEATURES_FILE = "features.yml"
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature of the template, in a project."""
+    """A feature of the template, and its state in a project."""
 
     name: str
     does: str
-    """What it does, in one line."""
+    """A one-line description."""
     needs: tuple[str, ...]
-    """The features that it needs."""
+    """The features that it requires."""
     is_there: bool
     """Whether the project has it."""
 
     @property
     def state(self) -> str:
-        """In words."""
+        """A description."""
         return "there" if self.is_there else "could be added"
 
 
 class Features:
-    """The features of a template version, with a project's answers."""
+    """The features of a template version and a project's answers."""
 
     def __init__(self, text: str, answers: Mapping[str, Any]) -> None:
-        """Read *text*, the content of `features.yml`.
+        """Parse *text*, the content of `features.yml`.
 
         Raises:
             UpdateError: this version of the template has no features.
@@ -55,10 +55,10 @@ class Features:
         self._by_name = {feature.name: feature for feature in self.all}
 
     def adding(self, names: Iterable[str]) -> dict[str, bool]:
-        """The answers that add the features *names*.
+        """The answers that add the features in *names*.
 
         Raises:
-            UpdateError: a feature is unknown, is already there, or needs one that is not there.
+            UpdateError: a feature is unknown, is already installed, or requires one that is not installed.
         """
         wanted = list(dict.fromkeys(names))
         after = self._there().union(wanted)
@@ -66,10 +66,10 @@ class Features:
         return self._answers(wanted, True, problems)
 
     def removing(self, names: Iterable[str]) -> dict[str, bool]:
-        """The answers that remove the features *names*.
+        """The answers that remove the features in *names*.
 
         Raises:
-            UpdateError: a feature is unknown, is not there, or is needed by another one.
+            UpdateError: a feature is unknown, is not installed, or is required by another one.
         """
         unwanted = list(dict.fromkeys(names))
         after = self._there().difference(unwanted)
@@ -110,7 +110,7 @@ class Features:
         return {feature.name for feature in self.all if feature.is_there}
 
     def _needed_by(self, name: str) -> set[str]:
-        """Everything that *name* needs, and what that needs in turn."""
+        """Every feature that *name* requires, directly or indirectly."""
         found: set[str] = set()
         waiting = list(self._by_name[name].needs)
         while waiting:

@@ -1,4 +1,4 @@
-"""What a report says about a file."""
+"""A report's message about a file."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ class Finding:
     """A message about a file."""
 
     kind: str
-    """The field of `Merge` that has the file, or lost, meaning, columns, renamed or moved_code."""
+    """The field of `Merge` that lists the file, or one of: lost, meaning, columns, renamed, moved_code."""
     path: str
     sentence: str
     needs_person: bool = True
     line: int | None = None
     command: str = ""
-    """What to run, if the sentence names a command."""
+    """The command to run, if the message names one."""

@@ -1,4 +1,4 @@
-"""Formats the template's versions as the project is formatted.
+"""Formats the template's versions the way the project is formatted.
 
 Otherwise every line that the project's formatter breaks differently would count as changed in the project.
 The formatter is Black if the project configures it, and ruff otherwise; isort sorts the imports first if the
@@ -25,7 +25,7 @@ _CONFIGURATIONS = {
     "black": {"pyproject.toml"},
     "isort": {".isort.cfg", "pyproject.toml", "setup.cfg", "tox.ini"},
 }
-"""The files in which each formatter looks for its configuration, in the project's folder and those above."""
+"""The files in which each formatter looks for its configuration, in the project's folder and its parents."""
 _COMMANDS = {
     "ruff": ("format", "--quiet", "--no-cache", "."),
     "black": ("--quiet", "."),
@@ -34,9 +34,9 @@ _COMMANDS = {
 
 
 def format_alike(repository: Repository, renders: Sequence[Path], say: Callable[[str], None]) -> None:
-    """Format *renders* as the project in *repository* is formatted.
+    """Format *renders* the way the project in *repository* is formatted.
 
-    Files that the project does not keep formatted, or excludes, stay as they are in the template.
+    Files that the project does not format or that it excludes stay as they are in the template.
     """
     style = _Style(repository, say)
     if not style.changes(renders[0], _sources(renders[0])):
@@ -59,7 +59,7 @@ class _Formatter:
 
 
 class _Style:
-    """The formatters of a project, with its configuration."""
+    """A project's formatters, with their configuration."""
 
     def __init__(self, repository: Repository, say: Callable[[str], None]) -> None:
         self._top, self._prefix = repository.git.folder, repository.prefix
@@ -69,10 +69,10 @@ class _Style:
         ]
 
     def changes(self, folder: Path, names: Iterable[str]) -> dict[str, bytes]:
-        """What formatting makes of those of the files *names* in *folder* that it changes.
+        """The formatted content of the files *names* in *folder*, only for those that formatting changes.
 
-        It works on copies, at the place that the project has in its repository and with the configuration
-        around them: so the formatters find it, and its paths mean the same.
+        It works on copies at the project's place in its repository, with the configuration around them. The
+        formatters find the configuration there, and its paths keep their meaning.
         """
         if not self._formatters:
             return {}
@@ -138,7 +138,9 @@ def _has_section(path: Path, name: str) -> bool:
 
 
 def _found(name: str, project: Path, say: Callable[[str], None]) -> _Formatter | None:
-    """The project's own formatter of this name, so that its version is the project's, or one that uv gets."""
+    """The formatter from the project's environment, so that its version is the project's, or else one that uv
+    downloads.
+    """
     environment = project / os.environ.get("UV_PROJECT_ENVIRONMENT", ".venv")
     folders = os.pathsep.join(str(environment / each) for each in ("bin", "Scripts"))
     if own := shutil.which(name, path=folders):

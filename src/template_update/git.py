@@ -1,4 +1,4 @@
-"""Runs git and turns its errors into sentences."""
+"""Runs git and turns its errors into readable messages."""
 
 import os
 import re
@@ -6,15 +6,15 @@ import subprocess  # nosec B404 - git is a command
 from pathlib import Path
 
 OLDEST = (2, 38)
-"""The first version whose `merge-tree` merges without a working tree."""
+"""The first git version whose `merge-tree` merges without a working tree."""
 LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
-"""A variable with which a path is a path for git, even one with an asterisk."""
+"""An environment variable that makes git take every path literally, even one with an asterisk."""
 _OF_A_HOOK = {"GIT_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"}
 _CURE_OF_OWNERSHIP = re.compile(r"git config --global --add safe\.directory .+")
 
 
 class UpdateError(Exception):
-    """The update cannot continue. The text says why and what to do. Nothing was changed."""
+    """The update cannot continue, and nothing was changed. The message explains why and what to do."""
 
 
 class Git:
@@ -23,14 +23,14 @@ class Git:
     def __init__(self, folder: Path, **environment: str | Path) -> None:
         self.folder = folder
         kept = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
-        # Some of git's messages are recognized.
+        # The code recognizes some of git's messages.
         self._environment = kept | {"LC_ALL": "C"} | {name: str(value) for name, value in environment.items()}
 
     def __call__(self, *arguments: str | Path, given: str = "") -> str:
         """Run a command that must succeed, with *given* on its standard input.
 
         Raises:
-            UpdateError: git is missing or refuses.
+            UpdateError: git is missing or fails.
         """
         done = self.run(*arguments, given=given)
         if done.returncode != 0:
@@ -40,7 +40,7 @@ class Git:
     def run(self, *arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command whose exit code the caller checks."""
         try:
-            # As bytes, because Python would replace the line endings of Windows in text.
+            # As bytes, because Python would replace Windows line endings in text.
             done = subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git from the PATH is meant
                 ["git", *(str(each) for each in arguments)],  # noqa: S607
                 cwd=self.folder,
@@ -55,7 +55,7 @@ class Git:
         return subprocess.CompletedProcess(done.args, done.returncode, *said)
 
     def require_version(self) -> None:
-        """Refuse a git that is too old.
+        """Reject a git version that is too old.
 
         Raises:
             UpdateError: git is older than `OLDEST`.
@@ -67,7 +67,7 @@ class Git:
 
 
 def reason(done: subprocess.CompletedProcess[str]) -> str:
-    """Why git failed, in its words, but without its hints."""
+    """Git's own error message, without its hints."""
     if done.returncode < 0:
         return f"it was ended by signal {-done.returncode}"
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
@@ -76,6 +76,6 @@ def reason(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def cure_of_ownership(said: str) -> str:
-    """The command that git itself gives where a repository belongs to somebody else, or an empty string."""
+    """The command that git suggests if another user owns the repository, or an empty string."""
     found = _CURE_OF_OWNERSHIP.search(said)
     return found[0] if found else ""

@@ -1,4 +1,4 @@
-"""Gives the template's versions the line endings of Windows where a project has committed them.
+"""Gives the template's versions Windows line endings where a project has committed them.
 
 Otherwise every line of such a file would count as changed in the project.
 """
@@ -12,7 +12,7 @@ from template_update.repository import Repository
 def end_lines_alike(repository: Repository, renders: Iterable[Path]) -> None:
     """Change the line endings in *renders* to those of the project.
 
-    A file that the project does not have ends its lines as most of the project's files do.
+    A file that the project does not have gets the line endings of most of the project's files.
     """
     committed = repository.line_endings()
     mostly = sum(committed.values()) > len(committed) / 2

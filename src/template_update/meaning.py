@@ -1,7 +1,7 @@
-"""What a merge without a conflict may have got wrong in meaning.
+"""Semantic errors that a conflict-free merge may have introduced.
 
-Both files have added the same name, or the template has moved or changed something that the project uses.
-What cannot be told from the text is left to pyright and the tests.
+Both sides added the same name, or the template moved or changed something that the project uses. Pyright and
+the tests must find what the source text does not show.
 """
 
 import ast
@@ -14,7 +14,7 @@ type _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def findings(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
-    """The path, the line and a sentence for each finding."""
+    """The path, the line and a message for each finding."""
     functions = {path: _changed_functions(files, path) for path in files.changed}
     for path in files.edited:
         module = parsed(files.result(path))
@@ -35,7 +35,7 @@ def _added_twice(files: PythonFiles, path: str, module: ast.Module) -> Iterator[
 
 
 def _changed_functions(files: PythonFiles, path: str) -> dict[str, tuple[_Function, _Function]]:
-    """Functions and methods of *path* whose parameters the template has changed: before and after."""
+    """The functions and methods in *path* whose parameters the template changed, before and after."""
     old, new = (_functions(parsed(read(path))) for read in (files.old, files.new))
     return {
         name: (old[name], new[name])
@@ -45,7 +45,7 @@ def _changed_functions(files: PythonFiles, path: str) -> dict[str, tuple[_Functi
 
 
 def _twice(scope: ast.Module | ast.ClassDef | None, prefix: str = "") -> dict[str, list[int]]:
-    """The names with several definitions in the same module or class, and the lines."""
+    """The names that are defined several times in the same module or class, with their lines."""
     found: dict[str, list[int]] = {}
     for name, statements in definitions(scope).items():
         plain = [each for each in statements if not getattr(each, "decorator_list", [])]
@@ -77,7 +77,7 @@ def _functions(module: ast.Module | None) -> dict[str, _Function]:
 def _calls(
     path: str, module: ast.Module, functions: dict[str, dict[str, tuple[_Function, _Function]]]
 ) -> Iterator[tuple[int, str]]:
-    """The line of each call that fitted the old parameters and does not fit the new ones, and a sentence."""
+    """The line and a message for each call that matches the old parameters but not the new ones."""
     imported = {
         each.asname or each.name: (files_of(imported_module(path, node)), each.name)
         for node in ast.walk(module)
@@ -106,7 +106,7 @@ def _calls(
 
 
 def _fits(call: ast.Call, function: _Function, is_method: str) -> bool:
-    """Whether *function* accepts the arguments of *call*, as far as the text tells."""
+    """Whether *function* accepts the arguments of *call*, as far as the source shows."""
     given = [each.arg for each in call.keywords]
     if None in given or any(isinstance(each, ast.Starred) for each in call.args):
         return True

@@ -1,8 +1,8 @@
 """Git's three-way merge of the project, the template version it came from, and the new version.
 
-`copier update` applies the project's changes as a patch. A patch can put a change into the wrong function
-and loses changes to binary files and the template's changes to files that were moved. Git's merge has none of
-these problems, and it is complete before the working tree changes.
+`copier update` applies the project's changes as a patch. A patch can put a change into the wrong function,
+and it loses changes to binary files and the template's changes to moved files. Git's merge has none of these
+problems, and it finishes before the working tree changes.
 """
 
 import shutil
@@ -36,25 +36,29 @@ class Merge:
     changed: list[str] = field(default_factory=list[str])
     """The files that the update changes, adds or removes in the project."""
     added: list[str] = field(default_factory=list[str])
-    """Those of them that it adds."""
+    """The changed files that are new in the project."""
     conflicts: dict[str, str] = field(default_factory=dict[str, str])
     """The files that both sides changed in conflicting ways, with git's message."""
     missed: list[str] = field(default_factory=list[str])
-    """The files that the template changed and the project deleted: they stay deleted."""
+    """The files that the template changed and the project deleted. They stay deleted."""
     kept: list[str] = field(default_factory=list[str])
-    """The files that the template removed and the project edited: they stay."""
+    """The files that the template removed and the project edited. They stay."""
     moved: dict[str, str] = field(default_factory=dict[str, str])
-    """Old to new path of files that the template changed and the project moved: merged in the new place."""
+    """Maps the old path to the new path of each file that the template changed and the project moved. The
+    change is merged in the new place.
+    """
     stages: dict[str, _Stages] = field(default_factory=dict[str, _Stages])
-    """Mode and object of each version of a conflict, for the index, so that git and editors show it."""
+    """The mode and object of each version of a conflict. They go into the index, so that git and editors show
+    the conflict.
+    """
 
 
 class Merger:
     """Merges renders into the last commit of *repository*.
 
-    It works in a bare repository of its own in *folder*, which must be temporary. Both repositories have the
-    same objects, but git's settings and the rules for what is ignored are not those of the project or of the
-    user. So the same update is the same everywhere.
+    It works in a separate bare repository in *folder*, which must be temporary. Both repositories share their
+    objects, but the project's and the user's git settings and ignore rules do not apply. An update therefore
+    gives the same result everywhere.
     """
 
     def __init__(self, repository: Repository, folder: Path) -> None:
@@ -84,10 +88,10 @@ class Merger:
         return self._git("diff", *trees, "--", *paths) if paths else ""
 
     def merge(self, old: Path, new: Path, onto: str = "", *, yours: list[str], brought: list[str]) -> Merge:
-        """Merge the difference between the renders *old* and *new* into the tree *onto*, which is that of the
-        project's last commit if it is empty.
+        """Merge the difference between the renders *old* and *new* into the tree *onto*. If *onto* is empty,
+        it is the tree of the project's last commit.
 
-        *yours* are the paths that updates never change. *brought* are those of them that *new* introduces.
+        *yours* are the paths that updates never change. *brought* are those of *yours* that *new* introduces.
         """
         head = onto or self.tree("HEAD")
         base = self._in_repository(head, self._tree_of(old, left_out=yours))
@@ -129,7 +133,9 @@ class Merger:
         return self._names("diff", "--name-only", "--no-renames", *options, old, new)
 
     def reader(self, tree: str, prefix: str) -> Callable[[str], str | None]:
-        """A function that returns the text of a file of the folder *prefix* in *tree*, None without one."""
+        """A function that returns the text of a file in the folder *prefix* of *tree*, or None if there is no
+        such file.
+        """
 
         @cache
         def read(path: str) -> str | None:
@@ -139,7 +145,7 @@ class Merger:
         return read
 
     def files(self, tree: str, prefix: str) -> list[str]:
-        """The paths in the folder *prefix* of *tree*, from this folder."""
+        """The paths in the folder *prefix* of *tree*, relative to that folder."""
         found = self._names("ls-tree", "-r", "--name-only", tree, "--", prefix or ".")
         return [path.removeprefix(prefix) for path in found]
 
@@ -154,7 +160,7 @@ class Merger:
         return [self._content(merge.stages[path].get(stage, "")) for stage in ("2", "1", "3")]
 
     def _content(self, entry: str) -> bytes | None:
-        """The content of an entry "mode object", None without one and for a submodule."""
+        """The content of an entry "mode object", or None for a missing entry or a submodule."""
         if not entry.startswith("1") or entry.startswith("16"):
             return None
         return self._git("cat-file", "blob", entry.split()[1]).encode("utf-8", "surrogateescape")
@@ -165,9 +171,9 @@ class Merger:
         return done.stdout.split("\n") if done.returncode == 0 else None
 
     def repair(self, old: str, new: str, paths: list[str]) -> tuple[str, list[str]]:
-        """Merge what differs between the trees *old* and *new* in *paths* into the project's last commit.
+        """Merge the differences in *paths* between the trees *old* and *new* into the project's last commit.
 
-        Return the tree, and the paths that conflict, which stay as they are.
+        Returns the tree and the conflicting paths. Files at those paths stay as they are.
         """
         with self._index() as git:
             git("read-tree", old)
@@ -190,9 +196,9 @@ class Merger:
         return self._git("ls-tree", "-z", tree, "--", *paths) if paths else ""
 
     def patch(self, merge: Merge, *paths: str) -> str:
-        """What `apply` would change, for `git apply` in the top folder of the repository.
+        """The changes that `apply` would make, as a patch for `git apply` in the repository's top folder.
 
-        If *paths* are given, only what would change there.
+        If *paths* is given, the patch is limited to these paths.
         """
         return self._git("diff", "--binary", "--no-renames", self.tree("HEAD"), merge.result, "--", *paths)
 
@@ -206,7 +212,7 @@ class Merger:
         self._repository.write(merge.result, merge.changed, merge.stages)
 
     def write_out(self, tree: str, prefix: str, folder: Path) -> None:
-        """Write the files of *tree* in the folder *prefix*, and those beside and above it, to *folder*."""
+        """Write the files of *tree* that are in, beside or above the folder *prefix* to *folder*."""
         paths = self._names("ls-tree", "-r", "--name-only", tree)
         folders = {path: path[: path.rfind("/") + 1] for path in paths}
         wanted = [path for path in paths if path.startswith(prefix) or prefix.startswith(folders[path])]
@@ -215,7 +221,7 @@ class Merger:
             git("checkout-index", "-z", "--stdin", given="\0".join(wanted))
 
     def merged_text(self, yours: str, old: str, new: str) -> str | None:
-        """Three versions of a text merged, or None if they conflict."""
+        """Merge three versions of a text. Returns None if they conflict."""
         with TemporaryDirectory() as folder:
             files = [Path(folder) / name for name in ("yours", "old", "new")]
             for file, text in zip(files, (yours, old, new), strict=True):
@@ -224,11 +230,11 @@ class Merger:
         return done.stdout if done.returncode == 0 else None
 
     def stored(self, text: str) -> str:
-        """Store *text* in the repository, without a path, and return the name with which git finds it."""
+        """Store *text* in the repository, without a path, and return its object name."""
         return self._git("hash-object", "-w", "--stdin", given=text).strip()[:12]
 
     def renames(self, old: str, new: str) -> dict[str, str]:
-        """The files that are renamed between the trees *old* and *new*: from the old path to the new one."""
+        """Maps the old path to the new path of each file renamed between the trees *old* and *new*."""
         return dict(self._renames(old, new))
 
     def _object_format(self) -> str:
@@ -279,8 +285,8 @@ class Merger:
             return git("write-tree").strip()
 
     def _finished(self, merge: Merge, commits: dict[str, str]) -> str:
-        """The result, with deleted files left deleted, readable names in conflict markers, and Copier's
-        answers file from the new version.
+        """The result tree: deleted files stay deleted, conflict markers have readable names, and Copier's
+        answers file is that of the new version.
         """
         answers = f"{self._repository.prefix}{ANSWERS_FILE}"
         for findings in (merge.conflicts, merge.stages):
@@ -313,7 +319,7 @@ def _remove(git: Git, paths: Iterable[str]) -> None:
 
 
 def _with_names(text: str, commits: dict[str, str]) -> str:
-    """*text* with readable names instead of commits."""
+    """*text* with readable names instead of commit hashes."""
     for commit, name in commits.items():
         text = text.replace(commit, name)
     return text

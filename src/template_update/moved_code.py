@@ -1,7 +1,7 @@
-"""Functions and classes that the user has moved to another file, and that the template then changes.
+"""Functions and classes that the user moved to another file and that the template then changed.
 
-Git follows files, but not a part that was cut from one and pasted into another. So the three versions of the
-part are merged on their own, and the user gets the result as a patch.
+Git follows renamed files, but not code that was cut from one file and pasted into another. So the three
+versions of such a function or class are merged separately, and the user gets the result as a patch.
 """
 
 import ast
@@ -12,12 +12,12 @@ from difflib import SequenceMatcher, unified_diff
 from template_update.python_files import PythonFiles, definitions, parsed
 
 _ALIKE = 0.6
-"""How much of a part must be the same in both files for it to have been moved."""
+"""How similar a function or class must be in both files to count as moved."""
 
 
 @dataclass(frozen=True)
 class MovedPart:
-    """A function or class that is in another file now."""
+    """A function or class that is now in another file."""
 
     name: str
     source: str
@@ -26,12 +26,12 @@ class MovedPart:
     """The path in the project."""
     line: int
     base: str
-    """Its text in the old version of the template, in the new one, and in the project."""
+    """Its text in the template's old version, in its new version, and in the project."""
     theirs: str
     yours: str
 
     def patch(self, text: str, merged: str, prefix: str) -> str:
-        """The patch of *text*, the target, that puts *merged* in the place of the part."""
+        """A patch of *text*, the target file, that replaces the function or class with *merged*."""
         path = f"{prefix}{self.target}"
         before, after = (
             each.splitlines(keepends=True) for each in (text, text.replace(self.yours, merged, 1))
@@ -40,7 +40,7 @@ class MovedPart:
 
 
 def moved_parts(files: PythonFiles) -> Iterator[MovedPart]:
-    """The parts that the template has changed in its file, and that the project has only in another one."""
+    """The functions and classes that the template changed and that the project has only in another file."""
     for source in files.changed:
         before, after, kept = (_parts(read(source)) for read in (files.old, files.new, files.yours))
         for name in sorted(before.keys() & after.keys() - kept.keys()):

@@ -7,15 +7,15 @@ import typer
 
 NEEDS_ATTENTION = 1
 SOMETHING_TO_PULL = 2
-"""The exit code of `--check` when there is a newer version, and only of that."""
-# A wrong option would also end with 2. A scheduled job could not tell it from a new version.
+"""The exit code of `--check` if there is a newer version. It has no other meaning."""
+# By default, an invalid option also ends with 2, and a scheduled job could not tell it from a new version.
 _, _UsageError, *_ = typer.BadParameter.__mro__
 setattr(_UsageError, "exit_code", NEEDS_ATTENTION)  # noqa: B010 - for pyright, it is any class
 
 STDOUT = "-"
-"""As a file name, means standard output."""
+"""The file name that means standard output."""
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Report how it would go, and change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Report what would happen, and change nothing.")]
 Diff = Annotated[
     str,
     typer.Option(
@@ -25,7 +25,7 @@ Diff = Annotated[
 Show = Annotated[
     str,
     typer.Option(
-        metavar="PATH", help="Print what would change in the file PATH of the project, and change nothing."
+        metavar="PATH", help="Print what would change in the project's file PATH, and change nothing."
     ),
 ]
 DossierFolder = Annotated[
@@ -33,8 +33,8 @@ DossierFolder = Annotated[
     typer.Option(
         "--dossier",
         metavar="FOLDER",
-        help="Write a page for each conflict to FOLDER. The default is .template-update, if the update is"
-        " applied.",
+        help="Write a page for each conflict to FOLDER. If the update is applied, the default is"
+        " .template-update.",
     ),
 ]
 Summary = Annotated[
@@ -42,7 +42,7 @@ Summary = Annotated[
     typer.Option(metavar="FILE", help="Write the result to FILE as Markdown, for a pull or merge request."),
 ]
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print data to standard output, and sentences to standard error.")
+    bool, typer.Option("--json", help="Print JSON to standard output, and messages to standard error.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Migrate the database without asking.")]
 SkipTests = Annotated[bool, typer.Option("--skip-tests", help="Run neither pyright nor the tests.")]
@@ -50,7 +50,7 @@ SkipTests = Annotated[bool, typer.Option("--skip-tests", help="Run neither pyrig
 
 @dataclass(frozen=True)
 class Options:
-    """What the user has chosen."""
+    """The options that the user chose."""
 
     check: bool = False
     dry_run: bool = False
@@ -76,7 +76,7 @@ class Options:
 
     @property
     def on_stdout(self) -> list[str]:
-        """The options that write to standard output, which is then reserved for programs."""
+        """The chosen options that write data to standard output. Messages then go to standard error."""
         given = {
             "--json": self.as_json,
             "--diff -": self.diff == STDOUT,

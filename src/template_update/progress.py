@@ -1,4 +1,4 @@
-"""Shows on a terminal which step runs, and for how long."""
+"""Shows on a terminal which step is running and for how long."""
 
 import sys
 
@@ -9,11 +9,11 @@ from rich.text import Text
 
 
 class Progress:
-    """A line for each step, with a clock that runs until the next step or sentence."""
+    """Shows a line for each step, with a clock that runs until the next step or message."""
 
     def __init__(self, *, to_stderr: bool) -> None:
         """Find out whether the stream is a terminal."""
-        # Rich would take FORCE_COLOR, which CI often sets, for one.
+        # Rich would treat FORCE_COLOR, which CI often sets, as a sign of a terminal.
         stream = sys.stderr if to_stderr else sys.stdout
         self.is_shown = stream.isatty()
         self._console = Console(stderr=to_stderr)
@@ -23,13 +23,13 @@ class Progress:
         """Show *step* until `end`."""
         self.end()
         columns = (SpinnerColumn(finished_text=" "), TextColumn("{task.description}"), TimeElapsedColumn())
-        # Not redirected: what is printed to the other stream must stay there.
+        # No redirection: output for the other stream must stay there.
         self._display = Display(*columns, console=self._console, redirect_stdout=False, redirect_stderr=False)
         self._display.add_task(Text(step).markup, total=None)
         self._display.start()
 
     def end(self) -> None:
-        """Leave the line as it is, so that something else can be printed."""
+        """End the line, so that something else can be printed."""
         if self._display:
             for task in self._display.task_ids:
                 self._display.update(task, total=1, completed=1)

@@ -9,14 +9,14 @@ from pathlib import Path
 from template_update.git import UpdateError
 
 _STDERR = 2
-"""The file descriptor, which other processes can write to even if `sys.stderr` is replaced."""
+"""The file descriptor. Other processes can write to it even if `sys.stderr` is replaced."""
 
 
 class ProjectTools:
-    """The modules that the project's Python can run, such as ruff and pytest."""
+    """Runs modules with the project's Python, such as ruff and pytest."""
 
     def __init__(self, project: Path, *, to_stderr: bool = False) -> None:
-        """Find uv. With *to_stderr*, everything that is run prints to standard error.
+        """Find uv. With *to_stderr*, all output of the tools goes to standard error.
 
         Raises:
             UpdateError: uv is missing.
@@ -31,14 +31,14 @@ class ProjectTools:
         self._stdout = _STDERR if to_stderr else None
 
     def in_copy(self, folder: Path) -> "ProjectTools":
-        """The same tools for a copy of the project in *folder*, which has the project's environment."""
+        """The same tools for a copy of the project in *folder*, which uses the project's environment."""
         tools = ProjectTools(folder, to_stderr=self._to_stderr)
-        # A sync would install the copy in the place of the project, and the copy is soon gone.
+        # A sync would install the copy, which is soon deleted, in place of the project.
         tools._python = [self._uv, "run", "--no-sync", "python"]
         return tools
 
     def install_dependencies(self) -> None:
-        """Install what pyproject.toml requires, and not the project itself."""
+        """Install the dependencies in pyproject.toml, but not the project itself."""
         if "UV_NO_SYNC" not in os.environ:
             command = [self._uv, "sync", "--quiet", "--inexact", "--no-install-project"]
             subprocess.run(command, cwd=self._project, stdout=self._stdout, check=False)  # nosec B603 # noqa: S603
@@ -46,7 +46,7 @@ class ProjectTools:
     def run(self, *command: str) -> bool:
         """Run a module with its arguments. Returns whether it succeeded.
 
-        uv first installs new dependencies of pyproject.toml.
+        uv first installs new dependencies from pyproject.toml.
         """
         done = subprocess.run(  # nosec B603 # noqa: S603
             [*self._python, "-m", *command], cwd=self._project, stdout=self._stdout, check=False
@@ -74,7 +74,7 @@ class ProjectTools:
         return done.stdout
 
     def pass_on(self, *command: str) -> None:
-        """Run a module that must succeed, and let it print to the standard output of this process.
+        """Run a module that must succeed and that prints to this process's standard output.
 
         Raises:
             UpdateError: it fails.

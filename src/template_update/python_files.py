@@ -1,4 +1,4 @@
-"""The Python files of a project in each version that a merge is about. They are read, never run."""
+"""The project's Python files in each version that a merge involves. They are read, never run."""
 
 import ast
 from collections.abc import Callable
@@ -6,43 +6,43 @@ from dataclasses import dataclass
 from functools import cache
 
 type Read = Callable[[str], str | None]
-"""The text of a file of the project in one of the versions, None if there is no such file."""
+"""Returns the text of a project file in one of the versions, or None if there is no such file."""
 
 
 @dataclass(frozen=True)
 class PythonFiles:
-    """The versions, and the paths of the Python files in which they differ."""
+    """The versions, and the paths of the Python files that differ between them."""
 
     yours: Read
     old: Read
     new: Read
     result: Read
     own: list[str]
-    """Files that you have added to the old version or changed in it."""
+    """Files that you added to the old version or changed."""
     edited: list[str]
-    """Files of the result that are not as the new version has them."""
+    """Files of the result that differ from the new version."""
     changed: list[str]
-    """Files that the template has changed, added or removed."""
+    """Files that the template changed, added or removed."""
     brought: list[str]
-    """Those of them that it has added."""
+    """The files that the template added."""
     renamed: dict[str, str]
-    """Those that it has renamed: from the old path to the new one."""
+    """Maps the old path to the new path of each file that the template renamed."""
     followed: dict[str, str]
-    """Files that you have moved, and into whose new place git has merged the change."""
+    """Files that you moved and whose change git merged in the new place."""
 
 
 @cache
 def parsed(text: str | None) -> ast.Module | None:
-    """The syntax tree of *text*, None without one."""
+    """The syntax tree of *text*, or None if it cannot be parsed."""
     try:
         return None if text is None else ast.parse(text)
     except (SyntaxError, ValueError):
-        # A conflict, or no Python of this version.
+        # A conflict, or syntax of another Python version.
         return None
 
 
 def definitions(scope: ast.Module | ast.ClassDef | None) -> dict[str, list[ast.stmt]]:
-    """The statements with which a module or class defines each of its names."""
+    """The statements that define each name of a module or class."""
     found: dict[str, list[ast.stmt]] = {}
     for statement in scope.body if scope else []:
         match statement:
@@ -73,6 +73,6 @@ def imported_module(path: str, node: ast.ImportFrom) -> str:
 
 
 def files_of(module: str) -> tuple[str, str]:
-    """The files that may have *module*."""
+    """The files that may contain *module*."""
     folder = module.replace(".", "/")
     return f"{folder}.py", f"{folder}/__init__.py"

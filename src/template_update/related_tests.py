@@ -5,13 +5,15 @@ from pathlib import PurePosixPath
 
 ALL = "tests"
 _MOST = 5
-"""A module that more tests import is used everywhere, and then the tests of its package say more."""
+"""If more test files than this import a module, it is used everywhere, and its package's tests are more
+telling.
+"""
 
 
 def related_tests(path: str, files: Collection[str], importing: Callable[[str], list[str]]) -> list[str]:
-    """The arguments of pytest for the file *path*.
+    """The pytest arguments that test the file *path*.
 
-    *files* are the files of the project. *importing* returns the tests that import a module.
+    *files* are the project's files. *importing* returns the tests that import a module.
     """
     file = PurePosixPath(path)
     if file.parts[0] == ALL:
@@ -30,7 +32,9 @@ def related_tests(path: str, files: Collection[str], importing: Callable[[str], 
 
 
 def _named_alike(names: list[str]) -> list[str]:
-    """tests/users/test_emails.py for app/users/emails/verify.txt, after tests/users/emails/test_verify.py."""
+    """Candidates such as tests/users/test_emails.py for app/users/emails/verify.txt, after
+    tests/users/emails/test_verify.py.
+    """
     return [
         "/".join([ALL, *names[: end - 1], f"test_{names[end - 1]}.py"]) for end in range(len(names), 0, -1)
     ]

@@ -16,7 +16,7 @@ _COPIER = (sys.executable, "-P", "-m", "template_update.copier_command")
 
 @dataclass(frozen=True)
 class Copy:
-    """One project to render: from which template and into which folder."""
+    """A project to render: the template and the target folder."""
 
     template: Path
     version: str
@@ -25,8 +25,7 @@ class Copy:
 
 
 def render(copies: list[Copy]) -> None:
-    """Render all of them concurrently: rendering is most of the work of an update, and each render uses one
-    core.
+    """Render all of them concurrently: rendering is most of an update's work, and each render uses one core.
 
     Raises:
         UpdateError: Copier rejects an answer or fails to render a version.
@@ -39,7 +38,7 @@ def render(copies: list[Copy]) -> None:
 
 
 def _why(copy: Copy, said: str) -> str:
-    """A sentence with what Copier *said* when it failed, without its traceback."""
+    """The error message in *said*, Copier's output after a failure, without the traceback."""
     answers, is_wrong, problem = said.strip().rpartition("ValueError: ")
     cannot = f"Version {copy.version} of the template cannot be used"
     lines = problem.strip().splitlines() or ["Copier does not say why"]

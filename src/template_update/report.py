@@ -1,4 +1,4 @@
-"""What a command says: sentences for people, and the same as data for programs."""
+"""The output of a command: messages for people, and the same as data for programs."""
 
 import json
 import re
@@ -12,11 +12,11 @@ from template_update.progress import Progress
 from template_update.summary import summary
 
 _CREDENTIALS = re.compile(r"(https?://)[^/@\s\"']+@")
-"""In the template's address. Logs of CI and pull requests can be public."""
+"""Finds credentials in the template's address. CI logs and pull requests can be public."""
 
 
 class Report:
-    """Prints sentences to standard output, or to standard error if standard output is for programs."""
+    """Prints messages to standard output, or to standard error if standard output is for programs."""
 
     def __init__(self, options: Options) -> None:
         self.data: dict[str, Any] = {}
@@ -27,27 +27,27 @@ class Report:
         self._progress = Progress(to_stderr=self.to_stderr)
 
     def say(self, sentence: str = "", *, bold: bool = False) -> None:
-        """Tell the user something."""
+        """Print a message for the user."""
         self._print(sentence, bold=bold or None, err=self.to_stderr)
 
     def step(self, sentence: str) -> None:
-        """Say that a long step begins. On a terminal, a clock runs until something else is said."""
+        """Announce a long step. On a terminal, a clock runs until the next message."""
         if self._progress.is_shown and not self._as_json:
             self._progress.begin(without_credentials(sentence))
         else:
             self.say(sentence)
 
     def alarm(self, sentence: str) -> None:
-        """Tell the user something that needs attention."""
+        """Print a message about something that needs attention."""
         self._print(sentence, fg=typer.colors.RED, err=self.to_stderr)
 
     def fail(self, sentence: str) -> None:
-        """Say why the command cannot continue."""
+        """Report why the command cannot continue."""
         self.data["error"] = sentence
         self._print(sentence, fg=typer.colors.RED, err=True)
 
     def end(self) -> bool:
-        """Print the data and write the summary, if they were asked for. Returns whether that is possible."""
+        """Print the data and write the summary, if requested. Returns whether that succeeded."""
         is_written = self._write_summary() if self._summary else True
         if self._as_json:
             typer.echo(without_credentials(json.dumps(self.data, indent=2, ensure_ascii=False)))
@@ -68,5 +68,5 @@ class Report:
 
 
 def without_credentials(text: str) -> str:
-    """*text* without the names and passwords in URLs."""
+    """*text* without the user names and passwords in its URLs."""
     return _CREDENTIALS.sub(r"\1", text)

@@ -1,4 +1,4 @@
-"""The project's repository: where it is, whether an update can begin, and writing an update to it."""
+"""The project's repository: where it is, whether an update can start, and how an update is written to it."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from template_update.git import LITERAL, Git, UpdateError, cure_of_ownership
 from template_update.rendering import ANSWERS_FILE
 
 LOCK_FILE = "uv.lock"
-"""`uv run` writes it, even the one that runs the update. So it may be uncommitted."""
+"""`uv run` writes this file, even when it runs the update itself. So the file may be uncommitted."""
 _UNDER_WAY = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
@@ -21,7 +21,7 @@ _UNDER_WAY = {
     "rebase-apply": "rebase",
 }
 _MARKERS = r"^(<<<<<<< (yours|before updating)|>>>>>>> (the template's|after updating))"
-"""The conflict markers of this tool and of `copier update`."""
+"""The conflict markers that this tool and `copier update` write."""
 _COMMIT = '`git init && git add -A && git commit -m "Generated"`'
 
 
@@ -70,12 +70,12 @@ class Repository:
         return os.path.relpath(path, self.prefix or ".").replace(os.sep, "/")
 
     def names(self, *command: str, git: Git | None = None) -> list[str]:
-        """The names that a command of git prints."""
+        """The names that a git command prints."""
         first, *rest = command
         return [name for name in (git or self.git)(first, "-z", *rest).split("\0") if name]
 
     def line_endings(self) -> dict[str, bool]:
-        """Whether a committed text file of the project has the line endings of Windows, by path."""
+        """Maps the path of each committed text file in the project to whether it has Windows line endings."""
         about = ("ls-files", "--eol", "--", self.prefix or ".")
         entries = [each.split("\t", 1) for each in self.names(*about)]
         return {
@@ -85,7 +85,7 @@ class Repository:
         }
 
     def text(self, commit: str, path: str) -> str:
-        """The text of a file of the project in *commit*.
+        """The text of a project file in *commit*.
 
         Raises:
             UpdateError: there is no such file.
@@ -93,18 +93,18 @@ class Repository:
         return self.git("show", f"{commit}:{self.prefix}{path}")
 
     def last_change_of_version(self) -> tuple[str, str] | None:
-        """The last commit that changed the version in the answers, and its parent, if git has it."""
+        """The last commit that changed the version in the answers file, and its parent, if git has them."""
         file = f"{self.prefix}{ANSWERS_FILE}"
         found = self.git("log", "-1", "-G^_commit:", "--format=%H %P", "--", file).split()
         return (found[0], found[1]) if len(found) == 2 else None
 
-    # Whether an update can begin
+    # Whether an update can start
 
     def require_no_markers(self) -> None:
-        """Refuse conflict markers that were committed: a merge would bury them.
+        """Reject committed conflict markers: a merge would bury them.
 
         Raises:
-            UpdateError: a file has conflict markers. The text names it.
+            UpdateError: a file has conflict markers. The message names it.
         """
         found = self.git.run(
             "grep", "-z", "--no-color", "--name-only", "-E", _MARKERS, "HEAD", "--", self.prefix or "."
@@ -116,11 +116,11 @@ class Repository:
             )
 
     def require_clean_tree(self) -> None:
-        """Refuse a state in which git could not undo the update or tell it from other changes.
+        """Reject a state in which git could not undo the update or tell it apart from other changes.
 
         Raises:
-            UpdateError: there are uncommitted changes, or a merge or the like is under way, or git does not
-                look at some files.
+            UpdateError: there are uncommitted changes, a merge or similar operation is in progress, or git
+                ignores changes to some files.
         """
         self._require_nothing_under_way()
         changes = self._changes()
@@ -145,7 +145,9 @@ class Repository:
                 )
 
     def _require_all_seen(self) -> None:
-        """Refuse files that git does not look at: it would not tell changes of them from the update."""
+        """Reject files whose changes git was told to ignore: it could not tell such changes apart from the
+        update.
+        """
         flags = [each.split(" ", 1) for each in self.names("ls-files", "-v", "--", self.prefix or ".")]
         hidden = [path for flag, path in flags if flag == "S" or flag.islower()]
         if not hidden:
@@ -163,14 +165,14 @@ class Repository:
         )
 
     def has_uncommitted_lock(self) -> bool:
-        """Whether uv.lock is not committed. The update takes it along."""
+        """Whether uv.lock is not committed. The update then includes it."""
         return bool(self.git("status", "--porcelain", "--", f"{self.prefix}{LOCK_FILE}").strip())
 
     def require_free_places(self, added: Iterable[str]) -> None:
         """Refuse to overwrite ignored files.
 
         Raises:
-            UpdateError: an ignored file is where the update adds one.
+            UpdateError: an ignored file exists at a path where the update adds a file.
         """
         if in_the_way := [self.inside(path) for path in added if os.path.lexists(self.git.folder / path)]:
             raise UpdateError(
@@ -179,7 +181,9 @@ class Repository:
             )
 
     def _changes(self) -> list[str]:
-        """The lines of `git status`, without that of uv.lock, with paths from the project's folder."""
+        """The lines of `git status`, without the one for uv.lock, with paths relative to the project's
+        folder.
+        """
         entries = iter(self.names("status", "--porcelain", "--no-renames"))
         lines = [(entry[:2], entry[3:]) for entry in entries]
         return [
@@ -189,7 +193,7 @@ class Repository:
     # What is left of an update
 
     def markers(self) -> dict[str, int]:
-        """The line of the first conflict marker in each file of the project that has one."""
+        """The line of the first conflict marker in each project file that has one."""
         found = self.git.run("grep", "-z", "--no-color", "-n", "-I", "-E", _MARKERS, "--", self.prefix or ".")
         entries = re.findall(r"(.+?)\0(\d+)\0.*\n?", found.stdout)
         lines: dict[str, int] = {}
@@ -198,17 +202,17 @@ class Repository:
         return lines
 
     def unmerged(self) -> list[str]:
-        """The files of the project whose conflicts git still has."""
+        """The project's files that git still lists as conflicting."""
         names = self.names("diff", "--name-only", "--diff-filter=U", "--", self.prefix or ".")
         return list(dict.fromkeys(map(self.inside, names)))
 
     def resolving(self, path: str) -> str:
-        """The command that tells git that a file is resolved."""
+        """The command that marks a file as resolved in git."""
         verb = "add" if os.path.lexists(self.project / path) else "rm"
         return f"git {verb} {shlex.quote(path)}"
 
     def merged(self) -> list[str]:
-        """The files of the project that differ from the last commit and still exist."""
+        """The project's files that differ from the last commit and still exist."""
         names = self.names("diff", "--name-only", "--diff-filter=AMR", "HEAD", "--", self.prefix or ".")
         return [self.inside(name) for name in names]
 
@@ -218,10 +222,11 @@ class Repository:
         """Check out *tree*, which differs from HEAD in *changed*, and put the conflicts *stages* into the
         index.
 
-        All of it is written, or nothing. Ctrl+C ends a running git, which is rolled back, or has no effect.
+        Either everything is written or nothing. Ctrl+C ends a running git command, which is then rolled back,
+        or has no effect.
 
         Raises:
-            UpdateError: a file cannot be written. The text says whether everything is as it was before.
+            UpdateError: a file cannot be written. The message states whether everything is as it was before.
         """
         if self._index_lock.exists():
             raise UpdateError(
@@ -244,13 +249,13 @@ class Repository:
             self.git("update-index", "-z", "--index-info", given=f"0 {nothing}\t{path}\0{unmerged}")
 
     def _roll_back(self, paths: list[str], why: str) -> None:
-        """Make *paths* as they are in HEAD.
+        """Restore *paths* to their state in HEAD.
 
         Raises:
-            UpdateError: always. It says whether everything is as it was.
+            UpdateError: always. The message states whether everything is as it was.
         """
         if "index.lock" not in why:
-            # A git that was killed has left it.
+            # A killed git process left it behind.
             self._index_lock.unlink(missing_ok=True)
         there = set(self.names("ls-tree", "-r", "--name-only", "HEAD"))
         listed = ("--pathspec-from-file=-", "--pathspec-file-nul")
@@ -270,7 +275,7 @@ class Repository:
         raise UpdateError(f"Not every file could be written: {why}. So everything is as it was before.")
 
     def _remove(self, file: Path) -> None:
-        """Remove *file* and the folders that are empty without it."""
+        """Remove *file* and the folders that are then empty."""
         with suppress(OSError):
             file.unlink(missing_ok=True)
             for folder in file.parents:
@@ -288,11 +293,13 @@ class Repository:
 
     @property
     def _note(self) -> Path:
-        """A file that exists while an update is written. It tells the next one that this one did not end."""
+        """A file that exists while an update is being written. It shows the next update that this one did not
+        finish.
+        """
         return self._git_folder / "template-update"
 
     def stage(self, path: str) -> bool:
-        """Stage what has changed at a path in the project, and return whether the update changes it."""
+        """Stage the changes at a path in the project, and return whether the update changes it."""
         there = self.prefix + path
         if (self.git.folder / there).exists():
             self.git("add", "--", there)
@@ -301,7 +308,7 @@ class Repository:
 
 @contextmanager
 def _uninterrupted() -> Generator[None]:
-    """Ignore Ctrl+C, here and in the commands that are run."""
+    """Ignore Ctrl+C in this process and in the commands it runs."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

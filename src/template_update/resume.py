@@ -1,7 +1,8 @@
-"""`template-update --continue`: what is left of an update with conflicts, and whether the result works.
+"""`template-update --continue`: what is left to do after an update with conflicts, and whether the result
+works.
 
-What is left is read from git and from the files, so it works without the dossier too, such as in a clone of a
-branch that a workflow has pushed.
+It reads what is left from git and the files, so it also works without the dossier, for example in a clone of
+a branch that a workflow pushed.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ INTERRUPTED = 130
 
 
 class Left(NamedTuple):
-    """A file with a conflict that is left."""
+    """A file with an unresolved conflict."""
 
     path: str
     line: int | None
@@ -31,9 +32,9 @@ class Left(NamedTuple):
 
 
 def resume(options: Options, *, is_alone: bool) -> NoReturn:
-    """Report what is left in the project in the current folder, and exit.
+    """Report what is left to do in the project in the current folder, and exit.
 
-    It *is_alone* if there are no options that choose an update.
+    *is_alone*: whether no options that choose an update were given.
     """
     report = Report(options)
     try:
@@ -96,13 +97,13 @@ def _check(options: Options, report: Report, repository: Repository, found: doss
     merged = repository.merged()
     has_migrations = any("migrations/" in path for path in merged)
     migrate = has_migrations and checks.may_migrate()
-    # Somebody may have migrated it by hand, and repeats this command.
+    # The user may have migrated the database by hand and repeated this command.
     lacks_them = has_migrations and not migrate and not checks.runs("app.cli", "db", "check")
     checks.migrate(migrate, has_migrations=lacks_them)
     checks.lint()
     if not options.skip_tests:
         checks.check_types([path for path in merged if path.endswith(".py")])
-    # First the tests of what was in conflict: they say sooner whether it was resolved well.
+    # The tests of the conflicting files run first: they show sooner whether the conflicts were resolved well.
     tests = sorted({each for conflict in (found.conflicts if found else []) for each in conflict.tests})
     if not tests or "tests" in tests or checks.test(*tests):
         checks.test_all()

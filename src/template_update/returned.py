@@ -1,7 +1,7 @@
-"""Lines that the project has removed and that are back, because the template has moved them.
+"""Lines that the project removed but that came back because the template moved them.
 
-Both sides have removed them in the old place, and only the template adds them in the new one. For git this is
-no conflict.
+Both sides removed the lines in the old place, and only the template adds them in the new one. Git sees no
+conflict in this.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from template_update.merge import Merge, Merger
 
 
 def returned(merger: Merger, merge: Merge, yours: str) -> Iterator[tuple[str, int, str]]:
-    """The path, the number and the text of each such line of *merge* into the tree *yours*."""
+    """The path, the line number and the text of each such line after *merge* into the tree *yours*."""
     for path in merger.changes(merge.old, yours):
         trees = (merge.old, yours, merge.new, merge.result)
         old, mine, new, result = (merger.lines(tree, path) for tree in trees)

@@ -1,4 +1,4 @@
-"""What a merge may have got wrong, or has not reached, although git saw no conflict there."""
+"""What a merge may have got wrong or missed, although git saw no conflict."""
 
 from collections.abc import Iterator
 from shlex import quote
@@ -15,7 +15,7 @@ _CODE = ("app/", "migrations/", "tests/")
 
 
 def unnoticed(merger: Merger, repository: Repository, merge: Merge) -> Iterator[Finding]:
-    """The findings in the Python files of the project."""
+    """The findings in the project's Python files."""
     files = _python_files(merger, repository, merge)
     for source, target in files.renamed.items():
         if files.old(source) != files.yours(source) is not None:
@@ -37,7 +37,7 @@ def unnoticed(merger: Merger, repository: Repository, merge: Merge) -> Iterator[
 def _advice(
     merger: Merger, repository: Repository, merge: Merge, files: PythonFiles, part: MovedPart
 ) -> tuple[str, str]:
-    """What to do about a part that was moved, and the command for it."""
+    """The message about a function or class that was moved, and the command to run."""
     merged, target = merger.merged_text(part.yours, part.base, part.theirs), files.result(part.target) or ""
     if merged is None or part.yours not in target:
         shown = f"git diff {merge.old[:12]} {merge.new[:12]} -- {quote(part.source)}"

@@ -1,9 +1,9 @@
 """The migrations of a feature that is removed or comes back.
 
 A database records which migrations it has applied, and Alembic refuses to work on a database whose record
-names a migration without a file. So if a feature may have tables, its migrations stay, and a migration on the
-project's own branch drops the tables in every database. If nothing needs the migrations, they are removed
-with the feature.
+names a migration without a file. So if a database may contain a feature's tables, the feature's migrations
+stay, and a migration on the project's own branch drops the tables in every database. If nothing needs the
+migrations, they are removed with the feature.
 """
 
 import ast
@@ -42,17 +42,17 @@ _DROP = "drop the tables of "
 
 
 def drop_message(folders: Sequence[str]) -> str:
-    """The message of the migration that drops the tables of the packages with the migrations *folders*."""
+    """The message of the migration that drops the tables of the packages with migrations in *folders*."""
     return _DROP + names_of(folders)
 
 
 def names_of(folders: Sequence[str]) -> str:
-    """The names of the packages with the migrations *folders*, for a sentence."""
+    """The names of the packages whose migrations are in *folders*, for a message."""
     return " and ".join(sorted(map(feature_of, folders)))
 
 
 def feature_of(folder: str) -> str:
-    """The name of the package with the migrations *folder*, app/totp/migrations: totp."""
+    """The name of the package whose migrations are in *folder*: totp for app/totp/migrations."""
     return Path(folder).parent.name
 
 
@@ -83,12 +83,12 @@ def listed(tables: dict[str, int]) -> str:
 
 
 def require_unused(tools: ProjectTools, project: Path, folders: Sequence[str], command: str) -> None:
-    """Refuse to lose the migrations in *folders* if something needs them.
+    """Raise an error if something needs the migrations in *folders*, which would be lost.
 
-    *command* removes them. With `--drop-data`, it keeps them and drops the tables.
+    *command* removes the migrations. With `--drop-data`, it keeps the migrations and drops the tables.
 
     Raises:
-        UpdateError: the database has the feature's tables, or another migration depends on these.
+        UpdateError: the database has the feature's tables, or another migration depends on these migrations.
     """
     if not folders:
         return
@@ -107,14 +107,16 @@ def require_unused(tools: ProjectTools, project: Path, folders: Sequence[str], c
 
 
 def dependents(project: Path, folder: str) -> list[str]:
-    """The project's own migrations that depend on one in *folder*."""
+    """The project's own migrations that depend on a migration in *folder*."""
     ids = {revision.id for revision in _revisions(project / folder)}
     own = _revisions(project / OWN)
     return [revision.path.relative_to(project).as_posix() for revision in own if ids & {*revision.depends_on}]
 
 
 def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
-    """The migrations that drop tables of the packages with the migrations *folders* and also of others."""
+    """The migrations that drop tables both of packages whose migrations are in *folders* and of other
+    packages.
+    """
     back = set(map(feature_of, folders))
     own = [
         (each.path.relative_to(project).as_posix(), _dropped_by(each)) for each in _revisions(project / OWN)
@@ -125,7 +127,8 @@ def partial_drops(project: Path, folders: Sequence[str]) -> list[str]:
 def empty_drops(project: Path, folders: Sequence[str]) -> list[str]:
     """Empty the migrations that only drop tables of packages that have come back. Returns their paths.
 
-    A database that has applied one applies the packages' migrations again. Any other keeps its tables.
+    A database that already applied such a migration applies the packages' migrations again. Any other
+    database keeps its tables.
     """
     ids = {revision.id for folder in folders for revision in _revisions(project / folder)}
     back = set(map(feature_of, folders))
@@ -174,7 +177,7 @@ def _revisions(folder: Path) -> Iterator[_Revision]:
 
 
 def _names(module: ast.Module, variable: str) -> Iterator[str]:
-    """The strings in the value of a variable: one, several in a list or a tuple, or none."""
+    """The strings in a variable's value: one string, several in a list or a tuple, or none."""
     for statement in module.body:
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == variable:
             strings = (node.value for node in ast.walk(statement.value) if isinstance(node, ast.Constant))

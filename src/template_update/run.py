@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 
 def run(options: Options, choose: Callable[[Update], None]) -> NoReturn:
-    """Merge what *choose* chooses into the project in the current folder, and exit."""
+    """Merge the change that *choose* selects into the project in the current folder, and exit."""
     report = Report(options)
     try:
         code = Run(options, report).start(choose)
@@ -98,7 +98,7 @@ class Run:
             return self._finish(update, dropped, migrate=migrate, needs_person=needs_person)
 
     def _finish(self, update: Update, dropped: list[str], *, migrate: bool, needs_person: bool) -> int:
-        """Do what can be done in the changed project. Returns the exit code."""
+        """Run the checks that are possible in the changed project. Returns the exit code."""
         try:
             if update.result.conflicts:
                 return self._hand_over(update, dropped)
@@ -130,7 +130,8 @@ class Run:
         say()
 
     def _require_no_loss(self, update: Update) -> list[str]:
-        """Refuse to lose data or migrations. Returns the folders of migrations whose tables will be dropped.
+        """Check that no data or migrations would be lost. Returns the folders of migrations whose tables will
+        be dropped.
 
         Raises:
             UpdateError: something would be lost.
@@ -151,10 +152,10 @@ class Run:
         return []
 
     def _require_agreement(self, folders: list[str]) -> None:
-        """Refuse to drop tables if Alembic could not tell them from other differences.
+        """Raise an error if Alembic could not tell the dropped tables apart from other differences.
 
         Raises:
-            UpdateError: the database is not at the newest migration, or the models have changed.
+            UpdateError: the database is not at the newest migration, or the models differ from it.
         """
         if not folders:
             return
@@ -205,7 +206,7 @@ class Run:
         return needs_person
 
     def _write_dossier(self, update: Update) -> None:
-        """Describe the conflicts in a folder, and remove that of an earlier update."""
+        """Describe the conflicts in a folder, and remove the folder of an earlier update."""
         if not update.result.conflicts:
             dossier.remove(self._dossier)
             return
@@ -217,14 +218,14 @@ class Run:
         try:
             dossier.Dossier(update.old, update.new, conflicts, review).write(self._dossier, update.sides())
         except UpdateError as error:
-            # The merge is there, and works without it.
+            # The merge is complete and does not need the dossier.
             self._report.alarm(str(error))
             return
         self._report.data["dossier"] = shown
         self._report.say(f"{shown}/README.md describes the conflicts one by one.")
 
     def _preview(self, update: Update, dropped: list[str], needs_person: bool) -> int:
-        """Say how the run would end and write the patch if requested. Returns the exit code."""
+        """Report how the run would end, and write the patch if requested. Returns the exit code."""
         conflicts = update.result.conflicts
         self._report.say("It would conflict." if conflicts else "It would merge without a conflict.")
         if dropped:
@@ -261,7 +262,7 @@ class Run:
         self._report.say(f"Wrote the patch to {self._options.diff}.")
 
     def _hand_over(self, update: Update, dropped: list[str]) -> int:
-        """Check what merged, and say what to do once the conflicts are resolved. Returns the exit code."""
+        """Check what merged, and explain what to do after resolving the conflicts. Returns the exit code."""
         check_what_merged(update, self._tools, self._report, self._options)
         steps = [f'app db revision -m "{revisions.drop_message(dropped)}"'] if dropped else []
         steps.append(dossier.CONTINUE)
@@ -286,7 +287,7 @@ class Run:
         return 0
 
     def _change_revisions(self, update: Update, dropped: list[str]) -> bool:
-        """Create and empty migrations on the project's own branch. Returns whether any has changed."""
+        """Create and empty migrations on the project's own branch. Returns whether any migration changed."""
         if dropped:
             message = revisions.drop_message(dropped)
             if not self._checks.runs("app.cli", "db", "revision", "--message", message):

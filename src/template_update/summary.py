@@ -1,4 +1,6 @@
-"""A run as Markdown, for the description of a pull or merge request. Its source is what `--json` prints."""
+"""A run as Markdown, for the description of a pull or merge request. Its source is the data that `--json`
+prints.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,11 +8,11 @@ from typing import Any
 from template_update.dossier import running
 
 _LONGEST = 60_000
-"""GitHub refuses a description of more than 65,536 characters."""
+"""GitHub rejects a description of more than 65,536 characters."""
 
 
 def summary(data: dict[str, Any]) -> str:
-    """The description of the change that *data* tells of."""
+    """The description of the change in *data*."""
     text = "\n".join(_lines(data)) + "\n"
     if len(text) <= _LONGEST:
         return text

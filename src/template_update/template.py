@@ -1,4 +1,4 @@
-"""The template: where it is, which versions it has, and how a version renders the project's answers."""
+"""The template: where it is, which versions it has, and how a version renders with the project's answers."""
 
 import re
 from itertools import count
@@ -14,7 +14,7 @@ from template_update.git import Git, UpdateError, cure_of_ownership, reason
 from template_update.rendering import ANSWERS_FILE
 
 _SOURCE = re.compile(r"^_src_path:.*\n(?:[ \t].*\n)*", re.MULTILINE)
-"""The entry of the answers file that says where the template is. YAML may fold a long path."""
+"""The entry of the answers file with the template's address. YAML may fold a long path."""
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 
 
@@ -22,7 +22,7 @@ class Answers:
     """Copier's answers file: the template, the version and the answers that the project came from."""
 
     def __init__(self, text: str) -> None:
-        """Parse the text of the file.
+        """Parse the text of an answers file.
 
         Raises:
             UpdateError: it is invalid.
@@ -37,13 +37,13 @@ class Answers:
         self.source: str = values["_src_path"]
         entry = _SOURCE.search(text)
         self.source_entry = entry[0] if entry else yaml.safe_dump({"_src_path": self.source}, width=100_000)
-        # As it is written: YAML takes the version 1.10 for the number 1.1.
+        # As written: YAML would read the version 1.10 as the number 1.1.
         self.version = str(yaml.load(text, yaml.BaseLoader)["_commit"])  # nosec B506 # noqa: S506 - only strings
         self.data = {name: value for name, value in values.items() if not name.startswith("_")}
 
     @classmethod
     def read(cls, project: Path) -> "Answers":
-        """Read the file of *project*.
+        """Read the answers file of *project*.
 
         Raises:
             UpdateError: the file is missing or invalid.
@@ -97,7 +97,7 @@ class Template:
         return releases[max(releases)] if releases else self._git("describe", "--tags", "--always").strip()
 
     def find(self, name: str) -> str:
-        """The tag or commit that *name* means, with or without a v.
+        """The tag or commit that *name* refers to, with or without a leading v.
 
         Raises:
             UpdateError: the version does not exist.
@@ -108,7 +108,8 @@ class Template:
                 return tag
         commit = self._git.run("rev-parse", "--quiet", "--verify", "--end-of-options", name + "^{commit}")
         if commit.returncode == 0:
-            # The name that Copier will record. Copier reads HEAD as the working tree, which this clone lacks.
+            # The name that Copier will record. Copier would take HEAD to mean the working tree, which this
+            # clone lacks.
             return self._git("describe", "--tags", "--always", commit.stdout.strip()).strip()
         known = ", ".join(tag for tag, _ in sorted(self._releases(), key=lambda each: each[1])) or "none"
         raise UpdateError(f"The template at {self.answers.source} has no version {name}. It has: {known}.")
@@ -118,12 +119,12 @@ class Template:
         return self._git.run("merge-base", "--is-ancestor", older, newer).returncode == 0
 
     def text(self, version: str, path: str) -> str:
-        """The text of a file of the template at *version*, or an empty string if there is no such file."""
+        """The text of a template file at *version*, or an empty string if there is no such file."""
         done = self._git.run("show", f"{version}:{path}")
         return done.stdout if done.returncode == 0 else ""
 
     def questions(self, version: str) -> dict[str, dict[str, Any]]:
-        """The questions of `copier.yml`, by name."""
+        """The questions in `copier.yml`, keyed by name."""
         return {
             name: question
             for name, question in self._configuration(version).items()
@@ -152,7 +153,7 @@ class Template:
         return [copies[repr(each)].folder for each in wanted]
 
     def _require_flags(self, version: str, answers: dict[str, Any]) -> None:
-        """Refuse an answer that is neither yes nor no where one must be: Copier would guess."""
+        """Reject an answer other than yes or no to a yes-or-no question: Copier would guess."""
         for name, question in self.questions(version).items():
             answer = answers.get(name, False)
             if question.get("type") == "bool" and not isinstance(answer, bool):
@@ -161,7 +162,7 @@ class Template:
                 )
 
     def _name_source(self, path: Path) -> None:
-        """Replace the path of the clone with the template's source, from which the next update comes."""
+        """Replace the clone's path with the template's address, which the next update needs."""
         text = _SOURCE.sub(lambda _: self.answers.source_entry, path.read_text("utf-8"))
         path.write_text(text, "utf-8")
 

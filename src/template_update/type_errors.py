@@ -1,4 +1,4 @@
-"""Type errors that were not there before the update, found by the project's pyright."""
+"""New type errors after the update, found by the project's pyright."""
 
 import json
 from collections import Counter
@@ -12,11 +12,11 @@ from template_update.project import ProjectTools
 from template_update.repository import Repository
 
 _CHECKED = ("app/", "migrations/")
-"""What a generated project checks. The types of its tests are not complete."""
+"""The folders that a generated project checks. Its tests are not fully typed."""
 
 
 class TypeProblem(NamedTuple):
-    """An error of pyright."""
+    """A pyright error."""
 
     path: str
     line: int
@@ -24,7 +24,7 @@ class TypeProblem(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """In words."""
+        """A message."""
         problem = f"pyright finds an error that was not there before the update: {self.message.rstrip('.')}"
         return f"{self.path}, line {self.line}: {problem}. Fix it before you commit."
 
@@ -32,7 +32,7 @@ class TypeProblem(NamedTuple):
 def new_type_errors(
     tools: ProjectTools, folder: Path, merger: Merger, repository: Repository, paths: Iterable[str]
 ) -> list[TypeProblem]:
-    """The errors in *paths* in *folder*, the project or a copy of it, that the last commit does not have."""
+    """The errors in *paths* that the last commit does not have. *folder* is the project or a copy of it."""
     checked = [path for path in paths if path.startswith(_CHECKED) and (folder / path).is_file()]
     if not checked or not tools.has("pyright"):
         return []
@@ -42,7 +42,7 @@ def new_type_errors(
     with copy_of(merger, repository, merger.tree("HEAD")) as before:
         there = [path for path in checked if (before / path).is_file()]
         old = _errors(tools.in_copy(before), before, there) if there else []
-    # Lines move, so an error is the same if its words are.
+    # Lines move, so errors with the same message count as the same error.
     known = Counter((each.path, each.message) for each in old)
     new: list[TypeProblem] = []
     for each in found:
@@ -56,7 +56,7 @@ def _errors(tools: ProjectTools, folder: Path, paths: list[str]) -> list[TypePro
     try:
         said: dict[str, Any] = json.loads(tools.said("pyright", "--outputjson", *paths))
     except ValueError:
-        # Pyright could not start, for example without a network, and has said why.
+        # Pyright could not start, for example without a network, and printed the reason.
         return []
     top = folder.resolve()
     return [

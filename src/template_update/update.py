@@ -25,7 +25,7 @@ from template_update.review import unnoticed
 from template_update.template import Answers, Template
 
 RUNS = ("app/", "migrations/")
-"""Folders that the application runs. A change that is missing there may be a fix."""
+"""Folders with the code that the application runs. A change that is missing there may be a fix."""
 EXAMPLE = "example"
 
 
@@ -36,32 +36,33 @@ class _LastUpdate:
     commit: str
     parent: str
     old: str
-    """The version before it."""
+    """The version before the update."""
     before: dict[str, Any]
     after: dict[str, Any]
-    """The answers before and after it."""
+    """The answers before and after the update."""
 
 
 class Update:
-    """Call `fetch`, one of the methods `to_…`, `render`, `merge` and `apply`, in this order.
+    """Call `fetch`, one of the `to_…` methods, `render`, `merge` and `apply`, in that order.
 
     Only `apply` changes the working tree.
     """
 
     result: Merge
     seeds_difference: str
-    """What the template changed in files that no update touches, as a patch."""
+    """The template's changes to files that no update touches, as a patch."""
     lost_migrations: list[str]
-    """Folders with migrations, such as app/totp/migrations, that go with a feature."""
+    """Migration folders that are removed with a feature, such as app/totp/migrations."""
     gained_migrations: list[str]
-    """Folders with migrations that come with a feature."""
+    """Migration folders that come with an added feature."""
     repaired: list[str]
-    """Files in which `copier update` lost a change that is merged now."""
+    """Files in which `copier update` lost a change that is now merged."""
     lost: list[str]
-    """Files in which `copier update` lost a change that somebody has to merge."""
+    """Files in which `copier update` lost a change that the user must merge."""
 
     def __init__(self, project: Path, folder: Path, say: Callable[[str], None]) -> None:
-        """Read *project*. *folder* is for temporary files, and *say* gets a line about each long step.
+        """Read *project*. *folder* is for temporary files, and *say* is called with a message about each long
+        step.
 
         Raises:
             UpdateError: the project cannot be updated.
@@ -115,13 +116,13 @@ class Update:
             )
 
     def to_answers(self, answers: dict[str, Any]) -> None:
-        """Choose other answers, and keep the version."""
+        """Choose other answers and keep the version."""
         self.data |= answers
         self.is_needed = self.data != self._answers.data
         self.why_not = "it already has these answers"
 
     def to_changed_answers(self, changes: list[str]) -> None:
-        """Choose the answers that *changes*, each NAME=VALUE, ask for, and keep the version.
+        """Choose the answers in *changes*, each in the form NAME=VALUE, and keep the version.
 
         Raises:
             UpdateError: the question or the answer does not exist.
@@ -151,8 +152,8 @@ class Update:
         return news_between(self._template.text(self.new, "CHANGELOG.md"), self.old, self.new)
 
     def render(self) -> None:
-        """Render the project anew, in the old version and in the new one, and look for losses of the last
-        update.
+        """Render the project anew, in the old version and in the new one, and look for changes that the last
+        update lost.
 
         Raises:
             UpdateError: Copier rejects an answer or fails to render a version.
@@ -168,7 +169,7 @@ class Update:
         except UpdateError:
             if not last:
                 raise
-            # An old version may be impossible to render now, and then it is not compared.
+            # An old version that can no longer be rendered is not compared.
             last, renders = None, self._template.render(*wanted)
         format_alike(self.repository, renders, self._say)
         end_lines_alike(self.repository, renders)
@@ -180,7 +181,7 @@ class Update:
             self._find_losses(last, *renders[2:])
 
     def _last_update(self) -> "_LastUpdate | None":
-        """The update that brought the project to its version, if git has it and it was not one to go back."""
+        """The update that brought the project to its version, if git has it and it was not a downgrade."""
         commits = self.repository.last_change_of_version()
         if not commits:
             return None
@@ -193,7 +194,7 @@ class Update:
         return _LastUpdate(*commits, old, before.data, after.data) if known and old != self.old else None
 
     def _find_losses(self, last: "_LastUpdate", old: Path, new: Path) -> None:
-        """Compare the last update with what this tool would have merged, and repair it."""
+        """Compare the last update with what this tool would have merged, and merge what was lost."""
         before, after = (self.merger.tree(commit) for commit in (last.parent, last.commit))
         yours, brought = self._copied_once(last.old, self.old, old)
         merge = self.merger.merge(old, new, before, yours=yours, brought=brought)
@@ -203,13 +204,13 @@ class Update:
             self._shown_losses = f"git diff {after[:12]} {merge.result[:12]} --"
 
     def _copied_once(self, old: str, new: str, render: Path) -> tuple[list[str], list[str]]:
-        """The paths that updates never change, and those of them that *new* brings."""
+        """The paths that updates never change, and those among them that *new* introduces."""
         known, current = (self._template.copied_once(each) for each in (old, new))
         brought = [path for path in current if path not in known and not (render / path).exists()]
         return sorted({*known, *current}), brought
 
     def merge(self, keep: Iterable[str] = ()) -> None:
-        """Merge the difference of both renders, only in git's object database.
+        """Merge the difference between both renders, only in git's object database.
 
         The paths in *keep* stay as they are.
         """
@@ -219,11 +220,11 @@ class Update:
         self.result = self.merger.merge(old, new, self._onto, yours=sorted({*yours, *keep}), brought=brought)
         shown = [path for path in yours if path not in brought and path not in keep]
         difference = self.merger.difference(old, new, shown)
-        # The clone is temporary, and a README links to the template's pages.
+        # A README links to the template's pages, and the path of the clone is temporary.
         self.seeds_difference = difference.replace(str(self._folder / "template"), self._answers.source)
 
     def patch(self) -> str:
-        """What `apply` would change, for `git apply`."""
+        """The changes that `apply` would make, as a patch for `git apply`."""
         return self.merger.patch(self.result)
 
     def apply(self) -> None:
@@ -285,14 +286,14 @@ class Update:
             yield Finding("kept", path, f"{path}: {sentence}")
 
     def _returned(self) -> dict[str, list[int]]:
-        """The numbers of the lines that are back, by path."""
+        """The numbers of the lines that came back, by path."""
         found: dict[str, list[int]] = {}
         for path, number, _ in returned(self.merger, self.result, self._onto or self.merger.tree("HEAD")):
             found.setdefault(path, []).append(number)
         return found
 
     def conflicts(self) -> list[Conflict]:
-        """What is known about each conflict."""
+        """The details of each conflict."""
         news = self.news() if self.old != self.new else []
         return [
             Conflict(
@@ -307,13 +308,13 @@ class Update:
         ]
 
     def code_to_check(self) -> list[str]:
-        """The Python files that the update changes, and those of the user, which may use them."""
+        """The Python files that the update changes, and the user's own files, which may use them."""
         theirs = self.merger.changes(self.result.new, self.result.result, "--diff-filter=AM")
         paths = {*self.result.changed, *theirs} - self.result.conflicts.keys()
         return sorted(self.repository.inside(path) for path in paths if path.endswith(".py"))
 
     def tests_of(self, path: str) -> list[str]:
-        """The arguments of pytest for the tests that show whether a file of the result works."""
+        """The pytest arguments for the tests that show whether a file of the result works."""
         prefix, tree = self.repository.prefix, self.result.result
         if self._files_of_result is None:
             self._files_of_result = set(self.merger.files(tree, prefix))
@@ -328,16 +329,16 @@ class Update:
         return related_tests(path, self._files_of_result, importing)
 
     def sides(self) -> list[list[bytes | None]]:
-        """The versions of each file with a conflict, as `Merger.sides` has them."""
+        """The versions of each file with a conflict, as `Merger.sides` returns them."""
         return [self.merger.sides(self.result, path) for path in self.result.conflicts]
 
     def _line_of_conflict(self, path: str) -> int | None:
         return first_marker(self.merger.lines(self.result.result, path) or [])
 
     def change_of(self, path: str) -> str:
-        """What `apply` would change in one file of the project, as a patch.
+        """The changes that `apply` would make to one project file, as a patch.
 
-        If the project has moved the file, it is that of the new place.
+        If the project moved the file, the patch is for its new path.
 
         Raises:
             UpdateError: there is no such file.
@@ -351,7 +352,7 @@ class Update:
 
 
 def _migrations_of(render: Path) -> set[str]:
-    """The folders of features that have migrations."""
+    """The migration folders of features."""
     return {path.parent.relative_to(render).as_posix() for path in render.glob("app/*/migrations/*.py")}
 
 

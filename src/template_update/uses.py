@@ -1,4 +1,4 @@
-"""What the project uses of the template and the template has renamed, moved or removed."""
+"""Names and modules that the project uses and that the template renamed, moved or removed."""
 
 import ast
 import re
@@ -18,11 +18,11 @@ from template_update.python_files import (
 
 _DOTTED = re.compile(r"app(\.\w+)+(:\w+)?")
 _ALIKE = 0.7
-"""How much of a function must be the same for it to be the same function under another name."""
+"""How similar two functions must be to count as the same function under another name."""
 
 
 def broken_uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[int, str]]:
-    """The line of each use in *path* that the update breaks, and a sentence that says what to do."""
+    """The line of each use in *path* that the update breaks, and a message about what to do."""
     for line, source, name in _uses(files, path, module):
         if not _has(files.yours, source, name) or _has(files.result, source, name):
             continue
@@ -44,7 +44,7 @@ def broken_uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[t
 
 def _uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[int, str, str]]:
     """The line, module and name of each import, of each use of a name through its module, and of each dotted
-    name in a string, such as that of a patch in a test. The name is empty if a module itself is used.
+    name in a string, such as the target of a patch in a test. The name is empty if a module itself is used.
     """
     modules: dict[str, str] = {}
     for node in ast.walk(module):
@@ -62,7 +62,7 @@ def _uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[i
         match node:
             case ast.Attribute(ast.Name() | ast.Attribute() as owner, name):
                 source = modules.get(ast.unparse(owner), "")
-                # If the module is gone, its import says so.
+                # If the module is gone, the finding about its import reports that.
                 if source and _has(files.result, source):
                     yield node.lineno, source, name
             case ast.Constant(str(text)) if _DOTTED.fullmatch(text):
@@ -73,7 +73,7 @@ def _uses(files: PythonFiles, path: str, module: ast.Module) -> Iterator[tuple[i
 
 
 def _split(dotted: str, read: Read) -> tuple[str, str]:
-    """The longest part of a dotted name that is a module, and the name after it."""
+    """The longest prefix of a dotted name that is a module, and the name after it."""
     parts = dotted.split(".")
     for length in range(len(parts), 0, -1):
         if _has(read, source := ".".join(parts[:length])):
@@ -82,7 +82,7 @@ def _split(dotted: str, read: Read) -> tuple[str, str]:
 
 
 def _new_place(files: PythonFiles, source: str, name: str) -> tuple[str, str]:
-    """The module and the name that *name* of *source* has in the new version, empty if it has none."""
+    """The new module and the new name of *name* from *source*, both empty if it is gone."""
     gone = {
         each: statement
         for path in files_of(source)
@@ -103,17 +103,17 @@ def _new_place(files: PythonFiles, source: str, name: str) -> tuple[str, str]:
 
 
 def _defined_only(read: Read, other: Read, path: str) -> Iterator[tuple[str, ast.stmt]]:
-    """What *path* defines in one version and not in the other, by name."""
+    """The names that *path* defines in one version and not in the other, with their definitions."""
     there, known = (definitions(parsed(each(path))) for each in (read, other))
     yield from ((name, statements[-1]) for name, statements in there.items() if name not in known)
 
 
 def _likeness(name: str, statement: ast.stmt, other: str, new: ast.stmt) -> float:
-    """How much of two definitions is the same, apart from their names."""
+    """How similar two definitions are, apart from their names."""
     if type(statement) is not type(new) or not isinstance(
         new, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     ):
-        # Constants are alike by chance.
+        # Constants can be equal by chance.
         return 0
     old_text, new_text = (
         re.sub(rf"\b{each}\b", "_", ast.unparse(node)) for each, node in ((name, statement), (other, new))
@@ -122,12 +122,12 @@ def _likeness(name: str, statement: ast.stmt, other: str, new: ast.stmt) -> floa
 
 
 def _renamed_module(files: PythonFiles, source: str) -> str:
-    """The new name of the module *source*, empty if it has not been renamed."""
+    """The new name of the module *source*, or an empty string if it was not renamed."""
     return next((module_in(files.renamed[path]) for path in files_of(source) if path in files.renamed), "")
 
 
 def _has(read: Read, module: str, name: str = "") -> bool:
-    """Whether there is *module*, and *name* in it."""
+    """Whether *module* exists and contains *name*."""
     texts = [text for file in files_of(module) if (text := read(file)) is not None]
     if not name:
         return bool(texts)
@@ -138,7 +138,7 @@ def _has(read: Read, module: str, name: str = "") -> bool:
 
 @cache
 def _bound(module: ast.Module | None) -> set[str]:
-    """Every name that a module binds anywhere. Those of its functions do no harm."""
+    """Every name that a module binds anywhere. Including the functions' local names does no harm."""
     names: set[str] = set()
     for node in ast.walk(module or ast.Module([], [])):
         match node:

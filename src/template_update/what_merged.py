@@ -1,4 +1,4 @@
-"""Checks and tests what merged, although another file conflicts."""
+"""Checks and tests what merged even if other files conflict."""
 
 from template_update.checks import Checks
 from template_update.copies import copy_of
@@ -11,11 +11,11 @@ from template_update.update import Update
 
 _TESTED = ("app/", "tests/")
 _MOST = 40
-"""More arguments for pytest than these are the whole suite, or nearly."""
+"""With more pytest arguments than this, nearly the whole suite would run."""
 
 
 def check_what_merged(update: Update, tools: ProjectTools, report: Report, options: Options) -> None:
-    """Run ruff, pyright and the tests of what merged, in a copy with the user's side of each conflict."""
+    """Run ruff, pyright and the tests for what merged, in a copy with the user's side of each conflict."""
     conflicts = {update.repository.inside(path) for path in update.result.conflicts}
     merged = [path for path in map(update.repository.inside, update.result.changed) if path not in conflicts]
     if not any(path.startswith(_TESTED) for path in merged):
@@ -33,7 +33,7 @@ def check_what_merged(update: Update, tools: ProjectTools, report: Report, optio
             checks.problems += [each.sentence for each in found]
             there = [path for path in merged if path.startswith(_TESTED) and (copy / path).is_file()]
             tests = {each for path in there for each in update.tests_of(path)}
-            # All of them would say little more, and they run once the conflicts are resolved.
+            # The whole suite would show little more, and it runs once the conflicts are resolved.
             if tests := sorted(tests - {ALL} or tests):
                 checks.test(*(tests if len(tests) <= _MOST else [ALL]))
         checks.report_problems()

@@ -38,7 +38,7 @@ from tests.log_guard import watching
 # isort: split
 
 PROJECT = Path(__file__).parent.parent
-# Tests must not depend on the environment of the shell or the CI machine.
+# Tests must not depend on environment variables of the shell or the CI machine.
 for field in Settings.model_fields:
     os.environ.pop(field.upper(), None)
 
@@ -126,12 +126,12 @@ def _run_on_server(server: str, statement: str) -> None:
 
 @pytest.fixture(scope="session")
 def settings(database_url: str) -> Settings:
-    """Settings for tests, independent of the environment and `.env`."""
+    """Settings for tests, unaffected by environment variables and `.env`."""
     return make_settings(database_url=SecretStr(database_url))
 
 
 def make_settings(**values: object) -> Settings:
-    """Settings with *values*, whatever the environment contains."""
+    """Settings with *values*, whatever the environment variables are."""
     defaults: dict[str, object] = {
         "environment": "test",
         "secret_key": SecretStr(sha256(b"the secret of the tests").hexdigest()),
@@ -148,7 +148,7 @@ def make_settings(**values: object) -> Settings:
 
 
 def change_settings(settings: Settings, **changes: object) -> Settings:
-    """*settings* with *changes*."""
+    """A copy of *settings* with *changes*."""
     values = settings.model_dump(exclude_unset=True, exclude={"login_requires_verification"})
     return make_settings(**(values | changes))
 
@@ -176,7 +176,7 @@ async def started_app(settings: Settings, migrated: str) -> AsyncIterator[App]:
 
 @pytest.fixture
 async def app(started_app: App) -> AsyncIterator[App]:
-    """The application. Its tables and limits are cleared after each test."""
+    """The application. Its tables and rate limits are cleared after each test."""
     yield started_app
     await started_app.state.limiter.clear()
     async with started_app.state.db.session() as session:
@@ -186,7 +186,7 @@ async def app(started_app: App) -> AsyncIterator[App]:
 
 @pytest.fixture
 def db(app: App) -> Database:
-    """`async with db.session() as session:` commits at the end of the block."""
+    """`async with db.session() as session:` opens a session and commits at the end of the block."""
     return app.state.db
 
 

@@ -26,7 +26,7 @@ _OTHER_SIDE = ("httpx", "httpcore", "mail.log")
 
 
 class Lines(logging.Handler):
-    """The distinct texts that were logged."""
+    """The distinct messages that were logged."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -62,8 +62,8 @@ def lines_with(secrets: Iterable[str], lines: Iterable[str]) -> list[str]:
     """The *lines* that contain one of *secrets*."""
     lines = list(lines)
     text = "\n".join(lines)
-    # There are thousands of tokens. A token without spaces can only be in a word that is at least as long,
-    # and few words are.
+    # There are thousands of tokens. A token without spaces can only be part of a word that is at least as
+    # long, and there are few such words.
     words = "\n".join({word for word in text.split() if len(word) >= _LONG})
     leaked = {
         secret

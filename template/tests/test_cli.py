@@ -1,4 +1,4 @@
-"""The command line: what each command does, and that errors are explained."""
+"""The command line: what each command does, and how it explains errors."""
 
 import asyncio
 import json
@@ -66,7 +66,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def migrated(database: Path, migrated_file: Path) -> Path:
-    """The same, migrated."""
+    """The same database, migrated."""
     database.parent.mkdir()
     shutil.copy(migrated_file, database)
     return database
@@ -98,7 +98,7 @@ def set_environment(patch: pytest.MonkeyPatch, database: Path) -> None:
 
 
 def refusal(result: Result) -> str:
-    """The message that the command ended with."""
+    """The error message that the command ended with."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
@@ -106,7 +106,7 @@ def refusal(result: Result) -> str:
 
 
 def run_lines(run: Run, *arguments: str) -> list[str]:
-    """What the command prints, line by line."""
+    """The command's output, line by line."""
     result = run(*arguments)
     assert result.exit_code == 0, result.output
     return result.stdout.splitlines()
@@ -121,7 +121,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-# Commands of features
+# Features' commands
 
 BILLING = '''"""Send and print invoices.
 
@@ -282,7 +282,7 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.
 
 @pytest.fixture(scope="module")
 def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
-    """The same with an account, ada, and a superuser, root. Tests use copies of it."""
+    """The same database with an account, ada, and a superuser, root. Tests use copies of it."""
     path = tmp_path_factory.mktemp("cli") / "populated.db"
     shutil.copy(migrated_file, path)
     with pytest.MonkeyPatch.context() as patch:
@@ -291,7 +291,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
             CliRunner().invoke(
                 cli, ["users", "create", address, "--password-stdin", *options], input=PASSWORD
             )
-    # Closed, so that no journal is left beside the copied file.
+    # The engine is closed, so that no journal is left beside the copied file.
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM audit_events")
         connection.execute("DELETE FROM mail_outbox")

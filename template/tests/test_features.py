@@ -1,4 +1,4 @@
-"""Features are found automatically and installed after those that they require."""
+"""Features are found automatically and installed after the features that they require."""
 
 import importlib
 import sys

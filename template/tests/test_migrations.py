@@ -29,7 +29,7 @@ PROJECT = Path(__file__).parent.parent
 
 
 def execute[T](url: str, action: Callable[[Connection], T], **options: Any) -> T:
-    """The result of *action* for a connection to the database at *url*."""
+    """The result of calling *action* with a connection to the database at *url*."""
 
     async def run() -> T:
         engine = create_async_engine(url, **options)

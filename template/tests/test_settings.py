@@ -1,4 +1,4 @@
-"""Settings: their sources, the errors for invalid values, and that secrets are never shown."""
+"""Settings: their sources, the errors for invalid values, and the secrecy of secrets."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -46,20 +46,20 @@ def env_file(tmp_path: Path) -> Path:
 
 
 def problems(env_file: Path | None = None) -> list[str]:
-    """The lines of the error raised by loading."""
+    """The lines of the error message when loading fails."""
     with pytest.raises(SettingsError) as caught:
         load_settings(env_file)
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
 def problem_with(name: str, env_file: Path | None = None) -> str:
-    """The only problem, which must be about *name*."""
+    """The only reported problem, which must be about *name*."""
     (line,) = problems(env_file)
     assert line.startswith(f"{name}: ")
     return line
 
 
-# Where they come from
+# Where settings come from
 
 
 def test_development_needs_a_secret_key_and_nothing_else(environment: SetEnvironment):

@@ -1,4 +1,4 @@
-"""How a page looks: to axe, on a phone, in the dark. And whether its HTML is valid."""
+"""Checks pages with axe, on a phone and in dark mode, and checks whether their HTML is valid."""
 
 import gzip
 import json
@@ -25,7 +25,7 @@ options => axe.run(options).then(({violations, incomplete}) => {
 NEXT_FRAME = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 VIEWS = {
     "light": ("light", 1100, {}),
-    # Only colours differ in the dark.
+    # Dark mode changes only colours.
     "dark": ("dark", 1100, {"runOnly": ["color-contrast", "link-in-text-block"]}),
     "phone": ("light", 360, {}),
 }
@@ -34,25 +34,25 @@ HTML_VALIDATE = "html-validate@10.9.0"
 
 
 class Looker:
-    """Looks at pages in all views, and keeps a picture of each if *folder* is given."""
+    """Checks pages in all views, and saves a screenshot of each if *folder* is given."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._problems: list[str] = []
 
     def look(self, page: Page, name: str) -> None:
-        """Look at the page that is open."""
+        """Check the page that is open."""
         page.evaluate(AXE)
-        # So that no colour is on its way from one scheme to the other.
+        # So that no colour is still changing from one scheme to the other.
         page.add_style_tag(content="* { transition: none !important }")
         for view, (scheme, width, options) in VIEWS.items():
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": 800})
-            # Scripts hear of another scheme or width before the next frame.
+            # Scripts are notified of a new scheme or width before the next frame.
             page.evaluate(NEXT_FRAME)
             self._problems += [f"{name} ({view}): axe {each}"[:300] for each in page.evaluate(FIND, options)]
             if self._folder is not None:
-                # The whole documentation would be a picture of 20,000 lines.
+                # A screenshot of the whole documentation would have 20,000 lines.
                 page.screenshot(path=self._folder / f"{name}-{view}.png", full_page=name != "docs")
         page.set_viewport_size({"width": NARROWEST, "height": 800})
         width = page.evaluate("document.documentElement.scrollWidth")
@@ -60,7 +60,7 @@ class Looker:
             self._problems.append(f"{name} scrolls sideways: {width} px")
 
     def take_problems(self) -> list[str]:
-        """What was found since the last time."""
+        """The problems found since the last call."""
         problems, self._problems = self._problems, []
         return problems
 
@@ -70,7 +70,7 @@ def name_of(route: str) -> str:
 
 
 def pattern_of(path: str, routes: set[str]) -> str | None:
-    """The route of a page; a path without parameters before one with."""
+    """The route of a page. A path without parameters takes precedence."""
     for route in sorted(routes, key=lambda each: each.count("{")):
         if re.fullmatch(re.sub(r"\{\w+(?::\w+)?\}", "[^/]+", route), path):
             return route
@@ -78,7 +78,9 @@ def pattern_of(path: str, routes: set[str]) -> str | None:
 
 
 def crawl(client: httpx.Client, routes: set[str]) -> Iterator[tuple[str, str, str]]:
-    """Each page that links lead to or that has no parameter, once for its route: route, path and HTML."""
+    """One page per route, with its route, path and HTML: each page that links lead to or that has no
+    parameter.
+    """
     todo = ["/", "/docs", "/nothing-here", *sorted(each for each in routes if "{" not in each)]
     found: set[str] = set()
     while todo:
@@ -97,7 +99,7 @@ def crawl(client: httpx.Client, routes: set[str]) -> Iterator[tuple[str, str, st
 
 
 def html_validate() -> Path:
-    """The folder of html-validate, which is fetched once."""
+    """The folder of html-validate, which is downloaded once."""
     npm = shutil.which("npm") or missing("npm is not installed")
     folder = REPOSITORY / ".cache" / HTML_VALIDATE
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,7 +122,7 @@ def html_validate() -> Path:
 
 
 def invalid_html(tool: Path, folder: Path, rules: dict[str, str]) -> str:
-    """What html-validate says of the files in *folder*. Nothing if all are valid."""
+    """The problems that html-validate reports in the files in *folder*. Empty if all are valid."""
     config = folder.with_suffix(".json")
     config.write_text(
         json.dumps({"root": True, "extends": ["html-validate:standard"], "rules": rules}), "utf-8"

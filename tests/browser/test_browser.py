@@ -1,8 +1,10 @@
-"""The pages in a browser: every flow with JavaScript on and off, every page in light, dark and on a phone.
+"""The pages in a browser: every flow with and without JavaScript, every page in light mode, dark mode and on
+a phone.
 
-Playwright drives the Chromium of the system. The flows run on SQLite with JavaScript and on PostgreSQL
-without: neither knows of the other, so the other two pairs would find nothing more. Every page is looked at
-on SQLite only, because the database does not change how it looks. SCREENSHOTS=folder keeps a picture of each.
+Playwright drives the system's Chromium. The flows run on SQLite with JavaScript and on PostgreSQL without.
+The database and JavaScript are independent, so the other two combinations would find nothing more. The look
+of every page is checked only on SQLite, because it does not depend on the database. SCREENSHOTS=folder saves
+a screenshot of each page.
 """
 
 import json
@@ -23,7 +25,7 @@ from visitor import Site, Visitor
 ADMINISTRATOR, USER = "admin@example.com", "ada.lovelace@example.com"
 SAMPLE_PASSWORD = "only for development"
 PASSWORD = "a horse of the tests"
-# A busy machine may take long, and a step ends as soon as it can.
+# A busy machine may need this long. Steps end as soon as they can.
 PATIENCE = 60_000
 AS_A_BROWSER = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 MAIL_FRAMES = {"/dev/mailbox/{mail_id}/html", "/dev/mails/{name}/html"}
@@ -64,7 +66,9 @@ async def prepare():
 seed()
 asyncio.run(prepare())
 """
-"""Adds the sample data, sets mails aside, which takes their worker hours, and prints the paths of pages."""
+"""Adds the sample data, sets e-mails aside (which would take the worker hours), and prints the paths of
+pages.
+"""
 
 pytestmark = pytest.mark.minutes
 
@@ -90,7 +94,7 @@ def project(render: Render, python: Path) -> Path:
 def site(
     request: pytest.FixtureRequest, project: Path, python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """The project in development with sample data, served. One for each database."""
+    """A served project in development with sample data, for each database."""
     port, server = free_port(), None
     database = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('data') / 'app.db'}"
     if request.param == "postgresql":
@@ -118,7 +122,7 @@ def site(
 
 
 def add_profile(project: Path) -> None:
-    """Give accounts a display name, as `docs/extending-the-user-model.md` says."""
+    """Give accounts a display name, as described in `docs/extending-the-user-model.md`."""
     page = (REPOSITORY / "docs" / "extending-the-user-model.md").read_text("utf-8")
     run("git", "init", "--quiet", cwd=project)
     for diff in re.findall(r"^```diff\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
@@ -131,7 +135,7 @@ def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium") or missing("chromium is not installed")
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        # Without a graphics card, imitating one takes longer than drawing.
+        # Without a graphics card, emulating one takes longer than software rendering.
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
@@ -142,7 +146,7 @@ type Visit = Callable[[], Visitor]
 
 @pytest.fixture
 def visit(site: Site, chromium: Browser) -> Iterator[Visit]:
-    """`visit()`: somebody with a browser of their own, whose JavaScript is on or off."""
+    """`visit()`: a visitor with a separate browser, whose JavaScript is on or off."""
     visitors: list[Visitor] = []
 
     def begin() -> Visitor:
@@ -467,14 +471,14 @@ def test_a_mail_that_was_set_aside_is_sent_again_or_deleted(administrator: Visit
     administrator.sees_no("Drop me")
 
 
-# How pages look
+# The look of pages
 
 ON_SQLITE = pytest.mark.parametrize("site", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module")
 def looker() -> Looker:
-    """Keeps pictures in the folder that SCREENSHOTS names, if there is one."""
+    """Saves screenshots in the folder that SCREENSHOTS names, if it is set."""
     if "SCREENSHOTS" not in os.environ:
         return Looker(None)
     folder = Path(os.environ["SCREENSHOTS"])
@@ -483,14 +487,14 @@ def looker() -> Looker:
 
 
 def open_visitor(site: Site, chromium: Browser) -> Visitor:
-    """Somebody whose pages axe can be put into."""
+    """A visitor into whose pages axe can be injected."""
     context = chromium.new_context(base_url=site.url, bypass_csp=True)
     context.set_default_timeout(PATIENCE)
     return Visitor(site, context)
 
 
 def client_of(visitor: Visitor) -> httpx.Client:
-    """What asks for pages with the login of the visitor, and is faster."""
+    """A client that requests pages in the visitor's session and is faster than the browser."""
     cookies = {each["name"]: each["value"] for each in visitor.context.cookies()}
     return httpx.Client(base_url=visitor.site.url, cookies=cookies, headers=AS_A_BROWSER)
 
@@ -521,13 +525,13 @@ def test_every_page_that_a_link_leads_to_can_be_read_by_all(
     problems = looker.take_problems()
     assert not problems, "\n".join(problems)
     if email == ADMINISTRATOR:
-        # The last part of the mailbox is for its script, and others are seen without a login only.
+        # The last part of the mailbox is for its script. The others are visible only without a login.
         assert site.routes - set(found) <= {"/dev/mailbox/newest", "/login"}
 
 
 @ON_SQLITE
 def test_every_page_of_a_flow_can_be_read_by_all(site: Site, chromium: Browser, looker: Looker, account: str):
-    """The pages that only a mailed link or a form that was refused leads to."""
+    """The pages that can be reached only through an e-mailed link or a rejected form."""
     eve = open_visitor(site, chromium)
 
     def see(text: str, name: str) -> None:
@@ -620,7 +624,7 @@ def test_the_html_of_every_page_is_valid(site: Site, tmp_path: Path):
 
     problems = [
         invalid_html(tool, tmp_path / "pages", {}),
-        # Outlook on Windows knows no other layout than tables with these attributes.
+        # Outlook on Windows supports no other layout than tables with these attributes.
         invalid_html(tool, tmp_path / "mails", {"no-deprecated-attr": "off"}),
     ]
 

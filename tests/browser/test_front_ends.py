@@ -1,4 +1,4 @@
-"""The code of docs/front-ends.md, in pages of another origin than the application's."""
+"""The code in docs/front-ends.md, on pages whose origin differs from the application's."""
 
 import re
 import threading
@@ -48,7 +48,7 @@ class Silent(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def front_end(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
-    """Port and folder of a server of files."""
+    """The port and folder of a file server."""
     folder = tmp_path_factory.mktemp("front-end")
     (folder / "index.html").write_text("<!doctype html><title>Front end</title>")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(folder)))
@@ -64,7 +64,9 @@ def front_end(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, P
 def api(
     front_end: tuple[int, Path], compiled: Render, python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The application at localhost, with an account. Pages at localhost and at 127.0.0.1 may call it."""
+    """The application at localhost, with an account. Pages at localhost and 127.0.0.1 may send requests to
+    it.
+    """
     port, (front_port, folder) = free_port(), front_end
     url, project = f"http://localhost:{port}", compiled()
     data = tmp_path_factory.mktemp("data")
@@ -116,7 +118,7 @@ def test_a_front_end_of_another_site_uses_access_tokens(page: Page, front_end: t
 
 
 def test_many_requests_at_once_refresh_the_access_token_once(page: Page, front_end: tuple[int, Path]):
-    """It lasts a second here."""
+    """An access token lasts a second here."""
     refreshed = []
     page.on("request", lambda request: refreshed.append(request.method) if "refresh" in request.url else None)
     page.goto(f"http://127.0.0.1:{front_end[0]}/")

@@ -1,4 +1,4 @@
-"""Passkeys in Chromium, whose virtual authenticator plays a phone (DevTools protocol, domain WebAuthn)."""
+"""Passkeys in Chromium, whose virtual authenticator acts as a phone (DevTools protocol, WebAuthn domain)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -44,7 +44,7 @@ def python(project: Path) -> Path:
 
 
 class Phone:
-    """The authenticator of one visitor."""
+    """One visitor's authenticator."""
 
     def __init__(self, visitor: Visitor) -> None:
         self._devtools = visitor.context.new_cdp_session(visitor.page)
@@ -59,7 +59,7 @@ class Phone:
 
 @pytest.fixture
 def local(site: Site) -> Site:
-    """The site under a name: browsers refuse passkeys at an IP address."""
+    """The site under a host name: browsers reject passkeys at an IP address."""
     return replace(site, url=site.url.replace("127.0.0.1", "localhost"))
 
 

@@ -1,6 +1,6 @@
-"""The pages of second factors in a browser, in a project with authenticator apps.
+"""The second factor pages in a browser, in a project with authenticator apps.
 
-The flows run with and without JavaScript, as those of `test_browser.py`, whose fixtures these tests share.
+The flows run with and without JavaScript, like those in `test_browser.py`, whose fixtures these tests share.
 """
 
 import re
@@ -31,7 +31,9 @@ pytestmark = pytest.mark.minutes
 PAGE = "/account/second-factors"
 CODE = "import sys, time; from pyotp import TOTP; print(TOTP(sys.argv[1]).at(time.time() + int(sys.argv[2])))"
 STEP = 30
-"""Seconds. A code is accepted once, so a test that gives a second one gives that of the next step."""
+"""The time step in seconds. A code is accepted only once, so a test that needs a second code uses that of the
+next step.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def begin_to_set_up(visitor: Visitor, email: str) -> str:
 
 
 def finish(visitor: Visitor, code: str) -> list[str]:
-    """Give the first code. Returns the recovery codes."""
+    """Enter the first code. Returns the recovery codes."""
     visitor.fill(code=code)
     visitor.press("Finish")
     visitor.sees("They are never shown again.")

@@ -1,4 +1,4 @@
-"""Somebody with a browser of their own, who reads what a page says and presses its buttons."""
+"""A visitor with a separate browser, who reads pages and presses their buttons."""
 
 import re
 from collections.abc import Callable
@@ -10,24 +10,24 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 @dataclass
 class Site:
-    """A project that is served, in development and with sample data."""
+    """A served project in development, with sample data."""
 
     url: str
     routes: set[str]
-    """The paths of its pages, as the application has them."""
+    """The paths of the application's pages."""
     has_script: bool
-    """Whether JavaScript is on in the browsers of its visitors."""
+    """Whether JavaScript is on in the visitors' browsers."""
 
 
 class Visitor:
-    """Opens pages and sends forms. Each step waits for what it leads to, never for a time."""
+    """Opens pages and sends forms. Each step waits for its result, never for a fixed time."""
 
     def __init__(self, site: Site, context: BrowserContext) -> None:
         self.site = site
         self.context = context
         self.page = self._watched(context.new_page())
         self.complaints: list[str] = []
-        """What the browser's console says of scripts that failed and of what the policy refused."""
+        """Errors in the browser's console: failed scripts, and content that the security policy blocked."""
 
     def _watched(self, page: Page) -> Page:
         def note(message: ConsoleMessage) -> None:
@@ -46,7 +46,7 @@ class Visitor:
             self.page.fill(f"main [name={name}]", value)
 
     def press(self, button: str) -> None:
-        """Press the only button whose name begins with these words."""
+        """Press the only button whose name starts with these words."""
         self.page.get_by_role("button", name=re.compile(f"^{re.escape(button)}")).click()
 
     def follow(self, link: str) -> None:
@@ -70,9 +70,10 @@ class Visitor:
         self.sees("You are logged in.")
 
     def open_mail(self, to: str, subject: str) -> None:
-        """Open the mail in the mailbox of development once it is there, and press the button in it.
+        """Wait for the e-mail in the development mailbox, open it, and press its button.
 
-        With JavaScript the list shows a new mail by itself, without JavaScript when it is opened again.
+        With JavaScript, the list shows a new e-mail automatically. Without JavaScript, it must be opened
+        again.
         """
         self.open("/dev/mailbox")
         entries = self.page.locator("#mails a").filter(has_text=subject)

@@ -34,8 +34,8 @@ def before_load_schema(context, document):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Every second valid request carries real credentials: a password, a link, a token. Generated ones are
-    refused by the first check, so later code would not be reached.
+    """Every second valid request contains real credentials: a password, a link, a token. The first check
+    rejects generated credentials, so later code would not be reached.
     """
     if case.meta is None or not case.meta.generation.mode.is_positive or next(_turns) % 2:
         return
@@ -63,7 +63,7 @@ def related_records(case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Which failures count. Exceptions are documented by the application."""
+    """Decides which failures count. The application documents the exceptions."""
     return not (is_refused_by_a_rule(failure, case, response) or is_of_another_route(failure, case))
 
 

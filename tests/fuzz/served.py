@@ -1,8 +1,8 @@
 """The application as served by tests/test_fuzz.py, with changes that no setting can make.
 
 Hashing costs almost nothing, no rate limit applies, and two extra routes provide what a user would have: a
-login, whatever the last request did to the previous one, and a link that still works. They are not in the
-document, so only the application itself is fuzzed.
+login, whatever the last request did to the previous one, and a link that still works. The extra routes are
+not in the OpenAPI document, so only the application itself is fuzzed.
 """
 
 import os
@@ -26,7 +26,7 @@ _cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 class Account(msgspec.Struct):
-    """What the owner of an account knows or finds in the mailbox, named like the request fields."""
+    """The values that an account's owner knows or finds in the mailbox, keyed by the request fields."""
 
     user_id: str
     email: str
@@ -85,7 +85,7 @@ async def make_account(request: Request, kind: str, users: Users, db: Db) -> Acc
 
 
 async def make_dead_mail(db: Db) -> int:
-    """The id of a mail that could not be sent."""
+    """The id of an e-mail that could not be sent."""
     await app.state.mail.for_session(db).send(
         EmailMessage("Hello", to=["ada@example.com"], text_body="Hello")
     )

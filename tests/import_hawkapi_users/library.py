@@ -1,7 +1,7 @@
-"""An application on the library hawkapi-users, for `tests/test_import_hawkapi_users.py`.
+"""An application on the hawkapi-users library, for `tests/test_import_hawkapi_users.py`.
 
-`python library.py URL TABLE register [--own]` makes tables and accounts and prints the accounts;
-`python library.py URL TABLE login` prints the status of each one's login.
+`python library.py URL TABLE register [--own]` creates tables and accounts and prints the accounts; `python
+library.py URL TABLE login` prints the status of each one's login.
 """
 
 import asyncio

@@ -1,4 +1,6 @@
-"""Pytest plugin (`-p tests.documented_errors`): every error response has a code that its route documents."""
+"""Pytest plugin (`-p tests.documented_errors`): checks that every error response has a code that its route
+documents.
+"""
 
 import json
 import re

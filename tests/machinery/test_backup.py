@@ -1,4 +1,4 @@
-"""`app db backup` and `app db restore`: complete, of one moment, and not in the way of an application."""
+"""`app db backup` and `app db restore`: complete and consistent, without disturbing a running application."""
 
 import sqlite3
 import stat
@@ -21,7 +21,7 @@ type Db = Callable[..., Result]
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated database with a setting of its own: a user."""
+    """A migrated database. Its table `numbers` contains 1."""
     file = tmp_path_factory.mktemp("template") / "app.db"
     upgrade_to_heads(make_settings(database_url=f"sqlite+aiosqlite:///{file}"))
     execute(file, "CREATE TABLE numbers (number INTEGER)", "INSERT INTO numbers VALUES (1)")
@@ -30,7 +30,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def database(template: Path, tmp_path: Path) -> Path:
-    """The application's database, which has the number 1."""
+    """The application's database. Its table `numbers` contains 1."""
     folder = tmp_path / "data"
     folder.mkdir()
     file = folder / "app.db"
@@ -41,7 +41,7 @@ def database(template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Where a backup goes."""
+    """The path for a backup."""
     folder = tmp_path / "copies"
     folder.mkdir()
     return folder / "copy.db"
@@ -49,7 +49,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def db(database: Path, monkeypatch: pytest.MonkeyPatch) -> Db:
-    """`db("backup", path)`: the command in this process."""
+    """`db("backup", path)`: run the command in this process."""
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     monkeypatch.setenv("ENVIRONMENT", "test")
@@ -65,7 +65,7 @@ def db(database: Path, monkeypatch: pytest.MonkeyPatch) -> Db:
 
 @pytest.fixture
 def running(database: Path) -> Iterator[sqlite3.Connection]:
-    """A connection as the application has them."""
+    """A connection like the application's."""
     with closing(sqlite3.connect(database, isolation_level=None, timeout=1)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("INSERT INTO numbers VALUES (2)")
@@ -123,7 +123,7 @@ def test_a_backup_has_what_is_only_in_the_log_beside_the_database(
 def test_writers_go_on_and_do_not_begin_the_copy_anew(
     db: Db, database: Path, running: sqlite3.Connection, copy: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Somebody writes after each step of the copy. It is of the moment at which it began."""
+    """Another connection writes after each step of the copy. The copy contains the data as of its start."""
     steps: list[int] = []
 
     class Watched(sqlite3.Connection):
@@ -230,7 +230,7 @@ def test_a_missing_database_is_restored(db: Db, database: Path, copy: Path):
 def test_a_damaged_database_is_replaced_with_the_log_beside_it(
     db: Db, database: Path, running: sqlite3.Connection, copy: Path
 ):
-    """A log that stays would be applied to the restored database."""
+    """A leftover write-ahead log would be applied to the restored database."""
     log = database.with_name("app.db-wal")
     content = log.read_bytes()
     running.close()
@@ -246,7 +246,7 @@ def test_a_damaged_database_is_replaced_with_the_log_beside_it(
 
 
 def test_the_mode_of_the_database_stays(db: Db, database: Path, copy: Path):
-    """A group that the database is shared with can read it afterwards, too. Others cannot."""
+    """A group that shares the database can still read it afterwards. Others cannot."""
     db("backup", copy)
     database.chmod(0o664)
 

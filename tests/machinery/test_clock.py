@@ -23,7 +23,7 @@ TICK = timedelta(microseconds=1)
 
 
 class Tables(DeclarativeBase):
-    """Tables of these tests only, invisible to migrations and other tests."""
+    """Tables for these tests only, invisible to migrations and other tests."""
 
 
 class Event(Tables):

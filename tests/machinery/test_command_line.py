@@ -1,4 +1,4 @@
-"""The command line in detail: processes, errors, commands of features, unusual input."""
+"""The command line in detail: processes, errors, features' commands, unusual input."""
 
 import asyncio
 import fcntl
@@ -64,7 +64,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def migrated(database: Path, migrated_file: Path) -> Path:
-    """The same, migrated."""
+    """The same database, migrated."""
     database.parent.mkdir()
     shutil.copy(migrated_file, database)
     return database
@@ -72,7 +72,7 @@ def migrated(database: Path, migrated_file: Path) -> Path:
 
 @pytest.fixture
 def run(database: Path) -> Run:
-    """`run("users", "list", stdin="...")`: the command in this process."""
+    """`run("users", "list", stdin="...")`: run the command in this process."""
 
     def invoke(*arguments: str, stdin: str = "") -> Result:
         return CliRunner().invoke(cli, arguments, input=stdin)
@@ -93,7 +93,7 @@ def set_environment(patch: pytest.MonkeyPatch, database: Path) -> None:
 
 
 def refusal(result: Result) -> str:
-    """The message that the command ended with."""
+    """The error message that the command ended with."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
@@ -114,7 +114,7 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @contextmanager
 def running(*arguments: str, cwd: Path = PROJECT) -> Iterator[subprocess.Popen[str]]:
-    """A process that is killed at the end of the block in any case."""
+    """A process that is always killed at the end of the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", *arguments],
         cwd=cwd,
@@ -248,7 +248,7 @@ def test_incorrect_usage_is_explained_with_exit_code_2(run: Run, arguments: list
     assert run(*arguments).exit_code == 2
 
 
-# Commands of features
+# Features' commands
 
 BILLING = '''"""Send and print invoices.
 
@@ -457,7 +457,7 @@ def test_downgrade_and_upgrade_restore_the_schema(run: Run, migrated: Path):
 def before_languages(
     request: pytest.FixtureRequest, run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str], object]]:
-    """Runs SQL in a database without the migration that adds the language of a user."""
+    """Runs SQL in a database without the migration that adds a user's language."""
     url = f"sqlite+aiosqlite:///{migrated}"
     if request.param == "postgresql":
         if "TEST_DATABASE_URL" not in os.environ:
@@ -605,7 +605,7 @@ def test_an_invalid_user_is_refused(run: Run, migrated: Path, email: str, passwo
 
 
 def test_a_user_can_be_created_while_redis_is_down(run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch):
-    """Limits are for strangers: no command waits for one."""
+    """Rate limits are for strangers: no command waits for one."""
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
 
     assert run(*CREATE_ADA, stdin=PASSWORD).exit_code == 0
@@ -685,7 +685,7 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.
 
 @pytest.fixture(scope="module")
 def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
-    """The same with an account, ada, and a superuser, root. Tests use copies of it."""
+    """The same database with an account, ada, and a superuser, root. Tests use copies of it."""
     path = tmp_path_factory.mktemp("cli") / "populated.db"
     shutil.copy(migrated_file, path)
     with pytest.MonkeyPatch.context() as patch:
@@ -694,7 +694,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
             CliRunner().invoke(
                 cli, ["users", "create", address, "--password-stdin", *options], input=PASSWORD
             )
-    # Closed, so that no journal is left beside the copied file.
+    # The engine is closed, so that no journal is left beside the copied file.
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM audit_events")
         connection.execute("DELETE FROM mail_outbox")
@@ -703,7 +703,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
 
 @pytest.fixture
 def populated(database: Path, populated_file: Path) -> Path:
-    """The database of this test, with the accounts ada and root."""
+    """This test's database, with the accounts ada and root."""
     database.parent.mkdir()
     shutil.copy(populated_file, database)
     return database
@@ -711,7 +711,7 @@ def populated(database: Path, populated_file: Path) -> Path:
 
 @pytest.fixture
 def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
-    """`query("SELECT …")`: rows from the database of this test."""
+    """`query("SELECT …")`: rows from this test's database."""
 
     def rows(statement: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(database)) as connection:
@@ -722,7 +722,7 @@ def query(database: Path) -> Callable[[str], list[tuple[Any, ...]]]:
 
 @pytest.fixture
 def log_in(populated: Path) -> Callable[..., str]:
-    """`log_in("ada@example.com", FIREFOX)`: begin a session; the token of its client."""
+    """`log_in("ada@example.com", FIREFOX)`: start a session. Returns its client's token."""
 
     def begin(email: str, user_agent: str = FIREFOX) -> str:
         async def run() -> str:
@@ -951,7 +951,7 @@ def test_several_processes_need_redis_in_production(run: Run):
 def test_one_process_or_redis_is_accepted_in_production(
     run: Run, monkeypatch: pytest.MonkeyPatch, workers: str, url: str
 ):
-    """It gets as far as connecting to the database, which does not exist."""
+    """The command gets as far as connecting to the database, which does not exist."""
     monkeypatch.setenv("REDIS_URL", url)
 
     sentence = refusal(run("serve", "--workers", workers, "--port", str(free_port())))
@@ -1044,7 +1044,9 @@ HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 def received_until_closed(port: int, sent: bytes) -> bytes:
-    """What the server sends to a client that sends only this. Raises if the connection stays open."""
+    """The bytes that the server sends to a client that sends only these bytes. Raises if the connection stays
+    open.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(sent)
         # A server that closes before it has read everything may reset the connection.
@@ -1055,7 +1057,7 @@ def received_until_closed(port: int, sent: bytes) -> bytes:
 
 @pytest.mark.usefixtures("bytecode")
 def test_serve_closes_silent_connections(migrated: Path, monkeypatch: pytest.MonkeyPatch):
-    """Checklist 40; CWE-400: otherwise a few hundred would use up all file descriptors."""
+    """Checklist 40; CWE-400: otherwise a few hundred connections would use up all file descriptors."""
     monkeypatch.setenv("HEADER_TIMEOUT", "0.5")
     port = free_port()
     with running("serve", "--port", str(port)):
@@ -1130,7 +1132,7 @@ def test_the_worker_announces_itself_and_stops_on_a_signal(migrated: Path):
 
 
 def line_with(process: subprocess.Popen[str], text: str, *, loggers: str = "") -> str:
-    """The next line that contains *text*. All lines before it are of *loggers*."""
+    """The next line that contains *text*. All lines before it come from *loggers*."""
     assert process.stdout is not None
     for line in process.stdout:
         if text in line:
@@ -1254,7 +1256,7 @@ def test_a_worker_that_is_stopped_while_it_starts_succeeds(
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project as cloned from git: without `.env` and database."""
+    """The project as cloned from git, without `.env` and without a database."""
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     ignored = shutil.ignore_patterns("__pycache__")

@@ -1,4 +1,4 @@
-"""`app db copy-to`: all data arrives as it was, in both directions, or nothing does."""
+"""`app db copy-to`: all data arrives unchanged, in both directions, or none does."""
 
 import asyncio
 import json
@@ -55,7 +55,7 @@ INDEXED = sa.Table(
 )
 FULL: dict[str, Any] = {
     "id": 1,
-    # A row that comes later.
+    # A row that is written later.
     "parent_id": 2,
     "name": "Zoë 🦅",
     "is_fragile": True,
@@ -129,7 +129,7 @@ def prepared(
 
 
 def migrate(settings: Settings) -> None:
-    """As if the project's migrations made the two tables."""
+    """As if the project's migrations created the two tables."""
     upgrade_to_heads(settings)
     run(settings.database_url.get_secret_value(), METADATA.create_all, text("SELECT 1"))
 
@@ -158,7 +158,7 @@ def make_database(
 
 @pytest.fixture
 def kind(database_url: str) -> str:
-    """Of the new database: that of the tests. The old one is SQLite."""
+    """The kind of the new database: that of the tests. The old one is SQLite."""
     return "sqlite" if database_url.startswith("sqlite") else "postgresql"
 
 
@@ -186,7 +186,7 @@ def new(kind: str, make_database: MakeDatabase) -> str:
 
 @pytest.fixture
 def copy_to(monkeypatch: pytest.MonkeyPatch) -> CopyTo:
-    """`copy_to(old, new)`: the command in this process."""
+    """`copy_to(old, new)`: run the command in this process."""
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     monkeypatch.setenv("ENVIRONMENT", "test")
@@ -202,7 +202,7 @@ def copy_to(monkeypatch: pytest.MonkeyPatch) -> CopyTo:
 
 
 def refusal(result: Result) -> str:
-    """The message that the command ended with."""
+    """The error message that the command ended with."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit), result.exception
     return result.stderr
@@ -242,7 +242,7 @@ def test_json_null_is_not_null(copy_to: CopyTo, old: str, new: str):
 
 
 def test_the_way_back(copy_to: CopyTo, old: str, new: str, make_database: MakeDatabase):
-    """What goes to PostgreSQL comes back, with the same checksums."""
+    """Data copied to PostgreSQL and back has the same checksums."""
     there = copy_to(old, new)
     back = make_database("sqlite")
 
@@ -372,7 +372,7 @@ def test_a_row_that_cannot_be_read_leaves_nothing(copy_to: CopyTo, old: str, new
 
 
 def test_rows_that_differ_leave_nothing(copy_to: CopyTo, old: str, new: str, monkeypatch: pytest.MonkeyPatch):
-    """Whatever the reason is."""
+    """This holds whatever the reason is."""
     adapted = copying._adapted
     monkeypatch.setattr(
         copying, "_adapted", lambda value, kind: "Eve" if value == FULL["name"] else adapted(value, kind)

@@ -1,4 +1,4 @@
-"""The DATABASE_URL that hosting providers hand out is accepted as it is."""
+"""The DATABASE_URL that hosting providers hand out is accepted unchanged."""
 
 import asyncio
 from hashlib import sha256
@@ -13,7 +13,7 @@ from app.settings_checks.pooler import allow_poolers
 
 SCHEME = "postgresql+asyncpg://"
 PRIVATE = {"plaintext_hosts": "dpg-abc123-a,postgres.railway.internal,my-db.flycast"}
-"""Hosts without TLS, in the private network of the provider."""
+"""Hosts without TLS, in the provider's private network."""
 
 
 def accepted(url: str, **changes: object) -> str:
@@ -113,7 +113,7 @@ class NotConnected(Exception):
 
 
 def options_for_asyncpg(query: str) -> dict[str, Any]:
-    """What asyncpg is called with for a URL with this *query*."""
+    """The arguments with which asyncpg is called for a URL with this *query*."""
     engine = create_async_engine(accepted(f"postgresql://u:p@127.0.0.1/app{query}"))
     seen: dict[str, Any] = {}
 

@@ -56,7 +56,7 @@ def on_postgresql(db: Database) -> None:
 
 @pytest.fixture
 def logged() -> Callable[[logging.Formatter, BaseException], str]:
-    """`logged(formatter, error)`: the lines of the log with the whole traceback."""
+    """`logged(formatter, error)`: the log lines, with the whole traceback."""
 
     def line(formatter: logging.Formatter, error: BaseException) -> str:
         return formatter.format(
@@ -93,7 +93,7 @@ async def test_the_debug_response_has_no_values_of_a_refused_row(build_app: Buil
     async with make_client(app) as client:
         answer = await client.post("/orders")
 
-    # Clients can fix a duplicate value; all other errors are our defects.
+    # Clients can fix a duplicate value. All other errors are our bugs.
     told = (
         (409, "already taken", "unique constraint")
         if row["email"] == VALUE

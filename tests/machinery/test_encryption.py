@@ -1,4 +1,6 @@
-"""Connections that leave this machine require TLS in production (ASVS 12.3.1) and use it when told to."""
+"""Connections that leave this machine require TLS in production (ASVS 12.3.1), and elsewhere use it if
+configured.
+"""
 
 import socket
 import struct
@@ -35,7 +37,7 @@ def production(**changes: object) -> Settings:
 
 
 def refusal(**changes: object) -> str:
-    """The only message with which production is refused."""
+    """The only error message with which production refuses to start."""
     with pytest.raises(ValidationError) as caught:
         production(**changes)
     [error] = caught.value.errors()
@@ -43,7 +45,7 @@ def refusal(**changes: object) -> str:
     return error["msg"]
 
 
-# What production refuses
+# What production rejects
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ def test_every_host_of_a_database_url_is_checked(url: str, hosts: list[str]):
 
 
 class ServerWithoutTLS:
-    """A fake PostgreSQL server that refuses TLS and records what it receives."""
+    """A fake PostgreSQL server that declines TLS and records everything that it receives."""
 
     def __init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -227,7 +229,7 @@ class ServerWithoutTLS:
                 self.received.append(connection.recv(65_536))
 
     def all_received(self) -> set[bytes]:
-        """Everything clients have sent; they must have disconnected."""
+        """Everything that clients sent. They must have disconnected."""
         self.close()
         return set(self.received)
 

@@ -78,11 +78,11 @@ FIELD_CODES = {
     "password_too_short",
     "taken",
 }
-"""Codes of the entries in `errors`. An entry may also have the code of the response."""
+"""Codes of the entries in `errors`. An entry may also have the response's code."""
 
 
 def nodes_of_source() -> Iterator[ast.AST]:
-    """All modules except the pages, whose errors are pages."""
+    """All modules except those of the pages, whose errors are pages."""
     folder = Path(package.__path__[0])
     for path in sorted(set(folder.rglob("*.py")) - set(folder.glob("pages/**/*.py"))):
         yield from ast.walk(ast.parse(path.read_text("utf-8")))

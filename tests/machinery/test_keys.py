@@ -1,4 +1,4 @@
-"""The keys of a purpose: those of earlier secrets accept, and make nothing."""
+"""The keys of a purpose: the keys of earlier secrets only verify and decrypt."""
 
 import pytest
 

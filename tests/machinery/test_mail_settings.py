@@ -1,4 +1,4 @@
-"""MAIL_BACKEND is checked at start: what it needs is there, and no key is shown."""
+"""MAIL_BACKEND is checked at startup: its required settings are present, and no key is shown."""
 
 import importlib.util
 

@@ -1,4 +1,4 @@
-"""Migrations of the template: new revisions, SQLite's copying of tables, data of the first release."""
+"""The template's migrations: new revisions, SQLite's copying of tables, and data of the first release."""
 
 import asyncio
 import shutil
@@ -35,7 +35,7 @@ PROJECT = Path(__file__).parent.parent
 
 
 def execute[T](url: str, action: Callable[[Connection], T], **options: Any) -> T:
-    """What *action* returns for a connection to the database at *url*."""
+    """The result of calling *action* with a connection to the database at *url*."""
 
     async def run() -> T:
         engine = create_async_engine(url, **options)
@@ -103,7 +103,7 @@ def revise(config: Config, message: str, **options: Any) -> Script:
 def test_the_sql_can_be_printed_before_it_runs(config: Config, empty_database: str) -> None:
     config.output_buffer = StringIO()
 
-    # Only those of the features: for more than a new column SQLite needs the database itself.
+    # Only the features' revisions: for more than a new column, SQLite needs the database itself.
     command.upgrade(config, "users@head", sql=True)
 
     assert "CREATE TABLE users" in config.output_buffer.getvalue()
@@ -321,7 +321,7 @@ def test_accounts_are_kept_by_downgrades(config: Config, first_release: str) -> 
     assert orders(first_release) == ["1", "2"]
 
 
-# The outbox, with a mail of the first release
+# The outbox, with an e-mail of the first release
 
 MAIL = {
     "id": 7,
@@ -335,7 +335,7 @@ MAIL = {
 
 
 def stored_mail(url: str) -> dict[str, Any]:
-    """The only mail, with the columns of the first release."""
+    """The only e-mail, with the columns of the first release."""
     columns = [Base.metadata.tables["mail_outbox"].c[name] for name in MAIL]
     found = execute(url, lambda connection: dict(connection.execute(select(*columns)).mappings().one()))
     times = {name: found[name].replace(tzinfo=UTC) for name in ("next_attempt_at", "created_at")}

@@ -39,7 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("app.cli.server._refuse_a_taken_port", lambda *_: None)
     monkeypatch.setattr("app.mail.build_worker", lambda *_: SimpleNamespace(run=nothing))
     monkeypatch.setattr("app.tasks.run", nothing)
-    # Otherwise it would write to this run's output, which is closed in the next test.
+    # Otherwise the log would go to this test's output, which is closed in the next test.
     monkeypatch.setattr("app.logs.configure", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     Path(".env").write_text("ENVIRONMENT=test\n")
@@ -145,7 +145,7 @@ def test_a_file_system_without_modes_causes_a_warning(run: Run, monkeypatch: pyt
 def test_owner_permissions_and_a_chosen_group_are_kept(
     run: Run, monkeypatch: pytest.MonkeyPatch, group: str, before: int, after: int
 ):
-    """A service may read files of an administrator through its group."""
+    """A service may read an administrator's files through its group."""
     groups = {"own": Path(".env").stat().st_gid, "another": Path(".env").stat().st_gid + 1}
     monkeypatch.setattr(os, "getegid", lambda: groups[group])
     Path(".env").chmod(before)

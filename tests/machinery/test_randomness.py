@@ -1,4 +1,4 @@
-"""Which secrets count as random; random ones are never refused (ASVS 11.5.1)."""
+"""Which secrets count as random. Random secrets are never rejected (ASVS 11.5.1)."""
 
 import base64
 import random

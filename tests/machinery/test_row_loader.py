@@ -1,4 +1,4 @@
-"""Objects loaded without the ORM's loaders equal those loaded with them."""
+"""Objects loaded without the ORM's loaders equal objects loaded with them."""
 
 from collections.abc import AsyncIterator
 
@@ -12,7 +12,7 @@ from app.users import User, UserSession
 
 
 class Tables(DeclarativeBase):
-    """Tables of these tests only."""
+    """Tables for these tests only."""
 
 
 class Author(Tables):

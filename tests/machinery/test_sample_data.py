@@ -1,4 +1,4 @@
-"""`app db seed`: what it adds, on both databases."""
+"""`app db seed`: the data that it adds, on both databases."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Scheduled tasks: when they are due, and that of all processes one runs them."""
+"""Scheduled tasks: when they are due, and that only one process runs each of them."""
 
 import asyncio
 import sys
@@ -24,7 +24,7 @@ MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
-# When
+# When tasks are due
 
 
 def task(expression: str, zone: str = "UTC") -> ScheduledTask:
@@ -87,7 +87,7 @@ def test_a_function_that_blocks_is_refused():
 
 @pytest.fixture
 def tasks_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """`tasks_module(source)`: a feature `almanac` with this module `tasks`."""
+    """`tasks_module(source)`: a feature `almanac` whose `tasks` module has this source."""
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
 
     def make(source: str) -> None:
@@ -141,14 +141,14 @@ class Clock:
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time. `at.now += HOUR`"""
+    """The current time, which tests change: `at.now += HOUR`."""
     time = Clock()
     monkeypatch.setattr(clock, "now", lambda: time.now)
     return time
 
 
 class Work:
-    """What the task does: counts its runs, fails with *errors*, and waits while it is `held`."""
+    """The task's work: it counts its runs, fails with *errors*, and waits while it is `held`."""
 
     def __init__(self) -> None:
         self.runs = 0
@@ -174,7 +174,8 @@ type Process = Callable[[], Awaitable[None]]
 
 @pytest.fixture
 def process(app, at, work) -> Callable[..., Process]:
-    """`look = process()`: another process, at midnight. `await look()`: it runs the task if that is due.
+    """`look = process()`: another process, at midnight. `await look()`: the process runs the task if it is
+    due.
 
     The processes share nothing but the database.
     """
@@ -324,7 +325,7 @@ async def test_the_task_of_a_process_that_died_runs_when_it_is_due_next(process,
 
 
 async def test_a_run_that_lost_its_lease_does_not_end_the_run_of_another(process, at, work, app, db):
-    """Its process was stopped for longer than the lease."""
+    """The task's process was paused for longer than the lease."""
     look = process()
     await look()
     at.now += DAY
@@ -391,7 +392,7 @@ async def test_a_run_by_hand_waits_for_no_other(process, at, work, app):
 
 
 async def test_the_worker_runs_scheduled_tasks(app, work):
-    """With the real clock, and without waiting for it: the row says that the last run was long ago."""
+    """This uses the real clock without waiting: according to the row, the last run was long ago."""
     Scheduler(app).add(ScheduledTask("test.count", "0 3 1 1 *", "UTC", work))
     async with app.state.db.session() as db:
         db.add(TaskState(name="test.count", claimed_until=clock.now() - 400 * DAY))

@@ -1,4 +1,4 @@
-"""A setting of a feature that the project does not have is refused when the server starts."""
+"""A setting of a feature that the project does not have is rejected when the server starts."""
 
 import pytest
 
@@ -12,7 +12,7 @@ ALL = WEBHOOK | {"slow_query_ms": 0, "passkey_domain": "example.com"}
 
 @pytest.fixture
 def without(monkeypatch):
-    """`without("passkeys")`: the project does not have this feature."""
+    """`without("passkeys")`: pretend that the project does not have this feature."""
 
     def remove(*names):
         missing = {f"app.{name}" for name in names}

@@ -1,4 +1,4 @@
-"""`app db export`: what is in the file, as of when, and that no file is replaced or half-written."""
+"""`app db export`: the content of the file and its consistency. No file is replaced or left incomplete."""
 
 import asyncio
 import errno
@@ -83,7 +83,7 @@ def tables(database_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def export(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Export:
-    """`export("users", to="-")`: the command in this process, on the database of `tables`."""
+    """`export("users", to="-")`: run the command in this process, on the database of `tables`."""
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     monkeypatch.setenv("ENVIRONMENT", "test")
@@ -121,7 +121,7 @@ def lines(written: str) -> list[dict[str, Any]]:
 
 
 def refusal(result: Result) -> str:
-    """The message that the command ended with."""
+    """The error message that the command ended with."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     return result.stderr
@@ -176,7 +176,7 @@ def test_an_empty_table_has_its_columns(export: Export, tables: str, folder: Pat
 
 
 def test_what_is_written_meanwhile_is_not_in_the_file(export: Export, tables: str, folder: Path):
-    """All tables are of one moment, or a row could refer to one that is missing."""
+    """All tables are exported as of one moment. Otherwise a row could refer to a missing row."""
 
     def write(connection: object, cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("SELECT") and "FROM export_stamps" in statement:

@@ -1,4 +1,4 @@
-"""`app tasks`: the scheduled tasks are listed, and run by hand."""
+"""`app tasks`: the scheduled tasks can be listed and run manually."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ type Run = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def almanac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A migrated database, a feature with two tasks, and noon."""
+    """A migrated database and a feature with two tasks. The clock shows noon."""
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     monkeypatch.chdir(tmp_path)

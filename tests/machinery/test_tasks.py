@@ -90,7 +90,7 @@ async def test_a_failing_task_is_retried_and_its_fault_is_logged_once(stop, capl
 
 
 async def test_an_outage_is_logged_once_without_a_traceback(stop, caplog):
-    """A server that stops and starts causes several errors."""
+    """A database server that restarts causes several errors."""
     refused = OperationalError("SELECT", {}, ConnectionError("refused"))
     dropped = InterfaceError("SELECT", {}, ConnectionError("dropped"))
     do = Counted(dropped, refused, refused, OSError(), refused)
@@ -107,7 +107,7 @@ async def test_an_outage_is_logged_once_without_a_traceback(stop, caplog):
 
 
 async def test_a_missing_table_is_logged_once_without_a_traceback(stop, caplog):
-    """Otherwise each round would log the same until the migration has run."""
+    """Otherwise each round would log the same error until the migration has run."""
     missing = OperationalError("SELECT", {}, sqlite3.OperationalError("no such table: tasks_of_this_test"))
     do = Counted(*[missing] * 3)
     running = asyncio.create_task(run([PeriodicTask("count", 0.001, do)], stop))

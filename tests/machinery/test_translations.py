@@ -1,4 +1,4 @@
-"""The translations: complete, with the placeholders of the source, and chosen for each request."""
+"""The translations are complete, have the source's placeholders, and are chosen for each request."""
 
 import ast
 import re
@@ -24,7 +24,7 @@ PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w+\}|</?\w+>")
 
 
 FOLDERS = sorted(ROOT.glob("*/locales"), key=lambda path: (path.parent.name != "i18n", path))
-"""That of the application first."""
+"""The application's folder comes first."""
 OF_EACH_FOLDER = pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.parent.name)
 
 
@@ -151,7 +151,7 @@ async def test_an_unknown_choice_falls_back_to_the_browser(client):
     ids=lambda value: value if isinstance(value, str) and value.islower() else "",
 )
 async def test_an_error_is_in_the_language_of_the_client(client, method, path, body, code, sentence):
-    """What programs read is the same in every language."""
+    """Text for programs is the same in every language."""
     german, english = [
         await client.request(method, path, json=body, headers={"Accept-Language": language})
         for language in ("de", "en")
@@ -186,7 +186,7 @@ async def test_a_refusal_says_in_that_language_how_long_to_wait():
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "app").rglob("*.py")), ids=str)
 def test_no_error_has_a_sentence_that_cannot_be_found(path):
-    """`app i18n update` finds text in these calls, but no f-strings and no sums."""
+    """`app i18n update` finds text in these calls, but not f-strings or concatenations."""
     calls = [each for each in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(each, ast.Call)]
     sentences = [
         call.args[1]
@@ -200,7 +200,7 @@ def test_no_error_has_a_sentence_that_cannot_be_found(path):
 
 @pytest.fixture
 def copies(tmp_path: Path) -> Path:
-    """A folder with copies of all translations, in the folders that they have in the application."""
+    """A folder with copies of all translations, in the same subfolders as in the application."""
     for folder in FOLDERS:
         shutil.copytree(folder, tmp_path / folder.relative_to(ROOT))
     return tmp_path

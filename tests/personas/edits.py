@@ -15,31 +15,31 @@ from seams import Seam
 
 @dataclass(frozen=True)
 class Edit:
-    """One change in one place of a project, or in all places of a kind."""
+    """One change in one place of a project, or in all places of one kind."""
 
     what: str
     make: Callable[[Path], None]
     """Makes the change in the project in this folder."""
     at_seam: bool = False
-    """It is below a comment that says "your own … go below"."""
+    """Whether the edit is below a "your own … go below" comment."""
     is_formatting: bool = False
-    """It only changes how lines are broken, everywhere."""
+    """Whether the edit only reformats lines, everywhere."""
 
     def __str__(self) -> str:
         return self.what
 
 
 class NoSuchPlace(LookupError):
-    """The text that an edit is anchored on is missing or not unique."""
+    """The text to which an edit is anchored is missing or not unique."""
 
 
 def below(path: str, things: str, own: str) -> Edit:
-    """The lines *own* below the seam for *things*."""
+    """Adds the lines *own* below the seam for *things*."""
     return at(Seam(path, things, own))
 
 
 def at(seam: Seam) -> Edit:
-    """Lines added at a seam."""
+    """Adds lines at a seam."""
 
     def make(project: Path) -> None:
         path = project / seam.path
@@ -49,7 +49,7 @@ def at(seam: Seam) -> Edit:
 
 
 def instead(path: str, old: str, new: str, within: str = "") -> Edit:
-    """Replaces *old*, which must be unique in the file or below *within*, by *new*."""
+    """Replaces *old*, which must be unique in the file or below *within*, with *new*."""
 
     def make(project: Path) -> None:
         text = (project / path).read_text("utf-8")
@@ -63,7 +63,7 @@ def instead(path: str, old: str, new: str, within: str = "") -> Edit:
 
 
 def after(path: str, line: str, *lines: str) -> Edit:
-    """*lines*, indented as the line is, after the only *line* of this text."""
+    """Adds *lines* after *line*, which must be unique, with the same indentation."""
 
     def make(project: Path) -> None:
         text = (project / path).read_text("utf-8")
@@ -87,7 +87,7 @@ def at_the_end(path: str, text: str) -> Edit:
 
 
 def added(path: str, text: str) -> Edit:
-    """The user's own file."""
+    """Adds a file of the user's own."""
 
     def make(project: Path) -> None:
         if (project / path).exists():
@@ -99,7 +99,7 @@ def added(path: str, text: str) -> Edit:
 
 
 def deleted(*paths: str) -> Edit:
-    """Files that the user does not need."""
+    """Deletes files that the user does not need."""
 
     def make(project: Path) -> None:
         for path in paths:
@@ -125,7 +125,7 @@ def moved(path: str, to: str) -> Edit:
 
 
 def reformatted(width: int) -> Edit:
-    """The whole project formatted to another line length."""
+    """Formats the whole project to a different line length."""
 
     def make(project: Path) -> None:
         pyproject = project / "pyproject.toml"

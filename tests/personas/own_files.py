@@ -1,4 +1,4 @@
-"""What the personas add: files of their own, which no update may touch."""
+"""The personas' own files, which no update may touch."""
 
 NICKNAME_MIGRATION = '''"""nickname of users"""
 

@@ -1,4 +1,4 @@
-"""The personas: each is a set of edits that a user made to a project, and the update's messages for them.
+"""The personas: each is a set of edits that a user made to a project, with the update's messages about them.
 
 The edits are realistic: below a seam where there is one, otherwise in the middle of functions and texts. None
 was chosen with the next versions in mind, and all keep the project's suite green.
@@ -40,13 +40,13 @@ class Persona:
     name: str
     edits: tuple[Edit, ...]
     sentence: str = ""
-    """What the update to the fix reports, with exit code 1, because they have something to do."""
+    """The messages of the update to the fix, with exit code 1, because the user has something to do."""
     conflicts: tuple[str, ...] = ()
-    """The files that they must resolve then."""
+    """The files in which the user must then resolve conflicts."""
     has_migrations: bool = False
     tests: tuple[str, ...] = ()
     """The project's tests that the edits can affect, in addition to `LIFECYCLE` and those they change. For
-    the `COMBINED` they run once, for all together.
+    the `COMBINED`, they run once for all of them together.
     """
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ LIFECYCLE = (
     "tests/users/test_login.py",
     "tests/users/test_delete.py",
 )
-"""What every project must pass, whatever was edited: the life of an account."""
+"""The tests that every project must pass, whatever was edited: an account's lifecycle."""
 
 
 A_COLUMN = Persona(
@@ -256,7 +256,7 @@ REFORMATTED = Persona(
         reformatted(88),
         below("pyproject.toml", "exceptions", '    "E501", # what the formatter cannot break\n'),
     ),
-    # Reads code as text.
+    # This test reads code as text.
     tests=("tests/users/test_security_document.py",),
 )
 
@@ -488,7 +488,7 @@ NOT_BY_DEFAULT = (
     "tests/second_factor",
     "tests/totp",
 )
-"""Where the paths begin that a project with the default answers does not have."""
+"""The prefixes of paths that a project with the default answers does not have."""
 
 EVERY_SEAM = Persona(
     "a line at every seam",
@@ -511,14 +511,14 @@ COMBINED = (
     OTHER_LIMITS,
     OPERATIONS,
 )
-"""The people whose edits are all in one project, too. That project runs the tests of all of them."""
+"""The people whose edits are also combined in one project. That project runs the tests of all of them."""
 
 MOST_OF_THEM = Persona(
     "most of these edits in one project",
     tuple(edit for persona in COMBINED for edit in persona.edits),
     tests=tuple(test for persona in COMBINED for test in persona.tests),
 )
-"""Its edits are counted above, so it is not one of the PEOPLE."""
+"""The edits of this persona are counted above, so it is not one of the PEOPLE."""
 
 PEOPLE = (
     A_COLUMN,

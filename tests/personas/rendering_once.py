@@ -1,6 +1,6 @@
 """`template-update` and `template-features`, with each version rendered once for all projects with the same
-answers. Except for the secret, Copier writes the same files each time, and this takes longer than the rest of
-an update. End-to-end tests, Copier included, are in test_update.py, test_seams.py and test_docs.py.
+answers. Except for the secret, Copier writes the same files each time, and rendering takes longer than the
+rest of an update. End-to-end tests, Copier included, are in test_update.py, test_seams.py and test_docs.py.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from template_update import command, feature_commands, rendering
 
 ANSWERS = yaml.safe_load(Path(".copier-answers.yml").read_text("utf-8"))
 RENDERED = Path(ANSWERS["_src_path"]).parent / "rendered"
-"""Beside the template, whose versions no longer change."""
+"""The cache is beside the template, whose versions no longer change."""
 
 render_anew = rendering.render
 

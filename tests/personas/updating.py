@@ -17,7 +17,9 @@ THEIRS = re.compile(
     r"\.git/|\.env$|README\.md$|CHANGELOG\.md$|app/users/hooks\.py$"
     r"|app/notes/|tests/notes/|migrations/versions/"
 )
-"""What an update never touches: the secret, the seeds, the example, the project's own migrations."""
+"""Files that an update never touches: the secret, the files that are copied once, the example and the
+project's own migrations.
+"""
 
 RENDERING_ONCE = Path(__file__).with_name("rendering_once.py")
 
@@ -48,7 +50,7 @@ def update(
     migrate: bool = True,
     env: dict[str, str] | None = None,
 ) -> tuple[int, str]:
-    """Update to the newest version, as users do: the exit code and the output."""
+    """Update to the newest version, as users do. Returns the exit code and the output."""
     url = database or f"sqlite+aiosqlite:///{project.parent / f'{project.name}.db'}"
     command = [sys.executable, "-P", RENDERING_ONCE, "--skip-tests", *(["--yes"] if migrate else [])]
     done = subprocess.run(
@@ -82,8 +84,8 @@ def resolve(project: Path, fresh: Path, conflicts: Iterable[str]) -> None:
 
 
 def differences(project: Path, fresh: Path, before: dict[str, bytes]) -> list[str]:
-    """The files that are wrong after an update. Template-owned files must equal those in *fresh*, a project
-    of the new version with the same edits. The user's own files must be as *before*.
+    """The files with the wrong content after an update. Template-owned files must equal those in *fresh*, a
+    project of the new version with the same edits. The user's own files must be as *before*.
     """
     actual = _compared(files_of(project))
     theirs = {name: content for name, content in before.items() if THEIRS.match(name)}
@@ -93,13 +95,13 @@ def differences(project: Path, fresh: Path, before: dict[str, bytes]) -> list[st
 
 
 def _compared(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Without git's own files and files that tools create."""
+    """The project's files, without git's own files and files that tools create."""
     return {name: content for name, content in files.items() if not MADE.search(name)}
 
 
 @dataclass(frozen=True)
 class Versions:
-    """Projects of a version and the next one, as rendered with default answers."""
+    """Projects of a version and of the next one, rendered with the default answers."""
 
     old: Path
     new: Path

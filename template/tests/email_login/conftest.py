@@ -51,7 +51,7 @@ class Person:
         return answer.json()["request_id"]
 
     async def code(self) -> str:
-        """The code in the newest e-mail that has one."""
+        """The code in the newest e-mail that contains a code."""
         return [code for mail in await self._outbox() for code in codes_in(mail.text_body)][-1]
 
     async def enter(self, request_id: str, code: str, kind: str = "", **body: object) -> httpx.Response:
@@ -74,7 +74,7 @@ type MakePerson = Callable[..., Person]
 
 @pytest.fixture
 def make_person(app: App, outbox: Outbox) -> MakePerson:
-    """`make_person()`: another browser. If *keeps_cookies* is false, a client without cookies."""
+    """`make_person()`: another browser, or a client without cookies if *keeps_cookies* is false."""
 
     def make(agent: str = "a browser", *, keeps_cookies: bool = True) -> Person:
         client = make_client(app, headers={"User-Agent": agent, "Sec-Fetch-Site": "same-origin"})
@@ -106,7 +106,7 @@ def number_of_sessions(db):
 
 
 class OneFactor:
-    """A feature with second factors. *has_one*: whether every account has one."""
+    """A fake feature with second factors. *has_one*: whether every account has a second factor."""
 
     def __init__(self, *, has_one: bool) -> None:
         self._has_one = has_one

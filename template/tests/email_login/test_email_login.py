@@ -1,4 +1,4 @@
-"""Log in with a mailed code, and the effects of such a login."""
+"""Logging in with an e-mailed code, and the effects of such a login."""
 
 from datetime import timedelta
 
@@ -168,7 +168,7 @@ async def test_the_oldest_of_four_requests_has_ended(ada, make_person, wait):
 
 
 async def test_requests_without_a_mail_end_none(ada, person, make_person, wait):
-    """A stranger who requests more codes than the mailbox receives does not end the owner's request."""
+    """A stranger who requests more codes than the mailbox is sent does not end the owner's request."""
     for _ in range(4):
         await make_person("a stranger").ask()
         wait(MINUTE)

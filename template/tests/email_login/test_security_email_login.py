@@ -46,7 +46,7 @@ def make_silent(make_user):
 
 
 def visible(answer):
-    """Everything a client sees of a response, without random values."""
+    """Everything in a response that a client can see, without random values."""
     headers = {name: value for name, value in answer.headers.multi_items() if name != "x-request-id"}
     headers["set-cookie"] = re.sub(r"=[\w-]{43}\.[\w-]{43};", "=…;", headers.get("set-cookie", ""))
     return answer.status_code, re.sub(r"[\w-]{43}", "…", answer.text), headers

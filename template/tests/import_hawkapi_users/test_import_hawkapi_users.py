@@ -120,7 +120,7 @@ def sqlite(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> st
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the project without your own migrations. Tests may add files to it."""
+    """A copy of the project without your own migrations. Tests may add files to the copy."""
     copy = tmp_path / "project"
     for folder in ("app", "migrations"):
         shutil.copytree(PROJECT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -226,7 +226,7 @@ def test_accounts_are_imported_unchanged(run_import: Import, database: str, name
 
 
 def test_models_and_database_agree_after_the_import(database: str):
-    """Your own migrations run as well. There are no accounts, because migrations must not expect any."""
+    """Your own migrations run as well. The table has no accounts, because migrations must not expect any."""
     execute(database, library_table("accounts").create)
 
     imported = CliRunner().invoke(cli, ["import-hawkapi-users", "--table", "accounts", "--yes"])
@@ -336,7 +336,7 @@ def upgrade():
 
 @pytest.fixture
 def old_orders(project: Path, database: str) -> None:
-    """A table of the old application, and your own migration that creates it in a new database."""
+    """A table that the old application created, and your own migration that creates it in a new database."""
     (project / "migrations" / "versions" / "orders.py").write_text(OWN_MIGRATION)
     orders = Table("old_orders", MetaData(), Column("owner_id", String(36), primary_key=True))
     create(database, library_table("accounts"), ACCOUNTS)

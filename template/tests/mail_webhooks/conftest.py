@@ -1,4 +1,4 @@
-"""Fixtures for the tests of bounced mailboxes: a provider that signs its events, and a worker that sends."""
+"""Fixtures for bounced mailbox tests: a provider that signs its events, and a worker that sends e-mails."""
 
 import base64
 import hmac
@@ -29,7 +29,7 @@ PATH = "/mail/webhooks/resend"
 
 
 def signed(body: bytes, *, key: bytes = KEY, at: float | None = None) -> dict[str, str]:
-    """The headers with which Resend signs *body*."""
+    """The headers with Resend's signature of *body*."""
     timestamp = str(int(time.time() if at is None else at))
     signature = hmac.new(key, f"evt_1.{timestamp}.".encode() + body, sha256).digest()
     value = f"v1,{base64.b64encode(signature).decode()}"

@@ -1,4 +1,4 @@
-"""A mailbox that bounces or complains gets no more e-mail until it is confirmed."""
+"""An address that bounces or complains gets no more e-mail until it is confirmed."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is measured and reported, and what must not be included."""
+"""What metrics, traces and error reports contain, and what they must not contain."""
 
 import json
 import logging
@@ -40,14 +40,14 @@ def measured(build_app, app):
 
 @pytest.fixture
 def value_of(measured):
-    """`value_of("mails", status="dead")`: the value of a metric; None if there is none."""
+    """`value_of("mails", status="dead")`: the value of a metric, or None if there is none."""
     registry = metrics_of(measured.state).registry
     return lambda name, **labels: registry.get_sample_value(name, labels)
 
 
 @pytest.fixture
 def write_mail(measured):
-    """`await write_mail(discard=True)`: add a mail to the outbox."""
+    """`await write_mail(discard=True)`: add an e-mail to the outbox."""
 
     async def write(**options):
         message = EmailMessage(
@@ -94,7 +94,7 @@ def traced(build_app, spans):
 
 @pytest.fixture
 def reports(monkeypatch):
-    """The reports that would be sent to Sentry, as text."""
+    """The reports, as text, that would be sent to Sentry."""
     sent: list[str] = []
 
     class Kept(Transport):
@@ -227,7 +227,7 @@ async def test_only_a_proxy_continues_a_trace(traced, spans, proxies, continues)
     assert (f"{span.context.trace_id:032x}" == TRACE) == continues
 
 
-# Reports of errors
+# Error reports
 
 
 def test_a_report_holds_no_secret_and_no_client(reports):

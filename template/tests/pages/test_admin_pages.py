@@ -1,4 +1,4 @@
-"""The administration pages: who has access, what each page shows, and what each form does."""
+"""The admin pages: who has access, what each page shows, and what each form does."""
 
 import re
 from datetime import timedelta
@@ -206,7 +206,7 @@ async def test_the_next_page_keeps_the_filters(admin, ada, make_user):
 
 
 async def test_the_previous_page_is_the_one_that_was_there_before(admin, make_user):
-    """With the filters, page by page, back to the first one."""
+    """With filters, page by page, and then back to the first page."""
     for number in range(5):
         await make_user(f"user{number}@example.com")
     path, forward, back = "/admin?search=user&limit=2", [], []

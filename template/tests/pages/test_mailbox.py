@@ -1,4 +1,4 @@
-"""The mailbox and the e-mail previews: what they show and to whom, in development only."""
+"""The mailbox and the e-mail previews: what they show, to whom, and only in development."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

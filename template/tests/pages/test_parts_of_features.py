@@ -1,4 +1,4 @@
-"""What features add to the pages: links, sentences for events, messages and previews."""
+"""What features add to the pages: links, event descriptions, messages and previews."""
 
 import pytest
 

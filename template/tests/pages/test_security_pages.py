@@ -51,7 +51,7 @@ def pages_of(app, method):
 
 
 def visible(answer):
-    """Everything a browser sees of a response, except random values and the address that was entered."""
+    """Everything in a response that a browser can see, except random values and the entered address."""
     text = re.sub(r"[a-z]+@example\.com", "x@example.com", answer.text)
     cookies = [
         re.sub(r"(__Host-device=)[^;]+", r"\1x", each) for each in answer.headers.get_list("set-cookie")

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the passkey pages: those of pages, and those of passkeys."""
+"""Fixtures for the tests of the passkey pages, on top of the page fixtures and the passkey fixtures."""
 
 import json
 import re
@@ -24,7 +24,7 @@ async def signed_in(owner: Owner, log_in) -> httpx.AsyncClient:
 
 
 async def options_on(browser: httpx.AsyncClient, page: httpx.Response) -> Json:
-    """What the script gets before it asks the browser for a passkey."""
+    """The options that the script fetches before it asks the browser for a passkey."""
     [path] = re.findall(r'data-options="([^"]+)"', page.text)
     answer = await browser.post(path, json={})
     assert answer.status_code == 200, answer.text
@@ -34,7 +34,7 @@ async def options_on(browser: httpx.AsyncClient, page: httpx.Response) -> Json:
 async def respond(
     browser: httpx.AsyncClient, page: httpx.Response, authenticator: Authenticator, **form: str
 ) -> httpx.Response:
-    """Do what the script does with the form on *page*."""
+    """Submit the form on *page* as the script does."""
     [[action, kind]] = re.findall(r'action="([^"]+)" data-passkey="(get|create)"', page.text)
     options = await options_on(browser, page)
     credential = authenticator.create(options) if kind == "create" else authenticator.get(options)

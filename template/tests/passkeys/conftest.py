@@ -27,15 +27,15 @@ class Owner:
 
     user: User
     passkey: Json
-    """As the route shows it."""
+    """The passkey, as the route returns it."""
     headers: dict[str, str]
-    """The headers of the session that added it."""
+    """The request headers of the session that added the passkey."""
 
 
 async def add_passkey(
     client: httpx.AsyncClient, headers: dict[str, str], authenticator: Authenticator, **body: object
 ) -> httpx.Response:
-    """The response to adding a passkey of *authenticator* to the account of *headers*."""
+    """The response to adding a passkey from *authenticator* to the account that *headers* authenticates."""
     options = await client.post("/users/me/passkeys/options", headers=headers)
     assert options.status_code == 200, options.text
     body = {"credential": authenticator.create(options.json())} | body

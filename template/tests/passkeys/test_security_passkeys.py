@@ -18,7 +18,7 @@ KINDS = pytest.mark.parametrize("kind", ["", "/cookie"], ids=["bearer", "cookie"
 
 @pytest.fixture
 def number_of(db):
-    """`await number_of(Passkey)`: the rows of a table."""
+    """`await number_of(Passkey)`: the number of rows in a table."""
 
     async def count(model):
         async with db.session(commit=False) as session:
@@ -29,7 +29,7 @@ def number_of(db):
 
 @pytest.fixture
 def failed_logins(db):
-    """`await failed_logins()`: the number in the audit log."""
+    """`await failed_logins()`: the number of failed logins in the audit log."""
 
     async def count():
         failed = select(func.count()).where(AuditEvent.event == "login", AuditEvent.outcome == "failure")
@@ -49,7 +49,7 @@ def unknown() -> Authenticator:
 
 @pytest.fixture
 def confirm(client, owner, phone):
-    """`await confirm(credential)`: the response of the route that makes a login recent."""
+    """`await confirm(credential)`: the response from the route that makes a login recent."""
 
     async def send(credential):
         body = {"credential": credential}

@@ -1,6 +1,6 @@
-"""Fixtures for the tests of the second factor pages: those of pages, and an account with a sample factor.
+"""Fixtures for the second factor page tests: an account with a sample factor, on top of the page fixtures.
 
-The tests of a real factor's pages use these functions and have their own `owner`.
+The tests of a real factor's pages use these functions and define their own `owner`.
 """
 
 import re
@@ -31,7 +31,7 @@ BUTTON = {"Content-Type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture(autouse=True)
 def sample_part(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pages have only the sample factor's part."""
+    """The pages show only the sample factor's section."""
     html = app.state.html
     monkeypatch.setitem(html.globals, "factor_parts", [])
     folder = str(Path(__file__).parent / "templates")

@@ -1,4 +1,4 @@
-"""Administrators can see and remove an account's second factors."""
+"""Administrators can see and remove an account's second factors on its page."""
 
 from datetime import timedelta
 

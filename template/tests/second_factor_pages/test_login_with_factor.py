@@ -1,4 +1,4 @@
-"""Use a second factor on a page: at login and to confirm, without JavaScript."""
+"""Using a second factor on a page, at login and to confirm, without JavaScript."""
 
 from datetime import timedelta
 

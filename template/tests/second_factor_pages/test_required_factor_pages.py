@@ -1,4 +1,4 @@
-"""REQUIRE_SECOND_FACTOR on pages: users without a factor are sent to the page where they set one up."""
+"""REQUIRE_SECOND_FACTOR on pages: users without a factor are redirected to the page where they set one up."""
 
 import pytest
 

@@ -1,7 +1,7 @@
 """Fixtures for the tests of second factors: a frozen clock, and an account with a factor.
 
 The factor is a sample, so these tests need no real one. The tests of a real factor use `wait`, `headings`,
-`make_person` and `person`, and have their own `owner`.
+`make_person` and `person`, and define their own `owner`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -85,7 +85,7 @@ def sample(factors: Factors, monkeypatch: pytest.MonkeyPatch) -> SampleFactor:
 
 
 def sessions_of(user: User) -> Select[UserSession]:
-    """The sessions of an account that have not ended, newest first."""
+    """An account's active sessions, newest first."""
     alive = UserSession.user_id == user.id, UserSession.revoked_at.is_(None)
     return select(UserSession).where(*alive).order_by(UserSession.created_at.desc())
 
@@ -160,7 +160,7 @@ def make_owner(make_user: MakeUser, login: Login, set_up: SetUp, sample: SampleF
 
 @pytest.fixture
 def headings(outbox):
-    """`await headings()`: the headings of the mailed notices, oldest first."""
+    """`await headings()`: the headings of the e-mailed notices, oldest first."""
 
     async def read() -> list[str]:
         return [mail.subject.partition(": ")[2] for mail in await outbox()]
@@ -187,7 +187,7 @@ class Person:
         return await self.client.post(f"/users/login{kind}", json=body)
 
     async def answer(self, ticket: str, kind: str = "", **answer: object) -> httpx.Response:
-        """The response to an answer with *ticket*."""
+        """The response to a second factor sent with *ticket*."""
         body = {"ticket": ticket} | answer
         return await self.client.post(f"/users/login/second-factor{kind}", json=body)
 

@@ -11,7 +11,7 @@ NEEDED = (403, "second_factor_setup_required")
 
 @pytest.fixture
 def require(manager):
-    """`require("all")`: the setting."""
+    """`require("all")`: set REQUIRE_SECOND_FACTOR."""
 
     def change(whom):
         manager.require_second_factor = whom

@@ -1,4 +1,4 @@
-"""`app users show` and `reset-factors`: for an owner who has lost the factors."""
+"""`app users show` and `reset-factors`: for an owner who has lost their second factors."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from app.second_factors.routes import factors_of
 
 @pytest.fixture
 def run(build_app, sample, monkeypatch):
-    """`await run("reset-factors", ...)`: what the command prints. It has its own event loop."""
+    """`await run("reset-factors", ...)`: the command's output. The command has its own event loop."""
 
     @asynccontextmanager
     async def transaction():

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of authenticator apps: those of second factors, and an account with an app."""
+"""Fixtures for authenticator app tests: an account with an app, on top of the second factor fixtures."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -122,7 +122,7 @@ def begin_session(db: Database, manager: UserManager) -> BeginSession:
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """`set_clock(moment)`: freeze the clock at *moment*."""
+    """`set_clock(moment)`: freeze the clock at that time."""
 
     def set_to(moment: datetime) -> None:
         monkeypatch.setattr(clock, "now", lambda: moment)
@@ -143,7 +143,7 @@ def events(db: Database) -> Callable[[], Awaitable[list[AuditEvent]]]:
 
 @pytest.fixture
 def expired_tokens(manager: UserManager) -> UserTokens:
-    """Issues tokens that are valid except for their age."""
+    """Creates tokens that are valid except for their age."""
     ttls = ("verify", "reset", "email_change", "invitation", "access")
     return UserTokens(replace(manager.tokens.config, **{f"{each}_ttl_seconds": -1 for each in ttls}))
 
@@ -302,7 +302,7 @@ def change_session(db: Database) -> Callable[..., Awaitable[None]]:
 
 @pytest.fixture
 def session_cookie() -> Callable[[httpx.Response], str]:
-    """`session_cookie(answer)`: the only Set-Cookie of *answer* for the session."""
+    """`session_cookie(answer)`: the only Set-Cookie header in *answer* for the session."""
 
     def find(answer: httpx.Response) -> str:
         cookies = answer.headers.get_list("set-cookie")
@@ -442,7 +442,7 @@ def every_token(
 
 @dataclass(frozen=True)
 class Visit:
-    """A session and the headers of its client's requests."""
+    """A session, and the headers that its client sends."""
 
     issued: IssuedSession
     headers: dict[str, str]
@@ -566,7 +566,7 @@ class Refused(Exception):
 
 @pytest.fixture
 def fail(manager: UserManager) -> Callable[..., None]:
-    """`fail("on_after_login")`: make that hook write a row, send an e-mail and raise."""
+    """`fail("on_after_login")`: make that hook write a row, send an e-mail and raise an exception."""
 
     def replace(name: str, error: type[Exception] | Exception = Refused) -> None:
         async def hook(user: User, *rest: object) -> None:

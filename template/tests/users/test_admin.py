@@ -1,4 +1,4 @@
-"""Administration: what superusers, and only they, can see and do."""
+"""Administration: what only superusers can see and do."""
 
 import re
 from base64 import urlsafe_b64encode

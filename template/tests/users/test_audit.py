@@ -1,4 +1,4 @@
-"""The audit log: each event once, with actor and origin, including failures but no secrets."""
+"""The audit log: it records each event once, with actor and origin, including failures but no secrets."""
 
 from datetime import UTC, datetime, timedelta
 

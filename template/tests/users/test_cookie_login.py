@@ -199,7 +199,7 @@ async def test_the_previous_cookie_stops_working(log_in, make_user, headers_of_a
 async def test_another_users_previous_cookie_stops_working(
     log_in, make_user, begin_session, headers_of, status_of
 ):
-    """A browser has one login at a time."""
+    """A browser has one session at a time."""
     await make_user("ada@example.com")
     of_eve = headers_of(await begin_session(await make_user("eve@example.com"), kind="cookie"))
 

@@ -1,4 +1,4 @@
-"""DELETE /users/me: immediately, or after DELETION_GRACE_DAYS, during which logging in cancels it."""
+"""DELETE /users/me: at once, or after DELETION_GRACE_DAYS, during which logging in cancels the deletion."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""POST /users/me/email and the link it mails: GET and POST /users/email-change/{token}."""
+"""POST /users/me/email and the link it e-mails: GET and POST /users/email-change/{token}."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -50,7 +50,7 @@ def address(stored):
     return read
 
 
-# Asking
+# Requesting a change
 
 
 @KINDS

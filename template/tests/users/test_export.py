@@ -42,7 +42,7 @@ async def letters(create_table):
 
 @pytest.fixture
 def write(db, letters):
-    """`await write(id=1, sender_id=user.id)`: a row of that table."""
+    """`await write(id=1, sender_id=user.id)`: add a row to that table."""
 
     async def send(**columns):
         async with db.session() as session:

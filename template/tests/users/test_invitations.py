@@ -1,4 +1,4 @@
-"""Invitations: mailed by a superuser or the command line, valid for a week and for one use."""
+"""Invitations: e-mailed by a superuser or from the command line, valid for a week and for one use."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The pages of mailed links: opening one changes nothing, and its button works once."""
+"""The pages of e-mailed links: opening a page changes nothing, and its button works once."""
 
 import re
 

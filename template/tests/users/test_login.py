@@ -5,7 +5,7 @@ import pytest
 from hawkapi_auth import needs_rehash
 
 OLD_HASH = "$argon2id$v=19$m=8,t=1,p=1$dygR7TrHAO1PcC25GVSTYw$D+oW6hIw4UjktkGH6H9rSAU150JO9FUbQ6tSVGKJ0Tg"
-"""A hash of the same password with weak parameters."""
+"""A hash of the same password, created with weak parameters."""
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 
 

@@ -65,7 +65,7 @@ async def test_the_browser_storage_is_cleared(log_out, make_user, begin_session,
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.test"}, {"Sec-Fetch-Site": "cross-site"}])
 async def test_another_site_cannot_clear_the_browser_storage(log_out, headers):
-    """Its pages can send this request, but without a login: the cookie is SameSite=Lax."""
+    """Another site's pages can send this request, but without the session cookie, which is SameSite=Lax."""
     answer = await log_out(headers)
 
     assert answer.status_code == 204
@@ -105,7 +105,7 @@ async def test_logout_is_audited_once_and_calls_the_hook_once(
     assert left == [user.id]
 
 
-# Logged out already
+# Already logged out
 
 
 @KINDS

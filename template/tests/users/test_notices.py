@@ -1,4 +1,6 @@
-"""Security notices: each once, to the right address, with time, address and browser, and nothing secret."""
+"""Security notices: each is sent once, to the right address, with time, IP address and browser, and nothing
+secret.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -53,7 +53,7 @@ async def test_the_link_goes_only_to_the_account(client, make_user, outbox):
 
 
 async def test_a_disabled_account_gets_no_mail(client, make_user, outbox):
-    """Its link would not work."""
+    """The link in the e-mail would not work."""
     await make_user("ada@example.com", is_active=False)
 
     answer = await client.post("/users/password-reset/request", json=ADA)
@@ -130,7 +130,7 @@ async def test_a_dead_link_hashes_nothing(manager, make_user, reset, hash_calls)
 
 
 async def test_a_link_is_bound_to_its_address(manager, make_user, change, reset):
-    """Even if the address was changed without the manager (SQL, import)."""
+    """This holds even if the address was changed without the manager (SQL, import)."""
     user = await make_user("old@example.com")
     token = manager.reset_token(user)
     await change(user, email="new@example.com")
@@ -160,7 +160,7 @@ async def test_the_link_of_a_deleted_account_stops_working(manager, make_user, d
 
 
 async def test_a_link_resets_only_its_own_account(manager, make_user, reset, stored):
-    """Checklist 27: a token of user A does not work for user B."""
+    """Checklist 27: user A's token does not work for user B."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
 
     await reset(manager.reset_token(eve))

@@ -1,4 +1,4 @@
-"""Passwords: the policy on every route, and that every character counts."""
+"""Passwords: every route applies the policy, and every character counts."""
 
 import pytest
 

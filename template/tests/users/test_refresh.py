@@ -1,4 +1,4 @@
-"""POST /users/token/refresh: rotation, the grace period for tabs, and reuse after it."""
+"""POST /users/token/refresh: rotation, the grace period for tabs, and reuse after the grace period."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -108,7 +108,7 @@ async def test_an_invalid_address_is_refused(client, accounts, outbox, email):
     ids=str,
 )
 async def test_an_unreadable_body_is_refused(client, accounts, body):
-    """Never a 500, and no parser messages."""
+    """The response is never a 500 and contains no parser messages."""
     answer = await client.post("/users/register", content=body, headers=JSON)
 
     assert answer.status_code == 400
@@ -136,7 +136,7 @@ async def test_missing_and_mistyped_fields_are_named(client, body, field):
 
 
 async def test_an_oversized_body_is_refused_before_it_is_read(client, hash_calls):
-    """413, and nothing is hashed."""
+    """The response is 413, and nothing is hashed."""
     answer = await client.post("/users/register", json=ADA | {"password": "x" * 9_000_000})
 
     assert answer.status_code == 413

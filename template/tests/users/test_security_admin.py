@@ -86,7 +86,7 @@ async def test_administration_requires_a_login(client, make_user, method, path):
 
 @EVERY_OPERATION
 async def test_an_ordinary_user_is_refused(client, make_user, login, method, path):
-    """Checklist 38; ASVS 8.2.1. Not even the user's own account."""
+    """Checklist 38; ASVS 8.2.1. This applies even to the user's own account."""
     user = await make_user(is_verified=True)
 
     answer = await client.request(

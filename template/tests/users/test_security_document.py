@@ -13,7 +13,7 @@ PROJECT = Path(__file__).parent.parent.parent
 SECURITY = "\n".join(
     path.read_text("utf-8") for path in (PROJECT / "SECURITY.md", *PROJECT.glob("app/*/SECURITY.md"))
 )
-"""Includes the features' own pages."""
+"""The features' own pages are included."""
 
 
 def _rows(first_cell: str) -> Iterator[tuple[str, list[str]]]:
@@ -33,7 +33,7 @@ def _named_in_code() -> set[str]:
 
 
 def test_the_limits_match_the_code() -> None:
-    """app/users/rate_limits.py, each row with its name and its six rates."""
+    """Each row of app/users/rate_limits.py, with its name and its six rates."""
     # A feature adds its rows when it is imported.
     load_features()
     stated = {name: Limit(*cells[:6]) for name, cells in _rows(r"`([a-z_]+)`")}

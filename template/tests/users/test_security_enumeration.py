@@ -1,4 +1,4 @@
-"""No response reveals which addresses have an account: same response, same work.
+"""No response reveals which addresses have an account: the response and the work are the same.
 
 Work is counted (hashes, e-mails rendered, rows written, statements sent), never timed: timing tests miss
 differences or are flaky. Checklist 13 and 14; ASVS 6.3.8; CWE-204, CWE-208.
@@ -24,7 +24,7 @@ SILENT = pytest.mark.parametrize(
 
 
 def visible(answer):
-    """Everything a client sees of a response."""
+    """Everything in a response that a client can see."""
     # The id is random.
     return answer.status_code, answer.content, dict(answer.headers) | {"x-request-id": ""}
 
@@ -34,7 +34,7 @@ def visible(answer):
 
 @ASKING
 async def test_known_and_unknown_get_the_same_response(client, make_user, path):
-    """Checklist 13: forgotten password and resent link. Status, body, headers and cookies."""
+    """Checklist 13: status, body, headers and cookies, for a forgotten password and for a resent link."""
     await make_user("ada@example.com")
 
     known = await client.post(path, json={"email": "ada@example.com"})
@@ -195,7 +195,7 @@ async def test_an_unknown_and_a_used_link_get_the_same_response(client, manager,
     assert visible(used) == visible(nobody) == visible(nonsense)
 
 
-# Mail
+# E-mail
 
 
 async def test_no_mail_is_sent_before_the_response(client, db, settings, make_user, login, monkeypatch):

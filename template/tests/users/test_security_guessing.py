@@ -128,7 +128,7 @@ async def test_an_address_is_refused_before_the_body_is_read(at, guess):
 
 @pytest.fixture
 def ways(at, manager, make_user, visit, change):
-    """`await ways(name)`: send a wrong password for Ada's account in that way. Returns the status."""
+    """`await ways(name)`: the status after sending a wrong password for Ada's account in that way."""
     names = SimpleNamespace()
 
     async def begin():
@@ -196,7 +196,7 @@ async def test_a_stolen_session_cannot_guess_the_password_without_limit(ways, wa
 
 
 async def test_wrong_passwords_in_a_session_count_for_the_account(ways, guess):
-    """Checklist 10: a session does not provide a second count for guessing."""
+    """Checklist 10: guesses in a session count toward the same limit."""
     await ways.begin()
 
     for _ in range(PER_ACCOUNT):
@@ -219,7 +219,7 @@ async def test_guessing_one_account_from_fifty_addresses_is_limited(flood, make_
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])
 async def test_a_known_browser_lets_the_owner_in(at, flood, make_user, browser_of_answer, path):
-    """Checklist 11; ASVS 6.1.1. Strangers exhaust the counts of the account and of the owner's address."""
+    """Checklist 11; ASVS 6.1.1. Strangers use up the limits of the account and of the owner's IP address."""
     await make_user(EMAIL)
     browser = browser_of_answer(await at("198.51.100.7", "POST", path, json=RIGHT, headers=OF_A_PAGE))
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)

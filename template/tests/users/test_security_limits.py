@@ -36,7 +36,7 @@ REQUESTS = {
     "accept_invitation": ("POST", "/users/invitation"),
     "export": ("GET", "/users/me/export"),
 }
-"""A request for each row. Its content does not matter, because the limit is checked first."""
+"""A request for each row. The request's content does not matter, because the limit is checked first."""
 
 
 def users_routes(app):
@@ -103,7 +103,7 @@ def test_every_limit_has_a_request_in_this_test():
 
 
 async def test_routes_with_the_same_limit_share_its_counts(client, manager, app, set_clock):
-    """Checklist 10: tokens in the path and in the body share a count."""
+    """Checklist 10: tokens in the path and tokens in the body count toward the same limit."""
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
     manager.limits = Limits(app.state.limiter, {"verify": Limit(ip="1/h")})
 

@@ -1,4 +1,4 @@
-"""Mailed links with scanners, attackers and password managers: opened, used twice, raced, forwarded."""
+"""E-mailed links with scanners, attackers and password managers: opened, used twice, raced or forwarded."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ASKS_FOR = {
     "email-change": "current-password",
     "invitation": "new-password",
 }
-"""Each link's path, and what its page asks for."""
+"""Each link's path, and the fields that its page asks for."""
 ROWS = {
     "verify": "verify",
     "password-reset": "reset_password",
@@ -81,7 +81,7 @@ def use(client):
 
 @pytest.fixture
 def contents(db):
-    """`await contents()`: every row of every table, except events about refused links."""
+    """`await contents()`: every row of every table, except events about rejected links."""
 
     async def read():
         async with db.session(commit=False) as session:
@@ -171,7 +171,7 @@ async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purp
 @WAYS
 @pytest.mark.parametrize("password", [REFUSED["password"], "example-example"])
 async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purpose, way, password):
-    """Checklist 28: in every way, even if the reason is the account itself."""
+    """Checklist 28: in every way of sending it, even if the reason is the account itself."""
     mailed = await link(purpose)
     before = await contents()
 
@@ -203,8 +203,9 @@ async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
 
 @pytest.fixture
 def answers_of(client, open_link, use):
-    """`await answers_of(link, "form")`: all responses of a link, from its page to the error once it is
-    used."""
+    """`await answers_of(link, "form")`: every response the link produces, from its page to the error shown
+    once it has been used.
+    """
 
     async def collect(mailed, way):
         return [

@@ -22,7 +22,7 @@ async def private(other_client):
 
 
 def visible(answer):
-    """Everything a client sees of a response, with only the shape of the cookie."""
+    """Everything in a response that a client can see. Of the cookie, only its shape."""
     cookie = answer.headers["set-cookie"]
     headers = dict(answer.headers) | {"set-cookie": "", "x-request-id": ""}
     return answer.status_code, answer.content, headers, len(cookie), cookie.partition(";")[2]
@@ -66,7 +66,9 @@ async def test_a_new_address_gets_its_link(private, outbox):
 async def test_a_new_and_a_taken_address_do_the_same_work(
     private, make_user, hash_calls, rendered, outbox_rows, email, is_verified
 ):
-    """Checklist 14: one hash, one e-mail. Counted, because timing tests miss differences or are flaky."""
+    """Checklist 14: one hash, one e-mail. The test counts them, because timing tests miss differences or are
+    flaky.
+    """
     await make_user("ada@example.com", is_verified=is_verified)
 
     await private.post("/users/register", json=ADA | {"email": email})
@@ -373,7 +375,7 @@ async def test_the_page_asks_another_browser_for_the_password(client, attacked):
 
 @pytest.fixture
 async def registered(client, mailed_token, browser_of_answer):
-    """Ada has registered: the link and the cookie of her browser."""
+    """Ada has registered. Returns her link and her browser's cookie."""
     answer = await client.post("/users/register", json=ADA)
     client.cookies.clear()
     return await mailed_token(), browser_of_answer(answer)

@@ -1,4 +1,4 @@
-"""Session tokens under attack: guessed, copied from the database, planted, replayed, kept."""
+"""Session tokens under attack: guessed, copied from the database, planted, replayed, or kept after logout."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -126,7 +126,7 @@ async def test_an_idle_session_ends(
 
 @pytest.fixture
 def use_until(client, set_clock, headers_of):
-    """`await use_until(moment, issued)`: the session is used every ten days until *moment*."""
+    """`await use_until(moment, issued)`: use the session every ten days until *moment*."""
 
     async def use(moment, issued):
         seen = START
@@ -184,7 +184,7 @@ async def test_logging_out_again_succeeds(client, make_user, begin_session, head
 
 @pytest.fixture
 def act(client, make_user, begin_session, headers_of):
-    """`await act("disable", headers, user)`: perform the action on the account."""
+    """`await act("disable", headers, user)`: perform that action on the account."""
 
     async def do(name, headers, user):
         root = await make_user("root@example.com", is_superuser=True)

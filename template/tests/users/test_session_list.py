@@ -51,7 +51,7 @@ def give_sessions(db):
 
 @pytest.fixture
 def statuses(client):
-    """`await statuses(here, there)`: the status of GET /users/me for each."""
+    """`await statuses(here, there)`: the status of GET /users/me for each session."""
 
     async def read(*visits):
         return [(await client.get("/users/me", headers=each.headers)).status_code for each in visits]
@@ -161,7 +161,7 @@ async def test_other_users_sessions_are_not_shown(make_user, visit, sessions):
 
 
 async def test_sessions_that_have_ended_are_not_shown(client, make_user, visit, sessions, set_clock):
-    """One session was logged out, one is past each of the limits, and one still works."""
+    """One session was logged out, one is past each of the two limits, and one still works."""
     user = await make_user()
     set_clock(NOON)
     await visit(user)

@@ -99,7 +99,7 @@ async def test_an_invalid_update_changes_nothing(make_user, stored, update, valu
 async def test_the_index_catches_a_concurrently_taken_address(
     manager, make_user, stored, update, monkeypatch
 ):
-    """The earlier lookup cannot see what another transaction is adding."""
+    """The earlier lookup cannot see a row that another transaction is adding."""
     await make_user("eve@example.com")
     user = await make_user("ada@example.com")
 
@@ -115,7 +115,7 @@ async def test_the_index_catches_a_concurrently_taken_address(
 
 
 async def test_both_of_two_concurrent_changes_invalidate_tokens(manager, db, make_user, stored):
-    """A lost update of password_version would keep a token valid that was created between the two."""
+    """A lost update of password_version would keep a token valid that was created between the two updates."""
     user = await make_user()
     async with db.session() as session:
         early = await manager.get_by_id(session, user.id)

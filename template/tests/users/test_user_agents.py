@@ -104,7 +104,7 @@ def test_an_uninformative_user_agent_is_unknown(user_agent: str):
     ids=lambda value: value[:12],
 )
 def test_an_absurd_user_agent_is_shortened(user_agent: str):
-    """It is stored in a database column and shown on one line of an e-mail."""
+    """The description is stored in a database column and shown on one line of an e-mail."""
     assert 0 < len(browser_of(user_agent)) <= MAX_LENGTH
 
 

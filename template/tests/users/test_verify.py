@@ -40,7 +40,7 @@ async def test_the_link_goes_only_to_the_account(client, make_user, outbox):
 
 @pytest.mark.parametrize("columns", [{"is_verified": True}, {"is_active": False}], ids=str)
 async def test_a_verified_or_disabled_account_gets_no_mail(client, make_user, outbox, columns):
-    """There is nothing to verify."""
+    """A verified or disabled account has nothing to verify."""
     await make_user("ada@example.com", **columns)
 
     answer = await client.post("/users/verify/request", json=ADA)
@@ -141,7 +141,7 @@ async def test_the_link_of_a_deleted_account_stops_working(manager, make_user, d
 
 
 async def test_a_link_verifies_only_its_own_account(manager, make_user, verify, stored):
-    """Checklist 27: a token of user A does not work for user B."""
+    """Checklist 27: user A's token does not work for user B."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
 
     await verify(manager.verify_token(eve))

@@ -1,4 +1,4 @@
-"""A code that was mailed before SECRET_KEY changed."""
+"""A code that was e-mailed before SECRET_KEY changed."""
 
 from hashlib import sha256
 

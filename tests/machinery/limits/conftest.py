@@ -30,7 +30,7 @@ from app.web import App, health
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip the test and say why; with REQUIRE_SERVICES in the environment fail it."""
+    """Skip the test with a reason, or fail it if the environment has REQUIRE_SERVICES."""
     if os.environ.get("REQUIRE_SERVICES"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
@@ -115,7 +115,7 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeServer
 
 @pytest.fixture
 def server(make_server: MakeServer) -> Iterator[RedisServer]:
-    """A Redis to stop and start."""
+    """A Redis that the test can stop and start."""
     server = make_server()
     yield server
     server.kill()
@@ -123,7 +123,7 @@ def server(make_server: MakeServer) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def redis_url(request: pytest.FixtureRequest) -> str:
-    """A Redis that others may use too: keys need their own prefix."""
+    """A Redis that other tests may also use: keys need a separate prefix."""
     given = os.environ.get("TEST_REDIS_URL")
     if given:
         return given
@@ -149,7 +149,7 @@ type Connect = Callable[..., RedisLimiter]
 
 @pytest.fixture
 async def connect(redis_url: str, prefix: str, patience: None) -> AsyncIterator[Connect]:
-    """`connect()`: another client of the shared Redis, with the keys of this test."""
+    """`connect()`: another client of the shared Redis, with this test's keys."""
     async with AsyncExitStack() as stack:
 
         def make(url: str = redis_url, **options: str) -> RedisLimiter:
@@ -168,7 +168,7 @@ type MakeApp = Callable[..., App]
 
 @pytest.fixture
 async def make_app(settings: Settings) -> AsyncIterator[MakeApp]:
-    """`make_app(url, redis_outage="refuse")`: an application whose GET / allows three in an hour."""
+    """`make_app(url, redis_outage="refuse")`: an application whose GET / allows three requests an hour."""
     async with AsyncExitStack() as stack:
 
         def make(url: str | None = None, **changes: object) -> App:

@@ -1,7 +1,7 @@
 """The same tests for every limiter, in memory and in Redis.
 
-The clock of Redis cannot be set, so tests move the stored times into the past instead. The real time that
-passes meanwhile is too short to matter.
+Redis' clock cannot be set, so tests move the stored times into the past instead. The real time that passes
+meanwhile is too short to matter.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ def limiter(case: Case) -> Limiter:
 
 
 async def takes(limiter: Limiter, number: int, key: str = "ada", rate: Rate = RATE) -> list[bool]:
-    """Which of that many calls are allowed."""
+    """The result of each of that many calls: whether it is allowed."""
     return [await limiter.acquire(key, rate) == 0.0 for _ in range(number)]
 
 

@@ -12,14 +12,14 @@ from app.limits.memory import OVERFLOW
 RATE = Rate.parse("2/m")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REFUSED_ALONG = 2
-"""Those of ten thousand strangers who share one of 4,096 buckets with the test's secret."""
+"""How many of ten thousand strangers are in the attacker's bucket, one of 4,096, with the test's secret."""
 
 type SetClock = Callable[[float], None]
 
 
 @pytest.fixture(autouse=True)
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
-    """`set_clock(90)`: 90 seconds after noon, where the clock starts."""
+    """`set_clock(90)`: set the clock to 90 seconds after noon. It starts at noon."""
 
     def set_to(seconds: float) -> None:
         moment = NOON + timedelta(seconds=seconds)
@@ -56,7 +56,9 @@ async def test_a_new_key_is_limited_even_while_the_table_is_full():
 
 
 async def test_exhausting_a_shared_bucket_affects_few_other_keys():
-    """Checklist 11; CWE-400. Strangers share 4,096 buckets; the key says which, and is a constant here."""
+    """Checklist 11; CWE-400. Strangers share 4,096 buckets. The limiter's key decides which, and is a
+    constant here.
+    """
     limiter = MemoryLimiter(max_keys=100, secret=b"a secret of this test")
     await fill(limiter, 100)
     await limiter.acquire("mallory", RATE)

@@ -16,7 +16,7 @@ RATE = Rate.parse("3/h")
 
 
 class Fragile(MemoryLimiter):
-    """A limiter that can be unavailable. It counts its calls."""
+    """A limiter that can be made unavailable and that counts its calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,9 @@ type SetTime = Callable[[float], None]
 
 @pytest.fixture(autouse=True)
 def set_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SetTime:
-    """`set_time(0.5)`: that many seconds later. Otherwise time stands still, except with a `server`."""
+    """`set_time(0.5)`: move the clock to that many seconds later. Otherwise the clock stands still, except
+    with a `server`.
+    """
 
     def set_to(seconds: float) -> None:
         monkeypatch.setattr(redis_limiter, "time", SimpleNamespace(monotonic=lambda: seconds))
@@ -164,7 +166,7 @@ async def test_limits_are_shared_again_when_redis_is_back(
 
 
 async def test_few_calls_wait_for_a_hanging_redis(fragile: Fragile, counting_alone: CircuitBreaker):
-    """Queued calls learn from those that ran before them."""
+    """Queued calls learn from the calls that ran before them."""
     fragile.is_away = True
     fragile.answering.clear()
 
@@ -258,13 +260,13 @@ async def test_an_application_that_needs_redis_is_ready_only_with_redis(make_app
 
 @asynccontextmanager
 async def load(client) -> AsyncIterator[list[int]]:
-    """Eight clients that send requests without a pause; the statuses so far."""
+    """Eight clients that send requests without a pause. The result is the list of statuses so far."""
     statuses: list[int] = []
 
     async def ask() -> None:
         while True:
             statuses.append((await client.get("/")).status_code)
-            # Without a network, nothing else would let the other clients run.
+            # Without a network, nothing else would give the other clients a turn.
             await asyncio.sleep(0.001)
 
     tasks = [asyncio.create_task(ask()) for _ in range(8)]

@@ -1,4 +1,4 @@
-"""The limiter in Redis: processes share counts, keys expire, and nobody can read whose limits they are."""
+"""The limiter in Redis: processes share counts, keys expire, and nobody can tell whose limits they are."""
 
 import asyncio
 import shutil
@@ -17,7 +17,7 @@ RATE = Rate.parse("10/15m")
 
 
 async def stored(limiter: Any, prefix: str) -> list[str]:
-    """The names of the keys of this test."""
+    """The names of this test's keys."""
     return [name.decode() async for name in limiter._redis.scan_iter(match=f"{prefix}*")]
 
 
@@ -171,7 +171,7 @@ async def test_a_server_that_is_not_redis_is_an_outage(connect, silent, question
 
 
 async def test_a_redis_error_is_an_outage(connect, make_server):
-    """It may be full or a read-only replica."""
+    """Redis may be full or a read-only replica."""
     server = make_server()
     limiter = connect(server.url)
     await limiter._redis.config_set("maxmemory", "1")

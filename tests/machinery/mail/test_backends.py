@@ -103,11 +103,11 @@ SILENCE = ""
 
 
 class SMTPServer:
-    """A server that accepts everything except what it was told to refuse."""
+    """A server that accepts everything except what the test makes it reject."""
 
     def __init__(self) -> None:
         self.replies: dict[str, str] = {}
-        """A command ("MAIL", a whole line, or "END" for the end of the mail) and the reply to it."""
+        """A command ("MAIL", a whole line, or "END" for the end of the e-mail) and the reply to it."""
         self.commands: list[str] = []
         self.received = ""
         self.port = 0

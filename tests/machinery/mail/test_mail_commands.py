@@ -1,4 +1,4 @@
-"""`app mail`: dead mails are listed, sent again and dropped from the command line."""
+"""`app mail`: dead e-mails are listed, sent again and dropped from the command line."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ type Run = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database with three dead mails: 1 belongs to ada, and the link in 3 has expired."""
+    """A database with three dead e-mails: 1 belongs to ada, and the link in 3 has expired."""
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     monkeypatch.chdir(tmp_path)

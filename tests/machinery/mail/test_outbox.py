@@ -1,4 +1,4 @@
-"""The outbox: a mail is stored with the transaction that causes it, and only one worker leases it."""
+"""The outbox: an e-mail is stored in the transaction that causes it, and only one worker leases it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The providers' HTTP APIs: what is sent, which refusals are final, and what is never logged."""
+"""The providers' HTTP APIs: what is sent, which rejections are final, and what is never logged."""
 
 import asyncio
 import base64
@@ -54,7 +54,7 @@ def mail(**parts: str) -> EmailMessage:
 
 @dataclass
 class Provider:
-    """A server that takes requests as a provider does, and replies as it was told."""
+    """A server that accepts requests as a provider does, and replies as the test sets it."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -71,7 +71,7 @@ class Provider:
         writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Take one request. Returns whether the connection stays open."""
+        """Handle one request. Returns whether the connection stays open."""
         lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines[1:])}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
@@ -110,7 +110,7 @@ async def connect(settings: Settings, listening: Provider) -> AsyncIterator[Conn
     built: dict[tuple[str, str, float], Backend] = {}
 
     def connect(name: str, url: str = listening.url) -> Backend:
-        # boto3 takes half a second to begin.
+        # boto3 takes half a second to start.
         key = (name, url, providers.TIMEOUT)
         if key not in built:
             backend = build_backend(settings.model_copy(update=ACCOUNT | {"mail_backend": name}))
@@ -239,7 +239,7 @@ async def test_attachments_are_sent(connect: Connect, provider: Provider, name: 
     assert base64.b64encode(b"%PDF-1.7") in body
 
 
-# Which refusals are final
+# Which rejections are final
 
 
 @pytest.mark.parametrize("name", BY_HTTP)
@@ -323,7 +323,7 @@ async def test_a_lost_response_is_not_final(
         await connect(name).send(mail())
 
     assert type(caught.value) is SendError
-    # No library sends it again itself.
+    # No library retries by itself.
     assert len(provider.requests) == 1
 
 

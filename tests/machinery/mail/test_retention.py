@@ -1,4 +1,4 @@
-"""How long the outbox keeps mails: no link after its expiry, no mail forever. CWE-459."""
+"""How long the outbox keeps e-mails: no link after its expiry, no e-mail forever. CWE-459."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -32,7 +32,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
 
 @pytest.fixture
 def write(app: App, db: Database, set_clock: SetClock) -> Write:
-    """`await write(lifetime=3600)`: a mail with a link, written at noon."""
+    """`await write(lifetime=3600)`: an e-mail with a link, written at noon."""
 
     async def send(**options: object) -> None:
         set_clock(NOON)
@@ -47,7 +47,7 @@ def write(app: App, db: Database, set_clock: SetClock) -> Write:
 
 @pytest.fixture
 def fail(db: Database) -> Callable[[], Awaitable[None]]:
-    """`await fail()`: set the waiting mail aside now."""
+    """`await fail()`: set the waiting e-mail aside now."""
 
     async def give_up() -> None:
         async with db.session() as session:
@@ -77,7 +77,7 @@ def text_of(app: App, row: OutboxMessage) -> str:
     return opened(row.message, KeyRing.of(app.state.settings, PURPOSE)).message.text_body
 
 
-# Dead mails
+# Dead e-mails
 
 
 @pytest.mark.parametrize(("age", "left"), [(30 * DAY, 1), (30 * DAY + INSTANT, 0)], ids=str)
@@ -135,7 +135,7 @@ async def test_a_waiting_mail_is_never_deleted_for_its_age(
     assert (row.status, "t0ken" in text_of(app, row)) == ("pending", True)
 
 
-# Mails with a link
+# E-mails with a link
 
 
 async def test_a_mail_keeps_its_content_until_its_link_expires(
@@ -241,12 +241,12 @@ async def test_an_expired_dummy_mail_leaves_nothing_behind(
     assert await rows(db) == []
 
 
-# Rows of older versions: their account and the expiry of their link are unknown
+# Rows of older versions: their account and their link's expiry are unknown
 
 
 @pytest.fixture
 def as_before(db: Database, write: Write) -> Callable[[], Awaitable[None]]:
-    """`await as_before()`: a mail as version 0.1.0 wrote it."""
+    """`await as_before()`: an e-mail as version 0.1.0 wrote it."""
 
     async def make() -> None:
         await write()
@@ -278,7 +278,7 @@ async def test_a_dead_mail_of_an_older_version_is_deleted(
 
 
 async def test_rows_of_an_older_version_are_accepted(db: Database) -> None:
-    """During a rollout the older version still writes rows."""
+    """During a rollout, the older version still writes rows."""
     older = {"message": "x", "status": "pending", "attempts": 0, "last_error": ""}
     times = {"next_attempt_at": NOON, "created_at": NOON}
 

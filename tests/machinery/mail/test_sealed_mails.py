@@ -1,4 +1,4 @@
-"""The content of a mail cannot be read in the table, and only SECRET_KEY opens it. CWE-312."""
+"""The content of an e-mail cannot be read in the table, and only SECRET_KEY decrypts it. CWE-312."""
 
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
@@ -26,7 +26,7 @@ OTHER = SecretStr(sha256(b"another secret").hexdigest())
 
 @pytest.fixture
 def write(db: Database) -> Callable[..., Awaitable[None]]:
-    """`await write()`: a mail in the outbox of the application, or of another one."""
+    """`await write()`: an e-mail in the outbox of the application, or of another one."""
 
     async def add(of: Database = db) -> None:
         async with of.session() as session:
@@ -64,7 +64,7 @@ async def test_a_mail_is_sealed_as_long_as_it_is_kept(db: Database, write) -> No
 
 
 async def test_a_mail_of_an_older_version_is_sent(db: Database) -> None:
-    """During a rollout the older version still writes plain JSON."""
+    """During a rollout, the older version still writes plain JSON."""
     async with db.session() as session:
         session.add(OutboxMessage(message=msgspec.json.encode(StoredMail(MAIL)).decode()))
     backend = InMemoryBackend()

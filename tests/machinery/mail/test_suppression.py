@@ -1,4 +1,4 @@
-"""A feature can withhold mail from addresses at the moment of sending."""
+"""A feature can suppress e-mail to addresses at the moment of sending."""
 
 from typing import NoReturn
 
@@ -13,7 +13,7 @@ from app.mail import NoSuchMailbox, OutboxMessage, Worker, enqueue, suppression
 
 @pytest.fixture(autouse=True)
 def suppressed(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
-    """Addresses at gone.example get no mail. What the feature was asked."""
+    """A feature that suppresses addresses at gone.example. Returns the addresses it was asked about."""
     asked: list[set[str]] = []
 
     async def at_gone(db: AsyncSession, addresses: set[str]) -> set[str]:
@@ -49,7 +49,7 @@ async def test_a_mail_is_sent_if_one_recipient_may_get_it(
 
 
 async def test_nobody_is_asked_about_a_discarded_mail(db: Database, suppressed: list[set[str]]) -> None:
-    """The addresses of a mail to nobody are not real."""
+    """The addresses of a dummy e-mail are not real."""
     mail = EmailMessage.build(subject="Hello", sender="us@shop.example", to="nobody@localhost")
     async with db.session() as session:
         enqueue(session, mail, discard=True)
@@ -60,7 +60,7 @@ async def test_nobody_is_asked_about_a_discarded_mail(db: Database, suppressed: 
 
 
 class Refusing:
-    """A backend of a server that knows none of the mailboxes."""
+    """A backend whose server knows none of the mailboxes."""
 
     name = "refusing"
 

@@ -1,4 +1,6 @@
-"""PostgreSQL wakes the workers at the commit of a mail. Without it they look often enough by themselves."""
+"""PostgreSQL wakes the workers when an e-mail is committed. Without PostgreSQL, the workers poll often enough
+by themselves.
+"""
 
 import asyncio
 import logging
@@ -61,7 +63,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 class Noted(Bell):
-    """Notes how long its worker waits."""
+    """Records how long its worker waits."""
 
     made: ClassVar[list["Noted"]]
     seconds = 0.0
@@ -77,13 +79,13 @@ class Noted(Bell):
 
     @property
     def is_needed(self) -> bool:
-        """Whether its worker sends nothing until it rings."""
+        """Whether the bell's worker sends nothing until the bell rings."""
         return self.seconds == NEVER
 
 
 @pytest.fixture
 def bells(monkeypatch: pytest.MonkeyPatch) -> list[Noted]:
-    """The bells of the workers that run."""
+    """The bells of the running workers."""
     Noted.made = []
     monkeypatch.setattr(wakeup, "Bell", Noted)
     return Noted.made
@@ -91,7 +93,7 @@ def bells(monkeypatch: pytest.MonkeyPatch) -> list[Noted]:
 
 @pytest.fixture
 def only_woken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers that listen never look for mails by themselves."""
+    """Workers that listen never poll for e-mails by themselves."""
     monkeypatch.setattr(worker, "IDLE_LISTENING", NEVER)
 
 
@@ -120,7 +122,7 @@ async def test_a_mail_that_is_rolled_back_wakes_no_one(
             enqueue(session, EmailMessage.build(subject="no", sender="us@example.com", to="ada@example.com"))
             await session.flush()
             await session.rollback()
-        # Notifications arrive in order, so that one of the first mail would be here by then.
+        # Notifications arrive in order, so a notification of the first e-mail would have arrived by then.
         await write("yes")
         await until(lambda: bool(rings))
 
@@ -158,7 +160,7 @@ async def test_a_worker_listens_again_after_its_connection_was_lost(
 async def test_a_mail_that_waits_for_its_next_attempt_is_sent_on_time(
     db: Database, write, bells: list[Noted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Later than the look that follows each mail.
+    # Later than the poll that follows each e-mail.
     monkeypatch.setattr(worker, "FIRST_RETRY", 3 * worker.BUSY)
     failing = Sender()
     send, failures = failing.send, [RuntimeError]
@@ -179,7 +181,7 @@ async def test_a_mail_that_waits_for_its_next_attempt_is_sent_on_time(
 async def test_a_worker_looks_for_mails_if_notifications_do_not_arrive(
     db: Database, write, bells: list[Noted], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Behind a pooler of which DATABASE_URL does not tell."""
+    """Behind a pooler that DATABASE_URL does not reveal."""
     caplog.set_level(logging.INFO, logger="app.mail")
     monkeypatch.setattr(wakeup, "TIMEOUT", 0.01)
     monkeypatch.setattr(wakeup, "_notify", lambda *_: None)
@@ -218,7 +220,7 @@ def test_a_pooler_is_recognised(query: str, is_behind: bool) -> None:
 
 @on_postgresql
 async def test_behind_a_pooler_nothing_listens(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LISTEN would stay on a connection of the pooler, which others use next."""
+    """LISTEN would stay active on a connection of the pooler, which others use next."""
     monkeypatch.setattr(wakeup, "is_behind_pooler", lambda url: True)
     listened: list[object] = []
 

@@ -1,4 +1,4 @@
-"""The worker sends each mail once, retries failures, gives up after the last attempt and logs no secret."""
+"""The worker sends each e-mail once, retries failures, gives up after the last attempt and logs no secret."""
 
 import asyncio
 import logging
@@ -48,7 +48,7 @@ type Write = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 def write(db: Database) -> Write:
-    """`await write("a", "b")`: two mails in the outbox, with these subjects."""
+    """`await write("a", "b")`: two e-mails in the outbox, with these subjects."""
 
     async def enqueue_all(*subjects: str, discard: bool = False) -> None:
         async with db.session() as session:
@@ -61,7 +61,7 @@ def write(db: Database) -> Write:
 
 @pytest.fixture
 def stop(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Ends `worker.run(stop)`, whose waits are short here."""
+    """Stops `worker.run(stop)`, whose waits are short here."""
     monkeypatch.setattr(worker, "IDLE", 0.01)
     monkeypatch.setattr(worker, "BUSY", 0.01)
     return asyncio.Event()
@@ -277,7 +277,7 @@ async def test_no_secret_gets_into_the_log_or_the_table(
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """`later(10)`: the clock stands still except for this."""
+    """`later(10)`: move the clock forward by that many seconds. Otherwise the clock stands still."""
     now = datetime.now(UTC)
 
     def move(seconds: float) -> None:
@@ -289,7 +289,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 class Slow(Sender):
-    """A backend that has begun to send, and does so when `go` is set."""
+    """A backend that has started to send, and finishes when `go` is set."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What each provider signs, and which of its events mark a mailbox."""
+"""What each provider signs, and which of its events mark an address."""
 
 import base64
 import hmac
@@ -44,13 +44,13 @@ SENDGRID = "X-Twilio-Email-Event-Webhook-"
 
 @dataclass(frozen=True)
 class Request:
-    """A signed request, before it is sent. *at*: when it is signed."""
+    """A signed request, before it is sent. *at*: the time of the signature."""
 
     provider: str
     content: Any
     at: float | None = None
     key: Any = None
-    """Another key than that of the provider."""
+    """A key other than the provider's."""
 
     def signed(self) -> tuple[dict[str, str], bytes]:
         at = time.time() if self.at is None else self.at
@@ -135,7 +135,7 @@ EACH = pytest.mark.parametrize("provider", HARD_BOUNCES)
 
 
 class SNS:
-    """Stands for the server of SNS, which has the certificate."""
+    """A stand-in for the SNS server that provides the certificate."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -207,7 +207,7 @@ async def test_a_passing_failure_does_not_count(receive: Receive, provider: str,
     assert await receive(Request(provider, content)) == []
 
 
-# What is refused
+# What is rejected
 
 
 def others_key(provider: str) -> Any:
@@ -236,7 +236,7 @@ async def test_a_changed_event_is_refused(all_webhooks: dict[str, Webhook], prov
 
 
 async def test_mailgun_signs_a_token_which_counts_once(all_webhooks: dict[str, Webhook]) -> None:
-    """The body is not signed, so who has seen one could send others."""
+    """The body is not signed, so anyone who has seen one request could send others."""
     headers, body = Request("mailgun", HARD_BOUNCES["mailgun"]).signed()
     await all_webhooks["mailgun"].events(headers, body)
 
@@ -299,7 +299,7 @@ async def test_a_changed_signature_of_mailgun_is_refused(
     ids=["topic", "plain HTTP", "similar host", "other host", "other path", "line break", "SHA-1"],
 )
 async def test_sns_is_asked_for_nothing_else(receive: Receive, server: SNS, outside: dict[str, str]) -> None:
-    """Or anyone could have requests sent (CWE-918)."""
+    """Otherwise anyone could make the server send requests (CWE-918)."""
     with pytest.raises(WebhookRefused):
         await receive(Request("ses", {**HARD_BOUNCES["ses"], "outside": outside}))
 

@@ -1,4 +1,4 @@
-"""Every form has the limit of the JSON route that does the same, or a reason for having none.
+"""Every form has the same limit as the equivalent JSON route, or a reason for having none.
 
 Checklist 10. `tests/pages/test_security_pages.py` tests that the limits are enforced.
 """

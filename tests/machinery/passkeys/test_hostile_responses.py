@@ -1,4 +1,4 @@
-"""Responses that no authenticator sends: each is refused, and none is an error of the server."""
+"""Responses that no authenticator sends: each is rejected, and none causes a server error."""
 
 import copy
 from contextlib import suppress

@@ -12,7 +12,7 @@ async def test_a_passkey_that_is_removed_after_its_verification_is_refused(owner
     lock = passkeys.lock
 
     async def lock_after_its_removal(db, user):
-        # As another transaction would: this session does not hear of it.
+        # As another transaction would: this session does not notice it.
         await db.execute(delete(Passkey).execution_options(synchronize_session=False))
         await lock(db, user)
 

@@ -1,6 +1,7 @@
 """The test vectors of WebAuthn level 3, section 16, with and without attestation.
 
-`w3c_vectors.json` has those of https://github.com/w3c/webauthn at 146d0db (2026-07-30), in hexadecimal.
+`w3c_vectors.json` contains the vectors from https://github.com/w3c/webauthn at 146d0db (2026-07-30), in
+hexadecimal.
 """
 
 import json
@@ -22,7 +23,7 @@ from app.passkeys.models import Passkey
 PARTY = RelyingParty("example.org", "Example", ["https://example.org"])
 VECTORS = json.loads((Path(__file__).parent / "w3c_vectors.json").read_text("utf-8"))
 NOT_OFFERED = {"packed-es384", "packed-es512", "packed-ed448"}
-"""Algorithms that the options do not name. Browsers use them only if they do."""
+"""Algorithms that the options do not offer. Browsers use only algorithms that the options offer."""
 IN_A_FRAME = {"none-es256-crossOrigin", "none-es256-topOrigin"}
 SUPPORTED = sorted(VECTORS.keys() - NOT_OFFERED - IN_A_FRAME)
 

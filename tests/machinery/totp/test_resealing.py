@@ -20,7 +20,7 @@ NEW = sha256(b"a new secret").hexdigest()
 
 @pytest.fixture
 def reseal(monkeypatch, database_url):
-    """`await reseal("--check", fallbacks=OLD)`: the command, with the new key."""
+    """`await reseal("--check", fallbacks=OLD)`: run the command with the new key."""
 
     async def run(*options, fallbacks=OLD):
         for field in Settings.model_fields:
@@ -39,7 +39,7 @@ def reseal(monkeypatch, database_url):
 
 
 async def in_thread(function, *arguments):
-    """The command has an event loop of its own."""
+    """The command has its own event loop."""
     return await asyncio.to_thread(function, *arguments)
 
 
@@ -140,7 +140,7 @@ async def test_many_rows_take_several_batches(make_owner, reseal, monkeypatch):
 
 
 async def test_a_secret_that_is_written_meanwhile_stays(owner, db, reseal, stored, monkeypatch):
-    """The command has read the row before somebody set the app up anew."""
+    """The command read the row before the user set up the app again."""
     from app.cli import resealing
 
     read = resealing._rows_after

@@ -1,4 +1,4 @@
-"""A fake server of breached passwords on its own socket, which records its requests."""
+"""A fake breached-password server on its own socket, which records its requests."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ def digest_of(password: str) -> str:
 
 
 def line_of(password: str, count: int = 7) -> bytes:
-    """The line of *password* in its range."""
+    """The line for *password* in its range."""
     return f"{digest_of(password)[5:]}:{count}\r\n".encode()
 
 

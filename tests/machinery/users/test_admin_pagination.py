@@ -155,7 +155,7 @@ async def test_two_concurrent_deletions_delete_once(admin, root, make_user, at_o
 
 @pytest.fixture
 def happen(db, manager):
-    """`await happen(user, 3)`: record that many events of the account."""
+    """`await happen(user, 3)`: record that many events for the account."""
     from app.users import record
 
     async def write(user, times=1):

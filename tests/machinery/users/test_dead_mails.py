@@ -1,4 +1,4 @@
-"""Mails that were set aside, at /users/mails: who sees them, what is shown, sending again and dropping."""
+"""E-mails that were set aside, at /users/mails: who sees them, what is shown, sending again and dropping."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from app.users.audit import AuditEvent
 
 @pytest.fixture
 def make_dead_mail(db):
-    """`await make_dead_mail()`: a mail that was set aside, with a link that still works."""
+    """`await make_dead_mail()`: an e-mail that was set aside, with a link that still works."""
 
     async def make(**columns):
         message = EmailMessage.build(subject="Reset", to="ada@example.com", text="https://x/SECRET-TOKEN")

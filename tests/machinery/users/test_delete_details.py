@@ -44,7 +44,7 @@ def deleted(manager, make_user, visit, delete, set_clock):
 
 @pytest.fixture
 def names(events):
-    """`await names()`: the event names of the audit log, oldest first."""
+    """`await names()`: the event names in the audit log, oldest first."""
 
     async def read():
         return [(event.event, event.actor) for event in await events()]
@@ -230,7 +230,7 @@ async def test_concurrent_logins_cancel_a_deletion_once(client, make_user, at_on
 
 @pytest.mark.parametrize("route", ["password-reset", "verify"])
 async def test_an_account_past_its_grace_period_gets_no_link(client, make_user, outbox, outbox_rows, route):
-    """Its link would not work; the same work is done as for an unknown address. Checklist 13."""
+    """Checklist 13. The link would not work, and the work is the same as for an unknown address."""
     await make_user("ada@example.com", delete_after=clock.now())
 
     answer = await client.post(f"/users/{route}/request", json={"email": "ada@example.com"})

@@ -1,4 +1,4 @@
-"""The device cookie: issued here, for certain accounts, and not usable for logging in."""
+"""The device cookie: issued by this application, for certain accounts, and not usable for logging in."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -76,7 +76,7 @@ def test_a_normalized_address_is_unchanged(typed, stored):
 
 @pytest.mark.parametrize("typed", NO_ADDRESSES)
 def test_an_invalid_address_is_refused_with_a_reason(typed):
-    """Addresses that cannot receive mail are refused with a message."""
+    """Addresses that cannot receive e-mail are rejected with a message."""
     with pytest.raises(InvalidEmail, match=r"\w+ \w+"):
         parse_email(typed)
 

@@ -1,4 +1,4 @@
-"""Changing the email address in detail: races, dead links, the page."""
+"""Changing the e-mail address in detail: races, dead links, the page."""
 
 import re
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ def address(stored):
     return read
 
 
-# Asking
+# Requesting a change
 
 
 async def test_the_link_points_to_the_configured_front_end(other_client, make_user, visit, outbox):

@@ -1,4 +1,4 @@
-"""For every error code, a request that gets it. Each test is named after its code."""
+"""For every error code, a request that causes it. Each test is named after its code."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -216,7 +216,7 @@ async def test_password_required(client, make_user, email_link):
 
 
 class OneFactor:
-    """A feature with second factors, in which every account has one. *has_one*: whether they do."""
+    """A fake feature with second factors. *has_one*: whether every account has a second factor."""
 
     def __init__(self, *, has_one: bool) -> None:
         self._has_one = has_one
@@ -309,7 +309,7 @@ async def test_no_second_factor(client, make_user, login):
 
 @pytest.fixture
 async def headers_of_owner(client, make_user, login):
-    """Those of an account with an authenticator app."""
+    """The headers of an account with an authenticator app."""
     headers = login(await make_user(is_verified=True))
     secret = (await client.post("/users/me/totp", headers=headers)).json()["secret"]
     code = {"code": TOTP(secret).now()}

@@ -43,7 +43,7 @@ async def test_every_row_and_every_event_is_in_it_once(db, make_user, exported, 
 
     found = await exported(user)
 
-    # One session and one event are those of the export itself.
+    # One session and one event belong to the export itself.
     ids = [row["id"] for row in found.related_records["user_sessions"]]
     assert (len(ids), set(ids) >= sessions, len(set(ids))) == (number + 1, True, number + 1)
     numbers = [event.details.get("number") for event in found.events]

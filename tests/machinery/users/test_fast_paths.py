@@ -22,7 +22,7 @@ ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 
 @pytest_asyncio.fixture(loop_scope="session", params=[True, False], ids=["fast", "plain"])
 async def other_app(app, settings, request):
-    """An application on the same database, with and without; *app* empties the tables afterwards."""
+    """An application on the same database, with or without fast paths. *app* empties the tables later."""
     other = create_app(settings.model_copy(update={"database_fast_paths": request.param}))
     yield other
     await other.state.db.dispose()

@@ -1,4 +1,4 @@
-"""The language that a user sets: for errors, for mails, and before what the browser asks for."""
+"""The language that a user sets: it applies to errors and e-mails and overrides the browser's language."""
 
 import pytest
 
@@ -74,7 +74,7 @@ async def test_it_is_not_in_use_after_the_request(client, make_user, login):
     ("language", "subject"), [("de", "neues Passwort"), ("en", "new password"), (None, "neues Passwort")]
 )
 async def test_a_mail_is_in_the_language_of_its_user(client, make_user, outbox, language, subject):
-    """Whoever asks for it: without a setting it is the language of the request."""
+    """This holds whoever requests the e-mail. Without a setting, the request's language applies."""
     await make_user("ada@example.com", language=language)
 
     await client.post("/users/password-reset/request", json={"email": "ada@example.com"}, headers=GERMAN)

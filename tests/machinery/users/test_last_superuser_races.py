@@ -1,4 +1,4 @@
-"""Superusers who demote each other concurrently: one is left (CWE-367)."""
+"""Superusers who demote each other concurrently: one remains a superuser (CWE-367)."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ async def boss(make_user):
 
 @pytest.fixture
 def take(manager, db):
-    """`await take("demoted", user)`: take a superuser's rights away with the manager."""
+    """`await take("demoted", user)`: remove a superuser's rights with the manager."""
 
     async def run(how, user):
         async with db.session() as session:
@@ -48,7 +48,7 @@ def take(manager, db):
 
 @pytest.fixture
 def superusers(accounts):
-    """`await superusers()`: the addresses of superusers that are active and not scheduled for deletion."""
+    """`await superusers()`: the addresses of superusers who are active and not scheduled for deletion."""
 
     async def read():
         return [

@@ -1,9 +1,9 @@
 """The account lifecycle compared with a model: any actions in any order, with all old tokens.
 
-Hypothesis generates sequences of steps. The model below predicts in plain Python the result of each step, and
-after each step every session, link and password that ever existed is tried. Time passes only where a step
-says so. HYPOTHESIS_PROFILE=long runs many more sequences, different ones each time. A failing sequence is
-shown with its steps.
+Hypothesis generates sequences of steps. The model below predicts the result of each step in plain Python.
+After each step, the test tries every session, link and password that ever existed. Time passes only where a
+step says so. HYPOTHESIS_PROFILE=long runs many more sequences, which differ in every run. A failing sequence
+is shown with its steps.
 """
 
 import asyncio
@@ -44,9 +44,9 @@ from app.web import App
 from tests.passkeys.authenticator import Authenticator
 
 CALM: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-"""A slow machine is not a defect."""
+"""A slow machine is not a bug."""
 PROFILES = {
-    # Always the same sequences, so that a failure depends on the change and not on luck.
+    # The sequences are always the same, so that a failure depends on the change and not on luck.
     "short": profile(max_examples=40, stateful_step_count=30, derandomize=True, database=None, **CALM),
     # Fewer where each request takes longer.
     "postgresql": profile(max_examples=12, stateful_step_count=30, derandomize=True, database=None, **CALM),
@@ -90,7 +90,9 @@ EVERYTHING = {
     "log in /login/passkey/cookie 200",
     "remove a passkey 204",
 }
-"""What must happen in at least one of many sequences. The few of a short run cannot cover everything."""
+"""The events that must happen in at least one of many sequences. The few sequences of a short run cannot
+cover everything.
+"""
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 GRACE = timedelta(seconds=30)
@@ -116,7 +118,7 @@ class Account:
     browser: str
     """The cookie of the browser that registered it."""
     has_password: bool = True
-    """Or it is unknown: the address was verified by someone who did not prove ownership of the account."""
+    """False if the password is unknown, because someone who did not prove ownership verified the address."""
     exists: bool = True
     is_active: bool = True
     is_verified: bool = False
@@ -127,7 +129,7 @@ class Account:
     """The time step of the last code that was used."""
     recovery_codes: list[str] = field(default_factory=list)
     phones: dict[str, Authenticator] = field(default_factory=dict)
-    """The authenticators with its passkeys, by the ids of these."""
+    """The authenticators with the account's passkeys, keyed by passkey id."""
 
     @property
     def has_factor(self) -> bool:
@@ -144,7 +146,7 @@ class Session:
     authenticated: datetime
     seen: datetime
     access: dict[str, datetime] = field(default_factory=dict)
-    """All access tokens so far with their expiry; a cookie session has none."""
+    """All access tokens so far, with their expiry. A cookie session has none."""
     replaced_tokens: dict[str, datetime] = field(default_factory=dict)
     """Replaced refresh tokens, and when they were replaced."""
     is_over: bool = False
@@ -209,8 +211,9 @@ class World:
                 session.is_over = True
 
     def renounce(self, account: Account, except_session: Session | None = None) -> None:
-        """Everything issued before stops working: password or address changed, or the account was
-        disabled."""
+        """Invalidate everything issued before, because the password or address changed or the account was
+        disabled.
+        """
         self.end(account, except_session)
         for link in self.links:
             if link.account is account:
@@ -233,7 +236,7 @@ def _any_of(phones: dict[str, Authenticator]) -> Authenticator:
 
 
 def _one_of[T](things: list[T], number: int, is_good: Callable[[T], object]) -> T:
-    """Mostly one that still works, because the others keep growing in number."""
+    """Chooses an item that still works most of the time, because the others keep growing in number."""
     good = [each for each in things if is_good(each)] if number % 4 < 3 else []
     return (good or things)[number % len(good or things)]
 
@@ -249,7 +252,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        # On the class: the clock belongs to the current sequence.
+        # Patched on the class, because the clock belongs to the current sequence.
         type(self).world = World()
         self.buried: list[Link] = []
         self.turn = 0
@@ -287,7 +290,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     async def _send(self, method: str, path: str, **options: object) -> httpx.Response:
         answer = await self.client.request(method, f"/users{path}", **options)
-        # The steps choose the browser; the client keeps no cookies.
+        # The steps choose the browser, so the client keeps no cookies.
         self.client.cookies.clear()
         return answer
 
@@ -295,7 +298,7 @@ class Lifecycle(RuleBasedStateMachine):
         return self.loop.run_until_complete(self._send(method, path, **options))
 
     def expect(self, status: int, event: str, answer: httpx.Response) -> bool:
-        """Whether *event* happened and got the response the model predicts."""
+        """Whether *event* happened and got the response that the model predicts."""
         assert answer.status_code == status, f"{event}: {status} expected, {answer.status_code} {answer.text}"
         self.happened[f"{event} {status}"] += 1
         return status < 300
@@ -311,7 +314,7 @@ class Lifecycle(RuleBasedStateMachine):
         return [(link[1], link[2], to) for to, link in found if link is not None]
 
     def links_of(self, account: Account | None, *expected: tuple[str, str]) -> None:
-        """Collect the mails, whose purposes and addresses must match the model."""
+        """Collect the e-mails, whose purposes and addresses must match the model."""
         mailed = self.loop.run_until_complete(self._mails())
         assert [(purpose, address) for purpose, _, address in mailed] == list(expected)
         for purpose, token, address in mailed:
@@ -339,7 +342,7 @@ class Lifecycle(RuleBasedStateMachine):
         return 403 if recent and not self.world.is_recent(session) else None
 
     def started(self, account: Account, answer: httpx.Response, after: Session | None = None) -> Session:
-        """The session that *answer* started; *after*: the session it replaces."""
+        """The session that *answer* started. *after*: the session that it replaces."""
         now = self.world.now
         began = after.began if after is not None else now
         cookie = answer.cookies.get("__Host-session")
@@ -467,10 +470,11 @@ class Lifecycle(RuleBasedStateMachine):
     def _answer_of(
         self, account: Account, options: str, headers: dict[str, str]
     ) -> tuple[bool, str, dict[str, Any]]:
-        """An answer to a factor of *account*, which uses it up: whether it is right, and what it is.
+        """Create an answer to a second factor of *account*. Returns whether the answer is right, and the
+        answer.
 
-        The code of the app. If it was used before, a passkey for *options*, or else a recovery code. Without
-        any of them, the used code.
+        The answer is used up. It is the app's code. If that code was used before, it is a passkey for
+        *options* or a recovery code. If the account has neither, it is the used code.
         """
         step = int(self.world.now.timestamp()) // 30
         is_new = account.app is not None and step > account.last_step
@@ -739,7 +743,7 @@ class Lifecycle(RuleBasedStateMachine):
             login = logins[-1] if logins else None
         if login is not None:
             headers = self.headers(login)
-            # Another user's login is only known not to be the owner's.
+            # Of another user's session, the application knows only that it is not the owner's.
             login = login if self.admits(login) and login.account is account else None
         is_owner = login is not None or proof == "password"
         works = self.world.works(link) and is_owner
@@ -840,7 +844,9 @@ class Lifecycle(RuleBasedStateMachine):
 
     @invariant()
     def dead_links_are_dead(self) -> None:
-        """Those that just ended and three of the others in turn; at the end of a sequence all of them."""
+        """The sessions that just ended, and three of the others in turn. At the end of a sequence, all of
+        them.
+        """
         dead = [each for each in self.world.links if not self.world.works(each)]
         fresh = [each for each in dead if each not in self.buried]
         old = [each for each in dead if each in self.buried]
@@ -855,7 +861,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     async def _try_links(self, links: list[Link]) -> None:
         for link in links:
-            # With everything a valid link would need.
+            # The request contains everything that a valid link would need.
             password = link.account.password if link.purpose == "email-change" else PASSWORDS[0]
             body = None if link.purpose == "verify" else {"password": password}
             answer = await self._send("POST", f"/{link.purpose}/{link.token}", json=body)
@@ -878,7 +884,7 @@ def told(settings, migrated, quick_hashing, monkeypatch):
     monkeypatch.setattr(jwt.api_jwt, "datetime", Now)
     monkeypatch.setattr(hashing, "DUMMY_HASH", hashing.hash_password("nobody knows"))
     Lifecycle.app = create_app(settings)
-    # They have their own tests; here they would end every sequence.
+    # Rate limits have their own tests. Here they would end every sequence.
     Lifecycle.app.state.users.limits = None
     Lifecycle.loop = asyncio.new_event_loop()
     Lifecycle.client = httpx.AsyncClient(

@@ -107,7 +107,7 @@ async def extended(settings: Settings, migrated: str):
 
 @pytest.fixture
 async def http(app, extended):
-    """A client of `extended`; *app* empties the tables afterwards."""
+    """A client of `extended`. *app* empties the tables afterwards."""
     transport = httpx.ASGITransport(app=extended)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
@@ -135,8 +135,8 @@ def checked_out(extended):
 
 @pytest.fixture
 def slowly(extended):
-    """`await slowly(path, headers, look)`: POST without its body; the status and the result of *look()*. When
-    the application waits for the body, *look* is called and the client disconnects.
+    """`await slowly(path, headers, look)`: POST without a body. When the application waits for the body,
+    *look* is called and the client disconnects. Returns the status and the result of *look()*.
     """
 
     async def call(path, headers, look=lambda: None):
@@ -285,7 +285,7 @@ async def test_a_recent_login_is_at_most_ten_minutes_old(
 
 
 async def test_an_old_login_is_reported_as_such(http, make_user, begin_session, headers_of, set_clock):
-    """RFC 9470: a front end can distinguish it from a missing right."""
+    """RFC 9470: a front end can distinguish this error from a missing right."""
     set_clock(START)
     headers = headers_of(await begin_session(await make_user()))
 
@@ -397,7 +397,9 @@ async def test_no_connection_is_held_after_a_refusal(http, checked_out, make_use
 async def test_every_method_records_that_the_session_was_seen(
     http, make_user, begin_session, headers_of, session_rows, set_clock, kind, method, age, seen
 ):
-    """Once a minute. The pool has one connection, so a request that needed a second one would hang."""
+    """The session is updated once a minute. The pool has one connection, so a request that needed a second
+    one would hang.
+    """
     set_clock(START)
     headers = headers_of(await begin_session(await make_user(), kind=kind))
 

@@ -1,4 +1,4 @@
-"""Logout in detail: invalid logins, cleared browser data, concurrency."""
+"""Logout in detail: invalid sessions, cleared browser data, concurrency."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -56,7 +56,7 @@ async def test_a_bearer_session_has_no_cookie_to_clear(log_out, make_user, begin
     assert "set-cookie" not in (await log_out(headers_of(issued))).headers
 
 
-# Logged out already
+# Already logged out
 
 
 async def test_an_expired_cookie_is_still_cleared(log_out, make_user, begin_session, headers_of, set_clock):

@@ -1,4 +1,4 @@
-"""Mails in the outbox belong to an account, are deleted with it and are part of its export."""
+"""E-mails in the outbox belong to an account, are deleted with it and are part of its export."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def rows(db):
-    """`await rows()`: the outbox, oldest first, dummy mails included."""
+    """`await rows()`: the outbox, oldest first, including dummy e-mails."""
 
     async def read():
         async with db.session(commit=False) as session:
@@ -30,7 +30,7 @@ def rows(db):
 
 @pytest.fixture
 def write(app, db):
-    """`await write(user, status="dead")`: a mail that belongs to *user*."""
+    """`await write(user, status="dead")`: an e-mail that belongs to *user*."""
 
     async def send(user, subject="Hello", **columns):
         async with db.session() as session:
@@ -43,7 +43,7 @@ def write(app, db):
     return send
 
 
-# The owner of a mail
+# The owner of an e-mail
 
 
 async def asks_for_verification(client, user, headers):
@@ -85,7 +85,7 @@ async def test_a_mail_belongs_to_its_account_and_expires_with_its_link(
 async def test_the_mail_to_a_new_address_expires_and_belongs_to_no_account(
     other_client, make_user, visit, set_clock, rows
 ):
-    """The mailbox is not the account's yet; the notice goes to the current address."""
+    """The mailbox is not the account's yet. The notice goes to the current address."""
     set_clock(NOON)
     client = await other_client(email_change_ttl=300)
     user = await make_user()
@@ -189,7 +189,7 @@ def try_to_delete(database_url):
 async def test_an_account_is_not_deleted_while_a_mail_to_it_is_written(
     client, manager, make_user, try_to_delete, stored, outbox, path
 ):
-    """Otherwise the mail would reference a missing account and the response would be 500."""
+    """Otherwise the e-mail would reference a missing account and the response would be 500."""
     user = await make_user()
 
     async def hook(user, token):
@@ -225,7 +225,7 @@ async def test_an_account_is_not_deleted_while_a_superuser_sends_a_reset(
 async def test_an_account_is_locked_before_its_session_is_ended_for_a_replay(
     client, manager, make_user, visit, try_to_delete, set_clock, stored
 ):
-    """In the order in which deletion locks them: the reverse order would deadlock."""
+    """The rows are locked in the same order as in a deletion. The reverse order would deadlock."""
     set_clock(NOON)
     user = await make_user()
     body = {"refresh_token": (await visit(user)).issued.token}

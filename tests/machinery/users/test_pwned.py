@@ -1,4 +1,6 @@
-"""BreachCheck: what is sent, what counts as breached, and that server failures never refuse a password."""
+"""BreachCheck: what is sent, what counts as breached, and that no password is rejected because of a server
+failure.
+"""
 
 import asyncio
 import gzip
@@ -110,7 +112,7 @@ async def test_no_log_level_reveals_the_request(server, check, caplog):
 
 @pytest.fixture
 def passes_with_one_line(caplog):
-    """`await passes_with_one_line(check)`: the password is accepted; the only line in the log."""
+    """`await passes_with_one_line(check)`: check that a password is accepted. Returns the only log line."""
 
     async def passes(check):
         with caplog.at_level(logging.DEBUG):
@@ -168,7 +170,7 @@ async def test_an_endless_response_is_cut_off(server, check, passes_with_one_lin
 
 
 async def test_a_compressed_response_is_never_decompressed(server, check, passes_with_one_line):
-    """A kilobyte could become a gigabyte."""
+    """A kilobyte could decompress to a gigabyte."""
     server.headers = "content-encoding: gzip\r\n"
     server.body = gzip.compress(line_of(PASSWORD) * 1000)
 

@@ -1,4 +1,4 @@
-"""No request and no periodic task reads every account, session or event, as the plans of its queries show."""
+"""No request and no periodic task reads every account, session or event, according to the query plans."""
 
 import re
 from datetime import timedelta
@@ -16,9 +16,9 @@ from app.users.audit import AuditEvent
 
 DAY = timedelta(days=1)
 MANY = 3000
-"""With fewer rows PostgreSQL reads the whole table, which is then faster."""
+"""With fewer rows, PostgreSQL reads the whole table, which is then faster."""
 
-# SQLite also calls it a scan when it reads a page in the order of an index, or of the ids of the audit log.
+# SQLite also reports a scan when it reads a page in index order, or in the order of the audit log's ids.
 WHOLE_TABLE = re.compile(
     r"Seq Scan on (users|user_sessions|audit_events)\b"
     r"|SCAN (users|user_sessions)\b(?! USING INDEX ix_users_)"
@@ -85,7 +85,7 @@ async def many_accounts(db, admin, password_hash, database_url):
 
 @pytest.fixture
 def sent(app, many_accounts):
-    """The statements about accounts and sessions, as they were sent from now on, and their values."""
+    """The statements about accounts and sessions that are sent from now on, with their values."""
     seen = []
 
     def note(connection, cursor, statement, parameters, *rest):
@@ -100,7 +100,7 @@ def sent(app, many_accounts):
 
 @pytest.fixture
 def plans(db, sent, database_url):
-    """`await plans()`: how the database would run what was sent, as one text."""
+    """`await plans()`: the database's query plans for the statements that were sent, as one text."""
 
     async def explain():
         sqlite = database_url.startswith("sqlite")
@@ -118,7 +118,7 @@ def plans(db, sent, database_url):
 
 @pytest.fixture
 def dead_mail(db):
-    """`await dead_mail()`: the id of a mail that was set aside."""
+    """`await dead_mail()`: the id of an e-mail that was set aside."""
 
     async def make():
         async with db.session() as session:
@@ -221,7 +221,7 @@ async def test_the_task_that_deletes_accounts_reads_only_those(run_task, plans):
 
 
 class Asked:
-    """Sends requests of people and of a superuser, and notes which routes got one."""
+    """Sends requests from users and from a superuser, and records which routes got one."""
 
     def __init__(self, app, client, admin):
         self._app, self._client, self._admin = app, client, admin
@@ -240,7 +240,7 @@ class Asked:
 async def test_no_request_reads_a_whole_table(
     app, client, admin, change, manager, many_accounts, db, sent, plans, dead_mail
 ):
-    """One request at least of each route of the users module."""
+    """Send at least one request to each route of the users module."""
     ask = Asked(app, client, admin)
     ada = {"email": "ada@example.com", "password": "correct horse battery"}
     new = {"password": "battery horse correct"}
@@ -320,7 +320,7 @@ async def test_no_request_reads_a_whole_table(
 
 
 def test_every_foreign_key_to_an_account_has_an_index():
-    """Deleting an account looks for its rows in each of these tables."""
+    """Deleting an account searches for its rows in each of these tables."""
     without = [
         str(column)
         for table in Base.metadata.sorted_tables

@@ -17,7 +17,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 @pytest.fixture(autouse=True)
 def start(set_clock):
-    """Every test of this module starts at START."""
+    """Every test in this module starts at START."""
     set_clock(START)
 
 
@@ -169,7 +169,7 @@ async def test_constant_refreshing_does_not_end_the_session_of_another_tab(
 
 
 async def chain(rotate, token, times):
-    """The token after that many refreshes of *token*, each with the newest."""
+    """The token after that many refreshes, starting with *token* and each using the newest token."""
     for _ in range(times):
         token = await rotate(token)
     return token
@@ -181,7 +181,7 @@ async def chain(rotate, token, times):
 async def test_reuse_of_a_long_replaced_token_ends_the_session(
     refresh, rotate, make_user, begin_session, is_alive, set_clock
 ):
-    """The row no longer has its hash: the token was replaced many times since."""
+    """The row no longer contains the token's hash: the token has been replaced many times since."""
     issued = await begin_session(await make_user())
     second = await rotate(issued.token)
     set_clock(START + DAY)
@@ -233,7 +233,7 @@ async def test_an_idle_session_is_not_refreshed(refresh, make_user, begin_sessio
 
 
 async def test_a_revoked_session_is_not_refreshed(refresh, make_user, begin_session, change_session, events):
-    """Its end is not reported a second time."""
+    """The session's end is not reported a second time."""
     issued = await begin_session(await make_user())
     await change_session(issued.session, revoked_at=START)
 
@@ -251,7 +251,7 @@ async def test_a_session_of_a_deleted_user_is_not_refreshed(refresh, manager, db
 
 
 async def test_a_cookie_secret_is_not_a_refresh_token(refresh, make_user, begin_session, is_alive):
-    """A stolen cookie must not turn into a login without cookie checks."""
+    """A stolen cookie must not turn into a session without cookie checks."""
     issued = await begin_session(await make_user(), kind="cookie")
 
     assert (await refresh(issued.token)).status_code == 401
@@ -294,7 +294,7 @@ async def test_a_cookie_cannot_refresh(client, make_user, begin_session, headers
 
 
 async def test_a_forged_secret_for_a_real_id_ends_nothing(refresh, make_user, begin_session, is_alive):
-    """The id is public: it is in lists and in access tokens."""
+    """The session id is public: it is in lists and in access tokens."""
     issued = await begin_session(await make_user())
     made_up = base64.urlsafe_b64encode(bytes(48)).decode()
 

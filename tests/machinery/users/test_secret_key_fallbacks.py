@@ -1,4 +1,4 @@
-"""A new SECRET_KEY: what the earlier one made works while it is in SECRET_KEY_FALLBACKS."""
+"""A new SECRET_KEY: tokens from the earlier key work while that key is in SECRET_KEY_FALLBACKS."""
 
 from datetime import timedelta
 from hashlib import sha256
@@ -11,12 +11,12 @@ from app.users import TokenError
 from app.users.exceptions import OwnerRequired
 
 OLD = SecretStr(sha256(b"the secret of the tests").hexdigest())
-"""The SECRET_KEY of `client`."""
+"""The SECRET_KEY of the application that `client` uses."""
 NEW = SecretStr(sha256(b"a new secret").hexdigest())
 ROTATED = {"secret_key": NEW, "secret_key_fallbacks": [OLD]}
 GONE = {"secret_key": NEW}
 BEFORE = {"secret_key": OLD, "secret_key_fallbacks": [NEW]}
-"""An application that accepts the new key before it uses it."""
+"""An application that already accepts the new key but does not use it yet."""
 EACH = pytest.mark.parametrize(("changes", "works"), [(ROTATED, True), (GONE, False)], ids=["kept", "gone"])
 PASSWORD = "correct horse battery"
 
@@ -90,7 +90,7 @@ async def is_accepted(check):
     try:
         await check
     except OwnerRequired:
-        # The link is right, and asks for the password.
+        # The link is valid, and the page asks for the password.
         return True
     except TokenError:
         return False
@@ -171,7 +171,7 @@ async def test_a_session_cookie(client, other_client, ada, browser, changes, wor
 async def test_a_session_cookie_is_sealed_anew_when_it_is_used(
     client, other_client, ada, browser, session_cookie
 ):
-    """So a browser that comes back stays logged in after the earlier key is gone."""
+    """A browser that returns therefore stays logged in after the earlier key is removed."""
     cookie = await browser(client)
 
     answer = await me(await other_client(**ROTATED), Cookie=cookie)
@@ -209,11 +209,11 @@ async def test_a_browser_that_logs_in_is_known_with_the_new_key(
     assert other_app(**GONE).state.users.is_known_browser(fresh, ada)
 
 
-# In what order
+# The order of the rollout
 
 
 async def test_a_process_can_accept_the_new_key_before_it_is_used(client, other_client, ada, browser):
-    """While the processes are restarted one by one, both kinds run."""
+    """While the processes are restarted one by one, old and new processes run."""
     before, rotated = await other_client(**BEFORE), await other_client(**ROTATED)
 
     assert (await me(before, Cookie=await browser(rotated))).status_code == 200

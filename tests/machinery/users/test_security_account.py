@@ -1,4 +1,4 @@
-"""Limits of a stolen login, and what a new password or address ends. Checklist 6, 21, 22, 24, 25."""
+"""Limits of a stolen session, and what a new password or address invalidates. Checklist 6, 21, 22, 24, 25."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,7 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
 
 @pytest.fixture
 def alive(client):
-    """`await alive(here, there)`: which of these sessions still work."""
+    """`await alive(here, there)`: whether each of these sessions still works."""
 
     async def read(*visits):
         return [(await client.get("/users/me", headers=each.headers)).status_code == 200 for each in visits]
@@ -24,8 +24,8 @@ def alive(client):
 
 @pytest.fixture
 def links(manager, email_link):
-    """`await links(user)`: every link mailed to this account and the body to send with it. Each appears
-    twice, because the token may also be sent in a body.
+    """`await links(user)`: every link e-mailed to this account and the body to send with it. Each link
+    appears twice, because its token may also be sent in a body.
     """
 
     async def make(user):

@@ -1,4 +1,4 @@
-"""Spellings of an e-mail address: on every route an account is found only by its own.
+"""Spellings of an e-mail address: on every route, an account is found only by its own spelling.
 
 Advisories 29 and 49; CWE-178.
 """
@@ -22,7 +22,9 @@ SPELLINGS = [
     "kira@\uff4b\uff45\uff4c\uff56\uff49\uff4e.test",
     "kira@\u212aelvin.te\u017ft",
 ]
-"""Spellings of one mailbox: IDNA maps the characters of a domain (UTS 46), so mail to each arrives there."""
+"""Spellings of one mailbox: IDNA maps the characters of a domain (UTS 46), so e-mail to each spelling arrives
+there.
+"""
 LOOKALIKES = [
     "\u212aira@kelvin.test",
     "\u212aIRA@KELVIN.TEST",
@@ -43,12 +45,12 @@ LOOKALIKES = [
     "kira@kelvin\u2024test",
     "kira@xn--\u212aelvin.test",
 ]
-"""Not addresses. Unicode maps most of them to the account's address in one way or another."""
+"""These are not addresses. Unicode maps most of them to the account's address in one way or another."""
 
 
 @pytest.fixture
 def kira(make_user):
-    """`await kira()`: the account that the others resemble."""
+    """`await kira()`: the account whose address the others resemble."""
     return lambda: make_user(KIRA)
 
 

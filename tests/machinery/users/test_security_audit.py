@@ -21,8 +21,9 @@ FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Fi
 
 @pytest.fixture
 def log():
-    """`log()`: everything that was logged, DEBUG and tracebacks included, except by the test client. It uses
-    its own handler, because a level that a fixture sets with `caplog` is reset when the test starts.
+    """`log()`: everything that was logged, DEBUG and tracebacks included, except by the test client. The
+    fixture uses its own handler, because a level that a fixture sets with `caplog` is reset when the test
+    starts.
     """
     lines = []
     handler = logging.Handler()
@@ -97,7 +98,7 @@ async def test_the_life_of_an_account_leaves_no_secret_in_the_audit_log(
 
 
 async def test_a_database_error_is_logged_without_the_values(client, manager, make_user, log):
-    """Checklist 39: the hash of a password, the hash of a session, the link in a mail."""
+    """Checklist 39: the hash of a password, the hash of a session, the link in an e-mail."""
     await make_user("taken@example.com", id="taken")
 
     async def hook(user):

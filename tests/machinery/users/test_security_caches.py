@@ -13,7 +13,7 @@ PEOPLE = 200
 @pytest.fixture
 def crowd(db, manager, password_hash, monkeypatch):
     """`await crowd()`: id and headers of 200 users, half with a cookie, half with a token."""
-    # On a busy machine the last one waits a long time for a connection.
+    # On a busy machine, the last request waits a long time for a connection.
     monkeypatch.setattr(db.get().engine.pool, "_timeout", 120)
 
     def headers_of(issued):
@@ -62,7 +62,7 @@ async def test_concurrent_users_see_their_own_data(client, crowd, manager, monke
 
 
 async def test_concurrent_users_change_their_own_data(client, crowd, events):
-    """Checklist 22. Advisory 38, for what is written."""
+    """Checklist 22. Advisory 38, for writes."""
     people = await crowd()
 
     answers = await asyncio.gather(*(client.post("/users/logout", headers=headers) for _, headers in people))

@@ -9,15 +9,15 @@ import pytest
 
 TESTS = Path(__file__).parent.parent
 PAGES = [path.read_text("utf-8") for path in sorted(TESTS.parent.glob("app/*/SECURITY.md"))]
-"""Of features that have a page of their own."""
+"""The security pages of features."""
 SECURITY = "\n".join([(TESTS.parent / "SECURITY.md").read_text("utf-8"), *PAGES])
 
 ITEMS = [*range(1, 31), *range(34, 41), *([31, 32, 33] if PAGES else [])]
-"""Items 31 to 33 are about second factors, which an application can have."""
+"""Items 31 to 33 are about second factors, which are an optional feature."""
 
 
 def _rows(first_cell: str, text: str = SECURITY) -> Iterator[tuple[str, list[str]]]:
-    """The rows of all tables whose first cell matches: its content and the other cells."""
+    """The rows of all tables whose first cell matches: that cell's content and the other cells."""
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if found := re.fullmatch(first_cell, cells[0]):
@@ -43,7 +43,7 @@ for number, cells in _rows(r"(\d+)", CHECKLIST):
 
 @pytest.mark.parametrize("item", ITEMS)
 def test_each_item_has_tests_that_name_it(item: int) -> None:
-    """A row names at least one of them; `grep "Checklist 5" tests` finds all."""
+    """A row names at least one of its tests. `grep "Checklist 5" tests` finds all of them."""
     named = set(re.findall(r"`([^`]+)`", " ".join(ROWS[item])))
     assert named
     assert named - {test for number, test in NAMED if number == item} == set()

@@ -37,7 +37,7 @@ FOREIGN = [
 
 
 SOME_FOREIGN = [{}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.test"}]
-"""One route of each kind, to test that the check exists; the login tests what it checks."""
+"""One route of each kind, to test that the check exists. The login tests cover what it checks."""
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def unsafe_operations(app):
 @pytest.fixture
 def statuses_of(client, make_user, begin_session, headers_of, unsafe_operations):
     """`await statuses_of(extra)`: the status of every such operation, sent with a superuser's cookie. Each
-    uses a new, recently logged-in superuser, so that nothing else refuses it.
+    request uses a new, recently logged-in superuser, so that nothing else rejects it.
     """
     numbers = count()
 
@@ -144,7 +144,9 @@ async def test_every_response_sets_it_with_these_attributes(
 
 
 async def test_the_device_cookie_has_the_same_attributes(client, make_user):
-    """Checklist 34: it does not log in, but a stranger who has it could guess passwords like the owner."""
+    """Checklist 34: the cookie does not log in, but a stranger who has it could guess passwords like the
+    owner.
+    """
     await make_user("ada@example.com")
 
     answer = await client.post("/users/login/cookie", json=ADA, headers=SAME_ORIGIN[0])
@@ -283,7 +285,7 @@ ODD_AUTHORIZATIONS = [scheme + value for scheme in SCHEMES for value in VALUES]
 
 
 async def test_no_odd_header_causes_a_server_error(raw_statuses, manager, make_user):
-    """Advisory 30. The page of a link reads the known browser, too."""
+    """Advisory 30. The page of a link also reads the device cookie."""
     page = f"/users/verify/{manager.verify_token(await make_user())}"
 
     seen = {
@@ -335,7 +337,7 @@ async def test_no_unsafe_route_accepts_a_cookie_from_another_site(
 
 @pytest.mark.parametrize("headers", SAME_ORIGIN, ids=str)
 async def test_every_unsafe_route_accepts_a_cookie_from_its_own_pages(statuses_of, headers):
-    """Checklist 35: the refusals above are due to the origin only."""
+    """Checklist 35: the rejections above are due to the origin only."""
     statuses = await statuses_of(headers)
 
     assert not {401, 403} & set(statuses.values()), statuses
@@ -390,7 +392,7 @@ async def test_safe_methods_need_no_origin(client, make_user, begin_session, hea
 
 @pytest.mark.parametrize("headers", SOME_FOREIGN, ids=str)
 async def test_a_bearer_token_needs_no_origin(client, make_user, begin_session, headers_of, headers):
-    """Checklist 35: browsers do not send it automatically."""
+    """Checklist 35: browsers do not send a bearer token automatically."""
     issued = await begin_session(await make_user())
 
     answer = await client.post("/users/logout", headers=headers_of(issued) | headers)

@@ -65,7 +65,7 @@ def guess(at):
 
 @pytest.fixture
 def flood(guess):
-    """`await flood(addresses, emails)`: guesses from each address for each account, all at once."""
+    """`await flood(addresses, emails)`: guess from each address for each account, all at once."""
 
     async def send(addresses, emails):
         return await asyncio.gather(*map(guess, addresses, emails))
@@ -117,7 +117,7 @@ async def test_unknown_and_known_addresses_are_limited_alike(guess, make_user):
 
 @pytest.fixture
 def ways(at, manager, make_user, visit, change):
-    """`await ways(name)`: the status of sending a wrong password for Ada's account in that way."""
+    """`await ways(name)`: the status after sending a wrong password for Ada's account in that way."""
     names = SimpleNamespace()
 
     async def begin():
@@ -166,7 +166,7 @@ async def test_a_forged_client_address_is_ignored(guess, make_user, header):
 
 
 async def test_addresses_of_one_ipv6_network_count_as_one(guess, make_user):
-    """Checklist 10: each customer has 2^64 of them."""
+    """Checklist 10: each customer has 2^64 addresses."""
     await make_user(EMAIL)
 
     statuses = [await guess(f"2001:db8:1:2::{number:x}") for number in range(PER_PAIR + 1)]
@@ -243,7 +243,7 @@ async def test_all_known_browsers_of_an_account_share_a_count(guess, make_user, 
 async def test_a_reset_makes_an_attackers_browser_unknown(
     at, guess, manager, make_user, new_browsers, browser_of_answer
 ):
-    """Checklist 11: the attacker knew the password; the owner recovers the account by mail."""
+    """Checklist 11: the attacker knew the password. The owner recovers the account by e-mail."""
     user = await make_user(EMAIL)
     of_the_thief = await new_browsers(12)
     new = {"password": "a brand new password"}
@@ -344,7 +344,7 @@ async def test_a_success_resets_the_consecutive_failures(at, guess, make_user, h
 async def test_wrong_passwords_of_a_known_browser_do_not_lock_the_account(
     guess, make_user, new_browsers, stored
 ):
-    """Checklist 11: strangers cannot exhaust its count, and it does not exhaust theirs."""
+    """Checklist 11: strangers cannot use up a known browser's limit, and the browser cannot use up theirs."""
     user = await make_user(EMAIL)
     [browser] = await new_browsers(1)
 

@@ -1,4 +1,4 @@
-"""Security headers, and what production refuses to start with. Checklist 30 and 40."""
+"""Security headers, and settings with which production refuses to start. Checklist 30 and 40."""
 
 import re
 from hashlib import sha256
@@ -76,7 +76,7 @@ async def test_no_response_to_a_link_leaks_its_token(client, method, path):
     [{"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}],
 )
 async def test_links_ignore_the_host_of_the_request(client, make_user, outbox, headers):
-    """Checklist 30: they are built from BASE_URL."""
+    """Checklist 30: links are built from BASE_URL."""
     user = await make_user()
 
     await client.post("/users/password-reset/request", json={"email": user.email}, headers=headers)

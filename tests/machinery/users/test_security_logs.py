@@ -130,7 +130,9 @@ async def test_all_lines_of_a_request_share_its_id(client, manager, make_user, l
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
 async def test_a_secret_in_the_error_of_a_hook_is_redacted(client, manager, make_user, log, formatter):
-    """Checklist 39: ASVS 16.2.5. The second line of defence: text that looks like a secret is redacted."""
+    """Checklist 39: ASVS 16.2.5. This is the second line of defence: text that looks like a secret is
+    redacted.
+    """
     user = await make_user()
     made_up = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"  # pragma: allowlist secret
 

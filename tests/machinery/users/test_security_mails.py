@@ -1,4 +1,4 @@
-"""No mailbox can be flooded, and limits on mails do not reveal who has an account.
+"""No mailbox can be flooded, and limits on e-mails do not reveal who has an account.
 
 Checklist 12; ASVS 2.4.1.
 """
@@ -19,7 +19,7 @@ ASKING = pytest.mark.parametrize("path", ["/users/verify/request", "/users/passw
 
 @pytest.fixture
 def ask(app):
-    """`await ask(path, email, "198.51.100.7")`: a client at that IP address requests a mail to *email*."""
+    """`await ask(path, email, "198.51.100.7")`: a client at that IP address requests an e-mail to *email*."""
 
     async def send(path, email=EMAIL, address="198.51.100.7", **more):
         transport = httpx.ASGITransport(app=app, client=(address, 50000))
@@ -30,13 +30,13 @@ def ask(app):
 
 
 def visible(answer):
-    """Everything a client sees of a response, except the request id."""
+    """Everything in a response that a client can see, except the request id."""
     return answer.status_code, answer.content, dict(answer.headers) | {"x-request-id": ""}
 
 
 @ASKING
 async def test_mails_to_a_mailbox_are_limited(ask, make_user, outbox, path):
-    """Checklist 12: whoever requests it, from any address."""
+    """Checklist 12: whoever requests the e-mail, from any IP address."""
     await make_user(EMAIL)
 
     for number in range(PER_MAILBOX + 3):
@@ -91,7 +91,7 @@ async def test_strangers_cannot_stop_an_administrator_from_sending_a_reset(ask, 
 
 
 async def test_an_owner_who_requests_many_new_addresses_is_refused(client, make_user, login):
-    """Checklist 12: each of them gets a mail."""
+    """Checklist 12: each address gets an e-mail."""
     headers = login(await make_user())
     most = Rate.parse(LIMITS["request_email_change"].account).count
 
@@ -103,7 +103,7 @@ async def test_an_owner_who_requests_many_new_addresses_is_refused(client, make_
     assert [answer.status_code for answer in answers] == [202] * most + [429]
 
 
-# One mailbox, whoever requests the mail and however it is spelled
+# One mailbox, whoever requests the e-mail and however the address is spelled
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def move(app, visit):
 
 @pytest.fixture
 def mails_to(outbox):
-    """`await mails_to("ada")`: the number of waiting mails to addresses that start with it."""
+    """`await mails_to("ada")`: the number of waiting e-mails to addresses that start with that text."""
 
     async def count(name):
         recipients = [each for mail in await outbox() for each in mail.all_recipients()]
@@ -162,7 +162,7 @@ async def test_an_email_change_does_the_same_work_when_no_link_is_sent(
 
 @ASKING
 async def test_sub_addresses_count_as_their_mailbox(ask, make_user, mails_to, path):
-    """Checklist 12: an attacker could create any number of them."""
+    """Checklist 12: an attacker could create any number of accounts."""
     for number in range(PER_MAILBOX + 2):
         await make_user(f"ada+{number}@example.com")
 
@@ -212,7 +212,7 @@ async def test_an_account_that_got_no_mail_can_request_its_link(client, ask, mai
 
 
 async def test_a_refused_password_does_not_count(client, mails_to):
-    """Checklist 12: users who need several attempts to find an acceptable password still get the mail."""
+    """Checklist 12: users who need several attempts to find an acceptable password still get the e-mail."""
     for _ in range(PER_MAILBOX + 1):
         await client.post("/users/register", json={"email": EMAIL, "password": "short"})
 
@@ -222,7 +222,7 @@ async def test_a_refused_password_does_not_count(client, mails_to):
 
 
 async def test_mails_of_your_own_hook_to_a_new_account_are_limited_too(client, manager, mails_to):
-    """Checklist 12: `hooks.py` decides what is mailed, not how often. Mail to others is sent."""
+    """Checklist 12: `hooks.py` decides what is e-mailed, not how often. E-mails to others are sent."""
 
     async def hook(user):
         services = services_of(user)
@@ -325,7 +325,7 @@ async def test_strangers_cannot_stop_the_notice_to_a_verified_old_address(
 async def test_accounts_that_change_address_do_not_flood_the_old_mailbox(
     client, make_user, email_link, mails_to, change
 ):
-    """Checklist 12: the email change verifies them; before they were unverified."""
+    """Checklist 12: the address change verifies the accounts, which were unverified before."""
     for number in range(UNPROVEN + 2):
         user = await make_user(f"ada+{number}@example.com")
         await client.post(await email_link(user), json={"password": "correct horse battery"})

@@ -1,4 +1,5 @@
-"""A missing setting or service grants no access: startup is refused, or the default denies.
+"""A missing setting or service grants no access: the application does not start, or the default denies
+access.
 
 Advisory 32; CWE-636.
 """
@@ -25,7 +26,7 @@ REQUIRED = {
     "SMTP_SECURITY": "starttls",
 }
 PRODUCTION = REQUIRED | {"ENVIRONMENT": "production"}
-"""The minimum that production starts with."""
+"""The minimum settings with which production starts."""
 ADA = {"email": "ada@example.com", "password": "correct horse battery"}
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -61,7 +62,7 @@ async def bare(app, build_app, quick_hashing):
         yield client
 
 
-# The start
+# Startup
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "BASE_URL", "MAIL_BACKEND", "MAIL_SENDER", "SMTP_HOST"])
@@ -81,7 +82,7 @@ def test_an_empty_setting_counts_as_missing(load_from, name):
 
 
 def test_production_does_not_start_with_an_empty_list_of_hosts(load_from):
-    """Advisory 32: it would allow every host."""
+    """Advisory 32: an empty list would allow every host."""
     with pytest.raises(SettingsError, match="ALLOWED_HOSTS: "):
         load_from(PRODUCTION | {"ALLOWED_HOSTS": " , "})
 

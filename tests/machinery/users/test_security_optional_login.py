@@ -95,7 +95,7 @@ async def test_your_own_route_treats_it_as_logged_out(build_app, dead_logins):
 
 
 async def test_the_link_page_treats_it_as_logged_out(client, manager, stored, accounts, dead_logins):
-    """Advisory 33: it asks for the password, which a logged-in owner need not enter."""
+    """Advisory 33: the page asks for the password, which a logged-in owner need not enter."""
     ada = (await accounts())[0]
     path = f"/users/verify/{manager.verify_token(ada)}"
 

@@ -25,7 +25,7 @@ async def administrate(client, make_user, login):
 @pytest.fixture
 def before_a_session_begins(manager, monkeypatch):
     """`before_a_session_begins(act)`: `act()` runs in a login's transaction, before its session exists.
-    `.result` is what `act()` returns.
+    `.result` is the return value of `act()`.
     """
 
     def arrange(act):

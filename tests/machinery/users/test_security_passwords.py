@@ -1,5 +1,5 @@
-"""Passwords that are easy to guess are refused on every route, and no others. Each refusal has its own
-message, hashes nothing and keeps a mailed link valid.
+"""Passwords that are easy to guess are rejected on every route, and no others. Each rejection has its own
+message, hashes nothing and keeps an e-mailed link valid.
 """
 
 import logging
@@ -100,7 +100,7 @@ def create_by_cli(app, migrated, monkeypatch):
 
 @pytest.mark.parametrize("length", [0, 1, 7])
 def test_a_minimum_below_eight_cannot_be_set(length):
-    """Checklist 1: a password of less than 8 characters is refused, whatever the setting (ASVS 6.2.1)."""
+    """Checklist 1: a password of fewer than 8 characters is rejected, whatever the setting (ASVS 6.2.1)."""
     with pytest.raises(ValidationError, match="greater than or equal to 8"):
         Settings(_env_file=None, secret_key=KEY, password_min_length=length)  # type: ignore[call-arg]
 
@@ -171,7 +171,7 @@ async def test_a_password_is_stored_as_argon2id(client, accounts):
 @WAYS
 @pytest.mark.parametrize("password", ["pqzrvmwkdhsjgtbxlcnf", "48105937261850394726", "    !!!!    ????    "])
 async def test_no_kind_of_character_is_required(set_password, way, password):
-    """Checklist 2: 20 lower-case letters are accepted, and so are 20 digits."""
+    """Checklist 2: 20 lower-case letters are accepted, as are 20 digits."""
     answer = await set_password(way, password)
 
     assert answer.status_code in (200, 201)
@@ -382,7 +382,7 @@ async def test_the_list_is_read_once(manager, monkeypatch):
 
 
 async def test_a_manager_without_a_policy_has_no_list(manager, db, quick_hashing):
-    """As hawkapi-users builds it: length and characters."""
+    """A manager built as for hawkapi-users checks the length and the characters."""
     bare = UserManager(model=User, tokens=manager.tokens)
 
     async with db.session() as session:

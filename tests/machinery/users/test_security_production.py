@@ -43,7 +43,7 @@ def test_production_does_not_start_with_unencrypted_connections(name, unsafe):
 
 
 def test_production_starts_with_safe_connections():
-    """Checklist 40: so the settings of the test above are refused for what it changes."""
+    """Checklist 40: so the test above shows that its settings are rejected only because of its changes."""
     assert not Settings(_env_file=None, **PRODUCTION).debug
 
 

@@ -12,7 +12,7 @@ NEW = {"password": "a brand new password"}
 
 
 async def test_only_one_of_six_concurrent_registrations_succeeds(client, at_once, accounts, outbox):
-    """One account, and 409 for the others, never a 500."""
+    """One request creates the account, and the others get a 409, never a 500."""
     statuses = await at_once(6, lambda: client.post("/users/register", json=ADA))
 
     assert statuses == [201, 409, 409, 409, 409, 409]
@@ -190,7 +190,7 @@ async def test_an_account_deleted_during_login_causes_no_server_error(
 
 
 async def test_only_the_last_of_six_invitations_works(client, admin, at_once, outbox):
-    """Checklist 26: six mails, and one link that creates the account."""
+    """Checklist 26: there are six e-mails, and one link that creates the account."""
     statuses = await at_once(6, lambda: admin.post("/users/invitations", json={"email": ADA["email"]}))
     tokens = [re.search(r"/invitation/(\S+)", mail.text_body)[1] for mail in await outbox()]
     uses = [await client.post(f"/users/invitation/{token}", json=NEW) for token in tokens]

@@ -58,7 +58,7 @@ def refresh(client):
 async def test_a_token_with_the_right_claims_and_key_is_accepted(
     make_user, begin_session, claims_of, key, status_of
 ):
-    """So the tokens of the tests below are refused for what they change."""
+    """This shows that the tokens in the tests below are rejected only because of their changes."""
     claims = claims_of(await begin_session(await make_user()))
 
     assert await status_of(jwt.encode(claims, key, "HS256")) == 200

@@ -1,4 +1,4 @@
-"""Refusals are audited once per account or network and period, and committed although the request fails.
+"""Rejections are audited once per account or network and period, and committed although the request fails.
 
 Checklist 39; ASVS 16.3.1, 16.3.2, 16.3.3. Operators see who is attacked, and nobody can fill the log.
 """
@@ -42,7 +42,7 @@ def post(app, set_clock):
 
 @pytest.fixture
 def guess(post):
-    """`await guess(EMAIL, 12)`: that many wrong passwords from one address; the last status."""
+    """`await guess(EMAIL, 12)`: send that many wrong passwords from one address. Returns the last status."""
 
     async def send(email=EMAIL, times=PER_PAIR + 1, address=HERE, **options):
         for _ in range(times - 1):
@@ -54,7 +54,7 @@ def guess(post):
 
 @pytest.fixture
 def noted(events):
-    """`await noted("link_refused")`: those events in the audit log."""
+    """`await noted("link_refused")`: the events with that name in the audit log."""
 
     async def read(name):
         return [event for event in await events() if event.event == name]
@@ -259,7 +259,7 @@ async def test_cross_site_requests_are_audited_once_per_network(cross_site, note
     assert Counter(event.ip_address for event in await noted("cross_site_refused")) == {HERE: 2, THERE: 1}
 
 
-# The response does not depend on it
+# The response does not depend on auditing
 
 
 @pytest.mark.parametrize("error", [LimiterUnavailable("away"), OperationalError("INSERT", {}, OSError())])

@@ -1,4 +1,5 @@
-"""An account that must set a new password: the right one counts as wrong until a mailed link sets another.
+"""An account that must set a new password: the right password counts as wrong until an e-mailed link sets
+another.
 
 ASVS 6.4.2, 7.4.3, 8.2.1.
 """
@@ -20,7 +21,9 @@ LOGINS = pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"]
 
 @pytest.fixture
 def require(admin):
-    """`await require(user)`: a superuser requires a reset of *user*; `value=False` lifts it."""
+    """`await require(user)`: a superuser requires a password reset for *user*. `value=False` lifts the
+    requirement.
+    """
 
     async def patch(user, *, value=True):
         return await admin.patch(f"/users/{user.id}", json={"must_reset_password": value})
@@ -29,11 +32,11 @@ def require(admin):
 
 
 def visible(answer):
-    """Everything a client sees of a response, except the request id."""
+    """Everything in a response that a client can see, except the request id."""
     return answer.status_code, answer.content, dict(answer.headers) | {"x-request-id": ""}
 
 
-# What it ends
+# What the requirement ends
 
 
 async def test_every_session_and_older_link_stops_working(
@@ -131,7 +134,7 @@ async def moves_to_another_address(it, password):
     "use", [confirms_the_password, changes_the_password, verifies_the_address, moves_to_another_address]
 )
 async def test_the_right_password_is_wrong_on_every_route(client, manager, make_user, visit, stored, use):
-    """Checklist 6. Even with a session that should not be there."""
+    """Checklist 6. This holds even with a session that should not exist."""
     user = await make_user(must_reset_password=True, pending_email="new@example.com")
     headers = (await visit(user)).headers
     it = SimpleNamespace(client=client, manager=manager, user=user, headers=headers)
@@ -243,7 +246,7 @@ async def test_requesting_a_link_does_not_reveal_it(client, make_user, require, 
     assert costs[0] == costs[1]
 
 
-# What lifts it and what does not
+# What lifts the requirement and what does not
 
 
 async def test_a_superuser_can_lift_it(client, make_user, require):
@@ -287,7 +290,7 @@ async def test_verifying_the_address_does_not_lift_it(client, make_user, require
     assert (now.is_verified, now.must_reset_password) == (True, True)
 
 
-# Requiring it
+# Requiring a reset
 
 
 async def test_it_is_shown_to_superusers_and_can_be_filtered(admin, make_user, require):

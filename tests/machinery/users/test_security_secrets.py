@@ -35,7 +35,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def compared(path: Path) -> Iterator[str]:
-    """Every comparison of a value named like a secret with a non-literal."""
+    """Every comparison between a non-literal and a value whose name suggests a secret."""
     for node in nodes(path):
         if not isinstance(node, ast.Compare):
             continue
@@ -63,7 +63,7 @@ def name_of(node: ast.expr) -> str:
 
 
 def is_column(node: ast.expr) -> bool:
-    """`UserSession.secret_hash`: the database compares."""
+    """`UserSession.secret_hash` is compared by the database."""
     owner = node.value if isinstance(node, ast.Attribute) else None
     return owner is not None and (name_of(owner)[:1].isupper() or name_of(owner) == "model")
 

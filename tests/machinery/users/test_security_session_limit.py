@@ -238,7 +238,7 @@ async def test_a_notice_for_one_account_does_not_suppress_another(
     assert [mail.all_recipients() for mail in await outbox()] == [["ada@example.com"], ["eve@example.com"]]
 
 
-# What it costs
+# What the limit costs
 
 
 @pytest.mark.parametrize("path", ["/users/login", "/users/login/cookie"])

@@ -95,7 +95,7 @@ async def test_stored_values_are_not_valid_cookies(
 async def test_stored_values_are_not_valid_refresh_tokens(
     client, make_user, begin_session, session_rows, forged, at_once, headers_of, status_of
 ):
-    """Checklist 15. Nor does it end the session."""
+    """Checklist 15. A forged token does not end the session either."""
     issued = await begin_session(await make_user())
     [row] = await session_rows()
     tokens = iter(forged(row, issued.token))
@@ -158,7 +158,7 @@ async def test_two_session_cookies_cannot_be_combined(client, make_user, begin_s
 
 @pytest.fixture
 def use_until(client, set_clock, headers_of):
-    """`await use_until(moment, issued)`: the session is used every ten days until *moment*."""
+    """`await use_until(moment, issued)`: use the session every ten days until *moment*."""
 
     async def use(moment, issued):
         seen = START
@@ -173,7 +173,7 @@ def use_until(client, set_clock, headers_of):
 
 @pytest.fixture
 def refresh_until(client, set_clock):
-    """`await refresh_until(moment, token)`: refreshed every ten days; the newest token at *moment*."""
+    """`await refresh_until(moment, token)`: refresh every ten days. Returns the newest token at *moment*."""
 
     async def use(moment, token):
         seen = START

@@ -1,4 +1,4 @@
-"""Every event against every kind of token: which ones it invalidates and which it does not.
+"""Every event against every kind of token: which tokens the event invalidates and which it does not.
 
 Advisory 36 (CVE-2026-28268: a reset deleted the wrong kind of token, and a cleanup was inverted).
 """
@@ -27,7 +27,7 @@ OF_THE_ACCOUNT = SESSIONS | LINKS
 EVERYTHING = OF_THE_ACCOUNT | INVITATION
 
 
-# The events. `it.headers` belong to another session of the owner.
+# The events. `it.headers` belong to another of the owner's sessions.
 
 
 async def nothing(it):
@@ -200,7 +200,7 @@ async def test_revoking_a_verification_invalidates_its_link(admin, make_user, ev
 
 @pytest.fixture
 def everything_that_expires(app, db, manager, make_user, begin_session, set_clock):
-    """Written at noon: sessions of three lengths, an invitation, mails with and without a link, an event."""
+    """Written at noon: sessions of three lengths, an invitation, e-mails with and without links, an event."""
 
     async def write():
         set_clock(NOON)
@@ -221,7 +221,7 @@ def everything_that_expires(app, db, manager, make_user, begin_session, set_cloc
 
 @pytest.fixture
 def left(db):
-    """`await left()`: the numbers of sessions, invitations, events, mails and mails with content."""
+    """`await left()`: the numbers of sessions, invitations, events, e-mails, and e-mails with content."""
 
     async def count():
         whole = select(func.count()).select_from(OutboxMessage).where(OutboxMessage.message != "")

@@ -1,4 +1,4 @@
-"""Tokens over HTTP: valid for one purpose and one account, and visible only in their mail."""
+"""Tokens over HTTP: valid for one purpose and one account, and visible only in their e-mail."""
 
 import base64
 import hmac
@@ -91,7 +91,7 @@ def key_of(settings):
 
 
 def signed(header, claims, key):
-    """A token without any checks, with HS256 and whatever is in *header*."""
+    """A token created without any checks, with HS256 and the fields in *header*."""
     parts = [json.dumps(part).encode() for part in ({"alg": "HS256", "typ": "JWT"} | header, claims)]
     text = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
     signature = hmac.digest(key.encode(), text.encode(), "sha256")
@@ -131,7 +131,7 @@ OF_AN_ACCOUNT = pytest.mark.parametrize(
 
 @pytest.mark.parametrize("purpose", REFUSED)
 async def test_a_token_works_for_its_purpose(manager, make_user, issue, attempt, purpose):
-    """So the tokens of the tests below are refused for what they change."""
+    """This shows that the tokens in the tests below are rejected only because of their changes."""
     token = await issue(manager.tokens, purpose, await make_user(pending_email="new@example.com"))
 
     assert await attempt(purpose, token) in (200, 201)

@@ -23,7 +23,7 @@ IDLE, ABSOLUTE, SHORT, RECENT = 14 * DAY, 90 * DAY, DAY, 10 * MINUTE
 
 @pytest.fixture(autouse=True)
 def start(set_clock):
-    """Every test of this module starts at START."""
+    """Every test in this module starts at START."""
     set_clock(START)
 
 
@@ -57,7 +57,7 @@ def is_alive(sessions):
 
 
 def secret_of(issued):
-    """The 32 bytes that only the client has."""
+    """The 32 secret bytes that only the client has."""
     return base64.urlsafe_b64decode(issued.token.partition(".")[2])[:32]
 
 
@@ -273,7 +273,7 @@ async def test_last_seen_is_due_once_a_minute(manager, make_user, begin_session,
 async def test_last_seen_is_written_once_a_minute(
     sessions, make_user, begin_session, session_rows, set_clock, age, seen
 ):
-    """Even if concurrent requests find it due."""
+    """This holds even if concurrent requests find the update due."""
     issued = await begin_session(await make_user())
 
     set_clock(START + age)
@@ -459,7 +459,9 @@ async def test_already_revoked_sessions_are_not_counted(
 async def test_an_idle_session_is_removed(
     sessions, make_user, begin_session, change_session, session_rows, set_clock, age, rows, revoked_at
 ):
-    """A revoked session is kept that long: until then its tokens could be replayed and must be recognized."""
+    """A revoked session is kept that long, because until then its tokens could be replayed and must be
+    recognized.
+    """
     issued = await begin_session(await make_user())
     await change_session(issued.session, revoked_at=revoked_at)
 
@@ -555,7 +557,7 @@ async def test_the_list_is_empty_after_a_new_password(sessions, make_user, begin
 async def test_the_list_shows_the_current_session_as_seen_now(
     client, make_user, begin_session, headers_of, set_clock
 ):
-    """Exact to the minute, even in the request that records it."""
+    """The time is exact to the minute, even in the request that records it."""
     issued = await begin_session(await make_user())
 
     set_clock(START + DAY)

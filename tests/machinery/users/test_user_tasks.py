@@ -27,7 +27,7 @@ def session_ids(db):
 
 @pytest.fixture
 def deletions(manager, monkeypatch):
-    """How many sessions each transaction has deleted."""
+    """The number of sessions that each transaction deleted."""
     seen, remove = [], manager.sessions.remove_expired
 
     async def noting(db):

@@ -38,7 +38,7 @@ def test_account_lookups_accept_any_text(app, schema):
     assert "format" not in app.openapi()["components"]["schemas"][schema]["properties"]["email"]
 
 
-# The refusal of a cross-site cookie (checklist 35)
+# The rejection of a cross-site cookie (checklist 35)
 
 
 @pytest.mark.parametrize(

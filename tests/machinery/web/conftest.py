@@ -37,7 +37,7 @@ def new_app() -> Callable[..., App]:
 
 @pytest.fixture
 def web() -> App:
-    """An empty application; the test adds its routes."""
+    """An empty application. The test adds its routes."""
     return make_app()
 
 
@@ -115,7 +115,7 @@ async def raw_call(
     query: bytes = b"",
     look: Callable[[], Any] = lambda: None,
 ) -> Answer:
-    """Send *app* an ASGI request as a server would; *look* is called when the response starts."""
+    """Send *app* an ASGI request as a server would. *look* is called when the response starts."""
     answer = Answer()
     waiting = iter((*incoming, *({"type": "http.disconnect"},) * 100))
 
@@ -151,7 +151,7 @@ def raw() -> Callable[..., Awaitable[Answer]]:
 
 
 class Tables(DeclarativeBase):
-    """Tables of these tests only, invisible to migrations and other tests."""
+    """Tables for these tests only, invisible to migrations and other tests."""
 
 
 class Shelf(Tables):

@@ -25,7 +25,7 @@ class Page(msgspec.Struct):
 
 
 class Row:
-    """Like a mapped object: attributes, neither Struct nor dict."""
+    """Like a mapped object: it has attributes and is neither a Struct nor a dict."""
 
     name = "a"
     password = "s3cret"

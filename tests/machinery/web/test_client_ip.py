@@ -97,13 +97,13 @@ def test_a_trusted_proxy_may_have_an_ipv6_address(peer: str, trusted: str):
         (f", ,{CLIENT}, ,", CLIENT),
         ("fe80::1%eth0", "fe80::1"),
         ("fe80::1%" + "x" * 500, "fe80::1"),
-        # Some proxies add the port.
+        # Some proxies append the port.
         ("198.51.100.7:4711", "198.51.100.7"),
         ("[2001:db8::7]:4711", "2001:db8::7"),
     ],
 )
 def test_a_forwarded_address_is_normalized(written: str, address: str):
-    """No longer than an IP address can be: it goes into a column."""
+    """The value is no longer than an IP address can be, because it is stored in a column."""
     assert client(*forwarded(written), trusted=PEER).ip_address == address
 
 
@@ -142,7 +142,7 @@ def test_an_almost_valid_address_is_ignored(written: str):
     ],
 )
 def test_the_last_untrusted_hop_is_the_client(lines: list[str], address: str):
-    """Each appends the address of its client. The client may have written anything before that."""
+    """Each proxy appends its client's address. The client may have written anything before that."""
     assert client(*forwarded(*lines), trusted=f"{PEER},10.0.0.0/8").ip_address == address
 
 
@@ -158,11 +158,11 @@ def test_several_header_lines_are_one_list(lines: list[str]):
 
 @pytest.mark.parametrize("name", [b"forwarded", b"x-real-ip", b"cf-connecting-ip", b"x-client-ip", b"via"])
 def test_other_headers_are_ignored(name: bytes):
-    """Not every proxy overwrites them."""
+    """Not every proxy overwrites these headers."""
     assert client((name, CLIENT.encode()), trusted=PEER).ip_address == PEER
 
 
-# The network, which limits count
+# The network, to which limits apply
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_other_headers_are_ignored(name: bytes):
     ],
 )
 def test_the_network_is_an_ipv4_address_or_the_64_of_an_ipv6_address(address: str, network: str):
-    """One customer has all addresses of a /64 and would have as many attempts."""
+    """One customer has all addresses of a /64 network and would have as many attempts."""
     assert Client(address).network == network
 
 

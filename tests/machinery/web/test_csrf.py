@@ -1,4 +1,4 @@
-"""Cross-site requests are refused unless they only read. ASVS 3.5.1 to 3.5.3."""
+"""Cross-site requests are rejected unless they only read. ASVS 3.5.1 to 3.5.3."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def check(method: str, headers: dict[str, str], base_url: str = "https://app.exa
 
 
 def status(*arguments: Any) -> int:
-    """The status of the response; 200 if the request is accepted."""
+    """The status of the response: 200 if the request is accepted."""
     try:
         check(*arguments)
     except Problem as problem:
@@ -77,7 +77,7 @@ def test_cross_site_requests_are_refused(headers: dict[str, str]):
     [
         (FRONT_END, "same-site", 200),
         (FRONT_END, "cross-site", 403),
-        # Without the header nothing tells whether it is the same site.
+        # Without the header, nothing shows whether the request comes from the same site.
         (FRONT_END, None, 403),
         (FOREIGN, "cross-site", 403),
         (FOREIGN, None, 403),

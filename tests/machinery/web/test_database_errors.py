@@ -51,7 +51,7 @@ async def things(
     [
         ({"serial_number": "s3cret"}, {"serial_number"}),
         ({"slug": "s3cret"}, {"slug"}),
-        # PostgreSQL names the constraint only.
+        # PostgreSQL names only the constraint.
         ({"shelf": 4711, "place": 4712}, {"shelf,place", "shelf_place"}),
     ],
     ids=["constraint", "index", "several columns"],

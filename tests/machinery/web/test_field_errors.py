@@ -186,7 +186,7 @@ async def test_every_parameter_of_a_query_is_named(web, http):
     ]
 
 
-# The sentences
+# The messages
 
 
 class Colour(enum.Enum):

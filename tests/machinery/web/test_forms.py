@@ -1,4 +1,4 @@
-"""Forms and uploads: malformed ones are refused, and file contents arrive unchanged."""
+"""Forms and uploads: malformed ones are rejected, and file contents arrive unchanged."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,6 @@
-"""PostgreSQL behind a proxy that stops passing bytes on: requests get a 503 in time, and recover."""
+"""PostgreSQL behind a proxy that stops forwarding bytes: requests get a 503 in time, and the application
+recovers.
+"""
 
 import asyncio
 import os
@@ -18,7 +20,9 @@ HOUR = 3600
 
 
 class Proxy:
-    """Passes bytes on to a server until it hangs. Connections stay open, and new ones are accepted."""
+    """Forwards bytes to a server until the test makes it hang. Connections stay open, and new ones are
+    accepted.
+    """
 
     def __init__(self, host, port):
         self._server = (host, port)
@@ -85,7 +89,7 @@ def through(build_app, proxy):
         async def write(db: Db) -> None:
             db.add(User(email="ada@example.com", hashed_password="x"))
             await db.flush()
-            # What follows in this request is the commit.
+            # The next statement in this request is the commit.
             if "hang" in app.state.__dict__:
                 proxy.hang()
 
@@ -103,7 +107,7 @@ def visit():
 
 
 async def in_time(work):
-    """Wait for *work*, which must not wait for an hour."""
+    """Wait for *work*, but not for an hour."""
     async with asyncio.timeout(60):
         return await work
 

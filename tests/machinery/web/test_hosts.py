@@ -1,4 +1,4 @@
-"""ALLOWED_HOSTS: other host names are refused without revealing the allowed ones."""
+"""ALLOWED_HOSTS: other host names are rejected without revealing the allowed ones."""
 
 import pytest
 from hawkapi import Request
@@ -78,7 +78,7 @@ async def test_a_request_without_a_host_is_refused(status_under):
 @pytest.mark.parametrize("allowed", [NAMES, []])
 @pytest.mark.parametrize("second", [b"app.example.org", b"evil.example"])
 async def test_two_host_headers_are_refused(status_under, allowed, second):
-    """RFC 9112, section 3.2: a proxy might use the one and this application the other."""
+    """RFC 9112, section 3.2: a proxy might use one header and this application the other."""
     assert await status_under(b"app.example.org", second, allowed=allowed) == 400
 
 

@@ -69,7 +69,7 @@ async def test_an_error_in_the_application_itself_is_500(web, raw, monkeypatch, 
 
 
 async def test_a_broken_stream_is_cut_off_and_logged(web, raw, caplog):
-    """If it ended normally, the client would consider it complete."""
+    """If the response ended normally, the client would consider it complete."""
 
     @web.get("/")
     async def handler() -> StreamingResponse:

@@ -1,4 +1,6 @@
-"""Pages of a list: every row once, whatever is added meanwhile, and only with a cursor of the list."""
+"""Pages of a list: every row appears once, whatever is added in the meantime, and only the list's own cursors
+work.
+"""
 
 import base64
 from collections.abc import AsyncIterator
@@ -76,7 +78,7 @@ ORDERS: dict[str, tuple[list[Any], Any]] = {
     "enum": ([Post.size], lambda row: (row.size.name, row.id)),
     "expression": ([func.coalesce(Post.label, "")], lambda row: (row.label or "", row.id)),
 }
-"""By name: what to sort by, and the same for `sorted`."""
+"""The sort orders by name: the columns to sort by, and the equivalent key for `sorted`."""
 
 
 class PublicPost(msgspec.Struct):
@@ -162,7 +164,7 @@ async def test_rows_that_come_and_go_neither_repeat_nor_hide_others(http, add, l
     before = Post(id="-1", title="title 0", rank=rows[0].rank, at=NOW, size=Size.SMALL)
     await add([before])
     async with listing.state.db.session() as session:
-        # The row that the cursor stands on, too.
+        # These rows include the one that the cursor points to.
         for row in rows[4:6]:
             await session.delete(await session.get_one(Post, row.id))
     second = (await http.get(f"/{name}", params={"limit": 6, "cursor": first["next"]})).json()
@@ -238,7 +240,7 @@ async def test_a_cursor_outlives_a_change_of_the_secret_key(http, cursor, listin
     await refused(http, "/three", cursor)
 
 
-# What cannot be sorted by
+# Columns that cannot be sorted by
 
 
 @pytest.mark.parametrize(

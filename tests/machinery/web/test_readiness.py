@@ -1,4 +1,4 @@
-"""What /readyz tells of migrations and mail."""
+"""What /readyz reports about migrations and e-mail."""
 
 from datetime import timedelta
 
@@ -58,7 +58,7 @@ async def test_the_files_are_read_once(build_app, monkeypatch):
     assert (await ready(app)).json()["checks"]["migrations"] is True
 
 
-# Mail
+# E-mail
 
 
 @pytest.mark.parametrize(("minutes", "is_good"), [(9, True), (11, False)])

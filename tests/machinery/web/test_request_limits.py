@@ -1,4 +1,4 @@
-"""The maximum sizes of URL and headers; bodies are tested in test_bodies.py."""
+"""The maximum sizes of the URL and headers. Bodies are tested in test_bodies.py."""
 
 import pytest
 

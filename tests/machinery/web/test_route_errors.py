@@ -1,4 +1,4 @@
-"""Unusable handlers are refused at registration, with a message that says what to do."""
+"""Unusable handlers are rejected at registration, with a message that explains what to do."""
 
 from typing import Annotated, Any
 

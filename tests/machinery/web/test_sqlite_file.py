@@ -1,4 +1,4 @@
-"""The file of SQLite is moved away or damaged while the application runs."""
+"""The SQLite file is moved away or damaged while the application is running."""
 
 import pytest
 from pydantic import SecretStr
@@ -15,7 +15,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def settings(settings, file):
-    """SQLite, whatever database the other tests use."""
+    """An SQLite database, whatever database the other tests use."""
     return settings.model_copy(update={"database_url": SecretStr(f"sqlite+aiosqlite:///{file}")})
 
 
@@ -63,7 +63,7 @@ async def test_a_file_that_was_moved_away_is_not_created_anew(kept, stored_http,
 
 async def test_with_a_damaged_file_it_is_not_ready_and_requests_are_503(kept, stored_http, file):
     assert (await stored_http.post("/things/a")).status_code == 201
-    # Writes the log into the file.
+    # Writes the write-ahead log into the file.
     await kept.state.db.dispose()
     whole = file.read_bytes()
     file.write_bytes(b"damage" * (len(whole) // 6))

@@ -1,4 +1,4 @@
-"""JSONStream: a document in parts, which is cut off if it cannot be finished."""
+"""JSONStream: a document that is sent in parts, and cut off if it cannot be finished."""
 
 import pytest
 

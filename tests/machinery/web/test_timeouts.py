@@ -44,7 +44,7 @@ def speak():
 
 @pytest.fixture
 def stalled(never):
-    """The start of a body, and then nothing."""
+    """Sends the start of a body, and then nothing."""
     parts = iter([START])
 
     async def receive():
@@ -150,7 +150,7 @@ async def test_a_middleware_that_reads_a_slow_body_times_out_too(app_with, speak
     assert start["status"] == 408
 
 
-# Answers
+# Responses
 
 
 async def test_a_response_that_does_not_start_is_504(app_with, raw, never, caplog):

@@ -41,7 +41,7 @@ FILE = part('name="file"; filename="a.png"', b"PNG", "image/png")
 
 @pytest.fixture
 def pictures(web):
-    """An application with a route for forms up to `MAX_SIZE`. Other bodies have at most 1000 bytes."""
+    """An application with a route for forms up to `MAX_SIZE`. Other bodies can have at most 1000 bytes."""
 
     @web.post("/", status_code=200)
     async def handler(body: Annotated[Picture, FromMultipart(max_size=MAX_SIZE)]) -> dict[str, Any]:
@@ -156,7 +156,7 @@ async def test_a_file_can_be_saved(web, http, tmp_path):
     assert (tmp_path / "saved").read_bytes() == content
 
 
-# What is refused
+# What is rejected
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ async def test_a_cancelled_request_waits_for_the_thread_and_leaves_no_file(pictu
 
 
 async def test_a_large_file_is_written_and_read_in_threads(pictures, http, monkeypatch):
-    """Up to 1 MB a file is in memory, where writing does not wait for a disk."""
+    """A file of up to 1 MB is in memory, where writing does not wait for a disk."""
     loop, sizes = threading.get_ident(), []
     write = SpooledTemporaryFile.write
 
@@ -382,7 +382,7 @@ async def test_a_large_file_is_written_and_read_in_threads(pictures, http, monke
     assert set(sizes) == {(False, True), (True, False)}
 
 
-# The route and its document
+# The route and its OpenAPI document
 
 
 def test_a_form_with_files_is_documented(pictures):

@@ -62,7 +62,7 @@ async def test_a_refused_passkey_shows_the_login_page_again(owner, browser):
     answer = await respond(browser, page, stranger, next=NEXT)
 
     assert answer.status_code == 400
-    assert "This passkey does not log you in." in answer.text
+    assert "You cannot log in with this passkey." in answer.text
     assert f'name="next" value="{NEXT}"' in answer.text
 
 

@@ -3108,8 +3108,8 @@ PROTECTIONS = [
         name="the address of a bounced mailbox is not logged",
         file="app/mail_webhooks/bounces.py",
         within="mark",
-        old='logger.warning("a mailbox gets no more mail (%s)", event.reason,',
-        new='logger.warning("a mailbox gets no more mail (%s)", event,',
+        old='logger.warning("a mailbox gets no more e-mail (%s)", event.reason,',
+        new='logger.warning("a mailbox gets no more e-mail (%s)", event,',
         test="test_signatures.py::test_the_address_is_not_logged",
     ),
     # The other sections: logs

@@ -457,7 +457,7 @@ def with_time_zones(reader: Reader) -> Reader:
     reader.do("sh", "uv run app db upgrade")
     reader.write(THEIRS, TIME_ZONE)
     reader.do("sh", "uv run app db upgrade 2>&1 || true")
-    reader.do("text", f"{THEIRS} adds what the database has already: ")
+    reader.do("text", f"{THEIRS} adds something that the database already has: ")
     return reader
 
 

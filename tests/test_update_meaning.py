@@ -172,7 +172,7 @@ def test_a_renamed_file_with_changes_of_yours_is_told(
     result = update()
 
     sentence = (
-        "app/users.py: the template renamed this file to app/people.py. Your changes to it are there now."
+        "app/users.py: the template renamed this file to app/people.py. Your changes are now in that file."
     )
     assert (result.exit_code, sentence in result.output) == (0, True)
     assert project.read("app/people.py").endswith("# My end.\n")
@@ -205,7 +205,7 @@ ADDS_A_COLUMN = """with op.batch_alter_table("users") as users:
 ADDS_A_TABLE = 'op.create_table("orders", sa.Column("id", sa.String()))'
 ADVICE = (
     "Before you migrate, rename yours, or let each migration add it only if it is missing (docs/updating.md"
-    ' of the template, "A column or table that you have, too").'
+    ' of the template, "A column or table that you already have").'
 )
 
 
@@ -219,17 +219,17 @@ ADVICE = (
                 )
             },
             ADDS_A_COLUMN,
-            "line 7: adds users.time_zone, which you have added, too (migrations/mine.py, line 6).",
+            "line 7: adds users.time_zone, which you also added (migrations/mine.py, line 6).",
         ),
         (
             {"app/models.py": MODELS + '    zone: Mapped[str] = mapped_column("time_zone")\n'},
             ADDS_A_COLUMN,
-            "line 7: adds users.time_zone, which you have added, too (app/models.py, line 9).",
+            "line 7: adds users.time_zone, which you also added (app/models.py, line 9).",
         ),
         (
             {"app/shop.py": 'class Order:\n    __tablename__ = "orders"\n'},
             ADDS_A_TABLE,
-            "line 6: adds orders, which you have added, too (app/shop.py, line 1).",
+            "line 6: adds orders, which you also added (app/shop.py, line 1).",
         ),
     ],
     ids=["two migrations", "a model and a migration", "a table"],

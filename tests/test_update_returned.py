@@ -29,7 +29,7 @@ ONE = "def one():\n    return 1\n\n\n"
 TWO = "def two():\n    return 2\n\n\n"
 THREE = "def three():\n    return 3\n\n\n"
 FOUR = "def four():\n    return 4\n"
-SENTENCE = "you removed this and the template moved it, so it is back. Delete it again or keep it.\n"
+SENTENCE = "you removed this, but the template moved it, so it came back. Delete it again or keep it.\n"
 
 
 @pytest.fixture

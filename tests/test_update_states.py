@@ -285,7 +285,7 @@ def test_half_an_update_is_rolled_back(
 
     assert result.exit_code == 1
     assert "Not every file could be written: " in result.output
-    assert "So everything is as it was before." in result.output
+    assert "Nothing was changed." in result.output
     assert project.tree() == before
     assert project.git("status", "--porcelain") == "?? uv.lock\n"
     assert "_commit: 1.0.0\n" in project.read(".copier-answers.yml")
@@ -384,10 +384,10 @@ def with_an_overlooked_file(project: Repository, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [
-        (of_somebody_else, "This repository belongs to somebody else"),
-        (in_a_merge, "A merge is under way."),
-        (in_a_rebase, "A rebase is under way."),
-        (in_a_cherry_pick, "A cherry-pick is under way."),
+        (of_somebody_else, "This repository belongs to another user"),
+        (in_a_merge, "A merge is in progress."),
+        (in_a_rebase, "A rebase is in progress."),
+        (in_a_cherry_pick, "A cherry-pick is in progress."),
         (in_a_sparse_checkout, "This is a sparse checkout without app/code.py and 2 more."),
         (with_an_overlooked_file, "Git is told to overlook changes of app/code.py"),
     ],

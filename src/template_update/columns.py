@@ -12,7 +12,7 @@ from template_update.python_files import PythonFiles, Read, parsed
 
 _ADVICE = (
     "Before you migrate, rename yours, or let each migration add it only if it is missing (docs/updating.md"
-    ' of the template, "A column or table that you have, too").'
+    ' of the template, "A column or table that you already have").'
 )
 
 
@@ -33,7 +33,7 @@ def added_twice(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
     for theirs in _of_migrations(files.new, files.brought, without=files.old):
         if also := mine.get(theirs.name):
             place = f"{also.path}, line {also.line}"
-            sentence = f"adds {theirs.name}, which you have added, too ({place}). {_ADVICE}"
+            sentence = f"adds {theirs.name}, which you also added ({place}). {_ADVICE}"
             yield theirs.path, theirs.line, sentence
 
 

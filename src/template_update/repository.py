@@ -39,7 +39,7 @@ class Repository:
         top = inside.run("rev-parse", "--show-toplevel")
         if cure := cure_of_ownership(top.stderr):
             raise UpdateError(
-                "This repository belongs to somebody else, so git does not work in it. If you trust it:"
+                "This repository belongs to another user, so git refuses to use it. If you trust it:"
                 f" `{cure}`."
             )
         if top.returncode != 0 or inside.run("rev-parse", "--verify", "--quiet", "HEAD").returncode != 0:
@@ -140,7 +140,7 @@ class Repository:
         for name, operation in _UNDER_WAY.items():
             if (self._git_folder / name).exists():
                 raise UpdateError(
-                    f"A {operation} is under way. Finish it (`git {operation} --continue`) or undo it"
+                    f"A {operation} is in progress. Finish it (`git {operation} --continue`) or undo it"
                     f" (`git {operation} --abort`) first."
                 )
 
@@ -230,7 +230,7 @@ class Repository:
         """
         if self._index_lock.exists():
             raise UpdateError(
-                "Another git command works in this repository, or was killed. If none runs, then"
+                "Another git command is running in this repository, or was killed. If none is running, run"
                 f" `rm {shlex.quote(str(self._index_lock))}` and repeat the update."
             )
         with _uninterrupted():
@@ -272,7 +272,7 @@ class Repository:
                 f" {', '.join(left[:10])}. When it is possible again: {self._undo()}."
             )
         self._note.unlink(missing_ok=True)
-        raise UpdateError(f"Not every file could be written: {why}. So everything is as it was before.")
+        raise UpdateError(f"Not every file could be written: {why}. Nothing was changed.")
 
     def _remove(self, file: Path) -> None:
         """Remove *file* and the folders that are then empty."""

@@ -19,7 +19,7 @@ def unnoticed(merger: Merger, repository: Repository, merge: Merge) -> Iterator[
     files = _python_files(merger, repository, merge)
     for source, target in files.renamed.items():
         if files.old(source) != files.yours(source) is not None:
-            sentence = f"the template renamed this file to {target}. Your changes to it are there now."
+            sentence = f"the template renamed this file to {target}. Your changes are now in that file."
             yield Finding("renamed", source, f"{source}: {sentence}", needs_person=False)
     for path, line, sentence in meaning.findings(files):
         yield Finding("meaning", path, f"{path}, line {line}: {sentence}", line=line)

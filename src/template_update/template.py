@@ -81,7 +81,7 @@ class Template:
         done = Git(folder).run("clone", "--quiet", "--no-checkout", "--", address, self._clone)
         if cure := cure_of_ownership(done.stderr):
             raise UpdateError(
-                f"The template in {address} belongs to somebody else, so git does not fetch it. If you trust"
+                f"The template in {address} belongs to another user, so git does not fetch it. If you trust"
                 f" it: `{cure}`."
             )
         if done.returncode != 0:

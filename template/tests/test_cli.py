@@ -452,7 +452,7 @@ def test_a_password_is_set(run: Run, log_in: LogIn, query: Query, mails: Mails):
 
     *_, mail = mails()
     assert result.output == (
-        "ada@example.com has a new password and is logged out everywhere. Its owner gets an e-mail.\n"
+        "ada@example.com has a new password and is logged out everywhere. The owner is notified by e-mail.\n"
     )
     assert query("SELECT hashed_password FROM users WHERE email = 'ada@example.com'") != before
     assert "must reset" not in run("users", "show", "ada@example.com").stdout

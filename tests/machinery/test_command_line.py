@@ -487,7 +487,7 @@ def test_a_column_that_is_there_already_is_named_with_the_migration(
     sentence = refusal(run("db", "upgrade"))
 
     assert sentence.startswith(
-        "app/users/migrations/users_0005_language.py adds what the database has already: "
+        "app/users/migrations/users_0005_language.py adds something that the database already has: "
     )
     assert "column" in sentence
     assert "language" in sentence
@@ -502,7 +502,7 @@ def test_a_table_that_is_there_already_is_named_with_the_migration(run: Run, dat
 
     sentence = refusal(run("db", "upgrade"))
 
-    assert "app/users/migrations/users_0001_initial.py adds what the database has already: table" in sentence
+    assert "app/users/migrations/users_0001_initial.py adds something that the database already has: table" in sentence
 
 
 @pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
@@ -829,7 +829,7 @@ def test_a_pending_address_and_deletion_are_shown(run: Run, populated: Path):
     shown = run("users", "show", "ada@example.com").stdout
     data = json.loads(run("users", "show", "ada@example.com", "--json").stdout)
 
-    assert re.search(r"^New address +new@example.com, when its link is used$", shown, re.MULTILINE)
+    assert re.search(r"^New address +new@example.com, once its link is used$", shown, re.MULTILINE)
     assert re.search(r"^Deletion +2030-01-02 03:04 UTC, unless the owner", shown, re.MULTILINE)
     assert data["pending_email"] == "new@example.com"
     assert data["delete_after"] == "2030-01-02T03:04:05+00:00"
@@ -1209,7 +1209,7 @@ async def test_a_waiting_worker_looks_again_quietly(
     await server.wait_for_database(settings)
 
     said = [record.getMessage() for record in caplog.records if record.name == "app.worker"]
-    assert said == ["No file. The worker waits for that.", "No tables. The worker waits for that."]
+    assert said == ["No file. The worker is waiting for this.", "No tables. The worker is waiting for this."]
     assert answers == []
 
 

@@ -83,9 +83,9 @@ class AccountDetails:
         if self.second_factors:
             told["Recovery codes"] = f"{self.recovery_codes_left} left"
         if self.pending_email:
-            told["New address"] = f"{self.pending_email}, when its link is used"
+            told["New address"] = f"{self.pending_email}, once its link is used"
         if self.delete_after:
-            told["Deletion"] = f"{_moment(self.delete_after)}, unless the owner logs in before"
+            told["Deletion"] = f"{_moment(self.delete_after)}, unless the owner logs in before then"
         width = max(len(name) for name in told)
         return [f"{name:{width}}  {value}" for name, value in told.items()]
 

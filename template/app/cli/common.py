@@ -30,8 +30,8 @@ UNKNOWN_REVISION = (
     " --drop-data` instead."
 )
 ALREADY_THERE = (
-    "{} adds what the database already has: {}. Perhaps a migration of yours has added it before the template"
-    ' did. "A column or table that you have, too" in docs/updating.md of the template says what to do.'
+    "{} adds something that the database already has: {}. One of your own migrations may have added it before"
+    ' the template did. See "A column or table that you already have" in the template\'s docs/updating.md.'
 )
 
 

@@ -77,7 +77,7 @@ def serve(
     load_features()
     if settings.environment != "production":
         typer.secho(
-            f"ENVIRONMENT is {settings.environment}: settings that production refuses are accepted.",
+            f"ENVIRONMENT is {settings.environment}: settings that production rejects are accepted.",
             fg=typer.colors.YELLOW,
             err=True,
         )
@@ -126,7 +126,7 @@ async def _work() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with application() as app:
-        logging.getLogger("app.mail").info("sending mail by %s", settings.mail_backend)
+        logging.getLogger("app.mail").info("sending e-mail by %s", settings.mail_backend)
         await asyncio.gather(build_worker(app.state.db, settings).run(stop), tasks.run(app.state.tasks, stop))
 
 
@@ -137,7 +137,7 @@ async def wait_for_database(settings: "Settings") -> None:
     while missing := await what_is_missing(settings, revisions):
         if missing not in said:
             said.add(missing)
-            logger.warning("%s The worker waits for that.", missing)
+            logger.warning("%s The worker is waiting for this.", missing)
         await asyncio.sleep(LOOK_AGAIN)
 
 
@@ -172,7 +172,7 @@ def _say_that_each_counts_alone(workers: int, environment: str) -> None:
     what = f"Without REDIS_URL {workers} processes count separately: limits allow {workers} times as much"
     if environment == "production":
         fail(f"{what}. Set REDIS_URL, or serve with --workers 1.")
-    typer.secho(f"{what}; production refuses that.", fg=typer.colors.YELLOW, err=True)
+    typer.secho(f"{what}; production rejects this.", fg=typer.colors.YELLOW, err=True)
 
 
 def _with_links_to_this_server(settings: "Settings", host: str, port: int) -> "Settings":

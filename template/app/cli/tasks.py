@@ -59,7 +59,7 @@ async def _run(name: str) -> None:
         try:
             await scheduler.run_now(task)
         except TaskIsRunning:
-            fail(f"{name} is running in another process. Wait until it has ended.")
+            fail(f"{name} is running in another process. Wait until it finishes.")
 
 
 async def _listed() -> list[dict[str, Any]]:

@@ -209,7 +209,7 @@ def _version(repository: str, to: str) -> str:
     )
     if cure := re.search(r"git config --global --add safe\.directory .+", done.stderr):
         fail(
-            f"The template in {repository} belongs to somebody else, so git does not read it. If you trust"
+            f"The template in {repository} belongs to another user, so git refuses to read it. If you trust"
             f" it: `{cure[0]}`."
         )
     if done.returncode != 0:

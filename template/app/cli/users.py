@@ -186,7 +186,7 @@ def set_password(
         await users.update(db, user, password=password, must_reset_password=False)
 
     address, _ = _with_account(email, run)
-    typer.echo(f"{address} has a new password and is logged out everywhere. Its owner gets an e-mail.")
+    typer.echo(f"{address} has a new password and is logged out everywhere. The owner is notified by e-mail.")
 
 
 @cli.command()
@@ -271,7 +271,7 @@ def reset_factors(email: Email) -> None:
         return ", ".join(await users.second_factors.reset(db, user))
 
     address, names = _with_account(email, run)
-    typer.echo(f"Removed the second factors of {address}: {names}. Its owner gets an e-mail.")
+    typer.echo(f"Removed the second factors of {address}: {names}. The owner is notified by e-mail.")
 
 
 @cli.command()

@@ -193,7 +193,7 @@ def _show(plan: _Plan) -> None:
 def _reason(error: DBAPIError) -> str:
     text = str(error.orig).rstrip(".")
     if "is locked" in text or getattr(error.orig, "sqlstate", None) == "55P03":  # lock_not_available
-        return f"Another program uses the database. Stop the old application and run this again. ({text})"
+        return f"Another program is using the database. Stop the old application and run this again. ({text})"
     return (
         f"A migration failed: {text}. If it is your own migration and the database already has what it"
         " creates, name it with --applied. If the old application and the template use the same name,"

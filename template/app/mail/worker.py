@@ -158,14 +158,14 @@ class Worker:
             if outcome == "sent":
                 await self._deliver(row, mail.message)
         except _LeaseLost:
-            logger.warning("mail %d is left: another worker has it, or it was deleted or expired", row.id)
+            logger.warning("mail %d is skipped: another worker has it, or it was deleted or expired", row.id)
         except NoSuchMailbox as error:
             await self._set_aside(row, str(error), without_mailbox=mail.message)
         except Undeliverable as error:
             await self._set_aside(row, str(error))
         except Exception as error:
             if isinstance(error, Misconfigured):
-                logger.error("no mail can be sent: %s", error)
+                logger.error("no e-mail can be sent: %s", error)
             await self._retry_or_set_aside(row, _describe(error))
         else:
             (self._to_keep if self._keep_sent and outcome == "sent" else self._finished).add(row.id)
@@ -240,7 +240,7 @@ class Worker:
             await self._remove_finished()
         except Exception as error:
             ids = sorted(self._finished | self._to_keep)
-            logger.error("mails %s were sent and will be sent again: %s", ids, _describe(error))
+            logger.error("e-mails %s were sent and will be sent again: %s", ids, _describe(error))
         await self.backend.close()
 
 

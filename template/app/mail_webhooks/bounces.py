@@ -80,7 +80,7 @@ async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
         marked = await db.execute(statement.returning(BouncedMailbox.email))
         if marked.scalar_one_or_none() is not None:
             # Without the address, which the log must not contain.
-            logger.warning("a mailbox gets no more mail (%s)", event.reason, extra={"user_id": owner})
+            logger.warning("a mailbox gets no more e-mail (%s)", event.reason, extra={"user_id": owner})
 
 
 async def mark_missing(db: AsyncSession, addresses: Iterable[str]) -> None:

@@ -79,7 +79,7 @@ def scheduled(expression: str, *, zone: str = "UTC") -> Callable[[Work], Schedul
                 ' week, such as "0 3 * * *" for 03:00 every day.'
             ) from error
         except StopIteration:
-            raise ScheduleError(f"{where}: there is no such time in the next 50 years.") from None
+            raise ScheduleError(f"{where}: the expression matches no time in the next 50 years.") from None
         return task
 
     return declare

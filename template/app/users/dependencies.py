@@ -272,7 +272,7 @@ VerifiedUser = Annotated[User, Depends(verified_user)]
 @needs("a superuser")
 async def superuser(user: CurrentUser) -> User:
     if not user.is_superuser:
-        raise Problem(403, "This is for superusers only.", code="superusers_only")
+        raise Problem(403, "Only superusers can do this.", code="superusers_only")
     return user
 
 

@@ -233,7 +233,7 @@ async def test_the_commands_list_and_clear_it(
     again = await run("clear", EMAIL)
 
     assert listed.endswith(f"bounce     {EMAIL}\n")
-    assert cleared.startswith(f"{EMAIL} gets mail again.")
+    assert cleared.startswith(f"{EMAIL} gets e-mail again.")
     assert f"{EMAIL} is not marked." in again
     assert await run("bounced") == "No mailbox is marked.\n"
     assert await gets_mail(client, sent)

@@ -33,7 +33,9 @@ def run(build_app, sample, monkeypatch):
 async def test_it_removes_the_factors_and_names_them(owner, person, run, headings):
     output = await run("reset-factors", "ada@example.com")
 
-    assert output == "Removed the second factors of ada@example.com: sample. Its owner gets an e-mail.\n"
+    assert (
+        output == "Removed the second factors of ada@example.com: sample. The owner is notified by e-mail.\n"
+    )
     assert (await person.password()).status_code == 200
     assert (await headings())[-1] == "Your second factors were removed"
 

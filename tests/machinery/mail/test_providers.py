@@ -394,7 +394,7 @@ async def test_the_worker_sets_aside_only_what_is_final(
         (row,) = await session.scalars(select(OutboxMessage))
     assert (row.status, row.attempts) == (status, 1)
     assert row.last_error.startswith(error)
-    faults = [each for each in caplog.messages if each.startswith("no mail can be sent: ")]
+    faults = [each for each in caplog.messages if each.startswith("no e-mail can be sent: ")]
     assert bool(faults) is (http_status == 401)
     assert all("RESEND_API_KEY" in each for each in faults)
 

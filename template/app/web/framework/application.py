@@ -295,7 +295,9 @@ def _whole_body_or_error(receive: Any) -> Any:
 
 
 def _refuse_late_route(path: str, *_: Any, **__: Any) -> Route:
-    raise RouteError(f"The route {path} comes too late: its router is already included in the application.")
+    raise RouteError(
+        f"The route {path} was added too late: its router has already been included in the application."
+    )
 
 
 def services_of_request(request: Request) -> Services:

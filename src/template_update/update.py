@@ -277,7 +277,9 @@ class Update:
         yield from unnoticed(self.merger, self.repository, self.result)
         for path, numbers in self._returned().items():
             lines = f"line {numbers[0]}" if len(numbers) == 1 else f"lines {numbers[0]} to {numbers[-1]}"
-            sentence = "you removed this, but the template moved it, so it came back. Delete it again or keep it."
+            sentence = (
+                "you removed this, but the template moved it, so it came back. Delete it again or keep it."
+            )
             yield Finding("meaning", where(path), f"{where(path)}, {lines}: {sentence}", line=numbers[0])
         for path in map(where, self.result.kept):
             sentence = "the template removed this file and you changed it. Delete it or keep it."

@@ -269,7 +269,7 @@ NO_DOCKER = Persona(
             "README.md",
             "The `Dockerfile` builds one image for all three commands. `docker compose up --build` runs"
             " everything for development,\nwith PostgreSQL and Mailpit. `compose.production.yaml` is for"
-            " production on one machine, behind Caddy, and says how to\nstart it.\n",
+            " production on one machine, behind Caddy. The comment at\nits top explains how to start it.\n",
             "It runs under systemd; see the wiki.\n",
         ),
     ),
@@ -329,8 +329,8 @@ OWN_MIGRATIONS = Persona(
         added("migrations/versions/2026_03_01_1400_orders_have_a_currency.py", CURRENCY_MIGRATION),
         instead(
             "app/users/export.py",
-            "    found: dict",
-            "    # Orders are in it, too: lawyers asked.\n    found: dict",
+            "    # One query per table,",
+            "    # Orders are in it, too: lawyers asked.\n    # One query per table,",
         ),
     ),
     has_migrations=True,

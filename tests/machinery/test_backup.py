@@ -204,7 +204,7 @@ def test_the_question_can_be_answered_with_no(db: Db, database: Path, copy: Path
     result = db("restore", copy, input="n\n")
 
     assert result.exit_code == 1
-    assert f"Replace {database} by {copy}?" in result.stdout
+    assert f"Replace {database} with {copy}?" in result.stdout
     assert numbers(database) == [1, 5]
 
 

@@ -502,7 +502,10 @@ def test_a_table_that_is_there_already_is_named_with_the_migration(run: Run, dat
 
     sentence = refusal(run("db", "upgrade"))
 
-    assert "app/users/migrations/users_0001_initial.py adds something that the database already has: table" in sentence
+    assert (
+        "app/users/migrations/users_0001_initial.py adds something that the database already has: table"
+        in sentence
+    )
 
 
 @pytest.mark.parametrize("direction", ["upgrade", "downgrade"])
@@ -1126,7 +1129,7 @@ def test_the_worker_announces_itself_and_stops_on_a_signal(migrated: Path):
         worker.send_signal(signal.SIGTERM)
         rest, _ = worker.communicate(timeout=30)
 
-    assert "sending mail by memory" in first_line
+    assert "sending e-mail by memory" in first_line
     assert worker.returncode == 0
     assert "Traceback" not in rest
 
@@ -1157,7 +1160,7 @@ def test_a_worker_waits_for_a_missing_file_without_creating_it(run: Run, databas
         said = line_with(worker, "WARNING")
         existed = database.exists()
         run("db", "upgrade")
-        line_with(worker, "sending mail by memory", loggers="app.worker")
+        line_with(worker, "sending e-mail by memory", loggers="app.worker")
         worker.send_signal(signal.SIGTERM)
         rest, _ = worker.communicate(timeout=30)
 
@@ -1173,7 +1176,7 @@ def test_a_worker_waits_for_a_database_that_the_server_lacks(
     with running("worker") as worker:
         said = line_with(worker, "WARNING")
         run("db", "upgrade")
-        line_with(worker, "sending mail by memory", loggers="app.worker")
+        line_with(worker, "sending e-mail by memory", loggers="app.worker")
         worker.send_signal(signal.SIGTERM)
         rest, _ = worker.communicate(timeout=30)
 

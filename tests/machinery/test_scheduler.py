@@ -64,7 +64,7 @@ def test_a_task_is_due_at_the_times_of_its_expression(expression, zone, after, d
         ("@daily", "UTC", "wrong number of fields"),
         ("", "UTC", "wrong number of fields"),
         ("0 0 31 2 *", "UTC", "bad day-of-month"),
-        ("* * */20 * 1L", "UTC", "no such time in the next 50 years"),
+        ("* * */20 * 1L", "UTC", "matches no time in the next 50 years"),
         ("0 3 * * *", "Berlin", "time zone 'Berlin' is not known"),
         ("0 3 * * *", "../x", "is not known"),
         ("0 3 * * *", "", "is not known"),

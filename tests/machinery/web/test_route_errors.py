@@ -112,5 +112,5 @@ def test_adding_a_route_to_an_included_router_is_refused(web: App):
     router = Router()
     web.include_router(router)
 
-    with pytest.raises(RouteError, match="/late comes too late"):
+    with pytest.raises(RouteError, match="/late was added too late"):
         router.get("/late")(two_bodies)

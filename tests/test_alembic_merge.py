@@ -40,7 +40,7 @@ def test_merged_branches_can_be_undone_as_the_message_says(compiled: Render, pyt
     run(*app, "db", "upgrade", cwd=project, env=url)
     run(*app, "db", "check", cwd=project, env=url)
     current = run(*app, "db", "current", cwd=project, env=url)
-    assert sorted(re.findall(r"\w+_\d{4}(?= \()", current)) == ["mail_0003", "users_0007"]
+    assert sorted(re.findall(r"\w+_\d{4}(?= \()", current)) == ["mail_0003", "scheduler_0001", "users_0007"]
 
 
 def test_two_heads_of_your_branch_can_be_merged_as_the_message_says(

@@ -23,7 +23,7 @@ project's own migrations.
 
 RENDERING_ONCE = Path(__file__).with_name("rendering_once.py")
 
-MADE = re.compile(r"(^|/)(\.git|\.ruff_cache|\.pytest_cache|\.hypothesis|__pycache__)/")
+MADE = re.compile(r"(^|/)(\.git|\.template-update|\.ruff_cache|\.pytest_cache|\.hypothesis|__pycache__)/")
 
 
 def edited(rendered: Path, folder: Path, *edits: Edit) -> Path:
@@ -73,7 +73,8 @@ def unmerged(project: Path) -> list[str]:
 
 def with_markers(project: Path) -> list[str]:
     """The files with conflict markers."""
-    return [name for name, content in files_of(project).items() if b"\n<<<<<<< " in b"\n" + content]
+    files = _compared(files_of(project)).items()
+    return [name for name, content in files if b"\n<<<<<<< " in b"\n" + content]
 
 
 def resolve(project: Path, fresh: Path, conflicts: Iterable[str]) -> None:

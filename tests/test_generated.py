@@ -12,6 +12,10 @@ from test_render import files_of
 from test_upgrade import ADA, USE
 
 PUBLIC = {"id", "email", "is_active", "is_verified", "is_superuser"}
+SESSION = {
+    *("id", "kind", "created_at", "authenticated_at", "last_seen_at"),
+    *("expires_at", "ip_address", "user_agent", "browser", "is_current"),
+}
 LARGEST: dict[str, object] = {"from_hawkapi_users": True, **WITH_FEATURES}
 SMALLEST: dict[str, object] = {
     "database": "postgresql",
@@ -119,9 +123,13 @@ def test_responses_reveal_exactly_what_the_contract_allows(compiled: Render, pyt
     token = {"Authorization": f"Bearer {logged_in['access_token']}"}
     paths = ("/users/me", f"/users/{registered['id']}", "/users/me/export")
     me, managed, export = use(*(("GET", path, None, token) for path in paths))
+    (listed,) = use(("GET", "/users/me/sessions", None, token))
+    (refreshed,) = use(("POST", "/users/token/refresh", {"refresh_token": logged_in["refresh_token"]}, {}))
 
     assert set(registered) == set(me) == PUBLIC
-    assert set(logged_in) == PUBLIC | {"access_token", "refresh_token", "expires_in", "token_type"}
+    assert set(refreshed) == {"access_token", "refresh_token", "expires_in", "token_type"}
+    assert set(logged_in) == PUBLIC | set(refreshed)
+    assert set(listed[0]) == SESSION
     assert set(managed) == PUBLIC | {"created_at", "updated_at", "delete_after", "must_reset_password"}
     assert set(export["account"]) == set(managed) | {
         "failed_logins",

@@ -30,8 +30,10 @@ def added_twice(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
     mine = {each.name: each for each in _of_models(files.yours, files.own, without=files.old)}
     # Only a migration shows what is in the database.
     mine |= {each.name: each for each in _of_migrations(files.yours, files.own, without=files.old)}
+    brought = set(files.brought)
     for theirs in _of_migrations(files.new, files.brought, without=files.old):
-        if also := mine.get(theirs.name):
+        # A feature's files that stayed when it was removed come back with it. They are not the owner's.
+        if (also := mine.get(theirs.name)) and also.path not in brought:
             place = f"{also.path}, line {also.line}"
             sentence = f"adds {theirs.name}, which you also added ({place}). {_ADVICE}"
             yield theirs.path, theirs.line, sentence

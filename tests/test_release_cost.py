@@ -62,7 +62,7 @@ def test_the_cost_is_counted_by_function(release, tmp_path: Path):
     assert found.conflicting["file.py", "two"] == 3
     assert found.lines["file.py", "one"] == 3
     assert list(release.report(found, 1)) == [
-        "50.0 % of all edits of one line would conflict with what is new.",
+        "50.0 % of one-line edits would conflict with this release.",
         "     3 of    3 lines  file.py  two",
     ]
 

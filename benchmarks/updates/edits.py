@@ -118,7 +118,7 @@ def _below(seam: Seam) -> Make:
         try:
             return Seam(seam.path, seam.things, own).add_own(text)
         except ValueError:
-            # There is no such seam.
+            # The template has no seam with this text.
             return None
 
     return make

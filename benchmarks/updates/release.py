@@ -55,7 +55,7 @@ def cost(old: Path, new: Path) -> Cost:
     for path in sorted(each for each in old.rglob("*") if each.is_file()):
         name = path.relative_to(old).as_posix()
         content = path.read_bytes()
-        # Nobody edits a packed file, and git does not merge binary files.
+        # People do not edit packed files, and git cannot merge binary ones.
         if b"\0" in content or not (new / name).exists():
             continue
         text = content.decode()
@@ -100,7 +100,7 @@ def hunks(old: Path, new: Path) -> dict[str, list[tuple[int, int]]]:
 
 def report(found: Cost, count: int) -> Iterator[str]:
     """A report about all edits and about the *count* most expensive places."""
-    yield f"{found.percent:.1f} % of all edits of one line would conflict with what is new."
+    yield f"{found.percent:.1f} % of one-line edits would conflict with this release."
     for (path, place), conflicting in found.conflicting.most_common(count):
         yield f"  {conflicting:4} of {found.lines[path, place]:4} lines  {path}  {place}".rstrip()
 

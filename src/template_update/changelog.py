@@ -29,7 +29,7 @@ def news_between(changelog: str, old: str, new: str) -> list[News]:
 
 
 def version_of(name: str) -> Version | None:
-    """The version that a tag or a heading names, or None if there is no version in it."""
+    """The version in a tag or a heading, or None if it does not contain one."""
     try:
         return Version(name)
     except InvalidVersion:

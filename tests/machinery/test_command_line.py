@@ -32,6 +32,7 @@ from app.cli import cli, server
 from app.cli.common import application, fail
 from app.cli.database import revision_files, what_is_missing
 from app.settings import Settings, load_settings
+from app.settings_checks import features
 
 PROJECT = Path(__file__).parent.parent
 
@@ -905,6 +906,19 @@ async def test_a_command_closes_the_resources_of_the_application(
 
 
 # app dev, app serve, app worker
+
+
+@pytest.mark.parametrize("command", [["dev", "--port", "0"], ["serve"], ["worker"]], ids=lambda each: each[0])
+def test_a_setting_of_a_missing_feature_is_reported_without_a_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setattr(features, "find_spec", lambda name: None)
+    monkeypatch.setenv("MAILGUN_WEBHOOK_KEY", "a-key")
+    arguments = [str(free_port()) if each == "0" else each for each in command]
+
+    sentence = refusal(run(*arguments))
+
+    assert sentence.startswith("MAILGUN_WEBHOOK_KEY: has no effect without the feature mail_webhooks.")
 
 
 @pytest.mark.parametrize("command", ["dev", "serve"])

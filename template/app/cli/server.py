@@ -41,10 +41,12 @@ def dev(
     in-process."""
     from app.mail.mailbox import mailbox_url
     from app.settings import load_settings
+    from app.settings_checks import features
 
     _create_env_file()
     _refuse_a_taken_port(host, port)
     settings = load_settings()
+    features.require(settings)
     if settings.environment == "production":
         fail("`app dev` is for development, and ENVIRONMENT is production. Use `uv run app serve`.")
     settings = _with_links_to_this_server(settings, host, port)
@@ -71,10 +73,12 @@ def serve(
     """Run in production: check the settings and the migrations, then serve with several processes."""
     from app.main import load_features
     from app.settings import load_settings
+    from app.settings_checks import features
 
     settings = load_settings()
     # Report a missing feature as a message here. In a server process it would be a traceback.
     load_features()
+    features.require(settings)
     if settings.environment != "production":
         typer.secho(
             f"ENVIRONMENT is {settings.environment}: settings that production rejects are accepted.",
@@ -112,10 +116,12 @@ async def _work() -> None:
     from app.mail import build_worker
     from app.main import load_features
     from app.settings import load_settings
+    from app.settings_checks import features
 
     settings = load_settings()
     # Report a missing feature now, before waiting for the database.
     load_features()
+    features.require(settings)
     keep_private(settings)
     logs.configure(settings)
     await wait_for_database(settings)

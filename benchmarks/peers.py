@@ -26,6 +26,8 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CONNECTIONS = 32
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 TRIVIAL = request("GET", "/healthz")
+# Some images set it. Then every start compiles every module again, which no deployment does.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,9 @@ WAYS = {
 
 
 def run(*command: str, cwd: Path) -> None:
-    kept = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV"}}
+    # With the last one, every start would compile every module again.
+    dropped = {"VIRTUAL_ENV", "UV", "PYTHONDONTWRITEBYTECODE"}
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
     names = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
     done = subprocess.run(
         command,

@@ -1,6 +1,7 @@
 """`app dev`, `app serve` and `app worker`: the application's processes."""
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -249,6 +250,8 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
     )
     if reload and hasattr(signal, "SIGHUP"):
         _end_with_the_terminal(server)
+    # The processes are forked. Objects that the garbage collector never visits stay in shared memory.
+    gc.freeze()
     server.serve(target_loader=None if reload else load)
 
 

@@ -204,12 +204,15 @@ class Peer:
         return (await run(self.port, *requests, connections=CONNECTIONS, seconds=seconds)).require(200)
 
     async def refreshes(self, seconds: float) -> Load:
-        """Eight clients refresh their tokens, each with the token from its last response."""
+        """Eight clients refresh their tokens, each with the token from its last response. Because of the rate
+        limits, each has its own IP address.
+        """
         requests: list[bytes] = []
         for _ in range(8):
             tokens = json.loads(once(self.port, self.kind.login)[1])
             body = json.dumps({"refresh_token": tokens["refresh_token"]}).encode()
-            requests.append(request("POST", "/users/token/refresh", headers=JSON, body=body))
+            headers = JSON | {"X-Forwarded-For": f"198.19.{secrets.randbelow(256)}.{secrets.randbelow(256)}"}
+            requests.append(request("POST", "/users/token/refresh", headers=headers, body=body))
         load = run(self.port, *requests, connections=8, seconds=seconds, renewed="refresh_token")
         return (await load).require(200)
 

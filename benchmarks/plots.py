@@ -1,6 +1,7 @@
 """Draws the plots on the results page from its figures."""
 
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 COLORS = {"project": "#2563eb", "hawkapi-users": "#94a3b8", "fastapi-users": "#cbd5e1"}
@@ -35,7 +36,7 @@ def _comparison(figures: dict[str, Any], path: Path) -> None:
     figure, axes = pyplot.subplots(1, len(panels), figsize=(10, 2.8), layout="constrained")
     for axis, (title, row) in zip(axes, panels, strict=True):
         names = list(NAMES)
-        values = [routes[name][row] for name in names]
+        values = [median(routes[name][row]) for name in names]
         bars = axis.barh([NAMES[name] for name in names], values, color=[COLORS[name] for name in names])
         axis.bar_label(bars, fmt="%.0f", padding=3)
         axis.set_title(title, fontsize=10)

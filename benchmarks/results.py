@@ -1,10 +1,10 @@
-"""Measure everything and write the page of results: `benchmarks/results.md`, its figures and its plots.
+"""Measure everything and write the results page: `benchmarks/results.md`, its figures and its plots.
 
     uv run --group benchmarks python benchmarks/results.py
     uv run --group benchmarks python benchmarks/results.py --only routes growth      # keeps the other figures
     uv run --group benchmarks python benchmarks/results.py --only                    # draws the page again
 
-Needs PostgreSQL (`--postgresql`) and takes about fifteen minutes. Run nothing else on the machine meanwhile.
+Requires PostgreSQL (`--postgresql`) and takes about fifteen minutes. Run nothing else on the machine.
 """
 
 import argparse
@@ -73,10 +73,10 @@ class Bench:
                 under_load = {peer.kind.name: memory_of(peer.pid) for peer in peers}
             results[name] = {
                 peer: {
-                    **{row: median(each[row] for each in rounds) for row in rounds[0]},
-                    "start to the first response, s": starts[peer],
-                    "memory at rest, MB": at_rest[peer],
-                    "memory after the load, MB": under_load[peer],
+                    **{row: [each[row] for each in rounds] for row in rounds[0]},
+                    "start to the first response, s": [starts[peer]],
+                    "memory at rest, MB": [at_rest[peer]],
+                    "memory after the load, MB": [under_load[peer]],
                 }
                 for peer, rounds in rows.items()
             }
@@ -200,7 +200,7 @@ def page(figures: dict[str, Any]) -> str:
         "# Results\n",
         "Made by `benchmarks/results.py`. The load generator runs on the same machine, so compare the ratios",
         "and not the rates. The applications take turns. Each has one process of the same server, and its",
-        "own database.\n",
+        "own database. Figures are medians of several rounds. Ratios are medians of each round's ratio.\n",
         f"- {figures['machine']}\n- {figures['date']}\n",
         "## This template, hawkapi-users 0.2.0 and fastapi-users 15\n",
         "![Rates and latencies of the three applications](plots/comparison.png)\n",
@@ -229,16 +229,16 @@ def page(figures: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _comparison(rows: dict[str, dict[str, float]]) -> list[str]:
+def _comparison(rows: dict[str, dict[str, list[float]]]) -> list[str]:
     own, *others = rows
     lines = [f"| | {own} | " + " | ".join(f"{name} | ratio" for name in others) + " |"]
     lines += ["|---|--:|" + "--:|--:|" * len(others)]
-    for row, value in rows[own].items():
+    for row, values in rows[own].items():
         cells = [
-            f"{_number(rows[name][row])} | {value / rows[name][row]:.2f}" if row in rows[name] else "- | -"
-            for name in others
+            f"{_number(median(theirs))} | {users_routes.ratio_of(values, theirs):.2f}" if theirs else "- | -"
+            for theirs in (rows[name].get(row) for name in others)
         ]
-        lines.append(f"| {row} | {_number(value)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {row} | {_number(median(values))} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -261,8 +261,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--postgresql", default="postgresql+asyncpg://root@127.0.0.1:5432/postgres")
     parser.add_argument("--only", nargs="*", choices=sections, default=list(sections))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of each measurement")
     options = parser.parse_args()
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     if options.only:
@@ -275,7 +275,7 @@ def main() -> None:
                 FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
     if missing := sections.keys() - figures.keys():
         raise SystemExit(f"Never measured: {', '.join(sorted(missing))}. Run without --only first.")
-    # From JSON, so that a page with new figures and a redrawn page are the same.
+    # From JSON, so that a page with new figures and a redrawn page are identical.
     figures = json.loads(FIGURES.read_text())
     plots.draw(figures, PLOTS)
     PAGE.write_text(page(figures))

@@ -47,7 +47,8 @@ async def measure(peers: list[Peer], rounds: int, seconds: float, me_only: bool)
 
 
 async def measure_one(peer: Peer, seconds: float, me_only: bool) -> Row:
-    row = {"GET /users/me, requests/s": (await peer.me(seconds)).per_second}
+    current_user, milliseconds = await peer.me(seconds)
+    row = {"GET /users/me, requests/s": current_user.per_second, "GET /users/me, CPU ms": milliseconds}
     if me_only:
         return row
     alone = await peer.logins(seconds)
@@ -75,10 +76,17 @@ def report(results: dict[str, list[Row]]) -> None:
             if row not in rounds[0]:
                 line += f"{'-':>15}{'':>8}"
                 continue
-            ratio = median(mine[row] / theirs[row] for mine, theirs in zip(ours, rounds, strict=True))
+            ratio = ratio_of([mine[row] for mine in ours], [theirs[row] for theirs in rounds])
             line += f"{median(each[row] for each in rounds):15.1f}"
             line += f"{'' if name == 'project' else f'{ratio:.2f}x':>8}"
         print(line)
+
+
+def ratio_of(ours: list[float], theirs: list[float]) -> float:
+    """The median of each round's ratio. In a round, the applications are measured one right after the other,
+    so changes in machine speed affect all of them.
+    """
+    return median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
 if __name__ == "__main__":

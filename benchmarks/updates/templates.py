@@ -88,6 +88,8 @@ class Template:
         shutil.copytree(render, new, copy_function=os.link)
         for path, text in changed.items():
             rendered = text if path == _target(path) else _merged(old[_target(path)], plain[path], text)
+            if rendered is None:
+                continue
             (new / _target(path)).unlink(missing_ok=True)
             _write(new / _target(path), rendered)
             _write(self.repository / "template" / path, text)
@@ -117,13 +119,18 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def _merged(rendered: str, old: str, new: str) -> str:
-    """The text that *new* renders to, if *old* renders to *rendered* and both have the same Jinja code."""
+def _merged(rendered: str, old: str, new: str) -> str | None:
+    """The text that *new* renders to, if *old* renders to *rendered* and both have the same Jinja code.
+
+    Returns None if *new* differs next to Jinja code. Only rendering would show its text.
+    """
     with TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("rendered", "old", "new")]
         for path, text in zip(files, (rendered, old, new), strict=True):
             path.write_text(text, "utf-8")
-        return _git(Path(folder), "merge-file", "-p", *map(str, files))
+        command = ["git", "merge-file", "-p", *map(str, files)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else None
 
 
 def _unpack_last(folder: Path) -> str:

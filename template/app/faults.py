@@ -1,6 +1,6 @@
 """Logs a fault in background work once when it starts and once when it ends, no matter how often it repeats.
 
-Template-owned. Failed requests log one line each (`app/web/problems.py`).
+Template-owned. Each failed request logs one line (`app/web/problems.py`).
 """
 
 import logging
@@ -11,7 +11,7 @@ from app.web.database_errors import is_unavailable, log_missing_migration, names
 
 @dataclass
 class Fault:
-    """The faults of one piece of work that is retried after each failure."""
+    """The faults of one piece of work, which is retried after each failure."""
 
     logger: logging.Logger
     work: str
@@ -34,7 +34,7 @@ class Fault:
             "%s failed (%s); further failures are counted until it works",
             self.work,
             names_of(error),
-            # The traceback of an outage ends inside the driver and does not help.
+            # An outage's traceback leads into the driver and does not help.
             exc_info=None if is_outage else error,
         )
 

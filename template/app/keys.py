@@ -1,12 +1,12 @@
 """The application's keys, derived from SECRET_KEY, one for each purpose. Template-owned.
 
-New values are always made with SECRET_KEY. Values made with a secret in SECRET_KEY_FALLBACKS are still
+New values are always created with SECRET_KEY. Values created with a secret in SECRET_KEY_FALLBACKS are still
 accepted. To sign or encrypt your own data, choose your own purpose and list it in SECURITY.md:
 
     PURPOSE = "downloads"
     keys = KeyRing.of(settings, PURPOSE)
 
-Mark each column that stores the output of `encrypt`, so that `app db reseal` finds it:
+Mark each column that stores the output of `encrypt` so that `app db reseal` finds it:
 
     content: Mapped[str] = mapped_column(Text, info=SECRET | sealed_for(PURPOSE))
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 SEALED = "sealed"
-"""The key in `Column.info` for the purpose of an encrypted column."""
+"""The key in `Column.info` that stores the purpose of an encrypted column."""
 
 
 def derived_key(secret: str, purpose: str) -> str:
@@ -34,7 +34,7 @@ def derived_key(secret: str, purpose: str) -> str:
 
 
 def sealed_for(purpose: str) -> dict[str, str]:
-    """The mark for a column whose values are encrypted with the keys for *purpose*."""
+    """Mark a column as encrypted with the keys for *purpose*."""
     return {SEALED: purpose}
 
 
@@ -67,7 +67,7 @@ class KeyRing:
         return [hmac.digest(each, message, "sha256")[:size] for each in self._bytes]
 
     def has_made(self, mac: bytes, message: bytes, size: int = 32) -> bool:
-        """Whether one of the keys made *mac* from *message*. MACs are compared in constant time (CWE-208)."""
+        """Whether one of the keys produced *mac* from *message*. Compares in constant time (CWE-208)."""
         return any(hmac.compare_digest(mac, each) for each in self.macs(message, size))
 
     # Encrypting
@@ -77,7 +77,7 @@ class KeyRing:
         return self._ciphers[0].encrypt(text.encode()).decode("ascii")
 
     def decrypt(self, sealed: str) -> str:
-        """The text that was encrypted.
+        """The original text.
 
         Raises:
             CannotDecrypt: see the class.
@@ -88,7 +88,7 @@ class KeyRing:
         raise CannotDecrypt
 
     def is_current(self, sealed: str) -> bool:
-        """Whether the key from SECRET_KEY decrypts *sealed*, so that no fallback is needed."""
+        """Whether the key from SECRET_KEY decrypts *sealed*, so no fallback is needed."""
         with suppress(InvalidToken):
             self._ciphers[0].decrypt(sealed.encode())
             return True

@@ -28,7 +28,7 @@ def configure(settings: Settings) -> None:
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """The logging configuration as a dictionary. Granian uses it too, so that its log lines look the same."""
+    """The logging configuration as a dictionary. Granian also uses it, so its log lines look the same."""
     formatter = "app.logs.JsonFormatter" if settings.log_format == "json" else "app.logs.TextFormatter"
     return {
         "version": 1,
@@ -67,7 +67,7 @@ class JsonFormatter(BaseJsonFormatter):
         text = super().jsonify_log_record(log_data)
         if not may_hold_a_secret(text):
             return text
-        # Redact each value: the JSON text does not show where a value ends, and must stay valid JSON.
+        # Redact each value, not the JSON text, which does not show where a value ends and must stay valid.
         return super().jsonify_log_record(redact_all(log_data))
 
 

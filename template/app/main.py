@@ -58,7 +58,7 @@ def create_app(settings: Settings | None = None) -> App:
 
 
 def load_features() -> list[ModuleType]:
-    """Import every feature, and with it every model and scheduled task. Each feature comes after those that
+    """Import every feature, and with it every model and scheduled task. Returns each feature after those that
     it requires.
 
     Raises:

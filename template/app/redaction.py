@@ -1,6 +1,6 @@
-"""Removes secrets from text before it is logged. A second line of defence: the first is not to log secrets.
+"""Removes secrets from text before it is logged. A second line of defense: the first is not to log secrets.
 
-JWTs, tokens in mailed links, session tokens, bearer tokens, authentication headers, passwords after a name
+JWTs, tokens in e-mailed links, session tokens, bearer tokens, authentication headers, passwords after a name
 such as `password`, credentials in URLs and row values quoted by PostgreSQL (`driver_errors.py`) become
 `[redacted]`. A secret without a recognizable form cannot be found. tests/log_guard.py looks for the secrets
 that the tests know.
@@ -22,7 +22,7 @@ _PASSWORDS = r"(?:password|passwd|passphrase|secret|secret_key|api_key|access_to
 _PATTERNS = [
     # Every JWT header starts with {" which is eyJ in base64url.
     (re.compile(r"eyJ[\w-]{1,500}\.[\w-]+\.[\w-]*"), REDACTED),
-    # The tokens in mailed links: app/users/mail_tokens.py.
+    # The tokens in e-mailed links: app/users/mail_tokens.py.
     (re.compile(r"mt_[\w-]{70,}"), REDACTED),
     # id.secret, the session tokens from app/users/sessions.py.
     (re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\.[\w-]{40,}=*"), REDACTED),
@@ -72,7 +72,7 @@ def may_hold_a_secret(text: str) -> bool:
 
 
 def redact_all(value: Any) -> Any:
-    """*value* with every string in it redacted. Values of types that JSON lacks become redacted strings."""
+    """*value* with every string in it redacted. Values of types unknown to JSON become redacted strings."""
     match value:
         case str():
             return redact(value)

@@ -64,12 +64,12 @@ MAX_IN_PRODUCTION = {
     "session_not_remembered": 30 * DAY,
     "recent_login": DAY,
 }
-"""Seconds. Browsers keep cookies for at most 400 days (RFC 6265bis, 5.5), so a session never needs more."""
+"""In seconds. Browsers keep cookies for at most 400 days (RFC 6265bis, 5.5), so sessions never need more."""
 _MIN_PREFIX = {4: 8, 6: 20}
 """The shortest allowed prefix, by IP version. Known proxy providers use longer ones: Akamai has 104.64.0.0/10
 and 2600:1400::/24."""
 _PRIVATE = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
-"""Networks that can be larger, because the internet cannot reach them (RFC 4193, RFC 4291). IPv4 needs no
+"""Networks that may be larger because the internet cannot reach them (RFC 4193, RFC 4291). IPv4 needs no
 exception: its largest private network is 10.0.0.0/8."""
 
 
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     ] = "HawkAPI app"
     brand_color: Annotated[
         types.BrandColor,
-        Field(description="The colour of buttons and links on pages and in e-mails, such as #0969da."),
+        Field(description="The color of buttons and links on pages and in e-mails, such as #0969da."),
     ] = "#0969da"
     logo_url: Annotated[
         types.LogoUrl,
@@ -555,7 +555,7 @@ def _contradictory(settings: Settings) -> Iterator[str]:
 
 
 def _unsafe(settings: Settings) -> Iterator[str]:
-    """One message for each reason why *settings* are unsafe in production."""
+    """One message for each way in which *settings* are unsafe in production."""
     secret = settings.secret_key.get_secret_value()
     if not looks_random(secret):
         yield (

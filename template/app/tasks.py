@@ -1,8 +1,8 @@
 """Periodic tasks. They run in `app worker`, or in the web process with BACKGROUND_WORKER=inline.
 
-A feature adds one with `app.state.tasks.append(PeriodicTask("name", seconds, do))`. Several workers may run,
-so it must be safe to run a task in two of them at the same time. `app/scheduler` is for tasks that run at set
-times, in one process only.
+A feature adds one with `app.state.tasks.append(PeriodicTask("name", seconds, do))`. Several workers may be
+running, so it must be safe to run a task in two of them at the same time. `app/scheduler` is for tasks that
+run at set times, in one process only.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
-"""Tell Alembic where the database and the models are, and where a new revision goes.
+"""Tell Alembic where the database and the models are, and where new revisions go.
 
-Each feature of the template has its own branch, which is labelled with the name of the feature's folder and
-has its revisions there (`app/users/migrations`, ...). Your branch is `app`, in `migrations/versions`: a plain
-`alembic revision --autogenerate -m "..."` continues it. There are several heads, so run `alembic upgrade
-heads`.
+Each feature of the template has its own branch, which is labeled with the name of the feature's folder and
+keeps its revisions there (`app/users/migrations`, ...). Your branch is `app`, in `migrations/versions`: a
+plain `alembic revision --autogenerate -m "..."` continues it. There are several heads, so run `alembic
+upgrade heads`.
 
 Template-owned. You may edit it: template updates are merged into it.
 """
@@ -40,7 +40,7 @@ def place_revision(
 ) -> None:
     """Put a new revision on the branch `app`, unless another head is given.
 
-    Options like `--head users@head` are for the maintainers of the template.
+    Options like `--head users@head` are for the template's maintainers.
     """
     (script,) = directives
     if script.head in (None, "head", "heads"):
@@ -49,7 +49,7 @@ def place_revision(
         # Alembic upgrades the branches in no fixed order, so a revision must name the revisions it builds on.
         script.depends_on = _features_not_yet_named(scripts) or script.depends_on
     command = migration_context.opts["revision_context"].command_args
-    # `alembic check` also gets here, without a message, and needs the empty revision.
+    # `alembic check` also calls this, without a message, and needs the empty revision.
     if command["autogenerate"] and command["message"] and _is_empty(script):
         directives.clear()
         config.print_stdout("The models match the database. No revision was written.")
@@ -70,8 +70,8 @@ def _is_empty(script: MigrationScript) -> bool:
 
 
 def render_item(kind: str, item: Any, context: Any) -> str | bool:
-    """Render types of this application as plain SQLAlchemy types, so that revisions do not depend on later
-    code."""
+    """Render this application's types as plain SQLAlchemy types, so that revisions do not depend on code that
+    may change."""
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UTCDateTime) else False
 
 
@@ -81,12 +81,13 @@ them."""
 
 
 def include_name(name: str | None, kind: str, parents: Any) -> bool:
-    """Whether to compare a part of the database with the models."""
+    """Whether to compare this part of the database with the models."""
     return not (kind == "index" and name in NOT_IN_MODELS)
 
 
 def without_foreign_keys(connection: Any, record: Any) -> None:
-    """Turn off foreign keys: SQLite changes a table by copying and dropping it, which deletes referring rows.
+    """Turn off foreign keys: SQLite changes a table by copying and dropping it, which deletes rows that refer
+    to it.
 
     They are off by default, but not in every build of SQLite.
     """

@@ -5,7 +5,7 @@
 Importing this module requires no settings, so `app --help` always works.
 """
 
-# First, because the other imports are slow.
+# Imported first, because the other imports are slow.
 from app.cli import early_stop
 
 # isort: split
@@ -81,7 +81,7 @@ def options(
 
 
 def main() -> None:
-    """The entry point that pyproject.toml names."""
+    """The entry point declared in pyproject.toml."""
     if (PROJECT / "pyproject.toml").exists():
         # `.env` and a relative DATABASE_URL are resolved against the project, regardless of the current
         # directory.

@@ -51,7 +51,7 @@ class AccountDetails:
     is_superuser: bool
     must_reset_password: bool
     is_locked: bool
-    """True after too many wrong passwords: the owner then needs a known browser or a new password."""
+    """True after too many wrong passwords. Logging in then requires a known browser or a new password."""
     pending_email: str | None
     delete_after: datetime | None
     last_login: LastLogin | None

@@ -93,7 +93,7 @@ def sentence_about(error: Exception) -> str | None:
         case CommandError():
             return f"{str(error).rstrip('.')}."
         case DBAPIError() if _is_already_there(error) and (migration := _migration_of(error)):
-            # asyncpg's adapter puts the name of the class before the message.
+            # asyncpg's adapter puts the class name before the message.
             return ALREADY_THERE.format(migration, str(error.orig).rpartition("'>: ")[2])
         case DBAPIError() if _is_not_migrated(error):
             return "The database is missing or its tables are out of date: run `uv run app db upgrade`."
@@ -152,7 +152,7 @@ def missing_file(settings: "Settings") -> str:
 
 
 def require_database(settings: "Settings") -> None:
-    """End the command if the SQLite file is missing."""
+    """Exit with an error if the SQLite file is missing."""
     if sentence := missing_file(settings):
         fail(sentence)
 

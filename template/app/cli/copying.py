@@ -37,10 +37,10 @@ from app.cli.table_export import snapshot, stored_table
 from app.settings import Settings
 
 type Tell = Callable[[int, int], None]
-"""Called with the number of rows just copied and the total number in the database."""
+"""Called with the number of rows just copied and the total number of rows in the database."""
 
 _BATCH = 1000
-"""Rows."""
+"""Rows per batch."""
 _VERSIONS = "alembic_version"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """In SQLite, SQLAlchemy stores an interval as this time plus the interval."""
@@ -139,7 +139,7 @@ async def _names(connection: AsyncConnection) -> list[str]:
 
 
 async def _table(connection: AsyncConnection, name: str) -> TableClause:
-    """The table with the database's column types, without computed columns."""
+    """The table with the database's column types, excluding computed columns."""
     described = await connection.run_sync(lambda sync: inspect(sync).get_columns(name))
     computed = {each["name"] for each in described if "computed" in each}
     stored = await connection.run_sync(stored_table, name)
@@ -208,7 +208,7 @@ async def _tally(connection: AsyncConnection, stored: TableClause) -> Tally:
 async def _without_foreign_keys(connection: AsyncConnection) -> AsyncGenerator[None]:
     """Suspend foreign keys, because rows are copied in any order and may refer to rows of the same table."""
     if connection.dialect.name == "sqlite":
-        # SQLite enforces foreign keys only if that is turned on.
+        # SQLite enforces foreign keys only when enforcement is turned on.
         yield
         broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).mappings().first()
         if broken:
@@ -231,7 +231,7 @@ async def _without_foreign_keys(connection: AsyncConnection) -> AsyncGenerator[N
 
 
 async def _set_sequences(connection: AsyncConnection) -> None:
-    """Make sequences continue after the copied ids. SQLite does this by itself."""
+    """Make sequences continue after the copied ids. SQLite does this automatically."""
     if connection.dialect.name == "postgresql":
         for statement in (await connection.scalars(text(_SEQUENCES))).all():
             await connection.exec_driver_sql(statement)
@@ -254,11 +254,11 @@ class _CastJson(_JsonText):
         self.stored = stored
 
     def bind_expression(self, bindparam: Any) -> ColumnElement[Any]:
-        """Text to JSON."""
+        """Convert text to JSON."""
         return sql_cast(type_coerce(bindparam, Text()), self.stored)
 
     def column_expression(self, column: Any) -> ColumnElement[Any]:
-        """JSON to text."""
+        """Convert JSON to text."""
         return sql_cast(type_coerce(column, self.stored), Text())
 
 
@@ -288,7 +288,7 @@ def _python_type(kind: TypeEngine[Any]) -> type[object] | None:
 
 
 def _comparable(value: object) -> object:
-    """*value* as JSON. Equal values give the same JSON, even if the databases store them differently."""
+    """*value* as JSON. Equal values produce the same JSON, even if the databases store them differently."""
     match value:
         case bool():
             return int(value)

@@ -1,4 +1,4 @@
-"""`app db …`: migrations through Alembic, on every branch at once."""
+"""`app db …`: migrations with Alembic, across all branches."""
 
 import asyncio
 import json
@@ -104,8 +104,8 @@ def revision_files(settings: "Settings") -> "ScriptDirectory":
 async def what_is_missing(settings: "Settings", revisions: "ScriptDirectory") -> str:
     """Why the database cannot be used yet, and the command to run. Empty if the database is migrated.
 
-    A database is usable even if no file defines its revision. A newer version migrated it, and instances of
-    this version may still be running, restart, or replace the newer version if that fails.
+    A database is usable even if no file defines its revision. In that case, a newer version has migrated it,
+    and instances of this version may still be running, restart, or replace the newer version if that fails.
     """
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
@@ -246,7 +246,7 @@ def tables(
 
 
 async def _count_rows(settings: "Settings") -> dict[str, int]:
-    """The number of rows in each table of the database. The database need not exist."""
+    """The number of rows in each table of the database. The database does not have to exist."""
     from sqlalchemy import func, inspect, make_url, select
     from sqlalchemy.ext.asyncio import create_async_engine
 

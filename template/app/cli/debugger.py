@@ -1,7 +1,7 @@
 """What `breakpoint()` calls under `app dev`. Template-owned.
 
 `app dev` handles requests in a worker process whose standard input is closed, so pdb would exit immediately
-with BdbQuit. Here pdb opens the terminal itself.
+with BdbQuit. This version of pdb opens the terminal itself.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The features' commands: `app <feature> …` runs `cli` in `app/<feature>/commands.py`. Template-owned.
 
-A feature is imported only when one of its commands runs, so that `app --help` stays fast.
+A feature is imported only when one of its commands runs, so `app --help` stays fast.
 """
 
 import ast
@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 import app as package
 
 _OPTIONS_OF_APP = {"install_completion", "show_completion"}
-"""Typer adds these options to each `typer.Typer()`. `app` has them already."""
+"""Typer adds these options to each `typer.Typer()`. `app` already has them."""
 
 
 class CommandsOfFeatures(TyperGroup):

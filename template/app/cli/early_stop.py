@@ -1,8 +1,8 @@
-"""Ends `app serve` and `app worker` with exit code 0 if SIGTERM arrives before they have started working.
+"""Makes `app serve` and `app worker` exit with code 0 if SIGTERM arrives before they have started working.
 Template-owned.
 
 `app/cli/__init__.py` imports this module first, because the other imports take most of a second. Until a
-process handles SIGTERM, the signal ends it with an error, and a supervisor reports a failure.
+process handles SIGTERM, the signal terminates it abnormally, and a supervisor reports a failure.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 
 
 def _end(*_: object) -> None:
-    # An import's clean-up could swallow SystemExit. Nothing that needs closing is open yet.
+    # Cleanup code in an import could swallow SystemExit. Nothing that needs closing is open yet.
     os._exit(0)
 
 

@@ -1,7 +1,7 @@
 """Stops listening without losing requests that are on their way. Template-owned.
 
 When a listening socket is closed, the kernel resets the connections in its queue, and Granian closes those
-that have sent nothing yet. Their clients consider themselves connected and may have just sent a request. So
+that have sent nothing yet. Their clients still think they are connected and may have just sent a request, so
 the kernel must stop accepting connections first. Granian does not expose its sockets, so this module finds
 them among the process's open files. This works only on Linux.
 """
@@ -29,8 +29,8 @@ FILTER = (
 def ignore_new_connections() -> set[int]:
     """Make the kernel drop new connections to this process. Returns the ports that the process listens on.
 
-    A client that connects now tries again after a second. Its connection is refused if the socket is closed
-    by then.
+    A client that tries to connect retries after a second. If the socket is closed by then, its connection is
+    refused.
     """
     instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in FILTER))
     program = struct.pack("HP", len(FILTER), ctypes.addressof(instructions))
@@ -54,7 +54,7 @@ def has_unread(ports: set[int]) -> bool:
 
 
 def _sockets() -> Iterator[socket.socket]:
-    """The TCP sockets of this process. Each can be used only until the next one is requested."""
+    """This process's TCP sockets. Each is usable only until the next one is requested."""
     for descriptor in os.listdir("/proc/self/fd") if sys.platform == "linux" else ():
         # Most open files are not sockets, and some may be closed in the meantime.
         with suppress(OSError):

@@ -77,7 +77,7 @@ def serve(
     from app.settings_checks import features
 
     settings = load_settings()
-    # Report a missing feature as a message here. In a server process it would be a traceback.
+    # Report a missing feature here, as a message. In a server process, it would be a traceback.
     load_features()
     features.require(settings)
     if settings.environment != "production":
@@ -126,8 +126,8 @@ async def _work() -> None:
     keep_private(settings)
     logs.configure(settings)
     await wait_for_database(settings)
-    # Up to this point, `early_stop.py` ends the process at once. An SQLite connection that is cancelled while
-    # it opens leaves a thread behind, which would keep the process alive.
+    # Up to this point, `early_stop.py` exits immediately on SIGTERM. An SQLite connection that is cancelled
+    # while it opens leaves a thread behind, which would keep the process alive.
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -149,7 +149,7 @@ async def wait_for_database(settings: "Settings") -> None:
 
 
 def _create_env_file() -> None:
-    """A clone has no `.env`: the file contains the secret key, so it is not in git."""
+    """Create `.env`, which a clone lacks: the file contains the secret key, so it is not in git."""
     target, example = PROJECT / ".env", PROJECT / ".env.example"
     if target.exists() or os.environ.get("SECRET_KEY") or not example.exists():
         return
@@ -233,7 +233,7 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
         workers=workers,
         reload=reload,
         reload_paths=[PROJECT / "app"] if reload else None,
-        # A broken file must not end `app dev`: the next save may fix it.
+        # A broken file must not stop `app dev`: the next save may fix it.
         reload_ignore_worker_failure=reload,
         respawn_failed_workers=not reload,
         workers_kill_timeout=5 if reload else GRACE,
@@ -250,14 +250,14 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
     )
     if reload and hasattr(signal, "SIGHUP"):
         _end_with_the_terminal(server)
-    # The processes are forked. Objects that the garbage collector never visits stay in shared memory.
+    # The processes are forked, and objects that the garbage collector never visits stay in shared memory.
     gc.freeze()
     server.serve(target_loader=None if reload else load)
 
 
 def _end_with_the_terminal(server: "AbstractServer[Any]") -> None:
-    """Stop *server* on SIGHUP. Granian would reload instead and keep its port."""
-    # Under `nohup` the signal is ignored and must stay ignored.
+    """Stop *server* on SIGHUP. By default, Granian would reload instead and keep its port."""
+    # Under `nohup`, the signal is ignored, and it must stay ignored.
     is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
     def stop(*_: object) -> None:

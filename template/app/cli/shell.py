@@ -1,6 +1,6 @@
 """`app shell`: a Python prompt with the application, for inspection and repairs. Template-owned.
 
-It uses IPython if installed (`uv add --dev ipython`). Add your own names to `_names`.
+It uses IPython if it is installed (`uv add --dev ipython`). Add your own names to `_names`.
 """
 
 import ast
@@ -64,7 +64,7 @@ def _names(app: "App") -> dict[str, Any]:
             act_as(session, "cli")
             yield session
 
-    # Rate limits guard against strangers, and a prompt must not need Redis.
+    # Rate limits guard against strangers, and a prompt must not require Redis.
     app.state.users.limits = None
     return {"app": app, "users": app.state.users, "db": db, "User": User, "select": select}
 
@@ -78,7 +78,7 @@ def _prompt(runner: asyncio.Runner, names: dict[str, Any]) -> None:
         ipython.start_ipython(argv=["--no-banner"], user_ns=names)
         return
     with suppress(ImportError):
-        # Enables arrow keys and a history, if Python supports them.
+        # Enables arrow keys and history, if Python supports them.
         importlib.import_module("readline")
     _Console(runner, names).interact(banner="", exitmsg="")
 
@@ -99,7 +99,7 @@ class _Console(code.InteractiveConsole):
         except SystemExit:
             raise
         except BaseException:
-            # Ctrl+C ends the statement, not the prompt.
+            # Ctrl+C interrupts the statement, not the prompt.
             self.showtraceback()
 
 

@@ -1,6 +1,6 @@
 """`app db backup` and `app db restore`: copies of a SQLite database. Template-owned.
 
-PostgreSQL has tools of its own, and both commands print how to run them.
+PostgreSQL has its own tools. For PostgreSQL, both commands print how to run them.
 """
 
 import os
@@ -87,7 +87,7 @@ def restore(
 
 
 def _sqlite_file_of(settings: "Settings", what: str, *command: str) -> Path:
-    """The database file. If there is none, end the command and print how to run *command* for PostgreSQL."""
+    """The database file. If there is none, print how to run *command* for PostgreSQL, and exit."""
     from sqlalchemy import make_url
 
     from app.settings_checks.postgresql import hosts_of
@@ -97,7 +97,7 @@ def _sqlite_file_of(settings: "Settings", what: str, *command: str) -> Path:
     url = make_url(settings.database_url.get_secret_value())
     if url.get_backend_name() == "sqlite":
         fail("The database is in memory, so there is no file. Check DATABASE_URL.")
-    # The password is left out: these tools ask for it, or read it from ~/.pgpass.
+    # The password is left out: these tools prompt for it or read it from ~/.pgpass.
     named = {"host": hosts_of(url)[0], "port": url.port, "username": url.username, "dbname": url.database}
     options = [f"--{name}={value}" for name, value in named.items() if value]
     fail(
@@ -114,7 +114,7 @@ def _copy(source: Path, target: Path) -> None:
             old.execute("BEGIN")
             old.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             old.backup(new, pages=_PAGES)
-            # Without WAL, the copy is a single file. An application that uses it turns WAL on again.
+            # Without WAL, the copy is a single file. An application that uses it turns WAL back on.
             new.execute("PRAGMA journal_mode = DELETE")
             [(result,)] = new.execute("PRAGMA integrity_check(1)").fetchall()
     except sqlite3.Error as error:
@@ -129,7 +129,7 @@ def _opened(file: Path) -> sqlite3.Connection:
 
 
 def _require_ours(source: Path, known: set[str]) -> None:
-    """End the command if *source* belongs to another application or to a newer version of this one."""
+    """Exit with an error if *source* belongs to another application or to a newer version of this one."""
     if not source.is_file():
         fail(f"{source} does not exist, or is not a file.")
     try:
@@ -147,7 +147,7 @@ def _require_ours(source: Path, known: set[str]) -> None:
 
 
 def _require_stopped(database: Path) -> None:
-    """End the command if another process has *database* open.
+    """Exit with an error if another process has *database* open.
 
     Otherwise, write all changes to the file itself, so that the files beside it are empty.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 STDOUT = "-"
-"""As a file name, this means standard output."""
+"""The file name that stands for standard output."""
 
 type _Write = Callable[[dict[str, Any]], None]
 """Writes an object as one line."""
@@ -131,12 +131,12 @@ def stored_table(connection: "Connection", name: str) -> "TableClause":
 
 
 def _finite(value: Any) -> Any:
-    """*value*, or its text if it is NaN or infinite, which JSON cannot represent."""
+    """*value*, or a string if it is NaN or infinite, which JSON cannot represent."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: object) -> str:
-    """The text for a value that JSON has no type for."""
+    """A string that represents a value that JSON has no type for."""
     match value:
         case bytes():
             return base64.b64encode(value).decode("ascii")
@@ -167,7 +167,7 @@ def _stdout() -> Generator[IO[str]]:
 
 @contextmanager
 def _new_file(path: Path) -> Generator[IO[str]]:
-    """A file that only its owner can read. After the block, it is complete or does not exist."""
+    """A file that only its owner can read. After the block, it is either complete or does not exist."""
     with whole_file(path) as part:
         stream = part.open("w", encoding="ascii")
         try:

@@ -1,7 +1,7 @@
 """`app template-update`, `features`, `add` and `remove`: run the template's update tool. Template-owned.
 
-The tool is not part of this project. uv runs it from the template's repository, at the target version. The
-newest tool therefore merges the newest version, and a bug in an older tool does no harm.
+The tool is not part of this project. uv runs it from the template's repository, at the target version. So the
+newest version is always merged by the newest tool, and a bug in an older tool does no harm.
 """
 
 import os
@@ -51,7 +51,7 @@ _WRONG_USAGE = 2
 
 
 class CommandOfTheTool(TyperCommand):
-    """A command whose exit code 2 never means a wrong option."""
+    """A command that never exits with code 2 because of a wrong option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments as Typer does, but exit with 1 if they are wrong."""
@@ -148,7 +148,7 @@ def remove(context: typer.Context, names: Names, export: Export = "", diff: Diff
 
 
 def _file_option(name: str, file: str) -> list[str]:
-    """The option *name* with a path that does not depend on the current directory."""
+    """The option *name* with an absolute path, which does not depend on the current directory."""
     return [name, file if file == "-" else str(INVOCATION_DIR / file)] if file else []
 
 
@@ -161,14 +161,14 @@ def _run(*command: str, version: str = "") -> NoReturn:
     found = _version(repository, version)
     source = f"git+{repository}@{found}" if found else f"git+{repository}"
     run = [uv, "tool", "run", "--from", source]
-    # The tool gets Ctrl+C too, and decides what to interrupt. This process waits for it.
+    # The tool also receives Ctrl+C and decides what to interrupt. This process waits for it.
     signal.signal(signal.SIGINT, _go_on)
     done = subprocess.run([*run, *command], cwd=PROJECT, check=False)  # nosec B603 # noqa: S603 - no shell
     if done.returncode == _WRONG_USAGE and not _can_run([*run, command[0], "--help"]):
         # This exit code comes from uv, which could not install the tool.
         raise typer.Exit(1)
-    # If a signal ended the process, the return code is the negative signal number. A shell reports 128 plus
-    # the number.
+    # If a signal terminated the process, the return code is the negative signal number. A shell reports 128
+    # plus the number.
     raise typer.Exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
 
 

@@ -32,7 +32,7 @@ async def _transaction() -> AsyncGenerator[tuple["UserManager", "AsyncSession"]]
 
     async with application() as app, app.state.db.session() as db:
         act_as(db, "cli")
-        # Rate limits guard against strangers, and a command must not need Redis.
+        # Rate limits guard against strangers, and a command must not require Redis.
         app.state.users.limits = None
         yield app.state.users, db
 
@@ -182,7 +182,7 @@ def set_password(
         # Typing and hashing take a while, and the database must not be locked during that time.
         await db.commit()
         password = _read_password(from_stdin=stdin)
-        # As with a mailed link, the new password can be used immediately.
+        # As with an e-mailed link, the new password can be used immediately.
         await users.update(db, user, password=password, must_reset_password=False)
 
     address, _ = _with_account(email, run)

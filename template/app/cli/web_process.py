@@ -1,5 +1,5 @@
 # pyright: reportPrivateUsage=false, reportUnknownMemberType=false
-# Granian has no types, and no public API for what happens when a process ends.
+# Granian has no types and no public API for what happens when a process exits.
 """What `app serve` adds to Granian's processes: they drain before they stop, exit with their parent, and are
 replaced whenever they are killed. Template-owned; change the times as you like.
 """
@@ -22,8 +22,8 @@ DRAINING = 1.0
 """Seconds after SIGTERM during which new connections are still accepted. Meanwhile, clients learn that their
 connections are closing, and load balancers see /readyz return 503."""
 LAST_REQUESTS = 0.3
-"""Seconds after DRAINING in which a client that has just connected can send its request. Idle connections are
-closed after that."""
+"""Seconds after DRAINING during which a client that has just connected can send its request. After that, idle
+connections are closed."""
 READING = 1.5
 """The maximum number of seconds after LAST_REQUESTS to wait for a busy process to read these requests."""
 GRACE = 33
@@ -39,14 +39,14 @@ def load(target: str) -> Application:
     here."""
     from app.asgi import app
 
-    # Not `os.getppid()`: the main process may have ended since it started this one.
+    # Not `os.getppid()`: the main process may have exited since it started this one.
     if (parent := multiprocessing.parent_process()) is not None and parent.pid is not None:
         threading.Thread(target=_end_with, args=(parent.pid,), name="parent", daemon=True).start()
     return _Draining(app)
 
 
 class RespawningServer(MPServer):
-    """A server that replaces a killed process, however often that happens.
+    """A server that replaces a killed process, no matter how often that happens.
 
     Granian treats two exits within 5.5 seconds as a crash loop and stops all processes. That is right for a
     process that cannot start, but the kernel may also kill two healthy ones when memory runs out.
@@ -63,9 +63,9 @@ class _Draining:
     """After SIGTERM, closes each connection after its next response, and stops the process once no more
     requests are on their way.
 
-    By itself, Granian closes idle connections at once, even if a client is about to send a request. It also
-    fails to close a connection that opens at that moment, and waits for that client until the process is
-    killed.
+    On its own, Granian closes idle connections immediately, even if a client is about to send a request. It
+    also fails to close a connection that is opened at that moment, and waits for that client until the
+    process is killed.
     """
 
     def __init__(self, app: Application) -> None:
@@ -87,7 +87,7 @@ class _Draining:
     def _begin(self) -> None:
         if not self._drains:
             self._drains = True
-            # A task that nothing refers to may be garbage-collected.
+            # A task that nothing references may be garbage-collected.
             self._draining = asyncio.create_task(self._drain())
 
     async def _drain(self) -> None:
@@ -123,10 +123,10 @@ async def _unready(send: Any) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Stop once the main process is gone, because the next one needs the port."""
+    """Stop once the main process has exited, because its successor needs the port."""
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK)
-    # Not SIGTERM, which starts draining: the port must be free at once.
+    # Not SIGTERM, which starts draining: the port must become free immediately.
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE)
     os.kill(os.getpid(), signal.SIGKILL)

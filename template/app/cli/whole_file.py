@@ -14,12 +14,12 @@ from app.cli.permissions import OWNER_ONLY
 def whole_file(path: Path, *, replace: bool = False) -> Generator[Path]:
     """A file to write to. It is renamed to *path* at the end of the block, or deleted if the block raises.
 
-    Ends the command with a message if *path* cannot be written, or if it exists and *replace* is false.
+    Exits with a message if *path* cannot be written, or if it exists and *replace* is false.
     """
     if os.path.lexists(path) and not replace:
         fail(f"{path} already exists, and existing files are not overwritten. Choose another file.")
     with explained(path):
-        # Keep the suffix, because git may ignore files by their suffix.
+        # Keep the suffix, because git may ignore files based on their suffix.
         number, name = mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=path.suffix)
         os.close(number)
     part = Path(name)
@@ -38,7 +38,7 @@ def whole_file(path: Path, *, replace: bool = False) -> Generator[Path]:
 
 @contextmanager
 def explained(output: str | Path) -> Generator[None]:
-    """End the command with a message if *output* cannot be written."""
+    """Exit with a message if *output* cannot be written."""
     try:
         yield
     except BrokenPipeError:

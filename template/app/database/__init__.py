@@ -56,7 +56,7 @@ driver_errors.hide_values()
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SERVICES, _ACTOR = "services", "actor"
-"""Keys of `AsyncSession.info`. Use the typed functions of this module instead of the keys."""
+"""Keys of `AsyncSession.info`. Use this module's typed functions instead of the keys."""
 _SQLITE_POOL = 3
 """Maximum number of connections. Each has its own thread, and more would only compete for the interpreter."""
 
@@ -83,7 +83,7 @@ def connect(app: App) -> None:
     # The config is no longer needed, and its repr would show the password.
     config.url = make_url(url).render_as_string(hide_password=True)
     engine = database.get().engine
-    # `services_of` finds the services through this. autoflush: queries see objects added before them.
+    # `services_of` finds the services through this. autoflush: queries see objects that were added earlier.
     info = {_SERVICES: app.state, reading.FAST_PATHS: settings.database_fast_paths}
     database.get().sessionmaker.configure(info=info, autoflush=True)
     app.state.reading = reading.build_maker(engine, fast_paths=settings.database_fast_paths)
@@ -184,7 +184,7 @@ def actor_of(db: AsyncSession) -> Actor:
 
 
 def act_as(db: AsyncSession, actor: str, method: str = "") -> None:
-    """Set who is responsible for changes made through *db* from now on. The client stays the same."""
+    """Set who is responsible for changes made through *db* from now on. The client does not change."""
     db.info[_ACTOR] = replace(actor_of(db), id=actor, method=method)
 
 
@@ -207,12 +207,12 @@ async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSes
 
 @asynccontextmanager
 async def released(db: AsyncSession) -> AsyncGenerator[bool]:
-    """Commit at the end of the block if the transaction starts in it. Yields whether it does.
+    """Commit at the end of the block if the block starts the transaction. Yields whether it does.
 
     In the block, read the data that slow work needs, and do the work after the block. A password hash takes
     100 ms, and a client may send its body slowly. The connection, and on SQLite the write lock, must not be
-    held for that long. A transaction that the caller started is left for the caller to end. The block ends
-    with a commit because a rollback would expire the loaded objects. If the block raises, nothing is
+    held for that long. If the caller started the transaction, it is left for the caller to end. The block
+    ends with a commit because a rollback would expire the loaded objects. If the block raises, nothing is
     committed.
     """
     is_ours = not db.in_transaction()

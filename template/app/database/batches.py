@@ -19,7 +19,7 @@ BATCH = 1000
 async def delete_batch(
     db: AsyncSession, model: type[Base], where: ColumnElement[bool], order: InstrumentedAttribute[Any]
 ) -> int:
-    """Delete up to BATCH rows of *model*, in the order of the index used. Returns the number deleted."""
+    """Delete up to BATCH rows of *model* in the order of an index. Returns the number deleted."""
     (key,) = inspect(model).primary_key
     # Another worker may delete the same rows. SQLAlchemy omits the locks for SQLite, which allows only one
     # writer.

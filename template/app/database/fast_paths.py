@@ -2,7 +2,7 @@
 """Optimizations that use private APIs of SQLAlchemy and aiosqlite. Template-owned.
 
 DATABASE_FAST_PATHS turns them on. The module is imported only then, so an update that breaks a private API
-cannot break an application that has turned them off. Results are the same either way, and the template's
+cannot break an application that has turned them off. The results are the same either way, and the template's
 tests run both ways. SQLAlchemy is pinned below 2.2 because of this module.
 """
 
@@ -59,14 +59,14 @@ class ColumnLoader:
 
 
 def is_plain(mapper: Mapper[Any]) -> bool:
-    """Whether loading an object means only loading its columns, without event listeners."""
+    """Whether loading an object only means loading its columns, with no event listeners involved."""
     eager = any(each.lazy not in _LOADED_LATER for each in mapper.relationships)
     deferred = any(each.deferred or len(each.columns) != 1 for each in mapper.column_attrs)
     return not (eager or deferred or mapper.polymorphic_on is not None or mapper.class_manager.dispatch.load)
 
 
 class FastReadOnlySession(ReadOnlySession):
-    """Uses a connection that starts no transaction, either in SQLAlchemy or in the database."""
+    """Uses a connection that does not start a transaction, either in SQLAlchemy or in the database."""
 
     _reading: Connection | None = None
 
@@ -107,7 +107,7 @@ def begin_again_after_reading(engine: Engine) -> None:
 
 
 def _connect(engine: Engine) -> Connection:
-    # Looking for listeners on an engine without any takes measurable time.
+    # Looking for listeners takes measurable time, even on an engine that has none.
     connection = Connection(engine, _has_events=None if engine._has_events else False, _allow_autobegin=False)
     if engine.dialect.name == "postgresql":
         # Otherwise SQLAlchemy's driver adapter begins a transaction before the first statement.

@@ -16,7 +16,7 @@ _IDLE_BEFORE_PING = 30.0
 _TO_CLOSE = 2.0
 """Seconds that the server has to end an abandoned statement before the connection is cut off."""
 _closing: set[asyncio.Task[None]] = set()
-"""The event loop keeps only weak references to tasks."""
+"""References that keep the tasks alive: the event loop itself keeps only weak ones."""
 
 
 def configure(engine: Engine) -> None:
@@ -51,7 +51,7 @@ def _name_timeouts(engine: Engine) -> None:
         # asyncpg raises a bare TimeoutError for a statement or COMMIT that took too long.
         if not isinstance(context.original_exception, TimeoutError):
             return None
-        # The state of the transaction is unknown, and other connections in the pool probably hang as well.
+        # The state of the transaction is unknown, and the pool's other connections probably hang as well.
         context.is_disconnect = True
         return exc.OperationalError(context.statement, {}, context.original_exception, hide_parameters=True)
 
@@ -64,7 +64,7 @@ def _close_in_background(engine: Engine) -> None:
     def close(dbapi_connection: Any) -> None:
         connection = dbapi_connection.driver_connection
         try:
-            # This first sends a cancel request if a statement is running.
+            # If a statement is running, this first sends a cancel request.
             task = asyncio.create_task(_close(connection))
         except RuntimeError:
             # There is no event loop: the connection is being garbage-collected.

@@ -1,7 +1,7 @@
 """Reads for GET and HEAD: a session that rejects writes, and the query that every request makes.
 
-The session starts no database transaction: BEGIN and COMMIT around one SELECT cost more than the SELECT, and
-on SQLite a transaction takes the write lock.
+The session does not start a database transaction: BEGIN and COMMIT around a single SELECT cost more than the
+SELECT itself, and on SQLite, a transaction takes the write lock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ class Joined:
         self._statement = select(*models).where(on, where).execution_options(populate_existing=True)
 
     async def one(self, db: AsyncSession, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """The single matching row, as one object per model in the order of the models, or None."""
+        """The single matching row as one object per model, in the order of the models, or None."""
         return await db.run_sync(self._one, parameters)
 
     def _one(self, db: Session, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:

@@ -17,9 +17,9 @@ from app.web.database_errors import is_damaged
 
 
 def never_created(url: str) -> str:
-    """*url* for connections that do not create the file. If the file was moved away, its log is still there,
-    and an empty file beside that log would be a damaged database (sqlite.org/howtocorrupt.html, section
-    4.4)."""
+    """*url* for connections that do not create the file. If the file has been moved away, its log is still
+    there, and an empty file beside that log would be a damaged database (sqlite.org/howtocorrupt.html,
+    section 4.4)."""
     parsed = make_url(url)
     query = {"mode": "rw", "uri": "true"}
     file = parsed.set(database=f"file:{quote(parsed.database or '')}").update_query_dict(query)
@@ -33,7 +33,7 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
-        # Otherwise the driver would start transactions itself: too late, and never for reads.
+        # Otherwise, the driver would start transactions itself: too late, and never for reads.
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
@@ -64,8 +64,8 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
 
     @event.listens_for(engine, "reset")
     def on_reset(connection: Any, record: Any, state: PoolResetState) -> None:
-        # If SQLite rejects a COMMIT because of a deferred foreign key, the transaction stays open while
-        # SQLAlchemy considers it ended. The next user of the connection could not start a transaction.
+        # If SQLite rejects a COMMIT because of a deferred foreign key, the transaction stays open although
+        # SQLAlchemy thinks it has ended. The next user of the connection could not start a transaction.
         if not state.terminate_only and connection.driver_connection.in_transaction:
             connection.rollback()
 

@@ -1,4 +1,4 @@
-"""Log in with a mailed code instead of the password. Start reading in `login_codes.py`."""
+"""Log in with an e-mailed code instead of the password. Start reading in `login_codes.py`."""
 
 from hawkapi.routing.router import Router
 

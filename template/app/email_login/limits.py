@@ -1,4 +1,4 @@
-"""The rate limits of logins with a mailed code, added to the table in `app/users/rate_limits.py`. Change the
+"""The rate limits for login by e-mailed code, added to the table in `app/users/rate_limits.py`. Change the
 numbers as you like."""
 
 from app.users.rate_limits import LIMITS, Limit

@@ -78,10 +78,10 @@ class LoginCodes:
         self._keys = users.tokens.keys_for("login-code")
 
     async def request(self, db: AsyncSession, *, email: str) -> tuple[str, str]:
-        """Mail a code to *email* if its account can log in. Returns the id of the request and the key for the
-        browser.
+        """E-mail a code to *email* if its account can log in. Returns the id of the request and the key for
+        the browser.
 
-        The work is the same in every case, so that nobody learns which addresses have an account (CWE-204,
+        The work is the same in every case, so nobody learns which addresses have an account (CWE-204,
         CWE-208).
         """
         user, gets_mail = await self._users.find_for_login_mail(db, email=email, limit="request_login_code")
@@ -110,7 +110,7 @@ class LoginCodes:
     async def log_in(
         self, db: AsyncSession, answer: Answer, *, remember: bool = True, replaces: str | None = None
     ) -> IssuedSession:
-        """Start the session that *answer* asks for. The session cookie *replaces* stops working.
+        """Start the session that *answer* requests. The session cookie *replaces* stops working.
 
         Raises:
             LoginCodeRefused: see the class. The audit log records it if the request is open. The fifth wrong
@@ -140,7 +140,7 @@ class LoginCodes:
             raise LoginCodeRefused from None
 
     async def _end_oldest(self, db: AsyncSession, owner: User | None) -> None:
-        """Make room for one more request. Without an *owner*, the same statement matches no row."""
+        """Make room for one more request. If there is no *owner*, the same statement matches no rows."""
         user_id = owner.id if owner is not None else ""
         newest = (
             select(LoginCode.request_hash)
@@ -156,7 +156,7 @@ class LoginCodes:
         )
 
     async def _count_try(self, db: AsyncSession, answer: Answer) -> LoginCode:
-        """The open request that *answer* is for. The attempt is committed, whatever happens next. Raises
+        """The open request that *answer* is for. The attempt is committed no matter what happens next. Raises
         `LoginCodeRefused`."""
         waiting = await db.scalar(
             update(LoginCode)
@@ -180,7 +180,7 @@ class LoginCodes:
         return self._keys.has_made(bytes.fromhex(waiting.code_mac), message)
 
     async def _take(self, db: AsyncSession, waiting: LoginCode) -> User:
-        """Use up the code. Returns its account, which stays locked. Raises `LoginCodeRefused`."""
+        """Use up the code. Returns its account, whose row stays locked. Raises `LoginCodeRefused`."""
         user = await self._users.get_by_id(db, waiting.user_id or "")
         if user is None or not await self._users.lock(db, user):
             raise LoginCodeRefused
@@ -195,7 +195,7 @@ class LoginCodes:
         return user
 
     async def _tell_of_wrong(self, db: AsyncSession, waiting: LoginCode) -> None:
-        """Notify the owner if no attempts are left. Without an account, do the same work."""
+        """Notify the owner if no attempts are left. If there is no account, do the same amount of work."""
         if waiting.tries < MAX_TRIES:
             return
         user = await self._users.get_by_id(db, waiting.user_id or "")

@@ -1,4 +1,4 @@
-"""The e-mail with the code. Its texts are in `emails/`; change them as you like.
+"""The e-mail with the code. Its templates are in `emails/`; change them as you like.
 
 The code is not in the subject: phones show subjects on the lock screen, and the outbox stores them.
 """

@@ -11,7 +11,7 @@ from app.users.models import SECRET
 
 
 class LoginCode(Base):
-    """A request for a code. If the address has no account, the code was not mailed."""
+    """A request for a code. If the address has no account, the code was not sent."""
 
     __tablename__ = "login_codes"
 
@@ -20,13 +20,13 @@ class LoginCode(Base):
     key_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
     """SHA-256 of the key in the requesting browser's cookie."""
     code_mac: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """HMAC of the id and the code. Without SECRET_KEY, the database is no help in guessing the code."""
+    """HMAC of the id and the code. Without SECRET_KEY, the database does not help anyone guess the code."""
     address_mac: Mapped[str] = mapped_column(String(64), info=SECRET)
     """HMAC of the requested address. Wrong codes are counted per address, with or without an account."""
     user_id: Mapped[str | None] = mapped_column(
         String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
-    """The account that the code logs in to. None if no code was mailed, or if newer requests invalidated this
+    """The account that the code logs in to. None if no code was sent, or if newer requests invalidated this
     one.
     """
     password_version: Mapped[int] = mapped_column(Integer)

@@ -68,7 +68,7 @@ async def request_login_code(
 async def log_in_with_code(
     request: Request, request_id: str, body: LoginCodeAnswer, codes: AllLoginCodes, users: Users, db: Db
 ) -> LoggedIn:
-    """Log in with a mailed code
+    """Log in with an e-mailed code
 
     `request_id` comes from the response to the request for the code.
     """
@@ -90,7 +90,7 @@ async def log_in_with_code_and_cookie(
     users: Users,
     db: Db,
 ) -> PublicUser:
-    """Log in with a mailed code, and set a session cookie
+    """Log in with an e-mailed code, and set a session cookie
 
     Only the browser that requested the code can use it. The browser's previous session ends.
     """

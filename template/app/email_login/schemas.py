@@ -1,4 +1,4 @@
-"""The request and response bodies of logins with a mailed code. The names are part of the API: do not change
+"""The request and response bodies for login by e-mailed code. The names are part of the API: do not change
 them."""
 
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The pages for logins with a mailed code: request a code, and enter it.
+"""The pages for login by e-mailed code: request a code, and enter it.
 
 This folder is yours to change. The rules are in `app/email_login`.
 """

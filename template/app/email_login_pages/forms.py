@@ -1,4 +1,4 @@
-"""The contents of the forms for logins with a mailed code."""
+"""The contents of the forms for login by e-mailed code."""
 
 import msgspec
 

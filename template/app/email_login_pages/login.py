@@ -41,7 +41,7 @@ async def request_page(visitor: Visitor, request: Request, next: str = "") -> Re
 async def request_code(
     visitor: Visitor, request: Request, form: Annotated[RequestForm, FromForm()], codes: AllLoginCodes, db: Db
 ) -> Response:
-    """Mail the code. The response is the same whether or not the account exists."""
+    """E-mail the code. The response is the same whether or not the account exists."""
     request_id, key = await codes.request(db, email=form.email)
     give_login_key(request, request_id, key, name=LOGIN_CODE)
     return redirect(request, with_next(CODE, form.next))

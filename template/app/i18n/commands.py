@@ -16,7 +16,7 @@ from app.cli.common import PROJECT, fail
 cli = typer.Typer(help="Translate the pages, e-mails and errors.", no_args_is_help=True)
 
 ROOT = PROJECT / "app"
-"""The folder that contains the translation folders, `*/locales`."""
+"""The folder that contains the translation folders (`*/locales`)."""
 _METHODS = [
     ("**.py", "python"),
     ("**/templates/**.html", "jinja2"),
@@ -34,7 +34,7 @@ _KEYWORDS = {
     "invalid": (2,),
     "FieldError": (2,),
 }
-"""Functions that mark sentences, with the positions of those arguments. None: the first argument."""
+"""Functions that mark sentences, with the positions of the sentence arguments. None: the first argument."""
 
 
 @cli.command()
@@ -103,7 +103,7 @@ def extracted() -> dict[Path, Catalog]:
     )
     for filename, _line, message, comments, context in found:
         catalog = of_features.get(Path(filename).parts[0], own)
-        # Without line numbers, so that a file changes only when a sentence does.
+        # Omit line numbers, so that a file changes only when a sentence does.
         catalog.add(message, locations=[(filename, 0)], auto_comments=comments, context=context)
     for catalog in of_features.values():
         for message in own:
@@ -133,7 +133,7 @@ _NEEDED = ("Language", "Plural-Forms", "MIME-Version", "Content-Type", "Content-
 
 
 def _write(path: Path, catalog: Catalog) -> None:
-    # Without dates, versions and names, which would change with every update.
+    # Omit dates, versions and names, which would change with every update.
     catalog.header_comment = "# Translate the empty sentences. `uv run app i18n update` adds new ones."
     content = io.BytesIO()
     write_po(content, catalog, width=100, sort_output=True, no_location=True)

@@ -1,6 +1,6 @@
 """Import the accounts of a hawkapi-users database.
 
-The import is one transaction, on SQLite too: a failure leaves the database unchanged. Template-owned.
+The import is one transaction, even on SQLite: a failure leaves the database unchanged. Template-owned.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ def import_hawkapi_users(
 
 
 def _require_database(settings: Settings) -> None:
-    """End the command if the SQLite file is missing.
+    """Exit with an error if the SQLite file is missing.
 
     The message does not suggest creating a database, because the import needs the old one.
     """
@@ -80,7 +80,7 @@ class _Plan:
     unknown: list[str]
     """Revisions of the old application that this project does not have."""
     recorded: list[str]
-    """Revisions that are recorded as applied and do not run."""
+    """Revisions that are only recorded as applied, not run."""
     run: list[str]
     """Revisions that will run."""
 
@@ -96,7 +96,7 @@ async def _import(settings: Settings, table: str, applied: list[str]) -> None:
 
 
 def _make_plan(connection: Connection, settings: Settings, table: str, applied: list[str]) -> _Plan:
-    """Decide what the import of *table* will do. Ends the command if the table cannot be imported."""
+    """Decide what the import of *table* will do. Exits with an error if the table cannot be imported."""
     scripts = ScriptDirectory.from_config(alembic_config(settings))
     known, unknown = revisions.current_heads(connection, scripts)
     if known and unknown:
@@ -129,7 +129,7 @@ def _own_revision(script: Script) -> str:
 
 
 def _end_second_import(connection: Connection) -> NoReturn:
-    """End the command, with exit code 0 if nothing is left to import."""
+    """Exit, with code 0 if nothing is left to import."""
     others = [each for each in library_table.library_tables(connection) if each != TABLE]
     if not others:
         typer.echo("This database already belongs to the application. `uv run app db upgrade` updates it.")

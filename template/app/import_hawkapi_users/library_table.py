@@ -78,14 +78,14 @@ class Inspection:
     table: str
     accounts: int = 0
     differences: list[str] = field(default_factory=list[str])
-    """How the table differs from the library's, one sentence each."""
+    """How the table differs from the library's, as one sentence per difference."""
     notes: list[str] = field(default_factory=list[str])
-    """What to know before the import, one sentence each."""
+    """What to know before the import, as one sentence per note."""
     normalized: dict[str, str] = field(default_factory=dict[str, str])
     """Maps account ids to normalized e-mail addresses, for addresses that are not yet normalized."""
 
     def changes(self) -> list[str]:
-        """What `import_table` will do, one sentence each."""
+        """What `import_table` will do, as one sentence per change."""
         kept = f"The table keeps its name, {TABLE}."
         renamed = f"The table {self.table} is renamed to {TABLE}, and its foreign keys follow."
         normalized = (
@@ -104,7 +104,7 @@ def library_tables(connection: Connection) -> list[str]:
 
 
 def inspect_table(connection: Connection, table: str) -> Inspection:
-    """Check the columns, the keys and the values of *table*, which must exist. Changes nothing."""
+    """Check the columns, keys and values of *table*, which must exist. Changes nothing."""
     inspector = inspect(connection)
     columns = {each["name"]: each for each in inspector.get_columns(table)}
     differences = [*_column_differences(connection, columns), *_key_differences(inspector, table)]
@@ -141,7 +141,7 @@ def import_table(connection: Connection, inspection: Inspection) -> None:
     if index is None:
         raise ValueError(f"{inspection.table} has no unique index on email: inspect the table first.")
     if inspection.table != TABLE:
-        # Foreign keys, triggers and views of other tables follow the new name.
+        # Foreign keys, triggers and views in the rest of the database are updated to the new name.
         operations.rename_table(inspection.table, TABLE)
     if index["name"] != (wanted := f"ix_{TABLE}_email"):
         operations.drop_index(str(index["name"]), table_name=TABLE)

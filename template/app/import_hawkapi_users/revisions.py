@@ -1,4 +1,4 @@
-"""Change tables and run migrations in one transaction. A failure undoes everything, on SQLite too.
+"""Change tables and run migrations in one transaction. A failure undoes everything, even on SQLite.
 
 This module does not run migrations/env.py, which opens its own connection. Template-owned.
 """
@@ -40,7 +40,7 @@ async def transaction(settings: Settings) -> AsyncGenerator[AsyncConnection]:
             # A migration copies a table and drops the old one. With foreign keys on, dropping it would delete
             # the rows that refer to it.
             cursor.execute("PRAGMA foreign_keys = OFF")
-            # With the legacy behavior, other tables' foreign keys do not follow a renamed table.
+            # With the legacy behavior, other tables' foreign keys are not updated when a table is renamed.
             cursor.execute("PRAGMA legacy_alter_table = OFF")
             cursor.close()
 
@@ -82,7 +82,7 @@ def missing_after(scripts: ScriptDirectory, heads: Sequence[str]) -> list[str]:
 
 
 def forget(connection: Connection, revisions: Collection[str]) -> None:
-    """Remove *revisions* from `alembic_version`. The tables that they created stay."""
+    """Remove *revisions* from `alembic_version`. The tables that they created are kept."""
     for each in revisions:
         connection.execute(text("DELETE FROM alembic_version WHERE version_num = :each"), {"each": each})
 
@@ -90,7 +90,7 @@ def forget(connection: Connection, revisions: Collection[str]) -> None:
 def upgrade(
     connection: Connection, scripts: ScriptDirectory, config: "Config", *, applied: Collection[str]
 ) -> None:
-    """Run every missing migration. Those in *applied* are recorded without running."""
+    """Run every missing migration. Those in *applied* are recorded without being run."""
 
     def steps(heads: Any, context: MigrationContext) -> "list[RevisionStep]":
         found = _steps(scripts, heads)

@@ -36,7 +36,7 @@ _MAX_SECONDS = 366 * _SECONDS["d"]
 class Rate:
     """A rate of *count* requests per *seconds* seconds.
 
-    All *count* requests may be made at once. After that, one more is allowed every `seconds / count`. After a
+    All *count* requests may arrive together. After that, one more is allowed every `seconds / count`. After a
     pause of `seconds`, the full count is available again.
 
     Raises:
@@ -69,7 +69,7 @@ class Rate:
 
     @property
     def interval(self) -> int:
-        """Microseconds until the next request is allowed. Rounded up to an integer: sums of floats drift."""
+        """Microseconds until the next request is allowed. An integer, rounded up: sums of floats drift."""
         return math.ceil(self.seconds * 1_000_000 / self.count)
 
 
@@ -92,11 +92,11 @@ class Limiter(Protocol):
         ...
 
     async def peek(self, key: str, rate: Rate) -> float:
-        """The result that `acquire` would return, without counting the request."""
+        """What `acquire` would return, without counting the request."""
         ...
 
     async def refund(self, key: str, rate: Rate) -> None:
-        """Undo one `acquire`, for a request that should not count. The bucket never exceeds its size."""
+        """Undo one `acquire`, for a request that should not count. The bucket never exceeds its capacity."""
         ...
 
     async def clear(self) -> None:
@@ -134,7 +134,7 @@ def bucket_name(key: str, rate: Rate, secret: bytes = b"") -> str:
 
 
 def limited(text: str) -> Callable[[Request], Awaitable[None]]:
-    """A guard that applies the rate *text* (10/15m, 5/h) to each route and client network.
+    """A guard that applies the rate *text* (10/15m, 5/h) per route and client network.
 
     A network is an IPv4 address or the /64 of an IPv6 address. Clients without a known address share one
     count.

@@ -3,7 +3,7 @@
 The algorithm is the token bucket of hawkapi-ratelimit 0.1, rewritten: the library cannot peek or refund,
 forgets buckets when a client fills its table, and its Redis limiter never reloads its script. A bucket is
 stored as one number, the time at which it will be full (the generic cell rate algorithm, ITU-T I.371), so a
-full bucket need not be stored.
+full bucket does not need to be stored.
 """
 
 import heapq
@@ -13,7 +13,7 @@ from app import clock
 from app.limits.limiter import Rate, bucket_name
 
 _SWEPT_AT_ONCE = 16
-"""The number of buckets that one call checks for removal. This keeps every call short."""
+"""The number of buckets that each call checks for removal. This keeps every call short."""
 OVERFLOW = 4096
 """The number of buckets per rate that new keys share while the table is full."""
 
@@ -31,7 +31,7 @@ class MemoryLimiter:
         self._max_keys = max_keys
         self._secret = secret if secret is not None else secrets.token_bytes(32)
         self._full_at: dict[str, int] = {}
-        # One entry per bucket, with a time before which it cannot be full. Updated at that time.
+        # One entry per bucket, with a time before which it cannot be full. The entry is updated at that time.
         self._next_full: list[tuple[int, str]] = []
 
     def __len__(self) -> int:

@@ -43,7 +43,7 @@ return 0
 """Takes ARGV[3] tokens (1, 0 or -1) and returns the microseconds to wait. A full bucket has no key."""
 
 _STEP_TIMEOUT = 0.2
-"""Time limit for connecting and for each reply, in seconds. Redis needs less than a millisecond."""
+"""Time limit for connecting and for each reply, in seconds. Redis takes less than a millisecond."""
 _TIMEOUT = 0.4
 """Time limit for the whole call, in seconds, no matter what the server does."""
 
@@ -60,9 +60,9 @@ class RedisLimiter:
             url,
             socket_connect_timeout=_STEP_TIMEOUT,
             socket_timeout=_STEP_TIMEOUT,
-            # After a restart of Redis, old connections are dead. The second attempt opens a new one.
+            # After Redis restarts, old connections are dead. The second attempt opens a new one.
             retry=Retry(NoBackoff(), 1, supported_errors=(NoConnection,)),
-            # No cluster maintenance notifications: new connections take fewer round trips.
+            # No cluster maintenance notifications: without them, connecting takes fewer round trips.
             protocol=2,
             driver_info=None,
         )
@@ -104,10 +104,10 @@ class RedisLimiter:
 
 
 _PAUSE = 0.5
-"""Seconds before a failed limiter is tried again. Longer than one call can take."""
+"""Seconds before a failed limiter is tried again. This is longer than any call can take."""
 _AT_ONCE = 16
-"""Maximum concurrent calls. Later calls queue, so when Redis goes down they find the breaker open instead of
-each waiting for its own timeout."""
+"""Maximum concurrent calls. Further calls queue, so when Redis goes down, they find the breaker open instead
+of each waiting for its own timeout."""
 
 
 class CircuitBreaker:
@@ -115,7 +115,7 @@ class CircuitBreaker:
 
     Without a fallback, nothing is allowed during an outage: `acquire` and `peek` raise LimiterUnavailable,
     and `refund` does nothing. After each pause, one call tries the limiter and may have to wait for its
-    timeout. The start and end of an outage are each logged once.
+    timeout. The start and the end of an outage are each logged once.
     """
 
     def __init__(self, limiter: Limiter, fallback: Limiter | None) -> None:

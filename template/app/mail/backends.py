@@ -41,7 +41,7 @@ _LINK = re.compile(r"https?://[^\s\"<>]+")
 
 
 def build_backend(settings: Settings) -> Backend:
-    """The backend that MAIL_BACKEND names."""
+    """The backend that MAIL_BACKEND selects."""
     match settings.mail_backend:
         case "console":
             return ConsoleBackend(mailbox_url=mailbox_url(settings))
@@ -96,9 +96,9 @@ class ConsoleBackend:
             f"\n--- mail ---\nTo: {', '.join(message.to)}\nSubject: {message.subject}\n\n"
             f"{body}\n--- end of mail ---\n"
         )
-        # Characters that the terminal cannot show become question marks.
+        # Characters that the terminal cannot display become question marks.
         encoding = stream.encoding or "utf-8"
-        # One call, so that no other output appears in between.
+        # A single call, so that no other output appears in between.
         print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
         return SendResult(message_id=message.message_id, provider=self.name)
 
@@ -158,7 +158,7 @@ _OUR_ACCOUNT = frozenset({530, 534, 535, 538})
 _NO_MAILBOX = frozenset({"5.1.1", "5.1.6", "5.1.10"})
 """The mailbox does not exist or has moved (RFC 3463, 3.2), or its domain accepts no e-mail (RFC 7505).
 
-A 550 without one of these statuses is often about our reputation, and a 5.2.1 about too many e-mails.
+A 550 without one of these statuses is often due to our reputation, and a 5.2.1 due to too many e-mails.
 """
 
 
@@ -201,7 +201,7 @@ def _describe(error: BaseException) -> str:
         case SMTPResponseException():
             return f"{type(error).__name__} {error.code} {_status_of(error)}".rstrip()
         case SMTPConnectError():
-            # The message names the server and the cause. No e-mail was sent yet, so it cannot quote one.
+            # The message names the server and the cause. No e-mail has been sent yet, so it cannot quote one.
             return f"{type(error).__name__}: {error}"
         case _:
             return type(error).__name__

@@ -121,7 +121,7 @@ async def _for_each(numbers: list[int] | None, do: "Callable[[AsyncSession, int]
             except (MailExpired, NoSuchMail) as error:
                 typer.echo(f"Mail {number}: {error}", err=True)
                 continue
-            # Commit one by one, so that others can write in between.
+            # Commit after each one, so that others can write in between.
             await db.commit()
             done += 1
     if numbers is not None and done < len(numbers):

@@ -14,8 +14,8 @@ from app.web import App
 from app.web.health import DEGRADED
 
 LATE = timedelta(minutes=10)
-"""A running worker takes an e-mail within seconds of its due time. Ten minutes allow for a burst or a
-deployment."""
+"""A running worker takes an e-mail within seconds of its due time. Ten minutes is enough to allow for a burst
+or a deployment."""
 
 
 def install(app: App) -> None:

@@ -39,7 +39,7 @@ def mailbox_url(settings: Settings) -> str:
 
 
 async def keep(db: AsyncSession, ids: Iterable[int]) -> None:
-    """Keep the rows with these ids, whose e-mails were sent."""
+    """Keep the rows with these ids, whose e-mails have been sent."""
     # Clear the account and the expiry, so that neither a deleted account nor an expired link removes the row.
     values = {"status": SENT, "next_attempt_at": clock.now(), "user_id": None, "expires_at": None}
     statement = update(OutboxMessage).where(OutboxMessage.id.in_(list(ids))).values(**values)
@@ -61,7 +61,7 @@ async def sent_mail(db: AsyncSession, identifier: int) -> SentMail | None:
 
 
 async def newest_id(db: AsyncSession) -> int:
-    """The id of the e-mail that was sent last, or 0. It changes when an e-mail arrives."""
+    """The id of the most recently sent e-mail, or 0. It changes when an e-mail arrives."""
     ids = select(OutboxMessage.id).where(OutboxMessage.status == SENT)
     newest_first = ids.order_by(OutboxMessage.next_attempt_at.desc(), OutboxMessage.id.desc())
     return await db.scalar(newest_first.limit(1)) or 0

@@ -19,7 +19,7 @@ _WITHHELD = "app.mail.withheld"
 def withhold(db: AsyncSession, email: str) -> None:
     """Discard every e-mail to *email* that *db* sends from now on.
 
-    This is for a mailbox that has received too many e-mails. The amount of work stays the same; `enqueue`
+    This is for a mailbox that has received too many e-mails. The amount of work does not change; `enqueue`
     explains why.
     """
     db.info.setdefault(_WITHHELD, set()).add(email)

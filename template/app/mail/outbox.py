@@ -7,7 +7,7 @@ deleted, another worker sends the e-mail again with the same Message-ID.
 
 An e-mail's content is encrypted (`stored.py`). A row is deleted once the e-mail is sent, when its account is
 deleted, or some time after it was set aside. Its content is deleted when the link in the e-mail expires. In
-development, `mailbox.py` keeps the e-mails that were sent.
+development, `mailbox.py` keeps sent e-mails.
 """
 
 from collections.abc import Iterable
@@ -64,21 +64,21 @@ class OutboxMessage(Base):
     )
     """The e-mail's account. The row is deleted with the account and is part of its export."""
     subject: Mapped[str] = mapped_column(Text, default="", server_default="")
-    """The subject, for the owner and the operator. It stays until the row is deleted: put no secret in it."""
+    """The subject, for the owner and the operator. Kept until the row is deleted: put no secret in it."""
     message: Mapped[str] = mapped_column(Text, info=_SECRET | sealed_for(PURPOSE))
     """The whole e-mail, sealed (`stored.py`). Empty after `expires_at`."""
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     """When the link in the e-mail expires. The e-mail is not sent after that."""
     status: Mapped[str] = mapped_column(String(8), default=PENDING)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
-    """Attempts started. The number increases when a worker takes the row, and identifies the lease."""
+    """Attempts started. The number is incremented when a worker takes the row, and identifies the lease."""
     unfinished: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     """How many attempts have no result, because the worker died or is still sending."""
     next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
-    """When the next attempt is due or, for an e-mail that was set aside or sent, when that happened."""
+    """When the next attempt is due. For an e-mail that was set aside or sent, when that happened."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
     last_error: Mapped[str] = mapped_column(Text, default="")
-    """Why the last attempt failed, for the operator. Contains no token and no part of the e-mail."""
+    """Why the last attempt failed, for the operator. It contains no token and no part of the e-mail."""
 
 
 def enqueue(
@@ -117,7 +117,7 @@ async def lease(
 ) -> list[OutboxMessage]:
     """Take up to *limit* due rows, most overdue first. No other worker gets them within *duration*.
 
-    A single statement takes them, so that two workers never get the same row. Commit before you send.
+    A single statement takes them, so two workers never get the same row. Commit before you send.
     """
     now = now or _now()
     due = (
@@ -173,7 +173,7 @@ async def put_back(db: AsyncSession, row: OutboxMessage, delay: timedelta, error
 
 
 async def set_aside(db: AsyncSession, row: OutboxMessage, error: str) -> None:
-    """Stop trying. The row stays for a while with the status `dead` so that the operator can inspect it."""
+    """Stop trying. The row is kept for a while with the status `dead` so that the operator can inspect it."""
     content = "" if is_expired(row) else row.message
     await _change(db, row, status=DEAD, next_attempt_at=_now(), last_error=error, message=content)
 
@@ -261,7 +261,7 @@ async def remove_dead(db: AsyncSession, before: datetime) -> None:
 
 
 async def _change(db: AsyncSession, row: OutboxMessage, **values: object) -> bool:
-    # If the lease expired and another worker took the row, `attempts` differs: leave the row to that worker.
+    # If the lease has expired and another worker has the row, `attempts` differs: leave it to that worker.
     still_ours = (
         OutboxMessage.id == row.id,
         OutboxMessage.attempts == row.attempts,

@@ -12,13 +12,13 @@ from app.database import services_of_database
 from app.services import Services
 
 type Outcome = Literal["sent", "retried", "dead", "suppressed", "discarded"]
-"""`retried`: an attempt failed, and another follows. `dead`: set aside. `suppressed`: the recipient gets no
-e-mail (`suppression.py`). `discarded`: not meant to be sent (see `enqueue`)."""
+"""`retried`: an attempt failed, and another will follow. `dead`: set aside. `suppressed`: the recipient gets
+no e-mail (`suppression.py`). `discarded`: not meant to be sent (see `enqueue`)."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome.__value__)
 
 LISTENERS: list[Callable[[Services, Outcome, int], None]] = []
-"""Called with the application's services, the outcome, and the number of e-mails that had it."""
+"""Called with the application's services, the outcome, and the number of e-mails with that outcome."""
 
 
 def tell(database: Database, outcome: Outcome, number: int = 1) -> None:

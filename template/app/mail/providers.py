@@ -30,7 +30,7 @@ TIMEOUT = 10.0
 """Seconds to connect to a provider, and to wait for each part of its response."""
 
 _OUR_ACCOUNT = frozenset({401, 402, 403, 404})
-"""Statuses that concern our key, our bill, our sender address or our domain. The e-mail is fine."""
+"""Statuses about our key, our bill, our sender address or our domain. The e-mail is fine."""
 _PASSING = frozenset({408, 425, 429})
 """Client errors that are not final (RFC 9110, 15.5.9; RFC 8470; RFC 6585)."""
 
@@ -58,7 +58,7 @@ class HTTPBackend:
         try:
             response = await self.client.send(request)
         except httpx.ConnectError as error:
-            # The message names the cause. No e-mail was sent yet, so it cannot quote one.
+            # The message names the cause. No e-mail has been sent yet, so it cannot quote one.
             raise SendError(f"{self.name}: ConnectError: {error}") from error
         except httpx.HTTPError as error:
             raise SendError(f"{self.name}: {type(error).__name__}") from error
@@ -71,7 +71,7 @@ class HTTPBackend:
         said = f"{self.name}: {status} {reason}".rstrip()
         if status in _OUR_ACCOUNT:
             return Misconfigured(f"{said}; check {self.remedy}")
-        # Resend is still handling an earlier attempt whose connection broke.
+        # Resend is still handling an earlier attempt, which lost its connection.
         is_passing = status in _PASSING or reason == "concurrent_idempotent_requests"
         return Undeliverable(said) if 400 <= status < 500 and not is_passing else SendError(said)
 
@@ -213,7 +213,7 @@ class SESBackend:
 
     settings: Settings = field(repr=False)
     url: str | None = None
-    """The URL of a server other than the region's."""
+    """The URL of a server to use instead of the region's."""
     name: str = field(default="ses", init=False)
 
     async def send(self, message: EmailMessage) -> SendResult:
@@ -243,7 +243,7 @@ class SESBackend:
     def _client(self) -> Any:
         # At DEBUG, botocore logs whole e-mails.
         logging.getLogger("botocore").setLevel(logging.INFO)
-        # boto3 would resend an e-mail if the response is lost. The worker makes and counts the attempts.
+        # boto3 would resend an e-mail after losing the response. The worker makes and counts the attempts.
         once = {"total_max_attempts": 1}
         options = import_module("botocore.config").Config(
             connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries=once
@@ -275,7 +275,7 @@ def _refusal_of_ses(response: dict[str, Any]) -> SendError:
     is_unverified = "not verified" in error.get("Message", "")
     if code in ("BadRequestException", "MessageRejected") and not is_unverified:
         return Undeliverable(said)
-    # The other errors concern the account: paused, suspended, over its limit, not allowed.
+    # The other errors are about the account: paused, suspended, over its limit, not allowed.
     return Misconfigured(f"{said}; check {_SES_REMEDY}")
 
 

@@ -1,4 +1,4 @@
-"""Recipients that get no e-mail, even if the application sends one. Template-owned.
+"""Recipients that get no e-mail, even if the application tries to send one. Template-owned.
 
 A feature that knows such addresses adds a function to SUPPRESSIONS when it is imported. The worker calls
 these functions just before it sends an e-mail. A request therefore does the same work for every address, and

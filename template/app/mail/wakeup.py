@@ -1,4 +1,4 @@
-"""Wakes the workers when an e-mail is committed, with PostgreSQL's LISTEN and NOTIFY. Template-owned.
+"""Wakes the workers when an e-mail is committed, using PostgreSQL's LISTEN and NOTIFY. Template-owned.
 
 On SQLite, and behind a pooler that does not forward notifications, a worker polls the outbox instead (`IDLE`
 in `worker.py`). A lost notification delays an e-mail by at most `IDLE_LISTENING`.
@@ -23,9 +23,9 @@ logger = logging.getLogger("app.mail")
 
 CHANNEL = "mail_outbox"
 RECONNECT = 2.0
-"""Seconds between attempts to listen again."""
+"""Seconds between attempts to resume listening."""
 CHECK = 30.0
-"""Seconds between checks of the connection. A connection that a firewall dropped does not report an error."""
+"""Seconds between connection checks. A connection that a firewall has dropped does not report an error."""
 TIMEOUT = 5.0
 """Seconds to wait for a check, and for the first notification."""
 
@@ -36,7 +36,7 @@ def _announce(mapper: Any, connection: Connection, row: OutboxMessage) -> None:
 
 
 def _notify(connection: Connection, payload: str = "") -> None:
-    # PostgreSQL delivers notifications at the commit, and merges identical ones from the same transaction.
+    # PostgreSQL delivers notifications on commit and merges identical ones from the same transaction.
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_notify(CHANNEL, payload)))
 
@@ -57,7 +57,7 @@ class Bell:
         self._rung.clear()
 
     async def wait(self, stop: asyncio.Event, seconds: float) -> None:
-        """Wait until it rings, *stop* is set or *seconds* have passed."""
+        """Wait until the bell rings, *stop* is set or *seconds* have passed."""
         waiting = [asyncio.create_task(each.wait()) for each in (self._rung, stop)]
         await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for each in waiting:
@@ -94,7 +94,7 @@ async def _listen(database: Database, bell: Bell) -> None:
 
 
 async def _listen_once(engine: AsyncEngine, bell: Bell, fault: Fault) -> bool:
-    """Listen until the connection ends. Returns False if notifications do not arrive."""
+    """Listen until the connection is lost. Returns False if notifications do not arrive."""
     echoed, ended, own = asyncio.Event(), asyncio.Event(), uuid4().hex
 
     def heard(connection: Any, process: int, channel: str, payload: str) -> None:

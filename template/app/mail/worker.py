@@ -1,7 +1,7 @@
 """Sends the e-mails in the outbox. Runs inside `app dev`, or as a separate process with `app worker`.
 
-Template-owned; change the times at the top as you like. Any number of workers may run at once. Log lines
-identify rows by id and never contain an address, a link or text from an e-mail.
+Template-owned; change the times at the top as you like. Any number of workers may run at the same time. Log
+lines identify rows by id and never contain an address, a link or text from an e-mail.
 """
 
 import asyncio
@@ -33,15 +33,15 @@ IDLE = 0.5
 IDLE_LISTENING = 5.0
 """Like IDLE, but while the database wakes the worker (`wakeup.py`)."""
 BUSY = 0.2
-"""Seconds before the next check after an e-mail was handled, because more may follow soon."""
+"""Seconds before the next check after handling an e-mail, because more may follow soon."""
 MAX_PAUSE = 5.0
 """The maximum number of seconds between attempts while the database is unavailable."""
 FIRST_RETRY = 10.0
 """Seconds before the second attempt. The delay doubles with each further attempt, plus or minus 20
 percent."""
 MAX_RETRY = 3600.0
-"""The maximum number of seconds between attempts to send an e-mail, plus or minus 20 percent. The default
-MAIL_MAX_ATTEMPTS then takes about a day, so that an e-mail outlasts a long outage of the mail server."""
+"""The maximum number of seconds between attempts to send an e-mail, plus or minus 20 percent. With the
+default MAIL_MAX_ATTEMPTS, retries span about a day, so an e-mail survives a long mail server outage."""
 LEASE = 8.0
 """Seconds before another worker takes over the e-mail that a killed worker was sending. The workers' clocks
 must agree to within a few seconds. Otherwise, one worker takes an e-mail that another is still sending."""
@@ -85,12 +85,12 @@ class Worker:
         self.send_timeout = send_timeout
         self._keep_sent = keep_sent
         self._finished: set[int] = set()
-        """Ids of rows that are not deleted yet, although their e-mails were sent."""
+        """Ids of rows that have not been deleted yet, although their e-mails have been sent."""
         self._to_keep: set[int] = set()
         """Like `_finished`, but for rows that are kept."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send until *stop* is set. A send that has started finishes first."""
+        """Send until *stop* is set. A send in progress is finished first."""
         pause, fault, is_busy = 0.0, Fault(logger, "the mail worker"), True
         async with listening(self._database) as bell:
             while not stop.is_set():
@@ -173,7 +173,7 @@ class Worker:
             tell(self._database, outcome)
 
     async def _deliver(self, row: OutboxMessage, message: EmailMessage) -> None:
-        """Send *message*, and keep renewing the lease, however slow the server is."""
+        """Send *message*, and keep renewing the lease no matter how slow the server is."""
         sending = asyncio.create_task(asyncio.wait_for(self.backend.send(message), self.send_timeout))
         try:
             while not (await asyncio.wait([sending], timeout=RENEWAL))[0]:
@@ -190,11 +190,11 @@ class Worker:
             async with self._database.session() as db:
                 return await outbox.renew(db, row, self._lease_of(row))
         except (SQLAlchemyError, OSError):
-            # Cancelling could send the e-mail twice. Without a database, no other worker can take it either.
+            # Cancelling could send the e-mail twice. With the database down, no other worker can take it.
             return True
 
     def _lease_of(self, row: OutboxMessage) -> timedelta:
-        """How long to lease *row*: longer after a worker died, so that the next one waits longer."""
+        """How long to lease *row*: longer after a worker has died, so that the next one waits longer."""
         deaths = _deaths(row)
         return timedelta(seconds=max(LEASE, self._retry.delay_for(deaths) if deaths else 0))
 
@@ -205,7 +205,7 @@ class Worker:
         return IDLE_LISTENING if seconds is None else min(max(seconds, BUSY), IDLE_LISTENING)
 
     async def _retry_or_set_aside(self, row: OutboxMessage, error: str) -> None:
-        # A worker's death, in a restart for example, does not use up one of the e-mail's attempts.
+        # A worker's death, for example in a restart, does not use up one of the e-mail's attempts.
         attempts = row.attempts - _deaths(row)
         if attempts >= self._retry.max_attempts:
             await self._set_aside(row, error)
@@ -256,7 +256,7 @@ def build_worker(database: Database, settings: Settings) -> Worker:
 
 
 def _deaths(row: OutboxMessage) -> int:
-    """How many workers died while they sent the leased *row*."""
+    """How many workers have died while sending the leased *row*."""
     return row.unfinished - 1
 
 

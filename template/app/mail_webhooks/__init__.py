@@ -32,7 +32,7 @@ REQUIRES = ("limits", "users")
 """Features that are installed before this one."""
 
 _PROOFS = ("on_after_verify", "on_after_reset_password", "on_after_change_email")
-"""The hooks that run after an e-mailed link was used, which proves that the mailbox receives e-mail."""
+"""The hooks that run after an e-mailed link is used, which proves that the mailbox receives e-mail."""
 
 SUPPRESSIONS.append(marked_among)
 ON_MISSING.append(mark_missing)

@@ -2,7 +2,7 @@
 
 A provider reports them, or an SMTP server rejects them as unknown. The worker discards their e-mails just
 before it would send them, so no request reveals which addresses are marked. A mark is cleared when an
-e-mailed link is used, by a superuser, or by `app mail-webhooks clear`. The row stays, so that an older event
+e-mailed link is used, by a superuser, or by `app mail-webhooks clear`. The row is kept so that an older event
 that arrives late or twice does not mark the mailbox again.
 """
 
@@ -29,7 +29,7 @@ BOUNCE = "bounce"
 COMPLAINT = "complaint"
 
 KEPT = timedelta(days=365)
-"""How long a mark without an account is kept. If the next e-mail after that bounces, the mailbox is marked
+"""How long a mark without an account is kept. If an e-mail bounces after that, the mailbox is marked
 again."""
 
 
@@ -61,13 +61,13 @@ class BouncedMailbox(Base):
     reason: Mapped[str] = mapped_column(String(16))
     bounced_at: Mapped[datetime] = mapped_column(UTCDateTime)
     cleared_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """When the mark was cleared, so that the mailbox gets e-mail again. Older events are ignored."""
+    """When the mark was cleared, which lets the mailbox get e-mail again. Older events are ignored."""
 
 
 async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
-    """Mark the mailboxes in *events*. Repeating this changes nothing."""
+    """Mark the mailboxes in *events*. Repeating this has no effect."""
     insert = postgresql.insert if db.get_bind().dialect.name == "postgresql" else sqlite.insert
-    # In the order of their addresses, so that simultaneous requests do not deadlock.
+    # Sorted by address, so that simultaneous requests do not deadlock.
     for event in sorted(each._replace(email=normalize_email(each.email)) for each in events):
         owner = await db.scalar(select(User.id).where(User.email == event.email))
         values = {"user_id": owner, "reason": event.reason, "bounced_at": event.at, "cleared_at": None}
@@ -79,7 +79,7 @@ async def mark(db: AsyncSession, events: Iterable[Event]) -> None:
         )
         marked = await db.execute(statement.returning(BouncedMailbox.email))
         if marked.scalar_one_or_none() is not None:
-            # Without the address, which the log must not contain.
+            # Omit the address, which the log must not contain.
             logger.warning("a mailbox gets no more e-mail (%s)", event.reason, extra={"user_id": owner})
 
 

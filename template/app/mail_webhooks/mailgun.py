@@ -1,4 +1,4 @@
-"""Events from Mailgun, which signs only the time and a random token with HMAC. Template-owned.
+"""Events from Mailgun, which signs only the time and a random token, using HMAC. Template-owned.
 
 https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks
 """

@@ -1,4 +1,4 @@
-"""Events from Resend, which signs the id, the time and the body with HMAC, as Svix does. Template-owned.
+"""Events from Resend, which signs the id, the time and the body using HMAC, as Svix does. Template-owned.
 
 https://resend.com/docs/dashboard/webhooks/verify-webhooks-requests
 """

@@ -1,4 +1,4 @@
-"""Events from SendGrid, which signs the time and the body with ECDSA. Template-owned.
+"""Events from SendGrid, which signs the time and the body using ECDSA. Template-owned.
 
 https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features
 """

@@ -1,7 +1,7 @@
 """Events from Amazon SES, which Amazon SNS delivers. Template-owned.
 
 SNS signs each message and names the certificate. Anyone with an AWS account can have messages signed, so the
-topic must be ours. Signatures with SHA-1 are rejected.
+topic must be ours. SHA-1 signatures are rejected.
 https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 """
 

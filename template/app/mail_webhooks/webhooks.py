@@ -16,7 +16,7 @@ type Headers = Mapping[str, str]
 type Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=2**32)]
 
 WINDOW = 3600
-"""Seconds for which a signature is accepted. A provider may repeat a request with the same signature."""
+"""Seconds for which a signature is accepted. A provider may retry a request with the same signature."""
 
 
 class WebhookRefused(ValueError):
@@ -29,7 +29,7 @@ class WebhookRefused(ValueError):
 
 
 class WebhookUnavailable(Exception):
-    """The signature cannot be checked now. The provider will try again."""
+    """The signature cannot be checked right now. The provider will try again."""
 
     code = "webhook_unavailable"
 

@@ -9,7 +9,7 @@ from app.notes.routes import router
 from app.web import App
 
 REQUIRES = ("users",)
-"""Features to install before this one, so that `install` can use what they add to `app.state`."""
+"""Features to install before this one so that `install` can use what they add to `app.state`."""
 
 
 def install(app: App) -> None:

@@ -16,7 +16,7 @@ def install(app: App) -> None:
     """Start what the settings enable. Libraries are loaded only if needed, because they cost time and
     memory."""
     settings = app.state.settings
-    # Hide the warnings of these libraries: the errors that follow repeat them.
+    # Hide these libraries' warnings: the errors that follow repeat them.
     for name in ("opentelemetry", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if settings.metrics_port is not None:

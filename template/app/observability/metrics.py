@@ -1,4 +1,4 @@
-"""Metrics for Prometheus. Each process listens on a port of its own: METRICS_PORT or the next free one.
+"""Metrics for Prometheus. Each process listens on its own port: METRICS_PORT or the next free one.
 
 Register your own metrics in `registry`, from one of your features:
 
@@ -112,7 +112,7 @@ class Metrics:
             self.requests.labels(*labels).observe(time.perf_counter() - began)
 
     async def look_at_outbox(self, db: AsyncSession) -> None:
-        """Count the e-mails, and measure how long the oldest one that is due has been waiting."""
+        """Count the e-mails, and measure how long the oldest due one has been waiting."""
         by_status = select(OutboxMessage.status, func.count()).group_by(OutboxMessage.status)
         rows = (await db.execute(by_status)).all()
         counts = {row[0]: row[1] for row in rows}
@@ -128,7 +128,7 @@ _of_services: WeakKeyDictionary[Services, Metrics] = WeakKeyDictionary()
 
 
 def metrics_of(services: Services) -> Metrics | None:
-    """The metrics of an application; None if it has none."""
+    """An application's metrics, or None if it has none."""
     return _of_services.get(services)
 
 

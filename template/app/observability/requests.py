@@ -17,12 +17,12 @@ class Observed:
     def __init__(self, scope: Any) -> None:
         self.scope = scope
         self.status = 500
-        """Also the status of a request that ended without a response."""
+        """A request that ends without a response keeps this status."""
 
     @property
     def method(self) -> str:
-        """The method, or `other` if unknown. A client can send any word, and each would create a time
-        series."""
+        """The method, or `other` if unknown. A client can send any word as the method, and each one would
+        create a time series."""
         return self.scope["method"] if self.scope["method"] in _METHODS else "other"
 
     @property

@@ -1,4 +1,4 @@
-"""A log of slow queries: statements that took SLOW_QUERY_MS or longer, without their parameters."""
+"""A log of slow queries: statements that took SLOW_QUERY_MS or longer, excluding their parameters."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ _BEGAN = "app.query_began"
 
 
 def install(engine: Engine, milliseconds: int) -> None:
-    """Log each statement of *engine* that takes *milliseconds* or longer."""
+    """Log each statement on *engine* that takes *milliseconds* or longer."""
 
     @event.listens_for(engine, "before_cursor_execute")
     def begin(connection: Any, *_: Any) -> None:

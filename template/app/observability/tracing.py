@@ -43,7 +43,7 @@ class Tracing:
 
     @contextmanager
     def request(self, request: Observed) -> Generator[None]:
-        """The span of a request. Only a trusted proxy can make it part of an existing trace."""
+        """The span for a request. Only a trusted proxy can make it part of an existing trace."""
         headers = request.scope["headers"] if is_from_proxy(request.scope) else ()
         carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
         began = time.perf_counter()

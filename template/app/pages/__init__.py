@@ -1,7 +1,7 @@
 """HTML pages for every flow, so people can use the application without a separate front end.
 
 This folder is yours to change. A page is one template in `templates/` and one handler in `routes/`. The pages
-call the same manager as the JSON routes, so no rule is written twice. They work without JavaScript.
+call the same manager as the JSON routes, so no rule is implemented twice. They work without JavaScript.
 """
 
 from pathlib import Path

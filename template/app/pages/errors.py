@@ -19,7 +19,7 @@ def error_page(request: Request, problem: dict[str, Any]) -> Response:
         status=status,
         reason=_title(status),
         detail=problem.get("detail") or "",
-        # The path may contain the token of a mailed link.
+        # The path may contain the token of an e-mailed link.
         here="/",
     )
 

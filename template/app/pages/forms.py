@@ -1,6 +1,6 @@
 """The contents of the forms, and how a form shows errors.
 
-Every field has a default, because the manager reports errors in fields, including missing ones.
+Every field has a default, because the manager reports all errors in fields, including missing values.
 """
 
 from typing import Any
@@ -50,7 +50,7 @@ REFUSALS = (
 """Exceptions that are shown in the form instead of on an error page."""
 
 _PASSWORDS = frozenset({"password", "current_password", "new_password"})
-"""Fields whose values are never shown again, so that a password is not sent back."""
+"""Fields whose values are never shown again, so that no password is sent back to the browser."""
 
 
 class RegistrationForm(msgspec.Struct):
@@ -149,7 +149,7 @@ def problem_of(error: Exception) -> tuple[str, str]:
         case UserAlreadyExists():
             return "email", _("This e-mail address already has an account.")
         case InvalidCredentials() | InactiveUser():
-            # One sentence for both: telling them apart would reveal which addresses have an account.
+            # The same sentence for both: telling them apart would reveal which addresses have an account.
             return "", _("The e-mail address or the password is wrong.")
         case InvalidEmail() | InvalidPassword() | WrongPassword():
             return error.field, translated(str(error))

@@ -12,7 +12,7 @@ from app.web import App
 
 @dataclass(frozen=True)
 class Link:
-    """A link. On administration pages, `{user_id}` in *path* is replaced by the account's id. *heading* is
+    """A link. On administration pages, `{user_id}` in *path* is replaced with the account's id. *heading* is
     used on the owner's page."""
 
     path: str

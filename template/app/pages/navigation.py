@@ -39,15 +39,16 @@ class Redirect(Problem):
 def redirect(
     request: Request, path: str, *, message: str = "", headers: dict[str, str] | None = None
 ) -> Response:
-    """Go to *path* in this application and show *message* there. Every successful form responds this way."""
+    """Redirect to *path* in this application and show *message* there. Every successful form submission gets
+    this response."""
     if message:
         messages.show_next(request, message)
     return Response(b"", status_code=303, headers={"Location": path} | (headers or {}))
 
 
 def message_page(request: Request, message: str) -> Response:
-    """Show *message* once, after the form behind a mailed link is submitted. Users who are not logged in see
-    it on the login page."""
+    """Show *message* once, after the form behind an e-mailed link has been submitted. Users who are not
+    logged in see it on the login page."""
     return redirect(request, "/account", message=message)
 
 
@@ -121,8 +122,8 @@ async def _recently_signed_in(request: Request, login: SignedIn, users: Users) -
 
 
 RecentlySignedIn = Annotated[Login, Depends(_recently_signed_in)]
-"""The login, with a recent password check. Without one, a page asks for the password and then returns the
-user here."""
+"""The login, with a recent password check. If there was none, a page asks for the password and then sends the
+user back."""
 
 
 @needs("a superuser")
@@ -145,8 +146,8 @@ RecentAdministrator = Annotated[Login, Depends(_recent_administrator)]
 
 
 def _with_return(page: str, request: Request) -> str:
-    """The URL of *page*, with the path to return to. After a form, that is the form's page: the form is not
-    submitted again."""
+    """The URL of *page*, with the path to return to. If a form was submitted, that is the form's
+    page, because the form is not submitted again."""
     path = request.path
     if request.method == "GET" and (query := request.scope["query_string"]):
         path += "?" + query.decode("latin-1")
@@ -163,7 +164,7 @@ def context(request: Request) -> dict[str, Any]:
         "docs_enabled": settings.docs_enabled,
         "logo_url": settings.logo_url,
         "registration": settings.registration,
-        # A form returns to its own page. The paths of pages behind mailed links contain a token.
+        # A form returns to its own page, but not behind e-mailed links, where the path contains a token.
         "here": request.path if request.method == "GET" and "token" not in request.path_params else "/",
         "languages": i18n.names(),
     }

@@ -1,6 +1,6 @@
 """The passkey pages: log in with a passkey, use it as a second factor, and manage your own.
 
-This folder is yours to change. The rules are in `app/passkeys`. A browser can ask for a passkey only through
+This folder is yours to change. The rules are in `app/passkeys`. A page can request a passkey only through
 JavaScript, which is in `static/passkeys.js`. The script puts the response into a form and submits the form.
 """
 

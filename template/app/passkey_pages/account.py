@@ -40,7 +40,7 @@ class NameForm(Secret):
 
 
 async def passkeys_of(request: Request, db: AsyncSession, user: User) -> dict[str, Any]:
-    """The values that the passkeys section shows."""
+    """The values for the passkeys section."""
     passkeys = factors_of(services_of_request(request).users).of_kind(Passkeys)
     return {"passkeys": await passkeys.of(db, user)}
 

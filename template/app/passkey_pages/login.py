@@ -32,7 +32,7 @@ class PasskeyForm(Secret):
 
 @router.get("/login/passkey")
 async def login_page(visitor: Visitor, request: Request) -> Response:
-    # For a browser that opens the address again, for example after changing the language.
+    # For a browser that opens the URL again, for example after changing the language.
     return redirect(request, "/login")
 
 

@@ -33,5 +33,5 @@ _NAMES = {
 
 
 def name_of(aaguid: str) -> str:
-    """The name for a passkey whose owner does not name it."""
+    """The default name of a passkey, for an owner who does not choose one."""
     return _NAMES.get(aaguid) or _("Passkey")

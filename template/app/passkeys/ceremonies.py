@@ -53,7 +53,7 @@ class RelyingParty:
 
 
 def relying_party(settings: Settings) -> RelyingParty:
-    """The relying party for *settings*. Passkeys work on BASE_URL and CORS_ORIGINS, within PASSKEY_DOMAIN.
+    """The relying party for *settings*. Passkeys work on BASE_URL and CORS_ORIGINS within PASSKEY_DOMAIN.
 
     Raises:
         ValueError: none of these origins is in the domain.
@@ -70,7 +70,8 @@ def relying_party(settings: Settings) -> RelyingParty:
 
 
 def _named(origin: str) -> str:
-    """Browsers reject passkeys at an IP address. In development, the server also runs at localhost."""
+    """*origin* with a host name: browsers reject passkeys on IP addresses. In development, the server is also
+    reachable at localhost."""
     for address in ("//127.0.0.1", "//[::1]"):
         origin = origin.replace(address, "//localhost")
     return origin
@@ -80,13 +81,14 @@ def _is_within(host: str, domain: str) -> bool:
     return host == domain or host.endswith(f".{domain}")
 
 
-# Asking
+# Building the options
 
 
 def creation_options(
     party: RelyingParty, *, challenge: bytes, handle: str, email: str, existing: Sequence[Passkey]
 ) -> dict[str, Any]:
-    """For `navigator.credentials.create()`, as JSON. Requests no attestation: any authenticator will do."""
+    """The options for `navigator.credentials.create()`, as JSON. They request no attestation, because any
+    authenticator will do."""
     options = generate_registration_options(
         rp_id=party.id,
         rp_name=party.name,
@@ -106,7 +108,7 @@ def creation_options(
 def request_options(
     party: RelyingParty, *, challenge: bytes, allowed: Sequence[Passkey] = (), must_verify: bool
 ) -> dict[str, Any]:
-    """For `navigator.credentials.get()`, as JSON. Without *allowed*, the user may choose any passkey."""
+    """The options for `navigator.credentials.get()`, as JSON. Without *allowed*, any passkey can be used."""
     options = generate_authentication_options(
         rp_id=party.id,
         challenge=challenge,
@@ -130,7 +132,7 @@ def _milliseconds() -> int:
     return int(LASTS.total_seconds()) * 1000
 
 
-# Checking
+# Verifying the responses
 
 
 class _ClientData(msgspec.Struct, rename="camel"):
@@ -151,7 +153,7 @@ class _Credential(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Response:
-    """A browser's response, with the parts that are read before it is verified. Do not trust any of them."""
+    """A browser's response, with the parts that are read before it is verified. Do not trust any of these."""
 
     content: dict[str, Any]
     credential_id: str
@@ -165,7 +167,7 @@ def read(content: dict[str, Any] | str) -> Response:
     """Parse *content*.
 
     Raises:
-        InvalidResponse: it is malformed, or comes from a page in a frame on another site.
+        InvalidResponse: it is malformed, or it comes from a page in a frame on another site.
     """
     try:
         if isinstance(content, str):
@@ -191,7 +193,7 @@ def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
     The authenticator's maker does not matter, so attestation is neither requested nor read.
 
     Raises:
-        InvalidResponse: the passkey must not be added.
+        InvalidResponse: the passkey is rejected and must not be added.
     """
     with _invalid_if_it_fails():
         return verify_registration_response(

@@ -1,7 +1,7 @@
-"""Challenges: random bytes that an authenticator signs, so that an earlier response cannot be replayed.
+"""Challenges: random bytes that an authenticator signs, so an earlier response cannot be replayed.
 
-A challenge is a row that works once, for five minutes, for one kind of ceremony and one holder. One DELETE
-removes it before anything in the response is trusted. Do not change that.
+A challenge is a row that works once, for five minutes, for one kind of ceremony and one holder. A single
+DELETE removes it before anything in the response is trusted. Do not change that.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ from app.passkeys.models import PasskeyChallenge
 LASTS = timedelta(minutes=5)
 
 type Ceremony = Literal["add", "passwordless", "login", "confirm"]
-"""`add` a passkey, log in with it instead of a password (`passwordless`), or use it as a second factor, at a
-`login` or to `confirm`."""
+"""`add` a passkey, log in with it instead of a password (`passwordless`), or use it as a second factor at
+`login` or to `confirm` one."""
 
 
 async def make(db: AsyncSession, ceremony: Ceremony, holder: str) -> bytes:
@@ -39,7 +39,7 @@ async def make(db: AsyncSession, ceremony: Ceremony, holder: str) -> bytes:
 
 
 async def take(db: AsyncSession, challenge: bytes, ceremony: Ceremony, holder: str | None) -> bool:
-    """Use up *challenge*. False if it does not exist, was used, has expired, or belongs to someone else.
+    """Use up *challenge*. Returns False if it does not exist, was used, has expired or is someone else's.
 
     *holder*: None for a client without cookies, which is recognized only by its `User-Agent`.
     """

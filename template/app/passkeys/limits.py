@@ -1,12 +1,12 @@
-"""The rate limit of passkeys, added to the table in `app/users/rate_limits.py`. Change the numbers as you
+"""The rate limit for passkeys, added to the table in `app/users/rate_limits.py`. Change the numbers as you
 like."""
 
 from app.users.rate_limits import LIMITS, Limit
 
 LIMITS.update(
     {
-        # Counts both requests of a login without a password. Signatures cannot be guessed, so there is no
-        # limit per account.
+        # Counts both requests of a passwordless login. Signatures cannot be guessed, so there is no limit per
+        # account.
         "passkey_login": Limit(ip="300/10m"),
     }
 )

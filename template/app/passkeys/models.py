@@ -19,12 +19,12 @@ class Passkey(Base):
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default=lambda: str(uuid4()))
     user_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
     credential_id: Mapped[str] = mapped_column(String(1364), unique=True)
-    """Base64url of at most 1,023 bytes."""
+    """Up to 1,023 bytes, encoded as base64url."""
     public_key: Mapped[bytes] = mapped_column(LargeBinary)
     """In COSE format."""
     name: Mapped[str] = mapped_column(String(64))
     authenticator: Mapped[str] = mapped_column(String(36))
-    """The AAGUID: the model of the authenticator. Zeros if unknown."""
+    """The AAGUID, which identifies the authenticator's model. All zeros if unknown."""
     transports: Mapped[str] = mapped_column(String(200), default="[]")
     """JSON: how browsers reach the authenticator, such as `["internal"]`."""
     verifies_user: Mapped[bool] = mapped_column(Boolean)
@@ -33,7 +33,7 @@ class Passkey(Base):
     """Whether the passkey can be copied to other devices. This never changes."""
     is_backed_up: Mapped[bool] = mapped_column(Boolean)
     sign_count: Mapped[int] = mapped_column(BigInteger)
-    """How many times the passkey was used, according to the authenticator. Many always report 0."""
+    """How many times the passkey has been used, according to the authenticator. Many always report 0."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
 
@@ -47,7 +47,7 @@ class PasskeyHandle(Base):
         String(36), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
     )
     handle: Mapped[str] = mapped_column(String(86), unique=True)
-    """Base64url of 64 bytes."""
+    """64 bytes, encoded as base64url."""
 
 
 class PasskeyChallenge(Base):
@@ -58,7 +58,7 @@ class PasskeyChallenge(Base):
     challenge_hash: Mapped[str] = mapped_column(String(64), primary_key=True, info=SECRET)
     """SHA-256 of the challenge."""
     ceremony: Mapped[str] = mapped_column(String(16))
-    """The kind of ceremony. The challenge works for no other kind."""
+    """The kind of ceremony. The challenge does not work for any other kind."""
     holder_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
     """SHA-256 of the challenge's holder: a session, a ticket or a key in a cookie."""
     user_agent: Mapped[str] = mapped_column(String(512))

@@ -35,7 +35,7 @@ from app.users.sessions import IssuedSession
 logger = logging.getLogger("app.passkeys")
 
 MAX_PASSKEYS = 20
-"""Per account."""
+"""The maximum per account."""
 
 
 class PasskeyRefused(ValueError):
@@ -48,7 +48,7 @@ class PasskeyRefused(ValueError):
 
 
 class TooManyPasskeys(ValueError):
-    """The account has `MAX_PASSKEYS` passkeys."""
+    """The account already has `MAX_PASSKEYS` passkeys."""
 
     code = "too_many_passkeys"
 
@@ -109,7 +109,7 @@ class Passkeys:
         return bool(removed.all())
 
     async def options_for(self, db: AsyncSession, user: User, asked: Asked) -> dict[str, object]:
-        """The options that ask for one of the user's passkeys as a second factor.
+        """The options that request one of the user's passkeys as a second factor.
 
         Raises:
             NoSecondFactor: the account has no passkey.
@@ -127,7 +127,7 @@ class Passkeys:
     # Logging in without a password
 
     async def begin_login(self, db: AsyncSession, key: str) -> dict[str, object]:
-        """The options that ask for any passkey. *key* is kept in a cookie, so that only this browser can
+        """The options that request any passkey. *key* is kept in a cookie so that only this browser can
         respond."""
         challenge = await challenges.make(db, "passwordless", key)
         return ceremonies.request_options(self._party, challenge=challenge, must_verify=True)
@@ -191,7 +191,7 @@ class Passkeys:
         record(db, "login", passkey.user_id, outcome="failure", method=self.name)
         await db.commit()
 
-    # Adding one
+    # Adding a passkey
 
     async def begin_to_add(self, db: AsyncSession, user: User, session: UserSession) -> dict[str, object]:
         """The options for creating a new passkey.
@@ -223,8 +223,8 @@ class Passkeys:
         content: dict[str, object] | str,
         name: str = "",
     ) -> tuple[Passkey, list[str] | None]:
-        """Add the passkey that the browser created. Every session except *session* ends. Returns the passkey,
-        and recovery codes if the account had none.
+        """Add the passkey that the browser created, and end every session except *session*. Returns the
+        passkey, and recovery codes if the account had none.
 
         Raises:
             WrongFactor: the response is invalid, or its challenge was used before.
@@ -260,7 +260,7 @@ class Passkeys:
             raise PasskeyExists from None
         return passkey, await self._factors.added(db, user, self, session=session)
 
-    # Managing them
+    # Managing passkeys
 
     async def of(self, db: AsyncSession, user: User) -> Sequence[Passkey]:
         """The passkeys of *user*, oldest first."""
@@ -286,7 +286,7 @@ class Passkeys:
         return await db.scalar(select(Passkey).where(Passkey.credential_id == credential_id))
 
     async def _is_there(self, db: AsyncSession, passkey: Passkey) -> bool:
-        # The owner may have removed it since it was read. It cannot be removed while the account is locked.
+        # The owner may have removed it since it was read. While the account is locked, it cannot be removed.
         return await db.get(Passkey, passkey.id, populate_existing=True) is not None
 
     async def _handle_of(self, db: AsyncSession, user_id: str) -> str | None:
@@ -294,7 +294,7 @@ class Passkeys:
 
     def _note_use(self, db: AsyncSession, passkey: Passkey, verified: VerifiedAuthentication) -> None:
         """Store what the authenticator reported. A count that did not increase suggests, but does not prove,
-        that there is a copy."""
+        that the passkey was copied."""
         if verified.new_sign_count <= passkey.sign_count and (verified.new_sign_count or passkey.sign_count):
             logger.warning("a passkey's counter did not increase: there may be a copy of it")
             record(db, "passkey_count", passkey.user_id, outcome="failure", details={"passkey": passkey.id})

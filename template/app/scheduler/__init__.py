@@ -10,8 +10,8 @@ UTC unless you name a zone: `@scheduled("0 9 * * MON", zone="Europe/Berlin")`. `
 task with its last and next run.
 
 No matter how many processes there are, only one of them runs a task each time it is due, and never before the
-previous run has ended. If no process was running when a task was due, the task runs once when a process
-starts, no matter how many runs were missed. A failed run is logged and not retried, so the next run must also
+previous run has finished. If no process was running when a task was due, the task runs once when a process
+starts, no matter how many runs were missed. A failed run is logged but not retried, so the next run must also
 do the work that the failed run left undone. For work that each process repeats every few seconds or minutes,
 use `PeriodicTask` (`app/tasks.py`). Template-owned.
 """

@@ -10,7 +10,7 @@ from app.database import Base
 
 
 class TaskState(Base):
-    """The state of a task that all processes share. There is one row per task."""
+    """A task's state, which all processes share. There is one row per task."""
 
     __tablename__ = "scheduled_tasks"
 
@@ -18,9 +18,9 @@ class TaskState(Base):
     claimed_until: Mapped[datetime] = mapped_column(UTCDateTime)
     """The time up to which processes have claimed the task's runs."""
     leased_until: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """When the lease of the process that runs the task ends. The process renews it during the run."""
+    """When the lease of the process that is running the task expires. It is renewed during the run."""
     started_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
-    """When the last run ended, or None during a run."""
+    """When the last run finished, or None during a run."""
     error: Mapped[str] = mapped_column(Text, default="")
     """The last run's exception class, or empty. The message is only logged, because it may be private."""

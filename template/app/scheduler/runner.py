@@ -1,9 +1,9 @@
 """Runs scheduled tasks when they are due, each in one process only. Template-owned.
 
-Each task's row in the `scheduled_tasks` table records up to which time its runs have been claimed. A process
-claims a run with a single conditional UPDATE, so only one of several processes succeeds. While a process runs
-a task, it renews a lease in the row. If the process dies, the lease expires, and the task runs again when it
-is next due.
+Each task's row in the `scheduled_tasks` table records the time up to which its runs have been claimed. A
+process claims a run with a single conditional UPDATE, so only one of several processes succeeds. While a
+process runs a task, it renews a lease in the row. If the process dies, the lease expires, and the task runs
+again when it is next due.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ logger = logging.getLogger("app.scheduler")
 LOOK_AGAIN = 1.0
 """Seconds between checks for due tasks. The database is queried only when a task may be due."""
 LEASE = timedelta(seconds=60)
-"""How long a task stays blocked after the process that was running it has died. The machines' clocks must not
-differ by more than this."""
+"""How long a task stays blocked after the process running it has died. The machines' clocks must not differ
+by more than this."""
 
 
 class TaskIsRunning(Exception):
@@ -71,7 +71,7 @@ class _Runner:
         self._app = app
         self._task = task
         self._due: datetime | None = None
-        """The task is not due before this time. None: not known yet."""
+        """The task is not due before this time. None if not yet known."""
 
     async def run_if_due(self) -> None:
         if self._due is not None and clock.now() < self._due:
@@ -106,7 +106,7 @@ class _Runner:
         return now
 
     async def _claim(self, now: datetime, claimed_until: datetime, *, is_due: bool = True) -> bool:
-        """Start a run, unless another process has done so. *claimed_until*: the value read from the row."""
+        """Start a run unless another process has done so. *claimed_until*: the value read from the row."""
         return await self._update(
             TaskState.claimed_until == claimed_until,
             or_(TaskState.leased_until.is_(None), TaskState.leased_until < now),
@@ -147,7 +147,7 @@ class _Runner:
                 fault.ended()
 
     async def _update(self, *conditions: Any, **values: Any) -> bool:
-        """Update the task's row if the conditions hold. Returns whether they held."""
+        """Update the task's row if it meets the conditions. Returns whether it did."""
         mine = update(TaskState).where(TaskState.name == self._task.name, *conditions)
         async with self._app.state.db.session() as db:
             return await db.scalar(mine.values(**values).returning(TaskState.name)) is not None

@@ -1,7 +1,7 @@
 """The second factor pages: use a factor at login, manage your own, and reset an account's factors.
 
-This folder is yours to change. The rules are in `app/second_factors`. Each factor has its own folder of
-pages, such as `app/totp_pages`, and adds its part to the pages here (`parts.py`).
+This folder is yours to change. The rules are in `app/second_factors`. Each factor has its own pages folder,
+such as `app/totp_pages`, and adds its part to the pages here (`parts.py`).
 """
 
 from pathlib import Path

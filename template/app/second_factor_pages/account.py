@@ -1,6 +1,6 @@
 """The user's own second factors: an overview, and recovery codes.
 
-The pages of each factor also use `Verified` and `after_adding`.
+Each factor's pages also use `Verified` and `after_adding`.
 """
 
 from typing import Annotated
@@ -33,8 +33,8 @@ async def _verified(login: RecentlySignedIn) -> Login:
 
 
 Verified = Annotated[Login, Depends(_verified)]
-"""The login of an account with a verified address, which can set up a factor. Other users see `PAGE`, where
-the factor's section should say what is missing."""
+"""A login for an account with a verified address, which can set up a factor. Other users see `PAGE`, where
+the factor's section should tell them what is missing."""
 
 
 @router.get(PAGE)
@@ -65,7 +65,7 @@ async def renew_recovery_codes(
 
 
 def after_adding(request: Request, codes: list[str] | None) -> Response:
-    """The page shown after a factor was set up. *codes*: what `Factors.added` returned."""
+    """The page shown after a factor has been set up. *codes*: what `Factors.added` returned."""
     if codes is None:
         return redirect(request, PAGE, message="factor_added")
     return show_codes(request, codes)
@@ -73,5 +73,6 @@ def after_adding(request: Request, codes: list[str] | None) -> Response:
 
 def show_codes(request: Request, codes: list[str]) -> Response:
     """The page that shows new recovery codes, once."""
-    # No redirect, unlike for other forms: only hashes are stored, so no later request could show them.
+    # Unlike other forms, this one does not redirect: only hashes are stored, so no later request could show
+    # the codes.
     return html_page(request, "second_factors/recovery_codes.html", codes=codes)

@@ -79,7 +79,7 @@ async def confirm(
     users: Users,
     db: Db,
 ) -> Response:
-    """Check a second factor again, so that the session counts as recently logged in."""
+    """Check a second factor again so that the session counts as recently logged in."""
     answer = answer_of(form)
     try:
         issued = await factors.confirm(db, login.user, login.session, answer)
@@ -104,8 +104,7 @@ async def _ask_at_login(
     next: str,
     errors: Errors | None = None,
 ) -> Response:
-    """The page that asks for the second factor of the login that *ticket* belongs to. Five wrong answers end
-    the login."""
+    """The page that asks for the second factor for *ticket*'s login. Five wrong answers end the login."""
     try:
         _, user = await factors.waiting(db, ticket)
     except LoginExpired:

@@ -37,8 +37,8 @@ class Part:
     """`Factor.method`: the form field with the answer."""
     ask: str
     """The template of the form that asks for the factor, both at login and when confirming. Its variables are
-    `action` (the URL to send the form to), `next` (which the form sends), `button` (its button's text) and
-    `errors`."""
+    `action` (the URL to submit the form to), `next` (which the form submits), `button` (the button's text)
+    and `errors`."""
     section: str
     """The template of the factor's section on the user's factors page. Its variables are `account`, `names`
     (of the account's factors) and those from *values_of*."""

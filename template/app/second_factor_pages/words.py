@@ -1,4 +1,4 @@
-"""Messages, and sentences for the audit log. Change the wording as you like.
+"""Messages and audit log sentences. Change the wording as you like.
 
 A factor can define its own sentences for its answers, with the method in the key, such as `confirm code`.
 """

@@ -1,8 +1,8 @@
 """Ask for a second factor: at login, to confirm a login, and before factors change. Independent of HTTP.
 
-A login with a correct password gets a ticket. The ticket and an answer for one of the account's factors start
-the session. A ticket has no other use. It works once, within five minutes, in the browser that started the
-login, and becomes invalid after five wrong answers.
+A login with a correct password gets a ticket. Together, the ticket and an answer for one of the account's
+factors start the session. A ticket has no other use. It works once, within five minutes, in the browser that
+started the login, and becomes invalid after five wrong answers.
 
 A factor is a class with the methods of `Factor`, added with `factors.add(...)`. You may change the limits
 below. Keep the order of the statements: an answer is counted before it is checked, the account is locked
@@ -145,7 +145,7 @@ class Factors:
         self._factors[factor.method] = factor
 
     def of_kind[Kind](self, kind: type[Kind]) -> Kind:
-        """The factor of this class. Raises LookupError."""
+        """The factor of this class. Raises LookupError if there is none."""
         for factor in self._factors.values():
             if isinstance(factor, kind):
                 return factor
@@ -199,8 +199,8 @@ class Factors:
 
         Raises:
             LoginExpired: see the class.
-            WrongFactor: the audit log records it. The fifth wrong answer ends the ticket, and the owner is
-            notified.
+            WrongFactor: the audit log records it. The fifth wrong answer invalidates the ticket, and the
+            owner is notified.
             TooManyRequests: too many recent wrong answers. This answer was not checked.
         """
         async with released(db):
@@ -267,7 +267,7 @@ class Factors:
     async def confirm(
         self, db: AsyncSession, user: User, session: UserSession, answer: Answer
     ) -> IssuedSession | None:
-        """Check *answer* and mark *session* as recent. A session cookie is replaced.
+        """Check *answer* and mark *session* as recent. If there is a session cookie, it is replaced.
 
         Raises:
             WrongFactor, TooManyRequests: as in `finish_login`.
@@ -281,7 +281,7 @@ class Factors:
         return await self._users.mark_as_recent(db, user, session, method=name)
 
     async def _check(self, db: AsyncSession, user: User, answer: Answer, asked: Asked) -> str:
-        """The name of the factor that *answer* is correct for. The answer is used up."""
+        """The name of the factor for which *answer* is correct. The answer is used up."""
         async with self.counted(user, answer.method):
             await lock(db, user)
             factor = self._factors.get(answer.method)
@@ -297,7 +297,7 @@ class Factors:
         return RECOVERY_CODE
 
     def counted(self, user: User, method: str) -> AbstractAsyncContextManager[None]:
-        """Count an answer as wrong, unless the block ends without an exception.
+        """Count an answer as wrong unless the block finishes without an exception.
 
         Raises:
             TooManyRequests: the answer must not be checked.
@@ -309,7 +309,7 @@ class Factors:
     async def added(
         self, db: AsyncSession, user: User, factor: Factor, *, session: UserSession
     ) -> list[str] | None:
-        """Follow up on a factor that was set up: end the other sessions and notify the owner.
+        """Finish setting up a factor: end the other sessions and notify the owner.
 
         Returns recovery codes if the account had none.
         """
@@ -340,7 +340,7 @@ class Factors:
         await self._follow_up(db, user, "factor_removed", factor.name, except_session=session)
 
     async def reset(self, db: AsyncSession, user: User) -> list[str]:
-        """Remove all factors from an account whose owner has lost them. All of its sessions end.
+        """Remove all factors from an account whose owner has lost them, and end all of its sessions.
 
         For administrators, who must make sure that the request comes from the owner. Returns the names of the
         factors.
@@ -374,7 +374,7 @@ class Factors:
         return codes
 
     async def _numbers(self, db: AsyncSession, user: User, factor: Factor) -> tuple[int, int]:
-        """How many factors of the kind *factor* the account has, and how many in total."""
+        """How many factors of the kind *factor* the account has, and how many it has in total."""
         found = await db.execute(select(factor.number_of(user.id), self.number_of(user.id)))
         of_this, of_all = found.one()
         return of_this, of_all

@@ -1,4 +1,4 @@
-"""The tables of second factors: logins that still need their factor, and recovery codes."""
+"""The tables for second factors: logins that still need their factor, and recovery codes."""
 
 from datetime import datetime
 
@@ -21,7 +21,7 @@ class PendingLogin(Base):
     """SHA-256 of the key in the cookie of the browser that started the login."""
     user_id: Mapped[str] = mapped_column(String(36), ForeignKey("users.id", ondelete="CASCADE"), index=True)
     password_version: Mapped[int] = mapped_column(Integer)
-    """The user's `password_version` when the password was entered. A new password ends the login."""
+    """The user's `password_version` when the password was entered. A new password cancels the login."""
     kind: Mapped[str] = mapped_column(String(8))
     """The kind of session to start: `bearer` or `cookie`."""
     remember: Mapped[bool] = mapped_column(Boolean)

@@ -1,4 +1,4 @@
-"""Finish a login, confirm with a factor, and manage the factors of accounts. The rules are in
+"""Finish a login, confirm with a factor, and manage an account's factors. The rules are in
 `factors.py`."""
 
 from typing import Annotated
@@ -66,8 +66,8 @@ async def finish_login(
 ) -> LoggedIn:
     """Finish a login with a second factor
 
-    `ticket` is from the response to the login with the password. Send exactly one of `code`, `recovery_code`
-    and `credential`.
+    `ticket` comes from the response to the login with the password. Send exactly one of `code`,
+    `recovery_code` and `credential`.
     """
     issued = await _finish(request, body, factors, users, db, kind=BEARER)
     return logged_in(users, issued)

@@ -24,7 +24,7 @@ class FactorAnswer(Secret):
 
 
 class LoginAnswer(FactorAnswer, kw_only=True):
-    """The ticket of a login and the answer that finishes it."""
+    """A login's ticket and the answer that finishes the login."""
 
     ticket: Text
 

@@ -1,4 +1,4 @@
-"""Finds settings that belong to features the project does not have. Template-owned."""
+"""Finds settings of features that the project does not have. Template-owned."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec

@@ -1,9 +1,9 @@
 """Support for poolers that give each transaction a different PostgreSQL connection. Template-owned.
 
 Examples are Supabase's port 6543 and PgBouncer with `pool_mode = transaction`. A prepared statement belongs
-to the connection that created it, and asyncpg names its statements by number. So the next transaction would
-not find its statement, or would find another client's. With `?pgbouncer=true` or
-`?prepared_statement_cache_size=0` in DATABASE_URL, statements are not cached and have unique names. That
+to the connection that created it, and asyncpg names its statements by number. As a result, the next
+transaction would not find its statement, or would find another client's. With `?pgbouncer=true` or
+`?prepared_statement_cache_size=0` in DATABASE_URL, statements are not cached and have unique names. This
 costs a round trip per query, so omit the parameter if the pooler supports prepared statements (Neon,
 PgBouncer 1.21 or newer with `max_prepared_statements`).
 """

@@ -32,7 +32,7 @@ _KNOWN = (
     "target_session_attrs",
     "user",
 )
-"""Parameters that asyncpg and SQLAlchemy accept as text."""
+"""Parameters that asyncpg and SQLAlchemy accept as strings."""
 
 _WITHOUT_EFFECT = frozenset(
     {
@@ -53,7 +53,7 @@ _WITHOUT_EFFECT = frozenset(
         "uselibpqcompat",  # For node-postgres: gives sslmode its libpq meaning, which it always has here.
     }
 )
-"""Parameters that asyncpg does not know and that are safe to drop."""
+"""Parameters that asyncpg does not support and that are safe to drop."""
 
 _IN_THE_ENVIRONMENT = {
     "sslcert": "PGSSLCERT",
@@ -68,7 +68,7 @@ _IN_THE_ENVIRONMENT = {
 
 
 _NO_STATEMENTS_KEPT = ("prepared_statement_cache_size", "0")
-"""`pooler.py` explains the effects."""
+"""`pooler.py` explains what this does."""
 
 
 def for_asyncpg(url: URL) -> URL:

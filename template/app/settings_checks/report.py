@@ -62,7 +62,7 @@ def _shown(name: str, value: object) -> str:
 def _hidden_problems(
     kind: type[BaseSettings], error: ValidationError, env_file: Path | None
 ) -> Iterator[str]:
-    """Problems that production would also report if the invalid fields of *error* were valid."""
+    """Problems that production would also report once the invalid fields in *error* are valid."""
     wrong = {str(each["loc"][0]) for each in error.errors() if each["loc"] and each["type"] != _NOT_DERIVED}
     if not wrong:
         return

@@ -1,6 +1,6 @@
 """Types for settings, each with its validator. Template-owned; `app/settings.py` uses them.
 
-A validator's message starts with "must", because the setting's name is put in front of it.
+A validator's message starts with "must", because the setting's name is prepended to it.
 """
 
 import re
@@ -21,7 +21,7 @@ from app.settings_checks.postgresql import for_asyncpg
 DAY = 24 * 60 * 60
 _PORTS = {"http": 80, "https": 443}
 MAX_FALLBACKS = 3
-"""Each key adds a comparison to every token check, and is one more secret that can leak."""
+"""Each key adds a comparison to every token check and is one more secret that can leak."""
 
 
 def _secret_key(value: SecretStr) -> SecretStr:
@@ -137,7 +137,7 @@ def _is_readable(url: str) -> bool:
         parts = make_url(url)
     except (ArgumentError, ValueError):
         return False
-    # An unencoded @ ends the password early, so the rest of the password would be shown as the host.
+    # An unencoded @ cuts the password short, so the rest of the password would be shown as the host.
     return parts.drivername.startswith("sqlite") or (bool(parts.database) and "@" not in (parts.host or ""))
 
 
@@ -162,7 +162,7 @@ def _is_redis(url: str) -> bool:
         return False
     if parts.drivername == "unix":
         return not parts.host and bool(parts.database)
-    # An unencoded @ ends the password early, as above. redis-py silently uses database 0 if the path is not a
+    # An unencoded @ cuts the password short, as above. redis-py silently uses database 0 if the path is not a
     # number.
     return bool(parts.host) and "@" not in (parts.host or "") and (parts.database or "0").isdecimal()
 

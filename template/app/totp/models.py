@@ -1,4 +1,4 @@
-"""The table of authenticator apps."""
+"""The table for authenticator apps."""
 
 from datetime import datetime
 
@@ -23,7 +23,7 @@ class TotpSecret(Base):
         String(36), ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
     )
     sealed_secret: Mapped[str] = mapped_column(String(255), info=SECRET | sealed_for(PURPOSE))
-    """Encrypted with a key that is derived from SECRET_KEY."""
+    """Encrypted with a key derived from SECRET_KEY."""
     last_step: Mapped[int] = mapped_column(BigInteger, default=0)
     """The time step of the last accepted code. Only codes from later steps are accepted."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -25,7 +25,7 @@ STEP = 30
 """Seconds (RFC 6238, section 5.2)."""
 DIGITS = 6
 WINDOW = 1
-"""How many time steps before and after the current one are accepted, because clocks differ."""
+"""How many time steps before and after the current one to accept, to allow for clock drift."""
 
 
 class AlreadySetUp(ValueError):
@@ -69,7 +69,7 @@ class Totp:
         removed = delete(TotpSecret).where(TotpSecret.user_id == user.id).returning(TotpSecret.user_id)
         return (await db.execute(removed)).scalar_one_or_none() is not None
 
-    # Setting it up
+    # Setting up an app
 
     async def begin(self, db: AsyncSession, user: User) -> str:
         """Generate a secret for *user*. An earlier, unconfirmed secret stops working.
@@ -100,7 +100,7 @@ class Totp:
     ) -> list[str] | None:
         """Set up the authenticator app with its first code. From then on, logins ask for a code.
 
-        Every session except *session* ends. Returns recovery codes if the account had none.
+        Also ends every session except *session*. Returns recovery codes if the account had none.
 
         Raises:
             WrongFactor: the code is wrong, or there is nothing to confirm. Nothing is changed.
@@ -128,7 +128,7 @@ class Totp:
         step = secret and _step_of(secret, digits_of(code))
         if not step:
             return False
-        # The condition rejects a code that was used before or is being used at the same time.
+        # The condition rejects a code that has been used before or is being used at the same time.
         accepted = await db.execute(
             update(TotpSecret)
             .where(
@@ -154,9 +154,9 @@ class Totp:
 
 
 def digits_of(code: str) -> str:
-    """*code* in ASCII digits, without spaces or hyphens. Empty if it has other characters.
+    """*code* in ASCII digits, without spaces or hyphens. Empty if it contains any other characters.
 
-    People and phones also write digits in other scripts, and one code must not count as two.
+    People and phones also write digits in other scripts, and the same code must not count as two.
     """
     digits = [unicodedata.decimal(each, None) for each in code if not each.isspace() and each != "-"]
     return "" if None in digits else "".join(str(digit) for digit in digits)

@@ -84,7 +84,7 @@ async def remove_app(
 async def _show_secret(
     request: Request, totp: Totp, db: AsyncSession, user: User, error: WrongFactor | None = None
 ) -> Response:
-    """The secret of an app that is waiting for its first code. Without one, there is nothing to set up."""
+    """Show the secret of an app that is waiting for its first code. Without a secret, redirect."""
     secret = await totp.pending_secret(db, user)
     if secret is None:
         return redirect(request, PAGE)

@@ -76,15 +76,15 @@ async def update(
     is_superuser: bool | None = None,
     must_reset_password: bool | None = None,
 ) -> User:
-    """Change an account. A new address is unverified.
+    """Change an account. A new address starts as unverified.
 
     These changes end every session and invalidate every older token: a new address, a new password,
     unverifying the address, disabling the account, and *must_reset_password*. A new password also unlocks the
     account. Checking and hashing a password takes time, so commit first if *db* has an open transaction.
 
     *must_reset_password*: the password is rejected, as if it were wrong, until the owner sets a new one with
-    the link that this method mails. This is allowed for the last active superuser, because using the link
-    needs no other superuser.
+    the link that this method e-mails. This is allowed for the last active superuser, because using the link
+    does not require another superuser.
 
     Raises:
         InvalidEmail, InvalidPassword, UserAlreadyExists: the value is rejected. Nothing is changed.
@@ -194,7 +194,7 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
         return
     await self.on_before_delete(user)
     await db.flush()
-    # The user object stays in the session for the notice.
+    # Keep the user object in the session, because the notice needs it.
     this_one = delete_from(self.model).where(self.model.id == user.id)
     try:
         await db.execute(this_one.execution_options(synchronize_session=False))

@@ -102,7 +102,7 @@ async def browsers_of_logins(
 ) -> tuple[set[str], list[int]]:
     """The browsers that *user_id* has logged in with, as far back as the log goes.
 
-    *and_numbers*: counts to fetch in the same query, which saves further queries on every login.
+    *and_numbers*: counts to fetch in the same query, to avoid further queries on every login.
     """
     logins = (
         AuditEvent.user_id == user_id,

@@ -2,8 +2,8 @@
 3.3.1).
 
 `__Host-session` authenticates a session. `__Host-device` shows that the browser is known for an account, and
-does not log anyone in. `__Host-login` belongs to a login that still needs its second factor. With
-COOKIE_SECURE=false, for development over plain HTTP, the cookies are called `session`, `device` and `login`.
+does not log anyone in. `__Host-login` belongs to a login that still requires its second factor. With
+COOKIE_SECURE=false, for development over plain HTTP, the cookies are named `session`, `device` and `login`.
 """
 
 from uuid import uuid4

@@ -4,7 +4,7 @@
     async def list_things(user: CurrentUser, db: Db) -> list[ThingOut]: ...
 
 Each guard runs before the body is read and appears in the OpenAPI document. Every request reads the user and
-the session in one query, so that a logout, a password reset, or the disabling or deletion of an account takes
+the session in one query, so logging out, resetting a password, and disabling or deleting an account all take
 effect on the next request.
 """
 
@@ -85,7 +85,7 @@ def limited_by(row: str) -> Any:
     before its body is read.
 
     Raises:
-        LookupError: there is no such row. Raised when the module is imported.
+        LookupError: there is no such row. Raised at import time.
     """
     if row not in LIMITS:
         raise LookupError(
@@ -126,7 +126,7 @@ class Login:
 async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
     """The login that authenticates the request, or the error response if there is none.
 
-    From this point, responses are in the language that the user has set.
+    From this point on, responses are in the language that the user has set.
 
     An access token in `Authorization: Bearer` (RFC 6750) takes precedence over a cookie. A cookie is accepted
     only from pages of this application.
@@ -161,7 +161,7 @@ async def find_login(request: Request, users: Users, db: Db) -> Login | Problem:
 
 
 def before_setup[Handler: Callable[..., Any]](handler: Handler) -> Handler:
-    """Let *handler* serve users who must set up a second factor first (REQUIRE_SECOND_FACTOR)."""
+    """Let *handler* serve users who have yet to set up a required second factor (REQUIRE_SECOND_FACTOR)."""
     handler.__dict__["before_setup"] = True
     return handler
 
@@ -287,8 +287,8 @@ async def still_logged_in(login: CurrentLogin, users: Users, db: Db) -> Login:
 
 
 StillLoggedIn = Annotated[Login, Depends(still_logged_in)]
-"""The login, checked again once the body has been read. Put it AFTER the body: guards run before that, and a
-client can take a long time to send the body."""
+"""The login, checked again once the body has been read. Put it AFTER the body: guards run before the body is
+read, and a client can take a long time to send it."""
 
 
 @needs("a superuser")
@@ -312,8 +312,8 @@ StillSuperuser = Annotated[User, Depends(still_superuser)]
 async def recent_login(request: Request, login: CurrentLogin, users: Users) -> UserSession:
     if not users.sessions.is_recent(login.session):
         seconds = int(users.sessions.limits.recent.total_seconds())
-        # The challenge is from RFC 9470, but the status is not its 401, which would make clients refresh a
-        # valid token.
+        # The challenge follows RFC 9470, but the status does not: its 401 would make clients refresh a valid
+        # token.
         challenge = f'Bearer error="insufficient_user_authentication", max_age="{seconds}"'
         sentence = _("Confirm your password first, with POST {path}.")
         raise Problem(
@@ -326,7 +326,7 @@ async def recent_login(request: Request, login: CurrentLogin, users: Users) -> U
 
 
 RecentLogin = Annotated[UserSession, Depends(recent_login)]
-"""The session. 403 if the password was last given more than RECENT_LOGIN seconds ago."""
+"""The session. 403 if the password was last entered more than RECENT_LOGIN seconds ago."""
 
 
 # Your own guards go below; template updates never touch them.

@@ -15,10 +15,10 @@ from app import clock
 from app.keys import KeyRing
 
 LIFETIME = timedelta(days=400)
-"""How long a browser stays known after a login. Browsers do not keep cookies longer (RFC 6265bis, section
-5.5)."""
+"""How long a browser stays known after a login. Browsers keep cookies no longer than this (RFC 6265bis,
+section 5.5)."""
 MAX_ACCOUNTS = 5
-"""Maximum number of accounts that a browser can be known for. The oldest is dropped first."""
+"""Maximum number of accounts for which a browser can be known. The oldest is dropped first."""
 _NONCE_BYTES = 16
 _MAC_BYTES = 16
 _MAC_LENGTH = 22
@@ -26,15 +26,15 @@ _TIME_LENGTH = 8
 
 
 class DeviceCookies:
-    """Creates and reads the cookie: the browser's id, a seal, and a mark for each account.
+    """Creates and reads the cookie, which contains the browser's id, a seal, and a mark for each account.
 
-    A mark contains the account and the time at which it was made, in seconds. It authenticates both, together
-    with the account's `password_version`. A mark expires after `LIFETIME`, or when the password changes. So
-    an attacker who once logged in is a stranger again once the owner sets a new password.
+    A mark contains the account, the time it was made (in seconds), and a MAC of both and the account's
+    `password_version`. A mark expires after `LIFETIME`, or when the password changes. So an attacker who once
+    logged in becomes a stranger again when the owner sets a new password.
     """
 
     def __init__(self, keys: KeyRing) -> None:
-        """*keys*: must include the key that made a browser's cookie, or the browser is unknown."""
+        """*keys*: a browser is unknown if the key that made its cookie is not among them."""
         self._keys = keys
 
     def is_ours(self, cookie: str) -> bool:
@@ -54,7 +54,7 @@ class DeviceCookies:
         return browser if is_known else ""
 
     def remember(self, cookie: str, user_id: str, password_version: int) -> str:
-        """A cookie that makes the browser known for the account, and for the accounts of *cookie*."""
+        """A cookie that makes the browser known for the account, in addition to the accounts in *cookie*."""
         if self.is_ours(cookie):
             browser, _, *marks = cookie.split(".")
         else:

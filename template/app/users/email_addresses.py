@@ -11,11 +11,11 @@ MAX_LENGTH = 254
 
 
 def parse_email(address: str) -> str:
-    """*address* in the form that is stored: trimmed, in lower case, with its domain in ASCII (IDNA).
+    """*address* in its stored form: trimmed, in lower case, with its domain in ASCII (IDNA).
 
     The part before the @ must be ASCII, because few mail servers accept anything else. The domain is not
-    looked up, because that would take a DNS query in the request. The verification e-mail shows whether the
-    domain exists.
+    looked up, because that would require a DNS query during the request. The verification e-mail shows
+    whether the domain exists.
 
     Raises:
         InvalidEmail: with a message for the user.
@@ -30,7 +30,7 @@ def parse_email(address: str) -> str:
             test_environment=True,
         )
     except EmailNotValidError as error:
-        # The library's message is in English.
+        # The library's messages are in English only.
         in_english = i18n.current_language() == i18n.SOURCE_LANGUAGE
         sentence = str(error) if in_english else _("This is not a valid e-mail address.")
         raise InvalidEmail(sentence) from None
@@ -43,7 +43,7 @@ def parse_email(address: str) -> str:
 
 
 def mailbox_of(address: str) -> str:
-    """The mailbox that receives mail to *address*. `ada+shop@x.org` counts as `ada@x.org`.
+    """The mailbox that receives mail sent to *address*. `ada+shop@x.org` counts as `ada@x.org`.
 
     Many mail servers support sub-addresses (RFC 5233), which give an attacker unlimited addresses. Aliases
     that only some servers support (ignored dots, catch-all domains) are not recognized.

@@ -1,8 +1,8 @@
-"""E-mails about an account. Their texts are the files in `emails/`; change them freely.
+"""E-mails about an account. Their text is in the files in `emails/`, which you may change freely.
 
 An e-mail is in the language that the user has set, or else in the language of the request.
 
-All HTML e-mails extend `emails/layout.html`. A feature keeps its texts in its own `emails` folder. During
+All HTML e-mails extend `emails/layout.html`. A feature keeps its templates in its own `emails` folder. During
 development, `/dev/mails` shows every e-mail.
 
 `send_verification_email` and `send_password_reset_email` accept your own renderer, template names, subject
@@ -120,8 +120,7 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
         "lifetime": in_words(settings.email_change_ttl),
         **_common(session_of(user), user.id),
     }
-    # No user_id: no e-mail is sent to a taken address, and the export must not reveal the difference
-    # (CWE-204).
+    # No user_id: the export must not reveal that a taken address was not sent an e-mail (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
     subject = _("Confirm your new e-mail address for {app_name}").format(app_name=settings.app_name)
     await _send(mailer, new_email, subject, "email_change.html", values)
@@ -219,7 +218,7 @@ NOTICES_OF_FEATURES: dict[str, Notice] = {}
 
 @in_language_of_user
 async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None:
-    """Queue a security notice about *user*, which states what happened, when and from where."""
+    """Queue a security notice about *user*, stating what happened, when and from where."""
     db = session_of(user)
     services, client, text = services_of(user), client_of_session(db), (NOTICES | NOTICES_OF_FEATURES)[notice]
     heading = _(text.heading)
@@ -243,7 +242,7 @@ async def mail_notice(user: User, notice: str, *, to: str | None = None) -> None
 
 
 async def mail_nobody(db: AsyncSession, token: str) -> None:
-    """Do the same work as for a real e-mail, and put a row that the worker discards into the outbox.
+    """Do the same work as for a real e-mail, and add a row to the outbox that the worker discards.
 
     An unknown address must take as much work as a known one. Otherwise, response times would reveal which
     addresses have an account.
@@ -299,7 +298,7 @@ async def send_verification_email(
     renderer: TemplateRenderer | None = None,
     context: dict[str, Any] | None = None,
 ) -> None:
-    """Mail the verification link to the address *to*.
+    """Send the verification link to the address *to*.
 
     Raises:
         ValueError: *verify_url_template* does not contain {token}.
@@ -324,7 +323,7 @@ async def send_password_reset_email(
     renderer: TemplateRenderer | None = None,
     context: dict[str, Any] | None = None,
 ) -> None:
-    """Mail a link to set a new password to the address *to*.
+    """Send the address *to* a link to set a new password.
 
     Raises:
         ValueError: *reset_url_template* does not contain {token}.
@@ -337,7 +336,7 @@ async def send_password_reset_email(
 
 
 def _common(db: AsyncSession, user_id: str = "") -> dict[str, Any]:
-    """The values that the layout uses, plus the time and the browser of the request for the e-mail.
+    """The values that the layout uses, plus the time and browser of the request that caused the e-mail.
 
     *user_id*: the account that the e-mail is about. Actions by an administrator or a command do not count as
     requests.

@@ -1,7 +1,7 @@
-"""The exceptions of the users module. The response to each is in `routes/error_handlers.py`.
+"""The exceptions that the users module raises. The response to each is in `routes/error_handlers.py`.
 
-`code` is the machine-readable name of the error in that response. Clients rely on these codes: do not change
-them. `TokenError` comes from hawkapi-auth, whose checks also raise it.
+`code` is the machine-readable name of the error in that response. Clients rely on these codes, so do not
+change them. `TokenError` comes from hawkapi-auth, whose checks also raise it.
 """
 
 from hawkapi_auth import TokenError as TokenError
@@ -53,10 +53,10 @@ class InactiveUser(ValueError):
 
 
 class SecondFactorRequired(Exception):
-    """The password or mailed code is correct, but the account also needs its second factor.
+    """The password or e-mailed code is correct, but the account also requires its second factor.
 
     *methods*: what the client can send, such as `code`. *ticket* continues the login, and is empty for a
-    logged-in user who confirms a password. *browser_key* is for the browser that started the login.
+    logged-in user who is confirming a password. *browser_key* is for the browser that started the login.
     """
 
     code = "second_factor_required"
@@ -82,7 +82,7 @@ class AccountDisabled(ValueError):
 
 
 class WrongPassword(ValueError):
-    """A logged-in user gave the wrong password."""
+    """A logged-in user entered the wrong password."""
 
     code = "wrong_password"
 
@@ -159,7 +159,7 @@ class LastSuperuser(ValueError):
 
 
 class AccountInUse(ValueError):
-    """Rows of another table refer to the account and are not deleted with it."""
+    """Rows in another table refer to the account and are not deleted with it."""
 
     code = "account_in_use"
 

@@ -1,11 +1,11 @@
 """Export all data stored about a user (GDPR, article 15).
 
-The export includes the rows of every table with a foreign key to the accounts, including your own tables.
-To leave out a column, such as a hash, mark it with `info=SECRET`.
+The export covers every table with a foreign key to the accounts table, including your own tables. To leave
+out a column, such as a hash, mark it with `info=SECRET`.
 
 An account may have a million rows, so the document is written one batch of rows at a time. Each batch is read
-in its own session, so that a client that reads slowly holds no connection. The batches are read at different
-times: a row that is added or deleted during the export may or may not be in the document.
+in its own database session, so a slow client does not hold a connection. The batches are read at different
+times, so a row that is added or deleted during the export may or may not be in the document.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -31,7 +31,7 @@ def everything_about(services: Services, user: User) -> AsyncGenerator[bytes]:
 
 
 def account_of(user: User) -> dict[str, Any]:
-    """The account's column values, without columns marked SECRET."""
+    """The account's column values, excluding columns marked SECRET."""
     name_of = User.__mapper__.get_property_by_column
     return {column.name: getattr(user, name_of(column).key) for column in _open_columns(_accounts())}
 
@@ -64,7 +64,7 @@ async def _array(batches: AsyncIterator[Sequence[Any]]) -> AsyncGenerator[bytes]
 async def _rows(services: Services, table: Table, user_id: str) -> AsyncGenerator[list[dict[str, Any]]]:
     """The rows of *table* that refer to the account, in batches, ordered by primary key."""
     columns, key = _open_columns(table), list(table.primary_key.columns)
-    # One query per table, so that a row that refers to the account twice appears once.
+    # One query per table, so a row that refers to the account twice appears only once.
     mine = or_(*(owner == user_id for owner in _owners_in(table)))
     query = select(*columns, *key).where(mine).order_by(*key)
     if key:
@@ -82,7 +82,7 @@ async def _rows(services: Services, table: Table, user_id: str) -> AsyncGenerato
 
 
 async def _events(services: Services, user_id: str) -> AsyncGenerator[list[PublicEvent]]:
-    """The events of the account in batches, newest first."""
+    """The account's events, in batches, newest first."""
     before: int | None = None
     while True:
         async with services.reading() as db:

@@ -35,7 +35,7 @@ async def on_after_forgot_password(user: User, token: str) -> None:
 
 
 async def on_after_reset_password(user: User) -> None:
-    """A new password was set through the mailed link."""
+    """A new password was set through the e-mailed link."""
 
 
 async def on_after_logout(user: User) -> None:

@@ -1,7 +1,8 @@
-"""Invitations: mailed links to create an account. With REGISTRATION=closed, there is no other way to get one.
+"""Invitations: e-mailed links to create an account, and the only way to get one with REGISTRATION=closed.
 
-An invitation is a row, and its link is a token that names the row. Using the link deletes the row, so the
-link works once. A new invitation for an address replaces the older one. This module knows nothing about HTTP.
+An invitation is a row, and the token in its link contains the id of the row. Using the link deletes the row,
+so the link works once. A new invitation for an address replaces the older one. This module knows nothing
+about HTTP.
 """
 
 from datetime import datetime, timedelta
@@ -98,7 +99,7 @@ class Invitations:
 
 
 async def invite(self: "UserManager", db: AsyncSession, *, email: str, invited_by: str) -> UserInvitation:
-    """Mail a link to create an account for *email*. An earlier link stops working.
+    """Send *email* a link to create an account. Any earlier link stops working.
 
     Raises:
         InvalidEmail: not a valid e-mail address.
@@ -124,8 +125,8 @@ async def withdraw_invitation(self: "UserManager", db: AsyncSession, invitation_
 async def accept_invitation(
     self: "UserManager", db: AsyncSession, *, token: str, password: str, **extra: Any
 ) -> User:
-    """Accept the invitation in *token* and create the account. Its address counts as verified: the link was
-    mailed to it.
+    """Accept the invitation in *token* and create the account. Its address counts as verified, because
+    the link was sent to it.
 
     *extra*: values for your own columns.
 
@@ -133,7 +134,7 @@ async def accept_invitation(
         InvalidPassword: the password is not allowed. The invitation can still be used.
         TokenError: the invitation was used or withdrawn, or has expired. Only one of several simultaneous
         uses succeeds.
-        UserAlreadyExists: the address has since got an account by other means.
+        UserAlreadyExists: the address has since been registered by other means.
     """
     async with released(db):
         invitation = await self.invitations.of_token(db, token)

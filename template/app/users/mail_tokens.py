@@ -1,9 +1,9 @@
-"""The tokens in mailed links: 83 characters, signed, and valid for one purpose.
+"""The tokens in e-mailed links: 83 characters, signed, and valid for one purpose.
 
 A token is `mt_` followed by a packed struct and its HMAC-SHA-256, truncated to 128 bits, in base64url. It
 contains the account or invitation, the user's `password_version` and a digest of the address that it was sent
 to, so a new password or address invalidates it. Each purpose has its own key. You may change the lifetimes
-(settings), but keep the checks.
+(in the settings), but keep the checks.
 """
 
 import base64
@@ -45,7 +45,7 @@ class MailTokens:
         self._lifetime = lifetime
 
     def issue(self, subject: str, *, password_version: int = 0, email: str | None = None) -> str:
-        """A token for *subject*, the id of an account or invitation. It is mailed to *email*."""
+        """A token for *subject*, the id of an account or invitation. It is sent to *email*."""
         expires = int(clock.now().timestamp()) + self._lifetime
         is_uuid, packed = _packed(subject)
         # The random bytes only make each token different. They add no security.
@@ -91,7 +91,7 @@ class MailTokens:
         return _Claims(subject, password_version, address)
 
     def _message(self, signed: bytes) -> bytes:
-        # The audience ends with NUL, so that no other pair of audience and content gives the same bytes.
+        # A NUL ends the audience, so no other pair of audience and content produces the same bytes.
         return self._audience + b"\0" + signed
 
 

@@ -4,13 +4,13 @@ Every method takes the database session as its first argument, writes through it
 caller. So a hook's changes, an e-mail, the audit log entry and the change itself are committed together or
 not at all. Records that must survive an exception (a failed login, a stolen token) are committed here. The
 database resolves races with a unique index, a lock, or a conditional UPDATE that succeeds for exactly one
-caller. To avoid deadlocks, always take locks in the same order: superusers by id, then the account, then its
-sessions.
+caller. To avoid deadlocks, always take locks in the same order: superusers (oldest first), then the account,
+then its sessions.
 
-You may change this file. Keep these rules: check a password before spending a token, do the same work for an
-unknown address as for a known one, do not let an inactive account do anything, and keep the last active
-superuser. Administration is in `administration.py` and invitations are in `invitations.py`. Their functions
-are methods of `UserManager`.
+You may change this file, but keep these rules: check a password before spending a token, do the same work for
+an unknown address as for a known one, never let an inactive account do anything, and never remove the last
+active superuser. Administration is in `administration.py` and invitations are in `invitations.py`. Their
+functions become methods of `UserManager`.
 """
 
 import re
@@ -65,8 +65,8 @@ from app.users.tokens import UserTokens
 # isort: split
 
 MAX_FAILED_LOGINS = 100
-"""Consecutive wrong passwords that lock an account. The owner can then log in only from a known browser or
-after a password reset (NIST SP 800-63B-4, section 3.2.2)."""
+"""The number of consecutive wrong passwords that locks an account. The owner can then log in only from a
+known browser or after a password reset (NIST SP 800-63B-4, section 3.2.2)."""
 
 type UserHook = Callable[[Any], Awaitable[None]]
 type Registration = Literal["open", "private", "closed"]
@@ -82,20 +82,20 @@ _ALIVE = "sessions alive"
 
 
 class Notify(Protocol):
-    """Sends a security notice to the owner of an account, or to the address *to* instead of the current
-    one."""
+    """Sends a security notice to the owner of an account: to the address *to* if given, otherwise to the
+    current one."""
 
     async def __call__(self, user: User, notice: str, *, to: str | None = None) -> None: ...
 
 
 class SendEmailChange(Protocol):
-    """Sends the link that changes the e-mail address of *user* to *new_email*."""
+    """Sends *new_email* the link that makes it the e-mail address of *user*."""
 
     async def __call__(self, user: User, new_email: str, token: str) -> None: ...
 
 
 class SendInvitation(Protocol):
-    """Sends the link that invites *email* to create an account."""
+    """Sends *email* a link to create an account."""
 
     async def __call__(self, db: AsyncSession, email: str, token: str) -> None: ...
 
@@ -108,7 +108,7 @@ def _default_hasher() -> PasswordHasher:
 class UserManager:
     """Operations on accounts. Hooks are plain attributes: assign another function to replace one.
 
-    A hook runs inside the transaction of its event. `app.database.session_of(user)` writes in the same
+    A hook runs inside its event's transaction. Writes through `app.database.session_of(user)` belong to that
     transaction, and an exception rolls back everything, including the event.
     """
 
@@ -131,7 +131,7 @@ class UserManager:
     on_before_delete: UserHook = no_hook
     # Your own hooks go below; template updates never touch them.
     send_dummy_mail: Callable[[AsyncSession, str], Awaitable[None]] | None = None
-    """Does the same work as sending an e-mail, for addresses that get none."""
+    """Does the same work as sending an e-mail, for addresses that do not get one."""
     withhold: Callable[[AsyncSession, str], None] | None = None
     """Discards this transaction's e-mails to an address, at the same cost as sending them."""
     notify: Notify | None = None
@@ -158,7 +158,7 @@ class UserManager:
 
     @property
     def must_verify(self) -> bool:
-        """Whether an account cannot log in before its address is verified.
+        """Whether an account must verify its address before it can log in.
 
         Always true with `registration="private"`: a login that works immediately would reveal that the
         address had no account.
@@ -171,7 +171,7 @@ class UserManager:
         return everyone or (self.require_second_factor == "admins" and user.is_superuser)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # None removes a hook, as in hawkapi-users.
+        # Assigning None removes a hook, as in hawkapi-users.
         super().__setattr__(name, no_hook if value is None and name.startswith("on_") else value)
 
     # Finding
@@ -219,8 +219,8 @@ class UserManager:
             # This account cannot log in without the link, and its owner may have lost the first e-mail.
             await self._mail_verification(user)
         elif self.notify is not None:
-            # `create` has already counted this e-mail. Counting it again would use up a taken address's limit
-            # faster.
+            # `create` has already counted this e-mail. Counting it again would use up the limit of a taken
+            # address faster.
             await self.notify(user, "already_registered")
         else:
             await self.do_dummy_work(db)
@@ -335,7 +335,7 @@ class UserManager:
         """Do everything that a login involves, except creating the session."""
         if user.delete_after is not None:
             await self._take_back_deletion(db, user, method)
-        # Not for an account's first login: no browser is known yet.
+        # Skip this on an account's first login, when no browser is known yet.
         if browsers and audit.browser_of_session(db) not in browsers:
             await self.send_notice(user, "new_sign_in")
         audit.record(db, "login", user.id, method=method)
@@ -349,8 +349,8 @@ class UserManager:
             raise InvalidCredentials("The address or the password is wrong.")
         renewed = await self.hasher.hash(password) if self.hasher.is_outdated(hashed) else hashed
         version = user.password_version
-        # The password may have been reset, or the account disabled or deleted, while the hash was computed.
-        # The lock prevents that until the session is stored.
+        # The password may have been reset, or the account disabled or deleted, while the hash was being
+        # computed. From here on, the lock prevents that until the session is stored.
         is_as_it_was = await self.lock(db, user) and user.password_version == version
         if not is_as_it_was or _is_past_deletion(user) or not self._opens(user, known):
             raise InvalidCredentials("The address or the password is wrong.")
@@ -364,7 +364,7 @@ class UserManager:
         return user
 
     def _opens(self, user: User, known: str) -> bool:
-        """Whether the correct password is sufficient. If not, it is treated as wrong, to reveal nothing."""
+        """Whether the correct password is sufficient. If not, it is treated as wrong, so nothing leaks."""
         return self.may_log_in(user) and _accepts_password(user, known)
 
     def may_log_in(self, user: User) -> bool:
@@ -414,8 +414,8 @@ class UserManager:
     async def request_verify(self, db: AsyncSession, *, email: str) -> None:
         """Call `on_after_request_verify` with a token, if there is an address to verify.
 
-        Returns None and does the same work in every case, so that nobody learns which addresses have an
-        account (CWE-204).
+        Returns None and does the same work in every case, so that nobody can find out which addresses
+        have an account (CWE-204).
         """
         may_mail = await self._may_mail("request_verify", email)
         user = await self._held_by_email(db, email)
@@ -454,12 +454,12 @@ class UserManager:
         password: str | None = None,
         browser: str = "",
     ) -> User:
-        """Mark the address that *token* was mailed to as verified.
+        """Mark the address that *token* was sent to as verified.
 
         An attacker can register another person's address and wait for its owner to verify it. So the password
         is kept only if a *login*, the *password* or the *browser* proves that the same person created the
         account. Otherwise the password stops working, every session ends, and a link to set a new password is
-        mailed.
+        e-mailed.
 
         Raises:
             TokenError: invalid, expired or used token, or the address has changed since.
@@ -526,10 +526,10 @@ class UserManager:
         return user
 
     async def reset_password(self, db: AsyncSession, *, token: str, new_password: str) -> User:
-        """Set a new password with a mailed token. Every session ends, and earlier mail tokens stop working.
+        """Set a new password with an e-mailed token. Every session ends, and earlier links stop working.
 
         If only verified accounts can log in (`must_verify`), this also verifies the address, because the
-        token was mailed to it.
+        token was sent to it.
 
         Raises:
             InvalidPassword: the token is not spent.
@@ -615,10 +615,10 @@ class UserManager:
     async def find_for_login_mail(
         self, db: AsyncSession, *, email: str, limit: str
     ) -> tuple[User | None, bool]:
-        """The account with this *email*, and whether to mail its owner a way to log in.
+        """The account with this *email*, and whether to e-mail its owner a way to log in.
 
-        Only verified accounts qualify: anyone can register another person's address. *limit*: the row in
-        `rate_limits.py` for these e-mails. The caller must do the same work in every case, as
+        Only verified accounts qualify, because anyone can register another person's address. *limit*: the row
+        in `rate_limits.py` for these e-mails. The caller must do the same work in every case, as
         `request_password_reset` does.
         """
         may_mail = await self._may_mail(limit, email)
@@ -637,7 +637,7 @@ class UserManager:
         remember: bool,
         replaces: str | None = None,
     ) -> IssuedSession:
-        """Start a session for *user*, who started a login earlier and has now given a second factor.
+        """Start a session for *user*, who started a login earlier and has now provided a second factor.
 
         *password_version*: the account's version when the login started. *method*: the factor, for the audit
         log.
@@ -721,7 +721,7 @@ class UserManager:
     async def log_out_with(self, db: AsyncSession, refresh_token: str) -> None:
         """Like `log_out`, for a client whose access token has expired.
 
-        A refresh token that another tab has since rotated is accepted. Any other token has no effect.
+        A refresh token that another tab has since rotated is accepted too. Any other token has no effect.
         """
         try:
             session, user = await self.sessions.by_issued_token(db, refresh_token)
@@ -737,7 +737,7 @@ class UserManager:
         replaced.
 
         Raises:
-            SecondFactorRequired: the account has a second factor, which must be given instead.
+            SecondFactorRequired: the account has a second factor, which must be used instead.
             WrongPassword: the password is wrong. The audit log records the attempt.
             TooManyRequests: too many recent wrong passwords.
         """
@@ -756,7 +756,7 @@ class UserManager:
     async def mark_as_recent(
         self, db: AsyncSession, user: User, session: UserSession, *, method: str
     ) -> IssuedSession | None:
-        """Mark *session* as recent. The caller has already checked *method*."""
+        """Mark *session* as recent. The caller has already authenticated the user by *method*."""
         issued = await self.sessions.confirm(db, session, user)
         audit.record(db, "confirm", user.id, method=method, details={"session": session.id})
         return issued
@@ -790,7 +790,7 @@ class UserManager:
         current_password: str,
         new_password: str,
     ) -> IssuedSession:
-        """Set a new password. Other sessions end, mail tokens stop working, and this session is replaced.
+        """Set a new password. Other sessions end, e-mailed links stop working, and this session is replaced.
 
         Raises:
             InvalidPassword: the new password is not allowed.
@@ -838,7 +838,7 @@ class UserManager:
         return user
 
     async def request_email_change(self, db: AsyncSession, user: User, *, new_email: str) -> None:
-        """Mail a link to *new_email* and a notice to the current address.
+        """E-mail a link to *new_email* and a notice to the current address.
 
         Nothing changes until the link is used. No link is sent to an address that has an account, or to a
         mailbox that has received too many e-mails recently. The response does not reveal this.
@@ -888,10 +888,10 @@ class UserManager:
         password: str | None = None,
         browser: str = "",
     ) -> User:
-        """Change the address to the pending one. Other sessions end, and mail tokens stop working.
+        """Change the address to the pending one. Other sessions end, and e-mailed links stop working.
 
         The link is not enough: a typo may have sent it to a stranger, and whoever owns the address can set a
-        new password. So the owner must be logged in (*login*) or give the *password*.
+        new password. So the owner must be logged in (*login*) or enter the *password*.
 
         Raises:
             TokenError: as in `verify`, or another account has taken the address in the meantime.
@@ -1053,7 +1053,7 @@ class UserManager:
         return current is not None
 
     async def do_dummy_work(self, db: AsyncSession) -> None:
-        """Do the same work as sending an e-mail would, for an address that gets none."""
+        """Do as much work as sending an e-mail would, for an address that does not get one."""
         token = self.tokens.issue_reset(str(uuid4()), email="nobody@localhost")
         if self.send_dummy_mail is not None:
             await self.send_dummy_mail(db, token)
@@ -1061,7 +1061,7 @@ class UserManager:
     async def send_notice(
         self, user: User, notice: str, *, to: str | None = None, is_verified: bool | None = None
     ) -> None:
-        """Mail a notice, unless the mailbox has received too many.
+        """E-mail a notice, unless the mailbox has received too many.
 
         *is_verified*: whether the account was verified before the event.
 
@@ -1077,7 +1077,7 @@ class UserManager:
         try:
             may_mail = self.limits is None or await self.limits.allows("notice", **who)
         except LimiterUnavailable:
-            # The event has happened, so a limiter outage must not undo it.
+            # The event has already happened, so a limiter outage must not undo it.
             may_mail = True
         if may_mail:
             await self.notify(user, notice, to=to)
@@ -1090,8 +1090,8 @@ class UserManager:
         except IntegrityError as error:
             await db.rollback()
             table = self.model.__tablename__
-            # PostgreSQL's error names the index, and SQLite's the column. Your own unique columns must not
-            # match.
+            # PostgreSQL's error names the index, SQLite's the column. Errors about your own unique columns
+            # must not match.
             if re.search(rf"\bix_{table}_email\b|\b{table}\.email\b", str(error.orig)):
                 raise UserAlreadyExists(f"{email} already has an account.") from None
             raise
@@ -1145,5 +1145,5 @@ def _is_past_deletion(user: User) -> bool:
 
 
 def _accepts_password(user: User, known: str) -> bool:
-    """Whether a correct password is accepted, at login or together with a mailed link."""
+    """Whether a correct password is accepted, at login or together with an e-mailed link."""
     return not user.must_reset_password and (bool(known) or user.failed_logins < MAX_FAILED_LOGINS)

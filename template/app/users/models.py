@@ -1,4 +1,4 @@
-"""The tables of accounts and sessions. Add columns below the seam comment. Keep the names and types of the
+"""The tables for accounts and sessions. Add columns below the seam comment. Keep the names and types of the
 other columns."""
 
 from datetime import datetime
@@ -57,7 +57,8 @@ class User(Base):
     failed_logins: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     """Consecutive wrong passwords from unknown browsers. A login or a new password resets it to 0."""
     must_reset_password: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
-    """Set by an administrator. The password is rejected until the owner sets a new one with a mailed link."""
+    """Set by an administrator. The password is rejected until the owner sets a new one with an
+    e-mailed link."""
     pending_email: Mapped[str | None] = mapped_column(String(320), default=None)
     """The requested new address. It has no effect until its link is used."""
     language: Mapped[str | None] = mapped_column(String(35), default=None)
@@ -82,9 +83,9 @@ def _index_for(name: str, *columns: Any, where: Any) -> None:
     Index(name, *columns, postgresql_where=where, sqlite_where=where)
 
 
-# Outside the class, so that your own `__table_args__` there do not replace them. The list of accounts uses
-# the first index. `_index_for` is for values that few accounts have: reading every account to find them takes
-# seconds if there are a million.
+# These indexes are outside the class, so that your own `__table_args__` there do not replace them. The list
+# of accounts uses the first one. `_index_for` is for values that few accounts have: reading every account to
+# find them would take seconds if there were a million.
 Index(None, User.created_at, User.id)
 _index_for("ix_users_superusers", User.created_at, User.id, where=User.is_superuser.is_(True))
 _index_for("ix_users_disabled", User.created_at, User.id, where=User.is_active.is_(False))
@@ -104,20 +105,20 @@ class UserSession(Base):
     kind: Mapped[str] = mapped_column(String(8))
     """`bearer` or `cookie`: how the client must send the secret."""
     secret_hash: Mapped[str] = mapped_column(String(64), info=SECRET)
-    """SHA-256 of the secret. Only the client has the secret (ASVS 7.2.3)."""
+    """SHA-256 of the secret. Only the client has the secret itself (ASVS 7.2.3)."""
     replaced_tokens: Mapped[str] = mapped_column(Text, default="[]", info=SECRET)
-    """Hashes of recently replaced refresh tokens with their times, as JSON."""
+    """Hashes of recently replaced refresh tokens and when each was replaced, as JSON."""
     password_version: Mapped[int] = mapped_column(Integer)
     """The user's `password_version` when the session started. The session ends when the version changes."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     authenticated_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    """When the password was last given."""
+    """When the password was last entered."""
     last_seen_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     """The absolute limit, which never changes."""
     lacks_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default="0")
-    """The account needed a second factor and had none when the session started. The session can be used only
-    to set one up."""
+    """The account required a second factor but had none when the session started. The session can be
+    used only to set one up."""
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime, default=None)
     ip_address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(512))

@@ -1,6 +1,6 @@
 """The rate limits of the users routes, in one table. Change the numbers freely.
 
-`"10/15m"` allows ten at once and then one every 90 seconds. If several rates are given, separated by commas,
+`"10/15m"` allows a burst of ten, then one every 90 seconds. If several rates are given, separated by commas,
 all of them apply. `app/limits` keeps the counts, in Redis if REDIS_URL is set. SECURITY.md shows this table,
 and a test compares the two.
 """
@@ -19,7 +19,7 @@ logger = logging.getLogger("app.users")
 
 @dataclass(frozen=True)
 class Limit:
-    """The rates in one row. An empty rate means that there is no limit."""
+    """The rates in one row. An empty rate means no limit."""
 
     ip: str = ""
     """Per IP address, or per IPv6 network of 64 bits."""
@@ -32,7 +32,7 @@ class Limit:
     browsers: str = ""
     """Per account, across all of its known browsers and sessions."""
     mailbox: str = ""
-    """Per mailbox that an e-mail would go to, whether or not it has an account (`mailbox_of`)."""
+    """Per mailbox that would receive an e-mail, whether or not it has an account (`mailbox_of`)."""
 
 
 LIMITS = {
@@ -145,7 +145,7 @@ class Limits:
         return not await self._acquire(buckets)
 
     async def look_at_passwords(self, ip: str) -> None:
-        """Raise `TooManyRequests` if *ip* has reached the limit of wrong passwords. Counts nothing."""
+        """Raise `TooManyRequests` if *ip* has reached the limit for wrong passwords. Counts nothing."""
         limit = self._table.get("wrong_password", Limit())
         for key, rate in _buckets("wrong_password:ip", ip, limit.ip):
             if wait := await self._limiter.peek(key, rate):
@@ -194,10 +194,10 @@ class Limits:
 
 @asynccontextmanager
 async def counted_as_wrong(limits: Limits | None, row: str, *, account: str) -> AsyncGenerator[None]:
-    """Count an answer for *account* as wrong, unless the block ends without an exception.
+    """Count an attempt for *account* as wrong unless the block exits without an exception.
 
     Raises:
-        TooManyRequests: the answer must not be checked.
+        TooManyRequests: the attempt must not be checked.
     """
     attempt = limits and await limits.begin(row, account=account)
     yield

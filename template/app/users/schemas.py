@@ -25,7 +25,7 @@ PasswordText = Annotated[
         description="12 (PASSWORD_MIN_LENGTH) to 128 characters. A new password must not be easy to guess.",
     ),
 ]
-# Shown in the OpenAPI schema only. Validation and its messages stay in email_addresses.py and passwords/.
+# Shown in the OpenAPI schema only. Validation and its messages are in email_addresses.py and passwords/.
 NewEmailText = Annotated[EmailText, msgspec.Meta(extra_json_schema={"format": "email"})]
 LanguageText = Annotated[str, msgspec.Meta(extra_json_schema={"enum": i18n.languages()})]
 NewPasswordText = Annotated[
@@ -166,8 +166,8 @@ class AcceptInvitation(NewAccount):
 class ProfileUpdate(msgspec.Struct):
     """The fields that owners can change. Omitted fields keep their value.
 
-    A field is stored in the column of the same name. Its type includes `msgspec.UnsetType` and its default is
-    `msgspec.UNSET`. Never add the password, the e-mail address or flags such as is_superuser.
+    A field is stored in the column of the same name. Its type must include `msgspec.UnsetType` and its
+    default must be `msgspec.UNSET`. Never add the password, the e-mail address or flags such as is_superuser.
     """
 
     language: Annotated[
@@ -244,7 +244,7 @@ class UserQuery(msgspec.Struct):
 class UserUpdate(msgspec.Struct):
     """The fields that superusers can change. Omitted fields keep their value.
 
-    The password and the e-mail address are not among them, because only the owner can change those.
+    The password and the e-mail address are not among them, because only the owner can change them.
     """
 
     is_active: bool | None = None
@@ -401,7 +401,7 @@ def public_event(row: AuditEvent) -> PublicEvent:
 
 
 def exported_event(row: AuditEvent) -> PublicEvent:
-    """The view of *row* for its user. It hides the IP address and browser of any other user who acted."""
+    """The view of *row* for its user. If another user acted, hides their IP address and browser."""
     event = public_event(row)
     if row.actor not in ("", row.user_id):
         event.ip_address = event.user_agent = event.browser = ""

@@ -2,7 +2,7 @@
 
 A feature sets `UserManager.second_factors`. If an account has a factor, the correct password does not start a
 session: `log_in` raises `SecondFactorRequired` with a ticket. The feature calls `UserManager.finish_login`
-once the user has given the factor. Template-owned.
+once the user has provided the factor. Template-owned.
 """
 
 from typing import Protocol
@@ -17,12 +17,12 @@ class SecondFactors(Protocol):
     """Gives access to the second factors of all accounts."""
 
     def number_of(self, user_id: str) -> ColumnElement[int]:
-        """The number of factors of an account, as a subquery. Every login includes it in one of its queries,
-        so an account without a factor costs no extra query."""
+        """The number of factors that an account has, as a subquery. Every login includes it in one of its
+        queries, so an account without a factor costs no extra query."""
         ...
 
     async def methods_of(self, db: AsyncSession, user: User) -> list[str]:
-        """What *user* can send as a second factor, such as `code`. Empty without a factor."""
+        """What *user* can send as a second factor, such as `code`. Empty if there is no factor."""
         ...
 
     async def names_of(self, db: AsyncSession, user: User) -> list[str]:
@@ -34,9 +34,9 @@ class SecondFactors(Protocol):
         ...
 
     async def begin(self, db: AsyncSession, user: User, *, kind: str, remember: bool) -> tuple[str, str]:
-        """Remember a login whose password was correct. Returns its ticket and the key for its browser.
+        """Store a pending login whose password was correct. Returns its ticket and the key for its browser.
 
-        *kind*, *remember*: properties of the session that will start once the factor is given.
+        *kind*, *remember*: properties of the session that will start once the factor is provided.
         """
         ...
 

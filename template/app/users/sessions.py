@@ -1,21 +1,22 @@
 """Issue, find, rotate and revoke sessions. No other module does this. This module knows nothing about HTTP.
 
-A session is alive while its user is active, it is not revoked, its `password_version` equals the user's, and
-neither of two limits has been reached: the idle limit since it was last seen, and the absolute limit since it
-started. Setting a new password therefore ends every session in the same statement.
+A session is alive while its user is active, it has not been revoked, its `password_version` matches the
+user's, and it has reached neither of two limits: the idle limit, counted from when it was last seen, and the
+absolute limit, counted from when it started. The statement that sets a new password therefore ends every
+session.
 
 The client holds `id.secret`:
 
     secret = base64url(32 random bytes + 16 bytes of checksum)    (stored: only the SHA-256 of the 32 bytes)
 
-The checksum is an HMAC that proves that the token was issued here. It distinguishes a guess from a stolen
-token that is reused. Refreshing derives the next secret from the current one, so two browser tabs that
-refresh at the same time get the same new token:
+The checksum is an HMAC that proves that the token was issued here. It distinguishes a guessed token from a
+stolen one that is being reused. Refreshing derives the next secret from the current one, so two browser tabs
+that refresh at the same time get the same new token:
 
     secret 1 --refresh--> secret 2 = HMAC(key, secret 1) --refresh--> secret 3
        |_ within `grace`: returns its successor           |_ later: the session ends (`SessionReused`)
 
-You may change the limits (settings); keep the rest.
+You may change the limits (in the settings), but keep the rest.
 """
 
 import base64
@@ -43,12 +44,13 @@ BEARER = "bearer"
 COOKIE = "cookie"
 
 SEEN_EVERY = timedelta(minutes=1)
-"""The precision of `last_seen_at`. Writing it on every request would cost more than the request."""
+"""The precision of `last_seen_at`. Writing it on every request would cost more than the request itself."""
 LISTED = 100
-"""Maximum length of a list of sessions. MAX_SESSIONS may be higher: "end all others" ends hidden ones too."""
+"""Maximum number of sessions in a list. MAX_SESSIONS may be higher: "end all others" also ends sessions
+that are not listed."""
 _MAX_REPLACED_TOKENS = 10
-"""Replaced refresh tokens kept per session. After this many rotations within the grace period, the current
-token is returned unchanged."""
+"""Maximum number of replaced refresh tokens kept per session. After this many rotations within the
+grace period, the current token is returned unchanged."""
 _SECRET_BYTES = 32
 _CHECKSUM_BYTES = 16
 
@@ -68,9 +70,9 @@ class SessionLimits:
     idle: timedelta = timedelta(days=14)
     absolute: timedelta = timedelta(days=90)
     not_remembered: timedelta = timedelta(days=1)
-    """The absolute limit of a session without "remember me"."""
+    """The absolute limit for a session without "remember me"."""
     grace: timedelta = timedelta(seconds=30)
-    """How long a replaced refresh token still returns its successor, so that two tabs can refresh at once."""
+    """How long a replaced refresh token still returns its successor, so two tabs can refresh in parallel."""
     recent: timedelta = timedelta(minutes=10)
     most: int = 50
     """Maximum number of sessions per account. A login beyond this ends the least recently used session."""
@@ -107,7 +109,7 @@ class Sessions:
         remember: bool = True,
         lacks_factor: bool = False,
     ) -> IssuedSession:
-        """Start a session for *user*, who has just given the password. *lacks_factor*: see `UserSession`."""
+        """Start a session for *user*, who just entered the password. *lacks_factor*: see `UserSession`."""
         now = clock.now()
         client = client_of_session(db)
         lasts = self.limits.absolute if remember else min(self.limits.not_remembered, self.limits.absolute)
@@ -134,7 +136,7 @@ class Sessions:
     async def by_id(self, db: AsyncSession, session_id: str) -> tuple[UserSession, User]:
         """The live session with this id and its user, in one query.
 
-        Both are read again, so objects that the caller already holds are refreshed.
+        Both are read from the database again, which refreshes any objects that the caller already holds.
 
         Raises:
             SessionEnded: no live session has this id.
@@ -176,7 +178,7 @@ class Sessions:
         )
 
     def is_recent(self, session: UserSession) -> bool:
-        """Whether the password was given recently (RECENT_LOGIN)."""
+        """Whether the password was entered recently (RECENT_LOGIN)."""
         return clock.now() < session.authenticated_at + self.limits.recent
 
     async def of_user(self, db: AsyncSession, user: User, *, limit: int | None = None) -> list[UserSession]:
@@ -188,7 +190,7 @@ class Sessions:
         """The `LISTED` most recently used sessions of *user*. *current* is always included if it is one of
         *user*'s sessions."""
         found = await self.of_user(db, user, limit=LISTED)
-        # `last_seen_at` may be a minute old, so others may be listed before the session in use.
+        # `last_seen_at` may be out of date by a minute, so other sessions may precede the current one.
         if current.user_id == user.id and all(each.id != current.id for each in found):
             found[LISTED - 1 :] = [current]
         return found
@@ -202,7 +204,7 @@ class Sessions:
         return select(func.count()).select_from(UserSession).where(*self._alive(user)).scalar_subquery()
 
     def _alive(self, user: User) -> tuple[ColumnElement[bool], ...]:
-        """The conditions of `is_alive`, for queries."""
+        """The conditions that `is_alive` checks, for queries."""
         now = clock.now()
         return (
             UserSession.user_id == user.id,
@@ -215,7 +217,7 @@ class Sessions:
     # Keeping
 
     def is_due(self, session: UserSession) -> bool:
-        """Whether `last_seen_at` needs an update."""
+        """Whether it is time to update `last_seen_at`."""
         return clock.now() - session.last_seen_at >= SEEN_EVERY
 
     async def seen(self, db: AsyncSession, session: UserSession) -> None:
@@ -226,11 +228,11 @@ class Sessions:
         set_committed_value(session, "last_seen_at", now)
 
     async def rotate(self, db: AsyncSession, token: str) -> IssuedSession:
-        """Replace a refresh token. Simultaneous uses replace it once and all get the same successor.
+        """Replace a refresh token. Simultaneous calls replace it only once and all get the same successor.
 
         Raises:
             SessionEnded: *token* is not a refresh token of a live session.
-            SessionReused: *token* was replaced longer ago than the grace period. The caller must end the
+            SessionReused: *token* was replaced, and its grace period has passed. The caller must end the
             session.
         """
         session_id, secret = self._parts(token)
@@ -283,7 +285,7 @@ class Sessions:
         Raises:
             SessionEnded: the session has ended in the meantime.
         """
-        # Lock the account before its sessions. Deletion does the same, and the opposite order could deadlock.
+        # Lock the account before its sessions, as deletion does: the opposite order could deadlock.
         held = select(User.id).where(User.id == user.id).with_for_update(read=True, key_share=True)
         if await db.scalar(held) is None or not await self.revoke(db, session):
             raise SessionEnded
@@ -298,7 +300,7 @@ class Sessions:
         await _read_again(db, session)
 
     async def lift(self, db: AsyncSession, session: UserSession) -> None:
-        """Remove the restriction from *session*: its user has set up a second factor."""
+        """Lift the restriction on *session*, because its user has set up a second factor."""
         await _change(db, session, lacks_factor=False)
         await _read_again(db, session)
 
@@ -350,12 +352,12 @@ class Sessions:
         return len(ended.all())
 
     async def remove_expired(self, db: AsyncSession) -> int:
-        """Delete a batch of the sessions that are past their limits. Returns the number deleted.
+        """Delete a batch of sessions that are past their limits. Returns the number deleted.
 
-        A revoked session is kept for just as long, so that reuse of its tokens is recognized.
+        A revoked session is kept just as long, so that reuse of its tokens is detected.
         """
         now, deleted = clock.now(), 0
-        # One limit after the other, because each column has its own index.
+        # Check one limit at a time, because each column has its own index.
         for column, limit in (
             (UserSession.expires_at, now),
             (UserSession.last_seen_at, now - self.limits.idle),
@@ -366,7 +368,7 @@ class Sessions:
     # Secrets
 
     def resealed(self, token: str) -> str | None:
-        """*token* with a checksum from SECRET_KEY, if its current checksum is from an earlier secret."""
+        """*token* with a checksum made with SECRET_KEY, or None if it already has one."""
         current = self._token(*self._parts(token))
         return None if hmac.compare_digest(token.encode(), current.encode()) else current
 
@@ -386,7 +388,7 @@ class Sessions:
         return session_id, secret
 
     def _next_secrets(self, secret: bytes) -> list[bytes]:
-        """The successor of *secret*, and the successors that earlier keys would have made.
+        """The successor of *secret*, and the successors that earlier keys would have produced.
 
         The successor is derived from *secret*, so that a second request gets the same one.
         """
@@ -407,7 +409,7 @@ class Sessions:
             for each in successors:
                 if hmac.compare_digest(_hash(each), session.secret_hash):
                     return each
-            # Without keys from earlier secrets, there is only one successor.
+            # If there are no keys from earlier secrets, there is only one successor.
             secret = next((each for each in successors if _hash(each) in times), successors[0])
         raise SessionReused(session, user)
 

@@ -15,7 +15,7 @@ from app.web.database_errors import is_unavailable, lacks_migration
 logger = logging.getLogger("app.users")
 
 CLEANING = 600.0
-"""Seconds between clean-ups of expired sessions, invitations and events."""
+"""Seconds between cleanups of expired sessions, invitations and events."""
 DELETING = 60.0
 """Seconds between checks for accounts whose deletion grace period has passed."""
 

@@ -1,9 +1,9 @@
-"""Signed tokens: mailed links and access tokens.
+"""Signed tokens: those in e-mailed links, and access tokens.
 
 Each purpose has its own key (`app/keys.py`) and its own audience, so a token works only for its
-purpose. Mailed links have short tokens (`mail_tokens.py`). Access tokens are JWTs made by hawkapi-auth. Their
-`sid` identifies the session, which is looked up on each request. You may change the lifetimes (settings) and
-add claims, but keep the checks.
+purpose. E-mailed links have short tokens (`mail_tokens.py`). Access tokens are JWTs created by hawkapi-auth.
+Their `sid` identifies the session, which is looked up on each request. You may change the lifetimes (in the
+settings) and add claims, but keep the checks.
 """
 
 import time
@@ -25,7 +25,7 @@ INVITATION_TYPE = "invitation"
 ACCESS_TYPE = "access"
 
 MAX_KNOWN = 4096
-"""Maximum number of verified access tokens kept in memory, half a kilobyte each."""
+"""Maximum number of verified access tokens kept in memory, at half a kilobyte each."""
 MIN_SECRET_LENGTH = 32
 """Minimum length of a secret, in characters (RFC 7518, section 3.2)."""
 
@@ -38,7 +38,7 @@ class UserTokenConfig:
     fallbacks: Sequence[str] = field(default=(), repr=False, kw_only=True)
     """Earlier secrets, whose tokens are still accepted."""
     algorithm: str = "HS256"
-    """The signature algorithm of access tokens."""
+    """The signature algorithm for access tokens."""
     verify_ttl_seconds: int = 60 * 60
     reset_ttl_seconds: int = 60 * 60
     email_change_ttl_seconds: int = 60 * 60
@@ -68,18 +68,18 @@ class UserTokens:
         self._invitation = self._mail_tokens(INVITATION_TYPE, config.invitation_ttl_seconds)
         keys = self.keys_for(ACCESS_TYPE).keys
         self._access, *self._older = [self._issuer(ACCESS_TYPE, each) for each in keys]
-        # Access tokens with a verified signature. A client sends the same token for minutes, and verifying it
-        # takes longer than the query for its session. That query still runs every time.
+        # Access tokens whose signature has been verified. A client sends the same token for minutes, and
+        # verifying it takes longer than the query for its session, which still runs every time.
         self._known: dict[str, tuple[str, str, int]] = {}
 
     # Address verification
 
     def issue_verify(self, user_id: str, *, password_version: int = 0, email: str | None = None) -> str:
-        """A token that verifies *email*, the address that it is mailed to."""
+        """A token that verifies *email*, the address that it is sent to."""
         return self._verify.issue(user_id, password_version=password_version, email=email)
 
     def peek_email_token_sub(self, token: str) -> str:
-        """The user id of a token with a valid signature, type and lifetime. `pv` is NOT checked.
+        """The user id in a token with a valid signature, type and lifetime. Nothing else is checked.
 
         Load the user with it, then call `verify_email_token`.
         """
@@ -88,13 +88,13 @@ class UserTokens:
     def verify_email_token(
         self, token: str, *, expected_password_version: int = 0, expected_email: str | None = None
     ) -> str:
-        """The user id of a fully valid token. Raises `TokenError` otherwise."""
+        """The user id in a fully valid token. Raises `TokenError` otherwise."""
         return self._verify.verify(token, password_version=expected_password_version, email=expected_email)
 
     # Password reset
 
     def issue_reset(self, user_id: str, *, password_version: int = 0, email: str | None = None) -> str:
-        """A token, mailed to *email*, that sets a new password. It works once."""
+        """A token that sets a new password. It is sent to *email* and works once."""
         return self._reset.issue(user_id, password_version=password_version, email=email)
 
     def peek_reset_token_sub(self, token: str) -> str:
@@ -110,7 +110,7 @@ class UserTokens:
     # Change of address
 
     def issue_email_change(self, user_id: str, *, password_version: int, email: str) -> str:
-        """A token that changes the account's address to *email*, which it is mailed to."""
+        """A token that changes the account's address to *email*. It is sent to that address."""
         return self._email_change.issue(user_id, password_version=password_version, email=email)
 
     def peek_email_change_token_sub(self, token: str) -> str:
@@ -128,7 +128,7 @@ class UserTokens:
     # Invitations
 
     def issue_invitation(self, invitation_id: str, *, email: str) -> str:
-        """A token that creates an account for *email*, which it is mailed to."""
+        """A token that creates an account for *email*. It is sent to that address."""
         return self._invitation.issue(invitation_id, email=email)
 
     def peek_invitation_token_sub(self, token: str) -> str:
@@ -197,7 +197,7 @@ class UserTokens:
 def _checked(issuer: TokenIssuer, token: str) -> dict[str, Any]:
     """The claims of a token with a valid signature, type, audience and lifetime.
 
-    hawkapi-auth accepts tokens without `exp`, `iat` and `sub`. Ours always have them, as well as `sid`.
+    hawkapi-auth accepts tokens without `exp`, `iat` or `sub`. Ours always have these and `sid`.
     """
     claims = issuer.verify_access(token)
     required = {"exp": int, "iat": int, "sub": str, "sid": str}

@@ -1,4 +1,4 @@
-"""The HTTP tools that routes use. Template-owned: updates bring fixes for HawkAPI's bugs."""
+"""The HTTP tools that routes use. Template-owned: updates deliver fixes for HawkAPI's bugs."""
 
 from app.web import docs, health
 from app.web.cookies import delete_cookie, set_cookie

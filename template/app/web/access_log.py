@@ -1,7 +1,7 @@
 """Logs one line per request (logger `app.access`) and gives each request an id.
 
 A line never contains a query string, a token or a header. All log lines of a request carry its id. Responses
-include it as `X-Request-ID`, so that users can quote it when they report an error.
+include it as `X-Request-ID` so that users can quote it when they report an error.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ logger = logging.getLogger("app.access")
 GONE = 499
 """Logged, never sent: the client disconnected before the response started (nginx uses the same status)."""
 _MAX_PART = 36
-"""The length of a UUID, in characters. A longer path segment may be a token in a mistyped URL."""
+"""The length of a UUID in characters. A longer path segment may be a token in a mistyped URL."""
 _MAX_PATH = 1024
 _HIDDEN = "..."
 _EXCHANGE = "app.exchange"
@@ -45,7 +45,7 @@ class Exchange:
 
 
 def note_user(request: Request, user_id: str) -> None:
-    """Add the user to the log line of *request*."""
+    """Add the user to the log line for *request*."""
     if (exchange := request.scope.get(_EXCHANGE)) is not None:
         exchange.user_id = user_id
 
@@ -56,13 +56,13 @@ def is_of_user(scope: Scope) -> bool:
 
 
 def hide(scope: Scope, part: str) -> None:
-    """Hide *part* of the path in the log line of the request."""
+    """Hide *part* of the path in the request's log line."""
     if (exchange := scope.get(_EXCHANGE)) is not None:
         exchange.hidden = part
 
 
 def leave_out(request: Request) -> None:
-    """Do not log *request*. For requests that a page repeats constantly."""
+    """Do not log *request*. This is for requests that a page repeats constantly."""
     if (exchange := request.scope.get(_EXCHANGE)) is not None:
         exchange.is_written = True
 

@@ -14,7 +14,7 @@ MAX_USER_AGENT = 512
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Both fields are empty if unknown, for example on the command line."""
+    """The client of a request. A field is empty if it is unknown, for example on the command line."""
 
     ip_address: str = ""
     user_agent: str = ""
@@ -64,7 +64,7 @@ def _trusted(scope: Scope) -> list[IPv4Network | IPv6Network]:
 
 
 def _address(peer: str, forwarded: str, trusted: list[IPv4Network | IPv6Network]) -> str:
-    """Each proxy appends the address of its client, so read the list from the end.
+    """The client's address. Each proxy appends the address of its client, so read the list from the end.
 
     The first address that is not a trusted proxy is the client. The entries before it may be forged.
     """

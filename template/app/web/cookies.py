@@ -1,4 +1,4 @@
-"""Set and read cookies. HawkAPI's responses keep headers in a dict, so they can have only one Set-Cookie.
+"""Set and read cookies. HawkAPI's responses store headers in a dict, so they can have only one Set-Cookie.
 
     set_cookie(request, "theme", "dark", max_age=86400)
 
@@ -57,8 +57,8 @@ def delete_cookie(request: Request, name: str, *, path: str = "/", secure: bool 
 def read_cookies(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """The cookies in an ASGI scope's *headers*. If a name occurs twice, the first cookie wins.
 
-    Names are compared byte for byte, without surrounding spaces and tabs (RFC 6265, section 5.2). HawkAPI
-    0.2.0 also strips the bytes 0x85 and 0xA0 and takes the last cookie. Any host of the domain could then set
+    Names are compared byte for byte, ignoring surrounding spaces and tabs (RFC 6265, section 5.2). HawkAPI
+    0.2.0 also strips the bytes 0x85 and 0xA0 and uses the last cookie. Any host in the domain could then set
     `\\xa0__Host-session` for all hosts and replace the session (CWE-20; RFC 6265bis, section 4.1.3.2).
 
     Hooks of a HawkAPI middleware get HawkAPI's own request: use this function there.

@@ -24,9 +24,9 @@ def require_same_origin(request: Request) -> None:
     or from a front end that CORS_ORIGINS lists, on another host of the same site.
 
     Browsers indicate this in `Sec-Fetch-Site`, which pages cannot change. Older browsers send only `Origin`,
-    which is compared with BASE_URL. A request with neither header is rejected: clients other than browsers
-    that use the cookie must send `Origin`. Only a browser knows which hosts belong to one site (the public
-    suffix list), so a front end's request needs `Sec-Fetch-Site: same-site`. A request from another site is
+    which is compared with BASE_URL. A request with neither header is rejected: non-browser clients that use
+    the cookie must send `Origin`. Only a browser knows which hosts belong to the same site (the public suffix
+    list), so a front end's request must have `Sec-Fetch-Site: same-site`. A request from another site is
     rejected even if CORS_ORIGINS lists the site.
 
     Raises:

@@ -21,12 +21,12 @@ MIGRATIONS_ARE_PENDING = (
 
 _UNDEFINED_TABLE, _UNDEFINED_COLUMN, _UNIQUE_VIOLATION = "42P01", "42703", "23505"
 _ALREADY_THERE = {"42P07", "42701", "42710"}
-"""SQLSTATEs (appendix A of PostgreSQL's documentation)."""
+"""SQLSTATE codes (appendix A of PostgreSQL's documentation)."""
 _QUIET_SECONDS = 600
 """Seconds before the same missing table or column is logged again."""
 
 _OUTAGE_ENDS = 60.0
-"""Seconds without a failed request after which the next failure counts as a new outage."""
+"""After this many seconds without a failed request, the next failure counts as a new outage."""
 _last_failure: float | None = None
 
 
@@ -60,7 +60,7 @@ def begins_outage(error: BaseException) -> bool:
     """Whether *error* starts a database outage. Only such an error is logged with a traceback."""
     global _last_failure
     if lacks_migration(error):
-        # SQLite calls this an operational error too, but waiting does not help.
+        # SQLite reports this as an operational error too, but waiting does not help.
         return True
     now, before = monotonic(), _last_failure
     _last_failure = now
@@ -68,7 +68,7 @@ def begins_outage(error: BaseException) -> bool:
 
 
 def names_of(error: BaseException) -> str:
-    """The classes of *error* and of its cause. Unlike the message, they contain nothing private."""
+    """The classes of *error* and its cause. Unlike the message, they contain nothing private."""
     cause: object = getattr(error, "orig", None)
     return " from ".join(type(each).__name__ for each in (error, cause) if each is not None)
 
@@ -99,7 +99,7 @@ def log_missing_migration(logger: logging.Logger, error: BaseException) -> bool:
     """
     if not lacks_migration(error):
         return False
-    # asyncpg's adapter puts the class before the message.
+    # asyncpg's adapter puts the class name before the message.
     message = str(getattr(error, "orig", error)).rpartition("'>: ")[2]
     _log_once(logger, message, int(monotonic()) // _QUIET_SECONDS)
     return True

@@ -23,8 +23,8 @@ router = Router()
 LIMIT = 5.0
 """Time limit for each check, in seconds."""
 DEGRADED = "degraded"
-"""The detail that a failed check returns if this process should still get requests, because another process
-would not serve them better."""
+"""The detail that a failed check returns if this process should still receive requests because no other
+process would serve them better."""
 
 
 class Result(IntEnum):
@@ -62,7 +62,7 @@ async def readyz(request: Request) -> JSONResponse:
     """Whether everything that requests depend on is available. Add checks with
     `@app.readiness_check("name")`."""
     checks = request.scope["app"].readiness_checks
-    # Run all checks at once, so that several that hang take no longer than one.
+    # Run all checks concurrently, so that several that hang take no longer than one.
     results = await asyncio.gather(*(_result_of(name, check) for name, check in checks.items()))
     worst = max(results, default=Result.GOOD)
     body = Readiness(

@@ -69,7 +69,7 @@ class HtmlPages:
 
     def _use_inline_style(self, css: str) -> None:
         digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-        # Markup: an escaped style would not match the digest in the policy.
+        # Markup, because an escaped style would not match the digest in the policy.
         self._globals["style"] = Markup(css)  # noqa: S704  # nosec B704
         self._sources = f"style-src 'sha256-{digest}'"
 
@@ -92,12 +92,12 @@ class HtmlPages:
     ) -> Response:
         """The page *template* with *values*, in the language of the request.
 
-        *cache*: render the page once for all visitors with the same values. Use it only if the template
-        depends on nothing else, such as the time. It has no effect for logged-in visitors.
+        *cache*: render the page once for all visitors with the same values. Use it only if the template does
+        not depend on anything else, such as the time. It has no effect for logged-in visitors.
 
         A page's URL may contain a token, so the page is not stored (`no-store`). It may load only what its
-        layout needs, and send forms only to this site (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds the
-        headers that every response has.
+        layout needs, and submit forms only to this site (ASVS 3.4.3, 14.3.2). `app/web/middleware.py` adds
+        the headers that every response has.
         """
         language = i18n.current_language()
         context: dict[str, Any] = {"language": language, "problem": ""}
@@ -124,7 +124,7 @@ class HtmlPages:
         try:
             key = template, msgspec.json.encode(context)
         except TypeError:
-            # A value is not plain data, such as the user, so the page cannot be cached.
+            # A value, such as the user, is not plain data, so the page cannot be cached.
             return self._render(template, context)
         document = self._cache.get(key)
         if document is None:

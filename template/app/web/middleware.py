@@ -2,13 +2,13 @@
 
 From the outermost to the innermost, with the reason for each position:
 
-1. `log_requests`: sees every request, even a rejected one, and gives it an id.
-2. `respond_to_head`: turns HEAD into GET, so that the inner layers need not handle it.
+1. `log_requests`: sees every request, even rejected ones, and assigns each an id.
+2. `respond_to_head`: turns HEAD into GET, so the inner layers do not need to handle HEAD.
 3. `well_formed` and 4. `security_headers`: apply to every response, no matter which layer sends it.
 5. `choose_language`: all layers below respond in the language of the request.
-6. `errors_as_pages`: shows every error below it to browsers as a page.
+6. `errors_as_pages`: shows browsers the errors from all layers below as pages.
 7. `check_host`: a request for a host name that is not served gets only an error, without CORS headers.
-8. CORS: outside the layers that send errors, so that a front end can read the errors.
+8. CORS: outside the layers that send errors, so a front end can read the errors.
 9. `limit_size` and 10. `limit_time`: before any work is done for the request.
 11. `App`: turns exceptions into responses, then runs your middleware, then the route.
 
@@ -41,7 +41,7 @@ from app.web.problems import PROBLEM_JSON, database_unavailable, problem_respons
 logger = logging.getLogger("app.web")
 
 MAX_URL_LENGTH = 8192
-"""Maximum length of path and query together, in bytes. RFC 9110, section 4.1, recommends at least 8000."""
+"""Maximum length of path and query combined, in bytes. RFC 9110, section 4.1, recommends at least 8000."""
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     # URLs can contain tokens, so other sites must not learn them.
@@ -65,7 +65,7 @@ _ABOUT_A_BODY = frozenset({b"content-type", b"content-length"})
 
 
 def build_stack(app: Application, settings: Settings | None) -> Application:
-    """Wrap *app* in the middleware. Without *settings*, add only the layers that need none."""
+    """Wrap *app* in the middleware. If *settings* is None, add only the layers that do not need settings."""
     if settings is not None:
         app = limit_time(app, body=settings.body_timeout, response=settings.request_timeout)
         app = limit_size(app, headers=settings.max_header_size)
@@ -85,11 +85,11 @@ def build_stack(app: Application, settings: Settings | None) -> Application:
 
 
 def allow_cookies(app: Application, origins: frozenset[bytes]) -> Application:
-    """Let pages of *origins* that are on the same site send cookies and read the response.
+    """Let pages from *origins* on the same site send cookies and read the response.
 
-    The browser determines which sites are the same (Sec-Fetch-Site). Pages of other sites in CORS_ORIGINS
-    must send access tokens instead. A preflight has no cookie, and not every browser sends Sec-Fetch-Site
-    with it.
+    The browser determines which origins are on the same site (Sec-Fetch-Site). Pages on other sites in
+    CORS_ORIGINS must send access tokens instead. A preflight request has no cookie, and not every browser
+    sends Sec-Fetch-Site with it.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -145,7 +145,7 @@ def _without_body(send: Any) -> Any:
             await send(message)
             return
         if complete:
-            # A stream that was cut off still sends one final message. Drop it.
+            # A stream that has been cut off still sends one final message. Drop it.
             return
         complete = True
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -162,7 +162,7 @@ def well_formed(app: Application) -> Application:
     has no body and no header that describes one (RFC 9110, sections 8.6 and 15.3.5). Caches do not store JSON
     unless the handler allows it, because it may be personal data or tokens (RFC 6749, section 5.1; ASVS
     14.3.2). The same applies to every response to a logged-in user. A response that sets a cookie is never
-    stored: a cache would give the cookie to others (CVE-2025-48947).
+    stored: a cache would give the cookie to other users (CVE-2025-48947).
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -231,7 +231,7 @@ def security_headers(app: Application, transport: bytes) -> Application:
 def choose_language(app: Application) -> Application:
     """Translate into the language in the `language` cookie, or else in Accept-Language (`app/i18n`).
 
-    For a logged-in user, the language that the user has set replaces it (`app/users/dependencies.py`).
+    For a logged-in user, the language that the user has set takes precedence (`app/users/dependencies.py`).
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -256,7 +256,7 @@ def _language_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 def errors_as_pages(app: Application) -> Application:
     """Show problem details as a page to clients that accept HTML and not JSON, as browsers do.
 
-    `App.error_page` builds the page. The status and headers such as Retry-After stay the same.
+    `App.error_page` builds the page. The status and headers such as Retry-After do not change.
     """
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
@@ -317,7 +317,7 @@ def _with_error_page(scope: Any, receive: Any, send: Any) -> Any:
 def check_host(app: Application, allowed: Iterable[str]) -> Application:
     """Respond with 400 unless the host is one of *allowed* (ALLOWED_HOSTS). An empty list allows any host.
 
-    X-Forwarded-Host is never read. Links are built from BASE_URL, so this is a second line of defence against
+    X-Forwarded-Host is never read. Links are built from BASE_URL, so this is a second line of defense against
     attacks on caches and browsers (DNS rebinding).
 
     A request may also name a host in its target (`GET http://name/ HTTP/1.1`, `:authority` of HTTP/2). That
@@ -330,7 +330,7 @@ def check_host(app: Application, allowed: Iterable[str]) -> Application:
 
     def refusal(hosts: list[bytes]) -> str:
         if len(hosts) > 1:
-            # A proxy may use a different one than this application does (RFC 9112, section 3.2).
+            # A proxy may use a different one from this application (RFC 9112, section 3.2).
             return N_("The request contains more than one host.")
         if not names or (hosts and (hosts[0] in as_sent or host_name(hosts[0].decode("latin-1")) in names)):
             return ""
@@ -361,7 +361,7 @@ def host_name(host: str) -> str:
 
 
 def limit_size(app: Application, *, headers: int) -> Application:
-    """Respond with 414 or 431 if the URL or the headers are too large, before anything else is done.
+    """Before doing anything else, respond with 414 or 431 if the URL or the headers are too large.
 
     *headers*: the maximum size of all names and values together, in bytes (MAX_HEADER_SIZE). MAX_BODY_SIZE is
     checked when the body is read.
@@ -386,8 +386,8 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
     """Limit the time for the body and the time until the response starts.
 
     Respond with 408 if the body takes longer than *body* seconds (BODY_TIMEOUT), and with 504 if everything
-    else takes longer than *response* seconds (REQUEST_TIMEOUT), or with 503 if the database caused
-    that. Only one clock runs at a time: the body's while the client sends the body, otherwise the
+    else takes longer than *response* seconds (REQUEST_TIMEOUT), or with 503 if the database was the
+    cause. Only one clock runs at a time: the body's while the client sends the body, otherwise the
     response's. A response that has started, such as a stream, is not limited.
 
     A request that runs out of time is cancelled. Its transaction is rolled back and its connection returns to
@@ -403,7 +403,7 @@ def limit_time(app: Application, *, body: float, response: float) -> Application
             if clock.response_began or not clock.limit.expired():
                 raise
             if clock.is_receiving:
-                # Otherwise the server would read the rest of the body as the next request.
+                # Otherwise, the server would interpret the rest of the body as the next request.
                 headers = {"Connection": "close"} if scope.get("http_version", "1.1") < "2" else {}
                 sentence = _("The body took longer than {seconds} s to arrive.")
                 allowed = f"{clock.body_limit:g}"

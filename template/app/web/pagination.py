@@ -6,7 +6,7 @@
         return await paginate(db, mine, page, by=[Thing.created_at.desc()], show=public)
 
 A page starts after the last row of the previous page (keyset pagination). So the thousandth page costs as
-much as the first, and adding or deleting rows in the meantime does not make other rows repeat or go missing.
+much as the first, and other rows are neither repeated nor skipped if rows are added or deleted meanwhile.
 The table needs an index on the columns of the query's condition, the columns in `by` and the primary key, in
 that order:
 
@@ -32,7 +32,7 @@ from app.web.problems import Problem, invalid
 
 PURPOSE = "cursor"
 _MAX_LENGTH = 255
-"""Maximum length of a text column to sort by. The cursor contains the text, and a URL is limited to 8 KB."""
+"""Maximum length of a text column to sort by. The cursor contains the text, and URLs are limited to 8 KB."""
 
 
 class Page[T](msgspec.Struct):
@@ -115,7 +115,7 @@ def _order(rows: Select[Any], by: Sequence[Any]) -> tuple[list[ColumnElement[Any
         column = getattr(entity, mapper.get_property_by_column(key).key).__clause_element__()
         if str(column) not in names:
             columns.append(column)
-            # Use the direction of the column before it, so that an index can be read in one direction.
+            # Use the direction of the preceding column, so that an index can be read in one direction.
             descending.append(bool(descending) and descending[-1])
     return columns, descending
 

@@ -1,8 +1,8 @@
 """Every error response of this application: RFC 9457 problem details, never a parser's own message.
 
 Raise `Problem` (or the framework's `HTTPException`) from anywhere below a route. `problem_for` turns
-all other exceptions into responses. Every response has a `code`, which programs can rely on: texts may
-change, codes do not. The texts are in the language of the user or of the request (`app/i18n`).
+all other exceptions into responses. Every response has a `code`, which programs can rely on: messages may
+change, codes do not. The messages are in the language of the user or the request (`app/i18n`).
 """
 
 import logging
@@ -44,7 +44,7 @@ _DEFAULT_CODES = {
 
 
 def default_code(status: int) -> str:
-    """The code of an error that has none of its own: usually the name of its status, such as `conflict`."""
+    """The code for an error without its own code: usually the name of its status, such as `conflict`."""
     return _DEFAULT_CODES.get(status) or HTTPStatus(status).name.lower()
 
 
@@ -143,7 +143,7 @@ def problem_for(error: Exception) -> Response:
         case HTTPException():
             return problem_response(error.status_code, str(error.detail), headers=error.headers)
         case RequestValidationError():
-            # Errors from `field_errors.py` have a code. The framework's own have none.
+            # Errors from `field_errors.py` have a code. The framework's own errors do not.
             errors = [
                 FieldError(each.field, each.message, getattr(each, "code", "invalid"))
                 for each in error.errors
@@ -221,7 +221,7 @@ _SCHEMA = {"$ref": "#/components/schemas/ProblemDetails"}
 
 
 def describe(status: int, codes: Mapping[str, str]) -> dict[str, Any]:
-    """The OpenAPI response object for an error response. *codes*: when each code is sent, keyed by code.
+    """The OpenAPI response object for an error response. *codes*: maps each code to when it is sent.
 
     The status's default code is always listed, because hooks and middleware may also raise a `Problem`.
     """

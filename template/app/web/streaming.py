@@ -1,4 +1,4 @@
-"""A response that is sent in parts, so that it is never held in memory as a whole. Template-owned."""
+"""A response that is sent in parts, so it is never entirely in memory. Template-owned."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -8,12 +8,12 @@ from typing import Any
 class JSONStream:
     """A JSON document in parts.
 
-    The request's session is closed before the first part is sent, so *parts* opens its own. It must not hold
-    a session while the client reads a part.
+    The request's session is closed before the first part is sent, so *parts* must open its own. It must not
+    hold a session while the client reads a part.
 
-    An error before the first part becomes a response. A later error cuts off the connection, so that the
-    client does not mistake part of the document for the whole. HawkAPI's `StreamingResponse` would end the
-    response as if it were complete.
+    An error before the first part becomes an error response. A later error cuts off the connection, so that
+    the client does not mistake part of the document for the whole. HawkAPI's `StreamingResponse` would end
+    the response as if it were complete.
     """
 
     def __init__(self, parts: AsyncGenerator[bytes], headers: Mapping[str, str] | None = None) -> None:

@@ -104,7 +104,7 @@ async def change_user(
 async def send_password_reset(
     admin: RecentAdministrator, request: Request, user_id: str, users: Users, db: Db
 ) -> Response:
-    """Mail the owner a link. The page does not show the link."""
+    """E-mail the owner a link. The page does not show the link."""
     user = await users.require(db, user_id)
     try:
         await users.send_password_reset(db, user)
@@ -138,7 +138,7 @@ async def end_session(
 async def deletion_page(
     admin: RecentAdministrator, request: Request, user_id: str, users: Users, db: Db
 ) -> Response:
-    """Ask whether the account should really be deleted."""
+    """Ask for confirmation before the account is deleted."""
     return html_page(request, "admin/delete_user.html", account=managed(await users.require(db, user_id)))
 
 

@@ -1,6 +1,6 @@
 """Log in and out, and confirm the password.
 
-If the account has a second factor, a page of the feature that set `UserManager.second_factors` comes next.
+If the account has a second factor, the next page is from the feature that set `UserManager.second_factors`.
 """
 
 from typing import Annotated

@@ -29,6 +29,6 @@ async def forgotten_password_page(visitor: Visitor, request: Request) -> Respons
 async def request_password_reset(
     visitor: Visitor, request: Request, form: Annotated[EmailForm, FromForm()], users: Users, db: Db
 ) -> Response:
-    """Mail the link. The response is the same whether or not the account exists."""
+    """E-mail the link. The response is the same whether or not the account exists."""
     await users.request_password_reset(db, email=form.email)
     return redirect(request, "/login", message="check_mail")

@@ -1,4 +1,4 @@
-"""The profile page, where users change the columns that you added. Without any fields, there is no page.
+"""The profile page, where users change the columns that you added. It does not exist until you add a field.
 
 Add a field to `ProfileUpdate` (`app/users/schemas.py`), `ProfileForm` (`app/pages/forms.py`) and
 `templates/profile.html`.

@@ -54,7 +54,7 @@ async def verification_request_page(visitor: Visitor, request: Request) -> Respo
 async def request_verification(
     visitor: Visitor, request: Request, form: Annotated[EmailForm, FromForm()], users: Users, db: Db
 ) -> Response:
-    """Mail the link. The response is the same whether or not the account exists."""
+    """E-mail the link. The response is the same whether or not the account exists."""
     await users.request_verify(db, email=form.email)
     if visitor is not None:
         return redirect(request, "/account", message="link_sent")

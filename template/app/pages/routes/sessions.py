@@ -34,7 +34,7 @@ class ActivityQuery(msgspec.Struct):
 async def sessions_page(login: SignedIn, request: Request, users: Users, db: Db) -> Response:
     found = await users.sessions.listed(db, login.user, current=login.session)
     sessions = [public_session(row, login.session) for row in found]
-    # This device comes first.
+    # List the current session first.
     sessions.sort(key=lambda session: not session.is_current)
     return html_page(request, "sessions.html", sessions=sessions, has_more=len(sessions) >= LISTED)
 

@@ -1,4 +1,4 @@
-// Shows new mails in the mailbox. The element with `data-newest` is replaced when another mail is the newest.
+// Shows new e-mails in the mailbox. Replaces the element with `data-newest` when the newest e-mail changes.
 async function lookForMail() {
   const shown = document.querySelector("[data-newest]");
   if (document.hidden || !shown) return;
@@ -10,5 +10,5 @@ async function lookForMail() {
   else document.querySelector("#mails").replaceWith(fresh.querySelector("#mails"));
 }
 
-// While the application restarts, requests fail. The next look is in two seconds.
+// Requests fail while the application restarts. The next check is two seconds later.
 setInterval(() => lookForMail().catch(() => {}), 2000);

@@ -1,5 +1,5 @@
-// Forms with `data-passkey` ask the browser for a passkey before they are sent. It is `get` for a passkey that
-// exists, or `create` for a new one. `data-options` is the path that asks, and the field `credential` gets the
+// Forms with `data-passkey` ask the browser for a passkey before they are submitted: an existing one (`get`) or a
+// new one (`create`). `data-options` is the path that returns the options, and the field `credential` receives the
 // response. With `data-autofill`, browsers also offer passkeys in a field with `autocomplete="webauthn"`.
 
 const LASTS = 4 * 60 * 1000; // A challenge lasts five minutes.
@@ -22,7 +22,7 @@ async function respond(form, mediation) {
     form.dataset.passkey === "create"
       ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options), signal })
       : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options), mediation, signal });
-  // Not `form.elements.credential`: a button may have this id, for links to what is wrong.
+  // Not `form.elements.credential`: a button may have this id, so that error messages can link to it.
   form.querySelector("input[name=credential]").value = JSON.stringify(credential);
   const remember = form.querySelector("input[name=remember]");
   if (remember && document.querySelector("input[type=checkbox][name=remember]:checked")) remember.value = "yes";
@@ -36,7 +36,7 @@ function show(form, sentence) {
 }
 
 function explain(form, error) {
-  // The person cancelled, or another request took over.
+  // The user cancelled, or another request took over.
   if (["NotAllowedError", "AbortError"].includes(error.name)) return;
   if (error.name === "InvalidStateError") show(form, form.dataset.known);
   else if (error instanceof DOMException) show(form, form.dataset.failed);

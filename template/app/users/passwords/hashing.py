@@ -1,7 +1,7 @@
 """Password hashing that does not block the event loop and has a bounded queue. Template-owned.
 
-Argon2id with hawkapi-auth's parameters (64 MiB, 3 passes, 4 lanes; RFC 9106): about 80 ms and 64 MiB per
-hash. The rules for passwords are in `policy.py`.
+Uses Argon2id with hawkapi-auth's parameters (64 MiB, 3 passes, 4 lanes; RFC 9106). A hash takes about 80 ms
+and 64 MiB. The rules for passwords are in `policy.py`.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from app.users.exceptions import HashingBusy
 DUMMY_HASH = (
     "$argon2id$v=19$m=65536,t=3,p=4$yTVKs6DTGKvBgW1BUrAmZg$i1G/DjG3tL0pcxVwg4itOODnNCLK77mod/B3Wj1LGQU"
 )
-"""The hash of an unknown password, with hawkapi-auth's parameters. It is verified if the user does not exist,
-so that known and unknown addresses cost the same."""
+"""The hash of an unknown password, with hawkapi-auth's parameters. If the user does not exist, passwords are
+checked against it, so that known and unknown addresses cost the same."""
 
 
 class PasswordHasher:
-    """Hashes in *threads* threads. Raises `HashingBusy` when *queue* more callers are already waiting."""
+    """Hashes in *threads* threads. Raises `HashingBusy` if *queue* further callers are already waiting."""
 
     def __init__(self, *, threads: int, queue: int) -> None:
         self._pool = ThreadPoolExecutor(threads, "password")
@@ -39,7 +39,7 @@ class PasswordHasher:
         return await self._run(lambda: hash_password(password))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Whether *password* has the hash *hashed*. For None, does the same work and returns False."""
+        """Whether *password* matches *hashed*. If that is None, does the same work and returns False."""
         matches = await self._run(lambda: verify_password(password, hashed or DUMMY_HASH))
         return matches and hashed is not None
 

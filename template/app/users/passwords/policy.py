@@ -2,9 +2,9 @@
 
 PASSWORD_MIN_LENGTH (`app/settings.py`) sets the minimum length.
 
-A password must not consist of the following words (ASVS 6.1.2, 6.2.11): APP_NAME, the owner's e-mail address,
-its local part, its domain without the last label, and the owner's names (`NAME_COLUMNS`). All but the e-mail
-address are also split into single words.
+A password must not consist mainly of these words (ASVS 6.1.2, 6.2.11): APP_NAME, the owner's e-mail address,
+its local part, its domain without the last label, and the owner's names (`NAME_COLUMNS`). All of these
+except the e-mail address are also split into individual words.
 """
 
 import asyncio
@@ -42,13 +42,13 @@ NAME_COLUMNS = (
 def check_password(
     password: str, *, min_length: int = 12, common: Container[str] = (), words: Iterable[str] = ()
 ) -> None:
-    """Check the rules for a new password: its length in characters, but not its composition (ASVS 6.2.1,
-    6.2.5).
+    """Check the rules for a new password. They limit its length in characters, but not its composition (ASVS
+    6.2.1, 6.2.5).
 
     It must not be one of *common* (casefolded; ASVS 6.2.4), even with digits and symbols added at the end or
-    in place of letters. It also must not be little more than *words*: without them, in any case and spelling,
-    at least `MIN_OWN_LENGTH` letters and digits must remain, and not only digits. This last rule does not
-    apply to a password that contains none of the words.
+    in place of letters. It also must not be little more than *words*: when they are removed, in any case and
+    spelling, at least `MIN_OWN_LENGTH` letters and digits must remain, not all of them digits. This last
+    rule does not apply to a password that contains none of the words.
 
     Raises:
         InvalidPassword: with a message for the user.
@@ -138,7 +138,7 @@ class PasswordPolicy:
     _common: Container[str] | None = field(default=None, init=False, repr=False)
 
     async def check(self, password: str, *, min_length: int, words: Iterable[str] = ()) -> None:
-        """Check everything. This may wait for a server: do not call it inside a transaction.
+        """Check everything. This may wait for a server, so do not call it inside a transaction.
 
         Raises:
             InvalidPassword: with a message for the user.

@@ -1,9 +1,9 @@
 """Check whether a new password is known from a data breach, without sending the password to the server.
 
 The server speaks the range protocol of Have I Been Pwned (https://haveibeenpwned.com/API/v3#PwnedPasswords):
-it receives the first 5 of the 40 hex digits of a SHA-1 and returns the rest of every hash with this prefix.
+it receives the first 5 of 40 hex digits of a SHA-1 hash and returns the rest of every hash with this prefix.
 PASSWORD_BREACH_URL turns the check on (ASVS 6.2.12). If anything fails, the password passes: setting a new
-password matters more than this check, and the other rules have already passed.
+password matters more than this check, and the password has already passed the other rules.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ class UnusableAnswer(Exception):
 
 
 class BreachCheck:
-    """Queries the server that serves the ranges under *url*. Gives up after *timeout* seconds.
+    """Queries the range server at *url*. Gives up after *timeout* seconds.
 
-    It uses the proxy in HTTPS_PROXY, often the only way to reach the internet.
+    It uses the proxy in HTTPS_PROXY, which is often the only way to reach the internet.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class BreachCheck:
         self._url = httpx.URL(url.rstrip("/") + "/")
         self._timeout = timeout
         self._client = httpx.AsyncClient(
-            # Padding hides from an observer which range was requested. Compression is off: a small response
-            # could decompress into a very large one.
+            # Padding hides from an observer which range was requested. Compression is off, because a small
+            # response could decompress into a very large one.
             headers={"Add-Padding": "true", "Accept-Encoding": "identity"},
             # A cookie would let the server link our requests.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),

@@ -10,8 +10,8 @@ _TABLES = (str.maketrans(_LETTERS | {"1": "i"}), str.maketrans(_LETTERS | {"1": 
 
 
 def readings(text: str) -> list[str]:
-    """*text* as it is, and with digits and symbols replaced by the letters they stand for. The length stays
-    the same."""
+    """*text* as is, and with digits and symbols replaced by the letters they stand for. The length does not
+    change."""
     return [text, *(text.translate(table) for table in _TABLES)]
 
 
@@ -27,7 +27,7 @@ def spellings(password: str) -> Iterator[str]:
     """The words that *password* (casefolded) may be a variant of: all of it, and the part before its tail.
 
     A digit may belong to the word or to the tail: `pr1nce55` is princess, `prince55` is prince. A password
-    without letters is a number, and only trailing symbols are removed.
+    without letters counts as a number, so only its trailing symbols are removed.
     """
     yield password
     beginning = stem(password)

@@ -110,8 +110,8 @@ async def change_password(
 ) -> PasswordChanged:
     """Change your password
 
-    Every other session ends and every mailed link stops working. This session continues with new tokens or a
-    new cookie.
+    Every other session ends and every e-mailed link stops working. This session continues with new tokens or
+    a new cookie.
     """
     issued = await users.change_password(
         db,
@@ -141,7 +141,7 @@ async def request_email_change(
 ) -> Accepted:
     """Request a change of e-mail address
 
-    A link is mailed to the new address. Nothing changes until the link is used. A notice is mailed to the
+    A link is e-mailed to the new address. Nothing changes until the link is used. A notice is e-mailed to the
     current address.
     """
     await users.request_email_change(db, user, new_email=body.new_email)
@@ -150,7 +150,7 @@ async def request_email_change(
 
 @router.get("/email-change/{token}", include_in_schema=False)
 async def email_change_page(request: Request, token: str, users: Users) -> Response:
-    """The page that the mailed link opens. Opening it changes nothing, because mail scanners open every
+    """The page that the e-mailed link opens. Opening it changes nothing, because mail scanners open every
     link."""
     users.tokens.peek_email_change_token_sub(token)
     return link_pages.email_change_form(request)
@@ -165,7 +165,7 @@ async def change_email(
     db: Db,
     body: Annotated[ChangeEmail, FromForm()] = ChangeEmail(),  # noqa: B008 - never changed
 ) -> PublicUser | Response:
-    """Confirm a new e-mail address with the mailed token
+    """Confirm a new e-mail address with the e-mailed token
 
     Send the token while logged in as the owner, or together with the account's password.
     """

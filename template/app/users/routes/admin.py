@@ -122,7 +122,7 @@ async def invite(
 ) -> PublicInvitation:
     """Invite a person to create an account
 
-    The mailed link works once, for INVITATION_TTL seconds. The link of an earlier invitation stops working.
+    The e-mailed link works once and expires after INVITATION_TTL seconds. Any earlier link stops working.
     """
     return public_invitation(await users.invite(db, email=body.email, invited_by=admin.id))
 
@@ -216,7 +216,7 @@ async def end_sessions_of(admin: Superuser, recent: RecentLogin, user_id: str, u
 async def send_password_reset(
     admin: Superuser, recent: RecentLogin, user_id: str, users: Users, db: Db
 ) -> Accepted:
-    """Mail an account a link to set a new password"""
+    """E-mail the owner of an account a link to set a new password"""
     user = await users.require(db, user_id)
     await users.send_password_reset(db, user)
     return Accepted()

@@ -93,7 +93,7 @@ def install_error_handlers(app: App) -> None:
 
     @app.exception_handler(WrongPassword)
     async def wrong_password(request: Request, error: WrongPassword) -> Response:
-        # Not 401: the session is still valid, and a client would discard it.
+        # Not 401: the session is still valid, but a client would discard it.
         if sent_by_form(request):
             return link_pages.password_again(request, str(error))
         return _invalid(error, error.code)
@@ -143,7 +143,7 @@ def install_error_handlers(app: App) -> None:
     @app.exception_handler(TokenError)
     async def dead_link(request: Request, error: TokenError) -> Response:
         if request.method == "POST":
-            # Only POST is recorded: mail scanners and people may open the same link many times.
+            # Only POST requests are recorded: mail scanners and people may open the same link many times.
             await note_refusal(request, resolve_user_manager(app), "link_refused", "link")
         if sent_by_form(request) or request.method == "GET":
             return link_pages.dead_link(request)

@@ -61,7 +61,7 @@ async def request_verify(
 
 @router.get("/verify/{token}", include_in_schema=False)
 async def verify_page(request: Request, login: OptionalLogin, token: str, users: Users, db: Db) -> Response:
-    """The page that the mailed link opens. Opening it changes nothing, because mail scanners open every
+    """The page that the e-mailed link opens. Opening it changes nothing, because mail scanners open every
     link."""
     user = await users.check_verify_token(db, token=token)
     is_known = users.is_known_browser(device_cookie(request), user)
@@ -78,11 +78,11 @@ async def verify(
     db: Db,
     body: Annotated[VerifyEmail, FromForm()] = VerifyEmail(),  # noqa: B008 - never changed
 ) -> PublicUser | Response:
-    """Verify the e-mail address that the token was mailed to
+    """Verify the e-mail address that the token was sent to
 
     Send the token from the browser that created the account, while logged in as its owner, or with its
     password. Otherwise another person may have created the account, so the password stops working, every
-    session ends and a link to set a new password is mailed.
+    session ends and a link to set a new password is e-mailed.
     """
     token = token_of(request, body.token)
     try:
@@ -123,7 +123,8 @@ async def request_password_reset(
 
 @router.get("/password-reset/{token}", include_in_schema=False)
 async def password_reset_link(request: Request, token: str, users: Users) -> Response:
-    """The mailed link. It moves the token into a cookie and redirects to the page; see `verify_page`."""
+    """The e-mailed link leads here. Moves the token into a cookie and redirects to the form. Opening it
+    changes nothing; see `verify_page`."""
     users.tokens.peek_reset_token_sub(token)
     return move_token_to_cookie(request, token)
 
@@ -162,7 +163,7 @@ async def reset_password(
 
 @router.get("/invitation/{token}", include_in_schema=False)
 async def invitation_link(request: Request, token: str, users: Users, db: Db) -> Response:
-    """The mailed link; see `password_reset_link`."""
+    """The e-mailed link leads here; see `password_reset_link`."""
     await users.invitations.of_token(db, token)
     return move_token_to_cookie(request, token)
 
@@ -181,7 +182,7 @@ async def accept_invitation(
 ) -> PublicUser | Response:
     """Accept an invitation and create the account
 
-    The e-mail address counts as verified, because the link was mailed to it.
+    The e-mail address counts as verified, because the link was sent to it.
     """
     told = msgspec.structs.asdict(body) | {"token": token_of(request, body.token)}
     try:

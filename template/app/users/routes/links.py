@@ -1,4 +1,4 @@
-"""The routes behind mailed links: one handler takes the token from the path, the body or a cookie.
+"""The routes behind e-mailed links: one handler takes the token from the path, the body or a cookie.
 
 The links in e-mails have the token in the path. A front end sends it in the body, which keeps it out of logs
 and the browser history. The pages that set a password move it from the path into a cookie, for the same
@@ -21,7 +21,7 @@ from app.web.framework.application import services_of_request
 from app.web.framework.parameters import sent_by_form
 
 _LIFETIME = 3600
-"""Seconds that a user has to fill in the form. The mailed link still works after that."""
+"""How many seconds a user has to fill in the form. The e-mailed link still works after that."""
 
 
 def mailed_link[Handler: Callable[..., Any]](
@@ -60,7 +60,7 @@ def token_of(request: Request, in_body: str | None) -> str:
 
 
 def move_token_to_cookie(request: Request, token: str) -> Response:
-    """Redirect to the address without the token, and keep the token in a cookie for an hour.
+    """Redirect to the URL without the token, and keep the token in a cookie for an hour.
 
     This keeps the token out of the browser history and off shared screens.
     """
@@ -91,7 +91,7 @@ def link_kind(request: Request) -> str:
 
 
 def _name(request: Request) -> str:
-    """Each kind of link has its own cookie, so that two can be open at once."""
+    """Each kind of link has its own cookie, so two kinds can be open at the same time."""
     return f"__Host-{link_kind(request)}" if _is_secure(request) else link_kind(request)
 
 

@@ -1,4 +1,4 @@
-"""Create an account. Each REGISTRATION mode has its own router, so that the OpenAPI document is exact."""
+"""Create an account. Each REGISTRATION mode has its own router, so the OpenAPI document is accurate."""
 
 import msgspec
 from hawkapi import Request
@@ -24,7 +24,7 @@ routers: dict[Mode, Router] = {mode: Router(tags=["users"]) for mode in ("open",
 async def register(request: Request, body: Registration, users: Users, db: Db) -> PublicUser:
     """Create an account
 
-    A link to verify the e-mail address is mailed, unless that address has received too many e-mails recently.
+    A verification link is e-mailed to the address, unless the address has received too many e-mails recently.
     """
     user = await users.create(db, **msgspec.structs.asdict(body))
     remember_browser(request, users, user)

@@ -113,7 +113,7 @@ class App(HawkAPI):
                     self._methods_of.setdefault(route.path.rstrip("/"), set()).update(route.methods)
 
     def openapi(self, api_version: str | None = None) -> dict[str, Any]:
-        """The OpenAPI 3.1 document for one version of the API, or for all versions."""
+        """The OpenAPI 3.1 document for one API version, or for all versions."""
         endpoints = [
             each for each in self.endpoints if api_version is None or each.route.version == api_version
         ]
@@ -138,8 +138,8 @@ class App(HawkAPI):
     def exception_handler(
         self, exc_class: type[Exception]
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Register a handler for an exception class. If several match, the one for the most specific class
-        runs."""
+        """Register a handler for an exception class. If several match, the one for the most specific class is
+        used."""
 
         def register(handler: Callable[..., Any]) -> Callable[..., Any]:
             self._handlers_for[exc_class] = handler
@@ -185,7 +185,7 @@ class App(HawkAPI):
         response_model: type[Any] | None = None,
         **options: Any,
     ) -> Any:
-        # HawkAPI 0.2.0 knows only two of its own response classes and fails on streams and files.
+        # HawkAPI 0.2.0 recognizes only two of its own response classes and fails on streams and files.
         if is_response(result):
             return result
         return super()._build_response(result, status_code, response_model, **options)
@@ -232,7 +232,7 @@ class App(HawkAPI):
             await super().__call__(scope, receive, send)
         except Exception as error:
             if response_has_begun(scope):
-                # Makes the server close the connection. Otherwise, the client would consider the response
+                # Make the server close the connection. Otherwise, the client would consider the response
                 # complete.
                 logger.exception("an error occurred after the response had started")
                 raise
@@ -261,12 +261,12 @@ class App(HawkAPI):
         return problem_response(404, NOTHING_HERE)
 
     def _static_methods(self, path: str) -> Set[str]:
-        """The methods of the routes whose path has no parameters and is exactly this one."""
+        """The methods of the routes with exactly this path, without parameters."""
         return self._methods_of.get(path.removesuffix("/"), frozenset())
 
     def _wait_for_requests_first(self) -> None:
         # Hooks run in reverse order. HawkAPI registers its wait for running requests first, so the wait would
-        # run last, after the database is closed.
+        # come last, after the database has been closed.
         hooks = self._hooks.shutdown_hooks
         hooks.remove(self._wait_for_in_flight)
         hooks.append(self._wait_for_in_flight)

@@ -8,8 +8,8 @@ The framework routes the request and sends the response. In between, the endpoin
 that comes first can reject the request before its body is read.
 2. A dependency runs once per request. A dependency with a `yield` finishes before the response is sent. If
 the response is an error (400 or higher, raised or returned), the dependency gets an exception at its `yield`,
-so that a transaction rolls back. An error raised while a dependency finishes becomes the response and is
-never swallowed.
+so transactions roll back. An error raised while a dependency finishes becomes the response and is never
+swallowed.
 3. Every exception becomes problem details (`app/web/problems.py`).
 
 Handlers that HawkAPI 0.2.0 would run incorrectly are rejected when they are registered: `handler_checks.py`.
@@ -157,8 +157,8 @@ class Endpoint:
         return found
 
     def needs(self) -> list[str]:
-        """What the guards require of a request (`needs`), without requirements that others imply. A function
-        in `dependencies=[...]` without this mark is listed by its name."""
+        """What the guards require of a request (`needs`), excluding requirements that others imply. A
+        function in `dependencies=[...]` without this mark is listed by name."""
         found: list[str] = []
         implied: set[str] = set()
 
@@ -182,7 +182,7 @@ class Endpoint:
         """Resolve the dependencies, call the handler, build the response and finish the dependencies.
 
         Exceptions from the handler propagate."""
-        # Guards identify the route by its pattern, because one path can be written in many ways.
+        # Guards identify the route by its pattern, because the same path can be written in many ways.
         request.scope["route"] = self.route
         response: Any = None
         failure: BaseException | None = None
@@ -232,7 +232,7 @@ class Endpoint:
 
 
 class _ErrorResponse(Exception):
-    """Carries a returned error response through the dependencies, so that they roll back."""
+    """Carries a returned error response through the dependencies so that they roll back."""
 
     def __init__(self, response: Any) -> None:
         self.response = response
@@ -302,7 +302,7 @@ def wrap_route(route: Route, respond: Callable[[Request, Exception], Any]) -> En
         except Exception as error:
             return await respond(request, error)
 
-    # Route is frozen and already in the router's tree, so change it in place.
+    # The route is frozen and already in the router's tree, so change it in place.
     for name, value in {
         "handler": handle,
         "dependencies": (),
@@ -427,6 +427,6 @@ def is_response(value: Any) -> bool:
 
 
 def _as_model(result: object, model: Any) -> Any:
-    """*result* with exactly the fields of *model*, even if it or a nested value is a row or a subclass."""
+    """*result* with exactly *model*'s fields, even if it or a nested value is a row or a subclass."""
     filled = msgspec.convert(result, model, from_attributes=True)
     return msgspec.convert(msgspec.to_builtins(filled), model)

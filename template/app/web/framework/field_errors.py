@@ -19,7 +19,7 @@ from app.web.problems import FieldError
 _MAX_ERRORS = 50
 _MAX_ITEMS = 1000
 _MAX_DEPTH = 6
-"""Limits on the work that one request can cause. Beyond them, only msgspec's first error is reported."""
+"""Limits the work that one request can cause. Beyond the limits, only msgspec's first error is reported."""
 
 
 _SENTENCES = [

@@ -1,4 +1,4 @@
-"""Rejects handlers that HawkAPI 0.2.0 would run incorrectly, when they are registered."""
+"""At registration, rejects handlers that HawkAPI 0.2.0 would run incorrectly."""
 
 import inspect
 from collections.abc import Callable, Set
@@ -12,7 +12,7 @@ from hawkapi.validation.constraints import ParamMarker
 
 
 class RouteError(TypeError):
-    """A handler cannot work as written. Raised when it is registered."""
+    """A handler cannot work as written. Raised when the handler is registered."""
 
 
 def check_response(route: Route, response_type: Any, where: str) -> None:
@@ -55,7 +55,7 @@ def _hints_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def check_dependency(plan: DepCallablePlan, where: str) -> None:
-    """Reject parameters other than `request` and dependencies: HawkAPI does not fill them."""
+    """Reject parameters other than `request` and dependencies, because HawkAPI does not fill them."""
     function = plan.callable
     name = getattr(function, "__qualname__", repr(function))
     # The parameters of a callable object, such as HawkAPI's HTTPBearer(), are those of its __call__.
@@ -75,7 +75,7 @@ def check_dependency(plan: DepCallablePlan, where: str) -> None:
 
 @lru_cache(1024)
 def _unfilled(function: Callable[..., Any], filled: Set[str]) -> str:
-    """The first parameter of *function* that gets no value. Empty if there is none."""
+    """The name of the first parameter of *function* that gets no value, or an empty string."""
     hints = _hints_of(function)
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name in filled or parameter.name == "self":

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, built from the `Endpoint`s that handle requests, so it always matches them.
 
-HawkAPI's own document gets most schemas wrong and lacks error responses, defaults and the security schemes of
-dependencies. Handlers use `@responds({409: "..."})` to declare what cannot be derived. A dependency that
+HawkAPI's own document gets most schemas wrong and lacks error responses, defaults and dependencies' security
+schemes. Handlers use `@responds({409: "..."})` to declare what cannot be derived. A dependency that
 authenticates is marked with `@secured_by(...)`.
 """
 

@@ -8,7 +8,7 @@ from hawkapi.security.base import SecurityScheme
 from app.web.problems import default_code
 
 type Errors = dict[int, dict[str, str]]
-"""The codes and when each is sent, keyed by status."""
+"""For each status, the error codes and when each one is sent."""
 
 
 def responds[F: Callable[..., Any]](
@@ -56,7 +56,7 @@ def secured_by[F: Callable[..., Any]](
 
 
 def needs[F: Callable[..., Any]](what: str) -> Callable[[F], F]:
-    """Mark a guard with *what* it needs, such as `a paid bill`. `app routes` shows it unless it is empty."""
+    """Mark a guard with *what* it requires, such as `a paid bill`, which `app routes` shows unless empty."""
 
     def mark(function: F) -> F:
         function.__dict__["needs"] = what

@@ -1,8 +1,8 @@
-"""The JSON Schemas of the OpenAPI document, so that clients generated from the document have the right types.
+"""The JSON Schemas in the OpenAPI document, which give clients generated from the document the right types.
 
 Generators disagree about `default`: openapi-typescript makes a field with a default required, although a
-request may omit it. So no field has this keyword, and defaults are in the descriptions. In responses, every
-field that is always present is required.
+request may omit it. So no field has this keyword, and the descriptions state the defaults. In responses,
+every field that is always present is required.
 """
 
 import json
@@ -61,9 +61,9 @@ def _reachable(schemas: list[dict[str, Any]], components: dict[str, Any]) -> set
 
 
 def _sparse(types: list[Any]) -> list[type[msgspec.Struct]]:
-    """The Structs in *types* whose responses omit fields with their default value."""
+    """The Structs in *types* that omit fields with default values from responses."""
     found = [each.cls for each in _structs_in(msgspec.inspect.multi_type_info(types), set())]
-    # The class of a generic Struct is inside its alias: `Page` in `Page[PublicNote]`.
+    # A generic Struct's class is inside its alias: `Page` in `Page[PublicNote]`.
     return [
         each for each in dict.fromkeys(found) if (get_origin(each) or each).__struct_config__.omit_defaults
     ]

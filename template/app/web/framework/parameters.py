@@ -22,7 +22,7 @@ from app.web.problems import NOTHING_HERE, Problem, invalid
 
 type Reader = Callable[[Request], Awaitable[Any]]
 
-# PostgreSQL cannot store U+0000 in text. SQLite could, but U+0000 is rejected there too, so that both behave
+# PostgreSQL cannot store U+0000 in text. SQLite can, but U+0000 is also rejected there, so that both behave
 # the same.
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _FORM = "application/x-www-form-urlencoded"
@@ -60,7 +60,7 @@ def body_reader(annotation: Any, default: Any = REQUIRED) -> Reader:
             try:
                 return decoder.decode(content)
             except msgspec.ValidationError as error:
-                # msgspec stops at the first invalid field. What follows may not even be JSON.
+                # msgspec stops at the first invalid field. What comes after it may not even be JSON.
                 raise _invalid(msgspec.json.decode(content), annotation, error, "body", strict=True) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Problem(400, "The body is not valid JSON.", code="malformed_json") from None

@@ -38,7 +38,7 @@ from app.web.problems import Problem, invalid
 
 MULTIPART = "multipart/form-data"
 _IN_MEMORY = 1024 * 1024
-"""Maximum size of a file in memory, in bytes. A larger file is on disk, and a thread reads and writes it."""
+"""The maximum size of a file in memory, in bytes. Larger files are on disk and are accessed in a thread."""
 _MAX_PARTS = 200
 _MAX_NAME = 255
 
@@ -54,12 +54,12 @@ class Upload:
         self.filename = filename
         self.content_type = content_type
         self.size = 0
-        """In bytes."""
+        """The size in bytes."""
         self.file = SpooledTemporaryFile[bytes](max_size=_IN_MEMORY)
         """A file object for libraries. Use it in a thread: `await asyncio.to_thread(resize, it.file)`."""
 
     async def read(self) -> bytes:
-        """The whole content, in memory."""
+        """Read the whole content into memory."""
         return await _in_thread(self._read)
 
     async def save(self, path: Path) -> None:
@@ -106,7 +106,7 @@ class FromMultipart:
     """Marks a body that is a form with files: `Annotated[NewPicture, FromMultipart(max_size=10_000_000)]`."""
 
     max_size: int
-    """Maximum bytes in the whole form, instead of MAX_BODY_SIZE, which still limits the text fields."""
+    """Maximum size of the whole form in bytes, instead of MAX_BODY_SIZE, which still limits text fields."""
     seconds: float | None = None
     """Seconds to wait for the whole form. None means BODY_TIMEOUT."""
 
@@ -185,7 +185,7 @@ class MultipartReader:
         """Returns the object that receives the part's content, or None to ignore the part."""
         name = segment.name or ""
         field = self._fields.get(name)
-        # If no file was chosen, a browser sends a file without a name.
+        # If no file has been chosen, browsers send a file without a name.
         if field is None or segment.filename == "":
             return None
         if segment.filename is None:

@@ -6,7 +6,7 @@ const followScheme = () => document.documentElement.classList.toggle("dark-mode"
 followScheme();
 dark.addEventListener("change", followScheme);
 
-// What Swagger UI lacks for screen readers: a link must not be inside a button, and every control must have a name.
+// Fixes Swagger UI for screen readers: a link must not be inside a button, and every control must have a name.
 const accessible = () => ({
   wrapComponents: {
     DeepLink: (_, { React }) => ({ text }) => React.createElement("span", null, text),
@@ -27,6 +27,6 @@ SwaggerUIBundle({
   deepLinking: true,
   displayRequestDuration: true,
   tryItOutEnabled: true,
-  // The schemas are shown with the operations; the list of all of them comes last, closed.
+  // The schemas are shown with the operations; the list of all schemas comes last and starts out collapsed.
   defaultModelsExpandDepth: 0,
 });

@@ -1,7 +1,7 @@
 """Fixtures for every test: one application on one real database, emptied after each test.
 
-SQLite in a temporary folder, or the PostgreSQL server that TEST_DATABASE_URL names (a separate database is
-created there and dropped). One event loop serves the whole run; tests are plain `async def`.
+The database is SQLite in a temporary folder, or a temporary database on the PostgreSQL server named by
+TEST_DATABASE_URL. One event loop serves the whole run; tests are plain `async def`.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from tests.log_guard import watching
 # isort: split
 
 PROJECT = Path(__file__).parent.parent
-# Tests must not depend on environment variables of the shell or the CI machine.
+# Tests must not depend on environment variables set in the shell or on the CI machine.
 for field in Settings.model_fields:
     os.environ.pop(field.upper(), None)
 
@@ -79,13 +79,13 @@ REAL_HASHING = {name: getattr(hashing, name) for name in ("hash_password", "need
 
 @pytest.fixture(scope="session")
 def password_hash() -> str:
-    """The password hash of the users that `make_user` creates, cheap to verify."""
+    """The password hash of users created by `make_user`, cheap to verify."""
     return QUICK_HASH
 
 
 @pytest.fixture(autouse=True)
 def quick_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 at minimal cost. Tests about hashing itself use `real_hashing`."""
+    """Argon2 at minimal cost. Tests of hashing itself use `real_hashing`."""
     monkeypatch.setattr(hashing, "hash_password", _quick.hash)
     monkeypatch.setattr(hashing, "needs_rehash", _quick.check_needs_rehash)
     monkeypatch.setattr(hashing, "DUMMY_HASH", QUICK_HASH)
@@ -107,7 +107,7 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     url = make_url(server).set(drivername="postgresql+asyncpg", database=f"test_{uuid4().hex[:12]}")
     _run_on_server(server, f'CREATE DATABASE "{url.database}"')
-    # This data need not survive a server crash, and waiting for the disk slows every commit down.
+    # This data does not need to survive a server crash, and waiting for the disk slows down every commit.
     _run_on_server(server, f'ALTER DATABASE "{url.database}" SET synchronous_commit = off')
     yield url.render_as_string(hide_password=False)
     _run_on_server(server, f'DROP DATABASE "{url.database}" WITH (FORCE)')
@@ -131,7 +131,7 @@ def settings(database_url: str) -> Settings:
 
 
 def make_settings(**values: object) -> Settings:
-    """Settings with *values*, whatever the environment variables are."""
+    """Settings with *values*, regardless of environment variables."""
     defaults: dict[str, object] = {
         "environment": "test",
         "secret_key": SecretStr(sha256(b"the secret of the tests").hexdigest()),
@@ -141,7 +141,7 @@ def make_settings(**values: object) -> Settings:
         "database_pool_size": 8,
         # Tests of production settings run against the same servers.
         "plaintext_hosts": _hosts_of_servers(),
-        # Most tests log in with an unverified address, whatever the project's default is.
+        # Most tests log in with an unverified address, regardless of the project's default.
         "login_requires_verification": values.get("registration") == "private",
     }
     return Settings(_env_file=None, **(defaults | values))  # type: ignore[call-arg]
@@ -232,7 +232,7 @@ type Login = Callable[[User], dict[str, str]]
 
 @pytest.fixture
 def login(manager: UserManager, database_url: str) -> Login:
-    """`headers=login(user)`: the headers of a logged-in user's request. Each call starts a session."""
+    """`headers=login(user)`: request headers for a logged-in user. Each call starts a session."""
 
     async def begin(user: User) -> str:
         engine = create_async_engine(database_url, poolclass=NullPool)
@@ -242,7 +242,7 @@ def login(manager: UserManager, database_url: str) -> Login:
         return manager.tokens.issue_access(user.id, session_id=issued.session.id)
 
     def headers(user: User) -> dict[str, str]:
-        # A separate event loop, so that tests need not await this.
+        # In a separate event loop, so tests do not have to await this.
         with ThreadPoolExecutor(1) as thread:
             token = thread.submit(asyncio.run, begin(user)).result()
         return {"Authorization": f"Bearer {token}"}

@@ -62,8 +62,8 @@ def lines_with(secrets: Iterable[str], lines: Iterable[str]) -> list[str]:
     """The *lines* that contain one of *secrets*."""
     lines = list(lines)
     text = "\n".join(lines)
-    # There are thousands of tokens. A token without spaces can only be part of a word that is at least as
-    # long, and there are few such words.
+    # Searching all the text for thousands of tokens would be slow. A token without spaces can only be part
+    # of a word that is at least as long, and there are few of those.
     words = "\n".join({word for word in text.split() if len(word) >= _LONG})
     leaked = {
         secret

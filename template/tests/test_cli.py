@@ -98,7 +98,7 @@ def set_environment(patch: pytest.MonkeyPatch, database: Path) -> None:
 
 
 def refusal(result: Result) -> str:
-    """The error message that the command ended with."""
+    """The command's error message."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
@@ -149,7 +149,7 @@ type Feature = Callable[[str, str], None]
 
 @pytest.fixture
 def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feature]:
-    """`feature("billing", BILLING)`: a package `app/billing` whose `commands.py` has this text."""
+    """`feature("billing", BILLING)`: a package `app/billing` whose `commands.py` contains this text."""
     packages = tmp_path / "packages"
     monkeypatch.setattr("app.__path__", [str(PROJECT / "app"), str(packages)])
 
@@ -291,7 +291,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
             CliRunner().invoke(
                 cli, ["users", "create", address, "--password-stdin", *options], input=PASSWORD
             )
-    # The engine is closed, so that no journal is left beside the copied file.
+    # The connection is closed, so no journal is left beside the copied file.
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM audit_events")
         connection.execute("DELETE FROM mail_outbox")

@@ -47,7 +47,7 @@ def tables(url: str) -> set[str]:
 
 @pytest.fixture
 def empty_database(database_url: str, tmp_path: Path) -> Iterator[str]:
-    """The URL of a new, empty database on the same server type as the other tests."""
+    """The URL of a new, empty database of the kind that the other tests use."""
     if database_url.startswith("sqlite"):
         yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
         return
@@ -112,7 +112,7 @@ def branches_of(scripts: ScriptDirectory, revision: str) -> set[str]:
 
 
 def merges_of_branches(scripts: ScriptDirectory) -> Iterator[str]:
-    """Instructions for every revision that merges branches, as `alembic merge heads` creates."""
+    """Instructions for undoing each revision that merges branches, such as `alembic merge heads` creates."""
     for script in scripts.walk_revisions():
         if script.is_merge_point and len(script.branch_labels) > 1:
             parents = [each for each in script.down_revision if "app" in branches_of(scripts, each)]
@@ -133,7 +133,7 @@ def heads_by_branch(scripts: ScriptDirectory) -> dict[str, list[str]]:
 
 
 def several_heads(heads: dict[str, list[str]]) -> Iterator[str]:
-    """Instructions for every branch with several heads."""
+    """Instructions for every branch that has several heads."""
     for label, found in heads.items():
         if len(found) > 1:
             yield SEVERAL_HEADS.format(label=label, heads=" ".join(found))

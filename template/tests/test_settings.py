@@ -212,7 +212,7 @@ def test_production_accepts_the_longest_lifetimes(environment: SetEnvironment):
 
 
 def test_every_lifetime_has_a_maximum():
-    """`Seconds` by itself allows ten years."""
+    """`Seconds` by itself allows up to ten years."""
     lifetimes = {name for name, field in Settings.model_fields.items() if Le(3650 * DAY) in field.metadata}
 
     assert lifetimes == {*MAX_IN_PRODUCTION, "hsts_max_age"}

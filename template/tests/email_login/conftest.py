@@ -1,4 +1,4 @@
-"""Fixtures for the tests of logins with a mailed code: a frozen clock, and people with their browsers."""
+"""Fixtures for the tests of login by e-mailed code: a frozen clock, and people with their browsers."""
 
 import re
 from collections.abc import Callable
@@ -26,7 +26,7 @@ EMAIL = "ada@example.com"
 
 @pytest.fixture(autouse=True)
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """`wait(timedelta(minutes=1))`: move the frozen clock."""
+    """`wait(timedelta(minutes=1))`: advance the frozen clock."""
     now = START
 
     def forward(by: timedelta) -> None:
@@ -51,7 +51,7 @@ class Person:
         return answer.json()["request_id"]
 
     async def code(self) -> str:
-        """The code in the newest e-mail that contains a code."""
+        """The code in the newest e-mail that contains one."""
         return [code for mail in await self._outbox() for code in codes_in(mail.text_body)][-1]
 
     async def enter(self, request_id: str, code: str, kind: str = "", **body: object) -> httpx.Response:

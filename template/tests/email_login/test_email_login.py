@@ -168,7 +168,7 @@ async def test_the_oldest_of_four_requests_has_ended(ada, make_person, wait):
 
 
 async def test_requests_without_a_mail_end_none(ada, person, make_person, wait):
-    """A stranger who requests more codes than the mailbox is sent does not end the owner's request."""
+    """Requests over the mailbox's limit, which send no e-mail, do not end the owner's request."""
     for _ in range(4):
         await make_person("a stranger").ask()
         wait(MINUTE)
@@ -225,7 +225,7 @@ async def test_requests_are_deleted_with_the_account(ada, person, manager, db, n
 
 @KINDS
 async def test_a_second_factor_is_asked_for(ada, person, manager, number_of_sessions, kind):
-    """Checklist 31: a mailed code is not a second factor (ASVS 6.3.6)."""
+    """Checklist 31: an e-mailed code is not a second factor (ASVS 6.3.6)."""
     manager.second_factors = OneFactor(has_one=True)
 
     answer = await person.log_in(kind)

@@ -1,4 +1,4 @@
-"""Attacks on logins with an e-mailed code: who has an account, guessing, other browsers, races, leaks."""
+"""Attacks on login by e-mailed code: who has an account, guessing, other browsers, races, leaks."""
 
 import asyncio
 import logging
@@ -46,7 +46,7 @@ def make_silent(make_user):
 
 
 def visible(answer):
-    """Everything in a response that a client can see, without random values."""
+    """Everything in a response that a client can see, except random values."""
     headers = {name: value for name, value in answer.headers.multi_items() if name != "x-request-id"}
     headers["set-cookie"] = re.sub(r"=[\w-]{43}\.[\w-]{43};", "=…;", headers.get("set-cookie", ""))
     return answer.status_code, re.sub(r"[\w-]{43}", "…", answer.text), headers
@@ -185,7 +185,7 @@ async def test_a_code_works_once(ada, person, kind):
 async def test_eight_simultaneous_uses_begin_one_session(
     ada, person, number_of_sessions, outbox, monkeypatch, kind
 ):
-    """Checklist 26 (CVE-2026-31875, CVE-2025-67507). All of them are checked, not only five."""
+    """Checklist 26 (CVE-2026-31875, CVE-2025-67507). All eight are checked, not just five."""
     monkeypatch.setattr("app.email_login.login_codes.MAX_TRIES", 8)
     request_id = await person.ask()
     code = await person.code()
@@ -194,7 +194,7 @@ async def test_eight_simultaneous_uses_begin_one_session(
 
     assert sorted(each.status_code for each in answers) == [200] + [401] * 7
     assert await number_of_sessions() == 1
-    # None of them was wrong.
+    # None of the codes was wrong.
     assert [mail.subject for mail in await outbox() if "refused" in mail.subject] == []
 
 
@@ -231,7 +231,7 @@ async def test_the_code_of_another_account_opens_nothing(ada, make_user, make_pe
     ids=lambda columns: next(iter(columns)),
 )
 async def test_an_account_that_may_no_longer_log_in_cannot_use_the_code(ada, person, change, columns):
-    """Checklist 27: even if the account was changed without the manager."""
+    """Checklist 27: even if the change to the account bypassed the manager."""
     request_id = await person.ask()
     code = await person.code()
     await change(ada, **columns)
@@ -242,7 +242,7 @@ async def test_an_account_that_may_no_longer_log_in_cannot_use_the_code(ada, per
 
 
 async def test_a_new_address_ends_the_request(ada, person, manager, db):
-    """Checklist 27: the code was mailed to the earlier address."""
+    """Checklist 27: the code was e-mailed to the previous address."""
     request_id = await person.ask()
     code = await person.code()
     async with db.session() as session:
@@ -333,7 +333,7 @@ async def test_another_browser_cannot_use_the_code(ada, person, make_person, kin
     answers = [await each.enter(request_id, code, kind) for each in (stranger, with_a_key)]
 
     assert [each.json().get("code") for each in answers] == ["login_code_refused"] * 2
-    # They used up no attempt, so the owner can log in.
+    # They did not use up any attempts, so the owner can still log in.
     assert (await person.enter(request_id, code, kind)).status_code == 200
 
 
@@ -377,7 +377,7 @@ async def test_the_cookie_is_protected_from_scripts_sites_and_hosts(ada, person)
 
 
 async def test_no_part_of_a_request_is_a_credential(ada, person):
-    """Checklist 27: in every place that accepts a credential (CVE-2026-45690)."""
+    """Checklist 27: wherever a credential is accepted (CVE-2026-45690)."""
     request_id = await person.ask()
     cookie = person.client.cookies["__Host-login-code"]
     parts = [request_id, cookie.partition(".")[2], cookie, await person.code()]

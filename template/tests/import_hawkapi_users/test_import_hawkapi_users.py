@@ -1,4 +1,4 @@
-"""`app import-hawkapi-users` converts the table of hawkapi-users or leaves it unchanged."""
+"""`app import-hawkapi-users` either converts the hawkapi-users table or leaves it unchanged."""
 
 import asyncio
 import shutil
@@ -86,7 +86,7 @@ ACCOUNTS = [
 
 @pytest.fixture
 def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of a new database without tables. The commands use it."""
+    """The URL of a new database without tables, which the commands use."""
     name = f"test_{uuid4().hex[:12]}"
     is_sqlite = database_url.startswith("sqlite")
     file = f"sqlite+aiosqlite:///{tmp_path / 'old.db'}"
@@ -112,7 +112,7 @@ def database(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def sqlite(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A SQLite file that replaces the database, whichever database the other tests use."""
+    """A SQLite file that replaces the database, no matter which database the other tests use."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'old.db'}"
     monkeypatch.setenv("DATABASE_URL", url)
     return url
@@ -133,14 +133,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run_import(project: Path, database: str) -> Import:
-    """`run_import("--table", "accounts")`: run the command. It asks for confirmation only with *stdin*."""
+    """`run_import("--table", "accounts")`: run the command. Without *stdin*, it skips the confirmation."""
     return lambda *arguments, stdin="": CliRunner().invoke(
         cli, ["import-hawkapi-users", *([] if stdin else ["--yes"]), *arguments], input=stdin
     )
 
 
 def create(url: str, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Create *table* with *rows*, as the old application would."""
+    """Create *table* with *rows*, as the old application would have."""
 
     def run(connection: Connection) -> None:
         table.create(connection)
@@ -189,7 +189,7 @@ def revisions(url: str) -> set[str]:
 
 
 def refusal(result: Result) -> str:
-    """The error message that the command ended with."""
+    """The command's error message."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     return result.stderr
@@ -226,7 +226,7 @@ def test_accounts_are_imported_unchanged(run_import: Import, database: str, name
 
 
 def test_models_and_database_agree_after_the_import(database: str):
-    """Your own migrations run as well. The table has no accounts, because migrations must not expect any."""
+    """Your own migrations run too. The table is empty, because they must not rely on existing accounts."""
     execute(database, library_table("accounts").create)
 
     imported = CliRunner().invoke(cli, ["import-hawkapi-users", "--table", "accounts", "--yes"])
@@ -246,7 +246,7 @@ def test_keys_and_indexes_get_the_names_that_later_migrations_use(run_import: Im
     assert [(each["name"], each["column_names"]) for each in indexes if each["unique"]] == [
         ("ix_users_email", ["email"])
     ]
-    # SQLite does not name a key that was created without a name.
+    # SQLite does not assign a name to a key that was created without one.
     assert key["name"] == ("pk_users" if database.startswith("postgresql") else None)
 
 
@@ -277,7 +277,7 @@ def test_your_own_columns_are_kept_and_named(run_import: Import, database: str):
 
 
 def test_imported_times_match_in_queries(run_import: Import, database: str):
-    """SQLite stores a time as text, and the library writes a full second as 05.000000."""
+    """SQLite stores times as text, and the library writes whole seconds as 05.000000."""
     create(database, library_table("users"), ACCOUNTS)
     same_time = select(func.count()).where(User.__table__.c.created_at == ACCOUNTS[0]["created_at"])
 

@@ -29,7 +29,7 @@ PATH = "/mail/webhooks/resend"
 
 
 def signed(body: bytes, *, key: bytes = KEY, at: float | None = None) -> dict[str, str]:
-    """The headers with Resend's signature of *body*."""
+    """The headers with Resend's signature for *body*."""
     timestamp = str(int(time.time() if at is None else at))
     signature = hmac.new(key, f"evt_1.{timestamp}.".encode() + body, sha256).digest()
     value = f"v1,{base64.b64encode(signature).decode()}"

@@ -136,7 +136,7 @@ async def test_requests_for_a_marked_mailbox_look_the_same_and_cost_the_same(
 async def test_a_mailed_link_clears_the_mailbox(
     client: httpx.AsyncClient, make_user: MakeUser, app: App, report: Report, sent: Sent
 ) -> None:
-    """The e-mail with the link was sent before the bounce, so the mailbox works after all."""
+    """The link was e-mailed before the bounce, and using it proves that the mailbox works."""
     user = await make_user(EMAIL)
     await report()
 

@@ -1,4 +1,4 @@
-"""What metrics, traces and error reports contain, and what they must not contain."""
+"""What metrics, traces and error reports must and must not contain."""
 
 import json
 import logging
@@ -60,7 +60,7 @@ def write_mail(measured):
 
 
 class Sender(InMemoryBackend):
-    """Fails with *error*, if there is one."""
+    """Fails with *error*, if any."""
 
     def __init__(self, error=None):
         super().__init__()

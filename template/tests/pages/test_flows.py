@@ -35,7 +35,7 @@ async def test_a_user_registers_verifies_and_logs_in(browser, mailed_path):
 
 
 async def test_another_browser_that_verifies_must_set_a_new_password(browser, make_browser, mailed_path):
-    """Another person may have registered the address and would know the password."""
+    """Someone else may have registered the address and would then know the password."""
     await browser.post("/register", data=ADA)
     link, elsewhere = await mailed_path(), await make_browser()
 
@@ -318,7 +318,7 @@ async def test_a_scheduled_deletion_is_announced(log_in, make_user, manager):
 async def test_pages_that_require_a_recent_login_ask_for_the_password_and_return(
     log_in, make_user, manager, db
 ):
-    """Checklist 24. The form is not submitted again; its page opens."""
+    """Checklist 24. Afterwards, the form's page opens; the form is not resubmitted."""
     browser = await log_in(user := await make_user(EMAIL))
     async with db.session() as session:
         [mine] = await manager.sessions.of_user(session, user)

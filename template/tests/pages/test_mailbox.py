@@ -1,4 +1,4 @@
-"""The mailbox and the e-mail previews: what they show, to whom, and only in development."""
+"""The mailbox and the e-mail previews, which exist only in development: what they show, and to whom."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -99,7 +99,7 @@ async def test_private_registration_does_not_reveal_who_is_registered(
 
 @pytest.mark.parametrize("next", HOSTILE)
 async def test_an_unsafe_return_path_is_replaced(browser, log_in, make_user, next):
-    """Checklist 24; advisory 14 (CWE-601): in the form, after the login, and for users already logged in."""
+    """Checklist 24; advisory 14 (CWE-601): in the form, after login, and for users already logged in."""
     user = await make_user("ada@example.com")
     signed_in = await log_in(user)
 
@@ -274,7 +274,7 @@ async def test_pages_and_json_routes_share_a_limit(app, manager, log_in, make_us
 
 
 async def test_pages_and_json_routes_share_the_count_of_wrong_passwords(app, manager, browser, make_user):
-    """Checklist 9 and 10: even the correct password is rejected until the window is over."""
+    """Checklist 9 and 10: even the correct password is rejected until the window ends."""
     await make_user("ada@example.com")
     manager.limits = Limits(app.state.limiter, {"wrong_password": Limit(account="2/h")})
     await browser.post("/login", data=WRONG | {"email": "ada@example.com"})
@@ -292,7 +292,7 @@ async def test_pages_and_json_routes_share_the_count_of_wrong_passwords(app, man
     "path", ["/login", "/register", "/forgot", "/verify", "/confirm", "/account/password", "/account/email"]
 )
 async def test_every_field_is_annotated_for_password_managers(browser, log_in, make_user, path):
-    """Checklist 7: also when the form is shown again. No field truncates pasted text."""
+    """Checklist 7: even when the form is shown again. No field truncates pasted text."""
     signed_in = await log_in(await make_user("ada@example.com"))
     visitor = signed_in if path in ("/confirm",) or path.startswith("/account") else browser
 

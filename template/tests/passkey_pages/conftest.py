@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the passkey pages, on top of the page fixtures and the passkey fixtures."""
+"""Fixtures for the passkey page tests, on top of the page fixtures and the passkey fixtures."""
 
 import json
 import re

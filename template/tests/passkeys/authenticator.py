@@ -1,7 +1,7 @@
 """A software authenticator: creates passkeys and signs with them, as a phone or a security key does.
 
 It returns what `navigator.credentials` returns in a browser, as JSON. Its attributes can be changed to
-imitate other authenticators, or hostile ones.
+imitate other authenticators, including hostile ones.
 """
 
 import hashlib

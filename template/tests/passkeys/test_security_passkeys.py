@@ -279,7 +279,7 @@ async def test_a_passkey_is_added_once(client, owner, make_user, login, phone):
     ids=["origin", "longer origin", "domain", "frame", "nobody present"],
 )
 async def test_a_response_of_another_site_is_refused(client, owner, person, phone, hostile):
-    """Checklist 31. This holds in every ceremony: a passkey cannot be phished."""
+    """Checklist 31. A passkey cannot be phished, whatever the ceremony."""
     elsewhere = Authenticator(keys=phone.keys, **hostile)
     ticket = await person.ticket()
 
@@ -303,7 +303,7 @@ async def test_in_place_of_a_password_it_must_verify_its_user(client, owner, per
 
 
 async def test_one_that_never_verified_its_user_still_confirms(client, make_owner, phone, confirm):
-    """Otherwise its owner would be locked out, because the password does not confirm."""
+    """Otherwise its owner would be locked out, because the password is not accepted as confirmation."""
     key = Authenticator(flags=PRESENT)
     owner = await make_owner(key, "eve@example.com")
     options = (await client.post("/users/me/confirm/passkey/options", headers=owner.headers)).json()
@@ -389,7 +389,7 @@ async def test_another_site_cannot_log_a_browser_in(owner, person, phone):
 
 
 async def test_a_challenge_is_no_credential(owner, person):
-    """Checklist 31. In every place that accepts a credential (CVE-2026-45690)."""
+    """Checklist 31. This applies wherever a credential is accepted (CVE-2026-45690)."""
     await begin(person)
     key = person.client.cookies["__Host-passkey"]
 

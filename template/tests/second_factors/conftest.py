@@ -1,7 +1,7 @@
 """Fixtures for the tests of second factors: a frozen clock, and an account with a factor.
 
-The factor is a sample, so these tests need no real one. The tests of a real factor use `wait`, `headings`,
-`make_person` and `person`, and define their own `owner`.
+The factor is a sample, so these tests do not depend on a real one. The tests of a real factor use `wait`,
+`headings`, `make_person` and `person`, and define their own `owner`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """`wait(timedelta(minutes=6))`: move the frozen clock."""
+    """`wait(timedelta(minutes=6))`: advance the frozen clock."""
     now = START
 
     def forward(by: timedelta) -> None:

@@ -59,7 +59,7 @@ async def test_one_ticket_begins_one_session(owner, person, number_of_sessions, 
 
 
 async def test_a_ticket_is_no_credential(owner, person):
-    """Checklist 31. In every place that accepts a credential (CVE-2026-45690)."""
+    """Checklist 31. This applies wherever a credential is accepted (CVE-2026-45690)."""
     ticket = await person.ticket()
     bearer = await person.client.get("/users/me", headers={"Authorization": f"Bearer {ticket}"})
     cookie = await person.client.get("/users/me", headers={"Cookie": f"__Host-session={ticket}"})

@@ -30,7 +30,7 @@ class Owner:
     """The headers of the session that set up the app."""
 
     def code(self, steps: int = 0) -> str:
-        """The code that the app shows now, or *steps* later."""
+        """The code that the app shows now, or *steps* time steps later."""
         return self.app.at(clock.now() + steps * STEP)
 
 

@@ -67,7 +67,7 @@ async def test_the_code_that_set_the_app_up_does_not_log_in(make_owner, person, 
 
 
 async def test_a_code_that_confirmed_does_not_log_in(client, owner, person):
-    """Checklist 31. Every route that takes a code counts it as used."""
+    """Checklist 31. Every route that takes a code marks it as used."""
     code = {"code": owner.code()}
     confirmed = await client.post("/users/me/confirm/second-factor", json=code, headers=owner.headers)
 

@@ -1,4 +1,4 @@
-"""Fixtures for the users tests: mailed links, expired tokens, a second application."""
+"""Fixtures for the users tests: e-mailed links, expired tokens, a second application."""
 
 import asyncio
 import re
@@ -32,8 +32,8 @@ from tests.conftest import change_settings
 
 @pytest.fixture(autouse=True)
 def without_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The forms of mailed links get their own pages, as in an application without `app/pages`. With it, see
-    `tests/pages/test_flows.py`.
+    """The forms of e-mailed links get their own pages, as in an application without `app/pages`. Pages from
+    `app/pages` are tested in `tests/pages/test_flows.py`.
     """
     monkeypatch.setattr(link_pages, "shown_once", lambda request, message: None)  # type: ignore[misc]
 
@@ -59,7 +59,7 @@ type OpenLink = Callable[..., Awaitable[httpx.Response]]
 
 @pytest.fixture
 def open_link(client: httpx.AsyncClient) -> OpenLink:
-    """`await open_link(url)`: the page of a mailed link, after the redirect that hides its token."""
+    """`await open_link(url)`: the page of an e-mailed link, after the redirect that hides its token."""
 
     async def opened(address: str, method: str = "GET") -> httpx.Response:
         answer = await client.request(method, address)
@@ -228,7 +228,7 @@ def other_app(settings: Settings, migrated: str) -> Iterator[OtherApp]:
 
 @pytest.fixture
 async def other_client(app: App, other_app: OtherApp) -> AsyncIterator[OtherClient]:
-    """`await other_client(users_prefix="/accounts")`: a client of an application with other settings.
+    """`await other_client(users_prefix="/accounts")`: a client of an application with different settings.
 
     It uses the same database, so `outbox`, `stored` and the other fixtures see what it does.
     """
@@ -450,7 +450,7 @@ class Visit:
 
 @pytest.fixture
 def visit(begin_session: BeginSession, manager: UserManager) -> Callable[..., Awaitable[Visit]]:
-    """`headers=(await visit(user, "cookie")).headers`: headers of a new session of *user*."""
+    """`headers=(await visit(user, "cookie")).headers`: the headers of a new session of *user*."""
 
     async def begin(user: User, kind: str = "bearer") -> Visit:
         issued = await begin_session(user, kind=kind)
@@ -561,7 +561,7 @@ def email_link(
 
 
 class Refused(Exception):
-    """Raised by the hooks of these tests."""
+    """Raised by the hooks in these tests."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Hooks for changes by owners and administrators: called once, in a transaction that they can abort."""
+"""Hooks for changes by owners and administrators: each is called once, in a transaction that it can abort."""
 
 import pytest
 

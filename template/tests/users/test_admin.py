@@ -123,7 +123,7 @@ async def test_every_account_is_on_exactly_one_page(read_all, make_users, limit,
     ],
 )
 async def test_the_list_can_be_searched_by_part_of_the_address(admin, make_users, search, found):
-    """% and _ are literal characters."""
+    """% and _ are treated as literal characters."""
     await make_users("ada", "50%", "axb", "a_b", "fifty")
 
     answer = await admin.get("/users", params={"search": search})

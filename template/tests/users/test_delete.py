@@ -1,4 +1,4 @@
-"""DELETE /users/me: at once, or after DELETION_GRACE_DAYS, during which logging in cancels the deletion."""
+"""DELETE /users/me: immediately, or after DELETION_GRACE_DAYS, during which a login cancels the deletion."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -65,7 +65,7 @@ def names(events):
     return read
 
 
-# At once
+# Immediately
 
 
 @KINDS

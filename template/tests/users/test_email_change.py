@@ -31,7 +31,7 @@ def ask(client):
 
 @pytest.fixture
 def pending(manager, change):
-    """`await pending(user)`: the path of the link mailed to the new address."""
+    """`await pending(user)`: the path of the link e-mailed to the new address."""
 
     async def make(user, new_email=NEW):
         await change(user, pending_email=new_email)
@@ -274,7 +274,7 @@ async def test_only_the_new_address_logs_in_afterwards(client, make_user, pendin
 
 
 async def test_the_link_requires_a_login_or_the_password(client, make_user, pending, address):
-    """A typo may have sent it to a stranger."""
+    """A typo may have sent the link to a stranger."""
     user = await make_user()
     link = await pending(user)
 

@@ -26,7 +26,7 @@ ASKING = pytest.mark.parametrize("purpose", ["verify", "password-reset"])
 
 @pytest.fixture
 def mailer():
-    """HawkAPI's own mailer, as code written for hawkapi-users passes it."""
+    """HawkAPI's own mailer, as passed by code written for hawkapi-users."""
     return Mailer(backend=InMemoryBackend(), default_sender="Shop <shop@example.com>")
 
 
@@ -66,7 +66,7 @@ async def test_subject_sender_and_texts_name_the_application(other_client, make_
 
 @ASKING
 async def test_the_mail_states_the_configured_lifetime(other_client, make_user, outbox, purpose):
-    """The lifetime in an e-mail used to be a fixed text, whatever the setting was."""
+    """The lifetime in an e-mail used to be hard-coded, regardless of the setting."""
     await make_user("ada@example.com")
     client = await other_client(verify_ttl=2700, reset_ttl=2700)
 
@@ -99,7 +99,7 @@ def test_a_lifetime_is_written_in_words(seconds, words):
 
 @pytest.mark.parametrize(("purpose", "setting"), [("verify", "verify_url"), ("password-reset", "reset_url")])
 async def test_links_may_point_to_a_front_end(other_client, make_user, outbox, purpose, setting):
-    """example.com and its subdomains are ordinary addresses."""
+    """The link contains the token exactly where the setting has its placeholder."""
     await make_user("ada@example.com")
     client = await other_client(**{setting: "https://myexample.com/#/confirm?code={token}&x=1"})
 

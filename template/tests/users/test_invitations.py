@@ -14,7 +14,7 @@ NEW = {"password": "a brand new password"}
 
 @pytest.fixture
 async def token(admin, mailed_token):
-    """The token in the link mailed to Ada."""
+    """The token in the link e-mailed to Ada."""
     await admin.post("/users/invitations", json=ADA)
     return await mailed_token()
 

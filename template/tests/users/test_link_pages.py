@@ -14,7 +14,7 @@ BUTTON = {"Content-Type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture
 def links(manager, make_user):
-    """`await links()`: an account and the paths of its two mailed links."""
+    """`await links()`: an account and the paths of its two e-mailed links."""
 
     async def make():
         user = await make_user("ada@example.com")

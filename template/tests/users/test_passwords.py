@@ -79,7 +79,7 @@ async def test_a_refused_password_is_not_hashed(client, hash_calls):
     ids=["ligature", "composed", "case", "spaces", "last of 128"],
 )
 async def test_every_character_counts(client, chosen, typed):
-    """Checklist 1; ASVS 6.2.8: neither changed (NFKC, case, trimming) nor cut off."""
+    """Checklist 1; ASVS 6.2.8: neither altered (NFKC, case, trimming) nor truncated."""
     await client.post("/users/register", json=ADA | {"password": chosen})
 
     right = await client.post("/users/login", json=ADA | {"password": chosen})

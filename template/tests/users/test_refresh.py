@@ -92,7 +92,7 @@ async def test_a_refresh_is_not_a_login(refresh, make_user, begin_session, event
 async def test_reuse_within_the_grace_period_returns_tokens_of_the_same_session(
     client, refresh, rotate, make_user, begin_session, session_rows, set_clock, age
 ):
-    """Two tabs refresh at once. Checklist 37."""
+    """Two tabs refresh at the same time. Checklist 37."""
     issued = await begin_session(await make_user())
     await rotate(issued.token)
 
@@ -112,7 +112,7 @@ async def test_reuse_within_the_grace_period_returns_tokens_of_the_same_session(
 async def test_reuse_after_the_grace_period_ends_the_session(
     refresh, rotate, make_user, begin_session, is_alive, session_rows, set_clock, age
 ):
-    """Checklist 37: committed although the response is 401."""
+    """Checklist 37: committed even though the response is 401."""
     issued = await begin_session(await make_user())
     newest = await rotate(issued.token)
 

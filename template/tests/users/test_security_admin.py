@@ -71,7 +71,7 @@ async def dead_mail(db):
 
 @pytest.fixture
 async def bounced_mailbox(db):
-    """The mailbox eve@example.com gets no e-mail, if the application has the feature for that."""
+    """Mark the mailbox eve@example.com as bounced, if the application has the feature for that."""
     with suppress(ImportError):
         from app.mail_webhooks.bounces import BOUNCE, Event, mark
 

@@ -64,7 +64,7 @@ def guess(at):
 
 @pytest.fixture
 def flood(guess):
-    """`await flood(addresses, emails)`: guess from each address for each account, all at once."""
+    """`await flood(addresses, emails)`: guess from each address for each account, concurrently."""
 
     async def send(addresses, emails):
         return await asyncio.gather(*map(guess, addresses, emails))
@@ -247,7 +247,7 @@ async def test_the_owner_can_confirm_while_strangers_guess(flood, at, visit, mak
 async def test_a_reset_lets_the_owner_log_in_with_a_new_browser(
     at, flood, manager, make_user, browser_of_answer
 ):
-    """Checklist 11: the owner of the mailbox need not wait for strangers."""
+    """Checklist 11: the owner of the mailbox does not have to wait for strangers."""
     user = await make_user(EMAIL)
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
     new = {"password": "a brand new password"}
@@ -259,7 +259,7 @@ async def test_a_reset_lets_the_owner_log_in_with_a_new_browser(
 
 
 async def test_the_block_caused_by_strangers_expires(at, flood, make_user, set_clock):
-    """Checklist 11: the account's count refills at its rate, without manual unlocking."""
+    """Checklist 11: the account's allowance refills at its rate, without manual unlocking."""
     await make_user(EMAIL)
     await flood(FIFTY_ADDRESSES, [EMAIL] * 50)
 

@@ -57,7 +57,7 @@ def test_every_limit_is_declared_by_a_route(app, build_app):
 
     declared = {row for each in (*users_routes(app), *users_routes(private)) for row in rows_of(each)}
 
-    # Your own row may exist before its route.
+    # You may add a row of your own before its route exists.
     assert declared >= set(REQUESTS)
 
 

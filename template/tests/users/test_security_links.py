@@ -1,4 +1,4 @@
-"""E-mailed links with scanners, attackers and password managers: opened, used twice, raced or forwarded."""
+"""E-mailed links handled by scanners, attackers and password managers: opened, reused, raced or forwarded."""
 
 import re
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Link:
 
 @pytest.fixture
 def link(db, manager, make_user):
-    """`await link("verify")`: a mailed link of a new account."""
+    """`await link("verify")`: an e-mailed link of a new account."""
 
     async def make(purpose):
         path = f"/users/{purpose}"
@@ -91,12 +91,12 @@ def contents(db):
     return read
 
 
-# 26: opened, used, used at once
+# 26: opened, used, used concurrently
 
 
 @EACH
 async def test_opening_a_link_changes_nothing(open_link, link, contents, purpose):
-    """Checklist 26: twice, and HEAD; mail scanners open every link."""
+    """Checklist 26: even twice, and with HEAD; mail scanners open every link."""
     mailed = await link(purpose)
     before = await contents()
 
@@ -171,7 +171,7 @@ async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purp
 @WAYS
 @pytest.mark.parametrize("password", [REFUSED["password"], "example-example"])
 async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purpose, way, password):
-    """Checklist 28: in every way of sending it, even if the reason is the account itself."""
+    """Checklist 28: however it is sent, even if the reason is the account itself."""
     mailed = await link(purpose)
     before = await contents()
 
@@ -187,7 +187,7 @@ async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purp
 @EACH
 @WAYS
 async def test_a_link_does_not_log_in(link, use, session_rows, purpose, way):
-    """Checklist 28: access to an e-mail gives the link, not a login."""
+    """Checklist 28: whoever can read the e-mail has the link, but not a login."""
     mailed = await link(purpose)
 
     answer = await use(way, mailed, mailed.good)
@@ -262,7 +262,7 @@ async def test_no_response_has_the_token_or_loads_external_resources(link, answe
 
 @SETTING_A_PASSWORD
 async def test_the_token_is_moved_out_of_the_url_of_a_password_form(client, link, purpose):
-    """Checklist 30: neither the history nor the screen shows it. Only this browser has it, in a cookie."""
+    """Checklist 30: it appears neither in the history nor on screen. Only a cookie in this browser has it."""
     mailed = await link(purpose)
 
     opened = await client.get(mailed.address)
@@ -313,7 +313,7 @@ async def test_a_page_without_a_token_says_the_link_is_dead(client, link, purpos
     assert "no longer works" in answer.text
 
 
-# 30: where mailed links point
+# 30: where e-mailed links point
 
 ELSEWHERE = pytest.mark.parametrize(
     "headers",
@@ -341,7 +341,7 @@ ELSEWHERE = pytest.mark.parametrize(
     ],
 )
 async def test_no_link_is_built_from_the_request(admin, manager, make_user, outbox, path, body, headers):
-    """Checklist 30 (CWE-640: poisoned links): every mailed link is built from BASE_URL only."""
+    """Checklist 30 (CWE-640: poisoned links): every e-mailed link is built from BASE_URL only."""
     user = await make_user("ada@example.com")
     path = path.format(id=user.id, token=manager.verify_token(user))
 

@@ -22,7 +22,7 @@ async def private(other_client):
 
 
 def visible(answer):
-    """Everything in a response that a client can see. Of the cookie, only its shape."""
+    """Everything in a response that a client can see, but only the shape of the cookie."""
     cookie = answer.headers["set-cookie"]
     headers = dict(answer.headers) | {"set-cookie": "", "x-request-id": ""}
     return answer.status_code, answer.content, headers, len(cookie), cookie.partition(";")[2]
@@ -421,7 +421,7 @@ async def test_a_wrong_password_keeps_the_link_valid(client, registered, account
     assert (await client.post(f"/users/verify/{registered[0]}", json=ADA)).status_code == 200
 
 
-# An account that someone else created with an invited address
+# An account that someone else created for an invited address
 
 
 @pytest.mark.parametrize("way", ["path", "body", "form"])

@@ -30,7 +30,7 @@ def sessions(client):
 
 @pytest.fixture
 def give_sessions(db):
-    """`await give_sessions(user, 120, last_seen_at=...)`: create that many live sessions of *user*."""
+    """`await give_sessions(user, 120, last_seen_at=...)`: create that many live sessions for *user*."""
 
     async def give(user, number, *, last_seen_at):
         times = {"created_at": last_seen_at, "authenticated_at": last_seen_at, "last_seen_at": last_seen_at}

@@ -107,8 +107,8 @@ async def test_an_invalid_token_is_rejected(verify, token):
 
 
 async def test_a_link_is_bound_to_its_address(manager, make_user, change, verify, stored):
-    """A token mailed to Bob must not verify the victim's address, even after a change without the manager
-    (SQL, import)."""
+    """A token e-mailed to Bob must not verify the victim's address, even after a change that bypassed the
+    manager (SQL, import)."""
     user = await make_user("bob@example.com")
     token = manager.verify_token(user)
     await change(user, email="victim@example.com")

@@ -1,4 +1,4 @@
-"""How the routes of a project change when its PostgreSQL database grows to a million accounts."""
+"""How the latency of a project's routes changes as its PostgreSQL database grows to a million accounts."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ def measure(peer: Peer, seconds: float, sizes: tuple[int, ...] = SIZES) -> Growt
             "VACUUM ANALYZE users",
         )
         there = size
-        # Each route needs a new login, because the login route's requests ended the previous session.
+        # Each route requires a new login, because the login route's requests ended the previous session.
         headers = peer.log_in()
         routes = {
             "GET /users/me": request("GET", "/users/me", headers=headers),

@@ -1,6 +1,6 @@
 """A small HTTP/1.1 load generator: keep-alive connections, one request at a time on each.
 
-It shares the machine with the server it measures, so it costs as little as Python can: a separate process,
+It shares the machine with the server it measures, so it is as cheap as Python allows: a separate process,
 plain sockets, epoll, requests that are encoded only once, and responses of which only the status and length
 are read. Run it as `run(port, request, ...)`, which starts the process and returns what it measured.
 """
@@ -30,7 +30,7 @@ class Load:
         return len(self.latencies) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """The latency in milliseconds that *share* of the requests stayed below."""
+        """The latency in milliseconds below which *share* of the requests stayed."""
         ordered = sorted(self.latencies)
         return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 

@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def in_process(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
-    """The median milliseconds for a page and for a JSON response."""
+    """The median number of milliseconds for a page and for a JSON response."""
     say("measuring in the process")
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     pages, responses = zip(*json.loads(done.stdout.splitlines()[-1]), strict=True)

@@ -23,7 +23,7 @@ WAYS = {
 
 
 def run(*command: str, cwd: Path) -> None:
-    # With the last one, every start would compile every module again.
+    # With the last one, every start would recompile every module.
     dropped = {"VIRTUAL_ENV", "UV", "PYTHONDONTWRITEBYTECODE"}
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     names = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")

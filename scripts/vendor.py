@@ -3,8 +3,8 @@
     uv run python scripts/vendor.py                          # rewrite the recorded versions
     uv run python scripts/vendor.py swagger-ui-dist@5.36.0   # another version of one package
 
-`vendored.json` records the version and licence of each package, and for each file where it comes from and the
-SHA-256 of its content before compression (a file that ends in `.gz` is compressed here). Needs npm.
+`vendored.json` records the version and license of each package, and for each file where it comes from and the
+SHA-256 of its content before compression (a file that ends in `.gz` is compressed here). Requires npm.
 """
 
 import gzip
@@ -34,7 +34,7 @@ def main(arguments: list[str], root: Path = ROOT, record: Path = RECORD) -> None
         for file in package["files"]:
             content = b"\n".join(contents[source] for source in file["sources"])
             if file["path"].endswith(".md"):
-                # No file of the template has trailing whitespace.
+                # No file in the template has trailing whitespace.
                 content = re.sub(rb"[ \t]+$", b"", content, flags=re.MULTILINE)
             digest = hashlib.sha256(content).hexdigest()
             if not is_new and file["sha256"] not in ("", digest):

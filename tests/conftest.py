@@ -69,8 +69,8 @@ OF_THE_TESTS = {
     "VIRTUAL_ENV",
     "PYTHONPATH",
     "UV",
-    # Container images set this variable. Half of the test time would then go into compiling the same modules
-    # again.
+    # Container images set this variable. Half of the test time would then be spent compiling the same
+    # modules again.
     "PYTHONDONTWRITEBYTECODE",
 }
 TEMPLATE_UPDATE = [sys.executable, "-m", "template_update"]
@@ -125,7 +125,7 @@ def copier(*arguments: str | Path, cwd: Path) -> str:
 
 
 def snapshot(folder: Path) -> Path:
-    """Copy the working tree, without ignored files, into a repository with the tag 1.0.0."""
+    """Copy the working tree, excluding ignored files, into a repository with the tag 1.0.0."""
     listed = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=REPOSITORY).split("\0")
     for name in filter(None, listed):
         if (REPOSITORY / name).is_file():
@@ -223,7 +223,7 @@ def copy_of(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compile_all(project: Path, python: Path) -> None:
-    """Write the bytecode of *project*, and of its tests as pytest changes them."""
+    """Write the bytecode of *project*, and of its tests as rewritten by pytest."""
     run(python, "-m", "compileall", "-q", "app", "migrations", cwd=project)
     run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only", cwd=project)
 
@@ -248,7 +248,7 @@ def add_machinery_tests(project: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def python(render: Render) -> Path:
-    """The Python of an environment with the dependencies of generated projects, with all features."""
+    """The Python of an environment with the dependencies of a generated project with all features."""
     return python_of_project(render(**WITH_FEATURES))
 
 
@@ -280,8 +280,8 @@ def environment_of(name: str, contents: bytes, *packages: str | Path) -> Path:
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip the test with a reason. With REQUIRE_SERVICES=1, as in CI, fail it, because nothing may be skipped
-    there.
+    """Skip the test for this reason. With REQUIRE_SERVICES=1, as in CI, fail it instead, because nothing may
+    be skipped there.
     """
     if os.environ.get("REQUIRE_SERVICES"):
         pytest.fail(reason, pytrace=False)
@@ -312,7 +312,7 @@ def answers(port: int) -> bool:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database on each server that does not exist yet: `app db upgrade` must create it."""
+    """For each server, the URL of a database that does not exist yet: `app db upgrade` must create it."""
     if request.param == "sqlite":
         yield f"sqlite+aiosqlite:///{tmp_path / 'app.db'}"
         return
@@ -370,8 +370,8 @@ def free_port() -> int:
 
 
 class Scheduling(LoadScopeScheduling):
-    """The browser tests run in one process, so that their project is rendered and served once. The same holds
-    for the proxy tests.
+    """The browser tests run in one process, so their project is rendered and served only once. The same
+    applies to the proxy tests.
 
     The marker `xdist_group` of pytest-xdist 3.8 has no effect with pytest 9.2.
     """

@@ -1,4 +1,4 @@
-"""The compatibility that a new version owes to existing projects, which are updated, not generated again.
+"""The compatibility that a new version owes existing projects, which are updated, not regenerated.
 
 Paths, questions, defaults, released migrations and seams are an API (docs/releasing.md).
 """

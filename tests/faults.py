@@ -56,7 +56,7 @@ class UnreliableServer:
 
 
 class Supervised:
-    """A command that is restarted whenever it ends, as systemd or a container engine would do."""
+    """A command that is restarted whenever it exits, as systemd or a container engine would do."""
 
     def __init__(self, command: list[str | Path], cwd: Path, env: dict[str, str]) -> None:
         self._start = lambda log: subprocess.Popen(
@@ -120,7 +120,7 @@ class Clients:
 
 
 def register(clients: Clients, emails: list[str]) -> list[str]:
-    """Register *emails*, each until it gets a response. Returns the addresses that got a 201."""
+    """Register *emails*, retrying each one until it gets a response. Returns the addresses that got a 201."""
     created: list[str] = []
     with httpx.Client(timeout=60) as client:
         for email in emails:
@@ -135,7 +135,7 @@ def register(clients: Clients, emails: list[str]) -> list[str]:
 
 
 class Load:
-    """Clients that send requests without a pause, until their connections are refused."""
+    """Clients that send requests without pausing, until their connections are refused."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -165,10 +165,10 @@ class Load:
             writer.close()
 
     def _request(self, number: int, sent: int) -> bytes:
-        # Every second client opens a new connection for each request.
+        # Every other client opens a new connection for each request.
         connection = b"close" if number % 2 else b"keep-alive"
         line, body = b"GET /users/me", b""
-        # Hashing a password keeps a processor busy.
+        # Only every eighth client registers, because hashing a password keeps a processor busy.
         if number % 8 == 0:
             line = b"POST /users/register"
             body = b'{"email": "%d-%d@example.com", "password": "correct horse battery"}' % (number, sent)
@@ -185,7 +185,7 @@ class Load:
 
 
 class PostgreSQL:
-    """A PostgreSQL for one test, which may restart it or let it hang."""
+    """A PostgreSQL server for one test, which may restart it or make it hang."""
 
     def __init__(self, binaries: Path, folder: Path) -> None:
         # PostgreSQL refuses to run as root.
@@ -202,7 +202,7 @@ class PostgreSQL:
         return subprocess.Popen(command, user=self._user, cwd="/", stdout=output, stderr=output)
 
     def start(self) -> None:
-        """Returns when it responds."""
+        """Start it, and return once it responds."""
         options = ["-D", self._data, "-p", str(self._port), "-k", self._data, "-c", "fsync=off"]
         self._process = self._run("postgres", *options)
         wait_until(self._responds, "PostgreSQL")

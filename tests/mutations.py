@@ -45,7 +45,7 @@ KILLED, SURVIVED, BROKEN, SKIPPED = "killed", "SURVIVED", "BROKEN", "skipped"
 NOT_AN_ASSERTION = re.compile(
     r"\b(NameError|UnboundLocalError|AttributeError|KeyError|TypeError|ImportError|ModuleNotFoundError): "
 )
-"""If this is in a traceback or in the log, the mutation broke the code, so any test would fail."""
+"""If this appears in a traceback or in the log, the mutation broke the code, so any test would fail."""
 
 
 @dataclass(frozen=True)

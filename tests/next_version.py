@@ -1,7 +1,7 @@
 """A synthetic next version of the template: every file is changed, and a line is added at every seam.
 
 Future changes are unknown, so this changes everything a little in typical places: the docstring or comment at
-the top, a line in every third function and in the middle of every class and text, another function at the
+the top, a line in every third function and in the middle of every class and text file, a new function at the
 end, and something above every seam. It is generated only from the text, without knowledge of users' edits.
 Released migrations stay unchanged, as they must.
 """
@@ -22,7 +22,7 @@ NEWS = "This is what the next version says."
 NOT_CHANGED = re.compile(
     r"app/\w+/migrations/|migrations/versions/|.*\.gz$|tests/users/templates/|\{\{_copier_conf"
 )
-"""Released migrations, packed files, texts in tests, and Copier's own files."""
+"""Released migrations, packed files, text files in tests, and Copier's own files."""
 
 _FUNCTION = '''
 
@@ -88,7 +88,7 @@ def _python(text: str) -> str:
 
 
 def _places(scope: ast.Module | ast.ClassDef, lines: list[str]) -> Iterator[int]:
-    """The lines before which a comment goes: in every third function and in the middle of every class."""
+    """The lines to insert a comment before: in every third function and in the middle of every class."""
     functions = [each for each in scope.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
     for function in functions[min(1, len(functions) - 1) :: 3] if functions else []:
         yield from _middle(function.body, lines)
@@ -126,7 +126,7 @@ def _html(text: str) -> str:
 
 
 def _with_line(text: str, before: str, line: str, *, behind: bool = False) -> str:
-    """*line* before (or behind) the middle one of the places that the expression *before* matches."""
+    """*text* with *line* before (or instead of) the middle match of the expression *before*."""
     places = list(re.finditer(before, text))
     if not places:
         return text + line.lstrip("\n")

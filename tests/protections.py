@@ -22,7 +22,7 @@ LOGIN_CODES = "app/email_login/login_codes.py"
 
 
 class CannotBeApplied(LookupError):
-    """The text of a mutation is missing in its file or not unique."""
+    """The text of a mutation is missing from its file or not unique."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Mutation(Change):
-    """A protection to remove, and the project's test that must fail then."""
+    """A protection to remove, and the project's test that must then fail."""
 
     name: str
     """A description of the protection."""
@@ -951,7 +951,7 @@ PROTECTIONS = [
         new='r"/[',
         test="test_security_pages.py::test_login_never_redirects_to_another_site",
     ),
-    # 25 to 30: mailed links
+    # 25 to 30: e-mailed links
     Mutation(
         item=25,
         name="the link requires the owner to change the address",

@@ -59,7 +59,7 @@ class Seam:
 
 
 def _before_other_imports(text: str, line: str) -> str:
-    """The line where ruff would sort an `import` whose name starts with an a."""
+    """*text* with *line* where ruff would sort an `import` whose name starts with an a."""
     first = re.search(r"^(?:import|from) (\w+)", text, re.MULTILINE)
     gap = "" if first[1] in sys.stdlib_module_names else "\n"
     return text[: first.start()] + line + gap + text[first.start() :]

@@ -71,7 +71,7 @@ def test_a_user_registers_verifies_and_resets_in_production(
         "MAIL_BACKEND": "smtp",
         "SMTP_HOST": "127.0.0.1",
         "SMTP_PORT": str(inbox.port),
-        # Makes the client keep cookies for a plain HTTP address, unlike browsers.
+        # Unlike browsers, the client keeps cookies for a plain HTTP address only with this setting.
         "COOKIE_SECURE": "false",
     }
     run(python, "-m", "app.cli", "db", "upgrade", cwd=project, env=environment)
@@ -128,7 +128,7 @@ def test_a_hundred_concurrent_refreshes_leave_one_session(compiled: Render, pyth
         first = client.post("/users/login", json=ACCOUNT).json()["refresh_token"]
 
         with ThreadPoolExecutor(100) as pool:
-            # A separate connection for each request, so that both processes get some.
+            # A separate connection for each request, so that both processes receive some of them.
             answers = list(pool.map(lambda _: refresh(port, first), range(100)))
 
         pairs = [answer.json() for answer in answers]
@@ -201,7 +201,7 @@ def test_serve_refuses_a_database_that_lacks_migrations(compiled: Render, python
 def command(
     python: Path, project: Path, environment: dict[str, str], arguments: list[str]
 ) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    """A command of the project while the block runs."""
+    """Runs a command of the project during the block."""
     return process(
         python,
         "-m",

@@ -1,4 +1,4 @@
-"""The contract with older versions holds (`contract.py`), and each kind of violation is detected.
+"""The contract with older versions is kept (`contract.py`), and each kind of violation is detected.
 
 `versions/` contains the recorded releases. Data written by them is in test_upgrade.py.
 """

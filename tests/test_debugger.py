@@ -28,7 +28,7 @@ pytestmark = pytest.mark.minutes
 
 
 class Editor:
-    """Continues the program whenever it stops, and puts the line into `stops`."""
+    """Continues the program whenever it stops, and adds the line to `stops`."""
 
     def __init__(self) -> None:
         self.stops: queue.Queue[int] = queue.Queue()

@@ -168,7 +168,7 @@ def test_the_proxy_of_production_is_trusted_and_nothing_outside(github: Path):
 
 @dataclass
 class Image:
-    """Perform the steps of a Dockerfile in *folder*, which stands for the root of the file system."""
+    """Performs the steps of a Dockerfile in *folder*, which stands in for the root of the file system."""
 
     context: Path
     folder: Path
@@ -236,7 +236,7 @@ class Image:
             (bin / "python").symlink_to(self.python)
             (bin / "uv").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m uv "$@"\n')
             (bin / "uv").chmod(0o755)
-        # Compiling all dependencies takes most of the time and shows nothing.
+        # Compiling all dependencies would take most of the time and prove nothing.
         self.environment.pop("UV_COMPILE_BYTECODE", None)
         here = {
             name: value.replace("/srv", str(self.folder / "srv")) for name, value in self.environment.items()
@@ -257,7 +257,7 @@ def image(compiled: Render, tmp_path: Path) -> Image:
 
 @pytest.mark.minutes
 def test_the_steps_of_the_dockerfile_lead_to_a_server(image: Image, tmp_path: Path):
-    """The application runs from read-only files, with no right to override that, as in production."""
+    """The application runs from read-only files, with no permission to override that, as in production."""
     run(sys.executable, "-m", "uv", "lock", "--quiet", cwd=image.context)
     image.build()
 

@@ -114,7 +114,7 @@ def reader(compiled: Render, env: dict[str, str]) -> Reader:
     return reader
 
 
-# The ownership page is first, because it shows what happens without migrations of one's own.
+# The ownership page is first, because it shows what happens when a project has no migrations of its own.
 PAGES = ["ownership", "extending-the-user-model", "adding-a-module", "adding-a-page", "replacing-e-mails"]
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 ON_POSTGRESQL = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
@@ -132,7 +132,7 @@ def test_a_page_can_be_followed_in_a_new_project(reader: Reader, page: str):
 @pytest.mark.minutes
 @ON_SQLITE
 def test_all_pages_can_be_followed_in_one_project(reader: Reader, python: Path):
-    """Pyright takes longer than everything else, so it checks the code of all pages at once."""
+    """Pyright takes longer than everything else, so it checks the code of all pages in one run."""
     for page in PAGES:
         reader.follow(DOCS / f"{page}.md")
 
@@ -374,7 +374,7 @@ def files_of_deployment() -> dict[str, str]:
 def units(tmp_path: Path) -> Path:
     """A folder with the units and the programs that they run."""
     if shutil.which("systemd-analyze") is None:
-        # Not every container has the service, and nothing here needs it.
+        # Not every container has systemd, and no other test here needs it.
         pytest.skip("systemd-analyze is not installed")
     program = shutil.which("true")
     for name in UNITS:

@@ -1,7 +1,7 @@
 """Processes are killed, a mail server fails, a disk is full: clients get the right responses, and nothing is
 lost.
 
-FAULTS_REGISTRATIONS=1000 and FAULTS_RESTARTS=3 in the environment make a longer run, FAULTS_SEED another one.
+With FAULTS_REGISTRATIONS=1000 and FAULTS_RESTARTS=3, the run is longer; with FAULTS_SEED, it is different.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ def seconds_until(recovered: Callable[[], bool]) -> float:
     start = time.monotonic()
     wait_until(recovered, "the recovery")
     seconds = time.monotonic() - start
-    # Ten times the time that a busy machine needs: nothing waits for a pool or a health check.
+    # Ten times as long as a busy machine needs: the recovery must not wait for a pool or a health check.
     assert seconds < 5
     return seconds
 
@@ -138,7 +138,7 @@ def test_no_registration_is_lost_and_each_is_mailed_once(
             with ThreadPoolExecutor(4) as pool:
                 parts = [pool.submit(register, clients, emails[part::4]) for part in range(4)]
                 for number, fault in enumerate(faults, 1):
-                    # Spread over the run, however long the server needs to restart.
+                    # Spread over the run, however long the server takes to restart.
                     due = number * REGISTRATIONS / (len(faults) + 1)
                     wait_until(lambda due=due: clients.registered() >= due, "registrations", seconds=600)
                     time.sleep(chance.random())
@@ -245,7 +245,7 @@ def test_a_signal_during_the_start_is_a_success(
     for number in range(3):
         options = ["--port", str(free_port())] if command == "serve" else []
         log = project / f"{command}{number}.log"
-        # Asserts that the process exits with 0. No process could before the interpreter runs our first line.
+        # Asserts that the process exits with 0, which is impossible before Python runs our first line.
         with process(*app(python, command, *options), cwd=project, log=log, env=on_sqlite) as starting:
             wait_until(lambda pid=starting.pid: handles_sigterm(pid), "the first handler")
             time.sleep(chance.random() * 2)
@@ -269,7 +269,7 @@ def test_sixteen_writers_do_not_lock_each_other_out(
     with serving(python, project, on_sqlite, 2) as server:
         clients.base = server.base
         emails = [f"user{number}@example.com" for number in range(count)]
-        # Requests for a verification e-mail write to the database and do not hash.
+        # Requests for a verification e-mail write to the database but do not hash.
         register(clients, emails[:1])
         ended = time.monotonic() + count / 16
 
@@ -309,7 +309,7 @@ def test_a_full_disk_is_503_until_there_is_room(project: Path, python: Path, on_
 def test_a_read_only_file_is_503_for_writes_until_it_is_writable(
     project: Path, python: Path, on_sqlite: dict[str, str], record_property: Callable[..., None]
 ):
-    # Without this, root may write to every file.
+    # Without this, root can write to every file.
     prefix = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
     with serving(python, project, on_sqlite, 1, *prefix) as server:
         clients, body = Clients(server.base), {"email": "first@example.com"}

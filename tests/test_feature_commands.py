@@ -71,7 +71,7 @@ def first_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def in_project(project: Repository, monkeypatch: pytest.MonkeyPatch, ran: list[str]) -> None:
-    """Runs Copier in this process, because starting it takes longer than its work here."""
+    """Runs Copier in this process, because starting a new one would take longer than the work itself."""
 
     def render(copies: list[rendering.Copy]) -> None:
         for copy in copies:
@@ -172,7 +172,7 @@ def test_adding_and_removing_restores_every_byte(project: Repository) -> None:
 
 
 def test_a_long_path_of_the_template_keeps_its_form(project: Repository, template: Repository) -> None:
-    """Copier folds the path, and a project from elsewhere contains it as written there."""
+    """Copier folds the path, and a project that was generated elsewhere contains it as written there."""
     answers = project.read(".copier-answers.yml")
     folded = f'"{template.folder.parent}\\\n  /{template.folder.name}"'
     project.commit({".copier-answers.yml": answers.replace(str(template.folder), folded)})

@@ -1,4 +1,4 @@
-"""A served project against its own OpenAPI document: schemathesis makes the requests, with all its checks.
+"""Schemathesis tests a served project against its own OpenAPI document, with all its checks.
 
 tests/fuzz/ provides logins and handles the few responses that no schema can express. FUZZ_EXAMPLES=100 makes
 a long run with at least ten thousand requests and its own seed.

@@ -58,7 +58,7 @@ def test_pyright_finds_nothing(compiled: Render, python: Path, answers: dict[str
 def test_the_suite_passes_on_sqlite(compiled: Render, python: Path):
     summary = run(python, *suite_of(LARGEST), cwd=compiled(**LARGEST)).splitlines()[-1]
 
-    # Tests for PostgreSQL only say so; otherwise nothing may be skipped.
+    # Tests that require PostgreSQL are skipped here; the next test allows no skips.
     assert "failed" not in summary
 
 
@@ -101,7 +101,7 @@ def test_each_feature_works_without_the_others(compiled: Render, render: Render,
 
 
 def test_the_smallest_project_has_no_code_of_its_own(render: Render):
-    """The suite runs on one database: each of its tests passes on the other one in the largest project."""
+    """So its suite runs on only one database: on the other one, the largest project runs the same tests."""
     largest, smallest = (files_of(render(**answers)) for answers in (LARGEST, SMALLEST))
 
     own = [name for name, content in smallest.items() if content != largest.get(name)]

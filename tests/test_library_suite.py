@@ -21,7 +21,7 @@ SOURCE = f"{LIBRARY}==0.2.0"
 def library_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the library's tests, from its source distribution."""
     folder = tmp_path_factory.mktemp("library")
-    # pip asks for its metadata, for which it would also build the build tools.
+    # Not `--no-binary :all:`: to read the metadata, pip would then also build the build tools from source.
     download = ["download", "--quiet", "--no-deps", "--no-binary", LIBRARY, SOURCE]
     # The pip of the test environment: another one may be missing or too old for the library.
     command = [sys.executable, "-m", "pip", *download]

@@ -42,7 +42,7 @@ def test_its_test_exists_and_is_named_by_the_checklist(mutation: Mutation):
 
 
 def test_no_name_is_left_undefined(tmp_path: Path):
-    """With an undefined name, any test could fail."""
+    """An undefined name could make any test fail."""
     for number, mutation in enumerate(PROTECTIONS):
         for path, text in mutated(mutation).items():
             # Ruff does not read the others.

@@ -265,7 +265,7 @@ def test_another_host_name_is_not_served(proxy: Proxy):
 
 @pytest.mark.parametrize("kind", [nginx, caddy])
 def test_a_release_interrupts_nothing(instances: Instances, tmp_path: Path, kind):
-    """One instance after the other is stopped with SIGTERM and restarted, under load."""
+    """The instances are stopped with SIGTERM and restarted one after the other, under load."""
     # The instances of the `proxy` fixture may still be running.
     instances = Instances([free_port(), free_port()], instances.start)
     answers: list[tuple[str, int]] = []
@@ -301,6 +301,6 @@ def test_a_release_interrupts_nothing(instances: Instances, tmp_path: Path, kind
         for visitor in visitors:
             visitor.result()
 
-    # Changes are rate-limited per minute, and a rejected change is a response as well.
+    # Changes are rate-limited per minute, and a rejected change also counts as a response.
     failed = [each for each in answers if each[1] not in (200, 429)]
     assert failed == [], f"{len(failed)} of {len(answers)}"

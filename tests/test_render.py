@@ -47,7 +47,7 @@ NAMES = [
     "x" * 60,
 ]
 OF_OTHERS = re.compile(r"app/users/pages/|app/\w+/(?:emails|templates)/|tests/\w+/templates/|\.github/")
-"""Files that contain braces of their own, which are not Copier's."""
+"""Files that contain braces that are not Copier's."""
 OF_DOCKER = ["Dockerfile", ".dockerignore", "compose.yaml", "compose.production.yaml", "Caddyfile"]
 OF_EDITORS = {"pre_commit": ".pre-commit-config.yaml", "devcontainer": ".devcontainer/", "vscode": ".vscode/"}
 OF_UPDATES = {"github": ".github/workflows/template-update.yml", "gitlab": ".gitlab/template-update.yml"}

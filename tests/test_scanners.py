@@ -21,7 +21,7 @@ ABOUT_PASSWORDS = ["KeywordDetector", "BasicAuthDetector"]
 """Detectors of text next to the word "password" or in a URL. The tests contain invented passwords everywhere,
 but are still scanned for keys, tokens and random text.
 """
-# In two parts, otherwise this file would be reported.
+# Split in two, because this file would be reported otherwise.
 PLANTED_KEY = "AKIA" + "QYLPMN5HHHFPZAM2"
 PLANTED_CALL = """
 import subprocess

@@ -33,7 +33,7 @@ def instructions(project: Path) -> list[str]:
 
 
 def images(project: Path) -> list[str]:
-    """The Dockerfile's base images, without its own stages."""
+    """The Dockerfile's base images, excluding its own stages."""
     begins = [line.split()[1:] for line in instructions(project) if line.startswith("FROM ")]
     stages = {each[2] for each in begins if len(each) == 3}
     return [each[0] for each in begins if each[0] not in stages]

@@ -66,7 +66,7 @@ class Repository:
         return done.stdout
 
     def commit(self, files: dict[str, str | bytes | None] | None = None, *, tag: str = "") -> None:
-        """Write *files* and commit. None as the content deletes a file."""
+        """Write *files* and commit. A file whose content is None is deleted."""
         for name, content in (files or {}).items():
             path = self.folder / name
             if content is None:
@@ -94,7 +94,7 @@ def copied(template: Path, folder: Path, version: str = "1.0.0", **answers: obje
 
 @pytest.fixture(autouse=True)
 def bare_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Creates repositories without git's sample hooks, because there are many here."""
+    """Creates repositories without git's sample hooks, because the tests create many."""
     monkeypatch.setenv("GIT_TEMPLATE_DIR", "")
 
 
@@ -141,7 +141,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def quick_copier(first_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs Copier in this process, because starting it takes longer than its work here."""
+    """Runs Copier in this process, because starting a new one would take longer than the work itself."""
 
     def render(copies: list[rendering.Copy]) -> None:
         for copy in copies:

@@ -17,7 +17,7 @@ type Update = Callable[[Path], object]
 
 @pytest.fixture(params=["template-update", "copier update"])
 def update(request: pytest.FixtureRequest, python: Path) -> Update:
-    """Both ways; `copier update` with the options that make it merge three ways."""
+    """Both ways to update. `copier update` gets the options that make it do a three-way merge."""
     if request.param == "template-update":
         command = [*TEMPLATE_UPDATE, "--yes", "--skip-tests"]
         return lambda project: run(*command, cwd=project, env=uv_in(python))

@@ -1,4 +1,4 @@
-"""The update benchmark at a small size: no edit is lost, misplaced or doubled, and the results page is
+"""The update benchmark at a small size: no edit is lost, misplaced or duplicated, and the results page is
 current.
 """
 

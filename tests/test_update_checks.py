@@ -1,4 +1,4 @@
-"""`template-update` checks what merged with pyright and the tests even if another file conflicts."""
+"""`template-update` checks the merged files with pyright and the tests, even if another file conflicts."""
 
 import subprocess
 import sys

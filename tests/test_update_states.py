@@ -130,7 +130,7 @@ def test_a_sparse_checkout_with_the_whole_project_is_enough(
 
 
 def commands(text: str) -> list[str]:
-    """The commands that the messages in *text* suggest, without those that run the project."""
+    """The commands that the messages in *text* suggest, excluding those that run the project."""
     found = re.findall(r"`([^`]+)`", " ".join(text.split()))
     return [each for each in found if re.match("git|rm", each)]
 

@@ -1,4 +1,4 @@
-"""The vendored files match their record, have their licences, and can be updated."""
+"""The vendored files match their record, have their licenses, and can be updated."""
 
 import gzip
 import hashlib

@@ -5,8 +5,8 @@
     uv run python benchmarks/updates --projects 4 --no-suites --output /tmp/small
 
 Creates projects with random edits and next versions of the template, and counts what became of each edit.
-Writes the figures and a page, `results.json` and `results.md`, and the table in README.md. Ctrl+C ends the
-bulk early.
+Writes the figures and a page, `results.json` and `results.md`, and the table in README.md. Ctrl+C stops the
+bulk merges early.
 """
 
 import argparse

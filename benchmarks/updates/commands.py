@@ -13,7 +13,7 @@ from merging import Workshop
 from templates import REPOSITORY, Step
 
 EDITS = 12
-"""Edits in each sample project. With a hundred, every refactoring has conflicts, and no tests would run."""
+"""Edits in each sample project. With a hundred, every refactoring would conflict, and no tests would run."""
 TOOL, COPIER = "template-update", "copier update"
 COMMANDS = {
     TOOL: ["-m", "template_update", "--skip-tests", "--to"],

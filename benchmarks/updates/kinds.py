@@ -1,4 +1,4 @@
-"""The kinds of edits: each changes a text in one place, which a random generator picks.
+"""The kinds of edits: each changes a file's text in one place, which a random generator picks.
 
 The place is found in the file's syntax tree, not by its text, so an edit also works in another version. Every
 edit except a deletion leaves its name, a unique word, in the text.
@@ -13,8 +13,8 @@ from random import Random
 from places import Function, definitions, first_line, is_valid, parsed
 
 type Make = Callable[[str, str, Random], str | None]
-"""Takes a text, the edit's name and a random generator. Returns the new text, or None without a place for the
-edit.
+"""Takes a file's text, the edit's name and a random generator. Returns the new text, or None if there is no
+place for the edit.
 """
 
 
@@ -43,7 +43,7 @@ def comment(text: str, name: str, random: Random) -> str | None:
 
 
 def remark(text: str, name: str, random: Random) -> str | None:
-    """Adds a comment after a statement, as for a linter."""
+    """Adds a comment after a statement, such as one for a linter."""
     found = [each for function in _functions(text) for each in _simple(function, text)]
     if not found:
         return None

@@ -42,7 +42,7 @@ def parsed(text: str) -> ast.Module:
 
 
 def is_valid(path: str, text: str) -> bool:
-    """Whether *text* can be parsed. Always true for other files than Python."""
+    """Whether *text* can be parsed. Always true for files other than Python."""
     try:
         return not path.endswith(".py") or bool(parsed(text))
     except SyntaxError:

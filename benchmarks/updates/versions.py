@@ -1,7 +1,7 @@
 """Next versions of the template: fixes, features and refactorings, made from its current text.
 
-They use the same kinds of edits as people's edits (`kinds.py`), at random places, so they need no change when
-the template changes. A refactoring keeps the code's behavior: it renames, reorders and rewords.
+They use the same kinds of edits as people's edits (`kinds.py`), in random places, so they do not need to
+change when the template changes. A refactoring keeps the code's behavior: it renames, reorders and rewords.
 """
 
 import re
@@ -111,7 +111,7 @@ def feature(files: dict[str, str], random: Random) -> dict[str, str]:
 
 
 def refactoring(files: dict[str, str], random: Random) -> dict[str, str]:
-    """A refactoring: each module gets new names for locals and functions, another order and other words."""
+    """A refactoring: each module gets new names for locals and functions, a new order and new words."""
     draft = _Draft(files, random)
     everything = Counter(word for text in files.values() for word in re.findall(r"\w+", text))
     for path in draft.code:
@@ -145,7 +145,7 @@ RELEASES: dict[str, Release] = {"fix": fix, "feature": feature, "refactoring": r
 
 
 def texts(folder: Path) -> dict[str, str]:
-    """Every text file of a template or of a rendered project, by path, without its secrets and answers."""
+    """Every text file of a template or of a rendered project, by path, excluding secrets and answers."""
     left_out = (".env", ".copier-answers.yml")
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in left_out)
     contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}

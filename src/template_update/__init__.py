@@ -2,9 +2,8 @@
 `template-features`: list, add and remove features of the template version that the project uses.
 
 The tool is part of the template, not of the generated projects. In a project, `app template-update` makes uv
-run the tool from the template's repository, at the version to update to. The newest tool therefore also
-updates the oldest project. `app features`, `app add` and `app remove` also run the newest version of the
-tool.
+run the tool from the template's repository, at the version to update to. The newest tool can therefore update
+even the oldest project. `app features`, `app add` and `app remove` also run the newest version of the tool.
 
 The tool runs in the project's folder, in its own environment, which uv creates:
 
@@ -30,9 +29,9 @@ The tool runs in the project's folder, in its own environment, which uv creates:
 `report.py` prints the output of a run. `progress.py` shows its steps on a terminal, and `summary.py` writes
 it as Markdown for a pull or merge request. `command.py` and `feature_commands.py` define the commands.
 `features.py` knows which features require which others. `revisions.py` handles the migrations of a feature
-that is removed or comes back. `export.py` exports its rows.
+that is removed or added again. `export.py` exports its rows.
 
-Rules for every change of this tool:
+Rules for every change to this tool:
 
 - The tool updates projects of all versions. It may rely only on `.copier-answers.yml`, git, the folders
   `app/` and `migrations/`, and the commands `app db upgrade`, `app db check`, `ruff`, `pyright` and `pytest`.

@@ -1,4 +1,4 @@
-"""Columns and tables that the template's new migrations add although the project already has them.
+"""Columns and tables that the template's new migrations add even though the project already has them.
 
 Alembic notices only when the second migration fails, perhaps after others have run. Reading the files shows
 the problem before any migration runs.
@@ -32,7 +32,7 @@ def added_twice(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
     mine |= {each.name: each for each in _of_migrations(files.yours, files.own, without=files.old)}
     brought = set(files.brought)
     for theirs in _of_migrations(files.new, files.brought, without=files.old):
-        # A feature's files that stayed when it was removed come back with it. They are not the owner's.
+        # Files that stayed when a feature was removed come back with it. They are not the owner's.
         if (also := mine.get(theirs.name)) and also.path not in brought:
             place = f"{also.path}, line {also.line}"
             sentence = f"adds {theirs.name}, which you also added ({place}). {_ADVICE}"

@@ -1,4 +1,4 @@
-"""What is known about a conflict: its location, its changelog entries and the tests it affects."""
+"""Everything known about a conflict: its location, its changelog entries and the tests it affects."""
 
 import os
 import re

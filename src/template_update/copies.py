@@ -1,4 +1,4 @@
-"""A copy of a version of the project, in which the project's tools can run.
+"""A copy of one version of the project, in which the project's tools can run.
 
 Code that imports a file with a conflict cannot run. In the copy, such a file has the user's side of each
 conflict, so everything else can be checked before the conflicts are resolved.

@@ -2,7 +2,7 @@
 
 Each page contains what a person or a coding agent needs: the three versions, what the template's changelog
 says, and the tests that must pass afterwards. `README.md` is the index. Everything in it comes from commits
-of the project and of the template, so it contains no secret that git does not have.
+of the project and of the template, so it contains no secret that is not in git already.
 """
 
 import json

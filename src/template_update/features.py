@@ -29,7 +29,7 @@ class Feature:
 
     @property
     def state(self) -> str:
-        """A description."""
+        """The state in words."""
         return "there" if self.is_there else "could be added"
 
 

@@ -69,10 +69,10 @@ class _Style:
         ]
 
     def changes(self, folder: Path, names: Iterable[str]) -> dict[str, bytes]:
-        """The formatted content of the files *names* in *folder*, only for those that formatting changes.
+        """The formatted content of those files *names* in *folder* that formatting changes.
 
-        It works on copies at the project's place in its repository, with the configuration around them. The
-        formatters find the configuration there, and its paths keep their meaning.
+        It works on copies at the project's path in its repository, together with the configuration files
+        around it. That way, the formatters find the configuration, and its paths keep their meaning.
         """
         if not self._formatters:
             return {}

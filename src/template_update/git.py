@@ -23,7 +23,7 @@ class Git:
     def __init__(self, folder: Path, **environment: str | Path) -> None:
         self.folder = folder
         kept = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
-        # The code recognizes some of git's messages.
+        # Some of git's messages are parsed, so they must not be translated.
         self._environment = kept | {"LC_ALL": "C"} | {name: str(value) for name, value in environment.items()}
 
     def __call__(self, *arguments: str | Path, given: str = "") -> str:
@@ -40,7 +40,7 @@ class Git:
     def run(self, *arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command whose exit code the caller checks."""
         try:
-            # As bytes, because Python would replace Windows line endings in text.
+            # As bytes, because Python would replace Windows line endings in text mode.
             done = subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git from the PATH is meant
                 ["git", *(str(each) for each in arguments)],  # noqa: S607
                 cwd=self.folder,

@@ -12,7 +12,7 @@ from template_update.repository import Repository
 def end_lines_alike(repository: Repository, renders: Iterable[Path]) -> None:
     """Change the line endings in *renders* to those of the project.
 
-    A file that the project does not have gets the line endings of most of the project's files.
+    A file that is not in the project gets the line endings that most of its files have.
     """
     committed = repository.line_endings()
     mostly = sum(committed.values()) > len(committed) / 2

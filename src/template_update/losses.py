@@ -1,8 +1,8 @@
 """What `copier update` lost in a project.
 
 Copier loses a change to a file that was moved or removed or is binary, and may put a change into the wrong
-function, without any message. So this module compares the commit made after `copier update` with what this
-tool would have merged.
+function, without warning. So this module compares the commit made after `copier update` with what this tool
+would have merged.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from template_update.merge import Merge, Merger
 def losses(merger: Merger, merge: Merge, before: str, after: str) -> Iterator[str]:
     """The paths in which the tree *after* lacks changes that *merge* would have made to the tree *before*.
 
-    A file counts only if it is as Copier leaves it: as it was before, as the template has it, or with the
-    same lines in another order. Any other content was edited by hand in the same commit.
+    A file counts only if it is as Copier would leave it: as it was before, as the template has it, or with
+    the same lines in another order. Any other content must have been edited by hand in the same commit.
     """
     changed = {*merger.changes(merge.old, merge.new), *merger.changes(before, merge.result)}
     for path in merger.changes(after, merge.result):

@@ -221,7 +221,7 @@ class Merger:
             git("checkout-index", "-z", "--stdin", given="\0".join(wanted))
 
     def merged_text(self, yours: str, old: str, new: str) -> str | None:
-        """Merge three versions of a text. Returns None if they conflict."""
+        """Merge three versions of a string. Returns None if they conflict."""
         with TemporaryDirectory() as folder:
             files = [Path(folder) / name for name in ("yours", "old", "new")]
             for file, text in zip(files, (yours, old, new), strict=True):
@@ -286,7 +286,7 @@ class Merger:
 
     def _finished(self, merge: Merge, commits: dict[str, str]) -> str:
         """The result tree: deleted files stay deleted, conflict markers have readable names, and Copier's
-        answers file is that of the new version.
+        answers file comes from the new version.
         """
         answers = f"{self._repository.prefix}{ANSWERS_FILE}"
         for findings in (merge.conflicts, merge.stages):

@@ -1,4 +1,4 @@
-"""The options that several commands have."""
+"""The options that several commands share."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 NEEDS_ATTENTION = 1
 SOMETHING_TO_PULL = 2
 """The exit code of `--check` if there is a newer version. It has no other meaning."""
-# By default, an invalid option also ends with 2, and a scheduled job could not tell it from a new version.
+# By default, an invalid option also exits with 2, so a scheduled job could not tell it from a new version.
 _, _UsageError, *_ = typer.BadParameter.__mro__
 setattr(_UsageError, "exit_code", NEEDS_ATTENTION)  # noqa: B010 - for pyright, it is any class
 

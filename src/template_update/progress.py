@@ -9,7 +9,7 @@ from rich.text import Text
 
 
 class Progress:
-    """Shows a line for each step, with a clock that runs until the next step or message."""
+    """Shows a line for each step, with a timer that runs until the next step or message."""
 
     def __init__(self, *, to_stderr: bool) -> None:
         """Find out whether the stream is a terminal."""

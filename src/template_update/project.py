@@ -33,7 +33,7 @@ class ProjectTools:
     def in_copy(self, folder: Path) -> "ProjectTools":
         """The same tools for a copy of the project in *folder*, which uses the project's environment."""
         tools = ProjectTools(folder, to_stderr=self._to_stderr)
-        # A sync would install the copy, which is soon deleted, in place of the project.
+        # A sync would replace the installed project with the copy, which is deleted soon afterwards.
         tools._python = [self._uv, "run", "--no-sync", "python"]
         return tools
 

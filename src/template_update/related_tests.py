@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 
 ALL = "tests"
 _MOST = 5
-"""If more test files than this import a module, it is used everywhere, and its package's tests are more
-telling.
+"""If more test files than this import a module, it is used everywhere, and the tests of its package reveal
+more.
 """
 
 

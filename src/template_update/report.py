@@ -1,4 +1,4 @@
-"""The output of a command: messages for people, and the same as data for programs."""
+"""The output of a command: messages for people, and the same information as data for programs."""
 
 import json
 import re
@@ -12,11 +12,11 @@ from template_update.progress import Progress
 from template_update.summary import summary
 
 _CREDENTIALS = re.compile(r"(https?://)[^/@\s\"']+@")
-"""Finds credentials in the template's address. CI logs and pull requests can be public."""
+"""Finds credentials in the template's URL, because CI logs and pull requests can be public."""
 
 
 class Report:
-    """Prints messages to standard output, or to standard error if standard output is for programs."""
+    """Prints messages to standard output, or to standard error if standard output is reserved for data."""
 
     def __init__(self, options: Options) -> None:
         self.data: dict[str, Any] = {}
@@ -31,7 +31,7 @@ class Report:
         self._print(sentence, bold=bold or None, err=self.to_stderr)
 
     def step(self, sentence: str) -> None:
-        """Announce a long step. On a terminal, a clock runs until the next message."""
+        """Announce a long step. On a terminal, a timer runs until the next message."""
         if self._progress.is_shown and not self._as_json:
             self._progress.begin(without_credentials(sentence))
         else:

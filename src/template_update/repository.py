@@ -26,7 +26,7 @@ _COMMIT = '`git init && git add -A && git commit -m "Generated"`'
 
 
 class Repository:
-    """The repository of the project in *project*, which may be a folder of a larger repository."""
+    """The repository of the project in *project*, which may be a folder in a larger repository."""
 
     def __init__(self, project: Path) -> None:
         """Find the repository.
@@ -165,7 +165,7 @@ class Repository:
         )
 
     def has_uncommitted_lock(self) -> bool:
-        """Whether uv.lock is not committed. The update then includes it."""
+        """Whether uv.lock has uncommitted changes. If so, the update includes them."""
         return bool(self.git("status", "--porcelain", "--", f"{self.prefix}{LOCK_FILE}").strip())
 
     def require_free_places(self, added: Iterable[str]) -> None:
@@ -181,7 +181,7 @@ class Repository:
             )
 
     def _changes(self) -> list[str]:
-        """The lines of `git status`, without the one for uv.lock, with paths relative to the project's
+        """The lines of `git status`, excluding the one for uv.lock, with paths relative to the project's
         folder.
         """
         entries = iter(self.names("status", "--porcelain", "--no-renames"))
@@ -190,7 +190,7 @@ class Repository:
             f"{state} {self.inside(path)}" for state, path in lines if path != f"{self.prefix}{LOCK_FILE}"
         ]
 
-    # What is left of an update
+    # What is left to do after an update
 
     def markers(self) -> dict[str, int]:
         """The line of the first conflict marker in each project file that has one."""
@@ -275,7 +275,7 @@ class Repository:
         raise UpdateError(f"Not every file could be written: {why}. Nothing was changed.")
 
     def _remove(self, file: Path) -> None:
-        """Remove *file* and the folders that are then empty."""
+        """Remove *file* and any folders that this leaves empty."""
         with suppress(OSError):
             file.unlink(missing_ok=True)
             for folder in file.parents:
@@ -293,8 +293,8 @@ class Repository:
 
     @property
     def _note(self) -> Path:
-        """A file that exists while an update is being written. It shows the next update that this one did not
-        finish.
+        """A file that exists while an update is being written. If this update does not finish, the file tells
+        the next one.
         """
         return self._git_folder / "template-update"
 

@@ -34,7 +34,7 @@ class Left(NamedTuple):
 def resume(options: Options, *, is_alone: bool) -> NoReturn:
     """Report what is left to do in the project in the current folder, and exit.
 
-    *is_alone*: whether no options that choose an update were given.
+    *is_alone*: whether --continue was given without any option that chooses an update.
     """
     report = Report(options)
     try:
@@ -103,7 +103,8 @@ def _check(options: Options, report: Report, repository: Repository, found: doss
     checks.lint()
     if not options.skip_tests:
         checks.check_types([path for path in merged if path.endswith(".py")])
-    # The tests of the conflicting files run first: they show sooner whether the conflicts were resolved well.
+    # The tests of the conflicting files run first: they show sooner whether the conflicts were resolved
+    # correctly.
     tests = sorted({each for conflict in (found.conflicts if found else []) for each in conflict.tests})
     if not tests or "tests" in tests or checks.test(*tests):
         checks.test_all()

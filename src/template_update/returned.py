@@ -1,7 +1,7 @@
 """Lines that the project removed but that came back because the template moved them.
 
-Both sides removed the lines in the old place, and only the template adds them in the new one. Git sees no
-conflict in this.
+Both sides removed the lines from the old place, and only the template added them in the new one. Git does not
+consider this a conflict.
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
-"""The migrations of a feature that is removed or comes back.
+"""The migrations of a feature that is removed or added again.
 
-A database records which migrations it has applied, and Alembic refuses to work on a database whose record
-names a migration without a file. So if a database may contain a feature's tables, the feature's migrations
+A database records which migrations it has applied, and Alembic refuses to work on a database if the file for
+a recorded migration is missing. So if a database may contain a feature's tables, the feature's migrations
 stay, and a migration on the project's own branch drops the tables in every database. If nothing needs the
 migrations, they are removed with the feature.
 """
@@ -42,22 +42,22 @@ _DROP = "drop the tables of "
 
 
 def drop_message(folders: Sequence[str]) -> str:
-    """The message of the migration that drops the tables of the packages with migrations in *folders*."""
+    """The message of a migration that drops the tables that the migrations in *folders* create."""
     return _DROP + names_of(folders)
 
 
 def names_of(folders: Sequence[str]) -> str:
-    """The names of the packages whose migrations are in *folders*, for a message."""
+    """The names of the packages that own the migrations in *folders*, for a message."""
     return " and ".join(sorted(map(feature_of, folders)))
 
 
 def feature_of(folder: str) -> str:
-    """The name of the package whose migrations are in *folder*: totp for app/totp/migrations."""
+    """The name of the package that owns the migrations in *folder*: totp for app/totp/migrations."""
     return Path(folder).parent.name
 
 
 def tables_in_database(tools: ProjectTools, folders: Sequence[str]) -> dict[str, int]:
-    """The number of rows of each table in the project's database that belongs to the migrations in *folders*.
+    """The row count of each table in the project's database that the migrations in *folders* create.
 
     Raises:
         UpdateError: the project cannot list its tables.
@@ -83,7 +83,7 @@ def listed(tables: dict[str, int]) -> str:
 
 
 def require_unused(tools: ProjectTools, project: Path, folders: Sequence[str], command: str) -> None:
-    """Raise an error if something needs the migrations in *folders*, which would be lost.
+    """Raise an error if something still needs the migrations in *folders*, which would be removed.
 
     *command* removes the migrations. With `--drop-data`, it keeps the migrations and drops the tables.
 

@@ -130,8 +130,8 @@ class Run:
         say()
 
     def _require_no_loss(self, update: Update) -> list[str]:
-        """Check that no data or migrations would be lost. Returns the folders of migrations whose tables will
-        be dropped.
+        """Check that no data or migrations would be lost. Returns the migration folders whose tables will be
+        dropped.
 
         Raises:
             UpdateError: something would be lost.
@@ -171,7 +171,7 @@ class Run:
         """Export the tables that will be dropped, if requested.
 
         Raises:
-            UpdateError: the export fails, or the update could not be applied after it.
+            UpdateError: the export fails, or the update could not be applied afterwards.
         """
         if not self._options.export:
             return
@@ -206,7 +206,7 @@ class Run:
         return needs_person
 
     def _write_dossier(self, update: Update) -> None:
-        """Describe the conflicts in a folder, and remove the folder of an earlier update."""
+        """Describe the conflicts in a folder. Without conflicts, remove the folder of an earlier update."""
         if not update.result.conflicts:
             dossier.remove(self._dossier)
             return
@@ -225,7 +225,7 @@ class Run:
         self._report.say(f"{shown}/README.md describes the conflicts one by one.")
 
     def _preview(self, update: Update, dropped: list[str], needs_person: bool) -> int:
-        """Report how the run would end, and write the patch if requested. Returns the exit code."""
+        """Report what the result would be, and write the patch if requested. Returns the exit code."""
         conflicts = update.result.conflicts
         self._report.say("It would conflict." if conflicts else "It would merge without a conflict.")
         if dropped:

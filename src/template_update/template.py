@@ -14,7 +14,7 @@ from template_update.git import Git, UpdateError, cure_of_ownership, reason
 from template_update.rendering import ANSWERS_FILE
 
 _SOURCE = re.compile(r"^_src_path:.*\n(?:[ \t].*\n)*", re.MULTILINE)
-"""The entry of the answers file with the template's address. YAML may fold a long path."""
+"""The entry of the answers file that contains the template's URL or path. YAML may fold a long one."""
 _SHORT = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 
 
@@ -66,7 +66,7 @@ class Template:
         """Clone the template with its whole history.
 
         Raises:
-            UpdateError: the template is not at the address in the answers.
+            UpdateError: the template cannot be cloned from the URL or path in the answers.
         """
         self.answers = answers
         self._folder = folder
@@ -162,7 +162,7 @@ class Template:
                 )
 
     def _name_source(self, path: Path) -> None:
-        """Replace the clone's path with the template's address, which the next update needs."""
+        """Replace the clone's path with the template's own URL or path, which the next update needs."""
         text = _SOURCE.sub(lambda _: self.answers.source_entry, path.read_text("utf-8"))
         path.write_text(text, "utf-8")
 
@@ -178,7 +178,7 @@ class Template:
 
 
 def _address(source: str) -> str:
-    """Convert an address in one of Copier's notations to one that git accepts."""
+    """Convert a template location in one of Copier's notations to one that git accepts."""
     source = source.removeprefix("git+")
     for short, full in _SHORT.items():
         if source.startswith(short):

@@ -24,7 +24,7 @@ class TypeProblem(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """A message."""
+        """The message for the user."""
         problem = f"pyright finds an error that was not there before the update: {self.message.rstrip('.')}"
         return f"{self.path}, line {self.line}: {problem}. Fix it before you commit."
 
@@ -32,7 +32,7 @@ class TypeProblem(NamedTuple):
 def new_type_errors(
     tools: ProjectTools, folder: Path, merger: Merger, repository: Repository, paths: Iterable[str]
 ) -> list[TypeProblem]:
-    """The errors in *paths* that the last commit does not have. *folder* is the project or a copy of it."""
+    """The errors in *paths* introduced since the last commit. *folder* is the project or a copy of it."""
     checked = [path for path in paths if path.startswith(_CHECKED) and (folder / path).is_file()]
     if not checked or not tools.has("pyright"):
         return []

@@ -220,7 +220,7 @@ class Update:
         self.result = self.merger.merge(old, new, self._onto, yours=sorted({*yours, *keep}), brought=brought)
         shown = [path for path in yours if path not in brought and path not in keep]
         difference = self.merger.difference(old, new, shown)
-        # A README links to the template's pages, and the path of the clone is temporary.
+        # A README links to the template's documentation, and the path of the clone is temporary.
         self.seeds_difference = difference.replace(str(self._folder / "template"), self._answers.source)
 
     def patch(self) -> str:

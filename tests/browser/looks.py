@@ -25,7 +25,7 @@ options => axe.run(options).then(({violations, incomplete}) => {
 NEXT_FRAME = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 VIEWS = {
     "light": ("light", 1100, {}),
-    # Dark mode changes only colours.
+    # Dark mode changes only colors.
     "dark": ("dark", 1100, {"runOnly": ["color-contrast", "link-in-text-block"]}),
     "phone": ("light", 360, {}),
 }
@@ -43,7 +43,7 @@ class Looker:
     def look(self, page: Page, name: str) -> None:
         """Check the page that is open."""
         page.evaluate(AXE)
-        # So that no colour is still changing from one scheme to the other.
+        # Otherwise colors could still be in transition from one scheme to the other.
         page.add_style_tag(content="* { transition: none !important }")
         for view, (scheme, width, options) in VIEWS.items():
             page.emulate_media(color_scheme=scheme)
@@ -52,7 +52,7 @@ class Looker:
             page.evaluate(NEXT_FRAME)
             self._problems += [f"{name} ({view}): axe {each}"[:300] for each in page.evaluate(FIND, options)]
             if self._folder is not None:
-                # A screenshot of the whole documentation would have 20,000 lines.
+                # A screenshot of the whole documentation would be 20,000 pixels tall.
                 page.screenshot(path=self._folder / f"{name}-{view}.png", full_page=name != "docs")
         page.set_viewport_size({"width": NARROWEST, "height": 800})
         width = page.evaluate("document.documentElement.scrollWidth")
@@ -78,8 +78,8 @@ def pattern_of(path: str, routes: set[str]) -> str | None:
 
 
 def crawl(client: httpx.Client, routes: set[str]) -> Iterator[tuple[str, str, str]]:
-    """One page per route, with its route, path and HTML: each page that links lead to or that has no
-    parameter.
+    """One page per route, with its route, path and HTML: every route that links lead to or that has no
+    parameters.
     """
     todo = ["/", "/docs", "/nothing-here", *sorted(each for each in routes if "{" not in each)]
     found: set[str] = set()

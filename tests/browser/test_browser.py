@@ -25,7 +25,7 @@ from visitor import Site, Visitor
 ADMINISTRATOR, USER = "admin@example.com", "ada.lovelace@example.com"
 SAMPLE_PASSWORD = "only for development"
 PASSWORD = "a horse of the tests"
-# A busy machine may need this long. Steps end as soon as they can.
+# A busy machine may need this many milliseconds. Steps do not wait longer than necessary.
 PATIENCE = 60_000
 AS_A_BROWSER = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 MAIL_FRAMES = {"/dev/mailbox/{mail_id}/html", "/dev/mails/{name}/html"}
@@ -94,7 +94,7 @@ def project(render: Render, python: Path) -> Path:
 def site(
     request: pytest.FixtureRequest, project: Path, python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """A served project in development with sample data, for each database."""
+    """A project served in development mode with sample data, for each database."""
     port, server = free_port(), None
     database = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('data') / 'app.db'}"
     if request.param == "postgresql":
@@ -135,7 +135,7 @@ def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium") or missing("chromium is not installed")
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        # Without a graphics card, emulating one takes longer than software rendering.
+        # Without a graphics card, emulating one is slower than software rendering.
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
@@ -525,7 +525,7 @@ def test_every_page_that_a_link_leads_to_can_be_read_by_all(
     problems = looker.take_problems()
     assert not problems, "\n".join(problems)
     if email == ADMINISTRATOR:
-        # The last part of the mailbox is for its script. The others are visible only without a login.
+        # Only a script requests the newest e-mails, and the login page is visible only without a login.
         assert site.routes - set(found) <= {"/dev/mailbox/newest", "/login"}
 
 
@@ -624,7 +624,7 @@ def test_the_html_of_every_page_is_valid(site: Site, tmp_path: Path):
 
     problems = [
         invalid_html(tool, tmp_path / "pages", {}),
-        # Outlook on Windows supports no other layout than tables with these attributes.
+        # Outlook on Windows supports no layout other than tables with these attributes.
         invalid_html(tool, tmp_path / "mails", {"no-deprecated-attr": "off"}),
     ]
 

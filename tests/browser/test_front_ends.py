@@ -118,7 +118,7 @@ def test_a_front_end_of_another_site_uses_access_tokens(page: Page, front_end: t
 
 
 def test_many_requests_at_once_refresh_the_access_token_once(page: Page, front_end: tuple[int, Path]):
-    """An access token lasts a second here."""
+    """Access tokens last one second here."""
     refreshed = []
     page.on("request", lambda request: refreshed.append(request.method) if "refresh" in request.url else None)
     page.goto(f"http://127.0.0.1:{front_end[0]}/")

@@ -59,7 +59,7 @@ class Phone:
 
 @pytest.fixture
 def local(site: Site) -> Site:
-    """The site under a host name: browsers reject passkeys at an IP address."""
+    """The site under a host name: browsers reject passkeys for IP addresses."""
     return replace(site, url=site.url.replace("127.0.0.1", "localhost"))
 
 
@@ -140,7 +140,7 @@ def test_a_passkey_is_a_second_factor(visit_with_phone, verified: str):
 
 @ON_SQLITE
 def test_the_browser_offers_it_in_the_field_of_the_address(visit_with_phone, verified: str):
-    """Conditional UI: the virtual authenticator answers as if its owner chose the passkey in the list."""
+    """Conditional UI: the virtual authenticator responds as if its owner had chosen it from the list."""
     eve, _ = visit_with_phone(autofill=True)
     add_passkey(eve, verified)
     log_out(eve)

@@ -51,13 +51,13 @@ type CodeOf = Callable[..., str]
 
 @pytest.fixture
 def code_of(python: Path, project: Path) -> CodeOf:
-    """`code_of(key)`: what an authenticator app with this key shows, or will show *later* seconds later."""
+    """`code_of(key)`: what an authenticator app with this key shows, or will show in *later* seconds."""
     return lambda key, later=0: run(python, "-c", CODE, key, str(later), cwd=project).strip()
 
 
 @pytest.fixture
 def verified(administrator: Visitor, account: str) -> str:
-    """The address of an account that may have an authenticator app."""
+    """The address of an account that is allowed to set up an authenticator app."""
     administrator.open(f"/admin?search={account}")
     administrator.follow(account)
     administrator.press(f"Mark as verified: {account}")

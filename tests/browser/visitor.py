@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 @dataclass
 class Site:
-    """A served project in development, with sample data."""
+    """A project served in development mode, with sample data."""
 
     url: str
     routes: set[str]
@@ -20,7 +20,7 @@ class Site:
 
 
 class Visitor:
-    """Opens pages and sends forms. Each step waits for its result, never for a fixed time."""
+    """Opens pages and submits forms. Each step waits for its result, never for a fixed time."""
 
     def __init__(self, site: Site, context: BrowserContext) -> None:
         self.site = site
@@ -72,8 +72,8 @@ class Visitor:
     def open_mail(self, to: str, subject: str) -> None:
         """Wait for the e-mail in the development mailbox, open it, and press its button.
 
-        With JavaScript, the list shows a new e-mail automatically. Without JavaScript, it must be opened
-        again.
+        With JavaScript, the list shows a new e-mail automatically. Without JavaScript, it must be
+        reloaded.
         """
         self.open("/dev/mailbox")
         entries = self.page.locator("#mails a").filter(has_text=subject)

@@ -34,8 +34,8 @@ def before_load_schema(context, document):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Every second valid request contains real credentials: a password, a link, a token. The first check
-    rejects generated credentials, so later code would not be reached.
+    """Every other valid request contains real credentials: a password, a link, a token. The first check
+    rejects generated credentials, so later code would never be reached.
     """
     if case.meta is None or not case.meta.generation.mode.is_positive or next(_turns) % 2:
         return
@@ -52,7 +52,7 @@ def before_call(context, case, kwargs):
 
 
 def related_records(case):
-    """The sender's own note or session, if the request is about one."""
+    """The sender's own note or session, if the request refers to one."""
     owner = {"headers": {"Authorization": case.headers["Authorization"]}, "timeout": 10}
     if "note_id" in case.path_parameters:
         return {"note_id": requests.post(f"{URL}/notes", json={"title": "A note"}, **owner).json()["id"]}
@@ -69,19 +69,19 @@ def filter_failure(context, failure, case, response):
 
 def is_refused_by_a_rule(failure, case, response):
     """A 400 for a schema-valid request: a schema cannot distinguish a valid link or the right password from
-    other text."""
+    other strings."""
     if failure.code != "ST202" or response.status_code != 400:
         return False
     if case.path in LINKS:
         return True
     if "The character U+0000 is not accepted." in response.text:
-        # PostgreSQL cannot store it, wherever in a body it is.
+        # PostgreSQL cannot store it, wherever it appears in a body.
         return True
     return any(each["field"] in BY_A_RULE for each in response.json().get("errors", []))
 
 
 def is_of_another_route(failure, case):
-    """A GET of a mailed link's page, which is for people and not in the document."""
+    """A GET of an e-mailed link's page, which is for people and not in the document."""
     is_page = re.fullmatch(r"/users/(verify|password-reset|email-change|invitation)(/[^/]+)?", case.path)
     elsewhere = {"GET"} if is_page else set()
     if failure.code == "ST204":

@@ -48,7 +48,7 @@ hashing.hash_password = _cheap.hash
 hashing.DUMMY_HASH = _cheap.hash(PASSWORD)
 app = create_app()
 app.state.users.limits = None
-# Without it a form would redirect to a page, whose response is not in the document.
+# Otherwise a form would redirect to a page, whose response is not in the document.
 app.message_page = None
 
 

@@ -1,4 +1,4 @@
-"""An application on the hawkapi-users library, for `tests/test_import_hawkapi_users.py`.
+"""An application built on the hawkapi-users library, for `tests/test_import_hawkapi_users.py`.
 
 `python library.py URL TABLE register [--own]` creates tables and accounts and prints the accounts; `python
 library.py URL TABLE login` prints the status of each one's login.
@@ -77,7 +77,7 @@ def public(user: User) -> dict[str, object]:
 
 
 def in_utc(time: datetime) -> str:
-    # The library's columns come back from SQLite without their zone.
+    # SQLite returns the library's columns without their time zone.
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
 
 

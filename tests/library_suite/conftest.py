@@ -23,7 +23,7 @@ def app(tmp_path: Path) -> Iterator[Any]:
         mail_backend="memory",
         database_url=SecretStr(f"sqlite+aiosqlite:///{tmp_path / 'library.db'}"),
     )
-    # The application opens a file and never creates one: `app db upgrade` does.
+    # The application opens the file but never creates it: `app db upgrade` does that.
     (tmp_path / "library.db").touch()
     app = create_app(settings)
 

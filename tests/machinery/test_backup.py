@@ -88,7 +88,7 @@ def names(folder: Path) -> list[str]:
 
 
 def refusal(result: Result) -> str:
-    """The message that the command ended with."""
+    """The command's error message."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit), result.exception
     return result.stderr

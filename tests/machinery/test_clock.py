@@ -98,7 +98,7 @@ async def test_times_are_compared_and_ordered_to_the_microsecond(events: Databas
 
 
 async def test_a_time_written_by_the_database_equals_the_one_read(events: Database):
-    """SQLite compares texts, and its CURRENT_TIMESTAMP writes no fractions of a second."""
+    """SQLite compares times as strings, and its CURRENT_TIMESTAMP has no fractions of a second."""
     async with events.session() as session:
         await session.execute(insert(Event).values(id=1))
         await session.execute(text("INSERT INTO clock_test_events (id) VALUES (2)"))
@@ -112,7 +112,7 @@ async def test_a_time_written_by_the_database_equals_the_one_read(events: Databa
 
 @pytest.fixture
 def orders() -> Iterator[None]:
-    """A model with a time, without a revision."""
+    """A model with a time column but without a revision."""
     table = Table(
         "orders_of_a_test", Base.metadata, Column("id", Integer, primary_key=True), Column("at", UTCDateTime)
     )

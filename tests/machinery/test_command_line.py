@@ -94,7 +94,7 @@ def set_environment(patch: pytest.MonkeyPatch, database: Path) -> None:
 
 
 def refusal(result: Result) -> str:
-    """The error message that the command ended with."""
+    """The command's error message."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
@@ -106,7 +106,7 @@ def refusal(result: Result) -> str:
 
 @pytest.fixture(scope="module")
 def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Processes reuse compiled bytecode, because compiling is most of their startup time."""
+    """Processes reuse compiled bytecode, because compiling takes up most of their startup time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
@@ -277,7 +277,7 @@ type Feature = Callable[[str, str], None]
 
 @pytest.fixture
 def feature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Feature]:
-    """`feature("billing", BILLING)`: a package `app/billing` whose `commands.py` has this text."""
+    """`feature("billing", BILLING)`: a package `app/billing` whose `commands.py` contains this text."""
     packages = tmp_path / "packages"
     monkeypatch.setattr("app.__path__", [str(PROJECT / "app"), str(packages)])
 
@@ -520,7 +520,7 @@ def test_an_unknown_revision_is_reported(run: Run, migrated: Path, direction: st
 def test_a_database_that_a_newer_version_has_migrated_is_usable(
     migrated: Path, caplog: pytest.LogCaptureFixture
 ):
-    """Otherwise an instance of the old version could not start again during a release, nor after it."""
+    """Otherwise an instance of the old version could not restart during a release or after it."""
     settings = load_settings()
     with closing(sqlite3.connect(migrated)) as connection, connection:
         connection.execute(
@@ -698,7 +698,7 @@ def populated_file(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path
             CliRunner().invoke(
                 cli, ["users", "create", address, "--password-stdin", *options], input=PASSWORD
             )
-    # The engine is closed, so that no journal is left beside the copied file.
+    # The connection is closed, so no journal is left beside the copied file.
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM audit_events")
         connection.execute("DELETE FROM mail_outbox")
@@ -778,7 +778,7 @@ def test_a_disabled_account_gets_no_reset(run: Run, populated: Path, query: Quer
 
 
 def test_the_last_superuser_can_be_required_to_reset(run: Run, populated: Path, query: Query):
-    """The link is mailed to them, so no other superuser is needed."""
+    """The link is e-mailed to them, so no other superuser is needed."""
     assert run("users", "require-reset", "root@example.com").exit_code == 0
     assert query("SELECT is_superuser, is_active FROM users WHERE email = 'root@example.com'") == [(1, 1)]
     assert query("SELECT count(*) FROM mail_outbox") == [(1,)]
@@ -1027,7 +1027,7 @@ def test_serve_logs_in_one_format_and_each_request_once(migrated: Path, monkeypa
         server.send_signal(signal.SIGTERM)
         output, _ = server.communicate(timeout=30)
 
-    # The text before the first line is the command's own message.
+    # The text before the first log line is the command's own message.
     records = [json.loads(line) for line in output[output.index("{") :].splitlines() if line]
     assert {"_granian", "app.access"} <= {each["logger"] for each in records}
     [request] = [each for each in records if each.get("path") == "/nowhere"]
@@ -1061,8 +1061,8 @@ HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 def received_until_closed(port: int, sent: bytes) -> bytes:
-    """The bytes that the server sends to a client that sends only these bytes. Raises if the connection stays
-    open.
+    """The bytes that the server sends to a client that sends only these bytes. Raises an error if the
+    connection stays open.
     """
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(sent)
@@ -1160,7 +1160,7 @@ def line_with(process: subprocess.Popen[str], text: str, *, loggers: str = "") -
 
 @pytest.fixture
 def missing_on_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Settings with a database that the PostgreSQL server does not have yet."""
+    """Settings with a database that does not exist on the PostgreSQL server yet."""
     name = f"worker_{uuid4().hex[:8]}"
     server = make_url(os.environ["TEST_DATABASE_URL"]).set(database=name)
     monkeypatch.setenv("DATABASE_URL", server.render_as_string(hide_password=False))
@@ -1281,7 +1281,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=ignored)
     for file in ("pyproject.toml", ".env.example"):
         shutil.copy(PROJECT / file, tmp_path)
-    # Whatever the development database is, this test must leave none behind.
+    # Whatever the development database is, this test must not leave one behind.
     monkeypatch.setenv("DATABASE_URL", "sqlite+aiosqlite:///data/app.db")
     return tmp_path
 
@@ -1316,7 +1316,7 @@ def hang_up_counts() -> Iterator[None]:
 
 @pytest.mark.usefixtures("bytecode", "hang_up_counts")
 def test_dev_stops_when_its_terminal_closes(clone: Path):
-    """The signal is SIGHUP, which Granian handles as a reload."""
+    """The signal is SIGHUP, which Granian treats as a request to reload."""
     port = free_port()
     with running("dev", "--port", str(port), cwd=clone) as server:
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/livez", "alive"))
@@ -1334,7 +1334,7 @@ def is_listening(port: int) -> bool:
 
 @contextmanager
 def at_a_terminal(*arguments: str, cwd: Path) -> Iterator[int]:
-    """A process with a terminal, with methods to read its output and to type."""
+    """Run a process at a terminal. Yields the file descriptor for reading its output and for typing."""
     terminal, inside = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", *arguments],

@@ -55,7 +55,7 @@ INDEXED = sa.Table(
 )
 FULL: dict[str, Any] = {
     "id": 1,
-    # A row that is written later.
+    # This row is written later.
     "parent_id": 2,
     "name": "Zoë 🦅",
     "is_fragile": True,
@@ -116,7 +116,7 @@ def server(database_url: str) -> Callable[[str], None]:
 def prepared(
     database_url: str, tmp_path_factory: pytest.TempPathFactory, server: Callable[[str], None]
 ) -> Iterator[dict[str, str]]:
-    """The URL of a migrated database with the two tables, by kind. PostgreSQL only if there is a server."""
+    """The URLs of migrated databases with the two tables, by kind. PostgreSQL only if there is a server."""
     urls = {"sqlite": f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('prepared') / 'app.db'}"}
     if not database_url.startswith("sqlite"):
         template = make_url(database_url).set(database=f"copy_{uuid4().hex[:12]}")
@@ -129,7 +129,7 @@ def prepared(
 
 
 def migrate(settings: Settings) -> None:
-    """As if the project's migrations created the two tables."""
+    """Migrate, and add the two tables as if the project's migrations had created them."""
     upgrade_to_heads(settings)
     run(settings.database_url.get_secret_value(), METADATA.create_all, text("SELECT 1"))
 
@@ -202,7 +202,7 @@ def copy_to(monkeypatch: pytest.MonkeyPatch) -> CopyTo:
 
 
 def refusal(result: Result) -> str:
-    """The error message that the command ended with."""
+    """The command's error message."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit), result.exception
     return result.stderr
@@ -372,7 +372,7 @@ def test_a_row_that_cannot_be_read_leaves_nothing(copy_to: CopyTo, old: str, new
 
 
 def test_rows_that_differ_leave_nothing(copy_to: CopyTo, old: str, new: str, monkeypatch: pytest.MonkeyPatch):
-    """This holds whatever the reason is."""
+    """Whatever the reason is."""
     adapted = copying._adapted
     monkeypatch.setattr(
         copying, "_adapted", lambda value, kind: "Eve" if value == FULL["name"] else adapted(value, kind)
@@ -422,7 +422,7 @@ def test_a_server_that_is_away_is_named_without_the_password(copy_to: CopyTo, ol
 def test_a_text_that_is_too_long_for_postgresql_leaves_nothing(
     copy_to: CopyTo, old: str, new: str, kind: str
 ):
-    """SQLite accepts longer ones."""
+    """SQLite accepts longer strings."""
     if kind == "sqlite":
         pytest.skip("SQLite has no limit")
     run(old, text("UPDATE copy_parcels SET name = 'a name of more than twenty characters' WHERE id = 7"))

@@ -1,4 +1,4 @@
-"""Database errors contain no values, neither in the log nor in a DEBUG response."""
+"""Database errors contain no values, either in the log or in a DEBUG response."""
 
 import logging
 from collections.abc import AsyncIterator, Callable

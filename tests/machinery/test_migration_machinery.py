@@ -1,4 +1,4 @@
-"""The template's migrations: new revisions, SQLite's copying of tables, and data of the first release."""
+"""The template's migrations: new revisions, SQLite's copying of tables, and data from the first release."""
 
 import asyncio
 import shutil
@@ -53,7 +53,7 @@ def tables(url: str) -> set[str]:
 
 @pytest.fixture
 def empty_database(database_url: str, tmp_path: Path) -> Iterator[str]:
-    """The URL of a new, empty database on the same server type as the other tests."""
+    """The URL of a new, empty database of the kind that the other tests use."""
     if database_url.startswith("sqlite"):
         yield f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
         return
@@ -103,7 +103,7 @@ def revise(config: Config, message: str, **options: Any) -> Script:
 def test_the_sql_can_be_printed_before_it_runs(config: Config, empty_database: str) -> None:
     config.output_buffer = StringIO()
 
-    # Only the features' revisions: for more than a new column, SQLite needs the database itself.
+    # Only the features' revisions: for anything beyond a new column, SQLite requires the database itself.
     command.upgrade(config, "users@head", sql=True)
 
     assert "CREATE TABLE users" in config.output_buffer.getvalue()
@@ -204,7 +204,7 @@ def upgrade():
 
 @pytest.fixture
 def orders_of_users() -> Iterator[Table]:
-    """A table whose rows go with their users."""
+    """A table whose rows are deleted with their users."""
     user = ForeignKey("users.id", ondelete="CASCADE")
     table = Table("orders_of_a_test", Base.metadata, Column("user_id", user, primary_key=True))
     yield table

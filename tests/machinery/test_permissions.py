@@ -39,7 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("app.cli.server._refuse_a_taken_port", lambda *_: None)
     monkeypatch.setattr("app.mail.build_worker", lambda *_: SimpleNamespace(run=nothing))
     monkeypatch.setattr("app.tasks.run", nothing)
-    # Otherwise the log would go to this test's output, which is closed in the next test.
+    # Otherwise the log would go to this test's output, which is closed by the time the next test runs.
     monkeypatch.setattr("app.logs.configure", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     Path(".env").write_text("ENVIRONMENT=test\n")

@@ -44,7 +44,7 @@ def task(expression: str, zone: str = "UTC") -> ScheduledTask:
         ("0 9 * * *", "Europe/Berlin", "2026-03-28T12:00", "2026-03-29T07:00"),
         # 02:30 is skipped on this day.
         ("30 2 * * *", "Europe/Berlin", "2026-03-28T12:00", "2026-03-29T01:00"),
-        # 02:30 comes twice on this day.
+        # 02:30 occurs twice on this day.
         ("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00", "2026-10-25T00:30"),
         ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:30", "2026-10-26T01:30"),
         ("30 2 * * *", "Europe/Berlin", "2026-10-25T01:00", "2026-10-26T01:30"),
@@ -148,7 +148,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class Work:
-    """The task's work: it counts its runs, fails with *errors*, and waits while it is `held`."""
+    """The task's work: it counts its runs, fails with *errors*, and waits until `go_on` is set."""
 
     def __init__(self) -> None:
         self.runs = 0

@@ -65,7 +65,7 @@ type Export = Callable[..., Result]
 
 @pytest.fixture
 def tables(database_url: str) -> Iterator[str]:
-    """The URL of a database with a parcel and a stamp, in which others can write while the export reads."""
+    """The URL of a database with a parcel and a stamp, to which others can write while the export reads."""
 
     async def change(function: Callable[..., None]) -> None:
         engine = create_async_engine(database_url)
@@ -121,7 +121,7 @@ def lines(written: str) -> list[dict[str, Any]]:
 
 
 def refusal(result: Result) -> str:
-    """The error message that the command ended with."""
+    """The command's error message."""
     assert result.exit_code == 1, result.output
     assert isinstance(result.exception, SystemExit)
     return result.stderr

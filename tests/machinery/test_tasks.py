@@ -1,4 +1,4 @@
-"""Periodic tasks: run at their intervals until stopped, whatever one of them raises."""
+"""Periodic tasks run at their intervals until stopped, even if one of them raises an exception."""
 
 import asyncio
 import sqlite3

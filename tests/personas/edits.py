@@ -87,7 +87,7 @@ def at_the_end(path: str, text: str) -> Edit:
 
 
 def added(path: str, text: str) -> Edit:
-    """Adds a file of the user's own."""
+    """Adds a file that belongs to the user."""
 
     def make(project: Path) -> None:
         if (project / path).exists():
@@ -125,7 +125,7 @@ def moved(path: str, to: str) -> Edit:
 
 
 def reformatted(width: int) -> Edit:
-    """Formats the whole project to a different line length."""
+    """Formats the whole project with a different line length."""
 
     def make(project: Path) -> None:
         pyproject = project / "pyproject.toml"

@@ -30,7 +30,7 @@ from app.web import App, health
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip the test with a reason, or fail it if the environment has REQUIRE_SERVICES."""
+    """Skip the test for this reason, or fail it if REQUIRE_SERVICES is set."""
     if os.environ.get("REQUIRE_SERVICES"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
@@ -43,7 +43,7 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """A Redis for one test. It keeps nothing on disk, so a restarted one is empty."""
+    """A Redis server for one test. It keeps nothing on disk, so it is empty after a restart."""
 
     def __init__(self, folder: Path, *options: str, url: str | None = None) -> None:
         self.port = free_port()
@@ -53,7 +53,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns when it responds."""
+        """Start it, and return once it responds."""
         self._process = subprocess.Popen(
             ["redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self._options],
             cwd=self._folder,
@@ -76,7 +76,7 @@ class RedisServer:
         self._process = None
 
     def hang(self) -> None:
-        """It still accepts connections but never responds."""
+        """Make it accept connections without ever responding."""
         self._send(signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -231,7 +231,7 @@ class FakeRedis:
 
 
 class DroppingRedis(FakeRedis):
-    """Its first connection closes at the first command; the others allow everything."""
+    """Closes its first connection at the first command. The others allow everything."""
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while self.connections > 1 and await reader.read(1000):

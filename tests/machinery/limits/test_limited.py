@@ -228,7 +228,7 @@ async def test_two_applications_count_separately(make_app, visit):
 
 
 async def test_processes_count_together_in_redis(make_app, visit, redis_url, prefix, patience):
-    """Two applications with one secret are two processes of one application."""
+    """Two applications with the same secret act as two processes of one application."""
     rate, key = Rate(1, 5), f"processes {prefix}"
     await make_app(redis_url).state.limiter.acquire(key, rate)
 

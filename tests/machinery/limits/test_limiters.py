@@ -1,7 +1,7 @@
 """The same tests for every limiter, in memory and in Redis.
 
-Redis' clock cannot be set, so tests move the stored times into the past instead. The real time that passes
-meanwhile is too short to matter.
+The clock of Redis cannot be set, so tests move the stored times into the past instead. The real time that
+passes in between is too short to matter.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ def limiter(case: Case) -> Limiter:
 
 
 async def takes(limiter: Limiter, number: int, key: str = "ada", rate: Rate = RATE) -> list[bool]:
-    """The result of each of that many calls: whether it is allowed."""
+    """Whether each of that many calls is allowed."""
     return [await limiter.acquire(key, rate) == 0.0 for _ in range(number)]
 
 
@@ -216,7 +216,7 @@ class Bucket:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("rate", [RATE, Rate(1, 600), Rate(3, 300)], ids=str)
 async def test_it_agrees_with_a_token_bucket(case: Case, rate: Rate, seed: int):
-    """Time passes in quarters of one interval, so that real time does not matter."""
+    """Time advances in quarters of an interval, so the real time that passes does not matter."""
     dice, bucket = random.Random(seed), Bucket(rate)
     expected: list[float] = []
     found: list[float] = []

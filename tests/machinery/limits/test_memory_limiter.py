@@ -56,8 +56,8 @@ async def test_a_new_key_is_limited_even_while_the_table_is_full():
 
 
 async def test_exhausting_a_shared_bucket_affects_few_other_keys():
-    """Checklist 11; CWE-400. Strangers share 4,096 buckets. The limiter's key decides which, and is a
-    constant here.
+    """Checklist 11; CWE-400. Strangers share 4,096 buckets. The limiter's key decides who gets which, and it
+    is constant here.
     """
     limiter = MemoryLimiter(max_keys=100, secret=b"a secret of this test")
     await fill(limiter, 100)
@@ -82,7 +82,7 @@ async def test_most_keys_are_allowed_after_the_table_was_flooded():
 
 
 async def test_clients_cannot_tell_which_keys_share_a_bucket():
-    """Checklist 11: each limiter uses its own key, so an attacker cannot aim."""
+    """Checklist 11: each limiter uses its own key, so an attacker cannot target anyone."""
     first, second = MemoryLimiter(max_keys=0), MemoryLimiter(max_keys=0)
     for number in range(OVERFLOW):
         await first.acquire(f"user {number}", Rate(1, 60))
@@ -135,7 +135,7 @@ async def test_refilled_buckets_are_removed_before_the_table_is_full(set_clock: 
 
 
 async def test_no_call_removes_many_buckets(set_clock: SetClock):
-    """The event loop waits for it."""
+    """Removing buckets blocks the event loop."""
     limiter = MemoryLimiter()
     await fill(limiter, 1000)
     set_clock(61)
@@ -193,7 +193,7 @@ async def test_time_is_counted_to_the_microsecond(set_clock: SetClock):
 
 
 async def test_concurrent_calls_are_counted_exactly():
-    """Sums of fractions drift."""
+    """A sum of fractions would drift."""
     limiter, rate = MemoryLimiter(), Rate(100_000, 7)
 
     allowed = sum([await limiter.acquire("ada", rate) == 0.0 for _ in range(100_010)])

@@ -66,8 +66,8 @@ type SetTime = Callable[[float], None]
 
 @pytest.fixture(autouse=True)
 def set_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SetTime:
-    """`set_time(0.5)`: move the clock to that many seconds later. Otherwise the clock stands still, except
-    with a `server`.
+    """`set_time(0.5)`: set the clock to that many seconds after the start. The clock is otherwise frozen,
+    unless the test uses `server`.
     """
 
     def set_to(seconds: float) -> None:
@@ -166,7 +166,7 @@ async def test_limits_are_shared_again_when_redis_is_back(
 
 
 async def test_few_calls_wait_for_a_hanging_redis(fragile: Fragile, counting_alone: CircuitBreaker):
-    """Queued calls learn from the calls that ran before them."""
+    """Queued calls learn of the outage from the calls that ran before them."""
     fragile.is_away = True
     fragile.answering.clear()
 
@@ -260,7 +260,7 @@ async def test_an_application_that_needs_redis_is_ready_only_with_redis(make_app
 
 @asynccontextmanager
 async def load(client) -> AsyncIterator[list[int]]:
-    """Eight clients that send requests without a pause. The result is the list of statuses so far."""
+    """Eight clients that send requests without pausing. The result is the list of statuses so far."""
     statuses: list[int] = []
 
     async def ask() -> None:
@@ -310,8 +310,8 @@ async def test_restarting_redis_under_load_causes_no_error(
         await reach(statuses, 50)
 
     assert set(statuses) == {200, 429}
-    # Three by Redis, three by the process, three by the new, empty Redis. A call that Redis counted but could
-    # not confirm is not allowed.
+    # Redis allows three, the process three, and the new, empty Redis three. A call that Redis counted but
+    # could not confirm is not allowed.
     assert before_the_return <= 6
     assert statuses.count(200) <= 9
     levels = [each.levelno for each in caplog.records if each.name == "app.limits"]

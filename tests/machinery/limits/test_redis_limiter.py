@@ -124,7 +124,7 @@ async def test_a_connection_lost_during_a_call_causes_no_error(connect, dropping
 
 
 async def test_a_cancelled_call_drops_its_response(connect):
-    """If a response stayed unread, the next call on that connection would read it as its own."""
+    """If a response remained unread, the next call on that connection would read it as its own."""
     limiter = connect()
     await limiter.acquire("ada", Rate(1, 3600))
     for turns in range(20):

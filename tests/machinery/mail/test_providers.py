@@ -54,7 +54,7 @@ def mail(**parts: str) -> EmailMessage:
 
 @dataclass
 class Provider:
-    """A server that accepts requests as a provider does, and replies as the test sets it."""
+    """A server that accepts requests as a provider does, and replies as the test tells it to."""
 
     status: int = 200
     body: bytes = b"{}"

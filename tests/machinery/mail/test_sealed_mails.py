@@ -51,7 +51,7 @@ async def test_the_table_shows_no_part_of_a_mail(db: Database, write, private: s
 
 
 async def test_a_mail_is_sealed_as_long_as_it_is_kept(db: Database, write) -> None:
-    """In the development mailbox."""
+    """Even in the development mailbox."""
     await write()
 
     await Worker(db, InMemoryBackend(), keep_sent=True).run_once()

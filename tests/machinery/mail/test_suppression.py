@@ -1,4 +1,4 @@
-"""A feature can suppress e-mail to addresses at the moment of sending."""
+"""A feature can suppress e-mail to certain addresses at the time of sending."""
 
 from typing import NoReturn
 

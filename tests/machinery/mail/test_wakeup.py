@@ -220,7 +220,7 @@ def test_a_pooler_is_recognised(query: str, is_behind: bool) -> None:
 
 @on_postgresql
 async def test_behind_a_pooler_nothing_listens(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LISTEN would stay active on a connection of the pooler, which others use next."""
+    """LISTEN would remain active on the pooler's connection, which others use next."""
     monkeypatch.setattr(wakeup, "is_behind_pooler", lambda url: True)
     listened: list[object] = []
 

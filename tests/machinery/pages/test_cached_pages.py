@@ -31,7 +31,7 @@ async def test_a_second_visitor_gets_the_page_of_the_first(make_browser, renderi
 
 
 async def test_other_values_are_another_page(browser, renderings):
-    """The path to return to, the language, and the last form's message."""
+    """The path to return to, the language and the last form's message each make a difference."""
     pages = [
         await browser.get("/login"),
         await browser.get("/login?next=/account/sessions"),

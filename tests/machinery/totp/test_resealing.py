@@ -1,4 +1,4 @@
-"""A new SECRET_KEY and authenticator apps: `app db reseal` makes the earlier key superfluous."""
+"""A new SECRET_KEY and authenticator apps: `app db reseal` makes the earlier key unnecessary."""
 
 import asyncio
 from hashlib import sha256

@@ -115,7 +115,7 @@ async def test_without_https_logout_clears_the_cookie(other_client, make_user):
 
 @pytest.mark.parametrize(("secure", "name"), [(True, "session"), (False, "__Host-session")])
 async def test_only_the_configured_cookie_name_is_read(other_client, make_user, begin_session, secure, name):
-    """Any host of the domain, and any plain HTTP response, can set a cookie without `__Host-`."""
+    """Any host in the domain, and any plain HTTP response, can set a cookie without `__Host-`."""
     issued = await begin_session(await make_user(), kind="cookie")
     client = await other_client(cookie_secure=secure)
 

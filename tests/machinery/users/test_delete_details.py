@@ -52,7 +52,7 @@ def names(events):
     return read
 
 
-# At once
+# Immediately
 
 
 @GRACES
@@ -230,7 +230,7 @@ async def test_concurrent_logins_cancel_a_deletion_once(client, make_user, at_on
 
 @pytest.mark.parametrize("route", ["password-reset", "verify"])
 async def test_an_account_past_its_grace_period_gets_no_link(client, make_user, outbox, outbox_rows, route):
-    """Checklist 13. The link would not work, and the work is the same as for an unknown address."""
+    """Checklist 13. The link would be useless, and the work is the same as for an unknown address."""
     await make_user("ada@example.com", delete_after=clock.now())
 
     answer = await client.post(f"/users/{route}/request", json={"email": "ada@example.com"})

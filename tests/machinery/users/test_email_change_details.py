@@ -26,7 +26,7 @@ def ask(client):
 
 @pytest.fixture
 def pending(manager, change):
-    """`await pending(user)`: the path of the link mailed to the new address."""
+    """`await pending(user)`: the path of the link e-mailed to the new address."""
 
     async def make(user, new_email=NEW):
         await change(user, pending_email=new_email)

@@ -1,4 +1,4 @@
-"""Hashing: Argon2id in threads, without blocking the event loop or letting callers wait forever."""
+"""Hashing: Argon2id in threads, without blocking the event loop or making callers wait forever."""
 
 import asyncio
 import threading
@@ -67,7 +67,7 @@ def test_the_dummy_hash_costs_as_much_as_a_real_one():
 
 
 async def test_a_missing_user_has_no_password(hasher, monkeypatch):
-    """This holds whatever the dummy password is."""
+    """Whatever the dummy password is."""
     monkeypatch.setattr(hashing, "verify_password", lambda password, hashed: True)
 
     assert not await hasher.verify("anything", None)

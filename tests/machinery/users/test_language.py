@@ -74,7 +74,7 @@ async def test_it_is_not_in_use_after_the_request(client, make_user, login):
     ("language", "subject"), [("de", "neues Passwort"), ("en", "new password"), (None, "neues Passwort")]
 )
 async def test_a_mail_is_in_the_language_of_its_user(client, make_user, outbox, language, subject):
-    """This holds whoever requests the e-mail. Without a setting, the request's language applies."""
+    """It does not matter who requests the e-mail. Without a setting, the request's language applies."""
     await make_user("ada@example.com", language=language)
 
     await client.post("/users/password-reset/request", json={"email": "ada@example.com"}, headers=GERMAN)

@@ -23,7 +23,7 @@ async def boss(make_user):
 
 @pytest.fixture
 def take(manager, db):
-    """`await take("demoted", user)`: remove a superuser's rights with the manager."""
+    """`await take("demoted", user)`: remove a superuser's rights through the manager."""
 
     async def run(how, user):
         async with db.session() as session:

@@ -46,7 +46,7 @@ from tests.passkeys.authenticator import Authenticator
 CALM: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 """A slow machine is not a bug."""
 PROFILES = {
-    # The sequences are always the same, so that a failure depends on the change and not on luck.
+    # The sequences are always the same, so a failure depends on the change, not on luck.
     "short": profile(max_examples=40, stateful_step_count=30, derandomize=True, database=None, **CALM),
     # Fewer where each request takes longer.
     "postgresql": profile(max_examples=12, stateful_step_count=30, derandomize=True, database=None, **CALM),
@@ -107,7 +107,7 @@ MOST_SPENT = 10
 _hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
-# What must hold
+# What must be true
 
 
 @dataclass(eq=False)
@@ -138,7 +138,7 @@ class Account:
 
 @dataclass(eq=False)
 class Session:
-    """A login. The token of a cookie session is its cookie, that of a bearer session its refresh token."""
+    """A login. Its token is the cookie of a cookie session or the refresh token of a bearer session."""
 
     account: Account
     token: str
@@ -158,7 +158,7 @@ class Session:
 
 @dataclass(eq=False)
 class Link:
-    """A mailed token. It stops working when the account's address or password changes."""
+    """An e-mailed token. It stops working when the account's address or password changes."""
 
     account: Account
     purpose: str
@@ -200,12 +200,12 @@ class World:
         return True
 
     def saw(self, session: Session) -> None:
-        """A request of *session* succeeded."""
+        """Record that a request of *session* succeeded."""
         if self.now - session.seen >= SEEN_EVERY:
             session.seen = self.now
 
     def end(self, account: Account, except_session: Session | None = None) -> None:
-        """Every session of *account* ends."""
+        """End every session of *account* except *except_session*."""
         for session in self.sessions:
             if session.account is account and session is not except_session:
                 session.is_over = True
@@ -236,7 +236,7 @@ def _any_of(phones: dict[str, Authenticator]) -> Authenticator:
 
 
 def _one_of[T](things: list[T], number: int, is_good: Callable[[T], object]) -> T:
-    """Chooses an item that still works most of the time, because the others keep growing in number."""
+    """Usually chooses an item that still works, because the others keep growing in number."""
     good = [each for each in things if is_good(each)] if number % 4 < 3 else []
     return (good or things)[number % len(good or things)]
 
@@ -304,7 +304,7 @@ class Lifecycle(RuleBasedStateMachine):
         return status < 300
 
     async def _mails(self) -> list[tuple[str, str, str]]:
-        """Purpose, token and address of the links mailed since the last call."""
+        """Purpose, token and address of the links e-mailed since the last call."""
         async with self.app.state.db.session() as session:
             mails = await pending_messages(session)
             await session.execute(Base.metadata.tables["mail_outbox"].delete())
@@ -470,8 +470,8 @@ class Lifecycle(RuleBasedStateMachine):
     def _answer_of(
         self, account: Account, options: str, headers: dict[str, str]
     ) -> tuple[bool, str, dict[str, Any]]:
-        """Create an answer to a second factor of *account*. Returns whether the answer is right, and the
-        answer.
+        """Create an answer to a second factor of *account*. Returns whether it is right, its kind
+        and its body.
 
         The answer is used up. It is the app's code. If that code was used before, it is a passkey for
         *options* or a recovery code. If the account has neither, it is the used code.
@@ -543,7 +543,7 @@ class Lifecycle(RuleBasedStateMachine):
             self.world.end(account)
 
     def _factor_added(self, session: Session, answer: httpx.Response) -> None:
-        """New recovery codes come only if the account has none."""
+        """New recovery codes are issued only if the account has none."""
         account = session.account
         assert ("recovery_codes" in answer.json()) == (not account.recovery_codes)
         account.recovery_codes = answer.json().get("recovery_codes", account.recovery_codes)
@@ -743,7 +743,7 @@ class Lifecycle(RuleBasedStateMachine):
             login = logins[-1] if logins else None
         if login is not None:
             headers = self.headers(login)
-            # Of another user's session, the application knows only that it is not the owner's.
+            # All the application knows about another user's session is that it is not the owner's.
             login = login if self.admits(login) and login.account is account else None
         is_owner = login is not None or proof == "password"
         works = self.world.works(link) and is_owner
@@ -844,8 +844,8 @@ class Lifecycle(RuleBasedStateMachine):
 
     @invariant()
     def dead_links_are_dead(self) -> None:
-        """The sessions that just ended, and three of the others in turn. At the end of a sequence, all of
-        them.
+        """Try the links that have just become invalid, and three of the others in turn. At the end of a
+        sequence, try all of them.
         """
         dead = [each for each in self.world.links if not self.world.works(each)]
         fresh = [each for each in dead if each not in self.buried]

@@ -285,7 +285,7 @@ async def test_a_recent_login_is_at_most_ten_minutes_old(
 
 
 async def test_an_old_login_is_reported_as_such(http, make_user, begin_session, headers_of, set_clock):
-    """RFC 9470: a front end can distinguish this error from a missing right."""
+    """RFC 9470: a front end can distinguish this error from a missing permission."""
     set_clock(START)
     headers = headers_of(await begin_session(await make_user()))
 

@@ -97,7 +97,7 @@ async def test_logout_of_an_expired_session_is_not_audited(
 
 @pytest.fixture
 def expired_headers(expired_tokens):
-    """`expired_headers(issued)`: an access token of the session that has expired."""
+    """`expired_headers(issued)`: an expired access token of the session."""
 
     def headers(issued):
         token = expired_tokens.issue_access(issued.user.id, session_id=issued.session.id)

@@ -85,7 +85,7 @@ async def test_a_mail_belongs_to_its_account_and_expires_with_its_link(
 async def test_the_mail_to_a_new_address_expires_and_belongs_to_no_account(
     other_client, make_user, visit, set_clock, rows
 ):
-    """The mailbox is not the account's yet. The notice goes to the current address."""
+    """The mailbox does not belong to the account yet. The notice goes to the current address."""
     set_clock(NOON)
     client = await other_client(email_change_ttl=300)
     user = await make_user()

@@ -100,7 +100,7 @@ def sent(app, many_accounts):
 
 @pytest.fixture
 def plans(db, sent, database_url):
-    """`await plans()`: the database's query plans for the statements that were sent, as one text."""
+    """`await plans()`: the database's query plans for the statements that were sent, as one string."""
 
     async def explain():
         sqlite = database_url.startswith("sqlite")
@@ -272,7 +272,7 @@ async def test_no_request_reads_a_whole_table(
     await ask("DELETE", f"/me/sessions/{sessions[-1]['id']}")
     await ask("DELETE", "/me/sessions")
 
-    # One's own account
+    # The user's own account
     await ask("GET", "/me")
     await ask("PATCH", "/me", {"language": "de"})
     await ask("GET", "/me/export")

@@ -59,7 +59,7 @@ async def tokens(client):
     return (await client.post("/users/login", json=body)).json()
 
 
-# Mailed links
+# E-mailed links
 
 
 @EACH
@@ -142,7 +142,7 @@ async def test_a_refresh_gives_tokens_of_the_new_key(client, other_client, ada):
 
 @pytest.mark.parametrize("repeats", [1, 3])
 async def test_a_refresh_that_is_repeated_across_the_change(client, other_client, ada, repeats):
-    """Two tabs refresh at once, and the application is restarted between them."""
+    """Two tabs refresh at about the same time, and the application is restarted in between."""
     first = pair = {"refresh_token": (await tokens(client))["refresh_token"]}
     for _ in range(repeats):
         answer = await client.post("/users/token/refresh", json=pair)
@@ -171,7 +171,7 @@ async def test_a_session_cookie(client, other_client, ada, browser, changes, wor
 async def test_a_session_cookie_is_sealed_anew_when_it_is_used(
     client, other_client, ada, browser, session_cookie
 ):
-    """A browser that returns therefore stays logged in after the earlier key is removed."""
+    """A returning browser therefore stays logged in after the earlier key has been removed."""
     cookie = await browser(client)
 
     answer = await me(await other_client(**ROTATED), Cookie=cookie)
@@ -213,7 +213,7 @@ async def test_a_browser_that_logs_in_is_known_with_the_new_key(
 
 
 async def test_a_process_can_accept_the_new_key_before_it_is_used(client, other_client, ada, browser):
-    """While the processes are restarted one by one, old and new processes run."""
+    """While the processes are restarted one by one, old and new ones run side by side."""
     before, rotated = await other_client(**BEFORE), await other_client(**ROTATED)
 
     assert (await me(before, Cookie=await browser(rotated))).status_code == 200

@@ -116,7 +116,7 @@ async def test_a_database_error_is_logged_without_the_values(client, manager, ma
 
 
 async def test_a_hook_error_is_logged_without_password_and_token(client, manager, make_user, log):
-    """Checklist 39; a traceback shows lines of code and no values."""
+    """Checklist 39; a traceback shows lines of code but no values."""
 
     async def hook(user, token):
         raise RuntimeError("the hook failed")

@@ -144,8 +144,8 @@ async def test_every_response_sets_it_with_these_attributes(
 
 
 async def test_the_device_cookie_has_the_same_attributes(client, make_user):
-    """Checklist 34: the cookie does not log in, but a stranger who has it could guess passwords like the
-    owner.
+    """Checklist 34: the cookie does not grant a login, but a stranger who has it could guess passwords as
+    the owner can.
     """
     await make_user("ada@example.com")
 
@@ -193,7 +193,7 @@ async def test_the_cookie_secret_is_in_no_body(client, make_user, begin_session,
     assert not any(issued.token.partition(".")[2] in answer.text for answer in answers)
 
 
-# 34: cookies set by another host of the domain
+# 34: cookies set by another host in the domain
 
 
 NO_SPACE_OF_HTTP = [b"\x85", b"\xa0", b"\x0b", b"\x0c", b"\x1f", b"\xc2\xa0"]
@@ -202,7 +202,7 @@ NO_SPACE_OF_HTTP = [b"\x85", b"\xa0", b"\x0b", b"\x0c", b"\x1f", b"\xc2\xa0"]
 
 @pytest.mark.parametrize("space", NO_SPACE_OF_HTTP)
 async def test_a_cookie_with_a_similar_name_is_not_a_session(client, make_user, begin_session, space):
-    """Checklist 34; CWE-20: otherwise any host of the domain could log the browser in."""
+    """Checklist 34; CWE-20: otherwise any host in the domain could log the browser in."""
     token = (await begin_session(await make_user(), kind="cookie")).token.encode()
 
     before = await client.get("/users/me", headers={b"Cookie": space + b"__Host-session=" + token})
@@ -241,7 +241,7 @@ async def test_a_cookie_with_a_similar_name_makes_no_browser_known(
 
 @pytest.mark.parametrize("separator", ["; ", ";", " ;\t"])
 async def test_the_first_of_two_cookies_with_the_same_name_wins(client, make_user, begin_session, separator):
-    """Checklist 34: browsers send the longer path first, then the older cookie (RFC 6265, 5.4)."""
+    """Checklist 34: browsers send the cookie with the longer path first, then the older (RFC 6265, 5.4)."""
     token = (await begin_session(await make_user(), kind="cookie")).token
     pairs = [f"__Host-session={token}", "__Host-session=x"]
 

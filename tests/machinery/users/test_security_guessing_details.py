@@ -65,7 +65,7 @@ def guess(at):
 
 @pytest.fixture
 def flood(guess):
-    """`await flood(addresses, emails)`: guess from each address for each account, all at once."""
+    """`await flood(addresses, emails)`: guess from each address for each account, concurrently."""
 
     async def send(addresses, emails):
         return await asyncio.gather(*map(guess, addresses, emails))
@@ -289,7 +289,7 @@ async def test_a_long_unused_browser_is_unknown(guess, make_user, new_browsers, 
 
 
 async def test_one_address_cannot_lock_the_owner_out(at, guess, make_user, set_clock):
-    """Checklist 11: one wrong password each 865 seconds, for two days, from one address."""
+    """Checklist 11: one wrong password every 865 seconds, for two days, from one address."""
     await make_user(EMAIL)
 
     statuses = []

@@ -146,7 +146,7 @@ def test_production_does_not_start_with_a_placeholder_or_with_debug_on(monkeypat
 
 @pytest.fixture
 def operations(app):
-    """Every method and path of the users routes and of the pages of mailed links."""
+    """Every method and path of the users routes and of the pages of e-mailed links."""
     documented = [
         (method.upper(), path)
         for path, of_path in app.openapi()["paths"].items()

@@ -24,7 +24,7 @@ def log():
 
 @pytest.fixture
 def shown(log):
-    """`shown()`: all records as one text, unredacted."""
+    """`shown()`: all records as one string, unredacted."""
     return lambda: "\n".join(f"{each.getMessage()} {vars(each)}" for each in log)
 
 
@@ -130,7 +130,7 @@ async def test_all_lines_of_a_request_share_its_id(client, manager, make_user, l
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
 async def test_a_secret_in_the_error_of_a_hook_is_redacted(client, manager, make_user, log, formatter):
-    """Checklist 39: ASVS 16.2.5. This is the second line of defence: text that looks like a secret is
+    """Checklist 39: ASVS 16.2.5. This is the second line of defense: text that looks like a secret is
     redacted.
     """
     user = await make_user()

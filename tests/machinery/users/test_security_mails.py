@@ -36,7 +36,7 @@ def visible(answer):
 
 @ASKING
 async def test_mails_to_a_mailbox_are_limited(ask, make_user, outbox, path):
-    """Checklist 12: whoever requests the e-mail, from any IP address."""
+    """Checklist 12: no matter who requests the e-mail, or from which IP address."""
     await make_user(EMAIL)
 
     for number in range(PER_MAILBOX + 3):
@@ -131,7 +131,7 @@ def mails_to(outbox):
 
 
 async def test_many_accounts_cannot_flood_a_mailbox_by_requesting_its_address(make_user, move, mails_to):
-    """Checklist 12: forty from eight accounts, with the same response."""
+    """Checklist 12: forty requests from eight accounts, with the same response."""
     accounts = [await make_user(f"eve{number}@example.net", is_verified=True) for number in range(8)]
 
     answers = [

@@ -98,7 +98,7 @@ def test_an_empty_list_of_origins_or_proxies_allows_none(load_from, name):
 
 @pytest.mark.parametrize("environment", [PRODUCTION, {"SECRET_KEY": REQUIRED["SECRET_KEY"]}], ids=len)
 async def test_every_guarded_route_requires_a_login(app, build_app, environment):
-    """Advisory 32: also without ENVIRONMENT, which means development."""
+    """Advisory 32: even if ENVIRONMENT is missing, which means development."""
     guarded = [
         (method.upper(), re.sub(r"\{\w+\}", "1", path))
         for path, operations in app.openapi()["paths"].items()

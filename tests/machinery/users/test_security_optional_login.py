@@ -1,4 +1,4 @@
-"""An invalid login, where login is optional, never grants more than no login.
+"""Where login is optional, an invalid login never grants more than no login.
 
 Advisory 33; CWE-287.
 """
@@ -17,7 +17,7 @@ OWN_PAGES = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.fixture
 async def dead_logins(make_user, begin_session, change, change_session, manager, expired_tokens, set_clock):
-    """Headers of invalid logins, by what is wrong with them."""
+    """The headers of invalid logins, keyed by what is wrong with them."""
     ada, eve = await make_user("ada@example.com"), await make_user("eve@example.com")
     disabled = await make_user("disabled@example.com")
     set_clock(START - timedelta(days=91))
@@ -95,7 +95,7 @@ async def test_your_own_route_treats_it_as_logged_out(build_app, dead_logins):
 
 
 async def test_the_link_page_treats_it_as_logged_out(client, manager, stored, accounts, dead_logins):
-    """Advisory 33: the page asks for the password, which a logged-in owner need not enter."""
+    """Advisory 33: the page asks for the password, which a logged-in owner does not have to enter."""
     ada = (await accounts())[0]
     path = f"/users/verify/{manager.verify_token(ada)}"
 
@@ -107,7 +107,7 @@ async def test_the_link_page_treats_it_as_logged_out(client, manager, stored, ac
 
 
 async def test_an_email_change_treats_it_as_logged_out(client, manager, change, accounts, dead_logins):
-    """Advisory 33: only its owner may, logged in or with the password."""
+    """Advisory 33: only the account's owner may confirm it, logged in or with the password."""
     ada = (await accounts())[0]
     await change(ada, pending_email="new@example.com")
     path = f"/users/email-change/{manager.email_change_token(ada, 'new@example.com')}"

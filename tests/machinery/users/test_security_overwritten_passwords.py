@@ -62,7 +62,7 @@ async def test_a_password_set_in_code_invalidates_all_tokens(
 
 
 async def test_a_hash_written_directly_keeps_tokens_valid(client, db, make_user, every_token):
-    """SECURITY.md says so, and what else to update."""
+    """SECURITY.md says so, and says what else to update."""
     user = await make_user()
     good = await every_token(user)
 

@@ -82,7 +82,7 @@ def create_by_cli(app, migrated, monkeypatch):
         "SECRET_KEY": KEY,
         "DATABASE_URL": migrated,
         "MAIL_BACKEND": "memory",
-        # The project's `.env` asks for more.
+        # The project's `.env` requires more.
         "PASSWORD_MIN_LENGTH": "12",
     }.items():
         monkeypatch.setenv(name, value)
@@ -252,7 +252,7 @@ VARIANTS = [
 
 
 def test_a_common_password_is_no_better_with_digits_and_signs(common):
-    """Checklist 3: after it, instead of its letters, and both."""
+    """Checklist 3: after it, in place of its letters, or both."""
     assert [each for each in VARIANTS if not is_refused(each, common=common)] == []
 
 
@@ -353,7 +353,7 @@ def test_a_common_password_is_refused_by_the_command_line(create_by_cli, passwor
 
 
 async def test_a_common_password_is_refused_by_an_update(manager, db, make_user):
-    """Checklist 3: also from custom code."""
+    """Checklist 3: even from custom code."""
     async with db.session() as session:
         user = await manager.get_by_id(session, (await make_user()).id)
         with pytest.raises(InvalidPassword, match=ON_THE_LIST):
@@ -382,7 +382,7 @@ async def test_the_list_is_read_once(manager, monkeypatch):
 
 
 async def test_a_manager_without_a_policy_has_no_list(manager, db, quick_hashing):
-    """A manager built as for hawkapi-users checks the length and the characters."""
+    """A manager built as for hawkapi-users checks only the length and the characters."""
     bare = UserManager(model=User, tokens=manager.tokens)
 
     async with db.session() as session:

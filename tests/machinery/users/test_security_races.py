@@ -166,7 +166,7 @@ async def test_a_login_overtaken_by_a_reset_gives_no_valid_token(
 async def test_an_account_deleted_during_login_causes_no_server_error(
     client, manager, db, make_user, accounts
 ):
-    """Checklist 20: nobody gets a session of a deleted account."""
+    """Checklist 20: nobody gets a session for a deleted account."""
     user = await make_user("ada@example.com")
 
     async def delete():
@@ -190,7 +190,7 @@ async def test_an_account_deleted_during_login_causes_no_server_error(
 
 
 async def test_only_the_last_of_six_invitations_works(client, admin, at_once, outbox):
-    """Checklist 26: there are six e-mails, and one link that creates the account."""
+    """Checklist 26: six e-mails are sent, but only one link creates the account."""
     statuses = await at_once(6, lambda: admin.post("/users/invitations", json={"email": ADA["email"]}))
     tokens = [re.search(r"/invitation/(\S+)", mail.text_body)[1] for mail in await outbox()]
     uses = [await client.post(f"/users/invitation/{token}", json=NEW) for token in tokens]

@@ -172,7 +172,7 @@ async def test_a_claimed_right_is_ignored(client, make_user, begin_session, clai
 async def test_a_role_change_applies_to_the_next_request(
     client, make_user, begin_session, headers_of, change, is_superuser, status
 ):
-    """Checklist 36: with a token issued before."""
+    """Checklist 36: even with a token issued earlier."""
     user = await make_user(is_superuser=not is_superuser)
     headers = headers_of(await begin_session(user))
     await client.get("/users", headers=headers)
@@ -254,7 +254,7 @@ async def test_concurrent_uses_replace_the_token_once(
 async def test_a_replay_after_the_grace_period_ends_the_session_for_everyone(
     refresh, make_user, begin_session, headers_of, client, session_rows, events, set_clock
 ):
-    """Checklist 37: committed although the response is 401."""
+    """Checklist 37: committed even though the response is 401."""
     set_clock(START)
     stolen = await begin_session(await make_user())
     owners = (await refresh(stolen.token)).json()["refresh_token"]
@@ -273,7 +273,7 @@ async def test_a_replay_after_the_grace_period_ends_the_session_for_everyone(
 async def test_a_faster_attacker_is_logged_out_by_the_owners_refresh(
     refresh, make_user, begin_session, events, set_clock
 ):
-    """Checklist 37: whichever of the two uses the old token second."""
+    """Checklist 37: no matter which of the two uses the old token second."""
     set_clock(START)
     stolen = await begin_session(await make_user())
     thiefs = (await refresh(stolen.token)).json()["refresh_token"]

@@ -88,7 +88,7 @@ async def test_many_networks_guessing_one_account_are_audited_once(guess, make_u
 
 
 async def test_blocked_guessing_is_audited_again_after_the_window(guess, make_user, noted, set_clock):
-    """Checklist 39: a continuing attack stays visible."""
+    """Checklist 39: an ongoing attack remains visible."""
     await make_user(EMAIL)
     await guess()
     set_clock(NOON + WINDOW)
@@ -281,7 +281,7 @@ async def test_a_refusal_that_cannot_be_audited_has_the_same_response(
 
 
 async def test_without_an_address_all_clients_count_as_one(app, client, noted):
-    """Checklist 39: behind a socket without addresses nobody can fill the log either."""
+    """Checklist 39: behind a socket without addresses, nobody can fill the log either."""
     client._transport.client = ("", 0)
 
     for _ in range(3):

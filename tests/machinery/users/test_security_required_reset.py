@@ -134,7 +134,7 @@ async def moves_to_another_address(it, password):
     "use", [confirms_the_password, changes_the_password, verifies_the_address, moves_to_another_address]
 )
 async def test_the_right_password_is_wrong_on_every_route(client, manager, make_user, visit, stored, use):
-    """Checklist 6. This holds even with a session that should not exist."""
+    """Checklist 6. Even with a session that should not exist."""
     user = await make_user(must_reset_password=True, pending_email="new@example.com")
     headers = (await visit(user)).headers
     it = SimpleNamespace(client=client, manager=manager, user=user, headers=headers)
@@ -305,7 +305,7 @@ async def test_it_is_shown_to_superusers_and_can_be_filtered(admin, make_user, r
 
 
 async def test_it_can_be_required_of_the_last_active_superuser(client, admin, root, require, mailed_token):
-    """The mailed link needs no other superuser, so nobody is locked out permanently."""
+    """The e-mailed link requires no other superuser, so nobody is locked out permanently."""
     given = await require(root)
     locked_out = await admin.get("/users")
     await client.post(f"/users/password-reset/{await mailed_token()}", json={"password": NEW})

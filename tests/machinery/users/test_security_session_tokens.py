@@ -80,7 +80,7 @@ def forged():
 async def test_stored_values_are_not_valid_cookies(
     client, make_user, begin_session, session_rows, forged, at_once
 ):
-    """Checklist 15: a database dump does not allow logins."""
+    """Checklist 15: a database dump cannot be used to log in."""
     issued = await begin_session(await make_user(), kind="cookie")
     [row] = await session_rows()
     tokens = iter(forged(row, issued.token))

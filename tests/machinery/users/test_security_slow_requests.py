@@ -1,4 +1,4 @@
-"""The client decides when a body arrives. Changes made in the meantime apply, and nobody has to wait."""
+"""The client decides when a body arrives. Changes made meanwhile take effect, and nobody has to wait."""
 
 import asyncio
 import json

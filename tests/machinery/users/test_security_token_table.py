@@ -257,7 +257,7 @@ def left(db):
 async def test_each_task_deletes_only_expired_rows(
     everything_that_expires, set_clock, do_task, left, age, expected
 ):
-    """Advisory 36: rows exist until just before their expiry and are deleted at it."""
+    """Advisory 36: rows exist until just before they expire, and are deleted when they do."""
     await everything_that_expires()
     set_clock(NOON + age)
 
@@ -269,7 +269,7 @@ async def test_each_task_deletes_only_expired_rows(
 
 
 async def test_rows_that_the_tasks_keep_still_work(make_user, every_token, set_clock, do_task):
-    """Advisory 36. Half an hour later the access token has expired by itself."""
+    """Advisory 36. Within half an hour, nothing has expired yet."""
     set_clock(NOON)
     good = await every_token(await make_user(EMAIL))
     set_clock(NOON + HOUR / 2)

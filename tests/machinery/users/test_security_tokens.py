@@ -99,7 +99,7 @@ def signed(header, claims, key):
 
 
 def content_of(token):
-    """The bytes of a mailed token: its claims, the id and the signature."""
+    """The bytes of an e-mailed token: its claims, the id and the signature."""
     return base64.urlsafe_b64decode(token.removeprefix(PREFIX))
 
 
@@ -109,7 +109,7 @@ def token_of(content):
 
 @pytest.fixture
 def mac_of(key_of, manager):
-    """`mac_of("reset", content)`: the whole signature of a mailed token."""
+    """`mac_of("reset", content)`: the full signature of an e-mailed token."""
     types = {"verify": VERIFY_TYPE, "reset": RESET_TYPE, "email-change": EMAIL_CHANGE_TYPE}
     types |= {"invitation": INVITATION_TYPE}
     config = manager.tokens.config
@@ -355,7 +355,7 @@ async def test_a_token_issued_before_an_email_change_is_refused(
 async def test_a_token_works_only_for_the_address_it_was_mailed_to(
     manager, make_user, issue, attempt, accounts, purpose
 ):
-    """Checklist 27: also if the address was changed in the database."""
+    """Checklist 27: even if the address was changed in the database."""
     user = await make_user(pending_email="new@example.com")
     token = await issue(manager.tokens, purpose, user, mailed_to="another@example.com")
 

@@ -65,7 +65,7 @@ def claims_of(token):
 
 
 def bytes_of(token):
-    """The content of a mailed token."""
+    """The content of an e-mailed token."""
     return base64.urlsafe_b64decode(token.removeprefix(PREFIX) + "==")
 
 
@@ -116,7 +116,7 @@ def test_each_purpose_has_its_own_key(tokens, made_for, used_for):
 
 @pytest.mark.parametrize(("made_for", "used_for"), [pair for pair in PAIRS if "access" not in pair])
 def test_each_purpose_has_its_own_audience(tokens, made_for, used_for):
-    """A second line of defence: even with one key, tokens of two purposes would differ."""
+    """A second line of defense: even with one key, tokens of two purposes would differ."""
     getattr(tokens, f"_{made_for}")._keys = getattr(tokens, f"_{used_for}")._keys
 
     with pytest.raises(TokenError):

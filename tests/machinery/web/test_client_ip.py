@@ -178,7 +178,7 @@ def test_other_headers_are_ignored(name: bytes):
     ],
 )
 def test_the_network_is_an_ipv4_address_or_the_64_of_an_ipv6_address(address: str, network: str):
-    """One customer has all addresses of a /64 network and would have as many attempts."""
+    """One customer has all the addresses of a /64 network and would otherwise get as many attempts."""
     assert Client(address).network == network
 
 
@@ -219,7 +219,7 @@ def test_a_long_user_agent_header_is_cut(length: int):
 
 
 async def test_the_longest_values_fit_the_columns(app: App, make_user: Any, raw: Any):
-    """On PostgreSQL a text that is too long or contains NUL is an error."""
+    """On PostgreSQL, a string that is too long or contains NUL is an error."""
     user = await make_user("ada@example.com", is_active=False)
     body = b'{"email": "ada@example.com", "password": "wrong"}'
 

@@ -119,7 +119,7 @@ def test_same_site_requests_are_accepted(headers: dict[str, str]):
 
 
 def test_a_browser_using_another_host_name_is_accepted():
-    """`Sec-Fetch-Site` is about the requested URL, whatever BASE_URL is."""
+    """`Sec-Fetch-Site` refers to the requested URL, whatever BASE_URL is."""
     assert status("POST", {"Sec-Fetch-Site": "same-origin", "Origin": "http://127.0.0.1:8000"}) == 200
 
 

@@ -10,7 +10,7 @@ from app.database import Db
 
 @pytest.fixture(params=[True, False], ids=["fast", "plain"])
 def settings(settings, tmp_path, request):
-    """An SQLite database, whatever database the other tests use, with and without DATABASE_FAST_PATHS."""
+    """An SQLite database, whichever database the other tests use, with and without DATABASE_FAST_PATHS."""
     url = SecretStr(f"sqlite+aiosqlite:///{tmp_path / 'own.db'}")
     return settings.model_copy(update={"database_url": url, "database_fast_paths": request.param})
 

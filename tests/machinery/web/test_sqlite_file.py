@@ -15,7 +15,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def settings(settings, file):
-    """An SQLite database, whatever database the other tests use."""
+    """An SQLite database, whichever database the other tests use."""
     return settings.model_copy(update={"database_url": SecretStr(f"sqlite+aiosqlite:///{file}")})
 
 

@@ -83,7 +83,7 @@ async def test_a_missing_body_times_out(reading, speak, stalled):
 
 
 async def test_an_http_2_timeout_ends_the_request_but_not_the_connection(reading, speak, stalled):
-    """RFC 9113, section 8.2.2, knows no Connection header."""
+    """HTTP/2 has no Connection header (RFC 9113, section 8.2.2)."""
     start, _ = await speak(reading(body_timeout=0.05), stalled, http_version="2")
 
     assert start["status"] == 408

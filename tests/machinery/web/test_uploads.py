@@ -367,7 +367,7 @@ async def test_a_cancelled_request_waits_for_the_thread_and_leaves_no_file(pictu
 
 
 async def test_a_large_file_is_written_and_read_in_threads(pictures, http, monkeypatch):
-    """A file of up to 1 MB is in memory, where writing does not wait for a disk."""
+    """A file of up to 1 MB is kept in memory, where writing does not wait for a disk."""
     loop, sizes = threading.get_ident(), []
     write = SpooledTemporaryFile.write
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 NEEDS_ATTENTION = 1
+INTERRUPTED = 130
 SOMETHING_TO_PULL = 2
 """The exit code of `--check` if there is a newer version. It has no other meaning."""
 # By default, an invalid option also exits with 2, so a scheduled job could not tell it from a new version.

@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
-from template_update.options import Options
+from template_update.git import UpdateError
+from template_update.options import INTERRUPTED, NEEDS_ATTENTION, Options
 from template_update.progress import Progress
 from template_update.summary import summary
 
@@ -25,6 +27,21 @@ class Report:
         self._summary = options.summary
         self.to_stderr = bool(options.on_stdout)
         self._progress = Progress(to_stderr=self.to_stderr)
+
+    def exit_after(self, work: Callable[[], int], *, interrupted: str) -> NoReturn:
+        """Exit with the code that *work* returns, or report why it could not continue.
+
+        *interrupted*: the message after Ctrl+C.
+        """
+        try:
+            code = work()
+        except UpdateError as error:
+            self.fail(str(error))
+            code = NEEDS_ATTENTION
+        except (KeyboardInterrupt, typer.Abort):
+            self.fail(interrupted)
+            code = INTERRUPTED
+        raise typer.Exit(code if self.end() else NEEDS_ATTENTION)
 
     def say(self, sentence: str = "", *, bold: bool = False) -> None:
         """Print a message for the user."""

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-import typer
-
 from template_update import dossier
 from template_update.checks import Checks
 from template_update.git import UpdateError
@@ -19,8 +17,6 @@ from template_update.project import ProjectTools
 from template_update.report import Report
 from template_update.repository import LOCK_FILE, Repository
 from template_update.template import Answers
-
-INTERRUPTED = 130
 
 
 class Left(NamedTuple):
@@ -37,23 +33,18 @@ def resume(options: Options, *, is_alone: bool) -> NoReturn:
     *is_alone*: whether --continue was given without any option that chooses an update.
     """
     report = Report(options)
-    try:
-        if not (is_alone and options.applies) or options.summary:
-            raise UpdateError(
-                "--continue cannot be combined with --check, --to, --answers, --dry-run, --diff, --show or"
-                " --summary."
-            )
-        code = _resume(options, report)
-    except UpdateError as error:
-        report.fail(str(error))
-        code = NEEDS_ATTENTION
-    except (KeyboardInterrupt, typer.Abort):
-        report.fail("Interrupted. `uv run app template-update --continue` begins again.")
-        code = INTERRUPTED
-    raise typer.Exit(code if report.end() else NEEDS_ATTENTION)
+    report.exit_after(
+        lambda: _resume(options, report, is_alone=is_alone),
+        interrupted="Interrupted. `uv run app template-update --continue` begins again.",
+    )
 
 
-def _resume(options: Options, report: Report) -> int:
+def _resume(options: Options, report: Report, *, is_alone: bool) -> int:
+    if not (is_alone and options.applies) or options.summary:
+        raise UpdateError(
+            "--continue cannot be combined with --check, --to, --answers, --dry-run, --diff, --show or"
+            " --summary."
+        )
     project = Path.cwd()
     repository = Repository(project)
     folder = project / (options.dossier or dossier.FOLDER)

@@ -11,7 +11,7 @@ import typer
 from template_update import dossier, export, revisions
 from template_update.checks import Checks
 from template_update.git import UpdateError
-from template_update.options import NEEDS_ATTENTION, SOMETHING_TO_PULL, STDOUT, Options
+from template_update.options import INTERRUPTED, NEEDS_ATTENTION, SOMETHING_TO_PULL, STDOUT, Options
 from template_update.project import ProjectTools
 from template_update.report import Report
 from template_update.repository import LOCK_FILE
@@ -19,21 +19,13 @@ from template_update.type_errors import new_type_errors
 from template_update.update import Update
 from template_update.what_merged import check_what_merged
 
-INTERRUPTED = 130
-
 
 def run(options: Options, choose: Callable[[Update], None]) -> NoReturn:
     """Merge the change that *choose* selects into the project in the current folder, and exit."""
     report = Report(options)
-    try:
-        code = Run(options, report).start(choose)
-    except UpdateError as error:
-        report.fail(str(error))
-        code = NEEDS_ATTENTION
-    except (KeyboardInterrupt, typer.Abort):
-        report.fail("Interrupted. Nothing has changed.")
-        code = INTERRUPTED
-    raise typer.Exit(code if report.end() else NEEDS_ATTENTION)
+    report.exit_after(
+        lambda: Run(options, report).start(choose), interrupted="Interrupted. Nothing has changed."
+    )
 
 
 class Run:

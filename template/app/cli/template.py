@@ -86,7 +86,7 @@ def template_update(
 ) -> None:
     """Merge a new version of the template into this project, alongside your changes.
 
-    The git tree must be clean. Exit code 1 means that something needs your attention; the output says what.
+    The git tree must be clean. Exit code 1 means that something needs your attention; see the output.
 
     More options, which the template's update tool reads:
     --check only reports what is new and whether the update would conflict (exit code 2);
@@ -119,7 +119,7 @@ def add(context: typer.Context, names: Names, diff: Diff = "") -> None:
     """Add template features to this project, alongside your changes.
 
     The template version stays the same. The git tree must be clean. Exit code 1 means that something needs
-    your attention; the output says what.
+    your attention; see the output.
 
     More options, which the template's update tool reads:
     --dry-run reports what would happen, and changes nothing;
@@ -134,7 +134,7 @@ def remove(context: typer.Context, names: Names, export: Export = "", diff: Diff
     """Remove template features from this project. Files that you changed stay.
 
     The template version stays the same. The git tree must be clean. Exit code 1 means that something needs
-    your attention; the output says what.
+    your attention; see the output.
 
     More options, which the template's update tool reads:
     --drop-data creates a migration that drops the feature's tables (so does --export);

@@ -39,14 +39,14 @@ _WITHOUT_EFFECT = frozenset(
         "application_name",
         "channel_binding",  # asyncpg does not support it; use verify-full to check the server.
         "client_encoding",
-        "connect_timeout",  # The application always waits 10 seconds.
+        "connect_timeout",  # DATABASE_TIMEOUT replaces it.
         "connection_limit",  # Prisma's pool size. DATABASE_POOL_SIZE replaces it.
         "fallback_application_name",
         "keepalives",
         "keepalives_count",
         "keepalives_idle",
         "keepalives_interval",
-        "pool_timeout",  # Prisma's. The application always waits 10 seconds.
+        "pool_timeout",  # Prisma's. DATABASE_TIMEOUT replaces it.
         "sslcompression",
         "sslsni",  # asyncpg always sends the host name.
         "tcp_user_timeout",

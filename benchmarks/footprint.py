@@ -14,7 +14,7 @@ STARTS = 3
 
 
 def memory_of(pid: int) -> float:
-    """The memory of the process and its children in megabytes. Shared memory counts once (PSS).
+    """Memory used by the process and its children, in megabytes. Shared memory counts once (PSS).
 
     The uv process that started them is left out: in production, nothing runs through uv.
     """

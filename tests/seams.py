@@ -16,7 +16,7 @@ PHRASE = "go below; template updates never touch them."
 
 @dataclass(frozen=True)
 class Seam:
-    """One place for users' own lines."""
+    """A place where users add their own lines."""
 
     path: str
     """The path in a generated project."""

@@ -1,4 +1,4 @@
-"""Two production instances behind the nginx in docs/deploy.md and the template's Caddy.
+"""Two production instances behind nginx, configured as in docs/deploy.md, and behind the template's Caddy.
 
 Only addresses, ports and certificates differ from production.
 """
@@ -86,7 +86,7 @@ class Proxy:
     http: int
     https: int
     certificate: Path | None
-    """The certificate, or None if the proxy issues one itself, from an authority that nobody here knows."""
+    """The certificate, or None if the proxy issues its own, which no client here trusts."""
 
     def client(self) -> httpx.Client:
         """A visitor's browser, with an address other than the proxy's and with the host name."""

@@ -2,7 +2,7 @@
 request.
 
 Their scripts run here as on GitHub and GitLab: each job runs in its own clone, and only the second job has
-the token. A local server stands in for the git server and the API of both.
+the token. A local server stands in for both services: their git servers and their APIs.
 """
 
 import json

@@ -35,7 +35,7 @@ class Workshop:
     """A repository with the unedited generated project, in which edited projects are merged."""
 
     def __init__(self, folder: Path, old: Path, copied_once: Sequence[str]) -> None:
-        """Create *folder* and commit the files of the render *old* in it."""
+        """Create *folder* and commit the files rendered in *old* to it."""
         folder.mkdir()
         self._folder = folder
         self._old = old

@@ -15,7 +15,7 @@ CodeText = Annotated[
 class CodeRequested(Secret):
     """The same response whether or not the address has an account."""
 
-    request_id: Annotated[str, msgspec.Meta(description="For the path of the request that sends the code.")]
+    request_id: Annotated[str, msgspec.Meta(description="Part of the path to which the code is sent.")]
 
 
 class LoginCodeAnswer(Secret):

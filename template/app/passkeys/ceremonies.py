@@ -188,7 +188,7 @@ def read(content: dict[str, Any] | str) -> Response:
 
 
 def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
-    """Verify the response from `navigator.credentials.create()`. The caller has used up its challenge.
+    """Verify the response from `navigator.credentials.create()`. The caller has consumed the challenge.
 
     The authenticator's maker does not matter, so attestation is neither requested nor read.
 
@@ -207,7 +207,7 @@ def verify_new(party: RelyingParty, response: Response) -> VerifiedRegistration:
 def verify(
     party: RelyingParty, response: Response, passkey: Passkey, *, must_verify: bool
 ) -> VerifiedAuthentication:
-    """Verify the response from `navigator.credentials.get()`. The caller has used up its challenge.
+    """Verify the response from `navigator.credentials.get()`. The caller has consumed the challenge.
 
     *must_verify*: the authenticator must have verified its user with a PIN, a fingerprint or similar.
 

@@ -29,7 +29,7 @@ class TotpSetup(Secret):
 
     secret: Annotated[str, msgspec.Meta(description="For manual entry.")]
     uri: str
-    qr_svg: Annotated[str, msgspec.Meta(description="The URI as a QR code, an SVG image.")]
+    qr_svg: Annotated[str, msgspec.Meta(description="The URI as a QR code in SVG format.")]
 
 
 class TotpCode(Secret):

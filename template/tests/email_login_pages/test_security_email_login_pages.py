@@ -124,7 +124,7 @@ async def test_pages_and_json_routes_share_a_limit(app, manager, browser, client
 
 
 async def test_wrong_codes_of_pages_are_counted(app, ada, manager, browser, mailed_code):
-    """Checklist 9: after too many, even the correct code is rejected."""
+    """Checklist 9: after too many attempts, even the correct code is rejected."""
     manager.limits = Limits(app.state.limiter, LIMITS | {"wrong_login_code": Limit(account="2/h")})
     await ask(browser)
     for _ in range(2):

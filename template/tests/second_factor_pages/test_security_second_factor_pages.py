@@ -127,7 +127,7 @@ async def test_pages_and_json_routes_share_a_limit(app, manager, signed_in, path
 
 
 async def test_wrong_codes_of_pages_are_counted(app, manager, browser, owner):
-    """Checklist 31: after too many, even the correct code is rejected."""
+    """Checklist 31: after too many attempts, even the correct code is rejected."""
     manager.limits = Limits(app.state.limiter, LIMITS | {"wrong_factor": Limit(account="2/h")})
     await give_password(browser)
     for _ in range(2):

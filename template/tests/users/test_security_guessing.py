@@ -176,7 +176,7 @@ WITHOUT_A_LOGIN = [
 @pytest.mark.parametrize("first", WITHOUT_A_LOGIN)
 @pytest.mark.parametrize("second", WITHOUT_A_LOGIN)
 async def test_all_routes_share_one_count(ways, first, second):
-    """Checklist 10; ASVS 6.3.4: JSON and form, login and link, any spelling of the address."""
+    """Checklist 10; ASVS 6.3.4: JSON and forms, logins and links, any spelling of the address."""
     await ways.begin()
 
     used_up = [await ways.give(first) for _ in range(PER_PAIR)]

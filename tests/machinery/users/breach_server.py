@@ -17,7 +17,7 @@ def digest_of(password: str) -> str:
 
 
 def line_of(password: str, count: int = 7) -> bytes:
-    """The line for *password* in its range."""
+    """The line for *password* in the response for its range."""
     return f"{digest_of(password)[5:]}:{count}\r\n".encode()
 
 

@@ -107,7 +107,7 @@ async def test_the_link_page_treats_it_as_logged_out(client, manager, stored, ac
 
 
 async def test_an_email_change_treats_it_as_logged_out(client, manager, change, accounts, dead_logins):
-    """Advisory 33: only the account's owner may confirm it, logged in or with the password."""
+    """Advisory 33: only the account's owner may confirm it, either while logged in or with the password."""
     ada = (await accounts())[0]
     await change(ada, pending_email="new@example.com")
     path = f"/users/email-change/{manager.email_change_token(ada, 'new@example.com')}"

@@ -203,7 +203,7 @@ def _takes_cookie(endpoint: Endpoint) -> bool:
 
 
 def _responds_to_forms_with_pages(endpoint: Endpoint) -> bool:
-    """Whether *endpoint* accepts a form and can return a page as well as a model for JSON."""
+    """Whether *endpoint* accepts a form and can return either a page or a model to encode as JSON."""
     if endpoint.body is None or not accepts_form(endpoint.body.annotation):
         return False
     returned = get_args(get_type_hints(endpoint.handler).get("return"))

@@ -54,8 +54,10 @@ def _changed_revisions(old: Path, new: Path) -> Iterator[str]:
 
 def _changed_seams(old: Path, new: Path) -> Iterator[str]:
     for path in sorted(_paths(old) & _paths(new)):
-        after = _seams(new / path)
-        for seam, line in _seams(old / path).items():
+        if path.endswith(".gz"):
+            continue
+        before, after = (lines_after_seams((folder / path).read_text("utf-8")) for folder in (old, new))
+        for seam, line in before.items():
             if seam not in after:
                 yield f"{path} lacks a seam: {seam}. Users have added lines below it."
             elif after[seam] != line:
@@ -65,11 +67,9 @@ def _changed_seams(old: Path, new: Path) -> Iterator[str]:
                 )
 
 
-def _seams(path: Path) -> dict[str, str]:
-    """The line after each seam of a file. A seam for imports has a second line, `# isort: split`."""
-    if path.suffix == ".gz":
-        return {}
-    lines = [*path.read_text("utf-8").splitlines(), "the end of the file"]
+def lines_after_seams(text: str) -> dict[str, str]:
+    """Maps each seam of a file to the next line. A seam for imports has a second line, `# isort: split`."""
+    lines = [*text.splitlines(), "the end of the file"]
     seams = [number for number, line in enumerate(lines) if PHRASE in line]
     return {
         lines[number].strip(): lines[number + (2 if lines[number + 1] == "# isort: split" else 1)]

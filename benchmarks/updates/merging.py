@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2] / "src"))
 
 from template_update.merge import Merger
+from template_update.misplaced import misplaced
 from template_update.repository import Repository
 from template_update.returned import returned
 
@@ -28,7 +29,7 @@ class Merged:
     files: dict[str, str]
     """The text of each edited file."""
     told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    """The path and the text of each line that the report lists because it came back."""
+    """The path and the text of each line that the report lists because it came back or was misplaced."""
 
 
 class Workshop:
@@ -65,6 +66,7 @@ class Workshop:
         """*paths* after this tool's merge of the render *new* into the project *tree*."""
         merge = self._merger.merge(self._old, new, tree, yours=[*self._copied_once], brought=[])
         told = {(path, line) for path, _, line in returned(self._merger, merge, tree)}
+        told |= {(line.path, line.text) for line in misplaced(self._merger, merge, tree)}
         return Merged(self._texts(merge.result, paths), told)
 
     def patched(self, tree: str, files: dict[str, str], new: Path) -> Merged:

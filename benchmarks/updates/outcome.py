@@ -93,7 +93,9 @@ class _Judge:
             return "lost"
         if after > before or self._is_back(made):
             return "twice"
-        return "merged" if self._is_in_place(made.name) else "misplaced"
+        if self._is_in_place(made.name):
+            return "merged"
+        return "conflict" if any(made.name in line.lower() for line in self._told) else "misplaced"
 
     def _of_deletion(self, made: Made) -> Outcome:
         if self._told & {*made.gone} or any(map(self._is_in_conflict, made.gone)):

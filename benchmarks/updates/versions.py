@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 import kinds
+from contract import lines_after_seams
 from edits import SEAMS
 from places import Definition, definitions, is_valid, parsed
 
@@ -66,7 +67,12 @@ class _Draft:
         for make in makes:
             text = make(self.text(path), self.name(), self._random)
             if text is not None and is_valid(path, text):
-                self.files[path] = text
+                self.write(path, text)
+
+    def write(self, path: str, text: str) -> None:
+        """Change a file, unless a released version must not (docs/releasing.md)."""
+        if lines_after_seams(text).items() >= lines_after_seams(self.old[path]).items():
+            self.files[path] = text
 
     def some(self, start: str, count: int) -> list[str]:
         """At most *count* modules whose paths start with *start*."""
@@ -138,7 +144,7 @@ def _rename_function(draft: _Draft, path: str, everything: Counter[str], random:
     ]
     if names:
         old = random.choice(names)
-        draft.files[path] = re.sub(rf"\b{old}\b", f"{old}_{draft.name()}", text)
+        draft.write(path, re.sub(rf"\b{old}\b", f"{old}_{draft.name()}", text))
 
 
 RELEASES: dict[str, Release] = {"fix": fix, "feature": feature, "refactoring": refactoring}

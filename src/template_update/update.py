@@ -17,6 +17,7 @@ from template_update.git import UpdateError
 from template_update.line_endings import end_lines_alike
 from template_update.losses import losses
 from template_update.merge import Merge, Merger
+from template_update.misplaced import misplaced
 from template_update.related_tests import related_tests
 from template_update.rendering import ANSWERS_FILE
 from template_update.repository import Repository
@@ -281,6 +282,12 @@ class Update:
                 "you removed this, but the template moved it, so it came back. Delete it again or keep it."
             )
             yield Finding("meaning", where(path), f"{where(path)}, {lines}: {sentence}", line=numbers[0])
+        for line in misplaced(self.merger, self.result, self._onto_or_head()):
+            sentence = (
+                f"{where(line.path)}, line {line.number}: you have this line in {line.expected}. The template"
+                f" moved similar code, so the line is now in {line.found}. Move it back or keep it."
+            )
+            yield Finding("meaning", where(line.path), sentence, line=line.number)
         for path in map(where, self.result.kept):
             sentence = "the template removed this file and you changed it. Delete it or keep it."
             yield Finding("kept", path, f"{path}: {sentence}")
@@ -288,9 +295,12 @@ class Update:
     def _returned(self) -> dict[str, list[int]]:
         """The numbers of the lines that came back, by path."""
         found: dict[str, list[int]] = {}
-        for path, number, _ in returned(self.merger, self.result, self._onto or self.merger.tree("HEAD")):
+        for path, number, _ in returned(self.merger, self.result, self._onto_or_head()):
             found.setdefault(path, []).append(number)
         return found
+
+    def _onto_or_head(self) -> str:
+        return self._onto or self.merger.tree("HEAD")
 
     def conflicts(self) -> list[Conflict]:
         """The details of each conflict."""

@@ -101,12 +101,27 @@ def test_an_outcome_is_recognized(monkeypatch: pytest.MonkeyPatch, outcome: str,
     assert outcome_of(monkeypatch, MINE, merged, deletes=False) == outcome
 
 
+def test_a_replaced_line_may_be_in_another_edit(monkeypatch: pytest.MonkeyPatch):
+    mine = f"{MINE}\n\ndef three():\n{GONE}"
+
+    assert outcome_of(monkeypatch, mine, mine, deletes=False) == "merged"
+
+
+def test_a_misplaced_line_that_the_report_lists_is_left_to_the_user(monkeypatch: pytest.MonkeyPatch):
+    line = "second = first + 2  # own001"
+    merged = OLD.replace("return 2", line).replace("first + 1", "0")
+
+    assert outcome_of(monkeypatch, MINE, merged, deletes=False, told=line) == "conflict"
+
+
 @pytest.mark.parametrize(("outcome", "merged"), [("merged", NEW.replace(GONE, "")), ("lost", NEW)])
 def test_a_deleted_line_must_stay_away(monkeypatch: pytest.MonkeyPatch, outcome: str, merged: str):
     assert outcome_of(monkeypatch, OLD.replace(GONE, ""), merged, deletes=True) == outcome
 
 
-def outcome_of(monkeypatch: pytest.MonkeyPatch, mine: str, merged: str, *, deletes: bool) -> str:
+def outcome_of(
+    monkeypatch: pytest.MonkeyPatch, mine: str, merged: str, *, deletes: bool, told: str = ""
+) -> str:
     """The benchmark's outcome for the only edit in a project with one file."""
     monkeypatch.syspath_prepend(str(BENCHMARK))
     from edits import Edit, Edited, Made
@@ -117,5 +132,6 @@ def outcome_of(monkeypatch: pytest.MonkeyPatch, mine: str, merged: str, *, delet
     edit = Edit("a line", "code.py", lambda text, name, random: text, deletes=deletes)
     project = Edited({"code.py": mine}, [Made(edit, "own001", ("    second = first + 1",))])
     version = Version({"code.py": NEW}, {"code.py": {"two": "two_or_more"}})
-    [(_, found)] = outcomes({"code.py": OLD}, project, version, Merged({"code.py": merged}))
+    result = Merged({"code.py": merged}, {("code.py", told)})
+    [(_, found)] = outcomes({"code.py": OLD}, project, version, result)
     return found

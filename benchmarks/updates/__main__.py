@@ -54,8 +54,8 @@ def main() -> None:
     parser.add_argument(
         "--projects",
         type=int,
-        default=250,
-        help="number of projects, each updated to a version of each kind (250)",
+        default=270,
+        help="number of projects, each updated to a version of each kind (270)",
     )
     parser.add_argument("--edits", type=int, default=100, help="number of edits in each project (100)")
     parser.add_argument("--seed", type=int, default=1, help="seed of every random choice (1)")

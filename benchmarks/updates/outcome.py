@@ -79,6 +79,7 @@ class _Judge:
         self._conflicts = result.conflicts
         self._told = told
         self._lines = Counter(result.yours.split("\n"))
+        self._own = Counter(mine.split("\n"))
         self._theirs = Counter(self._new.split("\n")) - Counter(old.split("\n"))
         self._places_before = places(path, mine)
         self._places_after = places(path, result.yours) if is_valid(path, result.yours) else None
@@ -113,8 +114,10 @@ class _Judge:
         )
 
     def _is_back(self, made: Made) -> bool:
-        """Whether a line that the edit removed is back, although the template did not add it."""
-        return any(self._lines[line] > self._theirs[line] for line in made.gone)
+        """Whether a line that the edit removed is back, although neither the template nor another edit added
+        it.
+        """
+        return any(self._lines[line] > self._theirs[line] + self._own[line] for line in made.gone)
 
     def _is_in_place(self, name: str) -> bool:
         if self._places_after is None:

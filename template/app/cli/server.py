@@ -15,7 +15,6 @@ import typer
 
 from app.cli.common import PROJECT, application, fail, require_database
 from app.cli.database import revision_files, upgrade_to_heads, what_is_missing
-from app.cli.debugger import use_terminal
 from app.cli.permissions import OWNER_ONLY, keep_private
 from app.cli.sample_data import add_sample_data
 
@@ -40,6 +39,7 @@ def dev(
 ) -> None:
     """Run in development: create .env and the database, migrate, serve with reload, send e-mail
     in-process."""
+    from app.cli.debugger import use_terminal
     from app.mail.mailbox import mailbox_url
     from app.settings import load_settings
     from app.settings_checks import features

@@ -25,7 +25,7 @@ def memory_of(pid: int) -> float:
 
 @contextmanager
 def served(project: Path, environment: dict[str, str], workers: int = 1) -> Iterator[tuple[int, int, float]]:
-    """`app serve`: its port, its process id, and the seconds until its first response."""
+    """Run `app serve`. Yields its port, its process id, and the seconds until its first response."""
     port = free_port()
     command = [project / ".venv" / "bin" / "app", "serve", "--port", str(port), "--workers", str(workers)]
     began = time.monotonic()
@@ -45,7 +45,7 @@ def served(project: Path, environment: dict[str, str], workers: int = 1) -> Iter
 
 
 def seconds_to_first_response(project: Path, environment: dict[str, str]) -> float:
-    """The fastest of a few starts of `app serve`."""
+    """The seconds from the start of `app serve` to its first response, the fastest of a few runs."""
     times: list[float] = []
     for _ in range(STARTS):
         with served(project, environment) as (_, _, seconds):

@@ -1,4 +1,4 @@
-"""What this machine can do at best: hashing alone, and queries through the driver alone."""
+"""This machine's upper limits: password hashing alone, and queries through the driver alone."""
 
 import asyncio
 import json

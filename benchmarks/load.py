@@ -19,7 +19,7 @@ from itertools import repeat
 
 @dataclass
 class Load:
-    """The results: the number of responses by status, and the duration of each in seconds."""
+    """The number of responses by status, and how long each one took, in seconds."""
 
     seconds: float
     latencies: list[float]
@@ -30,7 +30,7 @@ class Load:
         return len(self.latencies) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """The latency in milliseconds below which *share* of the requests stayed."""
+        """The latency in milliseconds that *share* of the requests did not exceed."""
         ordered = sorted(self.latencies)
         return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 

@@ -1,4 +1,4 @@
-"""The login page against the smallest JSON route: time in the process, and throughput of the server.
+"""The login page compared with the smallest JSON route: time in the process, and server throughput.
 
     uv run python benchmarks/pages.py [--project folder] [--rounds 10] [--seconds 1]
 
@@ -24,7 +24,7 @@ from peers import free_port, render, say
 
 PAGE, JSON = "/login", "/healthz"
 LONGEST = 2.0
-"""The maximum milliseconds for a page in the process."""
+"""The maximum time in milliseconds that a page may take in the process."""
 SMALLEST = 0.5
 """The minimum number of pages for each JSON response in the same time."""
 CONNECTIONS = 16
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def in_process(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
-    """The median number of milliseconds for a page and for a JSON response."""
+    """The median time in milliseconds for a page and for a JSON response."""
     say("measuring in the process")
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     pages, responses = zip(*json.loads(done.stdout.splitlines()[-1]), strict=True)

@@ -1,4 +1,4 @@
-"""The compared applications: a new project, one application on hawkapi-users and one on fastapi-users.
+"""The applications being compared: a new project, one application on hawkapi-users and one on fastapi-users.
 
 The peers are built as their documentation shows. All of them use the same server and the same kind of
 database.
@@ -27,7 +27,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CONNECTIONS = 32
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
 TRIVIAL = request("GET", "/healthz")
-# Some images set it. Every start would then compile every module again, which no deployment does.
+# Some images set this variable. Every start would then recompile every module, which no deployment does.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
@@ -39,7 +39,7 @@ class Kind:
     target: str
     uv: tuple[str, ...]
     register: str
-    """The path."""
+    """The path of the registration route."""
     login: bytes
 
 
@@ -148,7 +148,7 @@ def administer(url: str, *statements: str) -> None:
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
+    """A port that nothing is listening on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -203,7 +203,7 @@ class Peer:
         return jwt.encode(claims, self._secret, algorithm="HS256")
 
     async def me(self, seconds: float) -> tuple[Load, float]:
-        """The load, and the CPU milliseconds that the server used for each request."""
+        """The load, and the CPU time in milliseconds that the server used for each request."""
         # Eight logins: the project looks up the session, and caches tokens that it has checked. They are new
         # each time, because the logins in `logins` end the oldest sessions.
         requests = [request("GET", "/users/me", headers=self.log_in()) for _ in range(8)]
@@ -237,7 +237,7 @@ class Peer:
         return request("POST", self.kind.register, headers=headers, body=account(email))
 
     async def logins(self, seconds: float) -> Load:
-        """Eight clients log in, without other load."""
+        """Eight clients log in with no other load on the server."""
         return (await run(self.port, self.kind.login, connections=8, seconds=seconds)).require(200)
 
     async def logins_and_trivial(self, seconds: float) -> tuple[Load, Load]:

@@ -3,7 +3,7 @@
     uv run python benchmarks/request_paths.py                # prints a table for a new project
     uv run python benchmarks/request_paths.py --files        # and the files, in their order
 
-Traces one request of each kind with `sys.setprofile`, after one that warms the application up: the calls of
+After a warm-up request, traces one request of each kind with `sys.setprofile` and records the calls of
 functions in `app/`. A move is a call in a different file from the previous call.
 """
 

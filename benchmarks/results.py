@@ -50,7 +50,7 @@ PROCESSES = (1, 2, 4)
 
 
 class Bench:
-    """The sections of the page. Each method returns the figures of one."""
+    """The sections of the page. Each method returns the figures for one section."""
 
     def __init__(self, folder: Path, postgresql: str, rounds: int, seconds: float) -> None:
         self._folder = folder
@@ -83,7 +83,7 @@ class Bench:
         return results
 
     def limits(self) -> dict[str, float]:
-        """Logins, compared with the hashes that the machine can compute, and the driver's own rate."""
+        """The rate of logins, the machine's maximum rate of hashes, and the driver's own rate of reads."""
         with self._served() as (port, url):
             log_in = request("POST", "/users/login", headers=JSON, body=account(EMAIL))
             password_hash = _one_value(url, "SELECT hashed_password FROM users")
@@ -100,7 +100,7 @@ class Bench:
             }
 
     def footprint(self) -> dict[str, float]:
-        """One process of `app serve` on SQLite, a newcomer's first minute, and an update."""
+        """One process of `app serve` on SQLite, the time a newcomer waits for a response, and updates."""
         updates = updating.fastest(self._folder / "update")
         environment = self._environment(f"sqlite+aiosqlite:///{self._folder}/footprint.db")
         self._migrate(environment)
@@ -114,7 +114,7 @@ class Bench:
         }
 
     def processes(self) -> dict[str, float]:
-        """`GET /users/me`, by the number of processes."""
+        """The rate of `GET /users/me`, by the number of processes."""
         rates: dict[str, float] = {}
         for workers in PROCESSES:
             say(f"{workers} processes")
@@ -131,7 +131,7 @@ class Bench:
         return rates
 
     def growth(self) -> growth.Growth:
-        """A project's routes, by the number of accounts."""
+        """The latency of a project's routes, by the number of accounts."""
         (folder := self._folder / "growth").mkdir()
         with servers(self.project, folder, self._postgresql, only="project") as (peer,):
             peer.register()
@@ -153,7 +153,7 @@ class Bench:
 
     @contextmanager
     def _served(self, workers: int = 1) -> Iterator[tuple[int, str]]:
-        """`app serve` on a new PostgreSQL database: its port, and the URL of the database."""
+        """Run `app serve` on a new PostgreSQL database. Yields its port and the URL of the database."""
         url = database_url(self._folder, self._postgresql, "project")
         environment = self._environment(url)
         try:
@@ -275,7 +275,7 @@ def main() -> None:
                 FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
     if missing := sections.keys() - figures.keys():
         raise SystemExit(f"Never measured: {', '.join(sorted(missing))}. Run without --only first.")
-    # From JSON, so that a page with new figures and a redrawn page are identical.
+    # Read back from JSON, so a page with new figures and a redrawn page are identical.
     figures = json.loads(FIGURES.read_text())
     plots.draw(figures, PLOTS)
     PAGE.write_text(page(figures))

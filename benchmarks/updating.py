@@ -1,4 +1,4 @@
-"""How long `app template-update` takes without the tests, in seconds and as a ratio to `copier update`.
+"""How long `app template-update` takes without running tests, in seconds and as a ratio to `copier update`.
 
 Run it from a clean checkout with `uv run python benchmarks/updating.py`. It measures wall-clock seconds,
 because the command renders two versions concurrently, and reports the fastest of several alternating runs. An
@@ -23,7 +23,7 @@ WAYS = {
 
 
 def run(*command: str, cwd: Path) -> None:
-    # With the last one, every start would recompile every module.
+    # With PYTHONDONTWRITEBYTECODE, every start would recompile every module.
     dropped = {"VIRTUAL_ENV", "UV", "PYTHONDONTWRITEBYTECODE"}
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     names = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")

@@ -67,7 +67,7 @@ async def measure_one(peer: Peer, seconds: float, me_only: bool) -> Row:
 
 
 def report(results: dict[str, list[Row]]) -> None:
-    """Medians. For each peer, also the median, over all rounds, of the ratio of the project to the peer."""
+    """Print the medians and, for each peer, the median over all rounds of the ratio of the project to it."""
     ours = results["project"]
     print(" " * 40 + "".join(f"{name:>15}{'' if name == 'project' else ' ratio':>8}" for name in results))
     for row in ours[0]:

@@ -3,7 +3,7 @@
     uv run python scripts/vendor.py                          # rewrite the recorded versions
     uv run python scripts/vendor.py swagger-ui-dist@5.36.0   # another version of one package
 
-`vendored.json` records the version and license of each package, and for each file where it comes from and the
+`vendored.json` records the version and license of each package, and for each file, its source and the
 SHA-256 of its content before compression (a file that ends in `.gz` is compressed here). Requires npm.
 """
 

@@ -96,7 +96,7 @@ class Clients:
     base: str
     statuses: Counter[int] = field(default_factory=Counter)
     cut: list[str] = field(default_factory=list)
-    """The number of requests that were sent and got no response."""
+    """The error of each request that was sent but got no response."""
     refused: int = 0
     """The number of connections that were not accepted."""
 
@@ -105,7 +105,7 @@ class Clients:
         return self.statuses[201] + self.statuses[409]
 
     def send(self, client: httpx.Client, method: str, path: str, **options: object) -> int:
-        """The status of the response, or 0."""
+        """Send a request. Returns the status of the response, or 0 if there is none."""
         try:
             status = client.request(method, self.base + path, **options).status_code
         except (httpx.ConnectError, httpx.ConnectTimeout):
@@ -141,7 +141,7 @@ class Load:
         self._port = port
         self.statuses: Counter[int] = Counter()
         self.cut: list[str] = []
-        """The number of requests that got no response although their client was connected."""
+        """A description of each request that got no response although its client was connected."""
 
     async def run(self, clients: int) -> None:
         await asyncio.gather(*(self._client(number) for number in range(clients)))
@@ -239,7 +239,7 @@ def own_postgresql() -> Iterator[PostgreSQL]:
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not installed:
         missing("no PostgreSQL is installed in /usr/lib/postgresql")
-    # Not in pytest's folder, which only root may access.
+    # The folder is not in pytest's, which only root may access.
     with tempfile.TemporaryDirectory() as folder:
         server = PostgreSQL(installed[-1].parent, Path(folder))
         try:

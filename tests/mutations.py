@@ -1,4 +1,4 @@
-"""Remove one protection from a new project at a time: the test that SECURITY.md names for it must fail.
+"""Remove one protection at a time from a new project: the test that SECURITY.md names for it must fail.
 
     uv run python tests/mutations.py                          # every protection, in minutes
     uv run python tests/mutations.py --only cookie            # protections that contain this word

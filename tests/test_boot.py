@@ -128,7 +128,7 @@ def test_a_hundred_concurrent_refreshes_leave_one_session(compiled: Render, pyth
         first = client.post("/users/login", json=ACCOUNT).json()["refresh_token"]
 
         with ThreadPoolExecutor(100) as pool:
-            # A separate connection for each request, so that both processes receive some of them.
+            # Each request has a separate connection, so both processes receive some of them.
             answers = list(pool.map(lambda _: refresh(port, first), range(100)))
 
         pairs = [answer.json() for answer in answers]

@@ -74,7 +74,7 @@ def send(writer: IO[bytes], command: str, arguments: dict[str, object]) -> None:
 
 
 def test_the_debugger_stops_in_a_request(compiled: Render, python: Path):
-    """At `breakpoint()`, which would start pdb in the terminal without the settings in launch.json."""
+    """It stops at `breakpoint()`, which would start pdb in the terminal without the launch.json settings."""
     project, port = compiled(vscode=True), free_port()
     file = project / FILE
     text = file.read_text("utf-8")

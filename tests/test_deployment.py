@@ -1,4 +1,4 @@
-"""The deployment files under the linters that a platform team runs first, and the behavior that they promise.
+"""Checks the deployment files with the linters that a platform team runs first, and tests what they promise.
 
 No container is built: the tests perform the Dockerfile's steps in a folder. test_proxies.py runs the
 application behind Caddy and nginx.

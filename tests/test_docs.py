@@ -66,7 +66,7 @@ class Reader:
                 self.printed = self.run("bash", "-euc", text)
             case "diff":
                 patch = self.project.parent / "page.diff"
-                # Git's own lines have Unix line endings.
+                # The header lines of a patch always have Unix line endings.
                 head, at, lines = text.partition("@@")
                 first, _, rest = lines.partition("\n")
                 patch.write_text(f"{head}{at}{first}\n{self.ended(rest)}", "utf-8", newline="")
@@ -352,7 +352,7 @@ def owner(request: pytest.FixtureRequest, tmp_path: Path, env: dict[str, str]) -
 @pytest.mark.minutes
 @ON_SQLITE
 def test_the_updating_page_can_be_followed(owner: Reader):
-    """test_personas.py migrates both databases in an update, and a project's test suite downgrades both."""
+    """One database is enough: test_personas.py updates with both, and a project's tests downgrade both."""
     owner.do("sh", "uv run app db upgrade")
 
     owner.follow(DOCS / "updating.md")

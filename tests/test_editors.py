@@ -22,7 +22,7 @@ def project(render: Render) -> Path:
 
 
 def test_the_hooks_accept_a_new_project_and_refuse_untidy_code(project: Path, python: Path, tmp_path: Path):
-    """Pyright runs as in CI, and takes too long here."""
+    """The pyright hook is skipped: it runs as in CI, and takes too long here."""
     pre_commit = environment_of("pre-commit", PRE_COMMIT.encode(), PRE_COMMIT).parent / "pre-commit"
     (tmp_path / "uv").write_text(f'#!/bin/sh\nshift\nmodule=$1\nshift\nexec {python} -m "$module" "$@"\n')
     (tmp_path / "uv").chmod(0o755)

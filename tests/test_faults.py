@@ -1,7 +1,7 @@
 """Processes are killed, a mail server fails, a disk is full: clients get the right responses, and nothing is
 lost.
 
-With FAULTS_REGISTRATIONS=1000 and FAULTS_RESTARTS=3, the run is longer; with FAULTS_SEED, it is different.
+Set FAULTS_REGISTRATIONS=1000 and FAULTS_RESTARTS=3 for a longer run, and FAULTS_SEED for a different one.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.minutes
 
 REGISTRATIONS = int(os.environ.get("FAULTS_REGISTRATIONS", "25"))
 RESTARTS = int(os.environ.get("FAULTS_RESTARTS", "1"))
-"""How often PostgreSQL is restarted in the meantime."""
+"""The number of times that PostgreSQL is restarted in the meantime."""
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 ASK = "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
@@ -319,7 +319,7 @@ def test_a_read_only_file_is_503_for_writes_until_it_is_writable(
         with httpx.Client(timeout=60) as client:
             for file in files:
                 file.chmod(0o400)
-            # Open connections can still write.
+            # Connections that are already open can still write.
             kill_child(server)
             wait_until(lambda: clients.send(client, "GET", "/livez") == 200, "the next process")
             assert clients.send(client, "POST", "/users/verify/request", json=body) == 503
@@ -349,7 +349,7 @@ def test_a_postgresql_that_hangs_is_503_until_it_responds(
     with serving(python, project, environment, 1) as server:
         clients, body = Clients(server.base), {"email": "first@example.com"}
         register(clients, [body["email"]])
-        # REQUEST_TIMEOUT, and time to send the response.
+        # This is REQUEST_TIMEOUT plus time to send the response.
         with httpx.Client(timeout=35) as client:
             with postgresql.hanging():
                 for _ in range(3):

@@ -1,6 +1,6 @@
 """`app features`, `app add` and `app remove`, and the options that they share with `template-update`.
 
-The template is as small as that of test_template_update.py. The project's own commands only pretend to run.
+The template is as small as that in test_template_update.py. The project's own commands only pretend to run.
 """
 
 import json
@@ -83,7 +83,7 @@ def in_project(project: Repository, monkeypatch: pytest.MonkeyPatch, ran: list[s
 
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> dict[str, int | None]:
-    """The ledger's tables in the database. The database exists but is not migrated."""
+    """The ledger's tables in the database and their row counts. The database exists but is not migrated."""
     rows: dict[str, int | None] = {"entries": None}
 
     def output(tools: ProjectTools, *arguments: str) -> str:
@@ -172,7 +172,7 @@ def test_adding_and_removing_restores_every_byte(project: Repository) -> None:
 
 
 def test_a_long_path_of_the_template_keeps_its_form(project: Repository, template: Repository) -> None:
-    """Copier folds the path, and a project that was generated elsewhere contains it as written there."""
+    """Copier folds long paths, and a project that was generated elsewhere has the path as folded there."""
     answers = project.read(".copier-answers.yml")
     folded = f'"{template.folder.parent}\\\n  /{template.folder.name}"'
     project.commit({".copier-answers.yml": answers.replace(str(template.folder), folded)})

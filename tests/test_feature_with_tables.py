@@ -1,6 +1,6 @@
 """A feature with a table is added, used, removed and added again, while a deployment's database lags behind.
 
-The project develops with PostgreSQL and is deployed with SQLite, so that one run shows both.
+The project develops with PostgreSQL and is deployed with SQLite, so one run covers both.
 """
 
 import json

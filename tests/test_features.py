@@ -156,7 +156,7 @@ def test_each_feature_is_a_question_that_is_yes_or_no():
         assert "\n" not in about["does"]
         assert set(about["needs"]) <= features.keys() - {name}
         assert questions[name]["type"] == "bool"
-        # A project that is not asked gets nothing new.
+        # No project gets a feature that it was not asked about.
         assert questions[name]["default"] is False or questions[name].get("ask", True)
 
 

@@ -1,7 +1,7 @@
 """Schemathesis tests a served project against its own OpenAPI document, with all its checks.
 
-tests/fuzz/ provides logins and handles the few responses that no schema can express. FUZZ_EXAMPLES=100 makes
-a long run with at least ten thousand requests and its own seed.
+tests/fuzz/ provides logins and handles the few responses that no schema can express. FUZZ_EXAMPLES=100 starts
+a long run with at least ten thousand requests and a random seed.
 """
 
 import json
@@ -28,7 +28,7 @@ FUZZ = REPOSITORY / "tests" / "fuzz"
 LOGINS = ["nobody", "ada", "root"]
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
 LEAST = 5_000 if EXAMPLES else 3_000
-"""Requests to one database, for all logins together."""
+"""The minimum number of requests to one database, with all logins together."""
 
 
 @pytest.mark.minutes

@@ -101,7 +101,7 @@ def test_each_feature_works_without_the_others(compiled: Render, render: Render,
 
 
 def test_the_smallest_project_has_no_code_of_its_own(render: Render):
-    """So its suite runs on only one database: on the other one, the largest project runs the same tests."""
+    """Its suite therefore runs on only one database: the largest project runs the same tests on the other."""
     largest, smallest = (files_of(render(**answers)) for answers in (LARGEST, SMALLEST))
 
     own = [name for name, content in smallest.items() if content != largest.get(name)]

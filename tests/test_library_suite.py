@@ -1,6 +1,6 @@
 """The tests of the library hawkapi-users 0.2.0, run against a generated project.
 
-Their imports are changed and their conftest.py is replaced (`tests/library_suite/conftest.py`), nothing else.
+Only their imports are changed and their conftest.py replaced (`tests/library_suite/conftest.py`).
 """
 
 import re

@@ -45,7 +45,7 @@ def test_no_name_is_left_undefined(tmp_path: Path):
     """An undefined name could make any test fail."""
     for number, mutation in enumerate(PROTECTIONS):
         for path, text in mutated(mutation).items():
-            # Ruff does not read the others.
+            # Ruff reads only the Python files.
             (tmp_path / f"{number}_{Path(path).name}").write_text(text, "utf-8")
 
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821,F823", tmp_path]

@@ -301,6 +301,6 @@ def test_a_release_interrupts_nothing(instances: Instances, tmp_path: Path, kind
         for visitor in visitors:
             visitor.result()
 
-    # Changes are rate-limited per minute, and a rejected change also counts as a response.
+    # Changes are rate-limited per minute, so a 429 also counts as a proper response.
     failed = [each for each in answers if each[1] not in (200, 429)]
     assert failed == [], f"{len(failed)} of {len(answers)}"

@@ -150,7 +150,7 @@ def test_the_import_consists_of_two_unreferenced_folders(render: Render):
     assert [name for name in added if not IMPORT.match(name)] == []
     assert {name.partition("/")[0] for name in added} == {"app", "tests"}
     assert without.keys() - project.keys() == set()
-    # The secret and the answers differ.
+    # Only the secret and the answers differ.
     different = {name for name, content in without.items() if project[name] != content}
     assert different == {".env", ".copier-answers.yml"}
     words = re.compile(rb"import[-_]hawkapi|from_hawkapi_users|imports? .*hawkapi-users|taken over")

@@ -1,6 +1,6 @@
-"""A new project under the scanners that a security team runs first: bandit, detect-secrets and pip-audit. For
-each scanner, another test checks that it does find something, because a scanner that is silent for another
-reason proves nothing.
+"""Runs the scanners that a security team runs first on a new project: bandit, detect-secrets and pip-audit.
+For each scanner, another test checks that it does find something, because a scanner that is silent for
+another reason proves nothing.
 """
 
 import json

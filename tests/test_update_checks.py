@@ -121,7 +121,7 @@ def test_an_error_of_types_that_the_update_brings_is_told(
     tools: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An error that already existed does not count, wherever it is now."""
+    """An error that already existed does not count, even if it has moved to another line."""
     monkeypatch.setattr(ProjectTools, "has", lambda tools, module: module in ("ruff", "pyright"))
     mine = 'from app.shop.money import price\n\nTOTAL: int = price(2)\nOLD: int = "old"\n'
     project.commit({"app/mine.py": mine, "app/shop/money.py": f'{MONEY}\n\nOLD: int = "old"\n'})

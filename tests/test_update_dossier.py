@@ -379,7 +379,7 @@ def test_continue_migrates_or_checks_the_database(
 def test_continue_works_on_a_branch_with_committed_markers(
     template: Repository, project: Repository, update: Run, ran: list[str]
 ) -> None:
-    """The branch as a workflow pushes it, without the dossier."""
+    """The branch is as a workflow pushes it, without the dossier."""
     in_conflict(template, project)
     update()
     project.commit()
@@ -572,7 +572,7 @@ def everything_from(terminal: int) -> str:
     """What was written to a pseudo-terminal whose other end is closed."""
     written = b""
     with os.fdopen(terminal, "rb", buffering=0) as file, suppress(OSError):
-        # Linux reports the end as an error.
+        # Linux reports the end of the output as an error.
         while part := file.read(10_000):
             written += part
     return written.decode()

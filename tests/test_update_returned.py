@@ -50,7 +50,7 @@ def test_a_removed_function_that_the_template_moved_is_told(
 
     result = update()
 
-    # For git, both sides removed it from its old place.
+    # As git sees it, both sides removed the function from its old place.
     assert project.read("app/numbers.py") == ONE + THREE + TWO + FOUR
     assert f"app/numbers.py, lines 9 to 10: {SENTENCE}" in result.output
     assert result.exit_code == 1

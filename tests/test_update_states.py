@@ -257,7 +257,7 @@ def by_a_filter_that_fails(repository: Repository, monkeypatch: pytest.MonkeyPat
 
 
 def after_the_files(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The conflict cannot be put into the index."""
+    """The files are written, but the conflict cannot be recorded in the index."""
     check_out = git_repository.Repository._check_out
 
     def failing(repository: git_repository.Repository, tree: str, stages: Any) -> None:

@@ -157,7 +157,7 @@ def say(sentence: str) -> None:
 
 
 type _Part = tuple[int, int, list[int]]
-"""The seed, the number of edits in each project, and the numbers of projects."""
+"""The seed, the number of edits in each project, and the numbers that identify the projects."""
 
 
 def _parts(options: argparse.Namespace) -> list[_Part]:
@@ -174,7 +174,7 @@ _given: tuple[Path, list[str], list[Step]]
 def _begin(*given: Any) -> None:
     global _given
     _given = given
-    # Syntax trees have no cycles, and the search for cycles takes longer than parsing.
+    # Syntax trees have no reference cycles, and searching for cycles takes longer than parsing.
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -92,7 +92,7 @@ class Sample:
             tally.green += self._is_green(folder, self._environment)
 
     def _update(self, folder: Path, name: str, tag: str) -> bool:
-        """Whether the command updated the project, with or without conflicts."""
+        """Run the command. Returns whether it updated the project, with or without conflicts."""
         # The tool runs the project's own ruff, which this Python also has.
         uv = {"UV_PROJECT_ENVIRONMENT": str(self._environment or sys.prefix), "UV_NO_SYNC": "1"}
         own = {"PYTHONPATH": str(REPOSITORY / "src")}

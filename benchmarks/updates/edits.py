@@ -1,4 +1,4 @@
-"""Edits as people make them to their projects, and projects that combine such edits at random."""
+"""The kinds of edits that people make to their projects, and projects with random combinations of them."""
 
 import re
 import sys
@@ -31,7 +31,7 @@ class Edit:
     keeps_tests: bool = True
     """Whether a project with this edit still passes its tests."""
     deletes: bool = False
-    """Whether the edit only deletes lines. Its name is then not in the text."""
+    """Whether the edit only deletes lines. In that case, its name is not in the text."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _gone(before: str, after: str) -> Iterator[str]:
 
 
 def _forget_overwritten(project: Edited) -> None:
-    """Leave out edits that a later edit removed or changed."""
+    """Drop edits that a later edit removed or changed."""
     project.made = [
         each
         for each in project.made

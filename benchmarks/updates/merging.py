@@ -19,7 +19,7 @@ from template_update.repository import Repository
 from template_update.returned import returned
 
 CONTEXT = 3
-"""The number of lines around each change in a patch, as is Copier's default."""
+"""The number of lines around each change in a patch, which is Copier's default."""
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Workshop:
     def patched(self, tree: str, files: dict[str, str], new: Path) -> Merged:
         """*files* of the project *tree* after the steps of `copier update` to the render *new*.
 
-        Copier applies the project's changes to the new version as a patch. It merges the files to which a
+        Copier applies the project's changes to the new version as a patch. It merges any file to which
         part of the patch does not apply.
         """
         applied = {path: text for path, text in files.items() if not self._is_copied_once(path)}

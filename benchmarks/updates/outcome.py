@@ -121,8 +121,8 @@ class _Judge:
 
     def _is_in_place(self, name: str) -> bool:
         if self._places_after is None:
-            # Without a conflict, the file is broken. With one, the resolution may lack lines from the
-            # template's side.
+            # The file cannot be parsed. Without a conflict, it is broken. With one, the resolution may only
+            # lack lines from the template's side.
             return bool(self._conflicts)
         before, after = (
             [number for number, line in enumerate(text.split("\n")) if name in line]

@@ -50,7 +50,7 @@ class Cost:
 
 
 def cost(old: Path, new: Path) -> Cost:
-    """Compare two folders that contain a version of the template."""
+    """Compare two folders, each of which contains a version of the template."""
     found, changed = Cost(), hunks(old, new)
     for path in sorted(each for each in old.rglob("*") if each.is_file()):
         name = path.relative_to(old).as_posix()
@@ -99,7 +99,7 @@ def hunks(old: Path, new: Path) -> dict[str, list[tuple[int, int]]]:
 
 
 def report(found: Cost, count: int) -> Iterator[str]:
-    """A report about all edits and about the *count* most expensive places."""
+    """A report on all edits and on the *count* most expensive places."""
     yield f"{found.percent:.1f} % of one-line edits would conflict with this release."
     for (path, place), conflicting in found.conflicting.most_common(count):
         yield f"  {conflicting:4} of {found.lines[path, place]:4} lines  {path}  {place}".rstrip()

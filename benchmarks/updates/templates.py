@@ -1,4 +1,4 @@
-"""The template in several versions: the last recorded one, the current one, and next ones."""
+"""The template in several versions: the last recorded one, the current one, and generated next ones."""
 
 import os
 import shutil

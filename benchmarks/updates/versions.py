@@ -1,7 +1,7 @@
 """Next versions of the template: fixes, features and refactorings, made from its current text.
 
-They use the same kinds of edits as people's edits (`kinds.py`), in random places, so they do not need to
-change when the template changes. A refactoring keeps the code's behavior: it renames, reorders and rewords.
+They consist of the same kinds of edits as people's (`kinds.py`), in random places, so nothing here needs to
+change when the template does. A refactoring keeps the code's behavior: it renames, reorders and rewords.
 """
 
 import re
@@ -19,7 +19,7 @@ from places import Definition, definitions, is_valid, parsed
 RELEASED = re.compile(r"app/\w+/migrations/|migrations/versions/|app/notes/|tests/notes/|app/users/hooks.py")
 """Files that no version changes: released migrations, and files that are copied once."""
 REFACTORED = 6
-"""A refactoring changes one out of this many functions."""
+"""A refactoring changes one in this many functions."""
 ALIKE = 0.6
 """How similar two definitions must be to count as the same one under a new name."""
 
@@ -117,7 +117,7 @@ def feature(files: dict[str, str], random: Random) -> dict[str, str]:
 
 
 def refactoring(files: dict[str, str], random: Random) -> dict[str, str]:
-    """A refactoring: each module gets new names for locals and functions, a new order and new words."""
+    """A refactoring: each module gets new names for locals and functions, a new order and new wording."""
     draft = _Draft(files, random)
     everything = Counter(word for text in files.values() for word in re.findall(r"\w+", text))
     for path in draft.code:

@@ -16,10 +16,10 @@ The tool runs in the project's folder, in its own environment, which uv creates:
 4. `merge.py` merges the difference into the project's last commit, in git's object database. It uses a
    separate repository, so that the user's git settings have no effect. `losses.py` finds changes that an
    earlier `copier update` lost. `update.py` runs these steps and writes a message for each file that needs
-   attention. `review.py` finds what a conflict-free merge may have got wrong: `python_files.py` reads each
+   attention. `review.py` finds what a conflict-free merge may have gotten wrong: `python_files.py` reads each
    version, `meaning.py` and `uses.py` compare names, `columns.py` compares columns and tables,
    `moved_code.py` follows functions that were moved, `returned.py` finds removed lines that came back, and
-   `misplaced.py` finds lines that are in another function.
+   `misplaced.py` finds lines that ended up in another function.
 5. `run.py` prints the messages and calls `repository.py` to change the working tree. `checks.py` runs the
    project's migrations, checks and tests. `project.py` runs these tools with uv, in the project's
    environment. `type_errors.py` finds new pyright errors.

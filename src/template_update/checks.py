@@ -71,6 +71,6 @@ class Checks:
         return bool(self.problems)
 
     def runs(self, *command: str) -> bool:
-        """Print and run a module of the project. Returns whether it succeeded."""
+        """Print the command, and run it as a module of the project. Returns whether it succeeded."""
         self._report.say(f"\n$ {shlex.join(command).replace('app.cli', 'app')}", bold=True)
         return self._tools.run(*command)

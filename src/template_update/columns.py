@@ -28,11 +28,11 @@ class _Addition:
 def added_twice(files: PythonFiles) -> Iterator[tuple[str, int, str]]:
     """The path, the line and a message for each column or table that both sides add."""
     mine = {each.name: each for each in _of_models(files.yours, files.own, without=files.old)}
-    # Only a migration shows what is in the database.
+    # Migrations override models, because only migrations show what is in the database.
     mine |= {each.name: each for each in _of_migrations(files.yours, files.own, without=files.old)}
     brought = set(files.brought)
     for theirs in _of_migrations(files.new, files.brought, without=files.old):
-        # Files that stayed when a feature was removed come back with it. They are not the owner's.
+        # A removed feature can leave files behind, which return with it. They are not the owner's.
         if (also := mine.get(theirs.name)) and also.path not in brought:
             place = f"{also.path}, line {also.line}"
             sentence = f"adds {theirs.name}, which you also added ({place}). {_ADVICE}"

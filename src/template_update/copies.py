@@ -19,7 +19,7 @@ _CONFLICT = re.compile(
     rb"^<<<<<<< yours[^\n]*\n(.*?)^=======\r?\n.*?^>>>>>>> the template's[^\n]*\n", re.MULTILINE | re.DOTALL
 )
 _NOT_COMMITTED = (".env", LOCK_FILE)
-"""Files that the tools may need and that git may not track."""
+"""Files that the tools may need and that git might not track."""
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Dossier:
     """The template's versions."""
     conflicts: list[Conflict] = field(default_factory=list[Conflict])
     review: list[str] = field(default_factory=list[str])
-    """Messages about everything else that needs a person."""
+    """Messages about everything else that needs a person's attention."""
 
     @classmethod
     def read(cls, folder: Path) -> "Dossier | None":

@@ -69,10 +69,10 @@ class _Style:
         ]
 
     def changes(self, folder: Path, names: Iterable[str]) -> dict[str, bytes]:
-        """The formatted content of those files *names* in *folder* that formatting changes.
+        """Maps each file in *names* that formatting changes to its new content. The files are in *folder*.
 
         It works on copies at the project's path in its repository, together with the configuration files
-        around it. That way, the formatters find the configuration, and its paths keep their meaning.
+        around it. That way, the formatters find the configuration, and the paths in it still apply.
         """
         if not self._formatters:
             return {}

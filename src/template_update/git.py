@@ -40,7 +40,7 @@ class Git:
     def run(self, *arguments: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command whose exit code the caller checks."""
         try:
-            # As bytes, because Python would replace Windows line endings in text mode.
+            # Use bytes, because in text mode Python would replace Windows line endings.
             done = subprocess.run(  # nosec B603 B607 # noqa: S603 - no shell, and git from the PATH is meant
                 ["git", *(str(each) for each in arguments)],  # noqa: S607
                 cwd=self.folder,

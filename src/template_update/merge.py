@@ -150,7 +150,7 @@ class Merger:
         return [path.removeprefix(prefix) for path in found]
 
     def matching(self, tree: str, prefix: str, pattern: str, folder: str) -> list[str]:
-        """The files in *folder* of the folder *prefix* of *tree* with a line that matches *pattern*."""
+        """The files with a line that matches *pattern*, in the folder *prefix* + *folder* of *tree*."""
         command = ("grep", "-z", "--name-only", "-E", pattern, tree, "--", f"{prefix}{folder}")
         found = self._git.run(*command).stdout.split("\0")
         return [name.removeprefix(f"{tree}:{prefix}") for name in found if name]
@@ -160,7 +160,7 @@ class Merger:
         return [self._content(merge.stages[path].get(stage, "")) for stage in ("2", "1", "3")]
 
     def _content(self, entry: str) -> bytes | None:
-        """The content of an entry "mode object", or None for a missing entry or a submodule."""
+        """The content of an entry of the form "mode object", or None for a missing entry or a submodule."""
         if not entry.startswith("1") or entry.startswith("16"):
             return None
         return self._git("cat-file", "blob", entry.split()[1]).encode("utf-8", "surrogateescape")
@@ -303,7 +303,7 @@ class Merger:
         """The entry of *path* in *tree*, with readable names in its conflict markers."""
         entry = self._git("ls-tree", "-z", tree, "--", path)
         if not entry.startswith("100"):
-            # A link, or a path without a file.
+            # A symbolic link, or a path without a file.
             return entry
         mode, _, found = entry.partition("\t")[0].split()
         text = self._git("cat-file", "blob", found)

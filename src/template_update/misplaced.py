@@ -14,7 +14,7 @@ from template_update.python_files import parsed
 
 _MODULE = "the module, outside of functions"
 _LONG_ENOUGH = 12
-"""Characters of a line that can show where its neighbors belong. `else:` is in many functions."""
+"""Shorter lines, such as `else:`, are in many functions, so they do not show where their neighbors belong."""
 
 
 class MisplacedLine(NamedTuple):
@@ -28,7 +28,7 @@ class MisplacedLine(NamedTuple):
 
 
 def misplaced(merger: Merger, merge: Merge, yours: str) -> Iterator[MisplacedLine]:
-    """Each such line after *merge* into the tree *yours*."""
+    """Each misplaced line after *merge* into the tree *yours*."""
     both = {*merger.changes(merge.old, yours)} & {*merger.changes(merge.old, merge.new)}
     for path in sorted(path for path in both if path.endswith(".py")):
         versions = [merger.lines(tree, path) for tree in (merge.old, yours, merge.new)]
@@ -78,7 +78,7 @@ def _places_around(mine: _Scopes, new: _Scopes, name: str, text: str) -> set[str
 
 
 def _scopes(lines: list[tuple[int, str]]) -> _Scopes:
-    """The place of each line. Empty if they cannot be parsed."""
+    """The scope of each line. Empty if the lines cannot be parsed."""
     module = parsed("\n".join(text for _, text in lines))
     names = [""] * len(lines)
     for name, first, last in _definitions(module) if module else ():

@@ -31,7 +31,7 @@ class MovedPart:
     yours: str
 
     def patch(self, text: str, merged: str, prefix: str) -> str:
-        """A patch of *text*, the target file, that replaces the function or class with *merged*."""
+        """A patch that replaces the function or class with *merged* in *text*, the target file's content."""
         path = f"{prefix}{self.target}"
         before, after = (
             each.splitlines(keepends=True) for each in (text, text.replace(self.yours, merged, 1))

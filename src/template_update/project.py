@@ -9,7 +9,7 @@ from pathlib import Path
 from template_update.git import UpdateError
 
 _STDERR = 2
-"""The file descriptor. Other processes can write to it even if `sys.stderr` is replaced."""
+"""The file descriptor of standard error. Other processes can write to it even if `sys.stderr` is replaced."""
 
 
 class ProjectTools:

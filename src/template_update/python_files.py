@@ -37,7 +37,7 @@ def parsed(text: str | None) -> ast.Module | None:
     try:
         return None if text is None else ast.parse(text)
     except (SyntaxError, ValueError):
-        # A conflict, or syntax of another Python version.
+        # The file has a conflict, or uses the syntax of another Python version.
         return None
 
 

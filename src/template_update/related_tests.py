@@ -32,8 +32,8 @@ def related_tests(path: str, files: Collection[str], importing: Callable[[str], 
 
 
 def _named_alike(names: list[str]) -> list[str]:
-    """Candidates such as tests/users/test_emails.py for app/users/emails/verify.txt, after
-    tests/users/emails/test_verify.py.
+    """The tests whose names match, closest match first. For app/users/emails/verify.txt, these include
+    tests/users/emails/test_verify.py and tests/users/test_emails.py.
     """
     return [
         "/".join([ALL, *names[: end - 1], f"test_{names[end - 1]}.py"]) for end in range(len(names), 0, -1)

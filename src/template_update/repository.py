@@ -66,7 +66,7 @@ class Repository:
         )
 
     def inside(self, path: str) -> str:
-        """Return a path in the repository as a path from the project's folder, where the user is."""
+        """Convert a path in the repository to one relative to the project's folder, where the user is."""
         return os.path.relpath(path, self.prefix or ".").replace(os.sep, "/")
 
     def names(self, *command: str, git: Git | None = None) -> list[str]:
@@ -222,8 +222,8 @@ class Repository:
         """Check out *tree*, which differs from HEAD in *changed*, and put the conflicts *stages* into the
         index.
 
-        Either everything is written or nothing. Ctrl+C ends a running git command, which is then rolled back,
-        or has no effect.
+        Either everything is written or nothing is. Ctrl+C either ends a running git command, which is then
+        rolled back, or has no effect.
 
         Raises:
             UpdateError: a file cannot be written. The message states whether everything is as it was before.
@@ -293,8 +293,8 @@ class Repository:
 
     @property
     def _note(self) -> Path:
-        """A file that exists while an update is being written. If this update does not finish, the file tells
-        the next one.
+        """A file that exists while an update is being written. If this update does not finish, the next one
+        finds the file.
         """
         return self._git_folder / "template-update"
 

@@ -11,7 +11,7 @@ from template_update.merge import Merge, Merger
 
 
 def returned(merger: Merger, merge: Merge, yours: str) -> Iterator[tuple[str, int, str]]:
-    """The path, the line number and the text of each such line after *merge* into the tree *yours*."""
+    """The path, number and text of each line that came back in *merge* into the tree *yours*."""
     for path in merger.changes(merge.old, yours):
         trees = (merge.old, yours, merge.new, merge.result)
         old, mine, new, result = (merger.lines(tree, path) for tree in trees)

@@ -279,7 +279,9 @@ class Run:
         return 0
 
     def _change_revisions(self, update: Update, dropped: list[str]) -> bool:
-        """Create and empty migrations on the project's own branch. Returns whether any migration changed."""
+        """Create a migration that drops the tables of *dropped*, and empty earlier ones whose tables are
+        needed again. Returns whether any migration changed.
+        """
         if dropped:
             message = revisions.drop_message(dropped)
             if not self._checks.runs("app.cli", "db", "revision", "--message", message):

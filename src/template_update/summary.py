@@ -8,7 +8,7 @@ from typing import Any
 from template_update.dossier import running
 
 _LONGEST = 60_000
-"""GitHub rejects a description of more than 65,536 characters."""
+"""The maximum length in characters. GitHub rejects a description of more than 65,536 characters."""
 
 
 def summary(data: dict[str, Any]) -> str:

@@ -37,7 +37,7 @@ class Answers:
         self.source: str = values["_src_path"]
         entry = _SOURCE.search(text)
         self.source_entry = entry[0] if entry else yaml.safe_dump({"_src_path": self.source}, width=100_000)
-        # As written: YAML would read the version 1.10 as the number 1.1.
+        # Read as a string: otherwise, YAML would read version 1.10 as the number 1.1.
         self.version = str(yaml.load(text, yaml.BaseLoader)["_commit"])  # nosec B506 # noqa: S506 - only strings
         self.data = {name: value for name, value in values.items() if not name.startswith("_")}
 

@@ -211,7 +211,7 @@ class Update:
         return sorted({*known, *current}), brought
 
     def merge(self, keep: Iterable[str] = ()) -> None:
-        """Merge the difference between both renders, only in git's object database.
+        """Merge the difference between the two renders, only in git's object database.
 
         The paths in *keep* stay as they are.
         """
@@ -221,7 +221,7 @@ class Update:
         self.result = self.merger.merge(old, new, self._onto, yours=sorted({*yours, *keep}), brought=brought)
         shown = [path for path in yours if path not in brought and path not in keep]
         difference = self.merger.difference(old, new, shown)
-        # A README links to the template's documentation, and the path of the clone is temporary.
+        # A README links to the template's documentation. Replace the path of the clone, which is temporary.
         self.seeds_difference = difference.replace(str(self._folder / "template"), self._answers.source)
 
     def patch(self) -> str:

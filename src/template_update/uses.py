@@ -82,7 +82,7 @@ def _split(dotted: str, read: Read) -> tuple[str, str]:
 
 
 def _new_place(files: PythonFiles, source: str, name: str) -> tuple[str, str]:
-    """The new module and the new name of *name* from *source*. Both are empty if it is gone."""
+    """The module and the name that replace *name* from the module *source*. Both are empty if it is gone."""
     gone = {
         each: statement
         for path in files_of(source)

@@ -1,4 +1,4 @@
 """The application. A feature is a package in this folder with an `install(app)` function (`app/main.py`)."""
 
 __version__ = "0.1.0"
-"""Change this with every release. Both the OpenAPI document and the package use it."""
+"""Change this with every release. The OpenAPI document and the package metadata both use it."""

@@ -18,7 +18,7 @@ def now() -> datetime:
 
 class _SQLiteText(DATETIME):
     """Writes whole seconds the way SQLite's CURRENT_TIMESTAMP does. Otherwise, equal times would not compare
-    as equal."""
+    equal."""
 
     def bind_processor(self, dialect: Any) -> Any:
         write: Any = super().bind_processor(dialect)

@@ -39,7 +39,7 @@ class Fault:
         )
 
     def ended(self) -> None:
-        """The work has succeeded."""
+        """Record that the work has succeeded, and log the end of a fault."""
         if self.failures:
             self.logger.warning("%s works again; failures: %d", self.work, self.failures)
         self.failures = 0

@@ -63,7 +63,7 @@ class KeyRing:
         return hmac.digest(self._bytes[0], message, "sha256")[:size]
 
     def macs(self, message: bytes, size: int = 32) -> list[bytes]:
-        """The HMACs of *message* with each key, starting with the one from SECRET_KEY."""
+        """The HMAC of *message* with each key, starting with the one from SECRET_KEY."""
         return [hmac.digest(each, message, "sha256")[:size] for each in self._bytes]
 
     def has_made(self, mac: bytes, message: bytes, size: int = 32) -> bool:

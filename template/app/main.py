@@ -58,8 +58,8 @@ def create_app(settings: Settings | None = None) -> App:
 
 
 def load_features() -> list[ModuleType]:
-    """Import every feature, and with it every model and scheduled task. Returns each feature after those that
-    it requires.
+    """Import every feature, and with it every model and scheduled task. Returns the features, each
+    after those that it requires.
 
     Raises:
         FeatureError: a required feature is missing, or features require each other.

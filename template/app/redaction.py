@@ -66,7 +66,7 @@ def redact(text: str) -> str:
 
 
 def may_hold_a_secret(text: str) -> bool:
-    """A quick check (one or two microseconds), because almost no line contains a secret."""
+    """Whether *text* may contain a secret. Must be fast (one or two microseconds): most text has none."""
     lower = text.lower()
     return "eyJ" in text or any(sign in lower for sign in _SIGNS) or _LONG_SECRET.search(text) is not None
 

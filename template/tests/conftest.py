@@ -49,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes seconds; runs with --all, or when it is named by its id")
-    # Set here because pytest restores the level it finds after each test.
+    # Set here because after each test, pytest restores the level that it found before.
     logging.getLogger().setLevel(logging.DEBUG)
 
 
@@ -192,7 +192,7 @@ def db(app: App) -> Database:
 
 @pytest.fixture
 def manager(app: App) -> Iterator[UserManager]:
-    """The user manager. Hooks that a test replaces are restored."""
+    """The user manager. Hooks that a test replaces are restored afterwards."""
     manager: UserManager = app.state.users
     before = dict(vars(manager))
     yield manager
@@ -255,7 +255,7 @@ type Outbox = Callable[[], Awaitable[list[EmailMessage]]]
 
 @pytest.fixture
 def outbox(db: Database) -> Outbox:
-    """`await outbox()`: the e-mails waiting to be sent, oldest first, without dummy e-mails."""
+    """`await outbox()`: the e-mails waiting to be sent, oldest first, excluding dummy e-mails."""
 
     async def messages() -> list[EmailMessage]:
         async with db.session(commit=False) as session:

@@ -18,7 +18,7 @@ from app.users.sessions import Sessions
 from app.users.tokens import UserTokens
 
 SHORTEST = 8
-"""In characters. A shorter secret would also match unrelated words."""
+"""The minimum length in characters. A shorter secret would also match unrelated words."""
 _LONG = 40
 
 _OTHER_SIDE = ("httpx", "httpcore", "mail.log")

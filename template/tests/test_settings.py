@@ -91,7 +91,7 @@ def test_the_environment_overrides_the_file(environment: SetEnvironment, env_fil
     assert (settings.smtp_port, settings.verify_ttl) == (27, 60)
 
 
-# All problems at once, each with a message
+# All problems in one report, each with a message
 
 
 def test_all_problems_are_reported_together(environment: SetEnvironment, env_file: Path):

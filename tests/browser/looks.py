@@ -78,7 +78,7 @@ def pattern_of(path: str, routes: set[str]) -> str | None:
 
 
 def crawl(client: httpx.Client, routes: set[str]) -> Iterator[tuple[str, str, str]]:
-    """One page per route, with its route, path and HTML: every route that links lead to or that has no
+    """One page, with its route, path and HTML, for each route that links lead to or that has no
     parameters.
     """
     todo = ["/", "/docs", "/nothing-here", *sorted(each for each in routes if "{" not in each)]

@@ -525,7 +525,7 @@ def test_every_page_that_a_link_leads_to_can_be_read_by_all(
     problems = looker.take_problems()
     assert not problems, "\n".join(problems)
     if email == ADMINISTRATOR:
-        # Only a script requests the newest e-mails, and the login page is visible only without a login.
+        # Only a script requests the newest e-mails, and only logged-out visitors can see the login page.
         assert site.routes - set(found) <= {"/dev/mailbox/newest", "/login"}
 
 

@@ -110,7 +110,7 @@ def test_a_backup_has_everything_and_is_for_its_owner(db: Db, copy: Path):
 def test_a_backup_has_what_is_only_in_the_log_beside_the_database(
     db: Db, database: Path, running: sqlite3.Connection, copy: Path
 ):
-    """Copying the file `app.db` would lose it."""
+    """Copying only the file `app.db` would lose that data."""
     assert database.with_name("app.db-wal").stat().st_size > 0
 
     db("backup", copy)
@@ -246,7 +246,7 @@ def test_a_damaged_database_is_replaced_with_the_log_beside_it(
 
 
 def test_the_mode_of_the_database_stays(db: Db, database: Path, copy: Path):
-    """A group that shares the database can still read it afterwards. Others cannot."""
+    """A group that shares the database can still read it afterwards. Other users cannot."""
     db("backup", copy)
     database.chmod(0o664)
 

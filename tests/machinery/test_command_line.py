@@ -1,4 +1,4 @@
-"""The command line in detail: processes, errors, features' commands, unusual input."""
+"""The command line in detail: processes, errors, features' commands and unusual input."""
 
 import asyncio
 import fcntl
@@ -609,7 +609,7 @@ def test_an_invalid_user_is_refused(run: Run, migrated: Path, email: str, passwo
 
 
 def test_a_user_can_be_created_while_redis_is_down(run: Run, migrated: Path, monkeypatch: pytest.MonkeyPatch):
-    """Rate limits are for strangers: no command waits for one."""
+    """Rate limits apply only to strangers, so no command waits for one."""
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
 
     assert run(*CREATE_ADA, stdin=PASSWORD).exit_code == 0
@@ -1308,7 +1308,7 @@ def test_dev_creates_missing_files_serves_and_reloads(clone: Path):
 
 @pytest.fixture
 def hang_up_counts() -> Iterator[None]:
-    """Processes started by the test must not ignore SIGHUP, as they would inherit under `nohup`."""
+    """Processes started by the test must not ignore SIGHUP, as they would if pytest ran under `nohup`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)

@@ -1,4 +1,4 @@
-"""`app db copy-to`: all data arrives unchanged, in both directions, or none does."""
+"""`app db copy-to`: either all data arrives unchanged, in either direction, or none does."""
 
 import asyncio
 import json
@@ -158,7 +158,7 @@ def make_database(
 
 @pytest.fixture
 def kind(database_url: str) -> str:
-    """The kind of the new database: that of the tests. The old one is SQLite."""
+    """The kind of the new database, which is that of the tests. The old database is always SQLite."""
     return "sqlite" if database_url.startswith("sqlite") else "postgresql"
 
 
@@ -372,7 +372,7 @@ def test_a_row_that_cannot_be_read_leaves_nothing(copy_to: CopyTo, old: str, new
 
 
 def test_rows_that_differ_leave_nothing(copy_to: CopyTo, old: str, new: str, monkeypatch: pytest.MonkeyPatch):
-    """Whatever the reason is."""
+    """Nothing is copied, whatever made the rows differ."""
     adapted = copying._adapted
     monkeypatch.setattr(
         copying, "_adapted", lambda value, kind: "Eve" if value == FULL["name"] else adapted(value, kind)

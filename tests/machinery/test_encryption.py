@@ -72,7 +72,7 @@ def test_a_remote_database_requires_tls(url: str):
 
 
 def test_a_mode_in_the_environment_counts(monkeypatch: pytest.MonkeyPatch):
-    """asyncpg uses PGSSLMODE if the URL has no ssl. Heroku's URL has none and cannot be edited."""
+    """asyncpg uses PGSSLMODE if the URL has no ssl parameter. Heroku's URL has none and cannot be edited."""
     url = "postgres://u:hunter2@db.example.com/app"
     assert refusal(database_url=url).endswith(
         "If your host sets DATABASE_URL, set PGSSLMODE=require in the environment."
@@ -101,7 +101,7 @@ def test_a_remote_redis_requires_tls(url: str):
 
 
 def test_a_remote_mail_server_requires_tls():
-    """Checklist 40: links are secrets, with or without a login."""
+    """Checklist 40: e-mailed links are secrets, even if the mail server requires no login."""
     assert "SMTP_SECURITY: must be starttls or tls in production" in refusal(smtp_security="none")
 
 
@@ -156,7 +156,7 @@ def test_remote_redis_and_mail_are_accepted_with_tls():
 
 
 def test_a_listed_host_may_be_used_without_tls():
-    """For example in a container network."""
+    """It may be in a container network, for example."""
     assert production(
         database_url="postgresql://Postgres/app",
         redis_url="redis://redis/0",

@@ -26,7 +26,7 @@ type Run = Callable[[str], Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run("serve")` with a `.env` as created by Copier, up to the start of the server."""
+    """`run("serve")`: run the command with a `.env` as created by Copier, without starting the server."""
 
     async def nothing(*_: object) -> None:
         return None

@@ -115,7 +115,7 @@ def test_settings_cannot_be_changed(environment: SetEnvironment):
         settings.debug = True  # type: ignore[misc]
 
 
-# All problems at once, each with a message
+# All problems in one report, each with a message
 
 
 def test_unsafe_and_invalid_values_are_reported_together(environment: SetEnvironment):

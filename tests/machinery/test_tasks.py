@@ -90,7 +90,7 @@ async def test_a_failing_task_is_retried_and_its_fault_is_logged_once(stop, capl
 
 
 async def test_an_outage_is_logged_once_without_a_traceback(stop, caplog):
-    """A database server that restarts causes several errors."""
+    """A database server that is restarting causes several errors."""
     refused = OperationalError("SELECT", {}, ConnectionError("refused"))
     dropped = InterfaceError("SELECT", {}, ConnectionError("dropped"))
     do = Counted(dropped, refused, refused, OSError(), refused)

@@ -151,7 +151,7 @@ async def test_an_unknown_choice_falls_back_to_the_browser(client):
     ids=lambda value: value if isinstance(value, str) and value.islower() else "",
 )
 async def test_an_error_is_in_the_language_of_the_client(client, method, path, body, code, sentence):
-    """Text for programs is the same in every language."""
+    """Text that is meant for programs is the same in every language."""
     german, english = [
         await client.request(method, path, json=body, headers={"Accept-Language": language})
         for language in ("de", "en")

@@ -40,7 +40,7 @@ class Persona:
     name: str
     edits: tuple[Edit, ...]
     sentence: str = ""
-    """The messages of the update to the fix, with exit code 1, because the user has something to do."""
+    """The messages of the update to the fix, which exits with 1 because the user has something left to do."""
     conflicts: tuple[str, ...] = ()
     """The files in which the user must then resolve conflicts."""
     has_migrations: bool = False

@@ -180,7 +180,7 @@ async def _copy_tables(
         except DBAPIError as error:
             raise CopyFailed(f"A row of {name} is refused: {error.orig}. Correct it first.") from error
         except (ValueError, OverflowError) as error:
-            # SQLite stores any text in any column.
+            # SQLite can store any text in a column of any type.
             raise CopyFailed(f"A row of {name} cannot be read: {error}. Correct it first.") from error
     return tallies
 

@@ -126,8 +126,8 @@ async def _work() -> None:
     keep_private(settings)
     logs.configure(settings)
     await wait_for_database(settings)
-    # Up to this point, `early_stop.py` exits immediately on SIGTERM. An SQLite connection that is cancelled
-    # while it opens leaves a thread behind, which would keep the process alive.
+    # Handle SIGTERM only from here on. Until this point, `early_stop.py` exits immediately: an SQLite
+    # connection that is cancelled while it opens leaves a thread behind, which would keep the process alive.
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -149,7 +149,7 @@ async def wait_for_database(settings: "Settings") -> None:
 
 
 def _create_env_file() -> None:
-    """Create `.env`, which a clone lacks: the file contains the secret key, so it is not in git."""
+    """Create `.env`, which a fresh clone lacks: it contains the secret key, so it is not in git."""
     target, example = PROJECT / ".env", PROJECT / ".env.example"
     if target.exists() or os.environ.get("SECRET_KEY") or not example.exists():
         return
@@ -228,7 +228,8 @@ def _granian(settings: "Settings", host: str, port: int, *, workers: int, reload
         address=host,
         port=port,
         interface=Interfaces.ASGI,
-        # To detect the HTTP version, Granian waits for the first bytes without a timeout (CWE-400).
+        # To detect the HTTP version, Granian waits for the first bytes without a timeout (CWE-400), so let it
+        # do that only if HTTP/2 is enabled.
         http=HTTPModes.auto if settings.http2_enabled else HTTPModes.http1,
         workers=workers,
         reload=reload,

@@ -72,7 +72,7 @@ def _names(app: "App") -> dict[str, Any]:
 def _prompt(runner: asyncio.Runner, names: dict[str, Any]) -> None:
     if importlib.util.find_spec("IPython") is not None:
         ipython = importlib.import_module("IPython")
-        # Everything runs on one event loop, because database connections belong to it.
+        # Everything runs on one event loop, because database connections are bound to it.
         helpers: Any = importlib.import_module("IPython.core.async_helpers")
         helpers.get_asyncio_loop = runner.get_loop
         ipython.start_ipython(argv=["--no-banner"], user_ns=names)

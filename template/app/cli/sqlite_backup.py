@@ -156,7 +156,7 @@ def _require_stopped(database: Path) -> None:
     with suppress(sqlite3.DatabaseError), closing(_opened(database)) as connection:
         connection.execute("PRAGMA busy_timeout = 1000")
         try:
-            # Only the last connection can leave WAL mode.
+            # This fails if another connection is open, because only the last one can leave WAL mode.
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:

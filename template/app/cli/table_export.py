@@ -114,7 +114,7 @@ def _export_table(connection: "Connection", name: str, write: _Write) -> int:
             write({"table": name, "row": {each: _finite(value) for each, value in row.items()}})
             count += 1
     except (ValueError, OverflowError) as error:
-        # SQLite stores any text in any column.
+        # SQLite can store any text in a column of any type.
         fail(f"A row of {name} cannot be read: {error}. Correct it in the database.")
     return count
 

@@ -47,11 +47,11 @@ Export = Annotated[
 
 
 _WRONG_USAGE = 2
-"""The exit code that Typer and uv use for an error, and `--check` for a new version."""
+"""The exit code that means an error to Typer and uv, but a new version to `--check`."""
 
 
 class CommandOfTheTool(TyperCommand):
-    """A command that never exits with code 2 because of a wrong option."""
+    """A command that never exits with code 2 because of an invalid option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments as Typer does, but exit with 1 if they are wrong."""
@@ -153,7 +153,7 @@ def _file_option(name: str, file: str) -> list[str]:
 
 
 def _run(*command: str, version: str = "") -> NoReturn:
-    """Run a command of the update tool at *version*, or the newest version, and exit with its exit code."""
+    """Run a command of the update tool, at *version* or the newest version, and exit with its exit code."""
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None or shutil.which("git") is None:
         fail("An update needs git and uv. If uv is missing: `pip install uv`.")

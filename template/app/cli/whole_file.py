@@ -42,7 +42,7 @@ def explained(output: str | Path) -> Generator[None]:
     try:
         yield
     except BrokenPipeError:
-        # `| head`: Click exits quietly.
+        # The reader closed the pipe (`| head`). Click exits quietly.
         raise
     except OSError as error:
         fail(f"{output} cannot be written: {error.strerror}. Choose another file or folder.")

@@ -58,7 +58,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SERVICES, _ACTOR = "services", "actor"
 """Keys of `AsyncSession.info`. Use this module's typed functions instead of the keys."""
 _SQLITE_POOL = 3
-"""Maximum number of connections. Each has its own thread, and more would only compete for the interpreter."""
+"""Maximum number of connections. Each has its own thread, and more threads would only compete for the GIL."""
 
 
 def connect(app: App) -> None:
@@ -69,7 +69,7 @@ def connect(app: App) -> None:
     size = min(settings.database_pool_size, _SQLITE_POOL) if is_sqlite else settings.database_pool_size
     seconds = settings.database_timeout
     pool = {"pool_size": size, "max_overflow": 0, "pool_timeout": seconds}
-    # Database errors are logged, and statement parameters contain hashes, links and tokens.
+    # Database errors are logged, so they must not show parameters, such as hashes, links and tokens.
     options: dict[str, Any] = {"hide_parameters": True}
     config = DatabaseConfig(
         url=url if not is_sqlite or _is_memory(url) else sqlite.never_created(url),
@@ -83,7 +83,7 @@ def connect(app: App) -> None:
     # The config is no longer needed, and its repr would show the password.
     config.url = make_url(url).render_as_string(hide_password=True)
     engine = database.get().engine
-    # `services_of` finds the services through this. autoflush: queries see objects that were added earlier.
+    # `services_of` reads the services from here. With autoflush, queries see objects that were added earlier.
     info = {_SERVICES: app.state, reading.FAST_PATHS: settings.database_fast_paths}
     database.get().sessionmaker.configure(info=info, autoflush=True)
     app.state.reading = reading.build_maker(engine, fast_paths=settings.database_fast_paths)
@@ -189,7 +189,7 @@ def act_as(db: AsyncSession, actor: str, method: str = "") -> None:
 
 
 def act_for(db: AsyncSession, client: Client) -> None:
-    """Set the client of *db*. For sessions other than the request's own."""
+    """Set the client of *db*, for a session that is not the request's own."""
     db.info[_ACTOR] = replace(actor_of(db), client=client)
 
 
@@ -207,7 +207,7 @@ async def separate_transaction(reading: AsyncSession) -> AsyncGenerator[AsyncSes
 
 @asynccontextmanager
 async def released(db: AsyncSession) -> AsyncGenerator[bool]:
-    """Commit at the end of the block if the block starts the transaction. Yields whether it does.
+    """Commit at the end of the block if the block starts the transaction. Yields True in that case.
 
     In the block, read the data that slow work needs, and do the work after the block. A password hash takes
     100 ms, and a client may send its body slowly. The connection, and on SQLite the write lock, must not be

@@ -19,10 +19,10 @@ BATCH = 1000
 async def delete_batch(
     db: AsyncSession, model: type[Base], where: ColumnElement[bool], order: InstrumentedAttribute[Any]
 ) -> int:
-    """Delete up to BATCH rows of *model* in the order of an index. Returns the number deleted."""
+    """Delete up to BATCH rows of *model*, in index order. Returns the number of rows deleted."""
     (key,) = inspect(model).primary_key
-    # Another worker may delete the same rows. SQLAlchemy omits the locks for SQLite, which allows only one
-    # writer.
+    # Skip rows that another worker is deleting. SQLAlchemy omits the locks for SQLite, which allows only
+    # one writer.
     some = select(key.label("key")).where(where).order_by(order).limit(BATCH)
     some = some.with_for_update(skip_locked=True).cte("some")
     statement = delete(model).where(key.in_(select(some.c.key)))

@@ -77,7 +77,7 @@ class FastReadOnlySession(ReadOnlySession):
         **options: Any,
     ) -> Connection:
         if isinstance(engine, Connection):
-            # The caller's connection, such as a test's, with its own transaction.
+            # This connection is the caller's, for example a test's, and has its own transaction.
             return super()._connection_for_bind(engine, execution_options, **options)
         if self._reading is None:
             self._reading = _connect(engine)
@@ -90,14 +90,14 @@ class FastReadOnlySession(ReadOnlySession):
         self.release()
 
     def release(self) -> None:
-        """Return the connection to the pool, but keep objects loaded. The next statement gets another one."""
+        """Return the connection, but keep objects loaded. The next statement gets another from the pool."""
         if self._reading is not None:
             self._reading.close()
             self._reading = None
 
 
 def begin_again_after_reading(engine: Engine) -> None:
-    """Turn autocommit off again when a read-only session returns its connection. For PostgreSQL."""
+    """On PostgreSQL, turn autocommit off again when a read-only session returns its connection."""
 
     @event.listens_for(engine, "reset")
     def on_reset(connection: Any, record: Any, state: Any) -> None:
@@ -128,7 +128,7 @@ def use_quick_cursors(engine: Engine) -> None:
 
 @dataclass(slots=True)
 class _Finished:
-    """The attributes of a driver cursor whose statement has run and whose rows have been fetched."""
+    """The attributes of a driver cursor after its statement has run and its rows have been fetched."""
 
     description: Any = None
     rowcount: int = -1

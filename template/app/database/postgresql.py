@@ -14,7 +14,7 @@ from sqlalchemy.engine import ExceptionContext
 _IDLE_BEFORE_PING = 30.0
 """Seconds of idle time after which a pooled connection is tested before use. A test costs a round trip."""
 _TO_CLOSE = 2.0
-"""Seconds that the server has to end an abandoned statement before the connection is cut off."""
+"""Seconds to wait for the server to end an abandoned statement before cutting the connection off."""
 _closing: set[asyncio.Task[None]] = set()
 """References that keep the tasks alive: the event loop itself keeps only weak ones."""
 

@@ -1,4 +1,4 @@
-"""Reads for GET and HEAD: a session that rejects writes, and the query that every request makes.
+"""Reads for GET and HEAD: a session that rejects writes, and the query that every request runs.
 
 The session does not start a database transaction: BEGIN and COMMIT around a single SELECT cost more than the
 SELECT itself, and on SQLite, a transaction takes the write lock.
@@ -30,7 +30,7 @@ class ReadOnlySession(Session):
         super().flush(objects)
 
     def release(self) -> None:
-        """Return the connection to the pool, but keep objects loaded. The next statement gets another one."""
+        """Return the connection, but keep objects loaded. The next statement gets another from the pool."""
         # A rollback would expire the loaded objects. There is nothing to commit.
         self.commit()
 

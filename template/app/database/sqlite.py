@@ -17,9 +17,9 @@ from app.web.database_errors import is_damaged
 
 
 def never_created(url: str) -> str:
-    """*url* for connections that do not create the file. If the file has been moved away, its log is still
-    there, and an empty file beside that log would be a damaged database (sqlite.org/howtocorrupt.html,
-    section 4.4)."""
+    """*url* for connections that do not create the file. If the file has been moved away, its write-ahead
+    log is still there, and an empty file next to that log would be a damaged database
+    (sqlite.org/howtocorrupt.html, section 4.4)."""
     parsed = make_url(url)
     query = {"mode": "rw", "uri": "true"}
     file = parsed.set(database=f"file:{quote(parsed.database or '')}").update_query_dict(query)
@@ -48,7 +48,7 @@ def configure(engine: Engine, *, timeout: float, fast_paths: bool) -> None:
     roll_back: Callable[[Any], None] = engine.dialect.do_rollback
 
     def roll_back_what_is_open(dbapi_connection: Any) -> None:
-        # Every driver call costs a thread switch, and after reading there is nothing to roll back.
+        # Skip this after reading: there is nothing to roll back, and every driver call costs a thread switch.
         if dbapi_connection.driver_connection.in_transaction:
             roll_back(dbapi_connection)
 

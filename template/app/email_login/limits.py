@@ -7,8 +7,8 @@ LIMITS.update(
     {
         "request_login_code": Limit(ip="20/h", mailbox="5/h"),
         "login_code": Limit(ip="300/10m"),
-        # Wrong codes per address, across all requests, with or without an account. Correct codes are not
-        # counted.
+        # Wrong codes per address, across all requests, whether or not the address has an account. Correct
+        # codes are not counted.
         "wrong_login_code": Limit(account="10/15m, 50/d"),
     }
 )

@@ -40,8 +40,8 @@ MAX_OPEN = 3
 `request_login_code` limits them.
 """
 LENGTH = 8
-"""34 bits. Within the `wrong_login_code` limit, a year of guessing has a one-in-a-million chance per
-account."""
+"""Letters in a code: 34 bits. Within the `wrong_login_code` limit, a year of guessing has a one-in-a-million
+chance per account."""
 METHOD = "email"
 """The name of this login method in the audit log."""
 
@@ -110,7 +110,7 @@ class LoginCodes:
     async def log_in(
         self, db: AsyncSession, answer: Answer, *, remember: bool = True, replaces: str | None = None
     ) -> IssuedSession:
-        """Start the session that *answer* requests. The session cookie *replaces* stops working.
+        """Start the session that *answer* requests. *replaces*: a session cookie, which then stops working.
 
         Raises:
             LoginCodeRefused: see the class. The audit log records it if the request is open. The fifth wrong
@@ -218,8 +218,8 @@ def _is_of_this_browser(db: AsyncSession, answer: Answer) -> ColumnElement[bool]
 
     A browser sends the key in its cookie. The kind of session is not known when the code is requested, so
     every client gets the cookie. A client that does not keep it can start a bearer session and is recognized
-    by its User-Agent. A victim's browser that is lured into an attacker's request has neither the key nor the
-    id.
+    by its User-Agent. If an attacker lures a victim into using the attacker's request, the victim's browser
+    has neither the key nor the id.
     """
     if answer.kind == BEARER and not answer.key:
         return LoginCode.user_agent == client_of_session(db).user_agent

@@ -153,7 +153,7 @@ def import_table(connection: Connection, inspection: Inspection) -> None:
     for user_id, email in inspection.normalized.items():
         connection.execute(update(accounts).where(accounts.c.id == user_id).values(email=email))
     if connection.dialect.name == "sqlite":
-        # SQLite stores times as text, and `UTCDateTime` writes whole seconds without a fraction.
+        # SQLite stores times as text. Remove `.000000`, which `UTCDateTime` does not write.
         for name in ("created_at", "updated_at"):
             time = literal_column(name, String)
             full_seconds = update(accounts).where(time.like("%.000000"))

@@ -69,7 +69,7 @@ class Rate:
 
     @property
     def interval(self) -> int:
-        """Microseconds until the next request is allowed. An integer, rounded up: sums of floats drift."""
+        """Microseconds after which one more request is allowed. Rounded up, because sums of floats drift."""
         return math.ceil(self.seconds * 1_000_000 / self.count)
 
 

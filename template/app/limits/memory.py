@@ -1,4 +1,4 @@
-"""Limits in this process's memory. With N processes, N times as much is allowed.
+"""Limits in this process's memory. With N processes, clients can send N times as many requests.
 
 The algorithm is the token bucket of hawkapi-ratelimit 0.1, rewritten: the library cannot peek or refund,
 forgets buckets when a client fills its table, and its Redis limiter never reloads its script. A bucket is
@@ -19,7 +19,7 @@ OVERFLOW = 4096
 
 
 class MemoryLimiter:
-    """A `Limiter` that holds *max_keys* buckets (about 200 bytes each).
+    """A `Limiter` that holds up to *max_keys* buckets (about 200 bytes each).
 
     A bucket is removed only when it is full again, so nothing is lost: filling the table does not reset any
     count. While the table is full, new keys share `OVERFLOW` buckets per rate. *secret*, by default a new one
@@ -55,7 +55,7 @@ class MemoryLimiter:
         await self.clear()
 
     def _count(self, key: str, rate: Rate, cost: int) -> float:
-        """Take *cost* tokens (0 peeks, -1 refunds) and return the seconds to wait. Times are microseconds."""
+        """Take *cost* tokens (0 peeks, -1 refunds). Returns the seconds to wait; computes in microseconds."""
         now = round(clock.now().timestamp() * 1_000_000)
         self._forget_full_ones(now)
         name = self._bucket_of(key, rate)

@@ -1,4 +1,4 @@
-"""Limits in Redis (or Valkey), shared by all processes that use the server. Restarting Redis resets them.
+"""Limits in Redis (or Valkey), shared by all processes that use it. Restarting Redis resets all counts.
 
 The algorithm is the same as in `memory.py`. It runs inside Redis, so two processes never count at the same
 time, and uses Redis's clock, so all processes agree on the time. A circuit breaker handles Redis outages.

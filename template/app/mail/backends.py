@@ -158,7 +158,7 @@ _OUR_ACCOUNT = frozenset({530, 534, 535, 538})
 _NO_MAILBOX = frozenset({"5.1.1", "5.1.6", "5.1.10"})
 """The mailbox does not exist or has moved (RFC 3463, 3.2), or its domain accepts no e-mail (RFC 7505).
 
-A 550 without one of these statuses is often due to our reputation, and a 5.2.1 due to too many e-mails.
+A 550 without one of these statuses is often caused by our reputation, and a 5.2.1 by too many e-mails.
 """
 
 

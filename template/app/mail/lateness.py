@@ -1,7 +1,7 @@
 """Checks for /readyz whether e-mail is being sent. An overdue e-mail means that no worker is running or that
 the workers cannot keep up.
 
-Template-owned; change the time as you like.
+Template-owned; change the limit as you like.
 """
 
 from datetime import timedelta

@@ -82,7 +82,7 @@ def _sent() -> Select[OutboxMessage]:
 
 
 def _opened(row: OutboxMessage, keys: KeyRing) -> SentMail | None:
-    """None if SECRET_KEY has changed since the e-mail was sent, as happens in development."""
+    """The e-mail in *row*, or None if SECRET_KEY has changed since it was sent, as happens in development."""
     try:
         return SentMail(row.id, row.next_attempt_at, opened(row.message, keys).message)
     except CannotDecrypt:

@@ -1,7 +1,7 @@
 """The outbox: e-mails stored as rows in the same transaction as the change they are about. Template-owned.
 
 An e-mail exists if and only if its change was committed. A worker (`worker.py`) takes rows with `lease`,
-which never gives the same row to two workers, and sends them; `wakeup.py` wakes the worker at the commit.
+which never gives the same row to two workers, and sends them; `wakeup.py` wakes the worker on commit.
 Delivery is at least once: if a worker is killed after the server accepts the e-mail but before the row is
 deleted, another worker sends the e-mail again with the same Message-ID.
 

@@ -34,7 +34,7 @@ async def is_suppressed(database: Database, message: EmailMessage) -> bool:
 
 
 async def note_missing(db: AsyncSession, message: EmailMessage) -> None:
-    """Call the functions in ON_MISSING: the recipients of *message* have no mailbox."""
+    """Call the functions in ON_MISSING, because the recipients of *message* have no mailbox."""
     for note in ON_MISSING:
         await note(db, _addresses(message))
 

@@ -94,7 +94,7 @@ async def _listen(database: Database, bell: Bell) -> None:
 
 
 async def _listen_once(engine: AsyncEngine, bell: Bell, fault: Fault) -> bool:
-    """Listen until the connection is lost. Returns False if notifications do not arrive."""
+    """Listen until the connection is lost. Returns False if notifications are not arriving."""
     echoed, ended, own = asyncio.Event(), asyncio.Event(), uuid4().hex
 
     def heard(connection: Any, process: int, channel: str, payload: str) -> None:
@@ -116,7 +116,7 @@ async def _listen_once(engine: AsyncEngine, bell: Bell, fault: Fault) -> bool:
             return False
         fault.ended()
         bell.is_listening = True
-        # For e-mails that were committed before LISTEN.
+        # E-mails may have been committed before LISTEN took effect.
         bell.ring()
         try:
             while not await _is_set(ended, CHECK):

@@ -190,7 +190,8 @@ class Worker:
             async with self._database.session() as db:
                 return await outbox.renew(db, row, self._lease_of(row))
         except (SQLAlchemyError, OSError):
-            # Cancelling could send the e-mail twice. With the database down, no other worker can take it.
+            # Keep sending: cancelling could send the e-mail twice. While the database is down, no
+            # other worker can take it.
             return True
 
     def _lease_of(self, row: OutboxMessage) -> timedelta:
@@ -205,7 +206,7 @@ class Worker:
         return IDLE_LISTENING if seconds is None else min(max(seconds, BUSY), IDLE_LISTENING)
 
     async def _retry_or_set_aside(self, row: OutboxMessage, error: str) -> None:
-        # A worker's death, for example in a restart, does not use up one of the e-mail's attempts.
+        # A worker's death, for example during a restart, does not use up one of the e-mail's attempts.
         attempts = row.attempts - _deaths(row)
         if attempts >= self._retry.max_attempts:
             await self._set_aside(row, error)

@@ -1,4 +1,4 @@
-"""A mailbox that bounces, or whose owner complains, gets no more e-mail until it is confirmed.
+"""Mailboxes that bounce, or whose owners complain, are marked and get no e-mail until the mark is cleared.
 
 Mail providers' webhooks report such mailboxes, and an SMTP server reports mailboxes that do not exist.
 

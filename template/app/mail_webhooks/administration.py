@@ -1,4 +1,4 @@
-"""Mailboxes that get no e-mail, for superusers."""
+"""Routes for superusers: list the mailboxes that get no e-mail, and clear them."""
 
 from datetime import datetime
 from typing import Annotated

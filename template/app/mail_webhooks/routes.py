@@ -13,7 +13,7 @@ from app.mail_webhooks.webhooks import Webhook, WebhookRefused, WebhookUnavailab
 from app.web import Problem, responds
 
 RATE = "1200/m"
-"""The limit for requests from one network. A provider sends up to one request for each e-mail."""
+"""The limit for requests from one network. A provider may send one request for each e-mail."""
 
 
 def router_for(webhooks: Mapping[str, Webhook]) -> Router:

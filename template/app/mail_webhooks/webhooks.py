@@ -51,7 +51,7 @@ class Webhook(Protocol):
 
 
 def read[T](body: bytes | str, kind: type[T]) -> T:
-    """Decode JSON. Raises `WebhookRefused`."""
+    """Decode JSON. Raises `WebhookRefused` if it is not valid."""
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeError):

@@ -8,13 +8,13 @@ from app.users.schemas import PublicEvent
 # isort: split
 
 SENTENCES_OF_FEATURES: dict[str, str] = {}
-"""Like `sentences`, marked with `N_`. Features add theirs when they are imported.
+"""The sentences for features' events, marked with `N_`. Features add theirs when they are imported.
 
 A key is an event's name, optionally followed by the authentication method, such as `confirm totp`.
 """
 
 REFUSALS_OF_FEATURES: dict[str, str] = {}
-"""Like `refusals`, with keys like those of `SENTENCES_OF_FEATURES`."""
+"""Like `SENTENCES_OF_FEATURES`, for attempts that were rejected."""
 
 
 def sentences() -> dict[str, str]:

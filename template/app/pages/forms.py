@@ -1,4 +1,4 @@
-"""The contents of the forms, and how a form shows errors.
+"""The fields of each form, and how a form shows errors.
 
 Every field has a default, because the manager reports all errors in fields, including missing values.
 """

@@ -67,13 +67,14 @@ def with_next(page: str, path: str) -> str:
 
 
 def next_page(request: Request, **position: object) -> str:
-    """The path of a list's next page: this page with its filters, at *position*. Empty if a position is
-    None."""
+    """The path of a list's next page, which starts at *position* and keeps the filters. Empty if a position
+    is None."""
     return "" if None in position.values() else _list_at(request, position)
 
 
 def previous_page(request: Request, **position: object) -> str:
-    """The path of the page before this one, at *position* (None: the first). Empty on the first page."""
+    """The path of a list's previous page, which starts at *position* (None: the first page). Empty on the
+    first page."""
     return _list_at(request, position) if position.keys() & _query_of(request) else ""
 
 
@@ -164,7 +165,7 @@ def context(request: Request) -> dict[str, Any]:
         "docs_enabled": settings.docs_enabled,
         "logo_url": settings.logo_url,
         "registration": settings.registration,
-        # A form returns to its own page, but not behind e-mailed links, where the path contains a token.
+        # The language form returns to this page, except behind e-mailed links, where the path has a token.
         "here": request.path if request.method == "GET" and "token" not in request.path_params else "/",
         "languages": i18n.names(),
     }

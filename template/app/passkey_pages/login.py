@@ -32,7 +32,7 @@ class PasskeyForm(Secret):
 
 @router.get("/login/passkey")
 async def login_page(visitor: Visitor, request: Request) -> Response:
-    # For a browser that opens the URL again, for example after changing the language.
+    # Browsers may open this URL again, for example after the language is changed.
     return redirect(request, "/login")
 
 

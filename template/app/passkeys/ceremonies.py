@@ -160,7 +160,7 @@ class Response:
     challenge: bytes
     user_handle: str
     transports: str
-    """JSON, as stored in the table."""
+    """The transports as JSON, as the table stores them."""
 
 
 def read(content: dict[str, Any] | str) -> Response:
@@ -221,7 +221,7 @@ def verify(
             expected_rp_id=party.id,
             expected_origin=party.origins,
             credential_public_key=passkey.public_key,
-            # Not the stored count: the library would reject a lower one. See `Passkeys._note_use`.
+            # Do not pass the stored count: the library would reject a lower one. See `Passkeys._note_use`.
             credential_current_sign_count=0,
             require_user_verification=must_verify,
         )

@@ -35,7 +35,7 @@ from app.users.sessions import IssuedSession
 logger = logging.getLogger("app.passkeys")
 
 MAX_PASSKEYS = 20
-"""The maximum per account."""
+"""The maximum number of passkeys per account."""
 
 
 class PasskeyRefused(ValueError):

@@ -100,7 +100,7 @@ class _Runner:
             return found
         # The task is new, so nothing was missed.
         now = clock.now()
-        with suppress(IntegrityError):  # Another process has added the row.
+        with suppress(IntegrityError):  # Another process may have added the row.
             async with self._app.state.db.session() as db:
                 db.add(TaskState(name=self._task.name, claimed_until=now))
         return now

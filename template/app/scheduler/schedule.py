@@ -42,7 +42,7 @@ class ScheduledTask:
         the change, and a task whose time occurs twice runs once.
         """
         times = CronSim(self.expression, moment.astimezone(_zone(self.zone)))
-        # In an hour that occurs twice, the next time by the clock may already have passed.
+        # During an hour that occurs twice, the next wall-clock time may already have passed.
         return next(each.astimezone(UTC) for each in times if each > moment)
 
 

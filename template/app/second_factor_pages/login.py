@@ -120,7 +120,7 @@ def _begin_again(request: Request, next: str) -> Response:
 def _ask(
     request: Request, template: str, methods: list[str], next: str, errors: Errors | None = None
 ) -> Response:
-    """The forms for *methods*. They never contain the answer, which may be a correct one with a typo."""
+    """The forms for *methods*. They never show the answer again: it may be a correct one with a typo."""
     return html_page(
         request,
         template,

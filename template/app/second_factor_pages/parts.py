@@ -21,7 +21,7 @@ type ValuesOf = Callable[[Request, AsyncSession, User], Awaitable[dict[str, Any]
 
 
 async def no_values(request: Request, db: AsyncSession, user: User) -> dict[str, Any]:
-    """For a section that needs only the page's values."""
+    """No additional values, for a section that needs only the page's own."""
     return {}
 
 
@@ -48,7 +48,7 @@ class Part:
 
 
 def install(app: App) -> None:
-    """Start without parts."""
+    """Start with no parts."""
     app.state.html.globals["factor_parts"] = []
 
 

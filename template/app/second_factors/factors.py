@@ -195,7 +195,7 @@ class Factors:
     async def finish_login(
         self, db: AsyncSession, ticket: Ticket, answer: Answer, *, replaces: str | None = None
     ) -> IssuedSession:
-        """Start the session that *ticket* is for. The session cookie *replaces* stops working.
+        """Start the session that *ticket* is for. *replaces*: a session cookie, which then stops working.
 
         Raises:
             LoginExpired: see the class.

@@ -28,7 +28,7 @@ def is_behind_pooler(url: URL) -> bool:
 
 def _keep_no_statements(dialect: Any, record: Any, arguments: Any, options: dict[str, Any]) -> None:
     if options.get("prepared_statement_cache_size") == 0:
-        # Of the three options, SQLAlchemy reads only the first from a URL.
+        # SQLAlchemy reads only the first of these three options from a URL, so the others are set here.
         options.setdefault("statement_cache_size", 0)
         options.setdefault("prepared_statement_name_func", _unique_name)
 

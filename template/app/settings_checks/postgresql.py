@@ -159,7 +159,7 @@ def hosts_of(url: URL) -> list[str]:
 
 
 def _without_port(host: str) -> str:
-    """*host* without its port. SQLAlchemy writes several hosts as `[::1]:5432`, `db.example.org:5432` or a
+    """*host* without its port. SQLAlchemy writes multiple hosts as `[::1]:5432`, `db.example.org:5432` or a
     socket directory."""
     if host.startswith("["):
         return host[1:].partition("]")[0]

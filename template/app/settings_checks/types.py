@@ -64,7 +64,7 @@ def _sentry_dsn(value: SecretStr | None) -> SecretStr | None:
 
 
 def _logo_url(value: str) -> str:
-    # Not a URL on another site, because pages load files only from this application.
+    # A URL on another site is rejected, because pages load files only from this application.
     if value and not re.fullmatch(r"/(?!/)[\x21-\x7e]*", value):
         raise ValueError("must be a path of this application, such as /static/logo.svg, or empty")
     return value

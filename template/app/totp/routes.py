@@ -89,7 +89,7 @@ async def remove_totp(
 
 
 def qr_code(uri: str) -> str:
-    """*uri* as an SVG image of no fixed size. The page sets the size."""
+    """A QR code with *uri*, as an SVG image without a fixed size. The page sets the size."""
     written = io.BytesIO()
     segno.make(uri, micro=False).save(written, kind="svg", xmldecl=False, omitsize=True, svgns=True)
     return written.getvalue().decode()

@@ -22,7 +22,7 @@ from app.users import User, UserSession
 logger = logging.getLogger("app.totp")
 
 STEP = 30
-"""Seconds (RFC 6238, section 5.2)."""
+"""Seconds per time step (RFC 6238, section 5.2)."""
 DIGITS = 6
 WINDOW = 1
 """How many time steps before and after the current one to accept, to allow for clock drift."""

@@ -37,7 +37,7 @@ async def search(
     limit: int = 50,
     **flags: bool | None,
 ) -> list[User]:
-    """Accounts whose address contains *text* and whose columns equal *flags*, newest first.
+    """Accounts whose address contains *text* and whose columns match *flags*, newest first.
 
     *before*: the `created_at` and id of the last account on the previous page. With *since*, returns the
     accounts from that position onward, oldest first.
@@ -76,7 +76,7 @@ async def update(
     is_superuser: bool | None = None,
     must_reset_password: bool | None = None,
 ) -> User:
-    """Change an account. A new address starts as unverified.
+    """Change an account. A new address starts out unverified.
 
     These changes end every session and invalidate every older token: a new address, a new password,
     unverifying the address, disabling the account, and *must_reset_password*. A new password also unlocks the
@@ -127,12 +127,12 @@ async def _apply(self: "UserManager", db: AsyncSession, user: User, changes: dic
     for name, value in changes.items():
         setattr(user, name, value)
     if "hashed_password" in changes:
-        # The wrong passwords that locked the account were guesses at the old password.
+        # The wrong passwords that locked the account were guesses at the old password, so forget them.
         user.failed_logins = 0
     # A used link must not verify the address again, and no session may survive when its account is disabled.
     taken_away = changes.get("is_verified") is False or changes.get("is_active") is False
     taken_away = taken_away or changes.get("must_reset_password") is True
-    # An existing session may lack the second factor that superusers must have.
+    # An existing session may have started without the second factor that superusers must have.
     taken_away = taken_away or (
         changes.get("is_superuser") is True and self.require_second_factor == "admins"
     )
@@ -189,12 +189,12 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
         AccountInUse: one of your tables refers to this account through a foreign key without CASCADE.
     """
     await self.require_another_superuser(db, user)
-    # The second of two simultaneous deletions finds no row, so hooks run once.
+    # The second of two simultaneous deletions finds no row, so the hooks run only once.
     if not await self.lock(db, user):
         return
     await self.on_before_delete(user)
     await db.flush()
-    # Keep the user object in the session, because the notice needs it.
+    # Keep the user object in the session, because the notice still needs it.
     this_one = delete_from(self.model).where(self.model.id == user.id)
     try:
         await db.execute(this_one.execution_options(synchronize_session=False))
@@ -206,8 +206,8 @@ async def delete(self: "UserManager", db: AsyncSession, user: User) -> None:
 
 
 async def delete_due(self: "UserManager", db: AsyncSession, *, skip: int = 0) -> bool:
-    """Delete one account whose grace period has passed, after skipping *skip* of them. Returns False if there
-    is none."""
+    """Delete one account whose grace period has passed, skipping the first *skip* of them. Returns False if
+    none is left."""
     due = select(self.model).where(self.model.delete_after <= clock.now())
     due = due.order_by(self.model.delete_after, self.model.id).offset(skip).limit(1)
     # No lock here: `delete` locks the superusers first, and only one of two workers records the deletion.

@@ -4,8 +4,8 @@ Only `record` writes to the log, in the event's transaction. You may add your ow
 a token, a password or an e-mail address. Rows are kept for AUDIT_RETENTION_DAYS, even after their account is
 deleted.
 
-Repeated rejections are recorded only at the rates in `rate_limits.py`: `guessing_blocked` (passwords are no
-longer checked) per account and network, `link_refused` and `cross_site_refused` per network.
+Repeated rejections are recorded only as often as `rate_limits.py` allows: `guessing_blocked` (passwords are
+no longer checked) per account and per network, `link_refused` and `cross_site_refused` per network.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """The session cookie and the device cookie. Scripts cannot read them, and other hosts cannot set them (ASVS
 3.3.1).
 
-`__Host-session` authenticates a session. `__Host-device` shows that the browser is known for an account, and
-does not log anyone in. `__Host-login` belongs to a login that still requires its second factor. With
+`__Host-session` authenticates a session. `__Host-device` marks the browser as known for an account, but does
+not log anyone in. `__Host-login` belongs to a login that is still waiting for the second factor. With
 COOKIE_SECURE=false, for development over plain HTTP, the cookies are named `session`, `device` and `login`.
 """
 
@@ -75,8 +75,8 @@ def device_cookie(request: Request) -> str:
 
 
 def remember_browser(request: Request, users: UserManager, user: User | None) -> None:
-    """Make this browser known for the account. If *user* is None, set a cookie that looks the same but names
-    no account."""
+    """Mark this browser as known for the account. If *user* is None, set a cookie that looks the same but
+    names no account."""
     user_id, password_version = (user.id, user.password_version) if user else (str(uuid4()), 0)
     set_cookie(
         request,

@@ -117,7 +117,7 @@ async def within_wrong_passwords(request: Request, users: Users) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The user who sends a request, and the session that authenticates it."""
+    """The user who sent the request, and the session that authenticates it."""
 
     user: User
     session: UserSession
@@ -171,7 +171,7 @@ def _is_for_setup(request: Request) -> bool:
 
 
 def _access_token(request: Request) -> str | None:
-    """The token in `Authorization: Bearer`. Other schemes are ignored: a proxy may require Basic."""
+    """The token in `Authorization: Bearer`. Other schemes are ignored, because a proxy may require Basic."""
     scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 

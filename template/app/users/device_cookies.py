@@ -34,7 +34,7 @@ class DeviceCookies:
     """
 
     def __init__(self, keys: KeyRing) -> None:
-        """*keys*: a browser is unknown if the key that made its cookie is not among them."""
+        """*keys*: a cookie made with any other key is ignored, so its browser is unknown."""
         self._keys = keys
 
     def is_ours(self, cookie: str) -> bool:
@@ -54,7 +54,7 @@ class DeviceCookies:
         return browser if is_known else ""
 
     def remember(self, cookie: str, user_id: str, password_version: int) -> str:
-        """A cookie that makes the browser known for the account, in addition to the accounts in *cookie*."""
+        """A cookie that marks the browser as known for this account and for the accounts in *cookie*."""
         if self.is_ours(cookie):
             browser, _, *marks = cookie.split(".")
         else:

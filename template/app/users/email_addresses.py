@@ -62,7 +62,7 @@ def normalize_email(address: str) -> str:
 
 
 def _lower(character: str) -> str:
-    # Lowercase only ASCII letters: the Kelvin sign (U+212A) would become a k and match another account
-    # (CWE-178).
+    # Never turn a non-ASCII character into an ASCII one: the Kelvin sign (U+212A) would become a k and match
+    # another account (CWE-178).
     lower = character.lower()
     return character if lower.isascii() and not character.isascii() else lower

@@ -120,7 +120,8 @@ async def mail_email_change(user: User, new_email: str, token: str) -> None:
         "lifetime": in_words(settings.email_change_ttl),
         **_common(session_of(user), user.id),
     }
-    # No user_id: the export must not reveal that a taken address was not sent an e-mail (CWE-204).
+    # No user_id, because exports list a user's e-mails: a missing one would reveal that the address is
+    # taken (CWE-204).
     mailer = services.mail.for_session(session_of(user), lifetime=settings.email_change_ttl)
     subject = _("Confirm your new e-mail address for {app_name}").format(app_name=settings.app_name)
     await _send(mailer, new_email, subject, "email_change.html", values)
@@ -338,8 +339,8 @@ async def send_password_reset_email(
 def _common(db: AsyncSession, user_id: str = "") -> dict[str, Any]:
     """The values that the layout uses, plus the time and browser of the request that caused the e-mail.
 
-    *user_id*: the account that the e-mail is about. Actions by an administrator or a command do not count as
-    requests.
+    *user_id*: the account that the e-mail is about. The time and browser are empty if an administrator or a
+    command caused the e-mail.
     """
     settings, client = services_of_session(db).settings, client_of_session(db)
     is_request = actor_of(db).id in ("", user_id) and client.ip_address

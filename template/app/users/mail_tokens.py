@@ -91,7 +91,7 @@ class MailTokens:
         return _Claims(subject, password_version, address)
 
     def _message(self, signed: bytes) -> bytes:
-        # A NUL ends the audience, so no other pair of audience and content produces the same bytes.
+        # A NUL terminates the audience, so no other pair of audience and content produces the same bytes.
         return self._audience + b"\0" + signed
 
 

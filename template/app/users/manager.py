@@ -177,7 +177,7 @@ class UserManager:
     # Finding
 
     async def get_by_email(self, db: AsyncSession, email: str) -> User | None:
-        """The account with this e-mail address, in any spelling, or None."""
+        """The account with this e-mail address, or None. *email* is normalized first."""
         query = select(self.model).where(self.model.email == normalize_email(email))
         return (await db.execute(query)).scalar_one_or_none()
 
@@ -216,11 +216,11 @@ class UserManager:
         if user is None or not self._can_receive_mail(user):
             await self.do_dummy_work(db)
         elif not user.is_verified:
-            # This account cannot log in without the link, and its owner may have lost the first e-mail.
+            # Send the link again: the owner cannot log in without it and may have lost the first e-mail.
             await self._mail_verification(user)
         elif self.notify is not None:
-            # `create` has already counted this e-mail. Counting it again would use up the limit of a taken
-            # address faster.
+            # `create` has already counted this e-mail. Counting it again would use up the limit faster for
+            # a taken address than for a free one.
             await self.notify(user, "already_registered")
         else:
             await self.do_dummy_work(db)
@@ -639,8 +639,8 @@ class UserManager:
     ) -> IssuedSession:
         """Start a session for *user*, who started a login earlier and has now provided a second factor.
 
-        *password_version*: the account's version when the login started. *method*: the factor, for the audit
-        log.
+        *password_version*: the account's `password_version` when the login started. *method*: the factor, for
+        the audit log.
 
         Raises:
             SessionEnded: the account was disabled or deleted, or its password changed, in the meantime.
@@ -1042,8 +1042,8 @@ class UserManager:
         )
 
     async def _held_by_email(self, db: AsyncSession, email: str) -> User | None:
-        """Like `get_by_email`, but locks the account so that it cannot be deleted before its e-mail is
-        stored."""
+        """Like `get_by_email`, but locks the account so that it cannot be deleted before its e-mail is in
+        the outbox."""
         query = select(self.model).where(self.model.email == normalize_email(email))
         return await db.scalar(query.with_for_update(read=True, key_share=True))
 

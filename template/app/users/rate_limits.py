@@ -53,10 +53,10 @@ LIMITS = {
     "change_email": Limit(ip="60/10m"),
     "accept_invitation": Limit(ip="60/10m"),
     "export": Limit(ip="20/h"),
-    # Security notices. account: each kind of notice to a verified account. mailbox: all notices to unverified
-    # accounts, which a stranger can register with another person's address.
+    # Security notices. account: the limit for each kind of notice to a verified account. mailbox: the limit
+    # for all notices to unverified accounts, because anyone can register another person's address.
     "notice": Limit(account="5/h", mailbox="5/h"),
-    # Notices about a session that ended because the account had too many (MAX_SESSIONS).
+    # Notices about sessions that ended because the account had too many of them (MAX_SESSIONS).
     "session_limit": Limit(mailbox="1/d"),
     # Wrong passwords on all routes share one count. Correct passwords are not counted.
     # A browser that is known for the account has a separate count, which strangers cannot use up.
@@ -91,8 +91,8 @@ class Attempt:
         self._buckets = buckets
 
     async def uncount(self) -> None:
-        """Stop counting this attempt: the password was correct, or could not be checked. Other attempts still
-        count."""
+        """Undo the count of this attempt, because the password was correct or could not be checked. Other
+        attempts still count."""
         await _refund(self._limiter, self._buckets)
 
 

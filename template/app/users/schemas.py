@@ -38,7 +38,7 @@ NewPasswordText = Annotated[
 
 
 class Secret(msgspec.Struct):
-    """Its repr hides the values: passwords and tokens must not reach logs or tracebacks (ASVS 16.2.5)."""
+    """Hides its values in the repr: passwords and tokens must not reach logs or tracebacks (ASVS 16.2.5)."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(...)"

@@ -14,7 +14,7 @@ def browser_of(user_agent: str) -> str:
     """The browser family and operating system without versions, so that an update does not look like a new
     browser.
 
-    For a client that ua-parser does not recognize, it is the first word of its User-Agent, such as `okhttp`.
+    If ua-parser does not recognize the client, returns the first word of the User-Agent, such as `okhttp`.
     """
     agent, system = parse_user_agent(user_agent), parse_os(user_agent)
     name = agent.family if agent is not None else re.split(r"[\s/]", user_agent.strip(), maxsplit=1)[0]

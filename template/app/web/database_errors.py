@@ -21,7 +21,7 @@ MIGRATIONS_ARE_PENDING = (
 
 _UNDEFINED_TABLE, _UNDEFINED_COLUMN, _UNIQUE_VIOLATION = "42P01", "42703", "23505"
 _ALREADY_THERE = {"42P07", "42701", "42710"}
-"""SQLSTATE codes (appendix A of PostgreSQL's documentation)."""
+"""SQLSTATE codes, as listed in appendix A of PostgreSQL's documentation."""
 _QUIET_SECONDS = 600
 """Seconds before the same missing table or column is logged again."""
 
@@ -60,7 +60,7 @@ def begins_outage(error: BaseException) -> bool:
     """Whether *error* starts a database outage. Only such an error is logged with a traceback."""
     global _last_failure
     if lacks_migration(error):
-        # SQLite reports this as an operational error too, but waiting does not help.
+        # SQLite reports a missing table as an operational error too, but waiting does not help.
         return True
     now, before = monotonic(), _last_failure
     _last_failure = now

@@ -59,7 +59,8 @@ show it in a frame. Pages allow what they need: `app/web/html.py`.
 """
 _HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
 _EXEMPT = frozenset({"/livez", "/readyz", "/healthz"})
-"""Load balancers and the container's health check use an IP address as the host."""
+"""Paths exempt from the host check, because load balancers and the container's health check use an IP address
+as the host."""
 LANGUAGE_COOKIE = "language"
 _ABOUT_A_BODY = frozenset({b"content-type", b"content-length"})
 
@@ -129,7 +130,7 @@ def respond_to_head(app: Application) -> Application:
             with suppress(_HeadIsSent):
                 await app(as_get, receive, _without_body(send))
         finally:
-            # For layers that `App.wrap` adds, which see only the scope of the HEAD request.
+            # Layers that `App.wrap` adds see only the scope of the HEAD request, so set the route there too.
             if "route" in as_get:
                 scope["route"] = as_get["route"]
 
@@ -330,7 +331,7 @@ def check_host(app: Application, allowed: Iterable[str]) -> Application:
 
     def refusal(hosts: list[bytes]) -> str:
         if len(hosts) > 1:
-            # A proxy may use a different one from this application (RFC 9112, section 3.2).
+            # A proxy and this application might each use a different one (RFC 9112, section 3.2).
             return N_("The request contains more than one host.")
         if not names or (hosts and (hosts[0] in as_sent or host_name(hosts[0].decode("latin-1")) in names)):
             return ""

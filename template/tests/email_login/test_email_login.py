@@ -236,12 +236,12 @@ async def test_a_second_factor_is_asked_for(ada, person, manager, number_of_sess
     assert (body["methods"], body["ticket"]) == (["code"], expected)
     assert person.client.cookies["__Host-login"] == f"{expected}.key"
     assert await number_of_sessions() == 0
-    # The code is used up.
+    # The code has been used.
     assert (await person.enter("x", await person.code(), kind)).json()["code"] == "login_code_refused"
 
 
 async def test_a_required_factor_must_be_set_up_first(ada, person, manager):
-    """Checklist 31: REQUIRE_SECOND_FACTOR."""
+    """Checklist 31: REQUIRE_SECOND_FACTOR applies to this login too."""
     manager.second_factors, manager.require_second_factor = OneFactor(has_one=False), "all"
 
     tokens = (await person.log_in()).json()

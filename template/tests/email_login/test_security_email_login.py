@@ -1,4 +1,4 @@
-"""Attacks on login by e-mailed code: who has an account, guessing, other browsers, races, leaks."""
+"""Attacks on login by e-mailed code: finding accounts, guessing, other browsers, races and leaks."""
 
 import asyncio
 import logging
@@ -61,7 +61,7 @@ async def asked(person, email):
 
 @SILENT
 async def test_every_address_gets_the_same_response(ada, person, make_person, make_silent, account):
-    """Checklist 13: status, body, headers and cookies (CWE-204)."""
+    """Checklist 13: the status, body, headers and cookies are the same (CWE-204)."""
     silent = await make_silent(account)
 
     answers = [await asked(make_person(), each) for each in (EMAIL, silent, "no address")]
@@ -75,7 +75,7 @@ async def test_every_address_gets_the_same_response(ada, person, make_person, ma
 async def test_every_address_costs_the_same_work(
     ada, person, make_silent, rendered, outbox_rows, statements, account
 ):
-    """Checklist 14: e-mails rendered, rows written, statements sent (CWE-208)."""
+    """Checklist 14: the e-mails rendered, rows written and statements sent are the same (CWE-208)."""
     silent = await make_silent(account)
     statements.clear()
     await person.ask()
@@ -90,7 +90,7 @@ async def test_every_address_costs_the_same_work(
 
 @SILENT
 async def test_only_an_account_that_may_log_in_gets_a_mail(person, make_silent, outbox, account):
-    """Checklist 29: in particular, not an unverified address that a stranger has registered."""
+    """Checklist 29: in particular, an unverified address that a stranger has registered gets none."""
     await person.ask(await make_silent(account))
 
     assert await outbox() == []
@@ -100,7 +100,7 @@ async def test_only_an_account_that_may_log_in_gets_a_mail(person, make_silent, 
 async def test_wrong_codes_get_the_same_response_and_cost_the_same(
     ada, make_person, make_silent, rendered, outbox_rows, statements, account
 ):
-    """Checklist 13 and 14: including the fifth one, which is reported to the owner."""
+    """Checklist 13 and 14: this includes the fifth wrong code, which is reported to the owner."""
 
     async def try_all(email):
         person = make_person()
@@ -169,7 +169,7 @@ async def test_requests_of_an_address_are_limited_before_the_body(app, manager, 
 
 @KINDS
 async def test_a_code_works_once(ada, person, kind):
-    """Checklist 26: not even with the other kind of session (GHSA-jpq4-7fmq-q5fj)."""
+    """Checklist 26: it cannot even start the other kind of session (GHSA-jpq4-7fmq-q5fj)."""
     request_id, key = await person.ask(), person.client.cookies["__Host-login-code"]
     code = await person.code()
     first = await person.enter(request_id, code, kind)
@@ -185,7 +185,7 @@ async def test_a_code_works_once(ada, person, kind):
 async def test_eight_simultaneous_uses_begin_one_session(
     ada, person, number_of_sessions, outbox, monkeypatch, kind
 ):
-    """Checklist 26 (CVE-2026-31875, CVE-2025-67507). All eight are checked, not just five."""
+    """Checklist 26 (CVE-2026-31875, CVE-2025-67507). The limit is raised, so all eight are checked."""
     monkeypatch.setattr("app.email_login.login_codes.MAX_TRIES", 8)
     request_id = await person.ask()
     code = await person.code()
@@ -194,7 +194,7 @@ async def test_eight_simultaneous_uses_begin_one_session(
 
     assert sorted(each.status_code for each in answers) == [200] + [401] * 7
     assert await number_of_sessions() == 1
-    # None of the codes was wrong.
+    # None of the codes was wrong, so the owner is not warned.
     assert [mail.subject for mail in await outbox() if "refused" in mail.subject] == []
 
 
@@ -231,7 +231,7 @@ async def test_the_code_of_another_account_opens_nothing(ada, make_user, make_pe
     ids=lambda columns: next(iter(columns)),
 )
 async def test_an_account_that_may_no_longer_log_in_cannot_use_the_code(ada, person, change, columns):
-    """Checklist 27: even if the change to the account bypassed the manager."""
+    """Checklist 27: this applies even if the change to the account bypassed the manager."""
     request_id = await person.ask()
     code = await person.code()
     await change(ada, **columns)
@@ -333,7 +333,7 @@ async def test_another_browser_cannot_use_the_code(ada, person, make_person, kin
     answers = [await each.enter(request_id, code, kind) for each in (stranger, with_a_key)]
 
     assert [each.json().get("code") for each in answers] == ["login_code_refused"] * 2
-    # They did not use up any attempts, so the owner can still log in.
+    # These requests did not use up any attempts, so the owner can still log in.
     assert (await person.enter(request_id, code, kind)).status_code == 200
 
 
@@ -377,7 +377,7 @@ async def test_the_cookie_is_protected_from_scripts_sites_and_hosts(ada, person)
 
 
 async def test_no_part_of_a_request_is_a_credential(ada, person):
-    """Checklist 27: wherever a credential is accepted (CVE-2026-45690)."""
+    """Checklist 27: this applies wherever a credential is accepted (CVE-2026-45690)."""
     request_id = await person.ask()
     cookie = person.client.cookies["__Host-login-code"]
     parts = [request_id, cookie.partition(".")[2], cookie, await person.code()]

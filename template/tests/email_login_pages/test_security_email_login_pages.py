@@ -25,7 +25,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("next", HOSTILE)
 async def test_an_unsafe_return_path_is_replaced(ada, browser, log_in, mailed_code, next):
-    """Checklist 24: on every way into and out of the pages."""
+    """Checklist 24: this applies to every way into and out of the pages."""
     login = await browser.get(LOGIN, params={"next": next})
     gone = await browser.get(CODE, params={"next": next})
     request = await browser.get(REQUEST, params={"next": next})

@@ -226,7 +226,7 @@ def test_accounts_are_imported_unchanged(run_import: Import, database: str, name
 
 
 def test_models_and_database_agree_after_the_import(database: str):
-    """Your own migrations run too. The table is empty, because they must not rely on existing accounts."""
+    """Your own migrations run too. They must not rely on existing accounts, so the table is empty."""
     execute(database, library_table("accounts").create)
 
     imported = CliRunner().invoke(cli, ["import-hawkapi-users", "--table", "accounts", "--yes"])
@@ -549,7 +549,7 @@ def test_a_second_table_named_users_is_refused(run_import: Import, database: str
 
 
 def test_a_second_import_changes_nothing_and_succeeds(run_import: Import, database: str):
-    """So a deployment script can run it every time."""
+    """A deployment script can therefore run it every time."""
     create(database, library_table("accounts"), ACCOUNTS)
     run_import("--table", "accounts")
     before = everything(database)

@@ -1,4 +1,4 @@
-"""Fixtures for bounced mailbox tests: a provider that signs its events, and a worker that sends e-mails."""
+"""Fixtures for tests of bounced mailboxes: a provider that signs events, and a worker that sends e-mails."""
 
 import base64
 import hmac

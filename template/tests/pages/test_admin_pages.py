@@ -206,7 +206,7 @@ async def test_the_next_page_keeps_the_filters(admin, ada, make_user):
 
 
 async def test_the_previous_page_is_the_one_that_was_there_before(admin, make_user):
-    """With filters, page by page, and then back to the first page."""
+    """The test goes forward page by page, with filters, and then back to the first page."""
     for number in range(5):
         await make_user(f"user{number}@example.com")
     path, forward, back = "/admin?search=user&limit=2", [], []

@@ -112,7 +112,7 @@ async def test_a_forgotten_password_is_set_with_a_mailed_link(browser, make_user
 
 
 async def test_opening_the_link_does_not_use_it_up(browser, make_browser, make_user, mailed_path):
-    """Checklist 26: GET and HEAD, twice, following every redirect."""
+    """Checklist 26: the test sends GET and HEAD twice and follows every redirect."""
     await make_user(EMAIL)
     await browser.post("/forgot", data={"email": EMAIL})
     link, scanner = await mailed_path(), await make_browser()

@@ -169,7 +169,7 @@ async def test_unknown_mails_are_404(browser, path):
 
 @pytest.mark.parametrize("path", [*PATHS, "/dev/mailbox/delete", "/dev/mails/verify"])
 async def test_the_mailbox_exists_only_in_development(client, path):
-    """Not even a 405, which would reveal that the route exists."""
+    """The status is not even 405, which would reveal that the route exists."""
     answers = [await client.get(path), await client.post(path, headers=OURS)]
 
     assert [answer.status_code for answer in answers] == [404, 404]

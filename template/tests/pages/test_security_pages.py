@@ -80,7 +80,7 @@ async def test_known_and_unknown_addresses_get_the_same_page(make_browser, make_
 async def test_private_registration_does_not_reveal_who_is_registered(
     build_app, make_browser, make_user, outbox
 ):
-    """Checklist 13: REGISTRATION=private. Only the e-mails differ."""
+    """Checklist 13: with REGISTRATION=private, only the e-mails differ."""
     await make_user("ada@example.com", is_verified=True)
     app = build_app(registration="private")
 
@@ -99,7 +99,7 @@ async def test_private_registration_does_not_reveal_who_is_registered(
 
 @pytest.mark.parametrize("next", HOSTILE)
 async def test_an_unsafe_return_path_is_replaced(browser, log_in, make_user, next):
-    """Checklist 24; advisory 14 (CWE-601): in the form, after login, and for users already logged in."""
+    """Checklist 24; advisory 14 (CWE-601): in the form, after login, and if the user is already logged in."""
     user = await make_user("ada@example.com")
     signed_in = await log_in(user)
 
@@ -171,7 +171,7 @@ FORGED = pytest.mark.parametrize(
 
 @FORGED
 async def test_another_site_cannot_submit_any_form(app, log_in, make_user, browser, headers):
-    """Checklist 35: every form, login included, with and without a session."""
+    """Checklist 35: this applies to every form, including login, with and without a session."""
     signed_in = await log_in(await make_user("ada@example.com", is_superuser=True))
     paths = [re.sub(r"\{[^}]+\}", "x", path) for path in pages_of(app, "POST")]
 
@@ -232,7 +232,7 @@ async def test_an_empty_profile_has_no_page(log_in, make_user):
 
 
 async def test_responses_with_a_cookie_or_a_login_are_not_cached(browser, log_in, make_user):
-    """Advisory 37; checklist 30: pages, redirects and errors."""
+    """Advisory 37; checklist 30: this applies to pages, redirects and errors."""
     user = await make_user("ada@example.com")
     signed_in = await log_in(user)
     login = PASSWORD | {"email": "ada@example.com"}
@@ -292,7 +292,7 @@ async def test_pages_and_json_routes_share_the_count_of_wrong_passwords(app, man
     "path", ["/login", "/register", "/forgot", "/verify", "/confirm", "/account/password", "/account/email"]
 )
 async def test_every_field_is_annotated_for_password_managers(browser, log_in, make_user, path):
-    """Checklist 7: even when the form is shown again. No field truncates pasted text."""
+    """Checklist 7: this applies even when the form is shown again. No field truncates pasted text."""
     signed_in = await log_in(await make_user("ada@example.com"))
     visitor = signed_in if path in ("/confirm",) or path.startswith("/account") else browser
 

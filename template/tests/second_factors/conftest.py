@@ -95,7 +95,7 @@ type SetUp = Callable[..., Awaitable[list[str] | None]]
 
 @pytest.fixture
 def set_up(db: Database, factors: Factors, sample: SampleFactor) -> SetUp:
-    """`await set_up(user)`: set up a factor, in the account's newest session. Returns the recovery
+    """`await set_up(user)`: set up a factor in the account's newest session. Returns the recovery
     codes."""
 
     async def add(user: User, factor: SampleFactor = sample) -> list[str] | None:
@@ -114,7 +114,7 @@ type Remove = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 def remove(db: Database, factors: Factors, sample: SampleFactor) -> Remove:
-    """`await remove(user)`: remove a factor, in the account's newest session."""
+    """`await remove(user)`: remove a factor in the account's newest session."""
 
     async def take(user: User, factor: SampleFactor = sample) -> None:
         async with db.session() as session:

@@ -240,7 +240,7 @@ async def test_a_login_without_a_factor_makes_no_query_more(make_user, person, a
 
 
 async def test_ten_codes_are_shown_once(client, owner):
-    """Checklist 32. No cache keeps them, and no route shows them again (allauth 65.22.0)."""
+    """Checklist 32. They are never cached, and no route shows them again (allauth 65.22.0)."""
     listed = await client.get("/users/me/factors", headers=owner.headers)
     renewed = await client.post("/users/me/recovery-codes", headers=owner.headers)
 

@@ -39,7 +39,7 @@ type MakeOwner = Callable[..., Awaitable[Owner]]
 
 @pytest.fixture
 def make_owner(client: httpx.AsyncClient, make_user: MakeUser, login: Login, wait) -> MakeOwner:
-    """`await make_owner()`: an account with an authenticator app, whose first code is used up."""
+    """`await make_owner()`: an account with an authenticator app, whose first code has been used."""
 
     async def make(email: str = "ada@example.com", **columns: object) -> Owner:
         user = await make_user(email, is_verified=True, **columns)

@@ -81,7 +81,7 @@ async def test_setting_it_up_ends_the_session_of_another_browser(client, make_us
 
 
 async def test_a_session_that_lacks_a_required_factor_can_set_one_up(make_user, manager, person):
-    """REQUIRE_SECOND_FACTOR."""
+    """The factor is required by REQUIRE_SECOND_FACTOR."""
     await make_user(is_verified=True)
     manager.require_second_factor = "all"
     entered = (await person.password()).json()

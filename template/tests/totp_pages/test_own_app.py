@@ -90,7 +90,7 @@ async def test_an_address_must_be_verified_first(make_user, log_in):
 
 
 async def test_after_a_required_set_up_all_pages_open(make_user, manager, browser):
-    """REQUIRE_SECOND_FACTOR."""
+    """The app is required by REQUIRE_SECOND_FACTOR."""
     await make_user(ADA["email"], is_verified=True)
     manager.require_second_factor = "all"
     await browser.post("/login", data=ADA)

@@ -73,7 +73,7 @@ def open_link(client: httpx.AsyncClient) -> OpenLink:
 
 @pytest.fixture
 def stored(db: Database) -> Callable[[User], Awaitable[User | None]]:
-    """`await stored(user)`: the account as it now is in the database, or None."""
+    """`await stored(user)`: the account as it is now in the database, or None."""
 
     async def read(user: User) -> User | None:
         async with db.session(commit=False) as session:

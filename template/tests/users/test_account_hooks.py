@@ -147,7 +147,7 @@ async def test_before_a_deletion_by_the_owner(client, manager, make_user, visit,
     seen = []
 
     async def hook(called):
-        # The account's rows still exist.
+        # While the hook runs, the account's rows still exist.
         seen.append((called.id, len(await manager.sessions.of_user(session_of(called), called))))
 
     manager.on_before_delete = hook

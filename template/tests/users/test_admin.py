@@ -502,7 +502,7 @@ async def test_invalid_log_parameters_are_refused(admin, query):
 
 
 async def test_attempts_by_unknown_users_are_logged(admin, client):
-    """Checklist 39: with IP address and browser, but without what was entered."""
+    """Checklist 39: the event has the IP address and browser, but not what was entered."""
     browser = {"User-Agent": "curl/8.5.0"}
     await client.post(
         "/users/login", json={"email": "secret@example.com", "password": "hunter2"}, headers=browser

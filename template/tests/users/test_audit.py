@@ -328,7 +328,7 @@ def lines(events):
 
 @FLOWS
 async def test_each_event_is_audited_once(begin, lines, happens, expected):
-    """Checklist 39; failures too, although their status is 400 or 401."""
+    """Checklist 39: this includes failures, although their status is 400 or 401."""
     await happens(await begin())
 
     assert await lines() == expected
@@ -336,7 +336,7 @@ async def test_each_event_is_audited_once(begin, lines, happens, expected):
 
 @FLOWS
 async def test_an_event_has_time_address_and_browser_but_no_secret(begin, events, happens, expected):
-    """Checklist 39; ASVS 16.2.1 and 16.2.5: no password, token, hash or e-mail address in any column."""
+    """Checklist 39; ASVS 16.2.1 and 16.2.5: no column has a password, token, hash or e-mail address."""
     it = await begin()
 
     await happens(it)

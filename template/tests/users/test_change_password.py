@@ -104,7 +104,7 @@ async def test_other_users_sessions_continue(client, make_user, visit, change_pa
 async def test_the_lifetime_of_the_session_is_not_extended(
     client, make_user, visit, change_password, set_clock
 ):
-    """Checklist 18: the session's absolute limit does not move."""
+    """Checklist 18: the session's absolute limit stays the same."""
     set_clock(NOON)
     here = await visit(await make_user())
     set_clock(NOON + timedelta(days=1))

@@ -176,7 +176,7 @@ async def test_a_confirmation_is_audited_once(
 async def test_a_wrong_password_changes_nothing(
     confirm, make_user, begin_session, headers_of, status_of, status_of_export, set_clock, kind, password
 ):
-    """400, not 401: the session itself is valid."""
+    """The status is 400, not 401, because the session itself is valid."""
     headers = headers_of(await begin_session(await make_user(), kind=kind))
     set_clock(START + DAY)
 

@@ -169,7 +169,7 @@ async def test_a_taken_address_gets_the_same_response_and_notice(make_user, visi
 
 
 async def test_the_link_fails_once_the_address_is_taken(client, make_user, visit, pending, address):
-    """Checklist 25: 400, not 500, for both ways of authenticating."""
+    """Checklist 25: the status is 400, not 500, for both ways of authenticating."""
     user = await make_user()
     here = await visit(user)
     link = await pending(user)

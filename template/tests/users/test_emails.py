@@ -1,4 +1,4 @@
-"""The two e-mails: what they say, where their links point, and what can be replaced."""
+"""The verification and reset e-mails: what they say, where their links point, what can be replaced."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""GET /users/me/export: everything stored about a user, without secrets or other users' data."""
+"""GET /users/me/export: everything stored about a user, excluding secrets and other users' data."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -67,7 +67,7 @@ def superusers(accounts):
     return read
 
 
-# Each way on its own
+# Each way separately
 
 
 @EACH_WAY

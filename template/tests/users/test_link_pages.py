@@ -69,7 +69,7 @@ async def test_json_requests_get_json_responses(client, links):
 
 
 async def test_a_wrong_password_shows_the_form_and_its_explanation_again(client, links):
-    """A user who does not know the password may leave the field empty, and the page still explains this."""
+    """The page still explains that a user who does not know the password may leave the field empty."""
     _, verify, _ = await links()
 
     refused = await client.post(verify, data={"password": "something else"})

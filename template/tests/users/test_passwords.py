@@ -21,7 +21,7 @@ ADA = {"email": "ada@example.com"}
     ],
 )
 def test_a_password_of_12_to_128_characters_is_accepted(password):
-    """Checklist 1 and 2; ASVS 6.2.1, 6.2.5, 6.2.9: any characters, no composition rules."""
+    """Checklist 1 and 2; ASVS 6.2.1, 6.2.5, 6.2.9: any characters are allowed, without composition rules."""
     check_password(password)
 
 
@@ -79,7 +79,7 @@ async def test_a_refused_password_is_not_hashed(client, hash_calls):
     ids=["ligature", "composed", "case", "spaces", "last of 128"],
 )
 async def test_every_character_counts(client, chosen, typed):
-    """Checklist 1; ASVS 6.2.8: neither altered (NFKC, case, trimming) nor truncated."""
+    """Checklist 1; ASVS 6.2.8: passwords are neither altered (NFKC, case, trimming) nor truncated."""
     await client.post("/users/register", json=ADA | {"password": chosen})
 
     right = await client.post("/users/login", json=ADA | {"password": chosen})

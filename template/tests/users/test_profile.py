@@ -39,7 +39,7 @@ def test_profile_fields_do_not_overlap_the_template():
 
 @pytest.mark.parametrize("column", sorted(TEMPLATE_COLUMNS))
 async def test_the_manager_refuses_to_update_template_columns(manager, make_user, db, column):
-    """Checklist 38: even if you add such a field."""
+    """Checklist 38: it refuses even if you add such a field."""
     user = await make_user("ada@example.com")
 
     async with db.session() as session:

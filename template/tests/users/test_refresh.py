@@ -112,7 +112,7 @@ async def test_reuse_within_the_grace_period_returns_tokens_of_the_same_session(
 async def test_reuse_after_the_grace_period_ends_the_session(
     refresh, rotate, make_user, begin_session, is_alive, session_rows, set_clock, age
 ):
-    """Checklist 37: committed even though the response is 401."""
+    """Checklist 37: this is committed even though the response is 401."""
     issued = await begin_session(await make_user())
     newest = await rotate(issued.token)
 

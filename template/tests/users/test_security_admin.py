@@ -412,7 +412,7 @@ async def test_every_session_of_an_account_can_be_ended(admin, make_user, logins
 
 
 async def test_every_session_of_every_account_can_be_ended(manager, db, make_user, logins):
-    """Checklist 23; ASVS 7.4.5. `app users end-sessions --everybody`."""
+    """Checklist 23; ASVS 7.4.5. `app users end-sessions --everybody` does this."""
     hers, his = (
         await logins(await make_user("ada@example.com")),
         await logins(await make_user("bob@example.com")),

@@ -33,7 +33,7 @@ def _named_in_code() -> set[str]:
 
 
 def test_the_limits_match_the_code() -> None:
-    """Each row of app/users/rate_limits.py, with its name and its six rates."""
+    """The document has each row of app/users/rate_limits.py, with its name and six rates."""
     # A feature adds its rows when it is imported.
     load_features()
     stated = {name: Limit(*cells[:6]) for name, cells in _rows(r"`([a-z_]+)`")}
@@ -42,7 +42,7 @@ def test_the_limits_match_the_code() -> None:
 
 
 def test_the_settings_match_their_defaults() -> None:
-    """app/settings.py. The values in a particular `.env` may differ."""
+    """The defaults are those in app/settings.py. The values in a particular `.env` may differ."""
     stated = {name: float(cells[0]) for name, cells in _rows(r"`([A-Z_]+)`")}
     defaults = {name: Settings.model_fields[name.lower()].default for name in stated}
 
@@ -51,7 +51,7 @@ def test_the_settings_match_their_defaults() -> None:
 
 
 def test_the_maximum_lifetimes_match_the_code() -> None:
-    """app/settings.py; ASVS 7.1.1."""
+    """ASVS 7.1.1: the maximum lifetimes are those in app/settings.py."""
     sentence = re.compile(r"in production (\d+) at most")
     said = {name: sentence.search(cells[1]) for name, cells in _rows(r"`([A-Z_]+)`")}
 
@@ -59,7 +59,7 @@ def test_the_maximum_lifetimes_match_the_code() -> None:
 
 
 def test_the_keys_match_the_code(build_app, monkeypatch) -> None:
-    """ASVS 11.1.2: app/keys.py and all its callers."""
+    """ASVS 11.1.2: the keys are those of app/keys.py and all its callers."""
     derived: set[str] = set()
     derive = hmac.new
 

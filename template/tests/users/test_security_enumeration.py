@@ -25,7 +25,7 @@ SILENT = pytest.mark.parametrize(
 
 def visible(answer):
     """Everything in a response that a client can see."""
-    # The id is random.
+    # The request id is random.
     return answer.status_code, answer.content, dict(answer.headers) | {"x-request-id": ""}
 
 
@@ -34,7 +34,7 @@ def visible(answer):
 
 @ASKING
 async def test_known_and_unknown_get_the_same_response(client, make_user, path):
-    """Checklist 13: status, body, headers and cookies, for a forgotten password and for a resent link."""
+    """Checklist 13: the status, body, headers and cookies are the same, for a reset and for a resent link."""
     await make_user("ada@example.com")
 
     known = await client.post(path, json={"email": "ada@example.com"})
@@ -118,7 +118,7 @@ async def test_a_request_hashes_nothing(client, make_user, hash_calls, path):
 
 @LOGINS
 async def test_unknown_wrong_and_disabled_get_the_same_response(client, make_user, path):
-    """Checklist 13: login."""
+    """Checklist 13: this covers login."""
     await make_user("ada@example.com")
     await make_user("disabled@example.com", is_active=False)
 
@@ -134,7 +134,7 @@ async def test_unknown_wrong_and_disabled_get_the_same_response(client, make_use
 @LOGINS
 @pytest.mark.parametrize("email", ["ada@example.com", "disabled@example.com", "eve@example.com", "x", ""])
 async def test_each_failed_login_verifies_exactly_one_hash(client, make_user, hash_calls, email, path):
-    """Checklist 14: for a known, a disabled and an unknown address alike."""
+    """Checklist 14: this applies to known, disabled and unknown addresses alike."""
     await make_user("ada@example.com")
     await make_user("disabled@example.com", is_active=False)
 
@@ -169,7 +169,7 @@ async def test_a_taken_and_a_free_address_hash_once(client, make_user, hash_call
 
 
 async def test_a_taken_and_a_free_new_address_get_the_same_response(client, make_user, login):
-    """Checklist 13: change of address."""
+    """Checklist 13: this covers changing the address."""
     await make_user("taken@example.com")
     headers = login(await make_user("ada@example.com"))
 
@@ -184,7 +184,7 @@ async def test_a_taken_and_a_free_new_address_get_the_same_response(client, make
 
 
 async def test_an_unknown_and_a_used_link_get_the_same_response(client, manager, make_user):
-    """Checklist 13: links."""
+    """Checklist 13: this covers e-mailed links."""
     token = manager.verify_token(await make_user())
     await client.post(f"/users/verify/{token}")
 

@@ -176,7 +176,7 @@ WITHOUT_A_LOGIN = [
 @pytest.mark.parametrize("first", WITHOUT_A_LOGIN)
 @pytest.mark.parametrize("second", WITHOUT_A_LOGIN)
 async def test_all_routes_share_one_count(ways, first, second):
-    """Checklist 10; ASVS 6.3.4: JSON and forms, logins and links, any spelling of the address."""
+    """Checklist 10; ASVS 6.3.4: in JSON or forms, at login or with links, however the address is spelled."""
     await ways.begin()
 
     used_up = [await ways.give(first) for _ in range(PER_PAIR)]
@@ -298,7 +298,7 @@ async def test_a_hundred_consecutive_wrong_passwords_lock_the_account(
 async def test_the_owner_is_notified_once_and_unlocks_by_mail(
     at, guess, manager, make_user, hundred_failures, outbox, stored
 ):
-    """Checklist 11: unlocking needs no administrator."""
+    """Checklist 11: unlocking requires no administrator."""
     user = await make_user(EMAIL)
     await hundred_failures(user)
     for number in range(3):

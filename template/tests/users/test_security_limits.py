@@ -84,7 +84,7 @@ def test_every_route_that_takes_a_password_checks_the_guessing_limit_first(app):
 
 @pytest.mark.parametrize("row", sorted(REQUESTS))
 async def test_each_limit_is_enforced(client, manager, app, make_user, login, set_clock, row):
-    """Checklist 10 and 12: 429 with Retry-After for the third request if two an hour are allowed."""
+    """Checklist 10 and 12: the third request gets a 429 with Retry-After if two an hour are allowed."""
     headers = login(await make_user()) | {"Origin": "http://test"}
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
     manager.limits = Limits(app.state.limiter, {row: Limit(ip="2/h")})

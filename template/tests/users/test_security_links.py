@@ -17,7 +17,7 @@ ASKS_FOR = {
     "email-change": "current-password",
     "invitation": "new-password",
 }
-"""Each link's path, and the fields that its page asks for."""
+"""Each link's path, and the fields on its page."""
 ROWS = {
     "verify": "verify",
     "password-reset": "reset_password",
@@ -96,7 +96,7 @@ def contents(db):
 
 @EACH
 async def test_opening_a_link_changes_nothing(open_link, link, contents, purpose):
-    """Checklist 26: even twice, and with HEAD; mail scanners open every link."""
+    """Checklist 26: mail scanners open every link, even twice, and with HEAD."""
     mailed = await link(purpose)
     before = await contents()
 
@@ -171,7 +171,7 @@ async def test_only_one_of_two_concurrent_uses_succeeds(link, use, at_once, purp
 @WAYS
 @pytest.mark.parametrize("password", [REFUSED["password"], "example-example"])
 async def test_a_refused_password_keeps_the_link_valid(link, use, contents, purpose, way, password):
-    """Checklist 28: however it is sent, even if the reason is the account itself."""
+    """Checklist 28: however the password is sent, and even if it is rejected for resembling the address."""
     mailed = await link(purpose)
     before = await contents()
 
@@ -225,7 +225,7 @@ def answers_of(client, open_link, use):
 @EACH
 @WAYS
 async def test_no_response_is_cached_or_sends_a_referrer(link, answers_of, purpose, way):
-    """Checklist 30; ASVS 3.4.5, 14.3.2: pages and JSON, valid and dead links, and rejected requests."""
+    """Checklist 30; ASVS 3.4.5, 14.3.2: for pages and JSON, valid and dead links, and rejected requests."""
     answers = await answers_of(await link(purpose), way)
 
     assert answers[3].is_success
@@ -236,7 +236,7 @@ async def test_no_response_is_cached_or_sends_a_referrer(link, answers_of, purpo
 @EACH
 @WAYS
 async def test_a_rate_limited_response_sends_no_referrer(app, manager, link, use, purpose, way):
-    """Checklist 30: 429."""
+    """Checklist 30: this includes a 429."""
     manager.limits = Limits(app.state.limiter, LIMITS | {ROWS[purpose]: Limit(ip="1/h")})
     mailed = await link(purpose)
     await use(way, mailed, mailed.bad)
@@ -359,7 +359,7 @@ async def test_no_link_is_built_from_the_request(admin, manager, make_user, outb
 async def test_the_mail_to_an_existing_account_is_not_built_from_the_request(
     other_client, make_user, outbox, headers
 ):
-    """Checklist 30: REGISTRATION=private."""
+    """Checklist 30: this e-mail is sent if REGISTRATION=private."""
     await make_user("ada@example.com")
     client = await other_client(registration="private")
 
@@ -374,7 +374,7 @@ async def test_the_mail_to_an_existing_account_is_not_built_from_the_request(
 
 @EACH
 async def test_every_form_is_annotated_for_password_managers(open_link, link, use, purpose):
-    """Checklist 7; ASVS 6.2.6, 6.2.7: even when the form is shown again after a mistake."""
+    """Checklist 7; ASVS 6.2.6, 6.2.7: this applies even when the form is shown again after a mistake."""
     mailed = await link(purpose)
 
     pages = [(await open_link(mailed.address)).text, (await use("form", mailed, mailed.bad)).text]
@@ -395,7 +395,7 @@ async def test_every_form_is_annotated_for_password_managers(open_link, link, us
     ],
 )
 async def test_every_form_names_the_account_to_password_managers(open_link, link, use, purpose, email):
-    """Checklist 7: in a hidden field, even after a mistake."""
+    """Checklist 7: the address is in a hidden field, even after a mistake."""
     mailed = await link(purpose)
 
     pages = [(await open_link(mailed.address)).text, (await use("form", mailed, mailed.bad)).text]
@@ -426,7 +426,7 @@ async def test_every_form_accepts_pasted_text_unchanged(open_link, link, use, pu
 
 @SETTING_A_PASSWORD
 async def test_a_form_accepts_the_longest_password(client, link, use, purpose):
-    """Checklist 7: 128 characters, each of which a browser counts as two."""
+    """Checklist 7: the password has 128 characters, each of which a browser counts as two."""
     mailed = await link(purpose)
     email = {"password-reset": "ada@example.com", "invitation": "guest@example.com"}[purpose]
     password = {"password": "\N{HORSE}" * 128}

@@ -66,8 +66,8 @@ async def test_a_new_address_gets_its_link(private, outbox):
 async def test_a_new_and_a_taken_address_do_the_same_work(
     private, make_user, hash_calls, rendered, outbox_rows, email, is_verified
 ):
-    """Checklist 14: one hash, one e-mail. The test counts them, because timing tests miss differences or are
-    flaky.
+    """Checklist 14: each costs one hash and one e-mail. The test counts them, because timing tests miss
+    differences or are flaky.
     """
     await make_user("ada@example.com", is_verified=is_verified)
 
@@ -180,7 +180,7 @@ def as_stranger(private, browser_of_answer):
 async def test_login_does_not_reveal_whether_the_address_was_new(
     as_stranger, app, make_user, set_clock, path
 ):
-    """Checklist 13: neither through a successful login nor through the count of a known browser."""
+    """Checklist 13: neither a successful login nor the separate limit of a known browser reveals it."""
     set_clock(datetime(2030, 5, 1, 12, tzinfo=UTC))
     await make_user("ada@example.com", is_verified=True)
 
@@ -193,7 +193,7 @@ async def test_login_does_not_reveal_whether_the_address_was_new(
 
 
 async def test_an_unverified_account_does_the_work_of_a_wrong_password(private, hash_calls, all_statements):
-    """Checklist 14: one hash and the same statements."""
+    """Checklist 14: both cost one hash and the same statements."""
     await private.post("/users/register", json=ADA)
     hash_calls.clear()
     all_statements.clear()

@@ -55,7 +55,7 @@ async def test_a_login_replaces_the_cookie(log_in, make_user, headers_of_answer,
 
 
 async def test_a_confirmation_replaces_the_cookie(client, log_in, make_user, headers_of_answer, status_of):
-    """Checklist 16; ASVS 7.2.4: re-authentication."""
+    """Checklist 16; ASVS 7.2.4: a confirmation is a re-authentication."""
     await make_user("ada@example.com")
     old = headers_of_answer(await log_in())
 

@@ -325,7 +325,7 @@ async def test_ending_the_others_without_any_succeeds(client, make_user, visit, 
 async def test_ending_requires_a_recent_login(
     client, make_user, visit, set_clock, statuses, path, kind, age, status
 ):
-    """Checklist 22: after re-authentication."""
+    """Checklist 22: sessions can be ended only after re-authentication."""
     set_clock(NOON)
     user = await make_user()
     here, there = await visit(user, kind), await visit(user)

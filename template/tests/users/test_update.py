@@ -115,7 +115,7 @@ async def test_the_index_catches_a_concurrently_taken_address(
 
 
 async def test_both_of_two_concurrent_changes_invalidate_tokens(manager, db, make_user, stored):
-    """A lost update of password_version would keep a token valid that was created between the two updates."""
+    """If one update of password_version were lost, a token created between the two would stay valid."""
     user = await make_user()
     async with db.session() as session:
         early = await manager.get_by_id(session, user.id)

@@ -76,7 +76,7 @@ async def test_the_link_of_the_registration_verifies(client, mailed_token, verif
 
 
 async def test_a_used_link_does_not_verify_again(manager, make_user, verify, stored, db):
-    """An administrator's decision outlives the link."""
+    """The link cannot undo an administrator's later decision."""
     user = await make_user()
     token = manager.verify_token(user)
     await verify(token)

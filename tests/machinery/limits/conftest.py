@@ -123,7 +123,7 @@ def server(make_server: MakeServer) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def redis_url(request: pytest.FixtureRequest) -> str:
-    """A Redis that other tests may also use: keys need a separate prefix."""
+    """A Redis that other tests may also use, so the keys of each test require a separate prefix."""
     given = os.environ.get("TEST_REDIS_URL")
     if given:
         return given
@@ -139,7 +139,7 @@ def prefix() -> str:
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The timeout is long enough for slow machines."""
+    """Makes the timeout long enough for slow machines."""
     monkeypatch.setattr("app.limits.redis._STEP_TIMEOUT", 30)
     monkeypatch.setattr("app.limits.redis._TIMEOUT", 60)
 

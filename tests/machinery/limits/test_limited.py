@@ -206,7 +206,7 @@ async def test_the_openapi_document_lists_the_responses(limited_app: App):
     ],
 )
 def test_the_wait_is_given_in_whole_seconds_and_in_words(seconds: float, header: str, words: str):
-    """Rounded up, so that a retry after that time is not rejected again."""
+    """The wait is rounded up, so a retry after that time is not rejected again."""
     problem = too_many(seconds, detail="Too many attempts for this account.")
 
     assert problem.headers == {"Retry-After": header}

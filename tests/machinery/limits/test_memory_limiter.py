@@ -35,7 +35,7 @@ async def fill(limiter: MemoryLimiter, number: int) -> None:
 
 
 async def test_filling_the_table_does_not_reset_any_count():
-    """Checklist 9: a limited attacker cannot make the limiter forget."""
+    """Checklist 9: an attacker who has been limited cannot make the limiter forget it."""
     limiter = MemoryLimiter(max_keys=100)
     await limiter.acquire("mallory", RATE)
     await limiter.acquire("mallory", RATE)
@@ -56,8 +56,8 @@ async def test_a_new_key_is_limited_even_while_the_table_is_full():
 
 
 async def test_exhausting_a_shared_bucket_affects_few_other_keys():
-    """Checklist 11; CWE-400. Strangers share 4,096 buckets. The limiter's key decides who gets which, and it
-    is constant here.
+    """Checklist 11; CWE-400. Strangers share 4,096 buckets. The limiter's key, which is constant here,
+    decides who gets which bucket.
     """
     limiter = MemoryLimiter(max_keys=100, secret=b"a secret of this test")
     await fill(limiter, 100)
@@ -146,7 +146,7 @@ async def test_no_call_removes_many_buckets(set_clock: SetClock):
 
 
 async def test_a_reused_bucket_is_kept(set_clock: SetClock):
-    """The table's entry for the first use may be outdated."""
+    """By then, the table's entry for the first use is outdated."""
     limiter = MemoryLimiter()
     await limiter.acquire("ada", RATE)
     set_clock(29)

@@ -210,7 +210,7 @@ async def test_outage_and_recovery_are_logged_once_each(
 
 
 async def test_a_hanging_redis_costs_one_timeout(make_app, visit, silent):
-    """Counted, not timed: the application tries once, not for each request."""
+    """The application tries once, not for each request. The test counts this instead of timing it."""
     async with visit(make_app(silent.url)) as client:
         statuses = [(await client.get("/")).status_code for _ in range(20)]
 

@@ -55,5 +55,5 @@ def test_an_invalid_number_is_explained(seconds: float):
     [(Rate(10, 900), 90_000_000), (Rate(3, 1), 333_334), (Rate(1_000_000, 1), 1), (Rate(1_000_000, 0.1), 1)],
 )
 def test_the_interval_is_rounded_up(rate: Rate, interval: int):
-    """The rate is never exceeded."""
+    """Otherwise the rate could be exceeded."""
     assert rate.interval == interval

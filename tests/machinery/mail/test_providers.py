@@ -59,9 +59,9 @@ class Provider:
     status: int = 200
     body: bytes = b"{}"
     does: str = "reply"
-    """Or "hang", or "drop": close the connection without a reply."""
+    """How it responds: "reply", "hang", or "drop", which closes the connection without a reply."""
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-    """Path, headers with names in lower case, body."""
+    """The path, the headers with their names in lower case, and the body of each request."""
     url: str = ""
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -51,7 +51,7 @@ async def test_the_table_shows_no_part_of_a_mail(db: Database, write, private: s
 
 
 async def test_a_mail_is_sealed_as_long_as_it_is_kept(db: Database, write) -> None:
-    """Even in the development mailbox."""
+    """This includes e-mails in the development mailbox."""
     await write()
 
     await Worker(db, InMemoryBackend(), keep_sent=True).run_once()
@@ -119,7 +119,7 @@ async def test_a_mail_that_was_changed_in_the_table_is_not_sent(db: Database, wr
 async def test_the_mailbox_leaves_out_what_it_cannot_open(
     db: Database, write, build_app: Callable[..., App]
 ) -> None:
-    """SECRET_KEY was changed in development."""
+    """SECRET_KEY has been changed in development since the e-mail was sent."""
     await write(build_app(secret_key=OTHER).state.db)
     await write()
     async with db.session() as session:

@@ -160,7 +160,7 @@ async def test_a_worker_listens_again_after_its_connection_was_lost(
 async def test_a_mail_that_waits_for_its_next_attempt_is_sent_on_time(
     db: Database, write, bells: list[Noted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Later than the poll that follows each e-mail.
+    # The retry is due later than the poll that follows each e-mail.
     monkeypatch.setattr(worker, "FIRST_RETRY", 3 * worker.BUSY)
     failing = Sender()
     send, failures = failing.send, [RuntimeError]
@@ -181,7 +181,7 @@ async def test_a_mail_that_waits_for_its_next_attempt_is_sent_on_time(
 async def test_a_worker_looks_for_mails_if_notifications_do_not_arrive(
     db: Database, write, bells: list[Noted], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Behind a pooler that DATABASE_URL does not reveal."""
+    """This happens behind a pooler that DATABASE_URL does not reveal."""
     caplog.set_level(logging.INFO, logger="app.mail")
     monkeypatch.setattr(wakeup, "TIMEOUT", 0.01)
     monkeypatch.setattr(wakeup, "_notify", lambda *_: None)
@@ -220,7 +220,7 @@ def test_a_pooler_is_recognised(query: str, is_behind: bool) -> None:
 
 @on_postgresql
 async def test_behind_a_pooler_nothing_listens(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LISTEN would remain active on the pooler's connection, which others use next."""
+    """LISTEN would remain active on the pooler's connection, which other clients use next."""
     monkeypatch.setattr(wakeup, "is_behind_pooler", lambda url: True)
     listened: list[object] = []
 

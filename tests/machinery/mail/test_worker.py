@@ -277,7 +277,7 @@ async def test_no_secret_gets_into_the_log_or_the_table(
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """`later(10)`: move the clock forward by that many seconds. Otherwise the clock stands still."""
+    """`later(10)`: move the clock forward by that many seconds. Otherwise the clock is frozen."""
     now = datetime.now(UTC)
 
     def move(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Pagination of accounts and the audit log: no duplicates, no gaps, invalid cursors."""
+"""Pagination of accounts and the audit log: no duplicates, no gaps, and errors for invalid cursors."""
 
 import asyncio
 from base64 import urlsafe_b64encode
@@ -64,7 +64,7 @@ async def test_accounts_created_at_the_same_time_appear_once(read_all, make_user
 
 
 async def test_accounts_with_times_set_by_the_database_appear_once(read_all, make_users, db, password_hash):
-    """As after an import with plain SQL. SQLite's clock has no fractions of a second."""
+    """Imports with plain SQL create such times. SQLite's clock has no fractions of a second."""
     await make_users("ada", "bob", "cat")
     async with db.session() as session:
         await session.execute(text("UPDATE users SET created_at = CURRENT_TIMESTAMP"))

@@ -90,7 +90,7 @@ async def test_a_bearer_token_wins_over_a_cookie(client, make_user, begin_sessio
 async def test_without_https_the_cookie_has_another_name_and_works(
     session_cookie, other_client, make_user, set_clock
 ):
-    """COOKIE_SECURE=false. The client keeps the cookie, as a browser would."""
+    """COOKIE_SECURE is false here. The client keeps the cookie, as a browser would."""
     set_clock(START)
     await make_user("ada@example.com")
     browser = await other_client(cookie_secure=False)

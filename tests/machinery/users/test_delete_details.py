@@ -1,4 +1,4 @@
-"""Deleting an account in detail: concurrency, the exact grace period, the worker."""
+"""Deleting an account in detail: concurrency, the exact grace period and the worker."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

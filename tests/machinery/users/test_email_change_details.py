@@ -1,4 +1,4 @@
-"""Changing the e-mail address in detail: races, dead links, the page."""
+"""Changing the e-mail address in detail: races, dead links and the page."""
 
 import re
 from datetime import UTC, datetime

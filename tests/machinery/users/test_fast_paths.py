@@ -78,7 +78,7 @@ async def test_a_wrong_password_is_refused(http, tokens):
 
 
 async def test_a_get_records_when_a_session_was_seen(http, tokens, db, session_rows):
-    """The bookkeeping of a GET has its own transaction."""
+    """The bookkeeping for a GET runs in a separate transaction."""
     before = clock.now() - timedelta(hours=1)
     async with db.session() as session:
         await session.execute(update(UserSession).values(last_seen_at=before))

@@ -60,7 +60,7 @@ def superusers(accounts):
     return read
 
 
-# Each way on its own
+# Each way separately
 
 
 @pytest.mark.parametrize("columns", [{"is_active": False}, {"delete_after": DUE}], ids=str)

@@ -48,7 +48,7 @@ CALM: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCh
 PROFILES = {
     # The sequences are always the same, so a failure depends on the change, not on luck.
     "short": profile(max_examples=40, stateful_step_count=30, derandomize=True, database=None, **CALM),
-    # Fewer where each request takes longer.
+    # Fewer sequences, because each request takes longer on PostgreSQL.
     "postgresql": profile(max_examples=12, stateful_step_count=30, derandomize=True, database=None, **CALM),
     "long": profile(max_examples=500, stateful_step_count=30, print_blob=True, **CALM),
 }
@@ -298,7 +298,7 @@ class Lifecycle(RuleBasedStateMachine):
         return self.loop.run_until_complete(self._send(method, path, **options))
 
     def expect(self, status: int, event: str, answer: httpx.Response) -> bool:
-        """Whether *event* happened and got the response that the model predicts."""
+        """Check that *event* got the response that the model predicts. Returns whether it succeeded."""
         assert answer.status_code == status, f"{event}: {status} expected, {answer.status_code} {answer.text}"
         self.happened[f"{event} {status}"] += 1
         return status < 300
@@ -473,8 +473,8 @@ class Lifecycle(RuleBasedStateMachine):
         """Create an answer to a second factor of *account*. Returns whether it is right, its kind
         and its body.
 
-        The answer is used up. It is the app's code. If that code was used before, it is a passkey for
-        *options* or a recovery code. If the account has neither, it is the used code.
+        The answer counts as used. It is the app's code or, if that code was used before, a passkey for
+        *options* or a recovery code. If the account has neither, it is the used code again.
         """
         step = int(self.world.now.timestamp()) // 30
         is_new = account.app is not None and step > account.last_step

@@ -1,4 +1,4 @@
-"""Logout in detail: invalid sessions, cleared browser data, concurrency."""
+"""Logout in detail: invalid sessions, cleared browser data and concurrency."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -252,7 +252,7 @@ async def test_an_account_is_locked_before_its_session_is_ended_for_a_replay(
 async def test_the_export_shows_the_mails_of_an_account_without_their_content(
     client, make_user, visit, write, status
 ):
-    """Checklist 39: without links."""
+    """Checklist 39: the export contains no links."""
     user = await make_user()
     await write(user, status=status)
     await write(await make_user("eve@example.com"), "for Eve")

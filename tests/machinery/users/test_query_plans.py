@@ -16,7 +16,7 @@ from app.users.audit import AuditEvent
 
 DAY = timedelta(days=1)
 MANY = 3000
-"""With fewer rows, PostgreSQL reads the whole table, which is then faster."""
+"""With fewer rows, PostgreSQL would read the whole table, because that would be faster."""
 
 # SQLite also reports a scan when it reads a page in index order, or in the order of the audit log's ids.
 WHOLE_TABLE = re.compile(

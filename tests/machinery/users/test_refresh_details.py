@@ -1,4 +1,4 @@
-"""Refreshing in detail: the exact grace period, refusals, concurrency."""
+"""Refreshing in detail: the exact grace period, refusals and concurrency."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -169,7 +169,7 @@ async def test_constant_refreshing_does_not_end_the_session_of_another_tab(
 
 
 async def chain(rotate, token, times):
-    """The token after that many refreshes, the first with *token* and each other with the newest token."""
+    """The token after *times* refreshes, the first with *token* and each later one with the newest token."""
     for _ in range(times):
         token = await rotate(token)
     return token

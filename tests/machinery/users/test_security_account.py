@@ -87,7 +87,7 @@ async def test_there_is_no_other_way_to_set_a_password(client, make_user, visit,
     assert (await stored(user)).hashed_password == user.hashed_password
 
 
-# 21: what a new password ends
+# 21: what a new password invalidates
 
 
 @KINDS
@@ -188,7 +188,7 @@ ROUTES = pytest.mark.parametrize(
 async def test_an_old_login_must_enter_the_password_first(
     client, make_user, visit, set_clock, events, outbox, kind, method, path, body
 ):
-    """Checklist 22 and 24; ASVS 7.5.1. The challenge is that of RFC 9470."""
+    """Checklist 22 and 24; ASVS 7.5.1. The challenge follows RFC 9470."""
     set_clock(NOON)
     user = await make_user()
     here, there = await visit(user, kind), await visit(user)
@@ -244,7 +244,7 @@ async def test_entering_the_password_makes_the_login_recent(
 async def test_refreshing_does_not_make_the_login_recent(
     client, make_user, visit, set_clock, method, path, body
 ):
-    """Checklist 18 and 24: a refresh token does not prove the password."""
+    """Checklist 18 and 24: a refresh token does not prove knowledge of the password."""
     set_clock(NOON)
     user = await make_user()
     here, there = await visit(user), await visit(user)
@@ -335,7 +335,7 @@ async def test_an_email_change_requires_the_link_and_the_owner(
 
 
 async def test_a_concurrently_taken_address_is_refused(client, make_user, visit, email_link, stored):
-    """Checklist 25: no 500."""
+    """Checklist 25: the response is not a 500."""
     user = await make_user()
     link = await email_link(user)
     await make_user("new@example.com")

@@ -122,7 +122,7 @@ async def test_requesting_a_link_with_a_lookalike_sends_no_mail(client, kira, ou
 @pytest.mark.parametrize("path", ["/users/password-reset/request", "/users/verify/request"])
 @pytest.mark.parametrize("email", SPELLINGS, ids=ascii)
 async def test_a_link_goes_to_the_stored_address(client, kira, outbox, path, email):
-    """Advisory 29: not to the address that was entered."""
+    """Advisory 29: it does not go to the address as it was entered."""
     await kira()
 
     await client.post(path, json={"email": email})

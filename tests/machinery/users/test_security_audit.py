@@ -35,7 +35,7 @@ def log():
 
 
 async def test_a_login_and_a_failed_login_are_audited_once_each(client, make_user, events):
-    """Checklist 39: time in UTC, user, address, browser, method, outcome."""
+    """Checklist 39: with the time in UTC, user, IP address, browser, method and outcome."""
     user = await make_user()
     client.headers["User-Agent"] = FIREFOX
     begun = clock.now()
@@ -98,7 +98,7 @@ async def test_the_life_of_an_account_leaves_no_secret_in_the_audit_log(
 
 
 async def test_a_database_error_is_logged_without_the_values(client, manager, make_user, log):
-    """Checklist 39: the hash of a password, the hash of a session, the link in an e-mail."""
+    """Checklist 39: these are the hash of a password, the hash of a session and the link in an e-mail."""
     await make_user("taken@example.com", id="taken")
 
     async def hook(user):

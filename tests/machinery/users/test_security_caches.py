@@ -43,7 +43,7 @@ def crowd(db, manager, password_hash, monkeypatch):
 
 @pytest.mark.parametrize("remembered", [4096, 20], ids=["with room for all", "with room for some"])
 async def test_concurrent_users_see_their_own_data(client, crowd, manager, monkeypatch, remembered):
-    """Checklist 22. Advisory 38: nobody gets another user's data, neither at first nor from a cache."""
+    """Checklist 22. Advisory 38: nobody gets another user's data, on the first request or from a cache."""
     monkeypatch.setattr(tokens, "MAX_KNOWN", remembered)
     manager.tokens._known.clear()
     people = await crowd()
@@ -62,7 +62,7 @@ async def test_concurrent_users_see_their_own_data(client, crowd, manager, monke
 
 
 async def test_concurrent_users_change_their_own_data(client, crowd, events):
-    """Checklist 22. Advisory 38, for writes."""
+    """Checklist 22. Advisory 38 applies to writes, too."""
     people = await crowd()
 
     answers = await asyncio.gather(*(client.post("/users/logout", headers=headers) for _, headers in people))

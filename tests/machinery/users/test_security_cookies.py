@@ -252,7 +252,7 @@ async def test_the_first_of_two_cookies_with_the_same_name_wins(client, make_use
 
 
 async def test_cookies_in_several_headers_are_read(client, make_user, begin_session):
-    """RFC 9113, section 8.2.3: HTTP/2 clients do this."""
+    """RFC 9113, section 8.2.3: HTTP/2 clients send them like this."""
     token = (await begin_session(await make_user(), kind="cookie")).token
     fields = [("Cookie", "theme=dark"), ("Cookie", f"__Host-session={token}"), ("Cookie", "language=en")]
 

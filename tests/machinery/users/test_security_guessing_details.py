@@ -1,4 +1,4 @@
-"""Wrong passwords in detail: known browsers, networks, consecutive failures, limits with several windows
+"""Wrong passwords in detail: known browsers, networks, consecutive failures and limits with several windows
 (Checklist 9, 10 and 11)."""
 
 import asyncio
@@ -289,7 +289,7 @@ async def test_a_long_unused_browser_is_unknown(guess, make_user, new_browsers, 
 
 
 async def test_one_address_cannot_lock_the_owner_out(at, guess, make_user, set_clock):
-    """Checklist 11: one wrong password every 865 seconds, for two days, from one address."""
+    """Checklist 11: one address sends a wrong password every 865 seconds for two days."""
     await make_user(EMAIL)
 
     statuses = []

@@ -161,7 +161,7 @@ def operations(app):
 async def test_responses_to_users_are_not_cached(
     client, operations, make_user, begin_session, headers_of, kind
 ):
-    """Advisory 37: every route, whatever its response; ASVS 14.3.2."""
+    """Advisory 37; ASVS 14.3.2: this applies to every route, whatever its response."""
     numbers = count()
 
     async def send(method, path):

@@ -67,7 +67,7 @@ async def test_a_life_of_an_account_leaves_no_secret_in_the_log(client, make_use
 async def test_no_token_in_a_url_is_in_the_access_log(
     client, manager, make_user, shown, access, method, path
 ):
-    """Checklist 39: ASVS 14.2.1. Whether or not the route exists."""
+    """Checklist 39: ASVS 14.2.1. This applies whether or not the route exists."""
     token = manager.reset_token(await make_user())
 
     await client.request(method, path.format(token))

@@ -36,7 +36,7 @@ def visible(answer):
 
 @ASKING
 async def test_mails_to_a_mailbox_are_limited(ask, make_user, outbox, path):
-    """Checklist 12: no matter who requests the e-mail, or from which IP address."""
+    """Checklist 12: it does not matter who requests the e-mail or from which IP address."""
     await make_user(EMAIL)
 
     for number in range(PER_MAILBOX + 3):
@@ -47,7 +47,7 @@ async def test_mails_to_a_mailbox_are_limited(ask, make_user, outbox, path):
 
 @ASKING
 async def test_the_response_is_the_same_when_no_mail_is_sent(ask, make_user, outbox_rows, path):
-    """Checklist 12 and 13: same response, same work."""
+    """Checklist 12 and 13: the response and the work are the same."""
     await make_user(EMAIL)
 
     answers = [await ask(path) for _ in range(PER_MAILBOX + 1)]
@@ -69,7 +69,7 @@ async def test_an_unknown_mailbox_gets_the_same_response(ask, make_user, path):
 
 @ASKING
 async def test_a_client_that_requests_mails_for_many_accounts_is_refused(ask, path):
-    """Checklist 12: for known and unknown accounts, before the body is read."""
+    """Checklist 12: this applies to known and unknown accounts, before the body is read."""
     answers = [await ask(path, f"user{number}@example.com") for number in range(PER_ADDRESS + 1)]
 
     assert {answer.status_code for answer in answers[:-1]} == {202}
@@ -91,7 +91,7 @@ async def test_strangers_cannot_stop_an_administrator_from_sending_a_reset(ask, 
 
 
 async def test_an_owner_who_requests_many_new_addresses_is_refused(client, make_user, login):
-    """Checklist 12: each address gets an e-mail."""
+    """Checklist 12: each of the addresses would get an e-mail."""
     headers = login(await make_user())
     most = Rate.parse(LIMITS["request_email_change"].account).count
 
@@ -131,7 +131,7 @@ def mails_to(outbox):
 
 
 async def test_many_accounts_cannot_flood_a_mailbox_by_requesting_its_address(make_user, move, mails_to):
-    """Checklist 12: forty requests from eight accounts, with the same response."""
+    """Checklist 12: eight accounts send forty requests, all with the same response."""
     accounts = [await make_user(f"eve{number}@example.net", is_verified=True) for number in range(8)]
 
     answers = [
@@ -162,7 +162,7 @@ async def test_an_email_change_does_the_same_work_when_no_link_is_sent(
 
 @ASKING
 async def test_sub_addresses_count_as_their_mailbox(ask, make_user, mails_to, path):
-    """Checklist 12: an attacker could create any number of accounts."""
+    """Checklist 12: an attacker could create any number of accounts for one mailbox."""
     for number in range(PER_MAILBOX + 2):
         await make_user(f"ada+{number}@example.com")
 
@@ -186,7 +186,7 @@ async def test_changes_to_sub_addresses_count_as_their_mailbox(make_user, move, 
 async def test_registering_sub_addresses_does_not_flood_their_mailbox(
     other_client, accounts, mails_to, outbox_rows, registration, status
 ):
-    """Checklist 12: the accounts are created and can request their link later."""
+    """Checklist 12: the accounts are created, and their links can be requested later."""
     client = await other_client(registration=registration)
     body = {"password": "correct horse battery"}
 
@@ -222,7 +222,7 @@ async def test_a_refused_password_does_not_count(client, mails_to):
 
 
 async def test_mails_of_your_own_hook_to_a_new_account_are_limited_too(client, manager, mails_to):
-    """Checklist 12: `hooks.py` decides what is e-mailed, not how often. E-mails to others are sent."""
+    """Checklist 12: `hooks.py` decides what is e-mailed, not how often. E-mails to others are still sent."""
 
     async def hook(user):
         services = services_of(user)

@@ -98,7 +98,7 @@ def test_an_empty_list_of_origins_or_proxies_allows_none(load_from, name):
 
 @pytest.mark.parametrize("environment", [PRODUCTION, {"SECRET_KEY": REQUIRED["SECRET_KEY"]}], ids=len)
 async def test_every_guarded_route_requires_a_login(app, build_app, environment):
-    """Advisory 32: even if ENVIRONMENT is missing, which means development."""
+    """Advisory 32: this applies even if ENVIRONMENT is missing, which means development."""
     guarded = [
         (method.upper(), re.sub(r"\{\w+\}", "1", path))
         for path, operations in app.openapi()["paths"].items()
@@ -168,7 +168,7 @@ async def test_forwarded_headers_are_ignored_by_default(bare, events):
 
 
 async def test_wrong_passwords_are_counted_without_redis(bare, make_user):
-    """Advisory 32: by the process itself."""
+    """Advisory 32: the process itself counts them."""
     await make_user("ada@example.com")
 
     wrong = [(await bare.post("/users/login", json=ADA | {"password": "x"})).status_code for _ in range(12)]
@@ -198,7 +198,7 @@ async def test_sessions_end_with_default_lifetimes(bare, make_user, set_clock, h
 
 
 async def test_a_guard_without_its_service_refuses_everyone(settings):
-    """Advisory 32: an application without accounts and limits."""
+    """Advisory 32: the application here has neither accounts nor limits."""
     app = App(title="Bare", version="1.0.0", description="", max_body_size=1000, settings=settings)
 
     @app.get("/mine")

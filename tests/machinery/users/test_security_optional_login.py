@@ -145,7 +145,7 @@ async def test_logout_ends_no_session(client, session_rows, dead_logins):
 
 
 async def test_a_cross_site_cookie_is_refused_where_login_is_optional(client, manager, accounts, dead_logins):
-    """Advisory 33: before the login itself is checked."""
+    """Advisory 33: it is refused before the login itself is checked."""
     ada = (await accounts())[0]
     path = f"/users/verify/{manager.verify_token(ada)}"
 

@@ -1,4 +1,4 @@
-"""Passwords that are easy to guess are rejected on every route, and no others. Each rejection has its own
+"""Passwords that are easy to guess, and only those, are rejected on every route. Each rejection has its own
 message, hashes nothing and keeps an e-mailed link valid.
 """
 
@@ -82,7 +82,7 @@ def create_by_cli(app, migrated, monkeypatch):
         "SECRET_KEY": KEY,
         "DATABASE_URL": migrated,
         "MAIL_BACKEND": "memory",
-        # The project's `.env` requires more.
+        # The project's `.env` requires longer passwords.
         "PASSWORD_MIN_LENGTH": "12",
     }.items():
         monkeypatch.setenv(name, value)
@@ -108,7 +108,7 @@ def test_a_minimum_below_eight_cannot_be_set(length):
 @WAYS
 @pytest.mark.parametrize("password", ["", "pqzrvmw", "pqzrvmwkdhs"], ids=len)
 async def test_a_short_password_is_refused_every_way(set_password, hash_calls, way, password):
-    """Checklist 1: fewer than 12 characters, the default."""
+    """Checklist 1: it has fewer than 12 characters, the default minimum."""
     answer = await set_password(way, password)
 
     assert answer.status_code == 400
@@ -119,7 +119,7 @@ async def test_a_short_password_is_refused_every_way(set_password, hash_calls, w
 @WAYS
 @pytest.mark.parametrize("password", ["pqzrvmwkd" * 14 + "pqz", "pqzrvmwkd" * 10_000], ids=len)
 async def test_an_overlong_password_is_refused_every_way(set_password, hash_calls, way, password):
-    """Checklist 1: more than 128 characters cost no hash."""
+    """Checklist 1: a password of more than 128 characters is not hashed."""
     answer = await set_password(way, password)
 
     assert answer.status_code == 400
@@ -130,7 +130,7 @@ async def test_an_overlong_password_is_refused_every_way(set_password, hash_call
 @WAYS
 @pytest.mark.parametrize("password", ["pq zrvmw" * 8, "pqzrv mwkd" * 10, "pq☃zrvmw" * 16], ids=len)
 async def test_a_long_password_is_not_truncated_anywhere(set_password, log_in, way, password):
-    """Checklist 1: 64 and more characters, all significant (ASVS 6.2.9, 6.2.8)."""
+    """Checklist 1: it may have 64 and more characters, all of them significant (ASVS 6.2.9, 6.2.8)."""
     answer = await set_password(way, password)
 
     assert answer.status_code in (200, 201)
@@ -153,7 +153,7 @@ async def test_a_long_password_is_not_truncated_anywhere(set_password, log_in, w
     ids=["case", "space after", "space before", "two spaces", "last of 100", "ligature", "composed"],
 )
 async def test_lookalike_passwords_are_different(set_password, log_in, way, chosen, typed):
-    """Checklist 1: no NFKC, no trimming, no case folding."""
+    """Checklist 1: there is no NFKC normalization, trimming or case folding."""
     await set_password(way, chosen)
 
     assert [await log_in(chosen), await log_in(typed)] == [200, 401]
@@ -161,7 +161,7 @@ async def test_lookalike_passwords_are_different(set_password, log_in, way, chos
 
 @pytest.mark.usefixtures("real_hashing")
 async def test_a_password_is_stored_as_argon2id(client, accounts):
-    """Checklist 1: 64 MiB, 3 passes, 4 lanes (ASVS 11.4.2)."""
+    """Checklist 1: the hash uses 64 MiB, 3 passes and 4 lanes (ASVS 11.4.2)."""
     await client.post("/users/register", json={"email": ADDRESS, "password": NEW})
 
     (user,) = await accounts()
@@ -202,7 +202,7 @@ def is_little_more(password, words):
 
 
 def test_every_common_password_is_refused(common):
-    """Checklist 3: at least 3,000 of the default length, in lower, upper and title case."""
+    """Checklist 3: there are at least 3,000 of the default length, in lower, upper and title case."""
     long = [password for password in common if len(password) >= 12]
     spelt = [*long, *map(str.upper, filter(str.isascii, long)), *map(str.title, filter(str.isascii, long))]
 
@@ -211,7 +211,7 @@ def test_every_common_password_is_refused(common):
 
 
 def test_a_lower_minimum_has_its_own_list(common):
-    """Checklist 3: at least 3,000 of 8 to 11 characters, for PASSWORD_MIN_LENGTH=8."""
+    """Checklist 3: it has at least 3,000 of 8 to 11 characters, for PASSWORD_MIN_LENGTH=8."""
     short = [password for password in common if 8 <= len(password) < 12]
 
     assert len(short) >= 3000
@@ -252,7 +252,7 @@ VARIANTS = [
 
 
 def test_a_common_password_is_no_better_with_digits_and_signs(common):
-    """Checklist 3: after it, in place of its letters, or both."""
+    """Checklist 3: they may follow it, replace its letters, or both."""
     assert [each for each in VARIANTS if not is_refused(each, common=common)] == []
 
 
@@ -269,7 +269,7 @@ async def test_a_decorated_common_password_is_refused_every_way(set_password, ha
 
 @pytest.mark.parametrize("password", ["password1234!", "P@55w0rd-2026", "qwerty123456!"])
 def test_a_decorated_common_password_is_refused_by_the_command_line(create_by_cli, password):
-    """Checklist 3: with --password-stdin."""
+    """Checklist 3: it is entered with --password-stdin."""
     result = create_by_cli(password)
 
     assert (result.exit_code, result.stdout) == (1, "")
@@ -295,7 +295,7 @@ def test_a_decorated_common_password_is_refused_by_the_command_line(create_by_cl
     ],
 )
 def test_a_good_password_may_have_digits_and_signs(common, password):
-    """Checklist 2 and 3: several words are not on the list."""
+    """Checklist 2 and 3: passwords of several words are not on the list."""
     check_password(password, common=common)
 
 
@@ -312,7 +312,7 @@ ALPHABETS = {
 @pytest.mark.parametrize("alphabet", ALPHABETS.values(), ids=ALPHABETS)
 @pytest.mark.parametrize("length", [12, 20])
 def test_generated_passwords_are_accepted(common, alphabet, length):
-    """Checklist 2: 2,000 of each kind, the same in each run; the owner and the application have names."""
+    """Checklist 2: 2,000 of each kind, the same in each run. The owner and the application have names."""
     source = random.Random(length)
     drawn = ["".join(source.choices(alphabet, k=length)) for _ in range(2000)]
     words = context_words(ADDRESS, {"name": "Ada Lovelace"}) | {"HawkAPI app", "hawkapi"}
@@ -323,7 +323,7 @@ def test_generated_passwords_are_accepted(common, alphabet, length):
 
 @pytest.mark.parametrize("between", [" ", "-", ""])
 def test_four_random_words_with_a_digit_are_accepted(common, between):
-    """Checklist 2: although each word is common."""
+    """Checklist 2: they are accepted although each word is common."""
     words = sorted(each for each in common if each.isascii() and each.isalpha() and len(each) < 8)
     source = random.Random(len(between))
     drawn = [between.join(source.choices(words, k=4)) + str(source.randrange(10)) for _ in range(2000)]
@@ -335,7 +335,7 @@ def test_four_random_words_with_a_digit_are_accepted(common, between):
 @WAYS
 @pytest.mark.parametrize("password", COMMON)
 async def test_a_common_password_is_refused_every_way(set_password, hash_calls, way, password):
-    """Checklist 3: at registration, reset and change, without hashing."""
+    """Checklist 3: this applies to registration, reset and change, and nothing is hashed."""
     answer = await set_password(way, password)
 
     assert answer.status_code == 400
@@ -345,7 +345,7 @@ async def test_a_common_password_is_refused_every_way(set_password, hash_calls, 
 
 @pytest.mark.parametrize("password", COMMON)
 def test_a_common_password_is_refused_by_the_command_line(create_by_cli, password):
-    """Checklist 3: with --password-stdin."""
+    """Checklist 3: it is entered with --password-stdin."""
     result = create_by_cli(password)
 
     assert (result.exit_code, result.stdout) == (1, "")
@@ -353,7 +353,7 @@ def test_a_common_password_is_refused_by_the_command_line(create_by_cli, passwor
 
 
 async def test_a_common_password_is_refused_by_an_update(manager, db, make_user):
-    """Checklist 3: even from custom code."""
+    """Checklist 3: this applies even to custom code."""
     async with db.session() as session:
         user = await manager.get_by_id(session, (await make_user()).id)
         with pytest.raises(InvalidPassword, match=ON_THE_LIST):
@@ -415,7 +415,7 @@ async def test_a_manager_without_a_policy_has_no_list(manager, db, quick_hashing
     ],
 )
 async def test_a_password_close_to_a_known_word_is_refused_every_way(set_password, hash_calls, way, password):
-    """Checklist 4: the application's name, and the owner's address and its parts (ASVS 6.2.11)."""
+    """Checklist 4: the words are the application's name, the owner's address and its parts (ASVS 6.2.11)."""
     answer = await set_password(way, password)
 
     assert answer.status_code == 400
@@ -424,7 +424,7 @@ async def test_a_password_close_to_a_known_word_is_refused_every_way(set_passwor
 
 
 def test_a_password_close_to_a_known_word_is_refused_by_the_command_line(create_by_cli):
-    """Checklist 4: with --password-stdin."""
+    """Checklist 4: it is entered with --password-stdin."""
     result = create_by_cli("Ada.Lovelace.1815")
 
     assert result.exit_code == 1
@@ -464,7 +464,7 @@ def test_a_password_without_known_words_is_accepted(words):
 
 
 def test_the_known_words_are_extracted():
-    """Checklist 4: the list, which app/users/passwords/policy.py documents (ASVS 6.1.2)."""
+    """Checklist 4: app/users/passwords/policy.py documents the list (ASVS 6.1.2)."""
     names = {"full_name": "Grace Hopper", "username": "amazing_grace", "nickname": None, "phone": "12345678"}
 
     assert context_words("g.hopper@mail.navy.mil", names) >= {
@@ -481,7 +481,7 @@ def test_the_known_words_are_extracted():
 
 
 async def test_names_are_checked_when_an_account_is_created(manager, db):
-    """Checklist 4: custom columns that contain a name."""
+    """Checklist 4: the names are in custom columns."""
     async with db.session() as session:
         with pytest.raises(InvalidPassword, match=LITTLE_MORE):
             await manager.create(
@@ -490,7 +490,7 @@ async def test_names_are_checked_when_an_account_is_created(manager, db):
 
 
 async def test_names_are_checked_when_a_password_is_changed(manager, db, make_user):
-    """Checklist 4: the names stored in the account."""
+    """Checklist 4: the names are stored in the account."""
     async with db.session() as session:
         user = await manager.get_by_id(session, (await make_user()).id)
         user.first_name, user.last_name = "Grace", "Hopper"
@@ -527,7 +527,7 @@ async def asking(server, manager):
 @pytest.mark.usefixtures("asking")
 @WAYS
 async def test_a_breached_password_is_refused_every_way(server, set_password, hash_calls, way):
-    """Checklist 5: without hashing it (ASVS 6.2.12)."""
+    """Checklist 5: it is not even hashed (ASVS 6.2.12)."""
     server.body = line_of(NEW)
 
     answer = await set_password(way, NEW)
@@ -540,7 +540,7 @@ async def test_a_breached_password_is_refused_every_way(server, set_password, ha
 @pytest.mark.usefixtures("asking")
 @WAYS
 async def test_only_five_digits_of_a_hash_are_sent(server, set_password, way):
-    """Checklist 5: the server learns neither the password nor whose it is."""
+    """Checklist 5: the server learns neither the password nor who uses it."""
     await set_password(way, NEW)
 
     (request,) = server.requests
@@ -552,7 +552,7 @@ async def test_only_five_digits_of_a_hash_are_sent(server, set_password, way):
 @pytest.mark.usefixtures("asking")
 @WAYS
 async def test_an_outage_does_not_prevent_setting_a_password(server, set_password, log_in, caplog, way):
-    """Checklist 5: it fails open and logs one line (ASVS 16.5.2)."""
+    """Checklist 5: the check fails open and logs one line (ASVS 16.5.2)."""
     server.status = "503 Service Unavailable"
 
     with caplog.at_level(logging.INFO):
@@ -616,7 +616,7 @@ async def test_taken_and_free_addresses_trigger_the_same_lookup(server, client, 
 
 
 async def test_the_setting_turns_the_check_on(server, other_client):
-    """Checklist 5: PASSWORD_BREACH_URL."""
+    """Checklist 5: the setting is PASSWORD_BREACH_URL."""
     server.body = line_of(NEW)
     client = await other_client(password_breach_url=server.url)
 
@@ -627,12 +627,12 @@ async def test_the_setting_turns_the_check_on(server, other_client):
 
 
 async def test_no_lookup_happens_without_the_setting(app):
-    """Checklist 5: off by default."""
+    """Checklist 5: the check is off by default."""
     assert app.state.users.policy.breaches is None
 
 
 def test_the_command_line_checks_too_and_tolerates_an_outage(create_by_cli, monkeypatch):
-    """Checklist 5: nothing listens on this port."""
+    """Checklist 5: nothing is listening on this port."""
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("PASSWORD_BREACH_URL", "http://127.0.0.1:9/range/")
 
@@ -684,7 +684,7 @@ async def test_a_refused_change_names_the_new_password(server, set_password, pas
 async def test_a_refused_password_keeps_the_link_valid(
     server, client, manager, make_user, log_in, session_rows, password, sent_as
 ):
-    """Checklist 28: whatever the reason; and a reset does not log in."""
+    """Checklist 28: the reason does not matter. A reset does not log the user in."""
     server.body = line_of(NEW)
     path = f"/users/password-reset/{manager.reset_token(await make_user(ADDRESS))}"
 
@@ -709,7 +709,7 @@ async def test_passwords_do_not_expire(client, make_user, set_clock, log_in):
 
 
 def test_there_are_no_hints_and_no_secret_questions(app):
-    """Checklist 8: no column for one, and no field in any request or response (ASVS 6.4.2)."""
+    """Checklist 8: no column stores one, and no request or response has a field for one (ASVS 6.4.2)."""
     schemas = app.openapi()["components"]["schemas"].values()
     names = {
         *User.__table__.columns.keys(),

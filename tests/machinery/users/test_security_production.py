@@ -43,7 +43,7 @@ def test_production_does_not_start_with_unencrypted_connections(name, unsafe):
 
 
 def test_production_starts_with_safe_connections():
-    """Checklist 40: so the test above shows that its settings are rejected only because of its changes."""
+    """Checklist 40: this shows that the settings above are rejected only because of their changes."""
     assert not Settings(_env_file=None, **PRODUCTION).debug
 
 

@@ -71,7 +71,7 @@ async def test_only_one_of_four_uses_of_a_reset_link_succeeds(client, manager, m
 
 
 async def test_only_one_of_four_reset_links_succeeds(client, manager, make_user, at_once):
-    """Checklist 26: several links of one account."""
+    """Checklist 26: all of the links belong to one account."""
     user = await make_user()
 
     statuses = await at_once(

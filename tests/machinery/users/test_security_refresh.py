@@ -91,7 +91,7 @@ async def test_a_token_without_a_signature_is_refused(
 async def test_the_key_of_another_purpose_is_refused(
     make_user, begin_session, claims_of, settings, status_of, purpose
 ):
-    """Checklist 36: a key for each purpose."""
+    """Checklist 36: each purpose has a separate key."""
     claims = claims_of(await begin_session(await make_user()))
     other_key = derived_key(settings.secret_key.get_secret_value(), purpose)
 
@@ -172,7 +172,7 @@ async def test_a_claimed_right_is_ignored(client, make_user, begin_session, clai
 async def test_a_role_change_applies_to_the_next_request(
     client, make_user, begin_session, headers_of, change, is_superuser, status
 ):
-    """Checklist 36: even with a token issued earlier."""
+    """Checklist 36: it applies even with a token issued earlier."""
     user = await make_user(is_superuser=not is_superuser)
     headers = headers_of(await begin_session(user))
     await client.get("/users", headers=headers)
@@ -234,7 +234,7 @@ async def test_a_refresh_overtaken_by_a_logout_gives_no_tokens(
 async def test_concurrent_uses_replace_the_token_once(
     refresh, make_user, begin_session, at_once, session_rows
 ):
-    """Checklist 37: nobody is left with an invalid one."""
+    """Checklist 37: no client is left with an invalid token."""
     issued = await begin_session(await make_user())
     answers = []
 
@@ -254,7 +254,7 @@ async def test_concurrent_uses_replace_the_token_once(
 async def test_a_replay_after_the_grace_period_ends_the_session_for_everyone(
     refresh, make_user, begin_session, headers_of, client, session_rows, events, set_clock
 ):
-    """Checklist 37: committed even though the response is 401."""
+    """Checklist 37: this is committed even though the response is 401."""
     set_clock(START)
     stolen = await begin_session(await make_user())
     owners = (await refresh(stolen.token)).json()["refresh_token"]
@@ -273,7 +273,7 @@ async def test_a_replay_after_the_grace_period_ends_the_session_for_everyone(
 async def test_a_faster_attacker_is_logged_out_by_the_owners_refresh(
     refresh, make_user, begin_session, events, set_clock
 ):
-    """Checklist 37: no matter which of the two uses the old token second."""
+    """Checklist 37: it does not matter which of the two uses the old token second."""
     set_clock(START)
     stolen = await begin_session(await make_user())
     thiefs = (await refresh(stolen.token)).json()["refresh_token"]
@@ -326,7 +326,7 @@ async def test_a_replay_within_the_grace_period_revokes_nothing(
 async def test_a_replay_ends_no_other_login_of_the_user(
     refresh, make_user, begin_session, session_rows, set_clock
 ):
-    """Checklist 37: the family is the session."""
+    """Checklist 37: the token family that ends is the session."""
     set_clock(START)
     user = await make_user()
     stolen, other = await begin_session(user), await begin_session(user)

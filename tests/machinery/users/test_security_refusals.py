@@ -29,7 +29,7 @@ EVENTS_OF_AN_ADDRESS = Rate.parse(LIMITS["guessing_blocked"].ip).count
 
 @pytest.fixture
 def post(app, set_clock):
-    """`await post("/users/login", HERE, json=WRONG)`: a request from that address. The clock stands still."""
+    """`await post("/users/login", HERE, json=WRONG)`: a request from that address. The clock is frozen."""
     set_clock(NOON)
 
     async def send(path, address=HERE, **options):
@@ -66,7 +66,7 @@ def noted(events):
 
 
 async def test_blocked_guessing_is_audited_once_per_account(guess, make_user, noted):
-    """Checklist 39: with the account and the origin of the guesses."""
+    """Checklist 39: the event has the account and the origin of the guesses."""
     user = await make_user(EMAIL)
 
     status = await guess(times=PER_PAIR + 20)
@@ -78,7 +78,7 @@ async def test_blocked_guessing_is_audited_once_per_account(guess, make_user, no
 
 
 async def test_many_networks_guessing_one_account_are_audited_once(guess, make_user, noted):
-    """Checklist 39: the account is counted."""
+    """Checklist 39: the limit applies per account, not per network."""
     await make_user(EMAIL)
 
     for number in range(30):
@@ -99,7 +99,7 @@ async def test_blocked_guessing_is_audited_again_after_the_window(guess, make_us
 
 
 async def test_guessing_an_unknown_account_is_audited_the_same_way(guess, make_user, noted, statements):
-    """Checklist 13, 14 and 39: the same statements, without the e-mail address."""
+    """Checklist 13, 14 and 39: with the same statements, and without the e-mail address."""
     await make_user(EMAIL)
     work = []
     for email, address in ((EMAIL, HERE), ("nobody@example.com", THERE)):
@@ -182,7 +182,7 @@ def dead_links(manager, make_user):
 
 @pytest.mark.parametrize("way", range(10))
 async def test_a_refused_link_is_audited(post, dead_links, noted, way):
-    """Checklist 39: without the token."""
+    """Checklist 39: the event does not contain the token."""
     path, options = (await dead_links())[way]
 
     answer = await post(path, **options)

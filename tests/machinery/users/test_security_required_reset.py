@@ -134,7 +134,7 @@ async def moves_to_another_address(it, password):
     "use", [confirms_the_password, changes_the_password, verifies_the_address, moves_to_another_address]
 )
 async def test_the_right_password_is_wrong_on_every_route(client, manager, make_user, visit, stored, use):
-    """Checklist 6. Even with a session that should not exist."""
+    """Checklist 6. This applies even with a session that should not exist."""
     user = await make_user(must_reset_password=True, pending_email="new@example.com")
     headers = (await visit(user)).headers
     it = SimpleNamespace(client=client, manager=manager, user=user, headers=headers)

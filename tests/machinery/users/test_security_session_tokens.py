@@ -204,7 +204,7 @@ async def test_refreshing_does_not_extend_the_absolute_limit(
 async def test_neither_use_nor_refreshing_makes_a_login_recent(
     client, make_user, begin_session, headers_of, session_rows, set_clock, refresh_until, use_until
 ):
-    """Checklist 18: `authenticated_at` moves only when the password is entered."""
+    """Checklist 18: `authenticated_at` changes only when the password is entered."""
     set_clock(START)
     issued = await begin_session(await make_user())
 

@@ -45,7 +45,7 @@ def slowly(app):
 
 
 async def test_a_slow_request_with_a_dead_login_holds_no_lock(client, make_user, login, slowly):
-    """On SQLite, the request would hold the write lock, and nobody could log in."""
+    """Otherwise, on SQLite, the request would hold the write lock, and nobody could log in."""
     headers = login(await make_user("ada@example.com"))
     await client.post("/users/logout", headers=headers)
     others = []

@@ -174,7 +174,7 @@ async def test_an_unsigned_token_is_refused(manager, make_user, issue, attempt, 
 async def test_another_algorithm_is_refused(
     manager, make_user, issue, attempt, key_of, purpose, status, algorithm
 ):
-    """Checklist 36; ASVS 9.1.2: with the right key and the right claims."""
+    """Checklist 36; ASVS 9.1.2: even with the right key and the right claims."""
     claims = jwt.decode(
         await issue(manager.tokens, purpose, await make_user()), options={"verify_signature": False}
     )
@@ -234,7 +234,7 @@ async def test_a_token_cannot_bring_its_own_key(
 async def test_an_unknown_critical_header_is_refused(
     manager, make_user, issue, attempt, key_of, purpose, status, header
 ):
-    """Advisory 7: PyJWT CVE-2026-32597, RFC 7515 4.1.11. With the right key and the right claims."""
+    """Advisory 7: PyJWT CVE-2026-32597, RFC 7515 4.1.11. The token has the right key and claims."""
     user = await make_user(pending_email="new@example.com")
     claims = jwt.decode(await issue(manager.tokens, purpose, user), options={"verify_signature": False})
 
@@ -255,7 +255,7 @@ CHANGES = {
 @MAILED
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 async def test_no_claim_of_a_mailed_token_may_differ(manager, make_user, issue, attempt, purpose, change):
-    """Checklist 36; ASVS 9.1.1, 9.2.1: all of it is signed."""
+    """Checklist 36; ASVS 9.1.1, 9.2.1: the whole token is signed."""
     user = await make_user("ada@example.com", pending_email="new@example.com")
     content = content_of(await issue(manager.tokens, purpose, user))
 
@@ -266,7 +266,7 @@ async def test_no_claim_of_a_mailed_token_may_differ(manager, make_user, issue, 
 async def test_only_the_original_signature_of_a_mailed_token_is_valid(
     manager, make_user, issue, attempt, mac_of, purpose
 ):
-    """Checklist 36; ASVS 9.1.2: with the right key and the right content."""
+    """Checklist 36; ASVS 9.1.2: even with the right key and the right content."""
     user = await make_user("ada@example.com", pending_email="new@example.com")
     content = content_of(await issue(manager.tokens, purpose, user))[:-16]
     others = [mac_of(purpose, content, name)[:16] for name in ("sha1", "sha512")]
@@ -355,7 +355,7 @@ async def test_a_token_issued_before_an_email_change_is_refused(
 async def test_a_token_works_only_for_the_address_it_was_mailed_to(
     manager, make_user, issue, attempt, accounts, purpose
 ):
-    """Checklist 27: even if the address was changed in the database."""
+    """Checklist 27: this applies even if the address was changed in the database."""
     user = await make_user(pending_email="new@example.com")
     token = await issue(manager.tokens, purpose, user, mailed_to="another@example.com")
 

@@ -273,7 +273,7 @@ async def test_last_seen_is_due_once_a_minute(manager, make_user, begin_session,
 async def test_last_seen_is_written_once_a_minute(
     sessions, make_user, begin_session, session_rows, set_clock, age, seen
 ):
-    """Even if several concurrent requests find the update due."""
+    """It is written once even if several concurrent requests find the update due."""
     issued = await begin_session(await make_user())
 
     set_clock(START + age)

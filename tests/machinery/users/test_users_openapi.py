@@ -1,4 +1,4 @@
-"""The OpenAPI document of the users routes: rules for addresses and passwords, cross-site refusals."""
+"""The OpenAPI document of the users routes: rules for addresses and passwords, and cross-site refusals."""
 
 import pytest
 

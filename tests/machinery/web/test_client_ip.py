@@ -178,7 +178,7 @@ def test_other_headers_are_ignored(name: bytes):
     ],
 )
 def test_the_network_is_an_ipv4_address_or_the_64_of_an_ipv6_address(address: str, network: str):
-    """One customer has all the addresses of a /64 network and would otherwise get as many attempts."""
+    """One customer has all the addresses of a /64 network and would otherwise get that many attempts."""
     assert Client(address).network == network
 
 

@@ -88,7 +88,7 @@ def test_cross_site_requests_are_refused(headers: dict[str, str]):
 def test_only_a_front_end_of_the_same_site_may_use_the_cookie(
     origin: str | None, site: str | None, expected: int
 ):
-    """Checklist 35. CORS_ORIGINS must list it, and the browser must say that it is the same site."""
+    """Checklist 35. CORS_ORIGINS must list its origin, and the browser must report that it is same-site."""
     headers = {"Origin": origin, "Sec-Fetch-Site": site}
 
     assert status("POST", {name: value for name, value in headers.items() if value}) == expected
@@ -136,7 +136,7 @@ def test_a_browser_using_another_host_name_is_accepted():
     ],
 )
 def test_the_origin_is_compared_with_the_one_of_base_url(base_url: str, origin: str):
-    """As browsers write it: in lower case, without a path or the default port."""
+    """Browsers write an origin in lower case, without a path or the default port."""
     assert status("POST", {"Origin": origin}, base_url) == 200
     assert status("POST", {"Origin": f"{origin}9"}, base_url) == 403
 

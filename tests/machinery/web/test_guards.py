@@ -166,7 +166,7 @@ async def test_a_sync_handler_runs_outside_the_event_loop(web, http):
 
 
 async def test_a_route_creates_its_middleware_once(web, http):
-    """HawkAPI creates one for each request, so a limit would never be reached."""
+    """By itself, HawkAPI creates one for each request, so a limit would never be reached."""
 
     class Counter(Middleware):
         def __init__(self, app: Any, start: int) -> None:

@@ -229,7 +229,7 @@ def test_an_unannotated_handler_is_documented_without_guessing(web):
 
 
 def test_errors_of_any_request_are_documented(web):
-    """Errors about the host name, timeouts and sizes. Without a body, there are none about bodies."""
+    """They are about the host name, timeouts and sizes. A route without a body has no errors about bodies."""
 
     @web.get("/things")
     async def handler(request: Request) -> int:

@@ -78,7 +78,7 @@ ORDERS: dict[str, tuple[list[Any], Any]] = {
     "enum": ([Post.size], lambda row: (row.size.name, row.id)),
     "expression": ([func.coalesce(Post.label, "")], lambda row: (row.label or "", row.id)),
 }
-"""The sort orders by name: the columns to sort by, and the equivalent key for `sorted`."""
+"""The sort orders, keyed by name: the columns to sort by, and the equivalent key for `sorted`."""
 
 
 class PublicPost(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""Choose the language of the pages and e-mails. The footer of every page has the form.
+"""Choose the language of the pages and e-mails. The form is in the footer of every page.
 
 A cookie stores the choice for this browser. The account stores it for other browsers and for e-mails.
 """

@@ -29,7 +29,7 @@ _FRAME_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline';"
     " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-"""For HTML e-mails: no scripts, no forms, no origin, and nothing is loaded. Inline styles work."""
+"""The policy for HTML e-mails: no scripts, no forms, no origin, and nothing is loaded. Inline styles work."""
 _LINK = re.compile(r"(https?://[^\s<>\"]+)")
 
 
@@ -177,7 +177,7 @@ def _parts(message: EmailMessage | None, shown: str) -> dict[str, Any]:
     return {
         "mail": message,
         "shown": "source" if shown == "source" else "text" if is_text else "html",
-        # Every second part is a link.
+        # Every other part is a link.
         "text": _LINK.split(message.text_body),
         "source": message.to_mime().decode("utf-8", "replace").replace("\r\n", "\n"),
     }

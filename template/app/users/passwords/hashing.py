@@ -22,7 +22,7 @@ checked against it, so that known and unknown addresses cost the same."""
 
 
 class PasswordHasher:
-    """Hashes in *threads* threads. Raises `HashingBusy` if *queue* further callers are already waiting."""
+    """Hashes passwords in *threads* threads. Raises `HashingBusy` if *queue* callers are already waiting."""
 
     def __init__(self, *, threads: int, queue: int) -> None:
         self._pool = ThreadPoolExecutor(threads, "password")

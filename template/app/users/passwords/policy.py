@@ -46,9 +46,9 @@ def check_password(
     6.2.1, 6.2.5).
 
     It must not be one of *common* (casefolded; ASVS 6.2.4), even with digits and symbols added at the end or
-    in place of letters. It also must not be little more than *words*: when they are removed, in any case and
-    spelling, at least `MIN_OWN_LENGTH` letters and digits must remain, not all of them digits. This last
-    rule does not apply to a password that contains none of the words.
+    in place of letters. Nor may it be little more than *words*: once they are removed (in any case, and with
+    digits and symbols read as letters), at least `MIN_OWN_LENGTH` letters and digits must remain, not all of
+    them digits. This last rule does not apply to a password that contains none of the words.
 
     Raises:
         InvalidPassword: with a message for the user.
@@ -115,7 +115,7 @@ def _letters_and_digits(text: str) -> str:
 
 
 def context_words(email: str, columns: Mapping[str, Any]) -> set[str]:
-    """Words that an attacker would try for the owner of *email*. *columns*: the account's values."""
+    """Words that an attacker would try for the owner of *email*. *columns*: the account's column values."""
     local, _, domain = email.rpartition("@")
     names = [value for name in NAME_COLUMNS if isinstance(value := columns.get(name), str)]
     return {email, *_with_parts(local, domain.rpartition(".")[0], *names)}

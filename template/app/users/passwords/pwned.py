@@ -23,7 +23,7 @@ _LINE = re.compile(rb"([0-9A-F]{35}):(\d{1,18})", re.IGNORECASE)
 
 
 class UnusableAnswer(Exception):
-    """The server's response is not a range. The message contains nothing from the request."""
+    """The server did not send a valid range. The message contains nothing from the request."""
 
 
 class BreachCheck:
@@ -57,7 +57,7 @@ class BreachCheck:
                 answer = await self._range(digest[:5])
             return _holds(answer, digest[5:].encode())
         except Exception as error:
-            # The text of other exceptions may contain the URL, and thus the digits.
+            # The text of other exceptions may contain the URL, and thus the digits of the hash.
             reason = error if isinstance(error, UnusableAnswer) else type(error).__name__
             logger.warning("a new password passed without the breach check: %s", reason)
             return False
@@ -67,7 +67,7 @@ class BreachCheck:
         await self._client.aclose()
 
     async def _range(self, prefix: str) -> bytes:
-        # httpx logs the URL of every request, but not this target, which contains the digits.
+        # httpx logs the URL of every request, but not this target, which contains the digits of the hash.
         target = self._url.raw_path + prefix.encode()
         async with self._client.stream("GET", self._url, extensions={"target": target}) as response:
             if response.status_code != 200:

@@ -242,7 +242,7 @@ class App(HawkAPI):
     async def _core_handler_inner(self, scope: Any, receive: Any, send: Any) -> None:
         result = self._tree.lookup(scope["path"], scope["method"])
         if result is not None and result.params and (allowed := self._static_methods(scope["path"])):
-            # `/users/login` is not the account "login" of `/users/{user_id}`.
+            # `/users/login` must not be read as the account "login" in `/users/{user_id}`.
             await _wrong_method(allowed)(scope, receive, send)
             return
         if result is None and not self._is_mounted(scope["path"]):

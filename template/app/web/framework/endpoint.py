@@ -12,7 +12,7 @@ so transactions roll back. An error raised while a dependency finishes becomes t
 swallowed.
 3. Every exception becomes problem details (`app/web/problems.py`).
 
-Handlers that HawkAPI 0.2.0 would run incorrectly are rejected when they are registered: `handler_checks.py`.
+Handlers that HawkAPI 0.2.0 would run incorrectly are rejected when they are registered (`handler_checks.py`).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The JSON Schemas in the OpenAPI document, which give clients generated from the document the right types.
+"""The JSON Schemas in the OpenAPI document, which give generated clients the right types.
 
 Generators disagree about `default`: openapi-typescript makes a field with a default required, although a
 request may omit it. So no field has this keyword, and the descriptions state the defaults. In responses,

@@ -67,7 +67,7 @@ class Upload:
         await _in_thread(self._save, path)
 
     async def write(self, content: bytes) -> None:
-        """Append to the content. For `MultipartReader`."""
+        """Append to the content. Used by `MultipartReader`."""
         self.size += len(content)
         if self.size <= _IN_MEMORY:
             self.file.write(content)
@@ -75,7 +75,7 @@ class Upload:
             await _in_thread(self.file.write, content)
 
     async def close(self) -> None:
-        """Delete the file. For `MultipartReader`."""
+        """Delete the file. Used by `MultipartReader`."""
         if self.size <= _IN_MEMORY:
             self.file.close()
         else:
